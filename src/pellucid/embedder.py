@@ -1,0 +1,333 @@
+"""Embedder: text to vectors. The file to read first.
+
+::
+
+    name ─ sources ─▶ ModelFiles ─ model ─▶ ModelSpec ─┐
+                                                        ├▶ Embedder
+    text ─ tokenizer ─▶ TokenBatch ─ batching ─ engine ─▶ token vectors ─ pooling ─▶ vectors ─ head ─▶ vectors
+
+Importing this touches nothing. Constructing an :class:`Embedder` finds the model's files, fetching them only if no
+copy is on disk, and loads them. Arithmetic happens only in the ``embed_*`` methods, and they touch no network.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid import batching, head, pooling
+from pellucid.engines import base as engines
+from pellucid.errors import OptionError, TextTypeError, TruncationError, TruncationWarning
+from pellucid.model.load import load_spec, load_weights
+from pellucid.sources.resolve import resolve
+from pellucid.tokenizer import Tokenizer
+from pellucid.truncation import Truncation
+from pellucid.types import Float32, Int32
+
+Dtype = Literal["float32", "int16", "int8"]
+EngineName = Literal["auto", "native", "reference", "torch"]
+OnTruncation = Literal["warn", "error", "ignore"]
+OutputDtype = Literal["float32", "float16", "int8", "uint8", "binary", "ubinary"]
+
+_QUERY_PROMPTS = ("query",)
+_DOCUMENT_PROMPTS = ("document", "passage", "corpus")
+_TEXTS_PER_WINDOW = 2048
+"""How many texts of a stream are held at a time: enough to sort by length, few enough to bound the memory."""
+
+
+@dataclass(frozen=True)
+class _Request:
+    """The options of one call, judged before any work."""
+
+    prompt: str
+    normalize: bool | None
+    truncate_dim: int | None
+    output_dtype: str
+
+
+class Embedder:
+    """A sentence-transformers model, loaded and ready.
+
+    Args:
+        model_name: a Hub name (``"sentence-transformers/all-MiniLM-L6-v2"``), a short name of that organisation's
+            models (``"all-MiniLM-L6-v2"``), or a folder.
+        dtype: the arithmetic: ``"float32"`` is exact.
+        engine: what does the arithmetic; ``"auto"`` takes the fastest that serves the other options.
+        device: ``"cpu"``. A GPU is used only when asked for.
+        threads: how many threads to work with; None leaves the number to the engine.
+        revision: a branch, tag or commit of the Hub's copy.
+        cache_folder: instead of the Hugging Face cache's usual place.
+        local_files_only: never use the network; ``HF_HUB_OFFLINE=1`` does the same.
+        token: for private models, as huggingface_hub takes it; None uses ``HF_TOKEN`` or the saved login.
+        on_truncation: what to do with texts longer than ``max_tokens``: cut them and say so once a call
+            (``"warn"``), raise before any arithmetic (``"error"``), or cut them in silence (``"ignore"``).
+
+    Attributes:
+        files: :class:`~pellucid.sources.files.ModelFiles`: where the files are and where they came from.
+        spec: :class:`~pellucid.model.spec.ModelSpec`: everything that the model's JSON files say.
+        engine: the engine at work; ``engine.name`` says which.
+
+    Raises:
+        OptionError: an option's value cannot be served.
+        ModelError: no such model, a failed download, or files that are broken or unsupported.
+
+    An Embedder may be used from several threads at once.
+
+    >>> e = Embedder("all-MiniLM-L6-v2")                                  # doctest: +SKIP
+    >>> e.embed_documents(["The cat sat on the mat", "Dogs bark"]).shape  # doctest: +SKIP
+    (2, 384)
+    """
+
+    def __init__(
+        self,
+        model_name: str | os.PathLike[str],
+        *,
+        dtype: Dtype = "float32",
+        engine: EngineName = "auto",
+        device: str = "cpu",
+        threads: int | None = None,
+        revision: str | None = None,
+        cache_folder: str | os.PathLike[str] | None = None,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+        on_truncation: OnTruncation = "warn",
+    ) -> None:
+        engines.check_options(engine, dtype=dtype, device=device, threads=threads)
+        _check_choice("on_truncation", on_truncation, get_args(OnTruncation))
+        self.on_truncation: OnTruncation = on_truncation
+        self.files = resolve(
+            model_name,
+            revision=revision,
+            cache_folder=cache_folder,
+            local_files_only=local_files_only,
+            token=token,
+        )
+        self.spec = load_spec(self.files)
+        self._tokenizer = Tokenizer(self.files, self.spec.tokenizer, self.spec.encoder)
+        weights = load_weights(self.files, self.spec)
+        self.engine = engines.create(engine, self.spec.encoder, weights, dtype=dtype, device=device, threads=threads)
+
+    @property
+    def model_name(self) -> str:
+        """The model's full name, or the folder as it was given."""
+        return self.spec.name
+
+    @property
+    def dimensions(self) -> int:
+        """The length of a vector."""
+        return self.spec.dimensions
+
+    @property
+    def max_tokens(self) -> int:
+        """The longest text, in tokens, special tokens included; longer ones are truncated."""
+        return self.spec.tokenizer.max_tokens
+
+    def __repr__(self) -> str:
+        return f"Embedder({self.model_name!r}, dimensions={self.dimensions}, engine={self.engine.name!r})"
+
+    def embed_documents(
+        self,
+        texts: Sequence[str],
+        *,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        normalize: bool | None = None,
+        truncate_dim: int | None = None,
+        output_dtype: OutputDtype = "float32",
+        show_progress: bool = False,
+    ) -> npt.NDArray[Any]:
+        """Embed texts. The numbers of a text do not depend on the other texts of the call.
+
+        Args:
+            texts: a list of texts; ``""`` is a text.
+            prompt_name: the name of one of the model's prompts (``spec.prompts``) to put before each text.
+            prompt: a text to put before each text; ``""`` for none. Without either, the model's "document",
+                "passage" or "corpus" prompt is used, if it has one.
+            normalize: None, as the model says; True, to unit length; False, not even if the model says so.
+            truncate_dim: keep only so many leading dimensions, for models that were trained for it.
+            output_dtype: "float32"; "float16"; "int8" or "uint8", scaled by each dimension's range in this call;
+                "binary" or "ubinary", one bit a dimension.
+            show_progress: draw a progress bar, if standard error is a terminal.
+
+        Returns:
+            ``[n, d]`` in the order of ``texts``; ``[n, ceil(d / 8)]`` for the binary types.
+
+        Raises:
+            TextTypeError, TextError: a value is not a text; its position is named. Nothing has been computed.
+            TruncationError: under ``on_truncation="error"``, likewise.
+            OptionError: an option's value cannot be served.
+        """
+        request = self._request(_DOCUMENT_PROMPTS, prompt, prompt_name, normalize, truncate_dim, output_dtype)
+        vectors, truncation = self._vectors(_as_list(texts), request, show_progress=show_progress)
+        self._tell(truncation)
+        return head.to_dtype(vectors, output_dtype)
+
+    def embed_query(
+        self,
+        text: str,
+        *,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        normalize: bool | None = None,
+        truncate_dim: int | None = None,
+        output_dtype: OutputDtype = "float32",
+    ) -> npt.NDArray[Any]:
+        """Embed one text, with the model's "query" prompt if it has one and no other is given.
+
+        The options and errors are those of :meth:`embed_documents`.
+
+        Returns:
+            ``[d]``.
+        """
+        if not isinstance(text, str):
+            raise TextTypeError(f"the text is of type {type(text).__name__}; embed_query takes one str.")
+        request = self._request(_QUERY_PROMPTS, prompt, prompt_name, normalize, truncate_dim, output_dtype)
+        vectors, truncation = self._vectors([text], request)
+        self._tell(truncation)
+        vector: npt.NDArray[Any] = head.to_dtype(vectors, output_dtype)[0]
+        return vector
+
+    def embed_stream(
+        self,
+        texts: Iterable[str],
+        *,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        normalize: bool | None = None,
+        truncate_dim: int | None = None,
+        output_dtype: OutputDtype = "float32",
+    ) -> Iterator[npt.NDArray[Any]]:
+        """Embed any number of texts in bounded memory.
+
+        The options and errors are those of :meth:`embed_documents`; a position in an error counts from the start of
+        the stream. int8 and uint8 need the ranges of all vectors, and are refused. What was truncated is told when
+        the stream ends.
+
+        Yields:
+            ``[m, d]`` for the next m texts, in order, as soon as they are done.
+        """
+        if isinstance(texts, (str, bytes)) or not isinstance(texts, Iterable):
+            raise TextTypeError(f"texts is of type {type(texts).__name__}; embed_stream takes an iterable of str.")
+        if output_dtype in ("int8", "uint8"):
+            raise OptionError(f"output_dtype={output_dtype!r} needs the ranges of all vectors, which a stream has not.")
+        request = self._request(_DOCUMENT_PROMPTS, prompt, prompt_name, normalize, truncate_dim, output_dtype)
+        return self._stream(iter(texts), request)
+
+    def count_tokens(self, texts: Sequence[str]) -> Int32:
+        """How many tokens each text has, special tokens included, before truncation: ``int32[n]``."""
+        return self._tokenizer.tokenize(_as_list(texts))[1]
+
+    def _stream(self, texts: Iterator[str], request: _Request) -> Iterator[npt.NDArray[Any]]:
+        total = Truncation()
+        try:
+            while window := list(itertools.islice(texts, _TEXTS_PER_WINDOW)):
+                vectors, truncation = self._vectors(window, request, first=total.texts)
+                total += truncation
+                yield head.to_dtype(vectors, request.output_dtype)
+        finally:
+            self._tell(total)
+
+    def _vectors(
+        self, texts: list[str], request: _Request, *, first: int = 0, show_progress: bool = False
+    ) -> tuple[Float32, Truncation]:
+        """The way of the data: texts to ``float32[n, d]``, and what was cut off."""
+        tokens, counts = self._tokenizer.tokenize(texts, request.prompt, first=first)
+        truncation = Truncation.of(counts, self.max_tokens)
+        if truncation.cut and self.on_truncation == "error":
+            raise TruncationError(
+                f"{(Truncation(texts=first) + truncation).describe(self.max_tokens)}. Split them, or take "
+                f"on_truncation='warn' or 'ignore' to cut them."
+            )
+        prompt_tokens = 0 if self.spec.pooling.include_prompt else self._tokenizer.prompt_tokens(request.prompt)
+        width = min(request.truncate_dim or self.dimensions, self.dimensions)
+        vectors = np.empty((len(texts), width), dtype=np.float32)
+        with _progress(len(texts), show=show_progress) as progress:
+            for indices in batching.plan(tokens.lengths):
+                batch = tokens.select(indices)
+                token_vectors = self.engine.token_vectors(batch)
+                pooled = pooling.pool(token_vectors, batch.offsets, self.spec.pooling, prompt_tokens)
+                vectors[indices] = head.finish(pooled, self.spec.head, request.normalize, request.truncate_dim)
+                progress.update(len(indices))
+        return vectors, truncation
+
+    def _request(
+        self,
+        prompt_names: Sequence[str],
+        prompt: str | None,
+        prompt_name: str | None,
+        normalize: bool | None,
+        truncate_dim: int | None,
+        output_dtype: str,
+    ) -> _Request:
+        _check_choice("output_dtype", output_dtype, head.OUTPUT_DTYPES)
+        _check_choice("normalize", normalize, (None, True, False))
+        if truncate_dim is not None and (
+            isinstance(truncate_dim, bool)
+            or not isinstance(truncate_dim, int)
+            or not 1 <= truncate_dim <= self.dimensions
+        ):
+            raise OptionError(f"truncate_dim={truncate_dim!r} must be a whole number from 1 to {self.dimensions}.")
+        return _Request(self._prompt(prompt_names, prompt, prompt_name), normalize, truncate_dim, output_dtype)
+
+    def _prompt(self, names: Sequence[str], prompt: str | None, prompt_name: str | None) -> str:
+        """The prompt to use: the given one, the named one, or the first of ``names`` that the model defines."""
+        prompts = self.spec.prompts
+        if prompt is not None:
+            if prompt_name is not None:
+                raise OptionError("give a prompt or a prompt_name, not both.")
+            if not isinstance(prompt, str):
+                raise OptionError(f"prompt is of type {type(prompt).__name__}; it must be a str.")
+            return prompt
+        if prompt_name is not None:
+            if prompt_name not in prompts:
+                has = f"its prompts are {', '.join(map(repr, prompts))}" if prompts else "it has no prompts"
+                raise OptionError(f"{self.model_name} has no prompt {prompt_name!r}: {has}.")
+            return prompts[prompt_name]
+        return next((prompts[name] for name in names if name in prompts), "")
+
+    def _tell(self, truncation: Truncation) -> None:
+        if truncation.cut and self.on_truncation == "warn":
+            message = f"{truncation.describe(self.max_tokens)} and had no part in the vectors."
+            warnings.warn(message, TruncationWarning, stacklevel=3)
+
+
+def _as_list(texts: Iterable[str]) -> list[str]:
+    """The texts as a list; refuses what would be taken apart into letters, keys or an order of chance."""
+    if isinstance(texts, (str, bytes, bytearray, Mapping, Set)) or not isinstance(texts, Iterable):
+        hint = " For one text, use embed_query, or a list with one text." if isinstance(texts, str) else ""
+        raise TextTypeError(f"texts is of type {type(texts).__name__}; it must be a list of str.{hint}")
+    return list(texts)
+
+
+def _check_choice(option: str, value: object, choices: Sequence[object]) -> None:
+    if not any(value is choice or (value == choice and isinstance(value, str)) for choice in choices):
+        raise OptionError(f"{option}={value!r} is not one of {', '.join(map(repr, choices))}.")
+
+
+def _progress(total: int, *, show: bool) -> Any:
+    """A progress bar on standard error: drawn only if asked for, and only on a terminal."""
+    if not show:
+        return _Silent()
+    from tqdm import tqdm
+
+    return tqdm(total=total, unit="text", desc="Embedding", disable=None)
+
+
+class _Silent:
+    """No progress bar, without the import of one."""
+
+    def __enter__(self) -> _Silent:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def update(self, _: int) -> None:
+        """Nothing."""

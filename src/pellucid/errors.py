@@ -1,0 +1,86 @@
+"""Everything that Pellucid raises on purpose, in one tree.
+
+::
+
+    PellucidError
+    ├── ModelError                        the model, or the way to its files
+    │   ├── ModelNotFoundError            no such model in any place that was tried
+    │   ├── DownloadError                 a place was reached (or should have been) and did not deliver
+    │   ├── IntegrityError                bytes that differ from the digest they must have
+    │   ├── InvalidModelError             files that are broken, missing, lying or out of bounds
+    │   └── UnsupportedModelError         sound files that ask for something we do not do
+    ├── InputError (ValueError)           what the caller handed in
+    │   ├── TextError                     a text that is not one: its position and type are named
+    │   │   └── TextTypeError (TypeError)
+    │   ├── OptionError                   an option, or a value of one, that we cannot serve
+    │   └── TruncationError               a text beyond ``max_tokens`` under ``on_truncation="error"``
+    └── MissingExtraError (ImportError)   an optional dependency; the message is the install command
+
+    TruncationWarning (UserWarning)       texts that were cut, said once a call
+
+Catch :class:`PellucidError` to catch them all. Messages say what was wrong, where, and what to do next; they
+name texts by position and never quote them.
+"""
+
+
+class PellucidError(Exception):
+    """Base of every error that Pellucid raises on purpose."""
+
+
+class ModelError(PellucidError):
+    """The model, or the way to its files."""
+
+
+class ModelNotFoundError(ModelError):
+    """No place that was tried has a model of this name."""
+
+
+class DownloadError(ModelError):
+    """A download could not be started or finished. Nothing half-done is left where it could be loaded."""
+
+
+class IntegrityError(ModelError):
+    """Bytes that differ from the digest they must have."""
+
+
+class InvalidModelError(ModelError):
+    """Files of a model that are broken, missing, inconsistent, or that point outside their folder."""
+
+
+class UnsupportedModelError(ModelError):
+    """A sound model that needs an architecture, a module or a file format that Pellucid does not run."""
+
+
+class InputError(PellucidError, ValueError):
+    """Something the caller handed in."""
+
+
+class TextError(InputError):
+    """A text that cannot be embedded; the message gives its position."""
+
+
+class TextTypeError(TextError, TypeError):
+    """A value of another type where a text, or a list of texts, belongs."""
+
+
+class OptionError(InputError):
+    """An option, or the value of one, that cannot be served."""
+
+
+class TruncationError(InputError):
+    """A text is longer than the model's ``max_tokens`` and ``on_truncation`` is ``"error"``."""
+
+
+class MissingExtraError(PellucidError, ImportError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(
+            f"this needs the package {package!r}, which is not installed. "
+            f"Run: pip install 'pellucid[{extra}]'",
+            name=package,
+        )
+
+
+class TruncationWarning(UserWarning):
+    """Some texts were longer than the model's ``max_tokens`` and were cut."""

@@ -1,0 +1,137 @@
+"""What follows pooling: the model's own last modules, then cutting dimensions, unit length, and output types."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid.activations import ACTIVATIONS
+from pellucid.errors import OptionError
+from pellucid.types import Float32
+
+OUTPUT_DTYPES = ("float32", "float16", "int8", "uint8", "binary", "ubinary")
+
+
+class HeadModule(Protocol):
+    """A module after pooling: ``float32[B, d]`` to ``float32[B, d']``."""
+
+    def __call__(self, vectors: Float32, /) -> Float32:
+        """Apply the module."""
+
+
+@dataclass(frozen=True, eq=False)
+class Dense:
+    """A linear layer with an activation: sentence-transformers' ``Dense``.
+
+    Attributes:
+        weight: ``float32[out, in]``.
+        bias: ``float32[out]``, or None.
+        activation: a key of :data:`pellucid.activations.ACTIVATIONS`.
+    """
+
+    weight: Float32
+    bias: Float32 | None
+    activation: str
+
+    def __call__(self, vectors: Float32, /) -> Float32:
+        """``activation(x Wᵀ + b)``."""
+        linear = vectors @ self.weight.T
+        return ACTIVATIONS[self.activation](linear if self.bias is None else linear + self.bias)
+
+
+@dataclass(frozen=True, eq=False)
+class LayerNorm:
+    """Layer normalisation of the pooled vector (Ba et al., 2016): weight and bias are ``float32[d]``."""
+
+    weight: Float32
+    bias: Float32
+    eps: float = 1e-5
+
+    def __call__(self, vectors: Float32, /) -> Float32:
+        """``(x - mean) / sqrt(variance + eps) * weight + bias``, over the last axis."""
+        return layer_norm(vectors, self.weight, self.bias, self.eps)
+
+
+@dataclass(frozen=True)
+class Normalize:
+    """L2 normalisation to unit length: sentence-transformers' ``Normalize``."""
+
+    def __call__(self, vectors: Float32, /) -> Float32:
+        """Divide each row by its length."""
+        return normalize(vectors)
+
+
+def layer_norm(x: Float32, weight: Float32, bias: Float32, eps: float) -> Float32:
+    """Layer normalisation over the last axis (Ba et al., "Layer Normalization", 2016)."""
+    centred = x - x.mean(axis=-1, keepdims=True)
+    variance = np.square(centred).mean(axis=-1, keepdims=True)
+    normed: Float32 = centred / np.sqrt(variance + np.float32(eps))
+    return normed * weight + bias
+
+
+def normalize(vectors: Float32) -> Float32:
+    """Each row divided by its L2 norm. A row of zeros stays zeros (the norm is at least 1e-12, as in PyTorch)."""
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: Float32 = vectors / np.maximum(norms, np.float32(1e-12))
+    return unit
+
+
+def finish(
+    pooled: Float32, modules: tuple[HeadModule, ...], normalize_to: bool | None, truncate_dim: int | None
+) -> Float32:
+    """From pooled vectors to the model's vectors.
+
+    Args:
+        pooled: ``float32[B, p]``.
+        modules: the model's modules after pooling, in order.
+        normalize_to: None, as the model's own modules say; True, unit length whatever they say, after cutting;
+            False, not at all: the model's ``Normalize`` is passed over.
+        truncate_dim: keep only so many leading dimensions (Kusupati et al., "Matryoshka Representation Learning",
+            2022). The rest is cut after the modules, so unit length is lost unless ``normalize_to`` is True.
+
+    Returns:
+        ``float32[B, d]``.
+    """
+    vectors = pooled
+    for module in modules:
+        if not (isinstance(module, Normalize) and normalize_to is False):
+            vectors = module(vectors)
+    vectors = vectors[:, :truncate_dim]
+    return normalize(vectors) if normalize_to else vectors
+
+
+def to_dtype(vectors: Float32, output_dtype: str) -> npt.NDArray[Any]:
+    """Vectors in a smaller type, as sentence-transformers' ``quantize_embeddings`` makes them.
+
+    ``int8`` and ``uint8`` put each dimension's range, over *these* vectors, into 256 steps; ``binary`` and
+    ``ubinary`` keep one bit a dimension (its sign), eight to a byte, as int8 and as uint8.
+
+    Args:
+        vectors: ``float32[n, d]``.
+        output_dtype: one of :data:`OUTPUT_DTYPES`.
+
+    Returns:
+        ``[n, d]`` of the type, or ``[n, ceil(d / 8)]`` for the binary ones.
+
+    Raises:
+        OptionError: int8 or uint8 of a single vector, which has no ranges.
+    """
+    if output_dtype in ("int8", "uint8"):
+        if len(vectors) == 0:
+            return vectors.astype(output_dtype)
+        if len(vectors) == 1:
+            raise OptionError(
+                f"output_dtype={output_dtype!r} takes each dimension's range from the vectors of the call, and one "
+                f"vector has no range. Embed all texts in one call, or take float32, float16 or binary."
+            )
+        low, high = vectors.min(axis=0), vectors.max(axis=0)
+        step = (high - low) / np.float32(255)
+        steps = np.clip(np.floor((vectors - low) / np.where(step == 0, np.float32(1), step)), 0, 255)
+        return steps.astype(np.uint8) if output_dtype == "uint8" else (steps - 128).astype(np.int8)
+    if output_dtype in ("binary", "ubinary"):
+        bits = np.packbits(vectors > 0, axis=-1)
+        return bits if output_dtype == "ubinary" else (bits.astype(np.int16) - 128).astype(np.int8)
+    return vectors.astype(output_dtype, copy=False)

@@ -1,0 +1,96 @@
+"""A JSON object of a model, read with errors that name the file and the key."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeVar
+
+from pellucid.errors import InvalidModelError
+from pellucid.sources.files import ModelFiles
+
+_T = TypeVar("_T")
+_REQUIRED: Any = object()
+
+
+def read_json(files: ModelFiles, relative: str) -> Any:
+    """The JSON value of a file.
+
+    Raises:
+        InvalidModelError: the file is missing, or is not JSON.
+    """
+    path = files.path(relative)
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise InvalidModelError(
+            f"{files.name}: no {relative} in {files.folder}. Is this the folder of a sentence-transformers model?"
+        ) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise InvalidModelError(f"{files.name}: {relative} cannot be read as JSON: {error}") from error
+
+
+class Config:
+    """A JSON object whose values are read by type.
+
+    >>> Config("config.json", {"hidden_size": 384}).integer("hidden_size")
+    384
+    """
+
+    def __init__(self, where: str, values: Any) -> None:
+        if not isinstance(values, dict):
+            raise InvalidModelError(f"{where} holds a {type(values).__name__} where a JSON object belongs.")
+        self.where = where
+        self.values: dict[str, Any] = values
+
+    @classmethod
+    def read(cls, files: ModelFiles, relative: str) -> Config:
+        """The object of a file; the errors of :func:`read_json`."""
+        return cls(f"{files.name}: {relative}", read_json(files, relative))
+
+    @classmethod
+    def read_if_there(cls, files: ModelFiles, relative: str) -> Config:
+        """The object of a file, or an empty one."""
+        return cls.read(files, relative) if files.has(relative) else cls(f"{files.name}: {relative}", {})
+
+    def _get(self, key: str, kinds: tuple[type, ...], words: str, default: Any) -> Any:
+        value = self.values.get(key)
+        if value is None:
+            if default is _REQUIRED:
+                raise InvalidModelError(f"{self.where} has no {key!r}, which must be {words}.")
+            return default
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            raise InvalidModelError(f"{self.where}: {key!r} is {value!r:.80}, and must be {words}.")
+        return value
+
+    def size(self, key: str, default: int = _REQUIRED) -> int:
+        """A whole number of at least 1."""
+        value = self.integer(key, default)
+        if value < 1:
+            raise InvalidModelError(f"{self.where}: {key!r} is {value}, and must be at least 1.")
+        return value
+
+    def integer(self, key: str, default: _T | int = _REQUIRED) -> int:
+        """A whole number."""
+        number: int = self._get(key, (int,), "a whole number", default)
+        return number
+
+    def number(self, key: str, default: float = _REQUIRED) -> float:
+        """A number."""
+        return float(self._get(key, (int, float), "a number", default))
+
+    def flag(self, key: str, default: bool = _REQUIRED) -> bool:
+        """True or false."""
+        value: bool = self._get(key, (bool,), "true or false", default)
+        return value
+
+    def string(self, key: str, default: str = _REQUIRED) -> str:
+        """A text."""
+        value: str = self._get(key, (str,), "a text", default)
+        return value
+
+    def strings(self, key: str) -> dict[str, str]:
+        """An object of texts, or an empty one."""
+        value: dict[str, Any] = self._get(key, (dict,), "an object of texts", {})
+        if wrong := [name for name, text in value.items() if not isinstance(text, str)]:
+            raise InvalidModelError(f"{self.where}: {key!r} has a {wrong[0]!r} that is not a text.")
+        return value

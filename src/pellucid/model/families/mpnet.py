@@ -1,0 +1,49 @@
+"""MPNet (Song et al., 2020): like BERT, but without token types, with positions counted by fairseq's rule, and with
+a bias for relative positions that all layers share."""
+
+from __future__ import annotations
+
+from pellucid.errors import UnsupportedModelError
+from pellucid.model.config import Config
+from pellucid.model.families import bert
+from pellucid.model.families.names import TensorNames
+from pellucid.model.spec import EncoderSpec
+
+NAMES = TensorNames(
+    prefixes=("", "mpnet."),
+    word="embeddings.word_embeddings",
+    position="embeddings.position_embeddings",
+    token_type=None,
+    embedding_norm="embeddings.LayerNorm",
+    relative_bias="encoder.relative_attention_bias",
+    layer="encoder.layer.{}.",
+    query="attention.attn.q",
+    key="attention.attn.k",
+    value="attention.attn.v",
+    attention_output="attention.attn.o",
+    attention_norm="attention.LayerNorm",
+    intermediate="intermediate.dense",
+    output="output.dense",
+    output_norm="output.LayerNorm",
+)
+
+
+def spec(config: Config) -> EncoderSpec:
+    """The shape of an MPNet encoder. Defaults are those of transformers' ``MPNetConfig``."""
+    if (buckets := config.integer("relative_attention_num_buckets", 32)) != 32:
+        # transformers computes with 32 whatever the config says, so no other number has a reference to follow.
+        raise UnsupportedModelError(f"{config.where}: relative_attention_num_buckets is {buckets}; only 32 is supported.")
+    return EncoderSpec(
+        family="mpnet",
+        vocab_size=config.size("vocab_size"),
+        hidden_size=config.size("hidden_size"),
+        layers=config.size("num_hidden_layers"),
+        heads=config.size("num_attention_heads"),
+        intermediate_size=config.size("intermediate_size"),
+        activation=bert.activation(config),
+        layer_norm_eps=config.number("layer_norm_eps", 1e-12),
+        positions=config.size("max_position_embeddings", 512),
+        # transformers' MPNetEmbeddings has padding_idx = 1 in its code, whatever pad_token_id says.
+        padding_id=1,
+        relative_buckets=buckets,
+    )

@@ -1,0 +1,95 @@
+"""What a model is, as plain values: the shape of its encoder, and everything around it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from pellucid.head import HeadModule
+from pellucid.pooling import Pooling
+
+
+@dataclass(frozen=True)
+class EncoderSpec:
+    """The shape of a transformer encoder: all that an engine needs to know besides the weights.
+
+    Attributes:
+        family: the ``model_type`` of config.json.
+        vocab_size, hidden_size, layers, heads, intermediate_size: as the field names them.
+        activation: a key of :data:`pellucid.activations.ACTIVATIONS`.
+        layer_norm_eps: added to the variance.
+        positions: rows of the position table.
+        padding_id: None if positions count 0, 1, 2, …. Otherwise positions follow fairseq's rule: they start at
+            ``padding_id + 1`` and count only tokens other than ``padding_id``, which sits at ``padding_id`` itself.
+        token_types: rows of the token type table, of which row 0 is used; 0 if there is none.
+        relative_buckets: buckets of the relative position bias that all layers share (Raffel et al., "T5", 2020);
+            0 if there is none.
+        relative_max_distance: the distance from which on all tokens share the last bucket.
+    """
+
+    family: str
+    vocab_size: int
+    hidden_size: int
+    layers: int
+    heads: int
+    intermediate_size: int
+    activation: str
+    layer_norm_eps: float
+    positions: int
+    padding_id: int | None = None
+    token_types: int = 0
+    relative_buckets: int = 0
+    relative_max_distance: int = 128
+
+    @property
+    def head_size(self) -> int:
+        """Width of one attention head."""
+        return self.hidden_size // self.heads
+
+    @property
+    def max_tokens(self) -> int:
+        """The longest sequence that the position table has room for."""
+        return self.positions if self.padding_id is None else self.positions - self.padding_id - 1
+
+
+@dataclass(frozen=True)
+class TokenizerSpec:
+    """How texts are cut into tokens.
+
+    Attributes:
+        folder: the subfolder of the tokenizer's files, "" for the top.
+        max_tokens: the longest sequence, special tokens included.
+        lowercase: lower the text before everything else (``do_lower_case`` of ``sentence_bert_config.json``).
+        truncation_side: which end of a text is cut off.
+    """
+
+    folder: str
+    max_tokens: int
+    lowercase: bool
+    truncation_side: Literal["left", "right"]
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Everything that a model's JSON files say.
+
+    Attributes:
+        name: the model's name, for messages.
+        encoder_folder: the subfolder of the encoder's files, "" for the top.
+        encoder, tokenizer, pooling: the stages.
+        head: the modules after pooling, in order.
+        prompts: texts that are put before a text, by name.
+        default_prompt_name: the prompt that ``sentence-transformers``' plain ``encode`` uses.
+        dimensions: the length of the final vector.
+    """
+
+    name: str
+    encoder_folder: str
+    encoder: EncoderSpec
+    tokenizer: TokenizerSpec
+    pooling: Pooling
+    head: tuple[HeadModule, ...]
+    prompts: Mapping[str, str]
+    default_prompt_name: str | None
+    dimensions: int

@@ -1,0 +1,124 @@
+"""A model's files on disk, and which files of a model are read at all."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Literal
+
+from pellucid.errors import InvalidModelError
+
+Source = Literal["folder", "Hugging Face cache", "Hugging Face Hub", "package index"]
+
+_FILES = (
+    "config.json",
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "model-*-of-*.safetensors",
+    "sentence_*_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "sentencepiece.bpe.model",
+)
+PATTERNS = (
+    "modules.json",
+    "config_sentence_transformers.json",
+    *_FILES,
+    # The folders of the modules, as sentence-transformers names them: 1_Pooling, 2_Dense, 0_Transformer, …
+    *(f"[0-9]_*/{name}" for name in _FILES),
+)
+"""The files that are read, in fnmatch's terms; never the .bin, .onnx, .h5 and .ot copies of the weights."""
+
+TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model")
+WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json")
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """The files of one model, all under one folder.
+
+    Attributes:
+        name: the Hub name, or the path as the caller wrote it.
+        folder: where the files are.
+        source: where this copy came from.
+        revision: the commit, where one is known.
+        listing: every file the source is known to have, fetched or not (relative, with ``/``).
+    """
+
+    name: str
+    folder: Path
+    source: Source
+    revision: str | None
+    listing: tuple[str, ...]
+
+    def path(self, relative: str) -> Path:
+        """The path of a file of this model, which need not exist.
+
+        Raises:
+            InvalidModelError: ``relative`` leads out of the model's folder.
+        """
+        # Judged by its text, not by where links lead: the files of the Hugging Face cache are links to blobs.
+        windows = PureWindowsPath(relative)
+        if windows.is_absolute() or windows.drive or windows.root or ".." in windows.parts or "\0" in relative:
+            raise InvalidModelError(
+                f"{self.name}: a file of the model points to {relative!r}, outside the model's folder; "
+                f"refused. Only load models from people you trust, or correct its modules.json."
+            )
+        return self.folder / PurePosixPath(relative)
+
+    def has(self, relative: str) -> bool:
+        """Whether the file is on disk."""
+        return self.path(relative).is_file()
+
+    def wanted(self) -> list[str]:
+        """The files on disk that are read, in name order."""
+        return [name for name in wanted(self.listing) if self.has(name)]
+
+
+def wanted(names: Iterable[str]) -> list[str]:
+    """Of all the files that a model has, those that are read, in name order.
+
+    >>> wanted(["model.safetensors", "pytorch_model.bin", "onnx/model.onnx", "1_Pooling/config.json"])
+    ['1_Pooling/config.json', 'model.safetensors']
+    """
+    # fnmatch's * also matches "/": comparing the depth keeps onnx/config.json out.
+    return sorted(
+        name
+        for name in names
+        if any(name.count("/") == p.count("/") and fnmatch.fnmatchcase(name, p) for p in PATTERNS)
+    )
+
+
+def lacking(folder: Path) -> list[str]:
+    """What a folder lacks to be a whole model, by its own ``modules.json``; empty if nothing.
+
+    Judges only what is there and what is not. Whether the files are sound is for the loader to say.
+    """
+    modules_file = folder / "modules.json"
+    paths: dict[str, str] = {"": "Transformer"}
+    if modules_file.is_file():
+        try:
+            modules = json.loads(modules_file.read_bytes())
+            paths = {module["path"]: module["type"].rpartition(".")[2] for module in modules}
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return []  # Broken, not lacking: the loader will say how.
+    missing = []
+    for path, kind in paths.items():
+        place = folder / path
+        if kind != "Normalize" and not (place / "config.json").is_file():
+            missing.append(f"{path}/config.json".lstrip("/"))
+        if kind == "Transformer":
+            missing += [
+                files[0]
+                for files in (WEIGHT_FILES, TOKENIZER_FILES)
+                if not any((place / name).is_file() for name in files)
+            ]
+    return missing

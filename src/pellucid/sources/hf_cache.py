@@ -1,0 +1,93 @@
+"""The second source: the Hugging Face cache, which sentence-transformers and transformers fill too.
+
+Its layout (https://huggingface.co/docs/huggingface_hub/guides/manage-cache)::
+
+    <cache>/models--<org>--<name>/refs/<revision>          the commit a branch or tag stood at
+                                  snapshots/<commit>/…     the files, as links to blobs
+                                  trees/<commit>.json      every file of the commit, with digests
+
+A copy is used only if it is whole. A download that was cut off leaves some of the files; without
+``modules.json``, say, the rest would still load, with the wrong pooling.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pellucid.sources import files
+from pellucid.sources.files import ModelFiles
+
+DEFAULT_REVISION = "main"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One commit of a model in the cache.
+
+    Attributes:
+        storage: the model's folder in the cache, ``models--<org>--<name>``.
+        commit: the commit's hash.
+        tree: what the Hub said of each file of the commit, or None if the cache has no record of it.
+    """
+
+    storage: Path
+    commit: str
+    tree: Mapping[str, Mapping[str, Any]] | None
+
+    @property
+    def folder(self) -> Path:
+        """Where the files are."""
+        return self.storage / "snapshots" / self.commit
+
+    def lacking(self) -> list[str]:
+        """The files that this copy lacks to be whole; empty if nothing."""
+        expected = files.wanted(self.tree or ())
+        return [name for name in expected if not (self.folder / name).is_file()] or files.lacking(self.folder)
+
+    def model_files(self, name: str, source: files.Source) -> ModelFiles:
+        """This copy, as what the rest of the library works with."""
+        on_disk = (path for path in self.folder.rglob("*") if path.is_file())
+        listing = self.tree or [path.relative_to(self.folder).as_posix() for path in on_disk]
+        return ModelFiles(name, self.folder, source, self.commit, tuple(sorted(listing)))
+
+
+def directory(cache_folder: str | os.PathLike[str] | None) -> Path:
+    """The cache's folder: ``cache_folder``, else as the environment says, else ``~/.cache/huggingface/hub``.
+
+    ``SENTENCE_TRANSFORMERS_HOME`` is honoured because models that people already have may lie there; the rest
+    (``HF_HUB_CACHE``, ``HF_HOME``, ``XDG_CACHE_HOME``) is huggingface_hub's own rule.
+    """
+    from huggingface_hub import constants
+
+    return Path(cache_folder or os.environ.get("SENTENCE_TRANSFORMERS_HOME") or constants.HF_HUB_CACHE).expanduser()
+
+
+def storage_folder(repo: str, cache: Path) -> Path:
+    """The folder of one model in the cache."""
+    return cache / f"models--{repo.replace('/', '--')}"
+
+
+def find(repo: str, revision: str | None, cache: Path) -> Snapshot | None:
+    """The snapshot that ``revision`` (a branch, a tag or a commit; default ``main``) stands for, whole or not."""
+    storage = storage_folder(repo, cache)
+    ref = storage / "refs" / (revision or DEFAULT_REVISION)
+    commit = ref.read_text().strip() if ref.is_file() else revision
+    if not commit or not (storage / "snapshots" / commit).is_dir():
+        return None
+    return Snapshot(storage, commit, _tree(storage, commit))
+
+
+def _tree(storage: Path, commit: str) -> Mapping[str, Mapping[str, Any]] | None:
+    """What huggingface_hub wrote down of a commit's files before it fetched the first one."""
+    # Read here, and not through huggingface_hub, whose function for it costs 100 ms of imports at every start.
+    record = storage / "trees" / f"{commit}.json"
+    try:
+        tree = json.loads(record.read_bytes())["files"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return tree if isinstance(tree, dict) else None

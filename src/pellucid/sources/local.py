@@ -1,0 +1,40 @@
+"""The first source: a folder on this machine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pellucid.errors import ModelNotFoundError
+from pellucid.sources.files import ModelFiles
+
+
+def looks_like_path(name: str) -> bool:
+    """Whether ``name`` can only be meant as a path: the Hub has no such names.
+
+    >>> [looks_like_path(name) for name in ("./model", "/m", "~/m", "a/b/c", "org/name", "name")]
+    [True, True, True, True, False, False]
+    """
+    return name.startswith((".", "~", "/", os.sep)) or name.count("/") > 1 or "\\" in name or Path(name).is_absolute()
+
+
+def find(name: str) -> ModelFiles | None:
+    """The model in the folder ``name``, or None if ``name`` is not a folder and may be a Hub name.
+
+    Raises:
+        ModelNotFoundError: ``name`` is a file, or can only be a path and is not there.
+    """
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        listing = sorted(
+            path.relative_to(folder).as_posix()
+            for pattern in ("*", "*/*")  # Modules lie one folder deep, never deeper.
+            for path in folder.glob(pattern)
+            if path.is_file()
+        )
+        return ModelFiles(name=name, folder=folder, source="folder", revision=None, listing=tuple(listing))
+    if folder.is_file():
+        raise ModelNotFoundError(f"{name!r} is a file. Give the folder that holds the model's files.")
+    if looks_like_path(name):
+        raise ModelNotFoundError(f"no folder {name!r} (looked for {folder.absolute()}). Check the path.")
+    return None

