@@ -51,7 +51,7 @@ def gelu(x: Float32) -> Float32:
 def gelu_tanh(x: Float32) -> Float32:
     """The tanh approximation of GELU, for the models that were trained with it."""
     inner = np.float32(np.sqrt(2 / np.pi)) * (x + np.float32(0.044715) * x * x * x)
-    return np.float32(0.5) * x * (np.float32(1) + np.tanh(inner))
+    return np.float32(0.5) * x * (np.float32(1) + tanh(inner))
 
 
 def relu(x: Float32) -> Float32:
@@ -66,12 +66,13 @@ def silu(x: Float32) -> Float32:
 
 def sigmoid(x: Float32) -> Float32:
     """``1 / (1 + exp(-x))``, by tanh, which does not overflow."""
-    return np.float32(0.5) * (np.float32(1) + np.tanh(np.float32(0.5) * x))
+    return np.float32(0.5) * (np.float32(1) + tanh(np.float32(0.5) * x))
 
 
 def tanh(x: Float32) -> Float32:
     """The hyperbolic tangent."""
-    return np.tanh(x)
+    y: Float32 = np.tanh(x)
+    return y
 
 
 def identity(x: Float32) -> Float32:

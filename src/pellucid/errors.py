@@ -76,8 +76,7 @@ class MissingExtraError(PellucidError, ImportError):
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(
-            f"this needs the package {package!r}, which is not installed. "
-            f"Run: pip install 'pellucid[{extra}]'",
+            f"this needs the package {package!r}, which is not installed. Run: pip install 'pellucid[{extra}]'",
             name=package,
         )
 

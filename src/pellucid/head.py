@@ -129,9 +129,9 @@ def to_dtype(vectors: Float32, output_dtype: str) -> npt.NDArray[Any]:
             )
         low, high = vectors.min(axis=0), vectors.max(axis=0)
         step = (high - low) / np.float32(255)
-        steps = np.clip(np.floor((vectors - low) / np.where(step == 0, np.float32(1), step)), 0, 255)
+        steps: Float32 = np.clip(np.floor((vectors - low) / np.where(step == 0, np.float32(1), step)), 0, 255)
         return steps.astype(np.uint8) if output_dtype == "uint8" else (steps - 128).astype(np.int8)
     if output_dtype in ("binary", "ubinary"):
         bits = np.packbits(vectors > 0, axis=-1)
-        return bits if output_dtype == "ubinary" else (bits.astype(np.int16) - 128).astype(np.int8)
+        return bits if output_dtype == "ubinary" else (bits ^ np.uint8(128)).view(np.int8)  # minus 128
     return vectors.astype(output_dtype, copy=False)

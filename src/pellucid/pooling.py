@@ -54,31 +54,31 @@ def pool(vectors: Float32, offsets: Int32, pooling: Pooling, prompt_tokens: int 
 def _weighted_mean(rows: Float32, skip: int) -> Float32:
     # Later tokens weigh more: 1, 2, 3, …, and a prompt that is left out keeps its places.
     weights = np.arange(skip + 1, skip + len(rows) + 1, dtype=np.float32)
-    weighted: Float32 = (weights @ rows) / weights.sum()
+    weighted: Float32 = (weights[:, None] * rows).sum(axis=0) / weights.sum()
     return weighted
 
 
-def _mean(rows: Float32, skip: int) -> Float32:
-    total: Float32 = rows.sum(axis=0)
-    return total / np.float32(len(rows))
+def _mean(rows: Float32, _skip: int) -> Float32:
+    mean: Float32 = rows.sum(axis=0) / np.float32(len(rows))
+    return mean
 
 
-def _mean_sqrt_len(rows: Float32, skip: int) -> Float32:
-    total: Float32 = rows.sum(axis=0)
-    return total / np.sqrt(np.float32(len(rows)))
+def _mean_sqrt_len(rows: Float32, _skip: int) -> Float32:
+    scaled: Float32 = rows.sum(axis=0) / np.sqrt(np.float32(len(rows)))
+    return scaled
 
 
-def _max(rows: Float32, skip: int) -> Float32:
+def _max(rows: Float32, _skip: int) -> Float32:
     largest: Float32 = rows.max(axis=0)
     return largest
 
 
-def _cls(rows: Float32, skip: int) -> Float32:
+def _cls(rows: Float32, _skip: int) -> Float32:
     first: Float32 = rows[0]
     return first
 
 
-def _last_token(rows: Float32, skip: int) -> Float32:
+def _last_token(rows: Float32, _skip: int) -> Float32:
     last: Float32 = rows[-1]
     return last
 

@@ -41,14 +41,12 @@ class Tokenizer:
         self.spec = spec
         self._backend = _load(files, spec)
         self._specials = self._backend.num_special_tokens_to_add(False)
-        if (largest := self._backend.get_vocab_size(with_added_tokens=True)) > encoder.vocab_size:
-            vocabulary = self._backend.get_vocab(with_added_tokens=True)
-            beyond = [token for token, number in vocabulary.items() if number >= encoder.vocab_size]
-            if beyond:
-                raise InvalidModelError(
-                    f"{files.name}: tokenizer.json has {largest} tokens and the encoder's vocabulary {encoder.vocab_size}; "
-                    f"{len(beyond)} tokens have no vector. The files may be of different models."
-                )
+        largest = max(self._backend.get_vocab(with_added_tokens=True).values(), default=-1)
+        if largest >= encoder.vocab_size:
+            raise InvalidModelError(
+                f"{files.name}: tokenizer.json has the id {largest}, and the encoder has vectors for the ids below "
+                f"{encoder.vocab_size}. The files may be of different models."
+            )
         if spec.max_tokens <= self._specials:
             raise InvalidModelError(
                 f"{files.name}: max_seq_length {spec.max_tokens} leaves no room beside {self._specials} special tokens."

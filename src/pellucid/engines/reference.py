@@ -29,7 +29,7 @@ class ReferenceEngine:
         self.spec = spec
         self.weights = weights
         if threads is not None:
-            import threadpoolctl
+            import threadpoolctl  # type: ignore[import-untyped]
 
             threadpoolctl.threadpool_limits(limits=threads, user_api="blas")
 
@@ -108,7 +108,8 @@ def position_ids(ids: Int32, spec: EncoderSpec) -> Int64:
     if spec.padding_id is None:
         return np.arange(len(ids), dtype=np.int64)
     counts = ids != spec.padding_id
-    return np.cumsum(counts, dtype=np.int64) * counts + spec.padding_id
+    positions: Int64 = np.cumsum(counts, dtype=np.int64) * counts + spec.padding_id
+    return positions
 
 
 def relative_bias(n: int, spec: EncoderSpec, weights: EncoderWeights) -> Float32 | None:
@@ -122,7 +123,8 @@ def relative_bias(n: int, spec: EncoderSpec, weights: EncoderWeights) -> Float32
 
 def relative_buckets(distances: Int64, buckets: int, max_distance: int) -> Int64:
     """The bucket of each signed distance (Raffel et al., "T5", 2020): half the buckets for tokens ahead, half for
-    those behind; near ones have a bucket each, and farther ones share, ever more of them, on a logarithmic scale."""
+    those behind; near ones have a bucket each, and farther ones share, ever more of them, on a logarithmic scale.
+    """
     half = buckets // 2
     exact = half // 2
     far = np.abs(distances)

@@ -183,7 +183,8 @@ def _head_module(files: ModelFiles, module: _Module, size: int) -> head.HeadModu
 
 def _tokenizer(files: ModelFiles, module: _Module, encoder: EncoderSpec) -> TokenizerSpec:
     """How texts are cut. The longest length is the sentence-transformers config's, else the tokenizer's; and never
-    more than there are positions. What ``tokenizer.json`` says of truncation and padding does not count."""
+    more than there are positions. What ``tokenizer.json`` says of truncation and padding does not count.
+    """
     names = [module.file(f"sentence_{family}_config.json") for family in _SENTENCE_CONFIGS]
     name = next((name for name in names if files.has(name)), names[0])
     sentence = Config.read_if_there(files, name)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Literal
@@ -42,6 +43,28 @@ WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json")
 
 
 @dataclass(frozen=True)
+class Digest:
+    """What a file must be.
+
+    Attributes:
+        kind: "sha256" of the bytes, or "git-sha1": the id of git's blob, which the Hub gives for small files
+            (https://git-scm.com/book/en/v2/Git-Internals-Git-Objects).
+        hex: in hexadecimal.
+    """
+
+    kind: Literal["sha256", "git-sha1"]
+    hex: str
+
+    def matches(self, path: Path) -> bool:
+        """Whether the file at ``path`` is that."""
+        with path.open("rb") as file:
+            if self.kind == "sha256":
+                return hashlib.file_digest(file, "sha256").hexdigest() == self.hex
+            content = file.read()
+        return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest() == self.hex
+
+
+@dataclass(frozen=True)
 class ModelFiles:
     """The files of one model, all under one folder.
 
@@ -50,14 +73,15 @@ class ModelFiles:
         folder: where the files are.
         source: where this copy came from.
         revision: the commit, where one is known.
-        listing: every file the source is known to have, fetched or not (relative, with ``/``).
+        listing: every file that the source is known to have, fetched or not (relative, with ``/``), and what it must
+            be, where that is known.
     """
 
     name: str
     folder: Path
     source: Source
     revision: str | None
-    listing: tuple[str, ...]
+    listing: Mapping[str, Digest | None]
 
     def path(self, relative: str) -> Path:
         """The path of a file of this model, which need not exist.

@@ -17,10 +17,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pellucid.sources import files
-from pellucid.sources.files import ModelFiles
+from pellucid.sources.files import Digest, ModelFiles
 
 DEFAULT_REVISION = "main"
 
@@ -32,12 +31,12 @@ class Snapshot:
     Attributes:
         storage: the model's folder in the cache, ``models--<org>--<name>``.
         commit: the commit's hash.
-        tree: what the Hub said of each file of the commit, or None if the cache has no record of it.
+        tree: every file of the commit with its digest, or None if the cache has no record of them.
     """
 
     storage: Path
     commit: str
-    tree: Mapping[str, Mapping[str, Any]] | None
+    tree: Mapping[str, Digest] | None
 
     @property
     def folder(self) -> Path:
@@ -50,10 +49,10 @@ class Snapshot:
         return [name for name in expected if not (self.folder / name).is_file()] or files.lacking(self.folder)
 
     def model_files(self, name: str, source: files.Source) -> ModelFiles:
-        """This copy, as what the rest of the library works with."""
+        """The copy, as what the rest of the library works with."""
         on_disk = (path for path in self.folder.rglob("*") if path.is_file())
-        listing = self.tree or [path.relative_to(self.folder).as_posix() for path in on_disk]
-        return ModelFiles(name, self.folder, source, self.commit, tuple(sorted(listing)))
+        listing = self.tree or dict.fromkeys(sorted(path.relative_to(self.folder).as_posix() for path in on_disk))
+        return ModelFiles(name, self.folder, source, self.commit, listing)
 
 
 def directory(cache_folder: str | os.PathLike[str] | None) -> Path:
@@ -82,12 +81,17 @@ def find(repo: str, revision: str | None, cache: Path) -> Snapshot | None:
     return Snapshot(storage, commit, _tree(storage, commit))
 
 
-def _tree(storage: Path, commit: str) -> Mapping[str, Mapping[str, Any]] | None:
+def _tree(storage: Path, commit: str) -> Mapping[str, Digest] | None:
     """What huggingface_hub wrote down of a commit's files before it fetched the first one."""
     # Read here, and not through huggingface_hub, whose function for it costs 100 ms of imports at every start.
     record = storage / "trees" / f"{commit}.json"
     try:
-        tree = json.loads(record.read_bytes())["files"]
-    except (OSError, ValueError, KeyError, TypeError):
+        entries = json.loads(record.read_bytes())["files"]
+        return {
+            name: Digest("sha256", entry["lfs_sha256"])
+            if entry.get("lfs_sha256")
+            else Digest("git-sha1", entry["blob_id"])
+            for name, entry in entries.items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return tree if isinstance(tree, dict) else None

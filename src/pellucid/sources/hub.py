@@ -7,10 +7,9 @@ is checked against the digest that the Hub gave for it.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from pellucid import catalog
 from pellucid.errors import DownloadError, IntegrityError, ModelNotFoundError
@@ -72,7 +71,23 @@ def download(repo: str, *, revision: str | None, cache: Path, token: str | bool 
     return snapshot.model_files(repo, "Hugging Face Hub")
 
 
-def _fetch(repo: str, revision: str | None, cache: Path, token: str | bool | None, patterns: Any) -> None:
+def remove(repo: str, cache: Path) -> None:
+    """Remove every revision of a model from the cache, and what unfinished downloads of it have left."""
+    import huggingface_hub
+
+    scan = huggingface_hub.scan_cache_dir(cache)
+    commits = [
+        r.commit_hash
+        for each in scan.repos
+        if each.repo_id == repo and each.repo_type == "model"
+        for r in each.revisions
+    ]
+    scan.delete_revisions(*commits).execute()
+    if (storage := hf_cache.storage_folder(repo, cache)).is_dir():
+        shutil.rmtree(storage)
+
+
+def _fetch(repo: str, revision: str | None, cache: Path, token: str | bool | None, patterns: Sequence[str]) -> None:
     import huggingface_hub
 
     huggingface_hub.snapshot_download(
@@ -96,9 +111,9 @@ def _present(snapshot: hf_cache.Snapshot | None) -> set[str]:
 
 def _verify(snapshot: hf_cache.Snapshot, had: set[str]) -> None:
     """Check each new file against the digest that the Hub gave for it."""
-    for name, entry in (snapshot.tree or {}).items():
+    for name, digest in (snapshot.tree or {}).items():
         path = snapshot.folder / name
-        if name in had or not path.is_file() or digest_matches(path, entry):
+        if name in had or not path.is_file() or digest.matches(path):
             continue
         path.resolve().unlink()  # The blob, which the path in the snapshot links to …
         path.unlink(missing_ok=True)  # … and the link.
@@ -106,16 +121,6 @@ def _verify(snapshot: hf_cache.Snapshot, had: set[str]) -> None:
             f"{name} of {snapshot.storage.name} is not what the Hub says it is (its digest differs), and was "
             f"removed. Something between here and the Hub changed it; try again, or another network."
         )
-
-
-def digest_matches(path: Path, entry: Mapping[str, Any]) -> bool:
-    """Whether a file is what the Hub's tree says: by SHA-256 if stored as LFS, else by git's blob id (SHA-1)."""
-    with path.open("rb") as file:
-        if sha256 := entry.get("lfs_sha256"):
-            return hashlib.file_digest(file, "sha256").hexdigest() == sha256
-        header = b"blob %d\0" % path.stat().st_size  # https://git-scm.com/book/en/v2/Git-Internals-Git-Objects
-        blob = hashlib.sha1(header + file.read(), usedforsecurity=False)
-        return blob.hexdigest() == entry.get("blob_id")
 
 
 def _no_such_model(repo: str, endpoint: str) -> str:

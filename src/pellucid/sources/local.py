@@ -32,7 +32,7 @@ def find(name: str) -> ModelFiles | None:
             for path in folder.glob(pattern)
             if path.is_file()
         )
-        return ModelFiles(name=name, folder=folder, source="folder", revision=None, listing=tuple(listing))
+        return ModelFiles(name=name, folder=folder, source="folder", revision=None, listing=dict.fromkeys(listing))
     if folder.is_file():
         raise ModelNotFoundError(f"{name!r} is a file. Give the folder that holds the model's files.")
     if looks_like_path(name):

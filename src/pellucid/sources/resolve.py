@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
+from pathlib import Path
 
 from pellucid import catalog
 from pellucid.errors import DownloadError, ModelNotFoundError, OptionError
@@ -50,7 +52,7 @@ def resolve(
         why = "local_files_only is set" if local_files_only else "HF_HUB_OFFLINE is set"
         raise ModelNotFoundError(f"{repo} is not on this machine, and {why}. {tried} {_suggestion(repo)}")
     try:
-        return hub.download(repo, revision=revision, cache=hf_cache.directory(cache_folder), token=token)
+        return from_hub(repo, revision=revision, cache_folder=cache_folder, token=token)
     except hub.HubUnreachableError as error:
         entry = catalog.find(repo)
         if entry is None or entry.index is None or revision not in (None, hf_cache.DEFAULT_REVISION):
@@ -60,7 +62,7 @@ def resolve(
             found = from_index(entry, cache_folder)
         except DownloadError as second:
             raise DownloadError(f"{repo}: {error}; and {second} {tried}") from second
-        logger.warning("%s. %s", error, _provenance(found, entry))
+        logger.warning("%s; %s", error, package_index.describe(entry, found))
         return found
 
 
@@ -78,10 +80,39 @@ def cached(
     return package_index.find(entry, package_index.directory(cache_folder))
 
 
+def copies(name: str, cache_folder: str | os.PathLike[str] | None = None) -> list[Path]:
+    """The folders in the caches that hold anything of a model: whole copies, other revisions, unfinished downloads."""
+    repo = catalog.full_name(name)
+    places = (
+        hf_cache.storage_folder(repo, hf_cache.directory(cache_folder)),
+        package_index.storage_folder(repo, package_index.directory(cache_folder)),
+    )
+    return [place for place in places if place.is_dir()]
+
+
+def remove(name: str, cache_folder: str | os.PathLike[str] | None = None) -> None:
+    """Remove everything that :func:`copies` finds."""
+    repo = catalog.full_name(name)
+    for place in copies(name, cache_folder):
+        if place.parent == package_index.directory(cache_folder):
+            shutil.rmtree(place)
+        else:
+            hub.remove(repo, place.parent)
+
+
+def from_hub(
+    name: str,
+    *,
+    revision: str | None = None,
+    cache_folder: str | os.PathLike[str] | None = None,
+    token: str | bool | None = None,
+) -> ModelFiles:
+    """Fetch a model from the Hub, whatever is on disk; the errors of :func:`pellucid.sources.hub.download`."""
+    return hub.download(catalog.full_name(name), revision=revision, cache=hf_cache.directory(cache_folder), token=token)
+
+
 def from_index(entry: catalog.CatalogEntry, cache_folder: str | os.PathLike[str] | None) -> ModelFiles:
     """Fetch a model of the catalog from the package index."""
-    if entry.index is None:
-        raise DownloadError(f"{entry.name} is not on the Python package index. Its one source is the Hub.")
     return package_index.download(entry, package_index.directory(cache_folder))
 
 
@@ -92,15 +123,6 @@ def _checked_name(name: str | os.PathLike[str]) -> str:
     if not text or "\0" in text or not text.isprintable():
         raise OptionError(f"{text!r} is not a model's name. Give a Hub name, a short name or a folder.")
     return text
-
-
-def _provenance(found: ModelFiles, entry: catalog.CatalogEntry) -> str:
-    assert entry.index is not None
-    wheels = ", ".join(wheel.requirement for wheel in entry.index.wheels)
-    return (
-        f"Took {found.name} from your Python package index instead ({wheels}): {len(entry.files)} files, each with "
-        f"the SHA-256 of the official one, now in {found.folder}"
-    )
 
 
 def _what_was_tried(name: str, repo: str, revision: str | None, cache_folder: str | os.PathLike[str] | None) -> str:
@@ -116,5 +138,7 @@ def _what_was_tried(name: str, repo: str, revision: str | None, cache_folder: st
 
 
 def _suggestion(repo: str) -> str:
-    near = [name for name in catalog.near_names(repo) if name != repo]
+    if catalog.find(repo) is not None:
+        return "It is in the catalog, so the name is right."
+    near = catalog.near_names(repo)
     return f"Did you mean {' or '.join(near)}?" if near else "Any folder with the model's files works too."

