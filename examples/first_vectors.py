@@ -7,7 +7,6 @@ nothing is fetched again.
 from __future__ import annotations
 
 from pellucid import Embedder
-from pellucid.cli.output import print_similarities, print_vectors
 
 QUESTION = "Hello, I am learning about embeddings!"
 SENTENCES = [
@@ -25,8 +24,11 @@ def main() -> None:
     vector = embedder.embed_query(QUESTION)
     print(f"{QUESTION!r}\nis now {len(vector)} numbers: {', '.join(f'{x:.6f}' for x in vector[:5])}, …\n")
     vectors = embedder.embed_documents(SENTENCES)
-    print_vectors(embedder, SENTENCES, vectors)
-    print_similarities(vectors)
+    similarities = vectors @ vectors.T  # The vectors have unit length, so this is the cosine.
+    print(f"{len(vectors)} sentences, {vectors.shape[1]} numbers each; how alike are they?")
+    for sentence, vector, row in zip(SENTENCES, vectors, similarities, strict=True):
+        cosines = " ".join(f"{cosine:6.3f}" for cosine in row)
+        print(f"{sentence:34}[{vector[0]:+.4f}, {vector[1]:+.4f}, …] {cosines}")
 
 
 if __name__ == "__main__":

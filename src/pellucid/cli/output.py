@@ -115,8 +115,8 @@ def print_vectors(embedder: Embedder, texts: Sequence[str], vectors: Vectors, *,
     )
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("#", justify="right")
-    table.add_column("text", overflow="ellipsis", no_wrap=True, ratio=1)
-    table.add_column("tokens", justify="right")
+    table.add_column("text", overflow="ellipsis", no_wrap=True)
+    table.add_column("tokens", justify="right", min_width=6)
     table.add_column(f"the first {min(_SHOWN_NUMBERS, width)} of {width} numbers", no_wrap=True)
     counts = embedder.count_tokens(texts)
     for number, (text, count, vector) in enumerate(zip(texts, counts.tolist(), vectors, strict=True)):

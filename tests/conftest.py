@@ -1,0 +1,72 @@
+"""Fixtures: tiny models of random weights, the real models, and what sentence-transformers gave for 120 texts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pellucid import Embedder
+from tests import tiny
+
+DATA = Path(__file__).parent / "data"
+
+
+@pytest.fixture(scope="session", params=["bert", "mpnet"])
+def family(request: pytest.FixtureRequest) -> str:
+    """Each family in turn."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny whole BERT model. Shared by all tests: copy it before you break it."""
+    return tiny.write_model(tmp_path_factory.mktemp("models") / "tiny-bert")
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    """A tiny whole BERT model of one's own, to be broken."""
+    return tiny.write_model(tmp_path / "model")
+
+
+@pytest.fixture(scope="session")
+def minilm() -> Embedder:
+    """The real all-MiniLM-L6-v2, fetched once a machine (91 MB)."""
+    return Embedder("all-MiniLM-L6-v2")
+
+
+@pytest.fixture(scope="session")
+def mpnet() -> Embedder:
+    """The real all-mpnet-base-v2, fetched once a machine (438 MB)."""
+    return Embedder("all-mpnet-base-v2")
+
+
+@dataclass(frozen=True)
+class Golden:
+    """120 texts, and what sentence-transformers 6.2 gave for each alone; see tests/data/README.md."""
+
+    texts: list[str]
+    ids: list[np.ndarray]
+    vectors: np.ndarray
+
+
+@pytest.fixture(scope="session")
+def golden_minilm() -> Golden:
+    """For all-MiniLM-L6-v2."""
+    return _golden("all-MiniLM-L6-v2")
+
+
+@pytest.fixture(scope="session")
+def golden_mpnet() -> Golden:
+    """For all-mpnet-base-v2."""
+    return _golden("all-mpnet-base-v2")
+
+
+def _golden(model: str) -> Golden:
+    stored = np.load(DATA / f"golden_{model}.npz")
+    texts = json.loads((DATA / "golden_texts.json").read_text(encoding="utf-8"))
+    return Golden(texts, np.split(stored["ids"], np.cumsum(stored["lengths"])[:-1]), stored["vectors"])
