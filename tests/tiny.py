@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 HIDDEN, LAYERS, HEADS, INNER, POSITIONS, MAX_TOKENS = 16, 2, 4, 32, 40, 24
-WORDS = ["the", "cat", "dog", "sat", "on", "mat", "a", "##s", "##ing", "query", "passage", ":", ",", ".", "!", "?"]
+WORDS = ["the", "cat", "dog", "sat", "on", "mat", "##ing", "query", "passage", ":", ",", ".", "!", "?"]
 LETTERS = [*"abcdefghijklmnopqrstuvwxyz", *(f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz")]
 
 _BERT = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]"}
