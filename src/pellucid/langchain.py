@@ -11,6 +11,7 @@ is an error that names it. ``langchain-core`` and ``pydantic`` are imported here
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from typing import Any
 
@@ -147,7 +148,10 @@ def _check(
         if key == "show_progress_bar":
             raise OptionError(f"{field}: 'show_progress_bar' is the field show_progress of HuggingFaceEmbeddings.")
         if key not in served_at:
-            raise OptionError(f"{field}: {key!r} cannot be served. Served: {', '.join(sorted({*served, *served_at}))}.")
+            keys = sorted({*served, *served_at})
+            near = difflib.get_close_matches(key, keys, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]!r}?" if near else "."
+            raise OptionError(f"{field}: {key!r} cannot be served{hint} Served: {', '.join(keys)}.")
         if value not in served_at[key]:
             at = " or ".join(map(repr, served_at[key]))
             raise OptionError(f"{field}: {key}={value!r} cannot be served, only {at}.")

@@ -109,10 +109,8 @@ def print_vectors(embedder: Embedder, texts: Sequence[str], vectors: Vectors, *,
 
     console = Console()
     width = vectors.shape[1]
-    console.print(
-        f"[bold]{escape(embedder.model_name)}[/bold]: {width} numbers a text, at most {embedder.max_tokens} tokens; "
-        f"files from {embedder.files.source}"
-    )
+    console.print(f"[bold]{escape(embedder.model_name)}[/bold], files from {embedder.files.source}", soft_wrap=True)
+    console.print(f"{width} numbers a text, at most {embedder.max_tokens} tokens\n")
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("#", justify="right")
     table.add_column("text", overflow="ellipsis", no_wrap=True)

@@ -1,0 +1,43 @@
+"""Run the ``pellucid`` command in this process, as the terminal would."""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+import warnings
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from unittest import mock
+
+from pellucid.cli import main
+
+
+@dataclass(frozen=True)
+class Result:
+    """The exit code, and what was written to standard output and standard error."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run(*arguments: str, stdin: bytes = b"") -> Result:
+    """The result of ``pellucid ARGUMENTS`` with ``stdin`` on standard input, none of them a terminal."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    handlers = logging.root.handlers[:]
+    source = io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8")
+    with (
+        mock.patch.multiple(sys, argv=["pellucid", *arguments], stdin=source),
+        warnings.catch_warnings(),
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        warnings.simplefilter("default")
+        try:
+            main()
+        except SystemExit as leaving:
+            code = leaving.code or 0
+        finally:
+            logging.root.handlers[:] = handlers
+    return Result(code, out.getvalue(), err.getvalue())

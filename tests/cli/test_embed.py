@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from pellucid import Embedder
+from tests import tiny
+from tests.cli.command import run
+
+TEXTS = ["the cat", "", "a dog, «sat»"]
+
+
+@pytest.fixture(scope="module")
+def embedder(tiny_bert) -> Embedder:
+    return Embedder(tiny_bert)
+
+
+def embed(tiny_bert, *arguments: str, stdin: bytes = b""):
+    return run("embed", "--model", str(tiny_bert), *arguments, stdin=stdin)
+
+
+def test_a_table_shows_texts_tokens_numbers_and_similarities(tiny_bert):
+    result = embed(tiny_bert, "the cat", "", "a [bold]dog\n")
+    assert (result.code, result.err) == (0, "")
+    assert "16 numbers a text, at most 24 tokens" in result.out
+    for shown in ("the cat", "(the empty text)", r"a [bold]dog\n", "cosine similarity", "1.000"):
+        assert shown in result.out
+
+
+def test_a_long_table_says_how_many_more(tiny_bert):
+    result = embed(tiny_bert, stdin=b"the cat\n" * 1234)
+    assert "… and 1,214 more" in result.out
+    assert "cosine similarity" not in result.out
+
+
+def test_json_has_every_digit_of_float32(tiny_bert, embedder):
+    lines = [json.loads(line) for line in embed(tiny_bert, "--json", *TEXTS).out.splitlines()]
+    assert [(line["index"], line["text"]) for line in lines] == list(enumerate(TEXTS))
+    vectors = np.array([line["vector"] for line in lines], dtype=np.float32)
+    assert vectors.tobytes() == embedder.embed_documents(TEXTS).tobytes()
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("source", ["stdin", "dash", "file"])
+def test_a_line_is_a_text_and_an_empty_line_too(tiny_bert, tmp_path, newline, source):
+    content = ("\ufeff" + newline.join(TEXTS)).encode()
+    (tmp_path / "texts.txt").write_bytes(content)
+    arguments = {"stdin": [], "dash": ["--file", "-"], "file": ["--file", str(tmp_path / "texts.txt")]}[source]
+    result = embed(tiny_bert, "--json", *arguments, stdin=content)
+    assert [json.loads(line)["text"] for line in result.out.splitlines()] == TEXTS
+
+
+def test_npy_jsonl_and_parquet_hold_the_same_vectors(tiny_bert, embedder, tmp_path):
+    expected = embedder.embed_documents(TEXTS)
+    for suffix in ("npy", "jsonl", "parquet"):
+        result = embed(tiny_bert, "--output", str(tmp_path / f"v.{suffix}"), *TEXTS)
+        assert (result.code, result.out) == (0, "")
+    np.testing.assert_array_equal(np.load(tmp_path / "v.npy"), expected)
+    lines = [json.loads(line) for line in (tmp_path / "v.jsonl").read_text(encoding="utf-8").splitlines()]
+    np.testing.assert_array_equal(np.array([line["vector"] for line in lines], dtype=np.float32), expected)
+    table = pq.read_table(tmp_path / "v.parquet")
+    assert table["text"].to_pylist() == TEXTS
+    np.testing.assert_array_equal(np.array(table["vector"].to_pylist(), dtype=np.float32), expected)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["v.jsonl", "v.npy", "v.parquet"]
+
+
+@pytest.mark.parametrize("suffix", ["npy", "parquet"])
+def test_no_texts_give_a_file_without_rows(tiny_bert, tmp_path, suffix):
+    out = tmp_path / f"v.{suffix}"
+    assert embed(tiny_bert, "--output", str(out), stdin=b"").code == 0
+    if suffix == "npy":
+        assert np.load(out).shape == (0, 16)
+    else:
+        assert pq.read_table(out).num_rows == 0
+
+
+def test_a_failure_half_way_leaves_the_file_that_was_there(tiny_bert, tmp_path):
+    out = tmp_path / "v.jsonl"
+    out.write_text("precious")
+    result = embed(tiny_bert, "--output", str(out), stdin=b"the cat\n" * 3000 + b"\xff\xfe\n")
+    assert (result.code, out.read_text()) == (2, "precious")
+    assert "line 3001 of standard input is not UTF-8 (byte 1 of the line)" in result.err
+    assert [path.name for path in tmp_path.iterdir()] == ["v.jsonl"]
+
+
+def test_what_was_cut_is_told_in_one_line(tiny_bert):
+    result = embed(tiny_bert, "--json", stdin=b"cat " * 30 + b"\ncat\n")
+    assert result.err.splitlines() == [
+        "warning: 1 of 2 texts is longer than the model's 24 tokens (the first is text 0): 8 of 35 tokens (22.9%) lie "
+        "beyond and had no part in the vectors."
+    ]
+    assert embed(tiny_bert, "--on-truncation", "ignore", "--json", stdin=b"cat " * 30).err == ""
+    assert embed(tiny_bert, "--on-truncation", "error", "--json", stdin=b"cat " * 30).code == 2
+
+
+def test_options_reach_the_embedder(tmp_path):
+    folder = tiny.write_model(tmp_path / "m", prompts={"query": "query: ", "other": "dog "})
+    embedder = Embedder(folder)
+    for arguments, expected in {
+        ("--query",): embedder.embed_query("cat"),
+        ("--prompt-name", "other"): embedder.embed_query("cat", prompt_name="other"),
+        ("--prompt", "dog "): embedder.embed_query("cat", prompt="dog "),
+        ("--truncate-dim", "3", "--normalize"): embedder.embed_query("cat", prompt="", truncate_dim=3, normalize=True),
+        ("--no-normalize",): embedder.embed_query("cat", prompt="", normalize=False),
+        ("--output-dtype", "ubinary"): embedder.embed_query("cat", prompt="", output_dtype="ubinary"),
+    }.items():
+        (line,) = embed(folder, "--json", *arguments, "cat").out.splitlines()
+        np.testing.assert_array_equal(np.array(json.loads(line)["vector"], dtype=expected.dtype), expected)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["x", "--json", "--output", "v.npy"], "give --json or --output, not both"),
+        (["x", "--file", "f"], "give texts or --file, not both"),
+        (["x", "--query", "--prompt", "p"], "not more than one of them"),
+        (["x", "--output", "v.csv"], "the name must end in .npy, .jsonl, .parquet"),
+        (["x", "--output", "/nowhere/v.npy"], "there is no folder /nowhere"),
+        (["--file", "/nowhere.txt"], "there is no file /nowhere.txt"),
+    ],
+)
+def test_a_wrong_call_is_refused_before_the_model_is_looked_for(arguments, message):
+    result = run("embed", "--model", "no/such-model", *arguments)
+    assert result.code == 2
+    assert message in result.err

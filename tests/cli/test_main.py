@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from pellucid import __version__
+from tests.cli.command import run
+
+
+def test_it_says_its_version():
+    assert run("--version").out == f"pellucid {__version__}\n"
+
+
+def test_without_arguments_it_shows_its_commands():
+    result = run()
+    assert result.code == 2
+    assert "embed" in result.out + result.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["embed", "x", "--model", "./nowhere"], 1, "pellucid: no folder './nowhere'"),
+        (["embed", "x", "--truncate-dim", "0", "--model", "{model}"], 2, "pellucid: truncate_dim=0 must be"),
+        (["embed", "x", "--output-dtype", "int4"], 2, "Invalid value"),
+        (["models", "show", "./nowhere"], 1, "pellucid: no folder './nowhere'"),
+    ],
+)
+def test_an_error_of_ours_is_one_line_and_no_traceback(tiny_bert, arguments, code, message):
+    result = run(*(argument.format(model=tiny_bert) for argument in arguments))
+    assert (result.code, result.out) == (code, "")
+    assert message in result.err
+    assert "Traceback" not in result.err
+
+
+def test_it_runs_as_a_module_and_survives_a_reader_that_leaves(tiny_bert):
+    command = [sys.executable, "-m", "pellucid", "embed", "--json", "--model", str(tiny_bert)]
+    texts = b"the cat\n" * 20_000
+    reader, writer = os.pipe()
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=writer, stderr=subprocess.PIPE) as process:
+        os.close(writer)
+        with os.fdopen(reader, "rb") as output:
+            process.stdin.write(texts[:80_000])
+            process.stdin.flush()
+            first = output.readline()
+        _, errors = process.communicate(texts[80_000:])
+    assert first.startswith(b'{"index": 0, "text": "the cat", "vector": [')
+    assert (process.returncode, b"Traceback" in errors) == (1, False)

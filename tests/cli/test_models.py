@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import pytest
+
+from pellucid import catalog
+from pellucid.catalog import CatalogEntry, FileDigest, IndexCopy, Wheel
+from pellucid.sources import package_index
+from tests.cli.command import run
+
+
+@pytest.fixture
+def kept(tmp_path, tiny_bert, monkeypatch) -> CatalogEntry:
+    """A catalog with one model, the tiny one, which has been fetched from the package index."""
+    import hashlib
+
+    contents = {
+        path.relative_to(tiny_bert).as_posix(): path.read_bytes() for path in tiny_bert.rglob("*") if path.is_file()
+    }
+    files = {name: FileDigest(len(c), hashlib.sha256(c).hexdigest()) for name, c in contents.items()}
+    index = IndexCopy((Wheel("tiny==1", "tiny-1-py3-none-any.whl", "0" * 64),), folder="tiny")
+    entry = CatalogEntry("sentence-transformers/tiny", 16, "nothing but tests", files, index)
+    monkeypatch.setattr(catalog, "entries", lambda: (entry,))
+    folder = package_index.model_folder(entry, package_index.directory(tmp_path))
+    for name, content in contents.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return entry
+
+
+def models(tmp_path, *arguments):
+    return run("models", *arguments, "--cache-folder", str(tmp_path))
+
+
+def test_the_list_says_what_each_model_is_good_for(tmp_path):
+    result = models(tmp_path)
+    assert result.code == 0
+    for entry in catalog.entries():
+        assert entry.short_name in result.out
+    assert result.out.count(" no") >= len(catalog.entries())
+
+
+def test_the_list_says_what_is_on_disk(tmp_path, kept):
+    assert "0.0 MB" in models(tmp_path).out
+
+
+def test_show_names_files_origin_and_digests(tmp_path, kept):
+    result = models(tmp_path, "show", "tiny")
+    assert result.code == 0
+    for shown in ("package index", "bert, 2 layers of 16", "mean", "Normalize", "1_Pooling/config.json"):
+        assert shown in result.out
+    assert result.out.count("as the catalog says") == len(kept.files)
+
+
+def test_show_says_if_a_file_has_been_changed(tmp_path, kept):
+    folder = package_index.model_folder(kept, package_index.directory(tmp_path))
+    (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 20}')
+    result = models(tmp_path, "show", "tiny")
+    assert result.out.count("not what the catalog says") == 1
+
+
+def test_show_of_a_folder_knows_no_digests(tiny_bert, tmp_path):
+    result = models(tmp_path, "show", str(tiny_bert))
+    assert (result.code, "not known" in result.out) == (0, True)
+
+
+def test_show_of_what_is_not_there_says_how_to_get_it(tmp_path):
+    result = models(tmp_path, "show", "all-MiniLM-L6-v2")
+    assert result.code == 1
+    assert "Run: pellucid models pull all-MiniLM-L6-v2" in result.err
+
+
+def test_pull_of_what_is_there_fetches_nothing(tmp_path, kept):
+    result = models(tmp_path, "pull", "tiny")
+    assert (result.code, result.err) == (0, "")
+    assert "sentence-transformers/tiny: 8 files" in result.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["nothing", "--source", "index"], 1, "is not in the catalog"),
+        (["all-MiniLM-L12-v2", "--source", "index"], 1, "Its one source is the Hub"),
+        (["all-MiniLM-L6-v2", "--source", "index", "--revision", "x"], 2, "--revision is of the Hub's copy"),
+    ],
+)
+def test_pull_from_the_index_of_what_is_not_there_is_refused(tmp_path, arguments, code, message):
+    result = models(tmp_path, "pull", *arguments)
+    assert result.code == code
+    assert message in result.err
+
+
+def test_remove_asks_first_and_needs_someone_to_ask(tmp_path, kept):
+    result = models(tmp_path, "remove", "tiny")
+    assert (result.code, "Add --yes" in result.err) == (2, True)
+    assert models(tmp_path, "show", "tiny").code == 0
+
+
+def test_remove_removes(tmp_path, kept):
+    result = models(tmp_path, "remove", "tiny", "--yes")
+    assert (result.code, result.out.splitlines()[-1]) == (0, "removed")
+    assert models(tmp_path, "show", "tiny").code == 1
+    assert models(tmp_path, "remove", "tiny", "--yes").code == 1

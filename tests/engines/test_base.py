@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import pytest
+
+from pellucid.engines.base import DTYPES, ENGINES, check_options
+from pellucid.errors import OptionError
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("threads", [None, 1, 64])
+def test_what_can_be_served_passes(engine, dtype, threads):
+    assert check_options(engine, dtype=dtype, device="cpu", threads=threads) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"name": "fast"}, "engine='fast' is not one of auto, reference"),
+        ({"dtype": "int4"}, "dtype='int4' is not served"),
+        ({"device": "cuda"}, "device='cuda' is not served"),
+        ({"threads": 0}, "threads=0 must be a whole number of at least 1"),
+        ({"threads": True}, "threads=True must be"),
+        ({"threads": 1.5}, "threads=1.5 must be"),
+    ],
+)
+def test_what_cannot_be_served_is_refused_by_name(options, message):
+    with pytest.raises(OptionError, match=message):
+        check_options(**{"name": "auto", "dtype": "float32", "device": "cpu", "threads": None, **options})

@@ -1,0 +1,135 @@
+"""The reference engine against a second, slow reading of the papers: plain loops over tokens, heads and layers."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pellucid.engines import reference
+from pellucid.engines.reference import ReferenceEngine
+from pellucid.model.load import load_spec, load_weights
+from pellucid.sources import local
+from pellucid.types import TokenBatch
+from tests import tiny
+
+
+@pytest.fixture(scope="module")
+def engine(family, tmp_path_factory) -> ReferenceEngine:
+    files = local.find(str(tiny.write_model(tmp_path_factory.mktemp("model"), family)))
+    spec = load_spec(files)
+    return ReferenceEngine(spec.encoder, load_weights(files, spec))
+
+
+def slow_norm(x, norm, eps):
+    mean = sum(x) / len(x)
+    variance = sum((value - mean) ** 2 for value in x) / len(x)
+    return (x - mean) / math.sqrt(variance + eps) * norm.weight + norm.bias
+
+
+def slow_linear(x, layer):
+    return layer.weight.astype(np.float64) @ x + layer.bias
+
+
+def slow_bucket(distance):
+    """relative_position_bucket of T5, bidirectional, with 32 buckets and distance 128, read from its definition."""
+    start, distance = (16, distance) if distance > 0 else (0, -distance)
+    if distance < 8:
+        return start + distance
+    return start + min(15, 8 + int(np.float32(math.log(np.float32(distance / 8)) / math.log(16) * 8)))
+
+
+def slow_encode(ids, spec, weights):
+    """float64, one number at a time where that is bearable."""
+    if spec.padding_id is None:
+        positions = list(range(len(ids)))
+    else:
+        positions, place = [], spec.padding_id
+        for token in ids:
+            place += token != spec.padding_id
+            positions.append(place if token != spec.padding_id else spec.padding_id)
+    x = []
+    for token, position in zip(ids, positions, strict=True):
+        vector = weights.word[token].astype(np.float64) + weights.position[position]
+        if weights.token_type is not None:
+            vector = vector + weights.token_type[0]
+        x.append(slow_norm(vector, weights.embedding_norm, spec.layer_norm_eps))
+    size = spec.head_size
+    for layer in weights.layers:
+        q, k, v = ([slow_linear(token, part) for token in x] for part in (layer.query, layer.key, layer.value))
+        after = []
+        for i, token in enumerate(x):
+            context = []
+            for head in range(spec.heads):
+                part = slice(head * size, (head + 1) * size)
+                scores = []
+                for j in range(len(x)):
+                    bias = 0 if weights.relative_bias is None else weights.relative_bias[slow_bucket(j - i), head]
+                    scores.append(q[i][part] @ k[j][part] / math.sqrt(size) + bias)
+                exponents = [math.exp(score) for score in scores]
+                context += list(sum(e / sum(exponents) * v[j][part] for j, e in enumerate(exponents)))
+            attended = token + slow_linear(np.array(context), layer.attention_output)
+            attended = slow_norm(attended, layer.attention_norm, spec.layer_norm_eps)
+            inner = slow_linear(attended, layer.intermediate)
+            inner = np.array([0.5 * value * (1 + math.erf(value / math.sqrt(2))) for value in inner])
+            after.append(slow_norm(attended + slow_linear(inner, layer.output), layer.output_norm, spec.layer_norm_eps))
+        x = after
+    return np.array(x)
+
+
+@pytest.mark.parametrize("length", [1, 2, 7, tiny.MAX_TOKENS])
+def test_it_computes_what_the_papers_say(engine, length):
+    ids = np.random.default_rng(length).integers(0, engine.spec.vocab_size, length).astype(np.int32)
+    exact = slow_encode(ids.tolist(), engine.spec, engine.weights)
+    np.testing.assert_allclose(engine.encode(ids), exact, atol=5e-6)
+
+
+def test_a_padding_token_in_the_text_follows_the_familys_rule(engine):
+    ids = np.array([2, 1, 1, 9, 1, 3], dtype=np.int32)
+    np.testing.assert_allclose(engine.encode(ids), slow_encode(ids.tolist(), engine.spec, engine.weights), atol=5e-6)
+
+
+@given(st.lists(st.lists(st.integers(0, 60), min_size=1, max_size=tiny.MAX_TOKENS), min_size=1, max_size=5))
+def test_a_text_has_the_same_bits_whatever_stands_beside_it(engine, sequences):
+    batch = TokenBatch.from_sequences(sequences)
+    together = engine.token_vectors(batch)
+    assert together.shape == (len(batch.ids), engine.spec.hidden_size)
+    assert together.dtype == np.float32
+    for text, ids in enumerate(batch):
+        rows = together[batch.offsets[text] : batch.offsets[text + 1]]
+        assert rows.tobytes() == engine.token_vectors(TokenBatch.from_sequences([ids])).tobytes()
+
+
+def test_an_empty_batch_gives_no_rows(engine):
+    assert engine.token_vectors(TokenBatch.from_sequences([])).shape == (0, engine.spec.hidden_size)
+
+
+def test_relative_buckets_follow_the_definition_at_every_distance():
+    distances = np.arange(-600, 601)
+    buckets = reference.relative_buckets(distances, 32, 128)
+    assert buckets.tolist() == [slow_bucket(int(distance)) for distance in distances]
+    assert (buckets.min(), buckets.max()) == (0, 31)
+
+
+def test_positions_of_fairseq_do_not_count_padding():
+    spec = type("Spec", (), {"padding_id": 1})
+    assert reference.position_ids(np.array([0, 5, 1, 1, 6]), spec).tolist() == [2, 3, 1, 1, 4]
+
+
+def test_softmax_does_not_overflow():
+    weights = reference.softmax(np.array([[1e30, -1e30], [-3e38, -3e38]], dtype=np.float32))
+    assert weights.tolist() == [[1, 0], [0.5, 0.5]]
+
+
+def test_threads_sets_the_threads_of_blas(engine):
+    import threadpoolctl
+
+    before = threadpoolctl.threadpool_info()
+    try:
+        ReferenceEngine(engine.spec, engine.weights, threads=1)
+        assert [pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"] == [1]
+    finally:
+        threadpoolctl.threadpool_limits({pool["prefix"]: pool["num_threads"] for pool in before})

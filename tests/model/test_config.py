@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import pytest
+
+from pellucid.errors import InvalidModelError
+from pellucid.model.config import Config, read_json
+from pellucid.sources import local
+
+
+def config(**values) -> Config:
+    return Config("m: config.json", values)
+
+
+def test_values_are_read_by_type():
+    c = config(size=3, number=0.5, flag=True, string="s", strings={"a": "b"})
+    assert (c.size("size"), c.number("number"), c.number("size"), c.flag("flag")) == (3, 0.5, 3.0, True)
+    assert (c.string("string"), c.strings("strings"), c.strings("none")) == ("s", {"a": "b"}, {})
+
+
+def test_a_missing_or_null_value_has_its_default():
+    c = config(null=None)
+    assert [c.integer(key, 7) for key in ("null", "none")] == [7, 7]
+
+
+@pytest.mark.parametrize(
+    ("read", "value", "message"),
+    [
+        ("size", None, r"m: config.json has no 'key', which must be a whole number"),
+        ("size", 0, r"'key' is 0, and must be at least 1"),
+        ("size", -5, r"must be at least 1"),
+        ("size", 2.5, r"'key' is 2.5, and must be a whole number"),
+        ("size", "12", r"'key' is '12', and must be a whole number"),
+        ("size", True, r"'key' is True, and must be a whole number"),
+        ("number", [1], r"must be a number"),
+        ("flag", 1, r"must be true or false"),
+        ("string", 1, r"must be a text"),
+        ("strings", {"a": 1}, r"has a 'a' that is not a text"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_file_and_key(read, value, message):
+    with pytest.raises(InvalidModelError, match=message):
+        getattr(config(key=value), read)("key")
+
+
+@pytest.mark.parametrize("value", [[], 3, "text", None])
+def test_what_is_no_object_is_refused(value):
+    with pytest.raises(InvalidModelError, match="where a JSON object belongs"):
+        Config("m: config.json", value)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 100_000])
+def test_a_file_that_is_not_json_is_named(tmp_path, content):
+    (tmp_path / "config.json").write_bytes(content)
+    with pytest.raises(InvalidModelError, match="config.json cannot be read as JSON"):
+        read_json(local.find(str(tmp_path)), "config.json")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(InvalidModelError, match="no config.json in"):
+        read_json(local.find(str(tmp_path)), "config.json")

@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from pellucid.errors import InvalidModelError, UnsupportedModelError
+from pellucid.head import Dense, LayerNorm, Normalize
+from pellucid.model.load import load_spec
+from pellucid.pooling import Pooling
+from pellucid.sources import local
+from tests import tiny
+
+
+def spec_of(folder):
+    return load_spec(local.find(str(folder)))
+
+
+def test_a_whole_model_says_all_this(tmp_path):
+    folder = tiny.write_model(tmp_path / "m", prompts={"query": "q: "}, default_prompt_name="query")
+    spec = spec_of(folder)
+    assert (spec.encoder.family, spec.encoder.layers, spec.encoder.hidden_size) == ("bert", tiny.LAYERS, tiny.HIDDEN)
+    assert (spec.pooling, spec.head, spec.dimensions) == (Pooling(("mean",)), (Normalize(),), tiny.HIDDEN)
+    assert (dict(spec.prompts), spec.default_prompt_name) == ({"query": "q: "}, "query")
+    assert (spec.name, spec.encoder_folder) == (str(folder), "")
+
+
+class TestMaxTokens:
+    """sentence_bert_config.json, then tokenizer_config.json, and never more than there are positions."""
+
+    def max_tokens(self, folder):
+        return spec_of(folder).tokenizer.max_tokens
+
+    def test_the_sentence_config_rules(self, broken):
+        assert self.max_tokens(broken) == tiny.MAX_TOKENS
+
+    def test_else_the_tokenizers(self, broken):
+        tiny.edit_json(broken / "sentence_bert_config.json", max_seq_length=None)
+        tiny.edit_json(broken / "tokenizer_config.json", model_max_length=30)
+        assert self.max_tokens(broken) == 30
+
+    @pytest.mark.parametrize("limit", [512, 1e30, None])
+    def test_never_more_than_there_are_positions(self, broken, limit):
+        (broken / "sentence_bert_config.json").unlink()
+        tiny.edit_json(broken / "tokenizer_config.json", model_max_length=limit)
+        assert self.max_tokens(broken) == tiny.POSITIONS
+
+    def test_mpnet_loses_two_positions_to_padding(self, tmp_path):
+        folder = tiny.write_model(tmp_path / "m", "mpnet")
+        (folder / "sentence_bert_config.json").unlink()
+        assert self.max_tokens(folder) == tiny.POSITIONS - 2
+
+    def test_the_config_may_be_named_after_another_family(self, broken):
+        (broken / "sentence_bert_config.json").rename(broken / "sentence_roberta_config.json")
+        assert self.max_tokens(broken) == tiny.MAX_TOKENS
+
+    @pytest.mark.parametrize("limit", [0, -1])
+    def test_no_room_is_refused(self, broken, limit):
+        tiny.edit_json(broken / "sentence_bert_config.json", max_seq_length=limit)
+        with pytest.raises(InvalidModelError, match="leaves no room"):
+            spec_of(broken)
+
+
+class TestPooling:
+    def pooling(self, folder, **values):
+        tiny.write_json(folder / "1_Pooling" / "config.json", values)
+        return spec_of(folder)
+
+    def test_flags_are_laid_side_by_side_in_sentence_transformers_order(self, broken):
+        (broken / "modules.json").write_text(json.dumps(json.loads((broken / "modules.json").read_text())[:2]))
+        spec = self.pooling(broken, pooling_mode_mean_tokens=True, pooling_mode_cls_token=True)
+        assert (spec.pooling.modes, spec.dimensions) == (("cls", "mean"), 2 * tiny.HIDDEN)
+
+    @pytest.mark.parametrize(("named", "modes"), [("cls", ("cls",)), (["max", "lasttoken"], ("max", "lasttoken"))])
+    def test_newer_models_name_the_mode(self, broken, named, modes):
+        assert self.pooling(broken, pooling_mode=named).pooling.modes == modes
+
+    def test_without_any_it_is_the_mean(self, broken):
+        assert self.pooling(broken, include_prompt=False).pooling == Pooling(("mean",), include_prompt=False)
+
+    def test_an_unknown_mode_is_refused(self, broken):
+        with pytest.raises(UnsupportedModelError, match="pooling 'attention' is not supported"):
+            self.pooling(broken, pooling_mode="attention")
+
+    def test_another_size_than_the_encoders_is_refused(self, broken):
+        with pytest.raises(InvalidModelError, match="pools vectors of 8 numbers, and the encoder gives 16"):
+            self.pooling(broken, word_embedding_dimension=8)
+
+    def test_its_config_must_be_there(self, broken):
+        (broken / "1_Pooling" / "config.json").unlink()
+        with pytest.raises(InvalidModelError, match="no 1_Pooling/config.json"):
+            spec_of(broken)
+
+
+class TestModules:
+    def test_a_plain_transformer_is_pooled_by_its_mean_and_not_normalized(self, broken):
+        (broken / "modules.json").unlink()
+        spec = spec_of(broken)
+        assert (spec.pooling.modes, spec.head) == (("mean",), ())
+
+    def test_the_head_has_its_weights_and_gives_the_dimensions(self, tmp_path):
+        kinds = ["Pooling", "Dense", "LayerNorm", "Dropout", "Normalize"]
+        spec = spec_of(tiny.write_model(tmp_path / "m", modules=kinds, dense=(5, "linear.Identity")))
+        dense, norm, last = spec.head
+        assert isinstance(dense, Dense)
+        assert (dense.weight.shape, dense.bias.shape, dense.activation) == ((5, tiny.HIDDEN), (5,), "identity")
+        assert isinstance(norm, LayerNorm)
+        assert (norm.weight.shape, norm.eps) == ((5,), 1e-5)
+        assert isinstance(last, Normalize)
+        assert spec.dimensions == 5
+
+    def test_the_encoder_may_lie_in_a_folder(self, broken):
+        inner = broken / "0_Transformer"
+        inner.mkdir()
+        for name in ("config.json", "tokenizer.json", "sentence_bert_config.json", "model.safetensors"):
+            (broken / name).rename(inner / name)
+        modules = json.loads((broken / "modules.json").read_text())
+        modules[0]["path"] = "0_Transformer"
+        tiny.write_json(broken / "modules.json", modules)
+        spec = spec_of(broken)
+        assert (spec.encoder_folder, spec.tokenizer.folder) == ("0_Transformer", "0_Transformer")
+        assert spec.tokenizer.max_tokens == tiny.MAX_TOKENS
+
+    def replaced(self, folder, number, **values):
+        modules = json.loads((folder / "modules.json").read_text())
+        modules[number] |= values
+        tiny.write_json(folder / "modules.json", modules)
+        return folder
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "sentence_transformers.models.Pooling",
+            "sentence_transformers.models.Pooling.Pooling",
+            "sentence_transformers.sentence_transformer.modules.pooling.Pooling",
+        ],
+    )
+    def test_the_names_that_sentence_transformers_used_for_its_classes_are_known(self, broken, name):
+        assert spec_of(self.replaced(broken, 1, type=name)).pooling.modes == ("mean",)
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "custom_pooling.Pooling",
+            "sentence_transformers.models.WordWeights",
+            "os.system",
+            "",
+            "sentence_transformers_x.Pooling",
+        ],
+    )
+    def test_a_class_of_unknown_code_is_refused(self, broken, name):
+        with pytest.raises(UnsupportedModelError, match="is not supported, and code of a model is never run"):
+            spec_of(self.replaced(broken, 1, type=name))
+
+    @pytest.mark.parametrize("path", ["../elsewhere", "/etc", "1_Pooling/../../x", "C:\\x", "..\\x"])
+    def test_a_path_that_leaves_the_folder_is_refused(self, broken, path):
+        with pytest.raises(InvalidModelError, match="outside the model's folder"):
+            spec_of(self.replaced(broken, 1, path=path))
+
+    @pytest.mark.parametrize(
+        ("content", "error"),
+        [
+            ("{}", "must hold a list"),
+            ("[]", "must hold a list"),
+            ("[1]", "where a JSON object belongs"),
+            ('[{"path": ""}]', "has no 'type'"),
+            ("[", "cannot be read as JSON"),
+        ],
+    )
+    def test_a_broken_list_is_refused(self, broken, content, error):
+        (broken / "modules.json").write_text(content)
+        with pytest.raises(InvalidModelError, match=error):
+            spec_of(broken)
+
+    @pytest.mark.parametrize("order", [[0], [1, 0, 2], [0, 2, 1], [0, 1, 1], [0, 0, 1]])
+    def test_another_order_of_stages_is_refused(self, broken, order):
+        modules = json.loads((broken / "modules.json").read_text())
+        tiny.write_json(broken / "modules.json", [modules[number] for number in order])
+        with pytest.raises(UnsupportedModelError, match="is not Transformer → Pooling"):
+            spec_of(broken)
+
+
+class TestDense:
+    def dense(self, tmp_path, **values):
+        folder = tiny.write_model(tmp_path / "m", modules=["Pooling", "Dense"])
+        tiny.edit_json(folder / "2_Dense" / "config.json", **values)
+        return spec_of(folder)
+
+    def test_an_activation_that_is_not_of_torch_is_refused(self, tmp_path):
+        with pytest.raises(UnsupportedModelError, match="activation_function 'my.Code' is not supported"):
+            self.dense(tmp_path, activation_function="my.Code")
+
+    def test_another_size_than_the_stage_before_gives_is_refused(self, tmp_path):
+        with pytest.raises(InvalidModelError, match="takes 99 features, and the stage before it gives 16"):
+            self.dense(tmp_path, in_features=99)
+
+    @pytest.mark.parametrize("values", [{"use_residual": True}, {"module_input_name": "token_embeddings"}])
+    def test_what_we_do_not_compute_is_refused(self, tmp_path, values):
+        with pytest.raises(UnsupportedModelError, match=next(iter(values))):
+            self.dense(tmp_path, **values)
+
+    def test_it_may_have_no_bias(self, tmp_path):
+        assert self.dense(tmp_path, bias=False).head[0].bias is None
+
+
+def test_an_architecture_that_is_not_supported_is_named_with_those_that_are(broken):
+    tiny.edit_json(broken / "config.json", model_type="t5")
+    with pytest.raises(UnsupportedModelError, match="architecture 't5' is not supported. Supported: bert, mpnet"):
+        spec_of(broken)
+    tiny.edit_json(broken / "config.json", model_type=None)
+    with pytest.raises(UnsupportedModelError, match=r"architecture \['BertModel'\] is not supported"):
+        spec_of(broken)
+
+
+def test_heads_that_do_not_divide_the_hidden_size_are_refused(broken):
+    tiny.edit_json(broken / "config.json", num_attention_heads=5)
+    with pytest.raises(InvalidModelError, match="5 attention heads do not divide a hidden size of 16"):
+        spec_of(broken)
+
+
+def test_a_default_prompt_that_does_not_exist_is_refused(tmp_path):
+    folder = tiny.write_model(tmp_path / "m", default_prompt_name="query")
+    with pytest.raises(InvalidModelError, match="default_prompt_name 'query' is not one of its prompts"):
+        spec_of(folder)
+
+
+def test_an_empty_folder_is_no_model(tmp_path):
+    with pytest.raises(
+        InvalidModelError, match="no config.json in .* Is this the folder of a sentence-transformers model"
+    ):
+        spec_of(tmp_path)
+
+
+def test_prompts_cannot_be_changed_afterwards(tiny_bert):
+    with pytest.raises(TypeError):
+        spec_of(tiny_bert).prompts["query"] = "x"  # type: ignore[index]
+
+
+def test_numbers_of_numpy_do_not_come_in(tiny_bert):
+    assert not isinstance(spec_of(tiny_bert).dimensions, np.integer)

@@ -1,0 +1,285 @@
+from __future__ import annotations
+
+import itertools
+import math
+import threading
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pellucid import Embedder, TruncationWarning
+from pellucid.errors import OptionError, TextError, TextTypeError, TruncationError
+from tests import tiny
+
+texts_of_utf8 = st.text(st.characters(codec="utf-8"), max_size=40)
+TEXTS = ["the cat sat on the mat", "a dog", "", "cat " * 60, "  ", "dog, dog!"]
+
+
+@pytest.fixture(scope="module")
+def embedder(tiny_bert) -> Embedder:
+    return Embedder(tiny_bert, on_truncation="ignore")
+
+
+@pytest.fixture(scope="module")
+def prompted(tmp_path_factory) -> Embedder:
+    prompts = {"query": "query: ", "passage": "passage: ", "other": "dog "}
+    return Embedder(tiny.write_model(tmp_path_factory.mktemp("m") / "prompted", prompts=prompts))
+
+
+class TestTheRealModels:
+    def test_the_numbers_everyone_already_has(self, minilm):
+        hello = minilm.embed_query("Hello, I am learning about embeddings!")
+        cat = minilm.embed_query("The cat sat on the mat")
+        np.testing.assert_allclose(
+            hello[:5], [-0.018163266, -0.099551670, 0.013816080, -0.008125950, 0.014152277], rtol=0, atol=1e-6
+        )
+        np.testing.assert_allclose(
+            cat[:5], [0.130401820, -0.011870089, -0.028117036, 0.051238704, -0.055974450], rtol=0, atol=1e-6
+        )
+
+    @pytest.mark.parametrize("model", ["minilm", "mpnet"])
+    def test_the_golden_vectors(self, model, request):
+        embedder, golden = request.getfixturevalue(model), request.getfixturevalue(f"golden_{model}")
+        vectors = embedder.embed_documents(golden.texts)
+        np.testing.assert_allclose(vectors, golden.vectors, rtol=0, atol=2e-6)
+
+    def test_what_the_model_says_of_itself(self, minilm, mpnet):
+        assert (minilm.dimensions, minilm.max_tokens) == (384, 256)
+        assert (mpnet.dimensions, mpnet.max_tokens) == (768, 384)
+        assert minilm.model_name == "sentence-transformers/all-MiniLM-L6-v2"
+        assert repr(minilm) == (
+            "Embedder('sentence-transformers/all-MiniLM-L6-v2', dimensions=384, engine='reference')"
+        )
+
+
+class TestShapesAndOrder:
+    def test_documents_are_a_matrix_in_input_order(self, embedder):
+        vectors = embedder.embed_documents(TEXTS)
+        assert (vectors.shape, vectors.dtype) == ((len(TEXTS), tiny.HIDDEN), np.float32)
+        for text, vector in zip(TEXTS, vectors, strict=True):
+            assert embedder.embed_query(text).tobytes() == vector.tobytes()
+
+    @settings(max_examples=30)
+    @given(st.lists(texts_of_utf8, max_size=8), st.randoms())
+    def test_a_text_has_the_same_bits_in_any_company_and_order(self, embedder, texts, random):
+        shuffled = random.sample(range(len(texts)), len(texts))
+        vectors = embedder.embed_documents(texts)
+        again = embedder.embed_documents([texts[index] for index in shuffled])
+        assert again.tobytes() == vectors[shuffled].tobytes()
+
+    @pytest.mark.parametrize(
+        ("dtype", "width", "kind"),
+        [("float32", 16, np.float32), ("float16", 16, np.float16), ("int8", 16, np.int8), ("ubinary", 2, np.uint8)],
+    )
+    def test_no_texts_give_no_rows(self, embedder, dtype, width, kind):
+        vectors = embedder.embed_documents([], output_dtype=dtype)
+        assert (vectors.shape, vectors.dtype) == ((0, width), kind)
+        assert embedder.embed_documents([], truncate_dim=5).shape == (0, 5)
+
+    def test_the_empty_text_is_a_text(self, embedder):
+        assert np.isfinite(embedder.embed_query("")).all()
+        assert math.isclose(float(np.linalg.norm(embedder.embed_query(""))), 1, rel_tol=1e-6)
+
+    @pytest.mark.parametrize("kind", [tuple, iter, np.array])
+    def test_texts_may_come_in_any_order_keeping_collection(self, embedder, kind):
+        np.testing.assert_array_equal(embedder.embed_documents(kind(TEXTS)), embedder.embed_documents(TEXTS))
+
+    def test_it_may_be_used_from_several_threads(self, embedder):
+        expected, results = embedder.embed_documents(TEXTS), {}
+
+        def work(number: int) -> None:
+            results[number] = embedder.embed_documents(TEXTS)
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert [result.tobytes() for _, result in sorted(results.items())] == [expected.tobytes()] * 8
+
+
+class TestStream:
+    def test_a_stream_gives_the_same_bits_as_a_call(self, embedder):
+        texts = [f"cat {number}" for number in range(5000)]
+        windows = list(embedder.embed_stream(iter(texts)))
+        assert len(windows) > 1
+        assert np.concatenate(windows).tobytes() == embedder.embed_documents(texts).tobytes()
+
+    def test_it_takes_no_more_texts_than_it_needs(self, embedder):
+        taken = itertools.count()
+        stream = embedder.embed_stream("cat" for _ in iter(lambda: next(taken), -1))
+        first = next(stream)
+        assert next(taken) <= len(first) + 1
+        stream.close()
+
+    def test_an_empty_stream_ends(self, embedder):
+        assert list(embedder.embed_stream([])) == []
+
+    def test_a_position_counts_from_the_start_of_the_stream(self, embedder):
+        stream = embedder.embed_stream(itertools.chain(["cat"] * 4000, [None]))
+        assert len(next(stream)) > 0
+        with pytest.raises(TextTypeError, match="text 4000 is of type NoneType"):
+            list(stream)
+
+    @pytest.mark.parametrize("dtype", ["int8", "uint8"])
+    def test_types_that_need_all_vectors_are_refused(self, embedder, dtype):
+        with pytest.raises(OptionError, match="needs the ranges of all vectors"):
+            embedder.embed_stream(["cat"], output_dtype=dtype)
+
+    def test_what_was_cut_is_told_once_when_it_ends(self, tiny_bert):
+        embedder = Embedder(tiny_bert)
+        texts = ["cat " * 30 if number % 1000 == 0 else "cat" for number in range(5000)]
+        with pytest.warns(TruncationWarning) as told:
+            list(embedder.embed_stream(texts))
+        assert [str(warning.message)[:45] for warning in told] == ["5 of 5,000 texts are longer than the model's "]
+
+
+class TestTruncation:
+    def test_by_default_one_warning_a_call_says_how_many_and_how_much(self, tiny_bert):
+        with pytest.warns(TruncationWarning) as told:
+            Embedder(tiny_bert).embed_documents(["cat", "cat " * 30, "cat " * 98])
+        assert [str(warning.message) for warning in told] == [
+            "2 of 3 texts are longer than the model's 24 tokens (the first is text 1): 84 of 135 tokens (62.2%) lie "
+            "beyond and had no part in the vectors."
+        ]
+        assert told[0].filename == __file__
+
+    def test_ignore_says_nothing(self, tiny_bert):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            Embedder(tiny_bert, on_truncation="ignore").embed_query("cat " * 30)
+
+    def test_error_raises_before_any_arithmetic(self, tiny_bert, monkeypatch):
+        embedder = Embedder(tiny_bert, on_truncation="error")
+        monkeypatch.setattr(embedder, "engine", None)
+        with pytest.raises(TruncationError, match="1 of 2 texts is longer than the model's 24 tokens"):
+            embedder.embed_documents(["cat", "cat " * 30])
+
+    def test_nothing_is_said_of_texts_that_fit(self, tiny_bert):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            Embedder(tiny_bert).embed_documents(["cat " * 22])
+
+    def test_a_cut_text_has_the_vector_of_what_is_left(self, embedder):
+        assert embedder.embed_query("cat " * 60).tobytes() == embedder.embed_query("cat " * 22).tobytes()
+
+    def test_count_tokens_counts_before_truncation(self, embedder):
+        counts = embedder.count_tokens(["", "cat", "cat " * 60])
+        assert (counts.tolist(), counts.dtype) == ([2, 3, 62], np.int32)
+
+
+class TestOptions:
+    def test_normalize(self, tiny_bert, tmp_path):
+        plain = Embedder(tiny.write_model(tmp_path / "plain", modules=["Pooling"]))
+        normalized = Embedder(tiny_bert)
+        raw = plain.embed_documents(["the cat", "a dog"])
+        unit = raw / np.linalg.norm(raw, axis=1, keepdims=True)
+        assert np.abs(np.linalg.norm(raw, axis=1) - 1).max() > 0.1
+        np.testing.assert_allclose(plain.embed_documents(["the cat", "a dog"], normalize=True), unit, atol=1e-6)
+        np.testing.assert_allclose(normalized.embed_documents(["the cat", "a dog"]), unit, atol=1e-6)
+        np.testing.assert_allclose(normalized.embed_documents(["the cat", "a dog"], normalize=False), raw, atol=1e-6)
+
+    def test_truncate_dim_keeps_the_leading_dimensions(self, embedder):
+        whole = embedder.embed_query("the cat")
+        np.testing.assert_array_equal(embedder.embed_query("the cat", truncate_dim=5), whole[:5])
+        short = embedder.embed_query("the cat", truncate_dim=5, normalize=True)
+        np.testing.assert_allclose(short, whole[:5] / np.linalg.norm(whole[:5]), atol=1e-6)
+
+    def test_queries_and_documents_use_the_models_prompts(self, prompted):
+        plain = {
+            text: prompted.embed_query(text, prompt="") for text in ("query: cat", "passage: cat", "dog cat", "cat")
+        }
+        np.testing.assert_array_equal(prompted.embed_query("cat"), plain["query: cat"])
+        np.testing.assert_array_equal(prompted.embed_documents(["cat"])[0], plain["passage: cat"])
+        np.testing.assert_array_equal(prompted.embed_documents(["cat"], prompt_name="other")[0], plain["dog cat"])
+        np.testing.assert_array_equal(prompted.embed_query("cat", prompt="dog "), plain["dog cat"])
+        np.testing.assert_array_equal(next(prompted.embed_stream(["cat"]))[0], plain["passage: cat"])
+
+    def test_a_prompt_can_be_left_out_of_the_pooling(self, tmp_path):
+        pooling = {"include_prompt": False}
+        folder = tiny.write_model(tmp_path / "m", pooling=pooling, modules=["Pooling"])
+        with_prompt = Embedder(folder).embed_query("sat", prompt="the cat ")
+        all_rows = Embedder(folder).engine.encode(Embedder(folder)._tokenizer.tokenize(["the cat sat"])[0].ids)
+        np.testing.assert_allclose(with_prompt, all_rows[3:].mean(axis=0), atol=1e-6)
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"prompt_name": "none"}, "has no prompt 'none': its prompts are 'query', 'passage', 'other'"),
+            ({"prompt_name": "query", "prompt": "x"}, "a prompt or a prompt_name, not both"),
+            ({"prompt": 3}, "prompt is of type int"),
+            ({"truncate_dim": 0}, "truncate_dim=0 must be a whole number from 1 to 16"),
+            ({"truncate_dim": 17}, "truncate_dim=17 must be"),
+            ({"truncate_dim": 2.0}, "truncate_dim=2.0 must be"),
+            ({"output_dtype": "int4"}, "output_dtype='int4' is not one of 'float32', 'float16'"),
+            ({"normalize": "yes"}, "normalize='yes' is not one of None, True, False"),
+        ],
+    )
+    def test_an_option_that_cannot_be_served_is_named(self, prompted, options, message):
+        for call in (
+            lambda: prompted.embed_documents(["cat"], **options),
+            lambda: prompted.embed_query("cat", **options),
+            lambda: prompted.embed_stream(["cat"], **options),
+        ):
+            with pytest.raises(OptionError, match=message):
+                call()
+
+    def test_a_typing_mistake_is_an_error(self, embedder, tiny_bert):
+        with pytest.raises(TypeError, match="normalise"):
+            embedder.embed_documents(["cat"], normalise=True)
+        with pytest.raises(TypeError, match="devise"):
+            Embedder(tiny_bert, devise="cpu")
+
+    @pytest.mark.parametrize("name", ["", "a\0b", None, 3, "line\nbreak"])
+    def test_what_is_no_name_is_refused(self, name):
+        with pytest.raises(OptionError):
+            Embedder(name)
+
+    @pytest.mark.parametrize(
+        "options", [{"engine": "x"}, {"dtype": "int8"}, {"device": "cuda"}, {"on_truncation": "x"}]
+    )
+    def test_options_are_judged_before_a_file_is_looked_for(self, options):
+        with pytest.raises(OptionError, match=next(iter(options))):
+            Embedder("no/such-model", **options)
+
+
+class TestBadTexts:
+    @pytest.mark.parametrize("texts", ["a bare string", b"bytes", None, 3, {"a": 1}, {"a", "b"}])
+    def test_what_is_no_list_of_texts_is_refused(self, embedder, texts):
+        with pytest.raises(TextTypeError, match=rf"of type {type(texts).__name__}"):
+            embedder.embed_documents(texts)
+        with pytest.raises(TextTypeError):
+            embedder.count_tokens(texts)
+
+    @pytest.mark.parametrize("text", [["a list"], b"bytes", None, 3])
+    def test_a_query_is_one_text(self, embedder, text):
+        with pytest.raises(TextTypeError, match="embed_query takes one str"):
+            embedder.embed_query(text)
+
+    @pytest.mark.parametrize("value", [None, 3, b"bytes", ["cat"]])
+    def test_a_value_that_is_no_text_is_named_by_position(self, embedder, value):
+        with pytest.raises(TextTypeError, match=rf"text 2 is of type {type(value).__name__}"):
+            embedder.embed_documents(["cat", "dog", value])
+
+    def test_a_lone_surrogate_is_named_by_position(self, embedder):
+        with pytest.raises(TextError, match="text 1 has a lone surrogate .* at character 4"):
+            embedder.embed_documents(["cat", "dog \udc80"])
+
+    def test_the_errors_are_also_those_of_python(self, embedder):
+        with pytest.raises(TypeError):
+            embedder.embed_documents([None])
+        with pytest.raises(ValueError, match="surrogate"):
+            embedder.embed_documents(["\ud800"])
+
+    @settings(max_examples=50)
+    @given(texts_of_utf8)
+    def test_every_text_that_utf8_can_write_has_a_vector(self, embedder, text):
+        assert np.isfinite(embedder.embed_query(text)).all()
+
+
+def test_progress_is_silent_when_standard_error_is_no_terminal(embedder, capfd):
+    embedder.embed_documents(["cat"] * 10, show_progress=True)
+    assert capfd.readouterr() == ("", "")

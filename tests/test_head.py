@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from pellucid.errors import OptionError
+from pellucid.head import OUTPUT_DTYPES, Dense, LayerNorm, Normalize, finish, normalize, to_dtype
+
+X = np.array([[3.0, 4.0], [0.0, 0.0], [-1.0, 0.0]], dtype=np.float32)
+floats = st.floats(-1e6, 1e6, width=32)
+
+
+def test_normalize_gives_unit_length_and_leaves_zeros():
+    np.testing.assert_allclose(normalize(X), [[0.6, 0.8], [0, 0], [-1, 0]], rtol=1e-6)
+
+
+@given(hnp.arrays(np.float32, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9), elements=floats))
+def test_normalized_vectors_have_unit_length_or_are_zero(vectors):
+    lengths = np.linalg.norm(normalize(vectors).astype(np.float64), axis=1)
+    large = np.abs(vectors).max(axis=1) > 1e-6
+    np.testing.assert_allclose(lengths[large], 1, rtol=1e-5)
+    assert (lengths <= 1 + 1e-5).all()
+
+
+def test_dense_is_a_linear_layer_and_its_activation():
+    weight, bias = np.array([[1, 2], [0, -1], [1, 1]], dtype=np.float32), np.array([1, 0, -8], dtype=np.float32)
+    np.testing.assert_allclose(Dense(weight, bias, "relu")(X[:1]), [[12, 0, 0]])
+    np.testing.assert_allclose(Dense(weight, None, "identity")(X[:1]), [[11, -4, 7]])
+
+
+def test_layer_norm_centres_scales_and_shifts():
+    module = LayerNorm(np.array([2, 1], dtype=np.float32), np.array([0, 5], dtype=np.float32), eps=0.0)
+    np.testing.assert_allclose(module(X[:1]), [[-2, 6]], rtol=1e-6)
+
+
+class TestFinish:
+    modules = (Dense(np.array([[2, 0], [0, 2]], dtype=np.float32), None, "identity"), Normalize())
+
+    def test_by_default_the_modules_are_applied_in_order(self):
+        np.testing.assert_allclose(finish(X[:1], self.modules, None, None), [[0.6, 0.8]], rtol=1e-6)
+
+    def test_normalize_false_passes_over_the_models_normalize_only(self):
+        np.testing.assert_allclose(finish(X[:1], self.modules, False, None), [[6, 8]])
+
+    def test_cutting_dimensions_comes_after_the_modules(self):
+        np.testing.assert_allclose(finish(X[:1], self.modules, None, 1), [[0.6]], rtol=1e-6)
+
+    def test_normalize_true_gives_unit_length_after_cutting(self):
+        np.testing.assert_allclose(finish(X[:1], self.modules, True, 1), [[1.0]], rtol=1e-6)
+
+
+class TestOutputDtypes:
+    vectors = np.array([[0.0, -1.0, 155.0], [255.0, -1.0, 27.5], [127.5, -1.0, -100.0]], dtype=np.float32)
+
+    def test_uint8_puts_the_range_of_each_dimension_into_256_steps(self):
+        assert to_dtype(self.vectors, "uint8").tolist() == [[0, 0, 255], [255, 0, 127], [127, 0, 0]]
+
+    def test_int8_is_uint8_less_128(self):
+        assert to_dtype(self.vectors, "int8").tolist() == [[-128, -128, 127], [127, -128, -1], [-1, -128, -128]]
+
+    def test_binary_keeps_the_signs_eight_to_a_byte(self):
+        vectors = np.array([[1, -1, 1, -1, 0, 2, -3, 4, 5]], dtype=np.float32)
+        assert to_dtype(vectors, "ubinary").tolist() == [[0b10100101, 0b10000000]]
+        assert to_dtype(vectors, "binary").tolist() == [[0b10100101 - 128, 0]]
+
+    @pytest.mark.parametrize("dtype", OUTPUT_DTYPES)
+    def test_no_vectors_give_an_empty_array_of_the_right_width(self, dtype):
+        result = to_dtype(np.empty((0, 12), dtype=np.float32), dtype)
+        assert result.shape == ((0, 2) if "binary" in dtype else (0, 12))
+        assert result.dtype == {"binary": np.int8, "ubinary": np.uint8}.get(
+            dtype, np.dtype(dtype if "binary" not in dtype else "i1")
+        )
+
+    @pytest.mark.parametrize("dtype", ["int8", "uint8"])
+    def test_one_vector_has_no_ranges(self, dtype):
+        with pytest.raises(OptionError, match="one vector has no range"):
+            to_dtype(self.vectors[:1], dtype)
+
+    def test_float32_is_the_same_array(self):
+        assert to_dtype(self.vectors, "float32") is self.vectors
+
+    def test_float16_rounds(self):
+        assert to_dtype(self.vectors, "float16").dtype == np.float16

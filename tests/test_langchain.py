@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import numpy as np
+import pytest
+from langchain_core.embeddings import Embeddings
+from langchain_tests.integration_tests import EmbeddingsIntegrationTests
+from langchain_tests.unit_tests import EmbeddingsUnitTests
+
+from pellucid import Embedder
+from pellucid.errors import MissingExtraError, OptionError, TextTypeError
+from pellucid.langchain import HuggingFaceEmbeddings
+from tests import tiny
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> str:
+    prompts = {"query": "query: ", "other": "dog "}
+    return str(tiny.write_model(tmp_path_factory.mktemp("m") / "m", prompts=prompts, modules=["Pooling"]))
+
+
+class OfLangChain:
+    """What LangChain's own standard suites need to know."""
+
+    @pytest.fixture(autouse=True)
+    def _model(self, tiny_bert):
+        type(self).folder = str(tiny_bert)
+
+    @property
+    def embeddings_class(self) -> type[Embeddings]:
+        return HuggingFaceEmbeddings
+
+    @property
+    def embedding_model_params(self) -> dict:
+        return {"model_name": self.folder}
+
+
+class TestUnitsOfLangChain(OfLangChain, EmbeddingsUnitTests):
+    """LangChain's standard suite of unit tests."""
+
+
+class TestIntegrationOfLangChain(OfLangChain, EmbeddingsIntegrationTests):
+    """LangChain's standard suite of integration tests, sync and async."""
+
+
+def test_fields_defaults_and_repr_are_those_of_langchain_huggingface(folder):
+    assert repr(HuggingFaceEmbeddings(model=folder)) == (
+        f"HuggingFaceEmbeddings(model_name={folder!r}, cache_folder=None, model_kwargs={{}}, encode_kwargs={{}}, "
+        f"query_encode_kwargs={{}}, multi_process=False, show_progress=False)"
+    )
+    default = HuggingFaceEmbeddings.model_fields["model_name"].default
+    assert default == "sentence-transformers/all-mpnet-base-v2"
+
+
+def test_vectors_are_lists_of_floats(folder):
+    embeddings, embedder = HuggingFaceEmbeddings(model_name=folder), Embedder(folder)
+    expected = embedder.embed_documents(["the cat", "a dog"], prompt="").tolist()
+    assert embeddings.embed_documents(["the cat", "a dog"]) == expected
+    assert embeddings.embed_query("the cat") == expected[0]
+    assert asyncio.run(embeddings.aembed_documents(["the cat", "a dog"])) == expected
+    assert asyncio.run(embeddings.aembed_query("the cat")) == expected[0]
+    assert {type(number) for number in expected[0]} == {float}
+    assert embeddings.embed_documents([]) == []
+
+
+def test_line_breaks_become_spaces(folder):
+    embeddings = HuggingFaceEmbeddings(model_name=folder)
+    assert embeddings.embed_query("the\ncat") == embeddings.embed_query("the cat")
+
+
+@pytest.mark.parametrize(
+    ("model_kwargs", "encode_kwargs", "same"),
+    [
+        ({}, {"normalize_embeddings": True}, {"normalize": True}),
+        ({}, {"normalize_embeddings": False}, {}),
+        ({}, {"batch_size": 7, "device": "cpu", "convert_to_tensor": True}, {}),
+        ({"truncate_dim": 5}, {}, {"truncate_dim": 5}),
+        ({"truncate_dim": 5}, {"truncate_dim": 7}, {"truncate_dim": 7}),
+        ({}, {"truncate_dim": 999}, {}),
+        ({}, {"precision": "ubinary"}, {"output_dtype": "ubinary"}),
+        ({}, {"prompt": "dog "}, {"prompt": "dog "}),
+        ({}, {"prompt_name": "other"}, {"prompt": "dog "}),
+        ({}, {"prompt_name": "other", "prompt": "cat "}, {"prompt": "cat "}),
+        ({}, {"prompt_name": "document"}, {}),
+        ({"prompts": {"mine": "mat "}}, {"prompt_name": "mine"}, {"prompt": "mat "}),
+        ({"prompts": {"other": "mat "}}, {"prompt_name": "other"}, {"prompt": "mat "}),
+        ({"default_prompt_name": "query"}, {}, {"prompt": "query: "}),
+        ({"default_prompt_name": "query"}, {"prompt": ""}, {}),
+        ({"device": "cpu", "trust_remote_code": False, "backend": "torch", "model_kwargs": {}, "token": None}, {}, {}),
+        ({"device": None, "local_files_only": True, "engine": "reference", "on_truncation": "error"}, {}, {}),
+    ],
+)
+def test_keys_that_are_served_do_what_they_do_there(folder, model_kwargs, encode_kwargs, same):
+    embeddings = HuggingFaceEmbeddings(model_name=folder, model_kwargs=model_kwargs, encode_kwargs=encode_kwargs)
+    expected = Embedder(folder).embed_documents(["the cat", "a"], **{"prompt": "", **same}).tolist()
+    assert embeddings.embed_documents(["the cat", "a"]) == expected
+    assert embeddings.embed_query("the cat") == expected[0]
+
+
+def test_queries_may_have_options_of_their_own(folder):
+    embeddings = HuggingFaceEmbeddings(
+        model_name=folder, encode_kwargs={"truncate_dim": 4}, query_encode_kwargs={"prompt_name": "query"}
+    )
+    np.testing.assert_array_equal(embeddings.embed_query("cat"), Embedder(folder).embed_query("query: cat", prompt=""))
+    assert len(embeddings.embed_documents(["cat"])[0]) == 4
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"model_kwargs": {"devise": "cpu"}}, "model_kwargs: 'devise' cannot be served; did you mean 'device'"),
+        ({"model_kwargs": {"device": "cuda"}}, "device='cuda' is not served"),
+        ({"model_kwargs": {"trust_remote_code": True}}, "trust_remote_code=True cannot be served, only False"),
+        ({"model_kwargs": {"backend": "onnx"}}, "backend='onnx' cannot be served"),
+        ({"model_kwargs": {"model_kwargs": {"torch_dtype": "float16"}}}, "model_kwargs=.* cannot be served"),
+        (
+            {"encode_kwargs": {"normalise": True}},
+            "encode_kwargs: 'normalise' cannot be served; did you mean 'normalize_embeddings'",
+        ),
+        ({"encode_kwargs": {"output_value": "token_embeddings"}}, "output_value='token_embeddings' cannot be served"),
+        ({"encode_kwargs": {"show_progress_bar": True}}, "is the field show_progress"),
+        ({"encode_kwargs": {"batch_size": 0}}, "batch_size=0 must be a whole number of at least 1"),
+        ({"query_encode_kwargs": {"foo": 1}}, "query_encode_kwargs: 'foo' cannot be served"),
+    ],
+)
+def test_a_key_that_cannot_be_served_is_an_error_that_names_it(folder, fields, message):
+    with pytest.raises(OptionError, match=message):
+        HuggingFaceEmbeddings(model_name=folder, **fields)
+
+
+def test_keys_are_judged_before_the_model_is_looked_for():
+    with pytest.raises(OptionError, match="'foo'"):
+        HuggingFaceEmbeddings(model_name="no/such-model", encode_kwargs={"foo": 1})
+
+
+def test_an_unknown_prompt_is_named(folder):
+    with pytest.raises(OptionError, match="has no prompt 'x': its prompts are 'query', 'document', 'other'"):
+        HuggingFaceEmbeddings(model_name=folder, encode_kwargs={"prompt_name": "x"}).embed_query("cat")
+
+
+def test_an_unknown_field_is_an_error(folder):
+    with pytest.raises(ValueError, match="normalize_embeddings"):
+        HuggingFaceEmbeddings(model_name=folder, normalize_embeddings=True)
+
+
+@pytest.mark.parametrize("texts", ["a bare string", None, [None], [b"bytes"]])
+def test_bad_texts_have_our_errors(folder, texts):
+    with pytest.raises(TextTypeError):
+        HuggingFaceEmbeddings(model_name=folder).embed_documents(texts)
+
+
+def test_without_langchain_core_the_error_is_the_install_command(monkeypatch):
+    monkeypatch.setitem(sys.modules, "langchain_core.embeddings", None)
+    monkeypatch.delitem(sys.modules, "pellucid.langchain")
+    with pytest.raises(MissingExtraError, match=r"pip install 'pellucid\[langchain\]'"):
+        __import__("pellucid.langchain")

@@ -1,0 +1,41 @@
+"""Semantic textual similarity: does the cosine rank pairs of sentences as people do?
+
+SemEval's English test sets of 2013 to 2015 are free for research but may not be redistributed, so they are not part of
+the project. The tests run where ``PELLUCID_STS``, or ``../shared/data/sts``, is a folder with ``sts<year>.tsv``: a
+score from 0 to 5, and two texts.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+STS = Path(os.environ.get("PELLUCID_STS", Path(__file__).parents[2] / "shared" / "data" / "sts"))
+
+
+def ranks(values):
+    """The rank of each value; equal ones share the mean of their ranks."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+
+
+def spearman(first, second):
+    """Spearman's rank correlation."""
+    return np.corrcoef(ranks(first), ranks(second))[0, 1]
+
+
+def test_spearman_is_right_on_a_worked_example():
+    assert spearman([1, 2, 3, 4, 5], [5, 6, 7, 8, 7]) == pytest.approx(0.8207826816681233)
+
+
+@pytest.mark.skipif(not STS.is_dir(), reason="no STS data here; set PELLUCID_STS")
+@pytest.mark.parametrize(("year", "expected"), [(2013, 80.60), (2014, 75.60), (2015, 85.39)])
+def test_the_real_model_ranks_sentences_as_well_as_the_reference(minilm, year, expected):
+    lines = (STS / f"sts{year}.tsv").read_text(encoding="utf-8").splitlines()
+    scores, first, second = zip(*(line.split("\t") for line in lines), strict=True)
+    vectors = minilm.embed_documents([*first, *second])
+    cosines = (vectors[: len(first)] * vectors[len(first) :]).sum(axis=1)
+    assert round(100 * spearman(cosines, np.array(scores, dtype=float)), 2) == expected

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pellucid.errors import InvalidModelError, TextError, TextTypeError, UnsupportedModelError
+from pellucid.model.load import load_spec
+from pellucid.sources import local
+from pellucid.tokenizer import Tokenizer
+from tests import tiny
+
+texts_of_utf8 = st.text(st.characters(codec="utf-8"), max_size=60)
+
+
+def tokenizer_of(folder) -> Tokenizer:
+    files = local.find(str(folder))
+    spec = load_spec(files)
+    return Tokenizer(files, spec.tokenizer, spec.encoder)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tiny_bert) -> Tokenizer:
+    return tokenizer_of(tiny_bert)
+
+
+def ids_of(tokenizer, text, prompt=""):
+    return tokenizer.tokenize([text], prompt)[0].ids.tolist()
+
+
+CLS, SEP = 2, 3
+
+
+@given(texts_of_utf8)
+def test_the_special_tokens_of_the_template_stand_at_both_ends(tokenizer, text):
+    ids = ids_of(tokenizer, text)
+    assert (ids[0], ids[-1]) == (CLS, SEP)
+
+
+@given(st.lists(texts_of_utf8, max_size=5))
+def test_a_text_is_cut_the_same_way_alone_and_among_others(tokenizer, texts):
+    batch, counts = tokenizer.tokenize(texts)
+    assert [ids.tolist() for ids in batch] == [ids_of(tokenizer, text) for text in texts]
+    assert counts.dtype == np.int32
+    assert len(counts) == len(texts)
+
+
+@given(st.integers(0, 80))
+def test_a_longer_text_loses_its_end_and_never_its_special_tokens(tokenizer, words):
+    batch, counts = tokenizer.tokenize(["cat " * words])
+    assert counts.tolist() == [words + 2]
+    cat = tokenizer.tokenize(["cat"])[0].ids[1]
+    assert batch.ids.tolist() == [CLS, *[cat] * min(words, tiny.MAX_TOKENS - 2), SEP]
+
+
+@given(texts_of_utf8, texts_of_utf8)
+def test_a_prompt_is_put_before_the_text(tokenizer, prompt, text):
+    assert ids_of(tokenizer, text, prompt) == ids_of(tokenizer, prompt + text)
+
+
+def test_the_truncation_and_padding_of_tokenizer_json_do_not_count(tokenizer):
+    assert tokenizer.tokenize(["cat", "cat " * 12])[0].lengths.tolist() == [3, 14]
+
+
+def test_the_left_end_is_cut_where_the_model_says_so(broken):
+    tiny.edit_json(broken / "tokenizer_config.json", truncation_side="left")
+    ids = ids_of(tokenizer_of(broken), "dog " + "cat " * 30 + "mat")
+    whole = tokenizer_of(broken)._backend.encode("cat mat").ids
+    assert ids[-3:] == whole[-3:]
+    assert (len(ids), ids[0]) == (tiny.MAX_TOKENS, CLS)
+
+
+def test_do_lower_case_lowers_even_if_the_tokenizer_does_not(broken):
+    stored = json.loads((broken / "tokenizer.json").read_text())
+    stored["normalizer"]["lowercase"] = False
+    tiny.write_json(broken / "tokenizer.json", stored)
+    assert ids_of(tokenizer_of(broken), "CAT") != ids_of(tokenizer_of(broken), "cat")
+    tiny.edit_json(broken / "sentence_bert_config.json", do_lower_case=True)
+    assert ids_of(tokenizer_of(broken), "CAT") == ids_of(tokenizer_of(broken), "cat")
+
+
+@pytest.mark.parametrize(("prompt", "tokens"), [("", 0), ("query: ", 3), ("the cat ", 3)])
+def test_a_prompt_counts_with_the_special_token_before_it(tokenizer, prompt, tokens):
+    assert tokenizer.prompt_tokens(prompt) == tokens
+
+
+@pytest.mark.parametrize("value", [None, 3, 1.5, b"bytes", ["list"], float("nan")])
+def test_what_is_not_a_text_is_named_by_position_and_type(tokenizer, value):
+    with pytest.raises(TextTypeError, match=rf"text 1 is of type {type(value).__name__}"):
+        tokenizer.tokenize(["cat", value])
+
+
+def test_a_lone_surrogate_is_named_by_position(tokenizer):
+    with pytest.raises(TextError, match=r"text 12 has a lone surrogate .*U\+D800\) at character 3"):
+        tokenizer.tokenize(["cat", "abc\ud800"], first=11)
+
+
+def test_an_error_never_quotes_the_text(tokenizer):
+    with pytest.raises(TextError) as raised:
+        tokenizer.tokenize(["my secret \udfff"])
+    assert "secret" not in str(raised.value)
+
+
+def test_tokens_beyond_the_vocabulary_are_refused(broken):
+    vocabulary = json.loads((broken / "config.json").read_text())["vocab_size"]
+    stored = json.loads((broken / "tokenizer.json").read_text())
+    stored["model"]["vocab"]["zebra"] = vocabulary
+    tiny.write_json(broken / "tokenizer.json", stored)
+    with pytest.raises(
+        InvalidModelError, match=rf"has the id {vocabulary}, and the encoder has vectors for the ids below"
+    ):
+        tokenizer_of(broken)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"version": "1.0"}', "\x00\xff", "null"])
+def test_a_broken_tokenizer_file_is_refused(broken, content):
+    (broken / "tokenizer.json").write_text(content)
+    with pytest.raises(InvalidModelError, match="tokenizer.json is not a sound tokenizer"):
+        tokenizer_of(broken)
+
+
+def test_a_model_without_tokenizer_json_says_how_to_get_one(broken):
+    (broken / "tokenizer.json").unlink()
+    with pytest.raises(UnsupportedModelError, match=r"no tokenizer.json.*AutoTokenizer"):
+        tokenizer_of(broken)
+
+
+def test_a_length_without_room_for_a_token_is_refused(broken):
+    tiny.edit_json(broken / "sentence_bert_config.json", max_seq_length=2)
+    with pytest.raises(InvalidModelError, match="leaves no room beside 2 special tokens"):
+        tokenizer_of(broken)
+
+
+@pytest.mark.parametrize("golden", ["golden_minilm", "golden_mpnet"])
+def test_the_golden_texts_have_the_golden_ids(golden, request):
+    embedder = request.getfixturevalue(golden.replace("golden_", ""))
+    expected = request.getfixturevalue(golden)
+    batch, _ = embedder._tokenizer.tokenize(expected.texts)
+    for number, (ids, wanted) in enumerate(zip(batch, expected.ids, strict=True)):
+        assert ids.tolist() == wanted.tolist(), f"text {number}"

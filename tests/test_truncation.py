@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pellucid.truncation import Truncation
+
+counts = st.lists(st.integers(0, 50), max_size=30)
+
+
+def of(values):
+    return Truncation.of(np.array(values, dtype=np.int32), 20)
+
+
+@given(counts)
+def test_it_counts_what_lies_beyond_the_limit(values):
+    over = [value for value in values if value > 20]
+    assert (of(values).cut, of(values).lost) == (len(over), sum(over) - 20 * len(over))
+    assert (of(values).texts, of(values).tokens) == (len(values), sum(values))
+    assert of(values).first == next((i for i, value in enumerate(values) if value > 20), None)
+
+
+@given(counts, counts)
+def test_the_sum_of_two_parts_is_that_of_the_whole(first, second):
+    assert of(first) + of(second) == of(first + second)
+
+
+def test_the_sentence_says_how_many_texts_and_how_much():
+    assert of([5, 25, 40]).describe(20) == (
+        "2 of 3 texts are longer than the model's 20 tokens (the first is text 1): 25 of 70 tokens (35.7%) lie beyond"
+    )

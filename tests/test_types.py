@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pellucid.types import TokenBatch
+
+sequences = st.lists(st.lists(st.integers(0, 2**31 - 1), max_size=9), max_size=9)
+
+
+@given(sequences)
+def test_a_batch_gives_back_the_sequences_it_was_made_of(ids):
+    batch = TokenBatch.from_sequences(ids)
+    assert [sequence.tolist() for sequence in batch] == ids
+    assert len(batch) == len(ids)
+    assert batch.lengths.tolist() == [len(sequence) for sequence in ids]
+    assert (batch.ids.dtype, batch.offsets.dtype) == (np.int32, np.int32)
+
+
+@given(sequences, st.data())
+def test_select_takes_texts_in_the_order_asked_for(ids, data):
+    indices = data.draw(st.lists(st.integers(0, len(ids) - 1), max_size=9)) if ids else []
+    chosen = TokenBatch.from_sequences(ids).select(np.array(indices, dtype=np.int64))
+    assert [sequence.tolist() for sequence in chosen] == [ids[index] for index in indices]
+
+
+def test_an_empty_batch_has_no_texts_and_no_tokens():
+    batch = TokenBatch.from_sequences([])
+    assert (len(batch), batch.ids.shape, batch.offsets.tolist()) == (0, (0,), [0])
