@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pellucid.errors import InputError
 from pellucid.types import TokenBatch
 
 sequences = st.lists(st.lists(st.integers(0, 2**31 - 1), max_size=9), max_size=9)
@@ -23,6 +25,12 @@ def test_select_takes_texts_in_the_order_asked_for(ids, data):
     indices = data.draw(st.lists(st.integers(0, len(ids) - 1), max_size=9)) if ids else []
     chosen = TokenBatch.from_sequences(ids).select(np.array(indices, dtype=np.int64))
     assert [sequence.tolist() for sequence in chosen] == [ids[index] for index in indices]
+
+
+def test_more_tokens_than_int32_can_count_are_refused():
+    many = np.broadcast_to(np.int32(0), 2**30)  # Takes no memory.
+    with pytest.raises(InputError, match="2,147,483,648 tokens are too many for one call"):
+        TokenBatch.from_sequences([many, many])
 
 
 def test_an_empty_batch_has_no_texts_and_no_tokens():

