@@ -72,13 +72,17 @@ def storage_folder(repo: str, cache: Path) -> Path:
 
 
 def find(repo: str, revision: str | None, cache: Path) -> Snapshot | None:
-    """The snapshot that ``revision`` (a branch, a tag or a commit; default ``main``) stands for, whole or not."""
+    """The snapshot that ``revision`` (a branch, a tag or a commit; default ``main``) stands for.
+
+    It may be whole or not: even without a file, if a download has just begun.
+    """
     storage = storage_folder(repo, cache)
     ref = storage / "refs" / (revision or DEFAULT_REVISION)
     commit = ref.read_text().strip() if ref.is_file() else revision
-    if not commit or not (storage / "snapshots" / commit).is_dir():
+    if not commit:
         return None
-    return Snapshot(storage, commit, _tree(storage, commit))
+    snapshot = Snapshot(storage, commit, _tree(storage, commit))
+    return snapshot if snapshot.tree is not None or snapshot.folder.is_dir() else None
 
 
 def _tree(storage: Path, commit: str) -> Mapping[str, Digest] | None:

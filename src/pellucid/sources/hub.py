@@ -60,7 +60,10 @@ def download(repo: str, *, revision: str | None, cache: Path, token: str | bool 
         raise ModelNotFoundError(f"{repo!r} is neither a folder here nor a name the Hub can have: {error}") from error
     except errors.LocalEntryNotFoundError as error:
         raise HubUnreachableError(f"{constants.ENDPOINT} could not be reached ({_reason(error)})") from error
-    except (errors.HTTPError, OSError) as error:  # type: ignore[attr-defined]  # httpx's or httpx2's, by version
+    except (errors.HTTPError, OSError, ValueError) as error:  # type: ignore[attr-defined]  # httpx's or httpx2's
+        begun = hf_cache.find(repo, revision, cache)
+        if begun is None or begun.tree is None:  # A proxy refused, or what answered is not a Hub.
+            raise HubUnreachableError(f"{constants.ENDPOINT} could not be reached ({_reason(error)})") from error
         raise DownloadError(
             f"the download of {repo} from {constants.ENDPOINT} broke off ({_reason(error)}). "
             f"What has come is kept in {cache}: run the same again and it goes on from there."
