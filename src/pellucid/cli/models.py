@@ -138,7 +138,7 @@ def _digest_state(files: ModelFiles, file: str, entry: catalog.CatalogEntry | No
     """Whether a file on disk is, now, what its source or the catalog says it must be."""
     digest, by = files.listing[file], "the catalog" if files.source == "package index" else "the Hub"
     if digest is None and entry is not None and file in entry.files:
-        digest, by = Digest("sha256", entry.files[file].sha256), "the catalog"
+        digest, by = Digest("sha256", entry.files[file].sha256, entry.files[file].size), "the catalog"
     if digest is None:
         return "[dim]not known[/dim]"
     return f"[green]as {by} says[/green]" if digest.matches(files.path(file)) else f"[bold red]not what {by} says[/]"

@@ -163,7 +163,8 @@ def _shards(files: ModelFiles, folder: str) -> list[str]:
     others = [
         name
         for name in files.listing
-        if name.startswith(prefix) and name.endswith((".bin", ".pt", ".pth", ".ckpt", ".h5", ".ot", ".msgpack"))
+        if name.rpartition("/")[0] == folder
+        and name.endswith((".bin", ".pt", ".pth", ".ckpt", ".h5", ".ot", ".msgpack"))
     ]
     if others:
         raise UnsupportedModelError(

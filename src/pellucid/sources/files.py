@@ -50,10 +50,12 @@ class Digest:
         kind: "sha256" of the bytes, or "git-sha1": the id of git's blob, which the Hub gives for small files
             (https://git-scm.com/book/en/v2/Git-Internals-Git-Objects).
         hex: in hexadecimal.
+        size: in bytes.
     """
 
     kind: Literal["sha256", "git-sha1"]
     hex: str
+    size: int
 
     def matches(self, path: Path) -> bool:
         """Whether the file at ``path`` is that."""

@@ -46,7 +46,8 @@ class Snapshot:
     def lacking(self) -> list[str]:
         """The files that this copy lacks to be whole; empty if nothing."""
         expected = files.wanted(self.tree or ())
-        return [name for name in expected if not (self.folder / name).is_file()] or files.lacking(self.folder)
+        missing = {name for name in expected if not (self.folder / name).is_file()}
+        return sorted(missing.union(files.lacking(self.folder)))
 
     def model_files(self, name: str, source: files.Source) -> ModelFiles:
         """The copy, as what the rest of the library works with."""
@@ -92,9 +93,9 @@ def _tree(storage: Path, commit: str) -> Mapping[str, Digest] | None:
     try:
         entries = json.loads(record.read_bytes())["files"]
         return {
-            name: Digest("sha256", entry["lfs_sha256"])
+            name: Digest("sha256", entry["lfs_sha256"], entry["lfs_size"])
             if entry.get("lfs_sha256")
-            else Digest("git-sha1", entry["blob_id"])
+            else Digest("git-sha1", entry["blob_id"], entry["size"])
             for name, entry in entries.items()
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

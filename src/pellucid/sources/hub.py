@@ -1,8 +1,8 @@
 """The third source: the Hugging Face Hub, through ``huggingface_hub``, which is imported here and nowhere else.
 
-huggingface_hub brings what a good client needs (``HF_ENDPOINT``, ``HF_TOKEN``, proxies, progress bars, resuming,
-locks between processes) and we add two things: only the files that are read are fetched, and each fetched file
-is checked against the digest that the Hub gave for it.
+huggingface_hub brings what a good client needs (``HF_ENDPOINT``, ``HF_TOKEN``, proxies, retries, progress bars, a
+cache that several processes may use). We add three things: only the files that are read are fetched; each is
+checked against the digest that the Hub gave for it; and a large file goes on from where an earlier process stopped.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from pellucid import catalog
 from pellucid.errors import DownloadError, IntegrityError, ModelNotFoundError
 from pellucid.sources import files, hf_cache
 from pellucid.sources.files import ModelFiles
+
+_LARGE = ".safetensors"
 
 
 class HubUnreachableError(DownloadError):
@@ -41,12 +43,16 @@ def download(repo: str, *, revision: str | None, cache: Path, token: str | bool 
 
     had = _present(hf_cache.find(repo, revision, cache))
     try:
-        _fetch(repo, revision, cache, token, files.PATTERNS)
+        _fetch(repo, revision, cache, token, [pattern for pattern in files.PATTERNS if not pattern.endswith(_LARGE)])
         snapshot = hf_cache.find(repo, revision, cache)
-        if snapshot is not None and (missing := snapshot.lacking()):
-            # A modules.json that names its folders in a way of its own.
-            _fetch(repo, snapshot.commit, cache, token, [name.rpartition("/")[0] + "/*" for name in missing])
-            snapshot = hf_cache.find(repo, revision, cache)
+        if snapshot is not None:
+            for name in files.wanted(snapshot.tree or ()):
+                if name.endswith(_LARGE) and name not in had:
+                    _fetch_blob(repo, snapshot, name, token)
+            if missing := snapshot.lacking():
+                # The links to the large files; and the folders of a modules.json that names them in a way of its own.
+                folders = {name.rpartition("/")[0] for name in missing} - {""}
+                _fetch(repo, snapshot.commit, cache, token, [*missing, *(f"{folder}/*" for folder in folders)])
     except errors.GatedRepoError as error:
         raise ModelNotFoundError(
             f"{repo} is on the Hub, but its owners give access on request. Ask for it at "
@@ -105,6 +111,41 @@ def _fetch(repo: str, revision: str | None, cache: Path, token: str | bool | Non
     )
 
 
+def _fetch_blob(repo: str, snapshot: hf_cache.Snapshot, name: str, token: str | bool | None) -> None:
+    """Fetch a large file to its place among the cache's blobs, going on from what an earlier process has left.
+
+    huggingface_hub itself resumes within a process only. Several processes take turns; should a lock not hold, as on
+    some network file systems, the digest tells, and the file is not used.
+    """
+    import filelock
+    from huggingface_hub import file_download, utils
+
+    digest = (snapshot.tree or {})[name]
+    if digest.kind != "sha256":
+        return  # Kept in git itself, so it is small.
+    blob = snapshot.storage / "blobs" / digest.hex
+    partial = blob.with_name(f"{digest.hex}.pellucid-partial")
+    locks = snapshot.storage.parent / ".locks" / snapshot.storage.name
+    for folder in (blob.parent, locks):
+        folder.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(locks / f"{partial.name}.lock"):
+        if blob.exists():
+            return
+        with partial.open("ab") as file:
+            file_download.http_get(
+                file_download.hf_hub_url(repo, name, revision=snapshot.commit),
+                file,
+                resume_size=file.tell(),
+                headers=utils.build_hf_headers(token=token, library_name="pellucid"),  # type: ignore[attr-defined]
+                expected_size=digest.size,
+                displayed_filename=name,
+            )
+        if not digest.matches(partial):
+            partial.unlink()
+            raise _changed(snapshot, name)
+        partial.replace(blob)
+
+
 def _present(snapshot: hf_cache.Snapshot | None) -> set[str]:
     """The files that are already in the cache and need no second check."""
     if snapshot is None:
@@ -113,17 +154,21 @@ def _present(snapshot: hf_cache.Snapshot | None) -> set[str]:
 
 
 def _verify(snapshot: hf_cache.Snapshot, had: set[str]) -> None:
-    """Check each new file against the digest that the Hub gave for it."""
+    """Check each new file against the digest that the Hub gave for it; the large ones have been checked."""
     for name, digest in (snapshot.tree or {}).items():
         path = snapshot.folder / name
-        if name in had or not path.is_file() or digest.matches(path):
+        if name in had or name.endswith(_LARGE) or not path.is_file() or digest.matches(path):
             continue
         path.resolve().unlink()  # The blob, which the path in the snapshot links to …
         path.unlink(missing_ok=True)  # … and the link.
-        raise IntegrityError(
-            f"{name} of {snapshot.storage.name} is not what the Hub says it is (its digest differs), and was "
-            f"removed. Something between here and the Hub changed it; try again, or another network."
-        )
+        raise _changed(snapshot, name)
+
+
+def _changed(snapshot: hf_cache.Snapshot, name: str) -> IntegrityError:
+    return IntegrityError(
+        f"{name} of {snapshot.storage.name} is not what the Hub says it is (its digest differs), and was removed. "
+        f"Something between here and the Hub changed it; try again, or another network."
+    )
 
 
 def _no_such_model(repo: str, endpoint: str) -> str:

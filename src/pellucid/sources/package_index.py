@@ -55,7 +55,7 @@ def find(entry: CatalogEntry, cache: Path) -> ModelFiles | None:
     folder = model_folder(entry, cache)
     if not folder.is_dir():
         return None
-    listing = {name: Digest("sha256", file.sha256) for name, file in sorted(entry.files.items())}
+    listing = {name: Digest("sha256", file.sha256, file.size) for name, file in sorted(entry.files.items())}
     return ModelFiles(entry.name, folder, "package index", None, listing)
 
 
