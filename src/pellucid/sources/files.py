@@ -136,15 +136,14 @@ def lacking(folder: Path) -> list[str]:
             paths = {module["path"]: module["type"].rpartition(".")[2] for module in modules}
         except (ValueError, TypeError, KeyError, AttributeError):
             return []  # Broken, not lacking: the loader will say how.
-    missing = []
+    needed: list[tuple[str, tuple[str, ...]]] = []
     for path, kind in paths.items():
-        place = folder / path
-        if kind != "Normalize" and not (place / "config.json").is_file():
-            missing.append(f"{path}/config.json".lstrip("/"))
+        if kind != "Normalize":
+            needed.append((path, ("config.json",)))
         if kind == "Transformer":
-            missing += [
-                files[0]
-                for files in (WEIGHT_FILES, TOKENIZER_FILES)
-                if not any((place / name).is_file() for name in files)
-            ]
-    return missing
+            needed += [(path, WEIGHT_FILES), (path, TOKENIZER_FILES)]
+    return [
+        (PurePosixPath(path) / names[0]).as_posix()
+        for path, names in needed
+        if not any((folder / path / name).is_file() for name in names)
+    ]

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import pytest
+
+from pellucid.errors import ModelNotFoundError
+from pellucid.sources import local
+
+
+def test_a_folder_is_a_model_under_the_name_it_was_given(tiny_bert, monkeypatch):
+    monkeypatch.chdir(tiny_bert.parent)
+    files = local.find(tiny_bert.name)
+    assert (files.name, files.source, files.revision) == (tiny_bert.name, "folder", None)
+    assert {"config.json", "1_Pooling/config.json"} <= files.listing.keys()
+    assert files.wanted() == sorted(files.listing)
+
+
+def test_the_home_folder_may_be_written_as_a_tilde(tiny_bert, monkeypatch):
+    monkeypatch.setenv("HOME", str(tiny_bert.parent))
+    assert local.find(f"~/{tiny_bert.name}").folder == tiny_bert
+
+
+@pytest.mark.parametrize("name", ["name", "org/name"])
+def test_what_may_be_a_name_of_the_hub_is_no_error(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert local.find(name) is None
+
+
+@pytest.mark.parametrize("name", ["./model", "../model", "/no/such/folder", "~/no-such-folder", "a/b/c", "a\\b"])
+def test_what_can_only_be_a_path_must_be_there(name):
+    with pytest.raises(ModelNotFoundError, match="no folder .* Check the path"):
+        local.find(name)
+
+
+def test_a_file_is_no_model(tiny_bert):
+    with pytest.raises(ModelNotFoundError, match="is a file. Give the folder"):
+        local.find(str(tiny_bert / "model.safetensors"))

@@ -1,0 +1,131 @@
+"""The order of the sources, and what is said when none has the model. The Hub's part is in tests/test_lifecycle.py."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from pellucid import catalog
+from pellucid.errors import DownloadError, ModelNotFoundError, OptionError
+from pellucid.sources import hub, package_index, resolve
+from pellucid.sources.files import ModelFiles
+from tests.wheels import entry_in_one_wheel
+
+NOWHERE = ModelFiles("org/tiny", Path("/nowhere"), "Hugging Face Hub", "commit", {})
+
+
+@pytest.fixture
+def online(monkeypatch) -> list[str]:
+    """A Hub that has every model; what was asked of it."""
+    asked: list[str] = []
+
+    def download(repo, **_options):
+        asked.append(repo)
+        return NOWHERE
+
+    monkeypatch.setattr(hub, "download", download)
+    monkeypatch.setattr(hub, "is_offline", lambda: False)
+    return asked
+
+
+@pytest.fixture
+def blocked(monkeypatch) -> None:
+    """A Hub that cannot be reached."""
+
+    def download(_repo, **_options):
+        raise hub.HubUnreachableError("the Hub could not be reached (blocked)")
+
+    monkeypatch.setattr(hub, "download", download)
+    monkeypatch.setattr(hub, "is_offline", lambda: False)
+
+
+@pytest.fixture
+def entry(index, monkeypatch):
+    """A catalog with one model, which the package index has."""
+    entry = entry_in_one_wheel(index)
+    monkeypatch.setattr(catalog, "entries", lambda: (entry,))
+    return entry
+
+
+def test_a_folder_comes_first(online, tiny_bert, monkeypatch, tmp_path):
+    monkeypatch.chdir(tiny_bert.parent)
+    assert resolve.resolve(tiny_bert.name, cache_folder=tmp_path).source == "folder"
+    assert resolve.resolve(Path(tiny_bert), cache_folder=tmp_path).source == "folder"
+    assert online == []
+
+
+def test_a_short_name_gets_the_organisation_of_sentence_transformers(online, tmp_path):
+    resolve.resolve("name", cache_folder=tmp_path)
+    resolve.resolve("org/name", cache_folder=tmp_path)
+    assert online == ["sentence-transformers/name", "org/name"]
+
+
+def test_if_the_hub_cannot_be_reached_the_index_is_tried_and_one_line_says_so(blocked, entry, tmp_path, caplog):
+    with caplog.at_level(logging.WARNING, logger="pellucid"):
+        files = resolve.resolve("org/tiny", cache_folder=tmp_path)
+    assert (files.source, files.folder.is_relative_to(tmp_path / "pellucid")) == ("package index", True)
+    assert caplog.messages == [
+        "the Hub could not be reached (blocked); took org/tiny from your Python package index (tiny-model==1): "
+        "3 files, each with the SHA-256 of the official one"
+    ]
+
+
+def test_what_came_from_the_index_is_found_again_without_any_network(blocked, entry, tmp_path, monkeypatch):
+    first = resolve.resolve("org/tiny", cache_folder=tmp_path)
+    monkeypatch.setattr(package_index, "download", None)
+    monkeypatch.setattr(hub, "download", None)
+    assert resolve.resolve("org/tiny", cache_folder=tmp_path) == first
+    assert resolve.resolve("org/tiny", cache_folder=tmp_path, local_files_only=True, revision="main") == first
+
+
+def test_another_revision_than_main_is_not_on_the_index(blocked, entry, tmp_path):
+    with pytest.raises(DownloadError, match="the Hub could not be reached"):
+        resolve.resolve("org/tiny", cache_folder=tmp_path, revision="v1")
+    assert not (tmp_path / "pellucid").exists()
+
+
+def test_if_the_index_has_it_not_either_both_are_named(blocked, entry, index, tmp_path):
+    (index / entry.index.wheels[0].file).unlink()
+    with pytest.raises(DownloadError, match=r"org/tiny: the Hub could not be reached \(blocked\); and pip could not"):
+        resolve.resolve("org/tiny", cache_folder=tmp_path)
+
+
+@pytest.mark.parametrize("offline", ["local_files_only", "HF_HUB_OFFLINE"])
+def test_offline_neither_the_hub_nor_the_index_is_asked(online, entry, tmp_path, monkeypatch, offline):
+    monkeypatch.setattr(package_index, "download", None)
+    monkeypatch.setattr(hub, "is_offline", lambda: offline == "HF_HUB_OFFLINE")
+    with pytest.raises(ModelNotFoundError, match=f"org/tiny is not on this machine, and {offline} is set"):
+        resolve.resolve("org/tiny", cache_folder=tmp_path, local_files_only=offline == "local_files_only")
+    assert online == []
+
+
+def test_a_name_that_is_wrong_is_told_near_ones(blocked, tmp_path):
+    with pytest.raises(DownloadError, match="Did you mean sentence-transformers/all-mpnet-base-v2"):
+        resolve.resolve("all-mpnet-v2", cache_folder=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["", "a\0b", "a\nb", None, 3, b"name"])
+def test_what_is_no_name_is_refused(name):
+    with pytest.raises(OptionError):
+        resolve.resolve(name)
+
+
+@pytest.mark.parametrize("revision", ["", "..", "../x", "a/../b"])
+def test_what_is_no_revision_is_refused(revision):
+    with pytest.raises(OptionError, match="is not the name of a branch or tag, or a commit"):
+        resolve.resolve("org/name", revision=revision)
+
+
+def test_remove_takes_whole_copies_and_unfinished_ones_from_both_caches(blocked, entry, tmp_path):
+    resolve.resolve("org/tiny", cache_folder=tmp_path)
+    storage = tmp_path / "models--org--tiny"
+    (storage / "blobs").mkdir(parents=True)
+    (storage / "blobs" / "0.pellucid-partial").write_text("x")
+    other = tmp_path / "models--org--other" / "snapshots" / "0"
+    other.mkdir(parents=True)
+    assert resolve.copies("org/tiny", tmp_path) == [storage, tmp_path / "pellucid" / "models--org--tiny"]
+    resolve.remove("org/tiny", tmp_path)
+    assert resolve.copies("org/tiny", tmp_path) == []
+    assert other.is_dir()

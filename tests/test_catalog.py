@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pellucid import catalog
+from tests.conftest import DATA
+
+WHEELS = json.loads((DATA / "model_wheels.json").read_text())["models"]
+
+
+def test_the_five_models_are_known_by_name_with_what_they_are_good_for():
+    assert [(entry.short_name, entry.dimensions, entry.description) for entry in catalog.entries()] == [
+        ("all-MiniLM-L6-v2", 384, "fast and efficient, general purpose, real time"),
+        ("all-mpnet-base-v2", 768, "best quality, slower"),
+        ("all-MiniLM-L12-v2", 384, "slightly better than L6, a bit slower"),
+        ("multi-qa-MiniLM-L6-cos-v1", 384, "tuned for question answering, semantic search"),
+        ("paraphrase-multilingual-MiniLM-L12-v2", 384, "50+ languages"),
+    ]
+
+
+@pytest.mark.parametrize("name", WHEELS)
+def test_digests_are_those_that_were_measured(name):
+    entry, measured = catalog.find(name), WHEELS[name]
+    assert {path: {"size": file.size, "sha256": file.sha256} for path, file in entry.files.items()} == measured["files"]
+    wheels = [
+        {"requirement": wheel.requirement, "file": wheel.file, "sha256": wheel.sha256} for wheel in entry.index.wheels
+    ]
+    keys = ("requirement", "file", "sha256")
+    assert wheels == [{key: wheel[key] for key in keys} for wheel in measured["wheels"]]
+    assert [wheel.member for wheel in entry.index.wheels] == [wheel.get("member", "") for wheel in measured["wheels"]]
+    assert (entry.index.folder or "") == measured["wheels"][0].get("folder", "")
+
+
+def test_the_other_models_are_on_the_hub_only():
+    assert [entry.short_name for entry in catalog.entries() if entry.index is None] == [
+        "all-MiniLM-L12-v2",
+        "multi-qa-MiniLM-L6-cos-v1",
+        "paraphrase-multilingual-MiniLM-L12-v2",
+    ]
+
+
+@pytest.mark.parametrize("name", ["all-mpnet-base-v2", "sentence-transformers/all-mpnet-base-v2"])
+def test_short_names_and_full_names_find_the_same_model(name):
+    assert catalog.find(name).name == "sentence-transformers/all-mpnet-base-v2"
+
+
+@pytest.mark.parametrize("name", ["other/all-mpnet-base-v2", "nothing", ""])
+def test_other_names_find_none(name):
+    assert catalog.find(name) is None
+
+
+@pytest.mark.parametrize(
+    ("mistake", "meant"),
+    [
+        ("all-MiniLM-L6-v3", "sentence-transformers/all-MiniLM-L6-v2"),
+        ("ALL-minilm-l6-v2", "sentence-transformers/all-MiniLM-L6-v2"),
+        ("sentence-transformers/all-mpnet-base", "sentence-transformers/all-mpnet-base-v2"),
+        ("multi-qa-MiniLM-L6-cos", "sentence-transformers/multi-qa-MiniLM-L6-cos-v1"),
+    ],
+)
+def test_a_typing_mistake_finds_what_was_meant(mistake, meant):
+    assert catalog.near_names(mistake)[0] == meant
+
+
+@pytest.mark.parametrize("name", ["BAAI/bge-small-en", "sentence-transformers/x", "zzz"])
+def test_another_name_finds_nothing_near(name):
+    assert catalog.near_names(name) == []
