@@ -1,0 +1,95 @@
+"""The drop-in, held against the class it replaces."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+import pytest
+from langchain_huggingface import HuggingFaceEmbeddings as Theirs
+
+from pellucid.langchain import HuggingFaceEmbeddings as Ours
+
+TEXTS = ["The cat sat on the mat", "Two\nlines\r\nof text", "", "Ünïcödé 你好", "word " * 400]
+PROMPTS = {"query": "query: ", "mine": "my prompt: "}
+
+
+@pytest.fixture(scope="module")
+def folder(minilm) -> str:
+    return str(minilm.files.folder)
+
+
+def both(folder, **fields):
+    return Ours(model_name=folder, **fields), Theirs(model_name=folder, **fields)
+
+
+def test_fields_and_their_defaults_are_the_same():
+    def fields(cls):
+        return {name: (field.alias, field.default, field.annotation) for name, field in cls.model_fields.items()}
+
+    assert fields(Ours) == fields(Theirs)
+    assert {key: Ours.model_config.get(key) for key in Theirs.model_config} == Theirs.model_config
+
+
+@pytest.mark.parametrize("fields", [{}, {"encode_kwargs": {"normalize_embeddings": True}, "show_progress": True}])
+def test_the_repr_is_the_same(folder, fields):
+    ours, theirs = both(folder, **fields)
+    assert repr(ours) == repr(theirs)
+    assert str(ours) == str(theirs)
+    assert ours.model_dump() == theirs.model_dump()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"model_kwargs": {"device": "cpu"}, "encode_kwargs": {"normalize_embeddings": False, "batch_size": 1}},
+        {"encode_kwargs": {"normalize_embeddings": True, "truncate_dim": 100}},
+        {"model_kwargs": {"truncate_dim": 64}, "query_encode_kwargs": {"normalize_embeddings": True}},
+        {"model_kwargs": {"truncate_dim": 64}, "encode_kwargs": {"truncate_dim": 1000}},
+        {"model_kwargs": {"prompts": PROMPTS}, "query_encode_kwargs": {"prompt_name": "query"}},
+        {"model_kwargs": {"prompts": PROMPTS, "default_prompt_name": "mine"}},
+        {"model_kwargs": {"prompts": PROMPTS, "default_prompt_name": "mine"}, "encode_kwargs": {"prompt": ""}},
+        {"encode_kwargs": {"prompt": "search: ", "convert_to_tensor": True}},
+        {"encode_kwargs": {"prompt_name": "document"}},
+    ],
+)
+def test_vectors_are_the_same(folder, fields):
+    ours, theirs = both(folder, **fields)
+    documents = ours.embed_documents(TEXTS)
+    np.testing.assert_allclose(documents, theirs.embed_documents(TEXTS), rtol=0, atol=2e-6)
+    for text in TEXTS:
+        query = ours.embed_query(text)
+        np.testing.assert_allclose(query, theirs.embed_query(text), rtol=0, atol=2e-6)
+        assert {type(number) for number in query} == {float}
+    assert asyncio.run(ours.aembed_documents(TEXTS)) == documents
+    assert ours.embed_documents([]) == theirs.embed_documents([]) == []
+
+
+@pytest.mark.parametrize("precision", ["uint8", "ubinary"])
+def test_small_types_are_the_same(folder, precision):
+    ours, theirs = both(folder, encode_kwargs={"precision": precision})
+    result, expected = (np.array(each.embed_documents(TEXTS)) for each in (ours, theirs))
+    # The largest number of a dimension lies on the edge of its last step, and rounding decides on which side.
+    assert np.abs(result - expected).max() <= (1 if precision == "uint8" else 0)
+    assert (result != expected).mean() < 0.02
+    assert type(ours.embed_documents(TEXTS)[0][0]) is type(theirs.embed_documents(TEXTS)[0][0])
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"foo": 1},
+        {"encode_kwargs": {"foo": 1}},
+        {"encode_kwargs": {"prompt_name": "nothing"}},
+        {"encode_kwargs": {"show_progress_bar": True}},
+        {"encode_kwargs": {"precision": "int4"}},
+        {"encode_kwargs": {"output_value": "token_embeddings"}},
+        {"model_kwargs": {"foo": 1}},
+        {"model_kwargs": {"default_prompt_name": "nothing"}},
+    ],
+)
+def test_what_is_an_error_there_is_an_error_here(folder, fields):
+    for cls in (Ours, Theirs):
+        with pytest.raises((ValueError, TypeError)):
+            cls(model_name=folder, **fields).embed_query("a text")
