@@ -278,6 +278,12 @@ class TestWhatTheHubHas:
         assert load(env)["vector"] == vector_of(model)
 
 
+def test_a_cache_that_cannot_be_written_is_named(env, tmp_path):
+    (tmp_path / "file").touch()
+    result = load(env, cache_folder=str(tmp_path / "file" / "cache"))
+    assert (result["error"], "cannot be kept in" in result["message"]) == ("DownloadError", True)
+
+
 def test_a_hub_that_is_not_there_is_named_and_the_others_too(env):
     result = load(env | {"HF_ENDPOINT": "http://127.0.0.1:9"})
     assert result["error"] == "DownloadError"

@@ -98,6 +98,11 @@ def test_a_lone_surrogate_is_named_by_position(tokenizer):
         tokenizer.tokenize(["cat", "abc\ud800"], first=11)
 
 
+def test_a_lone_surrogate_in_the_prompt_is_told_too(tokenizer):
+    with pytest.raises(TextError, match=r"the prompt has a lone surrogate .*U\+DFFF\) at character 1"):
+        tokenizer.tokenize(["cat"], "a\udfff")
+
+
 def test_an_error_never_quotes_the_text(tokenizer):
     with pytest.raises(TextError) as raised:
         tokenizer.tokenize(["my secret \udfff"])

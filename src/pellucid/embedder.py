@@ -268,8 +268,7 @@ class Embedder:
                 f"on_truncation='warn' or 'ignore' to cut them."
             )
         prompt_tokens = 0 if self.spec.pooling.include_prompt else self._tokenizer.prompt_tokens(request.prompt)
-        width = min(request.truncate_dim or self.dimensions, self.dimensions)
-        vectors = np.empty((len(texts), width), dtype=np.float32)
+        vectors = np.empty((len(texts), request.truncate_dim or self.dimensions), dtype=np.float32)
         with _progress(len(texts), show=show_progress) as advance:
             for indices in batching.plan(tokens.lengths):
                 batch = tokens.select(indices)

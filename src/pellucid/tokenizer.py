@@ -67,6 +67,7 @@ class Tokenizer:
             TextTypeError, TextError: a value is not a text, or not one that UTF-8 can write.
         """
         check_texts(texts, first=first)
+        _check_utf8(prompt, "the prompt")
         sequences: list[Int32] = []
         counts: list[int] = []
         for start in range(0, len(texts), _TEXTS_PER_CALL):
@@ -130,11 +131,15 @@ def check_texts(texts: Sequence[str], *, first: int = 0) -> None:
                 f"text {position} is of type {type(text).__name__}; every text must be a str. "
                 f"Leave out what has no text, or pass ''."
             )
-        try:
-            text.encode("utf-8")
-        except UnicodeEncodeError as error:
-            raise TextError(
-                f"text {position} has a lone surrogate (half of a UTF-16 pair, U+{ord(text[error.start]):04X}) at "
-                f"character {error.start}, which no encoding can write. Text that was read with "
-                f"errors='surrogateescape' is bytes of another encoding: decode it with the right one."
-            ) from None
+        _check_utf8(text, f"text {position}")
+
+
+def _check_utf8(text: str, name: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise TextError(
+            f"{name} has a lone surrogate (half of a UTF-16 pair, U+{ord(text[error.start]):04X}) at character "
+            f"{error.start}, which no encoding can write. Text that was read with errors='surrogateescape' is bytes of "
+            f"another encoding: decode it with the right one."
+        ) from None

