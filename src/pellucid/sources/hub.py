@@ -7,9 +7,11 @@ checked against the digest that the Hub gave for it; and a large file goes on fr
 
 from __future__ import annotations
 
+import functools
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
 
 from pellucid import catalog
 from pellucid.errors import DownloadError, IntegrityError, ModelError, ModelNotFoundError
@@ -120,6 +122,7 @@ def remove(repo: str, cache: Path) -> None:
 
 def _fetch(repo: str, revision: str | None, cache: Path, token: str | bool | None, patterns: Sequence[str]) -> None:
     import huggingface_hub
+    from tqdm import tqdm  # type: ignore[import-untyped]
 
     huggingface_hub.snapshot_download(
         repo,
@@ -130,6 +133,8 @@ def _fetch(repo: str, revision: str | None, cache: Path, token: str | bool | Non
         # fnmatch's * also matches "/", and these are copies of the same weights for other runtimes.
         ignore_patterns=["onnx/*", "openvino/*", "*.bin", "*.onnx", "*.h5", "*.ot", "*.msgpack", "*.pt", "*.pkl"],
         library_name="pellucid",
+        # These are small files: the bar that matters is that of _fetch_blob.
+        tqdm_class=cast("type[Any]", functools.partial(tqdm, disable=True)),
     )
 
 
