@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from pellucid.errors import InvalidModelError
@@ -17,6 +19,16 @@ def test_values_are_read_by_type():
     assert (c.string("string"), c.strings("strings"), c.strings("none")) == ("s", {"a": "b"}, {})
 
 
+def test_a_number_beyond_what_a_float_holds_is_infinite():
+    assert [config(key=value).number("key") for value in (10**400, -(10**400))] == [math.inf, -math.inf]
+
+
+def test_a_number_may_have_a_least_value():
+    assert config(key=0).number("key", least=0) == 0
+    with pytest.raises(InvalidModelError, match="'key' is -0.5, and must be a number of at least 0"):
+        config(key=-0.5).number("key", least=0)
+
+
 def test_a_missing_or_null_value_has_its_default():
     c = config(null=None)
     assert [c.integer(key, 7) for key in ("null", "none")] == [7, 7]
@@ -32,6 +44,7 @@ def test_a_missing_or_null_value_has_its_default():
         ("size", "12", r"'key' is '12', and must be a whole number"),
         ("size", True, r"'key' is True, and must be a whole number"),
         ("number", [1], r"must be a number"),
+        ("number", float("nan"), r"'key' is nan, and must be a number of at least -inf"),
         ("flag", 1, r"must be true or false"),
         ("string", 1, r"must be a text"),
         ("strings", {"a": 1}, r"has a 'a' that is not a text"),

@@ -4,8 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from pellucid.errors import InvalidModelError, UnsupportedModelError
+from pellucid import Embedder
+from pellucid.errors import InvalidModelError, ModelError, UnsupportedModelError
 from pellucid.head import Dense, LayerNorm, Normalize
 from pellucid.model.load import load_spec
 from pellucid.pooling import Pooling
@@ -217,6 +220,32 @@ def test_heads_that_do_not_divide_the_hidden_size_are_refused(broken):
     tiny.edit_json(broken / "config.json", num_attention_heads=5)
     with pytest.raises(InvalidModelError, match="5 attention heads do not divide a hidden size of 16"):
         spec_of(broken)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.just(10**400) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_no_value_in_any_json_file_gives_another_error_than_ours(broken, data):
+    names = ["config.json", "modules.json", "1_Pooling/config.json", "sentence_bert_config.json"]
+    names += ["tokenizer_config.json", "config_sentence_transformers.json", "tokenizer.json"]
+    path = broken / data.draw(st.sampled_from(names))
+    sound = path.read_text()
+    try:
+        values = json.loads(sound)
+        target = values[data.draw(st.integers(0, len(values) - 1))] if isinstance(values, list) else values
+        target[data.draw(st.sampled_from(sorted(target)))] = data.draw(JSON)
+        tiny.write_json(path, values)
+        assert np.isfinite(Embedder(broken).embed_query("the cat")).all()
+    except ModelError:
+        pass
+    finally:
+        path.write_text(sound)
 
 
 def test_a_default_prompt_that_does_not_exist_is_refused(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, TypeVar
 
 from pellucid.errors import InvalidModelError
@@ -74,9 +75,16 @@ class Config:
         number: int = self._get(key, (int,), "a whole number", default)
         return number
 
-    def number(self, key: str, default: float = _REQUIRED) -> float:
-        """A number."""
-        return float(self._get(key, (int, float), "a number", default))
+    def number(self, key: str, default: float = _REQUIRED, *, least: float = -math.inf) -> float:
+        """A number of at least ``least``; one beyond what a float holds counts as infinite."""
+        value = self._get(key, (int, float), "a number", default)
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf if value > 0 else -math.inf
+        if not number >= least:  # Put so that NaN fails too.
+            raise InvalidModelError(f"{self.where}: {key!r} is {number}, and must be a number of at least {least}.")
+        return number
 
     def flag(self, key: str, default: bool = _REQUIRED) -> bool:
         """True or false."""

@@ -48,7 +48,7 @@ def spec(config: Config) -> EncoderSpec:
         heads=config.size("num_attention_heads"),
         intermediate_size=config.size("intermediate_size"),
         activation=activation(config),
-        layer_norm_eps=config.number("layer_norm_eps", 1e-12),
+        layer_norm_eps=config.number("layer_norm_eps", 1e-12, least=0),
         positions=config.size("max_position_embeddings", 512),
         token_types=config.size("type_vocab_size", 2),
     )

@@ -5,30 +5,25 @@ Positions are counted by fairseq's rule, and all layers share a bias for the dis
 
 from __future__ import annotations
 
+import dataclasses
+
 from pellucid.errors import UnsupportedModelError
 from pellucid.model.config import Config
 from pellucid.model.families import bert
-from pellucid.model.families.names import TensorNames
 from pellucid.model.spec import EncoderSpec
 
 _BUCKETS = 32
 
-NAMES = TensorNames(
+NAMES = dataclasses.replace(
+    bert.NAMES,
     prefixes=("", "mpnet."),
-    word="embeddings.word_embeddings",
-    position="embeddings.position_embeddings",
     token_type=None,
-    embedding_norm="embeddings.LayerNorm",
     relative_bias="encoder.relative_attention_bias",
-    layer="encoder.layer.{}.",
     query="attention.attn.q",
     key="attention.attn.k",
     value="attention.attn.v",
     attention_output="attention.attn.o",
     attention_norm="attention.LayerNorm",
-    intermediate="intermediate.dense",
-    output="output.dense",
-    output_norm="output.LayerNorm",
 )
 
 
@@ -47,7 +42,7 @@ def spec(config: Config) -> EncoderSpec:
         heads=config.size("num_attention_heads"),
         intermediate_size=config.size("intermediate_size"),
         activation=bert.activation(config),
-        layer_norm_eps=config.number("layer_norm_eps", 1e-12),
+        layer_norm_eps=config.number("layer_norm_eps", 1e-12, least=0),
         positions=config.size("max_position_embeddings", 512),
         # transformers' MPNetEmbeddings has padding_idx = 1 in its code, whatever pad_token_id says.
         padding_id=1,
