@@ -134,7 +134,7 @@ def test_offline_without_a_copy_says_what_was_tried(hub, env):
     ):
         result = load(env | settings, **options)
         assert result["error"] == "ModelNotFoundError"
-        for said in (f"{why} is set", "the folder 'some/model' (none)", "models--some--model (no copy)"):
+        for said in (f"{why} is set", "a folder of that name (none)", "models--some--model (no copy)"):
             assert said in result["message"]
     assert hub.requests == []
 
@@ -287,7 +287,7 @@ def test_a_cache_that_cannot_be_written_is_named(env, tmp_path):
 def test_a_hub_that_is_not_there_is_named_and_the_others_too(env):
     result = load(env | {"HF_ENDPOINT": "http://127.0.0.1:9"})
     assert result["error"] == "DownloadError"
-    for said in ("http://127.0.0.1:9 could not be reached", "the folder 'some/model' (none)", "(no copy)"):
+    for said in ("http://127.0.0.1:9 could not be reached", "a folder of that name (none)", "(no copy)"):
         assert said in result["message"]
 
 

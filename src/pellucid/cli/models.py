@@ -11,7 +11,7 @@ import typer
 
 from pellucid import catalog
 from pellucid.errors import DownloadError, ModelNotFoundError, OptionError
-from pellucid.sources import local, resolve
+from pellucid.sources import resolve
 from pellucid.sources.files import Digest, ModelFiles
 
 app = typer.Typer(help="The models known by name, and those on disk.", invoke_without_command=True)
@@ -41,7 +41,7 @@ def models(context: typer.Context, cache_folder: CacheFolder = None) -> None:
     table.add_column("good for")
     table.add_column("on disk", no_wrap=True)
     for entry in catalog.entries():
-        found = resolve.cached(entry.name, cache_folder=cache_folder)
+        found = resolve.on_disk(entry.name, cache_folder=cache_folder)
         size = _megabytes(_bytes(found)) if found is not None else "[dim]no[/dim]"
         table.add_row(entry.short_name, str(entry.dimensions), entry.description, size)
     Console().print(table)
@@ -50,7 +50,7 @@ def models(context: typer.Context, cache_folder: CacheFolder = None) -> None:
 @app.command()
 def show(name: str, revision: Revision = None, cache_folder: CacheFolder = None) -> None:
     """Show a model on disk: its settings, its files, where each came from, and whether it is what it must be."""
-    files = local.find(name) or resolve.cached(name, revision=revision, cache_folder=cache_folder)
+    files = resolve.on_disk(name, revision=revision, cache_folder=cache_folder)
     if files is None:
         raise ModelNotFoundError(f"{catalog.full_name(name)} is not on this machine. Run: pellucid models pull {name}")
     from rich.console import Console

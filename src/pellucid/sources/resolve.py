@@ -39,15 +39,10 @@ def resolve(
         ModelNotFoundError: no source has it; the message says what was tried.
         DownloadError, IntegrityError: a source should have had it.
     """
-    name = _checked_name(name)
-    if revision is not None and (not revision or ".." in revision.split("/")):
-        raise OptionError(f"revision={revision!r} is not the name of a branch or tag, or a commit.")
-    if (found := local.find(name)) is not None:
+    if (found := on_disk(name, revision=revision, cache_folder=cache_folder)) is not None:
         return found
-    repo = catalog.full_name(name)
-    if (found := cached(name, revision=revision, cache_folder=cache_folder)) is not None:
-        return found
-    tried = _what_was_tried(name, repo, revision, cache_folder)
+    repo = catalog.full_name(os.fspath(name))
+    tried = _what_was_tried(repo, revision, cache_folder)
     if local_files_only or hub.is_offline():
         why = "local_files_only is set" if local_files_only else "HF_HUB_OFFLINE is set"
         raise ModelNotFoundError(f"{repo} is not on this machine, and {why}. {tried} {_suggestion(repo)}")
@@ -66,10 +61,15 @@ def resolve(
         return found
 
 
-def cached(
-    name: str, *, revision: str | None = None, cache_folder: str | os.PathLike[str] | None = None
+def on_disk(
+    name: str | os.PathLike[str], *, revision: str | None = None, cache_folder: str | os.PathLike[str] | None = None
 ) -> ModelFiles | None:
-    """The model, if a whole copy has been fetched before; never uses the network."""
+    """The model, if it is a folder, or if a whole copy has been fetched before; never uses the network."""
+    name = _checked_name(name)
+    if revision is not None and (not revision or ".." in revision.split("/")):
+        raise OptionError(f"revision={revision!r} is not the name of a branch or tag, or a commit.")
+    if (found := local.find(name)) is not None:
+        return found
     repo = catalog.full_name(name)
     snapshot = hf_cache.find(repo, revision, hf_cache.directory(cache_folder))
     if snapshot is not None and not snapshot.lacking():
@@ -125,14 +125,14 @@ def _checked_name(name: str | os.PathLike[str]) -> str:
     return text
 
 
-def _what_was_tried(name: str, repo: str, revision: str | None, cache_folder: str | os.PathLike[str] | None) -> str:
+def _what_was_tried(repo: str, revision: str | None, cache_folder: str | os.PathLike[str] | None) -> str:
     cache = hf_cache.directory(cache_folder)
     snapshot = hf_cache.find(repo, revision, cache)
     state = "no copy"
     if snapshot is not None:
         state = f"a copy without {', '.join(snapshot.lacking()[:3])}: an unfinished download"
     return (
-        f"Tried: the folder {name!r} (none); the cache {hf_cache.storage_folder(repo, cache)} ({state}); "
+        f"Tried: a folder of that name (none); the cache {hf_cache.storage_folder(repo, cache)} ({state}); "
         f"{package_index.directory(cache_folder)} (no copy)."
     )
 
