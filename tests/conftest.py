@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+import threadpoolctl
 
 from pellucid import Embedder
 from tests import tiny
 
 DATA = Path(__file__).parent / "data"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_blas_thread_for_each_of_several_workers():
+    """Two workers on two cores, each with two threads of BLAS, would wait for each other most of the time."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        yield
+        return
+    with threadpoolctl.threadpool_limits(limits=1, user_api="blas"):
+        yield
 
 
 @pytest.fixture(scope="session", params=["bert", "mpnet"])

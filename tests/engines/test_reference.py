@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import threadpoolctl
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -125,11 +126,11 @@ def test_softmax_does_not_overflow():
 
 
 def test_threads_sets_the_threads_of_blas(engine):
-    import threadpoolctl
-
     before = threadpoolctl.threadpool_info()
     try:
-        ReferenceEngine(engine.spec, engine.weights, threads=1)
-        assert [pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"] == [1]
+        for threads in (2, 1):
+            ReferenceEngine(engine.spec, engine.weights, threads=threads)
+            blas = [pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
+            assert blas == [threads]
     finally:
         threadpoolctl.threadpool_limits({pool["prefix"]: pool["num_threads"] for pool in before})
