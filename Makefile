@@ -18,8 +18,9 @@ check: .make/dev  ## Style, types and layers.
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
+# The life cycle too, because sentence-transformers brings an older huggingface_hub than `make test` has.
 test-reference: .make/reference  ## Parity with live sentence-transformers and langchain-huggingface.
-	$(REFERENCE)/bin/python -m pytest tests/reference $(ARGS)
+	$(REFERENCE)/bin/python -m pytest tests/reference tests/test_lifecycle.py $(ARGS)
 
 .make/run: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
