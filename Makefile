@@ -1,4 +1,4 @@
-# `make run` and `make test` need Python 3.11 or newer, g++ and make; they make their own environments.
+# `make run` and `make test` need Python 3.11 or newer and make; they make their own environments.
 PYTHON ?= python3
 VENV := .venv
 REFERENCE := .venv-reference

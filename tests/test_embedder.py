@@ -185,6 +185,7 @@ class TestOptions:
     def test_truncate_dim_keeps_the_leading_dimensions(self, embedder):
         whole = embedder.embed_query("the cat")
         np.testing.assert_array_equal(embedder.embed_query("the cat", truncate_dim=5), whole[:5])
+        np.testing.assert_array_equal(embedder.embed_query("the cat", truncate_dim=np.int64(5)), whole[:5])
         short = embedder.embed_query("the cat", truncate_dim=5, normalize=True)
         np.testing.assert_allclose(short, whole[:5] / np.linalg.norm(whole[:5]), atol=1e-6)
 
@@ -211,6 +212,7 @@ class TestOptions:
             ({"prompt_name": "none"}, "has no prompt 'none': its prompts are 'query', 'passage', 'other'"),
             ({"prompt_name": "query", "prompt": "x"}, "a prompt or a prompt_name, not both"),
             ({"prompt": 3}, "prompt is of type int"),
+            ({"prompt_name": ["query"]}, r"has no prompt \['query'\]"),
             ({"truncate_dim": 0}, "truncate_dim=0 must be a whole number from 1 to 16"),
             ({"truncate_dim": 17}, "truncate_dim=17 must be"),
             ({"truncate_dim": 2.0}, "truncate_dim=2.0 must be"),
@@ -238,6 +240,11 @@ class TestOptions:
         with pytest.raises(OptionError):
             Embedder(name)
 
+    @pytest.mark.parametrize("options", [{"revision": 3}, {"cache_folder": 3}])
+    def test_what_is_no_revision_or_folder_is_refused(self, options):
+        with pytest.raises(OptionError, match=next(iter(options))):
+            Embedder("no/such-model", **options)
+
     @pytest.mark.parametrize(
         "options", [{"engine": "x"}, {"dtype": "int8"}, {"device": "cuda"}, {"on_truncation": "x"}]
     )
@@ -247,9 +254,9 @@ class TestOptions:
 
 
 class TestBadTexts:
-    @pytest.mark.parametrize("texts", ["a bare string", b"bytes", None, 3, {"a": 1}, {"a", "b"}])
+    @pytest.mark.parametrize("texts", ["a bare string", b"bytes", None, 3, {"a": 1}, {"a", "b"}, np.array("text")])
     def test_what_is_no_list_of_texts_is_refused(self, embedder, texts):
-        with pytest.raises(TextTypeError, match=rf"of type {type(texts).__name__}"):
+        with pytest.raises(TextTypeError, match=r"^texts (is of type|cannot be taken apart)"):
             embedder.embed_documents(texts)
         with pytest.raises(TextTypeError):
             embedder.count_tokens(texts)

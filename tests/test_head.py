@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pellucid.errors import OptionError
-from pellucid.head import OUTPUT_DTYPES, Dense, LayerNorm, Normalize, finish, normalize, to_dtype
+from pellucid.head import OUTPUT_DTYPES, Dense, LayerNorm, Normalize, check_ranges, finish, normalize, to_dtype
 
 X = np.array([[3.0, 4.0], [0.0, 0.0], [-1.0, 0.0]], dtype=np.float32)
 floats = st.floats(-1e6, 1e6, width=32)
@@ -77,7 +77,9 @@ class TestOutputDtypes:
     @pytest.mark.parametrize("dtype", ["int8", "uint8"])
     def test_one_vector_has_no_ranges(self, dtype):
         with pytest.raises(OptionError, match="one vector has no range"):
-            to_dtype(self.vectors[:1], dtype)
+            check_ranges(1, dtype)
+        assert check_ranges(2, dtype) is None
+        assert check_ranges(0, dtype) is None
 
     def test_float32_is_the_same_array(self):
         assert to_dtype(self.vectors, "float32") is self.vectors

@@ -135,9 +135,19 @@ def test_keys_are_judged_before_the_model_is_looked_for():
         HuggingFaceEmbeddings(model_name="no/such-model", encode_kwargs={"foo": 1})
 
 
-def test_an_unknown_prompt_is_named(folder):
-    with pytest.raises(OptionError, match="has no prompt 'x': its prompts are 'query', 'document', 'other'"):
-        HuggingFaceEmbeddings(model_name=folder, encode_kwargs={"prompt_name": "x"}).embed_query("cat")
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"encode_kwargs": {"prompt_name": "x"}}, "no prompt 'x': its prompts are 'query', 'document', 'other'"),
+        ({"query_encode_kwargs": {"precision": "int9"}}, "output_dtype='int9'"),
+        ({"encode_kwargs": {"truncate_dim": "x"}}, "truncate_dim='x'"),
+        ({"model_kwargs": {"default_prompt_name": "x"}}, "has no prompt 'x'"),
+        ({"model_kwargs": {"prompts": "x"}}, "'prompts' must be a dict of texts"),
+    ],
+)
+def test_values_are_judged_at_construction(folder, fields, message):
+    with pytest.raises(OptionError, match=message):
+        HuggingFaceEmbeddings(model_name=folder, **fields)
 
 
 def test_an_unknown_field_is_an_error(folder):

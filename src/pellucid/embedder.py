@@ -260,6 +260,7 @@ class Embedder:
         self, texts: list[str], request: _Request, *, first: int = 0, show_progress: bool = False
     ) -> tuple[Float32, Truncation]:
         """The way of the data: texts to ``float32[n, d]``, and what was cut off."""
+        head.check_ranges(len(texts), request.output_dtype)
         tokens, counts = self._tokenizer.tokenize(texts, request.prompt, first=first)
         truncation = Truncation.of(counts, self.max_tokens)
         if truncation.cut and self.on_truncation == "error":
@@ -293,7 +294,7 @@ class Embedder:
         _check_choice("normalize", normalize, (None, True, False))
         if truncate_dim is not None and (
             isinstance(truncate_dim, bool)
-            or not isinstance(truncate_dim, int)
+            or not isinstance(truncate_dim, (int, np.integer))
             or not 1 <= truncate_dim <= self.dimensions
         ):
             raise OptionError(f"truncate_dim={truncate_dim!r} must be a whole number from 1 to {self.dimensions}.")
@@ -309,7 +310,7 @@ class Embedder:
                 raise OptionError(f"prompt is of type {type(prompt).__name__}; it must be a str.")
             return prompt
         if prompt_name is not None:
-            if prompt_name not in prompts:
+            if not isinstance(prompt_name, str) or prompt_name not in prompts:
                 has = f"its prompts are {', '.join(map(repr, prompts))}" if prompts else "it has no prompts"
                 raise OptionError(f"{self.model_name} has no prompt {prompt_name!r}: {has}.")
             return prompts[prompt_name]
@@ -326,7 +327,10 @@ def _as_list(texts: Iterable[str]) -> list[str]:
     if isinstance(texts, (str, bytes, bytearray, Mapping, Set)) or not isinstance(texts, Iterable):
         hint = " For one text, use embed_query, or a list with one text." if isinstance(texts, str) else ""
         raise TextTypeError(f"texts is of type {type(texts).__name__}; it must be a list of str.{hint}")
-    return list(texts)
+    try:
+        return list(texts)
+    except TypeError as error:  # An array without dimensions says that it can be iterated over, and cannot.
+        raise TextTypeError(f"texts cannot be taken apart into texts: {error}.") from error
 
 
 def _check_choice(option: str, value: object, choices: Sequence[object]) -> None:

@@ -103,6 +103,19 @@ def finish(
     return normalize(vectors) if normalize_to else vectors
 
 
+def check_ranges(count: int, output_dtype: str) -> None:
+    """Refuse, before any arithmetic, a type whose ranges ``count`` vectors cannot give.
+
+    Raises:
+        OptionError: int8 or uint8 of a single vector.
+    """
+    if output_dtype in ("int8", "uint8") and count == 1:
+        raise OptionError(
+            f"output_dtype={output_dtype!r} takes each dimension's range from the vectors of the call, and one "
+            f"vector has no range. Embed all texts in one call, or take float32, float16 or binary."
+        )
+
+
 def to_dtype(vectors: Float32, output_dtype: str) -> npt.NDArray[Any]:
     """Vectors in a smaller type, as sentence-transformers' ``quantize_embeddings`` makes them.
 
@@ -115,18 +128,10 @@ def to_dtype(vectors: Float32, output_dtype: str) -> npt.NDArray[Any]:
 
     Returns:
         ``[n, d]`` of the type, or ``[n, ceil(d / 8)]`` for the binary ones.
-
-    Raises:
-        OptionError: int8 or uint8 of a single vector, which has no ranges.
     """
     if output_dtype in ("int8", "uint8"):
         if len(vectors) == 0:
             return vectors.astype(output_dtype)
-        if len(vectors) == 1:
-            raise OptionError(
-                f"output_dtype={output_dtype!r} takes each dimension's range from the vectors of the call, and one "
-                f"vector has no range. Embed all texts in one call, or take float32, float16 or binary."
-            )
         low, high = vectors.min(axis=0), vectors.max(axis=0)
         step = (high - low) / np.float32(255)
         steps: Float32 = np.clip(np.floor((vectors - low) / np.where(step == 0, np.float32(1), step)), 0, 255)

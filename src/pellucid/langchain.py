@@ -98,7 +98,12 @@ class HuggingFaceEmbeddings(BaseModel, Embeddings):
         options = {key: value for key, value in self.model_kwargs.items() if key in _FOR_EMBEDDER}
         if options.get("device", "cpu") is None:
             options["device"] = "cpu"
+        prompts = self.model_kwargs.get("prompts") or {}
+        if not isinstance(prompts, dict) or not all(isinstance(text, str) for text in prompts.values()):
+            raise OptionError("model_kwargs: 'prompts' must be a dict of texts.")
         self._client = Embedder(self.model_name, cache_folder=self.cache_folder, **options)
+        for each in (self.encode_kwargs, self.query_encode_kwargs):
+            self._embed([], each)  # Judges the values too, now and not at the first text.
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """Embed texts: a list of ``dimensions`` floats for each, in their order."""

@@ -77,6 +77,21 @@ def test_no_texts_give_a_file_without_rows(tiny_bert, tmp_path, suffix):
         assert pq.read_table(out).num_rows == 0
 
 
+def test_a_place_that_cannot_be_written_is_named(tiny_bert, tmp_path):
+    (tmp_path / "folder.npy").mkdir()
+    result = embed(tiny_bert, "--output", str(tmp_path / "folder.npy"), "x")
+    assert (result.code, "is a folder" in result.err) == (2, True)
+    result = embed(tiny_bert, "--output", "/proc/v.npy", "x")
+    assert (result.code, "/proc/v.npy cannot be written" in result.err) == (2, True)
+
+
+def test_a_number_is_never_cut_short(tiny_bert, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "70")
+    shown = embed(tiny_bert, "a long text about cats and dogs on mats and more of them").out
+    numbers = [word for word in shown.split() if word[0] in "+-"]
+    assert [len(number) for number in numbers] == [9] * 4
+
+
 def test_a_failure_half_way_leaves_the_file_that_was_there(tiny_bert, tmp_path):
     out = tmp_path / "v.jsonl"
     out.write_text("precious")
@@ -119,7 +134,7 @@ def test_options_reach_the_embedder(tmp_path):
         (["x", "--query", "--prompt", "p"], "not more than one of them"),
         (["x", "--output", "v.csv"], "the name must end in .npy, .jsonl, .parquet"),
         (["x", "--output", "/nowhere/v.npy"], "there is no folder /nowhere"),
-        (["--file", "/nowhere.txt"], "there is no file /nowhere.txt"),
+        (["--file", "/nowhere.txt"], "/nowhere.txt is not a file"),
     ],
 )
 def test_a_wrong_call_is_refused_before_the_model_is_looked_for(arguments, message):

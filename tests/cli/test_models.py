@@ -75,6 +75,11 @@ def test_pull_of_what_is_there_fetches_nothing(tmp_path, kept):
     assert "sentence-transformers/tiny: 8 files" in result.out
 
 
+def test_an_option_of_the_list_is_not_lost_on_a_command(tmp_path):
+    result = run("models", "--cache-folder", str(tmp_path), "remove", "all-MiniLM-L6-v2", "--yes")
+    assert (result.code, "put --cache-folder after the command" in result.err) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

@@ -256,7 +256,7 @@ def test_a_default_prompt_that_does_not_exist_is_refused(tmp_path):
 
 def test_an_empty_folder_is_no_model(tmp_path):
     with pytest.raises(
-        InvalidModelError, match="no config.json in .* Is this the folder of a sentence-transformers model"
+        InvalidModelError, match="no config.json in .* Is this the folder of a sentence-transformers model.*hides it"
     ):
         spec_of(tmp_path)
 

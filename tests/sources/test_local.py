@@ -25,7 +25,9 @@ def test_what_may_be_a_name_of_the_hub_is_no_error(name, tmp_path, monkeypatch):
     assert local.find(name) is None
 
 
-@pytest.mark.parametrize("name", ["./model", "../model", "/no/such/folder", "~/no-such-folder", "a/b/c", "a\\b"])
+@pytest.mark.parametrize(
+    "name", ["./model", "../model", "/no/such/folder", "~/no-such-folder", "a/b/c", "a\\b", "all-MiniLM-L6-v2/"]
+)
 def test_what_can_only_be_a_path_must_be_there(name):
     with pytest.raises(ModelNotFoundError, match="no folder .* Check the path"):
         local.find(name)

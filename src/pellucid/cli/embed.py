@@ -140,7 +140,7 @@ def _texts(texts: list[str] | None, file: Path | None) -> Iterable[str]:
         return texts
     if file is not None and str(file) != "-":
         if not file.is_file():
-            raise OptionError(f"--file: there is no file {file}.")
+            raise OptionError(f"--file: {file} is not a file.")
         return _lines(file)
     if file is None and sys.stdin.isatty():
         raise OptionError("no texts. Give some, or --file FILE, or pipe them in, one a line.")

@@ -31,6 +31,10 @@ class Source(StrEnum):
 def models(context: typer.Context, cache_folder: CacheFolder = None) -> None:
     """List the catalog: a convenience, not a gate. Any other Hub name or folder works too."""
     if context.invoked_subcommand is not None:
+        if cache_folder is not None:
+            raise OptionError(
+                f"put --cache-folder after the command: models {context.invoked_subcommand} … --cache-folder"
+            )
         return
     from rich.console import Console
     from rich.table import Table
@@ -41,7 +45,7 @@ def models(context: typer.Context, cache_folder: CacheFolder = None) -> None:
     table.add_column("good for")
     table.add_column("on disk", no_wrap=True)
     for entry in catalog.entries():
-        found = resolve.on_disk(entry.name, cache_folder=cache_folder)
+        found = resolve.fetched(entry.name, cache_folder=cache_folder)
         size = _megabytes(_bytes(found)) if found is not None else "[dim]no[/dim]"
         table.add_row(entry.short_name, str(entry.dimensions), entry.description, size)
     Console().print(table)

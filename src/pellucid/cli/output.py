@@ -23,6 +23,7 @@ Vectors = npt.NDArray[Any]
 Windows = Iterable[tuple[list[str], Vectors]]
 
 _SHOWN_NUMBERS = 4
+_JOINER = "\u200d"  # Of emoji that are made of several.
 
 
 def json_lines(windows: Windows) -> Iterator[str]:
@@ -42,22 +43,28 @@ def writer_for(out: Path) -> Callable[[Path, Windows], None]:
         OptionError: there is no such kind, or no such folder.
         MissingExtraError: the kind needs a package that is not installed.
     """
-    if out.suffix not in _WRITERS:
+    suffix = out.suffix.lower()
+    if suffix not in _WRITERS:
         raise OptionError(f"--output: cannot write {out.name!r}; the name must end in {', '.join(_WRITERS)}.")
+    if out.is_dir():
+        raise OptionError(f"--output: {out} is a folder.")
     if not out.parent.is_dir():
         raise OptionError(f"--output: there is no folder {out.parent}.")
-    if out.suffix == ".parquet":
+    if suffix == ".parquet":
         _pyarrow()
-    return _WRITERS[out.suffix]
+    return _WRITERS[suffix]
 
 
 @contextlib.contextmanager
 def _in_one_step(out: Path) -> Iterator[Path]:
     """A file beside ``out`` that takes its name only when it is whole: a failure leaves what was there before."""
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as folder:
-        unfinished = Path(folder, out.name)
-        yield unfinished
-        unfinished.replace(out)
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as folder:
+            unfinished = Path(folder, out.name)
+            yield unfinished
+            unfinished.replace(out)
+    except OSError as error:
+        raise OptionError(f"--output: {out} cannot be written ({error}).") from error
 
 
 def _write_npy(out: Path, windows: Windows) -> None:
@@ -115,10 +122,12 @@ def print_vectors(embedder: Embedder, texts: Sequence[str], vectors: Vectors, *,
     table.add_column("#", justify="right")
     table.add_column("text", overflow="ellipsis", no_wrap=True)
     table.add_column("tokens", justify="right", min_width=6)
-    table.add_column(f"the first {min(_SHOWN_NUMBERS, width)} of {width} numbers", no_wrap=True)
+    numbers = ["  ".join(_number(value) for value in row) for row in vectors[:, :_SHOWN_NUMBERS].tolist()]
+    # Where there is little room, a text may be cut short; a number never.
+    widest = max(map(len, numbers), default=0)
+    table.add_column(f"the first {min(_SHOWN_NUMBERS, width)} of {width} numbers", no_wrap=True, min_width=widest)
     counts = embedder.count_tokens(texts)
-    for number, (text, count, vector) in enumerate(zip(texts, counts.tolist(), vectors, strict=True)):
-        first = "  ".join(_number(value) for value in vector[:_SHOWN_NUMBERS].tolist())
+    for number, (text, count, first) in enumerate(zip(texts, counts.tolist(), numbers, strict=True)):
         table.add_row(str(number), _one_line(text), str(count), first)
     console.print(table)
     if beyond:
@@ -132,14 +141,14 @@ def print_similarities(vectors: Vectors) -> None:
 
     wide = vectors.astype(np.float64)
     unit = wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12)
-    table = Table(box=None, header_style="bold", pad_edge=False, title="cosine similarity", title_justify="left")
+    table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("#", justify="right", style="bold")
     for number in range(len(vectors)):
         table.add_column(str(number), justify="right")
     for number, row in enumerate((unit @ unit.T).tolist()):
         table.add_row(str(number), *(_cosine(value) for value in row))
     console = Console()
-    console.print()
+    console.print("\n[bold]cosine similarity[/bold]")
     console.print(table)
 
 
@@ -158,5 +167,7 @@ def _one_line(text: str) -> str:
     """A text as it can stand in a table: control characters shown, and no markup of ours in it."""
     from rich.markup import escape
 
-    shown = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text[:200])
+    shown = "".join(
+        letter if letter.isprintable() or letter == _JOINER else repr(letter)[1:-1] for letter in text[:200]
+    )
     return escape(shown) if text else "[dim](the empty text)[/dim]"

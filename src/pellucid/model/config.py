@@ -24,7 +24,8 @@ def read_json(files: ModelFiles, relative: str) -> Any:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
         raise InvalidModelError(
-            f"{files.name}: no {relative} in {files.folder}. Is this the folder of a sentence-transformers model?"
+            f"{files.name}: no {relative} in {files.folder}. Is this the folder of a sentence-transformers model? "
+            f"If you meant the Hub's model of that name, the folder here hides it."
         ) from None
     except (OSError, ValueError, RecursionError) as error:
         raise InvalidModelError(f"{files.name}: {relative} cannot be read as JSON: {error}") from error

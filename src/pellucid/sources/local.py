@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from pellucid.errors import ModelNotFoundError
@@ -12,10 +11,16 @@ from pellucid.sources.files import ModelFiles
 def looks_like_path(name: str) -> bool:
     """Whether ``name`` can only be meant as a path: the Hub has no such names.
 
-    >>> [looks_like_path(name) for name in ("./model", "/m", "~/m", "a/b/c", "org/name", "name")]
-    [True, True, True, True, False, False]
+    >>> [looks_like_path(name) for name in ("./model", "/m", "~/m", "m/", "a/b/c", "org/name", "name")]
+    [True, True, True, True, True, False, False]
     """
-    return name.startswith((".", "~", "/", os.sep)) or name.count("/") > 1 or "\\" in name or Path(name).is_absolute()
+    return (
+        name.startswith((".", "~"))
+        or name.endswith("/")
+        or name.count("/") > 1
+        or "\\" in name
+        or Path(name).is_absolute()
+    )
 
 
 def find(name: str) -> ModelFiles | None:

@@ -66,10 +66,17 @@ def on_disk(
 ) -> ModelFiles | None:
     """The model, if it is a folder, or if a whole copy has been fetched before; never uses the network."""
     name = _checked_name(name)
-    if revision is not None and (not revision or ".." in revision.split("/")):
+    if revision is not None and (not isinstance(revision, str) or not revision or ".." in revision.split("/")):
         raise OptionError(f"revision={revision!r} is not the name of a branch or tag, or a commit.")
-    if (found := local.find(name)) is not None:
-        return found
+    if cache_folder is not None and not isinstance(cache_folder, (str, os.PathLike)):
+        raise OptionError(f"cache_folder is of type {type(cache_folder).__name__}; it must be a str or a path.")
+    return local.find(name) or fetched(name, revision=revision, cache_folder=cache_folder)
+
+
+def fetched(
+    name: str, *, revision: str | None = None, cache_folder: str | os.PathLike[str] | None = None
+) -> ModelFiles | None:
+    """The model, if a whole copy of it is in one of the caches."""
     repo = catalog.full_name(name)
     snapshot = hf_cache.find(repo, revision, hf_cache.directory(cache_folder))
     if snapshot is not None and not snapshot.lacking():
