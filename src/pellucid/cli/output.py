@@ -23,6 +23,7 @@ Vectors = npt.NDArray[Any]
 Windows = Iterable[tuple[list[str], Vectors]]
 
 _SHOWN_NUMBERS = 4
+_GAP = 2
 _JOINER = "\u200d"  # Of emoji that are made of several.
 
 
@@ -118,14 +119,15 @@ def print_vectors(embedder: Embedder, texts: Sequence[str], vectors: Vectors, *,
     width = vectors.shape[1]
     console.print(f"[bold]{escape(embedder.model_name)}[/bold], files from {embedder.files.source}", soft_wrap=True)
     console.print(f"{width} numbers a text, at most {embedder.max_tokens} tokens\n")
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("#", justify="right")
-    table.add_column("text", overflow="ellipsis", no_wrap=True)
-    table.add_column("tokens", justify="right", min_width=6)
+    title = f"the first {min(_SHOWN_NUMBERS, width)} of {width} numbers"
     numbers = ["  ".join(_number(value) for value in row) for row in vectors[:, :_SHOWN_NUMBERS].tolist()]
-    # Where there is little room, a text may be cut short; a number never.
-    widest = max(map(len, numbers), default=0)
-    table.add_column(f"the first {min(_SHOWN_NUMBERS, width)} of {width} numbers", no_wrap=True, min_width=widest)
+    # Where there is little room, a text is cut short; a number never.
+    room = console.width - max(map(len, [title, *numbers])) - len(str(len(texts))) - len("tokens") - 3 * _GAP
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, _GAP, 0, 0))
+    table.add_column("#", justify="right")
+    table.add_column("text", overflow="ellipsis", no_wrap=True, max_width=max(room, len("text")))
+    table.add_column("tokens", justify="right", min_width=len("tokens"))
+    table.add_column(title, no_wrap=True)
     counts = embedder.count_tokens(texts)
     for number, (text, count, first) in enumerate(zip(texts, counts.tolist(), numbers, strict=True)):
         table.add_row(str(number), _one_line(text), str(count), first)
