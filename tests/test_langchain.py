@@ -68,6 +68,7 @@ def test_vectors_are_lists_of_floats(folder):
 def test_line_breaks_become_spaces(folder):
     embeddings = HuggingFaceEmbeddings(model_name=folder)
     assert embeddings.embed_query("the\ncat") == embeddings.embed_query("the cat")
+    assert embeddings.embed_documents(iter(["the\ncat"])) == embeddings.embed_documents(["the cat"])
 
 
 @pytest.mark.parametrize(
@@ -141,6 +142,7 @@ def test_keys_are_judged_before_the_model_is_looked_for():
         ({"encode_kwargs": {"prompt_name": "x"}}, "no prompt 'x': its prompts are 'query', 'document', 'other'"),
         ({"query_encode_kwargs": {"precision": "int9"}}, "output_dtype='int9'"),
         ({"encode_kwargs": {"truncate_dim": "x"}}, "truncate_dim='x'"),
+        ({"encode_kwargs": {"prompt": 3}}, "prompt is of type int"),
         ({"model_kwargs": {"default_prompt_name": "x"}}, "has no prompt 'x'"),
         ({"model_kwargs": {"prompts": "x"}}, "'prompts' must be a dict of texts"),
     ],

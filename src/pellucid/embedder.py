@@ -173,7 +173,7 @@ class Embedder:
             truncate_dim=truncate_dim,
             output_dtype=output_dtype,
         )
-        vectors, truncation = self._vectors(_as_list(texts), request, show_progress=show_progress)
+        vectors, truncation = self._vectors(as_list(texts), request, show_progress=show_progress)
         self._tell(truncation)
         return head.to_dtype(vectors, output_dtype)
 
@@ -244,7 +244,7 @@ class Embedder:
 
     def count_tokens(self, texts: Sequence[str]) -> Int32:
         """How many tokens each text has, special tokens included, before truncation: ``int32[n]``."""
-        return self._tokenizer.tokenize(_as_list(texts))[1]
+        return self._tokenizer.tokenize(as_list(texts))[1]
 
     def _stream(self, texts: Iterator[str], request: _Request) -> Iterator[npt.NDArray[Any]]:
         total = Truncation()
@@ -322,7 +322,7 @@ class Embedder:
             warnings.warn(message, TruncationWarning, stacklevel=3)
 
 
-def _as_list(texts: Iterable[str]) -> list[str]:
+def as_list(texts: Iterable[str]) -> list[str]:
     """The texts as a list; refuses what would be taken apart into letters, keys or an order of chance."""
     if isinstance(texts, (str, bytes, bytearray, Mapping, Set)) or not isinstance(texts, Iterable):
         hint = " For one text, use embed_query, or a list with one text." if isinstance(texts, str) else ""

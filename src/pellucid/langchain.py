@@ -23,7 +23,7 @@ except ImportError as error:
 
     raise MissingExtraError("langchain-core", "langchain") from error
 
-from pellucid.embedder import Embedder
+from pellucid.embedder import Embedder, as_list
 from pellucid.errors import OptionError
 
 # Keys of model_kwargs that Embedder has under the same name: first those of SentenceTransformer, then ours.
@@ -119,8 +119,8 @@ class HuggingFaceEmbeddings(BaseModel, Embeddings):
             truncate_dim = self.model_kwargs.get("truncate_dim")
         if isinstance(truncate_dim, int) and truncate_dim > self._client.dimensions:
             truncate_dim = None  # More than there are: there, too, that cuts nothing.
-        if isinstance(texts, list | tuple):  # Anything else is for the Embedder to judge.
-            texts = [text.replace("\n", " ") if isinstance(text, str) else text for text in texts]
+        # What is no text is for the Embedder to judge.
+        texts = [text.replace("\n", " ") if isinstance(text, str) else text for text in as_list(texts)]
         vectors: list[list[float]] = self._client.embed_documents(
             texts,
             prompt=self._prompt(options),
@@ -133,8 +133,9 @@ class HuggingFaceEmbeddings(BaseModel, Embeddings):
 
     def _prompt(self, options: Mapping[str, Any]) -> str:
         """The prompt by the rule of ``SentenceTransformer.encode``: the given, the named, the default, or none."""
-        if (prompt := options.get("prompt")) is not None:
-            return str(prompt)
+        prompt: str | None = options.get("prompt")
+        if prompt is not None:
+            return prompt
         spec = self._client.spec
         prompts = {"query": "", "document": "", **spec.prompts, **(self.model_kwargs.get("prompts") or {})}
         name = options.get("prompt_name") or self.model_kwargs.get("default_prompt_name") or spec.default_prompt_name
