@@ -235,7 +235,7 @@ class TestOptions:
         with pytest.raises(TypeError, match="devise"):
             Embedder(tiny_bert, devise="cpu")
 
-    @pytest.mark.parametrize("name", ["", "a\0b", None, 3, "line\nbreak"])
+    @pytest.mark.parametrize("name", ["", "a\0b", None, 3, b"name"])
     def test_what_is_no_name_is_refused(self, name):
         with pytest.raises(OptionError):
             Embedder(name)

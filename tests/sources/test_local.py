@@ -33,6 +33,12 @@ def test_what_can_only_be_a_path_must_be_there(name):
         local.find(name)
 
 
+def test_a_folder_may_have_any_name(tiny_bert, tmp_path):
+    folder = tmp_path / "モデル\u3000\nその一"
+    folder.symlink_to(tiny_bert)
+    assert local.find(str(folder)).folder == folder
+
+
 def test_a_file_is_no_model(tiny_bert):
     with pytest.raises(ModelNotFoundError, match="is a file. Give the folder"):
         local.find(str(tiny_bert / "model.safetensors"))

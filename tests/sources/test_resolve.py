@@ -106,10 +106,22 @@ def test_a_name_that_is_wrong_is_told_near_ones(blocked, tmp_path):
         resolve.resolve("all-mpnet-v2", cache_folder=tmp_path)
 
 
-@pytest.mark.parametrize("name", ["", "a\0b", "a\nb", None, 3, b"name"])
+@pytest.mark.parametrize("name", ["", "a\0b", None, 3, b"name"])
 def test_what_is_no_name_is_refused(name):
     with pytest.raises(OptionError):
         resolve.resolve(name)
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "~no-such-user/model"])
+def test_a_name_that_cannot_be_looked_up_is_not_found(name, tmp_path):
+    with pytest.raises(ModelNotFoundError):
+        resolve.resolve(name, cache_folder=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a b", "a\nb", "a" * 200, "モデル"])
+def test_what_the_hub_cannot_have_is_not_asked_for(name, tmp_path):
+    with pytest.raises(ModelNotFoundError, match="neither a folder here nor a name the Hub can have"):
+        resolve.resolve(name, cache_folder=tmp_path)
 
 
 @pytest.mark.parametrize("revision", ["", "..", "../x", "a/../b"])

@@ -29,7 +29,10 @@ def find(name: str) -> ModelFiles | None:
     Raises:
         ModelNotFoundError: ``name`` is a file, or can only be a path and is not there.
     """
-    folder = Path(name).expanduser()
+    try:
+        folder = Path(name).expanduser()
+    except RuntimeError as error:
+        raise ModelNotFoundError(f"{name!r}: there is no such user on this machine. Check the path.") from error
     if folder.is_dir():
         listing = sorted(
             path.relative_to(folder).as_posix()

@@ -70,7 +70,10 @@ def on_disk(
         raise OptionError(f"revision={revision!r} is not the name of a branch or tag, or a commit.")
     if cache_folder is not None and not isinstance(cache_folder, (str, os.PathLike)):
         raise OptionError(f"cache_folder is of type {type(cache_folder).__name__}; it must be a str or a path.")
-    return local.find(name) or fetched(name, revision=revision, cache_folder=cache_folder)
+    try:
+        return local.find(name) or fetched(name, revision=revision, cache_folder=cache_folder)
+    except OSError as error:  # A name that is too long for a file, or a folder that may not be read.
+        raise ModelNotFoundError(f"{name[:80]!r} cannot be looked up: {error.strerror}.") from error
 
 
 def fetched(
@@ -127,7 +130,7 @@ def _checked_name(name: str | os.PathLike[str]) -> str:
     if not isinstance(name, (str, os.PathLike)):
         raise OptionError(f"the model's name is of type {type(name).__name__}; it must be a str or a path.")
     text = os.fspath(name)
-    if not text or "\0" in text or not text.isprintable():
+    if not isinstance(text, str) or not text or "\0" in text:
         raise OptionError(f"{text!r} is not a model's name. Give a Hub name, a short name or a folder.")
     return text
 
