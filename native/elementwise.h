@@ -1,0 +1,163 @@
+// What is done to each number alone, or to one row: activations, exponentials, layer normalisation, quantisation.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "kernels.h"
+
+namespace pellucid {
+
+// 2^f on [-1/2, 1/2], a minimax polynomial of our own; relative error 7.5e-8. Then 2^n by the exponent's bits.
+template <class S>
+typename S::F exp2_parts(typename S::F f, typename S::W n) {
+  auto y = S::set(0.00132764f);
+  y = S::fma(y, f, S::set(0.00967554f));
+  y = S::fma(y, f, S::set(0.05550713f));
+  y = S::fma(y, f, S::set(0.2402212f));
+  y = S::fma(y, f, S::set(0.69314697f));
+  return S::scale(S::fma(y, f, S::set(1.0f)), n);
+}
+
+// e^x to a relative error of 2e-7; x is held within ±87, where the result is a normal number. Here and below, max and
+// min have the constant first: x86 returns the second operand if one is NaN, and NaN is to stay NaN.
+template <class S>
+typename S::F exponential(typename S::F x) {
+  const auto log2_e = S::set(1.44269504f);
+  x = S::max(S::set(-87.0f), S::min(S::set(87.0f), x));
+  const auto n = S::round(S::mul(x, log2_e));
+  return exp2_parts<S>(S::fma(x, log2_e, S::sub(S::zero(), S::to_float(n))), n);
+}
+
+// x Φ(x) = max(x, 0) - |x| Φ(-|x|), and Φ(-z) = e^(-z²/2) R(z), where R is a rational least-squares fit of our own.
+// The error is below 1e-7 · max(1, |x|). The usual ½ x (1 + erf(x/√2)) loses more for negative x, where 1 + erf cancels.
+template <class S>
+typename S::F gelu(typename S::F x) {
+  const auto z = S::min(S::set(12.0f), S::max(x, S::sub(S::zero(), x)));  // Φ(-12) is 0 in float32
+  const auto square = S::mul(z, z), rate = S::set(-0.72134752f);          // e^(-z²/2) = 2^(-z² log2(e) / 2)
+  const auto n = S::round(S::mul(square, rate));
+  const auto e = exp2_parts<S>(S::fma(square, rate, S::sub(S::zero(), S::to_float(n))), n);
+  auto p = S::set(-0.00010750395f);
+  p = S::fma(p, z, S::set(0.0370705722f));
+  p = S::fma(p, z, S::set(0.1953617335f));
+  p = S::fma(p, z, S::set(0.5000004314f));
+  auto q = S::set(0.0885945628f);
+  q = S::fma(q, z, S::set(0.5224217472f));
+  q = S::fma(q, z, S::set(1.1886243844f));
+  q = S::fma(q, z, S::set(1.0f));
+  return S::sub(S::max(S::zero(), x), S::div(S::mul(S::mul(z, e), p), q));
+}
+
+template <class S>
+typename S::F silu(typename S::F x) {
+  return S::div(x, S::add(S::set(1.0f), exponential<S>(S::sub(S::zero(), x))));
+}
+
+// ½ x (1 + tanh u) = x sigmoid(2u), for u = √(2/π) (x + 0.044715 x³).
+template <class S>
+typename S::F gelu_tanh(typename S::F x) {
+  const auto u2 = S::mul(S::mul(S::set(1.59576912f), x), S::fma(S::mul(S::set(0.044715f), x), x, S::set(1.0f)));
+  return S::div(x, S::add(S::set(1.0f), exponential<S>(S::sub(S::zero(), u2))));
+}
+
+// Calls f with the activation's function of one vector, so that the choice is made once, outside f's loops.
+template <class S, class Use>
+void with_activation(Activation activation, Use use) {
+  using F = typename S::F;
+  switch (activation) {
+    case Activation::identity: return use([](F x) { return x; });
+    case Activation::gelu: return use([](F x) { return gelu<S>(x); });
+    case Activation::gelu_tanh: return use([](F x) { return gelu_tanh<S>(x); });
+    case Activation::relu: return use([](F x) { return S::max(S::zero(), x); });
+    case Activation::silu: return use([](F x) { return silu<S>(x); });
+  }
+}
+
+// Rows of activations are padded with zeros to whole vectors, so loops run over whole vectors; what must not count
+// beyond `size` is masked in the last one.
+template <class S, class Use>
+void each_vector(int size, Use use) {
+  for (int i = 0; i < size; i += S::lanes) use(i, size - i);
+}
+
+// Layer normalisation (Ba et al., 2016): the mean first, then the variance about it. x and y may be the same.
+template <class S>
+void layer_norm(const float* x, const float* weight, const float* bias, float eps, int size, float* y) {
+  auto total = S::zero();
+  each_vector<S>(size, [&](int i, int left) { total = S::add(total, S::first(S::load(x + i), left, S::zero())); });
+  const auto mean = S::set(S::sum(total) / static_cast<float>(size));
+  auto squares = S::zero();
+  each_vector<S>(size, [&](int i, int left) {
+    const auto d = S::first(S::sub(S::load(x + i), mean), left, S::zero());
+    squares = S::fma(d, d, squares);
+  });
+  const float variance = S::sum(squares) / static_cast<float>(size);
+  const auto scale = S::set(1.0f / __builtin_sqrtf(variance + eps));
+  each_vector<S>(size, [&](int i, int left) {
+    const auto z = S::mul(S::sub(S::load(x + i), mean), scale);
+    S::store(y + i, S::first(S::fma(z, S::load(weight + i), S::load(bias + i)), left, S::zero()));
+  });
+}
+
+// Calls use(group, first feature, number of features) for each group of a row.
+template <class Use>
+void each_group(const Depth& depth, int per_word, Use use) {
+  const int size = depth.group_words * per_word;
+  for (int g = 0, start = 0; g < depth.groups; ++g, start += size) {
+    use(g, start, depth.features - start < size ? depth.features - start : size);
+  }
+}
+
+constexpr float smallest_range = 1e-30f;  // Below it, 1 / scale could overflow; and all is as good as equal.
+
+// Symmetric: x ≈ scale · q, with |q| ≤ largest_int16_activation. A row that is not finite becomes NaN, not nonsense.
+template <class S>
+void quantise_int16(const float* x, const Depth& depth, const Rows& out, int row) {
+  auto* q = reinterpret_cast<std::int16_t*>(out.words + row * out.stride);
+  each_group(depth, 2, [&](int g, int start, int size) {
+    auto highest = S::zero(), finite = S::zero();
+    each_vector<S>(size, [&](int i, int left) {
+      const auto v = S::first(S::load(x + start + i), left, S::zero());
+      highest = S::max(highest, S::max(v, S::sub(S::zero(), v)));
+      finite = S::fma(v, S::zero(), finite);
+    });
+    const float top = S::largest(highest), zero = S::sum(finite);  // zero, or NaN
+    const bool usable = top > smallest_range && zero == 0;
+    const auto inverse = S::set(usable ? largest_int16_activation / top : 0.0f);
+    out.scale[row * depth.groups + g] = top / largest_int16_activation + zero;
+    each_vector<S>(size, [&](int i, int left) {
+      const auto v = usable ? S::first(S::load(x + start + i), left, S::zero()) : S::zero();
+      S::store_int16(q + start + i, S::round(S::mul(v, inverse)));
+    });
+  });
+}
+
+// Asymmetric: x ≈ offset + scale · q, with q of 0 … 255. Where bytes are signed, q - 128 is stored, and the offset is
+// moved by 128 · scale.
+template <class S>
+void quantise_int8(const float* x, const Depth& depth, const Rows& out, int row) {
+  constexpr float lowest_byte = S::signed_bytes ? -128 : 0;
+  auto* q = reinterpret_cast<std::uint8_t*>(out.words + row * out.stride);
+  each_group(depth, 4, [&](int g, int start, int size) {
+    auto high = S::set(x[start]), low = high, finite = S::zero();
+    each_vector<S>(size, [&](int i, int left) {
+      const auto v = S::first(S::load(x + start + i), left, low);
+      high = S::max(high, v);
+      low = S::min(low, v);
+      finite = S::fma(v, S::zero(), finite);
+    });
+    const float top = S::largest(high), bottom = -S::largest(S::sub(S::zero(), low));
+    const float zero = S::sum(finite) + (top - bottom) * 0;  // zero, or NaN
+    const bool usable = top - bottom > smallest_range && zero == 0;
+    const float scale = usable ? (top - bottom) / 255 : 0;
+    const auto inverse = S::set(usable ? 255 / (top - bottom) : 0), shift = S::set(usable ? bottom : 0);
+    out.scale[row * depth.groups + g] = scale;
+    out.offset[row * depth.groups + g] = bottom - lowest_byte * scale + zero;
+    each_vector<S>(size, [&](int i, int left) {
+      const auto v = usable ? S::first(S::load(x + start + i), left, shift) : S::zero();
+      S::store_int8(q + start + i, S::round(S::fma(S::sub(v, shift), inverse, S::set(lowest_byte))));
+    });
+  });
+}
+
+}  // namespace pellucid

@@ -1,0 +1,155 @@
+// The product y = activation(x Wᵀ + bias) + residual, over weights packed in panels.
+//
+// A tile of y, a few rows by one panel, stays in registers while k runs: each step takes one word from every row of x
+// and `panel` words of weights (Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008).
+// Every element of y sums over k in one fixed order, whichever rows share its tile: the same text, the same bits.
+#pragma once
+
+#include <type_traits>
+
+#include "elementwise.h"
+#include "kernels.h"
+
+namespace pellucid {
+
+// What a step of k does in each dtype.
+template <class S>
+struct DotFloat32 {
+  using Sum = typename S::F;
+  static Sum zero() { return S::zero(); }
+  static Sum step(Sum sum, typename S::W x, typename S::W w) { return S::dot(sum, x, w); }
+  static typename S::F value(Sum sum) { return sum; }
+};
+template <class S>
+struct DotInt16 {
+  using Sum = typename S::W;
+  static Sum zero() { return S::zero_words(); }
+  static Sum step(Sum sum, typename S::W x, typename S::W w) { return S::dot_int16(sum, x, w); }
+  static typename S::F value(Sum sum) { return S::to_float(sum); }
+};
+template <class S>
+struct DotInt8 : DotInt16<S> {
+  using Sum = typename S::W;
+  static Sum step(Sum sum, typename S::W x, typename S::W w) { return S::dot_int8(sum, x, w); }
+};
+
+// The columns of a panel.
+template <class S>
+constexpr int panel_width = S::tile_vectors * S::lanes;
+
+// rows × panel sums over `depth` words, handed on as finish(row, vector, value).
+template <class S, class Dot, int rows, class Finish>
+[[gnu::always_inline]] inline void multiply_tile(const std::uint32_t* x, std::ptrdiff_t x_stride,
+                                                 const std::uint32_t* w, std::ptrdiff_t w_stride, int depth,
+                                                 Finish finish) {
+  constexpr int vectors = S::tile_vectors;
+  typename Dot::Sum sums[rows][vectors];
+#pragma GCC unroll 16
+  for (int i = 0; i < rows; ++i) {
+#pragma GCC unroll 16
+    for (int v = 0; v < vectors; ++v) sums[i][v] = Dot::zero();
+  }
+  for (int k = 0; k < depth; ++k, w += w_stride) {
+    typename S::W weights[vectors];
+#pragma GCC unroll 16
+    for (int v = 0; v < vectors; ++v) weights[v] = S::load_words(w + v * S::lanes);
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; ++i) {
+      const auto word = S::broadcast(x + i * x_stride + k);
+#pragma GCC unroll 16
+      for (int v = 0; v < vectors; ++v) sums[i][v] = Dot::step(sums[i][v], word, weights[v]);
+    }
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < rows; ++i) {
+#pragma GCC unroll 16
+    for (int v = 0; v < vectors; ++v) finish(i, v, Dot::value(sums[i][v]));
+  }
+}
+
+// Calls use(first row, rows as a constant) for tiles of as equal height as can be: a tile of few rows would wait for
+// its own sums.
+template <class S, int rows, class Use>
+void call_with_rows(int wanted, int first, Use use) {
+  if constexpr (rows > 0) {
+    if (wanted == rows) return use(first, std::integral_constant<int, rows>());
+    call_with_rows<S, rows - 1>(wanted, first, use);
+  }
+}
+template <class S, class Use>
+void each_tile(int rows, Use use) {
+  const int tiles = (rows + S::tile_rows - 1) / S::tile_rows;
+  for (int t = 0; t < tiles; ++t) {
+    const int first = static_cast<int>(static_cast<long>(rows) * t / tiles);
+    const int last = static_cast<int>(static_cast<long>(rows) * (t + 1) / tiles);
+    call_with_rows<S, S::tile_rows>(last - first, first, use);
+  }
+}
+
+// The sums of one tile over one group, brought to scale and added to what y has of the groups before.
+template <class S, class Dot, Dtype dtype, int rows>
+[[gnu::always_inline]] inline void multiply_group(const Product& p, int first_row, int panel, int group) {
+  constexpr int width = panel_width<S>;
+  const Depth& depth = p.weights.depth;
+  const int start = group * depth.group_words;
+  const int words = depth.words - start < depth.group_words ? depth.words - start : depth.group_words;
+  const auto* w = p.weights.words + (static_cast<std::ptrdiff_t>(panel) * depth.words + start) * width;
+  const auto* x = p.x.words + first_row * p.x.stride + start;
+  float* y = p.y + first_row * p.stride + panel * width;
+  const float* sums = p.weights.sums + (static_cast<std::ptrdiff_t>(group) * p.weights.panels + panel) * width;
+  const float* scale = p.x.scale + static_cast<std::ptrdiff_t>(first_row) * depth.groups + group;
+  const float* offset = p.x.offset + static_cast<std::ptrdiff_t>(first_row) * depth.groups + group;
+  multiply_tile<S, Dot, rows>(x, p.x.stride, w, width, words, [&](int i, int v, typename S::F value) {
+    float* to = y + i * p.stride + v * S::lanes;
+    auto before = group == 0 ? S::zero() : S::load(to);
+    if constexpr (dtype == Dtype::int8) {
+      before = S::fma(S::set(offset[i * depth.groups]), S::load(sums + v * S::lanes), before);
+    }
+    if constexpr (dtype == Dtype::float32) {
+      S::store(to, S::add(before, value));
+    } else {
+      S::store(to, S::fma(S::set(scale[i * depth.groups]), value, before));
+    }
+  });
+}
+
+// What is done to the finished sums of a tile: the weights' scale, the bias, the activation, the residual.
+template <class S, Dtype dtype>
+void finish_tile(const Product& p, int first_row, int rows, int panel) {
+  constexpr int width = panel_width<S>;
+  const float* bias = p.weights.bias + panel * width;
+  const float* scale = p.weights.scale + panel * width;
+  with_activation<S>(p.activation, [&](auto activation) {
+    for (int i = first_row; i < first_row + rows; ++i) {
+      const std::ptrdiff_t at = i * p.stride + panel * width;
+      for (int v = 0; v < width; v += S::lanes) {
+        auto y = S::load(p.y + at + v);
+        if constexpr (dtype == Dtype::float32) {
+          y = S::add(y, S::load(bias + v));
+        } else {
+          y = S::fma(y, S::load(scale + v), S::load(bias + v));
+        }
+        y = activation(y);
+        if (p.residual) y = S::add(y, S::load(p.residual + at + v));
+        S::store(p.y + at + v, y);
+      }
+    }
+  });
+}
+
+// Columns of the panels first_panel … last_panel - 1. A group of a panel stays in the first-level cache while the rows
+// pass by.
+template <class S, class Dot, Dtype dtype>
+void multiply(const Product& p, int first_panel, int last_panel) {
+  const int groups = p.weights.depth.groups;
+  for (int panel = first_panel; panel < last_panel; ++panel) {
+    for (int group = 0; group < groups; ++group) {
+      each_tile<S>(p.rows, [&](int first_row, auto rows) {
+        multiply_group<S, Dot, dtype, rows()>(p, first_row, panel, group);
+        if (group == groups - 1) finish_tile<S, dtype>(p, first_row, rows(), panel);
+      });
+    }
+  }
+}
+
+}  // namespace pellucid

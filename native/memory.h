@@ -1,0 +1,33 @@
+// Aligned, uninitialised memory for arrays of numbers.
+#pragma once
+
+#include <cstddef>
+#include <cstdlib>
+#include <memory>
+#include <new>
+
+namespace pellucid {
+
+constexpr std::size_t cache_line = 64;
+
+constexpr std::size_t round_up(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
+
+template <class T>
+class Array {
+ public:
+  Array() = default;
+  explicit Array(std::size_t size)
+      : data_(static_cast<T*>(std::aligned_alloc(cache_line, round_up(size * sizeof(T) + 1, cache_line)))) {
+    if (!data_) throw std::bad_alloc();
+  }
+  T* data() const { return data_.get(); }
+  T& operator[](std::size_t i) const { return data_.get()[i]; }
+
+ private:
+  struct Free {
+    void operator()(T* p) const { std::free(p); }
+  };
+  std::unique_ptr<T, Free> data_;
+};
+
+}  // namespace pellucid

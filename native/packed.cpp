@@ -1,0 +1,138 @@
+#include "packed.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace pellucid {
+namespace {
+
+// To the nearest, by the rounding of a float of which only the integer part is left; |x| < 2^22.
+float nearest(float x) { return (x + 12582912.0f) - 12582912.0f; }
+
+float largest_magnitude(const float* w, int size) {
+  float largest = 0;
+  for (int k = 0; k < size; ++k) largest = std::max(largest, std::fabs(w[k]));
+  return largest;
+}
+
+template <class Use>
+void each_group(const Depth& depth, int per_word, Use use) {
+  const int size = depth.group_words * per_word;
+  for (int g = 0; g < depth.groups; ++g) use(g, g * size, std::min(size, depth.features - g * size));
+}
+
+// Rounding adds at most 1/2 to each |q|, so a group of n gives Σ|q| ≤ Σ|w| / scale + n / 2 ≤ limit.
+float int16_scale(const Depth& depth, const float* weight) {
+  constexpr double limit = 2147483647.0 / largest_int16_activation;
+  double scale = largest_magnitude(weight, depth.features) / 32767.0;
+  each_group(depth, 2, [&](int, int start, int size) {
+    double total = 0;
+    for (int k = start; k < start + size; ++k) total += std::fabs(weight[k]);
+    scale = std::max(scale, total / (limit - 0.5 * size - 1));
+  });
+  return static_cast<float>(scale * (1 + 1e-6));
+}
+
+// Rounding adds at most 1/2 to each of two neighbours, so |q0| + |q1| ≤ (|w0| + |w1|) / scale + 1 ≤ 128.
+float int8_scale(const Depth& depth, const float* weight) {
+  float largest = 0;
+  for (int k = 0; k < depth.features; k += 2) {
+    const float next = k + 1 < depth.features ? std::fabs(weight[k + 1]) : 0;
+    largest = std::max(largest, std::fabs(weight[k]) + next);
+  }
+  return largest / 127 * (1 + 1e-6f);
+}
+
+template <class Integer>
+void round_to(const Depth& depth, const float* weight, Column& column) {
+  auto* q = reinterpret_cast<char*>(column.words.data());
+  if (column.scale < 1e-30f) column.scale = 0;  // 1 / scale could overflow; such weights are as good as zero
+  const float inverse = column.scale > 0 ? 1 / column.scale : 0;
+  for (int k = 0; k < depth.features; ++k) {
+    const auto rounded = static_cast<Integer>(nearest(weight[k] * inverse));
+    std::memcpy(q + static_cast<std::size_t>(k) * sizeof(Integer), &rounded, sizeof(Integer));
+  }
+}
+
+}  // namespace
+
+Depth::Depth(Dtype dtype, int count) : features(count) {
+  constexpr int longest_group = 384;
+  const int per_word = dtype == Dtype::float32 ? 1 : dtype == Dtype::int16 ? 2 : 4;
+  words = (features + per_word - 1) / per_word;
+  groups = (features + longest_group - 1) / longest_group;
+  group_words = (words + groups - 1) / groups;
+  groups = (words + group_words - 1) / group_words;
+}
+
+void quantise_column(Dtype dtype, const Depth& depth, const float* weight, Column& column) {
+  column.words.assign(static_cast<std::size_t>(depth.words), 0);
+  column.sums.assign(static_cast<std::size_t>(depth.groups), 0);
+  column.scale = 1;
+  if (dtype == Dtype::float32) {
+    std::memcpy(column.words.data(), weight, static_cast<std::size_t>(depth.features) * sizeof(float));
+  } else if (dtype == Dtype::int16) {
+    column.scale = int16_scale(depth, weight);
+    round_to<std::int16_t>(depth, weight, column);
+  } else {
+    column.scale = int8_scale(depth, weight);
+    round_to<std::int8_t>(depth, weight, column);
+    const auto* q = reinterpret_cast<const std::int8_t*>(column.words.data());
+    each_group(depth, 4, [&](int g, int start, int size) {
+      int total = 0;
+      for (int k = start; k < start + size; ++k) total += q[k];
+      column.sums[static_cast<std::size_t>(g)] = static_cast<float>(total);
+    });
+  }
+}
+
+Packed::Packed(Dtype dtype, int panel, const std::vector<Linear>& layers)
+    : depth_(dtype, layers.front().in), columns_(0), panel_(panel) {
+  for (const Linear& layer : layers) columns_ += static_cast<std::size_t>(layer.out);
+  const auto width = static_cast<std::size_t>(panel), depth = static_cast<std::size_t>(depth_.words);
+  columns_ = round_up(columns_, width);
+  words_ = Array<std::uint32_t>(columns_ * depth);
+  scale_ = Array<float>(columns_);
+  bias_ = Array<float>(columns_);
+  sums_ = Array<float>(columns_ * static_cast<std::size_t>(depth_.groups));
+
+  // Panel by panel: quantise its columns, then interleave them, a few words of k at a time.
+  std::vector<Column> columns(width);
+  std::size_t at = 0;
+  std::size_t in_panel = 0;
+  const auto write_panel = [&] {
+    std::uint32_t* out = words_.data() + (at - in_panel) * depth;
+    constexpr std::size_t block = 16;
+    for (std::size_t first = 0; first < depth; first += block) {
+      const std::size_t last = std::min(first + block, depth);
+      for (std::size_t j = 0; j < width; ++j) {
+        for (std::size_t k = first; k < last; ++k) out[k * width + j] = j < in_panel ? columns[j].words[k] : 0;
+      }
+    }
+    in_panel = 0;
+  };
+  for (const Linear& layer : layers) {
+    for (int row = 0; row < layer.out; ++row) {
+      Column& column = columns[in_panel];
+      quantise_column(dtype, depth_, layer.weight + static_cast<std::ptrdiff_t>(row) * layer.in, column);
+      scale_[at] = column.scale;
+      bias_[at] = layer.bias[row];
+      for (std::size_t g = 0; g < column.sums.size(); ++g) sums_[g * columns_ + at] = column.sums[g];
+      ++at;
+      if (++in_panel == width) write_panel();
+    }
+  }
+  const std::size_t there = at;
+  if (in_panel) write_panel();
+  for (std::size_t j = there; j < columns_; ++j) {
+    scale_[j] = bias_[j] = 0;
+    for (std::size_t g = 0; g < static_cast<std::size_t>(depth_.groups); ++g) sums_[g * columns_ + j] = 0;
+  }
+}
+
+Panels Packed::panels() const {
+  return {depth_, static_cast<int>(columns_) / panel_, words_.data(), scale_.data(), sums_.data(), bias_.data()};
+}
+
+}  // namespace pellucid

@@ -1,0 +1,85 @@
+// AVX2 and FMA: 8 lanes, 16 registers. With VNNI (Alder Lake, Zen 5 and later) integer products take one instruction.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+#include <cstring>
+
+namespace pellucid {
+
+template <bool vnni>
+struct Avx2 {
+  using F = __m256;   // 8 floats
+  using W = __m256i;  // 8 words of 32 bits: integers, or packed smaller ones
+
+  static constexpr int lanes = 8;
+  // The tile of a product: 6 rows of 2 registers. 12 accumulators, 2 of weights and one of activations fit 16.
+  static constexpr int tile_rows = 6;
+  static constexpr int tile_vectors = 2;
+  static constexpr bool signed_bytes = false;
+
+  static F zero() { return _mm256_setzero_ps(); }
+  static F set(float x) { return _mm256_set1_ps(x); }
+  static F load(const float* p) { return _mm256_loadu_ps(p); }
+  static void store(float* p, F x) { _mm256_storeu_ps(p, x); }
+  static F add(F a, F b) { return _mm256_add_ps(a, b); }
+  static F sub(F a, F b) { return _mm256_sub_ps(a, b); }
+  static F mul(F a, F b) { return _mm256_mul_ps(a, b); }
+  static F div(F a, F b) { return _mm256_div_ps(a, b); }
+  static F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
+  static F max(F a, F b) { return _mm256_max_ps(a, b); }
+  static F min(F a, F b) { return _mm256_min_ps(a, b); }
+  // Lanes from n on become `rest`.
+  static F first(F x, int n, F rest) {
+    const W index = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_blendv_ps(rest, x, _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32(n), index)));
+  }
+  static float sum(F x) {
+    __m128 y = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    y = _mm_add_ps(y, _mm_movehl_ps(y, y));
+    return _mm_cvtss_f32(_mm_add_ss(y, _mm_movehdup_ps(y)));
+  }
+  static float largest(F x) {
+    __m128 y = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    y = _mm_max_ps(y, _mm_movehl_ps(y, y));
+    return _mm_cvtss_f32(_mm_max_ss(y, _mm_movehdup_ps(y)));
+  }
+
+  static W zero_words() { return _mm256_setzero_si256(); }
+  static W load_words(const std::uint32_t* p) { return _mm256_loadu_si256(reinterpret_cast<const W*>(p)); }
+  static W broadcast(const std::uint32_t* p) {
+    std::int32_t word;
+    std::memcpy(&word, p, sizeof word);
+    return _mm256_set1_epi32(word);
+  }
+  static F as_float(W x) { return _mm256_castsi256_ps(x); }
+  static F to_float(W x) { return _mm256_cvtepi32_ps(x); }
+  static W round(F x) { return _mm256_cvtps_epi32(x); }
+  // x · 2^n for an n that keeps it a normal number.
+  static F scale(F x, W n) {
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(x), _mm256_slli_epi32(n, 23)));
+  }
+  static void store_int16(void* p, W x) {
+    const __m128i y = _mm_packs_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+    _mm_storeu_si128(static_cast<__m128i*>(p), y);
+  }
+  static void store_int8(void* p, W x) {  // The low byte of each lane.
+    const __m128i low = _mm_shuffle_epi8(_mm256_castsi256_si128(x), _mm_set1_epi32(0x0c080400));
+    const __m128i high = _mm_shuffle_epi8(_mm256_extracti128_si256(x, 1), _mm_set1_epi32(0x0c080400));
+    _mm_storel_epi64(static_cast<__m128i*>(p), _mm_unpacklo_epi32(low, high));
+  }
+
+  static F dot(F sum, W a, W b) { return _mm256_fmadd_ps(as_float(a), as_float(b), sum); }
+  static W dot_int16(W sum, W a, W b) {
+    if constexpr (vnni) return _mm256_dpwssd_avx_epi32(sum, a, b);
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
+  }
+  // Bytes of a are unsigned, those of b signed. vpmaddubsw would saturate at 2^15; packed.h says why it never does.
+  static W dot_int8(W sum, W a, W b) {
+    if constexpr (vnni) return _mm256_dpbusd_avx_epi32(sum, a, b);
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), _mm256_set1_epi16(1)));
+  }
+};
+
+}  // namespace pellucid

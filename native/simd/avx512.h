@@ -1,0 +1,68 @@
+// AVX-512 (F, BW, DQ, VL): 16 lanes, 32 registers. With VNNI integer products take one instruction.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+#include <cstring>
+
+namespace pellucid {
+
+template <bool vnni>
+struct Avx512 {
+  using F = __m512;   // 16 floats
+  using W = __m512i;  // 16 words of 32 bits
+
+  static constexpr int lanes = 16;
+  // 12 rows of 2 registers: 24 accumulators, which leave room for operands and constants among 32.
+  static constexpr int tile_rows = 12;
+  static constexpr int tile_vectors = 2;
+  static constexpr bool signed_bytes = false;
+
+  static F zero() { return _mm512_setzero_ps(); }
+  static F set(float x) { return _mm512_set1_ps(x); }
+  static F load(const float* p) { return _mm512_loadu_ps(p); }
+  static void store(float* p, F x) { _mm512_storeu_ps(p, x); }
+  static F add(F a, F b) { return _mm512_add_ps(a, b); }
+  static F sub(F a, F b) { return _mm512_sub_ps(a, b); }
+  static F mul(F a, F b) { return _mm512_mul_ps(a, b); }
+  static F div(F a, F b) { return _mm512_div_ps(a, b); }
+  static F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
+  static F max(F a, F b) { return _mm512_max_ps(a, b); }
+  static F min(F a, F b) { return _mm512_min_ps(a, b); }
+  static F first(F x, int n, F rest) {
+    return _mm512_mask_mov_ps(rest, n >= lanes ? 0xffff : static_cast<__mmask16>((1u << n) - 1), x);
+  }
+  static float sum(F x) { return _mm512_reduce_add_ps(x); }
+  static float largest(F x) { return _mm512_reduce_max_ps(x); }
+
+  static W zero_words() { return _mm512_setzero_si512(); }
+  static W load_words(const std::uint32_t* p) { return _mm512_loadu_si512(p); }
+  static W broadcast(const std::uint32_t* p) {
+    std::int32_t word;
+    std::memcpy(&word, p, sizeof word);
+    return _mm512_set1_epi32(word);
+  }
+  static F as_float(W x) { return _mm512_castsi512_ps(x); }
+  static F to_float(W x) { return _mm512_cvtepi32_ps(x); }
+  static W round(F x) { return _mm512_cvtps_epi32(x); }
+  static F scale(F x, W n) {
+    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(x), _mm512_slli_epi32(n, 23)));
+  }
+  static void store_int16(void* p, W x) {
+    _mm256_storeu_si256(static_cast<__m256i*>(p), _mm512_cvtsepi32_epi16(x));
+  }
+  static void store_int8(void* p, W x) { _mm_storeu_si128(static_cast<__m128i*>(p), _mm512_cvtepi32_epi8(x)); }
+
+  static F dot(F sum, W a, W b) { return _mm512_fmadd_ps(as_float(a), as_float(b), sum); }
+  static W dot_int16(W sum, W a, W b) {
+    if constexpr (vnni) return _mm512_dpwssd_epi32(sum, a, b);
+    return _mm512_add_epi32(sum, _mm512_madd_epi16(a, b));
+  }
+  static W dot_int8(W sum, W a, W b) {
+    if constexpr (vnni) return _mm512_dpbusd_epi32(sum, a, b);
+    return _mm512_add_epi32(sum, _mm512_madd_epi16(_mm512_maddubs_epi16(a, b), _mm512_set1_epi16(1)));
+  }
+};
+
+}  // namespace pellucid

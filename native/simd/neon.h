@@ -1,0 +1,72 @@
+// NEON of every 64-bit Arm: 4 lanes, 32 registers. With the dot-product extension (Armv8.2, all Apple silicon) four
+// bytes take one instruction.
+#pragma once
+
+#include <arm_neon.h>
+
+#include <cstdint>
+#include <cstring>
+
+namespace pellucid {
+
+template <bool dot_product>
+struct Neon {
+  using F = float32x4_t;
+  using W = int32x4_t;
+
+  static constexpr int lanes = 4;
+  // 5 rows of 4 registers: 20 accumulators, 4 of weights, one of activations.
+  static constexpr int tile_rows = 5;
+  static constexpr int tile_vectors = 4;
+  static constexpr bool signed_bytes = true;  // NEON multiplies bytes of like sign only.
+
+  static F zero() { return vdupq_n_f32(0); }
+  static F set(float x) { return vdupq_n_f32(x); }
+  static F load(const float* p) { return vld1q_f32(p); }
+  static void store(float* p, F x) { vst1q_f32(p, x); }
+  static F add(F a, F b) { return vaddq_f32(a, b); }
+  static F sub(F a, F b) { return vsubq_f32(a, b); }
+  static F mul(F a, F b) { return vmulq_f32(a, b); }
+  static F div(F a, F b) { return vdivq_f32(a, b); }
+  static F fma(F a, F b, F c) { return vfmaq_f32(c, a, b); }
+  static F max(F a, F b) { return vmaxq_f32(a, b); }
+  static F min(F a, F b) { return vminq_f32(a, b); }
+  static F first(F x, int n, F rest) {
+    const std::int32_t index[] = {0, 1, 2, 3};
+    return vbslq_f32(vcgtq_s32(vdupq_n_s32(n), vld1q_s32(index)), x, rest);
+  }
+  static float sum(F x) { return vaddvq_f32(x); }
+  static float largest(F x) { return vmaxvq_f32(x); }
+
+  static W zero_words() { return vdupq_n_s32(0); }
+  static W load_words(const std::uint32_t* p) { return vreinterpretq_s32_u8(vld1q_u8(reinterpret_cast<const std::uint8_t*>(p))); }
+  static W broadcast(const std::uint32_t* p) {
+    std::int32_t word;
+    std::memcpy(&word, p, sizeof word);
+    return vdupq_n_s32(word);
+  }
+  static F as_float(W x) { return vreinterpretq_f32_s32(x); }
+  static F to_float(W x) { return vcvtq_f32_s32(x); }
+  static W round(F x) { return vcvtnq_s32_f32(x); }
+  static F scale(F x, W n) { return vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(x), vshlq_n_s32(n, 23))); }
+  static void store_int16(void* p, W x) { vst1_s16(static_cast<std::int16_t*>(p), vqmovn_s32(x)); }
+  static void store_int8(void* p, W x) {
+    const int16x4_t half = vmovn_s32(x);
+    const std::uint32_t bytes = vget_lane_u32(vreinterpret_u32_s8(vmovn_s16(vcombine_s16(half, half))), 0);
+    std::memcpy(p, &bytes, sizeof bytes);
+  }
+
+  static F dot(F sum, W a, W b) { return vfmaq_f32(sum, as_float(a), as_float(b)); }
+  static W dot_int16(W sum, W a, W b) {
+    const int16x8_t x = vreinterpretq_s16_s32(a), y = vreinterpretq_s16_s32(b);
+    return vaddq_s32(sum, vpaddq_s32(vmull_s16(vget_low_s16(x), vget_low_s16(y)), vmull_high_s16(x, y)));
+  }
+  static W dot_int8(W sum, W a, W b) {
+    const int8x16_t x = vreinterpretq_s8_s32(a), y = vreinterpretq_s8_s32(b);
+    if constexpr (dot_product) return vdotq_s32(sum, x, y);
+    const int32x4_t low = vpaddlq_s16(vmull_s8(vget_low_s8(x), vget_low_s8(y)));
+    return vaddq_s32(sum, vpaddq_s32(low, vpaddlq_s16(vmull_high_s8(x, y))));
+  }
+};
+
+}  // namespace pellucid

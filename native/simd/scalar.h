@@ -1,0 +1,80 @@
+// No vector instructions: runs everywhere, and says plainly what each operation of the other headers does.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+namespace pellucid {
+
+struct Scalar {
+  using F = float;
+  using W = std::int32_t;
+
+  static constexpr int lanes = 1;
+  static constexpr int tile_rows = 4;
+  static constexpr int tile_vectors = 16;  // Wide, for the compiler to make vectors of.
+  static constexpr bool signed_bytes = false;
+
+  static F zero() { return 0; }
+  static F set(float x) { return x; }
+  static F load(const float* p) { return *p; }
+  static void store(float* p, F x) { *p = x; }
+  static F add(F a, F b) { return a + b; }
+  static F sub(F a, F b) { return a - b; }
+  static F mul(F a, F b) { return a * b; }
+  static F div(F a, F b) { return a / b; }
+  static F fma(F a, F b, F c) { return a * b + c; }
+  static F max(F a, F b) { return a > b ? a : b; }
+  static F min(F a, F b) { return a < b ? a : b; }
+  static F first(F x, int n, F rest) { return n > 0 ? x : rest; }
+  static float sum(F x) { return x; }
+  static float largest(F x) { return x; }
+
+  static W zero_words() { return 0; }
+  static W load_words(const std::uint32_t* p) { return broadcast(p); }
+  static W broadcast(const std::uint32_t* p) {
+    W word;
+    std::memcpy(&word, p, sizeof word);
+    return word;
+  }
+  static F as_float(W x) {
+    F y;
+    std::memcpy(&y, &x, sizeof y);
+    return y;
+  }
+  static F to_float(W x) { return static_cast<F>(x); }
+  static W round(F x) { return static_cast<W>(std::nearbyint(x)); }
+  static F scale(F x, W n) {
+    std::uint32_t bits;
+    std::memcpy(&bits, &x, sizeof bits);
+    bits += static_cast<std::uint32_t>(n) << 23;
+    std::memcpy(&x, &bits, sizeof x);
+    return x;
+  }
+  static void store_int16(void* p, W x) {
+    const auto y = static_cast<std::int16_t>(x < -32768 ? -32768 : x > 32767 ? 32767 : x);
+    std::memcpy(p, &y, sizeof y);
+  }
+  static void store_int8(void* p, W x) {
+    const auto y = static_cast<std::uint8_t>(x);
+    std::memcpy(p, &y, sizeof y);
+  }
+
+  static F dot(F sum, W a, W b) { return sum + as_float(a) * as_float(b); }
+  static W dot_int16(W sum, W a, W b) {
+    std::int16_t x[2], y[2];
+    std::memcpy(x, &a, sizeof x);
+    std::memcpy(y, &b, sizeof y);
+    return sum + x[0] * y[0] + x[1] * y[1];
+  }
+  static W dot_int8(W sum, W a, W b) {
+    std::uint8_t x[4];
+    std::int8_t y[4];
+    std::memcpy(x, &a, sizeof x);
+    std::memcpy(y, &b, sizeof y);
+    return sum + x[0] * y[0] + x[1] * y[1] + x[2] * y[2] + x[3] * y[3];
+  }
+};
+
+}  // namespace pellucid

@@ -1,0 +1,48 @@
+// Fills in an instruction set's table. Included by one file for each, which is compiled with that set's flags. What is
+// included here must be templates over S, or static: a plain inline function would be shared by all sets, and the
+// linker might keep the copy that this machine cannot run.
+#pragma once
+
+#include "attention.h"
+#include "elementwise.h"
+#include "gemm.h"
+#include "kernels.h"
+
+namespace pellucid {
+
+// Independent multiply-adds, enough of them in flight to keep every unit busy: the peak that a roofline is drawn at.
+template <class S>
+double multiply_adds(long rounds) {
+  constexpr int chains = 12;
+  typename S::F x[chains];
+  for (int i = 0; i < chains; ++i) x[i] = S::set(static_cast<float>(i));
+  const auto a = S::set(0.999f), b = S::set(0.001f);
+  for (long r = 0; r < rounds; ++r) {
+#pragma GCC unroll 16
+    for (int i = 0; i < chains; ++i) {
+      x[i] = S::fma(x[i], a, b);
+      asm volatile("" : "+r"(r));
+    }
+  }
+  auto total = S::zero();
+  for (int i = 0; i < chains; ++i) total = S::add(total, x[i]);
+  volatile float used = S::sum(total);
+  static_cast<void>(used);
+  return static_cast<double>(rounds) * chains * S::lanes;
+}
+
+template <class S>
+constexpr Kernels kernels(const char* name) {
+  return {name,
+          panel_width<S>,
+          S::signed_bytes,
+          {multiply<S, DotFloat32<S>, Dtype::float32>, multiply<S, DotInt16<S>, Dtype::int16>,
+           multiply<S, DotInt8<S>, Dtype::int8>},
+          {nullptr, quantise_int16<S>, quantise_int8<S>},
+          layer_norm<S>,
+          attend<S>,
+          attention_scratch<S>,
+          multiply_adds<S>};
+}
+
+}  // namespace pellucid
