@@ -9,7 +9,7 @@ namespace {
 
 // A worker's texts go through the layers together until they have this many tokens: enough to make good use of each
 // weight that is brought from memory, few enough for the rows to stay in the second-level cache.
-constexpr int tokens_per_chunk = 128;
+constexpr int tokens_per_chunk = 256;
 
 // Vectors are read whole, so the last row of an array may be read a little beyond its end.
 constexpr std::size_t slack = 64;

@@ -58,7 +58,7 @@ void round_to(const Depth& depth, const float* weight, Column& column) {
 }  // namespace
 
 Depth::Depth(Dtype dtype, int count) : features(count) {
-  constexpr int longest_group = 384;
+  constexpr int longest_group = 192;
   const int per_word = dtype == Dtype::float32 ? 1 : dtype == Dtype::int16 ? 2 : 4;
   words = (features + per_word - 1) / per_word;
   groups = (features + longest_group - 1) / longest_group;

@@ -13,8 +13,10 @@ from pellucid.model.spec import EncoderSpec
 from pellucid.model.weights import EncoderWeights
 from pellucid.types import Float32, TokenBatch
 
-ENGINES = ("auto", "reference")
-DTYPES = ("float32",)
+DTYPES = {"native": ("float32", "int16", "int8"), "reference": ("float32",)}
+"""The engines, fastest first, and the arithmetic that each serves."""
+
+ENGINES = ("auto", *DTYPES)
 
 
 class Engine(Protocol):
@@ -37,23 +39,28 @@ class Engine(Protocol):
 def create(
     name: str, spec: EncoderSpec, weights: EncoderWeights, *, dtype: str, device: str, threads: int | None
 ) -> Engine:
-    """The engine of this name, ready to run. ``"auto"`` is the fastest that can serve the request exactly.
+    """The engine of this name, ready to run. ``"auto"`` is the fastest that serves the request, which is the native one.
 
     Raises:
         OptionError: no engine of this name, or it cannot serve the dtype, the device or the threads.
     """
     check_options(name, dtype=dtype, device=device, threads=threads)
-    from pellucid.engines.reference import ReferenceEngine
+    if name == "reference":
+        from pellucid.engines.reference import ReferenceEngine
 
-    return ReferenceEngine(spec, weights, threads=threads)
+        return ReferenceEngine(spec, weights, threads=threads)
+    from pellucid.engines.native import NativeEngine
+
+    return NativeEngine(spec, weights, dtype=dtype, threads=threads)
 
 
 def check_options(name: str, *, dtype: str, device: str, threads: int | None) -> None:
     """Judge an engine's options before any file is fetched or read; the errors of :func:`create`."""
     if name not in ENGINES:
         raise OptionError(f"engine={name!r} is not one of {', '.join(ENGINES)}.")
-    if dtype not in DTYPES:
-        raise OptionError(f"dtype={dtype!r} is not served by any engine of this version, only {', '.join(DTYPES)}.")
+    served = DTYPES["native" if name == "auto" else name]
+    if dtype not in served:
+        raise OptionError(f"dtype={dtype!r} is not served by engine={name!r}, only {', '.join(served)}.")
     if device != "cpu":
         raise OptionError(f"device={device!r} is not served by any engine of this version, only 'cpu'.")
     if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):

@@ -1,7 +1,7 @@
 """The C++ core behind our rules: fast, and within rounding of the reference.
 
-``native/`` has the arithmetic. It takes arrays and trusts their shapes; what a spec and its weights mean in arrays, and
-which instruction set and how many threads to use, is settled here.
+``native/`` has the arithmetic. It takes arrays and knows nothing of specs; what a spec and its weights mean in arrays,
+which instruction set to use and how many threads, is settled here.
 """
 
 from __future__ import annotations
@@ -10,15 +10,32 @@ import os
 
 import numpy as np
 
-from pellucid.engines.reference import position_ids, relative_buckets
+from pellucid.engines.reference import relative_buckets
+from pellucid.engines.threads import usable_processors
 from pellucid.errors import OptionError, UnsupportedModelError
 from pellucid.model.spec import EncoderSpec
 from pellucid.model.weights import EncoderWeights
-from pellucid.types import Float32, TokenBatch
+from pellucid.types import Float32, Int32, TokenBatch
+
+CPU_VARIABLE = "PELLUCID_CPU"
+ACTIVATIONS = ("gelu", "gelu_tanh", "relu", "silu")
 
 
 class NativeEngine:
-    """The encoder in C++: float32, int16 or int8, on any number of threads.
+    """The encoder in C++.
+
+    In float32 it is within rounding of the reference. In int16 and int8 the weights and what they are multiplied with
+    are rounded to scaled integers, and the sums are exact; all else stays in float32. Weights are packed once, here,
+    in a third form for each dtype, and the arrays that they came from are not kept, but for the embedding tables.
+
+    Attributes:
+        cpu: the instruction set at work: the best that this machine has, or what ``PELLUCID_CPU`` says.
+        dtype: "float32", "int16" or "int8".
+        threads: how many a call may use; by default, as many as there are usable processors.
+
+    Raises:
+        OptionError: ``PELLUCID_CPU`` names no instruction set of this machine.
+        UnsupportedModelError: an activation that the core does not have.
     """
 
     name = "native"
@@ -27,10 +44,16 @@ class NativeEngine:
         self, spec: EncoderSpec, weights: EncoderWeights, *, dtype: str = "float32", threads: int | None = None
     ) -> None:
         from pellucid import _native
+
+        if spec.activation not in ACTIVATIONS:
+            raise UnsupportedModelError(
+                f"the native engine has no activation {spec.activation!r}, only {', '.join(ACTIVATIONS)}. "
+                f"engine='reference' has it."
+            )
         self.spec = spec
-        self.cpu = os.environ.get("PELLUCID_CPU") or _native.instruction_sets()[0]
+        self.cpu = instruction_set()
         self.dtype = dtype
-        self.threads = threads or 2
+        self.threads = threads or usable_processors()
         self._core = _native.Encoder(
             cpu=self.cpu,
             dtype=dtype,
@@ -43,23 +66,71 @@ class NativeEngine:
             token_type=None if weights.token_type is None else weights.token_type[0],
             norm_weight=weights.embedding_norm.weight,
             norm_bias=weights.embedding_norm.bias,
-            relative_bias=_bias_by_distance(spec, weights),
+            relative_bias=bias_by_distance(spec, weights),
         )
         for layer in weights.layers:
-            parts = (layer.query, layer.key, layer.value, layer.attention_output, layer.attention_norm,
-                     layer.intermediate, layer.output, layer.output_norm)
-            self._core.add_layer(*(array for part in parts for array in (part.weight, part.bias)))
+            self._core.add_layer(
+                *(layer.query.weight, layer.query.bias),
+                *(layer.key.weight, layer.key.bias),
+                *(layer.value.weight, layer.value.bias),
+                *(layer.attention_output.weight, layer.attention_output.bias),
+                *(layer.attention_norm.weight, layer.attention_norm.bias),
+                *(layer.intermediate.weight, layer.intermediate.bias),
+                *(layer.output.weight, layer.output.bias),
+                *(layer.output_norm.weight, layer.output_norm.bias),
+            )
 
     def token_vectors(self, batch: TokenBatch) -> Float32:
         """The encoder's last hidden state, ``float32[T, hidden]``; see :class:`~pellucid.engines.base.Engine`."""
         vectors = np.empty((len(batch.ids), self.spec.hidden_size), dtype=np.float32)
-        positions = np.concatenate([position_ids(ids, self.spec) for ids in batch]).astype(np.int32) if len(batch) else np.empty(0, np.int32)
-        self._core.token_vectors(batch.ids, positions, batch.offsets, vectors, self.threads)
+        self._core.token_vectors(batch.ids, position_ids(batch, self.spec), batch.offsets, vectors, self.threads)
         return vectors
 
 
-def _bias_by_distance(spec: EncoderSpec, weights: EncoderWeights) -> Float32 | None:
-    """The relative bias of each distance, key's place less query's: ``float32[heads, 2 · max_tokens - 1]``."""
+def instruction_set() -> str:
+    """The instruction set to use: the best of this machine, or the one that ``PELLUCID_CPU`` names.
+
+    Raises:
+        OptionError: this machine has none of that name.
+    """
+    from pellucid import _native
+
+    available = _native.instruction_sets()
+    wanted = os.environ.get(CPU_VARIABLE, available[0])
+    if wanted not in available:
+        raise OptionError(f"{CPU_VARIABLE}={wanted!r} is not one of this machine's: {', '.join(available)}.")
+    return wanted
+
+
+def peaks(threads: int, *, seconds: float = 0.5) -> dict[str, float]:
+    """What this machine can do at best, for rooflines, in GFLOP/s, two operations to a multiply-add.
+
+    Args:
+        threads: how many work at once.
+        seconds: how long each is measured.
+
+    Returns:
+        ``"multiply_add"``, float32 out of registers; and for each dtype the packed matrix product alone, in cache.
+    """
+    from pellucid import _native
+
+    cpu = instruction_set()
+    products = {dtype: _native.product_peak(cpu, dtype, threads, seconds) for dtype in ("float32", "int16", "int8")}
+    return {"multiply_add": _native.multiply_add_peak(cpu, threads, seconds), **products}
+
+
+def position_ids(batch: TokenBatch, spec: EncoderSpec) -> Int32:
+    """:func:`pellucid.engines.reference.position_ids` of all texts at once, ``int32[T]``."""
+    starts = np.repeat(batch.offsets[:-1], batch.lengths)
+    if spec.padding_id is None:
+        return np.arange(len(batch.ids), dtype=np.int32) - starts
+    counts = batch.ids != spec.padding_id
+    before = np.concatenate([[0], np.cumsum(counts, dtype=np.int32)])
+    return ((before[1:] - before[starts]) * counts + spec.padding_id).astype(np.int32)
+
+
+def bias_by_distance(spec: EncoderSpec, weights: EncoderWeights) -> Float32 | None:
+    """The relative bias of each distance, key's place less query's: ``float32[heads, 2 * max_tokens - 1]``."""
     if weights.relative_bias is None:
         return None
     distances = np.arange(1 - spec.max_tokens, spec.max_tokens)

@@ -7,6 +7,8 @@ and BERT (Devlin et al., 2018).
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from pellucid.activations import ACTIVATIONS
@@ -27,7 +29,7 @@ class ReferenceEngine:
 
     def __init__(self, spec: EncoderSpec, weights: EncoderWeights, *, threads: int | None = None) -> None:
         self.spec = spec
-        self.weights = weights
+        self.weights = replace(weights, layers=tuple(weights.layers))  # all of them, read once
         if threads is not None:
             import threadpoolctl  # type: ignore[import-untyped]
 

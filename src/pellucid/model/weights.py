@@ -7,9 +7,11 @@ https://huggingface.co/docs/safetensors: eight bytes of header length, a JSON he
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import mmap
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 
@@ -21,6 +23,7 @@ from pellucid.sources.files import ModelFiles
 from pellucid.types import Float32
 
 _DTYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "F64": "<f8"}
+_NUMBERS_PER_CHECK = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +66,8 @@ class EncoderWeights:
         token_type: ``float32[token_types, hidden]``, or None.
         embedding_norm: follows the sum of the three.
         relative_bias: ``float32[relative_buckets, heads]``, or None.
-        layers: in order.
+        layers: in order. Each is read from the file, and checked, when it is taken, and not kept: an engine that packs
+            the weights in a form of its own never holds them twice.
     """
 
     word: Float32
@@ -71,7 +75,27 @@ class EncoderWeights:
     token_type: Float32 | None
     embedding_norm: Norm
     relative_bias: Float32 | None
-    layers: tuple[Layer, ...]
+    layers: Sequence[Layer]
+
+
+class _LazyLayers(Sequence[Layer]):
+    """Layers that are read when they are taken."""
+
+    def __init__(self, count: int, read: Callable[[int], Layer]) -> None:
+        self._count = count
+        self._read = read
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, index: int) -> Layer: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Layer]: ...
+    def __getitem__(self, index: int | slice) -> Layer | Sequence[Layer]:
+        """The layer at ``index``, read anew."""
+        numbers = range(self._count)[index]
+        return self._read(numbers) if isinstance(numbers, int) else [self._read(number) for number in numbers]
 
 
 @dataclass(frozen=True)
@@ -85,12 +109,11 @@ class _Stored:
 
 
 class Tensors:
-    """The tensors of one folder of a model, mapped from their files and not yet read."""
+    """The tensors of one folder of a model, not yet read."""
 
     def __init__(self, name: str, stored: Mapping[str, _Stored]) -> None:
         self.name = name
         self._stored = stored
-        self._maps: dict[Path, np.memmap[tuple[int], np.dtype[np.uint8]]] = {}
 
     @classmethod
     def open(cls, files: ModelFiles, folder: str = "") -> Tensors:
@@ -131,22 +154,28 @@ class Tensors:
             raise UnsupportedModelError(
                 f"{self.name}: tensor {tensor!r} is stored as {stored.dtype}. Supported: {', '.join(_DTYPES)}."
             )
-        array = self._array(stored)
-        if not np.isfinite(array).all():
-            raise InvalidModelError(f"{self.name}: tensor {tensor!r} holds NaN or infinity; the file is damaged.")
+        array, mapping = _map(stored)
+        for start in range(0, array.size, _NUMBERS_PER_CHECK):
+            if not np.isfinite(array.reshape(-1)[start : start + _NUMBERS_PER_CHECK]).all():
+                raise InvalidModelError(f"{self.name}: tensor {tensor!r} holds NaN or infinity; the file is damaged.")
+            if hasattr(mapping, "madvise"):  # Not on Windows. What was looked at need not stay in memory.
+                mapping.madvise(mmap.MADV_DONTNEED)
         return array
 
-    def _array(self, stored: _Stored) -> Float32:
-        if stored.path not in self._maps:
-            self._maps[stored.path] = np.memmap(stored.path, dtype=np.uint8, mode="r")
-        dtype = np.dtype(_DTYPES[stored.dtype])
-        count = int(np.prod(stored.shape, dtype=np.int64))
-        end = stored.start + count * dtype.itemsize
-        raw = np.asarray(self._maps[stored.path][stored.start : end]).view(dtype).reshape(stored.shape)
-        if stored.dtype == "BF16":  # The upper half of a float32.
-            return (raw.astype(np.uint32) << np.uint32(16)).view(np.float32)
-        with np.errstate(over="ignore"):  # A float64 beyond float32 becomes infinity, and is refused as such.
-            return raw.astype(np.float32, copy=False)
+
+def _map(stored: _Stored) -> tuple[Float32, mmap.mmap]:
+    """A tensor as float32, and the mapping that it was read from, or still is: its own, which goes with the array."""
+    dtype = np.dtype(_DTYPES[stored.dtype])
+    count = int(np.prod(stored.shape, dtype=np.int64))
+    page = stored.start // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
+    with stored.path.open("rb") as file:
+        length = stored.start - page + count * dtype.itemsize
+        mapping = mmap.mmap(file.fileno(), length, access=mmap.ACCESS_READ, offset=page)
+    raw = np.frombuffer(mapping, dtype=dtype, count=count, offset=stored.start - page).reshape(stored.shape)
+    if stored.dtype == "BF16":  # The upper half of a float32.
+        return (raw.astype(np.uint32) << np.uint32(16)).view(np.float32), mapping
+    with np.errstate(over="ignore"):  # A float64 beyond float32 becomes infinity, and is refused as such.
+        return raw.astype(np.float32, copy=False), mapping
 
 
 def _shards(files: ModelFiles, folder: str) -> list[str]:
@@ -216,7 +245,7 @@ def read_encoder(tensors: Tensors, spec: EncoderSpec, names: TensorNames) -> Enc
     """The weights of an encoder, each with the shape that its spec asks for.
 
     Raises:
-        InvalidModelError, UnsupportedModelError: as :meth:`Tensors.read`.
+        InvalidModelError, UnsupportedModelError: as :meth:`Tensors.read`; for a layer's tensors, when it is taken.
     """
     prefix = next((p for p in names.prefixes if f"{p}{names.word}.weight" in tensors), names.prefixes[0])
     hidden, inner = spec.hidden_size, spec.intermediate_size
@@ -243,5 +272,5 @@ def read_encoder(tensors: Tensors, spec: EncoderSpec, names: TensorNames) -> Enc
         token_type=table(names.token_type, spec.token_types, hidden) if names.token_type else None,
         embedding_norm=read_norm(tensors, prefix + names.embedding_norm, hidden),
         relative_bias=table(names.relative_bias, spec.relative_buckets, spec.heads) if names.relative_bias else None,
-        layers=tuple(layer(number) for number in range(spec.layers)),
+        layers=_LazyLayers(spec.layers, layer),
     )
