@@ -51,7 +51,7 @@ class TestTheRealModels:
         assert (mpnet.dimensions, mpnet.max_tokens) == (768, 384)
         assert minilm.model_name == "sentence-transformers/all-MiniLM-L6-v2"
         assert repr(minilm) == (
-            "Embedder('sentence-transformers/all-MiniLM-L6-v2', dimensions=384, engine='reference')"
+            "Embedder('sentence-transformers/all-MiniLM-L6-v2', dimensions=384, engine='native')"
         )
 
 
@@ -203,7 +203,8 @@ class TestOptions:
         pooling = {"include_prompt": False}
         folder = tiny.write_model(tmp_path / "m", pooling=pooling, modules=["Pooling"])
         with_prompt = Embedder(folder).embed_query("sat", prompt="the cat ")
-        all_rows = Embedder(folder).engine.encode(Embedder(folder)._tokenizer.tokenize(["the cat sat"])[0].ids)
+        engine = Embedder(folder).engine
+        all_rows = engine.token_vectors(Embedder(folder)._tokenizer.tokenize(["the cat sat"])[0])
         np.testing.assert_allclose(with_prompt, all_rows[3:].mean(axis=0), atol=1e-6)
 
     @pytest.mark.parametrize(
@@ -246,7 +247,7 @@ class TestOptions:
             Embedder("no/such-model", **options)
 
     @pytest.mark.parametrize(
-        "options", [{"engine": "x"}, {"dtype": "int8"}, {"device": "cuda"}, {"on_truncation": "x"}]
+        "options", [{"engine": "x"}, {"dtype": "int4"}, {"device": "cuda"}, {"on_truncation": "x"}]
     )
     def test_options_are_judged_before_a_file_is_looked_for(self, options):
         with pytest.raises(OptionError, match=next(iter(options))):

@@ -90,7 +90,7 @@ def test_line_breaks_become_spaces(folder):
         ({"default_prompt_name": "query"}, {}, {"prompt": "query: "}),
         ({"default_prompt_name": "query"}, {"prompt": ""}, {}),
         ({"device": "cpu", "trust_remote_code": False, "backend": "torch", "model_kwargs": {}, "token": None}, {}, {}),
-        ({"device": None, "local_files_only": True, "engine": "reference", "on_truncation": "error"}, {}, {}),
+        ({"device": None, "local_files_only": True, "engine": "native", "on_truncation": "error"}, {}, {}),
     ],
 )
 def test_keys_that_are_served_do_what_they_do_there(folder, model_kwargs, encode_kwargs, same):

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 import mmap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
 
 import numpy as np
 
@@ -75,27 +74,18 @@ class EncoderWeights:
     token_type: Float32 | None
     embedding_norm: Norm
     relative_bias: Float32 | None
-    layers: Sequence[Layer]
+    layers: Iterable[Layer]
 
 
-class _LazyLayers(Sequence[Layer]):
-    """Layers that are read when they are taken."""
+class _LayersInTheFile(Iterable[Layer]):
+    """Layers that are read each time they are gone through."""
 
     def __init__(self, count: int, read: Callable[[int], Layer]) -> None:
         self._count = count
         self._read = read
 
-    def __len__(self) -> int:
-        return self._count
-
-    @overload
-    def __getitem__(self, index: int) -> Layer: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Layer]: ...
-    def __getitem__(self, index: int | slice) -> Layer | Sequence[Layer]:
-        """The layer at ``index``, read anew."""
-        numbers = range(self._count)[index]
-        return self._read(numbers) if isinstance(numbers, int) else [self._read(number) for number in numbers]
+    def __iter__(self) -> Iterator[Layer]:
+        return map(self._read, range(self._count))
 
 
 @dataclass(frozen=True)
@@ -175,7 +165,8 @@ def _map(stored: _Stored) -> tuple[Float32, mmap.mmap]:
     if stored.dtype == "BF16":  # The upper half of a float32.
         return (raw.astype(np.uint32) << np.uint32(16)).view(np.float32), mapping
     with np.errstate(over="ignore"):  # A float64 beyond float32 becomes infinity, and is refused as such.
-        return raw.astype(np.float32, copy=False), mapping
+        # A copy if the file has it at an odd address, which is allowed and which nobody writes.
+        return np.require(raw.astype(np.float32, copy=False), requirements="A"), mapping
 
 
 def _shards(files: ModelFiles, folder: str) -> list[str]:
@@ -272,5 +263,5 @@ def read_encoder(tensors: Tensors, spec: EncoderSpec, names: TensorNames) -> Enc
         token_type=table(names.token_type, spec.token_types, hidden) if names.token_type else None,
         embedding_norm=read_norm(tensors, prefix + names.embedding_norm, hidden),
         relative_bias=table(names.relative_bias, spec.relative_buckets, spec.heads) if names.relative_bias else None,
-        layers=_LazyLayers(spec.layers, layer),
+        layers=_LayersInTheFile(spec.layers, layer),
     )
