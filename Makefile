@@ -1,16 +1,32 @@
-# `make run` and `make test` need Python 3.11 or newer and make; they make their own environments.
+# `make run` and `make test` need Python 3.11 or newer, g++ and make; they make their own environments.
 PYTHON ?= python3
 VENV := .venv
 REFERENCE := .venv-reference
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test test-reference check clean
+NATIVE := $(shell find native -type f)
+CMAKE_TESTS = $(VENV)/bin/cmake -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(VENV)/bin/ninja -DPELLUCID_TESTS=ON -S native
+
+.PHONY: run test test-native test-neon test-reference bench check clean
 
 run: .make/run  ## Install, and turn the README's texts into vectors with the real model.
 	$(VENV)/bin/python examples/first_vectors.py
 
-test: .make/dev  ## Everything that needs no PyTorch.
+test: .make/dev test-native  ## Everything that needs no PyTorch.
 	$(VENV)/bin/python -m pytest --numprocesses 2 $(ARGS)
+
+test-native: .make/dev  ## The C++ core alone, under the address and undefined-behaviour sanitizers.
+	$(CMAKE_TESTS) -B build/test-native -DCMAKE_CXX_FLAGS="-fsanitize=address,undefined -fno-sanitize-recover=all -g1"
+	$(VENV)/bin/ninja -C build/test-native
+	build/test-native/tests/core_tests
+
+# Debian: apt install g++-aarch64-linux-gnu qemu-user-static
+test-neon: .make/dev  ## The C++ core for Arm, cross-compiled, under an emulator: with the dot-product extension, and without.
+	$(CMAKE_TESTS) -B build/test-neon -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 \
+	  -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ -DCMAKE_EXE_LINKER_FLAGS=-static
+	$(VENV)/bin/ninja -C build/test-neon
+	qemu-aarch64-static build/test-neon/tests/core_tests
+	qemu-aarch64-static -cpu cortex-a53 build/test-neon/tests/core_tests
 
 check: .make/dev  ## Style, types and layers.
 	$(VENV)/bin/ruff format --check .
@@ -22,7 +38,7 @@ check: .make/dev  ## Style, types and layers.
 test-reference: .make/reference  ## Parity with live sentence-transformers and langchain-huggingface.
 	$(REFERENCE)/bin/python -m pytest tests/reference tests/test_lifecycle.py $(ARGS)
 
-.make/run: pyproject.toml
+.make/run: pyproject.toml $(NATIVE)
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python $(PIP_INSTALL) --editable .
 	mkdir -p .make && touch $@
@@ -32,11 +48,11 @@ test-reference: .make/reference  ## Parity with live sentence-transformers and l
 	touch $@
 
 # PyTorch first and pinned, from its CPU builds where pip has them: else pip fetches gigabytes of CUDA.
-.make/reference: pyproject.toml
+.make/reference: pyproject.toml $(NATIVE)
 	$(PYTHON) -m venv $(REFERENCE)
 	$(REFERENCE)/bin/python $(PIP_INSTALL) torch==2.13.0
 	$(REFERENCE)/bin/python $(PIP_INSTALL) --requirement requirements-reference.txt --editable .
 	mkdir -p .make && touch $@
 
 clean:  ## Remove the environments.
-	rm -rf $(VENV) $(REFERENCE) .make
+	rm -rf $(VENV) $(REFERENCE) .venv-benchmark .make build

@@ -50,9 +50,7 @@ class TestTheRealModels:
         assert (minilm.dimensions, minilm.max_tokens) == (384, 256)
         assert (mpnet.dimensions, mpnet.max_tokens) == (768, 384)
         assert minilm.model_name == "sentence-transformers/all-MiniLM-L6-v2"
-        assert repr(minilm) == (
-            "Embedder('sentence-transformers/all-MiniLM-L6-v2', dimensions=384, engine='native')"
-        )
+        assert repr(minilm) == ("Embedder('sentence-transformers/all-MiniLM-L6-v2', dimensions=384, engine='native')")
 
 
 class TestShapesAndOrder:

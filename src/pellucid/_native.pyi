@@ -31,8 +31,11 @@ class Encoder:
         relative_bias: Float32 | None,
     ) -> None: ...
     def add_layer(self, *arrays: Float32) -> None:
-        """Pack a layer: weight and bias of query, key, value, attention output and its norm, intermediate, output and
-        its norm."""
+        """Pack a layer.
+
+        Args:
+            arrays: weight and bias of query, key, value, attention output and its norm, intermediate, output and its norm.
+        """
 
     def token_vectors(self, ids: Int32, positions: Int32, offsets: Int32, out: Float32, threads: int) -> None:
         """Fill ``out``, ``float32[T, hidden]``. Raises what a signal handler raised, and then ``out`` is unfinished."""

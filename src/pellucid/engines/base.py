@@ -39,7 +39,7 @@ class Engine(Protocol):
 def create(
     name: str, spec: EncoderSpec, weights: EncoderWeights, *, dtype: str, device: str, threads: int | None
 ) -> Engine:
-    """The engine of this name, ready to run. ``"auto"`` is the fastest that serves the request, which is the native one.
+    """The engine of this name, ready to run. ``"auto"`` is the native one, the fastest there is on a CPU.
 
     Raises:
         OptionError: no engine of this name, or it cannot serve the dtype, the device or the threads.

@@ -125,8 +125,9 @@ def position_ids(batch: TokenBatch, spec: EncoderSpec) -> Int32:
     if spec.padding_id is None:
         return np.arange(len(batch.ids), dtype=np.int32) - starts
     counts = batch.ids != spec.padding_id
-    before = np.concatenate([[0], np.cumsum(counts, dtype=np.int32)])
-    return ((before[1:] - before[starts]) * counts + spec.padding_id).astype(np.int32)
+    until = np.cumsum(np.insert(counts, 0, False), dtype=np.int32)
+    positions: Int32 = (until[1:] - until[starts]) * counts + np.int32(spec.padding_id)
+    return positions
 
 
 def bias_by_distance(spec: EncoderSpec, weights: EncoderWeights) -> Float32 | None:

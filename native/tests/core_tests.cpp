@@ -1,0 +1,306 @@
+// Tests of the core alone, to be run under the sanitizers and, for Arm, under an emulator. Every instruction set of the
+// machine is held against plain loops in double, or in 64-bit integers where sums must be exact.
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "encoder.h"
+#include "packed.h"
+
+using namespace pellucid;
+
+namespace {
+
+int failures = 0;
+std::string where;
+
+#define CHECK(condition, ...)                                                         \
+  do {                                                                                \
+    if (!(condition)) {                                                               \
+      ++failures;                                                                     \
+      std::printf("%s:%d: %s [%s] ", __FILE__, __LINE__, #condition, where.c_str());  \
+      std::printf(__VA_ARGS__);                                                       \
+      std::printf("\n");                                                              \
+    }                                                                                 \
+  } while (false)
+
+std::mt19937 generator(1);
+
+std::vector<float> normal(std::size_t n, float spread = 1) {
+  std::normal_distribution<float> draw(0, spread);
+  std::vector<float> x(n);
+  for (float& value : x) value = draw(generator);
+  return x;
+}
+
+constexpr Dtype dtypes[] = {Dtype::float32, Dtype::int16, Dtype::int8};
+const char* name(Dtype dtype) { return dtype == Dtype::float32 ? "float32" : dtype == Dtype::int16 ? "int16" : "int8"; }
+std::size_t size(int n) { return static_cast<std::size_t>(n); }
+
+// The integer at feature k of a row of packed words. Activations of int8 are unsigned unless the kernels say otherwise.
+int integer(Dtype dtype, const std::uint32_t* words, int k, bool is_signed) {
+  if (dtype == Dtype::int16) {
+    std::int16_t q;
+    std::memcpy(&q, reinterpret_cast<const char*>(words) + 2 * k, sizeof q);
+    return q;
+  }
+  std::uint8_t q;
+  std::memcpy(&q, reinterpret_cast<const char*>(words) + k, sizeof q);
+  return is_signed ? static_cast<std::int8_t>(q) : q;
+}
+
+// A product by the kernels, and what it should be: in double for float32; for integers, from the very integers that
+// both sides were rounded to, in 64 bits.
+void check_product(const Kernels& kernels, Dtype dtype, int rows, int features, int columns,
+                   const std::vector<float>& x_values, const std::vector<float>& weight) {
+  const std::vector<float> bias = normal(size(columns));
+  const Packed packed(dtype, kernels.panel, {{weight.data(), bias.data(), columns, features}});
+  const Depth depth(dtype, features);
+  const std::ptrdiff_t stride = features + 64, q_stride = depth.words + 32;
+  std::vector<float> x(size(rows) * size(int(stride)) + 64, NAN);  // NaN wherever nothing may be read
+  for (int i = 0; i < rows; ++i) std::copy_n(&x_values[size(i) * size(features)], features, &x[size(i) * size(int(stride))]);
+  std::vector<std::uint32_t> words(size(rows) * size(int(q_stride)) + 64);
+  std::vector<float> scale(size(rows * depth.groups)), offset(scale);
+  Rows left{reinterpret_cast<std::uint32_t*>(x.data()), stride, nullptr, nullptr};
+  if (dtype != Dtype::float32) {
+    left = {words.data(), q_stride, scale.data(), offset.data()};
+    for (int i = 0; i < rows; ++i) kernels.quantise[int(dtype)](&x[size(i) * size(int(stride))], depth, left, i);
+  }
+  std::vector<float> y(size(rows) * size(int(packed.stride())) + 64), residual = normal(y.size());
+  const Product product{left, rows, packed.panels(), Activation::identity, residual.data(), y.data(), packed.stride()};
+  kernels.multiply[int(dtype)](product, 0, product.weights.panels);
+
+  Column column;
+  const int group_size = depth.group_words * (dtype == Dtype::int8 ? 4 : 2);
+  for (int n = 0; n < columns; ++n) {
+    quantise_column(dtype, depth, &weight[size(n) * size(features)], column);
+    for (int i = 0; i < rows; ++i) {
+      double expected = 0, magnitude = 1e-6;
+      if (dtype == Dtype::float32) {
+        for (int k = 0; k < features; ++k) {
+          const double term = double(x[size(i) * size(int(stride)) + size(k)]) * weight[size(n) * size(features) + size(k)];
+          expected += term, magnitude += std::fabs(term);
+        }
+      } else {
+        for (int g = 0; g < depth.groups; ++g) {
+          std::int64_t sum = 0, q_sum = 0;
+          for (int k = g * group_size; k < std::min(features, (g + 1) * group_size); ++k) {
+            const int q = integer(dtype, column.words.data(), k, true);
+            sum += std::int64_t{integer(dtype, &words[size(i) * size(int(q_stride))], k, kernels.signed_bytes)} * q;
+            q_sum += q;
+          }
+          CHECK(std::llabs(sum) < std::int64_t{1} << 31, "%s: a sum of %lld", name(dtype), static_cast<long long>(sum));
+          const std::size_t at = size(i * depth.groups + g);
+          const double from_offset = dtype == Dtype::int8 ? double(offset[at]) * double(q_sum) : 0;
+          expected += (double(scale[at]) * double(sum) + from_offset) * column.scale;
+          magnitude += (std::fabs(double(scale[at]) * double(sum)) + std::fabs(from_offset)) * column.scale;
+        }
+      }
+      const std::size_t at = size(i) * size(int(packed.stride())) + size(n);
+      expected += double(bias[size(n)]) + residual[at];
+      magnitude += std::fabs(bias[size(n)]) + std::fabs(residual[at]);
+      // float32: the bound of n roundings of half a unit (Higham, "Accuracy and Stability", 2002); integers: of a few.
+      const double roundings = dtype == Dtype::float32 ? features + 3 : 4 * depth.groups + 4;
+      CHECK(std::fabs(y[at] - expected) <= roundings * 0x1p-24 * magnitude, "%s %dx%dx%d at %d, %d: %g, not %g", name(dtype), rows,
+            features, columns, i, n, double(y[at]), expected);
+    }
+  }
+}
+
+void products(const Kernels& kernels) {
+  for (const Dtype dtype : dtypes) {
+    for (const int features : {1, 2, 3, 5, 16, 63, 192, 193, 384, 769}) {
+      for (const int rows : {1, 2, 5, 13, 29}) {
+        const int columns = 1 + (features * 7 + rows) % 70;
+        check_product(kernels, dtype, rows, features, columns, normal(size(rows * features), 3),
+                      normal(size(columns * features)));
+      }
+    }
+    // The worst for an accumulator: all alike, at their largest, of either sign; and one outlier among small ones.
+    for (const int features : {192, 768, 1536}) {
+      for (const float sign : {1.0f, -1.0f}) {
+        std::vector<float> x(size(4 * features), sign * 100), weight(size(3 * features), 1e3f);
+        x[0] = -sign;  // so that the range of the other group members is used
+        check_product(kernels, dtype, 4, features, 3, x, weight);
+        for (std::size_t k = 0; k < weight.size(); k += 2) weight[k] = -1e3f, x[k % x.size()] = -sign * 100;
+        check_product(kernels, dtype, 4, features, 3, x, weight);
+        std::fill(weight.begin(), weight.end(), 1e-3f);
+        weight[7] = sign * 1e3f;
+        check_product(kernels, dtype, 4, features, 3, x, weight);
+      }
+    }
+    // Nothing but zeros, and numbers near the ends of what a float holds.
+    for (const float spread : {0.0f, 1e-40f, 1e-30f, 1e15f}) {
+      check_product(kernels, dtype, 3, 20, 5, normal(60, spread), normal(100, spread));
+    }
+  }
+}
+
+void bounds() {
+  for (const int features : {1, 2, 7, 192, 384, 1537}) {
+    for (const float spread : {1e-20f, 0.02f, 1e10f}) {
+      for (const bool alike : {false, true}) {
+        const std::vector<float> weight = alike ? std::vector<float>(size(features), spread) : normal(size(features), spread);
+        Column column;
+        const Depth wide(Dtype::int16, features), narrow(Dtype::int8, features);
+        quantise_column(Dtype::int16, wide, weight.data(), column);
+        for (int g = 0; g < wide.groups; ++g) {
+          std::int64_t total = 0;
+          for (int k = g * wide.group_words * 2; k < std::min(features, (g + 1) * wide.group_words * 2); ++k) {
+            total += std::abs(integer(Dtype::int16, column.words.data(), k, true));
+          }
+          CHECK(total * largest_int16_activation < std::int64_t{1} << 31, "%d features", features);
+        }
+        quantise_column(Dtype::int8, narrow, weight.data(), column);
+        for (int k = 0; k < features; k += 2) {
+          const int next = k + 1 < features ? std::abs(integer(Dtype::int8, column.words.data(), k + 1, true)) : 0;
+          CHECK(std::abs(integer(Dtype::int8, column.words.data(), k, true)) + next <= 128, "%d features", features);
+        }
+      }
+    }
+  }
+}
+
+// Activations, through a product with one feature and a weight of 1.
+void activations(const Kernels& kernels) {
+  const float one = 1, none = 0;
+  const Packed packed(Dtype::float32, kernels.panel, {{&one, &none, 1, 1}});
+  std::vector<float> x;
+  for (float v = -30; v <= 30; v += 0.0007f) x.push_back(v);
+  for (const float v : {0.0f, -0.0f, 1e-30f, -1e-30f, 1e4f, -1e4f, 3e38f, -3e38f}) x.push_back(v);
+  const int rows = static_cast<int>(x.size());
+  std::vector<float> y(x.size() * size(int(packed.stride())) + 64);
+  const auto run = [&](Activation activation, double bound, auto exact) {
+    const Rows left{reinterpret_cast<std::uint32_t*>(x.data()), 1, nullptr, nullptr};
+    const Product product{left, rows, packed.panels(), activation, nullptr, y.data(), packed.stride()};
+    kernels.multiply[0](product, 0, product.weights.panels);
+    for (int i = 0; i < rows; ++i) {
+      const double v = x[size(i)], found = y[size(i) * size(int(packed.stride()))], expected = exact(v);
+      CHECK(std::fabs(found - expected) <= bound * std::fmax(1, std::fabs(v)), "activation %d of %g: %g, not %g",
+            int(activation), v, found, expected);
+    }
+  };
+  run(Activation::gelu, 1e-7, [](double v) { return 0.5 * v * std::erfc(-v / std::sqrt(2.0)); });
+  run(Activation::gelu_tanh, 4e-7, [](double v) {
+    return 0.5 * v * (1 + std::tanh(std::sqrt(2 / M_PI) * (v + 0.044715 * v * v * v)));
+  });
+  run(Activation::relu, 0, [](double v) { return v > 0 ? v : 0; });
+  run(Activation::silu, 4e-7, [](double v) { return v / (1 + std::exp(-v)); });
+}
+
+void norms(const Kernels& kernels) {
+  for (const int n : {1, 2, 15, 16, 17, 384, 385}) {
+    std::vector<float> x = normal(size(n + 64), 5), weight = normal(size(n + 64)), bias = normal(size(n + 64)), y(size(n + 64));
+    std::fill(x.begin() + n, x.end(), NAN);
+    for (float& v : x) v += 100;
+    kernels.layer_norm(x.data(), weight.data(), bias.data(), 1e-5f, n, y.data());
+    double mean = 0, variance = 0;
+    for (int i = 0; i < n; ++i) mean += x[size(i)] / double(n);
+    for (int i = 0; i < n; ++i) variance += (x[size(i)] - mean) * (x[size(i)] - mean) / n;
+    for (int i = 0; i < n; ++i) {
+      const double expected = (x[size(i)] - mean) / std::sqrt(variance + 1e-5) * weight[size(i)] + bias[size(i)];
+      CHECK(std::fabs(y[size(i)] - expected) < 2e-4, "%d features at %d: %g, not %g", n, i, double(y[size(i)]), expected);
+    }
+  }
+}
+
+void attention(const Kernels& kernels) {
+  for (const int head_size : {1, 3, 8, 32, 64, 70}) {
+    for (const int tokens : {1, 2, 15, 33, 70}) {
+      for (const bool biased : {false, true}) {
+        const int heads = 2, width = heads * head_size, distances = 2 * 70 - 1;
+        const std::ptrdiff_t stride = 3 * width + 5, out_stride = width + 3;
+        std::vector<float> qkv = normal(size(tokens) * size(int(stride)) + 64, 2), out(size(tokens) * size(int(out_stride)));
+        const std::vector<float> bias = normal(size(heads * distances) + 64, 2);
+        std::vector<float> scratch(kernels.attention_scratch(tokens, head_size), NAN);
+        kernels.attend({qkv.data(), qkv.data() + width, qkv.data() + 2 * width, stride, tokens, head_size, 0.3f,
+                        biased ? bias.data() : nullptr, distances, 69, out.data(), out_stride, scratch.data()},
+                       0, heads);
+        for (int h = 0; h < heads; ++h) {
+          for (int i = 0; i < tokens; ++i) {
+            std::vector<double> e(size(tokens));
+            double total = 0;
+            for (int j = 0; j < tokens; ++j) {
+              double s = 0;
+              for (int d = 0; d < head_size; ++d) {
+                s += double(qkv[size(i) * size(int(stride)) + size(h * head_size + d)]) *
+                     qkv[size(j) * size(int(stride)) + size(width + h * head_size + d)];
+              }
+              e[size(j)] = std::exp(s * 0.3f + (biased ? bias[size(h * distances + 69 + j - i)] : 0) - 60);
+              total += e[size(j)];
+            }
+            for (int d = 0; d < head_size; ++d) {
+              double expected = 0;
+              for (int j = 0; j < tokens; ++j) {
+                expected += e[size(j)] / total * qkv[size(j) * size(int(stride)) + size(2 * width + h * head_size + d)];
+              }
+              const double found = out[size(i) * size(int(out_stride)) + size(h * head_size + d)];
+              CHECK(std::fabs(found - expected) < 1e-4, "%d tokens, heads of %d: %g, not %g", tokens, head_size, found, expected);
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+// A whole encoder: the same bits however the texts are put together, and a stop that is heard.
+void encoders(const Kernels& kernels) {
+  const int hidden = 36, inner = 50, heads = 3, longest = 40, layers = 2;
+  const auto word = normal(size(20 * hidden)), position = normal(size(longest * hidden)), type = normal(size(hidden));
+  const auto vector = normal(size(inner)), bias = normal(size(heads * (2 * longest - 1)));
+  const auto square = normal(size(hidden * hidden), 0.2f), up = normal(size(inner * hidden), 0.2f), down = normal(size(hidden * inner), 0.2f);
+  const Norm norm{vector.data(), vector.data()};
+  const Linear same{square.data(), vector.data(), hidden, hidden};
+  for (const Dtype dtype : dtypes) {
+    Encoder encoder(kernels, dtype, {hidden, heads, inner, 1e-5f, Activation::gelu},
+                    {word.data(), position.data(), type.data(), norm, bias.data(), longest});
+    for (int layer = 0; layer < layers; ++layer) {
+      encoder.add_layer({same, same, same, same, norm, {up.data(), vector.data(), inner, hidden},
+                         {down.data(), vector.data(), hidden, inner}, norm});
+    }
+    std::vector<std::int32_t> ids, positions, offsets{0};
+    for (int text = 0; text < 60; ++text) {
+      for (int t = 0; t < 1 + (text * 7) % longest; ++t) ids.push_back((text + t) % 20), positions.push_back(t);
+      offsets.push_back(static_cast<std::int32_t>(ids.size()));
+    }
+    std::vector<float> alone(ids.size() * size(hidden)), together(alone.size());
+    for (int text = 0; text < 60; ++text) {
+      const std::int32_t start = offsets[size(text)], end = offsets[size(text) + 1] - start, own[] = {0, end};
+      CHECK(encoder.run({&ids[size(start)], &positions[size(start)], own, 1}, &alone[size(start * hidden)], 1, [] { return false; }), "one text");
+    }
+    for (const int threads : {1, 2, 3, 16}) {
+      std::fill(together.begin(), together.end(), NAN);
+      CHECK(encoder.run({ids.data(), positions.data(), offsets.data(), 60}, together.data(), threads, [] { return false; }), "all texts");
+      CHECK(std::memcmp(alone.data(), together.data(), alone.size() * sizeof(float)) == 0, "%s on %d threads", name(dtype), threads);
+    }
+    std::vector<std::int32_t> many_ids, many_positions, many_offsets{0};
+    for (int text = 0; text < 40000; ++text) {
+      for (int t = 0; t < 10; ++t) many_ids.push_back(t), many_positions.push_back(t);
+      many_offsets.push_back(static_cast<std::int32_t>(many_ids.size()));
+    }
+    std::vector<float> out(many_ids.size() * size(hidden));
+    CHECK(!encoder.run({many_ids.data(), many_positions.data(), many_offsets.data(), 40000}, out.data(), 3, [] { return true; }), "stop");
+  }
+}
+
+}  // namespace
+
+int main() {
+  bounds();
+  for (const Kernels* kernels : available_kernels()) {
+    where = kernels->name;
+    products(*kernels);
+    activations(*kernels);
+    norms(*kernels);
+    attention(*kernels);
+    encoders(*kernels);
+    std::printf("%s: done\n", kernels->name);
+  }
+  std::printf(failures ? "%d failures\n" : "all passed\n", failures);
+  return failures ? EXIT_FAILURE : EXIT_SUCCESS;
+}

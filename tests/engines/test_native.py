@@ -1,0 +1,352 @@
+"""The native engine against the reference, on every instruction set of this machine, and its promises as a citizen."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pellucid import _native
+from pellucid.engines import native, reference
+from pellucid.engines.native import NativeEngine
+from pellucid.engines.reference import ReferenceEngine
+from pellucid.errors import OptionError, UnsupportedModelError
+from pellucid.model.spec import EncoderSpec
+from pellucid.model.weights import EncoderWeights, Layer, Linear, Norm
+from pellucid.types import TokenBatch
+
+VOCABULARY, POSITIONS = 50, 70
+DTYPES = ("float32", "int16", "int8")
+CPUS = _native.instruction_sets()
+
+
+def make_spec(hidden=24, heads=3, inner=40, layers=2, *, family="bert", activation="gelu") -> EncoderSpec:
+    mpnet = family == "mpnet"
+    return EncoderSpec(
+        family=family,
+        vocab_size=VOCABULARY,
+        hidden_size=hidden,
+        layers=layers,
+        heads=heads,
+        intermediate_size=inner,
+        activation=activation,
+        layer_norm_eps=1e-12,
+        positions=POSITIONS,
+        padding_id=1 if mpnet else None,
+        token_types=0 if mpnet else 2,
+        relative_buckets=32 if mpnet else 0,
+    )
+
+
+def make_weights(spec: EncoderSpec, seed=0) -> EncoderWeights:
+    rng = np.random.default_rng(seed)
+
+    def normal(*shape):
+        return rng.normal(size=shape).astype(np.float32)
+
+    def linear(out, into):
+        return Linear(normal(out, into) / np.float32(np.sqrt(into)), normal(out))
+
+    def norm():
+        return Norm(1 + normal(spec.hidden_size) / 8, normal(spec.hidden_size) / 8)
+
+    def layer():
+        hidden, inner = spec.hidden_size, spec.intermediate_size
+        attention = [linear(hidden, hidden) for _ in range(4)]
+        return Layer(*attention, norm(), linear(inner, hidden), linear(hidden, inner), norm())
+
+    return EncoderWeights(
+        word=normal(spec.vocab_size, spec.hidden_size),
+        position=normal(spec.positions, spec.hidden_size),
+        token_type=normal(spec.token_types, spec.hidden_size) if spec.token_types else None,
+        embedding_norm=norm(),
+        relative_bias=normal(spec.relative_buckets, spec.heads) if spec.relative_buckets else None,
+        layers=tuple(layer() for _ in range(spec.layers)),
+    )
+
+
+def make_batch(lengths, seed=0) -> TokenBatch:
+    rng = np.random.default_rng(seed)
+    return TokenBatch.from_sequences([rng.integers(0, VOCABULARY, size=length) for length in lengths])
+
+
+@pytest.fixture(params=CPUS)
+def cpu(request, monkeypatch) -> str:
+    """Each instruction set of this machine in turn."""
+    monkeypatch.setenv("PELLUCID_CPU", request.param)
+    return request.param
+
+
+def lowest_cosine(a, b):
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    return ((a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)).min()
+
+
+@pytest.mark.usefixtures("cpu")
+class TestAgainstTheReference:
+    # Sizes that are no multiple of any vector, of a group of 192, or of a head; and those that are.
+    @pytest.mark.parametrize(
+        ("hidden", "heads", "inner"), [(24, 3, 40), (64, 1, 128), (36, 12, 50), (130, 10, 200), (96, 2, 401), (6, 6, 1)]
+    )
+    @pytest.mark.parametrize("kind", ["bert", "mpnet"])
+    def test_float32_is_within_rounding(self, kind, hidden, heads, inner):
+        spec = make_spec(hidden, heads, inner, family=kind)
+        weights, batch = make_weights(spec), make_batch([1, 2, 17, 33, 68, 5, 64])
+        expected = ReferenceEngine(spec, weights).token_vectors(batch)
+        vectors = NativeEngine(spec, weights, threads=2).token_vectors(batch)
+        np.testing.assert_allclose(vectors, expected, atol=2e-5)
+
+    @pytest.mark.parametrize("activation", native.ACTIVATIONS)
+    def test_every_activation(self, activation):
+        spec = make_spec(activation=activation)
+        weights, batch = make_weights(spec), make_batch([3, 60])
+        expected = ReferenceEngine(spec, weights).token_vectors(batch)
+        np.testing.assert_allclose(NativeEngine(spec, weights).token_vectors(batch), expected, atol=1e-5)
+
+    @pytest.mark.parametrize(("dtype", "least"), [("int16", 0.999999), ("int8", 0.999)])
+    def test_integers_are_near(self, dtype, least):
+        spec = make_spec(130, 10, 401)
+        weights, batch = make_weights(spec), make_batch([1, 2, 17, 33, 68])
+        expected = ReferenceEngine(spec, weights).token_vectors(batch)
+        assert lowest_cosine(NativeEngine(spec, weights, dtype=dtype).token_vectors(batch), expected) > least
+
+    @pytest.mark.parametrize("dtype", ["int16", "int8"])
+    def test_sums_of_the_largest_integers_do_not_overflow(self, dtype):
+        """All weights and activations of a row alike and at their largest: the worst case for an accumulator."""
+        spec = make_spec(768, 12, 3072, layers=1)
+        weights = make_weights(spec)
+        factors = np.random.default_rng(1).normal(size=(768, 1)).astype(np.float32)
+        large = Linear(np.full((3072, 768), 1e-4, dtype=np.float32), np.full(3072, 50, dtype=np.float32))
+        extreme = Linear(np.full((768, 3072), 1e4, dtype=np.float32) * factors, np.zeros(768, dtype=np.float32))
+        layer = replace(weights.layers[0], intermediate=large, output=extreme)
+        weights = replace(weights, layers=(layer,))
+        batch = make_batch([9])
+        expected = ReferenceEngine(spec, weights).token_vectors(batch)
+        np.testing.assert_allclose(
+            NativeEngine(spec, weights, dtype=dtype).token_vectors(batch),
+            expected,
+            atol=0.02 if dtype == "int8" else 1e-3,
+        )
+
+    def test_text_that_is_not_finite_stays_not_finite(self):
+        """Weights may overflow in float32; then the answer is NaN in every dtype, not a number that looks right."""
+        spec = make_spec()
+        weights = make_weights(spec)
+        huge = Norm(np.full(24, 3e38, dtype=np.float32), np.full(24, 3e38, dtype=np.float32))
+        weights = replace(weights, embedding_norm=huge)
+        for dtype in DTYPES:
+            vectors = NativeEngine(spec, weights, dtype=dtype).token_vectors(make_batch([3]))
+            assert np.isnan(vectors).any(axis=1).all(), dtype
+
+
+class TestTheSameBits:
+    @pytest.fixture(scope="class", params=[(cpu, dtype) for cpu in CPUS for dtype in DTYPES], ids="-".join)
+    @staticmethod
+    def engines(request):
+        """One engine's weights, with 1, 2 and 5 threads."""
+        spec = make_spec(72, 6, 200, family="mpnet")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PELLUCID_CPU", request.param[0])
+            return [NativeEngine(spec, make_weights(spec), dtype=request.param[1], threads=n) for n in (1, 2, 5)]
+
+    @given(
+        lengths=st.lists(st.integers(1, 68), min_size=1, max_size=12),
+        seed=st.integers(0, 3),
+        order=st.randoms(use_true_random=False),
+    )
+    def test_alone_in_any_batch_in_any_order_on_any_number_of_threads(self, engines, lengths, seed, order):
+        batch = make_batch(lengths, seed)
+        alone = [engines[0].token_vectors(TokenBatch.from_sequences([ids])) for ids in batch]
+        places = list(range(len(lengths)))
+        order.shuffle(places)
+        shuffled = batch.select(np.array(places))
+        expected = np.concatenate([alone[place] for place in places])
+        for engine in engines:
+            np.testing.assert_array_equal(engine.token_vectors(shuffled), expected)
+
+    def test_a_batch_of_many_chunks(self, engines):
+        batch = make_batch([*range(1, 69)] * 3)
+        expected = np.concatenate([engines[0].token_vectors(TokenBatch.from_sequences([ids])) for ids in batch])
+        for engine in engines:
+            np.testing.assert_array_equal(engine.token_vectors(batch), expected)
+
+
+def test_an_empty_batch_gives_no_rows():
+    spec = make_spec()
+    assert NativeEngine(spec, make_weights(spec)).token_vectors(TokenBatch.from_sequences([])).shape == (0, 24)
+
+
+@given(lengths=st.lists(st.integers(1, 9), max_size=5), seed=st.integers(0, 99))
+@pytest.mark.parametrize("kind", ["bert", "mpnet"])
+def test_positions_of_a_batch_are_those_of_its_texts(kind, lengths, seed):
+    spec, batch = make_spec(family=kind), make_batch(lengths, seed)
+    batch = TokenBatch(batch.ids % 3, batch.offsets)  # so that padding tokens occur
+    expected = [position for ids in batch for position in reference.position_ids(ids, spec).tolist()]
+    assert native.position_ids(batch, spec).tolist() == expected
+
+
+@pytest.mark.usefixtures("cpu")
+class TestTheRealModels:
+    def test_float32_is_within_2e_6_of_the_golden_vectors_on_every_instruction_set(self, minilm, golden_minilm):
+        engine_of = replace_engine(minilm, "float32")
+        assert np.abs(engine_of(golden_minilm.texts) - golden_minilm.vectors).max() < 2e-6
+
+    @pytest.mark.parametrize(("dtype", "least"), [("int16", 0.9999), ("int8", 0.99)])
+    def test_integers_keep_every_cosine(self, minilm, golden_minilm, dtype, least):
+        vectors = replace_engine(minilm, dtype)(golden_minilm.texts)
+        assert lowest_cosine(vectors, golden_minilm.vectors) >= least
+
+
+class TestChoices:
+    def test_the_best_instruction_set_is_taken(self, monkeypatch):
+        monkeypatch.delenv("PELLUCID_CPU", raising=False)
+        spec = make_spec()
+        assert NativeEngine(spec, make_weights(spec)).cpu == CPUS[0]
+        assert CPUS[-1] == "scalar"
+
+    def test_another_can_be_asked_for(self, cpu):
+        spec = make_spec()
+        assert NativeEngine(spec, make_weights(spec)).cpu == cpu
+
+    def test_one_that_this_machine_has_not_is_refused(self, monkeypatch):
+        monkeypatch.setenv("PELLUCID_CPU", "avx1024")
+        with pytest.raises(OptionError, match=r"PELLUCID_CPU='avx1024' is not one of this machine's: .*scalar"):
+            native.instruction_set()
+
+    def test_an_activation_that_the_core_has_not_is_refused(self):
+        spec = make_spec(activation="tanh")
+        with pytest.raises(UnsupportedModelError, match="no activation 'tanh'"):
+            NativeEngine(spec, make_weights(spec))
+
+    def test_peaks_are_speeds(self, monkeypatch):
+        monkeypatch.delenv("PELLUCID_CPU", raising=False)
+        found = native.peaks(1, seconds=0.01)
+        assert set(found) == {"multiply_add", *DTYPES}
+        assert all(speed > 0.1 for speed in found.values())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"ids": np.array([VOCABULARY], dtype=np.int32)}, "token id"),
+        ({"ids": np.array([-1], dtype=np.int32)}, "token id"),
+        ({"positions": np.array([POSITIONS], dtype=np.int32)}, "position"),
+        ({"offsets": np.array([0, 2], dtype=np.int32)}, "offsets"),
+        ({"offsets": np.array([0, 0, 1], dtype=np.int32)}, "no tokens"),
+        ({"offsets": np.array([0, 2, 1], dtype=np.int32)}, "no tokens"),
+        ({"out": np.empty((2, 24), dtype=np.float32)}, "fit"),
+        ({"out": np.empty((1, 23), dtype=np.float32)}, "fit"),
+        ({"threads": 0}, "fit"),
+    ],
+)
+def test_the_core_checks_what_could_crash_it(changes, message):
+    spec = make_spec()
+    arguments = {
+        "ids": np.array([3], dtype=np.int32),
+        "positions": np.array([0], dtype=np.int32),
+        "offsets": np.array([0, 1], dtype=np.int32),
+        "out": np.empty((1, 24), dtype=np.float32),
+        "threads": 1,
+    }
+    with pytest.raises(ValueError, match=message):
+        NativeEngine(spec, make_weights(spec))._core.token_vectors(**{**arguments, **changes})
+
+
+def threads_of_this_process() -> int:
+    return len(list(Path("/proc/self/task").iterdir()))
+
+
+class TestThreads:
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def engine():
+        spec = make_spec(384, 12, 1536, layers=2)
+        return NativeEngine(spec, make_weights(spec), threads=2)
+
+    @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts threads in /proc")
+    def test_none_is_left_after_a_call(self, engine):
+        before = threads_of_this_process()
+        engine.token_vectors(make_batch([60] * 20))
+        engine.token_vectors(make_batch([60]))
+        assert threads_of_this_process() == before
+
+    def test_many_python_threads_at_once_get_the_same_bits(self, engine):
+        batches = [make_batch([length, 5, 60], seed) for seed, length in enumerate(range(1, 41))]
+        expected = [engine.token_vectors(batch) for batch in batches]
+        with ThreadPoolExecutor(8) as pool:
+            for found, wanted in zip(pool.map(engine.token_vectors, batches), expected, strict=True):
+                np.testing.assert_array_equal(found, wanted)
+
+    def test_other_python_threads_go_on_meanwhile(self, engine):
+        """The interpreter's lock is released: a thread that only counts gets on while the engine works."""
+        stop, steps = threading.Event(), []
+
+        def count():
+            while not stop.wait(0.001):
+                steps.append(1)
+
+        counter = threading.Thread(target=count)
+        counter.start()
+        start = time.perf_counter()
+        engine.token_vectors(make_batch([60] * 120))
+        elapsed = time.perf_counter() - start
+        during = len(steps)
+        stop.set()
+        counter.join()
+        assert during > min(5, elapsed / 0.02)
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+    @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+    def test_a_forked_child_can_use_it(self, engine):
+        batch = make_batch([60] * 20)
+        expected = engine.token_vectors(batch)
+        child = os.fork()
+        if not child:
+            os._exit(0 if np.array_equal(engine.token_vectors(batch), expected) else 1)
+        deadline = time.monotonic() + 60
+        while not (ended := os.waitpid(child, os.WNOHANG))[0]:
+            if time.monotonic() > deadline:
+                os.kill(child, signal.SIGKILL)
+                pytest.fail("the child hangs")
+            time.sleep(0.01)
+        assert os.waitstatus_to_exitcode(ended[1]) == 0
+
+    def test_ctrl_c_is_answered_within_a_second(self):
+        script = """
+import sys, time
+from tests.engines.test_native import make_batch, make_spec, make_weights, NativeEngine
+spec = make_spec(384, 12, 1536, layers=6)
+engine = NativeEngine(spec, make_weights(spec), threads=2)
+batch = make_batch([68] * 20_000)
+print("ready", flush=True)
+try:
+    engine.token_vectors(batch)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+        with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout.readline() == "ready\n"
+            time.sleep(0.3)
+            start = time.monotonic()
+            process.send_signal(signal.SIGINT)
+            assert process.stdout.readline() == "interrupted\n"
+            assert time.monotonic() - start < 1
+            assert process.wait(timeout=5) == 0
+
+
+def replace_engine(embedder, dtype):
+    """A function that embeds texts as ``embedder`` does, but with the native engine as it is set up now."""
+    from pellucid import Embedder
+
+    return Embedder(embedder.files.folder, dtype=dtype, on_truncation="ignore").embed_documents
