@@ -34,7 +34,7 @@ class Encoder:
         """Pack a layer.
 
         Args:
-            arrays: weight and bias of query, key, value, attention output and its norm, intermediate, output and its norm.
+            arrays: weight and bias of query, key, value, attention output, its norm, intermediate, output, its norm.
         """
 
     def token_vectors(self, ids: Int32, positions: Int32, offsets: Int32, out: Float32, threads: int) -> None:

@@ -273,8 +273,8 @@ class Embedder:
         with _progress(len(texts), show=show_progress) as advance:
             for indices in batching.plan(tokens.lengths):
                 batch = tokens.select(indices)
-                token_vectors = self.engine.token_vectors(batch)
-                pooled = pooling.pool(token_vectors, batch.offsets, self.spec.pooling, prompt_tokens)
+                # Token vectors have no name, so that those of one call are gone before the next are made.
+                pooled = pooling.pool(self.engine.token_vectors(batch), batch.offsets, self.spec.pooling, prompt_tokens)
                 vectors[indices] = head.finish(pooled, self.spec.head, request.normalize, request.truncate_dim)
                 advance(len(indices))
         return vectors, truncation

@@ -33,6 +33,14 @@ class OutputType(StrEnum):
     ubinary = "ubinary"
 
 
+class Dtype(StrEnum):
+    """The arithmetic of the native engine."""
+
+    float32 = "float32"
+    int16 = "int16"
+    int8 = "int8"
+
+
 class OnTruncation(StrEnum):
     """What to do with a text that is too long."""
 
@@ -53,6 +61,7 @@ def embed(
     normalize: Annotated[bool | None, typer.Option(help="To unit length, or not; default: as the model says.")] = None,
     truncate_dim: Annotated[int | None, typer.Option(help="Keep only so many dimensions.")] = None,
     output_dtype: Annotated[OutputType, typer.Option(help="Type of the numbers.")] = OutputType.float32,
+    dtype: Annotated[Dtype, typer.Option(help="The arithmetic: exact, near-lossless, or smallest.")] = Dtype.float32,
     on_truncation: Annotated[OnTruncation, typer.Option(help="Texts that are too long.")] = OnTruncation.warn,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the Hub's copy.")] = None,
     cache_folder: Annotated[Path | None, typer.Option(help="Where models are kept.")] = None,
@@ -74,6 +83,7 @@ def embed(
         revision=revision,
         cache_folder=cache_folder,
         local_files_only=local_files_only,
+        dtype=dtype.value,
         threads=threads,
         on_truncation=on_truncation.value,
     )

@@ -93,13 +93,17 @@ def instruction_set() -> str:
     Raises:
         OptionError: this machine has none of that name.
     """
+    wanted = os.environ.get(CPU_VARIABLE, available()[0])
+    if wanted not in available():
+        raise OptionError(f"{CPU_VARIABLE}={wanted!r} is not one of this machine's: {', '.join(available())}.")
+    return wanted
+
+
+def available() -> list[str]:
+    """The instruction sets of this machine that there are kernels for, best first; the last is always "scalar"."""
     from pellucid import _native
 
-    available = _native.instruction_sets()
-    wanted = os.environ.get(CPU_VARIABLE, available[0])
-    if wanted not in available:
-        raise OptionError(f"{CPU_VARIABLE}={wanted!r} is not one of this machine's: {', '.join(available)}.")
-    return wanted
+    return _native.instruction_sets()
 
 
 def peaks(threads: int, *, seconds: float = 0.5) -> dict[str, float]:
