@@ -12,6 +12,11 @@
 #include <utility>
 #include <vector>
 
+#ifdef __linux__
+#include <pthread.h>
+#include <sched.h>
+#endif
+
 namespace pellucid {
 
 inline void pause_briefly() {
@@ -33,25 +38,34 @@ class Team {
     return {at(rank), at(rank + 1)};
   }
 
-  // Returns when all have come. Spins, since steps take microseconds; gives way when that takes too long, because
-  // then another process has the core that a worker waits for.
+  // Returns when all have come. Spins first, since steps take microseconds; then sleeps, because then a worker has
+  // lost its core, perhaps to this very one, and yield() would not give it back before the scheduler's next tick.
   void wait() {
     if (size_ == 1) return;
     const unsigned round = round_.load(std::memory_order_acquire);
     if (arrived_.fetch_add(1, std::memory_order_acq_rel) == size_ - 1) {
       arrived_.store(0, std::memory_order_relaxed);
-      round_.store(round + 1, std::memory_order_release);
+      {
+        std::lock_guard lock(mutex_);
+        round_.store(round + 1, std::memory_order_release);
+      }
+      changed_.notify_all();
       return;
     }
-    for (int spins = 0; round_.load(std::memory_order_acquire) == round; ++spins) {
-      spins < 4000 ? pause_briefly() : std::this_thread::yield();
+    for (int spins = 0; spins < 5000; ++spins) {
+      if (round_.load(std::memory_order_acquire) != round) return;
+      pause_briefly();
     }
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return round_.load(std::memory_order_relaxed) != round; });
   }
 
  private:
   const int size_;
   std::atomic<int> arrived_{0};
   std::atomic<unsigned> round_{0};
+  std::mutex mutex_;
+  std::condition_variable changed_;
 };
 
 // Asks the caller now and then whether to stop (Ctrl-C), and lets all workers know.
@@ -74,6 +88,30 @@ class Stop {
   std::atomic<bool> told_{false};
 };
 
+// Has new threads run on other cores than their maker's. Left to itself, Linux may put them on that one, if the others
+// have been idle for long; there they wait for the scheduler's next tick, 4 ms, while their maker waits for them. They live
+// for one call only, so they are not given that core back.
+class OtherCores {
+ public:
+#ifdef __linux__
+  OtherCores() {
+    known_ = sched_getaffinity(0, sizeof all_, &all_) == 0;
+    if (!known_) return;
+    others_ = all_;
+    CPU_CLR(static_cast<unsigned>(sched_getcpu()), &others_);
+    known_ = CPU_COUNT(&others_) > 0;
+  }
+  void send(std::thread& thread) const {
+    if (known_) pthread_setaffinity_np(thread.native_handle(), sizeof others_, &others_);
+  }
+ private:
+  bool known_;
+  cpu_set_t all_, others_;
+#else
+  void send(std::thread&) const {}
+#endif
+};
+
 // Runs work(rank, team) on up to `threads` threads at once; the caller is rank 0. If the system grants fewer threads,
 // the team is smaller.
 template <class Work>
@@ -82,6 +120,7 @@ void run_workers(int threads, Stop& stop, Work work) {
   std::condition_variable changed;
   std::unique_ptr<Team> team;
   int running = 0;
+  const OtherCores other_cores;
   std::vector<std::thread> helpers;
   helpers.reserve(static_cast<std::size_t>(threads));
   for (int rank = 1; rank < threads; ++rank) {
@@ -96,6 +135,7 @@ void run_workers(int threads, Stop& stop, Work work) {
         --running;
         changed.notify_all();
       });
+      other_cores.send(helpers.back());
     } catch (const std::system_error&) {
       break;
     }

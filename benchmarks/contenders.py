@@ -1,0 +1,221 @@
+"""Who takes part: for each, a function that loads the model and gives back what turns texts into vectors.
+
+Each is used as its own documentation advises for the purpose: many texts at a time, or one text at a time. Those that
+leave batching to the caller get their texts sorted by length, which is the best that a caller can do for them.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Vectors = npt.NDArray[np.float32]
+Embed = Callable[[list[str]], Vectors]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to load: the model's folder, the folder of its converted forms, the threads, and the purpose."""
+
+    model: Path
+    converted: Path
+    threads: int
+    latency: bool
+    """One text at a time, rather than many."""
+
+
+def pellucid(job: Job, dtype: str) -> Embed:
+    from pellucid import Embedder
+
+    embedder = Embedder(job.model, dtype=dtype, threads=job.threads, on_truncation="ignore")
+    return embedder.embed_documents
+
+
+def sentence_transformers(job: Job) -> Embed:
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    torch.set_num_threads(job.threads)
+    model = SentenceTransformer(str(job.model), device="cpu")
+    return functools.partial(model.encode, batch_size=32, show_progress_bar=False)
+
+
+def ctranslate2(job: Job, compute_type: str) -> Embed:
+    """For throughput one thread a batch, as its guide to performance says; it leaves out the padding by itself."""
+    import ctranslate2 as ct2
+
+    workers = 1 if job.latency else job.threads
+    encoder = ct2.Encoder(
+        str(job.converted / "ctranslate2"),
+        device="cpu",
+        compute_type=compute_type,
+        inter_threads=workers,
+        intra_threads=job.threads // workers,
+    )
+    tokenize = _tokenizer(job)
+
+    def embed(texts: list[str]) -> Vectors:
+        ids = tokenize(texts)
+
+        def run(batch: list[int]) -> Vectors:
+            output = encoder.forward_batch([ids[i] for i in batch])
+            return _pool(np.array(output.last_hidden_state), _mask(ids, batch))
+
+        batches = list(_batches(ids, 64))
+        return _collect(len(texts), batches, pool.map(run, batches))
+
+    pool = ThreadPoolExecutor(workers)
+    return embed
+
+
+def onnxruntime(job: Job, part: str) -> Embed:
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = job.threads
+    path = job.converted / part / "model.onnx"
+    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    names = [node.name for node in session.get_inputs()]
+    tokenize = _tokenizer(job)
+
+    def embed(texts: list[str]) -> Vectors:
+        ids = tokenize(texts)
+
+        def run(batch: list[int]) -> Vectors:
+            mask = _mask(ids, batch)
+            (hidden,) = session.run(None, _inputs(names, ids, batch, mask))
+            return _pool(hidden, mask)
+
+        batches = list(_batches(ids, 32))
+        return _collect(len(texts), batches, map(run, batches))
+
+    return embed
+
+
+def openvino(job: Job) -> Embed:
+    """With its hint for throughput and its queue of requests, or its hint for latency."""
+    import openvino as ov
+
+    settings = {
+        "PERFORMANCE_HINT": "LATENCY" if job.latency else "THROUGHPUT",
+        "INFERENCE_NUM_THREADS": job.threads,
+        "INFERENCE_PRECISION_HINT": "f32",  # Else it takes bfloat16 where the machine has it.
+    }
+    compiled = ov.Core().compile_model(job.converted / "openvino" / "model.xml", "CPU", settings)
+    names = [node.any_name for node in compiled.inputs]
+    tokenize = _tokenizer(job)
+    queue = ov.AsyncInferQueue(compiled)
+
+    def embed(texts: list[str]) -> Vectors:
+        ids = tokenize(texts)
+        batches = list(_batches(ids, 32))
+        pooled: dict[int, Vectors] = {}
+
+        def done(request: Any, which: tuple[int, npt.NDArray[np.bool_]]) -> None:
+            index, mask = which
+            pooled[index] = _pool(request.get_output_tensor(0).data, mask)
+
+        queue.set_callback(done)
+        for index, batch in enumerate(batches):
+            mask = _mask(ids, batch)
+            queue.start_async(_inputs(names, ids, batch, mask), (index, mask))
+        queue.wait_all()
+        return _collect(len(texts), batches, (pooled[i] for i in range(len(batches))))
+
+    return embed
+
+
+def fastembed(job: Job) -> Embed:
+    """As its documentation adds a custom model; batches of 256 in input order are its defaults."""
+    from fastembed import TextEmbedding
+    from fastembed.common.model_description import ModelSource, PoolingType
+
+    name = job.model.name
+    TextEmbedding.add_custom_model(
+        model=f"benchmark/{name}",
+        pooling=PoolingType.MEAN,
+        normalization=True,
+        sources=ModelSource(hf=f"benchmark/{name}"),  # Must be given, and is not used.
+        dim=0,
+        model_file="../onnx/model.onnx",
+    )
+    folder = str(job.converted / "tokenizer")
+    model = TextEmbedding(f"benchmark/{name}", specific_model_path=folder, threads=job.threads)
+    return lambda texts: np.array(list(model.embed(texts)))
+
+
+CONTENDERS: dict[str, Callable[[Job], Embed]] = {
+    "sentence-transformers": sentence_transformers,
+    "fastembed": fastembed,
+    "openvino": openvino,
+    "onnxruntime": functools.partial(onnxruntime, part="onnx"),
+    "onnxruntime-int8": functools.partial(onnxruntime, part="onnx-int8"),
+    "ctranslate2": functools.partial(ctranslate2, compute_type="float32"),
+    "ctranslate2-int8": functools.partial(ctranslate2, compute_type="int8"),
+    "pellucid": functools.partial(pellucid, dtype="float32"),
+    "pellucid-int16": functools.partial(pellucid, dtype="int16"),
+    "pellucid-int8": functools.partial(pellucid, dtype="int8"),
+}
+NEEDS = {
+    "fastembed": "onnx",
+    "openvino": "openvino",
+    "onnxruntime": "onnx",
+    "onnxruntime-int8": "onnx-int8",
+    "ctranslate2": "ctranslate2",
+    "ctranslate2-int8": "ctranslate2",
+}
+"""Which converted form of the model each of them loads."""
+BASELINE = "sentence-transformers"
+MAX_TOKENS = 2048
+"""In a batch, with its padding: more would leave the caches, and leave threads without a batch of their own."""
+
+
+def _tokenizer(job: Job) -> Callable[[list[str]], list[list[int]]]:
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(job.converted / "tokenizer" / "tokenizer.json"))
+    return lambda texts: [encoding.ids for encoding in tokenizer.encode_batch_fast(texts)]
+
+
+def _batches(ids: Sequence[list[int]], size: int) -> Iterator[list[int]]:
+    """Positions of the texts, the longest first, so that hardly anything is padded; long texts in smaller batches."""
+    order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
+    while order:
+        n = min(size, max(1, MAX_TOKENS // len(ids[order[0]])))
+        yield order[:n]
+        order = order[n:]
+
+
+def _mask(ids: Sequence[list[int]], batch: list[int]) -> npt.NDArray[np.bool_]:
+    lengths = np.array([len(ids[i]) for i in batch])
+    return np.arange(lengths.max()) < lengths[:, None]
+
+
+def _inputs(
+    names: list[str], ids: Sequence[list[int]], batch: list[int], mask: npt.NDArray[np.bool_]
+) -> dict[str, npt.NDArray[np.int64]]:
+    padded = np.zeros(mask.shape, np.int64)  # Any id will do under the mask.
+    padded[mask] = np.concatenate([ids[i] for i in batch])
+    values = {"input_ids": padded, "attention_mask": mask.astype(np.int64), "token_type_ids": np.zeros_like(padded)}
+    return {name: values[name] for name in names}
+
+
+def _pool(hidden: Vectors, mask: npt.NDArray[np.bool_]) -> Vectors:
+    """The mean over the real tokens, at unit length; the sum has the mean's direction."""
+    sums = (mask[:, None, :].astype(np.float32) @ hidden)[:, 0]
+    return sums / np.linalg.norm(sums, axis=1, keepdims=True)
+
+
+def _collect(n: int, batches: list[list[int]], pooled: Iterator[Vectors]) -> Vectors:
+    parts = list(pooled)
+    vectors = np.empty((n, parts[0].shape[1]), np.float32)
+    for batch, part in zip(batches, parts, strict=True):
+        vectors[batch] = part
+    return vectors

@@ -1,0 +1,136 @@
+"""The peers' own formats, made once from the model's folder, each by the peer's own converter.
+
+A part is written to a folder of another name that is renamed when whole, so an interruption leaves nothing half done.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from machine import without_folders
+
+WEIGHT_MATRICES = ["MatMul"]
+"""What ONNX Runtime's dynamic quantisation may make int8; lookup tables stay exact, as their int8 saves no time."""
+
+
+def convert(model: Path, target: Path) -> dict[str, str]:
+    """Make all that is lacking in ``target``; gives what could not be made, and why."""
+    failed = {}
+    for name, make in PARTS.items():
+        if (target / name).is_dir():
+            continue
+        unfinished = target / f"{name}.unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        try:
+            make(model, unfinished)
+        except Exception as error:  # noqa: BLE001  the other peers run all the same
+            reason = next(iter(str(error).splitlines()), "").partition(" (")[0]
+            failed[name] = without_folders(f"{type(error).__name__}: {reason}")
+        else:
+            unfinished.rename(target / name)
+    return failed
+
+
+def max_tokens(model: Path) -> int:
+    """The longest text that sentence-transformers gives the model; the number in tokenizer.json is another."""
+    return int(json.loads((model / "sentence_bert_config.json").read_text())["max_seq_length"])
+
+
+def products_per_token(model: Path) -> int:
+    """Floating-point operations of the products with weight matrices, for one token; attention's own are left out."""
+    config = json.loads((model / "config.json").read_text())
+    hidden, inner = config["hidden_size"], config["intermediate_size"]
+    return int(config["num_hidden_layers"] * 2 * (4 * hidden * hidden + 2 * hidden * inner))
+
+
+def check_pipeline(model: Path) -> None:
+    """The contenders without sentence-transformers know mean pooling and unit length, and nothing else."""
+    modules = [module["type"].rpartition(".")[2] for module in json.loads((model / "modules.json").read_text())]
+    pooling = json.loads((model / "1_Pooling" / "config.json").read_text())
+    if modules != ["Transformer", "Pooling", "Normalize"] or not pooling.get("pooling_mode_mean_tokens"):
+        raise ValueError(f"{model.name}: only models with mean pooling and unit length can be compared")
+
+
+def _tokenizer(model: Path, target: Path) -> None:
+    """The model's tokenizer with the length that rules, and without padding, for the peers to pad as they like."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_tokens(model))
+    tokenizer.save(str(target / "tokenizer.json"))
+    settings = json.loads((model / "tokenizer_config.json").read_text())
+    settings["model_max_length"] = max_tokens(model)  # fastembed reads it here.
+    (target / "tokenizer_config.json").write_text(json.dumps(settings))
+    for name in ("config.json", "special_tokens_map.json"):
+        shutil.copy(model / name, target / name)
+
+
+def _onnx(model: Path, target: Path) -> None:
+    import torch
+    from transformers import AutoConfig, AutoModel
+
+    class LastHiddenState(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoder = AutoModel.from_pretrained(model, attn_implementation="eager", dtype=torch.float32).eval()
+
+        def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+            return self.encoder(**dict(zip(names, inputs, strict=True))).last_hidden_state
+
+    names = ["input_ids", "attention_mask"]
+    if AutoConfig.from_pretrained(model).model_type == "bert":
+        names.append("token_type_ids")
+    ones = torch.ones(2, 7, dtype=torch.int64)
+    inputs = tuple(torch.zeros_like(ones) if name == "token_type_ids" else ones for name in names)
+    axes = {name: {0: "texts", 1: "tokens"} for name in [*names, "last_hidden_state"]}
+    torch.onnx.export(
+        LastHiddenState(),
+        inputs,
+        str(target / "model.onnx"),
+        input_names=names,
+        output_names=["last_hidden_state"],
+        dynamic_axes=axes,
+        opset_version=17,
+        dynamo=False,
+    )
+
+
+def _onnx_int8(_: Path, target: Path) -> None:
+    """One scale for each output channel: as fast as one for each matrix, and far closer to float32."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    quantize_dynamic(
+        target.parent / "onnx" / "model.onnx",
+        target / "model.onnx",
+        weight_type=QuantType.QInt8,
+        per_channel=True,
+        op_types_to_quantize=WEIGHT_MATRICES,
+    )
+
+
+def _openvino(_: Path, target: Path) -> None:
+    import openvino
+
+    converted = openvino.convert_model(target.parent / "onnx" / "model.onnx")
+    openvino.save_model(converted, target / "model.xml", compress_to_fp16=False)
+
+
+def _ctranslate2(model: Path, target: Path) -> None:
+    """In float32; the int8 contender asks for int8 when it loads, which rounds the same way."""
+    from ctranslate2.converters import TransformersConverter
+
+    TransformersConverter(str(model)).convert(str(target), force=True)
+
+
+PARTS: dict[str, Callable[[Path, Path], None]] = {
+    "tokenizer": _tokenizer,
+    "onnx": _onnx,
+    "onnx-int8": _onnx_int8,
+    "openvino": _openvino,
+    "ctranslate2": _ctranslate2,
+}

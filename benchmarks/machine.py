@@ -1,0 +1,63 @@
+"""What a result must say about where it was measured, without naming the machine or any of its folders."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+FLAGS = (
+    *("avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx512_bf16"),
+    *("amx_tile", "amx_int8", "amx_bf16", "hypervisor", "asimd", "asimddp", "i8mm", "bf16", "sve"),
+)
+"""The CPU flags that decide which kernels run, and whether the machine is a virtual one."""
+_VERSIONS = """
+import importlib.metadata, json, platform
+found = {d.name: d.version for d in importlib.metadata.distributions()}
+print(json.dumps({"python": platform.python_version(), **dict(sorted(found.items()))}))
+"""
+
+
+def describe() -> dict[str, Any]:
+    cpu = _cpuinfo()
+    flags = set((cpu.get("flags") or cpu.get("Features") or "").split())
+    page = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "cpu": cpu.get("model name", platform.processor() or platform.machine()),
+        "cpu_family_model": f"{cpu.get('cpu family', '?')}/{cpu.get('model', '?')}",
+        "flags": [flag for flag in FLAGS if flag in flags],
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gb": round(page / 1e9, 1),
+        "kernel": f"{platform.system()} {platform.release()}",
+        "libc": " ".join(platform.libc_ver()),
+        "load_average_at_start": round(os.getloadavg()[0], 2),
+    }
+
+
+def versions(python: str) -> dict[str, str]:
+    """Of Python and every package in that environment."""
+    return dict(json.loads(subprocess.check_output([python, "-c", _VERSIONS], text=True)))
+
+
+def commit() -> str:
+    """What was measured, with a ``-dirty`` if the files are not as they were committed."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.check_output(command, text=True, cwd=Path(__file__).parent, stderr=subprocess.DEVNULL).strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def without_folders(message: str) -> str:
+    """A message with the folders cut off its absolute paths, because results are published."""
+    return re.sub(r"(?<![\w.])/(?:[^\s/'\"]+/)+", "…/", message)
+
+
+def _cpuinfo() -> dict[str, str]:
+    """The first processor of Linux's list."""
+    first = Path("/proc/cpuinfo").read_text().partition("\n\n")[0]
+    return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in first.splitlines())}

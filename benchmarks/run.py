@@ -1,0 +1,91 @@
+"""Measure Pellucid and its peers, one after the other in every round, so that a drift of the machine hits all alike.
+
+Run it with the peers' Python; Pellucid's own workers run with the Python of ``--pellucid-python``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import machine
+import report
+from contenders import CONTENDERS, NEEDS
+from convert import check_pipeline, convert, max_tokens, products_per_token
+from measure import WORKLOADS, say
+from process import Setting
+
+GROWTH = (1_000, 10_000, 100_000)
+_RESOLVE = "import sys; from pellucid.sources.resolve import resolve; print(resolve(sys.argv[1]).folder)"
+
+
+def main() -> None:
+    args = _arguments()
+    result: dict[str, Any] = {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "commit": machine.commit(),
+        "machine": machine.describe(),
+        "packages": {"pellucid": machine.versions(args.pellucid_python), "peers": machine.versions(sys.executable)},
+        "options": {key: getattr(args, key) for key in ("rounds", "texts", "threads", "growth")},
+        "models": {},
+    }
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    for name in args.models:
+        model = _folder(name, args.pellucid_python)
+        check_pipeline(model)
+        of_model = result["models"][Path(name).name] = _begin(model)
+        converted = args.converted / Path(name).name
+        failed = convert(model, converted)
+        without = {
+            contender: failed[NEEDS[contender]] for contender in args.contenders if NEEDS.get(contender) in failed
+        }
+        of_model["not_converted"] = without
+        setup = {
+            contender: Setting(_python(contender, args.pellucid_python), model, converted, args.threads)
+            for contender in args.contenders
+            if contender not in without
+        }
+        for workload in args.workloads:
+            say(f"{Path(name).name}: {workload}")
+            of_model["workloads"][workload] = WORKLOADS[workload](setup, args)
+            args.output.write_text(json.dumps(result, indent=1))  # What is measured is never lost.
+    report.write(result, args.output)
+
+
+def _begin(model: Path) -> dict[str, Any]:
+    return {"products_per_token": products_per_token(model), "max_tokens": max_tokens(model), "workloads": {}}
+
+
+def _python(contender: str, ours: str) -> str:
+    return ours if contender.startswith("pellucid") else sys.executable
+
+
+def _folder(name: str, python: str) -> Path:
+    """A folder as it is, and a model's name as Pellucid finds it."""
+    if Path(name).is_dir():
+        return Path(name).resolve()
+    return Path(subprocess.check_output([python, "-c", _RESOLVE, name], text=True).strip())
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--models", nargs="+", default=["all-MiniLM-L6-v2"], help="names or folders")
+    parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=list(WORKLOADS), metavar="WORKLOAD")
+    parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS), metavar="CONTENDER")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--texts", type=int, default=2000, help="how many short ones; a tenth as many long ones")
+    parser.add_argument("--growth", type=int, nargs="+", default=list(GROWTH), help="numbers of texts")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--pellucid-python", default=".venv/bin/python", help="the Python that has Pellucid")
+    parser.add_argument("--converted", type=Path, default=Path(".make/benchmark-models"), help="the peers' own formats")
+    parser.add_argument("--output", type=Path, default=Path("benchmarks/results/latest.json"))
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
