@@ -38,6 +38,9 @@ check: .make/dev  ## Style, types and layers.
 test-reference: .make/reference  ## Parity with live sentence-transformers and langchain-huggingface.
 	$(REFERENCE)/bin/python -m pytest tests/reference tests/test_lifecycle.py $(ARGS)
 
+bench: .make/run .make/benchmark  ## Speed, against the peers; see benchmarks/README.md. Long, and needs the machine to itself.
+	.venv-benchmark/bin/python benchmarks/run.py $(ARGS)
+
 .make/run: pyproject.toml $(NATIVE)
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python $(PIP_INSTALL) --editable .
@@ -52,6 +55,12 @@ test-reference: .make/reference  ## Parity with live sentence-transformers and l
 	$(PYTHON) -m venv $(REFERENCE)
 	$(REFERENCE)/bin/python $(PIP_INSTALL) torch==2.13.0
 	$(REFERENCE)/bin/python $(PIP_INSTALL) --requirement requirements-reference.txt --editable .
+	mkdir -p .make && touch $@
+
+.make/benchmark: requirements-benchmark.txt
+	$(PYTHON) -m venv .venv-benchmark
+	.venv-benchmark/bin/python $(PIP_INSTALL) torch==2.13.0
+	.venv-benchmark/bin/python $(PIP_INSTALL) --requirement requirements-benchmark.txt
 	mkdir -p .make && touch $@
 
 clean:  ## Remove the environments.

@@ -66,14 +66,14 @@ Norm norm(const Vector& weight, const Vector& bias, int size) {
 // An Encoder, and the arrays that it reads from.
 class PythonEncoder {
  public:
-  PythonEncoder(const std::string& cpu, const std::string& dtype, int heads, int intermediate,
+  PythonEncoder(const std::string& cpu, const std::string& dtype, int heads,
                 const std::string& activation, float layer_norm_eps, Matrix word, Matrix position,
                 std::optional<Vector> token_type, const Vector& norm_weight, const Vector& norm_bias,
                 const std::optional<Matrix>& relative_bias)
       : word_(std::move(word)),
         position_(std::move(position)),
         token_type_(std::move(token_type)),
-        shape_{static_cast<int>(word_.shape(1)), heads, intermediate, layer_norm_eps, activation_named(activation)},
+        shape_{static_cast<int>(word_.shape(1)), heads, layer_norm_eps, activation_named(activation)},
         encoder_(kernels_named(cpu), dtype_named(dtype), shape_, embeddings(norm_weight, norm_bias, relative_bias)) {}
 
   // [query, key, value, attention output, attention norm, intermediate, output, output norm], weight and bias of each.
@@ -81,7 +81,10 @@ class PythonEncoder {
                  const Vector& vb, const Matrix& aw, const Vector& ab, const Vector& anw, const Vector& anb,
                  const Matrix& iw, const Vector& ib, const Matrix& ow, const Vector& ob, const Vector& onw,
                  const Vector& onb) {
-    const int hidden = shape_.hidden, inner = shape_.intermediate;
+    const int hidden = shape_.hidden, inner = static_cast<int>(ib.shape(0));
+    require(ib.shape(0) > 0 && ib.shape(0) <= 1 << 24, "the intermediate size is out of range");
+    require(intermediate_ == 0 || inner == intermediate_, "layers differ in their intermediate size");
+    intermediate_ = inner;
     const LayerWeights weights{linear(qw, qb, hidden, hidden), linear(kw, kb, hidden, hidden),
                                linear(vw, vb, hidden, hidden), linear(aw, ab, hidden, hidden),
                                norm(anw, anb, hidden),         linear(iw, ib, inner, hidden),
@@ -131,6 +134,7 @@ class PythonEncoder {
   Matrix word_, position_;
   std::optional<Vector> token_type_;
   Shape shape_;
+  int intermediate_ = 0;
   Encoder encoder_;
 };
 
@@ -159,9 +163,9 @@ NB_MODULE(_native, m) {
       },
       "cpu"_a, "dtype"_a, "threads"_a, "seconds"_a);
   nb::class_<PythonEncoder>(m, "Encoder")
-      .def(nb::init<const std::string&, const std::string&, int, int, const std::string&, float, Matrix, Matrix,
+      .def(nb::init<const std::string&, const std::string&, int, const std::string&, float, Matrix, Matrix,
                     std::optional<Vector>, const Vector&, const Vector&, const std::optional<Matrix>&>(),
-           nb::kw_only(), "cpu"_a, "dtype"_a, "heads"_a, "intermediate"_a, "activation"_a, "layer_norm_eps"_a,
+           nb::kw_only(), "cpu"_a, "dtype"_a, "heads"_a, "activation"_a, "layer_norm_eps"_a,
            "word"_a, "position"_a, "token_type"_a.none(), "norm_weight"_a, "norm_bias"_a, "relative_bias"_a.none())
       .def("add_layer", &PythonEncoder::add_layer)
       .def("token_vectors", &PythonEncoder::token_vectors, "ids"_a, "positions"_a, "offsets"_a, "out"_a, "threads"_a);

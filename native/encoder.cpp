@@ -76,7 +76,7 @@ struct Encoder::Workspace {
         scratch_size(e.kernels_.attention_scratch(longest, e.shape_.hidden / e.shape_.heads)),
         scratch(scratch_size * size(threads)),
         narrow_operand(e.kernels_, e.dtype_, rows, e.shape_.hidden),
-        wide_operand(e.kernels_, e.dtype_, rows, e.shape_.intermediate) {}
+        wide_operand(e.kernels_, e.dtype_, rows, e.intermediate_) {}
 
   std::ptrdiff_t stride, wide;
   Array<float> x, sum, context, inner;
@@ -110,6 +110,7 @@ Encoder::Encoder(const Kernels& kernels, Dtype dtype, const Shape& shape, const 
 
 void Encoder::add_layer(const LayerWeights& w) {
   const int panel = kernels_.panel;
+  intermediate_ = w.intermediate.out;
   layers_.push_back({Packed(dtype_, panel, {w.query, w.key, w.value}), Packed(dtype_, panel, {w.attention_output}),
                      Packed(dtype_, panel, {w.intermediate}), Packed(dtype_, panel, {w.output}),
                      PackedNorm(w.attention_norm, shape_.hidden), PackedNorm(w.output_norm, shape_.hidden)});
@@ -204,7 +205,7 @@ void Encoder::forward(const Batch& batch, const Chunk& chunk, Workspace& w, Team
 
 bool Encoder::worth_sharing(int tokens) const {
   const double hidden = shape_.hidden, layers = static_cast<double>(layers_.size());
-  return tokens * hidden * (4 * hidden + 2 * shape_.intermediate) * layers > worth_a_thread;
+  return tokens * hidden * (4 * hidden + 2 * intermediate_) * layers > worth_a_thread;
 }
 
 // Whole texts in their order, together while they have no more tokens than `limit`.

@@ -21,7 +21,6 @@ struct Norm {
 struct Shape {
   int hidden;
   int heads;
-  int intermediate;
   float layer_norm_eps;
   Activation activation;
 };
@@ -84,6 +83,7 @@ class Encoder {
   const Kernels& kernels_;
   const Dtype dtype_;
   const Shape shape_;
+  int intermediate_ = 0;  // as the layers have it
   Embeddings embeddings_;
   PackedNorm embedding_norm_;
   Array<float> relative_bias_;

@@ -257,7 +257,7 @@ void encoders(const Kernels& kernels) {
   const Norm norm{vector.data(), vector.data()};
   const Linear same{square.data(), vector.data(), hidden, hidden};
   for (const Dtype dtype : dtypes) {
-    Encoder encoder(kernels, dtype, {hidden, heads, inner, 1e-5f, Activation::gelu},
+    Encoder encoder(kernels, dtype, {hidden, heads, 1e-5f, Activation::gelu},
                     {word.data(), position.data(), type.data(), norm, bias.data(), longest});
     for (int layer = 0; layer < layers; ++layer) {
       encoder.add_layer({same, same, same, same, norm, {up.data(), vector.data(), inner, hidden},

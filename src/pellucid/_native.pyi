@@ -20,7 +20,6 @@ class Encoder:
         cpu: str,
         dtype: str,
         heads: int,
-        intermediate: int,
         activation: str,
         layer_norm_eps: float,
         word: Float32,

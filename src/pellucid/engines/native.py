@@ -58,7 +58,6 @@ class NativeEngine:
             cpu=self.cpu,
             dtype=dtype,
             heads=spec.heads,
-            intermediate=spec.intermediate_size,
             activation=spec.activation,
             layer_norm_eps=spec.layer_norm_eps,
             word=weights.word,
