@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pellucid import Embedder
+
 STS = Path(os.environ.get("PELLUCID_STS", Path(__file__).parents[2] / "shared" / "data" / "sts"))
 
 
@@ -27,6 +29,15 @@ def spearman(first, second):
     return np.corrcoef(ranks(first), ranks(second))[0, 1]
 
 
+def sts(embedder, year):
+    """A hundred times Spearman's correlation of the cosines with people's scores."""
+    lines = (STS / f"sts{year}.tsv").read_text(encoding="utf-8").splitlines()
+    scores, first, second = zip(*(line.split("\t") for line in lines), strict=True)
+    vectors = embedder.embed_documents([*first, *second])
+    cosines = (vectors[: len(first)] * vectors[len(first) :]).sum(axis=1)
+    return 100 * spearman(cosines, np.array(scores, dtype=float))
+
+
 def test_spearman_is_right_on_a_worked_example():
     assert spearman([1, 2, 3, 4, 5], [5, 6, 7, 8, 7]) == pytest.approx(0.8207826816681233)
 
@@ -34,8 +45,12 @@ def test_spearman_is_right_on_a_worked_example():
 @pytest.mark.skipif(not STS.is_dir(), reason="no STS data here; set PELLUCID_STS")
 @pytest.mark.parametrize(("year", "expected"), [(2013, 80.60), (2014, 75.60), (2015, 85.39)])
 def test_the_real_model_ranks_sentences_as_well_as_the_reference(minilm, year, expected):
-    lines = (STS / f"sts{year}.tsv").read_text(encoding="utf-8").splitlines()
-    scores, first, second = zip(*(line.split("\t") for line in lines), strict=True)
-    vectors = minilm.embed_documents([*first, *second])
-    cosines = (vectors[: len(first)] * vectors[len(first) :]).sum(axis=1)
-    assert round(100 * spearman(cosines, np.array(scores, dtype=float)), 2) == expected
+    assert round(sts(minilm, year), 2) == expected
+
+
+@pytest.mark.skipif(not STS.is_dir(), reason="no STS data here; set PELLUCID_STS")
+@pytest.mark.parametrize(("dtype", "within"), [("int16", 0.02), ("int8", 0.3)])
+def test_integers_rank_sentences_nearly_as_well(minilm, dtype, within):
+    embedder = Embedder(minilm.files.folder, dtype=dtype)
+    for year in (2013, 2014, 2015):
+        assert sts(embedder, year) == pytest.approx(sts(minilm, year), abs=within)

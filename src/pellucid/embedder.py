@@ -59,10 +59,11 @@ class Embedder:
     Args:
         model_name: a Hub name (``"sentence-transformers/all-MiniLM-L6-v2"``), a short name of that organisation's
             models (``"all-MiniLM-L6-v2"``), or a folder.
-        dtype: the arithmetic: ``"float32"`` is exact.
+        dtype: the arithmetic: ``"float32"`` is exact; ``"int16"`` is near-lossless, with every cosine to float32 above
+            0.9999; ``"int8"`` is the fastest and smallest, with cosines above 0.99.
         engine: what does the arithmetic; ``"auto"`` takes the fastest that serves the other options.
         device: ``"cpu"``. A GPU is used only when asked for.
-        threads: how many threads to work with; None leaves the number to the engine.
+        threads: how many threads to work with; None takes as many as there are usable processors.
         revision: a branch, tag or commit of the Hub's copy.
         cache_folder: instead of the Hugging Face cache's usual place.
         local_files_only: never use the network; ``HF_HUB_OFFLINE=1`` does the same.

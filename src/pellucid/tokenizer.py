@@ -72,11 +72,15 @@ class Tokenizer:
         counts: list[int] = []
         for start in range(0, len(texts), _TEXTS_PER_CALL):
             part = [prompt + text for text in texts[start : start + _TEXTS_PER_CALL]]
-            for text, encoding in zip(part, self._backend.encode_batch_fast(part), strict=True):
+            for text, encoding in zip(part, self._encode(part), strict=True):
                 counts.append(len(encoding))
                 kept = encoding if len(encoding) <= self.spec.max_tokens else self._truncated(text)
                 sequences.append(np.array(kept.ids, dtype=np.int32))
         return TokenBatch.from_sequences(sequences), np.array(counts, dtype=np.int32)
+
+    def _encode(self, texts: list[str]) -> Sequence[Encoding]:
+        """The encodings of texts. A single one is spared the library's threads, which would linger on its core."""
+        return [self._backend.encode(texts[0])] if len(texts) == 1 else self._backend.encode_batch_fast(texts)
 
     def prompt_tokens(self, prompt: str) -> int:
         """How many tokens at the start of a text are the prompt's, with the special tokens before it.

@@ -63,5 +63,7 @@ class TokenBatch:
 
     def select(self, indices: Int64) -> TokenBatch:
         """The texts at ``indices`` (``int64[N]``), in that order."""
+        if len(self) == len(indices) == 1:
+            return self
         starts, ends = self.offsets[indices].tolist(), self.offsets[indices + 1].tolist()
         return TokenBatch.from_sequences([self.ids[s:e] for s, e in zip(starts, ends, strict=True)])

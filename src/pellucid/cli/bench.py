@@ -24,7 +24,7 @@ def bench(
     threads: Annotated[int | None, typer.Option(help="How many threads to work with.")] = None,
     cpu: Annotated[bool, typer.Option("--cpu", help="Only say what was chosen for this machine.")] = False,
 ) -> None:
-    """Measure the speed of a model on this machine, on the docstrings of Python's builtins."""
+    """Measure the speed of a model on this machine."""
     from pellucid.embedder import Embedder
     from pellucid.engines import base, native
     from pellucid.engines.threads import usable_processors
