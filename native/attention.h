@@ -1,5 +1,5 @@
-// Self-attention of one text: softmax(Q Kᵀ · scale + bias) V in each head, a few queries at a time, so that their
-// scores stay in the first-level cache. No padding, no mask: a text has its own number of tokens.
+// Self-attention of one head of one text: softmax(Q Kᵀ · scale + bias) V, a few queries at a time, so that their
+// scores stay in the first-level cache. No padding, and nothing is computed for keys that no query of a few looks at.
 #pragma once
 
 #include <limits>
@@ -22,12 +22,12 @@ std::size_t attention_scratch(int tokens, int head_size) {
 
 // Keys, packed like weights: [panels, head_size, panel], zeros after the last.
 template <class S>
-void pack_keys(const Attention& a, const float* keys, float* packed) {
+void pack_keys(const Attention& a, float* packed) {
   constexpr int width = panel_width<S>;
   for (int first = 0; first < a.tokens; first += width, packed += a.head_size * width) {
     const int there = a.tokens - first < width ? a.tokens - first : width;
     for (int j = 0; j < there; ++j) {
-      const float* key = keys + (first + j) * a.stride;
+      const float* key = a.key + (first + j) * a.stride;
       for (int k = 0; k < a.head_size; ++k) packed[k * width + j] = key[k];
     }
     for (int k = 0; k < a.head_size; ++k) {
@@ -60,48 +60,55 @@ float softmax(float* scores, int tokens, float scale, const float* bias) {
 
 static inline const std::uint32_t* words(const float* p) { return reinterpret_cast<const std::uint32_t*>(p); }
 
-// The context of one head for one tile of queries.
+// The weights that one query, at place `i`, gives to keys: scores of keys from … to - 1 to exponents, in place, and
+// zeros for those that it does not look at. Returns 1 / their sum.
+template <class S>
+float weigh(const Attention& a, int i, int from, int to, float* scores) {
+  const int low = i - a.window > from ? i - a.window : from, high = i + a.window + 1 < to ? i + a.window + 1 : to;
+  // Whole vectors from the start of a panel on, so that the last one does not end in the next query's scores.
+  const int start = low / S::lanes * S::lanes;
+  for (int j = start; j < low; ++j) scores[j] = -std::numeric_limits<float>::infinity();
+  const float inverse = softmax<S>(scores + start, high - start, a.scale, a.bias ? a.bias - i + start : nullptr);
+  for (int j = from; j < low; ++j) scores[j] = 0;
+  for (int j = high; j < to; ++j) scores[j] = 0;
+  return inverse;
+}
+
+// The context for one tile of queries, of the keys that any of them looks at.
 template <class S, int rows>
-void attend_tile(const Attention& a, int head, int first, const float* packed_keys, float* scores, float* tile) {
+void attend_tile(const Attention& a, int first, const float* packed_keys, float* scores, float* tile) {
   using Dot = DotFloat32<S>;
   constexpr int width = panel_width<S>;
   const std::ptrdiff_t padded = padded_to_panel<S>(a.tokens);
-  const std::ptrdiff_t column = static_cast<std::ptrdiff_t>(head) * a.head_size;
-  const float* query = a.query + first * a.stride + column;
-  for (std::ptrdiff_t j = 0; j < padded; j += width) {
+  const int from = first > a.window ? (first - a.window) / width * width : 0;
+  const int to = a.tokens - first - rows > a.window ? first + rows + a.window : a.tokens;
+  for (std::ptrdiff_t j = from; j < to; j += width) {
     multiply_tile<S, Dot, rows>(
-        words(query), a.stride, words(packed_keys + j * a.head_size), width, a.head_size,
+        words(a.query + first * a.stride), a.stride, words(packed_keys + j * a.head_size), width, a.head_size,
         [&](int i, int v, typename S::F value) { S::store(scores + i * padded + j + v * S::lanes, value); });
   }
   float inverse[rows];
-  for (int i = 0; i < rows; ++i) {
-    const float* bias = a.bias ? a.bias + head * a.bias_stride + a.bias_middle - (first + i) : nullptr;
-    inverse[i] = softmax<S>(scores + i * padded, a.tokens, a.scale, bias);
-  }
+  for (int i = 0; i < rows; ++i) inverse[i] = weigh<S>(a, first + i, from, to, scores + i * padded);
   for (int d = 0; d < a.head_size; d += width) {
     // A head narrower than a panel reads on into its neighbour, and only its own columns are kept.
-    multiply_tile<S, Dot, rows>(words(scores), padded, words(a.value + column + d), a.stride, a.tokens,
+    multiply_tile<S, Dot, rows>(words(scores + from), padded, words(a.value + from * a.stride + d), a.stride, to - from,
                                 [&](int i, int v, typename S::F value) {
                                   S::store(tile + i * width + v * S::lanes, S::mul(value, S::set(inverse[i])));
                                 });
     const int kept = a.head_size - d < width ? a.head_size - d : width;
     for (int i = 0; i < rows; ++i) {
-      std::memcpy(a.context + (first + i) * a.context_stride + column + d, tile + i * width,
+      std::memcpy(a.context + (first + i) * a.context_stride + d, tile + i * width,
                   static_cast<std::size_t>(kept) * sizeof(float));
     }
   }
 }
 
 template <class S>
-void attend(const Attention& a, int first_head, int last_head) {
+void attend(const Attention& a) {
   float* scores = a.scratch + static_cast<std::ptrdiff_t>(padded_to_panel<S>(a.tokens)) * a.head_size;
   float* tile = scores + static_cast<std::ptrdiff_t>(padded_to_panel<S>(a.tokens)) * S::tile_rows;
-  for (int head = first_head; head < last_head; ++head) {
-    pack_keys<S>(a, a.key + static_cast<std::ptrdiff_t>(head) * a.head_size, a.scratch);
-    each_tile<S>(a.tokens, [&](int first, auto rows) {
-      attend_tile<S, rows()>(a, head, first, a.scratch, scores, tile);
-    });
-  }
+  pack_keys<S>(a, a.scratch);
+  each_tile<S>(a.tokens, [&](int first, auto rows) { attend_tile<S, rows()>(a, first, a.scratch, scores, tile); });
 }
 
 }  // namespace pellucid

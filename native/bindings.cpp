@@ -2,11 +2,15 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
+#include <limits>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "encoder.h"
@@ -23,6 +27,9 @@ using ArrayOf = nb::ndarray<const T, nb::ndim<dimensions>, nb::c_contig, nb::dev
 using Vector = ArrayOf<float, 1>;
 using Matrix = ArrayOf<float, 2>;
 using Integers = ArrayOf<std::int32_t, 1>;
+using LinearArrays = std::pair<Matrix, Vector>;  // weight [out, in] and bias [out]
+using NormArrays = std::pair<Vector, Vector>;    // weight and bias
+using TurnArrays = std::pair<Matrix, Matrix>;    // cosines and sines
 
 void require(bool holds, const char* what) {
   if (!holds) throw nb::value_error(what);
@@ -50,14 +57,16 @@ Activation activation_named(const std::string& name) {
   throw nb::value_error("no such activation");
 }
 
-Linear linear(const Matrix& weight, const Vector& bias, int out, int in) {
+Linear linear(const LinearArrays& arrays, int out, int in) {
+  const auto& [weight, bias] = arrays;
   require(weight.shape(0) == static_cast<std::size_t>(out) && weight.shape(1) == static_cast<std::size_t>(in) &&
               bias.shape(0) == static_cast<std::size_t>(out),
           "a linear layer has the wrong shape");
   return {weight.data(), bias.data(), out, in};
 }
 
-Norm norm(const Vector& weight, const Vector& bias, int size) {
+Norm norm(const NormArrays& arrays, int size) {
+  const auto& [weight, bias] = arrays;
   require(weight.shape(0) == static_cast<std::size_t>(size) && bias.shape(0) == weight.shape(0),
           "a norm has the wrong shape");
   return {weight.data(), bias.data()};
@@ -66,48 +75,68 @@ Norm norm(const Vector& weight, const Vector& bias, int size) {
 // An Encoder, and the arrays that it reads from.
 class PythonEncoder {
  public:
-  PythonEncoder(const std::string& cpu, const std::string& dtype, int heads,
-                const std::string& activation, float layer_norm_eps, Matrix word, Matrix position,
-                std::optional<Vector> token_type, const Vector& norm_weight, const Vector& norm_bias,
-                const std::optional<Matrix>& relative_bias)
+  PythonEncoder(const std::string& cpu, const std::string& dtype, int heads, const std::string& activation,
+                float layer_norm_eps, bool norm_first, Matrix word, std::optional<Matrix> position,
+                std::optional<Vector> token_type, const NormArrays& norm, const std::optional<Matrix>& relative_bias)
       : word_(std::move(word)),
         position_(std::move(position)),
         token_type_(std::move(token_type)),
-        shape_{static_cast<int>(word_.shape(1)), heads, layer_norm_eps, activation_named(activation)},
-        encoder_(kernels_named(cpu), dtype_named(dtype), shape_, embeddings(norm_weight, norm_bias, relative_bias)) {}
+        shape_{static_cast<int>(word_.shape(1)), heads, layer_norm_eps, activation_named(activation), norm_first},
+        encoder_(kernels_named(cpu), dtype_named(dtype), shape_, embeddings(norm, relative_bias)) {}
 
-  // [query, key, value, attention output, attention norm, intermediate, output, output norm], weight and bias of each.
-  void add_layer(const Matrix& qw, const Vector& qb, const Matrix& kw, const Vector& kb, const Matrix& vw,
-                 const Vector& vb, const Matrix& aw, const Vector& ab, const Vector& anw, const Vector& anb,
-                 const Matrix& iw, const Vector& ib, const Matrix& ow, const Vector& ob, const Vector& onw,
-                 const Vector& onb) {
-    const int hidden = shape_.hidden, inner = static_cast<int>(ib.shape(0));
-    require(ib.shape(0) > 0 && ib.shape(0) <= 1 << 24, "the intermediate size is out of range");
-    require(intermediate_ == 0 || inner == intermediate_, "layers differ in their intermediate size");
+  void add_layer(const LinearArrays& query, const LinearArrays& key, const LinearArrays& value,
+                 const LinearArrays& attention_output, const NormArrays& attention_norm,
+                 const std::optional<LinearArrays>& gate, const LinearArrays& intermediate, const LinearArrays& output,
+                 const NormArrays& feed_forward_norm, int window, int turns) {
+    const std::size_t out = intermediate.second.shape(0);
+    require(out > 0 && out <= 1 << 24, "the intermediate size is out of range");
+    const int hidden = shape_.hidden, inner = static_cast<int>(out);
+    require(intermediate_ == 0 || (inner == intermediate_ && gate.has_value() == gated_), "layers differ in shape");
+    require(window > 0 && window <= 1 << 30 && turns >= -1 && (turns < 0 || hidden / shape_.heads % 2 == 0), "attention is out of range");
     intermediate_ = inner;
-    const LayerWeights weights{linear(qw, qb, hidden, hidden), linear(kw, kb, hidden, hidden),
-                               linear(vw, vb, hidden, hidden), linear(aw, ab, hidden, hidden),
-                               norm(anw, anb, hidden),         linear(iw, ib, inner, hidden),
-                               linear(ow, ob, hidden, inner),  norm(onw, onb, hidden)};
+    gated_ = gate.has_value();
+    turns_ = std::max(turns_, turns + 1);
+    LayerWeights weights{linear(query, hidden, hidden),
+                         linear(key, hidden, hidden),
+                         linear(value, hidden, hidden),
+                         linear(attention_output, hidden, hidden),
+                         norm(attention_norm, hidden),
+                         std::nullopt,
+                         linear(intermediate, inner, hidden),
+                         linear(output, hidden, inner),
+                         norm(feed_forward_norm, hidden),
+                         window,
+                         turns};
+    if (gate) weights.gate = linear(*gate, inner, hidden);
     nb::gil_scoped_release release;
     encoder_.add_layer(weights);
   }
 
   void token_vectors(const Integers& ids, const Integers& positions, const Integers& offsets,
+                     const std::vector<TurnArrays>& turns,
                      const nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu>& out, int threads) const {
     const std::size_t tokens = ids.shape(0);
+    require(intermediate_ > 0, "there are no layers");
     require(positions.shape(0) == tokens && out.shape(0) == tokens && threads > 0 &&
                 out.shape(1) == static_cast<std::size_t>(shape_.hidden),
             "arrays do not fit each other");
     require(offsets.shape(0) > 0 && offsets(0) == 0 && static_cast<std::size_t>(offsets(offsets.shape(0) - 1)) == tokens,
             "offsets do not cover the ids");
+    Batch batch{ids.data(), positions.data(), offsets.data(), static_cast<int>(offsets.shape(0)) - 1, {}};
+    std::size_t places = position_ ? position_->shape(0) : std::numeric_limits<std::int32_t>::max();
+    require(turns.size() >= static_cast<std::size_t>(turns_), "a layer's turns are missing");
+    for (const auto& [cos, sin] : turns) {
+      require(cos.shape(0) == sin.shape(0) && cos.shape(1) == sin.shape(1) &&
+                  cos.shape(1) == static_cast<std::size_t>(shape_.hidden / shape_.heads / 2),
+              "turns have the wrong shape");
+      places = std::min(places, cos.shape(0));
+      batch.turns.push_back({cos.data(), sin.data()});
+    }
     for (std::size_t i = 1; i < offsets.shape(0); ++i) require(offsets(i) > offsets(i - 1), "a text has no tokens");
     for (std::size_t t = 0; t < tokens; ++t) {
       require(ids(t) >= 0 && static_cast<std::size_t>(ids(t)) < word_.shape(0), "a token id is out of range");
-      require(positions(t) >= 0 && static_cast<std::size_t>(positions(t)) < position_.shape(0),
-              "a position is out of range");
+      require(positions(t) >= 0 && static_cast<std::size_t>(positions(t)) < places, "a position is out of range");
     }
-    const Batch batch{ids.data(), positions.data(), offsets.data(), static_cast<int>(offsets.shape(0)) - 1};
     bool finished;
     {
       nb::gil_scoped_release release;
@@ -120,21 +149,27 @@ class PythonEncoder {
   }
 
  private:
-  Embeddings embeddings(const Vector& weight, const Vector& bias, const std::optional<Matrix>& relative_bias) const {
+  Embeddings embeddings(const NormArrays& norm_arrays, const std::optional<Matrix>& relative_bias) const {
     const int hidden = shape_.hidden, longest = relative_bias ? static_cast<int>(relative_bias->shape(1) + 1) / 2 : 0;
-    require(shape_.heads > 0 && hidden % shape_.heads == 0 && position_.shape(1) == word_.shape(1) &&
+    require(shape_.heads > 0 && hidden % shape_.heads == 0 && (!position_ || position_->shape(1) == word_.shape(1)) &&
                 (!token_type_ || token_type_->shape(0) == word_.shape(1)) &&
                 (!relative_bias || (relative_bias->shape(0) == static_cast<std::size_t>(shape_.heads) &&
                                     relative_bias->shape(1) % 2 == 1)),
             "the embeddings have the wrong shape");
-    return {word_.data(), position_.data(), token_type_ ? token_type_->data() : nullptr, norm(weight, bias, hidden),
-            relative_bias ? relative_bias->data() : nullptr, longest};
+    return {word_.data(),
+            position_ ? position_->data() : nullptr,
+            token_type_ ? token_type_->data() : nullptr,
+            norm(norm_arrays, hidden),
+            relative_bias ? relative_bias->data() : nullptr,
+            longest};
   }
 
-  Matrix word_, position_;
+  Matrix word_;
+  std::optional<Matrix> position_;
   std::optional<Vector> token_type_;
   Shape shape_;
-  int intermediate_ = 0;
+  int intermediate_ = 0, turns_ = 0;
+  bool gated_ = false;
   Encoder encoder_;
 };
 
@@ -163,10 +198,13 @@ NB_MODULE(_native, m) {
       },
       "cpu"_a, "dtype"_a, "threads"_a, "seconds"_a);
   nb::class_<PythonEncoder>(m, "Encoder")
-      .def(nb::init<const std::string&, const std::string&, int, const std::string&, float, Matrix, Matrix,
-                    std::optional<Vector>, const Vector&, const Vector&, const std::optional<Matrix>&>(),
-           nb::kw_only(), "cpu"_a, "dtype"_a, "heads"_a, "activation"_a, "layer_norm_eps"_a,
-           "word"_a, "position"_a, "token_type"_a.none(), "norm_weight"_a, "norm_bias"_a, "relative_bias"_a.none())
-      .def("add_layer", &PythonEncoder::add_layer)
-      .def("token_vectors", &PythonEncoder::token_vectors, "ids"_a, "positions"_a, "offsets"_a, "out"_a, "threads"_a);
+      .def(nb::init<const std::string&, const std::string&, int, const std::string&, float, bool, Matrix,
+                    std::optional<Matrix>, std::optional<Vector>, const NormArrays&, const std::optional<Matrix>&>(),
+           nb::kw_only(), "cpu"_a, "dtype"_a, "heads"_a, "activation"_a, "layer_norm_eps"_a, "norm_first"_a, "word"_a,
+           "position"_a.none(), "token_type"_a.none(), "norm"_a, "relative_bias"_a.none())
+      .def("add_layer", &PythonEncoder::add_layer, nb::kw_only(), "query"_a, "key"_a, "value"_a, "attention_output"_a,
+           "attention_norm"_a, "gate"_a.none(), "intermediate"_a, "output"_a, "feed_forward_norm"_a, "window"_a,
+           "turns"_a)
+      .def("token_vectors", &PythonEncoder::token_vectors, "ids"_a, "positions"_a, "offsets"_a, "turns"_a, "out"_a,
+           "threads"_a);
 }

@@ -99,6 +99,20 @@ void layer_norm(const float* x, const float* weight, const float* bias, float ep
   });
 }
 
+// Turns each head of a row in place (Su et al., "RoFormer", 2021): number i of a head is paired with number i of its
+// second half.
+template <class S>
+void rotate(float* x, const float* cos, const float* sin, int head_size, int heads) {
+  const int half = head_size / 2;
+  for (int head = 0; head < heads; ++head, x += head_size) {
+    for (int i = 0; i < half; ++i) {
+      const float first = x[i], second = x[half + i];
+      x[i] = first * cos[i] - second * sin[i];
+      x[half + i] = second * cos[i] + first * sin[i];
+    }
+  }
+}
+
 // Calls use(group, first feature, number of features) for each group of a row.
 template <class Use>
 void each_group(const Depth& depth, int per_word, Use use) {

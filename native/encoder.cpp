@@ -72,14 +72,16 @@ struct Encoder::Workspace {
         x(size(rows) * size(int(stride)) + slack),
         sum(size(rows) * size(int(stride)) + slack),
         context(size(rows) * size(int(stride)) + slack),
+        next_sum(e.shape_.norm_first ? size(rows) * size(int(stride)) + slack : 0),
         inner(size(rows) * size(int(wide)) + slack),
+        gate(e.gated() ? size(rows) * size(int(wide)) + slack : 0),
         scratch_size(e.kernels_.attention_scratch(longest, e.shape_.hidden / e.shape_.heads)),
         scratch(scratch_size * size(threads)),
         narrow_operand(e.kernels_, e.dtype_, rows, e.shape_.hidden),
         wide_operand(e.kernels_, e.dtype_, rows, e.intermediate_) {}
 
   std::ptrdiff_t stride, wide;
-  Array<float> x, sum, context, inner;
+  Array<float> x, sum, context, next_sum, inner, gate;
   std::size_t scratch_size;
   Array<float> scratch;
   Operand narrow_operand, wide_operand;
@@ -111,16 +113,22 @@ Encoder::Encoder(const Kernels& kernels, Dtype dtype, const Shape& shape, const 
 void Encoder::add_layer(const LayerWeights& w) {
   const int panel = kernels_.panel;
   intermediate_ = w.intermediate.out;
+  std::optional<Packed> gate;
+  if (w.gate) gate.emplace(dtype_, panel, std::vector<Linear>{*w.gate});
   layers_.push_back({Packed(dtype_, panel, {w.query, w.key, w.value}), Packed(dtype_, panel, {w.attention_output}),
-                     Packed(dtype_, panel, {w.intermediate}), Packed(dtype_, panel, {w.output}),
-                     PackedNorm(w.attention_norm, shape_.hidden), PackedNorm(w.output_norm, shape_.hidden)});
+                     std::move(gate), Packed(dtype_, panel, {w.intermediate}), Packed(dtype_, panel, {w.output}),
+                     PackedNorm(w.attention_norm, shape_.hidden), PackedNorm(w.feed_forward_norm, shape_.hidden),
+                     w.window, w.turns});
 }
 
 // Word + position + token type, in the reference's order.
 void Encoder::embed(std::int32_t id, std::int32_t position, float* x) const {
   const float* word = embeddings_.word + static_cast<std::ptrdiff_t>(id) * shape_.hidden;
-  const float* place = embeddings_.position + static_cast<std::ptrdiff_t>(position) * shape_.hidden;
-  for (int i = 0; i < shape_.hidden; ++i) x[i] = word[i] + place[i];
+  std::copy_n(word, shape_.hidden, x);
+  if (embeddings_.position) {
+    const float* place = embeddings_.position + static_cast<std::ptrdiff_t>(position) * shape_.hidden;
+    for (int i = 0; i < shape_.hidden; ++i) x[i] += place[i];
+  }
   if (embeddings_.token_type) {
     for (int i = 0; i < shape_.hidden; ++i) x[i] += embeddings_.token_type[i];
   }
@@ -139,64 +147,81 @@ void Encoder::forward(const Batch& batch, const Chunk& chunk, Workspace& w, Team
     for (auto [row, last] = team.share(rows, rank); row < last; ++row) use(row);
     team.wait();
   };
-  const auto multiply = [&](const Packed& weights, const Rows& x, Activation activation, const float* residual,
-                            Array<float>& y, std::ptrdiff_t stride) {
-    const Product product{x, rows, weights.panels(), activation, residual, y.data(), stride};
+  const auto multiply = [&](const Packed& weights, const Rows& x, Activation activation, const float* factor,
+                            const float* residual, float* y, std::ptrdiff_t stride) {
+    const Product product{x, rows, weights.panels(), activation, factor, residual, y, stride};
     const auto [first, last] = team.share(product.weights.panels, rank);
     kernels_.multiply[int(dtype_)](product, first, last);
     team.wait();
   };
-  const auto normalise = [&](const Array<float>& from, const PackedNorm& norm) {
+  const auto normalise = [&](const float* from, const PackedNorm& norm) {
     each_row([&](int row) {
       float* x = w.x.data() + row * w.stride;
-      kernels_.layer_norm(from.data() + row * w.stride, norm.weight.data(), norm.bias.data(), eps, hidden, x);
+      kernels_.layer_norm(from + row * w.stride, norm.weight.data(), norm.bias.data(), eps, hidden, x);
       w.narrow_operand.prepare(x, row);
     });
   };
   const auto prepare = [&](const Operand& operand, const Array<float>& x, std::ptrdiff_t stride) {
     if (operand.integers()) each_row([&](int row) { operand.prepare(x.data() + row * stride, row); });
   };
+  // x + f(x), normalised into x. In a pre-norm encoder, what is added to is not x but what x was normalised from: the
+  // sum before, which the new sum may not overwrite while it is read.
+  const float* before = w.x.data();
+  float *sum = w.sum.data(), *next_sum = w.next_sum.data();
+  const auto add_and_normalise = [&](const Packed& weights, const Rows& f, const PackedNorm& norm) {
+    multiply(weights, f, Activation::identity, nullptr, before, sum, w.stride);
+    normalise(sum, norm);
+    if (!shape_.norm_first) return;
+    before = sum;
+    std::swap(sum, next_sum);
+  };
 
   each_row([&](int row) {
     const int token = first_token + row;
     embed(batch.ids[token], batch.positions[token], w.x.data() + row * w.stride);
   });
-  normalise(w.x, embedding_norm_);
+  normalise(w.x.data(), embedding_norm_);
 
   for (const Layer& layer : layers_) {
     if (asker) asker->ask();
     team.wait();  // so that all hear the same
     if (stop.told()) return;
 
-    multiply(layer.attention_input, w.narrow_operand.rows(w.x.data(), w.stride), Activation::identity, nullptr,
-             w.inner, w.wide);
+    const Rows x = w.narrow_operand.rows(w.x.data(), w.stride);
+    multiply(layer.attention_input, x, Activation::identity, nullptr, nullptr, w.inner.data(), w.wide);
+    if (layer.turns >= 0) {
+      const Turns& turns = batch.turns[size(layer.turns)];
+      each_row([&](int row) {  // Queries and keys lie side by side.
+        const std::ptrdiff_t place = static_cast<std::ptrdiff_t>(batch.positions[first_token + row]) * (head_size / 2);
+        kernels_.rotate(w.inner.data() + row * w.wide, turns.cos + place, turns.sin + place, head_size, 2 * shape_.heads);
+      });
+    }
     {
       const auto [first, last] = team.share((chunk.last - chunk.first) * shape_.heads, rank);
-      for (int unit = first, next; unit < last; unit = next) {
+      for (int unit = first; unit < last; ++unit) {
+        if (asker) asker->ask();  // Of a text of thousands of tokens, a layer takes seconds.
+        if (stop.told()) break;
         const int text = unit / shape_.heads, head = unit % shape_.heads;
-        next = std::min(last, (text + 1) * shape_.heads);
         const std::ptrdiff_t start = batch.offsets[chunk.first + text] - first_token;
-        const float* query = w.inner.data() + start * w.wide;
         const int tokens = batch.offsets[chunk.first + text + 1] - batch.offsets[chunk.first + text];
+        const float* query = w.inner.data() + start * w.wide + head * head_size;
+        const float* bias = embeddings_.relative_bias;
+        if (bias) bias += head * bias_stride_ + embeddings_.longest - 1;
         kernels_.attend({query, query + hidden, query + 2 * hidden, w.wide, tokens, head_size,
-                         1 / std::sqrt(static_cast<float>(head_size)), embeddings_.relative_bias, bias_stride_,
-                         embeddings_.longest - 1, w.context.data() + start * w.stride, w.stride,
-                         w.scratch.data() + size(rank) * w.scratch_size},
-                        head, head + next - unit);
+                         1 / std::sqrt(static_cast<float>(head_size)), layer.window, bias,
+                         w.context.data() + start * w.stride + head * head_size, w.stride,
+                         w.scratch.data() + size(rank) * w.scratch_size});
       }
       team.wait();
     }
     prepare(w.narrow_operand, w.context, w.stride);
-    multiply(layer.attention_output, w.narrow_operand.rows(w.context.data(), w.stride), Activation::identity,
-             w.x.data(), w.sum, w.stride);
-    normalise(w.sum, layer.attention_norm);
+    add_and_normalise(layer.attention_output, w.narrow_operand.rows(w.context.data(), w.stride), layer.attention_norm);
 
-    multiply(layer.intermediate, w.narrow_operand.rows(w.x.data(), w.stride), shape_.activation, nullptr, w.inner,
-             w.wide);
+    if (layer.gate) multiply(*layer.gate, x, shape_.activation, nullptr, nullptr, w.gate.data(), w.wide);
+    multiply(layer.intermediate, x, layer.gate ? Activation::identity : shape_.activation,
+             layer.gate ? w.gate.data() : nullptr, nullptr, w.inner.data(), w.wide);
     prepare(w.wide_operand, w.inner, w.wide);
-    multiply(layer.output, w.wide_operand.rows(w.inner.data(), w.wide), Activation::identity, w.x.data(), w.sum,
-             w.stride);
-    normalise(w.sum, layer.output_norm);
+    add_and_normalise(layer.output, w.wide_operand.rows(w.inner.data(), w.wide), layer.feed_forward_norm);
   }
   each_row([&](int row) {
     std::copy_n(w.x.data() + row * w.stride, hidden, out + static_cast<std::ptrdiff_t>(first_token + row) * hidden);
@@ -205,7 +230,7 @@ void Encoder::forward(const Batch& batch, const Chunk& chunk, Workspace& w, Team
 
 bool Encoder::worth_sharing(int tokens) const {
   const double hidden = shape_.hidden, layers = static_cast<double>(layers_.size());
-  return tokens * hidden * (4 * hidden + 2 * intermediate_) * layers > worth_a_thread;
+  return tokens * hidden * (4 * hidden + (gated() ? 3 : 2) * intermediate_) * layers > worth_a_thread;
 }
 
 // Whole texts in their order, together while they have no more tokens than `limit`.

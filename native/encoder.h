@@ -1,9 +1,10 @@
-// The forward pass of a BERT-like encoder over ragged batches.
+// The forward pass of a BERT-like encoder over ragged batches. What families differ in is in these structs.
 #pragma once
 
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "kernels.h"
@@ -23,12 +24,13 @@ struct Shape {
   int heads;
   float layer_norm_eps;
   Activation activation;
+  bool norm_first;  // what products add to are their sums so far, rather than the normalised rows they worked on
 };
 
 // Tables stay where they are, mapped from the model's file: only the rows of tokens that occur are ever read.
 struct Embeddings {
   const float* word;        // [vocabulary, hidden]
-  const float* position;    // [positions, hidden]
+  const float* position;    // [positions, hidden], or null
   const float* token_type;  // [hidden], or null
   Norm norm;
   const float* relative_bias;  // [heads, 2 · longest - 1], by key's place - query's place + longest - 1; or null
@@ -37,17 +39,21 @@ struct Embeddings {
 
 struct LayerWeights {
   Linear query, key, value, attention_output;
-  Norm attention_norm;
+  Norm attention_norm;  // follows the attention's sum
+  std::optional<Linear> gate;
   Linear intermediate, output;
-  Norm output_norm;
+  Norm feed_forward_norm;  // follows the feed-forward's sum
+  int window;              // how many tokens on each side a token looks at
+  int turns;               // which of a batch's turns it takes; -1 for none
 };
 
 // Several texts end to end: text i owns offsets[i] … offsets[i + 1] - 1.
 struct Batch {
   const std::int32_t* ids;
-  const std::int32_t* positions;
+  const std::int32_t* positions;  // rows of the position table, and of the turns
   const std::int32_t* offsets;
   int texts;
+  std::vector<Turns> turns;
 };
 
 class Encoder {
@@ -67,14 +73,18 @@ class Encoder {
     Array<float> weight, bias;
   };
   struct Layer {
-    Packed attention_input, attention_output, intermediate, output;
-    PackedNorm attention_norm, output_norm;
+    Packed attention_input, attention_output;
+    std::optional<Packed> gate;
+    Packed intermediate, output;
+    PackedNorm attention_norm, feed_forward_norm;
+    int window, turns;
   };
   struct Chunk;
   struct Workspace;
 
   struct Plan;
 
+  bool gated() const { return layers_.front().gate.has_value(); }
   Plan cut(const Batch&, int tokens_per_chunk) const;
   void forward(const Batch&, const Chunk&, Workspace&, Team&, int rank, Stop* asker, const Stop&, float* out) const;
   void embed(std::int32_t id, std::int32_t position, float* x) const;

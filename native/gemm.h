@@ -1,4 +1,4 @@
-// The product y = activation(x Wᵀ + bias) + residual, over weights packed in panels.
+// The product y = activation(x Wᵀ + bias) · factor + residual, over weights packed in panels.
 //
 // A tile of y, a few rows by one panel, stays in registers while k runs: each step takes one word from every row of x
 // and `panel` words of weights (Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008).
@@ -118,7 +118,7 @@ template <class S, class Dot, Dtype dtype, int rows>
   });
 }
 
-// What is done to the finished sums of a tile: the weights' scale, the bias, the activation, the residual.
+// What is done to the finished sums of a tile: the weights' scale, the bias, the activation, the factor, the residual.
 template <class S, Dtype dtype>
 void finish_tile(const Product& p, int first_row, int rows, int panel) {
   constexpr int width = panel_width<S>;
@@ -135,6 +135,7 @@ void finish_tile(const Product& p, int first_row, int rows, int panel) {
           y = S::fma(y, S::load(scale + v), S::load(bias + v));
         }
         y = activation(y);
+        if (p.factor) y = S::mul(y, S::load(p.factor + at + v));
         if (p.residual) y = S::add(y, S::load(p.residual + at + v));
         S::store(p.y + at + v, y);
       }

@@ -41,30 +41,36 @@ struct Panels {
   const float* bias;           // [panels · panel]
 };
 
-// y = activation(x Wᵀ + bias) + residual
+// y = activation(x Wᵀ + bias) · factor + residual
 struct Product {
   Rows x;
   int rows;
   Panels weights;
   Activation activation;
+  const float* factor;    // or null
   const float* residual;  // or null
-  float* y;
-  std::ptrdiff_t stride;  // of y and of residual; a whole number of panels
+  float* y;               // neither factor nor residual
+  std::ptrdiff_t stride;  // of y, factor and residual; a whole number of panels
 };
 
-// softmax(Q Kᵀ · scale + bias) V of one text.
+// softmax(Q Kᵀ · scale + bias) V of one head of one text.
 struct Attention {
-  const float *query, *key, *value;  // [tokens, heads · head_size], with one stride
+  const float *query, *key, *value;  // [tokens, head_size], with one stride
   std::ptrdiff_t stride;
   int tokens;
   int head_size;
   float scale;
-  const float* bias;           // [heads, bias_stride], by distance: the bias of distance d is at its middle + d; or null
-  std::ptrdiff_t bias_stride;  // odd, and at least 2 · tokens - 1 plus room for a vector
-  std::ptrdiff_t bias_middle;
-  float* context;
+  int window;         // how many tokens on each side a token looks at
+  const float* bias;  // of the distance 0, among those of other distances, and a vector's room after the last; or null
+  float* context;     // [tokens, head_size]
   std::ptrdiff_t context_stride;
   float* scratch;  // attention_scratch floats
+};
+
+// Rotations by the place in the text: cosines and sines [places, head_size / 2]; null where there are none.
+struct Turns {
+  const float* cos;
+  const float* sin;
 };
 
 struct Kernels {
@@ -74,7 +80,8 @@ struct Kernels {
   void (*multiply[3])(const Product&, int first_panel, int last_panel);                // by Dtype
   void (*quantise[3])(const float* x, const Depth&, const Rows&, int row);             // by Dtype; null for float32
   void (*layer_norm)(const float* x, const float* weight, const float* bias, float eps, int size, float* y);
-  void (*attend)(const Attention&, int first_head, int last_head);
+  void (*attend)(const Attention&);
+  void (*rotate)(float* x, const float* cos, const float* sin, int head_size, int heads);
   std::size_t (*attention_scratch)(int tokens, int head_size);
   double (*multiply_adds)(long rounds);  // runs that many rounds of independent float32 FMAs; returns how many
 };

@@ -50,7 +50,7 @@ double product_peak(const Kernels& kernels, Dtype dtype, int threads, double sec
                   const_cast<float*>(scale.data())};
   return rate(threads, seconds, [&](int rank) {
     const Product product{left,    rows, packed.panels(), Activation::identity,
-                          nullptr, y[static_cast<std::size_t>(rank)].data(), packed.stride()};
+                          nullptr, nullptr, y[static_cast<std::size_t>(rank)].data(), packed.stride()};
     kernels.multiply[int(dtype)](product, 0, product.weights.panels);
     return 2.0 * rows * features * features;
   });

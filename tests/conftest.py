@@ -12,7 +12,7 @@ import pytest
 import threadpoolctl
 
 from pellucid import Embedder
-from tests import tiny
+from tests import tiny, tiny_families
 
 DATA = Path(__file__).parent / "data"
 
@@ -27,7 +27,7 @@ def _one_blas_thread_for_each_of_several_workers():
         yield
 
 
-@pytest.fixture(scope="session", params=["bert", "mpnet"])
+@pytest.fixture(scope="session", params=list(tiny_families.FAMILIES))
 def family(request: pytest.FixtureRequest) -> str:
     """Each family in turn."""
     return request.param

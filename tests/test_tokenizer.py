@@ -123,7 +123,7 @@ def test_tokens_beyond_the_vocabulary_are_refused(broken):
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"version": "1.0"}', "\x00\xff", "null"])
 def test_a_broken_tokenizer_file_is_refused(broken, content):
     (broken / "tokenizer.json").write_text(content)
-    with pytest.raises(InvalidModelError, match="tokenizer.json is not a sound tokenizer"):
+    with pytest.raises(InvalidModelError, match="the files of the tokenizer are not sound"):
         tokenizer_of(broken)
 
 

@@ -71,7 +71,10 @@ void check_product(const Kernels& kernels, Dtype dtype, int rows, int features, 
     for (int i = 0; i < rows; ++i) kernels.quantise[int(dtype)](&x[size(i) * size(int(stride))], depth, left, i);
   }
   std::vector<float> y(size(rows) * size(int(packed.stride())) + 64), residual = normal(y.size());
-  const Product product{left, rows, packed.panels(), Activation::identity, residual.data(), y.data(), packed.stride()};
+  const std::vector<float> factor = normal(y.size());
+  const bool gated = rows % 2 == 0;
+  const Product product{left, rows, packed.panels(), Activation::identity, gated ? factor.data() : nullptr,
+                        residual.data(), y.data(), packed.stride()};
   kernels.multiply[int(dtype)](product, 0, product.weights.panels);
 
   Column column;
@@ -101,10 +104,11 @@ void check_product(const Kernels& kernels, Dtype dtype, int rows, int features, 
         }
       }
       const std::size_t at = size(i) * size(int(packed.stride())) + size(n);
-      expected += double(bias[size(n)]) + residual[at];
-      magnitude += std::fabs(bias[size(n)]) + std::fabs(residual[at]);
+      const double times = gated ? double(factor[at]) : 1;
+      expected = (expected + double(bias[size(n)])) * times + residual[at];
+      magnitude = (magnitude + std::fabs(bias[size(n)])) * std::fabs(times) + std::fabs(residual[at]);
       // float32: the bound of n roundings of half a unit (Higham, "Accuracy and Stability", 2002); integers: of a few.
-      const double roundings = dtype == Dtype::float32 ? features + 3 : 4 * depth.groups + 4;
+      const double roundings = dtype == Dtype::float32 ? features + 4 : 4 * depth.groups + 5;
       CHECK(std::fabs(y[at] - expected) <= roundings * 0x1p-24 * magnitude, "%s %dx%dx%d at %d, %d: %g, not %g", name(dtype), rows,
             features, columns, i, n, double(y[at]), expected);
     }
@@ -176,7 +180,7 @@ void activations(const Kernels& kernels) {
   std::vector<float> y(x.size() * size(int(packed.stride())) + 64);
   const auto run = [&](Activation activation, double bound, auto exact) {
     const Rows left{reinterpret_cast<std::uint32_t*>(x.data()), 1, nullptr, nullptr};
-    const Product product{left, rows, packed.panels(), activation, nullptr, y.data(), packed.stride()};
+    const Product product{left, rows, packed.panels(), activation, nullptr, nullptr, y.data(), packed.stride()};
     kernels.multiply[0](product, 0, product.weights.panels);
     for (int i = 0; i < rows; ++i) {
       const double v = x[size(i)], found = y[size(i) * size(int(packed.stride()))], expected = exact(v);
@@ -209,38 +213,38 @@ void norms(const Kernels& kernels) {
 }
 
 void attention(const Kernels& kernels) {
+  constexpr int everything = 1 << 30;
   for (const int head_size : {1, 3, 8, 32, 64, 70}) {
-    for (const int tokens : {1, 2, 15, 33, 70}) {
-      for (const bool biased : {false, true}) {
-        const int heads = 2, width = heads * head_size, distances = 2 * 70 - 1;
-        const std::ptrdiff_t stride = 3 * width + 5, out_stride = width + 3;
+    for (const int tokens : {1, 2, 15, 33, 70, 131}) {
+      for (const int window : {everything, 1, 5, 16, 40}) {
+        const bool biased = (tokens + window + head_size) % 2 == 0;
+        const int width = 2 * head_size;  // a head, and a neighbour that may be read and never counts
+        const std::ptrdiff_t stride = 3 * width + 5, out_stride = head_size + 3;
         std::vector<float> qkv = normal(size(tokens) * size(int(stride)) + 64, 2), out(size(tokens) * size(int(out_stride)));
-        const std::vector<float> bias = normal(size(heads * distances) + 64, 2);
+        const std::vector<float> bias = normal(size(2 * tokens) + 64, 2);
         std::vector<float> scratch(kernels.attention_scratch(tokens, head_size), NAN);
-        kernels.attend({qkv.data(), qkv.data() + width, qkv.data() + 2 * width, stride, tokens, head_size, 0.3f,
-                        biased ? bias.data() : nullptr, distances, 69, out.data(), out_stride, scratch.data()},
-                       0, heads);
-        for (int h = 0; h < heads; ++h) {
-          for (int i = 0; i < tokens; ++i) {
-            std::vector<double> e(size(tokens));
-            double total = 0;
-            for (int j = 0; j < tokens; ++j) {
-              double s = 0;
-              for (int d = 0; d < head_size; ++d) {
-                s += double(qkv[size(i) * size(int(stride)) + size(h * head_size + d)]) *
-                     qkv[size(j) * size(int(stride)) + size(width + h * head_size + d)];
-              }
-              e[size(j)] = std::exp(s * 0.3f + (biased ? bias[size(h * distances + 69 + j - i)] : 0) - 60);
-              total += e[size(j)];
-            }
+        kernels.attend({qkv.data(), qkv.data() + width, qkv.data() + 2 * width, stride, tokens, head_size, 0.3f, window,
+                        biased ? bias.data() + tokens - 1 : nullptr, out.data(), out_stride, scratch.data()});
+        for (int i = 0; i < tokens; ++i) {
+          const int low = std::max(0, i - window), high = std::min(tokens - 1, i + window);
+          std::vector<double> e(size(tokens));
+          double total = 0;
+          for (int j = low; j <= high; ++j) {
+            double s = 0;
             for (int d = 0; d < head_size; ++d) {
-              double expected = 0;
-              for (int j = 0; j < tokens; ++j) {
-                expected += e[size(j)] / total * qkv[size(j) * size(int(stride)) + size(2 * width + h * head_size + d)];
-              }
-              const double found = out[size(i) * size(int(out_stride)) + size(h * head_size + d)];
-              CHECK(std::fabs(found - expected) < 1e-4, "%d tokens, heads of %d: %g, not %g", tokens, head_size, found, expected);
+              s += double(qkv[size(i) * size(int(stride)) + size(d)]) * qkv[size(j) * size(int(stride)) + size(width + d)];
             }
+            e[size(j)] = std::exp(s * 0.3f + (biased ? bias[size(tokens - 1 + j - i)] : 0) - 60);
+            total += e[size(j)];
+          }
+          for (int d = 0; d < head_size; ++d) {
+            double expected = 0;
+            for (int j = low; j <= high; ++j) {
+              expected += e[size(j)] / total * qkv[size(j) * size(int(stride)) + size(2 * width + d)];
+            }
+            const double found = out[size(i) * size(int(out_stride)) + size(d)];
+            CHECK(std::fabs(found - expected) < 1e-4, "%d tokens, a head of %d, a window of %d: %g, not %g", tokens,
+                  head_size, window, found, expected);
           }
         }
       }
@@ -248,20 +252,41 @@ void attention(const Kernels& kernels) {
   }
 }
 
-// A whole encoder: the same bits however the texts are put together, and a stop that is heard.
-void encoders(const Kernels& kernels) {
+void rotations(const Kernels& kernels) {
+  for (const int head_size : {2, 4, 32, 64, 70}) {
+    const int heads = 3, half = head_size / 2;
+    const std::vector<float> x = normal(size(heads * head_size)), angle = normal(size(half), 3);
+    std::vector<float> cos(size(half)), sin(cos), y = x;
+    for (int i = 0; i < half; ++i) cos[size(i)] = std::cos(angle[size(i)]), sin[size(i)] = std::sin(angle[size(i)]);
+    kernels.rotate(y.data(), cos.data(), sin.data(), head_size, heads);
+    for (int at = 0; at < heads * head_size; ++at) {
+      const int i = at % head_size, pair = i < half ? at + half : at - half;
+      const double turn = angle[size(i % half)], sign = i < half ? -1 : 1;
+      const double expected = x[size(at)] * std::cos(turn) + sign * x[size(pair)] * std::sin(turn);
+      CHECK(std::fabs(y[size(at)] - expected) < 1e-6, "a head of %d at %d", head_size, at);
+    }
+  }
+}
+
+// A whole encoder: the same bits however the texts are put together, and a stop that is heard. An old family has
+// tables of positions and norms after its sums; a new one has rotations, a window, a gate, and norms before its steps.
+void encoders(const Kernels& kernels, bool is_new) {
   const int hidden = 36, inner = 50, heads = 3, longest = 40, layers = 2;
   const auto word = normal(size(20 * hidden)), position = normal(size(longest * hidden)), type = normal(size(hidden));
   const auto vector = normal(size(inner)), bias = normal(size(heads * (2 * longest - 1)));
   const auto square = normal(size(hidden * hidden), 0.2f), up = normal(size(inner * hidden), 0.2f), down = normal(size(hidden * inner), 0.2f);
   const Norm norm{vector.data(), vector.data()};
-  const Linear same{square.data(), vector.data(), hidden, hidden};
+  const Linear same{square.data(), vector.data(), hidden, hidden}, wider{up.data(), vector.data(), inner, hidden};
+  const auto cos = normal(size(longest * hidden / heads / 2)), sin = normal(cos.size());
+  const std::vector<Turns> turns{{cos.data(), sin.data()}};
   for (const Dtype dtype : dtypes) {
-    Encoder encoder(kernels, dtype, {hidden, heads, 1e-5f, Activation::gelu},
-                    {word.data(), position.data(), type.data(), norm, bias.data(), longest});
+    Encoder encoder(kernels, dtype, {hidden, heads, 1e-5f, Activation::gelu, is_new},
+                    {word.data(), is_new ? nullptr : position.data(), type.data(), norm,
+                     is_new ? nullptr : bias.data(), longest});
     for (int layer = 0; layer < layers; ++layer) {
-      encoder.add_layer({same, same, same, same, norm, {up.data(), vector.data(), inner, hidden},
-                         {down.data(), vector.data(), hidden, inner}, norm});
+      encoder.add_layer({same, same, same, same, norm, is_new ? std::optional(wider) : std::nullopt, wider,
+                         {down.data(), vector.data(), hidden, inner}, norm, is_new && layer ? 5 : 1 << 30,
+                         is_new ? 0 : -1});
     }
     std::vector<std::int32_t> ids, positions, offsets{0};
     for (int text = 0; text < 60; ++text) {
@@ -271,11 +296,11 @@ void encoders(const Kernels& kernels) {
     std::vector<float> alone(ids.size() * size(hidden)), together(alone.size());
     for (int text = 0; text < 60; ++text) {
       const std::int32_t start = offsets[size(text)], end = offsets[size(text) + 1] - start, own[] = {0, end};
-      CHECK(encoder.run({&ids[size(start)], &positions[size(start)], own, 1}, &alone[size(start * hidden)], 1, [] { return false; }), "one text");
+      CHECK(encoder.run({&ids[size(start)], &positions[size(start)], own, 1, turns}, &alone[size(start * hidden)], 1, [] { return false; }), "one text");
     }
     for (const int threads : {1, 2, 3, 16}) {
       std::fill(together.begin(), together.end(), NAN);
-      CHECK(encoder.run({ids.data(), positions.data(), offsets.data(), 60}, together.data(), threads, [] { return false; }), "all texts");
+      CHECK(encoder.run({ids.data(), positions.data(), offsets.data(), 60, turns}, together.data(), threads, [] { return false; }), "all texts");
       CHECK(std::memcmp(alone.data(), together.data(), alone.size() * sizeof(float)) == 0, "%s on %d threads", name(dtype), threads);
     }
     std::vector<std::int32_t> many_ids, many_positions, many_offsets{0};
@@ -284,7 +309,7 @@ void encoders(const Kernels& kernels) {
       many_offsets.push_back(static_cast<std::int32_t>(many_ids.size()));
     }
     std::vector<float> out(many_ids.size() * size(hidden));
-    CHECK(!encoder.run({many_ids.data(), many_positions.data(), many_offsets.data(), 40000}, out.data(), 3, [] { return true; }), "stop");
+    CHECK(!encoder.run({many_ids.data(), many_positions.data(), many_offsets.data(), 40000, turns}, out.data(), 3, [] { return true; }), "stop");
   }
 }
 
@@ -298,7 +323,8 @@ int main() {
     activations(*kernels);
     norms(*kernels);
     attention(*kernels);
-    encoders(*kernels);
+    rotations(*kernels);
+    for (const bool is_new : {false, true}) encoders(*kernels, is_new);
     std::printf("%s: done\n", kernels->name);
   }
   std::printf(failures ? "%d failures\n" : "all passed\n", failures);

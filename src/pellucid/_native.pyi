@@ -2,6 +2,8 @@
 
 from pellucid.types import Float32, Int32
 
+_Pair = tuple[Float32, Float32]
+
 def instruction_sets() -> list[str]:
     """The kernels that this machine can run, best first; the last is always ``"scalar"``."""
 
@@ -22,19 +24,31 @@ class Encoder:
         heads: int,
         activation: str,
         layer_norm_eps: float,
+        norm_first: bool,
         word: Float32,
-        position: Float32,
+        position: Float32 | None,
         token_type: Float32 | None,
-        norm_weight: Float32,
-        norm_bias: Float32,
+        norm: _Pair,
         relative_bias: Float32 | None,
     ) -> None: ...
-    def add_layer(self, *arrays: Float32) -> None:
-        """Pack a layer.
+    def add_layer(
+        self,
+        *,
+        query: _Pair,
+        key: _Pair,
+        value: _Pair,
+        attention_output: _Pair,
+        attention_norm: _Pair,
+        gate: _Pair | None,
+        intermediate: _Pair,
+        output: _Pair,
+        feed_forward_norm: _Pair,
+        window: int,
+        turns: int,
+    ) -> None:
+        """Pack a layer, of weights and biases. Each norm follows a sum; ``turns`` is an index, or -1."""
 
-        Args:
-            arrays: weight and bias of query, key, value, attention output, its norm, intermediate, output, its norm.
-        """
-
-    def token_vectors(self, ids: Int32, positions: Int32, offsets: Int32, out: Float32, threads: int) -> None:
+    def token_vectors(
+        self, ids: Int32, positions: Int32, offsets: Int32, turns: list[_Pair], out: Float32, threads: int
+    ) -> None:
         """Fill ``out``, ``float32[T, hidden]``. Raises what a signal handler raised, and then ``out`` is unfinished."""

@@ -7,12 +7,13 @@ tokens are added as the model's template says; a longer text loses its end, neve
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pellucid.errors import InvalidModelError, TextError, TextTypeError, UnsupportedModelError
+from pellucid.errors import InvalidModelError, PellucidError, TextError, TextTypeError, UnsupportedModelError
+from pellucid.model.config import Config
 from pellucid.model.spec import EncoderSpec, TokenizerSpec
 from pellucid.sources.files import ModelFiles
 from pellucid.types import Int32, TokenBatch
@@ -33,8 +34,8 @@ class Tokenizer:
         encoder: its shape, for the range of the ids.
 
     Raises:
-        InvalidModelError: ``tokenizer.json`` is broken, or has ids beyond the encoder's vocabulary.
-        UnsupportedModelError: there is no ``tokenizer.json``.
+        InvalidModelError: the tokenizer's files are broken, or have ids beyond the encoder's vocabulary.
+        UnsupportedModelError: there are none that the ``tokenizers`` library can read.
     """
 
     def __init__(self, files: ModelFiles, spec: TokenizerSpec, encoder: EncoderSpec) -> None:
@@ -44,7 +45,7 @@ class Tokenizer:
         largest = max(self._backend.get_vocab(with_added_tokens=True).values(), default=-1)
         if largest >= encoder.vocab_size:
             raise InvalidModelError(
-                f"{files.name}: tokenizer.json has the id {largest}, and the encoder has vectors for the ids below "
+                f"{files.name}: the tokenizer has the id {largest}, and the encoder has vectors for the ids below "
                 f"{encoder.vocab_size}. The files may be of different models."
             )
         if spec.max_tokens <= self._specials:
@@ -105,21 +106,76 @@ def _load(files: ModelFiles, spec: TokenizerSpec) -> Backend:
 
     prefix = f"{spec.folder}/" if spec.folder else ""
     path = files.path(f"{prefix}tokenizer.json")
-    if not path.is_file():
-        raise UnsupportedModelError(
-            f"{files.name}: no {prefix}tokenizer.json. If the model has another tokenizer file, write one where "
-            f"transformers is installed: AutoTokenizer.from_pretrained({files.name!r}).save_pretrained('folder')."
-        )
     try:
-        backend: Backend = Backend.from_file(str(path))
-    except Exception as error:  # The library raises plain Exception for whatever is wrong with the file.
-        raise InvalidModelError(f"{files.name}: {prefix}tokenizer.json is not a sound tokenizer: {error}") from error
+        backend: Backend = Backend.from_file(str(path)) if path.is_file() else _build(files, prefix)
+    except PellucidError:
+        raise
+    except Exception as error:  # The library raises plain Exception for whatever is wrong with a file.
+        raise InvalidModelError(f"{files.name}: the files of the tokenizer are not sound: {error}") from error
     backend.no_truncation()
     backend.no_padding()
     if spec.lowercase:
         steps = [normalizers.Lowercase()] + ([backend.normalizer] if backend.normalizer is not None else [])
         backend.normalizer = normalizers.Sequence(steps)
     return backend
+
+
+def _build(files: ModelFiles, prefix: str) -> Backend:
+    """The tokenizer of a model from the time before ``tokenizer.json``, as transformers builds it: WordPiece from
+    ``vocab.txt``, or byte-level BPE from ``vocab.json`` and ``merges.txt``.
+    """
+    from tokenizers import Tokenizer as Backend
+    from tokenizers import models, normalizers, pre_tokenizers, processors
+
+    config = Config.read_if_there(files, f"{prefix}tokenizer_config.json")
+    words, merges = files.path(f"{prefix}vocab.txt"), files.path(f"{prefix}merges.txt")
+    if words.is_file():
+        vocabulary = models.WordPiece.read_file(str(words))
+        specials = _special_tokens(config, vocabulary)
+        backend = Backend(models.WordPiece(vocabulary, unk_token=specials["unk"]))
+        backend.normalizer = normalizers.BertNormalizer(
+            handle_chinese_chars=config.flag("tokenize_chinese_chars", True),
+            # None, for "where letters are lowered", is not the same as false.
+            strip_accents=None if config.values.get("strip_accents") is None else config.flag("strip_accents"),
+            lowercase=config.flag("do_lower_case", True),
+        )
+        backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    elif merges.is_file():
+        vocabulary, pairs = models.BPE.read_file(str(files.path(f"{prefix}vocab.json")), str(merges))
+        specials = _special_tokens(config, vocabulary)
+        backend = Backend(models.BPE(vocabulary, pairs))
+        backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=config.flag("add_prefix_space", False))
+    else:
+        raise UnsupportedModelError(
+            f"{files.name}: no {prefix}tokenizer.json, nor a vocab.txt or merges.txt to build one from. If the model "
+            f"has another tokenizer file, write one where transformers is installed: "
+            f"AutoTokenizer.from_pretrained({files.name!r}).save_pretrained('folder')."
+        )
+    ends = [(specials[kind], vocabulary[specials[kind]]) for kind in ("cls", "sep")]
+    backend.post_processor = processors.TemplateProcessing(f"{specials['cls']} $A {specials['sep']}", None, ends)
+    backend.add_special_tokens(list(specials.values()))
+    return backend
+
+
+_SPECIAL_TOKENS = {
+    "cls": ("[CLS]", "<s>"),
+    "sep": ("[SEP]", "</s>"),
+    "unk": ("[UNK]", "<unk>"),
+    "pad": ("[PAD]", "<pad>"),
+    "mask": ("[MASK]", "<mask>"),
+}
+
+
+def _special_tokens(config: Config, vocabulary: Mapping[str, int]) -> dict[str, str]:
+    """By kind, the special tokens that tokenizer_config.json names, or the usual ones, that the vocabulary has."""
+    found = {}
+    for kind, usual in _SPECIAL_TOKENS.items():
+        named = config.values.get(f"{kind}_token")
+        named = named.get("content") if isinstance(named, dict) else named
+        found |= {kind: token for token in (*reversed(usual), named) if isinstance(token, str) and token in vocabulary}
+    if missing := [kind for kind in ("cls", "sep", "unk") if kind not in found]:
+        raise InvalidModelError(f"{config.where}: the vocabulary has no {missing[0]}_token.")
+    return found
 
 
 def check_texts(texts: Sequence[str], *, first: int = 0) -> None:

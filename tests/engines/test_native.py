@@ -22,7 +22,7 @@ from pellucid.engines import native, reference
 from pellucid.engines.native import NativeEngine
 from pellucid.engines.reference import ReferenceEngine
 from pellucid.errors import OptionError, UnsupportedModelError
-from pellucid.model.spec import EncoderSpec
+from pellucid.model.spec import EncoderSpec, LayerAttention
 from pellucid.model.weights import EncoderWeights, Layer, Linear, Norm
 from pellucid.types import TokenBatch
 
@@ -31,8 +31,21 @@ DTYPES = ("float32", "int16", "int8")
 CPUS = _native.instruction_sets()
 
 
-def make_spec(hidden=24, heads=3, inner=40, layers=2, *, family="bert", activation="gelu") -> EncoderSpec:
-    mpnet = family == "mpnet"
+FAMILIES = ("bert", "mpnet", "modern", "nomic")
+
+
+def make_spec(hidden=24, heads=3, inner=40, layers=3, *, family="bert", activation="gelu") -> EncoderSpec:
+    """The shape of one of ``FAMILIES``: between them, they have all that a spec can say."""
+    own = {
+        "bert": {"token_types": 2},
+        "mpnet": {"padding_id": 1, "relative_buckets": 32},
+        "modern": {
+            "norm_first": True,
+            "gated": True,
+            "attention": tuple(LayerAttention(9 if n % 3 else None, 100.0 if n % 3 else 1e5) for n in range(layers)),
+        },
+        "nomic": {"token_types": 2, "gated": True, "attention": (LayerAttention(rotary_base=1e3),) * layers},
+    }
     return EncoderSpec(
         family=family,
         vocab_size=VOCABULARY,
@@ -43,9 +56,7 @@ def make_spec(hidden=24, heads=3, inner=40, layers=2, *, family="bert", activati
         activation=activation,
         layer_norm_eps=1e-12,
         positions=POSITIONS,
-        padding_id=1 if mpnet else None,
-        token_types=0 if mpnet else 2,
-        relative_buckets=32 if mpnet else 0,
+        **own[family],
     )
 
 
@@ -61,18 +72,21 @@ def make_weights(spec: EncoderSpec, seed=0) -> EncoderWeights:
     def norm():
         return Norm(1 + normal(spec.hidden_size) / 8, normal(spec.hidden_size) / 8)
 
-    def layer():
+    def layer(number):
         hidden, inner = spec.hidden_size, spec.intermediate_size
         attention = [linear(hidden, hidden) for _ in range(4)]
-        return Layer(*attention, norm(), linear(inner, hidden), linear(hidden, inner), norm())
+        attention_norm = None if spec.norm_first and number == 0 else norm()
+        gate = linear(inner, hidden) if spec.gated else None
+        return Layer(*attention, attention_norm, gate, linear(inner, hidden), linear(hidden, inner), norm())
 
     return EncoderWeights(
         word=normal(spec.vocab_size, spec.hidden_size),
-        position=normal(spec.positions, spec.hidden_size),
+        position=None if spec.attention else normal(spec.positions, spec.hidden_size),
         token_type=normal(spec.token_types, spec.hidden_size) if spec.token_types else None,
         embedding_norm=norm(),
         relative_bias=normal(spec.relative_buckets, spec.heads) if spec.relative_buckets else None,
-        layers=tuple(layer() for _ in range(spec.layers)),
+        layers=tuple(layer(number) for number in range(spec.layers)),
+        final_norm=norm() if spec.norm_first else None,
     )
 
 
@@ -99,8 +113,10 @@ class TestAgainstTheReference:
     @pytest.mark.parametrize(
         ("hidden", "heads", "inner"), [(24, 3, 40), (64, 1, 128), (36, 12, 50), (130, 10, 200), (96, 2, 401), (6, 6, 1)]
     )
-    @pytest.mark.parametrize("kind", ["bert", "mpnet"])
+    @pytest.mark.parametrize("kind", FAMILIES)
     def test_float32_is_within_rounding(self, kind, hidden, heads, inner):
+        if kind in ("modern", "nomic") and hidden // heads % 2:
+            hidden *= 2  # Only pairs of numbers can be turned.
         spec = make_spec(hidden, heads, inner, family=kind)
         weights, batch = make_weights(spec), make_batch([1, 2, 17, 33, 68, 5, 64])
         expected = ReferenceEngine(spec, weights).token_vectors(batch)
@@ -115,8 +131,9 @@ class TestAgainstTheReference:
         np.testing.assert_allclose(NativeEngine(spec, weights).token_vectors(batch), expected, atol=1e-5)
 
     @pytest.mark.parametrize(("dtype", "least"), [("int16", 0.999999), ("int8", 0.999)])
-    def test_integers_are_near(self, dtype, least):
-        spec = make_spec(130, 10, 401)
+    @pytest.mark.parametrize("kind", FAMILIES)
+    def test_integers_are_near(self, kind, dtype, least):
+        spec = make_spec(140, 10, 401, family=kind)
         weights, batch = make_weights(spec), make_batch([1, 2, 17, 33, 68])
         expected = ReferenceEngine(spec, weights).token_vectors(batch)
         assert lowest_cosine(NativeEngine(spec, weights, dtype=dtype).token_vectors(batch), expected) > least
@@ -151,11 +168,15 @@ class TestAgainstTheReference:
 
 
 class TestTheSameBits:
-    @pytest.fixture(scope="class", params=[(cpu, dtype) for cpu in CPUS for dtype in DTYPES], ids="-".join)
+    @pytest.fixture(
+        scope="class",
+        params=[(cpu, dtype, kind) for cpu in CPUS for dtype in DTYPES for kind in ("mpnet", "modern")],
+        ids="-".join,
+    )
     @staticmethod
     def engines(request):
         """One engine's weights, with 1, 2 and 5 threads."""
-        spec = make_spec(72, 6, 200, family="mpnet")
+        spec = make_spec(72, 6, 200, family=request.param[2])
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PELLUCID_CPU", request.param[0])
             return [NativeEngine(spec, make_weights(spec), dtype=request.param[1], threads=n) for n in (1, 2, 5)]
@@ -188,7 +209,7 @@ def test_an_empty_batch_gives_no_rows():
 
 
 @given(lengths=st.lists(st.integers(1, 9), max_size=5), seed=st.integers(0, 99))
-@pytest.mark.parametrize("kind", ["bert", "mpnet"])
+@pytest.mark.parametrize("kind", FAMILIES)
 def test_positions_of_a_batch_are_those_of_its_texts(kind, lengths, seed):
     spec, batch = make_spec(family=kind), make_batch(lengths, seed)
     batch = TokenBatch(batch.ids % 3, batch.offsets)  # so that padding tokens occur
@@ -236,6 +257,10 @@ class TestChoices:
         assert all(speed > 0.1 for speed in found.values())
 
 
+def turns(places, pairs):
+    return np.zeros((places, pairs), dtype=np.float32), np.zeros((places, pairs), dtype=np.float32)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -248,11 +273,16 @@ class TestChoices:
         ({"out": np.empty((2, 24), dtype=np.float32)}, "fit"),
         ({"out": np.empty((1, 23), dtype=np.float32)}, "fit"),
         ({"threads": 0}, "fit"),
+        ({"turns": []}, "turns are missing"),
+        ({"turns": [turns(9, 4), turns(9, 3)]}, "turns have the wrong shape"),
+        ({"turns": [turns(9, 4), (turns(9, 4)[0], turns(8, 4)[0])]}, "turns have the wrong shape"),
+        ({"turns": [turns(9, 4), turns(9, 4)], "positions": np.array([9], dtype=np.int32)}, "position"),
     ],
 )
 def test_the_core_checks_what_could_crash_it(changes, message):
-    spec = make_spec()
+    spec = make_spec(family="modern" if "turns" in changes else "bert")
     arguments = {
+        "turns": [],
         "ids": np.array([3], dtype=np.int32),
         "positions": np.array([0], dtype=np.int32),
         "offsets": np.array([0, 1], dtype=np.int32),

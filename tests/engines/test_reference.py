@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmath
 import math
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from pellucid.engines import reference
 from pellucid.engines.reference import ReferenceEngine
 from pellucid.model.load import load_spec, load_weights
+from pellucid.model.spec import LayerAttention
 from pellucid.sources import local
 from pellucid.types import TokenBatch
 from tests import tiny
@@ -43,6 +45,51 @@ def slow_bucket(distance):
     return start + min(15, 8 + int(np.float32(math.log(np.float32(distance / 8)) / math.log(16) * 8)))
 
 
+def slow_turn(vector, place, base):
+    """Pairs of numbers as complex numbers, each turned by an angle that grows with the place."""
+    half = len(vector) // 2
+    turned = [
+        complex(vector[i], vector[half + i]) * cmath.exp(1j * place / base ** (2 * i / len(vector))) for i in range(half)
+    ]
+    return np.array([number.real for number in turned] + [number.imag for number in turned])
+
+
+def slow_activation(name, values):
+    if name == "silu":
+        return np.array([value / (1 + math.exp(-value)) for value in values])
+    return np.array([0.5 * value * (1 + math.erf(value / math.sqrt(2))) for value in values])
+
+
+def slow_attention(x, layer, own, spec, weights):
+    """What each token takes from those that it looks at."""
+    size = spec.head_size
+    q, k, v = ([slow_linear(token, part) for token in x] for part in (layer.query, layer.key, layer.value))
+    contexts = []
+    for i in range(len(x)):
+        context = []
+        for head in range(spec.heads):
+            part = slice(head * size, (head + 1) * size)
+            seen = [j for j in range(len(x)) if own.window is None or abs(i - j) <= own.window]
+            scores = []
+            for j in seen:
+                query, key = q[i][part], k[j][part]
+                if own.rotary_base is not None:
+                    query, key = slow_turn(query, i, own.rotary_base), slow_turn(key, j, own.rotary_base)
+                bias = 0 if weights.relative_bias is None else weights.relative_bias[slow_bucket(j - i), head]
+                scores.append(query @ key / math.sqrt(size) + bias)
+            exponents = [math.exp(score) for score in scores]
+            context += list(sum(e / sum(exponents) * v[j][part] for j, e in zip(seen, exponents, strict=True)))
+        contexts.append(slow_linear(np.array(context), layer.attention_output))
+    return contexts
+
+
+def slow_feed_forward(token, layer, spec):
+    inner = slow_linear(token, layer.intermediate)
+    if layer.gate is None:
+        return slow_linear(slow_activation(spec.activation, inner), layer.output)
+    return slow_linear(slow_activation(spec.activation, slow_linear(token, layer.gate)) * inner, layer.output)
+
+
 def slow_encode(ids, spec, weights):
     """float64, one number at a time where that is bearable."""
     if spec.padding_id is None:
@@ -52,33 +99,29 @@ def slow_encode(ids, spec, weights):
         for token in ids:
             place += token != spec.padding_id
             positions.append(place if token != spec.padding_id else spec.padding_id)
+
+    def norm(vector, weights):
+        return vector if weights is None else slow_norm(vector, weights, spec.layer_norm_eps)
+
     x = []
     for token, position in zip(ids, positions, strict=True):
-        vector = weights.word[token].astype(np.float64) + weights.position[position]
+        vector = weights.word[token].astype(np.float64)
+        if weights.position is not None:
+            vector = vector + weights.position[position]
         if weights.token_type is not None:
             vector = vector + weights.token_type[0]
-        x.append(slow_norm(vector, weights.embedding_norm, spec.layer_norm_eps))
-    size = spec.head_size
-    for layer in weights.layers:
-        q, k, v = ([slow_linear(token, part) for token in x] for part in (layer.query, layer.key, layer.value))
-        after = []
-        for i, token in enumerate(x):
-            context = []
-            for head in range(spec.heads):
-                part = slice(head * size, (head + 1) * size)
-                scores = []
-                for j in range(len(x)):
-                    bias = 0 if weights.relative_bias is None else weights.relative_bias[slow_bucket(j - i), head]
-                    scores.append(q[i][part] @ k[j][part] / math.sqrt(size) + bias)
-                exponents = [math.exp(score) for score in scores]
-                context += list(sum(e / sum(exponents) * v[j][part] for j, e in enumerate(exponents)))
-            attended = token + slow_linear(np.array(context), layer.attention_output)
-            attended = slow_norm(attended, layer.attention_norm, spec.layer_norm_eps)
-            inner = slow_linear(attended, layer.intermediate)
-            inner = np.array([0.5 * value * (1 + math.erf(value / math.sqrt(2))) for value in inner])
-            after.append(slow_norm(attended + slow_linear(inner, layer.output), layer.output_norm, spec.layer_norm_eps))
-        x = after
-    return np.array(x)
+        x.append(norm(vector, weights.embedding_norm))
+    for number, layer in enumerate(weights.layers):
+        own = spec.attention[number % len(spec.attention)] if spec.attention else LayerAttention()
+        if spec.norm_first:
+            seen = slow_attention([norm(token, layer.attention_norm) for token in x], layer, own, spec, weights)
+            x = [token + change for token, change in zip(x, seen, strict=True)]
+            x = [token + slow_feed_forward(norm(token, layer.feed_forward_norm), layer, spec) for token in x]
+        else:
+            seen = slow_attention(x, layer, own, spec, weights)
+            x = [norm(token + change, layer.attention_norm) for token, change in zip(x, seen, strict=True)]
+            x = [norm(token + slow_feed_forward(token, layer, spec), layer.feed_forward_norm) for token in x]
+    return np.array([norm(token, weights.final_norm) for token in x])
 
 
 @pytest.mark.parametrize("length", [1, 2, 7, tiny.MAX_TOKENS])
@@ -93,7 +136,7 @@ def test_a_padding_token_in_the_text_follows_the_familys_rule(engine):
     np.testing.assert_allclose(engine.encode(ids), slow_encode(ids.tolist(), engine.spec, engine.weights), atol=5e-6)
 
 
-@given(st.lists(st.lists(st.integers(0, 60), min_size=1, max_size=tiny.MAX_TOKENS), min_size=1, max_size=5))
+@given(st.lists(st.lists(st.integers(0, 40), min_size=1, max_size=tiny.MAX_TOKENS), min_size=1, max_size=5))
 def test_a_text_has_the_same_bits_whatever_stands_beside_it(engine, sequences):
     batch = TokenBatch.from_sequences(sequences)
     together = engine.token_vectors(batch)

@@ -13,7 +13,7 @@ from pellucid.head import Dense, LayerNorm, Normalize
 from pellucid.model.load import load_spec
 from pellucid.pooling import Pooling
 from pellucid.sources import local
-from tests import tiny
+from tests import tiny, tiny_families
 
 
 def spec_of(folder):
@@ -23,7 +23,7 @@ def spec_of(folder):
 def test_a_whole_model_says_all_this(tmp_path):
     folder = tiny.write_model(tmp_path / "m", prompts={"query": "q: "}, default_prompt_name="query")
     spec = spec_of(folder)
-    assert (spec.encoder.family, spec.encoder.layers, spec.encoder.hidden_size) == ("bert", tiny.LAYERS, tiny.HIDDEN)
+    assert (spec.encoder.family, spec.encoder.layers, spec.encoder.hidden_size) == ("bert", tiny_families.LAYERS, tiny.HIDDEN)
     assert (spec.pooling, spec.head, spec.dimensions) == (Pooling(("mean",)), (Normalize(),), tiny.HIDDEN)
     assert (dict(spec.prompts), spec.default_prompt_name) == ({"query": "q: "}, "query")
     assert (spec.name, spec.encoder_folder) == (str(folder), "")
@@ -47,12 +47,12 @@ class TestMaxTokens:
     def test_never_more_than_there_are_positions(self, broken, limit):
         (broken / "sentence_bert_config.json").unlink()
         tiny.edit_json(broken / "tokenizer_config.json", model_max_length=limit)
-        assert self.max_tokens(broken) == tiny.POSITIONS
+        assert self.max_tokens(broken) == tiny_families.POSITIONS
 
     def test_mpnet_loses_two_positions_to_padding(self, tmp_path):
         folder = tiny.write_model(tmp_path / "m", "mpnet")
         (folder / "sentence_bert_config.json").unlink()
-        assert self.max_tokens(folder) == tiny.POSITIONS - 2
+        assert self.max_tokens(folder) == tiny_families.POSITIONS - 2
 
     def test_the_config_may_be_named_after_another_family(self, broken):
         (broken / "sentence_bert_config.json").rename(broken / "sentence_roberta_config.json")
@@ -209,7 +209,7 @@ class TestDense:
 
 def test_an_architecture_that_is_not_supported_is_named_with_those_that_are(broken):
     tiny.edit_json(broken / "config.json", model_type="t5")
-    with pytest.raises(UnsupportedModelError, match="architecture 't5' is not supported. Supported: bert, mpnet"):
+    with pytest.raises(UnsupportedModelError, match="architecture 't5' is not supported. Supported: bert, camembert, .*xlm-roberta"):
         spec_of(broken)
     tiny.edit_json(broken / "config.json", model_type=None)
     with pytest.raises(UnsupportedModelError, match=r"architecture \['BertModel'\] is not supported"):

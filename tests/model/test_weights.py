@@ -14,7 +14,7 @@ from pellucid.errors import InvalidModelError, ModelError, UnsupportedModelError
 from pellucid.model.load import load_spec, load_weights
 from pellucid.model.weights import Tensors
 from pellucid.sources import local
-from tests import tiny
+from tests import tiny, tiny_families
 
 WORD = "embeddings.word_embeddings.weight"
 
@@ -42,7 +42,7 @@ def test_tensors_are_read_by_name_and_shape(broken):
     weights = load(broken)
     np.testing.assert_array_equal(weights.word, stored[WORD])
     np.testing.assert_array_equal(weights.layers[1].output.bias, stored["encoder.layer.1.output.dense.bias"])
-    assert len(weights.layers) == tiny.LAYERS
+    assert len(weights.layers) == tiny_families.LAYERS
 
 
 def test_float32_stays_mapped_from_the_file(broken):
@@ -123,7 +123,7 @@ def test_a_missing_tensor_is_named(broken):
 
 def test_more_layers_than_the_file_has_are_refused(broken):
     tiny.edit_json(broken / "config.json", num_hidden_layers=10**12)
-    with pytest.raises(InvalidModelError, match=r"no tensor 'encoder.layer.2.attention"):
+    with pytest.raises(InvalidModelError, match=r"no tensor 'encoder.layer.3.attention"):
         load(broken)
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 
 from pellucid import Embedder
-from tests import tiny
+from tests import tiny, tiny_families
 from tests.reference.conftest import encode_alone, load_reference
+from tests.reference.texts import SCRIPTS, docstrings, nasty
 
 TEXTS = ["", "the", "the cat sat on the mat", "A dog, a cat!", "<s> [SEP] </s> <pad> [PAD]", "cat " * 20]
 TEXTS += ["cat " * count for count in (tiny.MAX_TOKENS - 3, tiny.MAX_TOKENS - 2, tiny.MAX_TOKENS - 1, 90)]
@@ -74,15 +77,19 @@ def test_prompts_of_queries_and_documents(tmp_path):
     np.testing.assert_allclose(ours.embed_documents(["a cat"]), theirs.encode_document(["a cat"]), rtol=0, atol=5e-6)
 
 
-def random_model(family: str, vocabulary: int):
+def random_model(family: str, vocabulary: int, **sizes):
     """A model that transformers makes, with weights large enough to matter."""
-    from transformers import BertConfig, BertModel, MPNetConfig, MPNetModel
+    from transformers import AutoConfig, AutoModel
 
     torch.manual_seed(0)
-    config, model = (BertConfig, BertModel) if family == "bert" else (MPNetConfig, MPNetModel)
-    sizes = {key: tiny.config(family, vocabulary)[key] for key in ("hidden_size", "num_hidden_layers", "vocab_size")}
-    sizes |= {"num_attention_heads": 2, "intermediate_size": 48, "max_position_embeddings": 40}
-    return model(config(**sizes, initializer_range=0.3))
+    config = tiny_families.config(family, vocabulary) | sizes
+    model = AutoModel.from_config(AutoConfig.for_model(config.pop("model_type"), **config))
+    spread = 0.3 if not sizes else 0.05
+    for name, parameter in model.named_parameters():
+        # Without it, norms would all be 1 and biases 0, and could be swapped or left out unseen.
+        middle = 1.0 if parameter.ndim == 1 and name.endswith("weight") else 0.0
+        torch.nn.init.normal_(parameter.data, middle, spread)
+    return model
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
@@ -100,10 +107,96 @@ def test_what_transformers_writes(family, tmp_path, dtype, shard_size):
 
 
 def test_a_model_that_was_saved_with_a_head_for_masked_words(family, tmp_path):
-    from transformers import BertForMaskedLM, MPNetForMaskedLM
+    from transformers import AutoModelForMaskedLM
 
     folder = tiny.write_model(tmp_path / "m", family)
     vocabulary = json.loads((folder / "config.json").read_text())["vocab_size"]
-    whole = (BertForMaskedLM if family == "bert" else MPNetForMaskedLM)(random_model(family, vocabulary).config)
+    whole = AutoModelForMaskedLM.from_config(random_model(family, vocabulary).config)
     whole.save_pretrained(folder)
     assert_same(folder)
+
+
+def unigram_tokenizer(folder: Path, vocabulary: int) -> int:
+    """Train a Unigram tokenizer as XLM-RoBERTa has one, on the docstrings of Python; returns its size."""
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
+    specials = ["<s>", "<pad>", "</s>", "<unk>"]
+    trainer = trainers.UnigramTrainer(
+        vocab_size=vocabulary, special_tokens=specials, unk_token="<unk>", show_progress=False
+    )
+    tokenizer.train_from_iterator([*docstrings(), *SCRIPTS], trainer)
+    ends = [(token, tokenizer.token_to_id(token)) for token in ("<s>", "</s>")]
+    tokenizer.post_processor = processors.TemplateProcessing("<s> $A </s>", None, ends)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return tokenizer.get_vocab_size()
+
+
+# The sizes of the models in the catalog. The smallest one there, and MPNet, are tested with their real weights too.
+L12 = {"hidden_size": 384, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 1536}
+REAL_SIZES = {
+    "all-MiniLM-L12-v2": ("bert", {**L12, "max_position_embeddings": 512}, 128),
+    "all-mpnet-base-v2": (
+        "mpnet",
+        {
+            "hidden_size": 768,
+            "num_hidden_layers": 12,
+            "num_attention_heads": 12,
+            "intermediate_size": 3072,
+            "max_position_embeddings": 514,
+        },
+        384,
+    ),
+    "paraphrase-multilingual-MiniLM-L12-v2": ("xlm-roberta", {**L12, "max_position_embeddings": 514}, 128),
+}
+
+
+@pytest.mark.parametrize("name", REAL_SIZES)
+def test_models_of_the_catalogs_sizes(name, tmp_path):
+    family, sizes, longest = REAL_SIZES[name]
+    folder = tiny.write_model(tmp_path / "m", family)
+    if family == "xlm-roberta":
+        assert unigram_tokenizer(folder, 4000) > 2000
+    tiny.edit_json(folder / "sentence_bert_config.json", max_seq_length=longest)
+    tiny.edit_json(folder / "1_Pooling/config.json", word_embedding_dimension=sizes["hidden_size"])
+    model = random_model(family, 30522, **sizes)
+    model.save_pretrained(folder)
+    ours, theirs = Embedder(folder), load_reference(folder)
+    texts = [" ".join(["the cat"] * count) for count in (longest // 2 - 1, longest // 2, longest)]
+    texts += ["the", "the cat", *[text for text in docstrings() if len(text) < 400][:20], *SCRIPTS]
+    batch, _ = ours._tokenizer.tokenize(texts)
+    assert [ids.tolist() for ids in batch] == theirs.tokenizer(texts, truncation=True, max_length=longest)["input_ids"]
+    assert max(batch.lengths) == longest
+    np.testing.assert_allclose(ours.embed_documents(texts), encode_alone(theirs, texts), rtol=0, atol=5e-6)
+
+
+class TestTokenizersFromBeforeTokenizerJson:
+    """Built from the files of the vocabulary alone, as transformers builds them."""
+
+    def same_ids(self, folder: Path) -> None:
+        ours, theirs = Embedder(folder), load_reference(folder)
+        texts = [*nasty(500, seed=2), *SCRIPTS, "", "Élan, ÀÉÎ; 漢字", "the cat  [SEP] <s> </s>[CLS]", "CAT\tthe\u00a0cat"]
+        batch, _ = ours._tokenizer.tokenize(texts)
+        expected = theirs.tokenizer(texts, truncation=True, max_length=ours.max_tokens)["input_ids"]
+        for text, ids, wanted in zip(texts, batch, expected, strict=True):
+            assert ids.tolist() == wanted, repr(text)
+
+    @pytest.mark.parametrize("family", ["bert", "distilbert"])
+    @pytest.mark.parametrize("options", [{}, {"do_lower_case": False}, {"strip_accents": False}, {"do_lower_case": True}])
+    def test_word_pieces(self, family, tmp_path, options):
+        folder = tiny.write_model(tmp_path / "m", family)
+        vocabulary = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
+        (folder / "vocab.txt").write_text("".join(f"{token}\n" for token in vocabulary), encoding="utf-8")
+        (folder / "tokenizer.json").unlink()
+        tiny.edit_json(folder / "tokenizer_config.json", **options)
+        self.same_ids(folder)
+
+    @pytest.mark.parametrize("options", [{}, {"add_prefix_space": True}])
+    def test_byte_level(self, tmp_path, options):
+        folder = tiny.write_model(tmp_path / "m", "roberta")
+        model = json.loads((folder / "tokenizer.json").read_text())["model"]
+        (folder / "vocab.json").write_text(json.dumps(model["vocab"]), encoding="utf-8")
+        merges = "".join(" ".join(pair) + "\n" for pair in model["merges"])
+        (folder / "merges.txt").write_text(f"#version: 0.2\n{merges}", encoding="utf-8")
+        (folder / "tokenizer.json").unlink()
+        tiny.edit_json(folder / "tokenizer_config.json", **options)
+        self.same_ids(folder)

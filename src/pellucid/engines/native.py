@@ -6,19 +6,22 @@ which instruction set to use and how many threads, is settled here.
 
 from __future__ import annotations
 
+import functools
+import itertools
 import os
 
 import numpy as np
 
-from pellucid.engines.reference import relative_buckets
+from pellucid.engines.reference import Turns, relative_buckets, rotary_turns
 from pellucid.engines.threads import usable_processors
 from pellucid.errors import OptionError, UnsupportedModelError
 from pellucid.model.spec import EncoderSpec
-from pellucid.model.weights import EncoderWeights
+from pellucid.model.weights import EncoderWeights, Layer, Linear, Norm
 from pellucid.types import Float32, Int32, TokenBatch
 
 CPU_VARIABLE = "PELLUCID_CPU"
 ACTIVATIONS = ("gelu", "gelu_tanh", "relu", "silu")
+_NO_WINDOW = 1 << 30
 
 
 class NativeEngine:
@@ -60,30 +63,70 @@ class NativeEngine:
             heads=spec.heads,
             activation=spec.activation,
             layer_norm_eps=spec.layer_norm_eps,
+            norm_first=spec.norm_first,
             word=weights.word,
             position=weights.position,
             token_type=None if weights.token_type is None else weights.token_type[0],
-            norm_weight=weights.embedding_norm.weight,
-            norm_bias=weights.embedding_norm.bias,
+            norm=_norm(weights.embedding_norm),
             relative_bias=bias_by_distance(spec, weights),
         )
-        for layer in weights.layers:
-            self._core.add_layer(
-                *(layer.query.weight, layer.query.bias),
-                *(layer.key.weight, layer.key.bias),
-                *(layer.value.weight, layer.value.bias),
-                *(layer.attention_output.weight, layer.attention_output.bias),
-                *(layer.attention_norm.weight, layer.attention_norm.bias),
-                *(layer.intermediate.weight, layer.intermediate.bias),
-                *(layer.output.weight, layer.output.bias),
-                *(layer.output_norm.weight, layer.output_norm.bias),
-            )
+        bases = (layer.rotary_base for layer in spec.attention if layer.rotary_base is not None)
+        self._rotary_bases = list(dict.fromkeys(bases))  # each once, in order
+        following: Layer | None
+        for number, (layer, following) in enumerate(itertools.pairwise(itertools.chain(weights.layers, [None]))):
+            self._add_layer(number, layer, following, weights.final_norm)
+
+    def _add_layer(self, number: int, layer: Layer, following: Layer | None, final_norm: Norm | None) -> None:
+        """Pack a layer. In the core, a norm always follows a sum. One that comes before the attention or the
+        feed-forward follows the sum before that: in this layer, in the layer before, or after the last.
+        """
+        after_attention, after_feed_forward = layer.attention_norm, layer.feed_forward_norm
+        if self.spec.norm_first:
+            after_attention = layer.feed_forward_norm
+            after_feed_forward = following.attention_norm if following else final_norm
+        own = self.spec.attention_of(number)
+        self._core.add_layer(
+            query=_linear(layer.query),
+            key=_linear(layer.key),
+            value=_linear(layer.value),
+            attention_output=_linear(layer.attention_output),
+            attention_norm=_norm(after_attention),
+            gate=_linear(layer.gate) if layer.gate else None,
+            intermediate=_linear(layer.intermediate),
+            output=_linear(layer.output),
+            feed_forward_norm=_norm(after_feed_forward),
+            window=_NO_WINDOW if own.window is None else min(own.window, _NO_WINDOW),
+            turns=-1 if own.rotary_base is None else self._rotary_bases.index(own.rotary_base),
+        )
 
     def token_vectors(self, batch: TokenBatch) -> Float32:
         """The encoder's last hidden state, ``float32[T, hidden]``; see :class:`~pellucid.engines.base.Engine`."""
         vectors = np.empty((len(batch.ids), self.spec.hidden_size), dtype=np.float32)
-        self._core.token_vectors(batch.ids, position_ids(batch, self.spec), batch.offsets, vectors, self.threads)
+        positions = position_ids(batch, self.spec)
+        longest = int(batch.lengths.max(initial=1))
+        turns = [_turns_for(longest, self.spec.head_size, base) for base in self._rotary_bases]
+        self._core.token_vectors(batch.ids, positions, batch.offsets, turns, vectors, self.threads)
         return vectors
+
+
+def _linear(layer: Linear) -> tuple[Float32, Float32]:
+    return layer.weight, layer.bias
+
+
+def _norm(norm: Norm | None) -> tuple[Float32, Float32]:
+    if norm is None:
+        raise AssertionError("every sum is followed by a norm; a family without one needs a change of the core")
+    return norm.weight, norm.bias
+
+
+def _turns_for(longest: int, head_size: int, base: float) -> Turns:
+    """:func:`pellucid.engines.reference.rotary_turns` of at least ``longest`` places."""
+    return _turns(1 << (longest - 1).bit_length(), head_size, base)
+
+
+@functools.lru_cache(maxsize=16)
+def _turns(places: int, head_size: int, base: float) -> Turns:
+    return rotary_turns(places, head_size, base)
 
 
 def instruction_set() -> str:

@@ -1,8 +1,8 @@
 """The definition of correct: a transformer encoder in NumPy, to be read beside a picture of one.
 
 Every other engine is tested against this one. One text at a time, so ``x`` is always ``float32[n, hidden]``: n
-tokens, and no padding, no mask, no batch. Post-norm layers as in "Attention Is All You Need" (Vaswani et al., 2017)
-and BERT (Devlin et al., 2018).
+tokens, and no padding, no batch. The layers are those of "Attention Is All You Need" (Vaswani et al., 2017) and BERT
+(Devlin et al., 2018), and what later families changed in them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from pellucid.head import layer_norm
 from pellucid.model.spec import EncoderSpec
 from pellucid.model.weights import EncoderWeights, Layer, Linear, Norm
 from pellucid.types import Float32, Int32, Int64, TokenBatch
+
+Turns = tuple[Float32, Float32]
+"""Cosines and sines, each ``float32[n, head_size / 2]``."""
 
 
 class ReferenceEngine:
@@ -45,42 +48,57 @@ class ReferenceEngine:
     def encode(self, ids: Int32) -> Float32:
         """One text: ``int32[n]`` to ``float32[n, hidden]``."""
         x = embed(ids, self.spec, self.weights)
-        bias = relative_bias(len(ids), self.spec, self.weights)
-        for layer in self.weights.layers:
-            x = transformer_layer(x, layer, bias, self.spec)
-        return x
+        for number, layer in enumerate(self.weights.layers):
+            bias, turns = places(len(ids), number, self.spec, self.weights)
+            x = transformer_layer(x, layer, bias, turns, self.spec)
+        return norm(x, self.weights.final_norm, self.spec)
 
 
 def embed(ids: Int32, spec: EncoderSpec, weights: EncoderWeights) -> Float32:
     """Look up each token: word + position + token type, then layer normalisation. ``float32[n, hidden]``."""
-    x = weights.word[ids] + weights.position[position_ids(ids, spec)]
+    x = weights.word[ids]
+    if weights.position is not None:
+        x = x + weights.position[position_ids(ids, spec)]
     if weights.token_type is not None:
         x = x + weights.token_type[0]
     return norm(x, weights.embedding_norm, spec)
 
 
-def transformer_layer(x: Float32, layer: Layer, bias: Float32 | None, spec: EncoderSpec) -> Float32:
-    """Tokens look at each other, then each thinks for itself; after each step, add the input and normalise."""
-    x = norm(x + attention(x, layer, bias, spec), layer.attention_norm, spec)
-    return norm(x + feed_forward(x, layer, spec), layer.output_norm, spec)
+def transformer_layer(x: Float32, layer: Layer, bias: Float32 | None, turns: Turns | None, spec: EncoderSpec) -> Float32:
+    """Tokens look at each other, then each thinks for itself. Each step is added to what went into it; norms stand
+    after the sums, or before the steps.
+    """
+    if spec.norm_first:
+        x = x + attention(norm(x, layer.attention_norm, spec), layer, bias, turns, spec)
+        return x + feed_forward(norm(x, layer.feed_forward_norm, spec), layer, spec)
+    x = norm(x + attention(x, layer, bias, turns, spec), layer.attention_norm, spec)
+    return norm(x + feed_forward(x, layer, spec), layer.feed_forward_norm, spec)
 
 
-def attention(x: Float32, layer: Layer, bias: Float32 | None, spec: EncoderSpec) -> Float32:
+def attention(x: Float32, layer: Layer, bias: Float32 | None, turns: Turns | None, spec: EncoderSpec) -> Float32:
     """Multi-head self-attention: ``softmax(Q Kᵀ / √d + bias) V`` in each head. ``float32[n, hidden]``."""
     n = len(x)
 
     def heads(linear_layer: Linear) -> Float32:  # [heads, n, head_size]
         return linear(x, linear_layer).reshape(n, spec.heads, spec.head_size).transpose(1, 0, 2)
 
-    scores = heads(layer.query) @ heads(layer.key).transpose(0, 2, 1) / np.float32(np.sqrt(spec.head_size))
+    query, key, value = heads(layer.query), heads(layer.key), heads(layer.value)
+    if turns is not None:
+        query, key = rotate(query, turns), rotate(key, turns)
+    scores = query @ key.transpose(0, 2, 1) / np.float32(np.sqrt(spec.head_size))
     weights = softmax(scores if bias is None else scores + bias)  # [heads, n, n]: how much each token looks at each
-    context = (weights @ heads(layer.value)).transpose(1, 0, 2).reshape(n, spec.hidden_size)
+    context = (weights @ value).transpose(1, 0, 2).reshape(n, spec.hidden_size)
     return linear(context, layer.attention_output)
 
 
 def feed_forward(x: Float32, layer: Layer, spec: EncoderSpec) -> Float32:
-    """Each token alone: to the intermediate size, through the activation, and back."""
-    return linear(ACTIVATIONS[spec.activation](linear(x, layer.intermediate)), layer.output)
+    """Each token alone: to the intermediate size, through the activation, and back. With a gate, it is the gate that
+    goes through the activation, and then lets the rest pass, number by number.
+    """
+    activation = ACTIVATIONS[spec.activation]
+    if layer.gate is None:
+        return linear(activation(linear(x, layer.intermediate)), layer.output)
+    return linear(activation(linear(x, layer.gate)) * linear(x, layer.intermediate), layer.output)
 
 
 def linear(x: Float32, layer: Linear) -> Float32:
@@ -89,8 +107,10 @@ def linear(x: Float32, layer: Linear) -> Float32:
     return y + layer.bias
 
 
-def norm(x: Float32, weights: Norm, spec: EncoderSpec) -> Float32:
-    """Layer normalisation of each token's vector."""
+def norm(x: Float32, weights: Norm | None, spec: EncoderSpec) -> Float32:
+    """Layer normalisation of each token's vector; where a family has none, the vectors as they are."""
+    if weights is None:
+        return x
     return layer_norm(x, weights.weight, weights.bias, spec.layer_norm_eps)
 
 
@@ -114,13 +134,45 @@ def position_ids(ids: Int32, spec: EncoderSpec) -> Int64:
     return positions
 
 
-def relative_bias(n: int, spec: EncoderSpec, weights: EncoderWeights) -> Float32 | None:
-    """What is added to the attention scores for the distance between two tokens: ``float32[heads, n, n]``, or None."""
-    if weights.relative_bias is None:
-        return None
-    places = np.arange(n)
-    buckets = relative_buckets(places[None, :] - places[:, None], spec.relative_buckets, spec.relative_max_distance)
-    return weights.relative_bias[buckets].transpose(2, 0, 1)
+def places(
+    n: int, layer: int, spec: EncoderSpec, weights: EncoderWeights
+) -> tuple[Float32 | None, Turns | None]:
+    """How the tokens of a text know where they stand in the attention of layer number ``layer``.
+
+    Returns:
+        What is added to the scores, ``float32[heads or 1, n, n]``: a bias for the distance of two tokens, and minus
+        infinity beyond the window; and the turns of queries and keys. Each is None if the family has no such thing.
+    """
+    own = spec.attention_of(layer)
+    distances = np.arange(n)[None, :] - np.arange(n)[:, None]
+    bias: Float32 | None = None
+    if weights.relative_bias is not None:
+        buckets = relative_buckets(distances, spec.relative_buckets, spec.relative_max_distance)
+        bias = weights.relative_bias[buckets].transpose(2, 0, 1)
+    if own.window is not None:
+        far = np.where(np.abs(distances) > own.window, np.float32(-np.inf), np.float32(0))[None]
+        bias = far if bias is None else bias + far
+    return bias, rotary_turns(n, spec.head_size, own.rotary_base) if own.rotary_base is not None else None
+
+
+def rotary_turns(n: int, head_size: int, base: float) -> Turns:
+    """The rotations of Su et al., "RoFormer" (2021): at place p, pair i is turned by ``p / base^(2i / head_size)``.
+
+    Returns:
+        Cosines and sines, each ``float32[n, head_size / 2]``.
+    """
+    exponents = (np.arange(0, head_size, 2) / head_size).astype(np.float32)
+    # Rounded to float32 where PyTorch rounds: a thousand places on, the last bit of a rate is in the fourth decimal.
+    rates = np.float32(1) / np.power(base, exponents.astype(np.float64)).astype(np.float32)
+    angles = (np.arange(n, dtype=np.float32)[:, None] * rates).astype(np.float64)
+    return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
+
+
+def rotate(x: Float32, turns: Turns) -> Float32:
+    """Turn ``[heads, n, head_size]``; number i of a head makes a pair with number i of its second half."""
+    cos, sin = turns
+    first, second = np.split(x, 2, axis=-1)
+    return np.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
 
 
 def relative_buckets(distances: Int64, buckets: int, max_distance: int) -> Int64:

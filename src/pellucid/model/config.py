@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any, TypeVar
+from typing import Any
 
 from pellucid.errors import InvalidModelError
 from pellucid.sources.files import ModelFiles
 
-_T = TypeVar("_T")
 _REQUIRED: Any = object()
 
 
@@ -64,16 +63,19 @@ class Config:
             raise InvalidModelError(f"{self.where}: {key!r} is {value!r:.80}, and must be {words}.")
         return value
 
-    def size(self, key: str, default: int = _REQUIRED) -> int:
-        """A whole number of at least 1."""
-        value = self.integer(key, default)
-        if value < 1:
-            raise InvalidModelError(f"{self.where}: {key!r} is {value}, and must be at least 1.")
-        return value
+    def size(self, key: str, default: int = _REQUIRED, *, most: float = math.inf) -> int:
+        """A whole number from 1 to ``most``."""
+        return self.integer(key, default, least=1, most=most)
 
-    def integer(self, key: str, default: _T | int = _REQUIRED) -> int:
-        """A whole number."""
+    def integer(
+        self, key: str, default: int = _REQUIRED, *, least: float = -math.inf, most: float = math.inf
+    ) -> int:
+        """A whole number from ``least`` to ``most``."""
         number: int = self._get(key, (int,), "a whole number", default)
+        if number < least:
+            raise InvalidModelError(f"{self.where}: {key!r} is {number}, and must be at least {least}.")
+        if number > most:
+            raise InvalidModelError(f"{self.where}: {key!r} is {number}, and can be at most {most}.")
         return number
 
     def number(self, key: str, default: float = _REQUIRED, *, least: float = -math.inf) -> float:
@@ -96,6 +98,10 @@ class Config:
         """A text."""
         value: str = self._get(key, (str,), "a text", default)
         return value
+
+    def section(self, key: str) -> Config:
+        """An object within this one, or an empty one."""
+        return Config(f"{self.where}: {key!r}", self._get(key, (dict,), "an object", {}))
 
     def strings(self, key: str) -> dict[str, str]:
         """An object of texts, or an empty one."""

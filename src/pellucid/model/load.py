@@ -67,6 +67,8 @@ def load_spec(files: ModelFiles) -> ModelSpec:
         raise InvalidModelError(
             f"{config.where}: {encoder.heads} attention heads do not divide a hidden size of {encoder.hidden_size}."
         )
+    if encoder.head_size % 2 and any(layer.rotary_base is not None for layer in encoder.attention):
+        raise InvalidModelError(f"{config.where}: heads of {encoder.head_size} numbers cannot be turned in pairs.")
     if encoder.max_tokens < 1:
         raise InvalidModelError(f"{config.where}: max_position_embeddings leaves no room for a token.")
     pooling, size = _pooling(files, after[0], encoder.hidden_size)

@@ -11,6 +11,20 @@ from pellucid.pooling import Pooling
 
 
 @dataclass(frozen=True)
+class LayerAttention:
+    """What may differ between the attention of one layer and the next.
+
+    Attributes:
+        window: how many tokens on each side a token looks at; None for all of the text.
+        rotary_base: the base of the rotations by which queries and keys know their places (Su et al., "RoFormer",
+            2021); None if there are none.
+    """
+
+    window: int | None = None
+    rotary_base: float | None = None
+
+
+@dataclass(frozen=True)
 class EncoderSpec:
     """The shape of a transformer encoder: all that an engine needs to know besides the weights.
 
@@ -19,13 +33,20 @@ class EncoderSpec:
         vocab_size, hidden_size, layers, heads, intermediate_size: as the field names them.
         activation: a key of :data:`pellucid.activations.ACTIVATIONS`.
         layer_norm_eps: added to the variance.
-        positions: rows of the position table.
+        positions: rows of the position table; without one, the longest sequence.
         padding_id: None if positions count 0, 1, 2, …. Otherwise positions follow fairseq's rule: they start at
             ``padding_id + 1`` and count only tokens other than ``padding_id``, which sits at ``padding_id`` itself.
         token_types: rows of the token type table, of which row 0 is used; 0 if there is none.
         relative_buckets: buckets of the relative position bias that all layers share (Raffel et al., "T5", 2020);
             0 if there is none.
         relative_max_distance: the distance from which on all tokens share the last bucket.
+        norm_first: whether attention and feed-forward work on normalised vectors and add to vectors that are not
+            (pre-norm, Xiong et al., 2020), rather than normalising each sum. The first layer's attention then takes
+            the embeddings as they are, which are normalised, and a norm follows the last layer.
+        gated: whether the feed-forward multiplies the activation by a second product (Shazeer, "GLU Variants", 2020).
+        attention_bias, feed_forward_bias, norm_bias: which of the layers' parts have a bias.
+        attention: each layer's own, over again while there are more layers; empty if all look at the whole text,
+            without rotations.
     """
 
     family: str
@@ -41,6 +62,12 @@ class EncoderSpec:
     token_types: int = 0
     relative_buckets: int = 0
     relative_max_distance: int = 128
+    norm_first: bool = False
+    gated: bool = False
+    attention_bias: bool = True
+    feed_forward_bias: bool = True
+    norm_bias: bool = True
+    attention: tuple[LayerAttention, ...] = ()
 
     @property
     def head_size(self) -> int:
@@ -51,6 +78,10 @@ class EncoderSpec:
     def max_tokens(self) -> int:
         """The longest sequence that the position table has room for."""
         return self.positions if self.padding_id is None else self.positions - self.padding_id - 1
+
+    def attention_of(self, layer: int) -> LayerAttention:
+        """What the attention of layer number ``layer`` has of its own."""
+        return self.attention[layer % len(self.attention)] if self.attention else LayerAttention()
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,17 @@ https://huggingface.co/docs/safetensors: eight bytes of header length, a JSON he
 from __future__ import annotations
 
 import json
+import math
 import mmap
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from pellucid.errors import InvalidModelError, UnsupportedModelError
 from pellucid.model.config import Config
-from pellucid.model.families.names import TensorNames
+from pellucid.model.families.names import Part, TensorNames
 from pellucid.model.spec import EncoderSpec
 from pellucid.sources.files import ModelFiles
 from pellucid.types import Float32
@@ -27,7 +28,7 @@ _NUMBERS_PER_CHECK = 1 << 20
 
 @dataclass(frozen=True, eq=False)
 class Linear:
-    """A linear layer: ``x Wᵀ + b`` with weight ``float32[out, in]`` and bias ``float32[out]``."""
+    """A linear layer: ``x Wᵀ + b`` with weight ``float32[out, in]`` and bias ``float32[out]``, zeros if it has none."""
 
     weight: Float32
     bias: Float32
@@ -35,7 +36,7 @@ class Linear:
 
 @dataclass(frozen=True, eq=False)
 class Norm:
-    """A layer normalisation: weight and bias are ``float32[hidden]``."""
+    """A layer normalisation: weight and bias are ``float32[hidden]``; the bias is zeros if it has none."""
 
     weight: Float32
     bias: Float32
@@ -43,16 +44,25 @@ class Norm:
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """One transformer layer, in the order in which the data pass it."""
+    """One transformer layer.
+
+    Attributes:
+        query, key, value, attention_output: the attention.
+        attention_norm: after the attention's sum; with ``norm_first``, before the attention, and None in layer 0.
+        gate: of a gated feed-forward, what the activation is applied to; else None.
+        intermediate, output: the feed-forward. The activation is applied to the first, if there is no gate.
+        feed_forward_norm: after the feed-forward's sum; with ``norm_first``, before the feed-forward.
+    """
 
     query: Linear
     key: Linear
     value: Linear
     attention_output: Linear
-    attention_norm: Norm
+    attention_norm: Norm | None
+    gate: Linear | None
     intermediate: Linear
     output: Linear
-    output_norm: Norm
+    feed_forward_norm: Norm
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,20 +71,22 @@ class EncoderWeights:
 
     Attributes:
         word: ``float32[vocab_size, hidden]``.
-        position: ``float32[positions, hidden]``.
+        position: ``float32[positions, hidden]``, or None.
         token_type: ``float32[token_types, hidden]``, or None.
-        embedding_norm: follows the sum of the three.
+        embedding_norm: follows the sum of those.
         relative_bias: ``float32[relative_buckets, heads]``, or None.
         layers: in order. Each is read from the file, and checked, when it is taken, and not kept: an engine that packs
             the weights in a form of its own never holds them twice.
+        final_norm: with ``norm_first``, follows the last layer; else None.
     """
 
     word: Float32
-    position: Float32
+    position: Float32 | None
     token_type: Float32 | None
     embedding_norm: Norm
     relative_bias: Float32 | None
     layers: Iterable[Layer]
+    final_norm: Norm | None = None
 
 
 class _LayersInTheFile(Iterable[Layer]):
@@ -96,6 +108,12 @@ class _Stored:
     dtype: str
     shape: tuple[int, ...]
     start: int
+
+    def rows(self, part: Part) -> _Stored:
+        """One of the matrices that lie in it one below the other."""
+        shape = (self.shape[0] // part.of, *self.shape[1:])
+        size = math.prod(shape) * np.dtype(_DTYPES[self.dtype]).itemsize
+        return replace(self, shape=shape, start=self.start + part.number * size)
 
 
 class Tensors:
@@ -122,8 +140,13 @@ class Tensors:
         """Whether there is a tensor of this name."""
         return tensor in self._stored
 
-    def read(self, tensor: str, shape: tuple[int, ...]) -> Float32:
+    def read(self, tensor: str, shape: tuple[int, ...], part: Part | None = None) -> Float32:
         """A tensor as float32; float32 ones stay mapped from the file, others are converted.
+
+        Args:
+            tensor: its name.
+            shape: what is to come back.
+            part: if the tensor holds several such, which of them.
 
         Raises:
             InvalidModelError: it is missing, has another shape, or holds NaN or infinity.
@@ -135,16 +158,17 @@ class Tensors:
                 f"The files may be of different models, or the download may be incomplete."
             )
         stored = self._stored[tensor]
-        if stored.shape != shape:
+        whole = (shape[0] * part.of, *shape[1:]) if part else shape
+        if stored.shape != whole:
             raise InvalidModelError(
                 f"{self.name}: tensor {tensor!r} has shape {list(stored.shape)}, and by config.json it should have "
-                f"{list(shape)}. The files may be of different models."
+                f"{list(whole)}. The files may be of different models."
             )
         if stored.dtype not in _DTYPES:
             raise UnsupportedModelError(
                 f"{self.name}: tensor {tensor!r} is stored as {stored.dtype}. Supported: {', '.join(_DTYPES)}."
             )
-        array, mapping = _map(stored)
+        array, mapping = _map(stored.rows(part) if part else stored)
         for start in range(0, array.size, _NUMBERS_PER_CHECK):
             if not np.isfinite(array.reshape(-1)[start : start + _NUMBERS_PER_CHECK]).all():
                 raise InvalidModelError(f"{self.name}: tensor {tensor!r} holds NaN or infinity; the file is damaged.")
@@ -221,47 +245,79 @@ def _read_header(files: ModelFiles, relative: str) -> dict[str, _Stored]:
     }
 
 
-def read_linear(tensors: Tensors, name: str, out: int, into: int) -> Linear:
-    """The linear layer of this name, from ``into`` to ``out`` features."""
-    return Linear(tensors.read(f"{name}.weight", (out, into)), tensors.read(f"{name}.bias", (out,)))
+def read_linear(tensors: Tensors, name: str | Part, out: int, into: int, *, start: str = "", bias: bool = True) -> Linear:
+    """The linear layer of this name, from ``into`` to ``out`` features; ``start`` is put before the name."""
+    part = name if isinstance(name, Part) else None
+    tensor = start + (name.name if isinstance(name, Part) else name)
+    return Linear(
+        tensors.read(f"{tensor}.weight", (out, into), part),
+        tensors.read(f"{tensor}.bias", (out,), part) if bias else np.zeros(out, dtype=np.float32),
+    )
 
 
-def read_norm(tensors: Tensors, name: str, size: int) -> Norm:
+def read_norm(tensors: Tensors, name: str, size: int, *, bias: bool = True) -> Norm:
     """The layer normalisation of this name. The first BERT checkpoints call its parts gamma and beta."""
-    weight, bias = ("gamma", "beta") if f"{name}.gamma" in tensors else ("weight", "bias")
-    return Norm(tensors.read(f"{name}.{weight}", (size,)), tensors.read(f"{name}.{bias}", (size,)))
+    weight, shift = ("gamma", "beta") if f"{name}.gamma" in tensors else ("weight", "bias")
+    return Norm(
+        tensors.read(f"{name}.{weight}", (size,)),
+        tensors.read(f"{name}.{shift}", (size,)) if bias else np.zeros(size, dtype=np.float32),
+    )
 
 
-def read_encoder(tensors: Tensors, spec: EncoderSpec, names: TensorNames) -> EncoderWeights:
+def read_encoder(tensors: Tensors, spec: EncoderSpec, tables: Sequence[TensorNames]) -> EncoderWeights:
     """The weights of an encoder, each with the shape that its spec asks for.
+
+    Args:
+        tensors, spec: the model's.
+        tables: the names that its family may go by.
 
     Raises:
         InvalidModelError, UnsupportedModelError: as :meth:`Tensors.read`; for a layer's tensors, when it is taken.
     """
-    prefix = next((p for p in names.prefixes if f"{p}{names.word}.weight" in tensors), names.prefixes[0])
+    names, prefix = _naming(tensors, tables)
     hidden, inner = spec.hidden_size, spec.intermediate_size
 
-    def table(name: str, rows: int, width: int) -> Float32:
-        return tensors.read(f"{prefix}{name}.weight", (rows, width))
+    def table(name: str | None, rows: int, width: int) -> Float32 | None:
+        return tensors.read(f"{prefix}{name}.weight", (rows, width)) if name else None
+
+    def norm(name: str) -> Norm:
+        return read_norm(tensors, prefix + name, hidden, bias=spec.norm_bias)
 
     def layer(number: int) -> Layer:
-        start = prefix + names.layer.format(number)
+        start = names.layer.format(number)
+
+        def linear(name: str | Part, out: int, into: int, bias: bool) -> Linear:
+            return read_linear(tensors, name, out, into, start=prefix + start, bias=bias)
+
         return Layer(
-            query=read_linear(tensors, start + names.query, hidden, hidden),
-            key=read_linear(tensors, start + names.key, hidden, hidden),
-            value=read_linear(tensors, start + names.value, hidden, hidden),
-            attention_output=read_linear(tensors, start + names.attention_output, hidden, hidden),
-            attention_norm=read_norm(tensors, start + names.attention_norm, hidden),
-            intermediate=read_linear(tensors, start + names.intermediate, inner, hidden),
-            output=read_linear(tensors, start + names.output, hidden, inner),
-            output_norm=read_norm(tensors, start + names.output_norm, hidden),
+            query=linear(names.query, hidden, hidden, spec.attention_bias),
+            key=linear(names.key, hidden, hidden, spec.attention_bias),
+            value=linear(names.value, hidden, hidden, spec.attention_bias),
+            attention_output=linear(names.attention_output, hidden, hidden, spec.attention_bias),
+            attention_norm=None if spec.norm_first and number == 0 else norm(start + names.attention_norm),
+            gate=linear(names.gate, inner, hidden, spec.feed_forward_bias) if names.gate else None,
+            intermediate=linear(names.intermediate, inner, hidden, spec.feed_forward_bias),
+            output=linear(names.output, hidden, inner, spec.feed_forward_bias),
+            feed_forward_norm=norm(start + names.feed_forward_norm),
         )
 
     return EncoderWeights(
-        word=table(names.word, spec.vocab_size, hidden),
+        word=tensors.read(f"{prefix}{names.word}.weight", (spec.vocab_size, hidden)),
         position=table(names.position, spec.positions, hidden),
-        token_type=table(names.token_type, spec.token_types, hidden) if names.token_type else None,
-        embedding_norm=read_norm(tensors, prefix + names.embedding_norm, hidden),
-        relative_bias=table(names.relative_bias, spec.relative_buckets, spec.heads) if names.relative_bias else None,
+        token_type=table(names.token_type, spec.token_types, hidden),
+        embedding_norm=norm(names.embedding_norm),
+        relative_bias=table(names.relative_bias, spec.relative_buckets, spec.heads),
         layers=_LayersInTheFile(spec.layers, layer),
+        final_norm=norm(names.final_norm) if names.final_norm else None,
     )
+
+
+def _naming(tensors: Tensors, tables: Sequence[TensorNames]) -> tuple[TensorNames, str]:
+    """The table of names and the prefix that this file goes by: those by which most of two tensors are found."""
+
+    def found(candidate: tuple[TensorNames, str]) -> int:
+        names, prefix = candidate
+        output = names.layer.format(0) + names.attention_output
+        return sum(f"{prefix}{name}.weight" in tensors for name in (names.word, output))
+
+    return max(((names, prefix) for names in tables for prefix in names.prefixes), key=found)

@@ -7,20 +7,29 @@ from dataclasses import dataclass
 
 from pellucid.errors import UnsupportedModelError
 from pellucid.model.config import Config
-from pellucid.model.families import bert, mpnet
+from pellucid.model.families import bert, distilbert, modernbert, mpnet, nomic_bert, roberta
 from pellucid.model.families.names import TensorNames
 from pellucid.model.spec import EncoderSpec
 
 
 @dataclass(frozen=True)
 class Family:
-    """What a family is: a reader of config.json, and a table of names."""
+    """What a family is: a reader of config.json, and the tables of names that its files may go by."""
 
     spec: Callable[[Config], EncoderSpec]
-    names: TensorNames
+    names: tuple[TensorNames, ...]
 
 
-FAMILIES = {"bert": Family(bert.spec, bert.NAMES), "mpnet": Family(mpnet.spec, mpnet.NAMES)}
+FAMILIES = {
+    "bert": Family(bert.spec, (bert.NAMES,)),
+    "camembert": Family(roberta.spec, (roberta.NAMES,)),
+    "distilbert": Family(distilbert.spec, (distilbert.NAMES,)),
+    "modernbert": Family(modernbert.spec, (modernbert.NAMES,)),
+    "mpnet": Family(mpnet.spec, (mpnet.NAMES,)),
+    "nomic_bert": Family(nomic_bert.spec, (nomic_bert.NAMES, nomic_bert.NOMICS_NAMES)),
+    "roberta": Family(roberta.spec, (roberta.NAMES,)),
+    "xlm-roberta": Family(roberta.spec, (roberta.NAMES,)),
+}
 """Every family, by the ``model_type`` of config.json."""
 
 

@@ -20,9 +20,11 @@ NAMES = TensorNames(
     value="attention.self.value",
     attention_output="attention.output.dense",
     attention_norm="attention.output.LayerNorm",
+    gate=None,
     intermediate="intermediate.dense",
     output="output.dense",
-    output_norm="output.LayerNorm",
+    feed_forward_norm="output.LayerNorm",
+    final_norm=None,
 )
 
 _ACTIVATIONS = {
@@ -47,18 +49,18 @@ def spec(config: Config) -> EncoderSpec:
         layers=config.size("num_hidden_layers"),
         heads=config.size("num_attention_heads"),
         intermediate_size=config.size("intermediate_size"),
-        activation=activation(config),
+        activation=activation(config, "hidden_act"),
         layer_norm_eps=config.number("layer_norm_eps", 1e-12, least=0),
         positions=config.size("max_position_embeddings", 512),
         token_types=config.size("type_vocab_size", 2),
     )
 
 
-def activation(config: Config) -> str:
-    """Our name for ``hidden_act``."""
-    name = config.string("hidden_act", "gelu")
+def activation(config: Config, key: str, default: str = "gelu") -> str:
+    """Our name for the activation that ``key`` names."""
+    name = config.string(key, default)
     if name not in _ACTIVATIONS:
         raise UnsupportedModelError(
-            f"{config.where}: hidden_act {name!r} is not supported. Supported: {', '.join(_ACTIVATIONS)}."
+            f"{config.where}: {key} {name!r} is not supported. Supported: {', '.join(_ACTIVATIONS)}."
         )
     return _ACTIVATIONS[name]

@@ -41,7 +41,7 @@ def spec(config: Config) -> EncoderSpec:
         layers=config.size("num_hidden_layers"),
         heads=config.size("num_attention_heads"),
         intermediate_size=config.size("intermediate_size"),
-        activation=bert.activation(config),
+        activation=bert.activation(config, "hidden_act"),
         layer_norm_eps=config.number("layer_norm_eps", 1e-12, least=0),
         positions=config.size("max_position_embeddings", 512),
         # transformers' MPNetEmbeddings has padding_idx = 1 in its code, whatever pad_token_id says.

@@ -1,0 +1,96 @@
+"""ModernBERT (Warner et al., 2024): norms come first, positions are rotations, two layers of three look nearby only."""
+
+from __future__ import annotations
+
+import math
+
+from pellucid.errors import InvalidModelError, UnsupportedModelError
+from pellucid.model.config import Config
+from pellucid.model.families import bert
+from pellucid.model.families.names import Part, TensorNames
+from pellucid.model.spec import EncoderSpec, LayerAttention
+
+NAMES = TensorNames(
+    prefixes=("", "model."),
+    word="embeddings.tok_embeddings",
+    position=None,
+    token_type=None,
+    embedding_norm="embeddings.norm",
+    relative_bias=None,
+    layer="layers.{}.",
+    query=Part("attn.Wqkv", 0, of=3),
+    key=Part("attn.Wqkv", 1, of=3),
+    value=Part("attn.Wqkv", 2, of=3),
+    attention_output="attn.Wo",
+    attention_norm="attn_norm",
+    gate=Part("mlp.Wi", 0, of=2),
+    intermediate=Part("mlp.Wi", 1, of=2),
+    output="mlp.Wo",
+    feed_forward_norm="mlp_norm",
+    final_norm="final_norm",
+)
+
+_MOST_LAYERS = 10_000  # No model comes near, and a config that lies should not cost memory.
+
+
+def spec(config: Config) -> EncoderSpec:
+    """The shape of a ModernBERT encoder. Defaults are those of transformers' ``ModernBertConfig``."""
+    layers = config.size("num_hidden_layers", 22)
+    kinds = {
+        "full_attention": LayerAttention(rotary_base=_rotary_base(config, "full_attention", "global", 160_000.0)),
+        "sliding_attention": LayerAttention(
+            rotary_base=_rotary_base(config, "sliding_attention", "local", 10_000.0),
+            window=config.size("local_attention", 128) // 2,
+        ),
+    }
+    return EncoderSpec(
+        family="modernbert",
+        vocab_size=config.size("vocab_size", 50368),
+        hidden_size=config.size("hidden_size", 768),
+        layers=layers,
+        heads=config.size("num_attention_heads", 12),
+        intermediate_size=config.size("intermediate_size", 1152),
+        activation=bert.activation(config, "hidden_activation"),
+        layer_norm_eps=config.number("norm_eps", 1e-5, least=0),
+        positions=config.size("max_position_embeddings", 8192),
+        norm_first=True,
+        gated=True,
+        attention_bias=config.flag("attention_bias", False),
+        feed_forward_bias=config.flag("mlp_bias", False),
+        norm_bias=config.flag("norm_bias", False),
+        attention=tuple(kinds[kind] for kind in _layer_types(config, layers, tuple(kinds))),
+    )
+
+
+def _layer_types(config: Config, layers: int, known: tuple[str, ...]) -> list[str]:
+    """Each layer's kind: listed, or, in the configs of the first models, every so many of them global."""
+    types = config.values.get("layer_types")
+    if types is None:
+        every = config.size("global_attn_every_n_layers", 3, most=_MOST_LAYERS)
+        return ["full_attention", *["sliding_attention"] * (every - 1)]
+    if not isinstance(types, list) or len(types) != layers or not all(kind in known for kind in types):
+        raise InvalidModelError(f"{config.where}: layer_types must list {layers} times one of {', '.join(known)}.")
+    return types
+
+
+def _rotary_base(config: Config, kind: str, older: str, default: float) -> float:
+    """The base of the rotations, by its present name, or by that in the configs of the first models."""
+    if config.values.get("rope_scaling") is not None:
+        raise UnsupportedModelError(f"{config.where}: rope_scaling is not supported.")
+    rope = config.section("rope_parameters").section(kind)
+    return rotary_base(rope, checked_base(config, f"{older}_rope_theta", default))
+
+
+def rotary_base(rope: Config, default: float) -> float:
+    """``rope_theta`` of an object of transformers' "rope_parameters" (Su et al., "RoFormer", 2021)."""
+    if (kind := rope.string("rope_type", "default")) != "default":
+        raise UnsupportedModelError(f"{rope.where}: rope_type {kind!r} is not supported, only 'default'.")
+    return checked_base(rope, "rope_theta", default)
+
+
+def checked_base(config: Config, key: str, default: float) -> float:
+    """The base of rotations: a finite number above 1."""
+    base = config.number(key, default)
+    if not 1 < base < math.inf:
+        raise InvalidModelError(f"{config.where}: a {key} of {base} is none; it must be finite and above 1.")
+    return base

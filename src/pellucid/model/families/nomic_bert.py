@@ -1,0 +1,125 @@
+"""NomicBERT (Nussbaum et al., "Nomic Embed", 2024): BERT with rotations for positions, a gate, and few biases.
+
+There are two ways to write one: as Nomic's own code does, with the keys of GPT-2's config and fused tensors, and as
+transformers does since it has the family. Each config and each file of tensors is read as what it is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from pellucid.errors import UnsupportedModelError
+from pellucid.model.config import Config
+from pellucid.model.families import bert
+from pellucid.model.families.modernbert import checked_base, rotary_base
+from pellucid.model.families.names import Part, TensorNames
+from pellucid.model.spec import EncoderSpec, LayerAttention
+
+NAMES = TensorNames(
+    prefixes=("", "nomic_bert.", "bert."),
+    word="embeddings.word_embeddings",
+    position=None,
+    token_type="embeddings.token_type_embeddings",
+    embedding_norm="embeddings.LayerNorm",
+    relative_bias=None,
+    layer="layers.{}.",
+    query="self_attn.q_proj",
+    key="self_attn.k_proj",
+    value="self_attn.v_proj",
+    attention_output="self_attn.o_proj",
+    attention_norm="post_attention_layernorm",
+    gate="mlp.gate_proj",
+    intermediate="mlp.up_proj",
+    output="mlp.down_proj",
+    feed_forward_norm="post_mlp_layernorm",
+    final_norm=None,
+)
+NOMICS_NAMES = dataclasses.replace(
+    NAMES,
+    embedding_norm="emb_ln",
+    layer="encoder.layers.{}.",
+    query=Part("attn.Wqkv", 0, of=3),
+    key=Part("attn.Wqkv", 1, of=3),
+    value=Part("attn.Wqkv", 2, of=3),
+    attention_output="attn.out_proj",
+    attention_norm="norm1",
+    gate="mlp.fc12",
+    intermediate="mlp.fc11",
+    output="mlp.fc2",
+    feed_forward_norm="norm2",
+)
+
+_GATED = {"swiglu": "silu", "geglu": "gelu"}
+# What Nomic's config can switch on, and no published model of theirs for text has.
+_ALWAYS = {
+    "causal": False,
+    "parallel_block": False,
+    "prenorm": False,
+    "rotary_emb_interleaved": False,
+    "use_rms_norm": False,
+}
+
+
+def spec(config: Config) -> EncoderSpec:
+    """The shape of a NomicBERT encoder."""
+    return _nomics_spec(config) if "n_embd" in config.values else _transformers_spec(config)
+
+
+def _transformers_spec(config: Config) -> EncoderSpec:
+    """Defaults are those of transformers' ``NomicBertConfig``."""
+    hidden, heads = config.size("hidden_size", 768), config.size("num_attention_heads", 12)
+    if (head_dim := config.size("head_dim", max(1, hidden // heads))) * heads != hidden:
+        raise UnsupportedModelError(f"{config.where}: {heads} heads of {head_dim} (head_dim) are not {hidden} wide.")
+    return EncoderSpec(
+        family="nomic_bert",
+        vocab_size=config.size("vocab_size", 30528),
+        hidden_size=hidden,
+        layers=config.size("num_hidden_layers", 12),
+        heads=heads,
+        intermediate_size=config.size("intermediate_size", 3072),
+        activation=bert.activation(config, "hidden_act", "silu"),
+        layer_norm_eps=config.number("layer_norm_eps", 1e-12, least=0),
+        positions=config.size("max_position_embeddings", 2048),
+        token_types=config.size("type_vocab_size", 2),
+        gated=True,
+        attention_bias=False,
+        feed_forward_bias=False,
+        attention=(LayerAttention(rotary_base=rotary_base(config.section("rope_parameters"), 1000.0)),),
+    )
+
+
+def _nomics_spec(config: Config) -> EncoderSpec:
+    """Defaults are those of Nomic's own ``NomicBertConfig``, which is GPT-2's with more keys."""
+    for key, value in _ALWAYS.items():
+        if config.flag(key, value) is not value:
+            raise UnsupportedModelError(f"{config.where}: {key} is {not value}, which is not supported.")
+    if config.number("rotary_emb_fraction", 0.0) != 1:
+        raise UnsupportedModelError(f"{config.where}: rotary_emb_fraction must be 1, rotations of whole heads.")
+    if config.integer("num_experts", 0):
+        raise UnsupportedModelError(f"{config.where}: a mixture of experts (num_experts) is not supported.")
+    if (activation := config.string("activation_function", "gelu")) not in _GATED:
+        raise UnsupportedModelError(
+            f"{config.where}: activation_function {activation!r} is not supported. Supported: {', '.join(_GATED)}."
+        )
+    if (bias := config.flag("mlp_fc1_bias", True)) is not config.flag("mlp_fc2_bias", True):
+        raise UnsupportedModelError(f"{config.where}: mlp_fc1_bias and mlp_fc2_bias differ, which is not supported.")
+    # Texts longer than those of training need rotations that stretch with the text, where that factor is set. They
+    # would be another function of each length; here such a model reads as far as it was trained.
+    stretched = config.values.get("rotary_scaling_factor") is not None
+    hidden = config.size("n_embd")
+    return EncoderSpec(
+        family="nomic_bert",
+        vocab_size=config.size("vocab_size", 50257),
+        hidden_size=hidden,
+        layers=config.size("n_layer", 12),
+        heads=config.size("n_head", 12),
+        intermediate_size=config.size("n_inner", 4 * hidden),
+        activation=_GATED[activation],
+        layer_norm_eps=config.number("layer_norm_epsilon", 1e-5, least=0),
+        positions=config.size("max_trained_positions", 2048) if stretched else config.size("n_positions", 1024),
+        token_types=config.size("type_vocab_size", 2),
+        gated=True,
+        attention_bias=config.flag("qkv_proj_bias", True),
+        feed_forward_bias=bias,
+        attention=(LayerAttention(rotary_base=checked_base(config, "rotary_emb_base", 10_000.0)),),
+    )

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import pytest
+
+from pellucid.errors import InvalidModelError, UnsupportedModelError
+from pellucid.model.config import Config
+from pellucid.model.families import modernbert
+from pellucid.model.spec import EncoderSpec, LayerAttention
+
+# config.json of ModernBERT-base, as far as it is read, with fewer layers.
+BASE = {
+    "attention_bias": False,
+    "global_attn_every_n_layers": 3,
+    "global_rope_theta": 160000.0,
+    "hidden_activation": "gelu",
+    "hidden_size": 768,
+    "intermediate_size": 1152,
+    "local_attention": 128,
+    "local_rope_theta": 10000.0,
+    "max_position_embeddings": 8192,
+    "mlp_bias": False,
+    "norm_bias": False,
+    "norm_eps": 1e-05,
+    "num_attention_heads": 12,
+    "num_hidden_layers": 5,
+    "vocab_size": 50368,
+}
+LOCAL, GLOBAL = LayerAttention(window=64, rotary_base=10000.0), LayerAttention(rotary_base=160000.0)
+
+
+def spec(**changes) -> EncoderSpec:
+    return modernbert.spec(Config("m: config.json", BASE | changes))
+
+
+def test_the_config_of_modernbert_base_is_this_spec():
+    assert spec() == EncoderSpec(
+        family="modernbert",
+        vocab_size=50368,
+        hidden_size=768,
+        layers=5,
+        heads=12,
+        intermediate_size=1152,
+        activation="gelu",
+        layer_norm_eps=1e-5,
+        positions=8192,
+        norm_first=True,
+        gated=True,
+        attention_bias=False,
+        feed_forward_bias=False,
+        norm_bias=False,
+        attention=(GLOBAL, LOCAL, LOCAL),
+    )
+    assert spec().max_tokens == 8192
+    assert [spec().attention_of(layer) for layer in range(5)] == [GLOBAL, LOCAL, LOCAL, GLOBAL, LOCAL]
+
+
+def test_newer_configs_list_the_layers_and_name_the_bases_by_kind():
+    newer = {key: BASE[key] for key in BASE if "rope" not in key and "every" not in key}
+    newer |= {
+        "layer_types": ["sliding_attention", "full_attention"],
+        "num_hidden_layers": 2,
+        "rope_parameters": {
+            "full_attention": {"rope_type": "default", "rope_theta": 5000.0},
+            "sliding_attention": {"rope_type": "default", "rope_theta": 77},
+        },
+    }
+    attention = modernbert.spec(Config("m: config.json", newer)).attention
+    assert attention == (LayerAttention(window=64, rotary_base=77), LayerAttention(rotary_base=5000.0))
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "message"),
+    [
+        ({"layer_types": ["full_attention"]}, InvalidModelError, "layer_types must list 5 times one of"),
+        ({"layer_types": ["chunked"] * 5}, InvalidModelError, "layer_types must list 5 times one of"),
+        ({"layer_types": [["full_attention"]] * 5}, InvalidModelError, "layer_types must list 5 times one of"),
+        ({"global_attn_every_n_layers": 0}, InvalidModelError, "'global_attn_every_n_layers' is 0"),
+        ({"global_attn_every_n_layers": 1 << 70}, InvalidModelError, "can be at most 10000"),
+        ({"rope_scaling": {"type": "yarn"}}, UnsupportedModelError, "rope_scaling is not supported"),
+        ({"rope_parameters": {"full_attention": {"rope_type": "yarn"}}}, UnsupportedModelError, "rope_type 'yarn'"),
+        ({"global_rope_theta": 0}, InvalidModelError, "rope_theta of 0.0 is none"),
+        ({"local_rope_theta": 1e400}, InvalidModelError, "rope_theta of inf is none"),
+        ({"hidden_activation": "mish"}, UnsupportedModelError, "hidden_activation 'mish'"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_and_why_is_said(changes, kind, message):
+    with pytest.raises(kind, match=message):
+        spec(**changes)

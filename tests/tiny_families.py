@@ -1,0 +1,286 @@
+"""What tiny models of each family consist of: config.json, tensors by the names that are found in files, a tokenizer.
+
+Written down here a second time, from the files that transformers writes, and not taken from the library under test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+
+HIDDEN, LAYERS, HEADS, INNER, POSITIONS, MAX_TOKENS = 16, 3, 4, 32, 40, 24
+WORDS = ["the", "cat", "dog", "sat", "on", "mat", "##ing", "query", "passage", ":", ",", ".", "!", "?"]
+LETTERS = [*"abcdefghijklmnopqrstuvwxyz", *(f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz")]
+
+_BERT_SPECIALS = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
+_ROBERTA_SPECIALS = {"cls": "<s>", "pad": "<pad>", "sep": "</s>", "unk": "<unk>", "mask": "<mask>"}
+
+
+def word_piece(specials: Mapping[str, str]) -> Tokenizer:
+    """A WordPiece tokenizer that lowers its text: BERT's."""
+    vocabulary = {token: number for number, token in enumerate([*specials.values(), *LETTERS, *WORDS])}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=specials["unk"]))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    return tokenizer
+
+
+def byte_level(specials: Mapping[str, str]) -> Tokenizer:
+    """A BPE tokenizer over bytes, with a few merges: RoBERTa's and ModernBERT's."""
+    merges = [("t", "h"), ("th", "e"), ("c", "a"), ("ca", "t"), ("Ġ", "the"), ("Ġ", "cat"), ("o", "n")]
+    tokens = [*specials.values(), *sorted(pre_tokenizers.ByteLevel.alphabet()), *(a + b for a, b in merges)]
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    tokenizer = Tokenizer(models.BPE(vocabulary, merges))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer
+
+
+def unigram(specials: Mapping[str, str]) -> Tokenizer:
+    """A Unigram tokenizer: XLM-RoBERTa's."""
+    pieces = [*(f"▁{word}" for word in WORDS if word.isalpha()), "▁", *LETTERS[:26], ":", ",", ".", "!", "?", "ca"]
+    scores = [*((token, 0.0) for token in specials.values()), *((p, -2.0 - 0.1 * n) for n, p in enumerate(pieces))]
+    tokenizer = Tokenizer(models.Unigram(scores, unk_id=list(specials).index("unk")))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
+    tokenizer.decoder = decoders.Metaspace()
+    return tokenizer
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family, as its files show it.
+
+    Attributes:
+        config: config.json, without the size of the vocabulary.
+        tables: the embeddings, by name: their shapes, with None for the size of the vocabulary.
+        linears: the linear layers within a layer, by name: their shapes.
+        norms, layer_norms: the normalisations outside and within a layer.
+        layer: the start of a layer's names.
+        tokenizer, specials, tokenizer_class: the tokenizer.
+        biases: which parts have a bias: "linears" and "norms".
+        without: names that a family's pattern has and its files have not.
+    """
+
+    config: dict[str, Any]
+    tables: dict[str, tuple[int | None, int]]
+    linears: dict[str, tuple[int, int]]
+    norms: tuple[str, ...]
+    layer_norms: tuple[str, ...]
+    layer: str = "encoder.layer.{}."
+    tokenizer: Callable[[Mapping[str, str]], Tokenizer] = word_piece
+    specials: Mapping[str, str] = field(default_factory=lambda: _BERT_SPECIALS)
+    tokenizer_class: str = "BertTokenizer"
+    biases: tuple[str, ...] = ("linears", "norms")
+    without: tuple[str, ...] = ()
+
+
+_SQUARE, _UP, _DOWN = (HIDDEN, HIDDEN), (INNER, HIDDEN), (HIDDEN, INNER)
+_BERT_CONFIG = {
+    "hidden_size": HIDDEN,
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": HEADS,
+    "intermediate_size": INNER,
+    "max_position_embeddings": POSITIONS,
+    "hidden_act": "gelu",
+    "layer_norm_eps": 1e-12,
+}
+_BERT_TABLES = {
+    "embeddings.word_embeddings": (None, HIDDEN),
+    "embeddings.position_embeddings": (POSITIONS, HIDDEN),
+    "embeddings.token_type_embeddings": (2, HIDDEN),
+}
+_BERT_LINEARS = {
+    "attention.self.query": _SQUARE,
+    "attention.self.key": _SQUARE,
+    "attention.self.value": _SQUARE,
+    "attention.output.dense": _SQUARE,
+    "intermediate.dense": _UP,
+    "output.dense": _DOWN,
+}
+_BERT_NORMS = ("attention.output.LayerNorm", "output.LayerNorm")
+
+
+def _roberta(model_type: str, architecture: str, **others: Any) -> Family:
+    return Family(
+        {
+            **_BERT_CONFIG,
+            "model_type": model_type,
+            "architectures": [architecture],
+            "type_vocab_size": 1,
+            "pad_token_id": 1,
+            "layer_norm_eps": 1e-5,
+        },
+        _BERT_TABLES | {"embeddings.token_type_embeddings": (1, HIDDEN)},
+        _BERT_LINEARS,
+        ("embeddings.LayerNorm",),
+        _BERT_NORMS,
+        specials=_ROBERTA_SPECIALS,
+        **others,
+    )
+
+
+FAMILIES = {
+    "bert": Family(
+        {**_BERT_CONFIG, "model_type": "bert", "architectures": ["BertModel"], "type_vocab_size": 2, "pad_token_id": 0},
+        _BERT_TABLES,
+        _BERT_LINEARS,
+        ("embeddings.LayerNorm",),
+        _BERT_NORMS,
+    ),
+    "mpnet": Family(
+        {
+            **_BERT_CONFIG,
+            "model_type": "mpnet",
+            "architectures": ["MPNetModel"],
+            "relative_attention_num_buckets": 32,
+            "pad_token_id": 1,
+        },
+        {
+            "embeddings.word_embeddings": (None, HIDDEN),
+            "embeddings.position_embeddings": (POSITIONS, HIDDEN),
+            "encoder.relative_attention_bias": (32, HEADS),
+        },
+        {**{f"attention.attn.{part}": _SQUARE for part in "qkvo"}, "intermediate.dense": _UP, "output.dense": _DOWN},
+        ("embeddings.LayerNorm",),
+        ("attention.LayerNorm", "output.LayerNorm"),
+        specials={"cls": "<s>", "pad": "<pad>", "sep": "</s>", "unk": "[UNK]", "mask": "<mask>"},
+        tokenizer_class="MPNetTokenizer",
+    ),
+    "distilbert": Family(
+        {
+            "model_type": "distilbert",
+            "architectures": ["DistilBertModel"],
+            "dim": HIDDEN,
+            "hidden_dim": INNER,
+            "n_layers": LAYERS,
+            "n_heads": HEADS,
+            "max_position_embeddings": POSITIONS,
+            "activation": "gelu",
+            "sinusoidal_pos_embds": False,
+            "pad_token_id": 0,
+        },
+        {"embeddings.word_embeddings": (None, HIDDEN), "embeddings.position_embeddings": (POSITIONS, HIDDEN)},
+        {**{f"attention.{part}_lin": _SQUARE for part in ("q", "k", "v", "out")}, "ffn.lin1": _UP, "ffn.lin2": _DOWN},
+        ("embeddings.LayerNorm",),
+        ("sa_layer_norm", "output_layer_norm"),
+        layer="transformer.layer.{}.",
+        tokenizer_class="DistilBertTokenizer",
+    ),
+    "roberta": _roberta("roberta", "RobertaModel", tokenizer=byte_level, tokenizer_class="RobertaTokenizer"),
+    "camembert": _roberta("camembert", "CamembertModel", tokenizer=unigram, tokenizer_class="CamembertTokenizer"),
+    "xlm-roberta": _roberta("xlm-roberta", "XLMRobertaModel", tokenizer=unigram, tokenizer_class="XLMRobertaTokenizer"),
+    "modernbert": Family(
+        {
+            "model_type": "modernbert",
+            "architectures": ["ModernBertModel"],
+            "hidden_size": HIDDEN,
+            "num_hidden_layers": LAYERS,
+            "num_attention_heads": HEADS,
+            "intermediate_size": INNER,
+            "max_position_embeddings": POSITIONS,
+            "hidden_activation": "gelu",
+            "norm_eps": 1e-5,
+            "norm_bias": False,
+            "attention_bias": False,
+            "mlp_bias": False,
+            "global_attn_every_n_layers": 3,
+            "global_rope_theta": 160000.0,
+            "local_rope_theta": 10000.0,
+            "local_attention": 8,
+            "pad_token_id": 0,
+            "cls_token_id": 2,
+            "bos_token_id": 2,
+            "sep_token_id": 3,
+            "eos_token_id": 3,
+        },
+        {"embeddings.tok_embeddings": (None, HIDDEN)},
+        {
+            "attn.Wqkv": (3 * HIDDEN, HIDDEN),
+            "attn.Wo": _SQUARE,
+            "mlp.Wi": (2 * INNER, HIDDEN),
+            "mlp.Wo": _DOWN,
+        },
+        ("embeddings.norm", "final_norm"),
+        ("attn_norm", "mlp_norm"),
+        layer="layers.{}.",
+        tokenizer=byte_level,
+        tokenizer_class="PreTrainedTokenizerFast",
+        biases=(),
+        without=("layers.0.attn_norm",),
+    ),
+    "nomic_bert": Family(
+        {
+            **_BERT_CONFIG,
+            "model_type": "nomic_bert",
+            "architectures": ["NomicBertModel"],
+            "hidden_act": "silu",
+            "type_vocab_size": 2,
+            "pad_token_id": 0,
+            "rope_parameters": {"rope_type": "default", "rope_theta": 1000.0},
+        },
+        {"embeddings.word_embeddings": (None, HIDDEN), "embeddings.token_type_embeddings": (2, HIDDEN)},
+        {
+            "attn.Wqkv": (3 * HIDDEN, HIDDEN),
+            "attn.out_proj": _SQUARE,
+            "mlp.fc11": _UP,
+            "mlp.fc12": _UP,
+            "mlp.fc2": _DOWN,
+        },
+        ("emb_ln",),
+        ("norm1", "norm2"),
+        layer="encoder.layers.{}.",
+        biases=("norms",),
+    ),
+}
+
+
+def config(family: str, vocabulary: int) -> dict[str, Any]:
+    """The config.json of a tiny model."""
+    return {**FAMILIES[family].config, "vocab_size": vocabulary}
+
+
+def tensors(family: str, vocabulary: int, rng: np.random.RandomState) -> dict[str, np.ndarray]:
+    """Random weights by the names that files have for them."""
+    made = FAMILIES[family]
+    arrays = {f"{name}.weight": normal(rng, rows or vocabulary, width) for name, (rows, width) in made.tables.items()}
+    norms = list(made.norms)
+    for layer in range(LAYERS):
+        start = made.layer.format(layer)
+        for name, (out, into) in made.linears.items():
+            arrays[f"{start}{name}.weight"] = normal(rng, out, into)
+            if "linears" in made.biases:
+                arrays[f"{start}{name}.bias"] = normal(rng, out)
+        norms += [f"{start}{norm}" for norm in made.layer_norms]
+    for name in norms:
+        if name not in made.without:
+            arrays[f"{name}.weight"] = 1 + normal(rng, HIDDEN)
+            if "norms" in made.biases:
+                arrays[f"{name}.bias"] = normal(rng, HIDDEN)
+    return arrays
+
+
+def make_tokenizer(family: str) -> Tokenizer:
+    """A family's tokenizer, which carries, as the real ones do, a training run's truncation and padding."""
+    specials = FAMILIES[family].specials
+    tokenizer = FAMILIES[family].tokenizer(specials)
+    cls, sep, pad = ((specials[name], tokenizer.token_to_id(specials[name])) for name in ("cls", "sep", "pad"))
+    if family in ("roberta", "mpnet"):
+        tokenizer.post_processor = processors.RobertaProcessing(sep, cls, add_prefix_space=family != "roberta")
+    elif family in ("xlm-roberta", "camembert", "modernbert"):
+        tokenizer.post_processor = processors.TemplateProcessing(f"{cls[0]} $A {sep[0]}", None, [cls, sep])
+    else:
+        tokenizer.post_processor = processors.BertProcessing(sep, cls)
+    tokenizer.add_special_tokens(list(specials.values()))
+    tokenizer.enable_truncation(8)
+    tokenizer.enable_padding(length=8, pad_id=pad[1], pad_token=pad[0])
+    return tokenizer
+
+
+def normal(rng: np.random.RandomState, *shape: int) -> np.ndarray:
+    """Random numbers large enough to matter. RandomState, because its numbers are promised to stay the same."""
+    return (0.3 * rng.standard_normal(shape)).astype(np.float32)
