@@ -14,6 +14,9 @@ constexpr int tokens_per_chunk = 256;
 // Vectors are read whole, so the last row of an array may be read a little beyond its end.
 constexpr std::size_t slack = 64;
 
+// Of a text of more tokens, one layer can take seconds, so whether to stop is asked within it too.
+constexpr int long_text = 512;
+
 // Below this many multiply-adds a second thread would start too late to help.
 constexpr double worth_a_thread = 1e7;
 
@@ -78,7 +81,7 @@ struct Encoder::Workspace {
         scratch_size(e.kernels_.attention_scratch(longest, e.shape_.hidden / e.shape_.heads)),
         scratch(scratch_size * size(threads)),
         narrow_operand(e.kernels_, e.dtype_, rows, e.shape_.hidden),
-        wide_operand(e.kernels_, e.dtype_, rows, e.intermediate_) {}
+        wide_operand(e.kernels_, e.layers_.front().output.dtype(), rows, e.intermediate_) {}
 
   std::ptrdiff_t stride, wide;
   Array<float> x, sum, context, next_sum, inner, gate;
@@ -113,10 +116,13 @@ Encoder::Encoder(const Kernels& kernels, Dtype dtype, const Shape& shape, const 
 void Encoder::add_layer(const LayerWeights& w) {
   const int panel = kernels_.panel;
   intermediate_ = w.intermediate.out;
+  // What comes out of a gate is a product of two, with outliers (Yang et al., "Activation Spikes in GLU-Based LLMs",
+  // 2024) that would leave few of 8 bits to the rest.
+  const Dtype output = w.gate && dtype_ == Dtype::int8 ? Dtype::int16 : dtype_;
   std::optional<Packed> gate;
   if (w.gate) gate.emplace(dtype_, panel, std::vector<Linear>{*w.gate});
   layers_.push_back({Packed(dtype_, panel, {w.query, w.key, w.value}), Packed(dtype_, panel, {w.attention_output}),
-                     std::move(gate), Packed(dtype_, panel, {w.intermediate}), Packed(dtype_, panel, {w.output}),
+                     std::move(gate), Packed(dtype_, panel, {w.intermediate}), Packed(output, panel, {w.output}),
                      PackedNorm(w.attention_norm, shape_.hidden), PackedNorm(w.feed_forward_norm, shape_.hidden),
                      w.window, w.turns});
 }
@@ -151,7 +157,7 @@ void Encoder::forward(const Batch& batch, const Chunk& chunk, Workspace& w, Team
                             const float* residual, float* y, std::ptrdiff_t stride) {
     const Product product{x, rows, weights.panels(), activation, factor, residual, y, stride};
     const auto [first, last] = team.share(product.weights.panels, rank);
-    kernels_.multiply[int(dtype_)](product, first, last);
+    kernels_.multiply[int(weights.dtype())](product, first, last);
     team.wait();
   };
   const auto normalise = [&](const float* from, const PackedNorm& norm) {
@@ -199,11 +205,11 @@ void Encoder::forward(const Batch& batch, const Chunk& chunk, Workspace& w, Team
     {
       const auto [first, last] = team.share((chunk.last - chunk.first) * shape_.heads, rank);
       for (int unit = first; unit < last; ++unit) {
-        if (asker) asker->ask();  // Of a text of thousands of tokens, a layer takes seconds.
-        if (stop.told()) break;
         const int text = unit / shape_.heads, head = unit % shape_.heads;
         const std::ptrdiff_t start = batch.offsets[chunk.first + text] - first_token;
         const int tokens = batch.offsets[chunk.first + text + 1] - batch.offsets[chunk.first + text];
+        if (asker && tokens > long_text) asker->ask();
+        if (stop.told()) break;
         const float* query = w.inner.data() + start * w.wide + head * head_size;
         const float* bias = embeddings_.relative_bias;
         if (bias) bias += head * bias_stride_ + embeddings_.longest - 1;

@@ -88,7 +88,7 @@ void quantise_column(Dtype dtype, const Depth& depth, const float* weight, Colum
 }
 
 Packed::Packed(Dtype dtype, int panel, const std::vector<Linear>& layers)
-    : depth_(dtype, layers.front().in), columns_(0), panel_(panel) {
+    : dtype_(dtype), depth_(dtype, layers.front().in), columns_(0), panel_(panel) {
   for (const Linear& layer : layers) columns_ += static_cast<std::size_t>(layer.out);
   const auto width = static_cast<std::size_t>(panel), depth = static_cast<std::size_t>(depth_.words);
   columns_ = round_up(columns_, width);

@@ -30,10 +30,12 @@ class Packed {
  public:
   Packed(Dtype dtype, int panel, const std::vector<Linear>& layers);
 
+  Dtype dtype() const { return dtype_; }
   Panels panels() const;
   std::ptrdiff_t stride() const { return static_cast<std::ptrdiff_t>(columns_ + cache_line / sizeof(float)); }
 
  private:
+  Dtype dtype_;
   Depth depth_;
   std::size_t columns_;  // a whole number of panels
   int panel_;

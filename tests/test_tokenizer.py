@@ -127,7 +127,61 @@ def test_a_broken_tokenizer_file_is_refused(broken, content):
         tokenizer_of(broken)
 
 
-def test_a_model_without_tokenizer_json_says_how_to_get_one(broken):
+class TestFilesFromBeforeTokenizerJson:
+    """The ids are those that the model's tokenizer.json, written by other code, gives."""
+
+    def tokenizers(self, tmp_path, family, **files):
+        folder = tiny.write_model(tmp_path / family, family)
+        before = tokenizer_of(folder)
+        for name, content in files.items():
+            (folder / name.replace("_", ".")).write_text(content, encoding="utf-8")
+        (folder / "tokenizer.json").unlink()
+        return before, tokenizer_of(folder)
+
+    @staticmethod
+    def model_of(family):
+        return json.loads(tiny.make_tokenizer(family).to_str())["model"]
+
+    @pytest.mark.parametrize("family", ["bert", "mpnet", "distilbert"])
+    def test_word_pieces(self, tmp_path, family):
+        words = "".join(f"{token}\n" for token in self.model_of(family)["vocab"])
+        before, after = self.tokenizers(tmp_path, family, vocab_txt=words)
+        for first, second in zip(before.tokenize(tiny.TEXTS)[0], after.tokenize(tiny.TEXTS)[0], strict=True):
+            assert first.tolist() == second.tolist()
+
+    def test_byte_level(self, tmp_path):
+        model = self.model_of("roberta")
+        merges = "".join(" ".join(pair) + "\n" for pair in model["merges"])
+        before, after = self.tokenizers(
+            tmp_path, "roberta", vocab_json=json.dumps(model["vocab"]), merges_txt=f"#version: 0.2\n{merges}"
+        )
+        for first, second in zip(before.tokenize(tiny.TEXTS)[0], after.tokenize(tiny.TEXTS)[0], strict=True):
+            assert first.tolist() == second.tolist()
+
+    def test_the_config_of_the_tokenizer_counts(self, broken):
+        (broken / "vocab.txt").write_text("".join(f"{token}\n" for token in self.model_of("bert")["vocab"]))
+        (broken / "tokenizer.json").unlink()
+        tiny.edit_json(broken / "tokenizer_config.json", do_lower_case=False, unk_token={"content": "[MASK]"})
+        batch, _ = tokenizer_of(broken).tokenize(["CAT cat"])
+        mask, cat = (self.model_of("bert")["vocab"][token] for token in ("[MASK]", "cat"))
+        assert batch.ids[1:-1].tolist() == [mask, cat]
+
+    def test_a_vocabulary_without_special_tokens_is_refused(self, broken):
+        (broken / "vocab.txt").write_text("cat\ndog\n")
+        (broken / "tokenizer.json").unlink()
+        with pytest.raises(InvalidModelError, match="the vocabulary has no cls_token"):
+            tokenizer_of(broken)
+
+    @pytest.mark.parametrize("content", ["x", "\x00\xff", "a b c d"])
+    def test_broken_merges_are_refused(self, broken, content):
+        (broken / "vocab.json").write_text(json.dumps(self.model_of("roberta")["vocab"]))
+        (broken / "merges.txt").write_text(content)
+        (broken / "tokenizer.json").unlink()
+        with pytest.raises(InvalidModelError, match="the files of the tokenizer are not sound"):
+            tokenizer_of(broken)
+
+
+def test_a_model_without_a_tokenizer_that_can_be_read_says_how_to_get_one(broken):
     (broken / "tokenizer.json").unlink()
     with pytest.raises(UnsupportedModelError, match=r"no tokenizer.json.*AutoTokenizer"):
         tokenizer_of(broken)

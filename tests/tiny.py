@@ -12,6 +12,10 @@ from safetensors.numpy import save_file
 
 from tests.tiny_families import FAMILIES, HIDDEN, MAX_TOKENS, config, make_tokenizer, normal, tensors
 
+TEXTS = ["", "the", "the cat", "the cat sat on the mat", "A dog, a cat!", "<s> [SEP] </s> <pad> [PAD]", "cat " * 20]
+TEXTS += ["cat " * count for count in (MAX_TOKENS - 3, MAX_TOKENS - 2, MAX_TOKENS - 1, 90)]
+"""Texts of few tokens and many, of as many as a tiny model reads, one less, one more, and far more."""
+
 
 def write_model(
     folder: Path,
@@ -23,6 +27,7 @@ def write_model(
     prompts: Mapping[str, str] | None = None,
     default_prompt_name: str | None = None,
     dense: tuple[int, str] | None = None,
+    residual: bool = False,
 ) -> Path:
     """Write a tiny model of ``family`` (a key of ``FAMILIES``) to ``folder``, and return the folder.
 
@@ -30,6 +35,7 @@ def write_model(
         modules: kinds after Transformer; default Pooling, Normalize. "Dense" and "LayerNorm" get random weights.
         pooling: the content of 1_Pooling/config.json beside the size.
         dense: the output size and the activation (a class of torch.nn.modules) of "Dense".
+        residual: whether "Dense" adds its input.
     """
     rng = np.random.RandomState(seed)
     folder.mkdir(parents=True, exist_ok=True)
@@ -62,10 +68,12 @@ def write_model(
             size *= max(1, len(modes))
         if kind == "Dense":
             out, activation = dense or (8, "activation.Tanh")
-            settings = {"in_features": size, "out_features": out, "bias": True}
+            settings = {"in_features": size, "out_features": out, "bias": True, "use_residual": residual}
             activation_function = f"torch.nn.modules.{activation}"
             write_json(folder / path / "config.json", {**settings, "activation_function": activation_function})
             weights = {"linear.weight": normal(rng, out, size), "linear.bias": normal(rng, out)}
+            if residual and out != size:
+                weights["residual.weight"] = normal(rng, out, size)
             save_file(weights, folder / path / "model.safetensors")
             size = out
         if kind == "LayerNorm":

@@ -30,16 +30,23 @@ class Dense:
         weight: ``float32[out, in]``.
         bias: ``float32[out]``, or None.
         activation: a key of :data:`pellucid.activations.ACTIVATIONS`.
+        use_residual: whether the input is added to the result.
+        residual: ``float32[out, in]``, through which it goes first; None to add it as it is.
     """
 
     weight: Float32
     bias: Float32 | None
     activation: str
+    use_residual: bool = False
+    residual: Float32 | None = None
 
     def __call__(self, vectors: Float32, /) -> Float32:
-        """``activation(x Wᵀ + b)``."""
+        """``activation(x Wᵀ + b)``, and with a residual ``+ x`` or ``+ x Rᵀ``."""
         linear = vectors @ self.weight.T
-        return ACTIVATIONS[self.activation](linear if self.bias is None else linear + self.bias)
+        result = ACTIVATIONS[self.activation](linear if self.bias is None else linear + self.bias)
+        if not self.use_residual:
+            return result
+        return result + (vectors if self.residual is None else vectors @ self.residual.T)
 
 
 @dataclass(frozen=True, eq=False)

@@ -198,10 +198,13 @@ class TestDense:
         with pytest.raises(InvalidModelError, match="takes 99 features, and the stage before it gives 16"):
             self.dense(tmp_path, in_features=99)
 
-    @pytest.mark.parametrize("values", [{"use_residual": True}, {"module_input_name": "token_embeddings"}])
-    def test_what_we_do_not_compute_is_refused(self, tmp_path, values):
-        with pytest.raises(UnsupportedModelError, match=next(iter(values))):
-            self.dense(tmp_path, **values)
+    def test_what_we_do_not_compute_is_refused(self, tmp_path):
+        with pytest.raises(UnsupportedModelError, match="module_input_name"):
+            self.dense(tmp_path, module_input_name="token_embeddings")
+
+    def test_a_residual_of_another_size_has_weights(self, tmp_path):
+        with pytest.raises(InvalidModelError, match=r"no tensor 'residual.weight'"):
+            self.dense(tmp_path, use_residual=True)
 
     def test_it_may_have_no_bias(self, tmp_path):
         assert self.dense(tmp_path, bias=False).head[0].bias is None

@@ -15,8 +15,6 @@ from tests import tiny, tiny_families
 from tests.reference.conftest import encode_alone, load_reference
 from tests.reference.texts import SCRIPTS, docstrings, nasty
 
-TEXTS = ["", "the", "the cat sat on the mat", "A dog, a cat!", "<s> [SEP] </s> <pad> [PAD]", "cat " * 20]
-TEXTS += ["cat " * count for count in (tiny.MAX_TOKENS - 3, tiny.MAX_TOKENS - 2, tiny.MAX_TOKENS - 1, 90)]
 FLAGS = [
     "pooling_mode_cls_token",
     "pooling_mode_max_tokens",
@@ -30,13 +28,13 @@ FLAGS = [
 def assert_same(folder, **options) -> None:
     """Both give the same ids and, within 5e-6, the same vectors."""
     ours, theirs = Embedder(folder), load_reference(folder)
-    batch, _ = ours._tokenizer.tokenize(TEXTS)
-    expected_ids = theirs.tokenizer(TEXTS, truncation=True, max_length=ours.max_tokens)["input_ids"]
+    batch, _ = ours._tokenizer.tokenize(tiny.TEXTS)
+    expected_ids = theirs.tokenizer(tiny.TEXTS, truncation=True, max_length=ours.max_tokens)["input_ids"]
     assert [ids.tolist() for ids in batch] == expected_ids
     assert ours.max_tokens == theirs.max_seq_length
     prompt = options.get("prompt")
-    vectors = ours.embed_documents(TEXTS, prompt=prompt)
-    np.testing.assert_allclose(vectors, encode_alone(theirs, TEXTS, prompt=prompt), rtol=0, atol=5e-6)
+    vectors = ours.embed_documents(tiny.TEXTS, prompt=prompt)
+    np.testing.assert_allclose(vectors, encode_alone(theirs, tiny.TEXTS, prompt=prompt), rtol=0, atol=5e-6)
 
 
 @pytest.mark.parametrize("modes", [*([flag] for flag in FLAGS), FLAGS[:3], FLAGS])
@@ -54,6 +52,12 @@ def test_a_prompt_that_is_left_out_of_the_pooling(family, tmp_path, mode):
 def test_heads(family, tmp_path, activation):
     modules = ["Pooling", "Dense", "LayerNorm", "Dropout", "Normalize"]
     assert_same(tiny.write_model(tmp_path / "m", family, modules=modules, dense=(8, activation)))
+
+
+@pytest.mark.parametrize("size", [8, tiny_families.HIDDEN])
+def test_a_residual(tmp_path, size):
+    modules = ["Pooling", "Dense", "Normalize"]
+    assert_same(tiny.write_model(tmp_path / "m", modules=modules, dense=(size, "activation.Tanh"), residual=True))
 
 
 def test_a_plain_transformer(family, tmp_path):
@@ -103,7 +107,7 @@ def test_what_transformers_writes(family, tmp_path, dtype, shard_size):
     # The reference would compute in half precision too: it is given the same numbers, widened.
     tiny.edit_json(folder / "config.json", dtype="float32")
     ours, theirs = Embedder(folder), load_reference(folder, model_kwargs={"dtype": torch.float32})
-    np.testing.assert_allclose(ours.embed_documents(TEXTS), encode_alone(theirs, TEXTS), rtol=0, atol=5e-6)
+    np.testing.assert_allclose(ours.embed_documents(tiny.TEXTS), encode_alone(theirs, tiny.TEXTS), rtol=0, atol=5e-6)
 
 
 def test_a_model_that_was_saved_with_a_head_for_masked_words(family, tmp_path):

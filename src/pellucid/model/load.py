@@ -167,8 +167,7 @@ def _head_module(files: ModelFiles, module: _Module, size: int) -> head.HeadModu
     into, out = config.size("in_features"), config.size("out_features")
     if into != size:
         raise InvalidModelError(f"{config.where}: takes {into} features, and the stage before it gives {size}.")
-    if config.flag("use_residual", False):
-        raise UnsupportedModelError(f"{config.where}: use_residual is not supported.")
+    use_residual = config.flag("use_residual", False)
     activation = config.string("activation_function", "torch.nn.modules.activation.Tanh")
     if activation not in _DENSE_ACTIVATIONS:
         raise UnsupportedModelError(
@@ -180,6 +179,8 @@ def _head_module(files: ModelFiles, module: _Module, size: int) -> head.HeadModu
         weight=tensors.read("linear.weight", (out, into)),
         bias=tensors.read("linear.bias", (out,)) if config.flag("bias", True) else None,
         activation=_DENSE_ACTIVATIONS[activation],
+        use_residual=use_residual,
+        residual=tensors.read("residual.weight", (out, into)) if use_residual and into != out else None,
     )
 
 
