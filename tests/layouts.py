@@ -104,7 +104,9 @@ _TENSORS = {
         "encoder.layers.*.norm2": "hidden +bias",
     },
 }
-_ABSENT = ("layers.0.attn_norm",)
+_ABSENT = ("layers.0.attn_norm",)  # ModernBERT's embeddings are normalised already.
+# The tokens that ModernBERT's config.json has by ids beyond a small vocabulary.
+_ENDS = {"bos": "[CLS]", "cls": "[CLS]", "eos": "[SEP]", "sep": "[SEP]", "pad": "[PAD]"}
 _BYTES = {"F32": 4, "F16": 2, "I64": 8}
 _Tensors = dict[str, tuple[str, tuple[int, ...]]]
 
@@ -112,7 +114,7 @@ _Tensors = dict[str, tuple[str, tuple[int, ...]]]
 def write(folder: Path, layout: dict[str, Any], *, shrink: bool) -> Path:
     """Write a model to ``folder``, and return the folder.
 
-    Its tokenizer is of the right kind and has some eighty tokens.
+    Its tokenizer is of the right kind, with a few hundred tokens at most.
 
     Args:
         layout: one of ``LAYOUTS``.
@@ -143,15 +145,12 @@ def _shrunken(values: Any, tokenizer: Tokenizer) -> Any:
     vocabulary = tokenizer.get_vocab()
     if "vocab_size" in values:
         small["vocab_size"] = len(vocabulary)
-        ends = {f"{kind}_token_id": vocabulary.get(token) for kind, token in _MODERN.items()}
+        ends = {f"{kind}_token_id": vocabulary.get(token) for kind, token in _ENDS.items()}
         small |= {key: ends[key] for key in values.keys() & ends.keys() if (values[key] or 0) >= len(vocabulary)}
     if "added_tokens_decoder" in values:
         tokens = values["added_tokens_decoder"].values()
         small["added_tokens_decoder"] = {str(vocabulary[token["content"]]): token for token in tokens}
     return small
-
-
-_MODERN = {"bos": "[CLS]", "cls": "[CLS]", "eos": "[SEP]", "sep": "[SEP]", "pad": "[PAD]"}
 
 
 def _tokenizer(layout: dict[str, Any]) -> Tokenizer:
@@ -175,13 +174,13 @@ def _tensors(layout: dict[str, Any], config: dict[str, Any]) -> _Tensors:
     """The encoder's tensors: their types and shapes by their names."""
     sizes = {word: next((config[key] for key in keys if key in config), None) for word, keys in _SIZES.items()}
     tensors: _Tensors = {}
+    dtype = layout["tensors"]["dtype"]
     for pattern, words in (_TENSORS[layout["tensors"]["naming"]] | layout["tensors"]["extra"]).items():
         plain, _, bias = words.partition(" +")
-        *dimensions, dtype = [*plain.split(), *([] if plain.endswith("I64") else [layout["tensors"]["dtype"]])]
-        shape = tuple(_size(word, sizes) for word in dimensions)
+        shape = tuple(_size(word, sizes) for word in plain.removesuffix(" I64").split())
         for name in dict.fromkeys(pattern.replace("*", str(number)) for number in range(sizes["layers"])):
-            if dtype == "I64":
-                tensors[name] = (dtype, shape)
+            if plain.endswith(" I64"):
+                tensors[name] = ("I64", shape)
             elif name not in _ABSENT:
                 tensors[f"{name}.weight"] = (dtype, shape)
                 if bias:
@@ -222,6 +221,6 @@ def _write_random(path: Path, tensors: _Tensors) -> None:
         if dtype == "I64":
             arrays[name] = np.arange(shape[1])[None]
         else:
-            middle = 1.0 if len(shape) == 1 and name.endswith(".weight") else 0.0
-            arrays[name] = (middle + 0.2 * rng.standard_normal(shape)).astype(np.float32)
+            middle, spread = (0.0, 0.2) if len(shape) > 1 else (float(name.endswith(".weight")), 0.1)
+            arrays[name] = (middle + spread * rng.standard_normal(shape)).astype(np.float32)
     save_file(arrays, path)

@@ -10,32 +10,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import numpy as np
 import pytest
+from benchmarks.quality import spearman, sts
 
 from pellucid import Embedder
 
 STS = Path(os.environ.get("PELLUCID_STS", Path(__file__).parents[2] / "shared" / "data" / "sts"))
-
-
-def ranks(values):
-    """The rank of each value; equal ones share the mean of their ranks."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-
-
-def spearman(first, second):
-    """Spearman's rank correlation."""
-    return np.corrcoef(ranks(first), ranks(second))[0, 1]
-
-
-def sts(embedder, year):
-    """A hundred times Spearman's correlation of the cosines with people's scores."""
-    lines = (STS / f"sts{year}.tsv").read_text(encoding="utf-8").splitlines()
-    scores, first, second = zip(*(line.split("\t") for line in lines), strict=True)
-    vectors = embedder.embed_documents([*first, *second])
-    cosines = (vectors[: len(first)] * vectors[len(first) :]).sum(axis=1)
-    return 100 * spearman(cosines, np.array(scores, dtype=float))
 
 
 def test_spearman_is_right_on_a_worked_example():
@@ -45,7 +25,7 @@ def test_spearman_is_right_on_a_worked_example():
 @pytest.mark.skipif(not STS.is_dir(), reason="no STS data here; set PELLUCID_STS")
 @pytest.mark.parametrize(("year", "expected"), [(2013, 80.60), (2014, 75.60), (2015, 85.39)])
 def test_the_real_model_ranks_sentences_as_well_as_the_reference(minilm, year, expected):
-    assert round(sts(minilm, year), 2) == expected
+    assert round(sts(minilm, STS / f"sts{year}.tsv"), 2) == expected
 
 
 @pytest.mark.skipif(not STS.is_dir(), reason="no STS data here; set PELLUCID_STS")
@@ -53,4 +33,5 @@ def test_the_real_model_ranks_sentences_as_well_as_the_reference(minilm, year, e
 def test_integers_rank_sentences_nearly_as_well(minilm, dtype, within):
     embedder = Embedder(minilm.files.folder, dtype=dtype)
     for year in (2013, 2014, 2015):
-        assert sts(embedder, year) == pytest.approx(sts(minilm, year), abs=within)
+        file = STS / f"sts{year}.tsv"
+        assert sts(embedder, file) == pytest.approx(sts(minilm, file), abs=within)

@@ -168,11 +168,12 @@ _SPECIAL_TOKENS = {
 
 def _special_tokens(config: Config, vocabulary: Mapping[str, int]) -> dict[str, str]:
     """By kind, the special tokens that tokenizer_config.json names, or the usual ones, that the vocabulary has."""
-    found = {}
+    found: dict[str, str] = {}
     for kind, usual in _SPECIAL_TOKENS.items():
         named = config.values.get(f"{kind}_token")
         named = named.get("content") if isinstance(named, dict) else named
-        found |= {kind: token for token in (*reversed(usual), named) if isinstance(token, str) and token in vocabulary}
+        if there := [token for token in (named, *usual) if isinstance(token, str) and token in vocabulary]:
+            found[kind] = there[0]
     if missing := [kind for kind in ("cls", "sep", "unk") if kind not in found]:
         raise InvalidModelError(f"{config.where}: the vocabulary has no {missing[0]}_token.")
     return found

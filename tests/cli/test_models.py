@@ -46,7 +46,7 @@ def test_the_list_says_what_is_on_disk(tmp_path, kept):
 def test_show_names_files_origin_and_digests(tmp_path, kept):
     result = models(tmp_path, "show", "tiny")
     assert result.code == 0
-    for shown in ("package index", "bert, 2 layers of 16", "mean", "Normalize", "1_Pooling/config.json"):
+    for shown in ("package index", "bert, 3 layers of 16", "mean", "Normalize", "1_Pooling/config.json"):
         assert shown in result.out
     assert result.out.count("as the catalog says") == len(kept.files)
 

@@ -49,7 +49,8 @@ def slow_turn(vector, place, base):
     """Pairs of numbers as complex numbers, each turned by an angle that grows with the place."""
     half = len(vector) // 2
     turned = [
-        complex(vector[i], vector[half + i]) * cmath.exp(1j * place / base ** (2 * i / len(vector))) for i in range(half)
+        complex(vector[i], vector[half + i]) * cmath.exp(1j * place / base ** (2 * i / len(vector)))
+        for i in range(half)
     ]
     return np.array([number.real for number in turned] + [number.imag for number in turned])
 

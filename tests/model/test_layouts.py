@@ -60,5 +60,7 @@ def test_the_weights_are_as_long_as_the_real_ones(name, tmp_path):
 
 
 def test_each_layout_has_its_line_in_the_docs():
-    table = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
-    assert {name for name in LAYOUTS if "@" not in name} == set(re.findall(r"^\| ([\w.-]+/[\w.-]+) ", table, re.MULTILINE))
+    table = (Path(__file__).parents[2] / "docs" / "layouts.md").read_text(encoding="utf-8")
+    assert {name for name in LAYOUTS if "@" not in name} == set(
+        re.findall(r"^\| ([\w.-]+/[\w.-]+) ", table, re.MULTILINE)
+    )

@@ -23,7 +23,11 @@ def spec_of(folder):
 def test_a_whole_model_says_all_this(tmp_path):
     folder = tiny.write_model(tmp_path / "m", prompts={"query": "q: "}, default_prompt_name="query")
     spec = spec_of(folder)
-    assert (spec.encoder.family, spec.encoder.layers, spec.encoder.hidden_size) == ("bert", tiny_families.LAYERS, tiny.HIDDEN)
+    assert (spec.encoder.family, spec.encoder.layers, spec.encoder.hidden_size) == (
+        "bert",
+        tiny_families.LAYERS,
+        tiny.HIDDEN,
+    )
     assert (spec.pooling, spec.head, spec.dimensions) == (Pooling(("mean",)), (Normalize(),), tiny.HIDDEN)
     assert (dict(spec.prompts), spec.default_prompt_name) == ({"query": "q: "}, "query")
     assert (spec.name, spec.encoder_folder) == (str(folder), "")
@@ -212,7 +216,9 @@ class TestDense:
 
 def test_an_architecture_that_is_not_supported_is_named_with_those_that_are(broken):
     tiny.edit_json(broken / "config.json", model_type="t5")
-    with pytest.raises(UnsupportedModelError, match="architecture 't5' is not supported. Supported: bert, camembert, .*xlm-roberta"):
+    with pytest.raises(
+        UnsupportedModelError, match="architecture 't5' is not supported. Supported: bert, camembert, .*xlm-roberta"
+    ):
         spec_of(broken)
     tiny.edit_json(broken / "config.json", model_type=None)
     with pytest.raises(UnsupportedModelError, match=r"architecture \['BertModel'\] is not supported"):

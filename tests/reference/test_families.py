@@ -178,14 +178,23 @@ class TestTokenizersFromBeforeTokenizerJson:
 
     def same_ids(self, folder: Path) -> None:
         ours, theirs = Embedder(folder), load_reference(folder)
-        texts = [*nasty(500, seed=2), *SCRIPTS, "", "Élan, ÀÉÎ; 漢字", "the cat  [SEP] <s> </s>[CLS]", "CAT\tthe\u00a0cat"]
+        texts = [
+            *nasty(500, seed=2),
+            *SCRIPTS,
+            "",
+            "Élan, ÀÉÎ; 漢字",
+            "the cat  [SEP] <s> </s>[CLS]",
+            "CAT\tthe\u00a0cat",
+        ]
         batch, _ = ours._tokenizer.tokenize(texts)
         expected = theirs.tokenizer(texts, truncation=True, max_length=ours.max_tokens)["input_ids"]
         for text, ids, wanted in zip(texts, batch, expected, strict=True):
             assert ids.tolist() == wanted, repr(text)
 
     @pytest.mark.parametrize("family", ["bert", "distilbert"])
-    @pytest.mark.parametrize("options", [{}, {"do_lower_case": False}, {"strip_accents": False}, {"do_lower_case": True}])
+    @pytest.mark.parametrize(
+        "options", [{}, {"do_lower_case": False}, {"strip_accents": False}, {"do_lower_case": True}]
+    )
     def test_word_pieces(self, family, tmp_path, options):
         folder = tiny.write_model(tmp_path / "m", family)
         vocabulary = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]

@@ -7,8 +7,8 @@ which instruction set to use and how many threads, is settled here.
 from __future__ import annotations
 
 import functools
-import itertools
 import os
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -72,29 +72,27 @@ class NativeEngine:
         )
         bases = (layer.rotary_base for layer in spec.attention if layer.rotary_base is not None)
         self._rotary_bases = list(dict.fromkeys(bases))  # each once, in order
-        following: Layer | None
-        for number, (layer, following) in enumerate(itertools.pairwise(itertools.chain(weights.layers, [None]))):
+        for number, (layer, following) in enumerate(_with_following(weights.layers)):
             self._add_layer(number, layer, following, weights.final_norm)
 
     def _add_layer(self, number: int, layer: Layer, following: Layer | None, final_norm: Norm | None) -> None:
         """Pack a layer. In the core, a norm always follows a sum. One that comes before the attention or the
         feed-forward follows the sum before that: in this layer, in the layer before, or after the last.
         """
-        after_attention, after_feed_forward = layer.attention_norm, layer.feed_forward_norm
+        norms = [layer.attention_norm, layer.feed_forward_norm]
         if self.spec.norm_first:
-            after_attention = layer.feed_forward_norm
-            after_feed_forward = following.attention_norm if following else final_norm
+            norms = [layer.feed_forward_norm, following.attention_norm if following else final_norm]
         own = self.spec.attention_of(number)
         self._core.add_layer(
             query=_linear(layer.query),
             key=_linear(layer.key),
             value=_linear(layer.value),
             attention_output=_linear(layer.attention_output),
-            attention_norm=_norm(after_attention),
+            attention_norm=_norm(norms[0]),
             gate=_linear(layer.gate) if layer.gate else None,
             intermediate=_linear(layer.intermediate),
             output=_linear(layer.output),
-            feed_forward_norm=_norm(after_feed_forward),
+            feed_forward_norm=_norm(norms[1]),
             window=_NO_WINDOW if own.window is None else min(own.window, _NO_WINDOW),
             turns=-1 if own.rotary_base is None else self._rotary_bases.index(own.rotary_base),
         )
@@ -107,6 +105,16 @@ class NativeEngine:
         turns = [_turns_for(longest, self.spec.head_size, base) for base in self._rotary_bases]
         self._core.token_vectors(batch.ids, positions, batch.offsets, turns, vectors, self.threads)
         return vectors
+
+
+def _with_following(layers: Iterable[Layer]) -> Iterator[tuple[Layer, Layer | None]]:
+    """Each layer with the next one, which may not be read from its file twice."""
+    iterator = iter(layers)
+    layer = next(iterator, None)
+    while layer is not None:
+        following = next(iterator, None)
+        yield layer, following
+        layer = following
 
 
 def _linear(layer: Linear) -> tuple[Float32, Float32]:

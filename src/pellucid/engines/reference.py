@@ -64,7 +64,9 @@ def embed(ids: Int32, spec: EncoderSpec, weights: EncoderWeights) -> Float32:
     return norm(x, weights.embedding_norm, spec)
 
 
-def transformer_layer(x: Float32, layer: Layer, bias: Float32 | None, turns: Turns | None, spec: EncoderSpec) -> Float32:
+def transformer_layer(
+    x: Float32, layer: Layer, bias: Float32 | None, turns: Turns | None, spec: EncoderSpec
+) -> Float32:
     """Tokens look at each other, then each thinks for itself. Each step is added to what went into it; norms stand
     after the sums, or before the steps.
     """
@@ -134,9 +136,7 @@ def position_ids(ids: Int32, spec: EncoderSpec) -> Int64:
     return positions
 
 
-def places(
-    n: int, layer: int, spec: EncoderSpec, weights: EncoderWeights
-) -> tuple[Float32 | None, Turns | None]:
+def places(n: int, layer: int, spec: EncoderSpec, weights: EncoderWeights) -> tuple[Float32 | None, Turns | None]:
     """How the tokens of a text know where they stand in the attention of layer number ``layer``.
 
     Returns:

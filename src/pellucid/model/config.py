@@ -67,9 +67,7 @@ class Config:
         """A whole number from 1 to ``most``."""
         return self.integer(key, default, least=1, most=most)
 
-    def integer(
-        self, key: str, default: int = _REQUIRED, *, least: float = -math.inf, most: float = math.inf
-    ) -> int:
+    def integer(self, key: str, default: int = _REQUIRED, *, least: float = -math.inf, most: float = math.inf) -> int:
         """A whole number from ``least`` to ``most``."""
         number: int = self._get(key, (int,), "a whole number", default)
         if number < least:

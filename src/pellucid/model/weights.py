@@ -245,7 +245,9 @@ def _read_header(files: ModelFiles, relative: str) -> dict[str, _Stored]:
     }
 
 
-def read_linear(tensors: Tensors, name: str | Part, out: int, into: int, *, start: str = "", bias: bool = True) -> Linear:
+def read_linear(
+    tensors: Tensors, name: str | Part, out: int, into: int, *, start: str = "", bias: bool = True
+) -> Linear:
     """The linear layer of this name, from ``into`` to ``out`` features; ``start`` is put before the name."""
     part = name if isinstance(name, Part) else None
     tensor = start + (name.name if isinstance(name, Part) else name)
@@ -268,7 +270,8 @@ def read_encoder(tensors: Tensors, spec: EncoderSpec, tables: Sequence[TensorNam
     """The weights of an encoder, each with the shape that its spec asks for.
 
     Args:
-        tensors, spec: the model's.
+        tensors: those of the model's file.
+        spec: the encoder's shape.
         tables: the names that its family may go by.
 
     Raises:
