@@ -60,7 +60,7 @@ class Embedder:
         model_name: a Hub name (``"sentence-transformers/all-MiniLM-L6-v2"``), a short name of that organisation's
             models (``"all-MiniLM-L6-v2"``), or a folder.
         dtype: the arithmetic: ``"float32"`` is exact; ``"int16"`` is near-lossless, with every cosine to float32 above
-            0.9999; ``"int8"`` is the fastest and smallest, with cosines above 0.99.
+            0.9999; ``"int8"`` is the fastest and smallest, with cosines above 0.99 on ordinary text (docs/models.md).
         engine: what does the arithmetic; ``"auto"`` takes the fastest that serves the other options.
         device: ``"cpu"``. A GPU is used only when asked for.
         threads: how many threads to work with; None takes as many as there are usable processors.
