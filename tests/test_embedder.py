@@ -202,7 +202,7 @@ class TestOptions:
         folder = tiny.write_model(tmp_path / "m", pooling=pooling, modules=["Pooling"])
         with_prompt = Embedder(folder).embed_query("sat", prompt="the cat ")
         engine = Embedder(folder).engine
-        all_rows = engine.token_vectors(Embedder(folder)._tokenizer.tokenize(["the cat sat"])[0])
+        all_rows = engine.token_vectors(Embedder(folder).tokenizer.tokenize(["the cat sat"])[0])
         np.testing.assert_allclose(with_prompt, all_rows[3:].mean(axis=0), atol=1e-6)
 
     @pytest.mark.parametrize(

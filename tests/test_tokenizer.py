@@ -197,6 +197,6 @@ def test_a_length_without_room_for_a_token_is_refused(broken):
 def test_the_golden_texts_have_the_golden_ids(golden, request):
     embedder = request.getfixturevalue(golden.replace("golden_", ""))
     expected = request.getfixturevalue(golden)
-    batch, _ = embedder._tokenizer.tokenize(expected.texts)
+    batch, _ = embedder.tokenizer.tokenize(expected.texts)
     for number, (ids, wanted) in enumerate(zip(batch, expected.ids, strict=True)):
         assert ids.tolist() == wanted.tolist(), f"text {number}"

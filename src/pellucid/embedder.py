@@ -13,12 +13,13 @@ copy is on disk, and loads them. Arithmetic happens only in the ``embed_*`` meth
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,11 @@ from pellucid.sources.resolve import resolve
 from pellucid.tokenizer import Tokenizer
 from pellucid.truncation import Truncation
 from pellucid.types import Float32, Int32
+
+if TYPE_CHECKING:
+    from pellucid.engines.reference import ReferenceEngine
+    from pellucid.explain.compare import Comparison
+    from pellucid.explain.trace import Trace
 
 Dtype = Literal["float32", "int16", "int8"]
 EngineName = Literal["auto", "native", "reference", "torch"]
@@ -74,6 +80,7 @@ class Embedder:
     Attributes:
         files: :class:`~pellucid.sources.files.ModelFiles`: where the files are and where they came from.
         spec: :class:`~pellucid.model.spec.ModelSpec`: everything that the model's JSON files say.
+        tokenizer: :class:`~pellucid.tokenizer.Tokenizer`: cuts texts into tokens.
         engine: the engine at work; ``engine.name`` says which.
 
     Raises:
@@ -112,7 +119,7 @@ class Embedder:
             token=token,
         )
         self.spec = load_spec(self.files)
-        self._tokenizer = Tokenizer(self.files, self.spec.tokenizer, self.spec.encoder)
+        self.tokenizer = Tokenizer(self.files, self.spec.tokenizer, self.spec.encoder)
         weights = load_weights(self.files, self.spec)
         self.engine = engines.create(engine, self.spec.encoder, weights, dtype=dtype, device=device, threads=threads)
 
@@ -245,7 +252,54 @@ class Embedder:
 
     def count_tokens(self, texts: Sequence[str]) -> Int32:
         """How many tokens each text has, special tokens included, before truncation: ``int32[n]``."""
-        return self._tokenizer.tokenize(as_list(texts))[1]
+        return self.tokenizer.tokenize(as_list(texts))[1]
+
+    def trace(self, text: str, *, prompt_name: str | None = None, prompt: str | None = None) -> Trace:
+        """Everything that happens to a text on its way to its vector, computed by the reference engine.
+
+        Args:
+            text: any text; what is too long for the model is cut, and the trace says so, whatever ``on_truncation``.
+            prompt_name: as for :meth:`embed_query`.
+            prompt: likewise.
+
+        Returns:
+            :class:`~pellucid.explain.trace.Trace`. Its vector is that of :meth:`embed_query` within 2e-6.
+        """
+        from pellucid.explain.trace import trace
+
+        return trace(self, self._reference, text, self._prompt(_QUERY_PROMPTS, prompt, prompt_name))
+
+    def compare(
+        self, text_a: str, text_b: str, *, prompt_name: str | None = None, prompt: str | None = None
+    ) -> Comparison:
+        """Why two texts are as close as they are: what each pair of tokens adds to the cosine.
+
+        Args:
+            text_a: like a query, if the model has a prompt for queries.
+            text_b: like a document, if the model has a prompt for documents.
+            prompt_name: a prompt for both instead.
+            prompt: likewise.
+
+        Returns:
+            :class:`~pellucid.explain.compare.Comparison`.
+        """
+        from pellucid.explain.compare import compare
+        from pellucid.explain.trace import trace
+
+        prompts = [self._prompt(own, prompt, prompt_name) for own in (_QUERY_PROMPTS, _DOCUMENT_PROMPTS)]
+        first, second = (
+            trace(self, self._reference, text, its) for text, its in zip((text_a, text_b), prompts, strict=True)
+        )
+        return compare(self, first, second)
+
+    @functools.cached_property
+    def _reference(self) -> ReferenceEngine:
+        """The engine that can be looked into; it maps the model's file once more, when it is first asked for."""
+        from pellucid.engines.reference import ReferenceEngine
+
+        if isinstance(self.engine, ReferenceEngine):
+            return self.engine
+        return ReferenceEngine(self.spec.encoder, load_weights(self.files, self.spec))
 
     def _stream(self, texts: Iterator[str], request: _Request) -> Iterator[npt.NDArray[Any]]:
         total = Truncation()
@@ -262,14 +316,14 @@ class Embedder:
     ) -> tuple[Float32, Truncation]:
         """The way of the data: texts to ``float32[n, d]``, and what was cut off."""
         head.check_ranges(len(texts), request.output_dtype)
-        tokens, counts = self._tokenizer.tokenize(texts, request.prompt, first=first)
+        tokens, counts = self.tokenizer.tokenize(texts, request.prompt, first=first)
         truncation = Truncation.of(counts, self.max_tokens)
         if truncation.cut and self.on_truncation == "error":
             raise TruncationError(
                 f"{(Truncation(texts=first) + truncation).describe(self.max_tokens)}. Split them, or take "
                 f"on_truncation='warn' or 'ignore' to cut them."
             )
-        prompt_tokens = 0 if self.spec.pooling.include_prompt else self._tokenizer.prompt_tokens(request.prompt)
+        prompt_tokens = 0 if self.spec.pooling.include_prompt else self.tokenizer.prompt_tokens(request.prompt)
         vectors = np.empty((len(texts), request.truncate_dim or self.dimensions), dtype=np.float32)
         with _progress(len(texts), show=show_progress) as advance:
             for indices in batching.plan(tokens.lengths):

@@ -8,7 +8,7 @@ tokens are added as the model's template says; a longer text loses its end, neve
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from pellucid.errors import InvalidModelError, PellucidError, TextError, TextTyp
 from pellucid.model.config import Config
 from pellucid.model.spec import EncoderSpec, TokenizerSpec
 from pellucid.sources.files import ModelFiles
-from pellucid.types import Int32, TokenBatch
+from pellucid.types import Int32, Token, TokenBatch, TokenizedText
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
@@ -42,6 +42,7 @@ class Tokenizer:
         self.spec = spec
         self._backend = _load(files, spec)
         self._specials = self._backend.num_special_tokens_to_add(False)
+        self._unknown = _unknown_id(self._backend)
         largest = max(self._backend.get_vocab(with_added_tokens=True).values(), default=-1)
         if largest >= encoder.vocab_size:
             raise InvalidModelError(
@@ -92,6 +93,37 @@ class Tokenizer:
             return 0
         encoding: Any = self._backend.encode(prompt)
         return len(encoding) - (1 if self._specials and encoding.special_tokens_mask[-1] else 0)
+
+    def inspect(self, text: str, prompt: str = "") -> TokenizedText:
+        """What :meth:`tokenize` does to one text, with every token's characters; the errors are the same."""
+        check_texts([text])
+        _check_utf8(prompt, "the prompt")
+        whole = self._backend.encode(prompt + text)
+        kept = whole
+        cut: tuple[Token, ...] = ()
+        if len(whole) > self.spec.max_tokens:
+            kept = self._truncated(prompt + text)
+            plain = self._backend.encode(prompt + text, add_special_tokens=False)
+            room = self.spec.max_tokens - self._specials
+            every = self._tokens(plain)
+            cut = every[: len(every) - room] if self.spec.truncation_side == "left" else every[room:]
+        normalizer = self._backend.normalizer
+        normalized = prompt + text if normalizer is None else normalizer.normalize_str(prompt + text)
+        return TokenizedText(normalized, self._tokens(kept), cut)
+
+    def _tokens(self, encoding: Encoding) -> tuple[Token, ...]:
+        columns = (encoding.ids, encoding.tokens, encoding.offsets, encoding.special_tokens_mask, encoding.word_ids)
+        tokens: list[Token] = []
+        before: int | None = None
+        for number, piece, (start, end), special, word in zip(*columns, strict=True):
+            kind: Literal["special", "unknown", "text"] = "text"
+            if special:
+                kind = "special"
+            elif number == self._unknown:
+                kind = "unknown"
+            tokens.append(Token(number, piece, start, end, kind, word is not None and word == before))
+            before = word
+        return tuple(tokens)
 
     def _truncated(self, text: str) -> Encoding:
         """A text too long: its tokens are cut first, and the special tokens are added to what is left."""
@@ -177,6 +209,13 @@ def _special_tokens(config: Config, vocabulary: Mapping[str, int]) -> dict[str, 
     if missing := [kind for kind in ("cls", "sep", "unk") if kind not in found]:
         raise InvalidModelError(f"{config.where}: the vocabulary has no {missing[0]}_token.")
     return found
+
+
+def _unknown_id(backend: Backend) -> int | None:
+    """The id of what the vocabulary does not have; None for a tokenizer that can spell anything."""
+    model: Any = backend.model
+    token = getattr(model, "unk_token", None)
+    return getattr(model, "unk_id", None) if token is None else backend.token_to_id(token)
 
 
 def check_texts(texts: Sequence[str], *, first: int = 0) -> None:

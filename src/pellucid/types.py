@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -67,3 +68,39 @@ class TokenBatch:
             return self
         starts, ends = self.offsets[indices].tolist(), self.offsets[indices + 1].tolist()
         return TokenBatch.from_sequences([self.ids[s:e] for s, e in zip(starts, ends, strict=True)])
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token of a text, for those who want to look.
+
+    Attributes:
+        id: its row in the table of words.
+        piece: how the vocabulary spells it.
+        start: of the characters that it was made from, in prompt + text, the first.
+        end: the one after the last; equal to ``start`` for a token that the model adds.
+        kind: "special" for one that the model adds, "unknown" for what the vocabulary does not have, else "text".
+        continues: whether it goes on with the word of the token before it.
+    """
+
+    id: int
+    piece: str
+    start: int
+    end: int
+    kind: Literal["special", "unknown", "text"]
+    continues: bool
+
+
+@dataclass(frozen=True)
+class TokenizedText:
+    """A text as the tokenizer sees it.
+
+    Attributes:
+        normalized: prompt + text after lower-casing, accents and whatever else the tokenizer changes first.
+        tokens: what the encoder reads.
+        cut: what was cut off, in the text's order.
+    """
+
+    normalized: str
+    tokens: tuple[Token, ...]
+    cut: tuple[Token, ...]

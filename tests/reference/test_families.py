@@ -28,7 +28,7 @@ FLAGS = [
 def assert_same(folder, **options) -> None:
     """Both give the same ids and, within 5e-6, the same vectors."""
     ours, theirs = Embedder(folder), load_reference(folder)
-    batch, _ = ours._tokenizer.tokenize(tiny.TEXTS)
+    batch, _ = ours.tokenizer.tokenize(tiny.TEXTS)
     expected_ids = theirs.tokenizer(tiny.TEXTS, truncation=True, max_length=ours.max_tokens)["input_ids"]
     assert [ids.tolist() for ids in batch] == expected_ids
     assert ours.max_tokens == theirs.max_seq_length
@@ -167,7 +167,7 @@ def test_models_of_the_catalogs_sizes(name, tmp_path):
     ours, theirs = Embedder(folder), load_reference(folder)
     texts = [" ".join(["the cat"] * count) for count in (longest // 2 - 1, longest // 2, longest)]
     texts += ["the", "the cat", *[text for text in docstrings() if len(text) < 400][:20], *SCRIPTS]
-    batch, _ = ours._tokenizer.tokenize(texts)
+    batch, _ = ours.tokenizer.tokenize(texts)
     assert [ids.tolist() for ids in batch] == theirs.tokenizer(texts, truncation=True, max_length=longest)["input_ids"]
     assert max(batch.lengths) == longest
     np.testing.assert_allclose(ours.embed_documents(texts), encode_alone(theirs, texts), rtol=0, atol=5e-6)
@@ -186,7 +186,7 @@ class TestTokenizersFromBeforeTokenizerJson:
             "the cat  [SEP] <s> </s>[CLS]",
             "CAT\tthe\u00a0cat",
         ]
-        batch, _ = ours._tokenizer.tokenize(texts)
+        batch, _ = ours.tokenizer.tokenize(texts)
         expected = theirs.tokenizer(texts, truncation=True, max_length=ours.max_tokens)["input_ids"]
         for text, ids, wanted in zip(texts, batch, expected, strict=True):
             assert ids.tolist() == wanted, repr(text)

@@ -29,7 +29,7 @@ def pair(request, tmp_path):
 
 def test_the_same_ids_and_vectors(pair):
     ours, theirs = pair
-    batch, _ = ours._tokenizer.tokenize(TEXTS)
+    batch, _ = ours.tokenizer.tokenize(TEXTS)
     expected_ids = theirs.tokenizer(TEXTS, truncation=True, max_length=ours.max_tokens)["input_ids"]
     assert [ids.tolist() for ids in batch] == expected_ids
     assert (ours.max_tokens, ours.dimensions) == (theirs.max_seq_length, theirs.get_embedding_dimension())

@@ -7,7 +7,9 @@ tokens, and no padding, no batch. The layers are those of "Attention Is All You 
 
 from __future__ import annotations
 
-from dataclasses import replace
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,6 +21,21 @@ from pellucid.types import Float32, Int32, Int64, TokenBatch
 
 Turns = tuple[Float32, Float32]
 """Cosines and sines, each ``float32[n, head_size / 2]``."""
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """What there is after one step.
+
+    Attributes:
+        name: of the step.
+        vectors: the token vectors, ``float32[n, hidden]``.
+        attention: of a layer, how much each token looks at each other, ``float32[heads, n, n]``; rows sum to 1.
+    """
+
+    name: str
+    vectors: Float32
+    attention: Float32 | None = None
 
 
 class ReferenceEngine:
@@ -47,38 +64,66 @@ class ReferenceEngine:
 
     def encode(self, ids: Int32) -> Float32:
         """One text: ``int32[n]`` to ``float32[n, hidden]``."""
+        *_, last = self.steps(ids)
+        return last.vectors
+
+    def steps(self, ids: Int32) -> Iterator[Step]:
+        """One text, ``int32[n]``, on its way: the embedding, each layer, and the final norm if there is one."""
         x = embed(ids, self.spec, self.weights)
+        yield Step("embedding", x)
         for number, layer in enumerate(self.weights.layers):
             bias, turns = places(len(ids), number, self.spec, self.weights)
-            x = transformer_layer(x, layer, bias, turns, self.spec)
-        return norm(x, self.weights.final_norm, self.spec)
+            x, looks = transformer_layer(x, layer, bias, turns, self.spec)
+            yield Step(f"layer {number + 1}", x, looks)
+        if self.weights.final_norm is not None:
+            yield Step("final norm", norm(x, self.weights.final_norm, self.spec))
 
 
 def embed(ids: Int32, spec: EncoderSpec, weights: EncoderWeights) -> Float32:
     """Look up each token: word + position + token type, then layer normalisation. ``float32[n, hidden]``."""
-    x = weights.word[ids]
+    return norm(functools.reduce(np.add, lookups(ids, spec, weights).values()), weights.embedding_norm, spec)
+
+
+def lookups(ids: Int32, spec: EncoderSpec, weights: EncoderWeights) -> dict[str, Float32]:
+    """The rows of each table for each token, by the table's name: ``float32[n, hidden]``, as far as there are tables.
+
+    All tokens are of type 0: the other is for the second of two texts, and here there is one.
+    """
+    rows = {"word": weights.word[ids]}
     if weights.position is not None:
-        x = x + weights.position[position_ids(ids, spec)]
+        rows["position"] = weights.position[position_ids(ids, spec)]
     if weights.token_type is not None:
-        x = x + weights.token_type[0]
-    return norm(x, weights.embedding_norm, spec)
+        rows["token type"] = np.broadcast_to(weights.token_type[0], rows["word"].shape)
+    return rows
 
 
 def transformer_layer(
     x: Float32, layer: Layer, bias: Float32 | None, turns: Turns | None, spec: EncoderSpec
-) -> Float32:
+) -> tuple[Float32, Float32]:
     """Tokens look at each other, then each thinks for itself. Each step is added to what went into it; norms stand
     after the sums, or before the steps.
+
+    Returns:
+        The token vectors, ``float32[n, hidden]``, and who looked at whom, ``float32[heads, n, n]``.
     """
     if spec.norm_first:
-        x = x + attention(norm(x, layer.attention_norm, spec), layer, bias, turns, spec)
-        return x + feed_forward(norm(x, layer.feed_forward_norm, spec), layer, spec)
-    x = norm(x + attention(x, layer, bias, turns, spec), layer.attention_norm, spec)
-    return norm(x + feed_forward(x, layer, spec), layer.feed_forward_norm, spec)
+        change, looks = attention(norm(x, layer.attention_norm, spec), layer, bias, turns, spec)
+        x = x + change
+        return x + feed_forward(norm(x, layer.feed_forward_norm, spec), layer, spec), looks
+    change, looks = attention(x, layer, bias, turns, spec)
+    x = norm(x + change, layer.attention_norm, spec)
+    return norm(x + feed_forward(x, layer, spec), layer.feed_forward_norm, spec), looks
 
 
-def attention(x: Float32, layer: Layer, bias: Float32 | None, turns: Turns | None, spec: EncoderSpec) -> Float32:
-    """Multi-head self-attention: ``softmax(Q Kᵀ / √d + bias) V`` in each head. ``float32[n, hidden]``."""
+def attention(
+    x: Float32, layer: Layer, bias: Float32 | None, turns: Turns | None, spec: EncoderSpec
+) -> tuple[Float32, Float32]:
+    """Multi-head self-attention: ``softmax(Q Kᵀ / √d + bias) V`` in each head.
+
+    Returns:
+        What each token takes from the others, ``float32[n, hidden]``, and how much it looked at each: the softmax,
+        ``float32[heads, n, n]``.
+    """
     n = len(x)
 
     def heads(linear_layer: Linear) -> Float32:  # [heads, n, head_size]
@@ -88,9 +133,9 @@ def attention(x: Float32, layer: Layer, bias: Float32 | None, turns: Turns | Non
     if turns is not None:
         query, key = rotate(query, turns), rotate(key, turns)
     scores = query @ key.transpose(0, 2, 1) / np.float32(np.sqrt(spec.head_size))
-    weights = softmax(scores if bias is None else scores + bias)  # [heads, n, n]: how much each token looks at each
-    context = (weights @ value).transpose(1, 0, 2).reshape(n, spec.hidden_size)
-    return linear(context, layer.attention_output)
+    looks = softmax(scores if bias is None else scores + bias)
+    context = (looks @ value).transpose(1, 0, 2).reshape(n, spec.hidden_size)
+    return linear(context, layer.attention_output), looks
 
 
 def feed_forward(x: Float32, layer: Layer, spec: EncoderSpec) -> Float32:

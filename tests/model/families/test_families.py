@@ -31,7 +31,7 @@ def test_vectors_are_those_of_the_reference(folder, frozen, engine):
 
 
 def test_tokens_are_those_of_the_reference(folder, frozen):
-    batch, _ = Embedder(folder)._tokenizer.tokenize(tiny.TEXTS)
+    batch, _ = Embedder(folder).tokenizer.tokenize(tiny.TEXTS)
     assert batch.lengths.tolist() == frozen["lengths"].tolist()
     assert batch.ids.tolist() == frozen["ids"].tolist()
 
