@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from pellucid import __version__
-from pellucid.cli import bench, embed, models
+from pellucid.cli import bench, embed, explain, models
 from pellucid.errors import InputError, PellucidError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("embed")(embed.embed)
+app.command("explain")(explain.explain)
 app.command("bench")(bench.bench)
 app.add_typer(models.app, name="models")
 

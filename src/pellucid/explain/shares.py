@@ -41,13 +41,15 @@ def parts(vectors: Float32, spec: ModelSpec, prompt_tokens: int = 0) -> Float64:
         prompt_tokens: how many tokens at the start are the prompt's, and do not count if the pooling says so.
 
     Returns:
-        ``float64[n, d]``; the rows sum to the model's vector, normalised only if the model normalises.
+        ``float64[n, d]``; if there are any, the rows sum to the model's vector, normalised only if the model does so.
     """
     weights = np.stack([_weights(mode, len(vectors), _skipped(spec, prompt_tokens)) for mode in spec.pooling.modes])
-    each = (weights.T[:, :, None] * vectors.astype(np.float64)[:, None, :]).reshape(len(vectors), -1)
-    counted: npt.NDArray[np.bool_] = np.any(weights, axis=0)
-    # What does not depend on any token, such as a bias, is shared out evenly.
-    evenly = counted[:, None] / max(1, counted.sum())
+    each = np.concatenate([weight[:, None] * vectors.astype(np.float64) for weight in weights], axis=1)
+    # What does not depend on any token, such as a bias, is shared out evenly among those that count; or among all, if
+    # the prompt alone is longer than what the model reads, and none does.
+    counted = np.any(weights, axis=0, keepdims=True).T
+    counted |= not counted.any()
+    evenly = counted / max(1, counted.sum())
     for module in spec.head:
         whole = each.sum(axis=0)
         if isinstance(module, Dense):
