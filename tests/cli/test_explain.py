@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from pellucid import Embedder
+from tests import tiny
+from tests.cli.command import run
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> str:
+    return str(tiny.write_model(tmp_path_factory.mktemp("models") / "m", prompts={"query": "query: "}))
+
+
+def test_one_text_is_walked_through(model):
+    result = run("explain", "the cat", "--model", model)
+    assert (result.code, result.err) == (0, "")
+    for stage in ("text", "tokens  [6]", "token vectors  [6 × 16]", "context", "pooling", "vector  [16]"):
+        assert f"{stage}" in result.out
+    assert "the model's prompt: 'query: '" in result.out
+
+
+def test_two_texts_are_compared(model):
+    cosine = Embedder(model).compare("the cat", "a dog").cosine
+    result = run("explain", "the cat", "--with", "a dog", "--model", model)
+    assert f"cosine {cosine:.4f}" in result.out
+
+
+def test_json_is_everything(model):
+    trace = json.loads(run("explain", "the cat", "--json", "--prompt", "", "--model", model).out)
+    assert trace["stages"][-1]["arrays"]["vector"] == Embedder(model).trace("the cat", prompt="").vector.tolist()
+    comparison = json.loads(run("explain", "the cat", "--with", "a dog", "--json", "--model", model).out)
+    assert comparison["cosine"] == Embedder(model).compare("the cat", "a dog").cosine
+
+
+def test_arrays_go_to_a_file(model, tmp_path):
+    result = run("explain", "the cat", "--npz", str(tmp_path / "x.npz"), "--model", model)
+    assert (result.code, result.out) == (0, "")
+    with np.load(tmp_path / "x.npz") as stored:
+        np.testing.assert_array_equal(stored["vector/vector"], Embedder(model).trace("the cat").vector)
+
+
+@pytest.mark.parametrize("other", [[], ["--with", "a dog"]])
+def test_a_page_goes_to_a_file(model, tmp_path, other):
+    result = run("explain", "the <b>cat</b>", *other, "--html", str(tmp_path / "x.html"), "--model", model)
+    assert (result.code, result.out) == (0, "")
+    written = (tmp_path / "x.html").read_text(encoding="utf-8")
+    assert written.startswith("<!doctype html>")
+    assert "<b>cat</b>" not in written
+
+
+def test_the_life_cycle_is_watched(model):
+    result = run("explain", "the cat", "--lifecycle", "--model", model)
+    assert result.code == 0
+    for word in ("import", "construct", "call", "model.safetensors"):
+        assert word in result.out
+
+
+def test_a_file_of_texts_becomes_a_map(model, tmp_path):
+    (tmp_path / "texts.txt").write_text("the cat\na dog\nthe mat\non the mat\n", encoding="utf-8")
+    (tmp_path / "labels.txt").write_text("animal\nanimal\nthing\nthing\n", encoding="utf-8")
+    out = tmp_path / "map.html"
+    arguments = ["--map", str(tmp_path / "texts.txt"), "--labels", str(tmp_path / "labels.txt"), "--output", str(out)]
+    assert run("explain", *arguments, "--model", model).code == 0
+    assert "animal" in out.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give one text, or --map FILE"),
+        (["cat", "--map", "x.txt"], "give one text, or --map FILE"),
+        (["--map", "x.txt"], "--map needs --output FILE"),
+        (["--map", "nowhere.txt", "--output", "x.html"], "nowhere.txt is not a file"),
+        (["cat", "--output", "x.html"], "--output and --labels are for --map"),
+        (["cat", "--lifecycle", "--with", "dog"], "--lifecycle is shown in the terminal, for one text"),
+        (["cat", "--npz", "x.npz", "--with", "dog"], "--npz is for one text"),
+        (["cat", "--html", "/nowhere/x.html"], "cannot be written"),
+    ],
+)
+def test_a_wrong_call_is_told_before_a_model_is_loaded(arguments, message):
+    result = run("explain", *arguments, "--model", "/nowhere")
+    assert result.code == 2
+    assert message in result.err
