@@ -16,7 +16,7 @@ from pellucid.errors import InvalidModelError, PellucidError, TextError, TextTyp
 from pellucid.model.config import Config
 from pellucid.model.spec import EncoderSpec, TokenizerSpec
 from pellucid.sources.files import ModelFiles
-from pellucid.types import Int32, Token, TokenBatch, TokenizedText
+from pellucid.types import Int32, Int64, Token, TokenBatch, TokenizedText
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
@@ -93,6 +93,19 @@ class Tokenizer:
             return 0
         encoding: Any = self._backend.encode(prompt)
         return len(encoding) - (1 if self._specials and encoding.special_tokens_mask[-1] else 0)
+
+    def characters(self, text: str) -> tuple[Int64, Int64]:
+        """From which characters of a text each token was made: the first, and the one after the last.
+
+        Returns:
+            Both ``int64[T]``, without special tokens and without truncation.
+
+        Raises:
+            TextTypeError, TextError: as :meth:`tokenize`.
+        """
+        check_texts([text])
+        offsets = np.array(self._backend.encode(text, add_special_tokens=False).offsets, dtype=np.int64).reshape(-1, 2)
+        return offsets[:, 0], offsets[:, 1]
 
     def inspect(self, text: str, prompt: str = "") -> TokenizedText:
         """What :meth:`tokenize` does to one text, with every token's characters; the errors are the same."""
