@@ -289,3 +289,33 @@ class TestBadTexts:
 def test_progress_is_silent_when_standard_error_is_no_terminal(embedder, capfd):
     embedder.embed_documents(["cat"] * 10, show_progress=True)
     assert capfd.readouterr() == ("", "")
+
+
+class TestLongTexts:
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def embedder(tmp_path_factory):
+        return Embedder(tiny.write_model(tmp_path_factory.mktemp("models") / "m", prompts={"document": "the "}))
+
+    @pytest.mark.parametrize("text", ["", "  ", "a cat", "cat " * tiny.MAX_TOKENS, "cat dog. " * 200])
+    def test_every_passage_is_embedded_whole(self, embedder, text, recwarn):
+        long = embedder.embed_long(text)
+        passages = [text[span.start : span.end] for span in long.spans]
+        assert " ".join(" ".join(passages).split()) == " ".join(text.split())
+        np.testing.assert_array_equal(long.vectors, embedder.embed_documents(passages))
+        mean = np.average(long.vectors.astype(np.float64), axis=0, weights=[span.tokens for span in long.spans])
+        np.testing.assert_allclose(long.mean, mean / np.linalg.norm(mean), atol=1e-6)
+        assert not recwarn.list  # Nothing was truncated.
+
+    def test_without_unit_length_the_mean_has_none(self, embedder):
+        long = embedder.embed_long("cat dog. " * 30, normalize=False)
+        weights = [span.tokens for span in long.spans]
+        np.testing.assert_allclose(long.mean, np.average(long.vectors, axis=0, weights=weights), atol=1e-5)
+
+    def test_a_text_that_fits_is_as_ever(self, embedder):
+        np.testing.assert_allclose(embedder.embed_long("a cat").mean, embedder.embed_documents(["a cat"])[0], atol=1e-6)
+
+    @pytest.mark.parametrize("value", [None, ["a cat"], b"a cat"])
+    def test_what_is_no_text_is_refused(self, embedder, value):
+        with pytest.raises(TextTypeError):
+            embedder.embed_long(value)

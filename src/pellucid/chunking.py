@@ -16,7 +16,7 @@ import numpy as np
 
 from pellucid.errors import OptionError
 from pellucid.tokenizer import Tokenizer
-from pellucid.types import Int64
+from pellucid.types import Float32, Int64
 
 Kind = Literal["text", "markdown", "code"]
 
@@ -52,6 +52,21 @@ class Span:
     start: int
     end: int
     tokens: int
+
+
+@dataclass(frozen=True, eq=False)
+class LongText:
+    """A text of any length, embedded without a loss.
+
+    Attributes:
+        spans: its passages.
+        vectors: theirs, ``float32[len(spans), d]``.
+        mean: of those, weighted by their tokens, ``float32[d]``; of unit length if the model's vectors are.
+    """
+
+    spans: tuple[Span, ...]
+    vectors: Float32
+    mean: Float32
 
 
 def spans(

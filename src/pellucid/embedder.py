@@ -24,12 +24,13 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from pellucid import batching, head, pooling
+from pellucid import batching, chunking, head, pooling
+from pellucid.chunking import Kind, LongText
 from pellucid.engines import base as engines
 from pellucid.errors import OptionError, TextTypeError, TruncationError, TruncationWarning
 from pellucid.model.load import load_spec, load_weights
 from pellucid.sources.resolve import resolve
-from pellucid.tokenizer import Tokenizer
+from pellucid.tokenizer import Tokenizer, check_texts
 from pellucid.truncation import Truncation
 from pellucid.types import Float32, Int32
 
@@ -249,6 +250,46 @@ class Embedder:
             output_dtype=output_dtype,
         )
         return self._stream(iter(texts), request)
+
+    def embed_long(
+        self,
+        text: str,
+        *,
+        overlap: int = 0,
+        kind: Kind = "text",
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        normalize: bool | None = None,
+    ) -> LongText:
+        """Embed a text of any length, so that nothing of it is lost: in passages that the model reads whole.
+
+        Args:
+            text: any text; ``""`` is one passage.
+            overlap: about how many tokens at the end of a passage stand at the start of the next again.
+            kind: "text", "markdown" or "code": where to cut.
+            prompt_name: as for :meth:`embed_documents`; put before each passage.
+            prompt: likewise.
+            normalize: as for :meth:`embed_documents`, for the passages and for their mean.
+
+        Returns:
+            :class:`~pellucid.chunking.LongText`: the passages, their vectors, and the mean weighted by tokens.
+
+        Raises:
+            TextTypeError, TextError, OptionError: as :meth:`embed_documents`.
+        """
+        check_texts([text])
+        before = self._prompt(_DOCUMENT_PROMPTS, prompt, prompt_name)
+        found = tuple(chunking.spans(text, self.tokenizer, overlap=overlap, kind=kind, prompt=before))
+        if not found:  # Nothing but spaces is a text too.
+            found = (chunking.Span(0, len(text), int(self.tokenizer.tokenize([text], before)[1][0])),)
+        passages = [text[span.start : span.end] for span in found]
+        vectors = self.embed_documents(passages, prompt=before, normalize=normalize)
+        weights = np.array([span.tokens for span in found], dtype=np.float32)
+        mean: Float32 = weights @ vectors / weights.sum()
+        ends_in_unit_length = any(isinstance(module, head.Normalize) for module in self.spec.head[-1:])
+        if normalize or (normalize is None and ends_in_unit_length):
+            mean = head.normalize(mean[None])[0]
+        return chunking.LongText(found, vectors, mean)
 
     def count_tokens(self, texts: Sequence[str]) -> Int32:
         """How many tokens each text has, special tokens included, before truncation: ``int32[n]``."""
