@@ -1,0 +1,1 @@
+"""Finding things in one's own files: chunks of them, their vectors on disk, and questions."""

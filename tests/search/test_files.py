@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from pellucid.errors import OptionError
+from pellucid.search.files import Found, Skipped, find
+
+pytest.importorskip("pathspec")
+
+
+def names(*roots):
+    return [found.name for found in find(roots)]
+
+
+def write(folder, *paths, content="cat"):
+    for path in paths:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(content)
+    return folder
+
+
+def test_all_files_come_in_order_with_the_roots_name(tmp_path):
+    root = write(tmp_path / "notes", "b.txt", "a/z.md", "a/y.md")
+    assert names(root) == ["notes/a/y.md", "notes/a/z.md", "notes/b.txt"]
+    found = next(find([root]))
+    assert found == Found(root / "a/y.md", "notes/a/y.md", 3, (root / "a/y.md").stat().st_mtime_ns)
+
+
+def test_a_file_may_be_named_itself(tmp_path):
+    root = write(tmp_path, "a.txt", ".hidden")
+    assert names(root / "a.txt", root / ".hidden") == ["a.txt", ".hidden"]
+
+
+def test_hidden_files_are_passed_over(tmp_path):
+    assert names(write(tmp_path / "n", ".git/config", ".env", "a/.b", "a/c")) == ["n/a/c"]
+
+
+def test_gitignore_is_followed_as_by_git(tmp_path):
+    root = write(tmp_path / "n", "a.log", "keep.log", "build/x", "src/build/y", "src/a.tmp", "src/b.tmp", "docs/a.tmp")
+    (root / ".gitignore").write_text("*.log\n!keep.log\n/build/\n*.tmp\n")
+    (root / "src" / ".gitignore").write_text("!b.tmp\n")
+    assert names(root) == ["n/keep.log", "n/src/b.tmp", "n/src/build/y"]
+
+
+def test_a_loop_of_links_ends_and_a_dangling_link_is_told(tmp_path):
+    root = write(tmp_path / "n", "a/x.txt")
+    (root / "a" / "loop").symlink_to(root)
+    (root / "gone").symlink_to(root / "nowhere")
+    assert list(find([root]))[1:] == [Skipped("n/gone", "No such file or directory")]
+    assert names(root)[0] == "n/a/x.txt"
+
+
+def test_what_is_no_file_is_told(tmp_path):
+    os.mkfifo(write(tmp_path / "n", "a") / "pipe")
+    assert Skipped("n/pipe", "neither a file nor a folder") in list(find([tmp_path / "n"]))
+
+
+def test_a_root_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(OptionError, match="is neither a file nor a folder"):
+        names(tmp_path / "nowhere")
