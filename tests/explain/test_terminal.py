@@ -69,3 +69,11 @@ def test_markup_in_a_text_is_shown_and_not_obeyed(tmp_path):
     folder = tiny.write_model(tmp_path / "m", prompts={"query": "[bold]"})
     assert "'[bold]'" in shown(terminal.views(Embedder(folder).trace("[red]cat[/red]")))
     assert "[red]cat[/red]" in shown(terminal.views(Embedder(folder).trace("[red]CAT[/red]")))
+
+
+@pytest.mark.parametrize("text", ["\x1b[31mred", "a\rb\x07", "\u202eevil", "\x9b31m"])
+def test_nothing_in_a_text_steers_the_terminal(tmp_path, text):
+    """Byte-level tokenizers spell every byte, so the pieces are harmless; what the text is made into is not."""
+    folder = tiny.write_model(tmp_path / "m", "modernbert")
+    written = shown(terminal.views(Embedder(folder).trace(text, prompt=text)))
+    assert all(character.isprintable() or character == "\n" for character in written)
