@@ -135,6 +135,11 @@ class Embedder:
         return self.spec.dimensions
 
     @property
+    def document_prompt(self) -> str:
+        """What is put before each document unless something else is asked for; "" if the model has no such prompt."""
+        return self._prompt(_DOCUMENT_PROMPTS, None, None)
+
+    @property
     def max_tokens(self) -> int:
         """The longest text, in tokens, special tokens included; longer ones are truncated."""
         return self.spec.tokenizer.max_tokens
@@ -286,8 +291,7 @@ class Embedder:
         vectors = self.embed_documents(passages, prompt=before, normalize=normalize)
         weights = np.array([span.tokens for span in found], dtype=np.float32)
         mean: Float32 = weights @ vectors / weights.sum()
-        ends_in_unit_length = any(isinstance(module, head.Normalize) for module in self.spec.head[-1:])
-        if normalize or (normalize is None and ends_in_unit_length):
+        if normalize or (normalize is None and self.spec.unit_length):
             mean = head.normalize(mean[None])[0]
         return chunking.LongText(found, vectors, mean)
 

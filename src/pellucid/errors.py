@@ -14,6 +14,7 @@
     │   │   └── TextTypeError (TypeError)
     │   ├── OptionError                   an option, or a value of one, that we cannot serve
     │   └── TruncationError               a text beyond ``max_tokens`` under ``on_truncation="error"``
+    ├── IndexStateError                   an index that is not there, is broken, or holds another model's vectors
     └── MissingExtraError (ImportError)   an optional dependency; the message is the install command
 
     TruncationWarning (UserWarning)       texts that were cut, said once a call
@@ -69,6 +70,10 @@ class OptionError(InputError):
 
 class TruncationError(InputError):
     """A text is longer than the model's ``max_tokens`` and ``on_truncation`` is ``"error"``."""
+
+
+class IndexStateError(PellucidError):
+    """An index on disk that is not there, is broken, or holds the vectors of another model."""
 
 
 class MissingExtraError(PellucidError, ImportError):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from pellucid.head import HeadModule
+from pellucid.head import HeadModule, Normalize
 from pellucid.pooling import Pooling
 
 
@@ -124,3 +124,8 @@ class ModelSpec:
     prompts: Mapping[str, str]
     default_prompt_name: str | None
     dimensions: int
+
+    @property
+    def unit_length(self) -> bool:
+        """Whether the model itself makes its vectors one long: its last module is Normalize."""
+        return bool(self.head) and isinstance(self.head[-1], Normalize)

@@ -15,6 +15,7 @@ from pellucid.errors import MissingExtraError, PellucidError
 
 LARGEST = 64 << 20
 """A file of more bytes than this is not read: it is no text that a person wrote."""
+_LOOKED_AT = 8192
 _CODE = (
     *(".c", ".cc", ".cpp", ".cs", ".css", ".go", ".h", ".hpp", ".java", ".js", ".jsx", ".kt", ".lua", ".php", ".pl"),
     *(".py", ".pyi", ".r", ".rb", ".rs", ".scala", ".sh", ".sql", ".swift", ".toml", ".ts", ".tsx", ".yaml", ".yml"),
@@ -75,9 +76,11 @@ def _kind(path: Path) -> Kind:
 
 
 def _decoded(path: Path) -> str:
-    content = path.read_bytes()
-    if b"\0" in content[:8192]:
-        raise UnreadableError("binary")
+    with path.open("rb") as file:
+        content = file.read(_LOOKED_AT)
+        if b"\0" in content:
+            raise UnreadableError("binary")
+        content += file.read()
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -1,0 +1,267 @@
+"""An index of one's own files: kept up to date by embedding only what is new, and asked questions."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from pellucid.chunking import spans
+from pellucid.embedder import Embedder
+from pellucid.errors import IndexStateError, OptionError
+from pellucid.search.files import Found, Skipped, find
+from pellucid.search.readers import Document, UnreadableError, read
+from pellucid.search.store import Identity, Known, Row, Store
+from pellucid.sources.files import ModelFiles
+from pellucid.types import Float32
+
+SearchMode = Literal["vector", "text", "hybrid"]
+_OVERLAP = 32
+_CHUNKS_PER_STEP = 1024
+_FUSED = 60
+"""The constant of reciprocal rank fusion (Cormack, Clarke and Büttcher, 2009)."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A chunk that answers a query, and how well: its cosine, its BM25 score, or its fused ranks."""
+
+    row: Row
+    score: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What an update did.
+
+    Attributes:
+        files: how many files the index has.
+        chunks: how many chunks.
+        added: how many files are new or changed.
+        removed: how many are gone.
+        embedded: how many chunks were embedded; others were found embedded already.
+        skipped: what could not be read, and why.
+    """
+
+    files: int
+    chunks: int
+    added: int
+    removed: int
+    embedded: int
+    skipped: tuple[Skipped, ...]
+
+
+class Index:
+    """Chunks of files, their vectors, and the model that made them.
+
+    Args:
+        store: the files of the index.
+        embedder: the model. Its vectors must be those that the index holds.
+    """
+
+    def __init__(self, store: Store, embedder: Embedder) -> None:
+        self.store = store
+        self.embedder = embedder
+
+    @classmethod
+    def create(cls, folder: Path, embedder: Embedder, *, column: str = "text", rebuild: bool = False) -> Index:
+        """The index in ``folder``, or a new one that is empty until it is updated.
+
+        Raises:
+            IndexStateError: the index there holds the vectors of another model, and ``rebuild`` does not say that they
+                may go; or it is broken.
+        """
+        wanted = _identity(embedder, column)
+        folder.mkdir(parents=True, exist_ok=True)
+        if rebuild or not (folder / "index.json").exists():
+            return cls(Store(folder, wanted, None), embedder)
+        store = Store.open(folder)
+        _check_identity(store, wanted)
+        return cls(store, embedder)
+
+    @classmethod
+    def open(cls, folder: Path, embedder: Embedder | None = None) -> Index:
+        """The index in ``folder``, with the model that it names, or with this one, which must be the same.
+
+        Raises:
+            IndexStateError: there is no index, it is broken, or it holds the vectors of another model.
+        """
+        store = Store.open(folder)
+        if embedder is None:
+            embedder = Embedder(store.identity.model, dtype=store.identity.dtype, on_truncation="ignore")  # type: ignore[arg-type]
+        _check_identity(store, _identity(embedder, store.identity.column))
+        return cls(store, embedder)
+
+    def update(
+        self, roots: Sequence[Path], *, progress: Callable[[int, int], object] = lambda _done, _all: None
+    ) -> Summary:
+        """Make the index one of these files and folders: read what is new or changed, and forget what is gone.
+
+        Killed at any moment, the index is the one before or the one after.
+
+        Args:
+            roots: files and folders.
+            progress: told, now and then, how many bytes of the files have been read, and how many there are.
+
+        Raises:
+            OptionError: a root is not there.
+        """
+        import filelock
+
+        with filelock.FileLock(self.store.folder / "lock"):
+            self.store.recover()
+            return self._update(roots, progress)
+
+    def search(self, query: str, count: int = 10, *, mode: SearchMode = "hybrid") -> list[Hit]:
+        """The chunks that answer a question best.
+
+        Args:
+            query: the question.
+            count: how many chunks.
+            mode: "vector", by the cosine; "text", by its words (BM25); "hybrid", by the ranks in both.
+        """
+        if mode not in ("vector", "text", "hybrid"):
+            raise OptionError(f"mode={mode!r} is not one of 'vector', 'text', 'hybrid'.")
+        if count < 1:
+            raise OptionError(f"count={count} must be at least 1.")
+        if not self.store.count():
+            return []
+        rankings = []
+        if mode in ("vector", "hybrid"):
+            vector = self.embedder.embed_query(query, normalize=self._normalize)
+            rankings.append(self.store.nearest(vector, max(count, _FUSED) if mode == "hybrid" else count, "vector"))
+        if mode in ("text", "hybrid"):
+            rankings.append(self.store.nearest(query, max(count, _FUSED) if mode == "hybrid" else count, "text"))
+        if mode != "hybrid":
+            return [Hit(row, score) for row, score in rankings[0]]
+        return fuse([[row for row, _ in ranking] for ranking in rankings])[:count]
+
+    def _update(self, roots: Sequence[Path], progress: Callable[[int, int], object]) -> Summary:
+        entries = list(find(roots))
+        skipped = [entry for entry in entries if isinstance(entry, Skipped)]
+        files = {entry.name: entry for entry in entries if isinstance(entry, Found) and not self._is_own(entry)}
+        known = self.store.known()
+        changed = [file for file in files.values() if not _unchanged(file, known.get(file.name))]
+        removed = known.keys() - files.keys()
+        vectors = self.store.staged()
+        added, embedded, done, total = 0, 0, 0, sum(file.size for file in changed)
+        pending: list[Row] = []
+        for file in changed:
+            try:
+                pending += _rows(file, self.embedder, self.store.identity)
+                added += 1
+            except UnreadableError as error:
+                skipped.append(Skipped(file.name, str(error)))
+            done += file.size
+            while len(pending) >= _CHUNKS_PER_STEP:
+                embedded += self._stage(pending[:_CHUNKS_PER_STEP], vectors)
+                pending = pending[_CHUNKS_PER_STEP:]
+                progress(done, total)
+        embedded += self._stage(pending, vectors)
+        progress(total, total)
+        if removed or changed or self.store.pointer is None:
+            self.store.commit(removed | {file.name for file in changed if file.name in known})
+        return Summary(
+            files=len(self.store.known()),
+            chunks=self.store.count(),
+            added=added,
+            removed=len(removed),
+            embedded=embedded,
+            skipped=tuple(skipped),
+        )
+
+    @property
+    def _normalize(self) -> bool | None:
+        """To unit length: by the model itself, whose bits stay as they are, or, if it does not do that, afterwards."""
+        return None if self.embedder.spec.unit_length else True
+
+    def _is_own(self, file: Found) -> bool:
+        return self.store.folder.resolve() in file.path.resolve().parents
+
+    def _stage(self, rows: list[Row], vectors: dict[str, Float32]) -> int:
+        """Embed what has no vector yet, and keep the rows; returns how many were embedded."""
+        if not rows:
+            return 0
+        new = list(dict.fromkeys(row.digest for row in rows if row.digest not in vectors))
+        texts = {row.digest: row.text for row in rows}
+        made = self.embedder.embed_documents(
+            [texts[digest] for digest in new], prompt=self.store.identity.prompt, normalize=self._normalize
+        )
+        found = vectors | dict(zip(new, made, strict=True))
+        self.store.stage(rows, np.stack([found[row.digest] for row in rows]))
+        return len(new)
+
+
+def fuse(rankings: Sequence[Sequence[Row]]) -> list[Hit]:
+    """One ranking of several, by reciprocal rank fusion: the sum of ``1 / (60 + rank)`` where a chunk is ranked."""
+    scores: dict[Row, float] = {}
+    for ranking in rankings:
+        for rank, row in enumerate(ranking, start=1):
+            scores[row] = scores.get(row, 0.0) + 1 / (_FUSED + rank)
+    # Of equal ones, the one that a ranking had first; sorted() keeps that order.
+    return [Hit(row, score) for row, score in sorted(scores.items(), key=lambda item: -item[1])]
+
+
+def fingerprint(files: ModelFiles) -> str:
+    """SHA-256 over the names and sizes of a model's files, and over the beginning and the end of each."""
+    ends = 1 << 16
+    digest = hashlib.sha256()
+    for name in files.wanted():
+        path = files.path(name)
+        size = path.stat().st_size
+        digest.update(f"{name}\0{size}\0".encode())
+        with path.open("rb") as file:
+            digest.update(file.read(ends))
+            if size > ends:
+                file.seek(max(ends, size - ends))
+                digest.update(file.read(ends))
+    return digest.hexdigest()
+
+
+def _identity(embedder: Embedder, column: str) -> Identity:
+    dtype = getattr(embedder.engine, "dtype", "float32")
+    prompt = next(
+        (embedder.spec.prompts[name] for name in ("document", "passage", "corpus") if name in embedder.spec.prompts), ""
+    )
+    return Identity(embedder.model_name, fingerprint(embedder.files), dtype, prompt, embedder.dimensions, column)
+
+
+def _check_identity(store: Store, wanted: Identity) -> None:
+    held = store.identity
+    for name in ("fingerprint", "dtype", "prompt", "dimensions", "column"):
+        if getattr(held, name) != getattr(wanted, name):
+            what = f"the vectors of {held.model}" if name == "fingerprint" else f"{name} {getattr(held, name)!r}"
+            other = wanted.model if name == "fingerprint" else repr(getattr(wanted, name))
+            raise IndexStateError(
+                f"the index in {store.folder} has {what}, and not {other}. They cannot be mixed: take the index's own, "
+                f"or make it again with --rebuild."
+            )
+
+
+def _unchanged(file: Found, known: Known | None) -> bool:
+    return known is not None and (known.size, known.modified) == (file.size, file.modified)
+
+
+def _rows(file: Found, embedder: Embedder, identity: Identity) -> Iterator[Row]:
+    with file.path.open("rb") as opened:
+        file_digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    for document in read(file.path, identity.column):
+        for row in _chunks(document, embedder, identity):
+            yield Row(file.name, file_digest, file.size, file.modified, *row)
+
+
+def _chunks(
+    document: Document, embedder: Embedder, identity: Identity
+) -> Iterator[tuple[str, int, int, int, int, str, str]]:
+    line, counted = 1, 0
+    overlap = min(_OVERLAP, embedder.max_tokens // 8)
+    for span in spans(document.text, embedder.tokenizer, overlap=overlap, kind=document.kind, prompt=identity.prompt):
+        text = document.text[span.start : span.end]
+        line += document.text.count("\n", counted, span.start) - document.text.count("\n", span.start, counted)
+        counted = span.start
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        yield document.part, span.start, span.end, line, line + text.count("\n"), text, digest

@@ -1,0 +1,285 @@
+"""Chunks and their vectors on disk: LanceDB, which is imported here and nowhere else.
+
+A change is several of LanceDB's commits, and the index must be the one before or the one after. So ``index.json``
+names the table, and the version of it, that count. It is replaced, in one step, once all is done; readers look at the
+version that it names; and a writer that finds a later one, of a process that was killed, goes back to it first. What
+that process had embedded lies in a table of its own, and is not embedded again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, astuple, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from pellucid.errors import IndexStateError, MissingExtraError
+from pellucid.types import Float32
+
+Mode = Literal["vector", "text"]
+_FORMAT = 1
+_POINTER = "index.json"
+_CHUNKS, _STAGED = "chunks-", "staged-"  # Each table's name goes on with a number of its own.
+_FILES_PER_DELETE = 500
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Whose vectors an index holds. Vectors of another identity cannot be compared with them.
+
+    Attributes:
+        model: the model's name, or its folder.
+        fingerprint: of its files.
+        dtype: the arithmetic.
+        prompt: what was put before each chunk.
+        dimensions: the length of a vector.
+        column: of tables, where the texts were.
+    """
+
+    model: str
+    fingerprint: str
+    dtype: str
+    prompt: str
+    dimensions: int
+    column: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """A chunk.
+
+    Attributes:
+        file: the name of its file.
+        file_digest: SHA-256 of the file's bytes.
+        size: of the file, in bytes.
+        modified: when the file was changed last, in nanoseconds since 1970.
+        part: of the file, such as "page 3", or "".
+        start: the first of its characters in the text of that part.
+        end: the one after the last.
+        first_line: the line of the first, from 1.
+        last_line: the line of the last.
+        text: the characters.
+        digest: SHA-256 of them.
+    """
+
+    file: str
+    file_digest: str
+    size: int
+    modified: int
+    part: str
+    start: int
+    end: int
+    first_line: int
+    last_line: int
+    text: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Known:
+    """What an index knows of a file."""
+
+    size: int
+    modified: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """Which version of which table counts."""
+
+    table: str
+    version: int
+
+
+class Store:
+    """The files of one index.
+
+    Args:
+        folder: the index.
+        identity: whose vectors it holds.
+        pointer: what counts; None before the first commit, and for an index that is being made again.
+    """
+
+    def __init__(self, folder: Path, identity: Identity, pointer: Pointer | None) -> None:
+        self.folder = folder
+        self.identity = identity
+        self.pointer = pointer
+        self._database = _lancedb().connect(folder)
+        self._staging = _STAGED + uuid.uuid4().hex
+
+    @classmethod
+    def open(cls, folder: Path) -> Store:
+        """The index in ``folder``.
+
+        Raises:
+            IndexStateError: there is none, or it is broken, or of another format.
+            MissingExtraError: the extra ``search`` is not installed.
+        """
+        file = folder / _POINTER
+        try:
+            told = json.loads(file.read_bytes())
+            if told["format"] != _FORMAT:
+                raise IndexStateError(f"{folder} is an index of format {told['format']}; this version has {_FORMAT}.")
+            return cls(folder, Identity(**told["identity"]), Pointer(**told["pointer"]))
+        except FileNotFoundError:
+            raise IndexStateError(
+                f"there is no index in {folder}. Make one: pellucid index FOLDER --to {folder}"
+            ) from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise IndexStateError(
+                f"{file} cannot be read as an index's ({type(error).__name__}). Make it again with --rebuild."
+            ) from error
+
+    def known(self) -> dict[str, Known]:
+        """The files of the index, by name."""
+        if self.pointer is None:
+            return {}
+        rows = self._chunks().search().select(["file", "size", "modified", "file_digest"]).limit(None).to_arrow()
+        columns = (rows[name].to_pylist() for name in ("file", "size", "modified", "file_digest"))
+        return {name: Known(size, modified, digest) for name, size, modified, digest in zip(*columns, strict=True)}
+
+    def recover(self) -> None:
+        """Go back to what counts, if a process was killed after it; for a writer that holds the lock."""
+        counting = Pointer("", 0) if self.pointer is None else self.pointer
+        if (self.folder / _POINTER).is_file():
+            with contextlib.suppress(IndexStateError):  # A broken one is being made again.
+                counting = Store.open(self.folder).pointer or counting
+        for name in self._names(_CHUNKS):
+            if name != counting.table:
+                self._database.drop_table(name)
+        if (
+            self.pointer is not None
+            and (table := self._database.open_table(self.pointer.table)).version != self.pointer.version
+        ):
+            table.restore(self.pointer.version)
+
+    def staged(self) -> dict[str, Float32]:
+        """Vectors that processes embedded before they were killed, by the digest of their texts: ``float32[d]``."""
+        vectors: dict[str, Float32] = {}
+        for name in self._names(_STAGED):
+            rows = self._database.open_table(name).search().select(["digest", "vector"]).limit(None).to_arrow()
+            numbers = rows["vector"].combine_chunks().flatten().to_numpy().reshape(-1, self.identity.dimensions)
+            vectors |= dict(zip(rows["digest"].to_pylist(), numbers, strict=True))
+        return vectors
+
+    def stage(self, rows: Sequence[Row], vectors: Float32) -> None:
+        """Keep new chunks and their vectors, ``float32[n, d]``, where they do not count yet."""
+        batch = _batch(rows, vectors, self.identity.dimensions)
+        if self._staging in self._names(_STAGED):
+            self._database.open_table(self._staging).add(batch)
+        else:
+            self._database.create_table(self._staging, batch)
+
+    def commit(self, gone: Iterable[str]) -> None:
+        """Take the chunks of some files out, put the staged ones in, and let that be the index.
+
+        Args:
+            gone: the names of files that are no more, or have changed.
+        """
+        schema = _schema(self.identity.dimensions)
+        if self.pointer is None:
+            table = self._database.create_table(_CHUNKS + uuid.uuid4().hex, schema=schema)
+        else:
+            table = self._database.open_table(self.pointer.table)
+        names = sorted(gone)
+        for start in range(0, len(names), _FILES_PER_DELETE):
+            table.delete(f"file IN ({', '.join(map(_quoted, names[start : start + _FILES_PER_DELETE]))})")
+        if self._staging in self._names(_STAGED):
+            staged = self._database.open_table(self._staging).search().limit(None).to_batches()
+            table.add(_columns(staged, schema))
+        if table.count_rows():
+            table.create_index("text", config=_lancedb().index.FTS(), replace=True)
+        self._point_to(Pointer(table.name, table.version))
+        for name in (*self._names(_STAGED), *self._names(_CHUNKS)):
+            if name != table.name:
+                self._database.drop_table(name)
+
+    def nearest(self, query: Float32 | str, count: int, mode: Mode) -> list[tuple[Row, float]]:
+        """The chunks that answer a query best, best first, with their scores.
+
+        Args:
+            query: a vector of unit length, ``float32[d]``, for the cosine; or words, for BM25.
+            count: how many.
+            mode: "vector" or "text".
+        """
+        names = [field.name for field in fields(Row)]
+        table = self._chunks()
+        if mode == "vector":
+            search = table.search(query).distance_type("cosine").limit(count).select([*names, "_distance"])
+            return [(_row(found), 1 - float(found["_distance"])) for found in search.to_list()]
+        search = table.search(query, query_type="fts").limit(count).select([*names, "_score"])
+        return [(_row(found), float(found["_score"])) for found in search.to_list()]
+
+    def count(self) -> int:
+        """How many chunks there are."""
+        return 0 if self.pointer is None else int(self._chunks().count_rows())
+
+    def _chunks(self) -> Any:
+        if self.pointer is None:
+            raise IndexStateError(f"the index in {self.folder} is empty.")
+        table = self._database.open_table(self.pointer.table)
+        table.checkout(self.pointer.version)
+        return table
+
+    def _names(self, prefix: str) -> list[str]:
+        return [name for name in self._database.list_tables().tables if name.startswith(prefix)]
+
+    def _point_to(self, pointer: Pointer) -> None:
+        told = {"format": _FORMAT, "pointer": asdict(pointer), "identity": asdict(self.identity)}
+        partial = self.folder / f"{_POINTER}.partial"
+        with partial.open("w", encoding="utf-8") as file:
+            json.dump(told, file, indent=2)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(self.folder / _POINTER)
+        self.pointer = pointer
+
+
+def _lancedb() -> Any:
+    try:
+        import lancedb
+        import lancedb.index
+    except ImportError:
+        raise MissingExtraError("lancedb", "search") from None
+    return lancedb
+
+
+def _schema(dimensions: int) -> Any:
+    import pyarrow  # type: ignore[import-untyped]
+
+    types = {"str": pyarrow.string(), "int": pyarrow.int64()}
+    columns = [pyarrow.field(field.name, types[str(field.type)]) for field in fields(Row)]
+    return pyarrow.schema([*columns, pyarrow.field("vector", pyarrow.list_(pyarrow.float32(), dimensions))])
+
+
+def _batch(rows: Sequence[Row], vectors: Float32, dimensions: int) -> Any:
+    import pyarrow
+
+    columns = zip(*(astuple(row) for row in rows), strict=True)
+    flat = pyarrow.array(np.ascontiguousarray(vectors, dtype=np.float32).reshape(-1))
+    schema = _schema(dimensions)
+    arrays = [pyarrow.array(column, type=field.type) for column, field in zip(columns, schema, strict=False)]
+    vector = pyarrow.FixedSizeListArray.from_arrays(flat, dimensions)
+    return pyarrow.table([*arrays, vector], schema=schema)
+
+
+def _columns(batches: Any, schema: Any) -> Any:
+    """Batches of rows with the columns in the order of a schema, one batch in memory at a time."""
+    import pyarrow
+
+    return pyarrow.RecordBatchReader.from_batches(schema, (batch.select(schema.names) for batch in batches))
+
+
+def _row(found: dict[str, Any]) -> Row:
+    return Row(**{field.name: found[field.name] for field in fields(Row)})
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pellucid import Embedder
+from pellucid.errors import IndexStateError, OptionError
+from pellucid.search.index import Index, fuse
+from pellucid.search.store import Row, Store
+from tests import tiny
+
+pytest.importorskip("lancedb")
+WORDS = ["cat", "dog", "mat", "sat", "the", "on", "zebra", "query"]
+
+
+@pytest.fixture(scope="module")
+def embedder(tmp_path_factory):
+    folder = tiny.write_model(tmp_path_factory.mktemp("models") / "m", prompts={"query": "query: "})
+    return Embedder(folder, on_truncation="error")
+
+
+@pytest.fixture
+def notes(tmp_path):
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    for number in range(5):
+        (folder / f"{number}.txt").write_text(text_of(number), encoding="utf-8")
+    return folder
+
+
+def text_of(number):
+    drawn = random.Random(number)
+    return "\n\n".join(" ".join(drawn.choices(WORDS, k=15)) for _ in range(4))
+
+
+def everything(index):
+    """What counts in an index: its chunks with their vectors, whatever their order."""
+    columns = index.store._chunks().search().limit(None).to_arrow().to_pylist()
+    return sorted((row["file"], row["start"], row["end"], row["text"], tuple(row["vector"])) for row in columns)
+
+
+def test_every_chunk_is_found_by_its_own_words_and_has_its_vector(tmp_path, notes, embedder):
+    index = Index.create(tmp_path / "index", embedder)
+    summary = index.update([notes])
+    rows = everything(index)
+    assert (summary.files, summary.added, summary.removed) == (5, 5, 0)
+    assert summary.chunks == len(rows) > 10
+    for file, start, end, text, vector in rows:
+        source = (notes.parent / file).read_text(encoding="utf-8")
+        assert source[start:end] == text
+        np.testing.assert_array_equal(np.float32(vector), embedder.embed_documents([text])[0])
+
+
+def test_lines_are_counted(tmp_path, notes, embedder):
+    index = Index.create(tmp_path / "index", embedder)
+    index.update([notes])
+    for hit in index.search("cat", 50, mode="vector"):
+        lines = (notes.parent / hit.row.file).read_text(encoding="utf-8").splitlines()
+        assert hit.row.text.splitlines()[0] in lines[hit.row.first_line - 1]
+        assert hit.row.text.splitlines()[-1] in lines[hit.row.last_line - 1]
+
+
+def test_a_vector_search_is_exact(tmp_path, notes, embedder):
+    index = Index.create(tmp_path / "index", embedder)
+    index.update([notes])
+    query = embedder.embed_query("the cat sat").astype(np.float64)
+    scores = sorted((float(np.array(vector) @ query) for *_, vector in everything(index)), reverse=True)
+    found = index.search("the cat sat", 7, mode="vector")
+    np.testing.assert_allclose([hit.score for hit in found], scores[:7], atol=1e-5)
+
+
+def test_words_find_what_has_them(tmp_path, notes, embedder):
+    (notes / "rare.txt").write_text("the okapi sat on the mat", encoding="utf-8")
+    index = Index.create(tmp_path / "index", embedder)
+    index.update([notes])
+    assert [hit.row.file for hit in index.search("okapi", mode="text")] == ["notes/rare.txt"]
+    assert index.search("okapi", 1, mode="hybrid")
+
+
+class TestUpdates:
+    def test_only_what_is_new_is_embedded(self, tmp_path, notes, embedder):
+        index = Index.create(tmp_path / "index", embedder)
+        first = index.update([notes])
+        assert index.update([notes]).embedded == 0
+        (notes / "new.txt").write_text("a new cat", encoding="utf-8")
+        (notes / "0.txt").write_text(text_of(0) + "\n\nand a dog", encoding="utf-8")
+        (notes / "1.txt").unlink()
+        second = index.update([notes])
+        assert (second.added, second.removed, second.files) == (2, 1, 5)
+        assert 0 < second.embedded < first.embedded
+        again = Index.create(tmp_path / "other", embedder)
+        again.update([notes])
+        assert everything(index) == everything(again)
+
+    def test_a_file_that_cannot_be_read_is_told_and_leaves_the_index(self, tmp_path, notes, embedder):
+        index = Index.create(tmp_path / "index", embedder)
+        index.update([notes])
+        (notes / "0.txt").write_bytes(b"a\0b")
+        (notes / "empty.txt").write_text("")
+        summary = index.update([notes])
+        assert [(skipped.name, skipped.reason) for skipped in summary.skipped] == [
+            ("notes/0.txt", "binary"),
+            ("notes/empty.txt", "empty"),
+        ]
+        assert summary.files == 4
+
+    def test_an_index_within_the_folder_is_not_read(self, notes, embedder):
+        index = Index.create(notes / "index", embedder)
+        index.update([notes])
+        assert index.update([notes]).files == 5
+
+    def test_no_files_are_an_index_too(self, tmp_path, embedder):
+        (tmp_path / "empty").mkdir()
+        index = Index.create(tmp_path / "index", embedder)
+        assert index.update([tmp_path / "empty"]).chunks == 0
+        assert index.search("cat") == []
+
+
+class TestIdentity:
+    def test_another_models_vectors_are_refused(self, tmp_path, notes, embedder):
+        Index.create(tmp_path / "index", embedder).update([notes])
+        other = Embedder(tiny.write_model(tmp_path / "other", seed=1))
+        for make in (Index.create, Index.open):
+            with pytest.raises(IndexStateError, match="has the vectors of .*, and not .*--rebuild"):
+                make(tmp_path / "index", other)
+        with pytest.raises(IndexStateError, match="has dtype 'float32', and not 'int8'"):
+            Index.open(tmp_path / "index", Embedder(embedder.files.folder, dtype="int8"))
+
+    def test_it_can_be_made_again(self, tmp_path, notes, embedder):
+        Index.create(tmp_path / "index", embedder).update([notes])
+        other = Embedder(tiny.write_model(tmp_path / "other", seed=1))
+        index = Index.create(tmp_path / "index", other, rebuild=True)
+        assert Index.open(tmp_path / "index").store.identity.model == str(embedder.files.folder)  # still the old one
+        assert index.update([notes]).files == 5
+        assert Index.open(tmp_path / "index").store.identity.model == str(other.files.folder)
+
+    def test_the_index_knows_its_model(self, tmp_path, notes, embedder):
+        Index.create(tmp_path / "index", embedder).update([notes])
+        assert Index.open(tmp_path / "index").search("cat", 1)
+
+    @pytest.mark.parametrize(
+        "content", ["", "{}", "[]", '{"format": 2}', '{"format": 1, "pointer": {}, "identity": {}}']
+    )
+    def test_a_broken_index_says_so(self, tmp_path, notes, embedder, content):
+        Index.create(tmp_path / "index", embedder).update([notes])
+        (tmp_path / "index" / "index.json").write_text(content)
+        with pytest.raises(IndexStateError, match=r"--rebuild|format 2"):
+            Index.open(tmp_path / "index")
+        assert Index.create(tmp_path / "index", embedder, rebuild=True).update([notes]).files == 5
+
+    def test_no_index_says_how_to_make_one(self, tmp_path):
+        with pytest.raises(IndexStateError, match="there is no index in .*pellucid index"):
+            Index.open(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(("options", "message"), [({"mode": "magic"}, "mode='magic'"), ({"count": 0}, "count=0")])
+def test_wrong_options_are_refused(tmp_path, notes, embedder, options, message):
+    index = Index.create(tmp_path / "index", embedder)
+    with pytest.raises(OptionError, match=message):
+        index.search("cat", **options)
+
+
+def row(number):
+    return Row(f"{number}", "", 0, 0, "", 0, 0, 1, 1, "", str(number))
+
+
+@given(st.lists(st.permutations(range(6)), min_size=1, max_size=4))
+def test_fusion_keeps_what_all_agree_on(rankings):
+    fused = fuse([[row(number) for number in ranking] for ranking in rankings])
+    assert {hit.row.file for hit in fused} == set("012345")
+    assert [hit.score for hit in fused] == sorted((hit.score for hit in fused), reverse=True)
+    for hit in fused:
+        ranks = [ranking.index(int(hit.row.file)) + 1 for ranking in rankings]
+        assert hit.score == pytest.approx(sum(1 / (60 + rank) for rank in ranks))
+    if all(ranking == rankings[0] for ranking in rankings):
+        assert [int(hit.row.file) for hit in fused] == list(rankings[0])
+
+
+KILLS = int(os.environ.get("PELLUCID_KILLS", "6"))
+
+
+def test_killed_at_any_moment_the_index_is_the_one_before_or_the_one_after(tmp_path, notes, embedder):
+    """Set PELLUCID_KILLS for more kills than a short run has."""
+    index = Index.create(tmp_path / "before", embedder)
+    index.update([notes])
+    before = everything(index)
+    for number in range(100):
+        (notes / f"new{number}.txt").write_text(text_of(number + 50), encoding="utf-8")
+    (notes / "1.txt").unlink()
+    whole = Index.create(tmp_path / "after", embedder)
+    whole.update([notes])
+    after = everything(whole)
+    script = (
+        "import sys, pathlib, pellucid, pellucid.search.index as i\n"
+        "e = pellucid.Embedder(sys.argv[1])\n"
+        "index = i.Index.create(pathlib.Path(sys.argv[2]), e)\n"
+        "i._CHUNKS_PER_STEP = 16\n"
+        "print('ready', flush=True)\n"
+        "index.update([pathlib.Path(sys.argv[3])])\n"
+    )
+    drawn, target = random.Random(KILLS), tmp_path / "index"
+    shutil.copytree(tmp_path / "before", target)
+    seen = set()
+    for _ in range(KILLS):
+        command = [sys.executable, "-c", script, str(embedder.files.folder), str(target), str(notes)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout.readline() == "ready\n"
+            time.sleep(drawn.uniform(0, 0.6))
+            process.send_signal(signal.SIGKILL)
+        now = everything(Index.open(target, embedder))
+        assert now in (before, after)
+        seen.add(now == after)
+        if now == after:
+            shutil.rmtree(target)
+            shutil.copytree(tmp_path / "before", target)
+    final = Index.create(target, embedder)
+    final.update([notes])
+    assert everything(final) == after
+    names = final.store._database.list_tables().tables
+    assert names == [final.store.pointer.table]
+    assert json.loads((target / "index.json").read_text())["pointer"]["table"] == names[0]
+    assert seen
+
+
+def test_what_was_embedded_before_a_kill_is_not_embedded_again(tmp_path, notes, embedder):
+    index = Index.create(tmp_path / "index", embedder)
+    rows = [row(number) for number in range(3)]
+    vectors = np.eye(16, dtype=np.float32)[:3]
+    index.store.stage(rows, vectors)
+    found = Store(tmp_path / "index", index.store.identity, None).staged()
+    assert {digest: vector.tolist() for digest, vector in found.items()} == {
+        str(number): vectors[number].tolist() for number in range(3)
+    }
