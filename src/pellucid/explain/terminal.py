@@ -74,11 +74,11 @@ def lifecycle_views(life: Lifecycle) -> Iterator[RenderableType]:
 def piece(token: Token) -> Text:
     """A token as it is shown: special ones dim, unknown ones red, pieces that go on with a word with a mark before."""
     style = {"special": "dim", "unknown": "bold red", "text": ""}[token.kind]
-    shown = _printable(token.piece)
+    shown = printable(token.piece)
     return Text(f"+{shown}" if token.continues and not shown.startswith("##") else shown, style=style)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """A text without characters that would steer the terminal, which are shown as Python writes them."""
     return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
 
@@ -112,7 +112,7 @@ def _text(trace: Trace) -> RenderableType | None:
     if trace.prompt:
         lines.append(Text.assemble(("before it, the model's prompt: ", "dim"), repr(trace.prompt)))
     if trace.normalized != trace.prompt + trace.text:
-        shown = _printable(trace.normalized[:_CHARACTERS]) + ("…" if len(trace.normalized) > _CHARACTERS else "")
+        shown = printable(trace.normalized[:_CHARACTERS]) + ("…" if len(trace.normalized) > _CHARACTERS else "")
         lines.append(Text.assemble(("made into: ", "dim"), shown))
     return Group(*lines) if lines else None
 

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests import tiny
+from tests.cli.command import run
+
+pytest.importorskip("lancedb")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> str:
+    return str(tiny.write_model(tmp_path_factory.mktemp("models") / "m"))
+
+
+@pytest.fixture
+def notes(tmp_path):
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    (folder / "a.md").write_text("# the cat\n\nThe cat sat. An okapi sat.\n", encoding="utf-8")
+    (folder / "b.txt").write_text("the dog\n", encoding="utf-8")
+    (folder / "c.bin").write_bytes(b"a\0b")
+    return folder
+
+
+def test_what_was_indexed_is_found(tmp_path, notes, model):
+    to = str(tmp_path / "index")
+    made = run("index", str(notes), "--to", to, "--model", model)
+    assert made.code == 0
+    assert made.out.startswith(f"2 files, 2 chunks in {to}: 2 files new or changed, 0 gone, 2 chunks embedded")
+    assert "1 skipped:\n  notes/c.bin: binary\n" in made.err
+    again = run("index", str(notes), "--to", to, "--model", model)
+    assert "0 files new or changed, 0 gone, 0 chunks embedded" in again.out
+    found = run("search", "okapi", "--in", to, "-k", "1", "--mode", "text", "--why")
+    assert "notes/a.md:1-3" in found.out
+    assert "An okapi sat." in found.out
+    assert "cosine " in found.out
+
+
+def test_json_has_the_place_and_the_text(tmp_path, notes, model):
+    to = str(tmp_path / "index")
+    run("index", str(notes), "--to", to, "--model", model)
+    lines = [json.loads(line) for line in run("search", "the dog", "--in", to, "--json").out.splitlines()]
+    assert {line["file"] for line in lines} == {"notes/a.md", "notes/b.txt"}
+    for line in lines:
+        source = (notes.parent / line["file"]).read_text(encoding="utf-8")
+        assert source[line["start"] : line["end"]] == line["text"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["search", "cat", "--in", "/nowhere"], 1, "there is no index in /nowhere"),
+        (["search", "cat", "-k", "0"], 2, "-k must be at least 1"),
+        (["index", "/nowhere/at/all"], 2, "is neither a file nor a folder"),
+    ],
+)
+def test_errors_say_what_to_do(tmp_path, model, arguments, code, message):
+    more = ["--model", model, "--to", str(tmp_path / "index")] if arguments[0] == "index" else []
+    result = run(*arguments, *more)
+    assert result.code == code
+    assert message in result.err
+
+
+def test_a_question_to_an_empty_index_finds_nothing(tmp_path, model):
+    (tmp_path / "empty").mkdir()
+    run("index", str(tmp_path / "empty"), "--to", str(tmp_path / "index"), "--model", model)
+    assert run("search", "cat", "--in", str(tmp_path / "index")).out == "nothing found\n"
