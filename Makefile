@@ -7,7 +7,7 @@ PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 NATIVE := $(shell find native -type f)
 CMAKE_TESTS = $(VENV)/bin/cmake -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(VENV)/bin/ninja -DPELLUCID_TESTS=ON -S native
 
-.PHONY: run test test-native test-neon test-reference bench check clean
+.PHONY: run test test-native test-neon test-reference bench docs check clean
 
 run: .make/run  ## Install, and turn the README's texts into vectors with the real model.
 	$(VENV)/bin/python examples/first_vectors.py
@@ -27,6 +27,9 @@ test-neon: .make/dev  ## The C++ core for Arm, cross-compiled, under an emulator
 	$(VENV)/bin/ninja -C build/test-neon
 	qemu-aarch64-static build/test-neon/tests/core_tests
 	qemu-aarch64-static -cpu cortex-a53 build/test-neon/tests/core_tests
+
+docs: .make/run  ## Run the code on the pages of docs/how, and write what it prints below it.
+	$(VENV)/bin/python docs/build.py
 
 check: .make/dev  ## Style, types and layers.
 	$(VENV)/bin/ruff format --check .

@@ -38,7 +38,7 @@ def index(
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Make the index again, whatever is there.")] = False,
     threads: Annotated[int | None, typer.Option(help="How many threads to work with.")] = None,
 ) -> None:
-    """Make files searchable, or bring their index up to date: only what is new is embedded."""
+    """Make files searchable; only what is new is embedded."""
     from tqdm import tqdm  # type: ignore[import-untyped]
 
     from pellucid.embedder import Embedder
