@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from pellucid import Embedder
+from pellucid.errors import MissingExtraError, OptionError
+from pellucid.explain.map import clusters, pca, text_map
+from tests import tiny
+
+NUMBERS = st.floats(-100, 100, width=32)
+VECTORS = st.integers(0, 12).flatmap(lambda n: arrays(np.float32, (n, 4), elements=NUMBERS))
+TEXTS = ["the cat sat", "a cat sat on the mat", "dog dog dog", "the dog", "zzz", "zzz zzz"]
+
+
+@pytest.fixture(scope="module")
+def embedder(tmp_path_factory):
+    return Embedder(tiny.write_model(tmp_path_factory.mktemp("models") / "m"))
+
+
+def distances(points):
+    return np.linalg.norm(points[:, None] - points[None], axis=-1)
+
+
+class TestPca:
+    @given(VECTORS)
+    def test_it_is_finite_and_keeps_a_share(self, vectors):
+        plane, kept = pca(vectors)
+        assert plane.shape == (len(vectors), 2)
+        assert np.isfinite(plane).all()
+        assert 0 <= kept <= 1 + 1e-9
+
+    @given(arrays(np.float32, (7, 2), elements=st.integers(-20, 20).map(float)), st.integers(0, 5))
+    def test_what_is_flat_keeps_all_its_distances_however_it_lies(self, flat, seed):
+        turn, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(6, 6)))
+        lying = (np.pad(flat, ((0, 0), (0, 4))) @ turn + 3).astype(np.float32)
+        plane, kept = pca(lying)
+        np.testing.assert_allclose(distances(plane), distances(flat), atol=1e-3)
+        assert kept == pytest.approx(1, abs=1e-6)
+
+    @given(arrays(np.float32, (6, 4), elements=st.integers(-20, 20).map(float)))
+    def test_the_first_direction_differs_most(self, vectors):
+        plane, _ = pca(vectors)
+        assert plane[:, 0].var() >= plane[:, 1].var() - 1e-6
+
+
+class TestClusters:
+    @given(VECTORS)
+    def test_groups_are_numbered_as_they_occur(self, vectors):
+        groups = clusters(vectors)
+        first = [groups.tolist().index(group) for group in sorted(set(groups.tolist()))]
+        assert first == sorted(first)
+        assert sorted(set(groups.tolist())) == list(range(len(set(groups.tolist()))))
+        assert (clusters(vectors) == groups).all()
+
+    def test_clouds_are_found(self):
+        rng = np.random.default_rng(1)
+        centres = np.repeat(np.eye(4, dtype=np.float32) * 50, 8, axis=0)
+        groups = clusters(centres + rng.normal(size=centres.shape).astype(np.float32))
+        assert groups.tolist() == np.repeat(range(4), 8).tolist()
+
+
+def test_texts_have_places_colours_and_cosines(embedder):
+    found = text_map(embedder, TEXTS)
+    vectors = embedder.embed_documents(TEXTS)
+    assert found.plane.shape == (6, 2)
+    assert set(found.labels) <= {"cluster 1", "cluster 2"}
+    np.testing.assert_allclose(found.similarity, vectors @ vectors.T, atol=1e-6)
+    assert sorted(found.order().tolist()) == list(range(6))
+    assert f"{found.kept:.0%}" in found.sentence
+
+
+def test_labels_are_colours(embedder):
+    labels = ["b", "a", "b", "a", "b", "a"]
+    found = text_map(embedder, TEXTS, labels=labels)
+    assert found.labels == tuple(labels)
+    assert [labels[place] for place in found.order()] == ["a"] * 3 + ["b"] * 3
+
+
+@pytest.mark.parametrize("texts", [[], ["a cat"], ["a cat"] * 3])
+def test_few_texts_are_a_map_too(embedder, texts, tmp_path):
+    found = text_map(embedder, texts)
+    assert np.isfinite(found.plane).all()
+    found.save(tmp_path / "x.html")
+    assert (tmp_path / "x.html").stat().st_size > 1000
+
+
+def test_the_page_has_the_texts_as_data_and_never_as_tags(embedder, tmp_path):
+    nasty = ["</script><script>alert(1)</script>", "<img src=x onerror=alert(1)>", "a & b \u2028"]
+    text_map(embedder, nasty, labels=["<b>", "x", "x"]).save(tmp_path / "x.html")
+    page = (tmp_path / "x.html").read_text(encoding="utf-8")
+    assert page.count("<script") == 2
+    assert "<img" not in page
+    assert "<b>x" not in page
+    (told,) = re.findall(r'id="data">(.*?)</script>', page, re.DOTALL)
+    assert sorted(json.loads(told)["texts"]) == sorted(nasty)
+    assert not re.findall(r"(?:src|href)=", page.replace(told, ""))
+
+
+def test_pictures_are_drawn(embedder, tmp_path):
+    pytest.importorskip("matplotlib")
+    found = text_map(embedder, TEXTS)
+    found.save(tmp_path / "x.png")
+    found.save(tmp_path / "x.svg")
+    assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
+    assert "<svg" in (tmp_path / "x.svg").read_text(encoding="utf-8")
+
+
+def test_a_missing_extra_is_named(embedder, tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'pellucid\[plot\]'"):
+        text_map(embedder, TEXTS).save(tmp_path / "x.png")
+    monkeypatch.setitem(__import__("sys").modules, "umap", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'pellucid\[umap\]'"):
+        text_map(embedder, TEXTS, method="umap")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda e, _: text_map(e, TEXTS, method="tsne"), "method='tsne'"),
+        (lambda e, _: text_map(e, TEXTS, labels=["a"]), "1 labels for 6 texts"),
+        (lambda e, folder: text_map(e, TEXTS).save(folder / "x.gif"), "must end in .html, .png, .svg"),
+    ],
+)
+def test_wrong_calls_are_refused(embedder, tmp_path, call, message):
+    with pytest.raises(OptionError, match=message):
+        call(embedder, tmp_path)
