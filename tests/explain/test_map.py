@@ -16,6 +16,29 @@ from tests import tiny
 
 NUMBERS = st.floats(-100, 100, width=32)
 VECTORS = st.integers(0, 12).flatmap(lambda n: arrays(np.float32, (n, 4), elements=NUMBERS))
+# Four each of animals, money, accounts, cooking and space.
+TOPICS = [
+    "The cat sat on the mat",
+    "A kitten is sleeping on the rug",
+    "My dog barks at the postman",
+    "Puppies need a lot of exercise",
+    "The stock market fell sharply today",
+    "Interest rates were raised by the central bank",
+    "Investors are worried about inflation",
+    "Bond yields climbed to a new high",
+    "How do I reset my password?",
+    "I forgot my login credentials",
+    "The account is locked after three attempts",
+    "Two-factor authentication keeps accounts safe",
+    "Stir the onions until they are golden",
+    "Bake the bread for forty minutes",
+    "Add a pinch of salt to the soup",
+    "The sauce should simmer for an hour",
+    "The telescope discovered a distant galaxy",
+    "Astronauts repaired the space station",
+    "Mars has two small moons",
+    "A comet passed close to the sun",
+]
 TEXTS = ["the cat sat", "a cat sat on the mat", "dog dog dog", "the dog", "zzz", "zzz zzz"]
 
 
@@ -65,12 +88,16 @@ class TestClusters:
         groups = clusters(centres + rng.normal(size=centres.shape).astype(np.float32))
         assert groups.tolist() == np.repeat(range(4), 8).tolist()
 
+    def test_topics_are_found(self, minilm):
+        groups = clusters(minilm.embed_documents(TOPICS))
+        assert groups.tolist() == np.repeat(range(5), 4).tolist()
+
 
 def test_texts_have_places_colours_and_cosines(embedder):
     found = text_map(embedder, TEXTS)
     vectors = embedder.embed_documents(TEXTS)
     assert found.plane.shape == (6, 2)
-    assert set(found.labels) <= {"cluster 1", "cluster 2"}
+    assert set(found.labels) <= {f"cluster {number}" for number in range(1, 6)}
     np.testing.assert_allclose(found.similarity, vectors @ vectors.T, atol=1e-6)
     assert sorted(found.order().tolist()) == list(range(6))
     assert f"{found.kept:.0%}" in found.sentence
