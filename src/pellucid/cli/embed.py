@@ -151,13 +151,13 @@ def _texts(texts: list[str] | None, file: Path | None) -> Iterable[str]:
     if file is not None and str(file) != "-":
         if not file.is_file():
             raise OptionError(f"--file: {file} is not a file.")
-        return _lines(file)
+        return read_lines(file)
     if file is None and sys.stdin.isatty():
         raise OptionError("no texts. Give some, or --file FILE, or pipe them in, one a line.")
-    return _lines(None)
+    return read_lines(None)
 
 
-def _lines(file: Path | None) -> Iterator[str]:
+def read_lines(file: Path | None) -> Iterator[str]:
     """One text a line, in UTF-8. An empty line is an empty text, so that line n is vector n."""
     with sys.stdin.buffer if file is None else file.open("rb") as source:
         for number, line in enumerate(source, start=1):
