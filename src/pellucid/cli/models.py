@@ -10,11 +10,13 @@ from typing import Annotated
 import typer
 
 from pellucid import catalog
+from pellucid.cli.compare import compare
 from pellucid.errors import DownloadError, ModelNotFoundError, OptionError
 from pellucid.sources import resolve
 from pellucid.sources.files import Digest, ModelFiles
 
 app = typer.Typer(help="The models known by name, and those on disk.", invoke_without_command=True)
+app.command()(compare)
 
 CacheFolder = Annotated[Path | None, typer.Option(help="Where models are kept.")]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of the Hub's copy.")]
