@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
-import inspect
 import statistics
 import time
 from collections.abc import Callable
@@ -12,8 +10,8 @@ from typing import Annotated
 import typer
 
 from pellucid.cli.embed import DEFAULT_MODEL, Dtype
+from pellucid.measuring.texts import QUERY, paragraphs
 
-_QUERY = "What is the capital city of France today?"
 _QUERIES = 50
 _ROUNDS = 3
 
@@ -39,7 +37,7 @@ def bench(
         typer.echo(f"peak, GFLOP/s    {peaks['multiply_add']:.0f} in float32 multiply-adds; in packed products")
         typer.echo("                 " + ", ".join(f"{peaks[dtype]:.0f} in {dtype}" for dtype in Dtype))
         return
-    texts = _paragraphs()
+    texts = paragraphs()
     typer.echo(f"{len(texts)} texts, {workers} threads, {chosen}\n")
     typer.echo(f"{'dtype':8}  {'loading':>9}  {'one query':>9}  {'texts/s':>9}  {'tokens/s':>9}")
     for name in dtype or list(Dtype):
@@ -47,7 +45,7 @@ def bench(
         embedder = Embedder(model, dtype=name.value, threads=threads, on_truncation="ignore")
         loading = time.perf_counter() - start
         tokens = int(embedder.count_tokens(texts).clip(max=embedder.max_tokens).sum())
-        query = _median(lambda e=embedder: e.embed_query(_QUERY), _QUERIES)  # type: ignore[misc]
+        query = _median(lambda e=embedder: e.embed_query(QUERY), _QUERIES)  # type: ignore[misc]
         seconds = _median(lambda e=embedder: e.embed_documents(texts), _ROUNDS)  # type: ignore[misc]
         speeds = f"{len(texts) / seconds:9,.0f}  {tokens / seconds:9,.0f}"
         typer.echo(f"{name:8}  {loading:7.2f} s  {query * 1000:6.2f} ms  {speeds}")
@@ -61,10 +59,3 @@ def _median(work: Callable[[], object], times: int) -> float:
         work()
         seconds.append(time.perf_counter() - start)
     return statistics.median(seconds[1:])
-
-
-def _paragraphs() -> list[str]:
-    """Real text that every machine has: the paragraphs of the docstrings of Python's builtins and their methods."""
-    things = [thing for value in vars(builtins).values() for thing in (value, *getattr(value, "__dict__", {}).values())]
-    docs = [inspect.getdoc(thing) or "" for thing in things]
-    return list(dict.fromkeys(" ".join(part.split()) for doc in docs for part in doc.split("\n\n") if part.strip()))

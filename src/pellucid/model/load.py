@@ -102,6 +102,12 @@ def load_weights(files: ModelFiles, spec: ModelSpec) -> weights.EncoderWeights:
     return weights.read_encoder(tensors, spec.encoder, family_of(config).names)
 
 
+def count_parameters(files: ModelFiles) -> int:
+    """How many numbers the weights have, of the encoder and of what follows pooling; reads only the files' headers."""
+    folders = {name.rpartition("/")[0] for name in files.wanted() if name.endswith(".safetensors")}
+    return sum(weights.Tensors.open(files, folder).parameters for folder in folders)
+
+
 def _modules(files: ModelFiles) -> list[_Module]:
     """The stages of ``modules.json``; a model without it is a plain transformer, which is pooled by its mean."""
     if not files.has("modules.json"):

@@ -136,6 +136,11 @@ class Tensors:
             stored |= _read_header(files, shard)
         return cls(f"{files.name}: {folder or 'the top folder'}", stored)
 
+    @property
+    def parameters(self) -> int:
+        """How many floating-point numbers they have in all; old checkpoints store whole numbers too, as positions."""
+        return sum(math.prod(stored.shape) for stored in self._stored.values() if stored.dtype in _DTYPES)
+
     def __contains__(self, tensor: str) -> bool:
         """Whether there is a tensor of this name."""
         return tensor in self._stored

@@ -108,6 +108,10 @@ class ModelFiles:
         """The files on disk that are read, in name order."""
         return [name for name in wanted(self.listing) if self.has(name)]
 
+    def size(self) -> int:
+        """How many bytes the files on disk have that are read."""
+        return sum(self.path(name).stat().st_size for name in self.wanted())
+
 
 def wanted(names: Iterable[str]) -> list[str]:
     """Of all the files that a model has, those that are read, in name order.

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pellucid
+from pellucid.errors import MissingExtraError
+from pellucid.measuring import plot
+from pellucid.measuring.compare import Comparison, Contender, Figures
+
+
+def figures(model: str, seconds: float) -> Figures:
+    return Figures(
+        Contender(model),
+        model,
+        "folder",
+        "bert",
+        16,
+        24,
+        1000,
+        4000,
+        500,
+        0,
+        (7_000_000,),
+        (0.1,),
+        (0.002,),
+        (seconds,),
+    )
+
+
+def comparison(count: int) -> Comparison:
+    of_all = tuple(figures(f"org/model-{number}", number + 1) for number in range(count))
+    matrix = np.where(np.eye(count), 1, 0.625) if count > 1 else None
+    return Comparison(of_all, {}, 90, 10 if count > 1 else 0, matrix)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_it_shows_every_model_and_number(tmp_path, count):
+    plot.draw(comparison(count), tmp_path / "p.svg", "where & when")
+    # matplotlib draws letters as curves, and notes each text in a comment.
+    texts = re.findall(r"<!-- (.*?) -->", (tmp_path / "p.svg").read_text(), re.DOTALL)
+    for number in range(count):
+        assert any(f"model-{number}" in text for text in texts)
+        assert f"{90 / (number + 1):,.0f}" in texts
+    assert (texts.count("2.00"), texts.count("7")) == (count, count)
+    assert texts.count("62.5%") == count * (count - 1)
+    assert ("agreement" in [text.strip() for text in texts]) == (count > 1)
+
+
+def test_the_ending_says_the_format(tmp_path):
+    plot.draw(comparison(2), tmp_path / "p.png", "")
+    assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG\r\n")
+
+
+def test_without_matplotlib_the_error_is_the_command_to_run(monkeypatch):
+    plot.require()
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(MissingExtraError, match=re.escape("pip install 'pellucid[plot]'")):
+        plot.require()
+
+
+def test_matplotlib_has_one_owner():
+    source = Path(pellucid.__file__).parent
+    importing = re.compile(r"^\s*(from|import) matplotlib", re.MULTILINE)
+    owners = [path.name for path in source.rglob("*.py") if importing.search(path.read_text(encoding="utf-8"))]
+    assert owners == ["plot.py"]
