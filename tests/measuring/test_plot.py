@@ -2,12 +2,10 @@ from __future__ import annotations
 
 import re
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-import pellucid
 from pellucid.errors import MissingExtraError
 from pellucid.measuring import plot
 from pellucid.measuring.compare import Comparison, Contender, Figures
@@ -61,10 +59,3 @@ def test_without_matplotlib_the_error_is_the_command_to_run(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(MissingExtraError, match=re.escape("pip install 'pellucid[plot]'")):
         plot.require()
-
-
-def test_matplotlib_has_one_owner():
-    source = Path(pellucid.__file__).parent
-    importing = re.compile(r"^\s*(from|import) matplotlib", re.MULTILINE)
-    owners = [path.name for path in source.rglob("*.py") if importing.search(path.read_text(encoding="utf-8"))]
-    assert owners == ["plot.py"]

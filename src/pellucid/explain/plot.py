@@ -1,13 +1,13 @@
-"""Pictures, by matplotlib, which is imported here and nowhere else in this folder."""
+"""A map of texts as a picture."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pellucid.errors import MissingExtraError
+from pellucid.drawing import figure_class
 
 if TYPE_CHECKING:
     from pellucid.explain.map import TextMap
@@ -22,9 +22,8 @@ def draw_map(text_map: TextMap, path: Path) -> None:
     Raises:
         MissingExtraError: the extra ``plot`` is not installed.
     """
-    figure_class = _figure_class()
     columns = 1 if text_map.similarity is None else 2
-    figure = figure_class(figsize=(7.5 * columns, 6.5), layout="constrained")
+    figure = figure_class()(figsize=(7.5 * columns, 6.5), layout="constrained")
     axes = figure.subplots(1, columns, squeeze=False)[0]
     names = sorted(set(text_map.labels))
     for number, name in enumerate(names):
@@ -45,11 +44,3 @@ def draw_map(text_map: TextMap, path: Path) -> None:
         figure.colorbar(shown, ax=axes[1], shrink=0.8)
     figure.suptitle(f"{len(text_map.texts)} texts, {text_map.model_name}", x=0.01, ha="left", fontsize=12)
     figure.savefig(path, dpi=150)
-
-
-def _figure_class() -> Any:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError("matplotlib", "plot") from None
-    return Figure

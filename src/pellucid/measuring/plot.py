@@ -1,4 +1,4 @@
-"""A comparison as one picture: speed, memory and agreement, a row for each model. The one owner of matplotlib."""
+"""A comparison as one picture: speed, memory and agreement, a row for each model."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pellucid.errors import MissingExtraError
+from pellucid.drawing import figure_class
 from pellucid.measuring.compare import Comparison, labels
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
+    from pellucid.drawing import Axes
     from pellucid.measuring.neighbours import Float64
 
 ENDINGS = (".png", ".svg")
@@ -28,7 +26,7 @@ def require() -> None:
     Raises:
         MissingExtraError: it is.
     """
-    _figure_class()
+    figure_class()
 
 
 def draw(comparison: Comparison, file: Path, caption: str) -> None:
@@ -43,7 +41,7 @@ def draw(comparison: Comparison, file: Path, caption: str) -> None:
     ]
     widths = [1.0] * len(panels) + ([] if matrix is None else [max(1.2, 0.3 * rows)])
     size = (3.0 + 2.4 * sum(widths), 1.6 + 0.55 * rows)
-    figure = _figure_class()(figsize=size, layout="constrained")
+    figure = figure_class()(figsize=size, layout="constrained")
     every = figure.subplots(1, len(widths), width_ratios=widths, sharey=True, squeeze=False)[0]
     for axes, (title, hint, values, form) in zip(every, panels, strict=False):
         _title(axes, title, hint)
@@ -88,11 +86,3 @@ def _heat(axes: Axes, agreement: Float64) -> None:
             color = _FAINT if row == column else "white" if value >= _DARK else _INK
             axes.text(column, row, f"{value:.1%}", ha="center", va="center", color=color, fontsize=9.5)
     axes.set_xticks(models, [str(number + 1) for number in models])
-
-
-def _figure_class() -> type[Figure]:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("matplotlib", "plot") from error
-    return Figure

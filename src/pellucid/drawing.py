@@ -1,0 +1,24 @@
+"""matplotlib, which is imported here and nowhere else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pellucid.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes as Axes
+    from matplotlib.figure import Figure as Figure
+
+
+def figure_class() -> type[Figure]:
+    """The class ``Figure``, which draws to files and needs no screen.
+
+    Raises:
+        MissingExtraError: the extra ``plot`` is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtraError("matplotlib", "plot") from None
+    return Figure
