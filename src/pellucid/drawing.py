@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from pellucid.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes as Axes
-    from matplotlib.figure import Figure as Figure
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["Axes", "Figure", "figure_class"]
 
 
 def figure_class() -> type[Figure]:
