@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 from pellucid.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from matplotlib.axes import Axes as Axes  # noqa: PLC0414  # for those who say what they draw on
     from matplotlib.figure import Figure
-
-__all__ = ["Axes", "Figure", "figure_class"]
 
 
 def figure_class() -> type[Figure]:
