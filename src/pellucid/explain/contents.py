@@ -46,7 +46,7 @@ def of_trace(trace: Trace, room: int = ATTENTION) -> dict[str, Any]:
         "attention": _attention(trace, room),
         "left_out": trace.left_out,
         "drift": pack(trace.drift()[:, :TOKENS], 4),
-        "shares": None if trace.shares is None else pack(trace.shares[:TOKENS], 5),
+        "shares": None if trace.shares is None else pack(trace.shares[:TOKENS], 6),
         "why_no_shares": trace.why_no_shares,
         "pooled": len(trace.stage("pooling").arrays["pooled"]),
         "vector": pack(trace.vector, 6),

@@ -1,7 +1,7 @@
 """A trace or a comparison as a page: one file, which asks nothing of the network and can be sent to anyone.
 
-Its parts are in ``page/``. The text goes into it as JSON, and onto the screen as text: HTML or script in it is shown and
-not run. A content security policy lets nothing run but the page's own scripts, and nothing be fetched at all.
+Its parts are in ``page/``. The text goes into it as JSON, and onto the screen as text: HTML or script in it is shown
+and not run. A content security policy lets only the page's own scripts run, and nothing be fetched at all.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@
 function attentionPanel(attention, maps, tokens, layers) {
   const n = tokens.length;
   const pieces = tokens.map((token) => token.piece);
+  const names = namesOf(tokens);
   let layer = maps.length - 1;
   let head = -1;
 
@@ -15,7 +16,7 @@ function attentionPanel(attention, maps, tokens, layers) {
     cell: { width: [13, 44] },
     scale: "sequential",
     decimals: maps[0].decimals,
-    say: (i, j, value) => `${shown(pieces[i])} → ${shown(pieces[j])}: ${value.toFixed(maps[layer].decimals)}`,
+    say: (i, j, value) => `${names[i]} → ${names[j]}: ${value.toFixed(maps[layer].decimals)}`,
   });
 
   const means = maps.map(({ values }) => {
@@ -27,7 +28,7 @@ function attentionPanel(attention, maps, tokens, layers) {
   const numbers = (which) => (which < 0 ? means[layer] : maps[layer].values.subarray(which * n * n, (which + 1) * n * n));
 
   const heads = Array.from({ length: 1 + attention.heads }, (_, i) => i - 1).map((which) => {
-    const canvas = el("canvas", { "aria-hidden": "true" });
+    const canvas = el("canvas", { class: n > 60 ? "smooth" : "", "aria-hidden": "true" });
     const input = el("input", { type: "radio", name: "head", checked: which === head });
     input.addEventListener("change", () => ((head = which), show()));
     return { which, canvas, element: el("label", { class: "head" }, input, canvas, el("span", {}, which < 0 ? "mean" : `${which + 1}`)) };
@@ -39,7 +40,7 @@ function attentionPanel(attention, maps, tokens, layers) {
   function show() {
     name.textContent = `${attention.layers[layer]} of ${layers}`;
     slider.setAttribute("aria-valuetext", `layer ${name.textContent}`);
-    for (const { which, canvas } of heads) paint(canvas, numbers(which), n, "sequential", largestOf(numbers(which)));
+    for (const { which, canvas } of heads) paint(canvas, numbers(which), n, "sequential", strongest(numbers(which)));
     map.show(numbers(head));
   }
 

@@ -31,6 +31,15 @@ function paint(canvas, values, columns, scale, most) {
   canvas.getContext("2d").putImageData(image, 0, 0);
 }
 
+const FEW = 1000;
+
+/** The number of the strongest colour. Of many numbers one in a hundred is beyond it, or the few would pale all others. */
+function strongest(values) {
+  if (values.length < FEW) return largestOf(values);
+  const sizes = values.map(Math.abs).sort();
+  return sizes[Math.floor(0.99 * (sizes.length - 1))] || sizes[sizes.length - 1];
+}
+
 /** What the colours mean, from the least to the most. */
 function legend(scale) {
   const canvas = el("canvas", { "aria-hidden": "true" });

@@ -6,9 +6,10 @@ async function comparisonView(data) {
     data.pairs && unpack(data.pairs),
   ]);
   const names = ["the first text", "the second text"];
+  const shareDigits = digits(Math.max(...shares.map(({ values }) => largestOf(values))), 6);
   const said = pairs ? "adds" : "without it, the cosine falls by";
   const sayShare = (which) => (token, place) =>
-    `${shown(token.piece)} · ${said} ${signed(shares[which].values[place], 4)} · ${aboutToken(token, place)}`;
+    `${said} ${signed(shares[which].values[place], shareDigits)} · ${aboutToken(token, place)}`;
   let pairMap = null;
   const strips = data.sides.map((side, which) =>
     strip(side, {
@@ -38,7 +39,7 @@ async function comparisonView(data) {
     : `No pair has a share of its own: ${data.why_no_pairs}. So each token was left out in turn, and here is by how much the cosine fell. These numbers do not sum to it.`;
   const columns = data.sides.map((side, which) =>
     el("div", {}, el("h3", {}, which ? "The second text" : "The first text"),
-      side.tokens.length ? bars(`Shares of ${names[which]}`, pairs ? "adds" : "falls by", side.tokens, shares[which].values, 4).element
+      side.tokens.length ? bars(`Shares of ${names[which]}`, pairs ? "adds" : "falls by", side.tokens, shares[which].values, shareDigits).element
         : el("p", { class: "note" }, "It has no tokens.")));
   sections.push(section("shares", pairs ? "Shares of the tokens" : "What each token is worth", "", sentence, el("div", { class: "two" }, ...columns)));
   return [comparisonHead(data), way(sections), ...sections];
@@ -57,6 +58,8 @@ function comparisonHead(data) {
 
 function pairsMap(data, pairs) {
   const [first, second] = data.sides.map((side) => side.tokens.map((token) => token.piece));
+  const [rowNames, columnNames] = data.sides.map((side) => namesOf(side.tokens));
+  const decimals = digits(largestOf(pairs.values), pairs.decimals);
   const map = heatmap({
     label: "What each pair adds: rows are the first text's tokens, columns the second's",
     rows: first,
@@ -64,8 +67,8 @@ function pairsMap(data, pairs) {
     width: second.length,
     cell: { width: [14, 52] },
     scale: "diverging",
-    decimals: 4,
-    say: (i, j, value) => `${shown(first[i])} × ${shown(second[j])}: ${signed(value, 4)}`,
+    decimals,
+    say: (i, j, value) => `${rowNames[i]} × ${columnNames[j]}: ${signed(value, decimals)}`,
   });
   map.show(pairs.values);
   return map;
@@ -73,8 +76,10 @@ function pairsMap(data, pairs) {
 
 /** The pairs that add most; choosing one shows it in the map. */
 function topPairs(data, map) {
+  const [rowNames, columnNames] = data.sides.map((side) => namesOf(side.tokens));
+  const decimals = data.top.length ? digits(data.top[0][4], 6) : 0;
   const items = data.top.map(([i, j, first, second, share]) => {
-    const text = [el("span", { class: "pair" }, `${shown(first)} × ${shown(second)}`), el("b", {}, signed(share, 4))];
+    const text = [el("span", { class: "pair" }, `${rowNames[i] ?? shown(first)} × ${columnNames[j] ?? shown(second)}`), el("b", {}, signed(share, decimals))];
     // A pair of tokens that the page leaves out has no place in the map.
     const inMap = i < data.sides[0].tokens.length && j < data.sides[1].tokens.length;
     return el("li", {}, inMap ? el("button", { type: "button", click: () => map.choose(i, j) }, ...text) : el("p", {}, ...text));

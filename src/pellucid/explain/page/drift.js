@@ -5,6 +5,7 @@ function driftLines(drift, tokens, chosen) {
   const [layers, n] = drift.shape;
   const most = Math.max(0.25, Math.ceil(4 * drift.values.reduce((a, b) => Math.max(a, b), 0)) / 4);
   const value = (layer, token) => (layer ? drift.values[(layer - 1) * n + token] : 0);
+  const names = namesOf(tokens);
   const readout = el("output", { class: "readout" });
   const role = { role: "application", "aria-roledescription": "line chart" };
   const name = "How far each token is from its looked-up vector after each layer; arrow keys left and right for the layer, up and down for the token";
@@ -40,7 +41,7 @@ function driftLines(drift, tokens, chosen) {
     }
     box.replaceChildren(picture);
     const after = layer ? `after layer ${layer}: ${value(layer, token).toFixed(drift.decimals)}` : "as looked up: 0";
-    readout.textContent = `${shown(tokens[token].piece)} · ${after}`;
+    readout.textContent = `${names[token]} · ${after}`;
   }
 
   function choose(newToken, newLayer = layer, { quiet = false } = {}) {
@@ -72,8 +73,8 @@ function driftLines(drift, tokens, chosen) {
   draw();
 
   const heads = ["token", ...Array.from({ length: layers }, (_, step) => `layer ${step + 1}`)];
-  const rows = () => tokens.map((one, which) =>
-    [shown(one.piece), ...heads.slice(1).map((_, step) => value(step + 1, which).toFixed(drift.decimals))]);
+  const rows = () => tokens.map((_, which) =>
+    [names[which], ...heads.slice(1).map((_, step) => value(step + 1, which).toFixed(drift.decimals))]);
   const table = later("The numbers as a table", () => tableOf("Drift of each token after each layer", heads, rows()));
   const hint = el("p", { class: "hint" }, "Point at a line, tap it, or use the arrow keys: up and down for the token, left and right for the layer.");
   return { element: el("div", { class: "drift" }, el("div", { class: "line" }, readout), box, hint, table.element), choose };

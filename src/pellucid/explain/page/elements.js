@@ -40,6 +40,9 @@ const signed = (value, decimals) => `${value < 0 ? "" : "+"}${value.toFixed(deci
 /** A token's piece, with what cannot be seen made visible. */
 const shown = (piece) => (piece === "" ? "␣" : piece.replaceAll("\n", "⏎"));
 
+/** How many decimals leave three digits of the largest number. */
+const digits = (most, stored) => clamp(2 - Math.floor(Math.log10(most || 1)), 3, stored);
+
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
 const largestOf = (values) => values.reduce((most, value) => (Math.abs(value) > most ? Math.abs(value) : most), 0);

@@ -11,7 +11,6 @@ const MOST_IN_TABLE = 4096;
  *   scale      "sequential" or "diverging"
  *   decimals   of the legend and the table
  *   say        (row, column, value) => what the line says
- *   clip       the part of the numbers that the colours tell apart; the rest are as dark as those
  *   chosen     (row, column) => nothing, when the reader chooses a cell
  */
 function heatmap(options) {
@@ -45,15 +44,10 @@ function heatmap(options) {
     return tableOf(options.label, ["", ...columns.map(shown)], numbers);
   }
 
-  function most() {
-    if (!options.clip) return largestOf(values);
-    const sizes = values.map(Math.abs).sort();
-    return sizes[Math.floor(options.clip * (sizes.length - 1))] ?? 0;
-  }
-
   function draw() {
-    paint(canvas, values, width, scale, most());
-    key.show(most(), options.decimals, Boolean(options.clip) && most() < largestOf(values));
+    const most = strongest(values);
+    paint(canvas, values, width, scale, most);
+    key.show(most, options.decimals, most < largestOf(values));
     lay();
   }
 

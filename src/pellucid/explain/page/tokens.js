@@ -13,6 +13,13 @@ function aboutToken(token, place) {
     .join(" · ");
 }
 
+/** The tokens' names: their pieces, and where a piece comes more than once, its places. */
+function namesOf(tokens) {
+  const times = new Map();
+  for (const { piece } of tokens) times.set(piece, (times.get(piece) ?? 0) + 1);
+  return tokens.map(({ piece }, place) => (times.get(piece) > 1 ? `${shown(piece)} (${place})` : shown(piece)));
+}
+
 const marksOf = (token) => `chip ${token.kind}${token.continues ? " continues" : ""}`;
 
 /**

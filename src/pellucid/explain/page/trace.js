@@ -37,6 +37,7 @@ async function traceView(data) {
   const n = data.tokens.length;
   const each = `[${grouped(data.count)} × ${grouped(data.hidden)}]`;
   const pieces = data.tokens.map((token) => token.piece);
+  const names = namesOf(data.tokens);
   const followers = [];
   const follow = (place) => followers.forEach((choose) => choose(place));
   const [shares, vector] = await Promise.all([data.shares && unpack(data.shares), unpack(data.vector)]);
@@ -59,8 +60,7 @@ async function traceView(data) {
       cell: { width: [2, 24], height: 20 },
       scale: "diverging",
       decimals: 2,
-      clip: 0.99,
-      say: (i, j, value) => `${shown(pieces[i])}[${j}] = ${value.toFixed(embedding.decimals)}`,
+      say: (i, j, value) => `${names[i]}[${j}] = ${value.toFixed(embedding.decimals)}`,
     });
     lookups.show(embedding.values);
     followers.push((place) => lookups.choose(place, lookups.column));
@@ -70,7 +70,7 @@ async function traceView(data) {
       await contextSection(data, each, followers, follow),
     );
   }
-  const own = shares && n ? bars("What share of the vector each token is", "share", data.tokens, shares.values, 3) : null;
+  const own = shares && n ? bars("What share of the vector each token is", "share", data.tokens, shares.values, digits(largestOf(shares.values), shares.decimals)) : null;
   if (own) followers.push(own.choose);
   const why = data.why_no_shares ? `No token has a share of its own: ${data.why_no_shares}.` : "There is no token to have a share.";
   const sharing = "How much of the vector each token is. The shares sum to 1.";
