@@ -26,7 +26,7 @@ _NOTEBOOK_ATTENTION = 400_000
 
 
 def page(subject: Trace | Comparison, *, attention: int = contents.ATTENTION) -> str:
-    """A whole HTML page, of ASCII alone.
+    """A whole HTML page, to be written in UTF-8.
 
     Args:
         subject: what to show.

@@ -30,7 +30,7 @@ def pack(array: npt.NDArray[Any], decimals: int) -> Packed:
     >>> pack(np.array([[0.25, -0.5]]), 2)
     {'shape': [1, 2], 'decimals': 2, 'planes': 1, 'data': 'eNo7AQAAlgCV'}
     """
-    scaled = np.rint(array.reshape(-1) * 10.0**decimals).astype(np.int64)
+    scaled = np.rint(array.reshape(-1).astype(np.float64) * 10.0**decimals).astype(np.int64)
     integers = np.where(scaled < 0, -2 * scaled - 1, 2 * scaled)
     planes = max(1, (int(integers.max(initial=0)).bit_length() + 7) // 8)
     content = b"".join((integers >> 8 * plane & 255).astype(np.uint8).tobytes() for plane in range(planes))

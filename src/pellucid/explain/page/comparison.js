@@ -91,9 +91,12 @@ function topPairs(data, map) {
 function tintAll(strips, shares) {
   const colors = colorsOf("diverging");
   const most = Math.max(...shares.map(({ values }) => largestOf(values))) || 1;
-  strips.forEach(({ chips }, which) => chips.forEach((chip, place) => {
-    const part = shares[which].values[place] / most;
-    const [r, g, b] = colors[part < 0 ? 40 : 215];
-    chip.style.backgroundColor = `rgb(${r} ${g} ${b} / ${(0.5 * Math.abs(part)).toFixed(3)})`;
-  }));
+  strips.forEach(({ element, chips }, which) => {
+    element.classList.add("tinted");
+    chips.forEach((chip, place) => {
+      const part = shares[which].values[place] / most;
+      const [r, g, b] = colors[part < 0 ? 40 : 215];
+      chip.style.backgroundColor = `rgb(${r} ${g} ${b} / ${(0.5 * Math.abs(part)).toFixed(3)})`;
+    });
+  });
 }
