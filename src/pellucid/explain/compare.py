@@ -47,6 +47,12 @@ class Comparison:
         places = zip(*np.unravel_index(order, self.pairs.shape), strict=True)
         return [(int(i), int(j), float(self.pairs[i, j])) for i, j in places]
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the page, in a frame."""
+        from pellucid.explain.html import notebook
+
+        return notebook(self)
+
     def to_json(self) -> str:
         """The texts, their tokens, and the numbers; the traces have their own."""
         sides = {

@@ -107,6 +107,12 @@ class Trace:
         start = _unit(self.stage("embedding").arrays["vectors"])
         return np.stack([1 - (_unit(layer.arrays["vectors"]) * start).sum(axis=1) for layer in self.layers])
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the page, in a frame."""
+        from pellucid.explain.html import notebook
+
+        return notebook(self)
+
     def to_json(self, *, arrays: bool = True) -> str:
         """Everything, as JSON: arrays as nested lists (of a long text, millions of numbers), or only their shapes."""
         return json.dumps(

@@ -1,0 +1,56 @@
+// Who looks at whom: a map for each layer and head, and small pictures of all heads to choose among.
+
+/** maps: of each kept layer {shape: [heads or 1, n, n], decimals, values}; attention: what contents.py says of them. */
+function attentionPanel(attention, maps, tokens, layers) {
+  const n = tokens.length;
+  const pieces = tokens.map((token) => token.piece);
+  const names = namesOf(tokens);
+  let layer = maps.length - 1;
+  let head = -1;
+
+  const map = heatmap({
+    label: "Attention: rows look at columns",
+    rows: pieces,
+    columns: pieces,
+    width: n,
+    cell: { width: [13, 44] },
+    scale: "sequential",
+    decimals: maps[0].decimals,
+    say: (i, j, value) => `${names[i]} → ${names[j]}: ${value.toFixed(maps[layer].decimals)}`,
+  });
+
+  const means = maps.map(({ values }) => {
+    if (!attention.heads) return values;
+    const mean = new Float32Array(n * n);
+    values.forEach((value, i) => (mean[i % mean.length] += value / attention.heads));
+    return mean;
+  });
+  const numbers = (which) => (which < 0 ? means[layer] : maps[layer].values.subarray(which * n * n, (which + 1) * n * n));
+
+  const heads = Array.from({ length: 1 + attention.heads }, (_, i) => i - 1).map((which) => {
+    const canvas = el("canvas", { class: n > 60 ? "smooth" : "", "aria-hidden": "true" });
+    const input = el("input", { type: "radio", name: "head", checked: which === head });
+    input.addEventListener("change", () => ((head = which), show()));
+    return { which, canvas, element: el("label", { class: "head" }, input, canvas, el("span", {}, which < 0 ? "mean" : `${which + 1}`)) };
+  });
+  const name = el("output", { for: "layer" });
+  const slider = el("input", { type: "range", id: "layer", min: 0, max: maps.length - 1, value: layer, disabled: maps.length === 1 });
+  slider.addEventListener("input", () => ((layer = Number(slider.value)), show()));
+
+  function show() {
+    name.textContent = `${attention.layers[layer]} of ${layers}`;
+    slider.setAttribute("aria-valuetext", `layer ${name.textContent}`);
+    for (const { which, canvas } of heads) paint(canvas, numbers(which), n, "sequential", strongest(numbers(which)));
+    map.show(numbers(head));
+  }
+
+  document.addEventListener("theme", show);
+  show();
+  map.chooseLargest();
+  const legendText = attention.heads ? `Head, of ${attention.heads}` : "Head";
+  const controls = el("div", { class: "controls" },
+    el("div", { class: "layer" }, el("label", { for: "layer" }, "Layer ", name), slider),
+    el("fieldset", { class: "heads" }, el("legend", {}, legendText), ...heads.map(({ element }) => element)));
+  const notes = attention.note ? [el("p", { class: "note" }, attention.note)] : [];
+  return { element: el("div", {}, ...notes, controls, map.element), chooseRow: (row) => map.choose(row, map.column) };
+}

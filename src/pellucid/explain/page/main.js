@@ -1,0 +1,16 @@
+// Draws the page from its data.
+
+const main = document.getElementById("main");
+try {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const parts = await (data.kind === "trace" ? traceView(data) : comparisonView(data));
+  const title = data.kind === "trace" ? data.text : data.sides.map((side) => side.text).join(" and ");
+  document.title = `${title.slice(0, 60)} · Pellucid`;
+  main.replaceChildren(...parts);
+} catch (error) {
+  const advice = "This page could not be drawn. It needs a browser of 2023 or later.";
+  main.replaceChildren(el("p", { class: "note", role: "alert" }, `${advice} (${error.message})`));
+  throw error;
+} finally {
+  main.dataset.ready = "";
+}

@@ -1,0 +1,385 @@
+"""The page in a browser: Debian's chromium, driven by Playwright. ``make test-browser`` runs this."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pellucid import Embedder
+from pellucid.explain.html import page as html_of
+from tests import tiny
+from tests.tiny_families import HIDDEN, LAYERS
+
+playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: make test-browser")
+CHROMIUM = os.environ.get("PELLUCID_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+if CHROMIUM is None:
+    pytest.skip(
+        "needs chromium (Debian: apt install chromium) or its path in PELLUCID_CHROMIUM", allow_module_level=True
+    )
+
+WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+EVIL = "<script>alert(1)</script><img src=x onerror=alert(1)></script><b>cat</b> {{script}}"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as driver:
+        # Without a sandbox, because it may be root who tests.
+        launched = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def show(browser, tmp_path):
+    """Opens a page, and holds at the end that it asked for nothing and complained of nothing."""
+    seen: list[str] = []
+    contexts = []
+
+    def open_page(content: str, *, viewport=WIDE, scheme="light", touch=False):
+        path = tmp_path / f"{len(contexts)}.html"
+        path.write_text(content, encoding="utf-8")
+        context = browser.new_context(viewport=viewport, color_scheme=scheme, has_touch=touch, reduced_motion="reduce")
+        contexts.append(context)
+        context.on(
+            "request", lambda request: request.url == path.as_uri() or seen.append(f"request {request.url[:80]}")
+        )
+        opened = context.new_page()
+        opened.on("console", lambda message: seen.append(f"console {message.text}"))
+        opened.on("pageerror", lambda error: seen.append(f"error {error}"))
+        opened.on("dialog", lambda dialog: (seen.append(f"dialog {dialog.message}"), dialog.dismiss()))
+        opened.goto(path.as_uri())
+        opened.wait_for_selector("main[data-ready]", state="attached", timeout=20_000)
+        opened.seen = seen
+        return opened
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert seen == []
+
+
+@pytest.fixture(scope="module")
+def embedder(tmp_path_factory):
+    return Embedder(tiny.write_model(tmp_path_factory.mktemp("models") / "m"), on_truncation="ignore")
+
+
+def number(text: str) -> float:
+    return float(re.search(r"[-+]?[\d.]+$", text)[0])
+
+
+def hover_cell(map_, row: int, column: int, shape: tuple[int, int]) -> None:
+    cells = map_.locator(".cells")
+    box = cells.bounding_box()
+    x, y = (column + 0.5) * box["width"] / shape[1], (row + 0.5) * box["height"] / shape[0]
+    cells.hover(position={"x": x, "y": y})
+
+
+def fits(opened) -> bool:
+    return opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize("family", ["bert", "mpnet", "modernbert"])
+@pytest.mark.parametrize(("viewport", "scheme"), [(WIDE, "light"), (PHONE, "dark")])
+@pytest.mark.parametrize("text", ["", "the cat sat", "the matting \U0001f600 " * 30])
+def test_it_renders(show, tmp_path, family, viewport, scheme, text):
+    embedder = Embedder(tiny.write_model(tmp_path / "m", family, prompts={"query": "query: "}), on_truncation="ignore")
+    trace = embedder.trace(text)
+    opened = show(html_of(trace), viewport=viewport, scheme=scheme)
+    titles = ["Text", "Tokens", "Ids", "Token vectors", "Context", "Pooling", "Vector"]
+    assert opened.locator("h2").all_inner_texts() == titles
+    assert opened.locator(".way a").all_inner_texts() == titles
+    n = len(trace.tokens)
+    shapes = [f"[{n}]", f"[{n}]", f"[{n} × {HIDDEN}]", f"[{n} × {HIDDEN}]", f"[{HIDDEN}]", f"[{HIDDEN}]"]
+    assert opened.locator(".shape").all_inner_texts() == shapes
+    assert opened.locator("#tokens .strip > .chips .chip").all_inner_texts() == [token.piece for token in trace.tokens]
+    assert opened.locator("#ids b").all_inner_texts() == [str(token.id) for token in trace.tokens]
+    for stage in ("text", "tokens", "embedding", "layer 1", "pooling", "normalize", "vector"):
+        assert trace.stage(stage).sentence.strip() in " ".join(opened.locator(".sentence").all_inner_texts())
+    assert "query: " in opened.locator(".given").inner_text()
+    cut = opened.locator(".cut")
+    assert cut.count() == (1 if trace.cut else 0)
+    if trace.cut:
+        assert f"{len(trace.cut)} tokens" in cut.inner_text()
+    assert fits(opened)
+    # A heat map that was drawn has many colours.
+    colors = """canvas => new Set(new Uint32Array(canvas.getContext('2d')
+        .getImageData(0, 0, canvas.width, canvas.height).data.buffer)).size"""
+    for canvas in opened.locator(".cells canvas").all():
+        assert canvas.evaluate(colors) > 3
+
+
+def test_hover_and_keyboard_say_the_numbers_of_attention(show, embedder):
+    trace = embedder.trace("the cat sat on a mat")
+    opened = show(html_of(trace))
+    context = opened.locator("#context")
+    map_, readout = context.locator(".map"), context.locator(".map .readout")
+    pieces, n = [token.piece for token in trace.tokens], len(trace.tokens)
+    attention = np.stack([layer.arrays["attention"] for layer in trace.layers])
+
+    def says(numbers, i, j):
+        text = readout.inner_text()
+        assert text.startswith(f"{pieces[i]} → {pieces[j]}: ")
+        assert number(text) == pytest.approx(numbers[i, j], abs=0.51e-4)
+
+    mean = attention[-1].mean(axis=0)
+    says(mean, *np.unravel_index(mean.argmax(), mean.shape))
+    for i, j in [(0, 0), (2, 3), (n - 1, 0), (1, n - 1)]:
+        hover_cell(map_, i, j, (n, n))
+        says(mean, i, j)
+    opened.mouse.move(0, 0)
+    map_.locator(".box").focus()
+    moves = {
+        "ArrowLeft": (0, -1),
+        "ArrowDown": (1, 0),
+        "ArrowUp": (-1, 0),
+        "ArrowRight": (0, 1),
+        "Home": (0, -n),
+        "End": (0, n),
+    }
+    i, j = 1, n - 1
+    for key in [
+        "ArrowRight",
+        "ArrowLeft",
+        "ArrowDown",
+        "ArrowDown",
+        "Home",
+        "ArrowUp",
+        "ArrowUp",
+        "ArrowUp",
+        "ArrowUp",
+        "End",
+    ]:
+        opened.keyboard.press(key)
+        i, j = (int(np.clip(at + by, 0, n - 1)) for at, by in zip((i, j), moves[key], strict=True))
+        says(mean, i, j)
+
+    opened.locator("#layer").focus()
+    opened.keyboard.press("ArrowLeft")
+    assert opened.locator(".layer label").inner_text() == f"Layer {LAYERS - 1} of {LAYERS}"
+    says(attention[-2].mean(axis=0), i, j)
+    opened.get_by_label("3", exact=True).focus()
+    opened.keyboard.press("Space")
+    says(attention[-2][2], i, j)
+    context.locator(".map summary").click()
+    cells = context.locator(".map tbody td").all_inner_texts()
+    np.testing.assert_allclose(np.array(cells, float).reshape(n, n), attention[-2][2], rtol=0, atol=0.51e-4)
+
+
+def test_a_token_that_is_chosen_is_followed_through_the_walk(show, embedder):
+    trace = embedder.trace("the cat sat on the mat")
+    opened = show(html_of(trace))
+    chips = opened.locator("#tokens .chip[role=option]")
+    chips.nth(2).hover()
+    assert opened.locator("#tokens .readout").inner_text() == (
+        f"token 2: cat · id {trace.tokens[2].id} · from “cat”, characters 4 to 7"
+    )
+    chips.nth(1).focus()
+    opened.keyboard.press("ArrowRight")
+    opened.keyboard.press("ArrowRight")
+    assert opened.evaluate("document.activeElement.textContent") == "sat"
+    lookups = opened.locator("#token-vectors .readout").inner_text()
+    assert lookups.startswith("sat[0] = ")
+    assert number(lookups) == pytest.approx(trace.stage("embedding").arrays["vectors"][3, 0], abs=0.51e-3)
+    assert opened.locator("#context .map .readout").inner_text().startswith("sat → ")
+    drift = opened.locator(".drift .readout")
+    assert drift.inner_text().startswith("sat · after layer 3: ")
+    assert number(drift.inner_text()) == pytest.approx(trace.drift()[2, 3], abs=0.51e-4)
+    assert opened.locator("#pooling tr.on th").inner_text() == "sat"
+    share = opened.locator("#pooling tr.on td").last.inner_text()
+    assert number(share) == pytest.approx(trace.shares[3], abs=0.51e-3)
+    chips.nth(5).click()
+    assert opened.locator("#token-vectors .readout").inner_text().startswith("the (5)[0] = "), "it is there twice"
+
+
+def test_drift_and_vector_by_hover_and_keyboard(show, embedder):
+    trace = embedder.trace("the cat sat")
+    opened = show(html_of(trace))
+    opened.locator(".lines").focus()
+    for key, token, layer in [
+        ("ArrowDown", 1, 3),
+        ("ArrowLeft", 1, 2),
+        ("ArrowDown", 2, 2),
+        ("ArrowUp", 1, 2),
+        ("End", 4, 2),
+    ]:
+        opened.keyboard.press(key)
+        text = opened.locator(".drift .readout").inner_text()
+        assert text.startswith(f"{trace.tokens[token].piece} · after layer {layer}: ")
+        assert number(text) == pytest.approx(trace.drift()[layer - 1, token], abs=0.51e-4)
+    dot = opened.locator(".lines .dot").nth(1).bounding_box()
+    opened.mouse.move(dot["x"] + 3, dot["y"] + 3)
+    assert re.match(r".* · after layer 1: ", opened.locator(".drift .readout").inner_text())
+    vector = opened.locator("#vector")
+    for column in (0, 7, HIDDEN - 1):
+        hover_cell(vector, 0, column, (1, HIDDEN))
+        text = vector.locator(".readout").inner_text()
+        assert text.startswith(f"vector[{column}] = ")
+        assert number(text) == pytest.approx(trace.vector[column], abs=0.51e-6)
+    vector.locator("summary").click()
+    numbers = [float(part) for part in vector.locator(".all").inner_text().split(", ")]
+    np.testing.assert_allclose(numbers, trace.vector, rtol=0, atol=0.51e-6)
+
+
+@pytest.mark.parametrize(("viewport", "scheme"), [(WIDE, "light"), (PHONE, "dark")])
+def test_a_comparison(show, embedder, viewport, scheme):
+    comparison = embedder.compare("the cat sat", "a dog on the mat")
+    opened = show(html_of(comparison), viewport=viewport, scheme=scheme)
+    assert opened.locator("h1").inner_text() == f"cosine {comparison.cosine:.4f}"
+    assert opened.locator("blockquote").all_inner_texts() == ["the cat sat", "a dog on the mat"]
+    readout, (n, m) = opened.locator("#pairs .readout"), comparison.pairs.shape
+    first, second = ([token.piece for token in side.tokens] for side in (comparison.first, comparison.second))
+
+    def says(i, j):
+        text = readout.inner_text()
+        assert text.startswith(f"{first[i]} × {second[j]}: ")
+        assert number(text) == pytest.approx(comparison.pairs[i, j], abs=0.51e-3)
+
+    says(*comparison.top(1)[0][:2])
+    hover_cell(opened.locator("#pairs"), 2, 1, (n, m))
+    says(2, 1)
+    opened.mouse.move(0, 0)
+    opened.locator("#pairs .box").focus()
+    opened.keyboard.press("ArrowRight")
+    says(2, 2)
+    i, j, _ = comparison.top(4)[3]
+    opened.locator("ol.pairs button").nth(3).click()
+    says(i, j)
+    opened.locator("#text-2 .chip[role=option]").nth(4).focus()
+    says(i, 4)
+    shown = opened.locator("#text-2 .readout").inner_text()
+    assert float(re.match(r"adds ([-+][\d.]+) · ", shown)[1]) == pytest.approx(comparison.second_shares[4], abs=0.51e-3)
+    tables = opened.locator("#shares table")
+    for table, shares in ((tables.nth(0), comparison.first_shares), (tables.nth(1), comparison.second_shares)):
+        cells = table.locator("tbody td:last-child").all_inner_texts()
+        np.testing.assert_allclose([float(cell) for cell in cells], shares, rtol=0, atol=0.51e-3)
+    assert fits(opened)
+
+
+def test_a_comparison_without_pairs_gives_its_reason(show, tmp_path):
+    embedder = Embedder(tiny.write_model(tmp_path / "m", pooling={"pooling_mode_cls_token": True}))
+    comparison = embedder.compare("the cat", "a dog")
+    opened = show(html_of(comparison))
+    assert opened.locator("#pairs").count() == 0
+    assert comparison.why_no_pairs in opened.locator("#shares .sentence").inner_text()
+    assert opened.locator("#shares tbody tr").count() == len(comparison.first.tokens) + len(comparison.second.tokens)
+    opened = show(html_of(comparison.first))
+    assert comparison.first.why_no_shares in opened.locator("#pooling .note").inner_text()
+
+
+def test_html_in_a_text_a_prompt_a_piece_or_a_name_is_shown_and_not_run(show, embedder):
+    trace = embedder.trace(EVIL, prompt=EVIL)
+    tokens = tuple(dataclasses.replace(token, piece=EVIL) for token in trace.tokens)
+    trace = dataclasses.replace(trace, model_name=EVIL, tokens=tokens, cut=tokens)
+    opened = show(html_of(trace))
+    assert opened.locator("h1").inner_text() == EVIL
+    assert opened.locator(".given dd").all_inner_texts()[:2] == [EVIL, EVIL]
+    assert opened.locator(".facts").inner_text().startswith(EVIL)
+    assert opened.locator(".chip[role=option]").first.inner_text() == EVIL
+    assert opened.locator(".cut .chip").first.inner_text() == EVIL
+    assert opened.title().startswith(EVIL[:20])
+    assert opened.locator("img, b:not(#ids b), main script").count() == 0
+    comparison = dataclasses.replace(embedder.compare(EVIL, EVIL), first=trace)
+    opened = show(html_of(comparison), viewport=PHONE)
+    assert opened.locator("blockquote").all_inner_texts() == [EVIL, EVIL]
+    assert opened.locator("img, main script").count() == 0
+    assert fits(opened)
+
+
+def test_the_policy_stops_what_would_be_put_in(show, embedder):
+    opened = show(html_of(embedder.trace("the cat")))
+    opened.evaluate("""() => {
+        const script = document.createElement('script');
+        script.textContent = 'window.ran = true';
+        document.body.append(script);
+    }""")
+    assert opened.evaluate("window.ran") is None
+    refused = opened.evaluate("fetch('http://127.0.0.1:9/').then(() => 'let through', error => error.name)")
+    assert refused == "TypeError"
+    # And so these tests would notice a complaint or a request.
+    assert any("Content Security Policy" in line for line in opened.seen)
+    opened.seen.clear()
+
+
+def test_light_and_dark_and_the_button_between(show, embedder):
+    content = html_of(embedder.trace("the cat sat"))
+    ground = "getComputedStyle(document.documentElement).backgroundColor"
+    cell = "[...document.querySelector('.cells canvas').getContext('2d').getImageData(0, 0, 1, 1).data].join()"
+    light, dark = show(content, scheme="light"), show(content, scheme="dark")
+    drawn = {
+        name: (opened.evaluate(ground), opened.evaluate(cell)) for name, opened in (("light", light), ("dark", dark))
+    }
+    assert drawn["light"][0] != drawn["dark"][0]
+    assert drawn["light"][1] != drawn["dark"][1]
+    light.get_by_role("button", name="dark colours").press("Enter")
+    assert (light.evaluate(ground), light.evaluate(cell)) == drawn["dark"]
+    light.get_by_role("button", name="light colours").click()
+    assert (light.evaluate(ground), light.evaluate(cell)) == drawn["light"]
+    dark.emulate_media(color_scheme="light")
+    assert dark.evaluate(ground) == drawn["light"][0]
+
+
+def test_a_phone_taps(show, embedder):
+    trace = embedder.trace("the cat sat on a mat " * 9)
+    opened = show(html_of(trace), viewport=PHONE, touch=True)
+    cells = opened.locator("#context .cells")
+    cells.scroll_into_view_if_needed()
+    opened.locator("#context .box").evaluate("box => box.scrollTo(0, 0)")
+    size = cells.bounding_box()["width"] / len(trace.tokens)
+    cells.tap(position={"x": 3.5 * size, "y": 2.5 * size})
+    text = opened.locator("#context .map .readout").inner_text()
+    assert text.startswith("cat (2) → sat (3): ")
+    assert number(text) == pytest.approx(trace.layers[-1].arrays["attention"].mean(axis=0)[2, 3], abs=0.51e-4)
+    assert fits(opened)
+
+
+def test_the_keyboard_reaches_everything_and_can_be_seen(show, embedder):
+    opened = show(html_of(embedder.trace("the cat")))
+    reached = []
+    for _ in range(60):
+        opened.keyboard.press("Tab")
+        focused = opened.evaluate("""() => {
+            const one = document.activeElement;
+            const visible = getComputedStyle(one).outlineStyle !== 'none' || one.type === 'radio';
+            return [one.className || one.id || one.tagName, visible];
+        }""")
+        if focused[0] == "BODY":
+            break
+        reached.append(focused)
+    assert all(visible for _, visible in reached), reached
+    assert {"skip", "theme", "box", "lines", "layer", "scroll", "SUMMARY"} <= {name for name, _ in reached}
+    assert sum("chip" in name for name, _ in reached) == 1, "a strip is one stop, whatever its length"
+    names = "[...document.querySelectorAll('[tabindex=\"0\"]:not([role=option])')].every(one => one.ariaLabel)"
+    assert opened.evaluate(names)
+
+
+def test_a_notebook_shows_it_in_its_frame(show, embedder, tmp_path):
+    trace = embedder.trace("the cat")
+    opened = show(f"<!doctype html><title>x</title><main data-ready></main>{trace._repr_html_()}")
+    frame = opened.frame_locator("iframe")
+    frame.locator("main[data-ready]").wait_for(state="attached")
+    assert frame.locator("h1").inner_text() == "the cat"
+    frame.locator(".way a").last.click()
+    assert frame.locator("h2#vector-title").evaluate("one => document.activeElement === one")
+    assert frame.locator("h1").count() == 1
+    opened.seen[:] = [line for line in opened.seen if line != "request about:srcdoc"]
+
+
+def test_the_real_model(show, minilm, golden_minilm):
+    trace = minilm.trace(" ".join(golden_minilm.texts))
+    opened = show(html_of(trace), viewport=PHONE)
+    assert opened.locator(".head").count() == 13
+    assert fits(opened)
+    map_ = opened.locator("#context .map")
+    map_.locator(".box").focus()
+    for key in ("Control+Home", "ArrowDown", "ArrowRight", "ArrowRight"):
+        opened.keyboard.press(key)
+    value = number(map_.locator(".readout").inner_text())
+    assert value == pytest.approx(trace.layers[-1].arrays["attention"].mean(axis=0)[1, 2], abs=0.51e-3)
+    assert Path(opened.url.removeprefix("file://")).stat().st_size < 3_000_000
