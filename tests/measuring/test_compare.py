@@ -107,27 +107,42 @@ def test_a_wrong_call_is_refused_before_any_model_is_looked_for():
             compare(contenders, texts, options)
 
 
+def is_running(process: str) -> bool:
+    """Whether it is, by Linux's own list, and neither gone nor waiting to be buried."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_until(true, seconds: float, otherwise: str):
+    deadline = time.monotonic() + seconds
+    while not (value := true()):
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(0.01)
+    return value
+
+
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs Linux's list of a process's children")
-def test_ctrl_c_ends_the_process_that_measures_and_leaves_no_file(tiny_bert, tmp_path):
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+def test_when_it_ends_so_does_the_process_that_measures(tiny_bert, tmp_path, sent):
     script = """
 import signal, sys
 from pellucid.measuring.compare import Contender, compare
 signal.signal(signal.SIGINT, signal.default_int_handler)  # Started in the background, it would be ignored.
-compare([Contender(sys.argv[1])], [f"the cat {number}" for number in range(200_000)])
-"""
+compare([Contender(sys.argv[1])], ["cat " * 20 + str(number) for number in range(300_000)])
+"""  # Which takes far longer than the test waits.
     env = os.environ | {"TMPDIR": str(tmp_path)}
     with subprocess.Popen([sys.executable, "-c", script, str(tiny_bert)], env=env, stderr=subprocess.PIPE) as process:
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-        deadline = time.monotonic() + 60
-        while not (child := children.read_text().strip()):
-            assert time.monotonic() < deadline, "nothing was started"
-            time.sleep(0.01)
-        assert len(list(tmp_path.iterdir())) == 1
-        process.send_signal(signal.SIGINT)  # To it alone: the terminal would have told the child too.
-        _, errors = process.communicate(timeout=30)
-    assert b"KeyboardInterrupt" in errors
-    assert not Path(f"/proc/{child}").exists()
-    assert list(tmp_path.iterdir()) == []
+        child = wait_until(lambda: children.read_text().strip(), 60, "nothing was started")
+        process.send_signal(sent)  # To it alone: the terminal would have told the child too.
+        process.wait(timeout=10)
+        wait_until(lambda: not is_running(child), 10, "it goes on and on")
+        errors = process.stderr.read()
+    if sent == signal.SIGINT:
+        assert b"KeyboardInterrupt" in errors
+        assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,9 @@ def work(folder, model, **job) -> dict:
     job = {"model": str(model), "options": OPTIONS, "keep_vectors": True} | job
     (folder / "job.json").write_text(json.dumps(job))
     command = [sys.executable, "-P", "-m", "pellucid.measuring.worker", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(command, text=True, **pipes) as process:
+        assert (process.wait(timeout=120), process.stdout.read(), process.stderr.read()) == (0, "", "")
     return json.loads((folder / "result.json").read_text())
 
 

@@ -220,9 +220,14 @@ def _round(folder: Path, contender: Contender, options: Options, *, keep_vectors
     its_options = asdict(options) | {"dtype": contender.dtype, "local_files_only": True}
     job = {"model": contender.model, "options": its_options, "keep_vectors": keep_vectors}
     (folder / "job.json").write_text(json.dumps(job))
-    # -P: a numpy.py in the working folder is none of ours. If this is interrupted, run() kills the process.
+    # -P: a numpy.py in the working folder is none of ours. The pipe ends when we do, and the worker with it.
     command = [sys.executable, "-P", "-m", WORKER, str(folder)]
-    code = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False).returncode
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+        try:
+            code = process.wait()
+        finally:  # Ctrl-C, perhaps. If the process has ended, this does nothing.
+            process.kill()
+            process.wait()
     if code < 0:
         return {"error": f"its process was ended by {signal.Signals(-code).name}; there may be too little memory."}
     if code or not result.is_file():

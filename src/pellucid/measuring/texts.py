@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Iterable
 
 QUERY = "What is the capital city of France today?"
-"""One short question, of ten tokens in most models."""
+"""One short question, of eleven tokens in the catalog's first two models."""
 ORIGIN = "the docstrings of Python's builtins"
 
 

@@ -3,15 +3,18 @@
 Loading and memory are those of this model alone, because nothing else has been loaded here. FOLDER has ``job.json``
 and ``texts.json``; the answer goes to ``result.json``, and the vectors to ``vectors.npy`` if the job asks for them.
 
+Standard input is a pipe that the parent holds open: when it ends, so does this process, however the parent has ended.
 Nothing but the standard library is imported before the memory of a bare interpreter is known.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import signal
 import statistics
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -85,10 +88,19 @@ def measure(folder: Path, model: str, options: dict[str, Any], keep_vectors: boo
     }
 
 
+def _end_with_the_parent() -> None:
+    def wait() -> None:
+        os.read(0, 1)
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 def main() -> None:
     """Do the job in the folder that the command line names."""
     from pellucid.errors import PellucidError
 
+    _end_with_the_parent()
     # The parent says what there is to say of Ctrl-C; where it is ignored, as in a script's background, it stays so.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
