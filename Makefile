@@ -7,7 +7,7 @@ PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 NATIVE := $(shell find native -type f)
 CMAKE_TESTS = $(VENV)/bin/cmake -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(VENV)/bin/ninja -DPELLUCID_TESTS=ON -S native
 
-.PHONY: run test test-native test-neon test-reference bench docs check clean
+.PHONY: run test test-native test-neon test-browser test-reference bench docs check clean
 
 run: .make/run  ## Install, and turn the README's texts into vectors with the real model.
 	$(VENV)/bin/python examples/first_vectors.py
@@ -31,6 +31,10 @@ test-neon: .make/dev  ## The C++ core for Arm, cross-compiled, under an emulator
 docs: .make/run  ## Run the code on the pages of docs/how, and write what it prints below it.
 	$(VENV)/bin/python docs/build.py
 
+# Debian: apt install chromium
+test-browser: .make/browser  ## The pages of `pellucid explain --html`, in chromium.
+	PELLUCID_BROWSER=required $(VENV)/bin/python -m pytest tests/explain/test_page.py $(ARGS)
+
 check: .make/dev  ## Style, types and layers.
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
@@ -51,6 +55,10 @@ bench: .make/run .make/benchmark  ## Speed, against the peers; see benchmarks/RE
 
 .make/dev: .make/run
 	$(VENV)/bin/python $(PIP_INSTALL) --requirement requirements-dev.txt --editable .
+	touch $@
+
+.make/browser: .make/dev requirements-browser.txt
+	$(VENV)/bin/python $(PIP_INSTALL) --requirement requirements-browser.txt
 	touch $@
 
 # PyTorch first and pinned, from its CPU builds where pip has them: else pip fetches gigabytes of CUDA.

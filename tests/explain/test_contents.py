@@ -26,7 +26,9 @@ def test_a_short_text_is_there_whole(embedder):
     assert (told["attention"]["heads"], told["attention"]["note"]) == (HEADS, "")
     assert told["attention"]["layers"] == list(range(1, LAYERS + 1))
     for layer, packed in zip(trace.layers, told["attention"]["maps"], strict=True):
-        np.testing.assert_allclose(unpacked(packed), layer.arrays["attention"], rtol=0, atol=0.51e-4)
+        maps, attention = unpacked(packed), layer.arrays["attention"]
+        np.testing.assert_allclose(maps[0], attention.mean(axis=0), rtol=0, atol=0.51e-4)
+        np.testing.assert_allclose(maps[1:], attention, rtol=0, atol=0.51e-4)
     np.testing.assert_allclose(unpacked(told["vector"]), trace.vector, rtol=0, atol=0.51e-6)
     np.testing.assert_allclose(unpacked(told["drift"]), trace.drift(), rtol=0, atol=0.51e-4)
     np.testing.assert_allclose(unpacked(told["shares"]), trace.shares, rtol=0, atol=0.51e-6)
@@ -34,24 +36,23 @@ def test_a_short_text_is_there_whole(embedder):
 
 def test_attention_takes_the_room_that_there_is_and_says_what_is_left_out(embedder):
     trace = embedder.trace("the cat sat on the mat " * 4)
-    whole = sum(len(packed["data"]) for packed in contents.of_trace(trace)["attention"]["maps"])
-    for room in (whole, whole - 1, 2 * whole // 3, whole // 3, whole // 6, 100):
-        told = contents.of_trace(trace, room)["attention"]
-        size = sum(len(packed["data"]) for packed in told["maps"])
-        # The mean of the last layer is always there.
-        assert size <= room or len(told["maps"]) == 1
-        decimals = {packed["decimals"] for packed in told["maps"]}
-        assert decimals in ({3}, {4})
-        means = np.stack([layer.arrays["attention"] for layer in trace.layers[-len(told["maps"]) :]])
-        if told["heads"]:
-            assert told["note"] == ""
-        else:
-            assert f"{LAYERS} layers have {HEADS} heads each: {LAYERS * HEADS} maps of 24 × 24" in told["note"]
-            assert ("in the last layer alone" in told["note"]) == (len(told["maps"]) < LAYERS)
-            means = means.mean(axis=1, keepdims=True)
-        expected = pytest.approx(means, abs=0.51e-3)
-        assert np.stack([unpacked(packed) for packed in told["maps"]]) == expected
-    assert told["layers"] == [LAYERS]
+    told = contents.of_trace(trace)
+    whole = len(json.dumps(told))
+    seen = []
+    for room in range(whole, whole // 8, -500):
+        told = contents.of_trace(trace, room)
+        attention = told["attention"]
+        assert len(json.dumps(told)) <= room + 500 or attention["layers"] == [LAYERS]  # 500: brackets and notes
+        (decimals,) = {packed["decimals"] for packed in attention["maps"]}
+        way = (attention["heads"], len(attention["maps"]), decimals)
+        seen += [way] if way not in seen else []
+        assert ("rounded to three decimals" in attention["note"]) == (decimals == 3)
+        left_out = f"{LAYERS} layers have {HEADS} heads each: {LAYERS * HEADS} maps of 24 × 24" in attention["note"]
+        assert left_out == (attention["heads"] == 0)
+        for number, packed in zip(attention["layers"], attention["maps"], strict=True):
+            expected = trace.stage(f"layer {number}").arrays["attention"].mean(axis=0)
+            np.testing.assert_allclose(unpacked(packed)[0], expected, rtol=0, atol=0.51 * 10**-decimals)
+    assert seen == [(HEADS, LAYERS, 4), (HEADS, LAYERS, 3), (0, LAYERS, 4), (0, LAYERS, 3), (0, 1, 3)]
 
 
 def test_attention_that_the_trace_has_left_out_is_said_to_be(embedder, monkeypatch):
@@ -68,7 +69,7 @@ def test_of_many_tokens_the_first_are_shown_and_all_are_counted(embedder, monkey
     assert (len(told["tokens"]), told["count"]) == (5, tiny.MAX_TOKENS)
     assert (len(told["cut"]), told["cut_count"]) == (2, 100 - tiny.MAX_TOKENS + 2)
     assert told["embedding"]["shape"][0] == told["shares"]["shape"][0] == told["drift"]["shape"][1] == 5
-    assert told["attention"]["maps"][0]["shape"] == [HEADS, 5, 5]
+    assert told["attention"]["maps"][0]["shape"] == [1 + HEADS, 5, 5]
     told = contents.of_comparison(embedder.compare("cat " * 10, "the"))
     assert (told["pairs"]["shape"], told["count"]) == ([5, 3], 12 * 3)
     assert [len(side["tokens"]) for side in told["sides"]] == [5, 3]
@@ -76,7 +77,7 @@ def test_of_many_tokens_the_first_are_shown_and_all_are_counted(embedder, monkey
 
 def test_of_a_very_long_text_the_start_is_shown(embedder):
     told = contents.of_trace(embedder.trace("z" * 30_000))
-    assert told["text"].endswith("z … and 10,000 characters more, which this page leaves out.")
+    assert told["text"].endswith("z … and 20,000 characters more, which this page leaves out.")
     assert len(json.dumps(told)) < 100_000
 
 

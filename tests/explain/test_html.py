@@ -33,7 +33,7 @@ class Elements(HTMLParser):
         self.found.append((tag, dict(attrs), []))
         self.inside = True
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, _tag):
         self.inside = False
 
     def handle_data(self, data):
@@ -110,7 +110,7 @@ def test_a_notebook_shows_the_page_in_a_closed_frame(embedder):
     assert data_of(frame["srcdoc"])["sides"][0]["text"] == "<b>the</b> cat"
     trace = embedder.trace("the cat")
     assert trace._repr_html_() == notebook(trace)
-    assert html.escape(page(trace, attention=400_000)) in notebook(trace)
+    assert html.escape(page(trace, room=500_000)) in notebook(trace)
 
 
 def luminance(color: str) -> float:

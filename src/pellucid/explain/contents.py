@@ -6,23 +6,22 @@ what there is room for. Nothing is left out in silence.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pellucid.explain.compare import Comparison
-from pellucid.explain.packing import Packed, pack
+from pellucid.explain.packing import pack
 from pellucid.explain.trace import Stage, Trace
-from pellucid.types import Token
+from pellucid.types import Float32, Token
 
 TOKENS = 512
 """How many tokens are shown."""
-ATTENTION = 2_400_000
-"""How many characters the attention may take."""
-_CHARACTERS = 20_000
+ROOM = 2_750_000
+"""How many characters all of it may take: with the page around it, and what JSON must escape, 3 MB."""
+_CHARACTERS = 10_000
 """How much of a text is shown."""
 _SOURCE = 80
 """How many of the characters that a token was made from are shown: one unknown word may be a megabyte."""
@@ -30,20 +29,21 @@ _CUT = 60
 """How many of the tokens that were cut off are shown."""
 _ATTENTION_NUMBERS = 8_000_000
 """More numbers than these are not even tried: they cannot be packed into so few characters."""
+_WAYS = ((False, True, 4), (False, True, 3), (False, False, 4), (False, False, 3), (True, False, 3))
+"""What to keep of attention: the last layer only, each head or their mean, decimals. The last fits any page."""
 _PAIRS = 20
 
 
-def of_trace(trace: Trace, room: int = ATTENTION) -> dict[str, Any]:
-    """What a page shows of a trace; its attention takes ``room`` characters at most."""
+def of_trace(trace: Trace, room: int = ROOM) -> dict[str, Any]:
+    """What a page shows of a trace, in ``room`` characters if leaving out attention is enough for that."""
     embedding = [stage.arrays["vectors"] for stage in trace.stages if stage.name == "embedding"]
-    return {
+    told = {
         "kind": "trace",
         **_text(trace),
         "layers": len(trace.layers),
         "hidden": trace.spec.encoder.hidden_size,
         "stages": [{"name": stage.name, "sentence": stage.sentence} for stage in trace.stages],
         "embedding": pack(embedding[0][:TOKENS], 3) if embedding else None,
-        "attention": _attention(trace, room),
         "left_out": trace.left_out,
         "drift": pack(trace.drift()[:, :TOKENS], 4),
         "shares": None if trace.shares is None else pack(trace.shares[:TOKENS], 6),
@@ -51,6 +51,7 @@ def of_trace(trace: Trace, room: int = ATTENTION) -> dict[str, Any]:
         "pooled": len(trace.stage("pooling").arrays["pooled"]),
         "vector": pack(trace.vector, 6),
     }
+    return told | {"attention": _attention(trace, room - len(json.dumps(told)))}
 
 
 def of_comparison(comparison: Comparison) -> dict[str, Any]:
@@ -95,42 +96,39 @@ def _tokens(tokens: Sequence[Token], joined: str) -> list[dict[str, Any]]:
 
 
 def _attention(trace: Trace, room: int) -> dict[str, Any] | None:
-    """As much attention as there is room for; None if there is none, or the trace itself has left it out."""
+    """As much attention as there is room for; None if there is none, or the trace itself has left it out.
+
+    Each layer's maps are ``[1 + heads, n, n]``, the mean of the heads first; or the mean alone.
+    """
     layers = [(number, layer) for number, layer in enumerate(trace.layers, 1) if "attention" in layer.arrays]
     if not layers:
         return None
-    heads = trace.spec.encoder.heads
-    for kept, each_head, decimals in _ways(layers):
-        count = (heads if each_head else 1) * len(kept) * min(TOKENS, len(trace.tokens)) ** 2
-        last_way = len(kept) < len(layers)
-        if count > _ATTENTION_NUMBERS and not last_way:
+    heads, n = trace.spec.encoder.heads, len(trace.tokens)
+    for last_only, each_head, decimals in _WAYS:
+        kept = layers[-1:] if last_only else layers
+        if len(kept) * (heads if each_head else 1) * min(TOKENS, n) ** 2 > _ATTENTION_NUMBERS:
             continue
-        packed = [pack(_map(layer, each_head=each_head), decimals) for _, layer in kept]
-        if sum(len(layer["data"]) for layer in packed) <= room or last_way:
+        maps = [pack(_maps(layer, each_head=each_head), decimals) for _, layer in kept]
+        if sum(len(packed["data"]) for packed in maps) <= room:
             break
-    note = ""
+    notes = []
     if not each_head:
-        note = (
-            f"The {len(layers)} layers have {heads} heads each: {heads * len(layers)} maps of {len(trace.tokens):,} × "
-            f"{len(trace.tokens):,} numbers, too many for a page. It has the mean of the heads"
-            f"{' in the last layer alone' if last_way else ' in each layer'}."
+        where = "each layer" if len(kept) == len(layers) else "the last layer"
+        notes.append(
+            f"The {len(layers)} layers have {heads} heads each: {heads * len(layers)} maps of {n:,} × {n:,} numbers, "
+            f"too many for a page. It has the mean of the heads, in {where}."
         )
-    return {"heads": heads if each_head else 0, "layers": [number for number, _ in kept], "maps": packed, "note": note}
+    if decimals < _WAYS[0][2]:
+        notes.append("To save room, the numbers of attention are rounded to three decimals.")
+    return {
+        "heads": heads if each_head else 0,
+        "layers": [number for number, _ in kept],
+        "maps": maps,
+        "note": " ".join(notes),
+    }
 
 
-_Layers = list[tuple[int, Stage]]
-
-
-def _ways(layers: _Layers) -> Iterator[tuple[_Layers, bool, int]]:
-    """What to keep: which layers, whether each head or their mean, and how many decimals; the best first."""
-    yield from ((layers, each_head, decimals) for each_head, decimals in itertools.product((True, False), (4, 3)))
-    yield layers[-1:], False, 3
-
-
-def _map(layer: Stage, *, each_head: bool) -> npt.NDArray[np.float32]:
-    """``float32[heads or 1, n, n]``."""
-    attention = layer.arrays["attention"][:, :TOKENS, :TOKENS]
-    return attention if each_head else attention.mean(axis=0, keepdims=True)
-
-
-__all__ = ["ATTENTION", "TOKENS", "Packed", "of_comparison", "of_trace"]
+def _maps(layer: Stage, *, each_head: bool) -> Float32:
+    attention: Float32 = layer.arrays["attention"][:, :TOKENS, :TOKENS]
+    mean: Float32 = attention.mean(axis=0, keepdims=True)
+    return np.concatenate([mean, attention]) if each_head else mean

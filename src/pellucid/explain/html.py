@@ -20,19 +20,19 @@ from pellucid.explain.compare import Comparison
 from pellucid.explain.trace import Trace
 
 _SCRIPTS = ("elements", "colors", "heatmap", "tokens", "bars", "drift", "attention", "trace", "comparison", "main")
-_STYLES = ("page", "parts")
-_NOTEBOOK_ATTENTION = 400_000
+_STYLES = ("page", "strips", "maps", "charts")
+_NOTEBOOK_ROOM = 500_000
 """In a notebook, a page is kept with every cell that shows one."""
 
 
-def page(subject: Trace | Comparison, *, attention: int = contents.ATTENTION) -> str:
+def page(subject: Trace | Comparison, *, room: int = contents.ROOM) -> str:
     """A whole HTML page, to be written in UTF-8.
 
     Args:
         subject: what to show.
-        attention: how many characters the attention of a trace may take; the page says what it leaves out.
+        room: how many characters the data may take; attention is left out for it, and the page says so.
     """
-    told = contents.of_trace(subject, attention) if isinstance(subject, Trace) else contents.of_comparison(subject)
+    told = contents.of_trace(subject, room) if isinstance(subject, Trace) else contents.of_comparison(subject)
     theme = _part("theme.js")
     script = "".join(_part(f"{name}.js") for name in _SCRIPTS)
     style = "".join(_part(f"{name}.css") for name in _STYLES)
@@ -47,7 +47,7 @@ def page(subject: Trace | Comparison, *, attention: int = contents.ATTENTION) ->
 
 def notebook(subject: Trace | Comparison) -> str:
     """The page in a frame of its own, which can reach nothing of the notebook around it."""
-    content = html.escape(page(subject, attention=_NOTEBOOK_ATTENTION))
+    content = html.escape(page(subject, room=_NOTEBOOK_ROOM))
     # Colours are for frames whose notebook has a style of its own.
     return (
         f'<iframe title="Pellucid" sandbox="allow-scripts" srcdoc="{content}" width="100%" height="720" '

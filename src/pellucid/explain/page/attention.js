@@ -1,12 +1,12 @@
 // Who looks at whom: a map for each layer and head, and small pictures of all heads to choose among.
 
-/** maps: of each kept layer {shape: [heads or 1, n, n], decimals, values}; attention: what contents.py says of them. */
+/** maps: of each kept layer {shape: [1 + heads or 1, n, n], decimals, values}; attention: what contents.py says of them. */
 function attentionPanel(attention, maps, tokens, layers) {
   const n = tokens.length;
   const pieces = tokens.map((token) => token.piece);
   const names = namesOf(tokens);
   let layer = maps.length - 1;
-  let head = -1;
+  let head = 0;
 
   const map = heatmap({
     label: "Attention: rows look at columns",
@@ -19,19 +19,14 @@ function attentionPanel(attention, maps, tokens, layers) {
     say: (i, j, value) => `${names[i]} → ${names[j]}: ${value.toFixed(maps[layer].decimals)}`,
   });
 
-  const means = maps.map(({ values }) => {
-    if (!attention.heads) return values;
-    const mean = new Float32Array(n * n);
-    values.forEach((value, i) => (mean[i % mean.length] += value / attention.heads));
-    return mean;
-  });
-  const numbers = (which) => (which < 0 ? means[layer] : maps[layer].values.subarray(which * n * n, (which + 1) * n * n));
+  // The mean of the heads comes first, then the heads.
+  const numbers = (which) => maps[layer].values.subarray(which * n * n, (which + 1) * n * n);
 
-  const heads = Array.from({ length: 1 + attention.heads }, (_, i) => i - 1).map((which) => {
+  const heads = Array.from({ length: 1 + attention.heads }, (_, which) => {
     const canvas = el("canvas", { class: n > 60 ? "smooth" : "", "aria-hidden": "true" });
     const input = el("input", { type: "radio", name: "head", checked: which === head });
     input.addEventListener("change", () => ((head = which), show()));
-    return { which, canvas, element: el("label", { class: "head" }, input, canvas, el("span", {}, which < 0 ? "mean" : `${which + 1}`)) };
+    return { which, canvas, element: el("label", { class: "head" }, input, canvas, el("span", {}, which === 0 ? "mean" : `${which}`)) };
   });
   const name = el("output", { for: "layer" });
   const slider = el("input", { type: "range", id: "layer", min: 0, max: maps.length - 1, value: layer, disabled: maps.length === 1 });
