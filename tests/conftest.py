@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 import threadpoolctl
@@ -15,6 +16,10 @@ from pellucid import Embedder
 from tests import tiny, tiny_families
 
 DATA = Path(__file__).parent / "data"
+
+# No test is timed: on a busy machine any of them may take seconds.
+hypothesis.settings.register_profile("pellucid", deadline=None)
+hypothesis.settings.load_profile("pellucid")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -43,7 +43,7 @@ def cut(text, tokenizer, **options):
     kind=st.sampled_from(["text", "markdown", "code"]),
     prompt=st.sampled_from(["", "the "]),
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_nothing_is_lost_and_nothing_is_too_long(tokenizer, text, max_tokens, overlap, kind, prompt):
     room = max_tokens - int(tokenizer.tokenize([""], prompt)[1][0])
     if room < 1:
@@ -69,7 +69,7 @@ def _without_tokens(tokenizer, text):
 
 
 @given(text=TEXTS)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_text_that_fits_is_one_passage(word_pieces, text):
     if 2 < word_pieces.tokenize([text])[1][0] <= tiny.MAX_TOKENS:
         assert len(list(spans(text, word_pieces))) == 1
