@@ -16,7 +16,10 @@ from pellucid import Embedder, __version__
 from pellucid.explain.html import notebook, page
 from tests import tiny
 
-EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(1)> {{script}} {{data}} \u2028 &lt; \ud83d\ude00"
+EVIL = (
+    "</script x=''></script><!--<script ></script><script>alert(1)</script><img src=x onerror=alert(1)> "
+    "{{script}} {{data}} \u2028 &lt; \ud83d\ude00"
+)
 PARTS = [part for part in resources.files("pellucid").joinpath("explain", "page").iterdir() if part.is_file()]
 
 
@@ -89,6 +92,8 @@ def test_html_in_a_text_a_prompt_or_a_name_stays_data(embedder):
     assert [tag for tag, *_ in Elements(page(trace)).found] == [
         tag for tag, *_ in Elements(page(embedder.trace("the cat"))).found
     ]
+    raw = page(trace).split('id="data">')[1].split("</script>\n<script")[0]
+    assert not set("<>&") & set(raw)
     told = data_of(page(trace))
     assert told["text"] == told["prompt"] == told["model"] == evil
     told = data_of(page(dataclasses.replace(embedder.compare(evil, evil), first=trace)))

@@ -28,7 +28,7 @@ if MISSING and os.environ.get("PELLUCID_BROWSER") == "required":
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"needs {MISSING}")
 
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-EVIL = "<script>alert(1)</script><img src=x onerror=alert(1)></script><b>cat</b> {{script}}"
+EVIL = "</script x=''><!--<script ><script>alert(1)</script><img src=x onerror=alert(1)></script><b>cat</b> {{script}}"
 
 PIXELS = """canvas => {
     const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d');
