@@ -13,6 +13,7 @@ import pytest
 
 from pellucid import Embedder
 from pellucid.explain.html import page as html_of
+from pellucid.explain.map import text_map
 from tests import tiny
 from tests.tiny_families import HIDDEN, LAYERS
 
@@ -380,3 +381,35 @@ def test_the_real_model(show, minilm, golden_minilm):
     value = number(map_.locator(".readout").inner_text())
     assert value == pytest.approx(trace.layers[-1].arrays["attention"].mean(axis=0)[1, 2], abs=0.51e-3)
     assert Path(opened.url.removeprefix("file://")).stat().st_size < 3_000_000
+
+
+@pytest.mark.parametrize(("viewport", "scheme"), [(WIDE, "light"), (PHONE, "dark")])
+def test_a_map_of_texts_is_read_by_pointing_and_by_keyboard(browser, embedder, tmp_path, viewport, scheme):
+    texts = ["the cat sat", EVIL, "a dog", "the mat", "dog dog"]
+    text_map(embedder, texts).save(tmp_path / "map.html")
+    complaints = []
+    context = browser.new_context(viewport=viewport, color_scheme=scheme)
+    opened = context.new_page()
+    for event in ("console", "pageerror", "dialog"):
+        opened.on(event, lambda what: complaints.append(str(what)))
+    opened.on("request", lambda request: request.url.startswith("file:") or complaints.append(request.url))
+    opened.goto((tmp_path / "map.html").as_uri())
+    assert fits(opened)
+    read = opened.locator("#read span")
+    seen = set()
+    for dot in range(len(texts)):
+        opened.locator("circle").nth(dot).dispatch_event("pointerenter")
+        seen.add(read.inner_text())
+    assert {" ".join(text.split()) for text in seen} == {" ".join(text.split()) for text in texts}
+    before = read.inner_text()
+    opened.locator("#plane").focus()
+    for key in ("ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"):
+        opened.keyboard.press(key)
+    assert read.inner_text() in texts
+    opened.locator("#matrix").focus()
+    opened.keyboard.press("ArrowRight")
+    assert opened.locator("#read b").inner_text().startswith("cosine ")
+    assert "·" in read.inner_text()
+    assert read.inner_text() != before
+    assert complaints == []
+    context.close()

@@ -148,3 +148,9 @@ def test_the_real_model(minilm):
     assert time.monotonic() - start < 10  # The promise is 2 s on an idle machine; see docs/cli.md.
     assert len(trace.tokens) == 256
     np.testing.assert_allclose(trace.vector, minilm.embed_query("word " * 300), rtol=0, atol=2e-6)
+
+
+def test_the_folder_of_a_model_is_not_told(tmp_path):
+    trace = Embedder(tiny.write_model(tmp_path / "my-model")).trace("a cat")
+    assert trace.model_name == "my-model"
+    assert str(tmp_path) not in trace.to_json()

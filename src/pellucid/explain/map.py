@@ -20,6 +20,7 @@ import numpy as np
 from pellucid.embedder import Embedder
 from pellucid.errors import MissingExtraError, OptionError
 from pellucid.explain.shares import Float64
+from pellucid.explain.trace import shown_name
 from pellucid.types import Float32, Int64
 
 Method = Literal["pca", "umap"]
@@ -108,7 +109,7 @@ def text_map(
     if labels is None:
         labels = [f"cluster {number + 1}" for number in clusters(vectors)]
     return TextMap(
-        model_name=embedder.model_name,
+        model_name=shown_name(embedder),
         texts=tuple(texts),
         plane=plane,
         labels=tuple(labels),

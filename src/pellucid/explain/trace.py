@@ -48,7 +48,7 @@ class Trace:
     """A text, traced from its characters to its vector.
 
     Attributes:
-        model_name: the model.
+        model_name: the model's name; of a folder, its last part alone, because a trace may be shown to others.
         spec: everything that the model's JSON files say.
         prompt: what was put before the text.
         text: the text.
@@ -183,7 +183,7 @@ def trace(embedder: Embedder, engine: ReferenceEngine, text: str, prompt: str) -
     stages += _after_encoder(vectors, spec, prompt_tokens)
     why = token_shares.why_not(spec)
     return Trace(
-        model_name=embedder.model_name,
+        model_name=shown_name(embedder),
         spec=spec,
         prompt=prompt,
         text=text,
@@ -198,6 +198,11 @@ def trace(embedder: Embedder, engine: ReferenceEngine, text: str, prompt: str) -
         shares=None if why else _own_shares(token_shares.parts(vectors, spec, prompt_tokens)),
         why_no_shares=why,
     )
+
+
+def shown_name(embedder: Embedder) -> str:
+    """What a model is called where others may see it: never where it lies on this machine."""
+    return embedder.files.folder.name if embedder.files.source == "folder" else embedder.model_name
 
 
 def _encoder_stage(
