@@ -397,8 +397,8 @@ def test_a_map_of_texts_is_read_by_pointing_and_by_keyboard(browser, embedder, t
     assert fits(opened)
     read = opened.locator("#read span")
     seen = set()
-    for dot in range(len(texts)):
-        opened.locator("circle").nth(dot).dispatch_event("pointerenter")
+    for dot in opened.locator("circle").element_handles():
+        dot.dispatch_event("pointerenter")
         seen.add(read.inner_text())
     assert {" ".join(text.split()) for text in seen} == {" ".join(text.split()) for text in texts}
     before = read.inner_text()
