@@ -218,7 +218,9 @@ def _umap(vectors: Float32) -> Float64:
     neighbours = min(15, len(vectors) - 1)
     if neighbours < 2:  # noqa: PLR2004
         return np.zeros((len(vectors), 2))
-    placed = umap.UMAP(n_neighbors=neighbours, metric="cosine", random_state=0, init="random").fit_transform(vectors)
+    placed = umap.UMAP(n_neighbors=neighbours, metric="cosine", random_state=0, n_jobs=1, init="random").fit_transform(
+        vectors
+    )
     return np.asarray(placed, dtype=np.float64)
 
 
