@@ -211,7 +211,7 @@ def _squared_distances(points: Float64, centres: Float64) -> Float64:
 
 def _umap(vectors: Float32) -> Float64:
     try:
-        import umap  # type: ignore[import-not-found]
+        import umap
     except ImportError:
         raise MissingExtraError("umap-learn", "umap") from None
 
