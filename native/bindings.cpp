@@ -92,7 +92,7 @@ class PythonEncoder {
     require(out > 0 && out <= 1 << 24, "the intermediate size is out of range");
     const int hidden = shape_.hidden, inner = static_cast<int>(out);
     require(intermediate_ == 0 || (inner == intermediate_ && gate.has_value() == gated_), "layers differ in shape");
-    require(window > 0 && window <= 1 << 30 && turns >= -1 && (turns < 0 || hidden / shape_.heads % 2 == 0), "attention is out of range");
+    require(window >= 0 && window <= 1 << 30 && turns >= -1 && (turns < 0 || hidden / shape_.heads % 2 == 0), "attention is out of range");
     intermediate_ = inner;
     gated_ = gate.has_value();
     turns_ = std::max(turns_, turns + 1);

@@ -207,7 +207,9 @@ void norms(const Kernels& kernels) {
     for (int i = 0; i < n; ++i) variance += (x[size(i)] - mean) * (x[size(i)] - mean) / n;
     for (int i = 0; i < n; ++i) {
       const double expected = (x[size(i)] - mean) / std::sqrt(variance + 1e-5) * weight[size(i)] + bias[size(i)];
-      CHECK(std::fabs(y[size(i)] - expected) < 2e-4, "%d features at %d: %g, not %g", n, i, double(y[size(i)]), expected);
+      // The mean of numbers about 100 is off by a few units in their last place, which dividing by the deviation magnifies.
+      const double bound = 16 * 0x1p-24 * 115 / std::sqrt(variance + 1e-5) * std::fabs(weight[size(i)]) + 1e-6;
+      CHECK(std::fabs(y[size(i)] - expected) < bound, "%d features at %d: %g, not %g", n, i, double(y[size(i)]), expected);
     }
   }
 }
@@ -216,7 +218,7 @@ void attention(const Kernels& kernels) {
   constexpr int everything = 1 << 30;
   for (const int head_size : {1, 3, 8, 32, 64, 70}) {
     for (const int tokens : {1, 2, 15, 33, 70, 131}) {
-      for (const int window : {everything, 1, 5, 16, 40}) {
+      for (const int window : {everything, 0, 1, 5, 16, 40}) {
         const bool biased = (tokens + window + head_size) % 2 == 0;
         const int width = 2 * head_size;  // a head, and a neighbour that may be read and never counts
         const std::ptrdiff_t stride = 3 * width + 5, out_stride = head_size + 3;

@@ -123,6 +123,12 @@ class TestAgainstTheReference:
         vectors = NativeEngine(spec, weights, threads=2).token_vectors(batch)
         np.testing.assert_allclose(vectors, expected, atol=2e-5)
 
+    def test_a_window_of_nothing_but_the_token_itself(self):
+        spec = replace(make_spec(family="modern"), attention=(LayerAttention(window=0, rotary_base=1e3),))
+        weights, batch = make_weights(spec), make_batch([1, 5, 40])
+        expected = ReferenceEngine(spec, weights).token_vectors(batch)
+        np.testing.assert_allclose(NativeEngine(spec, weights).token_vectors(batch), expected, atol=1e-5)
+
     @pytest.mark.parametrize("activation", native.ACTIVATIONS)
     def test_every_activation(self, activation):
         spec = make_spec(activation=activation)
