@@ -94,6 +94,11 @@ def test_labels_are_colours(embedder):
     assert found.colours == "The colours are the labels that were given."
 
 
+def test_labels_are_in_the_order_of_people(embedder):
+    labels = ["10", "2 b", "2 a", "x10", "", "x9"]
+    assert text_map(embedder, TEXTS, labels=labels).names == ("", "2 a", "2 b", "10", "x9", "x10")
+
+
 @pytest.mark.parametrize("texts", [[], ["a cat"], ["a cat"] * 3])
 def test_few_texts_are_a_map_too(embedder, texts, tmp_path):
     found = text_map(embedder, texts)

@@ -39,7 +39,7 @@ const tell = (head, texts, box) => {
 };
 const hide = () => { tip.hidden = true; };
 document.addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
-document.addEventListener("scroll", hide, { passive: true });
+for (const event of ["wheel", "touchmove"]) document.addEventListener(event, hide, { passive: true });
 
 // The plane: both directions on one scale, so that a distance is a distance.
 const plane = byId("plane"), edge = 24, width = 600, dots = [], buttons = [];
@@ -67,12 +67,13 @@ const choose = (i) => {
   tell(data.labels[i], [data.texts[i]], dots[i].getBoundingClientRect());
 };
 places.forEach(([x, y], i) => {
-  const dot = mark(numbers[i], x, y, count > 300 ? 4 : 7);
+  const dot = mark(numbers[i], x, y, count > 2000 ? 2.5 : count > 300 ? 4 : 7);
   dot.addEventListener("pointerenter", () => { if (lit.length !== 1 || lit[0] !== i || tip.hidden) choose(i); });
   dot.addEventListener("click", () => choose(i));
   dots.push(dot);
-  plane.append(dot);
 });
+// From left to right, so that no label lies over all others.
+plane.append(...dots.map((_, i) => i).sort((i, j) => places[i][0] - places[j][0]).map((i) => dots[i]));
 plane.addEventListener("pointerleave", hide);
 plane.addEventListener("blur", hide);
 const steps = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] };

@@ -57,6 +57,12 @@ class TextMap:
     similarity: Float32 | None
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The labels that there are, in the order of people: 2 before 10."""
+        parts = {label: re.split(r"(\d+)", label) for label in self.labels}
+        return tuple(sorted(parts, key=lambda label: [(int(p) if k % 2 else 0, p) for k, p in enumerate(parts[label])]))
+
+    @property
     def sentence(self) -> str:
         """What the picture shows."""
         if self.kept is None:
@@ -71,7 +77,7 @@ class TextMap:
         """What the colours are."""
         if not self.clustered:
             return "The colours are the labels that were given."
-        found = len(set(self.labels))
+        found = len(self.names)
         if found < 2:  # noqa: PLR2004
             return ""
         return (
@@ -81,9 +87,8 @@ class TextMap:
 
     def order(self) -> Int64:
         """The texts by label and, within a label, by their place from left to right: ``int64[n]``."""
-        names = sorted(set(self.labels))
-        number = np.array([names.index(label) for label in self.labels], dtype=np.int64)
-        return np.lexsort((self.plane[:, 0], number))
+        numbers = {name: number for number, name in enumerate(self.names)}
+        return np.lexsort((self.plane[:, 0], np.array([numbers[label] for label in self.labels])))
 
     def save(self, path: Path) -> None:
         """Write a page (``.html``) or a picture (``.png``, ``.svg``).

@@ -21,6 +21,8 @@ _MARKERS = "os^D"
 """From the ninth label on, the colours come again with another shape."""
 _NAMES = 24
 """So many labels have room in a legend."""
+_MANY = 300
+"""From here on, dots are small and let through what lies under them."""
 _CAPTIONS, _CHARACTERS = 60, 34
 """Up to so many texts are named in the plane, with so many of their characters."""
 _INCHES = 7.5
@@ -60,18 +62,18 @@ def draw_map(text_map: TextMap, path: Path) -> None:
 
 
 def _plane(axes: Axes, text_map: TextMap) -> None:
-    names = sorted(set(text_map.labels))
+    names, many = text_map.names, len(text_map.texts) > _MANY
     for number, name in enumerate(names):
         chosen = np.array([label == name for label in text_map.labels])
         axes.scatter(
             text_map.plane[chosen, 0],
             text_map.plane[chosen, 1],
-            s=40 if len(text_map.texts) <= 300 else 12,  # noqa: PLR2004
+            s=12 if many else 40,
             color=PALETTE[number % len(PALETTE)],
             marker=_MARKERS[number // len(PALETTE) % len(_MARKERS)],
             label=str(number),
-            edgecolors="white",
-            linewidths=0.6,
+            linewidths=0,
+            alpha=0.6 if many else 1,
         )
     # One scale for both directions, so that a distance is a distance.
     (x, y), half = _square(text_map)
@@ -137,7 +139,7 @@ def _groups(axes: Axes, text_map: TextMap) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
-    names = sorted(set(text_map.labels))
+    names = text_map.names
     if not 1 < len(names) <= _NAMES:
         return
     side = -0.5 - 0.015 * len(text_map.texts)
