@@ -51,6 +51,7 @@ const places = data.plane.map(([x, y]) => [
   width / 2 + (Number.isFinite(scale) ? scale : 0) * (x - (left + right) / 2),
   height / 2 - (Number.isFinite(scale) ? scale : 0) * (y - (bottom + top_) / 2),
 ]);
+plane.classList.toggle("many", count > 300);
 plane.setAttribute("viewBox", `0 0 ${width} ${height}`);
 let at = -1, lit = [];
 const light = (chosen) => {
