@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 
@@ -11,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 
 from pellucid import Embedder
 from pellucid.errors import MissingExtraError, OptionError
-from pellucid.explain.map import clusters, pca, text_map
+from pellucid.explain.map import pca, text_map
 from tests import tiny
 
 NUMBERS = st.floats(-100, 100, width=32)
@@ -73,26 +75,6 @@ class TestPca:
         assert plane[:, 0].var() >= plane[:, 1].var() - 1e-6
 
 
-class TestClusters:
-    @given(VECTORS)
-    def test_groups_are_numbered_as_they_occur(self, vectors):
-        groups = clusters(vectors)
-        first = [groups.tolist().index(group) for group in sorted(set(groups.tolist()))]
-        assert first == sorted(first)
-        assert sorted(set(groups.tolist())) == list(range(len(set(groups.tolist()))))
-        assert (clusters(vectors) == groups).all()
-
-    def test_clouds_are_found(self):
-        rng = np.random.default_rng(1)
-        centres = np.repeat(np.eye(4, dtype=np.float32) * 50, 8, axis=0)
-        groups = clusters(centres + rng.normal(size=centres.shape).astype(np.float32))
-        assert groups.tolist() == np.repeat(range(4), 8).tolist()
-
-    def test_topics_are_found(self, minilm):
-        groups = clusters(minilm.embed_documents(TOPICS))
-        assert groups.tolist() == np.repeat(range(5), 4).tolist()
-
-
 def test_texts_have_places_colours_and_cosines(embedder):
     found = text_map(embedder, TEXTS)
     vectors = embedder.embed_documents(TEXTS)
@@ -101,6 +83,7 @@ def test_texts_have_places_colours_and_cosines(embedder):
     np.testing.assert_allclose(found.similarity, vectors @ vectors.T, atol=1e-6)
     assert sorted(found.order().tolist()) == list(range(6))
     assert f"{found.kept:.0%}" in found.sentence
+    assert f"{len(set(found.labels))} stand out most" in found.colours
 
 
 def test_labels_are_colours(embedder):
@@ -108,6 +91,12 @@ def test_labels_are_colours(embedder):
     found = text_map(embedder, TEXTS, labels=labels)
     assert found.labels == tuple(labels)
     assert [labels[place] for place in found.order()] == ["a"] * 3 + ["b"] * 3
+    assert found.colours == "The colours are the labels that were given."
+
+
+def test_labels_are_in_the_order_of_people(embedder):
+    labels = ["10", "2 b", "2 a", "x10", "", "x9"]
+    assert text_map(embedder, TEXTS, labels=labels).names == ("", "2 a", "2 b", "10", "x9", "x10")
 
 
 @pytest.mark.parametrize("texts", [[], ["a cat"], ["a cat"] * 3])
@@ -118,25 +107,83 @@ def test_few_texts_are_a_map_too(embedder, texts, tmp_path):
     assert (tmp_path / "x.html").stat().st_size > 1000
 
 
-def test_the_page_has_the_texts_as_data_and_never_as_tags(embedder, tmp_path):
-    nasty = ["</script><script>alert(1)</script>", "<img src=x onerror=alert(1)>", "a & b \u2028"]
-    text_map(embedder, nasty, labels=["<b>", "x", "x"]).save(tmp_path / "x.html")
-    page = (tmp_path / "x.html").read_text(encoding="utf-8")
-    assert page.count("<script") == 2
-    assert "<img" not in page
-    assert "<b>x" not in page
+def data_of(page):
     (told,) = re.findall(r'id="data">(.*?)</script>', page, re.DOTALL)
-    assert sorted(json.loads(told)["texts"]) == sorted(nasty)
-    assert not re.findall(r"(?:src|href)=", page.replace(told, ""))
+    return told, json.loads(told)
 
 
-def test_pictures_are_drawn(embedder, tmp_path):
-    pytest.importorskip("matplotlib")
-    found = text_map(embedder, TEXTS)
+def test_the_page_has_the_texts_as_data_and_never_as_tags(embedder, tmp_path):
+    nasty = ["</script><script>alert(1)</script>", "<img src=x onerror=alert(1)>", "a & b \u2028 {{script}} {{data}}"]
+    text_map(embedder, nasty, labels=["<b>", "x", "{{style}}"]).save(tmp_path / "x.html")
+    page = (tmp_path / "x.html").read_text(encoding="utf-8")
+    told, data = data_of(page)
+    assert page.count("<script") == page.count("</script") == 2
+    assert not re.search(r"[<>&\u2028]", told)
+    assert sorted(data["texts"]) == sorted(nasty)
+    assert set(data["labels"]) == {"<b>", "x", "{{style}}"}
+    assert not re.findall(r"(?:src|href)=|url\(|@import|innerHTML", page.replace(told, ""))
+
+
+def test_the_page_lets_only_its_own_script_and_style_run(embedder, tmp_path):
+    text_map(embedder, TEXTS).save(tmp_path / "x.html")
+    page = (tmp_path / "x.html").read_text(encoding="utf-8")
+    (policy,) = re.findall(r'Content-Security-Policy" content="(.*?)"', page)
+    parts = [re.findall(f"<{tag}>(.*?)</{tag}>", page, re.DOTALL)[-1] for tag in ("script", "style")]
+    digests = [base64.b64encode(hashlib.sha256(part.encode()).digest()).decode() for part in parts]
+    assert policy.startswith("default-src 'none'; ")
+    assert f"script-src 'sha256-{digests[0]}'; style-src 'sha256-{digests[1]}'" in policy
+    assert "unsafe" not in policy
+    assert " style=" not in page  # It would need 'unsafe-inline'.
+
+
+def test_many_texts_have_no_matrix(embedder, tmp_path):
+    found = text_map(embedder, ["the cat sat", "the dog"] * 200)
+    assert found.similarity is None
+    found.save(tmp_path / "x.html")
+    _, data = data_of((tmp_path / "x.html").read_text(encoding="utf-8"))
+    assert data["similarity"] is None
+    assert len(data["texts"]) == len(data["plane"]) == 400
+
+
+@pytest.mark.parametrize("ending", [".html", ".png"])
+def test_a_place_where_nothing_can_be_written_is_named(embedder, tmp_path, ending):
+    with pytest.raises(OptionError, match="missing.* cannot be written"):
+        text_map(embedder, TEXTS).save(tmp_path / "missing" / f"x{ending}")
+
+
+@pytest.mark.parametrize("texts", [[], ["a cat"], ["a cat", "a cat"], TEXTS, ["the cat sat", "the dog"] * 200])
+def test_pictures_are_drawn(embedder, tmp_path, texts):
+    found = text_map(embedder, texts)
     found.save(tmp_path / "x.png")
-    found.save(tmp_path / "x.svg")
+    found.save(tmp_path / "x.SVG")
     assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
-    assert "<svg" in (tmp_path / "x.svg").read_text(encoding="utf-8")
+    assert "<svg" in (tmp_path / "x.SVG").read_text(encoding="utf-8")
+
+
+def test_any_label_and_text_can_be_drawn(embedder, tmp_path):
+    # Mathematics to matplotlib, a label that it would leave out, letters that its font has not, several lines.
+    texts = [
+        "$\\frac{$",
+        "_hidden",
+        "\u732b\U0001f600",
+        "two\nlines",
+        "",
+        "word " * 50,
+        *(f"cat {n}" for n in range(12)),
+    ]
+    text_map(embedder, texts, labels=texts).save(tmp_path / "x.png")
+    text_map(embedder, texts, labels=texts).save(tmp_path / "x.svg")
+
+
+@pytest.mark.filterwarnings("ignore")  # Of numba and of umap.
+@pytest.mark.parametrize("texts", [[], ["a cat"], ["a cat"] * 4, TEXTS])
+def test_umap_gives_every_text_a_place_and_always_the_same(embedder, texts):
+    pytest.importorskip("umap", reason="the extra umap is not installed")
+    found = text_map(embedder, texts, method="umap")
+    assert found.plane.shape == (len(texts), 2)
+    assert np.isfinite(found.plane).all()
+    assert (found.method, found.kept) == ("umap", None)
+    np.testing.assert_array_equal(text_map(embedder, texts, method="umap").plane, found.plane)
 
 
 def test_a_missing_extra_is_named(embedder, tmp_path, monkeypatch):

@@ -395,21 +395,28 @@ def test_a_map_of_texts_is_read_by_pointing_and_by_keyboard(browser, embedder, t
     opened.on("request", lambda request: request.url.startswith("file:") or complaints.append(request.url))
     opened.goto((tmp_path / "map.html").as_uri())
     assert fits(opened)
-    read = opened.locator("#read span")
+    told = opened.locator("#tip span")
+    assert opened.locator("#tip").is_hidden()
     seen = set()
-    for dot in opened.locator("circle").element_handles():
+    for dot in opened.locator("#plane path").element_handles():
         dot.dispatch_event("pointerenter")
-        seen.add(read.inner_text())
-    assert {" ".join(text.split()) for text in seen} == {" ".join(text.split()) for text in texts}
-    before = read.inner_text()
+        seen.add(told.inner_text())
+    plain = {" ".join(text.split()) for text in texts}
+    assert {" ".join(text.split()) for text in seen} == plain
+    assert {" ".join(text.split()) for text in opened.locator("#texts button").all_inner_texts()} == plain
     opened.locator("#plane").focus()
     for key in ("ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"):
         opened.keyboard.press(key)
-    assert read.inner_text() in texts
+    assert told.inner_text() in texts
+    opened.keyboard.press("Escape")
+    assert opened.locator("#tip").is_hidden()
     opened.locator("#matrix").focus()
     opened.keyboard.press("ArrowRight")
-    assert opened.locator("#read b").inner_text().startswith("cosine ")
-    assert "·" in read.inner_text()
-    assert read.inner_text() != before
+    assert opened.locator("#tip b").inner_text().startswith("cosine ")
+    assert told.count() == 2
+    assert opened.locator("#plane path.on").count() == 2
+    box = opened.locator("#tip").bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= viewport["width"]
     assert complaints == []
     context.close()

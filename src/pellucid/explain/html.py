@@ -37,10 +37,10 @@ def page(subject: Trace | Comparison, *, room: int = contents.ROOM) -> str:
     script = "".join(_part(f"{name}.js") for name in _SCRIPTS)
     style = "".join(_part(f"{name}.css") for name in _STYLES)
     policy = (
-        f"default-src 'none'; script-src {_hash(theme)} {_hash(script)}; style-src {_hash(style)}; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; script-src {hash_source(theme)} {hash_source(script)}; style-src {hash_source(style)}; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
     )
-    parts = {"policy": policy, "style": style, "theme": theme, "script": script, "data": _json(told)}
+    parts = {"policy": policy, "style": style, "theme": theme, "script": script, "data": inert_json(told)}
     # In one go, so that a text that looks like one of the marks stays as it is.
     return re.sub(r"\{\{(\w+)\}\}", lambda mark: parts[mark[1]], _part("page.html"))
 
@@ -60,12 +60,12 @@ def _part(name: str) -> str:
     return text.replace("{{version}}", pellucid.__version__)
 
 
-def _json(value: Any) -> str:
+def inert_json(value: Any) -> str:
     """JSON of ASCII alone, in which nothing can end or begin an element of HTML."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _hash(content: str) -> str:
+def hash_source(content: str) -> str:
     """As the policy names a script or a style (https://www.w3.org/TR/CSP3/#grammardef-hash-source)."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"

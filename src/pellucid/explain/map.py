@@ -2,14 +2,13 @@
 
 The plane is that of the two directions in which the vectors differ most (PCA; Pearson, 1901), which keeps as much of
 their distances as two dimensions can; or UMAP's (McInnes et al., 2018), which keeps neighbours together and says
-nothing about distances. Colours are clusters (k-means; Lloyd, 1982) of the vectors themselves, not of the plane; or
-given labels.
+nothing about distances. Colours are clusters of the vectors themselves, not of the plane; or given labels.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -19,6 +18,8 @@ import numpy as np
 
 from pellucid.embedder import Embedder
 from pellucid.errors import MissingExtraError, OptionError
+from pellucid.explain import html
+from pellucid.explain.clusters import MOST, clusters
 from pellucid.explain.shares import Float64
 from pellucid.explain.trace import shown_name
 from pellucid.types import Float32, Int64
@@ -26,9 +27,9 @@ from pellucid.types import Float32, Int64
 Method = Literal["pca", "umap"]
 SIMILARITY_TEXTS = 300
 """Up to so many texts, how alike each is to each is shown too."""
-_MOST_CLUSTERS = 8
-_ROUNDS, _RUNS = 50, 8
-_SILHOUETTE_TEXTS = 1000  # It takes all their distances; the first are enough to choose by.
+PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8a8a00", "#777777")
+"""Eight that can be told apart with any kind of colour vision (Okabe and Ito, 2008), darker where they were light."""
+ENDINGS = (".html", ".png", ".svg")
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +41,7 @@ class TextMap:
         texts: in the order in which they were given.
         plane: where each is, ``float64[n, 2]``.
         labels: the name of each one's colour: what was given, or "cluster 1", ….
+        clustered: whether they are clusters.
         method: "pca" or "umap".
         kept: how much of the vectors' variance the plane has, from 0 to 1; None for UMAP, which has no such number.
         similarity: the cosines, ``float32[n, n]``; None for more than ``SIMILARITY_TEXTS`` texts.
@@ -49,40 +51,64 @@ class TextMap:
     texts: tuple[str, ...]
     plane: Float64
     labels: tuple[str, ...]
+    clustered: bool
     method: Method
     kept: float | None
     similarity: Float32 | None
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The labels that there are, in the order of people: 2 before 10."""
+        parts = {label: re.split(r"(\d+)", label) for label in self.labels}
+        return tuple(sorted(parts, key=lambda label: [(int(p) if k % 2 else 0, p) for k, p in enumerate(parts[label])]))
+
+    @property
     def sentence(self) -> str:
         """What the picture shows."""
         if self.kept is None:
-            return "Texts that are near each other here have near vectors; distances between groups mean nothing."
+            return "UMAP: near texts have near vectors. The distances between groups mean nothing."
         return (
-            f"The two directions in which the vectors differ most; they have {self.kept:.0%} of all their differences."
+            f"The two directions in which the vectors differ most (PCA). They have {self.kept:.0%} of the variance; "
+            f"the rest cannot be seen here."
+        )
+
+    @property
+    def colours(self) -> str:
+        """What the colours are."""
+        if not self.clustered:
+            return "The colours are the labels that were given."
+        found = len(self.names)
+        if found < 2:  # noqa: PLR2004
+            return ""
+        return (
+            f"The colours are clusters of the whole vectors, not of the plane: k-means with 2 to {MOST} groups, of "
+            f"which {found} stand out most (by their silhouette)."
         )
 
     def order(self) -> Int64:
         """The texts by label and, within a label, by their place from left to right: ``int64[n]``."""
-        names = sorted(set(self.labels))
-        number = np.array([names.index(label) for label in self.labels], dtype=np.int64)
-        return np.lexsort((self.plane[:, 0], number))
+        numbers = {name: number for number, name in enumerate(self.names)}
+        return np.lexsort((self.plane[:, 0], np.array([numbers[label] for label in self.labels])))
 
     def save(self, path: Path) -> None:
         """Write a page (``.html``) or a picture (``.png``, ``.svg``).
 
         Raises:
-            OptionError: another ending.
+            OptionError: another ending, or a place where nothing can be written.
             MissingExtraError: a picture, and the extra ``plot`` is not installed.
         """
-        writers: dict[str, Callable[[TextMap, Path], None]] = {
-            ".html": _save_page,
-            ".png": _save_plot,
-            ".svg": _save_plot,
-        }
-        if path.suffix.lower() not in writers:
-            raise OptionError(f"cannot write a map to {path.name!r}; the name must end in {', '.join(writers)}.")
-        writers[path.suffix.lower()](self, path)
+        ending = path.suffix.lower()
+        if ending not in ENDINGS:
+            raise OptionError(f"cannot write a map to {path.name!r}; the name must end in {', '.join(ENDINGS)}.")
+        try:
+            if ending == ".html":
+                path.write_text(_page(self), encoding="utf-8")
+            else:
+                from pellucid.explain.plot import draw_map
+
+                draw_map(self, path)
+        except OSError as error:
+            raise OptionError(f"{path} cannot be written ({error}).") from error
 
 
 def text_map(
@@ -106,6 +132,7 @@ def text_map(
         raise OptionError(f"there are {len(labels)} labels for {len(texts)} texts; there must be one for each.")
     vectors = embedder.embed_documents(list(texts), normalize=None if embedder.spec.unit_length else True)
     plane, kept = pca(vectors) if method == "pca" else (_umap(vectors), None)
+    clustered = labels is None
     if labels is None:
         labels = [f"cluster {number + 1}" for number in clusters(vectors)]
     return TextMap(
@@ -113,6 +140,7 @@ def text_map(
         texts=tuple(texts),
         plane=plane,
         labels=tuple(labels),
+        clustered=clustered,
         method="pca" if kept is not None else "umap",
         kept=kept,
         similarity=vectors @ vectors.T if len(texts) <= SIMILARITY_TEXTS else None,
@@ -141,74 +169,6 @@ def pca(vectors: Float32) -> tuple[Float64, float]:
     return plane, float((sizes[:count] ** 2).sum()) / total if total > 0 else 1.0
 
 
-def clusters(vectors: Float32) -> Int64:
-    """Groups of near vectors, numbered from 0 in the order in which they first occur: ``int64[n]``.
-
-    k-means, for each number of groups up to eight, because more colours cannot be told apart. The number that is taken
-    is the one whose groups stand out most, by the mean silhouette (Rousseeuw, 1987). Seeds are fixed: the same vectors,
-    the same groups.
-    """
-    points = vectors.astype(np.float64)
-    most = min(_MOST_CLUSTERS, len(np.unique(vectors, axis=0)), len(vectors) - 1)
-    best = np.zeros(len(points), dtype=np.int64)
-    clearest = -1.0
-    for count in range(2, most + 1):
-        groups = _k_means(points, count)
-        clear = _silhouette(points[:_SILHOUETTE_TEXTS], groups[:_SILHOUETTE_TEXTS])
-        if clear > clearest:
-            best, clearest = groups, clear
-    _, first = np.unique(best, return_index=True)
-    number_of = {int(best[place]): number for number, place in enumerate(sorted(first))}
-    return np.array([number_of[int(group)] for group in best], dtype=np.int64)
-
-
-def _k_means(points: Float64, count: int) -> Int64:
-    """The tightest of several runs, each from centres far apart (k-means++; Arthur and Vassilvitskii, 2007)."""
-    best, tightest = np.zeros(len(points), dtype=np.int64), np.inf
-    for seed in range(_RUNS):
-        rng = np.random.default_rng(seed)
-        centres = points[rng.integers(len(points))][None]
-        while len(centres) < count:
-            nearest = _squared_distances(points, centres).min(axis=1)
-            centres = np.vstack([centres, points[rng.choice(len(points), p=nearest / nearest.sum())]])
-        groups = np.zeros(len(points), dtype=np.int64)
-        for _ in range(_ROUNDS):
-            before, groups = groups, _squared_distances(points, centres).argmin(axis=1)
-            for k in set(groups.tolist()):
-                centres[k] = points[groups == k].mean(axis=0)
-            if (before == groups).all():
-                break
-        spread = float(_squared_distances(points, centres).min(axis=1).sum())
-        if spread < tightest:
-            best, tightest = groups, spread
-    return best
-
-
-def _silhouette(points: Float64, groups: Int64) -> float:
-    """From -1 to 1: how much nearer points are to their own group than to the next."""
-    distances = np.sqrt(_squared_distances(points, points))
-    names = np.unique(groups)
-    if len(names) < 2:  # noqa: PLR2004
-        return -1.0
-    members = groups == names[:, None]  # [groups, n]
-    sums = members @ distances
-    own = members.argmax(axis=0)
-    places = np.arange(len(points))
-    sizes = members.sum(axis=1)
-    within = sums[own, places] / np.maximum(sizes[own] - 1, 1)
-    means = sums / sizes[:, None]
-    means[own, places] = np.inf
-    nearest = means.min(axis=0)
-    widths = (nearest - within) / np.maximum(np.maximum(nearest, within), 1e-12)
-    return float(np.where(sizes[own] > 1, widths, 0).mean())
-
-
-def _squared_distances(points: Float64, centres: Float64) -> Float64:
-    squares = (points**2).sum(axis=1)[:, None] - 2 * points @ centres.T + (centres**2).sum(axis=1)
-    distances: Float64 = np.maximum(squares, 0)
-    return distances
-
-
 def _umap(vectors: Float32) -> Float64:
     try:
         import umap
@@ -218,33 +178,31 @@ def _umap(vectors: Float32) -> Float64:
     neighbours = min(15, len(vectors) - 1)
     if neighbours < 2:  # noqa: PLR2004
         return np.zeros((len(vectors), 2))
-    placed = umap.UMAP(n_neighbors=neighbours, metric="cosine", random_state=0, n_jobs=1, init="random").fit_transform(
-        vectors
-    )
-    return np.asarray(placed, dtype=np.float64)
+    # With a seed it works on one thread, and says so unless it is told to.
+    method = umap.UMAP(n_neighbors=neighbours, metric="cosine", init="random", random_state=0, n_jobs=1)
+    return np.asarray(method.fit_transform(vectors), dtype=np.float64)
 
 
-def _save_page(text_map: TextMap, path: Path) -> None:
-    """One page, which needs nothing but itself. Texts go in as JSON that no tag can end, and are shown as text."""
+def _page(text_map: TextMap) -> str:
+    """One page, which needs nothing but itself. Texts go in as data that no tag can end, and are shown as text."""
     order = text_map.order()
+    similarity = None if text_map.similarity is None else text_map.similarity[np.ix_(order, order)].round(3).tolist()
     data = {
         "model": text_map.model_name,
         "sentence": text_map.sentence,
+        "colours": text_map.colours,
+        "palette": PALETTE,
         "texts": [text_map.texts[place] for place in order],
         "labels": [text_map.labels[place] for place in order],
         "plane": text_map.plane[order].round(5).tolist(),
-        "similarity": None
-        if text_map.similarity is None
-        else text_map.similarity[np.ix_(order, order)].round(3).tolist(),
+        "similarity": similarity,
     }
-    told = json.dumps(data, ensure_ascii=False)
-    for character in "<>&\u2028\u2029":
-        told = told.replace(character, f"\\u{ord(character):04x}")
-    page = resources.files("pellucid.explain").joinpath("map.html").read_text(encoding="utf-8")
-    path.write_text(page.replace("DATA", told, 1), encoding="utf-8")
-
-
-def _save_plot(text_map: TextMap, path: Path) -> None:
-    from pellucid.explain.plot import draw_map
-
-    draw_map(text_map, path)
+    folder = resources.files("pellucid.explain")
+    template, style, script = (
+        folder.joinpath(f"map.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js")
+    )
+    sources = f"script-src {html.hash_source(script)}; style-src {html.hash_source(style)}"
+    policy = f"default-src 'none'; {sources}; base-uri 'none'; form-action 'none'"
+    parts = {"policy": policy, "style": style, "script": script, "data": html.inert_json(data)}
+    # In one go, so that a text that looks like one of the marks stays as it is.
+    return re.sub(r"\{\{(\w+)\}\}", lambda mark: parts[mark[1]], template)
