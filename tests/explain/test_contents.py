@@ -8,6 +8,7 @@ import pytest
 from pellucid import Embedder
 from pellucid.explain import contents
 from pellucid.explain import trace as traces
+from pellucid.explain.map import text_map
 from tests import tiny
 from tests.explain.test_packing import unpacked
 from tests.tiny_families import HEADS, LAYERS
@@ -96,3 +97,16 @@ def test_a_comparison_without_pairs_has_its_reason(tmp_path):
     assert (told["pairs"], told["top"]) == (None, [])
     assert "cls pooling" in told["why_no_pairs"]
     np.testing.assert_allclose(unpacked(told["sides"][0]["shares"]), comparison.first_shares, rtol=0, atol=0.51e-6)
+
+
+def test_a_map_is_there_group_after_group_with_long_texts_shortened(embedder):
+    texts = ["the cat", "z" * 500, "a dog", "the cat sat"]
+    found = text_map(embedder, texts, labels=["b", "a", "b", "a"])
+    told = contents.of_map(found)
+    order = found.order()
+    assert told["labels"] == ["a", "a", "b", "b"]
+    assert [text[:300] for text in told["texts"]] == [texts[place][:300] for place in order]
+    assert max(len(text) for text in told["texts"]) == 301
+    np.testing.assert_allclose(unpacked(told["plane"]), found.plane[order], rtol=0, atol=0.51e-5)
+    alike = found.similarity[order][:, order]
+    np.testing.assert_allclose(unpacked(told["similarity"]), alike, rtol=0, atol=0.51e-3)

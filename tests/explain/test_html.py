@@ -14,6 +14,7 @@ import pytest
 
 from pellucid import Embedder, __version__
 from pellucid.explain.html import notebook, page
+from pellucid.explain.map import text_map
 from tests import tiny
 
 EVIL = (
@@ -58,8 +59,12 @@ def data_of(content: str) -> dict:
     return json.loads(text)
 
 
+def subjects(embedder):
+    return embedder.trace("the cat"), embedder.compare("the cat", "a dog"), text_map(embedder, ["the cat", "a dog"])
+
+
 def test_a_page_has_its_data_and_nothing_from_elsewhere(embedder):
-    for subject in (embedder.trace("the cat"), embedder.compare("the cat", "a dog")):
+    for subject in subjects(embedder):
         content = page(subject)
         assert "{{" not in content
         assert f"Made by Pellucid {__version__}" in content
@@ -71,7 +76,11 @@ def test_a_page_has_its_data_and_nothing_from_elsewhere(embedder):
 
 
 def test_the_policy_lets_run_what_is_in_the_page_and_nothing_else(embedder):
-    elements = Elements(page(embedder.trace("the cat")))
+    for subject in subjects(embedder):
+        lets_run_its_own_parts_alone(Elements(page(subject)))
+
+
+def lets_run_its_own_parts_alone(elements):
     (policy,) = [meta["content"] for meta, _ in elements.of("meta") if "http-equiv" in meta]
     allowed = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
     assert allowed["default-src"] == allowed["base-uri"] == allowed["form-action"] == "'none'"

@@ -384,39 +384,49 @@ def test_the_real_model(show, minilm, golden_minilm):
 
 
 @pytest.mark.parametrize(("viewport", "scheme"), [(WIDE, "light"), (PHONE, "dark")])
-def test_a_map_of_texts_is_read_by_pointing_and_by_keyboard(browser, embedder, tmp_path, viewport, scheme):
+def test_a_map_of_texts_is_read_by_pointing_and_by_keyboard(show, embedder, viewport, scheme):
     texts = ["the cat sat", EVIL, "a dog", "the mat", "dog dog"]
-    text_map(embedder, texts).save(tmp_path / "map.html")
-    complaints = []
-    context = browser.new_context(viewport=viewport, color_scheme=scheme)
-    opened = context.new_page()
-    for event in ("console", "pageerror", "dialog"):
-        opened.on(event, lambda what: complaints.append(str(what)))
-    opened.on("request", lambda request: request.url.startswith("file:") or complaints.append(request.url))
-    opened.goto((tmp_path / "map.html").as_uri())
-    assert fits(opened)
-    told = opened.locator("#tip span")
-    assert opened.locator("#tip").is_hidden()
-    seen = set()
-    for dot in opened.locator("#plane path").element_handles():
-        dot.dispatch_event("pointerenter")
-        seen.add(told.inner_text())
-    plain = {" ".join(text.split()) for text in texts}
-    assert {" ".join(text.split()) for text in seen} == plain
-    assert {" ".join(text.split()) for text in opened.locator("#texts button").all_inner_texts()} == plain
-    opened.locator("#plane").focus()
+    found = text_map(embedder, texts)
+    opened = show(html_of(found), viewport=viewport, scheme=scheme)
+    order = found.order()
+    assert opened.locator("h2").all_inner_texts() == ["In the plane", "How alike each is to each", "The texts"]
+    assert opened.locator(".texts .words").all_inner_texts() == [texts[place] for place in order]
+    assert opened.locator("img, main script").count() == 0
+    plane, told = opened.locator(".plane"), opened.locator("#plane .readout")
+    plane.evaluate("one => one.scrollIntoView({block: 'center'})")
+    box = plane.bounding_box()
+    for row, dot in enumerate(opened.locator(".plane text").all()):
+        assert dot.text_content() == str(row + 1)
+        opened.mouse.move(box["x"] + float(dot.get_attribute("x")) - 9, box["y"] + float(dot.get_attribute("y")) + 7)
+        assert told.inner_text().startswith(f"{row + 1} “{texts[order[row]][:60]}"), "what is pointed at is told"
+        assert opened.locator(".texts button.on span:first-child").all_inner_texts() == [str(row + 1)]
+    plane.focus()
+    heard = {told.inner_text()}
     for key in ("ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"):
         opened.keyboard.press(key)
-    assert told.inner_text() in texts
-    opened.keyboard.press("Escape")
-    assert opened.locator("#tip").is_hidden()
-    opened.locator("#matrix").focus()
+        heard.add(told.inner_text())
+    assert len(heard) > 1
+    opened.locator("#alike .box").focus()
+    opened.keyboard.press("Control+Home")
     opened.keyboard.press("ArrowRight")
-    assert opened.locator("#tip b").inner_text().startswith("cosine ")
-    assert told.count() == 2
-    assert opened.locator("#plane path.on").count() == 2
-    box = opened.locator("#tip").bounding_box()
-    assert box["x"] >= 0
-    assert box["x"] + box["width"] <= viewport["width"]
-    assert complaints == []
-    context.close()
+    assert number(opened.locator("#alike .readout").inner_text()) == pytest.approx(
+        found.similarity[order[0], order[1]], abs=0.51e-3
+    )
+    assert opened.locator(".texts button.on span:first-child").all_inner_texts() == ["1", "2"]
+    assert opened.locator(".plane path.on").count() == 2
+    best = max(found.similarity[i, j] for i in range(5) for j in range(i))
+    assert float(opened.locator(".pairs b").first.inner_text()) == pytest.approx(best, abs=0.51e-3)
+    assert fits(opened)
+
+
+@pytest.mark.parametrize("texts", [[], ["a cat"], ["the cat", "the cat"], ["the cat", "a dog", "dog"] * 120])
+def test_a_map_of_any_number_of_texts_is_drawn(show, embedder, texts):
+    opened = show(html_of(text_map(embedder, texts)))
+    assert opened.locator(".plane path").count() == opened.locator(".texts button").count() == len(texts)
+    assert opened.locator("#alike").count() == (2 <= len(texts) <= 300)
+
+
+def test_texts_that_were_cut_are_marked_in_a_map(show, embedder):
+    opened = show(html_of(text_map(embedder, ["the cat", "cat " * 50])))
+    assert "1 text is longer than the 24 tokens" in opened.locator("#texts .note").inner_text()
+    assert [("cut" in one) for one in opened.locator(".texts button").all_inner_texts()].count(True) == 1

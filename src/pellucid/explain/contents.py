@@ -1,4 +1,4 @@
-"""What stands in a page: a trace or a comparison as plain values for JSON, and words for what was left out.
+"""What stands in a page: a trace, a comparison or a map as plain values for JSON, and words for what was left out.
 
 A page is to stay under 3 MB, whatever the text. So of a long text only the first tokens are shown, and of its attention
 what there is room for. Nothing is left out in silence.
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.explain.compare import Comparison
+from pellucid.explain.map import PALETTE, TextMap
 from pellucid.explain.packing import pack
 from pellucid.explain.trace import Stage, Trace
 from pellucid.types import Float32, Token
@@ -32,6 +33,15 @@ _ATTENTION_NUMBERS = 8_000_000
 _WAYS = ((False, True, 4), (False, True, 3), (False, False, 4), (False, False, 3), (True, False, 3))
 """What to keep of attention: the last layer only, each head or their mean, decimals. The last fits any page."""
 _PAIRS = 20
+_LINE = 300
+"""How much of each of many texts is shown."""
+
+
+def of(subject: Trace | Comparison | TextMap, room: int = ROOM) -> dict[str, Any]:
+    """What a page shows of a subject of any kind, in ``room`` characters as far as :func:`of_trace` can."""
+    if isinstance(subject, Trace):
+        return of_trace(subject, room)
+    return of_comparison(subject) if isinstance(subject, Comparison) else of_map(subject)
 
 
 def of_trace(trace: Trace, room: int = ROOM) -> dict[str, Any]:
@@ -68,6 +78,29 @@ def of_comparison(comparison: Comparison) -> dict[str, Any]:
         "why_no_pairs": comparison.why_no_pairs,
         "top": [[i, j, first.tokens[i].piece, second.tokens[j].piece, s] for i, j, s in comparison.top(_PAIRS)],
     }
+
+
+def of_map(text_map: TextMap) -> dict[str, Any]:
+    """What a page shows of many texts: group after group, in the order of ``text_map.order()``."""
+    order = text_map.order()
+    alike = text_map.similarity
+    return {
+        "kind": "map",
+        "model": text_map.model_name,
+        "sentence": text_map.sentence,
+        "colours": text_map.colours,
+        "palette": PALETTE,
+        "texts": [_line(text_map.texts[place]) for place in order],
+        "labels": [text_map.labels[place] for place in order],
+        "plane": pack(text_map.plane[order], 5),
+        "similarity": None if alike is None else pack(alike[np.ix_(order, order)], 3),
+        "cut": [row for row, place in enumerate(order) if place in text_map.cut],
+        "max_tokens": text_map.max_tokens,
+    }
+
+
+def _line(text: str) -> str:
+    return text if len(text) <= _LINE else f"{text[:_LINE]}…"
 
 
 def _text(trace: Trace) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +17,6 @@ import numpy as np
 
 from pellucid.embedder import Embedder
 from pellucid.errors import MissingExtraError, OptionError
-from pellucid.explain import html
 from pellucid.explain.clusters import MOST, clusters
 from pellucid.explain.shares import Float64
 from pellucid.explain.trace import shown_name
@@ -45,6 +43,8 @@ class TextMap:
         method: "pca" or "umap".
         kept: how much of the vectors' variance the plane has, from 0 to 1; None for UMAP, which has no such number.
         similarity: the cosines, ``float32[n, n]``; None for more than ``SIMILARITY_TEXTS`` texts.
+        cut: which texts were too long for the model, and were read only in part.
+        max_tokens: how long a text may be.
     """
 
     model_name: str
@@ -55,6 +55,8 @@ class TextMap:
     method: Method
     kept: float | None
     similarity: Float32 | None
+    cut: frozenset[int]
+    max_tokens: int
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -102,7 +104,9 @@ class TextMap:
             raise OptionError(f"cannot write a map to {path.name!r}; the name must end in {', '.join(ENDINGS)}.")
         try:
             if ending == ".html":
-                path.write_text(_page(self), encoding="utf-8")
+                from pellucid.explain.html import page
+
+                path.write_text(page(self), encoding="utf-8")
             else:
                 from pellucid.explain.plot import draw_map
 
@@ -132,6 +136,7 @@ def text_map(
         raise OptionError(f"there are {len(labels)} labels for {len(texts)} texts; there must be one for each.")
     vectors = embedder.embed_documents(list(texts), normalize=None if embedder.spec.unit_length else True)
     plane, kept = pca(vectors) if method == "pca" else (_umap(vectors), None)
+    lengths = embedder.tokenizer.tokenize(list(texts), embedder.document_prompt)[1]
     clustered = labels is None
     if labels is None:
         labels = [f"cluster {number + 1}" for number in clusters(vectors)]
@@ -144,6 +149,8 @@ def text_map(
         method="pca" if kept is not None else "umap",
         kept=kept,
         similarity=vectors @ vectors.T if len(texts) <= SIMILARITY_TEXTS else None,
+        cut=frozenset(np.flatnonzero(lengths > embedder.max_tokens).tolist()),
+        max_tokens=embedder.max_tokens,
     )
 
 
@@ -181,28 +188,3 @@ def _umap(vectors: Float32) -> Float64:
     # With a seed it works on one thread, and says so unless it is told to.
     method = umap.UMAP(n_neighbors=neighbours, metric="cosine", init="random", random_state=0, n_jobs=1)
     return np.asarray(method.fit_transform(vectors), dtype=np.float64)
-
-
-def _page(text_map: TextMap) -> str:
-    """One page, which needs nothing but itself. Texts go in as data that no tag can end, and are shown as text."""
-    order = text_map.order()
-    similarity = None if text_map.similarity is None else text_map.similarity[np.ix_(order, order)].round(3).tolist()
-    data = {
-        "model": text_map.model_name,
-        "sentence": text_map.sentence,
-        "colours": text_map.colours,
-        "palette": PALETTE,
-        "texts": [text_map.texts[place] for place in order],
-        "labels": [text_map.labels[place] for place in order],
-        "plane": text_map.plane[order].round(5).tolist(),
-        "similarity": similarity,
-    }
-    folder = resources.files("pellucid.explain")
-    template, style, script = (
-        folder.joinpath(f"map.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js")
-    )
-    sources = f"script-src {html.hash_source(script)}; style-src {html.hash_source(style)}"
-    policy = f"default-src 'none'; {sources}; base-uri 'none'; form-action 'none'"
-    parts = {"policy": policy, "style": style, "script": script, "data": html.inert_json(data)}
-    # In one go, so that a text that looks like one of the marks stays as it is.
-    return re.sub(r"\{\{(\w+)\}\}", lambda mark: parts[mark[1]], template)

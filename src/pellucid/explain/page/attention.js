@@ -39,7 +39,6 @@ function attentionPanel(attention, maps, tokens, layers) {
     map.show(numbers(head));
   }
 
-  document.addEventListener("theme", show);
   show();
   map.chooseLargest();
   const legendText = attention.heads ? `Head, of ${attention.heads}` : "Head";
@@ -47,5 +46,6 @@ function attentionPanel(attention, maps, tokens, layers) {
     el("div", { class: "layer" }, el("label", { for: "layer" }, "Layer ", name), slider),
     el("fieldset", { class: "heads" }, el("legend", {}, legendText), ...heads.map(({ element }) => element)));
   const notes = attention.note ? [el("p", { class: "note" }, attention.note)] : [];
+  onTheme(controls, show);
   return { element: el("div", {}, ...notes, controls, map.element), chooseRow: (row) => map.choose(row, map.column) };
 }

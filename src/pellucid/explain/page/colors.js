@@ -15,6 +15,12 @@ function colorsOf(scale) {
   });
 }
 
+/** Have an element painted anew whenever the colours change, as long as it is in the page. */
+function onTheme(element, draw) {
+  element.dataset.painted = "";
+  element.addEventListener("theme", draw);
+}
+
 /** Paint numbers as one pixel each; what is no number stays clear. */
 function paint(canvas, values, columns, scale, most) {
   const colors = colorsOf(scale);
@@ -47,9 +53,9 @@ function legend(scale) {
   const steps = Float32Array.from({ length: 128 }, (_, i) => (scale === "diverging" ? i / 63.5 - 1 : i / 127));
   return {
     element: el("div", { class: "legend" }, low, canvas, high),
-    show(most, decimals, clipped) {
+    show(most, decimals, clipped, below = false) {
       paint(canvas, steps, steps.length, scale, 1);
-      low.textContent = scale === "diverging" ? `${clipped ? "≤ " : ""}${(-most).toFixed(decimals)}` : "0";
+      low.textContent = scale === "diverging" ? `${clipped ? "≤ " : ""}${(-most).toFixed(decimals)}` : below ? "≤ 0" : "0";
       high.textContent = `${clipped ? "≥ " : ""}${most.toFixed(decimals)}`;
     },
   };

@@ -1,6 +1,6 @@
 // Two texts, and why they are close: the cosine as a sum over pairs of tokens.
 
-async function comparisonView(data) {
+async function comparisonView(data, heading) {
   const [shares, pairs] = await Promise.all([
     Promise.all(data.sides.map((side) => unpack(side.shares))),
     data.pairs && unpack(data.pairs),
@@ -18,7 +18,7 @@ async function comparisonView(data) {
       chosen: (place) => pairMap?.choose(which ? pairMap.row : place, which ? place : pairMap.column),
     }));
   const tint = () => tintAll(strips, shares);
-  document.addEventListener("theme", tint);
+  onTheme(strips[0].element, tint);
   tint();
 
   const sections = [
@@ -42,17 +42,17 @@ async function comparisonView(data) {
       side.tokens.length ? bars(`Shares of ${names[which]}`, pairs ? "adds" : "falls by", side.tokens, shares[which].values, shareDigits).element
         : el("p", { class: "note" }, "It has no tokens.")));
   sections.push(section("shares", pairs ? "Shares of the tokens" : "What each token is worth", "", sentence, el("div", { class: "two" }, ...columns)));
-  return [comparisonHead(data), way(sections), ...sections];
+  return [comparisonHead(data, heading), way(sections, "What there is to see"), ...sections];
 }
 
-function comparisonHead(data) {
+function comparisonHead(data, heading) {
   const quotes = data.sides.map((side) => el("blockquote", {}, side.text.trim() === "" ? "(empty)" : side.text));
   const needle = el("i");
   needle.style.left = `${clamp(50 + 50 * data.cosine, 0, 100)}%`;
   const scale = el("div", { class: "cosine-scale", "aria-hidden": "true" }, el("span", {}, "−1 opposite"), el("span", {}, "0"), el("span", {}, "1 the same"), needle);
   return el("header", {}, el("p", { class: "kicker" }, "Why two texts are close"),
     el("div", { class: "quotes" }, ...quotes),
-    el("h1", { class: "cosine" }, el("span", {}, "cosine "), data.cosine.toFixed(4)),
+    el(heading, { class: "headline cosine" }, el("span", {}, "cosine "), data.cosine.toFixed(4)),
     scale, el("p", { class: "facts" }, data.model));
 }
 

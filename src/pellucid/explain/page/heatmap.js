@@ -9,6 +9,7 @@ const MOST_IN_TABLE = 4096;
  *   width      how many cells a row has
  *   cell       {width: [least, most], height: [least, most]} in pixels; without height, cells are square
  *   scale      "sequential" or "diverging"
+ *   most       the number of the strongest colour; without it, what strongest() finds
  *   decimals   of the legend and the table
  *   say        (row, column, value) => what the line says
  *   chosen     (row, column) => nothing, when the reader chooses a cell
@@ -45,9 +46,9 @@ function heatmap(options) {
   }
 
   function draw() {
-    const most = strongest(values);
+    const most = options.most ?? strongest(values);
     paint(canvas, values, width, scale, most);
-    key.show(most, options.decimals, most < largestOf(values));
+    key.show(most, options.decimals, !options.most && most < largestOf(values), values.some((value) => value < 0));
     lay();
   }
 
@@ -113,7 +114,7 @@ function heatmap(options) {
   });
   cells.addEventListener("pointermove", pointed);
   cells.addEventListener("pointerdown", pointed);
-  document.addEventListener("theme", draw);
+  onTheme(element, draw);
   new ResizeObserver(lay).observe(box);
 
   return {

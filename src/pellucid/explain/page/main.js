@@ -3,9 +3,9 @@
 const main = document.getElementById("main");
 try {
   const data = JSON.parse(document.getElementById("data").textContent);
-  const parts = await (data.kind === "trace" ? traceView(data) : comparisonView(data));
-  const title = data.kind === "trace" ? data.text : data.sides.map((side) => side.text).join(" and ");
-  document.title = `${title.slice(0, 60)} · Pellucid`;
+  const parts = await viewOf(data, "h1");
+  const title = { trace: () => data.text, comparison: () => data.sides.map((side) => side.text).join(" and "), map: () => "A map of texts" };
+  document.title = `${title[data.kind]().slice(0, 60)} · Pellucid`;
   main.replaceChildren(...parts);
 } catch (error) {
   const advice = "This page could not be drawn. It needs a browser of 2023 or later.";

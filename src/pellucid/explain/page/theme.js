@@ -12,7 +12,8 @@
       button.textContent = root.dataset.theme === "dark" ? "Light" : "Dark";
       button.setAttribute("aria-label", `Show the page in ${root.dataset.theme === "dark" ? "light" : "dark"} colours`);
     }
-    document.dispatchEvent(new Event("theme"));
+    // What is painted in colours of its own listens itself, so that what is gone from the page is not painted again.
+    for (const painted of document.querySelectorAll("[data-painted]")) painted.dispatchEvent(new Event("theme"));
   }
 
   apply();

@@ -8,8 +8,8 @@ function section(id, title, shape, sentence, ...content) {
   return el("section", { id, "aria-labelledby": `${id}-title` }, head, el("p", { class: "sentence" }, sentence), ...content);
 }
 
-/** The way, as links to the sections. */
-function way(sections) {
+/** The way, as links to the sections; label says from where to where. */
+function way(sections, label) {
   const links = sections.map((part) => {
     const heading = part.querySelector("h2");
     // A link to a part of this page would lead out of a frame that has no address of its own.
@@ -20,7 +20,7 @@ function way(sections) {
     };
     return el("li", {}, el("a", { href: `#${part.id}`, click: go }, heading.textContent));
   });
-  return el("nav", { "aria-label": "The way from text to vector" }, el("ol", { class: "way" }, ...links));
+  return el("nav", { "aria-label": label }, el("ol", { class: "way" }, ...links));
 }
 
 /** The text as the tokenizer is given it. */
@@ -32,7 +32,7 @@ function given(side) {
   return el("dl", { class: "given" }, ...lines.flatMap(([name, text]) => [el("dt", {}, name), el("dd", {}, text)]));
 }
 
-async function traceView(data) {
+async function traceView(data, heading) {
   const sentence = (name) => data.stages.find((stage) => stage.name === name)?.sentence ?? "";
   const n = data.tokens.length;
   const each = `[${grouped(data.count)} × ${grouped(data.hidden)}]`;
@@ -81,8 +81,8 @@ async function traceView(data) {
   );
   const facts = `${data.model} · ${grouped(data.count)} tokens · ${grouped(vector.values.length)} numbers`;
   const head = el("header", {}, el("p", { class: "kicker" }, "The walk of a text"),
-    el("h1", { class: "quoted" }, data.text.trim() === "" ? "(empty)" : data.text), el("p", { class: "facts" }, facts));
-  return [head, way(sections), ...sections];
+    el(heading, { class: "headline quoted" }, data.text.trim() === "" ? "(empty)" : data.text), el("p", { class: "facts" }, facts));
+  return [head, way(sections, "The way from text to vector"), ...sections];
 }
 
 async function contextSection(data, each, followers, follow) {
