@@ -32,8 +32,8 @@ docs: .make/run  ## Run the code on the pages of docs/how, and write what it pri
 	$(VENV)/bin/python docs/build.py
 
 # Debian: apt install chromium
-test-browser: .make/browser  ## The pages of `pellucid explain --html`, in chromium.
-	PELLUCID_BROWSER=required $(VENV)/bin/python -m pytest tests/explain/test_page.py $(ARGS)
+test-browser: .make/browser  ## The pages of `pellucid explain --html` and of the server, in chromium.
+	PELLUCID_BROWSER=required $(VENV)/bin/python -m pytest tests/explain/test_page.py tests/server/test_page.py $(ARGS)
 
 check: .make/dev  ## Style, types and layers.
 	$(VENV)/bin/ruff format --check .

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,37 +12,18 @@ import pytest
 from pellucid import Embedder
 from pellucid.explain.html import page as html_of
 from pellucid.explain.map import text_map
+from tests import browser as browsers
 from tests import tiny
+from tests.browser import EVIL, PHONE, PIXELS, WIDE, fits, hover_cell, number
 from tests.tiny_families import HIDDEN, LAYERS
 
-CHROMIUM = os.environ.get("PELLUCID_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-try:
-    from playwright.sync_api import sync_playwright
-except ImportError:
-    MISSING = "Playwright (make test-browser)"
-else:
-    MISSING = "" if CHROMIUM else "chromium (Debian: apt install chromium), or its path in PELLUCID_CHROMIUM"
-if MISSING and os.environ.get("PELLUCID_BROWSER") == "required":
-    pytest.fail(f"needs {MISSING}")
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"needs {MISSING}")
-
-WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-EVIL = "</script x=''><!--<script ><script>alert(1)</script><img src=x onerror=alert(1)></script><b>cat</b> {{script}}"
-
-PIXELS = """canvas => {
-    const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d');
-    copy.drawImage(canvas, 0, 0);
-    return [...copy.getImageData(0, 0, canvas.width, canvas.height).data];
-}"""
+pytestmark = browsers.needed()
 
 
 @pytest.fixture(scope="module")
 def browser():
-    with sync_playwright() as driver:
-        # Without a sandbox, because it may be root who tests.
-        launched = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield launched
-        launched.close()
+    with browsers.launched() as browser:
+        yield browser
 
 
 @pytest.fixture
@@ -79,21 +58,6 @@ def show(browser, tmp_path):
 @pytest.fixture(scope="module")
 def embedder(tmp_path_factory):
     return Embedder(tiny.write_model(tmp_path_factory.mktemp("models") / "m"), on_truncation="ignore")
-
-
-def number(text: str) -> float:
-    return float(re.search(r"[-+]?[\d.]+$", text)[0])
-
-
-def hover_cell(map_, row: int, column: int, shape: tuple[int, int]) -> None:
-    cells = map_.locator(".cells")
-    box = cells.bounding_box()
-    x, y = (column + 0.5) * box["width"] / shape[1], (row + 0.5) * box["height"] / shape[0]
-    cells.hover(position={"x": x, "y": y})
-
-
-def fits(opened) -> bool:
-    return opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 @pytest.mark.parametrize("family", ["bert", "mpnet", "modernbert"])

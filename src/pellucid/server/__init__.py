@@ -1,0 +1,1 @@
+"""One process that serves models: the page to look inside, and the views that it shows."""
