@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import threading
 
@@ -408,6 +409,26 @@ def test_views_are_drawn_again_and_again_and_beside_each_other(visit):
     assert drawn() == light
 
 
+def test_what_is_drawn_behind_another_tab_fits_when_it_is_looked_at(visit, stub):
+    opened = visit()
+    free = threading.Event()
+    stub.before = lambda *_: free.wait(10)
+    for mode in ("many", "one"):
+        opened.locator(f"#tab-{mode}").click()
+        opened.locator(f"#panel-{mode} .try").first.click()
+    opened.locator("#tab-two").click()
+    free.set()
+    opened.locator(".result > section").nth(9).wait_for(state="attached")
+    opened.locator("#tab-many").click()
+    wide = opened.locator(".plane").evaluate("one => one.clientWidth")
+    opened.locator(f".plane svg[width='{wide}']").wait_for()
+    assert wide > 800
+    assert opened.locator("#alike .cells").bounding_box()["width"] > 300
+    opened.locator("#tab-one").click()
+    wide = opened.locator(".lines").evaluate("one => one.clientWidth")
+    opened.locator(f".lines svg[width='{wide}']").wait_for()
+
+
 def test_the_keyboard_reaches_everything_and_can_be_seen(visit, stub):
     opened = visit()
     stub.figures["other"] = stub.figures["tiny"]
@@ -433,7 +454,7 @@ def test_the_keyboard_reaches_everything_and_can_be_seen(visit, stub):
     ask(opened, "one", "the cat")
     levels = [int(tag[1]) for tag in opened.locator(":is(h1, h2, h3)").evaluate_all("all => all.map(h => h.tagName)")]
     assert levels.count(1) == 1
-    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
 
 
 CONTRASTS = """() => {

@@ -39,7 +39,7 @@ function alikeSection(data, alike, groups, short, light) {
     rows: labelled ? data.texts.map((text, i) => `${i + 1}  ${text.slice(0, 80)}`) : null,
     columns: labelled ? numbers : null,
     width: n,
-    cell: { width: [labelled ? 20 : 2, 40] },
+    cell: { width: [labelled ? 20 : 2, 52] },
     scale: "sequential",
     most: 1,
     decimals: 2,
