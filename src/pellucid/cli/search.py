@@ -70,6 +70,9 @@ def search(
     within: Annotated[Path, typer.Option("--in", help="The folder of the index.")] = DEFAULT_INDEX,
     count: Annotated[int, typer.Option("-k", help="How many passages.")] = 10,
     mode: Annotated[SearchMode, typer.Option(help="By meaning, by words, or by both.")] = SearchMode.hybrid,
+    approximate: Annotated[
+        bool, typer.Option("--approximate", help="Of a very large index, look only where answers are likely.")
+    ] = False,
     why: Annotated[bool, typer.Option("--why", help="Say which tokens brought each passage up.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each passage.")] = False,
 ) -> None:
@@ -79,7 +82,7 @@ def search(
     from pellucid.search.index import Index
 
     opened = Index.open(within)
-    hits = opened.search(question, count, mode=mode.value)
+    hits = opened.search(question, count, mode=mode.value, approximate=approximate)
     if json:
         for hit in hits:
             typer.echo(jsons.dumps({"score": hit.score, **dataclasses.asdict(hit.row)}, ensure_ascii=False))

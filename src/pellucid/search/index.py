@@ -22,8 +22,10 @@ from pellucid.types import Float32
 SearchMode = Literal["vector", "text", "hybrid"]
 _OVERLAP = 32
 _CHUNKS_PER_STEP = 1024
-_FUSED = 60
-"""The constant of reciprocal rank fusion (Cormack, Clarke and Büttcher, 2009)."""
+_RANK_CONSTANT = 60
+"""Of reciprocal rank fusion (Cormack, Clarke and Büttcher, 2009)."""
+_RANKED = 60
+"""How many chunks of each ranking are fused, at least."""
 
 
 @dataclass(frozen=True)
@@ -116,13 +118,21 @@ class Index:
             self.store.recover()
             return self._update(roots, progress)
 
-    def search(self, query: str, count: int = 10, *, mode: SearchMode = "hybrid") -> list[Hit]:
+    def search(
+        self, query: str, count: int = 10, *, mode: SearchMode = "hybrid", approximate: bool = False
+    ) -> list[Hit]:
         """The chunks that answer a question best.
 
         Args:
             query: the question.
             count: how many chunks.
             mode: "vector", by the cosine; "text", by its words (BM25); "hybrid", by the ranks in both.
+            approximate: compare the question with the vectors most likely to be near it, and not with all. Only an
+                index of more than some 160,000 chunks gains by it.
+
+        Raises:
+            OptionError: ``mode`` or ``count`` is none.
+            IndexStateError: the index is broken, or was made again since it was opened.
         """
         if mode not in ("vector", "text", "hybrid"):
             raise OptionError(f"mode={mode!r} is not one of 'vector', 'text', 'hybrid'.")
@@ -130,12 +140,13 @@ class Index:
             raise OptionError(f"count={count} must be at least 1.")
         if not self.store.count():
             return []
+        ranked = max(count, _RANKED) if mode == "hybrid" else count
         rankings = []
         if mode in ("vector", "hybrid"):
             vector = self.embedder.embed_query(query, normalize=self._normalize)
-            rankings.append(self.store.nearest(vector, max(count, _FUSED) if mode == "hybrid" else count, "vector"))
+            rankings.append(self.store.nearest(vector, ranked, "vector", approximate=approximate))
         if mode in ("text", "hybrid"):
-            rankings.append(self.store.nearest(query, max(count, _FUSED) if mode == "hybrid" else count, "text"))
+            rankings.append(self.store.nearest(query, ranked, "text"))
         if mode != "hybrid":
             return [Hit(row, score) for row, score in rankings[0]]
         return fuse([[row for row, _ in ranking] for ranking in rankings])[:count]
@@ -201,7 +212,7 @@ def fuse(rankings: Sequence[Sequence[Row]]) -> list[Hit]:
     scores: dict[Row, float] = {}
     for ranking in rankings:
         for rank, row in enumerate(ranking, start=1):
-            scores[row] = scores.get(row, 0.0) + 1 / (_FUSED + rank)
+            scores[row] = scores.get(row, 0.0) + 1 / (_RANK_CONSTANT + rank)
     # Of equal ones, the one that a ranking had first; sorted() keeps that order.
     return [Hit(row, score) for row, score in sorted(scores.items(), key=lambda item: -item[1])]
 

@@ -14,6 +14,7 @@ import os
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +28,13 @@ _FORMAT = 1
 _POINTER = "index.json"
 _CHUNKS, _STAGED = "chunks-", "staged-"  # Each table's name goes on with a number of its own.
 _FILES_PER_DELETE = 500
+_ROWS_WORTH_PARTITIONS = 10_000
+"""From so many chunks on, their vectors are partitioned. Going through fewer takes a few milliseconds as it is."""
+_PROBES_OF_ALL = 1 << 20
+_PROBES_APPROXIMATELY = 20
+_FOR_READERS = timedelta(days=1)
+"""How long an old version of the table stays on disk, for who has it open."""
+_FOR_EVER = timedelta(days=36500)
 
 
 @dataclass(frozen=True)
@@ -194,25 +202,32 @@ class Store:
         if self._staging in self._names(_STAGED):
             staged = self._database.open_table(self._staging).search().limit(None).to_batches()
             table.add(_columns(staged, schema))
-        if table.count_rows():
-            table.create_index("text", config=_lancedb().index.FTS(), replace=True)
+        _bring_up_to_date(table)
         self._point_to(Pointer(table.name, table.version))
+        table.optimize(cleanup_older_than=_FOR_READERS)
         for name in (*self._names(_STAGED), *self._names(_CHUNKS)):
             if name != table.name:
                 self._database.drop_table(name)
 
-    def nearest(self, query: Float32 | str, count: int, mode: Mode) -> list[tuple[Row, float]]:
+    def nearest(
+        self, query: Float32 | str, count: int, mode: Mode, *, approximate: bool = False
+    ) -> list[tuple[Row, float]]:
         """The chunks that answer a query best, best first, with their scores.
 
         Args:
             query: a vector of unit length, ``float32[d]``, for the cosine; or words, for BM25.
             count: how many.
             mode: "vector" or "text".
+            approximate: look only at the partitions that are nearest to the vector, of those that an index of many
+                chunks has.
         """
         names = [field.name for field in fields(Row)]
         table = self._chunks()
         if mode == "vector":
-            search = table.search(query).distance_type("cosine").limit(count).select([*names, "_distance"])
+            # Partitions hold whole vectors: going through all of them is exact, and faster than through the table.
+            probes = _PROBES_APPROXIMATELY if approximate else _PROBES_OF_ALL
+            search = table.search(query).distance_type("cosine").nprobes(probes)
+            search = search.limit(count).select([*names, "_distance"])
             return [(_row(found), 1 - float(found["_distance"])) for found in search.to_list()]
         search = table.search(query, query_type="fts").limit(count).select([*names, "_score"])
         return [(_row(found), float(found["_score"])) for found in search.to_list()]
@@ -224,8 +239,14 @@ class Store:
     def _chunks(self) -> Any:
         if self.pointer is None:
             raise IndexStateError(f"the index in {self.folder} is empty.")
-        table = self._database.open_table(self.pointer.table)
-        table.checkout(self.pointer.version)
+        try:
+            table = self._database.open_table(self.pointer.table)
+            table.checkout(self.pointer.version)
+        except ValueError as error:
+            raise IndexStateError(
+                f"the index in {self.folder} was made again since it was opened, or is broken ({error}). Open it "
+                f"again; if that does not help, make it again with --rebuild."
+            ) from error
         return table
 
     def _names(self, prefix: str) -> list[str]:
@@ -249,6 +270,19 @@ def _lancedb() -> Any:
     except ImportError:
         raise MissingExtraError("lancedb", "search") from None
     return lancedb
+
+
+def _bring_up_to_date(table: Any) -> None:
+    """Let the table's indices, of words and of vectors, know all of its rows; join small pieces of it."""
+    rows = table.count_rows()
+    if rows:
+        config = _lancedb().index
+        made = {column for index in table.list_indices() for column in index.columns}
+        if "text" not in made:
+            table.create_index("text", config=config.FTS())
+        if "vector" not in made and rows >= _ROWS_WORTH_PARTITIONS:
+            table.create_index("vector", config=config.IvfFlat(distance_type="cosine"))
+    table.optimize(cleanup_older_than=_FOR_EVER)  # The version that counts is an old one now, and must stay.
 
 
 def _schema(dimensions: int) -> Any:
