@@ -65,7 +65,7 @@ bench: .make/run .make/benchmark  ## Speed, against the peers; see benchmarks/RE
 .make/reference: pyproject.toml $(NATIVE)
 	$(PYTHON) -m venv $(REFERENCE)
 	$(REFERENCE)/bin/python $(PIP_INSTALL) torch==2.13.0
-	$(REFERENCE)/bin/python $(PIP_INSTALL) --requirement requirements-reference.txt --editable .
+	$(REFERENCE)/bin/python $(PIP_INSTALL) --requirement requirements-reference.txt --editable '.[search]'
 	mkdir -p .make && touch $@
 
 .make/benchmark: requirements-benchmark.txt

@@ -11,6 +11,8 @@ two sentences a line, with tabs between them.
 from __future__ import annotations
 
 import argparse
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +45,20 @@ def sts(embedder: Embedder, file: Path) -> float:
     vectors = embedder.embed_documents([*first, *second], normalize=True)
     cosines = (vectors[: len(first)] * vectors[len(first) :]).sum(axis=1)
     return 100 * spearman(cosines, [float(score) for score in scores])
+
+
+def ndcg(ranking: Sequence[str], relevant: Mapping[str, int], cut: int = 10) -> float:
+    """Normalised discounted cumulative gain of the first ``cut`` documents, with linear gains, as ``trec_eval`` has it.
+
+    Järvelin and Kekäläinen, 2002. A query for which nothing is relevant has 0.
+    """
+    gained = _discounted([relevant.get(name, 0) for name in ranking[:cut]])
+    best = _discounted(sorted(relevant.values(), reverse=True)[:cut])
+    return gained / best if best else 0.0
+
+
+def _discounted(gains: Iterable[int]) -> float:
+    return sum(gain / math.log2(rank + 1) for rank, gain in enumerate(gains, start=1))
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ if the SHA-256 of their texts agrees.
 from __future__ import annotations
 
 import ast
+import collections
 import functools
 import hashlib
 import itertools
@@ -22,6 +23,7 @@ MIN_CHARACTERS = 20
 """Shorter paragraphs are headings and signatures."""
 MAX_CHARACTERS = 800
 """With this bound, the paragraphs have 31 tokens of all-MiniLM-L6-v2 on average: chunks of a document, not pages."""
+MIN_WORDS_OF_A_QUERY, MIN_WORDS_OF_A_DOCUMENT = 4, 20
 NOT_THE_LIBRARY = {"site-packages", "dist-packages", "test", "tests", "idlelib", "lib2to3", "turtledemo"}
 QUERY = "Where is the cat sleeping right now?"
 """Ten tokens, the two special ones included, of both models."""
@@ -55,6 +57,19 @@ def query() -> list[str]:
 def many(n: int) -> list[str]:
     """Any number of distinct texts: the paragraphs over and over, each with its number."""
     return [f"{i}. {paragraph}" for i, paragraph in enumerate(itertools.islice(itertools.cycle(_paragraphs()), n), 1)]
+
+
+def known_items() -> list[tuple[str, str]]:
+    """Queries, each with the one document that answers it: the first paragraph of a docstring, and the others."""
+    summaries: collections.Counter[str] = collections.Counter()
+    found: dict[str, str] = {}
+    for docstring in _docstrings(Path(sysconfig.get_path("stdlib"))):
+        first, _, others = docstring.partition("\n\n")
+        summary = " ".join(first.split())
+        if len(summary.split()) >= MIN_WORDS_OF_A_QUERY and len(others.split()) >= MIN_WORDS_OF_A_DOCUMENT:
+            summaries[summary] += 1
+            found.setdefault(others.strip(), summary)
+    return [(summary, document) for document, summary in found.items() if summaries[summary] == 1]
 
 
 def sha256(texts: Sequence[str]) -> str:

@@ -76,6 +76,10 @@ class IndexStateError(PellucidError):
     """An index on disk that is not there, is broken, or holds the vectors of another model."""
 
 
+class IndexWriteError(PellucidError):
+    """An index that could not be written, as on a full disk. What was there before is there still."""
+
+
 class MissingExtraError(PellucidError, ImportError):
     """An optional dependency is not installed."""
 

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from pellucid import Embedder
 from pellucid.errors import IndexStateError, OptionError
 from pellucid.search.index import Index, fuse
-from pellucid.search.store import Row, Store
+from pellucid.search.rows import Row
+from pellucid.search.store import Store
 from tests import tiny
 
 pytest.importorskip("lancedb")
@@ -242,3 +243,65 @@ def test_what_was_embedded_before_a_kill_is_not_embedded_again(tmp_path, notes, 
     assert {digest: vector.tolist() for digest, vector in found.items()} == {
         str(number): vectors[number].tolist() for number in range(3)
     }
+
+
+def test_a_staging_that_was_never_finished_is_no_obstacle(tmp_path, notes, embedder):
+    folder = tmp_path / "index"
+    (folder / "staged-0.lance" / "data").mkdir(parents=True)
+    index = Index.create(folder, embedder)
+    assert index.update([notes]).files == 5
+    assert not (folder / "staged-0.lance").exists()
+
+
+def test_a_table_that_is_missing_is_told(tmp_path, notes, embedder):
+    index = Index.create(tmp_path / "index", embedder)
+    index.update([notes])
+    shutil.rmtree(next((tmp_path / "index").glob("chunks-*")))
+    with pytest.raises(IndexStateError, match="--rebuild"):
+        index.search("cat")
+    with pytest.raises(IndexStateError, match="--rebuild"):
+        index.update([notes])
+    rebuilt = Index.create(tmp_path / "index", embedder, rebuild=True)
+    assert rebuilt.update([notes]).files == 5
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits on the size of a file are POSIX's")
+def test_a_full_disk_is_an_error_and_the_index_is_the_one_before(tmp_path, notes, embedder):
+    index = Index.create(tmp_path / "index", embedder)
+    index.update([notes])
+    before = everything(index)
+    for number in range(200):
+        (notes / f"new{number}.txt").write_text(text_of(number + 50), encoding="utf-8")
+    script = (
+        "import sys, pathlib, resource, signal, pellucid, pellucid.search.index as i\n"
+        "from pellucid.errors import IndexWriteError\n"
+        "index = i.Index.create(pathlib.Path(sys.argv[2]), pellucid.Embedder(sys.argv[1]))\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[4]),) * 2)\n"
+        "try:\n"
+        "    index.update([pathlib.Path(sys.argv[3])])\n"
+        "except IndexWriteError as error:\n"
+        "    print(error)\n"
+    )
+    for limit in (0, 1_000, 20_000):
+        command = [sys.executable, "-c", script, *map(str, (embedder.files.folder, tmp_path / "index", notes, limit))]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert "could not be written" in done.stdout
+        assert everything(Index.open(tmp_path / "index", embedder)) == before
+    summary = index.update([notes])
+    assert (summary.files, summary.added) == (205, 200)
+
+
+def test_ten_files_of_ten_thousand_that_changed_are_all_that_is_embedded(tmp_path, embedder):
+    folder = tmp_path / "many"
+    for number in range(10_000):
+        file = folder / f"{number % 100}" / f"{number}.txt"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"the cat sat on {'zebra ' * (number % 7)}", encoding="utf-8")
+    index = Index.create(tmp_path / "index", embedder)
+    assert index.update([folder]).added == 10_000
+    for number in range(1, 11):
+        (folder / "7" / f"{number}07.txt").write_text(f"dog {'mat ' * number}", encoding="utf-8")
+    summary = index.update([folder])
+    assert (summary.files, summary.added, summary.embedded, summary.removed) == (10_000, 10, 10, 0)
+    assert index.search("dog mat", mode="text")[0].row.file.startswith("many/7/")

@@ -7,7 +7,8 @@ import pytest
 
 from pellucid.errors import IndexStateError
 from pellucid.search import store as stores
-from pellucid.search.store import Identity, Row, Store
+from pellucid.search.rows import Row
+from pellucid.search.store import Identity, Store
 
 pytest.importorskip("lancedb")
 IDENTITY = Identity("model", "fingerprint", "float32", "", 8, "text")

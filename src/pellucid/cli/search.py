@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json as jsons
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -39,6 +40,8 @@ def index(
     threads: Annotated[int | None, typer.Option(help="How many threads to work with.")] = None,
 ) -> None:
     """Make files searchable; only what is new is embedded."""
+    # LanceDB warns of its own affairs: of many texts that are equal, for one.
+    os.environ.setdefault("LANCEDB_LOG", "error")
     from tqdm import tqdm  # type: ignore[import-untyped]
 
     from pellucid.embedder import Embedder

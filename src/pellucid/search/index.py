@@ -15,7 +15,8 @@ from pellucid.embedder import Embedder
 from pellucid.errors import IndexStateError, OptionError
 from pellucid.search.files import Found, Skipped, find
 from pellucid.search.readers import Document, UnreadableError, read
-from pellucid.search.store import Identity, Known, Row, Store
+from pellucid.search.rows import Row
+from pellucid.search.store import Identity, Known, Store
 from pellucid.sources.files import ModelFiles
 from pellucid.types import Float32
 
@@ -111,11 +112,9 @@ class Index:
 
         Raises:
             OptionError: a root is not there.
+            IndexWriteError: the disk is full, for one. The index is the one before.
         """
-        import filelock
-
-        with filelock.FileLock(self.store.folder / "lock"):
-            self.store.recover()
+        with self.store.writing():
             return self._update(roots, progress)
 
     def search(

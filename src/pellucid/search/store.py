@@ -12,15 +12,14 @@ import contextlib
 import json
 import os
 import uuid
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, astuple, dataclass, fields
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
-from pellucid.errors import IndexStateError, MissingExtraError
+from pellucid.errors import IndexStateError, IndexWriteError, MissingExtraError
+from pellucid.search.rows import Row, from_record, in_order, schema_of, to_table
 from pellucid.types import Float32
 
 Mode = Literal["vector", "text"]
@@ -56,37 +55,6 @@ class Identity:
     prompt: str
     dimensions: int
     column: str
-
-
-@dataclass(frozen=True)
-class Row:
-    """A chunk.
-
-    Attributes:
-        file: the name of its file.
-        file_digest: SHA-256 of the file's bytes.
-        size: of the file, in bytes.
-        modified: when the file was changed last, in nanoseconds since 1970.
-        part: of the file, such as "page 3", or "".
-        start: the first of its characters in the text of that part.
-        end: the one after the last.
-        first_line: the line of the first, from 1.
-        last_line: the line of the last.
-        text: the characters.
-        digest: SHA-256 of them.
-    """
-
-    file: str
-    file_digest: str
-    size: int
-    modified: int
-    part: str
-    start: int
-    end: int
-    first_line: int
-    last_line: int
-    text: str
-    digest: str
 
 
 @dataclass(frozen=True)
@@ -153,8 +121,27 @@ class Store:
         columns = (rows[name].to_pylist() for name in ("file", "size", "modified", "file_digest"))
         return {name: Known(size, modified, digest) for name, size, modified, digest in zip(*columns, strict=True)}
 
-    def recover(self) -> None:
-        """Go back to what counts, if a process was killed after it; for a writer that holds the lock."""
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """While no other process writes; and first, go back to what counts, if one was killed.
+
+        Raises:
+            IndexWriteError: the folder cannot be written to.
+        """
+        import filelock
+
+        lock = filelock.FileLock(self.folder / "lock")
+        with self._failing():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        try:
+            with self._failing():
+                self._recover()
+            yield
+        finally:
+            lock.release()
+
+    def _recover(self) -> None:
         counting = Pointer("", 0) if self.pointer is None else self.pointer
         if (self.folder / _POINTER).is_file():
             with contextlib.suppress(IndexStateError):  # A broken one is being made again.
@@ -162,11 +149,15 @@ class Store:
         for name in self._names(_CHUNKS):
             if name != counting.table:
                 self._database.drop_table(name)
-        if (
-            self.pointer is not None
-            and (table := self._database.open_table(self.pointer.table)).version != self.pointer.version
-        ):
-            table.restore(self.pointer.version)
+        for name in self._names(_STAGED):
+            try:
+                self._database.open_table(name)
+            except ValueError:  # Its process did not get as far as a first version of it.
+                self._database.drop_table(name)
+        if self.pointer is not None:
+            self._chunks()  # Says so if that version is not there.
+            if (table := self._database.open_table(self.pointer.table)).version != self.pointer.version:
+                table.restore(self.pointer.version)
 
     def staged(self) -> dict[str, Float32]:
         """Vectors that processes embedded before they were killed, by the digest of their texts: ``float32[d]``."""
@@ -178,36 +169,49 @@ class Store:
         return vectors
 
     def stage(self, rows: Sequence[Row], vectors: Float32) -> None:
-        """Keep new chunks and their vectors, ``float32[n, d]``, where they do not count yet."""
-        batch = _batch(rows, vectors, self.identity.dimensions)
-        if self._staging in self._names(_STAGED):
-            self._database.open_table(self._staging).add(batch)
-        else:
-            self._database.create_table(self._staging, batch)
+        """Keep new chunks and their vectors, ``float32[n, d]``, where they do not count yet.
+
+        Raises:
+            IndexWriteError: the disk is full, for one.
+        """
+        batch = to_table(rows, vectors, self.identity.dimensions)
+        with self._failing():
+            if self._staging in self._names(_STAGED):
+                self._database.open_table(self._staging).add(batch)
+            else:
+                self._database.create_table(self._staging, batch)
 
     def commit(self, gone: Iterable[str]) -> None:
         """Take the chunks of some files out, put the staged ones in, and let that be the index.
 
         Args:
             gone: the names of files that are no more, or have changed.
+
+        Raises:
+            IndexWriteError: the disk is full, for one.
         """
-        schema = _schema(self.identity.dimensions)
+        with self._failing():
+            table = self._changed(sorted(gone))
+            _bring_up_to_date(table)
+            self._point_to(Pointer(table.name, table.version))
+            table.optimize(cleanup_older_than=_FOR_READERS)
+            for name in (*self._names(_STAGED), *self._names(_CHUNKS)):
+                if name != table.name:
+                    self._database.drop_table(name)
+
+    def _changed(self, gone: Sequence[str]) -> Any:
+        """The table with the staged rows, and without those of the files that are gone."""
+        schema = schema_of(self.identity.dimensions)
         if self.pointer is None:
             table = self._database.create_table(_CHUNKS + uuid.uuid4().hex, schema=schema)
         else:
             table = self._database.open_table(self.pointer.table)
-        names = sorted(gone)
-        for start in range(0, len(names), _FILES_PER_DELETE):
-            table.delete(f"file IN ({', '.join(map(_quoted, names[start : start + _FILES_PER_DELETE]))})")
+        for start in range(0, len(gone), _FILES_PER_DELETE):
+            table.delete(f"file IN ({', '.join(map(_quoted, gone[start : start + _FILES_PER_DELETE]))})")
         if self._staging in self._names(_STAGED):
             staged = self._database.open_table(self._staging).search().limit(None).to_batches()
-            table.add(_columns(staged, schema))
-        _bring_up_to_date(table)
-        self._point_to(Pointer(table.name, table.version))
-        table.optimize(cleanup_older_than=_FOR_READERS)
-        for name in (*self._names(_STAGED), *self._names(_CHUNKS)):
-            if name != table.name:
-                self._database.drop_table(name)
+            table.add(in_order(staged, schema))
+        return table
 
     def nearest(
         self, query: Float32 | str, count: int, mode: Mode, *, approximate: bool = False
@@ -228,9 +232,14 @@ class Store:
             probes = _PROBES_APPROXIMATELY if approximate else _PROBES_OF_ALL
             search = table.search(query).distance_type("cosine").nprobes(probes)
             search = search.limit(count).select([*names, "_distance"])
-            return [(_row(found), 1 - float(found["_distance"])) for found in search.to_list()]
+            return [(from_record(found), 1 - float(found["_distance"])) for found in search.to_list()]
         search = table.search(query, query_type="fts").limit(count).select([*names, "_score"])
-        return [(_row(found), float(found["_score"])) for found in search.to_list()]
+        return [(from_record(found), float(found["_score"])) for found in search.to_list()]
+
+    def rows(self) -> list[Row]:
+        """All chunks."""
+        names = [field.name for field in fields(Row)]
+        return [from_record(found) for found in self._chunks().search().select(names).limit(None).to_list()]
 
     def count(self) -> int:
         """How many chunks there are."""
@@ -248,6 +257,17 @@ class Store:
                 f"again; if that does not help, make it again with --rebuild."
             ) from error
         return table
+
+    @contextlib.contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, RuntimeError) as error:  # LanceDB's are of the second kind.
+            reason = str(error).partition(", /")[0]  # It goes on with a line of LanceDB's source.
+            raise IndexWriteError(
+                f"the index in {self.folder} could not be written: {reason}. What was there before is there still; "
+                f"what was embedded so far is not lost. Mend that, and run it again."
+            ) from error
 
     def _names(self, prefix: str) -> list[str]:
         return [name for name in self._database.list_tables().tables if name.startswith(prefix)]
@@ -283,36 +303,6 @@ def _bring_up_to_date(table: Any) -> None:
         if "vector" not in made and rows >= _ROWS_WORTH_PARTITIONS:
             table.create_index("vector", config=config.IvfFlat(distance_type="cosine"))
     table.optimize(cleanup_older_than=_FOR_EVER)  # The version that counts is an old one now, and must stay.
-
-
-def _schema(dimensions: int) -> Any:
-    import pyarrow  # type: ignore[import-untyped]
-
-    types = {"str": pyarrow.string(), "int": pyarrow.int64()}
-    columns = [pyarrow.field(field.name, types[str(field.type)]) for field in fields(Row)]
-    return pyarrow.schema([*columns, pyarrow.field("vector", pyarrow.list_(pyarrow.float32(), dimensions))])
-
-
-def _batch(rows: Sequence[Row], vectors: Float32, dimensions: int) -> Any:
-    import pyarrow
-
-    columns = zip(*(astuple(row) for row in rows), strict=True)
-    flat = pyarrow.array(np.ascontiguousarray(vectors, dtype=np.float32).reshape(-1))
-    schema = _schema(dimensions)
-    arrays = [pyarrow.array(column, type=field.type) for column, field in zip(columns, schema, strict=False)]
-    vector = pyarrow.FixedSizeListArray.from_arrays(flat, dimensions)
-    return pyarrow.table([*arrays, vector], schema=schema)
-
-
-def _columns(batches: Any, schema: Any) -> Any:
-    """Batches of rows with the columns in the order of a schema, one batch in memory at a time."""
-    import pyarrow
-
-    return pyarrow.RecordBatchReader.from_batches(schema, (batch.select(schema.names) for batch in batches))
-
-
-def _row(found: dict[str, Any]) -> Row:
-    return Row(**{field.name: found[field.name] for field in fields(Row)})
 
 
 def _quoted(text: str) -> str:
