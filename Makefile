@@ -7,7 +7,7 @@ PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 NATIVE := $(shell find native -type f)
 CMAKE_TESTS = $(VENV)/bin/cmake -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(VENV)/bin/ninja -DPELLUCID_TESTS=ON -S native
 
-.PHONY: run test test-native test-neon test-browser test-reference bench docs check clean
+.PHONY: run test test-native test-neon test-browser test-integrations test-reference bench docs check clean
 
 run: .make/run  ## Install, and turn the README's texts into vectors with the real model.
 	$(VENV)/bin/python examples/first_vectors.py
@@ -35,6 +35,9 @@ docs: .make/run  ## Run the code on the pages of docs/how, and write what it pri
 test-browser: .make/browser  ## The pages of `pellucid explain --html` and of the server, in chromium.
 	PELLUCID_BROWSER=required $(VENV)/bin/python -m pytest tests/explain/test_page.py tests/server/test_page.py $(ARGS)
 
+test-integrations: .make/integrations  ## The vector stores of examples/stores.
+	PELLUCID_INTEGRATIONS=required $(VENV)/bin/python -m pytest tests/examples $(ARGS)
+
 check: .make/dev  ## Style, types and layers.
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
@@ -59,6 +62,10 @@ bench: .make/run .make/benchmark  ## Speed, against the peers; see benchmarks/RE
 
 .make/browser: .make/dev requirements-browser.txt
 	$(VENV)/bin/python $(PIP_INSTALL) --requirement requirements-browser.txt
+	touch $@
+
+.make/integrations: .make/dev requirements-integrations.txt
+	$(VENV)/bin/python $(PIP_INSTALL) --requirement requirements-integrations.txt
 	touch $@
 
 # PyTorch first and pinned, from its CPU builds where pip has them: else pip fetches gigabytes of CUDA.

@@ -1,0 +1,27 @@
+"""LangChain's FAISS store with Pellucid's vectors: ``pip install 'pellucid[langchain]' langchain-community faiss-cpu``.
+
+It keeps texts in memory and vectors in FAISS. Its ``save_local`` writes the texts with pickle, and its ``load_local``
+reads them so, which runs whatever such a file says: load only what you saved yourself.
+"""
+
+from __future__ import annotations
+
+from langchain_community.vectorstores import FAISS
+from langchain_community.vectorstores.utils import DistanceStrategy
+from notes import COUNT, NOTES, QUESTION
+
+from pellucid.langchain import HuggingFaceEmbeddings
+
+
+def main() -> list[tuple[str, float]]:
+    """Store the notes, ask, and return the best with their cosines."""
+    embeddings = HuggingFaceEmbeddings(model_name="sentence-transformers/all-MiniLM-L6-v2")
+    # Of vectors of unit length, as this model's are, the inner product is the cosine.
+    store = FAISS.from_texts(NOTES, embeddings, distance_strategy=DistanceStrategy.MAX_INNER_PRODUCT)
+    found = store.similarity_search_with_score(QUESTION, k=COUNT)
+    return [(document.page_content, float(score)) for document, score in found]
+
+
+if __name__ == "__main__":
+    for text, cosine in main():
+        print(f"{cosine:.4f}  {text}")
