@@ -74,7 +74,7 @@ def search(
     count: Annotated[int, typer.Option("-k", help="How many passages.")] = 10,
     mode: Annotated[SearchMode, typer.Option(help="By meaning, by words, or by both.")] = SearchMode.hybrid,
     approximate: Annotated[
-        bool, typer.Option("--approximate", help="Of a very large index, look only where answers are likely.")
+        bool, typer.Option("--approximate", help="Of a very large index, look only at the likelier half.")
     ] = False,
     why: Annotated[bool, typer.Option("--why", help="Say which tokens brought each passage up.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each passage.")] = False,

@@ -126,8 +126,8 @@ class Index:
             query: the question.
             count: how many chunks.
             mode: "vector", by the cosine; "text", by its words (BM25); "hybrid", by the ranks in both.
-            approximate: compare the question with the vectors most likely to be near it, and not with all. Only an
-                index of more than some 160,000 chunks gains by it.
+            approximate: compare the question with the half of the vectors that is likely to be near it. Only an index
+                of hundreds of thousands of chunks gains by it.
 
         Raises:
             OptionError: ``mode`` or ``count`` is none.
