@@ -32,7 +32,7 @@ from pellucid.model.load import load_spec, load_weights
 from pellucid.sources.resolve import resolve
 from pellucid.tokenizer import Tokenizer, check_texts
 from pellucid.truncation import Truncation
-from pellucid.types import Float32, Int32
+from pellucid.types import Float32, Int32, TokenBatch
 
 if TYPE_CHECKING:
     from pellucid.engines.reference import ReferenceEngine
@@ -138,6 +138,14 @@ class Embedder:
     def document_prompt(self) -> str:
         """What is put before each document unless something else is asked for; "" if the model has no such prompt."""
         return self._prompt(_DOCUMENT_PROMPTS, None, None)
+
+    def prompt_named(self, prompt_name: str | None) -> str:
+        """What is put before each document under this ``prompt_name``; None is :attr:`document_prompt`.
+
+        Raises:
+            OptionError: the model has no such prompt.
+        """
+        return self._prompt(_DOCUMENT_PROMPTS, None, prompt_name)
 
     @property
     def max_tokens(self) -> int:
@@ -295,6 +303,38 @@ class Embedder:
             mean = head.normalize(mean[None])[0]
         return chunking.LongText(found, vectors, mean)
 
+    def embed_tokens(
+        self,
+        tokens: TokenBatch,
+        *,
+        prompt_tokens: int = 0,
+        normalize: bool | None = None,
+        truncate_dim: int | None = None,
+        advance: Callable[[int], object] = lambda _texts: None,
+    ) -> Float32:
+        """Embed what ``tokenizer`` made of texts: the way from token ids on, for those who tokenize elsewhere.
+
+        Args:
+            tokens: ids in ``[0, spec.encoder.vocab_size)``, at most ``max_tokens`` a text, special tokens included.
+            prompt_tokens: how many at the start of each text are the prompt's (``tokenizer.prompt_tokens``), for
+                models whose pooling passes over them.
+            normalize: as for :meth:`embed_documents`.
+            truncate_dim: likewise.
+            advance: called after each part of the work with how many texts it had.
+
+        Returns:
+            ``float32[n, d]``, in order: what :meth:`embed_documents` gives for those texts, to the bit.
+        """
+        skip = 0 if self.spec.pooling.include_prompt else prompt_tokens
+        vectors = np.empty((len(tokens), truncate_dim or self.dimensions), dtype=np.float32)
+        for indices in batching.plan(tokens.lengths):
+            batch = tokens.select(indices)
+            # Token vectors have no name, so that those of one call are gone before the next are made.
+            pooled = pooling.pool(self.engine.token_vectors(batch), batch.offsets, self.spec.pooling, skip)
+            vectors[indices] = head.finish(pooled, self.spec.head, normalize, truncate_dim)
+            advance(len(indices))
+        return vectors
+
     def count_tokens(self, texts: Sequence[str]) -> Int32:
         """How many tokens each text has, special tokens included, before truncation: ``int32[n]``."""
         return self.tokenizer.tokenize(as_list(texts))[1]
@@ -368,15 +408,14 @@ class Embedder:
                 f"{(Truncation(texts=first) + truncation).describe(self.max_tokens)}. Split them, or take "
                 f"on_truncation='warn' or 'ignore' to cut them."
             )
-        prompt_tokens = 0 if self.spec.pooling.include_prompt else self.tokenizer.prompt_tokens(request.prompt)
-        vectors = np.empty((len(texts), request.truncate_dim or self.dimensions), dtype=np.float32)
         with _progress(len(texts), show=show_progress) as advance:
-            for indices in batching.plan(tokens.lengths):
-                batch = tokens.select(indices)
-                # Token vectors have no name, so that those of one call are gone before the next are made.
-                pooled = pooling.pool(self.engine.token_vectors(batch), batch.offsets, self.spec.pooling, prompt_tokens)
-                vectors[indices] = head.finish(pooled, self.spec.head, request.normalize, request.truncate_dim)
-                advance(len(indices))
+            vectors = self.embed_tokens(
+                tokens,
+                prompt_tokens=self.tokenizer.prompt_tokens(request.prompt),
+                normalize=request.normalize,
+                truncate_dim=request.truncate_dim,
+                advance=advance,
+            )
         return vectors, truncation
 
     def _request(

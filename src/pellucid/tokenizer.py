@@ -107,6 +107,16 @@ class Tokenizer:
         offsets = np.array(self._backend.encode(text, add_special_tokens=False).offsets, dtype=np.int64).reshape(-1, 2)
         return offsets[:, 0], offsets[:, 1]
 
+    def decode(self, ids: Sequence[int], *, skip_special: bool = True) -> str:
+        """What token ids spell, as far as they can: what the normalizer changed stays changed.
+
+        Args:
+            ids: of the vocabulary; one that has no token is passed over.
+            skip_special: leave out the tokens that the model adds.
+        """
+        spelled: str = self._backend.decode(list(ids), skip_special_tokens=skip_special)
+        return spelled
+
     def inspect(self, text: str, prompt: str = "") -> TokenizedText:
         """What :meth:`tokenize` does to one text, with every token's characters; the errors are the same."""
         check_texts([text])

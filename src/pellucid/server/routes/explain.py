@@ -1,0 +1,91 @@
+"""Ours: looking inside. ``/trace`` and ``/compare`` for programs, ``/view`` for the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic_core import to_json
+
+from pellucid.embedder import Embedder
+from pellucid.server import views
+from pellucid.server.inputs import Body, CompareBody, MapBody, TraceBody, read, schema
+from pellucid.server.outputs import OpenAIFailure, View, failures
+from pellucid.server.serving import check_characters, serving_of
+from pellucid.tokenizer import check_texts
+
+Route = TypeVar("Route", bound=Callable[..., Any])
+router = APIRouter(tags=["Looking inside"])
+
+
+async def _viewed(request: Request, model: str | None, texts: list[str], make: Callable[[Embedder], bytes]) -> Response:
+    serving = serving_of(request)
+    check_characters(texts, serving.settings.limits.characters)
+    service = await serving.models.get(model)
+    with serving.models.used(service):
+        made = await serving.view(request, lambda: make(service.embedder))
+    return Response(made, media_type="application/json")
+
+
+def _post(path: str, kind: type[Body], summary: str) -> Callable[[Route], Route]:
+    return router.post(
+        path,
+        response_model=View,
+        responses=failures(OpenAIFailure),
+        openapi_extra=schema(kind),
+        summary=summary,
+    )
+
+
+@_post("/trace", TraceBody, "Every stage of a text's way to its vector")
+async def trace(
+    request: Request,
+    arrays: Annotated[bool, Query(description="Whether the numbers are there, or only their shapes.")] = False,
+) -> Response:
+    """What ``Embedder.trace(text).to_json()`` gives."""
+    body = await read(request, TraceBody)
+
+    def make(embedder: Embedder) -> bytes:
+        check_texts([body.input])
+        return embedder.trace(body.input, prompt_name=body.prompt_name).to_json(arrays=arrays).encode()
+
+    return await _viewed(request, body.model, [body.input], make)
+
+
+@_post("/compare", CompareBody, "Why two texts are close")
+async def compare(request: Request) -> Response:
+    """What ``Embedder.compare(a, b).to_json()`` gives."""
+    body = await read(request, CompareBody)
+
+    def make(embedder: Embedder) -> bytes:
+        check_texts(body.inputs)
+        return embedder.compare(*body.inputs, prompt_name=body.prompt_name).to_json().encode()
+
+    return await _viewed(request, body.model, body.inputs, make)
+
+
+@_post("/view/trace", TraceBody, "One text, as the page shows it")
+async def view_trace(request: Request) -> Response:
+    """What the page draws of one text."""
+    body = await read(request, TraceBody)
+    return await _viewed(
+        request, body.model, [body.input], lambda e: to_json(views.trace_view(e, body.input, body.prompt_name))
+    )
+
+
+@_post("/view/compare", CompareBody, "Two texts, as the page shows them")
+async def view_compare(request: Request) -> Response:
+    """What the page draws of two texts."""
+    body = await read(request, CompareBody)
+    first, second = body.inputs
+    return await _viewed(
+        request, body.model, body.inputs, lambda e: to_json(views.compare_view(e, first, second, body.prompt_name))
+    )
+
+
+@_post("/view/map", MapBody, "Many texts, as the page shows them")
+async def view_map(request: Request) -> Response:
+    """What the page draws of many texts."""
+    body = await read(request, MapBody)
+    return await _viewed(request, body.model, body.inputs, lambda e: to_json(views.map_view(e, body.inputs)))

@@ -1,0 +1,73 @@
+"""OpenAI's API: https://platform.openai.com/docs/api-reference/embeddings."""
+
+from __future__ import annotations
+
+import base64
+
+from fastapi import APIRouter, Request, Response
+from pydantic_core import to_json
+
+from pellucid.server.inputs import EmbeddingsBody, read, schema
+from pellucid.server.outputs import Embeddings, ModelCard, ModelCards, OpenAIFailure, failures
+from pellucid.server.serving import embedded, prepared, serving_of
+from pellucid.types import Float32
+
+router = APIRouter(prefix="/v1", tags=["OpenAI"])
+
+
+@router.post(
+    "/embeddings",
+    response_model=Embeddings,
+    responses=failures(OpenAIFailure),
+    openapi_extra=schema(EmbeddingsBody),
+    summary="Turn texts into vectors",
+)
+async def embeddings(request: Request) -> Response:
+    """The vectors of texts, in their order."""
+    body = await read(request, EmbeddingsBody)
+    serving = serving_of(request)
+    service = await serving.models.get(body.model)
+    ready = await prepared(serving, service, body.input, prompt_name=body.prompt_name, truncate=body.truncate)
+    # As OpenAI does: what was of unit length is so again after cutting.
+    normalize = True if body.dimensions is not None and service.embedder.spec.unit_length else None
+    vectors = await embedded(serving, request, service, ready, normalize=normalize, dimensions=body.dimensions)
+    tokens = len(ready.tokens.ids)
+    answer = {
+        "object": "list",
+        "data": [
+            {"object": "embedding", "index": index, "embedding": embedding}
+            for index, embedding in enumerate(
+                _base64(vectors) if body.encoding_format == "base64" else vectors.tolist()
+            )
+        ],
+        "model": service.embedder.model_name if body.model is None else body.model,
+        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+    }
+    return Response(to_json(answer), media_type="application/json", headers=ready.headers())
+
+
+@router.get("/models", response_model=ModelCards, responses=failures(OpenAIFailure, 401), summary="List the models")
+async def models(request: Request) -> Response:
+    """The models that are served, loaded or not."""
+    cards = [_card(name) for name in serving_of(request).models.names()]
+    return Response(to_json({"object": "list", "data": cards}), media_type="application/json")
+
+
+@router.get(
+    "/models/{name:path}",
+    response_model=ModelCard,
+    responses=failures(OpenAIFailure, 401, 404),
+    summary="One model",
+)
+async def model(request: Request, name: str) -> Response:
+    """One model that is served."""
+    return Response(to_json(_card(serving_of(request).models.find(name).name)), media_type="application/json")
+
+
+def _card(name: str) -> dict[str, str | int]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": name.rpartition("/")[0] or "this machine"}
+
+
+def _base64(vectors: Float32) -> list[str]:
+    """Each vector's float32 numbers, little-endian, in base64."""
+    return [base64.b64encode(vector.astype("<f4", copy=False).tobytes()).decode() for vector in vectors]

@@ -1,0 +1,173 @@
+"""The API of text-embeddings-inference: https://huggingface.github.io/text-embeddings-inference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from fastapi import APIRouter, Request, Response
+from pydantic_core import to_json
+
+from pellucid import __version__
+from pellucid.embedder import Embedder
+from pellucid.errors import InputError, OptionError
+from pellucid.server import inputs, outputs
+from pellucid.server.inputs import read, schema
+from pellucid.server.outputs import TEIFailure, failures
+from pellucid.server.serving import check_characters, embedded, prepared, serving_of
+from pellucid.types import Token
+
+router = APIRouter(tags=["text-embeddings-inference"])
+
+
+def _json(value: Any, headers: dict[str, str] | None = None) -> Response:
+    return Response(to_json(value), media_type="application/json", headers=headers)
+
+
+async def embed(request: Request) -> Response:
+    """The vectors of texts, in their order."""
+    body = await read(request, inputs.EmbedBody)
+    serving = serving_of(request)
+    service = await serving.models.get(body.model)
+    _check_side(service.embedder, body.truncation_direction)
+    ready = await prepared(serving, service, body.inputs, prompt_name=body.prompt_name, truncate=body.truncate)
+    vectors = await embedded(serving, request, service, ready, normalize=body.normalize, dimensions=body.dimensions)
+    return _json(vectors.tolist(), ready.headers())
+
+
+for _path, _words in (("/embed", "Turn texts into vectors"), ("/", "Turn texts into vectors (as /embed)")):
+    router.post(
+        _path,
+        response_model=outputs.Vectors,
+        responses=failures(TEIFailure),
+        openapi_extra=schema(inputs.EmbedBody),
+        summary=_words,
+        operation_id="embed" if _path == "/embed" else "embed_at_root",
+    )(embed)
+
+
+@router.post(
+    "/embed_all",
+    response_model=outputs.TokenVectors,
+    responses=failures(TEIFailure),
+    openapi_extra=schema(inputs.EmbedAllBody),
+    summary="A vector for each token",
+)
+async def embed_all(request: Request) -> Response:
+    """The last hidden state of the encoder: a vector for each token of each text, special tokens included."""
+    body = await read(request, inputs.EmbedAllBody)
+    serving = serving_of(request)
+    service = await serving.models.get(body.model)
+    _check_side(service.embedder, body.truncation_direction)
+    ready = await prepared(serving, service, body.inputs, prompt_name=body.prompt_name, truncate=body.truncate)
+    rows = await embedded(serving, request, service, ready, pooled=False)
+    parts = np.split(rows, ready.tokens.offsets[1:-1])
+    return _json([part.tolist() for part in parts], ready.headers())
+
+
+@router.post(
+    "/similarity",
+    response_model=outputs.Similarities,
+    responses=failures(TEIFailure),
+    openapi_extra=schema(inputs.SimilarityBody),
+    summary="How close one text is to others",
+)
+async def similarity(request: Request) -> Response:
+    """The cosine of one text with each of others."""
+    body = await read(request, inputs.SimilarityBody)
+    options = body.parameters or inputs.SimilarityParameters()
+    serving = serving_of(request)
+    service = await serving.models.get(body.model)
+    _check_side(service.embedder, options.truncation_direction)
+    texts = [body.inputs.source_sentence, *body.inputs.sentences]
+    ready = await prepared(serving, service, texts, prompt_name=options.prompt_name, truncate=options.truncate)
+    vectors = await embedded(serving, request, service, ready, normalize=True)
+    return _json((vectors[1:] @ vectors[0]).tolist(), ready.headers())
+
+
+@router.post(
+    "/tokenize",
+    response_model=outputs.Tokens,
+    responses=failures(TEIFailure),
+    openapi_extra=schema(inputs.TokenizeBody),
+    summary="Cut texts into tokens",
+)
+async def tokenize(request: Request) -> Response:
+    """The tokens of texts, cut to what the model reads. ``start`` and ``stop`` count characters of prompt and text."""
+    body = await read(request, inputs.TokenizeBody)
+    serving = serving_of(request)
+    embedder = (await serving.models.get(body.model)).embedder
+    texts = [body.inputs] if isinstance(body.inputs, str) else body.inputs
+    if len(texts) > serving.settings.limits.texts:
+        raise InputError(f"{len(texts):,} texts are too many; at most {serving.settings.limits.texts:,}.")
+    check_characters(texts, serving.settings.limits.characters)
+    prompt = embedder.prompt_named(body.prompt_name)
+
+    def make() -> list[list[dict[str, Any]]]:
+        seen = [embedder.tokenizer.inspect(text, prompt).tokens for text in texts]
+        return [[_seen(t) for t in tokens if body.add_special_tokens or t.kind != "special"] for tokens in seen]
+
+    return _json(await serving.view(request, make))
+
+
+@router.post(
+    "/decode",
+    response_model=outputs.Texts,
+    responses=failures(TEIFailure),
+    openapi_extra=schema(inputs.DecodeBody),
+    summary="Tokens back to text",
+)
+async def decode(request: Request) -> Response:
+    """What token ids spell."""
+    body = await read(request, inputs.DecodeBody)
+    serving = serving_of(request)
+    embedder = (await serving.models.get(body.model)).embedder
+    sequences = [body.ids] if isinstance(body.ids[0], int) else body.ids
+    vocabulary = embedder.spec.encoder.vocab_size
+    for position, ids in enumerate(sequences):
+        if max(ids) >= vocabulary:
+            raise InputError(f"list {position} has an id that the model does not know: the last is {vocabulary - 1}.")
+    texts = [embedder.tokenizer.decode(ids, skip_special=body.skip_special_tokens) for ids in sequences]
+    return _json(texts)
+
+
+@router.get(
+    "/info", response_model=outputs.Info, responses=failures(TEIFailure, 401, 503), summary="What is served here"
+)
+async def info(request: Request) -> Response:
+    """The first model, and the limits."""
+    serving = serving_of(request)
+    service = await serving.models.get(None)
+    embedder, limits = service.embedder, serving.settings.limits
+    told = {
+        "model_id": serving.models.find(None).name,
+        "model_sha": embedder.files.revision,
+        "model_dtype": serving.settings.dtype,
+        "model_type": {"embedding": {"pooling": " + ".join(embedder.spec.pooling.modes)}},
+        "max_concurrent_requests": limits.waiting_tokens,
+        "max_input_length": embedder.max_tokens,
+        "max_batch_tokens": limits.tokens_per_call,
+        "max_client_batch_size": limits.texts,
+        "auto_truncate": serving.settings.on_truncation == "cut",
+        "tokenization_workers": 1,
+        "version": __version__,
+        "dimensions": embedder.dimensions,
+    }
+    return _json(told)
+
+
+def _seen(token: Token) -> dict[str, Any]:
+    special = token.kind == "special"
+    return {
+        "id": token.id,
+        "text": token.piece,
+        "special": special,
+        "start": None if special else token.start,
+        "stop": None if special else token.end,
+    }
+
+
+def _check_side(embedder: Embedder, side: str | None) -> None:
+    own = embedder.spec.tokenizer.truncation_side
+    if side is not None and side.lower() != own:
+        raise OptionError(f"truncation_direction must be {own.capitalize()!r}, which is the model's own.")
