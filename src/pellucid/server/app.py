@@ -50,6 +50,7 @@ def create(settings: Settings) -> tuple[App, Serving]:
         app.include_router(router)
     app.add_exception_handler(PellucidError, _failed)
     app.add_exception_handler(HTTPException, _not_routed)
+    app.add_exception_handler(Exception, _failed)  # Starlette raises it once more, and the gate logs it.
     gate: App = Gate(app, serving)
     if settings.origins:
         gate = CORSMiddleware(
@@ -64,7 +65,7 @@ def create(settings: Settings) -> tuple[App, Serving]:
 
 async def _failed(request: Request, error: Exception) -> Response:
     failure = failure_of(error)
-    if failure.status in {500, 503}:
+    if failure.status in {500, 503} and isinstance(error, PellucidError):
         logger.error("failed", exc_info=error.__cause__ or error)
     return _answer(request, failure)
 

@@ -85,9 +85,8 @@ class Gate:
             failure = failure_of(error)
             if failure.status >= 500:  # noqa: PLR2004
                 logger.exception("failed", extra={"id": request_id.decode()})
-            if status:
-                raise
-            await _answer(failure, path, sending)
+            if not status:  # Else the answer has begun; uvicorn closes the connection of one without an end.
+                await _answer(failure, path, sending)
         finally:
             route = getattr(scope.get("route"), "path", "other")
             self._serving.metrics.answers.labels(route, str(status)).inc()

@@ -99,7 +99,7 @@ class TokenizeBody(Body):
 class DecodeBody(Body):
     """Text-embeddings-inference's ``/decode``."""
 
-    ids: Ids | list[Ids]
+    ids: Ids | Annotated[list[Ids], Field(min_length=1)]
     model: ModelName = None
     skip_special_tokens: StrictBool = True
 
@@ -147,15 +147,16 @@ def _failure(error: ValidationError) -> Failure:
     first = found[0]
     if first["type"] == "json_invalid":
         return Failure(400, f"The body is not JSON: {first['msg'].removeprefix('Invalid JSON: ')}.", "invalid_json")
-    # Of what may be of several kinds, one fault for each kind: the deepest is of the one that was meant.
+    # What may be of several kinds has a fault for each of them; the deepest is of the one that was meant.
     fault = max(found, key=lambda one: len(one["loc"]))
     key = str(fault["loc"][0]) if fault["loc"] else None
-    kinds = sorted({one["msg"] for one in found if one["loc"][:1] == fault["loc"][:1]})
-    words = fault["msg"] if len(kinds) == 1 else "; or: ".join(kinds)
     if fault["type"] == "extra_forbidden":
         return Failure(400, f"The key {key!r:.80} is not known here. Leave it out.", "unknown_key", key)
     place = ".".join(str(part) for part in fault["loc"] if isinstance(part, int) or str(part).isidentifier())
-    return Failure(400, f"{place[:80] or 'The body'}: {words}."[:600], "invalid_value", key)
+    words = fault["msg"]
+    if len({one["msg"] for one in found if one["loc"][:1] == fault["loc"][:1]}) > 1:
+        words = "Must be a text, a list of texts, a list of token ids, or a list of such lists"
+    return Failure(400, f"{place[:80] or 'The body'}: {words}.", "invalid_value", key)
 
 
 def schema(kind: type[Body]) -> dict[str, Any]:

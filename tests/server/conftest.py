@@ -1,0 +1,87 @@
+"""A server in a thread, for tests that ask it over HTTP."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import httpx
+import pytest
+import uvicorn
+
+from pellucid import Embedder
+from pellucid.server.app import create
+from pellucid.server.serving import Serving
+from pellucid.server.settings import Settings
+from tests import tiny
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that answers, and a client of it."""
+
+    url: str
+    client: httpx.Client
+    serving: Serving
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator[Running]:
+    app, serving = create(settings)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=5))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive(), "the server did not start"
+            time.sleep(0.005)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            yield Running(str(client.base_url), client, serving)
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def until(condition):
+    for _ in range(2000):
+        if condition():
+            return
+        time.sleep(0.005)
+    raise AssertionError("waited in vain")
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory) -> str:
+    return str(tiny.write_model(tmp_path_factory.mktemp("served") / "tiny", prompts={"query": "the cat "}))
+
+
+@pytest.fixture(scope="session")
+def embedder(model) -> Embedder:
+    return Embedder(model, on_truncation="ignore")
+
+
+@pytest.fixture(scope="package")
+def server(model) -> Iterator[Running]:
+    """A server of the tiny model as it is without options, shared: ask it, and change nothing."""
+    with running(Settings((model,))) as found:
+        yield found
+
+
+@pytest.fixture
+def serve(model) -> Iterator[Callable[..., Running]]:
+    """Starts servers of one's own."""
+    stacks = []
+
+    def start(*models: str, **options) -> Running:
+        context = running(Settings(models or (model,), **options))
+        stacks.append(context)
+        return context.__enter__()
+
+    yield start
+    for context in reversed(stacks):
+        context.__exit__(None, None, None)

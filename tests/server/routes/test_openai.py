@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import base64
+
+import numpy as np
+import pytest
+
+TEXTS = ["the cat", "the cat sat on the mat", "A dog, a cat!"]
+
+
+def post(server, **body):
+    return server.client.post("/v1/embeddings", json=body)
+
+
+def vectors(answer):
+    assert answer.status_code == 200, answer.text
+    return np.array([item["embedding"] for item in answer.json()["data"]], dtype=np.float32)
+
+
+def test_vectors_are_the_librarys_to_the_bit(server, embedder):
+    expected = embedder.embed_documents(TEXTS)
+    assert (vectors(post(server, input=TEXTS)) == expected).all()
+    assert (vectors(post(server, input=TEXTS[1])) == expected[1:2]).all()
+
+
+def test_base64_is_little_endian_float32(server, embedder):
+    answer = post(server, input=TEXTS, encoding_format="base64").json()
+    found = [np.frombuffer(base64.b64decode(item["embedding"]), dtype="<f4") for item in answer["data"]]
+    assert (np.stack(found) == embedder.embed_documents(TEXTS)).all()
+
+
+def test_token_ids_are_embedded_as_they_are(server, embedder):
+    ids = [sequence.tolist() for sequence in embedder.tokenizer.tokenize(TEXTS)[0]]
+    assert (vectors(post(server, input=ids)) == embedder.embed_documents(TEXTS)).all()
+    assert (vectors(post(server, input=ids[0])) == embedder.embed_documents(TEXTS[:1])).all()
+
+
+def test_fewer_dimensions_are_of_unit_length_again(server, embedder):
+    found = vectors(post(server, input=TEXTS, dimensions=3))
+    assert (found == embedder.embed_documents(TEXTS, truncate_dim=3, normalize=True)).all()
+
+
+def test_the_answer_counts_real_tokens_and_names_the_model(server, embedder):
+    answer = post(server, input=TEXTS, model="sentence-transformers/tiny", user="somebody")
+    assert answer.status_code == 404
+    answer = post(server, input=TEXTS, model="tiny", user="somebody").json()
+    tokens = int(embedder.count_tokens(TEXTS).sum())
+    assert answer["usage"] == {"prompt_tokens": tokens, "total_tokens": tokens}
+    assert answer["model"] == "tiny"
+    assert [item["index"] for item in answer["data"]] == [0, 1, 2]
+
+
+def test_prompts_are_the_models_own(server, embedder):
+    found = vectors(post(server, input=TEXTS, prompt_name="query"))
+    assert (found == embedder.embed_documents(TEXTS, prompt_name="query")).all()
+
+
+def test_what_is_too_long_is_refused_or_cut_and_told(server, embedder):
+    long = "cat " * 100
+    refused = post(server, input=["cat", long])
+    assert refused.status_code == 400
+    assert refused.json()["error"]["code"] == "context_length_exceeded"
+    assert "the first is text 1" in refused.json()["error"]["message"]
+    cut = post(server, input=["cat", long], truncate=True)
+    lost = int(embedder.count_tokens([long])[0]) - embedder.max_tokens
+    assert cut.headers["x-pellucid-truncated"] == f"texts=1, tokens={lost}"
+    assert (vectors(cut) == embedder.embed_documents(["cat", long])).all()
+
+
+def test_models_are_listed(server):
+    (card,) = server.client.get("/v1/models").json()["data"]
+    assert card == {"id": "tiny", "object": "model", "created": 0, "owned_by": "this machine"}
+    assert server.client.get("/v1/models/tiny").json() == card
+    assert server.client.get("/v1/models/other").status_code == 404
+
+
+WRONG = {
+    "no body": (b"", "not JSON"),
+    "half a body": (b'{"input": "a', "not JSON"),
+    "another type": (b"[1]", "body"),
+    "no input": (b'{"model": "tiny"}', "input: Field required"),
+    "a number": (b'{"input": 3}', "Must be a text, a list of texts"),
+    "null": (b'{"input": null}', "Must be a text"),
+    "a list of nulls": (b'{"input": ["a", null]}', "input.1"),
+    "texts and numbers": (b'{"input": ["a", 1]}', "Must be a text"),
+    "a half id": (b'{"input": [1.5]}', "Must be a text"),
+    "a negative id": (b'{"input": [-1]}', "Must be a text"),
+    "an id beyond": (b'{"input": [4000000]}', "vocabulary ends at"),
+    "nothing": (b'{"input": []}', "empty"),
+    "no ids": (b'{"input": [[]]}', "input.0: Must be a text"),
+    "an empty text": (b'{"input": ""}', "Text 0 is empty"),
+    "an empty text among others": (b'{"input": ["a", ""]}', "Text 1 is empty"),
+    "a lone surrogate": (b'{"input": "\\ud800"}', "not JSON"),
+    "not UTF-8": (b'{"input": "\xff"}', "not JSON"),
+    "a long text": (b'{"input": "' + b"a" * 1_100_000 + b'"}', "1,100,000 characters"),
+    "many texts": (b'{"input": [' + b'"a",' * 2048 + b'"a"]}', "2,049 texts are too many"),
+    "a type": (b'{"input": "a", "encoding_format": "hex"}', "encoding_format"),
+    "dimensions": (b'{"input": "a", "dimensions": 0}', "dimensions"),
+    "many dimensions": (b'{"input": "a", "dimensions": 4096}', "more than the model has"),
+    "half a dimension": (b'{"input": "a", "dimensions": 1.5}', "dimensions"),
+    "a prompt": (b'{"input": "a", "prompt_name": "other"}', "has no prompt 'other'"),
+    "a prompt for ids": (b'{"input": [5], "prompt_name": "query"}', "token ids are embedded as they are"),
+    "a key": (b'{"input": "a", "dimension": 3}', "The key 'dimension' is not known here"),
+    "not a number": (b'{"input": "a", "dimensions": NaN}', "dimensions"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_wrong_is_a_400_that_helps(server, case):
+    content, words = WRONG[case]
+    answer = server.client.post("/v1/embeddings", content=content, headers={"content-type": "application/json"})
+    assert answer.status_code == 400
+    error = answer.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert error["type"] == "invalid_request_error"
+    assert words in error["message"]
+    assert "aaaa" not in error["message"]
+
+
+def test_ten_megabytes_are_refused_and_the_server_goes_on(server):
+    assert post(server, input="a" * 10_000_000).status_code == 400
+    assert post(server, input="a " * 8_500_000).status_code == 413
+    assert post(server, input="cat").status_code == 200
+
+
+def test_an_unknown_model_is_a_404_that_names_those_that_are_served(server):
+    answer = post(server, input="a", model="text-embedding-3-small")
+    assert answer.status_code == 404
+    assert answer.json()["error"]["code"] == "model_not_found"
+    assert "Served: 'tiny'" in answer.json()["error"]["message"]

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+TEXTS = ["the cat", "the cat sat on the mat", "A dog, a cat!"]
+
+
+def ask(server, path, **body):
+    answer = server.client.post(path, json=body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+@pytest.mark.parametrize("path", ["/embed", "/"])
+def test_embed_gives_the_librarys_vectors(server, embedder, path):
+    found = np.array(ask(server, path, inputs=TEXTS), dtype=np.float32)
+    assert (found == embedder.embed_documents(TEXTS, normalize=True)).all()
+    (single,) = ask(server, path, inputs=TEXTS[0])
+    assert (np.array(single, dtype=np.float32) == found[0]).all()
+
+
+def test_embed_without_unit_length_and_with_fewer_dimensions(server, embedder):
+    found = np.array(ask(server, "/embed", inputs=TEXTS, normalize=False, dimensions=5), dtype=np.float32)
+    assert (found == embedder.embed_documents(TEXTS, normalize=False, truncate_dim=5)).all()
+
+
+def test_embed_all_gives_the_engines_token_vectors(server, embedder):
+    tokens = embedder.tokenizer.tokenize(TEXTS)[0]
+    expected = np.split(embedder.engine.token_vectors(tokens), tokens.offsets[1:-1])
+    found = ask(server, "/embed_all", inputs=TEXTS)
+    for text, vectors in zip(found, expected, strict=True):
+        assert (np.array(text, dtype=np.float32) == vectors).all()
+
+
+def test_similarity_is_the_cosine(server, embedder):
+    vectors = embedder.embed_documents(TEXTS, normalize=True)
+    found = ask(server, "/similarity", inputs={"source_sentence": TEXTS[0], "sentences": TEXTS[1:]})
+    assert found == pytest.approx((vectors[1:] @ vectors[0]).tolist(), abs=1e-6)
+
+
+def test_tokenize_and_decode(server, embedder):
+    (tokens,) = ask(server, "/tokenize", inputs="the cat")
+    assert [token["id"] for token in tokens] == embedder.tokenizer.tokenize(["the cat"])[0].ids.tolist()
+    assert [token["special"] for token in tokens] == [True, False, False, True]
+    assert ["the cat"[token["start"] : token["stop"]] for token in tokens[1:-1]] == ["the", "cat"]
+    (plain,) = ask(server, "/tokenize", inputs=["the cat"], add_special_tokens=False)
+    assert plain == tokens[1:-1]
+    ids = [token["id"] for token in tokens]
+    assert ask(server, "/decode", ids=ids) == ["the cat"]
+    assert "[CLS]" in ask(server, "/decode", ids=[ids], skip_special_tokens=False)[0]
+
+
+def test_info_says_what_is_served(server, embedder):
+    info = server.client.get("/info").json()
+    assert info["model_id"] == "tiny"
+    assert info["max_input_length"] == embedder.max_tokens
+    assert info["model_type"] == {"embedding": {"pooling": "mean"}}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "words"),
+    [
+        ("/embed", {"inputs": []}, "empty"),
+        ("/embed", {"inputs": "a", "truncation_direction": "left"}, "must be 'Right'"),
+        ("/embed", {"inputs": "a", "dimensions": 99}, "more than the model has"),
+        ("/embed_all", {"inputs": 3}, "Must be"),
+        ("/similarity", {"inputs": {"source_sentence": "a", "sentences": []}}, "at least 1"),
+        ("/similarity", {"inputs": {"source_sentence": "a", "sentences": ["b"], "more": 1}}, "not known here"),
+        ("/tokenize", {"inputs": ["a"] * 3000}, "too many"),
+        ("/decode", {"ids": [10**6]}, "does not know"),
+        ("/decode", {"ids": []}, "at least 1"),
+    ],
+)
+def test_what_is_wrong_has_the_shape_that_its_clients_know(server, path, body, words):
+    answer = server.client.post(path, json=body)
+    assert answer.status_code == 400
+    assert answer.json()["error_type"] == "Validation"
+    assert words in answer.json()["error"]
