@@ -105,7 +105,7 @@ def lone(model: str, dtype: str) -> dict[str, Any]:
 
 def overload(model: str) -> dict[str, Any]:
     """Far more than the server can bear: what it answers, its memory, and whether it is well afterwards."""
-    many = [text for text in texts.many(OVERLOAD_REQUESTS * OVERLOAD_TEXTS)]
+    many = texts.many(OVERLOAD_REQUESTS * OVERLOAD_TEXTS)
     groups = [many[i : i + OVERLOAD_TEXTS] for i in range(0, len(many), OVERLOAD_TEXTS)]
     with server("--model", model, "--max-waiting", str(OVERLOAD_WAITING)) as (port, pid):
         before = statistics.median(asked(port, texts.short(50), 1).times)
@@ -128,7 +128,10 @@ def plain(python: str, plain_model: str, model: str, rounds: int) -> dict[str, A
     """sentence-transformers behind FastAPI, one request a call, and this server, in turns."""
     workload = texts.short()[:600]
     ours, theirs = [], []
-    with server("--model", model) as (port, _), started([python, str(HERE / "plain_server.py"), plain_model]) as (other, _):
+    with (
+        server("--model", model) as (port, _),
+        started([python, str(HERE / "plain_server.py"), plain_model]) as (other, _),
+    ):
         for _ in range(rounds):
             ours.append(len(workload) / asked(port, workload, CLIENTS).seconds)
             theirs.append(len(workload) / asked(other, workload, CLIENTS).seconds)
