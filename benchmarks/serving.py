@@ -56,7 +56,7 @@ def main() -> None:
         "texts": len(texts.short()),
     }
     for dtype in arguments.dtypes.split(","):
-        figures[dtype] = {**throughput(arguments.model, dtype, arguments.rounds), **lone(arguments.model, dtype)}
+        figures[dtype] = {**throughput(arguments.model, dtype, arguments.rounds), **lone(arguments.model, dtype, arguments.rounds)}
     figures["overload"] = overload(arguments.model)
     if arguments.plain:
         figures["plain"] = plain(arguments.plain, arguments.plain_model, arguments.model, arguments.rounds)
@@ -67,7 +67,7 @@ def main() -> None:
 
 def throughput(model: str, dtype: str, rounds: int) -> dict[str, Any]:
     """Texts a second of 64 clients with one text a request, beside ``embed_documents`` of the same texts, in turns."""
-    embedder = Embedder(model, dtype=dtype)
+    embedder = Embedder(model, dtype=dtype, on_truncation="ignore")
     workload = texts.short()
     served, library = [], []
     with server("--model", model, "--dtype", dtype) as (port, _):
@@ -81,17 +81,16 @@ def throughput(model: str, dtype: str, rounds: int) -> dict[str, Any]:
     return {"clients": CLIENTS, "served": served, "library": library, "median ratio": statistics.median(ratios)}
 
 
-def lone(model: str, dtype: str) -> dict[str, Any]:
+def lone(model: str, dtype: str, rounds: int) -> dict[str, Any]:
     """One client, one text at a time: its times, and those of the same texts in the library, in turns."""
-    embedder = Embedder(model, dtype=dtype)
+    embedder = Embedder(model, dtype=dtype, on_truncation="ignore")
     workload = texts.short(LONE)
     times, own = [], []
     with server("--model", model, "--dtype", dtype) as (port, _):
-        asked(port, workload[:50], 1)
-        for start in range(0, LONE, 10):
-            part = workload[start : start + 10]
-            times += asked(port, part, 1).times
-            for text in part:
+        for _ in range(rounds):
+            # The first requests find a client that has just begun.
+            times += asked(port, workload[:20] + workload, 1).times[20:]
+            for text in workload:
                 begin = time.perf_counter()
                 embedder.embed_query(text)
                 own.append(time.perf_counter() - begin)
@@ -197,7 +196,7 @@ def client(port: int, clients: int) -> None:
 @contextmanager
 def server(*arguments: str) -> Iterator[tuple[int, int]]:
     """``pellucid serve``: its port and its process."""
-    with started([sys.executable, "-m", "pellucid", "serve", "--port", "0", *arguments]) as found:
+    with started([sys.executable, "-m", "pellucid", "serve", "--port", "0", "--on-truncation", "cut", *arguments]) as found:
         yield found
 
 

@@ -98,6 +98,7 @@ async def _serve(settings: Settings, listening: socket.socket, started: Callable
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # Nothing here depends on who asks.
         timeout_graceful_shutdown=math.ceil(settings.drain_seconds),
         timeout_keep_alive=75,  # Longer than usual proxies keep theirs: else a request meets a closing connection.
     )
