@@ -33,10 +33,11 @@ docs: .make/run  ## Run the code on the pages of docs/how, and write what it pri
 
 # Debian: apt install chromium
 test-browser: .make/browser  ## The pages of `pellucid explain --html` and of the server, in chromium.
-	PELLUCID_BROWSER=required $(VENV)/bin/python -m pytest tests/explain/test_page.py tests/server/test_page.py $(ARGS)
+	PELLUCID_BROWSER=required $(VENV)/bin/python -m pytest tests/explain/test_page.py \
+	  tests/server/test_page.py tests/server/test_served_page.py $(ARGS)
 
-test-integrations: .make/integrations  ## The vector stores of examples/stores.
-	PELLUCID_INTEGRATIONS=required $(VENV)/bin/python -m pytest tests/examples $(ARGS)
+test-integrations: .make/integrations  ## The vector stores of examples/stores, and the clients of the server.
+	PELLUCID_INTEGRATIONS=required $(VENV)/bin/python -m pytest tests/examples tests/server/test_clients.py $(ARGS)
 
 check: .make/dev  ## Style, types and layers.
 	$(VENV)/bin/ruff format --check .

@@ -1,12 +1,12 @@
 """What serving costs beside the arithmetic: throughput with many clients, the latency of one, and what overload does.
 
-The server is a process of its own, and so are the clients, on the same machine: they take their part of its cores. Run it
-with Pellucid's own Python, on a machine that has nothing else to do::
+The server is a process of its own, and so are the clients, on the same machine: they take their part of its cores. Run
+it with Pellucid's own Python, on a machine that has nothing else to do::
 
     .venv/bin/python benchmarks/serving.py --json benchmarks/results/latest-serving.json
 
-With ``--plain PYTHON``, the Python of an environment with sentence-transformers, FastAPI and uvicorn, the same clients ask
-``plain_server.py`` too.
+With ``--plain PYTHON``, the Python of an environment with sentence-transformers, FastAPI and uvicorn, the same clients
+ask ``plain_server.py`` too.
 """
 
 from __future__ import annotations
@@ -56,7 +56,10 @@ def main() -> None:
         "texts": len(texts.short()),
     }
     for dtype in arguments.dtypes.split(","):
-        figures[dtype] = {**throughput(arguments.model, dtype, arguments.rounds), **lone(arguments.model, dtype, arguments.rounds)}
+        figures[dtype] = {
+            **throughput(arguments.model, dtype, arguments.rounds),
+            **lone(arguments.model, dtype, arguments.rounds),
+        }
     figures["overload"] = overload(arguments.model)
     if arguments.plain:
         figures["plain"] = plain(arguments.plain, arguments.plain_model, arguments.model, arguments.rounds)
@@ -196,7 +199,9 @@ def client(port: int, clients: int) -> None:
 @contextmanager
 def server(*arguments: str) -> Iterator[tuple[int, int]]:
     """``pellucid serve``: its port and its process."""
-    with started([sys.executable, "-m", "pellucid", "serve", "--port", "0", "--on-truncation", "cut", *arguments]) as found:
+    with started(
+        [sys.executable, "-m", "pellucid", "serve", "--port", "0", "--on-truncation", "cut", *arguments]
+    ) as found:
         yield found
 
 

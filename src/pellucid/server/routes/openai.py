@@ -9,10 +9,11 @@ from pydantic_core import to_json
 
 from pellucid.server.inputs import EmbeddingsBody, read, schema
 from pellucid.server.outputs import Embeddings, ModelCard, ModelCards, OpenAIFailure, failures
+from pellucid.server.routes.direct import DirectRoute
 from pellucid.server.serving import embedded, prepared, serving_of
 from pellucid.types import Float32
 
-router = APIRouter(prefix="/v1", tags=["OpenAI"])
+router = APIRouter(prefix="/v1", tags=["OpenAI"], route_class=DirectRoute)
 
 
 @router.post(
@@ -57,11 +58,13 @@ async def models(request: Request) -> Response:
     "/models/{name:path}",
     response_model=ModelCard,
     responses=failures(OpenAIFailure, 401, 404),
+    openapi_extra={"parameters": [{"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}]},
     summary="One model",
 )
-async def model(request: Request, name: str) -> Response:
+async def model(request: Request) -> Response:
     """One model that is served."""
-    return Response(to_json(_card(serving_of(request).models.find(name).name)), media_type="application/json")
+    found = serving_of(request).models.find(request.path_params["name"])
+    return Response(to_json(_card(found.name)), media_type="application/json")
 
 
 def _card(name: str) -> dict[str, str | int]:

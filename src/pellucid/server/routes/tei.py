@@ -14,10 +14,11 @@ from pellucid.errors import InputError, OptionError
 from pellucid.server import inputs, outputs
 from pellucid.server.inputs import read, schema
 from pellucid.server.outputs import TEIFailure, failures
+from pellucid.server.routes.direct import DirectRoute
 from pellucid.server.serving import check_characters, embedded, prepared, serving_of
 from pellucid.types import Token
 
-router = APIRouter(tags=["text-embeddings-inference"])
+router = APIRouter(tags=["text-embeddings-inference"], route_class=DirectRoute)
 
 
 def _json(value: Any, headers: dict[str, str] | None = None) -> Response:

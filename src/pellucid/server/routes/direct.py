@@ -1,0 +1,23 @@
+"""Routes on the way of every text: FastAPI describes them, and the request goes straight to the function."""
+
+from __future__ import annotations
+
+from fastapi import Request
+from fastapi.routing import APIRoute
+from starlette.types import Receive, Scope, Send
+
+
+class DirectRoute(APIRoute):
+    """A route whose function takes the request and gives a response, and has nothing injected.
+
+    So none of what FastAPI does for that is done, which takes as long as a short text does. Such a function reads its
+    body with :func:`pellucid.server.inputs.read`.
+    """
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["method"] not in (self.methods or ()):
+            await super().handle(scope, receive, send)  # Which says so.
+            return
+        response = await self.endpoint(Request(scope, receive, send))
+        await response(scope, receive, send)
