@@ -35,6 +35,7 @@ from pellucid.truncation import Truncation
 from pellucid.types import Float32, Int32, TokenBatch
 
 if TYPE_CHECKING:
+    from pellucid.cache import Cache, Space
     from pellucid.engines.reference import ReferenceEngine
     from pellucid.explain.compare import Comparison
     from pellucid.explain.trace import Trace
@@ -75,6 +76,8 @@ class Embedder:
         cache_folder: instead of the Hugging Face cache's usual place.
         local_files_only: never use the network; ``HF_HUB_OFFLINE=1`` does the same.
         token: for private models, as huggingface_hub takes it; None uses ``HF_TOKEN`` or the saved login.
+        cache: a file, or a :class:`~pellucid.cache.Cache`, in which vectors are kept, and looked for before they are
+            computed; None for none.
         on_truncation: what to do with texts longer than ``max_tokens``: cut them and say so once a call
             (``"warn"``), raise before any arithmetic (``"error"``), or cut them in silence (``"ignore"``).
 
@@ -86,6 +89,7 @@ class Embedder:
 
     Raises:
         OptionError: an option's value cannot be served.
+        CacheError: the file of ``cache`` cannot be used.
         ModelError: no such model, a failed download, or files that are broken or unsupported.
 
     An Embedder may be used from several threads at once.
@@ -107,11 +111,13 @@ class Embedder:
         cache_folder: str | os.PathLike[str] | None = None,
         local_files_only: bool = False,
         token: str | bool | None = None,
+        cache: str | os.PathLike[str] | Cache | None = None,
         on_truncation: OnTruncation = "warn",
     ) -> None:
         engines.check_options(engine, dtype=dtype, device=device, threads=threads)
         _check_choice("on_truncation", on_truncation, get_args(OnTruncation))
         self.on_truncation: OnTruncation = on_truncation
+        self.cache = _opened_cache(cache)
         self.files = resolve(
             model_name,
             revision=revision,
@@ -401,22 +407,70 @@ class Embedder:
     ) -> tuple[Float32, Truncation]:
         """The way of the data: texts to ``float32[n, d]``, and what was cut off."""
         head.check_ranges(len(texts), request.output_dtype)
+        with _progress(len(texts), show=show_progress) as advance:
+            if self.cache is None:
+                return self._computed(texts, request, first, advance)
+            return self._remembered(self.cache, texts, request, first, advance)
+
+    def _computed(
+        self, texts: list[str], request: _Request, first: int, advance: Callable[[int], object]
+    ) -> tuple[Float32, Truncation]:
         tokens, counts = self.tokenizer.tokenize(texts, request.prompt, first=first)
+        truncation = self._judged(counts, first)
+        return self._finished(tokens, request, advance), truncation
+
+    def _remembered(
+        self, cache: Cache, texts: list[str], request: _Request, first: int, advance: Callable[[int], object]
+    ) -> tuple[Float32, Truncation]:
+        """:meth:`_computed`, but only of texts that the cache has no vector for."""
+        check_texts(texts, first=first)
+        keys = self._space(request).keys(texts)
+        found = cache.get(keys)
+        # Each text that is new, once.
+        new = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}
+        tokens, new_counts = self.tokenizer.tokenize(list(new.values()), request.prompt)
+        count_of = {key: known.tokens for key, known in found.items()}
+        count_of |= dict(zip(new, new_counts.tolist(), strict=True))
+        truncation = self._judged(np.array([count_of[key] for key in keys], dtype=np.int32), first)
+        advance(len(texts) - len(new))
+        computed = self._finished(tokens, request, advance)
+        if new:
+            cache.put(list(new), computed, new_counts.tolist())
+        vector_of = {key: known.vector for key, known in found.items()} | dict(zip(new, computed, strict=True))
+        vectors = np.empty((len(texts), request.truncate_dim or self.dimensions), dtype=np.float32)
+        for row, key in enumerate(keys):
+            vectors[row] = vector_of[key]
+        return vectors, truncation
+
+    def _judged(self, counts: Int32, first: int) -> Truncation:
+        """What is to be cut off texts of ``counts`` tokens, unless that is an error."""
         truncation = Truncation.of(counts, self.max_tokens)
         if truncation.cut and self.on_truncation == "error":
             raise TruncationError(
                 f"{(Truncation(texts=first) + truncation).describe(self.max_tokens)}. Split them, or take "
                 f"on_truncation='warn' or 'ignore' to cut them."
             )
-        with _progress(len(texts), show=show_progress) as advance:
-            vectors = self.embed_tokens(
-                tokens,
-                prompt_tokens=self.tokenizer.prompt_tokens(request.prompt),
-                normalize=request.normalize,
-                truncate_dim=request.truncate_dim,
-                advance=advance,
-            )
-        return vectors, truncation
+        return truncation
+
+    def _finished(self, tokens: TokenBatch, request: _Request, advance: Callable[[int], object]) -> Float32:
+        return self.embed_tokens(
+            tokens,
+            prompt_tokens=self.tokenizer.prompt_tokens(request.prompt),
+            normalize=request.normalize,
+            truncate_dim=request.truncate_dim,
+            advance=advance,
+        )
+
+    def _space(self, request: _Request) -> Space:
+        from pellucid.cache import Space
+
+        dtype = getattr(self.engine, "dtype", "float32")
+        return Space(self._digest, self.engine.name, dtype, request.prompt, request.normalize, request.truncate_dim)
+
+    @functools.cached_property
+    def _digest(self) -> str:
+        """Of the model's files; reading them all takes a moment, once."""
+        return self.files.digest()
 
     def _request(
         self,
@@ -475,6 +529,18 @@ def as_list(texts: Iterable[str]) -> list[str]:
 def _check_choice(option: str, value: object, choices: Sequence[object]) -> None:
     if not any(value is choice or (value == choice and isinstance(value, str)) for choice in choices):
         raise OptionError(f"{option}={value!r} is not one of {', '.join(map(repr, choices))}.")
+
+
+def _opened_cache(cache: str | os.PathLike[str] | Cache | None) -> Cache | None:
+    if cache is None:
+        return None
+    from pellucid.cache import Cache
+
+    if isinstance(cache, Cache):
+        return cache
+    if not isinstance(cache, (str, os.PathLike)):
+        raise OptionError(f"cache is of type {type(cache).__name__}; it must be a path, a Cache or None.")
+    return Cache(cache)
 
 
 @contextlib.contextmanager

@@ -14,10 +14,12 @@
     │   │   └── TextTypeError (TypeError)
     │   ├── OptionError                   an option, or a value of one, that we cannot serve
     │   └── TruncationError               a text beyond ``max_tokens`` under ``on_truncation="error"``
+    ├── CacheError                        a file of vectors that cannot be used, or is something else
     ├── IndexStateError                   an index that is not there, is broken, or holds another model's vectors
     └── MissingExtraError (ImportError)   an optional dependency; the message is the install command
 
     TruncationWarning (UserWarning)       texts that were cut, said once a call
+    CacheWarning (UserWarning)            vectors that could not be kept, or not be looked for; they were computed
 
 Catch :class:`PellucidError` to catch them all. Messages say what was wrong, where, and what to do next; they
 name texts by position and never quote them.
@@ -72,6 +74,10 @@ class TruncationError(InputError):
     """A text is longer than the model's ``max_tokens`` and ``on_truncation`` is ``"error"``."""
 
 
+class CacheError(PellucidError):
+    """A file of vectors that cannot be opened, read or written, or that is something else."""
+
+
 class IndexStateError(PellucidError):
     """An index on disk that is not there, is broken, or holds the vectors of another model."""
 
@@ -88,6 +94,10 @@ class MissingExtraError(PellucidError, ImportError):
             f"this needs the package {package!r}, which is not installed. Run: pip install 'pellucid[{extra}]'",
             name=package,
         )
+
+
+class CacheWarning(UserWarning):
+    """A cache could not be read or written while it was used; the vectors were computed, and none is wrong."""
 
 
 class TruncationWarning(UserWarning):

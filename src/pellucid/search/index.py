@@ -17,7 +17,6 @@ from pellucid.search.files import Found, Skipped, find
 from pellucid.search.readers import Document, UnreadableError, read
 from pellucid.search.rows import Row
 from pellucid.search.store import Identity, Known, Store
-from pellucid.sources.files import ModelFiles
 from pellucid.types import Float32
 
 SearchMode = Literal["vector", "text", "hybrid"]
@@ -216,28 +215,12 @@ def fuse(rankings: Sequence[Sequence[Row]]) -> list[Hit]:
     return [Hit(row, score) for row, score in sorted(scores.items(), key=lambda item: -item[1])]
 
 
-def fingerprint(files: ModelFiles) -> str:
-    """SHA-256 over the names and sizes of a model's files, and over the beginning and the end of each."""
-    ends = 1 << 16
-    digest = hashlib.sha256()
-    for name in files.wanted():
-        path = files.path(name)
-        size = path.stat().st_size
-        digest.update(f"{name}\0{size}\0".encode())
-        with path.open("rb") as file:
-            digest.update(file.read(ends))
-            if size > ends:
-                file.seek(max(ends, size - ends))
-                digest.update(file.read(ends))
-    return digest.hexdigest()
-
-
 def _identity(embedder: Embedder, column: str) -> Identity:
     dtype = getattr(embedder.engine, "dtype", "float32")
     prompt = next(
         (embedder.spec.prompts[name] for name in ("document", "passage", "corpus") if name in embedder.spec.prompts), ""
     )
-    return Identity(embedder.model_name, fingerprint(embedder.files), dtype, prompt, embedder.dimensions, column)
+    return Identity(embedder.model_name, embedder.files.digest(), dtype, prompt, embedder.dimensions, column)
 
 
 def _check_identity(store: Store, wanted: Identity) -> None:

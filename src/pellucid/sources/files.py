@@ -108,6 +108,14 @@ class ModelFiles:
         """The files on disk that are read, in name order."""
         return [name for name in wanted(self.listing) if self.has(name)]
 
+    def digest(self) -> str:
+        """SHA-256 over the names and the contents of the files that are read: what says that a model is the same."""
+        whole = hashlib.sha256()
+        for name in self.wanted():
+            with self.path(name).open("rb") as file:
+                whole.update(f"{name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\0".encode())
+        return whole.hexdigest()
+
     def size(self) -> int:
         """How many bytes the files on disk have that are read."""
         return sum(self.path(name).stat().st_size for name in self.wanted())
