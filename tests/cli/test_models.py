@@ -5,6 +5,7 @@ import pytest
 from pellucid import catalog
 from pellucid.catalog import CatalogEntry, FileDigest, IndexCopy, Wheel
 from pellucid.sources import package_index
+from pellucid import Embedder
 from tests.cli.command import run
 
 
@@ -105,3 +106,14 @@ def test_remove_removes(tmp_path, kept):
     assert (result.code, result.out.splitlines()[-1]) == (0, "removed")
     assert models(tmp_path, "show", "tiny").code == 1
     assert models(tmp_path, "remove", "tiny", "--yes").code == 1
+
+
+def test_a_cache_is_shown_and_trimmed(tmp_path, tiny_bert):
+    file = tmp_path / "vectors.db"
+    assert "is not a file" in run("models", "cache", str(file)).err
+    Embedder(tiny_bert, cache=file).embed_documents(["the cat", "a dog"])
+    shown = run("models", "cache", str(file))
+    assert shown.code == 0
+    assert shown.out.startswith(f"{file}: 2 vectors, 0.0 MB, last used from 20")
+    assert run("models", "cache", str(file), "--trim", "0").out == f"{file}: 0 vectors, 0.0 MB\n"
+    assert run("models", "cache", str(file), "--trim", "-1").code == 2

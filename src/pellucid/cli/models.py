@@ -140,6 +140,27 @@ def remove(
     typer.echo("removed")
 
 
+@app.command()
+def cache(
+    file: Annotated[Path, typer.Argument(help="The file that Embedder(cache=…) was given.")],
+    trim: Annotated[int | None, typer.Option(help="Keep so many MB of it: what was asked for last.")] = None,
+) -> None:
+    """Show what a cache of vectors holds, or make it smaller."""
+    from pellucid.cache import Cache
+
+    if not file.is_file():
+        raise OptionError(f"{file} is not a file; Embedder(cache={str(file)!r}) would make it.")
+    if trim is not None and trim < 0:
+        raise OptionError("--trim must be at least 0 MB.")
+    opened = Cache(file)
+    if trim is not None:
+        opened.trim(trim * 1_000_000)
+    state = opened.state()
+    opened.close()
+    days = f", last used from {state.oldest} to {state.newest}" if state.vectors else ""
+    typer.echo(f"{file}: {state.vectors:,} vectors, {_megabytes(state.bytes)}{days}")
+
+
 def _digest_state(files: ModelFiles, file: str, entry: catalog.CatalogEntry | None) -> str:
     """Whether a file on disk is, now, what its source or the catalog says it must be."""
     digest, by = files.listing[file], "the catalog" if files.source == "package index" else "the Hub"

@@ -1,0 +1,73 @@
+"""What a hit of the embedding cache costs, and what it costs to miss.
+
+Run it with Pellucid's own Python, on a machine that has nothing else to do::
+
+    .venv/bin/python benchmarks/caching.py --json benchmarks/results/latest-caching.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import machine
+import texts
+
+from pellucid import Embedder
+
+MANY = 20_000
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description="The cost of the embedding cache.")
+    parser.add_argument("--model", default="all-MiniLM-L6-v2", help="name or folder")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path, help="a file for the figures")
+    arguments = parser.parse_args()
+    workload = texts.many(MANY)
+    misses, hits, single = [], [], []
+    plain = Embedder(arguments.model, dtype="int8", on_truncation="ignore")
+    plain.embed_documents(workload[:2000])
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(arguments.rounds):
+            cached = Embedder(arguments.model, dtype="int8", on_truncation="ignore", cache=Path(folder, str(number)))
+            cached.embed_query("The first use reads the model's files once more, for their digest.")
+            part = workload[: MANY // 5]
+            missed = seconds(lambda: cached.embed_documents(part))  # noqa: B023
+            misses.append(missed / seconds(lambda: plain.embed_documents(part)))  # noqa: B023
+            cached.embed_documents(workload)
+            hits.append(seconds(lambda: cached.embed_documents(workload)) / MANY)  # noqa: B023
+            single.append(statistics.median(seconds(lambda: cached.embed_query(workload[7])) for _ in range(200)))  # noqa: B023
+    figures: dict[str, Any] = {
+        "machine": machine.describe(),
+        "commit": machine.commit(),
+        "model": Path(arguments.model).name,
+        "texts": MANY,
+        "hit in batches, microseconds a text": [1e6 * hit for hit in hits],
+        "hit alone, microseconds": [1e6 * one for one in single],
+        "all missed, beside no cache, int8": misses,
+        "median hit in batches, microseconds a text": 1e6 * statistics.median(hits),
+        "median hit alone, microseconds": 1e6 * statistics.median(single),
+        "median all missed, beside no cache, int8": statistics.median(misses),
+    }
+    print(json.dumps(figures, indent=2))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long it takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()
