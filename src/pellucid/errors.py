@@ -14,6 +14,7 @@
     │   │   └── TextTypeError (TypeError)
     │   ├── OptionError                   an option, or a value of one, that we cannot serve
     │   └── TruncationError               a text beyond ``max_tokens`` under ``on_truncation="error"``
+    ├── BatchError                        a job over whole tables: its input, its output, or another job's there
     ├── CacheError                        a file of vectors that cannot be used, or is something else
     ├── IndexStateError                   an index that is not there, is broken, or holds another model's vectors
     └── MissingExtraError (ImportError)   an optional dependency; the message is the install command
@@ -72,6 +73,10 @@ class OptionError(InputError):
 
 class TruncationError(InputError):
     """A text is longer than the model's ``max_tokens`` and ``on_truncation`` is ``"error"``."""
+
+
+class BatchError(PellucidError):
+    """A job over whole tables that cannot be begun or gone on with. What was written is whole, and stays."""
 
 
 class CacheError(PellucidError):

@@ -138,12 +138,26 @@ def to_dtype(vectors: Float32, output_dtype: str) -> npt.NDArray[Any]:
     """
     if output_dtype in ("int8", "uint8"):
         if len(vectors) == 0:
-            return vectors.astype(output_dtype)
-        low, high = vectors.min(axis=0), vectors.max(axis=0)
-        step = (high - low) / np.float32(255)
-        steps: Float32 = np.clip(np.floor((vectors - low) / np.where(step == 0, np.float32(1), step)), 0, 255)
-        return steps.astype(np.uint8) if output_dtype == "uint8" else (steps - 128).astype(np.int8)
+            return np.empty(vectors.shape, dtype=output_dtype)
+        steps = to_ranges(vectors, vectors.min(axis=0), vectors.max(axis=0))
+        return steps if output_dtype == "int8" else (steps.astype(np.int16) + 128).astype(np.uint8)
     if output_dtype in ("binary", "ubinary"):
         bits = np.packbits(vectors > 0, axis=-1)
         return bits if output_dtype == "ubinary" else (bits ^ np.uint8(128)).view(np.int8)  # minus 128
     return vectors.astype(output_dtype, copy=False)
+
+
+def to_ranges(vectors: Float32, low: Float32, high: Float32) -> npt.NDArray[np.int8]:
+    """Vectors in 256 steps between the lowest and the highest of each dimension; what lies beyond is put at the end.
+
+    Args:
+        vectors: ``float32[n, d]``.
+        low: ``float32[d]``: what becomes -128.
+        high: ``float32[d]``: what becomes 127.
+
+    Returns:
+        ``int8[n, d]``. ``low + (q + 128.5) * (high - low) / 255`` is within half a step of what was inside.
+    """
+    step = (high - low) / np.float32(255)
+    steps: Float32 = np.clip(np.floor((vectors - low) / np.where(step == 0, np.float32(1), step)), 0, 255)
+    return (steps - 128).astype(np.int8)

@@ -2,10 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from pellucid import catalog
+from pellucid import Embedder, catalog
 from pellucid.catalog import CatalogEntry, FileDigest, IndexCopy, Wheel
 from pellucid.sources import package_index
-from pellucid import Embedder
 from tests.cli.command import run
 
 

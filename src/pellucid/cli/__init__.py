@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from pellucid import __version__
-from pellucid.cli import bench, embed, explain, models, search, serve
+from pellucid.cli import batch, bench, embed, explain, models, search, serve
 from pellucid.errors import InputError, PellucidError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command("embed")(embed.embed)
 app.command("explain")(explain.explain)
 app.command("index")(search.index)
 app.command("search")(search.search)
+app.command("batch")(batch.batch)
 app.command("serve")(serve.serve)
 app.command("bench")(bench.bench)
 app.add_typer(models.app, name="models")

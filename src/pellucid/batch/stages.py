@@ -1,0 +1,257 @@
+"""What happens to one part: read, tokenized, embedded, written. Whoever does it, the file is the same to the bit."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+from pellucid import head
+from pellucid.batch.sources import InputFile, Reader, Rows
+from pellucid.embedder import Embedder
+from pellucid.errors import BatchError
+from pellucid.truncation import Truncation
+from pellucid.types import Float32, Int64, TokenBatch
+
+UNFINISHED = ".unfinished-"
+REJECTED = "rejected"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows ``start`` to ``stop`` of a file."""
+
+    file: InputFile
+    start: int
+    stop: int
+
+    @property
+    def name(self) -> str:
+        """Of its output, without an ending."""
+        return f"{self.file.name}-{self.start:012}-{self.stop:012}"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is to become of texts, and of their vectors.
+
+    Attributes:
+        text_column, vector_column: where the texts are, and where their vectors go.
+        prompt: put before each text.
+        normalize, truncate_dim: as for :meth:`~pellucid.embedder.Embedder.embed_documents`.
+        output_dtype: "float32", "float16", "int8", "binary" or "ubinary".
+        on_truncation: "cut" texts that are too long, or "reject" their rows.
+        rows_per_file: of an output file.
+    """
+
+    text_column: str = "text"
+    vector_column: str = "vector"
+    prompt: str = ""
+    normalize: bool | None = None
+    truncate_dim: int | None = None
+    output_dtype: str = "float32"
+    on_truncation: str = "cut"
+    rows_per_file: int = 16_384
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A part, ready for the engine.
+
+    Attributes:
+        part: which.
+        rows: what was read.
+        texts: its texts, each different one once.
+        tokens: theirs.
+        counts: how many tokens each of these had before it was cut.
+        places: ``int64[rows]``: which of them each row has.
+        truncation: what was cut off, of all rows.
+    """
+
+    part: Part
+    rows: Rows
+    texts: list[str]
+    tokens: TokenBatch
+    counts: npt.NDArray[np.int32]
+    places: Int64
+    truncation: Truncation
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of a part, in figures: rows written and rejected, texts and tokens embedded, texts cut."""
+
+    rows: int
+    rejected: int
+    texts: int
+    tokens: int
+    cut: int
+    lost: int
+
+
+def prepare(part: Part, reader: Reader, embedder: Embedder, options: Options) -> Prepared:
+    """Read a part, and make tokens of its texts."""
+    rows = reader.read(part.file, part.start, part.stop, options.rows_per_file)
+    texts: list[str] = rows.table.column(options.text_column).to_pylist()
+    places_of: dict[str, int] = {}
+    places = np.array([places_of.setdefault(text, len(places_of)) for text in texts], dtype=np.int64)
+    different = list(places_of)
+    tokens, counts = embedder.tokenizer.tokenize(different, options.prompt)
+    truncation = Truncation.of(counts[places], embedder.max_tokens)
+    prepared = Prepared(part, rows, different, tokens, counts, places, truncation)
+    return _without_long(prepared, embedder.max_tokens) if options.on_truncation == "reject" else prepared
+
+
+def embed(
+    prepared: Prepared,
+    embedder: Embedder,
+    options: Options,
+    *,
+    advance: Callable[[int], object] = lambda _texts: None,
+) -> Float32:
+    """The vectors of a part's different texts; ``advance`` hears of how many are done."""
+    if embedder.cache is not None:
+        vectors: Float32 = embedder.embed_documents(
+            prepared.texts, prompt=options.prompt, normalize=options.normalize, truncate_dim=options.truncate_dim
+        )
+        advance(len(vectors))
+        return vectors
+    return embedder.embed_tokens(
+        prepared.tokens,
+        prompt_tokens=embedder.tokenizer.prompt_tokens(options.prompt),
+        normalize=options.normalize,
+        truncate_dim=options.truncate_dim,
+        advance=advance,
+    )
+
+
+def write(
+    prepared: Prepared, vectors: Float32, options: Options, ranges: tuple[Float32, Float32] | None, folder: Path
+) -> Done:
+    """Write a part's file, and before it that of its rejected rows.
+
+    Args:
+        prepared: the part.
+        vectors: of its different texts.
+        options: the job's.
+        ranges: of each dimension, for int8.
+        folder: the job's.
+
+    Raises:
+        BatchError: the disk is full, or the folder cannot be written to.
+    """
+    stored = head.to_ranges(vectors, *ranges) if ranges is not None else head.to_dtype(vectors, options.output_dtype)
+    column = vector_array(stored[prepared.places], options.output_dtype)
+    metadata = {b"pellucid": json.dumps(_described(options, ranges)).encode()}
+    table = prepared.rows.table.append_column(options.vector_column, column).replace_schema_metadata(metadata)
+    faults = prepared.rows.faults
+    try:
+        if faults:
+            lines = "".join(
+                json.dumps({"row": row, "fault": fault}, ensure_ascii=False) + "\n" for row, fault in faults
+            )
+            rejected = folder / REJECTED
+            rejected.mkdir(exist_ok=True)
+            with in_one_step(rejected / f"{prepared.part.name}.jsonl") as path:
+                path.write_text(lines, encoding="utf-8")
+        with in_one_step(folder / f"{prepared.part.name}.parquet") as path:
+            # Vectors have no order or repetition that a dictionary or a codec of bytes could use.
+            plain = [name for name in table.column_names if name != options.vector_column]
+            pq.write_table(
+                table,
+                path,
+                use_dictionary=plain,
+                compression={n: "zstd" if n in plain else "none" for n in table.column_names},
+            )
+    except OSError as error:
+        raise BatchError(
+            f"{folder} cannot be written to ({error}). What is there is whole; make room, and run the same again: "
+            f"it goes on."
+        ) from error
+    return Done(
+        len(table),
+        len(faults),
+        len(vectors),
+        len(prepared.tokens.ids),
+        prepared.truncation.cut,
+        prepared.truncation.lost,
+    )
+
+
+def vector_array(stored: npt.NDArray[Any], output_dtype: str) -> pa.Array:
+    """Vectors as Arrow has them: lists of a fixed size, or for bits, bytes of a fixed size."""
+    width = stored.shape[1]
+    if output_dtype in ("binary", "ubinary"):
+        packed = np.ascontiguousarray(stored)
+        return pa.Array.from_buffers(pa.binary(width), len(stored), [None, pa.py_buffer(packed.tobytes())])
+    return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(stored).reshape(-1)), width)
+
+
+def _without_long(prepared: Prepared, most: int) -> Prepared:
+    """The part without the rows whose texts are too long."""
+    part, rows, counts, places = prepared.part, prepared.rows, prepared.counts, prepared.places
+    if not (counts > most).any():
+        return prepared
+    short = np.flatnonzero(counts <= most)
+    keep = counts[places] <= most
+    faulty = {row for row, _ in rows.faults}
+    numbers = np.array([row for row in range(part.start, part.stop) if row not in faulty], dtype=np.int64)
+    faults = [(int(row), f"its text has more than {most} tokens") for row in numbers[~keep]]
+    renumbered = np.zeros(len(counts), dtype=np.int64)
+    renumbered[short] = np.arange(len(short))
+    return Prepared(
+        part,
+        Rows(rows.table.filter(pa.array(keep)), tuple(sorted([*rows.faults, *faults]))),
+        [prepared.texts[place] for place in short],
+        prepared.tokens.select(short),
+        counts[short],
+        renumbered[places[keep]],
+        Truncation.of(counts[places[keep]], most),
+    )
+
+
+def _described(options: Options, ranges: tuple[Float32, Float32] | None) -> dict[str, Any]:
+    """What a file says of its vectors: the type, and for int8 what each dimension's numbers mean."""
+    told: dict[str, Any] = {"vector_column": options.vector_column, "output_dtype": options.output_dtype}
+    if ranges is not None:
+        told |= {"low": ranges[0].tolist(), "high": ranges[1].tolist()}
+    return told
+
+
+@contextlib.contextmanager
+def in_one_step(path: Path) -> Iterator[Path]:
+    """A file that takes its name when all of it is on the disk."""
+    unfinished = path.with_name(f"{UNFINISHED}{os.getpid()}-{path.name}")
+    try:
+        yield unfinished
+        descriptor = os.open(unfinished, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def ranges_of(vectors: Float32) -> tuple[Float32, Float32]:
+    """The lowest and highest of each dimension, ``float32[d]`` each."""
+    return vectors.min(axis=0), vectors.max(axis=0)
+
+
+def parts_of(files: Sequence[InputFile], rows_per_part: int) -> list[Part]:
+    """Every part of a job, in order."""
+    return [
+        Part(file, start, min(start + rows_per_part, file.rows))
+        for file in files
+        for start in range(0, file.rows, rows_per_part)
+    ]

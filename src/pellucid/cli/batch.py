@@ -1,0 +1,141 @@
+"""``pellucid batch``: tables of texts to tables of vectors, gone on with after any death."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pellucid.cli.embed import DEFAULT_MODEL, Dtype
+from pellucid.errors import OptionError
+
+if TYPE_CHECKING:
+    from pellucid.batch.job import Progress, Report
+
+
+class Stored(StrEnum):
+    """The types of ``--output-dtype``."""
+
+    float32 = "float32"
+    float16 = "float16"
+    int8 = "int8"
+    binary = "binary"
+    ubinary = "ubinary"
+
+
+class OnTruncation(StrEnum):
+    """What to do with a text that is too long."""
+
+    cut = "cut"
+    reject = "reject"
+
+
+class EngineName(StrEnum):
+    """Who does the work."""
+
+    local = "local"
+    ray = "ray"
+
+
+def batch(
+    inputs: Annotated[list[str], typer.Argument(help="Files, folders or patterns: .parquet, .jsonl, .csv, .txt.")],
+    out: Annotated[Path, typer.Option("--output", "-o", help="The folder of the job.")],
+    model: Annotated[str, typer.Option("--model", "-m", help="Hub name, short name or folder.")] = DEFAULT_MODEL,
+    text_column: Annotated[str, typer.Option(help="Where the texts are.")] = "text",
+    vector_column: Annotated[str, typer.Option(help="Where their vectors go.")] = "vector",
+    output_dtype: Annotated[Stored, typer.Option(help="Type of the numbers.")] = Stored.float32,
+    prompt: Annotated[str | None, typer.Option(help="Put this before each text.")] = None,
+    prompt_name: Annotated[str | None, typer.Option(help="Put this prompt of the model before each text.")] = None,
+    normalize: Annotated[bool | None, typer.Option(help="To unit length, or not; default: as the model says.")] = None,
+    truncate_dim: Annotated[int | None, typer.Option(help="Keep only so many dimensions.")] = None,
+    on_truncation: Annotated[OnTruncation, typer.Option(help="Texts that are too long.")] = OnTruncation.cut,
+    rows_per_file: Annotated[int, typer.Option(help="Rows of an output file: what a death may cost.")] = 16_384,
+    dtype: Annotated[Dtype, typer.Option(help="The arithmetic: exact, near-lossless, or smallest.")] = Dtype.float32,
+    cache: Annotated[Path | None, typer.Option(help="A file of vectors to look in, and to keep them in.")] = None,
+    engine: Annotated[EngineName, typer.Option(help="This process, or a cluster of Ray.")] = EngineName.local,
+    address: Annotated[str | None, typer.Option(help="Of the Ray cluster; default: one on this machine.")] = None,
+    actors: Annotated[int | None, typer.Option(help="How many Ray actors; default: as many as have room.")] = None,
+    cpus_per_actor: Annotated[float, typer.Option(help="Cores of an actor; a fraction shares one.")] = 1.0,
+    threads: Annotated[int | None, typer.Option(help="How many threads to work with.")] = None,
+    cache_folder: Annotated[Path | None, typer.Option(help="Where models are kept.")] = None,
+    local_files_only: Annotated[bool, typer.Option("--local-files-only", help="Never use the network.")] = False,
+) -> None:
+    """Embed whole tables: in bounded memory, and gone on with where a death left it."""
+    if prompt is not None and prompt_name is not None:
+        raise OptionError("give --prompt or --prompt-name, not both.")
+    if engine is EngineName.local and (address is not None or actors is not None):
+        raise OptionError("--address and --actors are for --engine ray.")
+    if engine is EngineName.ray and cache is not None:
+        raise OptionError("--cache is a file of this machine, and not for --engine ray.")
+    from pellucid.batch import job
+    from pellucid.batch.stages import Options
+    from pellucid.embedder import Embedder
+
+    embedder = Embedder(
+        model,
+        dtype=dtype.value,
+        threads=threads,
+        cache=cache,
+        cache_folder=cache_folder,
+        local_files_only=local_files_only,
+        on_truncation="ignore",
+    )
+    options = Options(
+        text_column=text_column,
+        vector_column=vector_column,
+        prompt=prompt if prompt is not None else embedder.prompt_named(prompt_name),
+        normalize=normalize,
+        truncate_dim=truncate_dim,
+        output_dtype=output_dtype.value,
+        on_truncation=on_truncation.value,
+        rows_per_file=rows_per_file,
+    )
+    others: job.Engine | None = None
+    if engine is EngineName.ray:
+        from pellucid.batch.ray import Cluster
+
+        others = Cluster(address=address, actors=actors, cpus=cpus_per_actor)
+    with _bar() as told:
+        report = job.run(inputs, out, embedder, options, engine=others, progress=told)
+    _tell(report, out)
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[Progress], None]]:
+    """Rows done, the time left, and tokens a second, on standard error if it is a terminal."""
+    from tqdm import tqdm  # type: ignore[import-untyped]
+
+    with tqdm(unit=" rows", desc="Embedding", disable=None, unit_scale=True, smoothing=0.05) as bar:
+
+        def told(progress: Progress) -> None:
+            if bar.total is None:
+                # What earlier runs did counts as done, and not as speed.
+                bar.total, bar.initial = progress.total, progress.rows
+                bar.n = bar.last_print_n = progress.rows
+                bar.reset(progress.total)
+                bar.update(progress.rows)
+                bar.initial = progress.rows
+                return
+            bar.update(progress.rows - bar.n)
+            elapsed = bar.format_dict["elapsed"]
+            if elapsed:
+                bar.set_postfix_str(f"{progress.tokens / elapsed:,.0f} tokens/s", refresh=False)
+
+        yield told
+
+
+def _tell(report: Report, out: Path) -> None:
+    speed = f", {report.tokens / report.seconds:,.0f} tokens/s" if report.tokens else ""
+    before = f" ({report.parts_before:,} from before)" if report.parts_before else ""
+    typer.echo(
+        f"{report.rows:,} rows in {report.parts:,} files{before} in {out}; this run: {report.texts:,} texts in "
+        f"{report.seconds:,.1f} s{speed}"
+    )
+    if report.cut:
+        typer.echo(f"{report.cut:,} texts were too long; {report.lost:,} tokens of them were cut off", err=True)
+    if report.rejected:
+        typer.echo(f"{report.rejected:,} rows were rejected; {out / 'rejected'} says which and why", err=True)
