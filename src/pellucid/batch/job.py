@@ -335,9 +335,19 @@ def _reported(plan: Plan, done: Sequence[Done], seconds: float, busy: Busy) -> R
     )
 
 
+def check_output(output_dtype: str, *, without: Sequence[str] = ()) -> None:
+    """Refuse a type of vectors that cannot be written.
+
+    Raises:
+        OptionError: it is not one of ``OUTPUT_DTYPES``, less ``without``.
+    """
+    served = [name for name in OUTPUT_DTYPES if name not in without]
+    if output_dtype not in served:
+        raise OptionError(f"output_dtype={output_dtype!r} is not one of {', '.join(served)}.")
+
+
 def _check(options: Options, embedder: Embedder) -> None:
-    if options.output_dtype not in OUTPUT_DTYPES:
-        raise OptionError(f"output_dtype={options.output_dtype!r} is not one of {', '.join(OUTPUT_DTYPES)}.")
+    check_output(options.output_dtype)
     if options.rows_per_file < 1:
         raise OptionError("rows_per_file must be at least 1.")
     if options.truncate_dim is not None and not 1 <= options.truncate_dim <= embedder.dimensions:

@@ -230,7 +230,7 @@ def _described(options: Options, ranges: tuple[Float32, Float32] | None) -> dict
 @contextlib.contextmanager
 def in_one_step(path: Path) -> Iterator[Path]:
     """A file that takes its name when all of it is on the disk."""
-    unfinished = path.with_name(f"{UNFINISHED}{os.getpid()}-{path.name}")
+    unfinished = path.with_name(f"{UNFINISHED}{os.getpid()}-{path.name}.tmp")
     try:
         yield unfinished
         descriptor = os.open(unfinished, os.O_RDONLY)

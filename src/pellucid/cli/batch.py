@@ -60,6 +60,7 @@ def batch(
     address: Annotated[str | None, typer.Option(help="Of the Ray cluster; default: one on this machine.")] = None,
     actors: Annotated[int | None, typer.Option(help="How many Ray actors; default: as many as have room.")] = None,
     cpus_per_actor: Annotated[float, typer.Option(help="Cores of an actor; a fraction shares one.")] = 1.0,
+    device: Annotated[str, typer.Option(help="With --engine ray: 'cuda' for a GPU to each actor.")] = "cpu",
     threads: Annotated[int | None, typer.Option(help="How many threads to work with.")] = None,
     cache_folder: Annotated[Path | None, typer.Option(help="Where models are kept.")] = None,
     local_files_only: Annotated[bool, typer.Option("--local-files-only", help="Never use the network.")] = False,
@@ -67,8 +68,8 @@ def batch(
     """Embed whole tables: in bounded memory, and gone on with where a death left it."""
     if prompt is not None and prompt_name is not None:
         raise OptionError("give --prompt or --prompt-name, not both.")
-    if engine is EngineName.local and (address is not None or actors is not None):
-        raise OptionError("--address and --actors are for --engine ray.")
+    if engine is EngineName.local and (address is not None or actors is not None or device != "cpu"):
+        raise OptionError("--address, --actors and --device are for --engine ray.")
     if engine is EngineName.ray and cache is not None:
         raise OptionError("--cache is a file of this machine, and not for --engine ray.")
     from pellucid.batch import job
@@ -78,7 +79,7 @@ def batch(
     embedder = Embedder(
         model,
         dtype=dtype.value,
-        threads=threads,
+        threads=threads if engine is EngineName.local else None,
         cache=cache,
         cache_folder=cache_folder,
         local_files_only=local_files_only,
@@ -98,7 +99,7 @@ def batch(
     if engine is EngineName.ray:
         from pellucid.batch.ray import Cluster
 
-        others = Cluster(address=address, actors=actors, cpus=cpus_per_actor)
+        others = Cluster(address=address, actors=actors, cpus=cpus_per_actor, device=device, threads=threads)
     with _bar() as told:
         report = job.run(inputs, out, embedder, options, engine=others, progress=told)
     _tell(report, out)
