@@ -7,6 +7,7 @@ same files, to the bit. An actor or a node that dies costs the parts that it had
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -102,7 +103,7 @@ class Cluster:
             )
             done = parts.map_batches(
                 _PartsDone,
-                fn_constructor_args=(ray.put(plan), model),
+                fn_constructor_args=(plan, model),
                 batch_size=1,
                 **_pool(ray, min(count, len(plan.todo)), self.cpus, self.device),
             )
@@ -115,12 +116,10 @@ class Cluster:
 class _PartsDone:
     """An actor: whole parts, from file to file."""
 
-    def __init__(self, plan: Any, model: Model) -> None:
-        import ray  # type: ignore[import-untyped, import-not-found, unused-ignore]
-
-        self._plan: Plan = ray.get(plan)
+    def __init__(self, plan: Plan, model: Model) -> None:
+        self._plan = plan
         self._embedder = model.load()
-        self._reader = Reader(self._plan.survey.schema, self._plan.options.text_column)
+        self._reader = Reader(plan.survey.schema, plan.options.text_column)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         plan = self._plan
@@ -246,24 +245,26 @@ def _connected(address: str | None) -> Iterator[Any]:
         if ours:
             more: dict[str, Any] = {"address": address} if address else {"include_dashboard": False}
             ray.init(log_to_driver=False, logging_level="ERROR", **more)
-        context = ray.data.DataContext.get_current()
-        context.enable_progress_bars = False
+        # The progress is told by whoever began the job.
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
         yield ray
     except ray.exceptions.RayError as error:
-        cause = getattr(error, "cause", None) or error.__cause__ or error
         raise BatchError(
-            f"the cluster could not do the job ({_first_line(cause)}). What is there is whole; run the same again: "
+            f"the cluster could not do the job ({_last_line(error)}). What is there is whole; run the same again: "
             f"it goes on."
         ) from error
     except (ConnectionError, ValueError) as error:
-        raise BatchError(f"there is no Ray cluster at {address!r} ({_first_line(error)}).") from error
+        raise BatchError(f"there is no Ray cluster at {address!r} ({_last_line(error)}).") from error
     finally:
         if ours:
             ray.shutdown()
 
 
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+def _last_line(error: BaseException) -> str:
+    """Of a traceback in an actor, which is what Ray's errors say, the line that has the error itself."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1].removeprefix("pellucid.errors.BatchError: ") if lines else type(error).__name__
 
 
 def _ray() -> Any:

@@ -1,0 +1,203 @@
+"""The same job on clusters of Ray, some of whose nodes die. ``make test-integrations`` runs this."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pellucid import Embedder
+from pellucid.batch import embed_dataset, job
+from pellucid.batch.stages import Options
+from pellucid.errors import BatchError, OptionError
+from tests import tiny
+from tests.batch.test_job import contents, sentences
+
+if "PELLUCID_INTEGRATIONS" not in os.environ:
+    pytest.skip("make test-integrations runs this", allow_module_level=True)
+
+from pellucid.batch.ray import Cluster, Model
+
+# Ray leaves sockets and files to the garbage collector, and warns of its own affairs.
+pytestmark = pytest.mark.filterwarnings("ignore")
+PARTS = Options(rows_per_file=64)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return tiny.write_model(tmp_path_factory.mktemp("models") / "m")
+
+
+@pytest.fixture(scope="module")
+def embedder(model):
+    return Embedder(model, on_truncation="ignore")
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    path = tmp_path_factory.mktemp("in") / "in.parquet"
+    texts = [None if n % 50 == 7 else text for n, text in enumerate(sentences(20_000))]
+    pq.write_table(pa.table({"n": range(len(texts)), "text": texts}), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def expected(source, embedder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("expected") / "out"
+    job.run([str(source)], folder, embedder, PARTS)
+    return contents(folder)
+
+
+@pytest.fixture(scope="module")
+def local_ray():
+    import ray
+
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield ray
+    ray.shutdown()
+
+
+def test_a_cluster_gives_the_same_files(local_ray, source, expected, embedder, tmp_path):
+    report = job.run([str(source)], tmp_path / "out", embedder, PARTS, engine=Cluster(cpus=0.5, actors=2))
+    assert contents(tmp_path / "out") == expected
+    assert (report.rows, report.rejected, report.parts) == (19_600, 400, 313)
+    again = job.run([str(source)], tmp_path / "out", embedder, PARTS, engine=Cluster())
+    assert again.parts_before == 313
+
+
+def kill_an_actor_each(seconds, stopped, killed):
+    """SIGKILL for one of Ray's workers with the model, again and again."""
+    rng = random.Random(0)
+    while not stopped.wait(seconds):
+        found = subprocess.run(
+            ["pgrep", "-f", "^ray::.*_PartsDone"], capture_output=True, text=True, check=False
+        ).stdout.split()
+        if found and len(killed) < 3:
+            os.kill(int(rng.choice(found)), signal.SIGKILL)
+            killed.append(1)
+
+
+def test_actors_that_are_killed_lose_nothing(local_ray, source, expected, embedder, tmp_path, monkeypatch):
+    stopped, killed = threading.Event(), []
+    killer = threading.Thread(target=kill_an_actor_each, args=(0.3, stopped, killed))
+    killer.start()
+    try:
+        job.run([str(source)], tmp_path / "out", embedder, PARTS, engine=Cluster(actors=2))
+    finally:
+        stopped.set()
+        killer.join()
+    assert contents(tmp_path / "out") == expected
+    assert killed
+
+
+def test_an_actor_with_other_files_of_the_model_refuses(model):
+    Model(str(model), Embedder(model).files.digest(), "float32", "native", "cpu", 1).load()
+    with pytest.raises(BatchError, match="has other files of"):
+        Model(str(model), "another digest", "float32", "native", "cpu", 1).load()
+
+
+def test_what_went_wrong_in_an_actor_is_told(local_ray, source, embedder, tmp_path):
+    copy = shutil.copy(source, tmp_path / "copy.parquet")
+
+    def then_gone(plan, embedder, told):
+        Path(copy).unlink()
+        yield from Cluster(actors=1)(plan, embedder, told)
+
+    with pytest.raises(BatchError, match=r"copy.parquet cannot be read.*it goes on"):
+        job.run([str(copy)], tmp_path / "out", embedder, PARTS, engine=then_gone)
+
+
+def test_embed_dataset(local_ray, model, embedder):
+    texts = sentences(500)
+    with_gaps = [None if n % 9 == 4 else text for n, text in enumerate(texts)]
+    dataset = local_ray.data.from_arrow(pa.table({"n": list(range(500)), "body": with_gaps}))
+    made = embed_dataset(dataset, column="body", model=str(model), actors=1, normalize=False)
+    rows = sorted(made.take_all(), key=lambda row: row["n"])
+    expected = embedder.embed_documents(texts, normalize=False)
+    for row, vector, text in zip(rows, expected, with_gaps, strict=True):
+        if text is None:
+            assert row["vector"] is None or np.isnan(row["vector"]).all()
+        else:
+            assert (np.array(row["vector"], dtype=np.float32) == vector).all()
+    with pytest.raises(OptionError):
+        embed_dataset(dataset, output_dtype="int8")
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node of a cluster, in a process group of its own."""
+
+    process: subprocess.Popen
+
+    def kill(self):
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+def start_node(*arguments) -> Node:
+    command = [Path(sys.executable).with_name("ray"), "start", "--block", "--disable-usage-stats", *arguments]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return Node(subprocess.Popen(command, start_new_session=True, **quiet))
+
+
+@pytest.fixture
+def nodes():
+    """A head that does no work, and two workers of one core each."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    head = start_node("--head", "--port", str(port), "--num-cpus=0", "--include-dashboard=false")
+    started = [head]
+    try:
+        address = f"127.0.0.1:{port}"
+        started += [start_node("--address", address, "--num-cpus=1") for _ in range(2)]
+        yield address, started[1:]
+    finally:
+        for node in reversed(started):
+            if node.process.poll() is None:
+                node.kill()
+
+
+def test_a_node_that_dies_loses_nothing(nodes, source, expected, model, tmp_path):
+    """In a process of its own, because this one has another cluster."""
+    address, workers = nodes
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "pellucid", "batch", str(source), "-o", str(out), "--model", str(model)]
+    command += ["--rows-per-file", "64", "--engine", "ray", "--address", address, "--actors", "2"]
+    wait_for_cpus(address, 2)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        while process.poll() is None and len(list(out.glob("in-*.parquet"))) < 20:
+            time.sleep(0.01)
+        assert process.poll() is None, process.stdout.read()
+        workers[0].kill()
+        told = process.communicate(timeout=300)[0]
+        assert process.returncode == 0, told
+    assert contents(out) == expected
+
+
+def wait_for_cpus(address, count):
+    code = (
+        "import ray, sys, time\n"
+        f"ray.init({address!r}, log_to_driver=False, logging_level='ERROR')\n"
+        "for _ in range(600):\n"
+        f"    if ray.cluster_resources().get('CPU', 0) >= {count}: sys.exit(0)\n"
+        "    time.sleep(0.1)\n"
+        "sys.exit(1)"
+    )
+    for _ in range(20):
+        if subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0:
+            return
+        time.sleep(1)
+    raise AssertionError("the cluster did not come up")
