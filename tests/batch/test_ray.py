@@ -65,7 +65,7 @@ def expected(source, embedder, tmp_path_factory):
 def local_ray():
     import ray
 
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     yield ray
     ray.shutdown()
 
@@ -147,10 +147,28 @@ class Node:
         self.process.wait()
 
 
+TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4}
+
+
 def start_node(*arguments) -> Node:
     command = [Path(sys.executable).with_name("ray"), "start", "--block", "--disable-usage-stats", *arguments]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    return Node(subprocess.Popen(command, start_new_session=True, **quiet))
+    return Node(subprocess.Popen(command, start_new_session=True, env=os.environ | TOKEN, **quiet))
+
+
+def is_open(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+def until(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -162,6 +180,7 @@ def nodes():
     started = [head]
     try:
         address = f"127.0.0.1:{port}"
+        until(lambda: is_open(port))
         started += [start_node("--address", address, "--num-cpus=1") for _ in range(2)]
         yield address, started[1:]
     finally:
@@ -177,12 +196,13 @@ def test_a_node_that_dies_loses_nothing(nodes, source, expected, model, tmp_path
     command = [sys.executable, "-m", "pellucid", "batch", str(source), "-o", str(out), "--model", str(model)]
     command += ["--rows-per-file", "64", "--engine", "ray", "--address", address, "--actors", "2"]
     wait_for_cpus(address, 2)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        while process.poll() is None and len(list(out.glob("in-*.parquet"))) < 20:
-            time.sleep(0.01)
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | TOKEN
+    ) as process:
+        until(lambda: process.poll() is not None or len(list(out.glob("in-*.parquet"))) >= 20)
         assert process.poll() is None, process.stdout.read()
         workers[0].kill()
-        told = process.communicate(timeout=300)[0]
+        told = process.communicate(timeout=120)[0]
         assert process.returncode == 0, told
     assert contents(out) == expected
 
@@ -190,14 +210,16 @@ def test_a_node_that_dies_loses_nothing(nodes, source, expected, model, tmp_path
 def wait_for_cpus(address, count):
     code = (
         "import ray, sys, time\n"
-        f"ray.init({address!r}, log_to_driver=False, logging_level='ERROR')\n"
+        "for _ in range(20):\n"
+        "    try:\n"
+        f"        ray.init({address!r}, log_to_driver=False, logging_level='ERROR'); break\n"
+        "    except ConnectionError: time.sleep(0.5)\n"
         "for _ in range(600):\n"
         f"    if ray.cluster_resources().get('CPU', 0) >= {count}: sys.exit(0)\n"
         "    time.sleep(0.1)\n"
         "sys.exit(1)"
     )
-    for _ in range(20):
-        if subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0:
-            return
-        time.sleep(1)
-    raise AssertionError("the cluster did not come up")
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60, env=os.environ | TOKEN
+    )
+    assert done.returncode == 0, done.stderr

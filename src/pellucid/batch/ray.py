@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -241,30 +242,32 @@ def _connected(address: str | None) -> Iterator[Any]:
     """Ray, connected to a cluster, whose errors are ours."""
     ray = _ray()
     ours = not ray.is_initialized()
+    if ours:
+        how: dict[str, Any] = {"address": address} if address else {"address": "local", "include_dashboard": False}
+        try:
+            ray.init(log_to_driver=False, logging_level="ERROR", **how)
+        except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+            raise BatchError(f"there is no Ray cluster to be had at {how['address']!r} ({_reason(error)}).") from error
     try:
-        if ours:
-            more: dict[str, Any] = {"address": address} if address else {"include_dashboard": False}
-            ray.init(log_to_driver=False, logging_level="ERROR", **more)
         # The progress is told by whoever began the job.
         ray.data.DataContext.get_current().enable_progress_bars = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         yield ray
     except ray.exceptions.RayError as error:
         raise BatchError(
-            f"the cluster could not do the job ({_last_line(error)}). What is there is whole; run the same again: "
+            f"the cluster could not do the job ({_reason(error)}). What is there is whole; run the same again: "
             f"it goes on."
         ) from error
-    except (ConnectionError, ValueError) as error:
-        raise BatchError(f"there is no Ray cluster at {address!r} ({_last_line(error)}).") from error
     finally:
         if ours:
             ray.shutdown()
 
 
-def _last_line(error: BaseException) -> str:
-    """Of a traceback in an actor, which is what Ray's errors say, the line that has the error itself."""
+def _reason(error: BaseException) -> str:
+    """What went wrong, of a message that may be an actor's whole traceback: our own error in it, or how it begins."""
+    ours: list[str] = re.findall(r"^pellucid\.errors\.\w+: (.+)$", str(error), re.MULTILINE)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1].removeprefix("pellucid.errors.BatchError: ") if lines else type(error).__name__
+    return [*ours, *lines, type(error).__name__][0]
 
 
 def _ray() -> Any:
