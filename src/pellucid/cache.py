@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from pellucid.errors import CacheError, CacheWarning, OptionError
-from pellucid.types import Float32
+from pellucid.types import Float32, Int32
 
 MOST_BYTES = 4 << 30
 _FORMAT = 1
@@ -33,11 +33,11 @@ _KEPT_WHEN_FULL = 0.9
 """Of the bound: making room for one vector at a time would look for the oldest at every write."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS vectors (
-    key BLOB PRIMARY KEY,
+    key BLOB NOT NULL UNIQUE,
     day INTEGER NOT NULL,
     tokens INTEGER NOT NULL,
     vector BLOB NOT NULL
-) WITHOUT ROWID;
+);
 CREATE INDEX IF NOT EXISTS by_day ON vectors (day);
 """
 
@@ -72,12 +72,19 @@ class Space:
         return keys
 
 
-@dataclass(frozen=True)
-class Known:
-    """A vector that was found: ``float32[d]``, and how many tokens its text had before it was cut."""
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Vectors that were found.
 
-    vector: Float32
-    tokens: int
+    Attributes:
+        rows: which row each key has.
+        vectors: ``float32[m, d]``.
+        tokens: ``int32[m]``: how many tokens each text had before it was cut.
+    """
+
+    rows: dict[bytes, int]
+    vectors: Float32
+    tokens: Int32
 
 
 @dataclass(frozen=True)
@@ -116,26 +123,29 @@ class Cache:
         with self._opened():
             pass
 
-    def get(self, keys: Sequence[bytes]) -> dict[bytes, Known]:
-        """Those of ``keys`` that are there; what is found counts as used today."""
-        found: dict[bytes, Known] = {}
+    def get(self, keys: Sequence[bytes], dimensions: int) -> Found:
+        """Those of ``keys`` that are there, of vectors of so many dimensions; what is found counts as used today."""
+        rows: dict[bytes, int] = {}
+        blobs: list[bytes] = []
+        tokens: list[int] = []
         with self._told("read"), self._opened() as connection:
             today = _today()
             stale: list[tuple[int, bytes]] = []
             for start in range(0, len(keys), _KEYS_PER_QUERY):
                 some = keys[start : start + _KEYS_PER_QUERY]
                 marks = ",".join("?" * len(some))
-                for key, day, tokens, vector in connection.execute(
-                    f"SELECT key, day, tokens, vector FROM vectors WHERE key IN ({marks})",  # noqa: S608  marks only
-                    some,
-                ):
-                    found[key] = Known(np.frombuffer(vector, dtype="<f4").astype(np.float32, copy=False), tokens)
+                query = f"SELECT key, day, tokens, vector FROM vectors WHERE key IN ({marks})"  # noqa: S608  marks only
+                for key, day, count, vector in connection.execute(query, some):
+                    rows[key] = len(blobs)
+                    blobs.append(vector)
+                    tokens.append(count)
                     if day != today:
                         stale.append((today, key))
             if stale:
                 with connection:
                     connection.executemany("UPDATE vectors SET day = ? WHERE key = ?", stale)
-        return found
+        vectors = np.frombuffer(b"".join(blobs), dtype="<f4").astype(np.float32, copy=False).reshape(-1, dimensions)
+        return Found(rows, vectors, np.array(tokens, dtype=np.int32))
 
     def put(self, keys: Sequence[bytes], vectors: Float32, tokens: Sequence[int]) -> None:
         """Keep ``vectors`` (``[n, d]``) under their keys."""
@@ -221,6 +231,8 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=_LOCK_SECONDS, check_same_thread=False)
     try:
         version = _format_of(connection, path)
+        if version == 0:  # Some ten vectors a page; of pages of 4 KiB a third would be empty.
+            connection.execute("PRAGMA page_size = 16384")
         connection.execute("PRAGMA journal_mode = WAL")
         # A power cut may lose the last vectors, which are computed again, and never the file.
         connection.execute("PRAGMA synchronous = NORMAL")
@@ -253,15 +265,15 @@ _PAGES = ("page_count", "freelist_count", "page_size")
 
 def _shrink(connection: sqlite3.Connection, most: int) -> None:
     """Remove the vectors that were not asked for longest."""
-    used = _bytes_used(connection)
-    count = connection.execute("SELECT count(*) FROM vectors").fetchone()[0]
-    if used <= most or not count:
-        return
-    leaving = min(count, -(-count * (used - most) // used))
-    with connection:
-        connection.execute(
-            "DELETE FROM vectors WHERE key IN (SELECT key FROM vectors ORDER BY day LIMIT ?)", (leaving,)
-        )
+    while (used := _bytes_used(connection)) > most:
+        count = connection.execute("SELECT count(*) FROM vectors").fetchone()[0]
+        if not count:
+            return
+        leaving = -(-count * (used - most) // used)
+        with connection:
+            connection.execute(
+                "DELETE FROM vectors WHERE rowid IN (SELECT rowid FROM vectors ORDER BY day, rowid LIMIT ?)", (leaving,)
+            )
 
 
 def _today() -> int:

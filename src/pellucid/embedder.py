@@ -425,22 +425,18 @@ class Embedder:
         """:meth:`_computed`, but only of texts that the cache has no vector for."""
         check_texts(texts, first=first)
         keys = self._space(request).keys(texts)
-        found = cache.get(keys)
-        # Each text that is new, once.
-        new = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}
+        text_of = dict(zip(keys, texts, strict=True))  # Equal texts once.
+        found = cache.get(list(text_of), request.truncate_dim or self.dimensions)
+        new = {key: text for key, text in text_of.items() if key not in found.rows}
         tokens, new_counts = self.tokenizer.tokenize(list(new.values()), request.prompt)
-        count_of = {key: known.tokens for key, known in found.items()}
-        count_of |= dict(zip(new, new_counts.tolist(), strict=True))
-        truncation = self._judged(np.array([count_of[key] for key in keys], dtype=np.int32), first)
+        rows = found.rows | {key: len(found.rows) + row for row, key in enumerate(new)}
+        order = [rows[key] for key in keys]
+        truncation = self._judged(np.concatenate([found.tokens, new_counts])[order], first)
         advance(len(texts) - len(new))
         computed = self._finished(tokens, request, advance)
         if new:
             cache.put(list(new), computed, new_counts.tolist())
-        vector_of = {key: known.vector for key, known in found.items()} | dict(zip(new, computed, strict=True))
-        vectors = np.empty((len(texts), request.truncate_dim or self.dimensions), dtype=np.float32)
-        for row, key in enumerate(keys):
-            vectors[row] = vector_of[key]
-        return vectors, truncation
+        return np.concatenate([found.vectors, computed])[order], truncation
 
     def _judged(self, counts: Int32, first: int) -> Truncation:
         """What is to be cut off texts of ``counts`` tokens, unless that is an error."""

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+from pellucid import Embedder
+from tests import tiny
+from tests.cli.command import run
+
+LONG = "cat " * 100
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> str:
+    return str(tiny.write_model(tmp_path_factory.mktemp("models") / "m", prompts={"query": "the "}))
+
+
+@pytest.fixture
+def source(tmp_path):
+    rows = [{"body": "the cat", "n": 1}, {"body": LONG, "n": 2}, {"n": 3}, {"body": "a dog", "n": 4}]
+    path = tmp_path / "in.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_a_table_becomes_a_table_of_vectors(tmp_path, source, model):
+    out = tmp_path / "out"
+    arguments = ["batch", str(source), "-o", str(out), "--model", model, "--text-column", "body"]
+    result = run(*arguments, "--vector-column", "v", "--prompt-name", "query")
+    assert result.code == 0, result.err
+    assert result.out.startswith(f"3 rows in 1 files in {out}; this run: 3 texts in ")
+    assert "1 texts were too long" in result.err
+    assert "1 rows were rejected" in result.err
+    table = pq.read_table(out / "in-000000000000-000000000004.parquet")
+    expected = Embedder(model, on_truncation="ignore").embed_documents(["the cat", LONG, "a dog"], prompt_name="query")
+    assert table["n"].to_pylist() == [1, 2, 4]
+    assert table["v"].to_pylist() == expected.tolist()
+    assert json.loads((out / "report.json").read_text())["rejected"] == 1
+    again = run(*arguments, "--vector-column", "v", "--prompt-name", "query")
+    assert "3 rows in 1 files (1 from before)" in again.out
+    other = run(*arguments, "--vector-column", "v")
+    assert other.code == 1
+    assert "has a job with prompt 'the ', not ''" in other.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--prompt", "a", "--prompt-name", "query"], "not both"),
+        (["--address", "x"], "are for --engine ray"),
+        (["--device", "cuda"], "are for --engine ray"),
+        (["--engine", "ray", "--cache", "c"], "--cache is a file of this machine"),
+        (["--rows-per-file", "0"], "rows_per_file must be at least 1"),
+        (["--prompt-name", "none"], "has no prompt 'none'"),
+    ],
+)
+def test_a_wrong_call_says_what_is_wrong(tmp_path, source, model, arguments, message):
+    result = run("batch", str(source), "-o", str(tmp_path / "out"), "--model", model, *arguments)
+    assert result.code == 2
+    assert message in result.err
+
+
+def test_what_is_not_there_is_an_error(tmp_path, model):
+    result = run("batch", str(tmp_path / "none"), "-o", str(tmp_path / "out"), "--model", model)
+    assert result.code == 1
+    assert "there is no file of that name" in result.err
