@@ -36,8 +36,8 @@ test-browser: .make/browser  ## The pages of `pellucid explain --html` and of th
 	PELLUCID_BROWSER=required $(VENV)/bin/python -m pytest tests/explain/test_page.py \
 	  tests/server/test_page.py tests/server/test_served_page.py $(ARGS)
 
-test-integrations: .make/integrations  ## The vector stores of examples/stores, and the clients of the server.
-	PELLUCID_INTEGRATIONS=required $(VENV)/bin/python -m pytest tests/examples tests/server/test_clients.py $(ARGS)
+test-integrations: .make/integrations  ## The vector stores of examples/stores, and the clients of the server, and clusters of Ray.
+	PELLUCID_INTEGRATIONS=required $(VENV)/bin/python -m pytest tests/examples tests/server/test_clients.py tests/batch/test_ray.py $(ARGS)
 
 check: .make/dev  ## Style, types and layers.
 	$(VENV)/bin/ruff format --check .
