@@ -1,8 +1,8 @@
 """How long a very large job takes, from what each step of a small one costs: the figures of docs/scale.md.
 
-It measures, on one core, what a row costs to read, to tokenize, to embed and to write; simulates the job on this machine
-with them, as three threads that share its cores; and does the job, to see whether the simulation is right. Then it
-counts for other machines. Run it with Pellucid's own Python, on a machine that has nothing else to do::
+It measures, on one core, what a row costs to read, to tokenize, to embed and to write; simulates the job on this
+machine with them, as three threads that share its cores; and does the job, to see whether the simulation is right.
+Run it with Pellucid's own Python, on a machine that has nothing else to do::
 
     .venv/bin/python benchmarks/scale.py --json benchmarks/results/latest-scale.json
 """
@@ -161,13 +161,6 @@ def _may_begin(step: int, done: list[int], left: list[float], parts: int) -> boo
     available = parts if step == 0 else done[step - 1]
     taken_after = done[step + 1] + (left[step + 1] > 0.0) if step < 2 else done[step]  # noqa: PLR2004  the last step
     return done[step] < available and done[step] - taken_after < AHEAD
-
-
-def machines(cost: Costs, rows: float, cores: int, storage_gb_s: float) -> dict[str, float]:
-    """Hours of a job on so many cores that share a storage: of the arithmetic and its company, and of the bytes."""
-    compute = rows * cost.all / cores / 3600
-    storage = rows * (cost.bytes_in + cost.bytes_out) / (storage_gb_s * 1e9) / 3600
-    return {"compute": compute, "storage": storage, "hours": max(compute, storage)}
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -100,33 +100,34 @@ def batch(
         from pellucid.batch.ray import Cluster
 
         others = Cluster(address=address, actors=actors, cpus=cpus_per_actor, device=device, threads=threads)
-    with _bar() as told:
-        report = job.run(inputs, out, embedder, options, engine=others, progress=told)
+    with _bars() as (surveyed, told):
+        report = job.run(inputs, out, embedder, options, engine=others, progress=told, surveyed=surveyed)
     _tell(report, out)
 
 
 @contextmanager
-def _bar() -> Iterator[Callable[[Progress], None]]:
-    """Rows done, the time left, and tokens a second, on standard error if it is a terminal."""
+def _bars() -> Iterator[tuple[Callable[[int], object], Callable[[Progress], None]]]:
+    """What hears of the survey's bytes and of the rows done, and draws it on standard error, if that is a terminal."""
     from tqdm import tqdm  # type: ignore[import-untyped]
 
-    with tqdm(unit=" rows", desc="Embedding", disable=None, unit_scale=True, smoothing=0.05) as bar:
+    with ExitStack() as stack:
+        survey = stack.enter_context(
+            tqdm(desc="Looking at the input", unit="B", unit_scale=True, disable=None, delay=1, leave=False)
+        )
+        rows: list[tqdm] = []
 
         def told(progress: Progress) -> None:
-            if bar.total is None:
+            if not rows:
+                survey.close()
                 # What earlier runs did counts as done, and not as speed.
-                bar.total, bar.initial = progress.total, progress.rows
-                bar.n = bar.last_print_n = progress.rows
-                bar.reset(progress.total)
-                bar.update(progress.rows)
-                bar.initial = progress.rows
-                return
+                bar = tqdm(desc="Embedding", unit=" rows", initial=progress.rows, total=progress.total, disable=None)
+                rows.append(stack.enter_context(bar))
+            (bar,) = rows
+            if seconds := bar.format_dict["elapsed"]:
+                bar.set_postfix_str(f"{progress.tokens / seconds:,.0f} tokens/s", refresh=False)
             bar.update(progress.rows - bar.n)
-            elapsed = bar.format_dict["elapsed"]
-            if elapsed:
-                bar.set_postfix_str(f"{progress.tokens / elapsed:,.0f} tokens/s", refresh=False)
 
-        yield told
+        yield survey.update, told
 
 
 def _tell(report: Report, out: Path) -> None:
