@@ -112,7 +112,7 @@ def test_queries_may_have_options_of_their_own(folder):
     ("fields", "message"),
     [
         ({"model_kwargs": {"devise": "cpu"}}, "model_kwargs: 'devise' cannot be served; did you mean 'device'"),
-        ({"model_kwargs": {"device": "cuda"}}, "device='cuda' is not served"),
+        ({"model_kwargs": {"device": "cuda", "engine": "native"}}, "device='cuda' is not served"),
         ({"model_kwargs": {"trust_remote_code": True}}, "trust_remote_code=True cannot be served, only False"),
         ({"model_kwargs": {"backend": "onnx"}}, "backend='onnx' cannot be served"),
         ({"model_kwargs": {"model_kwargs": {"torch_dtype": "float16"}}}, "model_kwargs=.* cannot be served"),

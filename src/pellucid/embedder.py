@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from pellucid.explain.compare import Comparison
     from pellucid.explain.trace import Trace
 
-Dtype = Literal["float32", "int16", "int8"]
+Dtype = Literal["float32", "int16", "int8", "float16", "bfloat16"]
 EngineName = Literal["auto", "native", "reference", "torch"]
 OnTruncation = Literal["warn", "error", "ignore"]
 OutputDtype = Literal["float32", "float16", "int8", "uint8", "binary", "ubinary"]
@@ -69,8 +69,11 @@ class Embedder:
             models (``"all-MiniLM-L6-v2"``), or a folder.
         dtype: the arithmetic: ``"float32"`` is exact; ``"int16"`` is near-lossless, with every cosine to float32 above
             0.9999; ``"int8"`` is the fastest and smallest, with cosines above 0.99 on ordinary text (docs/models.md).
-        engine: what does the arithmetic; ``"auto"`` takes the fastest that serves the other options.
-        device: ``"cpu"``. A GPU is used only when asked for.
+            ``"float16"`` and ``"bfloat16"`` are PyTorch's, for GPUs.
+        engine: what does the arithmetic; ``"auto"`` takes the fastest that serves the model and the other options:
+            ``"native"``, or ``"torch"`` for a GPU, and for an architecture that only transformers knows.
+        device: ``"cpu"``; or with the ``torch`` extra as PyTorch names them, ``"cuda"``, ``"cuda:1"``, ``"mps"``. A GPU
+            is used only when asked for.
         threads: how many threads to work with; None takes as many as there are usable processors.
         revision: a branch, tag or commit of the Hub's copy.
         cache_folder: instead of the Hugging Face cache's usual place.
@@ -127,8 +130,15 @@ class Embedder:
         )
         self.spec = load_spec(self.files)
         self.tokenizer = Tokenizer(self.files, self.spec.tokenizer, self.spec.encoder)
-        weights = load_weights(self.files, self.spec)
-        self.engine = engines.create(engine, self.spec.encoder, weights, dtype=dtype, device=device, threads=threads)
+        self.engine = engines.create(
+            engine,
+            self.spec.encoder,
+            lambda: load_weights(self.files, self.spec),
+            self.files.path(self.spec.encoder_folder),
+            dtype=dtype,
+            device=device,
+            threads=threads,
+        )
 
     @property
     def model_name(self) -> str:
@@ -333,7 +343,7 @@ class Embedder:
         """
         skip = 0 if self.spec.pooling.include_prompt else prompt_tokens
         vectors = np.empty((len(tokens), truncate_dim or self.dimensions), dtype=np.float32)
-        for indices in batching.plan(tokens.lengths):
+        for indices in batching.plan(tokens.lengths, getattr(self.engine, "tokens_per_call", batching.TOKENS_PER_CALL)):
             batch = tokens.select(indices)
             # Token vectors have no name, so that those of one call are gone before the next are made.
             pooled = pooling.pool(self.engine.token_vectors(batch), batch.offsets, self.spec.pooling, skip)
@@ -461,7 +471,9 @@ class Embedder:
         from pellucid.cache import Space
 
         dtype = getattr(self.engine, "dtype", "float32")
-        return Space(self._digest, self.engine.name, dtype, request.prompt, request.normalize, request.truncate_dim)
+        device = getattr(self.engine, "device", "cpu")
+        engine = self.engine.name if device == "cpu" else f"{self.engine.name} on {device}"
+        return Space(self._digest, engine, dtype, request.prompt, request.normalize, request.truncate_dim)
 
     @functools.cached_property
     def _digest(self) -> str:

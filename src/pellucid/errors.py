@@ -15,6 +15,7 @@
     │   ├── OptionError                   an option, or a value of one, that we cannot serve
     │   └── TruncationError               a text beyond ``max_tokens`` under ``on_truncation="error"``
     ├── BatchError                        a job over whole tables: its input, its output, or another job's there
+    ├── DeviceError                       a device, as a GPU, whose memory does not suffice
     ├── CacheError                        a file of vectors that cannot be used, or is something else
     ├── IndexStateError                   an index that is not there, is broken, or holds another model's vectors
     └── MissingExtraError (ImportError)   an optional dependency; the message is the install command
@@ -77,6 +78,10 @@ class TruncationError(InputError):
 
 class BatchError(PellucidError):
     """A job over whole tables that cannot be begun or gone on with. What was written is whole, and stays."""
+
+
+class DeviceError(PellucidError):
+    """A device has no room for the model, or for a single text."""
 
 
 class CacheError(PellucidError):

@@ -2,13 +2,19 @@ from __future__ import annotations
 
 import pytest
 
+from pellucid import Embedder
 from pellucid.engines.base import DTYPES, check_options
-from pellucid.errors import OptionError
+from pellucid.engines.torch import is_installed
+from pellucid.errors import MissingExtraError, OptionError
 
 
 @pytest.mark.parametrize(
     ("engine", "dtype"),
-    [("auto", "float32"), ("auto", "int8"), *((engine, dtype) for engine in DTYPES for dtype in DTYPES[engine])],
+    [
+        ("auto", "float32"),
+        ("auto", "int8"),
+        *((engine, d) for engine in ("native", "reference") for d in DTYPES[engine]),
+    ],
 )
 @pytest.mark.parametrize("threads", [None, 1, 64])
 def test_what_can_be_served_passes(engine, dtype, threads):
@@ -21,7 +27,9 @@ def test_what_can_be_served_passes(engine, dtype, threads):
         ({"name": "fast"}, "engine='fast' is not one of auto, native, reference"),
         ({"dtype": "int4"}, "dtype='int4' is not served by engine='auto', only float32, int16, int8"),
         ({"name": "reference", "dtype": "int8"}, "dtype='int8' is not served by engine='reference', only float32"),
-        ({"device": "cuda"}, "device='cuda' is not served"),
+        ({"name": "native", "device": "cuda"}, "device='cuda' is not served by engine='native'"),
+        ({"name": "torch", "dtype": "int8"}, "dtype='int8' is not served by engine='torch'"),
+        ({"device": "cuda", "dtype": "int8"}, "dtype='int8' is not served by engine='auto' on 'cuda'"),
         ({"threads": 0}, "threads=0 must be a whole number of at least 1"),
         ({"threads": True}, "threads=True must be"),
         ({"threads": 1.5}, "threads=1.5 must be"),
@@ -30,3 +38,10 @@ def test_what_can_be_served_passes(engine, dtype, threads):
 def test_what_cannot_be_served_is_refused_by_name(options, message):
     with pytest.raises(OptionError, match=message):
         check_options(**{"name": "auto", "dtype": "float32", "device": "cpu", "threads": None, **options})
+
+
+@pytest.mark.skipif(is_installed(), reason="PyTorch is there")
+@pytest.mark.parametrize("options", [{"engine": "torch"}, {"device": "cuda"}, {"dtype": "float16"}])
+def test_without_pytorch_the_install_command_is_told_before_a_file_is_looked_for(options):
+    with pytest.raises(MissingExtraError, match=r"pip install 'pellucid\[torch\]'"):
+        Embedder("no/such-model", **options)

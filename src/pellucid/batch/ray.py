@@ -92,8 +92,7 @@ class Cluster:
         if not plan.todo:
             return
         dtype = getattr(embedder.engine, "dtype", "float32")
-        engine = embedder.engine.name if self.device == "cpu" else "auto"
-        check_options(engine, dtype=dtype, device=self.device, threads=self.threads)
+        engine = embedder.engine.name
         name = embedder.files.name if embedder.files.source != "folder" else str(embedder.files.folder.resolve())
         threads = self.threads or max(1, int(self.cpus))
         model = Model(name, embedder.files.digest(), dtype, engine, self.device, threads)
@@ -180,7 +179,7 @@ def embed_dataset(
     from pellucid.batch.job import check_output
 
     check_output(output_dtype, without=("int8",))
-    check_options("auto", dtype=dtype, device=device, threads=threads)
+    check_options("auto", dtype=dtype, device="cpu", threads=threads)  # Where a GPU is, only the nodes know.
     loaded = Model(model, "", dtype, "auto", device, threads or max(1, int(cpus)))
     how = {
         "prompt_name": prompt_name,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pellucid.cli.embed import DEFAULT_MODEL, Dtype
+from pellucid.cli.embed import DEFAULT_MODEL, DEVICE_HELP, DTYPE_HELP, AnyDtype
 from pellucid.errors import OptionError
 
 if TYPE_CHECKING:
@@ -54,13 +54,13 @@ def batch(
     truncate_dim: Annotated[int | None, typer.Option(help="Keep only so many dimensions.")] = None,
     on_truncation: Annotated[OnTruncation, typer.Option(help="Texts that are too long.")] = OnTruncation.cut,
     rows_per_file: Annotated[int, typer.Option(help="Rows of an output file: what a death may cost.")] = 16_384,
-    dtype: Annotated[Dtype, typer.Option(help="The arithmetic: exact, near-lossless, or smallest.")] = Dtype.float32,
+    dtype: Annotated[AnyDtype, typer.Option(help=DTYPE_HELP)] = AnyDtype.float32,
+    device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "cpu",
     cache: Annotated[Path | None, typer.Option(help="A file of vectors to look in, and to keep them in.")] = None,
     engine: Annotated[EngineName, typer.Option(help="This process, or a cluster of Ray.")] = EngineName.local,
     address: Annotated[str | None, typer.Option(help="Of the Ray cluster; default: one on this machine.")] = None,
     actors: Annotated[int | None, typer.Option(help="How many Ray actors; default: as many as have room.")] = None,
     cpus_per_actor: Annotated[float, typer.Option(help="Cores of an actor; a fraction shares one.")] = 1.0,
-    device: Annotated[str, typer.Option(help="With --engine ray: 'cuda' for a GPU to each actor.")] = "cpu",
     threads: Annotated[int | None, typer.Option(help="How many threads to work with.")] = None,
     cache_folder: Annotated[Path | None, typer.Option(help="Where models are kept.")] = None,
     local_files_only: Annotated[bool, typer.Option("--local-files-only", help="Never use the network.")] = False,
@@ -68,18 +68,22 @@ def batch(
     """Embed whole tables: in bounded memory, and gone on with where a death left it."""
     if prompt is not None and prompt_name is not None:
         raise OptionError("give --prompt or --prompt-name, not both.")
-    if engine is EngineName.local and (address is not None or actors is not None or device != "cpu"):
-        raise OptionError("--address, --actors and --device are for --engine ray.")
+    if engine is EngineName.local and (address is not None or actors is not None):
+        raise OptionError("--address and --actors are for --engine ray.")
     if engine is EngineName.ray and cache is not None:
         raise OptionError("--cache is a file of this machine, and not for --engine ray.")
     from pellucid.batch import job
     from pellucid.batch.stages import Options
     from pellucid.embedder import Embedder
 
+    here = engine is EngineName.local
     embedder = Embedder(
         model,
         dtype=dtype.value,
-        threads=threads if engine is EngineName.local else None,
+        # Of a cluster, the machine that hands out the work needs no GPU, but the same engine.
+        engine="auto" if here or device == "cpu" else "torch",
+        device=device if here else "cpu",
+        threads=threads if here else None,
         cache=cache,
         cache_folder=cache_folder,
         local_files_only=local_files_only,

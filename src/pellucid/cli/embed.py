@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pellucid.embedder import Embedder
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
+DTYPE_HELP = "The arithmetic: exact, near-lossless, or smallest; on a GPU, float16."
+DEVICE_HELP = "'cpu', or with the torch extra 'cuda', 'cuda:1', 'mps'."
 _TABLE_TEXTS = 20
 _SIMILARITY_TEXTS = 12
 
@@ -39,6 +41,16 @@ class Dtype(StrEnum):
     float32 = "float32"
     int16 = "int16"
     int8 = "int8"
+
+
+class AnyDtype(StrEnum):
+    """The arithmetic of the native engine, and of PyTorch's."""
+
+    float32 = "float32"
+    int16 = "int16"
+    int8 = "int8"
+    float16 = "float16"
+    bfloat16 = "bfloat16"
 
 
 class OnTruncation(StrEnum):
@@ -61,7 +73,8 @@ def embed(
     normalize: Annotated[bool | None, typer.Option(help="To unit length, or not; default: as the model says.")] = None,
     truncate_dim: Annotated[int | None, typer.Option(help="Keep only so many dimensions.")] = None,
     output_dtype: Annotated[OutputType, typer.Option(help="Type of the numbers.")] = OutputType.float32,
-    dtype: Annotated[Dtype, typer.Option(help="The arithmetic: exact, near-lossless, or smallest.")] = Dtype.float32,
+    dtype: Annotated[AnyDtype, typer.Option(help=DTYPE_HELP)] = AnyDtype.float32,
+    device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "cpu",
     on_truncation: Annotated[OnTruncation, typer.Option(help="Texts that are too long.")] = OnTruncation.warn,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the Hub's copy.")] = None,
     cache_folder: Annotated[Path | None, typer.Option(help="Where models are kept.")] = None,
@@ -84,6 +97,7 @@ def embed(
         cache_folder=cache_folder,
         local_files_only=local_files_only,
         dtype=dtype.value,
+        device=device,
         threads=threads,
         on_truncation=on_truncation.value,
     )

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from pellucid.cli.embed import DEFAULT_MODEL, Dtype
+from pellucid.cli.embed import DEFAULT_MODEL, DEVICE_HELP, DTYPE_HELP, AnyDtype
 from pellucid.errors import MissingExtraError, OptionError
 
 
@@ -33,7 +33,8 @@ def serve(
     ] = None,
     host: Annotated[str, typer.Option(help="The address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port; 0 takes a free one.")] = 8080,
-    dtype: Annotated[Dtype, typer.Option(help="The arithmetic: exact, near-lossless, or smallest.")] = Dtype.float32,
+    dtype: Annotated[AnyDtype, typer.Option(help=DTYPE_HELP)] = AnyDtype.float32,
+    device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "cpu",
     load: Annotated[Load, typer.Option(help="Load models at the start, or when first asked for.")] = Load.start,
     memory: Annotated[int | None, typer.Option(help="MB for models; the longest unused one goes.")] = None,
     on_truncation: Annotated[OnTruncation, typer.Option(help="Texts that are too long.")] = OnTruncation.error,
@@ -63,6 +64,7 @@ def serve(
     settings = Settings(
         models=tuple(model or [DEFAULT_MODEL]),
         dtype=dtype.value,
+        device=device,
         threads=threads,
         cache_folder=cache_folder,
         local_files_only=local_files_only,

@@ -6,15 +6,23 @@ An engine knows nothing of text, files or the network. It is made from an
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
-from pellucid.errors import OptionError
+from pellucid.errors import OptionError, UnsupportedModelError
 from pellucid.model.spec import EncoderSpec
 from pellucid.model.weights import EncoderWeights
 from pellucid.types import Float32, TokenBatch
 
-DTYPES = {"native": ("float32", "int16", "int8"), "reference": ("float32",)}
-"""The engines, fastest first, and the arithmetic that each serves."""
+logger = logging.getLogger("pellucid")
+DTYPES = {
+    "native": ("float32", "int16", "int8"),
+    "reference": ("float32",),
+    "torch": ("float32", "float16", "bfloat16"),
+}
+"""The engines, and the arithmetic that each serves."""
 
 ENGINES = ("auto", *DTYPES)
 
@@ -32,36 +40,84 @@ class Engine(Protocol):
 
         Returns:
             ``float32[T, hidden_size]``, row ``t`` for ``batch.ids[t]``. The rows of a text depend on that text alone:
-            not on its neighbours, on their order, or on the number of threads.
+            not on its neighbours, on their order, or on the number of threads. (Of "torch", but for rounding.)
         """
 
 
 def create(
-    name: str, spec: EncoderSpec, weights: EncoderWeights, *, dtype: str, device: str, threads: int | None
+    name: str,
+    spec: EncoderSpec,
+    weights: Callable[[], EncoderWeights],
+    folder: Path,
+    *,
+    dtype: str,
+    device: str,
+    threads: int | None,
 ) -> Engine:
-    """The engine of this name, ready to run. ``"auto"`` is the native one, the fastest there is on a CPU.
+    """The engine of this name, ready to run.
+
+    Args:
+        name: "auto" is the native one, the fastest there is on a CPU; "torch" for what only that serves.
+        spec: of the encoder.
+        weights: gives its weights, for the engines that are the project's own.
+        folder: of its files, for "torch".
+        dtype: as :class:`~pellucid.embedder.Embedder` takes it.
+        device: likewise.
+        threads: likewise.
 
     Raises:
         OptionError: no engine of this name, or it cannot serve the dtype, the device or the threads.
+        UnsupportedModelError: the engine cannot run this encoder.
+        MissingExtraError: only "torch" can, and it is not installed.
     """
-    check_options(name, dtype=dtype, device=device, threads=threads)
-    if name == "reference":
+    chosen = _chosen(name, spec, dtype, device)
+    check_options(chosen, dtype=dtype, device=device, threads=threads)
+    if chosen == "torch":
+        from pellucid.engines.torch import TorchEngine
+
+        engine = TorchEngine(folder, spec, dtype=dtype, device=device, threads=threads)
+        if name == "auto" and device == "cpu" and spec.only_torch:
+            logger.warning("%s PyTorch does the arithmetic.", spec.only_torch)
+        return engine
+    if spec.only_torch:
+        raise UnsupportedModelError(
+            f"{spec.only_torch} engine='torch' runs whatever transformers knows: pip install 'pellucid[torch]'."
+        )
+    if chosen == "reference":
         from pellucid.engines.reference import ReferenceEngine
 
-        return ReferenceEngine(spec, weights, threads=threads)
+        return ReferenceEngine(spec, weights(), threads=threads)
     from pellucid.engines.native import NativeEngine
 
-    return NativeEngine(spec, weights, dtype=dtype, threads=threads)
+    return NativeEngine(spec, weights(), dtype=dtype, threads=threads)
 
 
 def check_options(name: str, *, dtype: str, device: str, threads: int | None) -> None:
     """Judge an engine's options before any file is fetched or read; the errors of :func:`create`."""
     if name not in ENGINES:
         raise OptionError(f"engine={name!r} is not one of {', '.join(ENGINES)}.")
-    served = DTYPES["native" if name == "auto" else name]
-    if dtype not in served:
-        raise OptionError(f"dtype={dtype!r} is not served by engine={name!r}, only {', '.join(served)}.")
-    if device != "cpu":
-        raise OptionError(f"device={device!r} is not served by any engine of this version, only 'cpu'.")
+    elsewhere = device != "cpu"
+    by_name = {"auto": DTYPES["torch"] if elsewhere else (*DTYPES["native"], *DTYPES["torch"][1:]), **DTYPES}
+    if dtype not in by_name[name]:
+        where = f" on {device!r}" if elsewhere else ""
+        raise OptionError(f"dtype={dtype!r} is not served by engine={name!r}{where}, only {', '.join(by_name[name])}.")
+    if elsewhere and name not in ("auto", "torch"):
+        raise OptionError(f"device={device!r} is not served by engine={name!r}, only 'cpu'; engine='torch' has others.")
+    if name == "torch" or (name == "auto" and (elsewhere or dtype in DTYPES["torch"][1:])):
+        from pellucid.engines.torch import checked_device
+
+        checked_device(device)
     if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
         raise OptionError(f"threads={threads!r} must be a whole number of at least 1, or None for the default.")
+
+
+def _chosen(name: str, spec: EncoderSpec, dtype: str, device: str) -> str:
+    """What "auto" is."""
+    if name != "auto":
+        return name
+    only_torch = device != "cpu" or dtype in DTYPES["torch"][1:]
+    if spec.only_torch and not only_torch:
+        from pellucid.engines.torch import is_installed
+
+        return "torch" if is_installed() else "native"  # Which says what is missing.
+    return "torch" if only_torch else "native"

@@ -14,7 +14,7 @@ from pellucid import head
 from pellucid.errors import InvalidModelError, UnsupportedModelError
 from pellucid.model import weights
 from pellucid.model.config import Config, read_json
-from pellucid.model.families import family_of
+from pellucid.model.families import family_of, other
 from pellucid.model.spec import EncoderSpec, ModelSpec, TokenizerSpec
 from pellucid.pooling import MODES, Pooling
 from pellucid.sources.files import ModelFiles
@@ -62,8 +62,8 @@ def load_spec(files: ModelFiles) -> ModelSpec:
     """
     transformer, *after = _modules(files)
     config = Config.read(files, transformer.file("config.json"))
-    encoder = family_of(config).spec(config)
-    if encoder.hidden_size % encoder.heads:
+    encoder = _encoder(config)
+    if encoder.hidden_size % encoder.heads and not encoder.only_torch:
         raise InvalidModelError(
             f"{config.where}: {encoder.heads} attention heads do not divide a hidden size of {encoder.hidden_size}."
         )
@@ -95,8 +95,24 @@ def load_spec(files: ModelFiles) -> ModelSpec:
     )
 
 
+def _encoder(config: Config) -> EncoderSpec:
+    """The encoder of a config.json, of one of our families, or else of whatever transformers may know."""
+    try:
+        return family_of(config).spec(config)
+    except UnsupportedModelError as error:
+        if not config.string("model_type", ""):
+            raise
+        return other.spec(config, str(error))
+
+
 def load_weights(files: ModelFiles, spec: ModelSpec) -> weights.EncoderWeights:
-    """Map and check the encoder's weights; the errors of :func:`pellucid.model.weights.read_encoder`."""
+    """Map and check the encoder's weights; the errors of :func:`pellucid.model.weights.read_encoder`.
+
+    Raises:
+        UnsupportedModelError: the encoder is none that can be computed with weights alone.
+    """
+    if spec.encoder.only_torch:
+        raise UnsupportedModelError(spec.encoder.only_torch)
     config = Config.read(files, f"{spec.encoder_folder}/config.json".lstrip("/"))
     tensors = weights.Tensors.open(files, spec.encoder_folder)
     return weights.read_encoder(tensors, spec.encoder, family_of(config).names)

@@ -47,6 +47,8 @@ class EncoderSpec:
         attention_bias, feed_forward_bias, norm_bias: which of the layers' parts have a bias.
         attention: each layer's own, over again while there are more layers; empty if all look at the whole text,
             without rotations.
+        only_torch: why only the engine "torch" may run it, in a sentence; "" if the others can. What they would need
+            to know of it is then not told.
     """
 
     family: str
@@ -68,6 +70,7 @@ class EncoderSpec:
     feed_forward_bias: bool = True
     norm_bias: bool = True
     attention: tuple[LayerAttention, ...] = ()
+    only_torch: str = ""
 
     @property
     def head_size(self) -> int:

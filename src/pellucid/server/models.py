@@ -153,6 +153,7 @@ class Models:
                 Embedder,
                 entry.wanted,
                 dtype=settings.dtype,
+                device=settings.device,
                 threads=settings.threads,
                 cache_folder=settings.cache_folder,
                 local_files_only=settings.local_files_only,

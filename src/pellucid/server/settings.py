@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pellucid.embedder import Dtype
 from pellucid.errors import OptionError
 
 Load = Literal["start", "first-use"]
@@ -44,7 +45,7 @@ class Settings:
 
     Attributes:
         models: names or folders; the first answers where a request names none.
-        dtype, threads, cache_folder, local_files_only: as :class:`~pellucid.embedder.Embedder` takes them.
+        dtype, device, threads, cache_folder, local_files_only: as :class:`~pellucid.embedder.Embedder` takes them.
         load: load all models at the start, or each when it is first asked for.
         memory: how many bytes the loaded models may take, by the size of their files; None for no bound. Who was not
             asked for longest goes.
@@ -58,7 +59,8 @@ class Settings:
     """
 
     models: tuple[str, ...]
-    dtype: Literal["float32", "int16", "int8"] = "float32"
+    dtype: Dtype = "float32"
+    device: str = "cpu"
     threads: int | None = None
     cache_folder: Path | None = None
     local_files_only: bool = False

@@ -1,0 +1,215 @@
+"""PyTorch's engine: the families of the project, and what only transformers knows, held against the live library."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file, save_file
+
+from pellucid import Embedder
+from pellucid.engines.torch import TorchEngine
+from pellucid.errors import (
+    DeviceError,
+    InvalidModelError,
+    OptionError,
+    UnsupportedModelError,
+)
+from tests import tiny
+from tests.reference.conftest import encode_alone, load_reference
+from tests.reference.test_families import FLAGS
+from tests.reference.texts import SCRIPTS, docstrings
+
+CLOSE = {"rtol": 0, "atol": 2e-6}
+
+
+def assert_same(folder, **options) -> None:
+    ours, theirs = Embedder(folder, engine="torch", on_truncation="ignore"), load_reference(folder)
+    vectors = ours.embed_documents(tiny.TEXTS, **options)
+    expected = encode_alone(theirs, tiny.TEXTS, **options)
+    np.testing.assert_allclose(vectors, expected, **CLOSE)
+    np.testing.assert_allclose(ours.embed_query(tiny.TEXTS[3], **options), expected[3], **CLOSE)
+
+
+@pytest.mark.parametrize("modes", [*([flag] for flag in FLAGS), FLAGS])
+def test_families_and_poolings(family, tmp_path, modes):
+    assert_same(tiny.write_model(tmp_path / "m", family, pooling=dict.fromkeys(modes, True), modules=["Pooling"]))
+
+
+def test_heads(family, tmp_path):
+    modules = ["Pooling", "Dense", "LayerNorm", "Normalize"]
+    assert_same(tiny.write_model(tmp_path / "m", family, modules=modules))
+
+
+def test_the_real_model(minilm, reference_minilm):
+    ours = Embedder(minilm.files.folder, engine="torch", on_truncation="ignore")
+    texts = [*docstrings()[:200], *SCRIPTS, "", "word " * 300]
+    np.testing.assert_allclose(ours.embed_documents(texts), encode_alone(reference_minilm, texts), **CLOSE)
+    for dtype in ("bfloat16", "float16"):
+        half = Embedder(minilm.files.folder, dtype=dtype, on_truncation="ignore")
+        assert half.engine.name == "torch"
+        cosines = (half.embed_documents(texts) * ours.embed_documents(texts)).sum(axis=1)
+        assert cosines.min() > 0.999
+
+
+def decoder(folder, kind, **more):
+    """A tiny embedder made of a decoder, as people publish them: last token, instructions, padding on the left."""
+    import transformers
+
+    tiny.write_model(
+        folder,
+        "roberta",
+        pooling={"pooling_mode_mean_tokens": False, "pooling_mode_lasttoken": True},
+        prompts={"query": "query: the ", "document": ""},
+    )
+    vocabulary = json.loads((folder / "config.json").read_text())["vocab_size"]
+    sizes = {
+        "vocab_size": vocabulary,
+        "hidden_size": tiny.HIDDEN,
+        "intermediate_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 8,
+        "max_position_embeddings": 64,
+    }
+    config = getattr(transformers, f"{kind}Config")(**sizes, **more)
+    torch.manual_seed(0)
+    model = transformers.AutoModel.from_config(config)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter.data, 1.0 if parameter.ndim == 1 else 0.0, 0.3)
+    model.save_pretrained(folder)
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "padding_side": "left", "model_max_length": 512}
+    tiny.write_json(folder / "tokenizer_config.json", {**settings, "pad_token": "<pad>", "eos_token": "</s>"})
+    return folder
+
+
+DECODERS = {
+    "Qwen3": {},
+    "Gemma3Text": {"use_bidirectional_attention": True, "sliding_window": 8},
+    "Mistral": {"sliding_window": None},
+}
+
+
+@pytest.mark.parametrize("kind", DECODERS)
+def test_decoders(tmp_path, kind, caplog):
+    folder = decoder(tmp_path / "m", kind, **DECODERS[kind])
+    with caplog.at_level(logging.WARNING, "pellucid"):
+        ours = Embedder(folder, on_truncation="ignore")
+    assert ours.engine.name == "torch"
+    assert "PyTorch does the arithmetic" in caplog.text
+    theirs = load_reference(folder)
+    texts = [text for text in tiny.TEXTS if text]
+    np.testing.assert_allclose(ours.embed_documents(texts), encode_alone(theirs, texts), **CLOSE)
+    # With the others in one batch, and so with padding on their left.
+    np.testing.assert_allclose(ours.embed_documents(texts), theirs.encode(texts), rtol=0, atol=5e-6)
+    np.testing.assert_allclose(ours.embed_query(texts[2]), theirs.encode_query(texts[2]), **CLOSE)
+
+
+def test_an_encoder_of_an_encoder_and_a_decoder(tmp_path):
+    import transformers
+
+    folder = tiny.write_model(tmp_path / "m", "roberta")
+    vocabulary = json.loads((folder / "config.json").read_text())["vocab_size"]
+    sizes = {"vocab_size": vocabulary, "d_model": tiny.HIDDEN, "d_kv": 4, "d_ff": 32, "num_layers": 2, "num_heads": 4}
+    transformers.T5Model(transformers.T5Config(**sizes)).save_pretrained(folder)
+    assert_same(folder)
+
+
+def test_other_engines_say_that_torch_may(tmp_path):
+    folder = decoder(tmp_path / "m", "Qwen3")
+    for engine in ("native", "reference"):
+        with pytest.raises(UnsupportedModelError, match=r"'qwen3' is not supported.*engine='torch' runs"):
+            Embedder(folder, engine=engine)
+    with pytest.raises(OptionError, match="dtype='int8' is not served by engine='torch'"):
+        Embedder(folder, dtype="int8")
+    with pytest.raises(UnsupportedModelError, match="qwen3"):
+        Embedder(folder).trace("the cat")
+
+
+@pytest.mark.parametrize(
+    ("device", "words"),
+    [
+        ("cuda", "sees no CUDA device"),
+        ("cuda:7", "no CUDA device|the last of them"),
+        ("tpu", "not one of"),
+        ("mps", "mps"),
+    ],
+)
+def test_a_device_that_is_not_there_is_an_error(tiny_bert, device, words):
+    if device.startswith("cuda") and torch.cuda.is_available() and device == "cuda":
+        pytest.skip("it is there")
+    with pytest.raises(OptionError, match=words):
+        Embedder(tiny_bert, device=device)
+
+
+def test_code_of_a_model_is_not_run(tmp_path):
+    folder = decoder(tmp_path / "m", "Qwen3")
+    tiny.edit_json(
+        folder / "config.json", model_type="mine", auto_map={"AutoModel": "code.Mine", "AutoConfig": "code.C"}
+    )
+    (folder / "code.py").write_text("raise SystemExit('this was run')")
+    with pytest.raises(UnsupportedModelError, match="code of a model is never run"):
+        Embedder(folder)
+
+
+def test_pickled_weights_are_not_read(tmp_path):
+    folder = decoder(tmp_path / "m", "Qwen3")
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(UnsupportedModelError, match="safetensors"):
+        Embedder(folder)
+
+
+def test_missing_weights_are_not_made_up(tmp_path):
+    folder = decoder(tmp_path / "m", "Qwen3")
+    tensors = load_file(folder / "model.safetensors")
+    gone = next(name for name in tensors if "mlp" in name)
+    save_file({name: value for name, value in tensors.items() if name != gone}, folder / "model.safetensors")
+    with pytest.raises(InvalidModelError, match=gone.split("layers")[1]):
+        Embedder(folder)
+
+
+class TestOutOfMemory:
+    """A device that takes only so many tokens at a time."""
+
+    def narrow(self, monkeypatch, engine: TorchEngine, most: int) -> list[int]:
+        step, sizes = engine._step, []
+
+        def narrow(batch, texts):
+            padded = len(texts) * int(batch.lengths[texts].max())
+            sizes.append(padded)
+            if padded > most:
+                raise torch.OutOfMemoryError
+            return step(batch, texts)
+
+        monkeypatch.setattr(engine, "_step", narrow)
+        return sizes
+
+    def test_smaller_steps_give_the_same_in_order(self, tiny_bert, monkeypatch, caplog):
+        embedder = Embedder(tiny_bert, engine="torch", on_truncation="ignore")
+        texts = tiny.TEXTS * 40
+        expected = embedder.embed_documents(texts)
+        sizes = self.narrow(monkeypatch, embedder.engine, 100)
+        with caplog.at_level(logging.WARNING, "pellucid"):
+            np.testing.assert_allclose(embedder.embed_documents(texts), expected, **CLOSE)
+        assert max(sizes) > 100
+        assert embedder.engine.tokens_per_step <= 4096
+        assert "out of memory; from now on 4096 tokens at a time" in caplog.text
+
+    def test_one_text_that_is_too_much_is_an_error(self, tiny_bert, monkeypatch):
+        embedder = Embedder(tiny_bert, engine="torch", on_truncation="ignore")
+        self.narrow(monkeypatch, embedder.engine, 10)
+        with pytest.raises(DeviceError, match="no room for one text"):
+            embedder.embed_documents(["the cat", "cat " * 20])
+
+
+def test_padding_changes_nothing(family, tmp_path, monkeypatch):
+    """As on a GPU, where texts of unlike lengths go together."""
+    embedder = Embedder(tiny.write_model(tmp_path / "m", family), engine="torch", on_truncation="ignore")
+    expected = embedder.embed_documents(tiny.TEXTS)
+    monkeypatch.setattr(embedder.engine, "_least_share", 0.0)
+    np.testing.assert_allclose(embedder.embed_documents(tiny.TEXTS), expected, **CLOSE)
