@@ -10,6 +10,7 @@ The memory for millions of rows is measured with an engine that gives vectors wi
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import shutil
 import statistics
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,18 +46,14 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="a file for the figures")
     arguments = parser.parse_args()
     figures: dict[str, Any] = {
-        "machine": machine.describe(),
-        "commit": machine.commit(),
-        "model": Path(arguments.model).name,
+        **machine.about(arguments.model),
         "rows": ROWS,
     }
     with tempfile.TemporaryDirectory() as folder:
         for dtype in ("float32", "int8"):
             figures[dtype] = throughput(arguments.model, dtype, arguments.rounds, Path(folder), ray=arguments.ray)
         figures["memory"] = [memory(arguments.model, rows, Path(folder)) for rows in arguments.memory]
-    print(json.dumps(figures, indent=2))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    machine.tell(figures, arguments.json)
 
 
 def throughput(model: str, dtype: str, rounds: int, folder: Path, *, ray: bool) -> dict[str, Any]:
@@ -67,7 +65,7 @@ def throughput(model: str, dtype: str, rounds: int, folder: Path, *, ray: bool) 
     embedder.embed_documents(workload[:2000])
     ways: dict[str, list[float]] = {"library": [], "job": [], **({"ray": []} if ray else {})}
     busy = []
-    with cluster() if ray else no_cluster():
+    with cluster() if ray else contextlib.nullcontext():
         if ray:  # Once, so that its processes are there.
             timed(source, folder, embedder, on_ray())
         for _ in range(rounds):
@@ -102,28 +100,16 @@ def on_ray() -> Any:
     return Cluster()
 
 
-class cluster:  # noqa: N801  it is used as a function
+@contextlib.contextmanager
+def cluster() -> Iterator[None]:
     """A cluster of this machine, for as long as it is needed."""
+    import ray
 
-    def __enter__(self) -> None:
-        import ray
-
-        ray.init(address="local", log_to_driver=False, include_dashboard=False, logging_level="ERROR")
-
-    def __exit__(self, *_: object) -> None:
-        import ray
-
+    ray.init(address="local", log_to_driver=False, include_dashboard=False, logging_level="ERROR")
+    try:
+        yield
+    finally:
         ray.shutdown()
-
-
-class no_cluster:  # noqa: N801
-    """None."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        pass
 
 
 def memory(model: str, rows: int, folder: Path) -> dict[str, Any]:

@@ -8,7 +8,6 @@ Run it with Pellucid's own Python, on a machine that has nothing else to do::
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import tempfile
 import time
@@ -46,9 +45,7 @@ def main() -> None:
             hits.append(seconds(lambda: cached.embed_documents(workload)) / MANY)  # noqa: B023
             single.append(statistics.median(seconds(lambda: cached.embed_query(workload[7])) for _ in range(200)))  # noqa: B023
     figures: dict[str, Any] = {
-        "machine": machine.describe(),
-        "commit": machine.commit(),
-        "model": Path(arguments.model).name,
+        **machine.about(arguments.model),
         "texts": MANY,
         "hit in batches, microseconds a text": [1e6 * hit for hit in hits],
         "hit alone, microseconds": [1e6 * one for one in single],
@@ -57,9 +54,7 @@ def main() -> None:
         "median hit alone, microseconds": 1e6 * statistics.median(single),
         "median all missed, beside no cache, int8": statistics.median(misses),
     }
-    print(json.dumps(figures, indent=2))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    machine.tell(figures, arguments.json)
 
 
 def seconds(work: Callable[[], object]) -> float:

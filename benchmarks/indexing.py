@@ -8,7 +8,6 @@ Run it with Pellucid's own Python, on a machine that has nothing else to do::
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sysconfig
 import tempfile
@@ -42,16 +41,12 @@ def main() -> None:
     embedder = Embedder(arguments.model, on_truncation="ignore")
     with tempfile.TemporaryDirectory() as folder:
         figures = {
-            "machine": machine.describe(),
-            "commit": machine.commit(),
-            "model": Path(arguments.model).name,
+            **machine.about(arguments.model),
             "indexing": indexing(embedder, Path(folder), arguments.rounds),
             "unchanged": unchanged(embedder, Path(folder)),
             "searching": searching(embedder, Path(folder)),
         }
-    print(json.dumps(figures, indent=2))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    machine.tell(figures, arguments.json)
 
 
 def indexing(embedder: Embedder, folder: Path, rounds: int) -> dict[str, Any]:

@@ -38,6 +38,19 @@ def describe() -> dict[str, Any]:
     }
 
 
+def about(model: str) -> dict[str, Any]:
+    """What a file of figures begins with: where, with which commit, and of which model."""
+    return {"machine": describe(), "commit": commit(), "model": Path(model).name}
+
+
+def tell(figures: dict[str, Any], file: Path | None) -> None:
+    """Print figures as JSON, and write them to a file if one is named."""
+    text = json.dumps(figures, indent=2)
+    print(text)
+    if file is not None:
+        file.write_text(f"{text}\n", encoding="utf-8")
+
+
 def versions(python: str) -> dict[str, str]:
     """Of Python and every package in that environment."""
     return dict(json.loads(subprocess.check_output([python, "-c", _VERSIONS], text=True)))

@@ -10,7 +10,6 @@ Run it with Pellucid's own Python, on a machine that has nothing else to do::
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import tempfile
 import time
@@ -58,18 +57,14 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="a file for the figures")
     arguments = parser.parse_args()
     figures: dict[str, Any] = {
-        "machine": machine.describe(),
-        "commit": machine.commit(),
-        "model": Path(arguments.model).name,
+        **machine.about(arguments.model),
     }
     workloads = {"short": texts.many(8192), "long": [f"{n} {text}" for n, text in enumerate(texts.long(1024, 180))]}
     with tempfile.TemporaryDirectory() as folder:
         for name, workload in workloads.items():
             for dtype in ("float32", "int8"):
                 figures[f"{name}, {dtype}"] = checked(arguments.model, dtype, workload, Path(folder))
-    print(json.dumps(figures, indent=2))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    machine.tell(figures, arguments.json)
 
 
 def checked(model: str, dtype: str, workload: list[str], folder: Path) -> dict[str, Any]:

@@ -50,9 +50,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="a file for the figures")
     arguments = parser.parse_args()
     figures: dict[str, Any] = {
-        "machine": machine.describe(),
-        "commit": machine.commit(),
-        "model": Path(arguments.model).name,
+        **machine.about(arguments.model),
         "texts": len(texts.short()),
     }
     for dtype in arguments.dtypes.split(","):
@@ -63,9 +61,7 @@ def main() -> None:
     figures["overload"] = overload(arguments.model)
     if arguments.plain:
         figures["plain"] = plain(arguments.plain, arguments.plain_model, arguments.model, arguments.rounds)
-    print(json.dumps(figures, indent=2))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    machine.tell(figures, arguments.json)
 
 
 def throughput(model: str, dtype: str, rounds: int) -> dict[str, Any]:

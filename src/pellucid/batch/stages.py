@@ -150,7 +150,9 @@ def write(
         BatchError: the disk is full, or the folder cannot be written to.
     """
     stored = head.to_ranges(vectors, *ranges) if ranges is not None else head.to_dtype(vectors, options.output_dtype)
-    column = vector_array(stored[prepared.places], options.output_dtype)
+    # Without equal texts, the rows have the vectors' own order.
+    rows = stored if len(stored) == len(prepared.places) else stored[prepared.places]
+    column = vector_array(rows, options.output_dtype)
     metadata = {b"pellucid": json.dumps(_described(options, ranges)).encode()}
     table = prepared.rows.table.append_column(options.vector_column, column).replace_schema_metadata(metadata)
     faults = prepared.rows.faults

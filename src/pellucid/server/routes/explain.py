@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic_core import to_json
 
 from pellucid.embedder import Embedder
 from pellucid.server import views
-from pellucid.server.inputs import Body, CompareBody, MapBody, TraceBody, read, schema
-from pellucid.server.outputs import OpenAIFailure, View, failures
+from pellucid.server.inputs import CompareBody, MapBody, TraceBody, read
+from pellucid.server.outputs import OpenAIFailure, View
+from pellucid.server.routes.direct import post
 from pellucid.server.serving import check_characters, serving_of
 from pellucid.tokenizer import check_texts
 
-Route = TypeVar("Route", bound=Callable[..., Any])
 router = APIRouter(tags=["Looking inside"])
 
 
@@ -28,17 +28,7 @@ async def _viewed(request: Request, model: str | None, texts: list[str], make: C
     return Response(made, media_type="application/json")
 
 
-def _post(path: str, kind: type[Body], summary: str) -> Callable[[Route], Route]:
-    return router.post(
-        path,
-        response_model=View,
-        responses=failures(OpenAIFailure),
-        openapi_extra=schema(kind),
-        summary=summary,
-    )
-
-
-@_post("/trace", TraceBody, "Every stage of a text's way to its vector")
+@post(router, "/trace", TraceBody, View, OpenAIFailure, "Every stage of a text's way to its vector")
 async def trace(
     request: Request,
     arrays: Annotated[bool, Query(description="Whether the numbers are there, or only their shapes.")] = False,
@@ -53,7 +43,7 @@ async def trace(
     return await _viewed(request, body.model, [body.input], make)
 
 
-@_post("/compare", CompareBody, "Why two texts are close")
+@post(router, "/compare", CompareBody, View, OpenAIFailure, "Why two texts are close")
 async def compare(request: Request) -> Response:
     """What ``Embedder.compare(a, b).to_json()`` gives."""
     body = await read(request, CompareBody)
@@ -65,7 +55,7 @@ async def compare(request: Request) -> Response:
     return await _viewed(request, body.model, body.inputs, make)
 
 
-@_post("/view/trace", TraceBody, "One text, as the page shows it")
+@post(router, "/view/trace", TraceBody, View, OpenAIFailure, "One text, as the page shows it")
 async def view_trace(request: Request) -> Response:
     """What the page draws of one text."""
     body = await read(request, TraceBody)
@@ -74,7 +64,7 @@ async def view_trace(request: Request) -> Response:
     )
 
 
-@_post("/view/compare", CompareBody, "Two texts, as the page shows them")
+@post(router, "/view/compare", CompareBody, View, OpenAIFailure, "Two texts, as the page shows them")
 async def view_compare(request: Request) -> Response:
     """What the page draws of two texts."""
     body = await read(request, CompareBody)
@@ -84,7 +74,7 @@ async def view_compare(request: Request) -> Response:
     )
 
 
-@_post("/view/map", MapBody, "Many texts, as the page shows them")
+@post(router, "/view/map", MapBody, View, OpenAIFailure, "Many texts, as the page shows them")
 async def view_map(request: Request) -> Response:
     """What the page draws of many texts."""
     body = await read(request, MapBody)

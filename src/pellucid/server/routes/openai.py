@@ -7,22 +7,16 @@ import base64
 from fastapi import APIRouter, Request, Response
 from pydantic_core import to_json
 
-from pellucid.server.inputs import EmbeddingsBody, read, schema
+from pellucid.server.inputs import EmbeddingsBody, read
 from pellucid.server.outputs import Embeddings, ModelCard, ModelCards, OpenAIFailure, failures
-from pellucid.server.routes.direct import DirectRoute
+from pellucid.server.routes.direct import DirectRoute, post
 from pellucid.server.serving import embedded, prepared, serving_of
 from pellucid.types import Float32
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"], route_class=DirectRoute)
 
 
-@router.post(
-    "/embeddings",
-    response_model=Embeddings,
-    responses=failures(OpenAIFailure),
-    openapi_extra=schema(EmbeddingsBody),
-    summary="Turn texts into vectors",
-)
+@post(router, "/embeddings", EmbeddingsBody, Embeddings, OpenAIFailure, "Turn texts into vectors")
 async def embeddings(request: Request) -> Response:
     """The vectors of texts, in their order."""
     body = await read(request, EmbeddingsBody)

@@ -12,9 +12,9 @@ from pellucid import __version__
 from pellucid.embedder import Embedder
 from pellucid.errors import InputError, OptionError
 from pellucid.server import inputs, outputs
-from pellucid.server.inputs import read, schema
+from pellucid.server.inputs import read
 from pellucid.server.outputs import TEIFailure, failures
-from pellucid.server.routes.direct import DirectRoute
+from pellucid.server.routes.direct import DirectRoute, post
 from pellucid.server.serving import check_characters, embedded, prepared, serving_of
 from pellucid.types import Token
 
@@ -25,6 +25,8 @@ def _json(value: Any, headers: dict[str, str] | None = None) -> Response:
     return Response(to_json(value), media_type="application/json", headers=headers)
 
 
+@post(router, "/", inputs.EmbedBody, outputs.Vectors, TEIFailure, "Turn texts into vectors (as /embed)")
+@post(router, "/embed", inputs.EmbedBody, outputs.Vectors, TEIFailure, "Turn texts into vectors")
 async def embed(request: Request) -> Response:
     """The vectors of texts, in their order."""
     body = await read(request, inputs.EmbedBody)
@@ -36,24 +38,7 @@ async def embed(request: Request) -> Response:
     return _json(vectors.tolist(), ready.headers())
 
 
-for _path, _words in (("/embed", "Turn texts into vectors"), ("/", "Turn texts into vectors (as /embed)")):
-    router.post(
-        _path,
-        response_model=outputs.Vectors,
-        responses=failures(TEIFailure),
-        openapi_extra=schema(inputs.EmbedBody),
-        summary=_words,
-        operation_id="embed" if _path == "/embed" else "embed_at_root",
-    )(embed)
-
-
-@router.post(
-    "/embed_all",
-    response_model=outputs.TokenVectors,
-    responses=failures(TEIFailure),
-    openapi_extra=schema(inputs.EmbedAllBody),
-    summary="A vector for each token",
-)
+@post(router, "/embed_all", inputs.EmbedAllBody, outputs.TokenVectors, TEIFailure, "A vector for each token")
 async def embed_all(request: Request) -> Response:
     """The last hidden state of the encoder: a vector for each token of each text, special tokens included."""
     body = await read(request, inputs.EmbedAllBody)
@@ -66,13 +51,7 @@ async def embed_all(request: Request) -> Response:
     return _json([part.tolist() for part in parts], ready.headers())
 
 
-@router.post(
-    "/similarity",
-    response_model=outputs.Similarities,
-    responses=failures(TEIFailure),
-    openapi_extra=schema(inputs.SimilarityBody),
-    summary="How close one text is to others",
-)
+@post(router, "/similarity", inputs.SimilarityBody, outputs.Similarities, TEIFailure, "How close one text is to others")
 async def similarity(request: Request) -> Response:
     """The cosine of one text with each of others."""
     body = await read(request, inputs.SimilarityBody)
@@ -86,13 +65,7 @@ async def similarity(request: Request) -> Response:
     return _json((vectors[1:] @ vectors[0]).tolist(), ready.headers())
 
 
-@router.post(
-    "/tokenize",
-    response_model=outputs.Tokens,
-    responses=failures(TEIFailure),
-    openapi_extra=schema(inputs.TokenizeBody),
-    summary="Cut texts into tokens",
-)
+@post(router, "/tokenize", inputs.TokenizeBody, outputs.Tokens, TEIFailure, "Cut texts into tokens")
 async def tokenize(request: Request) -> Response:
     """The tokens of texts, cut to what the model reads. ``start`` and ``stop`` count characters of prompt and text."""
     body = await read(request, inputs.TokenizeBody)
@@ -111,13 +84,7 @@ async def tokenize(request: Request) -> Response:
     return _json(await serving.view(request, make))
 
 
-@router.post(
-    "/decode",
-    response_model=outputs.Texts,
-    responses=failures(TEIFailure),
-    openapi_extra=schema(inputs.DecodeBody),
-    summary="Tokens back to text",
-)
+@post(router, "/decode", inputs.DecodeBody, outputs.Texts, TEIFailure, "Tokens back to text")
 async def decode(request: Request) -> Response:
     """What token ids spell."""
     body = await read(request, inputs.DecodeBody)
