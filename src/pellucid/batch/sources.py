@@ -326,14 +326,15 @@ def _of(file: InputFile) -> tuple[list[str], int] | None:
 
 def _batches(path: Path, start: int, count: int) -> Iterator[pa.RecordBatch]:
     """The rows of a Parquet file from ``start`` on, some at a time; what lies before in whole groups is not read."""
-    with pq.ParquetFile(path, buffer_size=_BYTES_AT_ONCE) as opened:
+    with pq.ParquetFile(path, buffer_size=_BYTES_AT_ONCE, pre_buffer=False) as opened:
         before, groups = 0, list(range(opened.metadata.num_row_groups))
         while groups and before + opened.metadata.row_group(groups[0]).num_rows <= start:
             before += opened.metadata.row_group(groups.pop(0)).num_rows
-        for batch in opened.iter_batches(batch_size=max(1, min(count, 16_384)), row_groups=groups):
-            if before + len(batch) > start:
-                yield batch.slice(max(0, start - before))
-            before += len(batch)
+        for group in groups:  # One after another: of several, PyArrow keeps all that it has read.
+            for batch in opened.iter_batches(batch_size=max(1, min(count, 16_384)), row_groups=[group]):
+                if before + len(batch) > start:
+                    yield batch.slice(max(0, start - before))
+                before += len(batch)
 
 
 def _put_back(batch: pa.RecordBatch, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
