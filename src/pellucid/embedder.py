@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from pellucid import batching, chunking, head, pooling
+from pellucid import batching, chunking, head
 from pellucid.chunking import Kind, LongText
 from pellucid.engines import base as engines
 from pellucid.errors import OptionError, TextTypeError, TruncationError, TruncationWarning
@@ -341,12 +341,10 @@ class Embedder:
         Returns:
             ``float32[n, d]``, in order: what :meth:`embed_documents` gives for those texts, to the bit.
         """
-        skip = 0 if self.spec.pooling.include_prompt else prompt_tokens
         vectors = np.empty((len(tokens), truncate_dim or self.dimensions), dtype=np.float32)
         for indices in batching.plan(tokens.lengths, getattr(self.engine, "tokens_per_call", batching.TOKENS_PER_CALL)):
             batch = tokens.select(indices)
-            # Token vectors have no name, so that those of one call are gone before the next are made.
-            pooled = pooling.pool(self.engine.token_vectors(batch), batch.offsets, self.spec.pooling, skip)
+            pooled = engines.encode_pooled(self.engine, batch, self.spec.pooling, prompt_tokens)
             vectors[indices] = head.finish(pooled, self.spec.head, normalize, truncate_dim)
             advance(len(indices))
         return vectors

@@ -18,12 +18,18 @@ from pellucid.errors import (
     OptionError,
     UnsupportedModelError,
 )
+from pellucid.pooling import MODES, Pooling, pool
 from tests import tiny
 from tests.reference.conftest import encode_alone, load_reference
 from tests.reference.test_families import FLAGS
 from tests.reference.texts import SCRIPTS, docstrings
 
 CLOSE = {"rtol": 0, "atol": 2e-6}
+
+
+@pytest.fixture(scope="module")
+def torch_bert(tiny_bert):
+    return Embedder(tiny_bert, engine="torch", on_truncation="ignore")
 
 
 def assert_same(folder, **options) -> None:
@@ -179,12 +185,12 @@ class TestOutOfMemory:
     def narrow(self, monkeypatch, engine: TorchEngine, most: int) -> list[int]:
         step, sizes = engine._step, []
 
-        def narrow(batch, texts):
+        def narrow(batch, texts, finish):
             padded = len(texts) * int(batch.lengths[texts].max())
             sizes.append(padded)
             if padded > most:
                 raise torch.OutOfMemoryError
-            return step(batch, texts)
+            return step(batch, texts, finish)
 
         monkeypatch.setattr(engine, "_step", narrow)
         return sizes
@@ -213,3 +219,15 @@ def test_padding_changes_nothing(family, tmp_path, monkeypatch):
     expected = embedder.embed_documents(tiny.TEXTS)
     monkeypatch.setattr(embedder.engine, "_least_share", 0.0)
     np.testing.assert_allclose(embedder.embed_documents(tiny.TEXTS), expected, **CLOSE)
+
+
+@pytest.mark.parametrize("least_share", [0.0, 1.0])
+@pytest.mark.parametrize("skip", [0, 1, 3, 30])
+@pytest.mark.parametrize("modes", [*((mode,) for mode in MODES), tuple(MODES)])
+def test_pooling_on_the_device_is_the_one_pooling(torch_bert, modes, skip, least_share, monkeypatch):
+    engine = torch_bert.engine
+    monkeypatch.setattr(engine, "_least_share", least_share)
+    tokens, _ = torch_bert.tokenizer.tokenize(tiny.TEXTS)
+    how = Pooling(modes, include_prompt=False)
+    expected = pool(engine.token_vectors(tokens), tokens.offsets, how, skip)
+    np.testing.assert_allclose(engine.encode_pooled(tokens, how, skip), expected, **CLOSE)

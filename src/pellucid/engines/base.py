@@ -14,6 +14,7 @@ from typing import Protocol
 from pellucid.errors import OptionError, UnsupportedModelError
 from pellucid.model.spec import EncoderSpec
 from pellucid.model.weights import EncoderWeights
+from pellucid.pooling import Pooling, pool
 from pellucid.types import Float32, TokenBatch
 
 logger = logging.getLogger("pellucid")
@@ -90,6 +91,20 @@ def create(
     from pellucid.engines.native import NativeEngine
 
     return NativeEngine(spec, weights(), dtype=dtype, threads=threads)
+
+
+def encode_pooled(engine: Engine, batch: TokenBatch, pooling: Pooling, prompt_tokens: int) -> Float32:
+    """Token ids to pooled vectors, ``float32[B, len(modes) * hidden]``.
+
+    Pooling exists once, in :mod:`pellucid.pooling`. An engine whose token vectors are far away, in a GPU, may have an
+    ``encode_pooled`` of its own, which is held to it.
+    """
+    own = getattr(engine, "encode_pooled", None)
+    if own is not None:
+        pooled: Float32 = own(batch, pooling, prompt_tokens)
+        return pooled
+    # Token vectors have no name, so that those of one call are gone before the next are made.
+    return pool(engine.token_vectors(batch), batch.offsets, pooling, prompt_tokens)
 
 
 def check_options(name: str, *, dtype: str, device: str, threads: int | None) -> None:

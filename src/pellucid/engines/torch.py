@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 from pellucid.engines.threads import usable_processors
 from pellucid.errors import DeviceError, InvalidModelError, MissingExtraError, OptionError, UnsupportedModelError
 from pellucid.model.spec import EncoderSpec
+from pellucid.pooling import Pooling
 from pellucid.types import Float32, Int64, TokenBatch
 
 logger = logging.getLogger("pellucid")
@@ -83,22 +84,44 @@ class TorchEngine:
             DeviceError: the device has no room for even one of the texts.
         """
         vectors = np.empty((len(batch.ids), self.spec.hidden_size), dtype=np.float32)
+        for texts, rows in self._each(batch, lambda states, _lengths: states.float()):
+            for row, text in zip(rows, texts.tolist(), strict=True):
+                start, end = batch.offsets[text], batch.offsets[text + 1]
+                vectors[start:end] = row[: end - start]
+        return vectors
+
+    def encode_pooled(self, batch: TokenBatch, pooling: Pooling, prompt_tokens: int) -> Float32:
+        """What :func:`pellucid.pooling.pool` makes of the token vectors, made where they are: only that comes back.
+
+        Args:
+            batch: as for :meth:`token_vectors`; the errors too.
+            pooling: how.
+            prompt_tokens: how many at the start of each text are left out, if ``pooling`` says so.
+
+        Returns:
+            ``float32[B, len(modes) * hidden]``, within rounding of the one pooling.
+        """
+        skip = 0 if pooling.include_prompt else prompt_tokens
+        pooled = np.empty((len(batch), len(pooling.modes) * self.spec.hidden_size), dtype=np.float32)
+        for texts, rows in self._each(
+            batch, lambda states, lengths: _pooled(self._torch, states.float(), lengths, pooling.modes, skip)
+        ):
+            pooled[texts] = rows
+        return pooled
+
+    def _each(self, batch: TokenBatch, finish: Callable[[Any, Any], Any]) -> Iterator[tuple[Int64, Float32]]:
+        """Some texts after others, and what ``finish`` makes of their hidden states and lengths on the device."""
         waiting = list(_steps(batch.lengths, self.tokens_per_step, self._least_share))[::-1]
         while waiting:
             texts = waiting.pop()
             try:
-                rows = self._step(batch, texts)
+                yield texts, self._step(batch, texts, finish)
             except self._torch.OutOfMemoryError as error:
                 self._give_way(len(texts), error)
                 waiting += [half for half in (texts[len(texts) // 2 :], texts[: len(texts) // 2]) if len(half)]
-                continue
-            for row, text in enumerate(texts.tolist()):
-                start, end = batch.offsets[text], batch.offsets[text + 1]
-                vectors[start:end] = rows[row, : end - start]
-        return vectors
 
-    def _step(self, batch: TokenBatch, texts: Int64) -> Float32:
-        """The hidden states of some texts, ``float32[n, longest, hidden]``; beyond a text's end they mean nothing."""
+    def _step(self, batch: TokenBatch, texts: Int64, finish: Callable[[Any, Any], Any]) -> Float32:
+        """One call of the model. Beyond a text's end, its hidden states mean nothing."""
         torch = self._torch
         lengths = batch.lengths[texts]
         longest = int(lengths.max())
@@ -111,7 +134,7 @@ class TorchEngine:
             inputs["attention_mask"] = torch.from_numpy(mask.astype(np.int64)).to(self.device)
         with torch.inference_mode():
             states = self._model(**inputs).last_hidden_state
-            rows: Float32 = states.float().cpu().numpy()
+            rows: Float32 = finish(states, torch.from_numpy(lengths).to(self.device)).cpu().numpy()
         return rows
 
     def _give_way(self, texts: int, error: Exception) -> None:
@@ -161,6 +184,29 @@ class TorchEngine:
             raise DeviceError(
                 f"{self.device} has no room for the model. Take dtype='float16', or device='cpu'."
             ) from error
+
+
+def _pooled(torch: Any, states: Any, lengths: Any, modes: Sequence[str], skip: int) -> Any:
+    """The modes of :mod:`pellucid.pooling`, of padded texts: ``[n, L, hidden]`` and ``[n]`` to ``[n, modes * hidden]``.
+
+    A text of which nothing is left gives zeros.
+    """
+    places = torch.arange(states.shape[1], device=states.device)
+    inside = (places >= skip) & (places < lengths[:, None])
+    counts = inside.sum(dim=1, keepdim=True)
+    weights = inside.to(states.dtype)
+    total = torch.einsum("nl,nlh->nh", weights, states)
+    later = weights * (places + 1)
+    rows = torch.arange(len(states), device=states.device)
+    made = {
+        "cls": lambda: states[:, min(skip, states.shape[1] - 1)],
+        "max": lambda: states.masked_fill(~inside[:, :, None], -torch.inf).amax(dim=1),
+        "mean": lambda: total / counts,
+        "mean_sqrt_len_tokens": lambda: total / counts.to(states.dtype).sqrt(),
+        "weightedmean": lambda: torch.einsum("nl,nlh->nh", later, states) / later.sum(dim=1, keepdim=True),
+        "lasttoken": lambda: states[rows, (lengths - 1).clamp(min=0).long()],
+    }
+    return torch.cat([made[mode]().masked_fill(counts == 0, 0.0) for mode in modes], dim=1)
 
 
 def is_installed() -> bool:
