@@ -6,7 +6,7 @@ import pytest
 
 from pellucid.errors import ModelError, OptionError
 from pellucid.server.app import create
-from pellucid.server.models import served_name
+from pellucid.server.models import MemoryFullError, served_name
 from pellucid.server.settings import Settings
 from tests import tiny
 
@@ -58,6 +58,17 @@ def tiny_files(folder):
     from pathlib import Path
 
     return [file for file in Path(folder).rglob("*") if file.is_file()]
+
+
+async def test_a_model_that_was_unloaded_meanwhile_says_to_ask_again(two):
+    _, serving = create(Settings(two[:1]))
+    service = await serving.models.get(None)
+    with serving.models.used(service):
+        pass
+    next(iter(serving.models._entries.values())).service = None
+    with pytest.raises(MemoryFullError, match="Ask again"), serving.models.used(service):
+        pass
+    service.close()
 
 
 def test_a_model_without_room_is_a_503(serve, two):

@@ -109,7 +109,7 @@ class Plan:
 
 
 class Engine(Protocol):
-    """Who does the parts of a plan: this process (:func:`locally`), or others (:mod:`pellucid.batch.ray`)."""
+    """Who does the parts of a plan: this process, or others (:class:`pellucid.batch.ray.Cluster`)."""
 
     def __call__(self, plan: Plan, embedder: Embedder, told: Callable[[int, int], object]) -> Iterator[Done]:
         """Do each part of ``plan.todo``; ``told`` hears of rows and tokens as they are embedded."""

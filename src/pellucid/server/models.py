@@ -112,8 +112,14 @@ class Models:
 
     @contextmanager
     def used(self, service: Service) -> Iterator[None]:
-        """While a request is at work, its model is not unloaded."""
-        entry = next(entry for entry in self._entries.values() if entry.service is service)
+        """While a request is at work, its model is not unloaded.
+
+        Raises:
+            MemoryFullError: it was, since the request got it.
+        """
+        entry = next((entry for entry in self._entries.values() if entry.service is service), None)
+        if entry is None:
+            raise MemoryFullError("the model had to make room for another meanwhile. Ask again.")
         entry.users += 1
         try:
             yield
