@@ -61,8 +61,9 @@ def expected(source, embedder, tmp_path_factory):
     return contents(folder)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="class")
 def local_ray():
+    """A cluster of this process, gone before there is another."""
     import ray
 
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
@@ -70,12 +71,10 @@ def local_ray():
     ray.shutdown()
 
 
-def test_a_cluster_gives_the_same_files(local_ray, source, expected, embedder, tmp_path):
-    report = job.run([str(source)], tmp_path / "out", embedder, PARTS, engine=Cluster(cpus=0.5, actors=2))
-    assert contents(tmp_path / "out") == expected
-    assert (report.rows, report.rejected, report.parts) == (19_600, 400, 313)
-    again = job.run([str(source)], tmp_path / "out", embedder, PARTS, engine=Cluster())
-    assert again.parts_before == 313
+def test_an_actor_with_other_files_of_the_model_refuses(model):
+    Model(str(model), Embedder(model).files.digest(), "float32", "native", "cpu", 1).load()
+    with pytest.raises(BatchError, match="has other files of"):
+        Model(str(model), "another digest", "float32", "native", "cpu", 1).load()
 
 
 def kill_an_actor_each(seconds, stopped, killed):
@@ -90,50 +89,51 @@ def kill_an_actor_each(seconds, stopped, killed):
             killed.append(1)
 
 
-def test_actors_that_are_killed_lose_nothing(local_ray, source, expected, embedder, tmp_path, monkeypatch):
-    stopped, killed = threading.Event(), []
-    killer = threading.Thread(target=kill_an_actor_each, args=(0.3, stopped, killed))
-    killer.start()
-    try:
-        job.run([str(source)], tmp_path / "out", embedder, PARTS, engine=Cluster(actors=2))
-    finally:
-        stopped.set()
-        killer.join()
-    assert contents(tmp_path / "out") == expected
-    assert killed
+@pytest.mark.usefixtures("local_ray")
+class TestOnThisMachine:
+    def test_a_cluster_gives_the_same_files(self, source, expected, embedder, tmp_path):
+        report = job.run([str(source)], tmp_path / "out", embedder, PARTS, engine=Cluster(cpus=0.5, actors=2))
+        assert contents(tmp_path / "out") == expected
+        assert (report.rows, report.rejected, report.parts) == (19_600, 400, 313)
+        again = job.run([str(source)], tmp_path / "out", embedder, PARTS, engine=Cluster())
+        assert again.parts_before == 313
 
+    def test_actors_that_are_killed_lose_nothing(self, source, expected, embedder, tmp_path):
+        stopped, killed = threading.Event(), []
+        killer = threading.Thread(target=kill_an_actor_each, args=(0.3, stopped, killed))
+        killer.start()
+        try:
+            job.run([str(source)], tmp_path / "out", embedder, PARTS, engine=Cluster(actors=2))
+        finally:
+            stopped.set()
+            killer.join()
+        assert contents(tmp_path / "out") == expected
+        assert killed
 
-def test_an_actor_with_other_files_of_the_model_refuses(model):
-    Model(str(model), Embedder(model).files.digest(), "float32", "native", "cpu", 1).load()
-    with pytest.raises(BatchError, match="has other files of"):
-        Model(str(model), "another digest", "float32", "native", "cpu", 1).load()
+    def test_what_went_wrong_in_an_actor_is_told(self, source, embedder, tmp_path):
+        copy = shutil.copy(source, tmp_path / "copy.parquet")
 
+        def then_gone(plan, embedder, told):
+            Path(copy).unlink()
+            yield from Cluster(actors=1)(plan, embedder, told)
 
-def test_what_went_wrong_in_an_actor_is_told(local_ray, source, embedder, tmp_path):
-    copy = shutil.copy(source, tmp_path / "copy.parquet")
+        with pytest.raises(BatchError, match=r"copy.parquet cannot be read.*it goes on"):
+            job.run([str(copy)], tmp_path / "out", embedder, PARTS, engine=then_gone)
 
-    def then_gone(plan, embedder, told):
-        Path(copy).unlink()
-        yield from Cluster(actors=1)(plan, embedder, told)
-
-    with pytest.raises(BatchError, match=r"copy.parquet cannot be read.*it goes on"):
-        job.run([str(copy)], tmp_path / "out", embedder, PARTS, engine=then_gone)
-
-
-def test_embed_dataset(local_ray, model, embedder):
-    texts = sentences(500)
-    with_gaps = [None if n % 9 == 4 else text for n, text in enumerate(texts)]
-    dataset = local_ray.data.from_arrow(pa.table({"n": list(range(500)), "body": with_gaps}))
-    made = embed_dataset(dataset, column="body", model=str(model), actors=1, normalize=False)
-    rows = sorted(made.take_all(), key=lambda row: row["n"])
-    expected = embedder.embed_documents(texts, normalize=False)
-    for row, vector, text in zip(rows, expected, with_gaps, strict=True):
-        if text is None:
-            assert row["vector"] is None or np.isnan(row["vector"]).all()
-        else:
-            assert (np.array(row["vector"], dtype=np.float32) == vector).all()
-    with pytest.raises(OptionError):
-        embed_dataset(dataset, output_dtype="int8")
+    def test_embed_dataset(self, local_ray, model, embedder):
+        texts = sentences(500)
+        with_gaps = [None if n % 9 == 4 else text for n, text in enumerate(texts)]
+        dataset = local_ray.data.from_arrow(pa.table({"n": list(range(500)), "body": with_gaps}))
+        made = embed_dataset(dataset, column="body", model=str(model), actors=1, normalize=False)
+        rows = sorted(made.take_all(), key=lambda row: row["n"])
+        expected = embedder.embed_documents(texts, normalize=False)
+        for row, vector, text in zip(rows, expected, with_gaps, strict=True):
+            if text is None:
+                assert row["vector"] is None or np.isnan(row["vector"]).all()
+            else:
+                assert (np.array(row["vector"], dtype=np.float32) == vector).all()
+        with pytest.raises(OptionError):
+            embed_dataset(dataset, output_dtype="int8")
 
 
 @dataclass(frozen=True)
@@ -150,21 +150,30 @@ class Node:
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4}
 
 
-def start_node(*arguments) -> Node:
+def start_node(told: Path, *arguments) -> Node:
+    """A node that has joined its cluster.
+
+    Ray picks the ports of a node's processes while they are free, and opens them later. Of nodes that start at the same
+    time, two may pick the same one, and then one ends: so each starts when the one before is up, and is tried again.
+    """
+    for _ in range(3):
+        process = started_node(told, *arguments)
+        if process.poll() is None:
+            return Node(process)
+    return pytest.fail(told.read_text())
+
+
+def started_node(told: Path, *arguments) -> subprocess.Popen:
     command = [Path(sys.executable).with_name("ray"), "start", "--block", "--disable-usage-stats", *arguments]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    return Node(subprocess.Popen(command, start_new_session=True, env=os.environ | TOKEN, **quiet))
+    with told.open("wb") as output:
+        process = subprocess.Popen(
+            command, start_new_session=True, env=os.environ | TOKEN, stdout=output, stderr=subprocess.STDOUT
+        )
+    until(lambda: process.poll() is not None or "Ray runtime started" in told.read_text())
+    return process
 
 
-def is_open(port):
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-    except OSError:
-        return False
-    return True
-
-
-def until(condition, seconds=60):
+def until(condition, seconds=120):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
@@ -172,16 +181,18 @@ def until(condition, seconds=60):
 
 
 @pytest.fixture
-def nodes():
+def nodes(tmp_path):
     """A head that does no work, and two workers of one core each."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    head = start_node("--head", "--port", str(port), "--num-cpus=0", "--include-dashboard=false")
-    started = [head]
+    address = f"127.0.0.1:{port}"
+    started = []
     try:
-        address = f"127.0.0.1:{port}"
-        until(lambda: is_open(port))
-        started += [start_node("--address", address, "--num-cpus=1") for _ in range(2)]
+        started.append(
+            start_node(tmp_path / "head", "--head", f"--port={port}", "--num-cpus=0", "--include-dashboard=false")
+        )
+        workers = (start_node(tmp_path / name, f"--address={address}", "--num-cpus=1") for name in ("one", "two"))
+        started.extend(workers)  # Each is there to be ended, even if the next one fails.
         yield address, started[1:]
     finally:
         for node in reversed(started):
@@ -190,36 +201,17 @@ def nodes():
 
 
 def test_a_node_that_dies_loses_nothing(nodes, source, expected, model, tmp_path):
-    """In a process of its own, because this one has another cluster."""
+    """In a process of its own, because a process is in one cluster only."""
     address, workers = nodes
     out = tmp_path / "out"
     command = [sys.executable, "-m", "pellucid", "batch", str(source), "-o", str(out), "--model", str(model)]
     command += ["--rows-per-file", "64", "--engine", "ray", "--address", address, "--actors", "2"]
-    wait_for_cpus(address, 2)
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | TOKEN
     ) as process:
         until(lambda: process.poll() is not None or len(list(out.glob("in-*.parquet"))) >= 20)
         assert process.poll() is None, process.stdout.read()
         workers[0].kill()
-        told = process.communicate(timeout=120)[0]
+        told = process.communicate(timeout=240)[0]
         assert process.returncode == 0, told
     assert contents(out) == expected
-
-
-def wait_for_cpus(address, count):
-    code = (
-        "import ray, sys, time\n"
-        "for _ in range(20):\n"
-        "    try:\n"
-        f"        ray.init({address!r}, log_to_driver=False, logging_level='ERROR'); break\n"
-        "    except ConnectionError: time.sleep(0.5)\n"
-        "for _ in range(600):\n"
-        f"    if ray.cluster_resources().get('CPU', 0) >= {count}: sys.exit(0)\n"
-        "    time.sleep(0.1)\n"
-        "sys.exit(1)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60, env=os.environ | TOKEN
-    )
-    assert done.returncode == 0, done.stderr
