@@ -4,7 +4,7 @@ import pytest
 
 from pellucid import Embedder
 from pellucid.engines.base import DTYPES, check_options
-from pellucid.engines.torch import is_installed
+from pellucid.engines.torch.devices import is_installed
 from pellucid.errors import MissingExtraError, OptionError
 
 

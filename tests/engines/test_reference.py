@@ -137,7 +137,7 @@ def test_a_padding_token_in_the_text_follows_the_familys_rule(engine):
     np.testing.assert_allclose(engine.encode(ids), slow_encode(ids.tolist(), engine.spec, engine.weights), atol=5e-6)
 
 
-@given(st.lists(st.lists(st.integers(0, 40), min_size=1, max_size=tiny.MAX_TOKENS), min_size=1, max_size=5))
+@given(st.lists(st.lists(st.integers(0, 40), max_size=tiny.MAX_TOKENS), min_size=1, max_size=5))
 def test_a_text_has_the_same_bits_whatever_stands_beside_it(engine, sequences):
     batch = TokenBatch.from_sequences(sequences)
     together = engine.token_vectors(batch)

@@ -11,7 +11,7 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from pellucid import Embedder
-from pellucid.engines.torch import TorchEngine
+from pellucid.engines.torch.engine import TorchEngine
 from pellucid.errors import (
     DeviceError,
     InvalidModelError,
@@ -185,12 +185,12 @@ class TestOutOfMemory:
     def narrow(self, monkeypatch, engine: TorchEngine, most: int) -> list[int]:
         step, sizes = engine._step, []
 
-        def narrow(batch, texts, finish):
-            padded = len(texts) * int(batch.lengths[texts].max())
+        def narrow(batch, finish):
+            padded = len(batch) * int(batch.lengths.max())
             sizes.append(padded)
             if padded > most:
                 raise torch.OutOfMemoryError
-            return step(batch, texts, finish)
+            return step(batch, finish)
 
         monkeypatch.setattr(engine, "_step", narrow)
         return sizes
@@ -217,7 +217,7 @@ def test_padding_changes_nothing(family, tmp_path, monkeypatch):
     """As on a GPU, where texts of unlike lengths go together."""
     embedder = Embedder(tiny.write_model(tmp_path / "m", family), engine="torch", on_truncation="ignore")
     expected = embedder.embed_documents(tiny.TEXTS)
-    monkeypatch.setattr(embedder.engine, "_least_share", 0.0)
+    monkeypatch.setattr(embedder.engine._encoder, "least_share", 0.0)
     np.testing.assert_allclose(embedder.embed_documents(tiny.TEXTS), expected, **CLOSE)
 
 
@@ -226,7 +226,7 @@ def test_padding_changes_nothing(family, tmp_path, monkeypatch):
 @pytest.mark.parametrize("modes", [*((mode,) for mode in MODES), tuple(MODES)])
 def test_pooling_on_the_device_is_the_one_pooling(torch_bert, modes, skip, least_share, monkeypatch):
     engine = torch_bert.engine
-    monkeypatch.setattr(engine, "_least_share", least_share)
+    monkeypatch.setattr(engine._encoder, "least_share", least_share)
     tokens, _ = torch_bert.tokenizer.tokenize(tiny.TEXTS)
     how = Pooling(modes, include_prompt=False)
     expected = pool(engine.token_vectors(tokens), tokens.offsets, how, skip)

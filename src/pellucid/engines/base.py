@@ -60,8 +60,8 @@ def create(
     Args:
         name: "auto" is the native one, the fastest there is on a CPU; "torch" for what only that serves.
         spec: of the encoder.
-        weights: gives its weights, for the engines that are the project's own.
-        folder: of its files, for "torch".
+        weights: gives its weights, if it is of one of the project's families.
+        folder: of its files, for what only transformers knows.
         dtype: as :class:`~pellucid.embedder.Embedder` takes it.
         device: likewise.
         threads: likewise.
@@ -74,9 +74,9 @@ def create(
     chosen = _chosen(name, spec, dtype, device)
     check_options(chosen, dtype=dtype, device=device, threads=threads)
     if chosen == "torch":
-        from pellucid.engines.torch import TorchEngine
+        from pellucid.engines.torch.engine import TorchEngine
 
-        engine = TorchEngine(folder, spec, dtype=dtype, device=device, threads=threads)
+        engine = TorchEngine(spec, weights, folder, dtype=dtype, device=device, threads=threads)
         if name == "auto" and device == "cpu" and spec.only_torch:
             logger.warning("%s PyTorch does the arithmetic.", spec.only_torch)
         return engine
@@ -119,7 +119,7 @@ def check_options(name: str, *, dtype: str, device: str, threads: int | None) ->
     if elsewhere and name not in ("auto", "torch"):
         raise OptionError(f"device={device!r} is not served by engine={name!r}, only 'cpu'; engine='torch' has others.")
     if name == "torch" or (name == "auto" and (elsewhere or dtype in DTYPES["torch"][1:])):
-        from pellucid.engines.torch import checked_device
+        from pellucid.engines.torch.devices import checked_device
 
         checked_device(device)
     if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
@@ -132,7 +132,7 @@ def _chosen(name: str, spec: EncoderSpec, dtype: str, device: str) -> str:
         return name
     only_torch = device != "cpu" or dtype in DTYPES["torch"][1:]
     if spec.only_torch and not only_torch:
-        from pellucid.engines.torch import is_installed
+        from pellucid.engines.torch.devices import is_installed
 
         return "torch" if is_installed() else "native"  # Which says what is missing.
     return "torch" if only_torch else "native"

@@ -162,8 +162,8 @@ def norm(x: Float32, weights: Norm | None, spec: EncoderSpec) -> Float32:
 
 
 def softmax(scores: Float32) -> Float32:
-    """Along the last axis; each row is shifted by its largest score, so nothing overflows."""
-    exponents = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    """Along the last axis; each row is shifted by its largest score, so nothing overflows. A text may have no rows."""
+    exponents = np.exp(scores - scores.max(axis=-1, keepdims=True, initial=-np.inf))
     weights: Float32 = exponents / exponents.sum(axis=-1, keepdims=True)
     return weights
 

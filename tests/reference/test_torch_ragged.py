@@ -1,0 +1,157 @@
+"""The forward pass that a GPU takes for the project's families, on the CPU: against the live library, and the reference.
+
+``varlen_attn`` itself needs CUDA; what it is given is held against what it is documented to do.
+"""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+import pytest
+import torch
+
+from pellucid import Embedder
+from pellucid.activations import ACTIVATIONS
+from pellucid.engines.reference import ReferenceEngine
+from pellucid.engines.torch import ragged
+from pellucid.engines.torch.engine import TorchEngine
+from pellucid.engines.torch.steps import Step
+from pellucid.model.load import load_weights
+from pellucid.pooling import MODES, Pooling, pool
+from pellucid.types import TokenBatch
+from tests import tiny
+from tests.reference.conftest import encode_alone, load_reference
+from tests.reference.texts import SCRIPTS, docstrings
+
+CLOSE = {"rtol": 0, "atol": 2e-6}
+
+
+def ragged_embedder(folder, dtype="float32"):
+    """As on a GPU: texts of unlike lengths go together, and none but the attention sees padding."""
+    embedder = Embedder(folder, engine="torch", dtype=dtype, on_truncation="ignore")
+    weights = load_weights(embedder.files, embedder.spec)
+    embedder.engine._encoder = ragged.RaggedEncoder(embedder.spec.encoder, weights, "cpu", getattr(torch, dtype))
+    embedder.engine.tokens_per_call = 1 << 22
+    return embedder
+
+
+@pytest.fixture
+def embedder(family, tmp_path):
+    return ragged_embedder(tiny.write_model(tmp_path / "m", family, modules=["Pooling", "Normalize"]))
+
+
+def batches(embedder):
+    """Texts of many lengths; of one; one text; texts of one token, and of none."""
+    tokens, _ = embedder.tokenizer.tokenize([*tiny.TEXTS, "the cat " * 30])
+    yield tokens
+    yield TokenBatch.from_sequences([[2, 5, 6], [7, 8, 9], [1, 1, 4]])
+    yield TokenBatch.from_sequences([[2, 5, 6]])
+    yield TokenBatch.from_sequences([[2], [], [5, 6, 7], []])
+
+
+def test_the_live_library(embedder):
+    theirs = load_reference(embedder.files.folder)
+    np.testing.assert_allclose(embedder.embed_documents(tiny.TEXTS), encode_alone(theirs, tiny.TEXTS), **CLOSE)
+
+
+@pytest.mark.parametrize("least_share", [0.0, 0.5, 1.0])
+def test_the_reference_engine(embedder, least_share):
+    embedder.engine._encoder.least_share = least_share
+    reference = ReferenceEngine(embedder.spec.encoder, load_weights(embedder.files, embedder.spec))
+    for tokens in batches(embedder):
+        expected = reference.token_vectors(tokens)
+        np.testing.assert_allclose(embedder.engine.token_vectors(tokens), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("skip", [0, 1, 3])
+def test_pooling_of_any_texts_is_the_one_pooling(embedder, skip):
+    how = Pooling(tuple(MODES), include_prompt=False)
+    for tokens in batches(embedder):
+        expected = pool(embedder.engine.token_vectors(tokens), tokens.offsets, how, skip)
+        np.testing.assert_allclose(embedder.engine.encode_pooled(tokens, how, skip), expected, rtol=1e-6, atol=2e-6)
+
+
+@pytest.mark.parametrize("name", ["minilm", "mpnet"])
+def test_the_real_models(name, request):
+    theirs = request.getfixturevalue(f"reference_{name}")
+    folder = request.getfixturevalue(name).files.folder
+    texts = [*docstrings()[:60], *SCRIPTS, "", "word " * 100]
+    expected = encode_alone(theirs, texts)
+    np.testing.assert_allclose(ragged_embedder(folder).embed_documents(texts), expected, **CLOSE)
+    half = ragged_embedder(folder, "bfloat16").embed_documents(texts)
+    assert (half * expected).sum(axis=1).min() > 0.999
+
+
+def attention_by_its_documentation(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, *, window_size, num_splits):
+    """What ``varlen_attn`` computes, text after text."""
+    assert num_splits == 1
+    assert (max_q, max_k) == (int(cu_seq_q.diff().max()), int(cu_seq_k.diff().max()))
+    assert cu_seq_q.dtype == cu_seq_k.dtype == torch.int32
+    assert query.shape == key.shape == value.shape
+    made = torch.empty_like(value)
+    for start, end in zip(cu_seq_q[:-1].tolist(), cu_seq_q[1:].tolist(), strict=True):
+        q, k, v = (x[start:end].transpose(0, 1) for x in (query, key, value))
+        scores = q @ k.transpose(1, 2) / q.shape[-1] ** 0.5
+        places = torch.arange(end - start)
+        left, right = window_size
+        distance = places[None, :] - places[:, None]
+        if left >= 0:
+            scores = scores.masked_fill((distance < -left) | (distance > right), -torch.inf)
+        made[start:end] = (scores.softmax(dim=-1) @ v).transpose(0, 1)
+    return made
+
+
+def test_texts_end_to_end(embedder):
+    encoder = embedder.engine._encoder
+    if embedder.spec.encoder.relative_buckets:
+        pytest.skip("FlashAttention takes no bias")
+    for tokens in batches(embedder):
+        encoder._varlen = None
+        expected = embedder.engine.token_vectors(tokens)
+        encoder._varlen = ragged.end_to_end_attention(attention_by_its_documentation)
+        np.testing.assert_allclose(embedder.engine.token_vectors(tokens), expected, atol=1e-5)
+
+
+def test_pytorch_has_the_kernel_that_is_called():
+    varlen = pytest.importorskip("torch.nn.attention.varlen")
+    theirs, ours = (inspect.signature(f) for f in (varlen.varlen_attn, attention_by_its_documentation))
+    for name, parameter in ours.parameters.items():
+        assert theirs.parameters[name].kind == parameter.kind
+
+
+def test_the_kernel_is_for_gpus_in_half_precision(embedder):
+    assert ragged.varlen_attention(embedder.spec.encoder, "cpu", torch.float16) is None
+    assert ragged.varlen_attention(embedder.spec.encoder, "cuda", torch.float32) is None
+
+
+def test_every_activation_is_there():
+    assert set(ragged.ACTIVATIONS) == set(ACTIVATIONS)
+    x = np.linspace(-5, 5, 101, dtype=np.float32)
+    for name, activation in ragged.ACTIVATIONS.items():
+        np.testing.assert_allclose(activation(torch.from_numpy(x)), ACTIVATIONS[name](x), atol=1e-6)
+
+
+def test_a_gpu_takes_the_projects_families_so(tiny_bert, monkeypatch):
+    """Feigned: PyTorch's "meta" device stands for it, which has shapes and no numbers."""
+    monkeypatch.setattr("pellucid.engines.torch.engine.checked_device", lambda device: device)
+    embedder = Embedder(tiny_bert)
+    engine = TorchEngine(
+        embedder.spec.encoder,
+        lambda: load_weights(embedder.files, embedder.spec),
+        embedder.files.folder,
+        device="meta",
+        dtype="float16",
+    )
+    assert isinstance(engine._encoder, ragged.RaggedEncoder)
+    tokens, _ = embedder.tokenizer.tokenize(tiny.TEXTS)
+    states = engine._step(tokens, lambda states, _step: states)
+    assert states.shape == (len(tokens.ids), tiny.HIDDEN)
+    assert states.device.type == "meta"
+
+
+def test_a_step_lies_side_by_side_and_end_to_end():
+    step = Step.of(TokenBatch.from_sequences([[1, 2, 3], [4], [5, 6]]), "cpu")
+    assert step.side_by_side(step.ids).tolist() == [[1, 2, 3], [4, 0, 0], [5, 6, 0]]
+    assert step.end_to_end(step.side_by_side(step.ids)).tolist() == [1, 2, 3, 4, 5, 6]
+    assert step.inside.tolist() == [[True] * 3, [True, False, False], [True, True, False]]
