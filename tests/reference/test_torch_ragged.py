@@ -1,4 +1,4 @@
-"""The forward pass that a GPU takes for the project's families, on the CPU: against the live library, and the reference.
+"""The forward pass that a GPU takes for the project's families, on the CPU: held to the library, and to the reference.
 
 ``varlen_attn`` itself needs CUDA; what it is given is held against what it is documented to do.
 """
