@@ -124,7 +124,7 @@ def passages(text: str, tokenizer: Tokenizer, *, overlap: int, kind: Kind, promp
 def joined(found: tuple[Span, ...], vectors: Float32, *, unit_length: bool) -> LongText:
     """A text of passages and their vectors (``float32[len(found), d]``), with their mean."""
     weights = np.array([span.tokens for span in found], dtype=np.float32)
-    mean: Float32 = weights @ vectors / weights.sum()
+    mean: Float32 = weights @ vectors / max(weights.sum(), np.float32(1))  # "" may have no tokens at all.
     return LongText(found, vectors, normalize(mean[None])[0] if unit_length else mean)
 
 

@@ -29,12 +29,12 @@ from pellucid.errors import OptionError, TextTypeError, TruncationWarning
 from pellucid.model.load import load_spec, load_weights
 from pellucid.progress import progress
 from pellucid.remembering import opened, recall, space_of
-from pellucid.request import DOCUMENT_PROMPTS, QUERY_PROMPTS, Request, check_choice, judged, prompt_of
+from pellucid.request import DOCUMENT_PROMPTS, QUERY_PROMPTS, Request, check_choice, check_dimensions, judged, prompt_of
 from pellucid.sources.resolve import resolve
 from pellucid.texts import as_iterator, as_list, check_texts
 from pellucid.tokenizer import Tokenizer
 from pellucid.truncation import OnTruncation, Truncation, cut_from
-from pellucid.types import Float32, Int32, TokenBatch
+from pellucid.types import Float32, Int32, TokenBatch, check_tokens
 
 if TYPE_CHECKING:
     from pellucid.cache import Cache
@@ -106,6 +106,17 @@ class Embedder:
         cache: str | os.PathLike[str] | Cache | None = None,
         on_truncation: OnTruncation = "warn",
     ) -> None:
+        self._again = functools.partial(
+            type(self),
+            model_name,
+            dtype=dtype,
+            engine=engine,
+            device=device,
+            threads=threads,
+            revision=revision,
+            cache_folder=cache_folder,
+            local_files_only=local_files_only,
+        )
         engines.check_options(engine, dtype=dtype, device=device, threads=threads)
         check_choice("on_truncation", on_truncation, get_args(OnTruncation))
         self.on_truncation: OnTruncation = on_truncation
@@ -155,6 +166,10 @@ class Embedder:
 
     def __repr__(self) -> str:
         return f"Embedder({self.model_name!r}, dimensions={self.dimensions}, engine={self.engine.name!r})"
+
+    def __reduce__(self) -> tuple[Callable[[], Embedder], tuple[()]]:
+        """Pickled as what it was made with, it is loaded again where it arrives; ``token``, a secret, stays here."""
+        return functools.partial(self._again, cache=self.cache, on_truncation=self.on_truncation), ()
 
     def embed_documents(
         self,
@@ -297,7 +312,16 @@ class Embedder:
 
         Returns:
             ``float32[n, d]``, in order: what :meth:`embed_documents` gives for those texts, to the bit.
+
+        Raises:
+            InputError: ids, lengths or offsets that are not of this model. Nothing has been computed.
+            OptionError: an option's value cannot be served.
         """
+        check_choice("normalize", normalize, (None, True, False))
+        check_dimensions(truncate_dim, self.dimensions)
+        check_tokens(tokens, self.spec.encoder.vocab_size, self.max_tokens)
+        if prompt_tokens < 0:
+            raise OptionError(f"prompt_tokens={prompt_tokens} must be at least 0.")
         vectors = np.empty((len(tokens), truncate_dim or self.dimensions), dtype=np.float32)
         for indices in batching.plan(tokens.lengths, getattr(self.engine, "tokens_per_call", batching.TOKENS_PER_CALL)):
             batch = tokens.select(indices)
