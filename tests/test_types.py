@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pellucid.errors import InputError
-from pellucid.types import TokenBatch
+from pellucid.types import TokenBatch, check_tokens
 
 sequences = st.lists(st.lists(st.integers(0, 2**31 - 1), max_size=9), max_size=9)
 
@@ -31,6 +31,30 @@ def test_more_tokens_than_int32_can_count_are_refused():
     many = np.broadcast_to(np.int32(0), 2**30)  # Takes no memory.
     with pytest.raises(InputError, match="2,147,483,648 tokens are too many for one call"):
         TokenBatch.from_sequences([many, many])
+
+
+@pytest.mark.parametrize(
+    ("ids", "offsets", "message"),
+    [
+        ([1, 2, -1], [0, 2, 3], "text 1 has the token id -1; the model's are from 0 to 9"),
+        ([1, 10, 3], [0, 0, 1, 3], "text 2 has the token id 10"),
+        ([1] * 6, [0, 1, 6], "text 1 has 5 tokens, and the model reads 4 at most"),
+        ([1, 2], [0, 1], "must rise from 0 to the number of its ids"),
+        ([1, 2], [1, 2], "must rise from 0"),
+        ([1, 2], [0, 2, 1, 2], "must rise from 0"),
+        ([], [], "must rise from 0"),
+    ],
+)
+def test_a_batch_that_is_not_of_the_model_is_refused(ids, offsets, message):
+    with pytest.raises(InputError, match=message):
+        check_tokens(TokenBatch(np.array(ids, dtype=np.int32), np.array(offsets, dtype=np.int32)), 10, 4)
+
+
+def test_a_batch_that_is_of_the_model_is_not():
+    check_tokens(TokenBatch.from_sequences([[0, 9, 1, 2], [], [3]]), 10, 4)
+    check_tokens(TokenBatch.from_sequences([]), 10, 4)
+    with pytest.raises(InputError, match="tokens is of type list"):
+        check_tokens([[1, 2]], 10, 4)
 
 
 def test_an_empty_batch_has_no_texts_and_no_tokens():

@@ -70,6 +70,30 @@ class TokenBatch:
         return TokenBatch.from_sequences([self.ids[s:e] for s, e in zip(starts, ends, strict=True)])
 
 
+def check_tokens(tokens: TokenBatch, vocab_size: int, max_tokens: int) -> None:
+    """Judge a batch that somebody else has made, before an engine takes it at its word.
+
+    Args:
+        tokens: the batch.
+        vocab_size: ids are below it.
+        max_tokens: the most that a text may have.
+
+    Raises:
+        InputError: no batch, offsets that do not cover the ids, an id out of range, or a text that is too long; the
+            text is named by position.
+    """
+    if not isinstance(tokens, TokenBatch):
+        raise InputError(f"tokens is of type {type(tokens).__name__}; TokenBatch.from_sequences makes what it must be.")
+    lengths, ids = tokens.lengths, tokens.ids
+    if not len(tokens.offsets) or tokens.offsets[0] != 0 or tokens.offsets[-1] != len(ids) or (lengths < 0).any():
+        raise InputError("the offsets of a TokenBatch must rise from 0 to the number of its ids.")
+    if len(wrong := np.flatnonzero((ids < 0) | (ids >= vocab_size))):
+        text = int(np.searchsorted(tokens.offsets, wrong[0], side="right")) - 1
+        raise InputError(f"text {text} has the token id {ids[wrong[0]]}; the model's are from 0 to {vocab_size - 1}.")
+    if len(long := np.flatnonzero(lengths > max_tokens)):
+        raise InputError(f"text {long[0]} has {lengths[long[0]]} tokens, and the model reads {max_tokens} at most.")
+
+
 @dataclass(frozen=True)
 class Token:
     """A token of a text, for those who want to look.

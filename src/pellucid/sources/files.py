@@ -101,12 +101,13 @@ class ModelFiles:
         return self.folder / PurePosixPath(relative)
 
     def has(self, relative: str) -> bool:
-        """Whether the file is on disk."""
-        return self.path(relative).is_file()
+        """Whether the file is on disk; a link that leads nowhere is, so that reading it says what is wrong."""
+        path = self.path(relative)
+        return path.is_file() or path.is_symlink()
 
     def wanted(self) -> list[str]:
         """The files on disk that are read, in name order."""
-        return [name for name in wanted(self.listing) if self.has(name)]
+        return [name for name in wanted(self.listing) if self.path(name).is_file()]
 
     def digest(self) -> str:
         """SHA-256 over the names and the contents of the files that are read: what says that a model is the same."""
