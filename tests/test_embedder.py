@@ -237,6 +237,55 @@ class TestTruncation:
         assert (counts.tolist(), counts.dtype) == ([2, 3, 62], np.int32)
 
 
+class TestAnEngineElsewhere:
+    """One that leaves the processors free, as a GPU does: texts are tokenized in parts, ahead of their turn."""
+
+    @pytest.fixture
+    def far(self, tiny_bert, monkeypatch) -> Embedder:
+        monkeypatch.setattr("pellucid.embedder._TEXTS_AHEAD", 2)
+        far = Embedder(tiny_bert)
+        monkeypatch.setattr(far.engine, "elsewhere", True, raising=False)
+        return far
+
+    @pytest.mark.parametrize("count", range(len(TEXTS) + 1))
+    @pytest.mark.filterwarnings("ignore::pellucid.errors.TruncationWarning")
+    def test_the_vectors_are_the_same(self, far, embedder, count):
+        vectors = far.embed_documents(TEXTS[:count])
+        assert vectors.tobytes() == embedder.embed_documents(TEXTS[:count]).tobytes()
+
+    def test_the_next_texts_are_tokenized_while_the_engine_works(self, far, monkeypatch):
+        token_vectors, tokenize = far.engine.token_vectors, far.tokenizer.tokenize
+        begun, further = [], threading.Event()
+
+        def told(texts, *args, **options):
+            begun.append(len(texts))
+            if len(begun) == 2:
+                further.set()
+            return tokenize(texts, *args, **options)
+
+        def waits(batch):
+            assert further.wait(60)
+            return token_vectors(batch)
+
+        monkeypatch.setattr(far.tokenizer, "tokenize", told)
+        monkeypatch.setattr(far.engine, "token_vectors", waits)
+        assert far.embed_documents(["a cat"] * 5).shape == (5, far.dimensions)
+        assert begun == [2, 2, 1]
+
+    def test_what_was_cut_is_told_once_with_the_position_of_the_first(self, far):
+        with pytest.warns(TruncationWarning, match="2 of 6 texts .*the first is text 3") as told:
+            far.embed_documents(["a", "b", "c", "cat " * 60, "d", "dog " * 60])
+        assert len(told) == 1
+
+    def test_a_bad_text_is_found_before_any_arithmetic(self, far, monkeypatch):
+        monkeypatch.setattr(far.engine, "token_vectors", lambda _batch: pytest.fail("it computed"))
+        with pytest.raises(TextTypeError, match="text 4 "):
+            far.embed_documents(["a", "b", "c", "d", None])
+        far.on_truncation = "error"
+        with pytest.raises(TruncationError, match="text 3"):
+            far.embed_documents(["a", "b", "c", "cat " * 60])
+
+
 class TestOptions:
     def test_normalize(self, tiny_bert, tmp_path):
         plain = Embedder(tiny.write_model(tmp_path / "plain", modules=["Pooling"]))

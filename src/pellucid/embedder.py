@@ -46,6 +46,8 @@ Dtype = Literal["float32", "int16", "int8", "float16", "bfloat16"]
 EngineName = Literal["auto", "native", "reference", "torch"]
 OutputDtype = Literal["float32", "float16", "int8", "uint8", "binary", "ubinary"]
 
+_TEXTS_AHEAD = 16_384
+"""How many texts are tokenized while a GPU is at those before."""
 _TEXTS_PER_WINDOW = 2048
 """How many texts of a stream are held at a time: enough to sort by length, few enough to bound the memory."""
 
@@ -399,9 +401,29 @@ class Embedder:
         with progress(len(texts), show=show_progress) as advance:
             if self.cache is not None:
                 return self._remembered(self.cache, texts, request, first, advance)
-            tokens, counts = self.tokenizer.tokenize(texts, request.prompt, first=first)
-            truncation = cut_from(counts, self.max_tokens, self.on_truncation, first)
-            return self._finished(tokens, request, advance), truncation
+            truncation, vectors = Truncation(), []
+            for tokens, counts in self._tokenized(texts, request.prompt, first):
+                truncation += cut_from(counts, self.max_tokens, self.on_truncation, first + truncation.texts)
+                vectors.append(self._finished(tokens, request, advance))
+            return vectors[0] if len(vectors) == 1 else np.concatenate(vectors), truncation
+
+    def _tokenized(self, texts: list[str], prompt: str, first: int) -> Iterator[tuple[TokenBatch, Int32]]:
+        """The texts' tokens and counts, at once. If the engine leaves this machine's processors free, in parts, each made
+        while the engine is at the one before; but what may not be cut is judged whole.
+        """
+        if not getattr(self.engine, "elsewhere", False) or self.on_truncation == "error":
+            yield self.tokenizer.tokenize(texts, prompt, first=first)
+            return
+        from pellucid.ahead import ahead, one_thread
+
+        check_texts(texts, first=first)
+        starts = range(0, max(1, len(texts)), _TEXTS_AHEAD)
+        with one_thread() as pool:
+            yield from ahead(
+                pool,
+                starts,
+                lambda start: self.tokenizer.tokenize(texts[start : start + _TEXTS_AHEAD], prompt, first=first + start),
+            )
 
     def _remembered(
         self, cache: Cache, texts: list[str], request: Request, first: int, advance: Callable[[int], object]

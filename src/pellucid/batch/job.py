@@ -8,13 +8,12 @@ when its file has its name, so any death leaves nothing to repair.
 from __future__ import annotations
 
 import collections
-import itertools
 import json
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ import filelock
 import numpy as np
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
+from pellucid.ahead import ahead, one_thread
 from pellucid.batch import sources, stages
 from pellucid.batch.sources import Reader, Survey
 from pellucid.batch.stages import Done, Options, Part, Prepared
@@ -181,9 +181,9 @@ class _Local:
     def __call__(self, plan: Plan, embedder: Embedder, told: Callable[[int, int], object]) -> Iterator[Done]:
         options, reader = plan.options, Reader(plan.survey.schema, plan.options.text_column)
         behind: collections.deque[Future[Done]] = collections.deque()
-        with _one_thread() as reading, _one_thread() as writing:
-            ahead = _ahead(reading, plan.todo, lambda part: stages.prepare(part, reader, embedder, options))
-            for prepared in ahead:
+        with one_thread() as reading, one_thread() as writing:
+            parts = ahead(reading, plan.todo, lambda part: stages.prepare(part, reader, embedder, options), most=_AHEAD)
+            for prepared in parts:
                 begin = time.perf_counter()
                 vectors = stages.embed(prepared, embedder, options, advance=_rows_told(prepared, told))
                 self._count(begin, time.perf_counter())
@@ -197,27 +197,6 @@ class _Local:
         busy = self._busy
         busy.first, busy.last = busy.first or begin, end
         busy.seconds += end - begin
-
-
-def _ahead(pool: ThreadPoolExecutor, parts: Iterable[Part], prepare: Callable[[Part], Prepared]) -> Iterator[Prepared]:
-    """The parts, prepared, a few of them before their turn."""
-    waiting: collections.deque[Future[Prepared]] = collections.deque()
-    left = iter(parts)
-    waiting.extend(pool.submit(prepare, part) for part in itertools.islice(left, _AHEAD))
-    while waiting:
-        prepared = waiting.popleft().result()
-        waiting.extend(pool.submit(prepare, part) for part in itertools.islice(left, 1))
-        yield prepared
-
-
-@contextmanager
-def _one_thread() -> Iterator[ThreadPoolExecutor]:
-    pool = ThreadPoolExecutor(1)
-    try:
-        yield pool
-    finally:
-        # After an error, or Ctrl-C, what has begun is finished and nothing else is begun.
-        pool.shutdown(cancel_futures=sys.exc_info()[0] is not None)
 
 
 def _rows_told(prepared: Prepared, told: Callable[[int, int], object]) -> Callable[[int], None]:

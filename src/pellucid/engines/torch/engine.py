@@ -62,6 +62,7 @@ class TorchEngine:
     Attributes:
         device: where the model is.
         dtype: of the arithmetic.
+        elsewhere: whether the device is another than this machine's processors.
         tokens_per_call: how many tokens it is best given together.
         tokens_per_step: how many go through the model together; halved when the device's memory does not suffice.
 
@@ -87,16 +88,17 @@ class TorchEngine:
         self.dtype = dtype
         self.device = checked_device(device)
         kind = torch.device(self.device).type
-        if kind == "cpu":
+        self.elsewhere = kind != "cpu"
+        if not self.elsewhere:
             torch.set_num_threads(threads or usable_processors())
         self.tokens_per_step = _TOKENS_PER_STEP.get(kind, _TOKENS_PER_STEP_ELSEWHERE)
         self.tokens_per_call = self.tokens_per_step * _STEPS_PER_CALL.get(kind, _STEPS_PER_CALL_ELSEWHERE)
         arithmetic = getattr(torch, dtype)
         try:
-            if kind == "cpu" or spec.only_torch:
-                self._encoder: Encoder = KnownEncoder(folder, self.device, arithmetic)
+            if self.elsewhere and not spec.only_torch:
+                self._encoder: Encoder = RaggedEncoder(spec, weights(), self.device, arithmetic)
             else:
-                self._encoder = RaggedEncoder(spec, weights(), self.device, arithmetic)
+                self._encoder = KnownEncoder(folder, self.device, arithmetic)
         except torch.OutOfMemoryError as error:
             raise DeviceError(
                 f"{self.device} has no room for the model. Take dtype='float16', or device='cpu'."
