@@ -29,7 +29,7 @@ def ahead(
 
 @contextmanager
 def one_thread() -> Iterator[ThreadPoolExecutor]:
-    """A thread that ends with the block. After an error, or Ctrl-C, it finishes what it has begun, and begins no more."""
+    """A thread that ends with the block. After an error or Ctrl-C it finishes what is begun, and begins no more."""
     pool = ThreadPoolExecutor(1)
     try:
         yield pool

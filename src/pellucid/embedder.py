@@ -408,8 +408,8 @@ class Embedder:
             return vectors[0] if len(vectors) == 1 else np.concatenate(vectors), truncation
 
     def _tokenized(self, texts: list[str], prompt: str, first: int) -> Iterator[tuple[TokenBatch, Int32]]:
-        """The texts' tokens and counts, at once. If the engine leaves this machine's processors free, in parts, each made
-        while the engine is at the one before; but what may not be cut is judged whole.
+        """The texts' tokens and counts, at once. If the engine leaves this machine's processors free, in parts, each
+        made while the engine is at the one before; but what may not be cut is judged whole.
         """
         if not getattr(self.engine, "elsewhere", False) or self.on_truncation == "error":
             yield self.tokenizer.tokenize(texts, prompt, first=first)
