@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pellucid import Embedder, TruncationWarning
-from pellucid.errors import OptionError, TextError, TextTypeError, TruncationError
+from pellucid.errors import InputError, OptionError, TextError, TextTypeError, TruncationError
+from pellucid.types import TokenBatch
 from tests import tiny
 
 texts_of_utf8 = st.text(st.characters(codec="utf-8"), max_size=40)
@@ -284,6 +285,34 @@ class TestBadTexts:
     @given(texts_of_utf8)
     def test_every_text_that_utf8_can_write_has_a_vector(self, embedder, text):
         assert np.isfinite(embedder.embed_query(text)).all()
+
+
+class TestTokens:
+    """The way from token ids on."""
+
+    def test_the_vectors_are_those_of_the_texts(self, embedder):
+        tokens, _ = embedder.tokenizer.tokenize(TEXTS)
+        assert embedder.embed_tokens(tokens).tobytes() == embedder.embed_documents(TEXTS).tobytes()
+
+    @pytest.mark.parametrize("engine", ["native", "reference"])
+    def test_what_is_no_batch_of_the_model_is_refused(self, tiny_bert, engine):
+        embedder = Embedder(tiny_bert, engine=engine)
+        with pytest.raises(InputError, match="token 1 has the id 99999; ids are from 0 to"):
+            embedder.embed_tokens(TokenBatch.from_sequences([[2, 99999, 3]]))
+        with pytest.raises(InputError, match=f"text 0 has 30 tokens, and the model reads {tiny.MAX_TOKENS}"):
+            embedder.embed_tokens(TokenBatch.from_sequences([[2] * 30]))
+
+
+@pytest.mark.parametrize("engine", ["native", "reference"])
+def test_a_text_without_tokens_has_a_vector_of_zeros(broken, engine):
+    """Where the tokenizer adds no special tokens, some texts have none at all."""
+    tiny.edit_json(broken / "tokenizer.json", post_processor=None)
+    embedder = Embedder(broken, engine=engine)
+    together = embedder.embed_documents(["", "the cat", " "])
+    assert not together[[0, 2]].any()
+    assert together[1].tobytes() == embedder.embed_query("the cat").tobytes()
+    assert not embedder.embed_query("").any()
+    assert not embedder.embed_long(" ").mean.any()
 
 
 def test_progress_is_silent_when_standard_error_is_no_terminal(embedder, capfd):

@@ -314,7 +314,7 @@ class Embedder:
         passages = [text[span.start : span.end] for span in found]
         vectors = self.embed_documents(passages, prompt=before, normalize=normalize)
         weights = np.array([span.tokens for span in found], dtype=np.float32)
-        mean: Float32 = weights @ vectors / weights.sum()
+        mean: Float32 = weights @ vectors / max(weights.sum(), np.float32(1))  # A text may have no tokens at all.
         if normalize or (normalize is None and self.spec.unit_length):
             mean = head.normalize(mean[None])[0]
         return chunking.LongText(found, vectors, mean)
@@ -340,7 +340,11 @@ class Embedder:
 
         Returns:
             ``float32[n, d]``, in order: what :meth:`embed_documents` gives for those texts, to the bit.
+
+        Raises:
+            InputError: the arrays are no batch, an id is out of range, or a text has more than ``max_tokens``.
         """
+        tokens.check(self.spec.encoder.vocab_size, self.max_tokens)
         vectors = np.empty((len(tokens), truncate_dim or self.dimensions), dtype=np.float32)
         for indices in batching.plan(tokens.lengths, getattr(self.engine, "tokens_per_call", batching.TOKENS_PER_CALL)):
             batch = tokens.select(indices)

@@ -103,7 +103,9 @@ class NativeEngine:
         positions = position_ids(batch, self.spec)
         longest = int(batch.lengths.max(initial=1))
         turns = [_turns_for(longest, self.spec.head_size, base) for base in self._rotary_bases]
-        self._core.token_vectors(batch.ids, positions, batch.offsets, turns, vectors, self.threads)
+        # The core takes texts with tokens only; one without has no rows, and its offset is that of the next.
+        offsets = batch.offsets if batch.lengths.all() else np.unique(batch.offsets)
+        self._core.token_vectors(batch.ids, positions, offsets, turns, vectors, self.threads)
         return vectors
 
 

@@ -102,7 +102,7 @@ class TorchEngine:
             ``float32[B, len(modes) * hidden]``, within rounding of the one pooling.
         """
         skip = 0 if pooling.include_prompt else prompt_tokens
-        pooled = np.empty((len(batch), len(pooling.modes) * self.spec.hidden_size), dtype=np.float32)
+        pooled = np.zeros((len(batch), len(pooling.modes) * self.spec.hidden_size), dtype=np.float32)
         for texts, rows in self._each(
             batch, lambda states, lengths: _pooled(self._torch, states.float(), lengths, pooling.modes, skip)
         ):
@@ -111,7 +111,8 @@ class TorchEngine:
 
     def _each(self, batch: TokenBatch, finish: Callable[[Any, Any], Any]) -> Iterator[tuple[Int64, Float32]]:
         """Some texts after others, and what ``finish`` makes of their hidden states and lengths on the device."""
-        waiting = list(_steps(batch.lengths, self.tokens_per_step, self._least_share))[::-1]
+        steps = _steps(batch.lengths, self.tokens_per_step, self._least_share)
+        waiting = [texts for texts in steps if batch.lengths[texts[0]]][::-1]  # Without tokens, there is nothing to do.
         while waiting:
             texts = waiting.pop()
             try:
