@@ -345,6 +345,17 @@ class Embedder:
             InputError: the arrays are no batch, an id is out of range, or a text has more than ``max_tokens``.
         """
         tokens.check(self.spec.encoder.vocab_size, self.max_tokens)
+        return self._embedded(tokens, prompt_tokens, normalize, truncate_dim, advance)
+
+    def _embedded(
+        self,
+        tokens: TokenBatch,
+        prompt_tokens: int,
+        normalize: bool | None,
+        truncate_dim: int | None,
+        advance: Callable[[int], object],
+    ) -> Float32:
+        """:meth:`embed_tokens`, of tokens that are the tokenizer's own and need no judging."""
         vectors = np.empty((len(tokens), truncate_dim or self.dimensions), dtype=np.float32)
         for indices in batching.plan(tokens.lengths, getattr(self.engine, "tokens_per_call", batching.TOKENS_PER_CALL)):
             batch = tokens.select(indices)
@@ -461,13 +472,8 @@ class Embedder:
         return truncation
 
     def _finished(self, tokens: TokenBatch, request: _Request, advance: Callable[[int], object]) -> Float32:
-        return self.embed_tokens(
-            tokens,
-            prompt_tokens=self.tokenizer.prompt_tokens(request.prompt),
-            normalize=request.normalize,
-            truncate_dim=request.truncate_dim,
-            advance=advance,
-        )
+        prompt_tokens = self.tokenizer.prompt_tokens(request.prompt)
+        return self._embedded(tokens, prompt_tokens, request.normalize, request.truncate_dim, advance)
 
     def _space(self, request: _Request) -> Space:
         from pellucid.cache import Space

@@ -110,8 +110,8 @@ class ModelFiles:
             return self.path(relative).is_file()
         except OSError as error:
             raise InvalidModelError(
-                f"{self.name}: {relative!r:.80} cannot be looked for ({error.strerror}). If the model's modules.json has "
-                f"that name, correct it; else see who may read the folder."
+                f"{self.name}: {relative!r:.80} cannot be looked for ({error.strerror}). If modules.json has that "
+                f"name, correct it; else see who may read the folder."
             ) from error
 
     def wanted(self) -> list[str]:
