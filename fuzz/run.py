@@ -35,7 +35,7 @@ def main() -> None:
     corpus.mkdir(parents=True, exist_ok=True)
     for seed in range(64):  # Long inputs to begin with: a structure is drawn from an input's bytes, and uses them up.
         (corpus / f"seed-{seed}").write_bytes(random.Random(seed).randbytes(32 * (1 + seed)))  # noqa: S311  no secret
-    limits = [f"-timeout={SLOWEST_SECONDS}", f"-rss_limit_mb={MOST_MEGABYTES}", "-max_len=2048", "-len_control=0"]
+    limits = [f"-timeout={SLOWEST_SECONDS}", f"-rss_limit_mb={MOST_MEGABYTES}", "-max_len=2048", "-reduce_inputs=0"]
     work = [str(args.file)] if args.file else [str(corpus), f"-max_total_time={args.seconds}"]
     atheris.Setup(
         [sys.argv[0], *limits, f"-artifact_prefix={corpus}-", *work],

@@ -148,7 +148,8 @@ def _run(name: str, code: CodeType, tests: list[str]) -> None:
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)
     os.dup2(silence, 2)
-    os._exit(int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests])))
+    early = "ignore::pytest.PytestAssertRewriteWarning"  # Of what was imported before the processes parted.
+    os._exit(int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-W", early, *tests])))
 
 
 def _passes(name: str, code: CodeType, tests: list[str]) -> bool:
