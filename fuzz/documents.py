@@ -122,4 +122,9 @@ def _whole(folder: Path) -> dict[str, bytes]:
     content.set_data(b"BT /F1 12 Tf 10 10 Td (the cat) Tj ET")
     page[names("/Contents")] = writer._add_object(content)
     writer.write(folder / "a.pdf")
-    return {name: (folder / name).read_bytes() for name in ("a.parquet", "a.pdf")}
+    return {
+        **{name: (folder / name).read_bytes() for name in ("a.parquet", "a.pdf")},
+        "a.jsonl": b'{"text": "the cat"}\n{"n": [1, {"a": null}], "text": "caf\\u00e9 \\ud83d\\ude00"}\n',
+        "a.csv": b'text,n\n"the\n""cat""",1\na dog,2\n',
+        "a.html": b"<html><title>t</title><body><p>the <b>cat</b></p><noscript>no</noscript></body>",
+    }

@@ -40,7 +40,7 @@ def target() -> Callable[[Any], None]:
         sound = path.read_bytes()
         try:
             path.write_bytes(changed(sound, path, data))
-            Embedder(folder, threads=1).embed_documents(["", "the cat zat", "cat " * 40])
+            Embedder(folder, threads=1).embed_documents(["", "the cat zat", "cat " * 40, "\u4e2d\U0001f600"])
         except ModelError:
             pass
         finally:
