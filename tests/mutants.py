@@ -27,7 +27,7 @@ TESTS = {
     "truncation": ("test_truncation.py",),
     "activations": ("test_activations.py",),
     "types": ("test_types.py",),
-    "explain/shares": ("explain/test_shares.py", "explain/test_compare.py"),
+    "explain/shares": ("explain/test_shares.py",),
     "engines/reference": ("engines/test_reference.py",),
     "chunking": ("test_chunking.py",),
 }
@@ -65,9 +65,11 @@ def mutants(source: str) -> Iterator[Mutant]:
 
 
 def _places(node: ast.AST) -> Iterator[tuple[ast.AST, str, int | None]]:
-    """Where an expression or a statement stands that does something: no docstrings, annotations and messages."""
+    """Where an expression or a statement stands that computes: no docstrings, annotations, decorators, messages."""
     for field, value in ast.iter_fields(node):
-        if field in ("annotation", "returns") or isinstance(node, ast.Raise | ast.JoinedStr | ast.Assert):
+        if field in ("annotation", "returns", "decorator_list"):
+            continue
+        if isinstance(node, ast.Raise | ast.JoinedStr | ast.Assert):
             continue
         for index, child in enumerate(value) if isinstance(value, list) else [(None, value)]:
             if not isinstance(child, ast.AST) or _is_text_alone(child):
