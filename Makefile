@@ -8,6 +8,7 @@ NATIVE := $(shell find native -type f)
 CMAKE_TESTS = $(VENV)/bin/cmake -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(VENV)/bin/ninja -DPELLUCID_TESTS=ON -S native
 
 .PHONY: run test test-native test-neon test-browser test-integrations test-reference bench docs check clean
+.PHONY: coverage fuzz mutants bench-guard
 
 run: .make/run  ## Install, and turn the README's texts into vectors with the real model.
 	$(VENV)/bin/python examples/first_vectors.py
@@ -81,6 +82,23 @@ bench: .make/run .make/benchmark  ## Speed, against the peers; see benchmarks/RE
 	.venv-benchmark/bin/python $(PIP_INSTALL) torch==2.13.0
 	.venv-benchmark/bin/python $(PIP_INSTALL) --requirement requirements-benchmark.txt
 	mkdir -p .make && touch $@
+
+coverage: .make/dev  ## The tests, and which lines of src/pellucid none of them reaches; see docs/testing.md.
+	$(VENV)/bin/python -m pytest --numprocesses 2 --cov --cov-report term $(ARGS)
+
+fuzz: .make/fuzz  ## Inputs that break a law, looked for a minute a target; ARGS="--seconds 600" for longer. Linux.
+	for target in model_files tokens texts documents; do \
+	  $(VENV)/bin/python -W ignore -m fuzz.run $$target $(ARGS) || exit 1; done
+
+mutants: .make/dev  ## Which changes of a line no test notices; ARGS="pooling head" for some modules. Takes its time.
+	nice $(VENV)/bin/python -m tests.mutants $(ARGS)
+
+bench-guard: .make/run  ## Whether a change made Pellucid much slower or larger; half a minute.
+	$(VENV)/bin/python benchmarks/guard.py $(ARGS)
+
+.make/fuzz: .make/dev requirements-fuzz.txt
+	$(VENV)/bin/python $(PIP_INSTALL) --requirement requirements-fuzz.txt
+	touch $@
 
 clean:  ## Remove the environments.
 	rm -rf $(VENV) $(REFERENCE) .venv-benchmark .make build

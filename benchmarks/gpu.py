@@ -1,7 +1,7 @@
 """A GPU: Pellucid's torch engine beside sentence-transformers, both in half precision, in turns in one process.
 
-Run it in `.venv-reference` on a machine with a GPU: ``python benchmarks/gpu.py --output results/….json``. With ``--device
-cpu --texts 200`` it runs anywhere, which says only that it runs.
+Run it in ``.venv-reference`` on a machine with a GPU: ``python benchmarks/gpu.py --output results/….json``. With
+``--device cpu --texts 200`` it runs anywhere, which says only that it runs.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,6 +39,17 @@ def test_no_call_could_have_taken_the_next_text_too(lengths, budget):
     planned = calls(lengths, budget)
     for call, following in itertools.pairwise(planned):
         assert sum(lengths[index] for index in call) + lengths[following[0]] > budget
+
+
+def test_the_budget_is_kept_to_the_token():
+    assert calls([4, 4], 8) == [[0, 1]]
+    assert calls([5, 4], 8) == [[0], [1]]
+    assert calls([8, 4, 5, 3], 8) == [[0], [2], [1, 3]]
+
+
+@pytest.mark.parametrize("lengths", [[3], [3, 9, 4]])
+def test_indices_are_int64(lengths):
+    assert [call.dtype for call in plan(np.array(lengths, dtype=np.int32), 8)] == [np.int64] * len(calls(lengths, 8))
 
 
 def test_no_texts_no_calls():

@@ -403,6 +403,18 @@ class TestBadTexts:
         assert np.isfinite(embedder.embed_query(text)).all()
 
 
+@pytest.mark.parametrize("engine", ["native", "reference"])
+def test_a_text_without_tokens_has_a_vector_of_zeros(broken, engine):
+    """Where the tokenizer adds no special tokens, some texts have none at all."""
+    tiny.edit_json(broken / "tokenizer.json", post_processor=None)
+    embedder = Embedder(broken, engine=engine)
+    together = embedder.embed_documents(["", "the cat", " "])
+    assert not together[[0, 2]].any()
+    assert together[1].tobytes() == embedder.embed_query("the cat").tobytes()
+    assert not embedder.embed_query("").any()
+    assert not embedder.embed_long(" ").mean.any()
+
+
 def test_progress_is_silent_when_standard_error_is_no_terminal(embedder, capfd):
     embedder.embed_documents(["cat"] * 10, show_progress=True)
     assert capfd.readouterr() == ("", "")

@@ -53,6 +53,20 @@ def test_the_prompt_counts_unless_the_model_says_otherwise(mode):
     np.testing.assert_array_equal(pool_one(ROWS, Pooling((mode,)), 1), pool_one(ROWS, Pooling((mode,))))
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_without_a_prompt_nothing_is_left_out(mode):
+    pooled = pool(ROWS, np.array([0, 3], dtype=np.int32), Pooling((mode,), include_prompt=False))
+    np.testing.assert_allclose(pooled[0], EXPECTED[mode], rtol=1e-6)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_text_that_is_all_prompt_gives_zeros(mode):
+    assert not pool_one(ROWS, Pooling((mode,), include_prompt=False), prompt_tokens=3).any()
+    np.testing.assert_array_equal(
+        pool_one(ROWS, Pooling((mode,), include_prompt=False), prompt_tokens=2) != 0, ROWS[2] != 0
+    )
+
+
 def test_several_modes_are_laid_side_by_side_in_order():
     pooled = pool_one(ROWS, Pooling(("max", "cls")))
     assert pooled.tolist() == [6, 5, 1, 5]
@@ -62,7 +76,7 @@ def test_several_modes_are_laid_side_by_side_in_order():
 def test_a_text_without_tokens_gives_zeros(mode):
     offsets = np.array([0, 0, 3, 3], dtype=np.int32)
     pooled = pool(ROWS, offsets, Pooling((mode,)))
-    assert pooled.shape == (3, 2)
+    assert (pooled.shape, pooled.dtype) == ((3, 2), np.float32)
     assert not pooled[0].any()
     assert not pooled[2].any()
     np.testing.assert_array_equal(pooled[1], pool_one(ROWS, Pooling((mode,))))

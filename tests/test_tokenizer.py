@@ -109,6 +109,39 @@ def test_an_error_never_quotes_the_text(tokenizer):
     assert "secret" not in str(raised.value)
 
 
+@pytest.mark.parametrize("of_token", [["[SEP]", 99999], ["[SEP]", 71]])
+def test_special_tokens_beyond_the_vocabulary_are_refused(broken, of_token):
+    """The template has ids of its own, which need not be those of the vocabulary."""
+    stored = json.loads((broken / "tokenizer.json").read_text())
+    assert len(stored["model"]["vocab"]) == 71
+    stored["post_processor"]["sep"] = of_token
+    tiny.write_json(broken / "tokenizer.json", stored)
+    with pytest.raises(
+        InvalidModelError, match=f"has the id {of_token[1]}, and the encoder has vectors for the ids below"
+    ):
+        tokenizer_of(broken)
+
+
+def test_a_template_with_more_ids_than_tokens_is_refused(tmp_path):
+    folder = tiny.write_model(tmp_path / "m", "xlm-roberta")
+    stored = json.loads((folder / "tokenizer.json").read_text())
+    stored["post_processor"]["special_tokens"]["<s>"]["ids"] = [1, 2, 3]
+    tiny.write_json(folder / "tokenizer.json", stored)
+    with pytest.raises(InvalidModelError, match="post_processor gives 4 ids to 2 tokens"):
+        tokenizer_of(folder)
+
+
+@pytest.mark.parametrize("use", ["tokenize", "inspect", "characters", "prompt_tokens"])
+def test_an_unknown_word_without_a_token_for_it_is_an_error_of_ours(broken, use):
+    stored = json.loads((broken / "tokenizer.json").read_text())
+    stored["model"]["unk_token"] = "[NOPE]"
+    tiny.write_json(broken / "tokenizer.json", stored)
+    tokenizer = tokenizer_of(broken)
+    assert ids_of(tokenizer, "the cat")
+    with pytest.raises(InvalidModelError, match="the tokenizer's files are not sound: .*UNK"):
+        getattr(tokenizer, use)(["\u4e2d", "the cat"] if use == "tokenize" else "\u4e2d")
+
+
 def test_tokens_beyond_the_vocabulary_are_refused(broken):
     vocabulary = json.loads((broken / "config.json").read_text())["vocab_size"]
     stored = json.loads((broken / "tokenizer.json").read_text())

@@ -23,6 +23,16 @@ def test_it_counts_what_lies_beyond_the_limit(values):
     assert of(values).first == next((i for i, value in enumerate(values) if value > 20), None)
 
 
+def test_a_text_of_the_limit_is_not_cut_and_one_token_more_is():
+    assert of([20]) == Truncation(texts=1, tokens=20, cut=0, lost=0, first=None)
+    assert of([19, 20, 21]) == Truncation(texts=3, tokens=60, cut=1, lost=1, first=2)
+
+
+def test_of_no_texts_nothing_is_told():
+    assert of([]) == Truncation() == Truncation(texts=0, tokens=0, cut=0, lost=0, first=None)
+    assert Truncation() + of([25]) == of([25]) == of([25]) + Truncation()
+
+
 @given(counts, counts)
 def test_the_sum_of_two_parts_is_that_of_the_whole(first, second):
     assert of(first) + of(second) == of(first + second)

@@ -42,6 +42,7 @@ def test_more_tokens_than_int32_can_count_are_refused():
         ([1, 2], [0, 1], "must rise from 0 to the number of its ids"),
         ([1, 2], [1, 2], "must rise from 0"),
         ([1, 2], [0, 2, 1, 2], "must rise from 0"),
+        ([1, 2], [0, -(2**31), 2], "must rise from 0"),
         ([], [], "must rise from 0"),
     ],
 )
@@ -55,6 +56,20 @@ def test_a_batch_that_is_of_the_model_is_not():
     check_tokens(TokenBatch.from_sequences([]), 10, 4)
     with pytest.raises(InputError, match="tokens is of type list"):
         check_tokens([[1, 2]], 10, 4)
+
+
+def test_arrays_that_are_no_ids_and_offsets_are_refused():
+    offsets = np.array([0, 2], dtype=np.int32)
+    for ids in ([1, 2], np.array([1, 2]), np.array([[1, 2]], dtype=np.int32)):
+        with pytest.raises(InputError, match="the ids of a TokenBatch must be an int32 array of one dimension"):
+            check_tokens(TokenBatch(ids, offsets), 10, 4)
+    with pytest.raises(InputError, match="the offsets of a TokenBatch must be an int32 array"):
+        check_tokens(TokenBatch(np.zeros(2, dtype=np.int32), np.array([0.0, 2.0])), 10, 4)
+
+
+@given(sequences)
+def test_what_sequences_make_is_a_batch(ids):
+    check_tokens(TokenBatch.from_sequences(ids), 2**31, 9)
 
 
 def test_an_empty_batch_has_no_texts_and_no_tokens():

@@ -41,10 +41,15 @@ class Tokenizer:
 
     def __init__(self, files: ModelFiles, spec: TokenizerSpec, encoder: EncoderSpec) -> None:
         self.spec = spec
+        self._name = files.name
         self._backend = _load(files, spec)
         self._specials = self._backend.num_special_tokens_to_add(False)
         self._unknown = _unknown_id(self._backend)
-        largest = max(self._backend.get_vocab(with_added_tokens=True).values(), default=-1)
+        nothing: Any = self._encode([""])[0]  # Only what the template adds, which has ids of its own.
+        if not len(nothing.ids) == len(nothing.tokens) == len(nothing.special_tokens_mask):
+            given = f"{len(nothing.ids)} ids to {len(nothing.tokens)} tokens"
+            raise InvalidModelError(f"{files.name}: the tokenizer's post_processor gives {given}; each must have one.")
+        largest = max((*self._backend.get_vocab(with_added_tokens=True).values(), *nothing.ids), default=-1)
         if largest >= encoder.vocab_size:
             raise InvalidModelError(
                 f"{files.name}: the tokenizer has the id {largest}, and the encoder has vectors for the ids below "
@@ -81,9 +86,18 @@ class Tokenizer:
                 sequences.append(np.array(kept.ids, dtype=np.int32))
         return TokenBatch.from_sequences(sequences), np.array(counts, dtype=np.int32)
 
-    def _encode(self, texts: list[str]) -> Sequence[Encoding]:
-        """The encodings of texts. A single one is spared the library's threads, which would linger on its core."""
-        return [self._backend.encode(texts[0])] if len(texts) == 1 else self._backend.encode_batch_fast(texts)
+    def _encode(self, texts: list[str], *, specials: bool = True) -> Sequence[Encoding]:
+        """The encodings of texts. A single one is spared the library's threads, which would linger on its core.
+
+        Raises:
+            InvalidModelError: the files promise what they have not, such as a token for unknown words.
+        """
+        try:
+            if len(texts) == 1:
+                return [self._backend.encode(texts[0], add_special_tokens=specials)]
+            return self._backend.encode_batch_fast(texts, add_special_tokens=specials)
+        except Exception as error:  # The library raises plain Exception for whatever is wrong with its files.
+            raise InvalidModelError(f"{self._name}: the tokenizer's files are not sound: {error}") from error
 
     def prompt_tokens(self, prompt: str) -> int:
         """How many tokens at the start of a text are the prompt's, with the special tokens before it.
@@ -92,7 +106,7 @@ class Tokenizer:
         """
         if not prompt:
             return 0
-        encoding: Any = self._backend.encode(prompt)
+        encoding: Any = self._encode([prompt])[0]
         return len(encoding) - (1 if self._specials and encoding.special_tokens_mask[-1] else 0)
 
     def characters(self, text: str) -> tuple[Int64, Int64]:
@@ -105,7 +119,7 @@ class Tokenizer:
             TextTypeError, TextError: as :meth:`tokenize`.
         """
         check_texts([text])
-        offsets = np.array(self._backend.encode(text, add_special_tokens=False).offsets, dtype=np.int64).reshape(-1, 2)
+        offsets = np.array(self._encode([text], specials=False)[0].offsets, dtype=np.int64).reshape(-1, 2)
         return offsets[:, 0], offsets[:, 1]
 
     def decode(self, ids: Sequence[int], *, skip_special: bool = True) -> str:
@@ -122,12 +136,12 @@ class Tokenizer:
         """What :meth:`tokenize` does to one text, with every token's characters; the errors are the same."""
         check_texts([text])
         check_utf8(prompt, "the prompt")
-        whole = self._backend.encode(prompt + text)
+        whole = self._encode([prompt + text])[0]
         kept = whole
         cut: tuple[Token, ...] = ()
         if len(whole) > self.spec.max_tokens:
             kept = self._truncated(prompt + text)
-            plain = self._backend.encode(prompt + text, add_special_tokens=False)
+            plain = self._encode([prompt + text], specials=False)[0]
             room = self.spec.max_tokens - self._specials
             every = self._tokens(plain)
             cut = every[: len(every) - room] if self.spec.truncation_side == "left" else every[room:]
@@ -151,7 +165,7 @@ class Tokenizer:
 
     def _truncated(self, text: str) -> Encoding:
         """A text too long: its tokens are cut first, and the special tokens are added to what is left."""
-        encoding = self._backend.encode(text, add_special_tokens=False)
+        encoding = self._encode([text], specials=False)[0]
         encoding.truncate(self.spec.max_tokens - self._specials, direction=self.spec.truncation_side)
         return self._backend.post_process(encoding)
 

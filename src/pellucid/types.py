@@ -79,13 +79,21 @@ def check_tokens(tokens: TokenBatch, vocab_size: int, max_tokens: int) -> None:
         max_tokens: the most that a text may have.
 
     Raises:
-        InputError: no batch, offsets that do not cover the ids, an id out of range, or a text that is too long; the
+        InputError: no batch, arrays that are no ids and offsets, an id out of range, or a text that is too long; the
             text is named by position.
     """
     if not isinstance(tokens, TokenBatch):
         raise InputError(f"tokens is of type {type(tokens).__name__}; TokenBatch.from_sequences makes what it must be.")
+    for name, array in (("ids", tokens.ids), ("offsets", tokens.offsets)):
+        if not isinstance(array, np.ndarray) or array.dtype != np.int32 or array.ndim != 1:
+            raise InputError(f"the {name} of a TokenBatch must be an int32 array of one dimension.")
     lengths, ids = tokens.lengths, tokens.ids
-    if not len(tokens.offsets) or tokens.offsets[0] != 0 or tokens.offsets[-1] != len(ids) or (lengths < 0).any():
+    if (
+        not len(tokens.offsets)
+        or tokens.offsets[0] != 0
+        or tokens.offsets[-1] != len(ids)
+        or (np.diff(tokens.offsets.astype(np.int64)) < 0).any()
+    ):
         raise InputError("the offsets of a TokenBatch must rise from 0 to the number of its ids.")
     if len(wrong := np.flatnonzero((ids < 0) | (ids >= vocab_size))):
         text = int(np.searchsorted(tokens.offsets, wrong[0], side="right")) - 1

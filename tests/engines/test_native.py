@@ -129,6 +129,15 @@ class TestAgainstTheReference:
         expected = ReferenceEngine(spec, weights).token_vectors(batch)
         np.testing.assert_allclose(NativeEngine(spec, weights).token_vectors(batch), expected, atol=1e-5)
 
+    @pytest.mark.parametrize("kind", FAMILIES)
+    @pytest.mark.parametrize("lengths", [[0], [0, 0], [0, 3, 0, 0, 2, 0]])
+    def test_a_text_without_tokens_has_no_rows(self, kind, lengths):
+        spec = make_spec(36, family=kind)
+        weights, batch = make_weights(spec), make_batch(lengths)
+        expected = ReferenceEngine(spec, weights).token_vectors(batch)
+        assert expected.shape == (sum(lengths), 36)
+        np.testing.assert_allclose(NativeEngine(spec, weights).token_vectors(batch), expected, atol=2e-5)
+
     @pytest.mark.parametrize("activation", native.ACTIVATIONS)
     def test_every_activation(self, activation):
         spec = make_spec(activation=activation)

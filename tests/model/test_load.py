@@ -121,6 +121,15 @@ class TestPooling:
         with pytest.raises(UnsupportedModelError, match="pooling 'attention' is not supported"):
             self.pooling(broken, pooling_mode="attention")
 
+    @pytest.mark.parametrize("named", [{}, [[]], [None], 3])
+    def test_a_mode_that_is_no_name_is_refused(self, broken, named):
+        with pytest.raises(UnsupportedModelError, match="is not supported. We have"):
+            self.pooling(broken, pooling_mode=named)
+
+    def test_no_mode_at_all_is_refused(self, broken):
+        with pytest.raises(InvalidModelError, match="'pooling_mode' names no mode"):
+            self.pooling(broken, pooling_mode=[])
+
     def test_another_size_than_the_encoders_is_refused(self, broken):
         with pytest.raises(InvalidModelError, match="pools vectors of 8 numbers, and the encoder gives 16"):
             self.pooling(broken, word_embedding_dimension=8)
@@ -211,6 +220,11 @@ class TestModules:
     def test_a_path_that_leaves_the_folder_is_refused(self, broken, path):
         with pytest.raises(InvalidModelError, match="outside the model's folder"):
             spec_of(self.replaced(broken, 1, path=path))
+
+    @pytest.mark.parametrize("number", [0, 1, 2])
+    def test_a_name_that_no_file_can_have_is_refused(self, broken, number):
+        with pytest.raises(InvalidModelError, match="too long|cannot be looked for"):
+            spec_of(self.replaced(broken, number, path="a" * 300))
 
     @pytest.mark.parametrize(
         ("content", "error"),

@@ -62,7 +62,11 @@ def test_a_table_is_its_rows(tmp_path):
         ("a.jsonl", b'{"text": "a"}\n{', "line 2 is no JSON"),
         ("a.jsonl", b'{"body": "a"}', "line 1 has no text called 'text'"),
         ("a.jsonl", b"[]", "line 1 has no text called 'text'"),
+        ("a.jsonl", b"[" * 100_000, "line 1 is no JSON"),
+        ("a.jsonl", rb'{"text": "a\ud800"}', "line 1 has half a character"),
         ("a.csv", b"a,b\n1,2\n", "no column 'text', only a, b"),
+        ("a.csv", b"text,text\n1,2\n", "several columns 'text'"),
+        ("a.csv", b"text,\xff\n1,2\n", "no sound csv"),
         ("a.parquet", b"PAR1 nonsense", "no sound parquet"),
         ("a.html", b"\xff\xfe\xff", "not UTF-8"),
     ],
@@ -70,6 +74,21 @@ def test_a_table_is_its_rows(tmp_path):
 def test_what_cannot_be_read_says_why_and_never_what_it_says(tmp_path, name, content, reason):
     with pytest.raises(UnreadableError, match=reason):
         documents(tmp_path / name, content)
+
+
+def test_lines_of_json_end_where_json_says_they_do(tmp_path):
+    """Within a text, JSON allows U+2028 and U+0085 as they are, which Python counts among the ends of lines."""
+    content = '{"text": "the\u2028cat\u0085sat"}\r\n{"text": "a dog"}\n'
+    assert [document.text for document in documents(tmp_path / "a.jsonl", content)] == [
+        "the\u2028cat\u0085sat",
+        "a dog",
+    ]
+
+
+def test_a_broken_pdf_is_not_quoted_in_a_log(tmp_path, caplog):
+    with pytest.raises(UnreadableError):
+        documents(tmp_path / "a.pdf", b"a secret that is no PDF")
+    assert "secre" not in caplog.text
 
 
 def test_a_huge_file_is_not_read(tmp_path):

@@ -95,7 +95,9 @@ class TestLacking:
         make(tmp_path, *WHOLE, modules=[("Transformer", "0_T")])
         assert lacking(tmp_path) == [f"0_T/{name}" for name in WHOLE]
 
-    @pytest.mark.parametrize("content", ["{", "3", "[3]", "[{}]", '[{"path": 1, "type": 2}]'])
+    @pytest.mark.parametrize(
+        "content", ["{", "3", "[3]", "[{}]", '[{"path": 1, "type": 2}]', '[{"path": 1, "type": "a"}]']
+    )
     def test_a_broken_list_is_for_the_loader_to_judge(self, tmp_path, content):
         (tmp_path / "modules.json").write_text(content)
         assert lacking(tmp_path) == []

@@ -37,7 +37,8 @@ class Engine(Protocol):
         """The encoder's last hidden state.
 
         Args:
-            batch: ids in ``[0, vocab_size)``; no text longer than the spec's ``max_tokens``.
+            batch: ids in ``[0, vocab_size)``; no text longer than the spec's ``max_tokens``. A text may have no tokens,
+                where the tokenizer adds no special ones, and then has no rows.
 
         Returns:
             ``float32[T, hidden_size]``, row ``t`` for ``batch.ids[t]``. The rows of a text depend on that text alone:

@@ -176,7 +176,9 @@ def _pooling(files: ModelFiles, module: _Module, encoder: Config, hidden: int) -
         modes = tuple(mode for flag, mode in _POOLING_FLAGS.items() if config.flag(flag, False)) or ("mean",)
     else:
         modes = tuple(named) if isinstance(named, list) else (named,)
-    if unknown := [mode for mode in modes if mode not in MODES]:
+    if not modes:
+        raise InvalidModelError(f"{config.where}: 'pooling_mode' names no mode. We have {list(MODES)}.")
+    if unknown := [mode for mode in modes if not isinstance(mode, str) or mode not in MODES]:
         raise UnsupportedModelError(f"{config.where}: pooling {unknown[0]!r} is not supported. We have {list(MODES)}.")
     size = config.size("embedding_dimension", config.size("word_embedding_dimension", hidden))
     if size != hidden:

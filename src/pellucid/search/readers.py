@@ -6,6 +6,7 @@ Whether a file is text is judged by its bytes, not by its name. The name only sa
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,13 +60,18 @@ def read(path: Path, column: str = "text") -> Iterator[Document]:
             raise UnreadableError("empty")
         if size > LARGEST:
             raise UnreadableError(f"{size:,} bytes, more than the {LARGEST:,} that are read")
-        reader = _READERS.get(path.suffix.lower())
-        if reader is None:
-            yield Document(_decoded(path), _kind(path))
-        else:
-            yield from reader(path, column)
+        for document in _READERS.get(path.suffix.lower(), _text)(path, column):
+            try:
+                document.text.encode()
+            except UnicodeEncodeError:
+                raise UnreadableError(f"{document.part} has half a character, a lone surrogate") from None
+            yield document
     except OSError as error:
         raise UnreadableError(error.strerror or str(error)) from error
+
+
+def _text(path: Path, _column: str) -> Iterator[Document]:
+    yield Document(_decoded(path), _kind(path))
 
 
 def _kind(path: Path) -> Kind:
@@ -107,6 +113,7 @@ def _pdf(path: Path, _column: str) -> Iterator[Document]:
     except ImportError:
         raise MissingExtraError("pypdf", "search") from None
 
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # Its warnings quote what the file says.
     try:
         with pypdf.PdfReader(path) as reader:
             for number, page in enumerate(reader.pages, start=1):
@@ -117,12 +124,12 @@ def _pdf(path: Path, _column: str) -> Iterator[Document]:
 
 
 def _jsonl(path: Path, column: str) -> Iterator[Document]:
-    for number, line in enumerate(_decoded(path).splitlines(), start=1):
+    for number, line in enumerate(_decoded(path).split("\n"), start=1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise UnreadableError(f"line {number} is no JSON") from None
         value = row.get(column) if isinstance(row, dict) else None
         if not isinstance(value, str):
@@ -143,10 +150,12 @@ def _table(path: Path, column: str) -> Iterator[Document]:
             table = pyarrow.parquet.read_table(path)
         else:
             table = pyarrow.csv.read_csv(path, parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True))
+        columns = table.column_names  # Of bytes that are not UTF-8, it raises here.
     except (pyarrow.ArrowException, ValueError) as error:
         raise UnreadableError(f"no sound {path.suffix[1:]} ({type(error).__name__})") from error
-    if column not in table.column_names:
-        raise UnreadableError(f"no column {column!r}, only {', '.join(table.column_names)}")
+    if columns.count(column) != 1:
+        has = "several columns" if column in columns else "no column"
+        raise UnreadableError(f"{has} {column!r}, only {', '.join(columns)}")
     for number, value in enumerate(table[column].to_pylist(), start=1):
         if isinstance(value, str):
             yield Document(value, "text", f"row {number}")

@@ -101,9 +101,19 @@ class ModelFiles:
         return self.folder / PurePosixPath(relative)
 
     def has(self, relative: str) -> bool:
-        """Whether the file is on disk; a link that leads nowhere is, so that reading it says what is wrong."""
+        """Whether the file is on disk; a link that leads nowhere is, so that reading it says what is wrong.
+
+        Raises:
+            InvalidModelError: as :meth:`path`; or no file can have that name, or be looked for there.
+        """
         path = self.path(relative)
-        return path.is_file() or path.is_symlink()
+        try:
+            return path.is_file() or path.is_symlink()
+        except OSError as error:
+            raise InvalidModelError(
+                f"{self.name}: {relative!r:.80} cannot be looked for ({error.strerror}). If modules.json has that "
+                f"name, correct it; else see who may read the folder."
+            ) from error
 
     def wanted(self) -> list[str]:
         """The files on disk that are read, in name order."""
@@ -146,7 +156,7 @@ def lacking(folder: Path) -> list[str]:
     if modules_file.is_file():
         try:
             modules = json.loads(modules_file.read_bytes())
-            paths = {module["path"]: module["type"].rpartition(".")[2] for module in modules}
+            paths = {PurePosixPath(module["path"]).as_posix(): module["type"].rpartition(".")[2] for module in modules}
         except (ValueError, TypeError, KeyError, AttributeError):
             return []  # Broken, not lacking: the loader will say how.
     needed: list[tuple[str, tuple[str, ...]]] = []

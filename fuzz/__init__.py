@@ -1,0 +1,1 @@
+"""What must hold for any input at all; see docs/testing.md."""
