@@ -12,7 +12,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.metadata import distributions
 from pathlib import Path, PurePosixPath
 
@@ -30,7 +30,7 @@ PICTURES = (".png", ".svg", ".gif", ".jpg")
 
 
 def sdist_problems(names: Iterable[str]) -> list[str]:
-    """What is wrong with an sdist of these files, named from its top folder: missing files, and such as do not belong."""
+    """What is wrong with an sdist of these files, named from its top folder: what is missing, and what is foreign."""
     files = set(names)
     missing = [f"the sdist lacks {name}" for name in IN_SDIST if name not in files]
     foreign = [
@@ -62,14 +62,15 @@ def megabytes(folder: Path) -> dict[str, float]:
     return dict(sorted(sizes.items(), key=lambda item: -item[1]))
 
 
-def run(*command: str | Path, **options: object) -> str:
+def run(*command: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str:
     """Run a command, and return what it printed; if it fails, stop with that."""
-    done = subprocess.run(  # type: ignore[call-overload]
-        [str(part) for part in command], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options
+    arguments = [str(part) for part in command]
+    done = subprocess.run(
+        arguments, cwd=cwd, env=env, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     if done.returncode:
-        raise SystemExit(f"{done.stdout}\n{' '.join(map(str, command))} failed with {done.returncode}.")
-    return str(done.stdout)
+        raise SystemExit(f"{done.stdout}\n{' '.join(arguments)} failed with {done.returncode}.")
+    return done.stdout
 
 
 def build() -> tuple[Path, Path]:
@@ -119,15 +120,14 @@ def install(wheel: Path) -> Path:
 
 
 def smoke(python: Path) -> None:
-    """Run the smoke test from a folder outside the checkout, with a home that is empty and stays so."""
+    """Run the smoke test from a home outside the checkout that is empty, and stays so."""
     with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder) / "home"
-        home.mkdir()
+        home = Path(folder)
         kept = {key: os.environ[key] for key in ("PATH", "SYSTEMROOT") if key in os.environ}
         environment = kept | {"HOME": str(home), "USERPROFILE": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
-        print(run(python, ROOT / "release" / "smoke.py", cwd=folder, env=environment).strip())
+        print(run(python, ROOT / "release" / "smoke.py", cwd=home, env=environment).strip())
         if left := sorted(path.name for path in home.iterdir()):
-            raise SystemExit(f"Working on a model in a folder left {', '.join(left)} in an empty home.")
+            raise SystemExit(f"Working on a model in a folder left {', '.join(left)} in the empty home.")
 
 
 def weigh(python: Path) -> None:

@@ -6,12 +6,15 @@ checkout's Pellucid that is tested, so it refuses that one.
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import platform
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -20,7 +23,7 @@ from pellucid import Embedder, _native
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 TEXTS = ["the cat sat on the mat", "a dog", "", "cat " * 90]
-TOLERANCES = {"float32": 2e-6, "int16": 1e-3, "int8": 5e-2}
+TOLERANCES: Mapping[Literal["float32", "int16", "int8"], float] = {"float32": 2e-6, "int16": 1e-3, "int8": 5e-2}
 """How far a number of a vector of length 1 may lie from the reference engine's."""
 
 
@@ -56,8 +59,7 @@ def check_command(model: Path) -> None:
 def main() -> None:
     """Run all checks; an AssertionError says which failed."""
     sys.path.insert(0, str(CHECKOUT))
-    from tests import tiny
-
+    tiny = importlib.import_module("tests.tiny")
     with tempfile.TemporaryDirectory() as folder:
         model = tiny.write_model(Path(folder) / "tiny")
         check_installation()

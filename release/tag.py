@@ -1,4 +1,4 @@
-"""Whether a tag may be published: ``python release/tag.py v1.2.3`` in the workflow of wheels, before anything is built."""
+"""Whether a tag may be published: ``python release/tag.py v1.2.3``, in the workflow of wheels, before all else."""
 
 from __future__ import annotations
 

@@ -22,7 +22,11 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
 SHORT = {
+    "3-Clause BSD License": "BSD-3-Clause",
+    "Apache 2": "Apache-2.0",
     "Apache 2.0": "Apache-2.0",
+    "Apache 2.0 License": "Apache-2.0",
+    "Apache License, Version 2.0": "Apache-2.0",
     "Apache License 2.0": "Apache-2.0",
     "Apache Software License": "Apache-2.0",
     "BSD License": "BSD",
@@ -32,24 +36,28 @@ SHORT = {
     "ISC License (ISCL)": "ISC",
     "MIT License": "MIT",
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
+    "NVIDIA Proprietary Software": "LicenseRef-NVIDIA-Proprietary",
     "Python Software Foundation License": "PSF-2.0",
 }
 """SPDX identifiers of what distributions wrote before there was License-Expression."""
 
+SPDX = re.compile(r"[A-Za-z0-9.+-]*[A-Za-z][A-Za-z0-9.+-]*( (AND|OR|WITH) [A-Za-z0-9.+-]+)*")
+"""An identifier, or an expression of some. What is neither is a title, or the beginning of the licence itself."""
+
 HEAD = """# Third-party licences
 
 Pellucid is under the [MIT licence](LICENSE), and its wheels hold nothing but its own code. These are the distributions
-that pip installs beside it, with the licences that they state of themselves. `make licences` writes this page, from what
-the newest versions say; which versions a release was tested with stands in its SBOM (`make sbom`).
+that pip installs beside it, with the licences that they state of themselves. `make licences` writes this page, from
+what the newest versions say; which versions a release was tested with stands in its SBOM (`make sbom`).
 
-nanobind (BSD-3-Clause) is compiled into the core. PyTorch is listed as its build for the CPU; the builds of Linux for
-NVIDIA's GPUs bring libraries that are under NVIDIA's own terms.
+nanobind (BSD-3-Clause) is compiled into the core. PyTorch is listed as it comes to Linux from PyPI, with libraries that
+are under NVIDIA's own terms; its builds for the CPU do without them.
 """
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A distribution, its licence, and what it requires: as (name, extras asked of it)."""
+    """A distribution, its licence, and what it requires."""
 
     name: str
     licence: str
@@ -57,20 +65,20 @@ class Entry:
 
 
 def licence(metadata: Mapping[str, Any]) -> str:
-    """The licence in a distribution's metadata: its SPDX expression, or its classifier, or the first line of its text."""
+    """The licence in a distribution's metadata: its SPDX expression, or its short name, or its classifiers."""
     if expression := metadata.get("license_expression"):
         return str(expression)
     prefix = "License :: OSI Approved :: "
     classified = [value.removeprefix(prefix) for value in metadata.get("classifier", []) if value.startswith(prefix)]
     written = str(metadata.get("license") or "").strip().partition("\n")[0]
-    if written and len(written) <= 40:  # else it is the licence's whole text, or the title of it
+    if SPDX.fullmatch(SHORT.get(written, written)):
         return SHORT.get(written, written)
     return " AND ".join(SHORT.get(name, name) for name in classified) or "not stated"
 
 
 def entries(report: Mapping[str, Any]) -> dict[str, Entry]:
     """The distributions in pip's installation report, by normalised name."""
-    found = {}
+    found: dict[str, Entry] = {}
     for item in report["install"]:
         metadata = item["metadata"]
         requires = tuple(Requirement(text) for text in metadata.get("requires_dist", []))
@@ -79,7 +87,7 @@ def entries(report: Mapping[str, Any]) -> dict[str, Entry]:
 
 
 def closure(wanted: Iterable[Requirement], known: Mapping[str, Entry]) -> set[str]:
-    """The normalised names of what ``wanted`` brings, itself included; what is not in ``known`` is for other machines."""
+    """The normalised names of what ``wanted`` brings, itself included. What ``known`` lacks is for other machines."""
     seen: set[tuple[str, str]] = set()
     open_ends = [(requirement, "") for requirement in wanted]
     while open_ends:
