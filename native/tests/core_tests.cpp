@@ -191,7 +191,7 @@ void activations(const Kernels& kernels) {
   };
   run(Activation::gelu, 1e-7, [](double v) { return 0.5 * v * std::erfc(-v / std::sqrt(2.0)); });
   run(Activation::gelu_tanh, 4e-7, [](double v) {
-    return 0.5 * v * (1 + std::tanh(std::sqrt(2 / M_PI) * (v + 0.044715 * v * v * v)));
+    return 0.5 * v * (1 + std::tanh(std::sqrt(2 / std::acos(-1.0)) * (v + 0.044715 * v * v * v)));
   });
   run(Activation::relu, 0, [](double v) { return v > 0 ? v : 0; });
   run(Activation::silu, 4e-7, [](double v) { return v / (1 + std::exp(-v)); });
