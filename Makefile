@@ -2,13 +2,19 @@
 PYTHON ?= python3
 VENV := .venv
 REFERENCE := .venv-reference
+RELEASE := .venv-release
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 
 NATIVE := $(shell find native -type f)
 CMAKE_TESTS = $(VENV)/bin/cmake -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(VENV)/bin/ninja -DPELLUCID_TESTS=ON -S native
 
-.PHONY: run test test-native test-neon test-browser test-integrations test-reference bench docs check clean
-.PHONY: coverage fuzz mutants bench-guard
+.PHONY: run test test-native test-neon test-browser test-integrations test-reference bench docs check wheel sbom \
+  licences coverage fuzz mutants bench-guard clean help
+.DEFAULT_GOAL := help
+
+help:  ## Say what there is to make.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s
+", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .make/run  ## Install, and turn the README's texts into vectors with the real model.
 	$(VENV)/bin/python examples/first_vectors.py
@@ -45,6 +51,17 @@ check: .make/dev  ## Style, types and layers.
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+	$(VENV)/bin/zizmor --offline --quiet .github
+
+wheel: .make/release  ## The sdist and the wheel: made, looked into, installed, run and weighed. They lie in dist/.
+	$(RELEASE)/bin/python release/distributions.py
+
+sbom: wheel  ## What the wheel brings with it, in versions, as CycloneDX: build/sbom.cdx.json.
+	$(RELEASE)/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type library --output-reproducible \
+	  --output-file build/sbom.cdx.json build/wheel-environment/bin/python
+
+licences: .make/release  ## THIRD_PARTY.md: the licence of everything that Pellucid and its extras bring.
+	$(RELEASE)/bin/python release/third_party.py
 
 # The life cycle too, because sentence-transformers brings an older huggingface_hub than `make test` has.
 test-reference: .make/reference  ## Parity with live sentence-transformers and langchain-huggingface.
@@ -58,9 +75,14 @@ bench: .make/run .make/benchmark  ## Speed, against the peers; see benchmarks/RE
 	$(VENV)/bin/python $(PIP_INSTALL) --editable .
 	mkdir -p .make && touch $@
 
-.make/dev: .make/run
+.make/dev: .make/run requirements-dev.txt
 	$(VENV)/bin/python $(PIP_INSTALL) --requirement requirements-dev.txt --editable .
 	touch $@
+
+.make/release: requirements-release.txt
+	$(PYTHON) -m venv $(RELEASE)
+	$(RELEASE)/bin/python $(PIP_INSTALL) --requirement requirements-release.txt
+	mkdir -p .make && touch $@
 
 .make/browser: .make/dev requirements-browser.txt
 	$(VENV)/bin/python $(PIP_INSTALL) --requirement requirements-browser.txt
@@ -101,4 +123,4 @@ bench-guard: .make/run  ## Whether a change made Pellucid much slower or larger;
 	touch $@
 
 clean:  ## Remove the environments.
-	rm -rf $(VENV) $(REFERENCE) .venv-benchmark .make build
+	rm -rf $(VENV) $(REFERENCE) $(RELEASE) .venv-benchmark .make build dist

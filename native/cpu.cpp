@@ -17,21 +17,36 @@ extern const Kernels scalar_kernels;
 extern const Kernels avx2_kernels, avx2_vnni_kernels, avx512_kernels, avx512_vnni_kernels;
 
 namespace {
-bool has_avx_vnni() {  // Leaf 7, subleaf 1, EAX bit 4; older compilers do not know it by name.
-  unsigned a = 0, b = 0, c = 0, d = 0;
-  return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
+// CPUID itself, because __builtin_cpu_supports is a function of the compiler's runtime, which on Windows is not linked.
+// The bits are those of Intel's manual, volume 2A, CPUID.
+struct Leaf {
+  Leaf(unsigned number, unsigned part) { __get_cpuid_count(number, part, &a, &b, &c, &d); }
+  unsigned a = 0, b = 0, c = 0, d = 0;  // They stay so if there is no such leaf.
+};
+
+bool all(unsigned word, unsigned bits) { return (word & bits) == bits; }
+
+// Which registers the operating system saves when it switches threads, as bits; none if it does not say.
+unsigned saved_registers() {
+  constexpr unsigned osxsave = 1u << 27;
+  if (!all(Leaf(1, 0).c, osxsave)) return 0;
+  unsigned low, high;
+  asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return low;
 }
 }  // namespace
 
 KernelList available_kernels() {
   KernelList list{};
-  __builtin_cpu_init();  // Asks the operating system too, whether it saves the wide registers.
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  if (avx512 && __builtin_cpu_supports("avx512vnni")) list.table[list.count++] = &avx512_vnni_kernels;
+  const Leaf one(1, 0), seven(7, 0), seven_one(7, 1);
+  const unsigned saved = saved_registers();
+  const bool avx2 = all(saved, 0x06) && all(one.c, 1u << 12 | 1u << 28) && all(seven.b, 1u << 5);  // FMA, AVX; AVX2
+  const bool avx512 = avx2 && all(saved, 0xe6) && all(seven.b, 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31);  // F DQ BW VL
+  const bool avx512_vnni = avx512 && all(seven.c, 1u << 11);
+  const bool avx_vnni = avx2 && all(seven_one.a, 1u << 4);
+  if (avx512_vnni) list.table[list.count++] = &avx512_vnni_kernels;
   if (avx512) list.table[list.count++] = &avx512_kernels;
-  if (avx2 && has_avx_vnni()) list.table[list.count++] = &avx2_vnni_kernels;
+  if (avx_vnni) list.table[list.count++] = &avx2_vnni_kernels;
   if (avx2) list.table[list.count++] = &avx2_kernels;
   list.table[list.count++] = &scalar_kernels;
   return list;

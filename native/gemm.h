@@ -85,8 +85,8 @@ template <class S, class Use>
 void each_tile(int rows, Use use) {
   const int tiles = (rows + S::tile_rows - 1) / S::tile_rows;
   for (int t = 0; t < tiles; ++t) {
-    const int first = static_cast<int>(static_cast<long>(rows) * t / tiles);
-    const int last = static_cast<int>(static_cast<long>(rows) * (t + 1) / tiles);
+    const int first = static_cast<int>(std::int64_t{rows} * t / tiles);
+    const int last = static_cast<int>(std::int64_t{rows} * (t + 1) / tiles);
     call_with_rows<S, S::tile_rows>(last - first, first, use);
   }
 }

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdlib>
 #include <memory>
 #include <new>
 
@@ -17,15 +16,14 @@ class Array {
  public:
   Array() = default;
   explicit Array(std::size_t size)
-      : data_(static_cast<T*>(std::aligned_alloc(cache_line, round_up(size * sizeof(T) + 1, cache_line)))) {
-    if (!data_) throw std::bad_alloc();
-  }
+      : data_(static_cast<T*>(::operator new(round_up(size * sizeof(T) + 1, cache_line), alignment))) {}
   T* data() const { return data_.get(); }
   T& operator[](std::size_t i) const { return data_.get()[i]; }
 
  private:
+  static constexpr std::align_val_t alignment{cache_line};
   struct Free {
-    void operator()(T* p) const { std::free(p); }
+    void operator()(T* p) const { ::operator delete(p, alignment); }
   };
   std::unique_ptr<T, Free> data_;
 };

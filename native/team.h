@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -34,7 +35,7 @@ class Team {
 
   // This worker's share of n pieces of work: first and last + 1.
   std::pair<int, int> share(int n, int rank) const {
-    const auto at = [&](int r) { return static_cast<int>(static_cast<long>(n) * r / size_); };
+    const auto at = [&](int r) { return static_cast<int>(std::int64_t{n} * r / size_); };
     return {at(rank), at(rank + 1)};
   }
 

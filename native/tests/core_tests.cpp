@@ -1,5 +1,6 @@
 // Tests of the core alone, to be run under the sanitizers and, for Arm, under an emulator. Every instruction set of the
 // machine is held against plain loops in double, or in 64-bit integers where sums must be exact.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -190,7 +191,7 @@ void activations(const Kernels& kernels) {
   };
   run(Activation::gelu, 1e-7, [](double v) { return 0.5 * v * std::erfc(-v / std::sqrt(2.0)); });
   run(Activation::gelu_tanh, 4e-7, [](double v) {
-    return 0.5 * v * (1 + std::tanh(std::sqrt(2 / M_PI) * (v + 0.044715 * v * v * v)));
+    return 0.5 * v * (1 + std::tanh(std::sqrt(2 / std::acos(-1.0)) * (v + 0.044715 * v * v * v)));
   });
   run(Activation::relu, 0, [](double v) { return v > 0 ? v : 0; });
   run(Activation::silu, 4e-7, [](double v) { return v / (1 + std::exp(-v)); });
@@ -315,9 +316,26 @@ void encoders(const Kernels& kernels, bool is_new) {
   }
 }
 
+// What cpu.cpp reads off the processor is what the compiler's own runtime reads off it.
+void instruction_sets() {
+#if defined(__x86_64__) && !defined(_WIN32)
+  const auto listed = [](const char* wanted) {
+    const KernelList list = available_kernels();
+    return std::any_of(list.begin(), list.end(), [&](const Kernels* k) { return std::strcmp(k->name, wanted) == 0; });
+  };
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  CHECK(listed("avx2") == avx2, "avx2");
+  CHECK(listed("avx512") == avx512, "avx512");
+  CHECK(listed("avx512_vnni") == (avx512 && __builtin_cpu_supports("avx512vnni")), "avx512_vnni");
+#endif
+}
+
 }  // namespace
 
 int main() {
+  instruction_sets();
   bounds();
   for (const Kernels* kernels : available_kernels()) {
     where = kernels->name;
