@@ -82,6 +82,7 @@ class PythonEncoder {
         position_(std::move(position)),
         token_type_(std::move(token_type)),
         shape_{static_cast<int>(word_.shape(1)), heads, layer_norm_eps, activation_named(activation), norm_first},
+        longest_(relative_bias ? static_cast<int>((relative_bias->shape(1) + 1) / 2) : std::numeric_limits<int>::max()),
         encoder_(kernels_named(cpu), dtype_named(dtype), shape_, embeddings(norm, relative_bias)) {}
 
   void add_layer(const LinearArrays& query, const LinearArrays& key, const LinearArrays& value,
@@ -132,7 +133,10 @@ class PythonEncoder {
       places = std::min(places, cos.shape(0));
       batch.turns.push_back({cos.data(), sin.data()});
     }
-    for (std::size_t i = 1; i < offsets.shape(0); ++i) require(offsets(i) > offsets(i - 1), "a text has no tokens");
+    for (std::size_t i = 1; i < offsets.shape(0); ++i) {
+      require(offsets(i) > offsets(i - 1), "a text has no tokens");
+      require(offsets(i) - offsets(i - 1) <= longest_, "a text is longer than the relative bias reaches");
+    }
     for (std::size_t t = 0; t < tokens; ++t) {
       require(ids(t) >= 0 && static_cast<std::size_t>(ids(t)) < word_.shape(0), "a token id is out of range");
       require(positions(t) >= 0 && static_cast<std::size_t>(positions(t)) < places, "a position is out of range");
@@ -150,7 +154,7 @@ class PythonEncoder {
 
  private:
   Embeddings embeddings(const NormArrays& norm_arrays, const std::optional<Matrix>& relative_bias) const {
-    const int hidden = shape_.hidden, longest = relative_bias ? static_cast<int>(relative_bias->shape(1) + 1) / 2 : 0;
+    const int hidden = shape_.hidden;
     require(shape_.heads > 0 && hidden % shape_.heads == 0 && (!position_ || position_->shape(1) == word_.shape(1)) &&
                 (!token_type_ || token_type_->shape(0) == word_.shape(1)) &&
                 (!relative_bias || (relative_bias->shape(0) == static_cast<std::size_t>(shape_.heads) &&
@@ -161,13 +165,14 @@ class PythonEncoder {
             token_type_ ? token_type_->data() : nullptr,
             norm(norm_arrays, hidden),
             relative_bias ? relative_bias->data() : nullptr,
-            longest};
+            relative_bias ? longest_ : 0};
   }
 
   Matrix word_;
   std::optional<Matrix> position_;
   std::optional<Vector> token_type_;
   Shape shape_;
+  int longest_;  // text, in tokens
   int intermediate_ = 0, turns_ = 0;
   bool gated_ = false;
   Encoder encoder_;

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import copy
 import itertools
 import math
+import pickle
 import threading
 import warnings
 
@@ -10,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pellucid import Embedder, TruncationWarning
+from pellucid import Embedder, TokenBatch, TruncationWarning
+from pellucid.cache import Cache
 from pellucid.errors import InputError, OptionError, TextError, TextTypeError, TruncationError
-from pellucid.types import TokenBatch
 from tests import tiny
 
 texts_of_utf8 = st.text(st.characters(codec="utf-8"), max_size=40)
@@ -78,6 +80,18 @@ class TestShapesAndOrder:
         assert (vectors.shape, vectors.dtype) == ((0, width), kind)
         assert embedder.embed_documents([], truncate_dim=5).shape == (0, 5)
 
+    @pytest.mark.parametrize("engine", ["native", "reference"])
+    def test_without_special_tokens_the_empty_text_has_none_and_its_vector_is_zeros(self, tmp_path, engine):
+        folder = tiny.write_model(tmp_path / "m")
+        tiny.edit_json(folder / "tokenizer.json", post_processor=None)
+        plain = Embedder(folder, engine=engine)
+        assert plain.count_tokens(["", "cat"]).tolist() == [0, 1]
+        vectors = plain.embed_documents(["", "cat", "", "dog cat"])
+        np.testing.assert_array_equal(vectors[[0, 2]], 0)
+        np.testing.assert_array_equal(vectors[[1, 3]], plain.embed_documents(["cat", "dog cat"]))
+        np.testing.assert_array_equal(plain.embed_query(""), 0)
+        np.testing.assert_array_equal(plain.embed_long("").mean, 0)
+
     def test_the_empty_text_is_a_text(self, embedder):
         assert np.isfinite(embedder.embed_query("")).all()
         assert math.isclose(float(np.linalg.norm(embedder.embed_query(""))), 1, rel_tol=1e-6)
@@ -100,6 +114,54 @@ class TestShapesAndOrder:
         assert [result.tobytes() for _, result in sorted(results.items())] == [expected.tobytes()] * 8
 
 
+class TestLifeAfterLoading:
+    def test_a_pickled_one_is_loaded_again_as_it_was_made(self, tiny_bert, tmp_path):
+        cache = Cache(tmp_path / "vectors.db", max_bytes=10_000_000)
+        made = Embedder(tiny_bert, dtype="int8", threads=1, cache=cache, token="hf_secret", on_truncation="ignore")
+        made.on_truncation = "error"
+        pickled = pickle.dumps(made)
+        again = pickle.loads(pickled)  # noqa: S301  our own
+        assert again.embed_documents(TEXTS[:3]).tobytes() == made.embed_documents(TEXTS[:3]).tobytes()
+        assert (again.engine.dtype, again.engine.threads, again.on_truncation) == ("int8", 1, "error")
+        assert (again.cache.path, again.cache.max_bytes) == (cache.path, cache.max_bytes)
+        assert b"secret" not in pickled
+
+    def test_a_copy_is_another_of_the_same(self, embedder):
+        again = copy.deepcopy(embedder)
+        assert again is not embedder
+        assert again.embed_query("cat").tobytes() == embedder.embed_query("cat").tobytes()
+
+    def test_the_working_directory_may_change(self, tiny_bert, tmp_path, monkeypatch):
+        monkeypatch.chdir(tiny_bert.parent)
+        embedder = Embedder(tiny_bert.name, cache=tmp_path / "vectors.db")
+        monkeypatch.chdir(tmp_path)
+        assert embedder.trace("cat").vector.shape == embedder.embed_query("cat").shape
+        assert embedder.model_name == tiny_bert.name
+
+
+class TestTokensOfElsewhere:
+    def test_they_give_what_their_texts_give(self, embedder):
+        tokens, _ = embedder.tokenizer.tokenize(TEXTS)
+        assert embedder.embed_tokens(tokens).tobytes() == embedder.embed_documents(TEXTS).tobytes()
+
+    @pytest.mark.parametrize(
+        ("sequences", "options", "error", "message"),
+        [
+            ([[2, 3], [10**6]], {}, InputError, "text 1 has the token id 1000000"),
+            ([[2, -3]], {}, InputError, "text 0 has the token id -3"),
+            ([[2] * 25], {}, InputError, "text 0 has 25 tokens, and the model reads 24 at most"),
+            ([[2]], {"truncate_dim": 0}, OptionError, "truncate_dim=0 must be"),
+            ([[2]], {"truncate_dim": 17}, OptionError, "truncate_dim=17 must be"),
+            ([[2]], {"normalize": 1}, OptionError, "normalize=1 is not one of"),
+            ([[2]], {"prompt_tokens": -1}, OptionError, "prompt_tokens=-1 must be"),
+        ],
+    )
+    @pytest.mark.parametrize("engine", ["native", "reference"])
+    def test_what_the_model_cannot_read_is_named(self, tiny_bert, engine, sequences, options, error, message):
+        with pytest.raises(error, match=message):
+            Embedder(tiny_bert, engine=engine).embed_tokens(TokenBatch.from_sequences(sequences), **options)
+
+
 class TestStream:
     def test_a_stream_gives_the_same_bits_as_a_call(self, embedder):
         texts = [f"cat {number}" for number in range(5000)]
@@ -113,6 +175,11 @@ class TestStream:
         first = next(stream)
         assert next(taken) <= len(first) + 1
         stream.close()
+
+    @pytest.mark.parametrize("texts", ["cat", b"cat", {"cat": 1}, {"cat"}, None, np.array("cat")])
+    def test_what_has_no_order_of_texts_is_refused(self, embedder, texts):
+        with pytest.raises(TextTypeError, match=r"^texts (is of type|cannot be taken apart)"):
+            embedder.embed_stream(texts)
 
     def test_an_empty_stream_ends(self, embedder):
         assert list(embedder.embed_stream([])) == []
@@ -285,22 +352,6 @@ class TestBadTexts:
     @given(texts_of_utf8)
     def test_every_text_that_utf8_can_write_has_a_vector(self, embedder, text):
         assert np.isfinite(embedder.embed_query(text)).all()
-
-
-class TestTokens:
-    """The way from token ids on."""
-
-    def test_the_vectors_are_those_of_the_texts(self, embedder):
-        tokens, _ = embedder.tokenizer.tokenize(TEXTS)
-        assert embedder.embed_tokens(tokens).tobytes() == embedder.embed_documents(TEXTS).tobytes()
-
-    @pytest.mark.parametrize("engine", ["native", "reference"])
-    def test_what_is_no_batch_of_the_model_is_refused(self, tiny_bert, engine):
-        embedder = Embedder(tiny_bert, engine=engine)
-        with pytest.raises(InputError, match="token 1 has the id 99999; ids are from 0 to"):
-            embedder.embed_tokens(TokenBatch.from_sequences([[2, 99999, 3]]))
-        with pytest.raises(InputError, match=f"text 0 has 30 tokens, and the model reads {tiny.MAX_TOKENS}"):
-            embedder.embed_tokens(TokenBatch.from_sequences([[2] * 30]))
 
 
 @pytest.mark.parametrize("engine", ["native", "reference"])

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pellucid.truncation import Truncation
+from pellucid.errors import TruncationError
+from pellucid.truncation import Truncation, cut_from
 
 counts = st.lists(st.integers(0, 50), max_size=30)
 
@@ -40,3 +42,11 @@ def test_the_sentence_says_how_many_texts_and_how_much():
     assert of([5, 25, 40]).describe(20) == (
         "2 of 3 texts are longer than the model's 20 tokens (the first is text 1): 25 of 70 tokens (35.7%) lie beyond"
     )
+
+
+def test_under_error_what_would_be_cut_is_an_error_that_counts_from_the_first():
+    lengths = np.array([5, 25], dtype=np.int32)
+    with pytest.raises(TruncationError, match=r"the first is text 101\): 5 of 30 tokens"):
+        cut_from(lengths, 20, "error", 100)
+    assert cut_from(lengths, 25, "error", 100) == Truncation(texts=2, tokens=30)
+    assert cut_from(lengths, 20, "ignore", 100) == of([5, 25])

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pellucid.errors import InputError
-from pellucid.types import TokenBatch
+from pellucid.types import TokenBatch, check_tokens
 
 sequences = st.lists(st.lists(st.integers(0, 2**31 - 1), max_size=9), max_size=9)
 
@@ -33,40 +33,28 @@ def test_more_tokens_than_int32_can_count_are_refused():
         TokenBatch.from_sequences([many, many])
 
 
-def batch_of(ids, offsets):
-    return TokenBatch(np.array(ids, dtype=np.int32), np.array(offsets, dtype=np.int32))
-
-
-@given(sequences)
-def test_what_sequences_make_is_a_batch(ids):
-    TokenBatch.from_sequences(ids).check(vocab_size=2**31, max_tokens=9)
-
-
 @pytest.mark.parametrize(
-    ("batch", "message"),
+    ("ids", "offsets", "message"),
     [
-        (TokenBatch([1, 2], np.array([0, 2], dtype=np.int32)), "the ids of a TokenBatch must be an int32 array"),
-        (TokenBatch(np.array([1, 2]), np.array([0, 2], dtype=np.int32)), "the ids of a TokenBatch must be an int32"),
-        (TokenBatch(np.zeros(2, dtype=np.int32), np.array([0.0, 2.0])), "the offsets of a TokenBatch must be an int32"),
-        (batch_of([[1, 2]], [0, 1]), "the ids of a TokenBatch must be .* of one dimension"),
-        (batch_of([1, 2], []), "offsets must go from 0 up to the number of ids, 2"),
-        (batch_of([1, 2], [1, 2]), "offsets must go from 0"),
-        (batch_of([1, 2], [0, 1]), "offsets must go from 0"),
-        (batch_of([1, 2], [0, 3]), "offsets must go from 0"),
-        (batch_of([1, 2], [0, 2, 1, 2]), "and never down"),
-        (batch_of([1, 2], [0, -(2**31), 2]), "and never down"),
-        (batch_of([1, 5], [0, 2]), "token 1 has the id 5; ids are from 0 to 4"),
-        (batch_of([1, 2, -1], [0, 3]), "token 2 has the id -1"),
-        (batch_of([1, 2, 3, 4, 0], [0, 1, 5]), "text 1 has 4 tokens, and the model reads 3"),
+        ([1, 2, -1], [0, 2, 3], "text 1 has the token id -1; the model's are from 0 to 9"),
+        ([1, 10, 3], [0, 0, 1, 3], "text 2 has the token id 10"),
+        ([1] * 6, [0, 1, 6], "text 1 has 5 tokens, and the model reads 4 at most"),
+        ([1, 2], [0, 1], "must rise from 0 to the number of its ids"),
+        ([1, 2], [1, 2], "must rise from 0"),
+        ([1, 2], [0, 2, 1, 2], "must rise from 0"),
+        ([], [], "must rise from 0"),
     ],
 )
-def test_what_is_no_batch_is_refused_with_its_place(batch, message):
+def test_a_batch_that_is_not_of_the_model_is_refused(ids, offsets, message):
     with pytest.raises(InputError, match=message):
-        batch.check(vocab_size=5, max_tokens=3)
+        check_tokens(TokenBatch(np.array(ids, dtype=np.int32), np.array(offsets, dtype=np.int32)), 10, 4)
 
 
-def test_the_largest_id_and_the_longest_text_are_in_range():
-    batch_of([0, 4, 4], [0, 0, 3]).check(vocab_size=5, max_tokens=3)
+def test_a_batch_that_is_of_the_model_is_not():
+    check_tokens(TokenBatch.from_sequences([[0, 9, 1, 2], [], [3]]), 10, 4)
+    check_tokens(TokenBatch.from_sequences([]), 10, 4)
+    with pytest.raises(InputError, match="tokens is of type list"):
+        check_tokens([[1, 2]], 10, 4)
 
 
 def test_an_empty_batch_has_no_texts_and_no_tokens():

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import functools
 import hashlib
 import json
 import os
 import sqlite3
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -185,6 +186,10 @@ class Cache:
             if self._connection is not None and self._process == os.getpid():
                 self._connection.close()
             self._connection = None
+
+    def __reduce__(self) -> tuple[Callable[[], Cache], tuple[()]]:
+        """Pickled as its path, it is opened again where it arrives."""
+        return functools.partial(Cache, self.path, max_bytes=self.max_bytes), ()
 
     def __del__(self) -> None:
         """Who forgets to close it does not leave that to SQLite."""

@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 
 from pellucid.errors import OptionError
+from pellucid.head import normalize
 from pellucid.tokenizer import Tokenizer
 from pellucid.types import Float32, Int64
 
@@ -112,6 +113,19 @@ def spans(
                 if span.end > covered:  # Of a passage that was halved, one half may be all overlap.
                     yield span
                     covered = span.end
+
+
+def passages(text: str, tokenizer: Tokenizer, *, overlap: int, kind: Kind, prompt: str) -> tuple[Span, ...]:
+    """:func:`spans` of a text, at least one: nothing but spaces is a text too."""
+    found = tuple(spans(text, tokenizer, overlap=overlap, kind=kind, prompt=prompt))
+    return found or (Span(0, len(text), int(tokenizer.tokenize([text], prompt)[1][0])),)
+
+
+def joined(found: tuple[Span, ...], vectors: Float32, *, unit_length: bool) -> LongText:
+    """A text of passages and their vectors (``float32[len(found), d]``), with their mean."""
+    weights = np.array([span.tokens for span in found], dtype=np.float32)
+    mean: Float32 = weights @ vectors / max(weights.sum(), np.float32(1))  # "" may have no tokens at all.
+    return LongText(found, vectors, normalize(mean[None])[0] if unit_length else mean)
 
 
 def _sections(text: str) -> Iterator[tuple[int, int]]:

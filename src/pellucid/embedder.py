@@ -12,13 +12,11 @@ copy is on disk, and loads them. Arithmetic happens only in the ``embed_*`` meth
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import itertools
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -27,38 +25,29 @@ import numpy.typing as npt
 from pellucid import batching, chunking, head
 from pellucid.chunking import Kind, LongText
 from pellucid.engines import base as engines
-from pellucid.errors import OptionError, TextTypeError, TruncationError, TruncationWarning
+from pellucid.errors import OptionError, TextTypeError, TruncationWarning
 from pellucid.model.load import load_spec, load_weights
+from pellucid.progress import progress
+from pellucid.remembering import opened, recall, space_of
+from pellucid.request import DOCUMENT_PROMPTS, QUERY_PROMPTS, Request, check_choice, check_dimensions, judged, prompt_of
 from pellucid.sources.resolve import resolve
-from pellucid.tokenizer import Tokenizer, check_texts
-from pellucid.truncation import Truncation
-from pellucid.types import Float32, Int32, TokenBatch
+from pellucid.texts import as_iterator, as_list, check_texts
+from pellucid.tokenizer import Tokenizer
+from pellucid.truncation import OnTruncation, Truncation, cut_from
+from pellucid.types import Float32, Int32, TokenBatch, check_tokens
 
 if TYPE_CHECKING:
-    from pellucid.cache import Cache, Space
+    from pellucid.cache import Cache
     from pellucid.engines.reference import ReferenceEngine
     from pellucid.explain.compare import Comparison
     from pellucid.explain.trace import Trace
 
 Dtype = Literal["float32", "int16", "int8", "float16", "bfloat16"]
 EngineName = Literal["auto", "native", "reference", "torch"]
-OnTruncation = Literal["warn", "error", "ignore"]
 OutputDtype = Literal["float32", "float16", "int8", "uint8", "binary", "ubinary"]
 
-_QUERY_PROMPTS = ("query",)
-_DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 _TEXTS_PER_WINDOW = 2048
 """How many texts of a stream are held at a time: enough to sort by length, few enough to bound the memory."""
-
-
-@dataclass(frozen=True)
-class _Request:
-    """The options of one call, judged before any work."""
-
-    prompt: str
-    normalize: bool | None
-    truncate_dim: int | None
-    output_dtype: str
 
 
 class Embedder:
@@ -117,16 +106,23 @@ class Embedder:
         cache: str | os.PathLike[str] | Cache | None = None,
         on_truncation: OnTruncation = "warn",
     ) -> None:
-        engines.check_options(engine, dtype=dtype, device=device, threads=threads)
-        _check_choice("on_truncation", on_truncation, get_args(OnTruncation))
-        self.on_truncation: OnTruncation = on_truncation
-        self.cache = _opened_cache(cache)
-        self.files = resolve(
+        self._again = functools.partial(
+            type(self),
             model_name,
+            dtype=dtype,
+            engine=engine,
+            device=device,
+            threads=threads,
             revision=revision,
             cache_folder=cache_folder,
             local_files_only=local_files_only,
-            token=token,
+        )
+        engines.check_options(engine, dtype=dtype, device=device, threads=threads)
+        check_choice("on_truncation", on_truncation, get_args(OnTruncation))
+        self.on_truncation: OnTruncation = on_truncation
+        self.cache = opened(cache)
+        self.files = resolve(
+            model_name, revision=revision, cache_folder=cache_folder, local_files_only=local_files_only, token=token
         )
         self.spec = load_spec(self.files)
         self.tokenizer = Tokenizer(self.files, self.spec.tokenizer, self.spec.encoder)
@@ -153,7 +149,7 @@ class Embedder:
     @property
     def document_prompt(self) -> str:
         """What is put before each document unless something else is asked for; "" if the model has no such prompt."""
-        return self._prompt(_DOCUMENT_PROMPTS, None, None)
+        return self.prompt_named(None)
 
     def prompt_named(self, prompt_name: str | None) -> str:
         """What is put before each document under this ``prompt_name``; None is :attr:`document_prompt`.
@@ -161,7 +157,7 @@ class Embedder:
         Raises:
             OptionError: the model has no such prompt.
         """
-        return self._prompt(_DOCUMENT_PROMPTS, None, prompt_name)
+        return prompt_of(self.spec, DOCUMENT_PROMPTS, prompt_name, None)
 
     @property
     def max_tokens(self) -> int:
@@ -170,6 +166,10 @@ class Embedder:
 
     def __repr__(self) -> str:
         return f"Embedder({self.model_name!r}, dimensions={self.dimensions}, engine={self.engine.name!r})"
+
+    def __reduce__(self) -> tuple[Callable[[], Embedder], tuple[()]]:
+        """Pickled as what it was made with, it is loaded again where it arrives; ``token``, a secret, stays here."""
+        return functools.partial(self._again, cache=self.cache, on_truncation=self.on_truncation), ()
 
     def embed_documents(
         self,
@@ -203,14 +203,7 @@ class Embedder:
             TruncationError: under ``on_truncation="error"``, likewise.
             OptionError: an option's value cannot be served.
         """
-        request = self._request(
-            _DOCUMENT_PROMPTS,
-            prompt=prompt,
-            prompt_name=prompt_name,
-            normalize=normalize,
-            truncate_dim=truncate_dim,
-            output_dtype=output_dtype,
-        )
+        request = judged(self.spec, DOCUMENT_PROMPTS, prompt_name, prompt, normalize, truncate_dim, output_dtype)
         vectors, truncation = self._vectors(as_list(texts), request, show_progress=show_progress)
         self._tell(truncation)
         return head.to_dtype(vectors, output_dtype)
@@ -234,14 +227,7 @@ class Embedder:
         """
         if not isinstance(text, str):
             raise TextTypeError(f"the text is of type {type(text).__name__}; embed_query takes one str.")
-        request = self._request(
-            _QUERY_PROMPTS,
-            prompt=prompt,
-            prompt_name=prompt_name,
-            normalize=normalize,
-            truncate_dim=truncate_dim,
-            output_dtype=output_dtype,
-        )
+        request = judged(self.spec, QUERY_PROMPTS, prompt_name, prompt, normalize, truncate_dim, output_dtype)
         vectors, truncation = self._vectors([text], request)
         self._tell(truncation)
         vector: npt.NDArray[Any] = head.to_dtype(vectors, output_dtype)[0]
@@ -266,19 +252,10 @@ class Embedder:
         Yields:
             ``[m, d]`` for the next m texts, in order, as soon as they are done.
         """
-        if isinstance(texts, (str, bytes)) or not isinstance(texts, Iterable):
-            raise TextTypeError(f"texts is of type {type(texts).__name__}; embed_stream takes an iterable of str.")
         if output_dtype in ("int8", "uint8"):
             raise OptionError(f"output_dtype={output_dtype!r} needs the ranges of all vectors, which a stream has not.")
-        request = self._request(
-            _DOCUMENT_PROMPTS,
-            prompt=prompt,
-            prompt_name=prompt_name,
-            normalize=normalize,
-            truncate_dim=truncate_dim,
-            output_dtype=output_dtype,
-        )
-        return self._stream(iter(texts), request)
+        request = judged(self.spec, DOCUMENT_PROMPTS, prompt_name, prompt, normalize, truncate_dim, output_dtype)
+        return self._stream(as_iterator(texts), request)
 
     def embed_long(
         self,
@@ -307,17 +284,12 @@ class Embedder:
             TextTypeError, TextError, OptionError: as :meth:`embed_documents`.
         """
         check_texts([text])
-        before = self._prompt(_DOCUMENT_PROMPTS, prompt, prompt_name)
-        found = tuple(chunking.spans(text, self.tokenizer, overlap=overlap, kind=kind, prompt=before))
-        if not found:  # Nothing but spaces is a text too.
-            found = (chunking.Span(0, len(text), int(self.tokenizer.tokenize([text], before)[1][0])),)
-        passages = [text[span.start : span.end] for span in found]
-        vectors = self.embed_documents(passages, prompt=before, normalize=normalize)
-        weights = np.array([span.tokens for span in found], dtype=np.float32)
-        mean: Float32 = weights @ vectors / max(weights.sum(), np.float32(1))  # A text may have no tokens at all.
-        if normalize or (normalize is None and self.spec.unit_length):
-            mean = head.normalize(mean[None])[0]
-        return chunking.LongText(found, vectors, mean)
+        before = prompt_of(self.spec, DOCUMENT_PROMPTS, prompt_name, prompt)
+        found = chunking.passages(text, self.tokenizer, overlap=overlap, kind=kind, prompt=before)
+        vectors = self.embed_documents(
+            [text[span.start : span.end] for span in found], prompt=before, normalize=normalize
+        )
+        return chunking.joined(found, vectors, unit_length=self.spec.unit_length if normalize is None else normalize)
 
     def embed_tokens(
         self,
@@ -342,20 +314,14 @@ class Embedder:
             ``float32[n, d]``, in order: what :meth:`embed_documents` gives for those texts, to the bit.
 
         Raises:
-            InputError: the arrays are no batch, an id is out of range, or a text has more than ``max_tokens``.
+            InputError: ids, lengths or offsets that are not of this model. Nothing has been computed.
+            OptionError: an option's value cannot be served.
         """
-        tokens.check(self.spec.encoder.vocab_size, self.max_tokens)
-        return self._embedded(tokens, prompt_tokens, normalize, truncate_dim, advance)
-
-    def _embedded(
-        self,
-        tokens: TokenBatch,
-        prompt_tokens: int,
-        normalize: bool | None,
-        truncate_dim: int | None,
-        advance: Callable[[int], object],
-    ) -> Float32:
-        """:meth:`embed_tokens`, of tokens that are the tokenizer's own and need no judging."""
+        check_choice("normalize", normalize, (None, True, False))
+        check_dimensions(truncate_dim, self.dimensions)
+        check_tokens(tokens, self.spec.encoder.vocab_size, self.max_tokens)
+        if prompt_tokens < 0:
+            raise OptionError(f"prompt_tokens={prompt_tokens} must be at least 0.")
         vectors = np.empty((len(tokens), truncate_dim or self.dimensions), dtype=np.float32)
         for indices in batching.plan(tokens.lengths, getattr(self.engine, "tokens_per_call", batching.TOKENS_PER_CALL)):
             batch = tokens.select(indices)
@@ -381,7 +347,7 @@ class Embedder:
         """
         from pellucid.explain.trace import trace
 
-        return trace(self, self._reference, text, self._prompt(_QUERY_PROMPTS, prompt, prompt_name))
+        return trace(self, self._reference, text, prompt_of(self.spec, QUERY_PROMPTS, prompt_name, prompt))
 
     def compare(
         self, text_a: str, text_b: str, *, prompt_name: str | None = None, prompt: str | None = None
@@ -400,9 +366,9 @@ class Embedder:
         from pellucid.explain.compare import compare
         from pellucid.explain.trace import trace
 
-        prompts = [self._prompt(own, prompt, prompt_name) for own in (_QUERY_PROMPTS, _DOCUMENT_PROMPTS)]
         first, second = (
-            trace(self, self._reference, text, its) for text, its in zip((text_a, text_b), prompts, strict=True)
+            trace(self, self._reference, text, prompt_of(self.spec, own, prompt_name, prompt))
+            for text, own in ((text_a, QUERY_PROMPTS), (text_b, DOCUMENT_PROMPTS))
         )
         return compare(self, first, second)
 
@@ -415,7 +381,7 @@ class Embedder:
             return self.engine
         return ReferenceEngine(self.spec.encoder, load_weights(self.files, self.spec))
 
-    def _stream(self, texts: Iterator[str], request: _Request) -> Iterator[npt.NDArray[Any]]:
+    def _stream(self, texts: Iterator[str], request: Request) -> Iterator[npt.NDArray[Any]]:
         total = Truncation()
         try:
             while window := list(itertools.islice(texts, _TEXTS_PER_WINDOW)):
@@ -426,146 +392,47 @@ class Embedder:
             self._tell(total)
 
     def _vectors(
-        self, texts: list[str], request: _Request, *, first: int = 0, show_progress: bool = False
+        self, texts: list[str], request: Request, *, first: int = 0, show_progress: bool = False
     ) -> tuple[Float32, Truncation]:
         """The way of the data: texts to ``float32[n, d]``, and what was cut off."""
         head.check_ranges(len(texts), request.output_dtype)
-        with _progress(len(texts), show=show_progress) as advance:
-            if self.cache is None:
-                return self._computed(texts, request, first, advance)
-            return self._remembered(self.cache, texts, request, first, advance)
-
-    def _computed(
-        self, texts: list[str], request: _Request, first: int, advance: Callable[[int], object]
-    ) -> tuple[Float32, Truncation]:
-        tokens, counts = self.tokenizer.tokenize(texts, request.prompt, first=first)
-        truncation = self._judged(counts, first)
-        return self._finished(tokens, request, advance), truncation
+        with progress(len(texts), show=show_progress) as advance:
+            if self.cache is not None:
+                return self._remembered(self.cache, texts, request, first, advance)
+            tokens, counts = self.tokenizer.tokenize(texts, request.prompt, first=first)
+            truncation = cut_from(counts, self.max_tokens, self.on_truncation, first)
+            return self._finished(tokens, request, advance), truncation
 
     def _remembered(
-        self, cache: Cache, texts: list[str], request: _Request, first: int, advance: Callable[[int], object]
+        self, cache: Cache, texts: list[str], request: Request, first: int, advance: Callable[[int], object]
     ) -> tuple[Float32, Truncation]:
-        """:meth:`_computed`, but only of texts that the cache has no vector for."""
+        """The same way, but only for texts that the cache has no vector for."""
         check_texts(texts, first=first)
-        keys = self._space(request).keys(texts)
-        text_of = dict(zip(keys, texts, strict=True))  # Equal texts once.
-        found = cache.get(list(text_of), request.truncate_dim or self.dimensions)
-        new = {key: text for key, text in text_of.items() if key not in found.rows}
-        tokens, new_counts = self.tokenizer.tokenize(list(new.values()), request.prompt)
-        rows = found.rows | {key: len(found.rows) + row for row, key in enumerate(new)}
-        order = [rows[key] for key in keys]
-        truncation = self._judged(np.concatenate([found.tokens, new_counts])[order], first)
-        advance(len(texts) - len(new))
+        space = space_of(self._digest, self.engine, request)
+        known = recall(cache, space, texts, request.truncate_dim or self.dimensions)
+        tokens, counts = self.tokenizer.tokenize(known.new, request.prompt)
+        truncation = cut_from(known.tokens(counts), self.max_tokens, self.on_truncation, first)
+        advance(len(texts) - len(known.new))
         computed = self._finished(tokens, request, advance)
-        if new:
-            cache.put(list(new), computed, new_counts.tolist())
-        return np.concatenate([found.vectors, computed])[order], truncation
+        if known.new:
+            cache.put(known.keys, computed, counts.tolist())
+        return known.vectors(computed), truncation
 
-    def _judged(self, counts: Int32, first: int) -> Truncation:
-        """What is to be cut off texts of ``counts`` tokens, unless that is an error."""
-        truncation = Truncation.of(counts, self.max_tokens)
-        if truncation.cut and self.on_truncation == "error":
-            raise TruncationError(
-                f"{(Truncation(texts=first) + truncation).describe(self.max_tokens)}. Split them, or take "
-                f"on_truncation='warn' or 'ignore' to cut them."
-            )
-        return truncation
-
-    def _finished(self, tokens: TokenBatch, request: _Request, advance: Callable[[int], object]) -> Float32:
-        prompt_tokens = self.tokenizer.prompt_tokens(request.prompt)
-        return self._embedded(tokens, prompt_tokens, request.normalize, request.truncate_dim, advance)
-
-    def _space(self, request: _Request) -> Space:
-        from pellucid.cache import Space
-
-        dtype = getattr(self.engine, "dtype", "float32")
-        device = getattr(self.engine, "device", "cpu")
-        engine = self.engine.name if device == "cpu" else f"{self.engine.name} on {device}"
-        return Space(self._digest, engine, dtype, request.prompt, request.normalize, request.truncate_dim)
-
-    @functools.cached_property
-    def _digest(self) -> str:
-        """Of the model's files; reading them all takes a moment, once."""
-        return self.files.digest()
-
-    def _request(
-        self,
-        own_prompts: Sequence[str],
-        *,
-        prompt: str | None,
-        prompt_name: str | None,
-        normalize: bool | None,
-        truncate_dim: int | None,
-        output_dtype: str,
-    ) -> _Request:
-        """Judge the options; ``own_prompts`` are the names to look for if no prompt is given."""
-        _check_choice("output_dtype", output_dtype, head.OUTPUT_DTYPES)
-        _check_choice("normalize", normalize, (None, True, False))
-        if truncate_dim is not None and (
-            isinstance(truncate_dim, bool)
-            or not isinstance(truncate_dim, (int, np.integer))
-            or not 1 <= truncate_dim <= self.dimensions
-        ):
-            raise OptionError(f"truncate_dim={truncate_dim!r} must be a whole number from 1 to {self.dimensions}.")
-        return _Request(self._prompt(own_prompts, prompt, prompt_name), normalize, truncate_dim, output_dtype)
-
-    def _prompt(self, names: Sequence[str], prompt: str | None, prompt_name: str | None) -> str:
-        """The prompt to use: the given one, the named one, or the first of ``names`` that the model defines."""
-        prompts = self.spec.prompts
-        if prompt is not None:
-            if prompt_name is not None:
-                raise OptionError("give a prompt or a prompt_name, not both.")
-            if not isinstance(prompt, str):
-                raise OptionError(f"prompt is of type {type(prompt).__name__}; it must be a str.")
-            return prompt
-        if prompt_name is not None:
-            if not isinstance(prompt_name, str) or prompt_name not in prompts:
-                has = f"its prompts are {', '.join(map(repr, prompts))}" if prompts else "it has no prompts"
-                raise OptionError(f"{self.model_name} has no prompt {prompt_name!r}: {has}.")
-            return prompts[prompt_name]
-        return next((prompts[name] for name in names if name in prompts), "")
+    def _finished(self, tokens: TokenBatch, request: Request, advance: Callable[[int], object]) -> Float32:
+        return self.embed_tokens(
+            tokens,
+            prompt_tokens=self.tokenizer.prompt_tokens(request.prompt),
+            normalize=request.normalize,
+            truncate_dim=request.truncate_dim,
+            advance=advance,
+        )
 
     def _tell(self, truncation: Truncation) -> None:
         if truncation.cut and self.on_truncation == "warn":
             message = f"{truncation.describe(self.max_tokens)} and had no part in the vectors."
             warnings.warn(message, TruncationWarning, stacklevel=3)
 
-
-def as_list(texts: Iterable[str]) -> list[str]:
-    """The texts as a list; refuses what would be taken apart into letters, keys or an order of chance."""
-    if isinstance(texts, (str, bytes, bytearray, Mapping, Set)) or not isinstance(texts, Iterable):
-        hint = " For one text, use embed_query, or a list with one text." if isinstance(texts, str) else ""
-        raise TextTypeError(f"texts is of type {type(texts).__name__}; it must be a list of str.{hint}")
-    try:
-        return list(texts)
-    except TypeError as error:  # An array without dimensions says that it can be iterated over, and cannot.
-        raise TextTypeError(f"texts cannot be taken apart into texts: {error}.") from error
-
-
-def _check_choice(option: str, value: object, choices: Sequence[object]) -> None:
-    if not any(value is choice or (value == choice and isinstance(value, str)) for choice in choices):
-        raise OptionError(f"{option}={value!r} is not one of {', '.join(map(repr, choices))}.")
-
-
-def _opened_cache(cache: str | os.PathLike[str] | Cache | None) -> Cache | None:
-    if cache is None:
-        return None
-    from pellucid.cache import Cache
-
-    if isinstance(cache, Cache):
-        return cache
-    if not isinstance(cache, (str, os.PathLike)):
-        raise OptionError(f"cache is of type {type(cache).__name__}; it must be a path, a Cache or None.")
-    return Cache(cache)
-
-
-@contextlib.contextmanager
-def _progress(total: int, *, show: bool) -> Iterator[Callable[[int], object]]:
-    """A progress bar on standard error, drawn only if asked for and only on a terminal; gives what advances it."""
-    if not show:
-        yield lambda _: None
-        return
-    from tqdm import tqdm  # type: ignore[import-untyped]
-
-    with tqdm(total=total, unit="text", desc="Embedding", disable=None) as bar:
-        yield bar.update
+    @functools.cached_property
+    def _digest(self) -> str:
+        """Of the model's files; reading them all takes a moment, once."""
+        return self.files.digest()

@@ -23,8 +23,9 @@ except ImportError as error:
 
     raise MissingExtraError("langchain-core", "langchain") from error
 
-from pellucid.embedder import Embedder, as_list
+from pellucid.embedder import Embedder
 from pellucid.errors import OptionError
+from pellucid.texts import as_list
 
 # Keys of model_kwargs that Embedder has under the same name: first those of SentenceTransformer, then ours.
 _FOR_EMBEDDER = ("revision", "token", "local_files_only", "device", "dtype", "engine", "threads", "on_truncation")

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from pellucid.errors import InvalidModelError, PellucidError, TextError, TextTypeError, UnsupportedModelError
+from pellucid.errors import InvalidModelError, PellucidError, UnsupportedModelError
 from pellucid.model.config import Config
 from pellucid.model.spec import EncoderSpec, TokenizerSpec
 from pellucid.sources.files import ModelFiles
+from pellucid.texts import check_texts, check_utf8
 from pellucid.types import Int32, Int64, Token, TokenBatch, TokenizedText
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Tokenizer:
             TextTypeError, TextError: a value is not a text, or not one that UTF-8 can write.
         """
         check_texts(texts, first=first)
-        _check_utf8(prompt, "the prompt")
+        check_utf8(prompt, "the prompt")
         sequences: list[Int32] = []
         counts: list[int] = []
         for start in range(0, len(texts), _TEXTS_PER_CALL):
@@ -134,7 +135,7 @@ class Tokenizer:
     def inspect(self, text: str, prompt: str = "") -> TokenizedText:
         """What :meth:`tokenize` does to one text, with every token's characters; the errors are the same."""
         check_texts([text])
-        _check_utf8(prompt, "the prompt")
+        check_utf8(prompt, "the prompt")
         whole = self._encode([prompt + text])[0]
         kept = whole
         cut: tuple[Token, ...] = ()
@@ -253,30 +254,3 @@ def _unknown_id(backend: Backend) -> int | None:
     model: Any = backend.model
     token = getattr(model, "unk_token", None)
     return getattr(model, "unk_id", None) if token is None else backend.token_to_id(token)
-
-
-def check_texts(texts: Sequence[str], *, first: int = 0) -> None:
-    """Judge texts before any is worked on; ``first`` is the position of the first, for messages.
-
-    Raises:
-        TextTypeError: a value is not a ``str``; its position and type are named.
-        TextError: a text has a lone surrogate, which is half a character; its position is named.
-    """
-    for position, text in enumerate(texts, start=first):
-        if not isinstance(text, str):
-            raise TextTypeError(
-                f"text {position} is of type {type(text).__name__}; every text must be a str. "
-                f"Leave out what has no text, or pass ''."
-            )
-        _check_utf8(text, f"text {position}")
-
-
-def _check_utf8(text: str, name: str) -> None:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise TextError(
-            f"{name} has a lone surrogate (half of a UTF-16 pair, U+{ord(text[error.start]):04X}) at character "
-            f"{error.start}, which no encoding can write. Text that was read with errors='surrogateescape' is bytes of "
-            f"another encoding: decode it with the right one."
-        ) from None

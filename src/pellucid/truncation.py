@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
+from pellucid.errors import TruncationError
 from pellucid.types import Int32
+
+OnTruncation = Literal["warn", "error", "ignore"]
 
 
 @dataclass(frozen=True)
@@ -56,3 +60,18 @@ class Truncation:
             f"{max_tokens} tokens (the first is text {self.first}): {self.lost:,} of {self.tokens:,} tokens "
             f"({self.lost / max(self.tokens, 1):.1%}) lie beyond"
         )
+
+
+def cut_from(counts: Int32, max_tokens: int, on_truncation: OnTruncation, first: int) -> Truncation:
+    """What is to be cut off texts of ``counts`` tokens (``int32[n]``), unless that is an error.
+
+    Raises:
+        TruncationError: something is, and ``on_truncation`` is "error"; positions count from ``first``.
+    """
+    truncation = Truncation.of(counts, max_tokens)
+    if truncation.cut and on_truncation == "error":
+        raise TruncationError(
+            f"{(Truncation(texts=first) + truncation).describe(max_tokens)}. Split them, or take "
+            f"on_truncation='warn' or 'ignore' to cut them."
+        )
+    return truncation

@@ -62,33 +62,36 @@ class TokenBatch:
         for start, end in zip(self.offsets[:-1].tolist(), self.offsets[1:].tolist(), strict=True):
             yield self.ids[start:end]
 
-    def check(self, vocab_size: int, max_tokens: int) -> None:
-        """Judge a batch that someone else made, before anything is computed from it.
-
-        Args:
-            vocab_size: ids are below it.
-            max_tokens: the most that one text may have.
-
-        Raises:
-            InputError: the arrays are no ids and offsets, an id is out of range, or a text is too long.
-        """
-        ids, offsets = self.ids, self.offsets
-        for name, array in (("ids", ids), ("offsets", offsets)):
-            if not isinstance(array, np.ndarray) or array.dtype != np.int32 or array.ndim != 1:
-                raise InputError(f"the {name} of a TokenBatch must be an int32 array of one dimension.")
-        if not len(offsets) or offsets[0] != 0 or offsets[-1] != len(ids) or (offsets[1:] < offsets[:-1]).any():
-            raise InputError(f"offsets must go from 0 up to the number of ids, {len(ids)}, and never down.")
-        if len(wrong := np.flatnonzero((ids < 0) | (ids >= vocab_size))):
-            raise InputError(f"token {wrong[0]} has the id {ids[wrong[0]]}; ids are from 0 to {vocab_size - 1}.")
-        if len(long := np.flatnonzero(self.lengths > max_tokens)):
-            raise InputError(f"text {long[0]} has {self.lengths[long[0]]} tokens, and the model reads {max_tokens}.")
-
     def select(self, indices: Int64) -> TokenBatch:
         """The texts at ``indices`` (``int64[N]``), in that order."""
         if len(self) == len(indices) == 1:
             return self
         starts, ends = self.offsets[indices].tolist(), self.offsets[indices + 1].tolist()
         return TokenBatch.from_sequences([self.ids[s:e] for s, e in zip(starts, ends, strict=True)])
+
+
+def check_tokens(tokens: TokenBatch, vocab_size: int, max_tokens: int) -> None:
+    """Judge a batch that somebody else has made, before an engine takes it at its word.
+
+    Args:
+        tokens: the batch.
+        vocab_size: ids are below it.
+        max_tokens: the most that a text may have.
+
+    Raises:
+        InputError: no batch, offsets that do not cover the ids, an id out of range, or a text that is too long; the
+            text is named by position.
+    """
+    if not isinstance(tokens, TokenBatch):
+        raise InputError(f"tokens is of type {type(tokens).__name__}; TokenBatch.from_sequences makes what it must be.")
+    lengths, ids = tokens.lengths, tokens.ids
+    if not len(tokens.offsets) or tokens.offsets[0] != 0 or tokens.offsets[-1] != len(ids) or (lengths < 0).any():
+        raise InputError("the offsets of a TokenBatch must rise from 0 to the number of its ids.")
+    if len(wrong := np.flatnonzero((ids < 0) | (ids >= vocab_size))):
+        text = int(np.searchsorted(tokens.offsets, wrong[0], side="right")) - 1
+        raise InputError(f"text {text} has the token id {ids[wrong[0]]}; the model's are from 0 to {vocab_size - 1}.")
+    if len(long := np.flatnonzero(lengths > max_tokens)):
+        raise InputError(f"text {long[0]} has {lengths[long[0]]} tokens, and the model reads {max_tokens} at most.")
 
 
 @dataclass(frozen=True)

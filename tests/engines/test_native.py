@@ -218,6 +218,16 @@ class TestTheSameBits:
             np.testing.assert_array_equal(engine.token_vectors(batch), expected)
 
 
+def test_texts_without_tokens_are_passed_over():
+    spec = make_spec(family="mpnet")
+    engine = NativeEngine(spec, make_weights(spec), threads=2)
+    batch = make_batch([0, 3, 0, 0, 7, 0])
+    np.testing.assert_array_equal(
+        engine.token_vectors(batch), engine.token_vectors(TokenBatch(batch.ids, np.array([0, 3, 10], dtype=np.int32)))
+    )
+    assert engine.token_vectors(make_batch([0, 0])).shape == (0, spec.hidden_size)
+
+
 def test_an_empty_batch_gives_no_rows():
     spec = make_spec()
     assert NativeEngine(spec, make_weights(spec)).token_vectors(TokenBatch.from_sequences([])).shape == (0, 24)
@@ -260,6 +270,12 @@ class TestChoices:
         with pytest.raises(OptionError, match=r"PELLUCID_CPU='avx1024' is not one of this machine's: .*scalar"):
             native.instruction_set()
 
+    @pytest.mark.parametrize("threads", [2**31, 10**12])
+    def test_absurdly_many_threads_are_refused(self, threads):
+        spec = make_spec()
+        with pytest.raises(OptionError, match=f"threads={threads} is more than any machine has"):
+            NativeEngine(spec, make_weights(spec), threads=threads)
+
     def test_an_activation_that_the_core_has_not_is_refused(self):
         spec = make_spec(activation="tanh")
         with pytest.raises(UnsupportedModelError, match="no activation 'tanh'"):
@@ -289,13 +305,24 @@ def turns(places, pairs):
         ({"out": np.empty((1, 23), dtype=np.float32)}, "fit"),
         ({"threads": 0}, "fit"),
         ({"turns": []}, "turns are missing"),
+        (
+            {
+                "family": "mpnet",  # Padding has no position of its own, but has a distance.
+                "ids": np.ones(POSITIONS - 1, dtype=np.int32),
+                "positions": np.ones(POSITIONS - 1, dtype=np.int32),
+                "offsets": np.array([0, POSITIONS - 1], dtype=np.int32),
+                "out": np.empty((POSITIONS - 1, 24), dtype=np.float32),
+            },
+            "longer than the relative bias",
+        ),
         ({"turns": [turns(9, 4), turns(9, 3)]}, "turns have the wrong shape"),
         ({"turns": [turns(9, 4), (turns(9, 4)[0], turns(8, 4)[0])]}, "turns have the wrong shape"),
         ({"turns": [turns(9, 4), turns(9, 4)], "positions": np.array([9], dtype=np.int32)}, "position"),
     ],
 )
 def test_the_core_checks_what_could_crash_it(changes, message):
-    spec = make_spec(family="modern" if "turns" in changes else "bert")
+    changes = dict(changes)
+    spec = make_spec(family=changes.pop("family", "modern" if "turns" in changes else "bert"))
     arguments = {
         "turns": [],
         "ids": np.array([3], dtype=np.int32),

@@ -148,6 +148,13 @@ def test_a_text_has_the_same_bits_whatever_stands_beside_it(engine, sequences):
         assert rows.tobytes() == engine.token_vectors(TokenBatch.from_sequences([ids])).tobytes()
 
 
+def test_texts_without_tokens_are_passed_over(engine):
+    batch = TokenBatch.from_sequences([[], [2, 3], [], [5], []])
+    np.testing.assert_array_equal(
+        engine.token_vectors(batch), engine.token_vectors(TokenBatch.from_sequences([[2, 3], [5]]))
+    )
+
+
 def test_an_empty_batch_gives_no_rows(engine):
     assert engine.token_vectors(TokenBatch.from_sequences([])).shape == (0, engine.spec.hidden_size)
 

@@ -63,6 +63,36 @@ class TestMaxTokens:
         (broken / "sentence_bert_config.json").rename(broken / "sentence_roberta_config.json")
         assert self.max_tokens(broken) == tiny.MAX_TOKENS
 
+    @pytest.mark.parametrize("arguments", ["processor_kwargs", "tokenizer_args"])
+    def test_what_the_sentence_config_hands_to_the_tokenizer_goes_before_all(self, broken, arguments):
+        tiny.edit_json(broken / "sentence_bert_config.json", **{arguments: {"model_max_length": 13}})
+        assert self.max_tokens(broken) == 13
+
+    @pytest.mark.parametrize(
+        ("values", "message"),
+        [
+            ({"transformer_task": "fill-mask"}, "transformer_task 'fill-mask' is not supported, only 'feature-extr"),
+            ({"module_output_name": "scores"}, "module_output_name 'scores' is not supported"),
+            ({"processing_kwargs": {"text": {"max_length": 9}}}, r"processing_kwargs \(text\) are not supported"),
+        ],
+    )
+    def test_a_setting_that_would_change_the_numbers_is_refused(self, broken, values, message):
+        tiny.edit_json(broken / "sentence_bert_config.json", **values)
+        with pytest.raises(UnsupportedModelError, match=message):
+            spec_of(broken)
+
+    def test_the_config_that_the_newest_sentence_transformers_writes_says_nothing_new(self, broken):
+        modality = {"text": {"method": "forward", "method_output_name": "last_hidden_state"}}
+        tiny.edit_json(
+            broken / "sentence_bert_config.json",
+            transformer_task="feature-extraction",
+            modality_config=modality,
+            module_output_name="token_embeddings",
+            max_seq_length=None,
+        )
+        tiny.edit_json(broken / "tokenizer_config.json", model_max_length=tiny.MAX_TOKENS)
+        assert self.max_tokens(broken) == tiny.MAX_TOKENS
+
     @pytest.mark.parametrize("limit", [0, -1])
     def test_no_room_is_refused(self, broken, limit):
         tiny.edit_json(broken / "sentence_bert_config.json", max_seq_length=limit)
@@ -115,6 +145,22 @@ class TestModules:
         (broken / "modules.json").unlink()
         spec = spec_of(broken)
         assert (spec.pooling.modes, spec.head) == (("mean",), ())
+
+    @pytest.mark.parametrize(("is_causal", "mode"), [(None, "lasttoken"), (True, "lasttoken"), (False, "mean")])
+    def test_one_that_was_made_to_tell_the_next_token_is_pooled_by_its_last(self, broken, is_causal, mode):
+        (broken / "modules.json").unlink()
+        tiny.edit_json(broken / "config.json", architectures=["RobertaForCausalLM"], is_causal=is_causal)
+        assert spec_of(broken).pooling.modes == (mode,)
+
+    def test_a_list_that_cannot_be_read_is_not_taken_for_none(self, broken):
+        (broken / "modules.json").unlink()
+        (broken / "modules.json").symlink_to("gone.json")
+        with pytest.raises(InvalidModelError, match=r"no modules\.json in"):
+            spec_of(broken)
+
+    def test_a_pooling_without_a_folder_is_refused(self, broken):
+        with pytest.raises(InvalidModelError, match="Pooling has no path"):
+            spec_of(self.replaced(broken, 1, path=""))
 
     def test_the_head_has_its_weights_and_gives_the_dimensions(self, tmp_path):
         kinds = ["Pooling", "Dense", "LayerNorm", "Dropout", "Normalize"]
@@ -273,9 +319,16 @@ def test_no_value_in_any_json_file_gives_another_error_than_ours(broken, data):
 
 
 def test_a_default_prompt_that_does_not_exist_is_refused(tmp_path):
-    folder = tiny.write_model(tmp_path / "m", default_prompt_name="query")
-    with pytest.raises(InvalidModelError, match="default_prompt_name 'query' is not one of its prompts"):
+    folder = tiny.write_model(tmp_path / "m", default_prompt_name="title")
+    with pytest.raises(InvalidModelError, match="default_prompt_name 'title' is not one of its prompts"):
         spec_of(folder)
+
+
+@pytest.mark.parametrize("name", ["query", "document"])
+def test_two_prompts_every_model_has_if_only_empty_ones(tmp_path, name):
+    folder = tiny.write_model(tmp_path / "m", default_prompt_name=name)
+    assert spec_of(folder).default_prompt_name == name
+    assert Embedder(folder).embed_query("cat").tobytes() == Embedder(folder).embed_query("cat", prompt="").tobytes()
 
 
 def test_an_empty_folder_is_no_model(tmp_path):

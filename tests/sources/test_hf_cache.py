@@ -51,6 +51,24 @@ def test_a_copy_is_whole_if_every_file_that_the_hub_listed_and_we_read_is_there(
     assert hf_cache.find("org/name", None, cache).lacking() == ["vocab.txt"]
 
 
+def test_what_transformers_alone_has_fetched_is_not_known_to_be_whole(cache):
+    snapshot = hf_cache.find("org/name", None, cache)
+    (snapshot.folder / "modules.json").unlink()
+    assert snapshot.lacking() == ["modules.json"]
+    known = cache / "models--org--name" / ".no_exist" / COMMIT / "modules.json"
+    known.parent.mkdir(parents=True)
+    known.touch()
+    assert snapshot.lacking() == []
+
+
+@pytest.mark.parametrize("name", ["modules.json", "sentence_bert_config.json", "1_Pooling/config.json"])
+def test_a_link_whose_blob_is_gone_is_lacking(cache, name):
+    snapshot = hf_cache.find("org/name", None, cache)
+    (snapshot.folder / name).unlink()
+    (snapshot.folder / name).symlink_to("../../blobs/gone")
+    assert snapshot.lacking() == [name]
+
+
 def test_a_download_that_has_just_begun_is_known_and_lacks_everything(cache):
     storage = cache / "models--org--new"
     (storage / "refs").mkdir(parents=True)

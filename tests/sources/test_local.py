@@ -14,6 +14,13 @@ def test_a_folder_is_a_model_under_the_name_it_was_given(tiny_bert, monkeypatch)
     assert files.wanted() == sorted(files.listing)
 
 
+def test_the_working_directory_may_change_afterwards(tiny_bert, tmp_path, monkeypatch):
+    monkeypatch.chdir(tiny_bert)
+    files = local.find(".")
+    monkeypatch.chdir(tmp_path)
+    assert (files.name, files.folder, files.has("config.json")) == (".", tiny_bert, True)
+
+
 def test_the_home_folder_may_be_written_as_a_tilde(tiny_bert, monkeypatch):
     monkeypatch.setenv("HOME", str(tiny_bert.parent))
     assert local.find(f"~/{tiny_bert.name}").folder == tiny_bert

@@ -22,6 +22,7 @@ from pellucid.types import Float32, Int32, TokenBatch
 CPU_VARIABLE = "PELLUCID_CPU"
 ACTIVATIONS = ("gelu", "gelu_tanh", "relu", "silu")
 _NO_WINDOW = 1 << 30
+_MOST_THREADS = 1 << 14
 
 
 class NativeEngine:
@@ -37,7 +38,7 @@ class NativeEngine:
         threads: how many a call may use; by default, as many as there are usable processors.
 
     Raises:
-        OptionError: ``PELLUCID_CPU`` names no instruction set of this machine.
+        OptionError: ``PELLUCID_CPU`` names no instruction set of this machine, or there are absurdly many threads.
         UnsupportedModelError: an activation that the core does not have.
     """
 
@@ -57,6 +58,10 @@ class NativeEngine:
         self.cpu = instruction_set()
         self.dtype = dtype
         self.threads = threads or usable_processors()
+        if self.threads > _MOST_THREADS:
+            raise OptionError(
+                f"threads={threads} is more than any machine has; the native engine takes {_MOST_THREADS}."
+            )
         self._core = _native.Encoder(
             cpu=self.cpu,
             dtype=dtype,
@@ -103,8 +108,8 @@ class NativeEngine:
         positions = position_ids(batch, self.spec)
         longest = int(batch.lengths.max(initial=1))
         turns = [_turns_for(longest, self.spec.head_size, base) for base in self._rotary_bases]
-        # The core takes texts with tokens only; one without has no rows, and its offset is that of the next.
-        offsets = batch.offsets if batch.lengths.all() else np.unique(batch.offsets)
+        # A text without tokens, as "" is to a tokenizer without special ones, has no rows to be computed.
+        offsets = batch.offsets[np.append(True, batch.lengths > 0)]
         self._core.token_vectors(batch.ids, positions, offsets, turns, vectors, self.threads)
         return vectors
 

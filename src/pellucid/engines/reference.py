@@ -59,7 +59,7 @@ class ReferenceEngine:
         """The encoder's last hidden state, ``float32[T, hidden]``; see :class:`~pellucid.engines.base.Engine`."""
         vectors = np.empty((len(batch.ids), self.spec.hidden_size), dtype=np.float32)
         for start, ids in zip(batch.offsets.tolist(), batch, strict=False):
-            if len(ids):
+            if len(ids):  # Without special tokens, "" has none.
                 vectors[start : start + len(ids)] = self.encode(ids)
         return vectors
 

@@ -6,6 +6,7 @@ the folder that the list gives. No code of the model is ever run: a class we do 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
@@ -38,6 +39,8 @@ _DENSE_ACTIVATIONS = {
 }
 # Each name that sentence-transformers has used, up to version 6, for a class of its own.
 _PACKAGES = ("sentence_transformers.models", "sentence_transformers.base", "sentence_transformers.sentence_transformer")
+# In sentence-transformers, every model has these, if only as "".
+_PROMPTS_OF_EVERY_MODEL = ("query", "document")
 _SENTENCE_CONFIGS = ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 
 
@@ -71,7 +74,7 @@ def load_spec(files: ModelFiles) -> ModelSpec:
         raise InvalidModelError(f"{config.where}: heads of {encoder.head_size} numbers cannot be turned in pairs.")
     if encoder.max_tokens < 1:
         raise InvalidModelError(f"{config.where}: max_position_embeddings leaves no room for a token.")
-    pooling, size = _pooling(files, after[0], encoder.hidden_size)
+    pooling, size = _pooling(files, after[0], config, encoder.hidden_size)
     modules = []
     for module in after[1:]:
         if (made := _head_module(files, module, size)) is not None:
@@ -80,7 +83,7 @@ def load_spec(files: ModelFiles) -> ModelSpec:
     sentence = Config.read_if_there(files, "config_sentence_transformers.json")
     prompts = sentence.strings("prompts")
     default = sentence.string("default_prompt_name", "") or None
-    if default is not None and default not in prompts:
+    if default is not None and default not in {*prompts, *_PROMPTS_OF_EVERY_MODEL}:
         raise InvalidModelError(f"{sentence.where}: default_prompt_name {default!r} is not one of its prompts.")
     return ModelSpec(
         name=files.name,
@@ -137,6 +140,10 @@ def _modules(files: ModelFiles) -> list[_Module]:
         config = Config(where, entry)
         kind, folder = _kind(where, config.string("type")), config.string("path", "")
         files.path(folder)  # Refuses a path that leaves the model's folder.
+        if kind == "Pooling" and not folder.strip("/"):
+            raise InvalidModelError(
+                f"{where}: Pooling has no path, and without its config it is not known how to pool."
+            )
         modules.append(_Module(kind, folder.rstrip("/")))
     kinds = [module.kind for module in modules]
     if kinds[:2] != ["Transformer", "Pooling"] or "Transformer" in kinds[1:] or "Pooling" in kinds[2:]:
@@ -155,10 +162,14 @@ def _kind(where: str, class_name: str) -> str:
     )
 
 
-def _pooling(files: ModelFiles, module: _Module, hidden: int) -> tuple[Pooling, int]:
-    """The pooling modes, and the size of the pooled vector."""
+def _pooling(files: ModelFiles, module: _Module, encoder: Config, hidden: int) -> tuple[Pooling, int]:
+    """The pooling modes, and the size of the pooled vector. ``encoder`` is the encoder's config.json: a model without
+    modules.json that was made to tell the next token is pooled by its last, as sentence-transformers does.
+    """
     if not module.folder:
-        return Pooling(), hidden
+        architectures = encoder.values.get("architectures")
+        causal = isinstance(architectures, list) and architectures and str(architectures[0]).endswith("ForCausalLM")
+        return Pooling(("lasttoken" if causal and encoder.flag("is_causal", True) else "mean",)), hidden
     config = Config.read(files, module.file("config.json"))
     named = config.values.get("pooling_mode")
     if named is None:
@@ -208,6 +219,22 @@ def _head_module(files: ModelFiles, module: _Module, size: int) -> head.HeadModu
     )
 
 
+def _tokenizers_arguments(sentence: Config) -> Config:
+    """What ``sentence_bert_config.json`` hands to the tokenizer, which goes before all else.
+
+    Raises:
+        UnsupportedModelError: the file asks for what would change the numbers, and is not done here.
+    """
+    for key, only in (("transformer_task", "feature-extraction"), ("module_output_name", "token_embeddings")):
+        if (value := sentence.string(key, only)) != only:
+            raise UnsupportedModelError(f"{sentence.where}: {key} {value!r} is not supported, only {only!r}.")
+    if asked := sentence.section("processing_kwargs").values:
+        raise UnsupportedModelError(f"{sentence.where}: processing_kwargs ({', '.join(asked)}) are not supported.")
+    # Their name now, and that of the versions before.
+    sections = (sentence.section(key) for key in ("processor_kwargs", "tokenizer_args"))
+    return next((section for section in sections if section.values), Config(sentence.where, {}))
+
+
 def _tokenizer(files: ModelFiles, module: _Module, encoder: EncoderSpec) -> TokenizerSpec:
     """How texts are cut. The longest length is the sentence-transformers config's, else the tokenizer's; and never
     more than there are positions. What ``tokenizer.json`` says of truncation and padding does not count.
@@ -216,8 +243,8 @@ def _tokenizer(files: ModelFiles, module: _Module, encoder: EncoderSpec) -> Toke
     name = next((name for name in names if files.has(name)), names[0])
     sentence = Config.read_if_there(files, name)
     tokenizer = Config.read_if_there(files, module.file("tokenizer_config.json"))
-    longest = tokenizer.number("model_max_length", float("inf"))  # Often 1e30, for "no limit".
-    longest = min(sentence.number("max_seq_length", longest), encoder.max_tokens)
+    longest = sentence.number("max_seq_length", tokenizer.number("model_max_length", math.inf))  # Often 1e30: no limit.
+    longest = min(_tokenizers_arguments(sentence).number("model_max_length", longest), encoder.max_tokens)
     if longest < 1:
         raise InvalidModelError(f"{sentence.where}: a max_seq_length of {longest:g} leaves no room for a token.")
     side: Literal["left", "right"] = "left" if tokenizer.string("truncation_side", "right") == "left" else "right"

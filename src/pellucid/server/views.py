@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pellucid.embedder import Embedder, as_list
+from pellucid.embedder import Embedder
 from pellucid.errors import OptionError
 from pellucid.explain import contents
 from pellucid.explain.map import text_map
-from pellucid.tokenizer import check_texts
+from pellucid.texts import as_list, check_texts
 
 FEWEST, MOST = 2, 200
 """How many texts a map may have: one lies nowhere, and the matrix of many more cannot be read."""

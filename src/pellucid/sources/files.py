@@ -101,13 +101,14 @@ class ModelFiles:
         return self.folder / PurePosixPath(relative)
 
     def has(self, relative: str) -> bool:
-        """Whether the file is on disk.
+        """Whether the file is on disk; a link that leads nowhere is, so that reading it says what is wrong.
 
         Raises:
             InvalidModelError: as :meth:`path`; or no file can have that name, or be looked for there.
         """
+        path = self.path(relative)
         try:
-            return self.path(relative).is_file()
+            return path.is_file() or path.is_symlink()
         except OSError as error:
             raise InvalidModelError(
                 f"{self.name}: {relative!r:.80} cannot be looked for ({error.strerror}). If modules.json has that "
@@ -116,7 +117,7 @@ class ModelFiles:
 
     def wanted(self) -> list[str]:
         """The files on disk that are read, in name order."""
-        return [name for name in wanted(self.listing) if self.has(name)]
+        return [name for name in wanted(self.listing) if self.path(name).is_file()]
 
     def digest(self) -> str:
         """SHA-256 over the names and the contents of the files that are read: what says that a model is the same."""

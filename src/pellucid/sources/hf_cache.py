@@ -5,9 +5,11 @@ Its layout (https://huggingface.co/docs/huggingface_hub/guides/manage-cache)::
     <cache>/models--<org>--<name>/refs/<revision>          the commit a branch or tag stood at
                                   snapshots/<commit>/…     the files, as links to blobs
                                   trees/<commit>.json      every file of the commit, with digests
+                                  .no_exist/<commit>/…     empty files, named like those that the commit has not
 
 A copy is used only if it is whole. A download that was cut off leaves some of the files; without
-``modules.json``, say, the rest would still load, with the wrong pooling.
+``modules.json``, say, the rest would still load, with the wrong pooling. transformers never fetches that file, so what
+it has left is whole only if it is known that there is none.
 """
 
 from __future__ import annotations
@@ -45,7 +47,10 @@ class Snapshot:
 
     def lacking(self) -> list[str]:
         """The files that this copy lacks to be whole; empty if nothing."""
-        expected = files.wanted(self.tree or ())
+        links = (path for path in self.folder.rglob("*") if path.is_symlink())
+        expected = files.wanted({*(self.tree or ()), *(link.relative_to(self.folder).as_posix() for link in links)})
+        if self.tree is None and not (self.storage / ".no_exist" / self.commit / "modules.json").is_file():
+            expected.append("modules.json")
         missing = {name for name in expected if not (self.folder / name).is_file()}
         return sorted(missing.union(files.lacking(self.folder)))
 

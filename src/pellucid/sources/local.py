@@ -30,7 +30,7 @@ def find(name: str) -> ModelFiles | None:
         ModelNotFoundError: ``name`` is a file, or can only be a path and is not there.
     """
     try:
-        folder = Path(name).expanduser()
+        folder = Path(name).expanduser().absolute()  # Where it is, whatever the working directory is later.
     except RuntimeError as error:
         raise ModelNotFoundError(f"{name!r}: there is no such user on this machine. Check the path.") from error
     if folder.is_dir():
@@ -44,5 +44,5 @@ def find(name: str) -> ModelFiles | None:
     if folder.is_file():
         raise ModelNotFoundError(f"{name!r} is a file. Give the folder that holds the model's files.")
     if looks_like_path(name):
-        raise ModelNotFoundError(f"no folder {name!r} (looked for {folder.absolute()}). Check the path.")
+        raise ModelNotFoundError(f"no folder {name!r} (looked for {folder}). Check the path.")
     return None

@@ -140,7 +140,7 @@ def _what_was_tried(repo: str, revision: str | None, cache_folder: str | os.Path
     snapshot = hf_cache.find(repo, revision, cache)
     state = "no copy"
     if snapshot is not None:
-        state = f"a copy without {', '.join(snapshot.lacking()[:3])}: an unfinished download"
+        state = f"a copy without {', '.join(snapshot.lacking()[:3])}: an unfinished download, or another program's"
     return (
         f"Tried: a folder of that name (none); the cache {hf_cache.storage_folder(repo, cache)} ({state}); "
         f"{package_index.directory(cache_folder)} (no copy)."

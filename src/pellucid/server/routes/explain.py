@@ -14,7 +14,7 @@ from pellucid.server.inputs import CompareBody, MapBody, TraceBody, read
 from pellucid.server.outputs import OpenAIFailure, View
 from pellucid.server.routes.direct import post
 from pellucid.server.serving import check_characters, serving_of
-from pellucid.tokenizer import check_texts
+from pellucid.texts import check_texts
 
 router = APIRouter(tags=["Looking inside"])
 

@@ -1,0 +1,59 @@
+"""What a text is, and a list of texts: judged before any is worked on, and named by position, never quoted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+
+from pellucid.errors import TextError, TextTypeError
+
+
+def as_list(texts: Iterable[str]) -> list[str]:
+    """The texts as a list; the errors of :func:`as_iterator`."""
+    return list(as_iterator(texts))
+
+
+def as_iterator(texts: Iterable[str]) -> Iterator[str]:
+    """The texts one by one; refuses what would be taken apart into letters, keys or an order of chance.
+
+    Raises:
+        TextTypeError: it is no such collection. What is in it is for :func:`check_texts` to judge.
+    """
+    if isinstance(texts, (str, bytes, bytearray, Mapping, Set)) or not isinstance(texts, Iterable):
+        hint = " For one text, use embed_query, or a list with one text." if isinstance(texts, str) else ""
+        raise TextTypeError(f"texts is of type {type(texts).__name__}; it must be a list of str.{hint}")
+    try:
+        return iter(texts)
+    except TypeError as error:  # An array without dimensions says that it can be iterated over, and cannot.
+        raise TextTypeError(f"texts cannot be taken apart into texts: {error}.") from error
+
+
+def check_texts(texts: Sequence[str], *, first: int = 0) -> None:
+    """Judge texts before any is worked on; ``first`` is the position of the first, for messages.
+
+    Raises:
+        TextTypeError: a value is not a ``str``; its position and type are named.
+        TextError: a text has a lone surrogate, which is half a character; its position is named.
+    """
+    for position, text in enumerate(texts, start=first):
+        if not isinstance(text, str):
+            raise TextTypeError(
+                f"text {position} is of type {type(text).__name__}; every text must be a str. "
+                f"Leave out what has no text, or pass ''."
+            )
+        check_utf8(text, f"text {position}")
+
+
+def check_utf8(text: str, name: str) -> None:
+    """Refuse what UTF-8 cannot write; ``name`` is what the text is called in the message.
+
+    Raises:
+        TextError: it has a lone surrogate.
+    """
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise TextError(
+            f"{name} has a lone surrogate (half of a UTF-16 pair, U+{ord(text[error.start]):04X}) at character "
+            f"{error.start}, which no encoding can write. Text that was read with errors='surrogateescape' is bytes of "
+            f"another encoding: decode it with the right one."
+        ) from None
