@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from pellucid import Embedder
 from pellucid.errors import IndexStateError, OptionError
+from pellucid.search.files import Found, Skipped, find
 from pellucid.search.index import Index, fuse
 from pellucid.search.rows import Row
 from pellucid.search.store import Store
@@ -103,6 +104,41 @@ class TestUpdates:
         again = Index.create(tmp_path / "other", embedder)
         again.update([notes])
         assert everything(index) == everything(again)
+
+    def test_what_the_index_has_is_not_embedded_again_wherever_it_stands(self, tmp_path, notes, embedder):
+        (notes / "it's.txt").write_text(text_of(9), encoding="utf-8")
+        index = Index.create(tmp_path / "index", embedder)
+        index.update([notes])
+        before = everything(index)
+        os.utime(notes / "0.txt", ns=(0, 0))
+        (notes / "it's.txt").rename(notes / "moved.txt")
+        (notes / "1.txt").write_text(text_of(1) + "\n\nzebra " * 20, encoding="utf-8")
+        summary = index.update([notes])
+        assert (summary.added, summary.removed) == (3, 1)
+        assert summary.embedded == len({text for *_, text, _ in everything(index)} - {text for *_, text, _ in before})
+        (notes / "1.txt").write_text(text_of(1), encoding="utf-8")
+        (notes / "moved.txt").rename(notes / "it's.txt")
+        index.update([notes])
+        assert everything(index) == before
+
+    def test_a_table_that_breaks_off_is_not_half_there(self, tmp_path, notes, embedder):
+        (notes / "a.jsonl").write_text('{"text": "okapi"}\n{"text":', encoding="utf-8")
+        index = Index.create(tmp_path / "index", embedder)
+        for _ in range(2):
+            assert index.update([notes]).skipped == (Skipped("notes/a.jsonl", "line 2 is no JSON"),)
+            assert index.search("okapi", mode="text") == []
+
+    def test_a_file_without_a_text_is_told(self, tmp_path, notes, embedder):
+        (notes / "blank.md").write_text(" \n\n", encoding="utf-8")
+        index = Index.create(tmp_path / "index", embedder)
+        assert index.update([notes]).skipped == (Skipped("notes/blank.md", "no text in it"),)
+        assert index.update([notes]).added == 0
+
+    def test_a_file_that_goes_while_it_is_looked_for_is_told(self, tmp_path, notes, embedder, monkeypatch):
+        gone = Found(notes / "gone.txt", "notes/gone.txt", 1, 1)
+        monkeypatch.setattr("pellucid.search.index.find", lambda roots: [*find(roots), gone])
+        summary = Index.create(tmp_path / "index", embedder).update([notes])
+        assert summary.skipped == (Skipped("notes/gone.txt", "No such file or directory"),)
 
     def test_a_file_that_cannot_be_read_is_told_and_leaves_the_index(self, tmp_path, notes, embedder):
         index = Index.create(tmp_path / "index", embedder)

@@ -161,10 +161,13 @@ class Index:
         pending: list[Row] = []
         for file in changed:
             try:
-                pending += _rows(file, self.embedder, self.store.identity)
-                added += 1
+                # All of them or none: a table that breaks off in its last row is not half there.
+                rows = list(_rows(file, self.embedder, self.store.identity))
             except UnreadableError as error:
                 skipped.append(Skipped(file.name, str(error)))
+            else:
+                pending += rows
+                added += 1
             done += file.size
             while len(pending) >= _CHUNKS_PER_STEP:
                 embedded += self._stage(pending[:_CHUNKS_PER_STEP], vectors)
@@ -195,8 +198,10 @@ class Index:
         """Embed what has no vector yet, and keep the rows; returns how many were embedded."""
         if not rows:
             return 0
-        new = list(dict.fromkeys(row.digest for row in rows if row.digest not in vectors))
         texts = {row.digest: row.text for row in rows}
+        # A file that was moved, or changed in one place, has chunks that the index has already.
+        vectors = vectors | self.store.vectors_of([digest for digest in texts if digest not in vectors])
+        new = [digest for digest in texts if digest not in vectors]
         made = self.embedder.embed_documents(
             [texts[digest] for digest in new], prompt=self.store.identity.prompt, normalize=self._normalize
         )
@@ -240,11 +245,18 @@ def _unchanged(file: Found, known: Known | None) -> bool:
 
 
 def _rows(file: Found, embedder: Embedder, identity: Identity) -> Iterator[Row]:
-    with file.path.open("rb") as opened:
-        file_digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    try:
+        with file.path.open("rb") as opened:
+            file_digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError as error:
+        raise UnreadableError(error.strerror or str(error)) from error
+    found = False
     for document in read(file.path, identity.column):
         for row in _chunks(document, embedder, identity):
             yield Row(file.name, file_digest, file.size, file.modified, *row)
+            found = True
+    if not found:
+        raise UnreadableError("no text in it")
 
 
 def _chunks(

@@ -26,7 +26,7 @@ Mode = Literal["vector", "text"]
 _FORMAT = 1
 _POINTER = "index.json"
 _CHUNKS, _STAGED = "chunks-", "staged-"  # Each table's name goes on with a number of its own.
-_FILES_PER_DELETE = 500
+_VALUES_PER_FILTER = 500
 _ROWS_PER_PARTITION = 4096
 """What LanceDB aims at when it divides vectors. Going through a few such parts takes a few milliseconds."""
 _PROBES_OF_ALL = 1 << 20
@@ -164,10 +164,24 @@ class Store:
         """Vectors that processes embedded before they were killed, by the digest of their texts: ``float32[d]``."""
         vectors: dict[str, Float32] = {}
         for name in self._names(_STAGED):
-            rows = self._database.open_table(name).search().select(["digest", "vector"]).limit(None).to_arrow()
-            numbers = rows["vector"].combine_chunks().flatten().to_numpy().reshape(-1, self.identity.dimensions)
-            vectors |= dict(zip(rows["digest"].to_pylist(), numbers, strict=True))
+            vectors |= self._by_digest(self._database.open_table(name).search())
         return vectors
+
+    def vectors_of(self, digests: Sequence[str]) -> dict[str, Float32]:
+        """Of some texts, given by their digests, the vectors that the index has: ``float32[d]``."""
+        vectors: dict[str, Float32] = {}
+        if self.pointer is not None and digests:
+            table = self._chunks()
+            for start in range(0, len(digests), _VALUES_PER_FILTER):
+                vectors |= self._by_digest(
+                    table.search().where(_any_of("digest", digests[start:][:_VALUES_PER_FILTER]))
+                )
+        return vectors
+
+    def _by_digest(self, search: Any) -> dict[str, Float32]:
+        rows = search.select(["digest", "vector"]).limit(None).to_arrow()
+        numbers = rows["vector"].combine_chunks().flatten().to_numpy().reshape(-1, self.identity.dimensions)
+        return dict(zip(rows["digest"].to_pylist(), numbers, strict=True))
 
     def stage(self, rows: Sequence[Row], vectors: Float32) -> None:
         """Keep new chunks and their vectors, ``float32[n, d]``, where they do not count yet.
@@ -207,8 +221,8 @@ class Store:
             table = self._database.create_table(_CHUNKS + uuid.uuid4().hex, schema=schema)
         else:
             table = self._database.open_table(self.pointer.table)
-        for start in range(0, len(gone), _FILES_PER_DELETE):
-            table.delete(f"file IN ({', '.join(map(_quoted, gone[start : start + _FILES_PER_DELETE]))})")
+        for start in range(0, len(gone), _VALUES_PER_FILTER):
+            table.delete(_any_of("file", gone[start:][:_VALUES_PER_FILTER]))
         if self._staging in self._names(_STAGED):
             staged = self._database.open_table(self._staging).search().limit(None).to_batches()
             table.add(in_order(staged, schema))
@@ -303,5 +317,7 @@ def _bring_up_to_date(table: Any) -> None:
     table.optimize(cleanup_older_than=_FOR_EVER)  # The version that counts is an old one now, and must stay.
 
 
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+def _any_of(column: str, values: Sequence[str]) -> str:
+    """A condition of SQL."""
+    quoted = ("'" + value.replace("'", "''") + "'" for value in values)
+    return f"{column} IN ({', '.join(quoted)})"
