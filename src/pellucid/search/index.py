@@ -12,11 +12,11 @@ import numpy as np
 
 from pellucid.chunking import spans
 from pellucid.embedder import Embedder
-from pellucid.errors import IndexStateError, OptionError
+from pellucid.errors import IndexWriteError, OptionError
 from pellucid.search.files import Found, Skipped, find
 from pellucid.search.readers import Document, UnreadableError, read
 from pellucid.search.rows import Row
-from pellucid.search.store import Identity, Known, Store
+from pellucid.search.store import POINTER, Identity, Known, Store
 from pellucid.types import Float32
 
 SearchMode = Literal["vector", "text", "hybrid"]
@@ -76,13 +76,18 @@ class Index:
         Raises:
             IndexStateError: the index there holds the vectors of another model, and ``rebuild`` does not say that they
                 may go; or it is broken.
+            IndexWriteError: ``folder`` cannot be made.
         """
         wanted = _identity(embedder, column)
-        folder.mkdir(parents=True, exist_ok=True)
-        if rebuild or not (folder / "index.json").exists():
-            return cls(Store(folder, wanted, None), embedder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            is_new = not (folder / POINTER).exists()
+        except OSError as error:
+            raise IndexWriteError(f"{folder} cannot be the folder of an index ({error}). Name another.") from error
+        if rebuild or is_new:
+            return cls(Store(folder, wanted, None, rebuild=rebuild), embedder)
         store = Store.open(folder)
-        _check_identity(store, wanted)
+        store.check(wanted)
         return cls(store, embedder)
 
     @classmethod
@@ -95,7 +100,7 @@ class Index:
         store = Store.open(folder)
         if embedder is None:
             embedder = Embedder(store.identity.model, dtype=store.identity.dtype, on_truncation="ignore")  # type: ignore[arg-type]
-        _check_identity(store, _identity(embedder, store.identity.column))
+        store.check(_identity(embedder, store.identity.column))
         return cls(store, embedder)
 
     def update(
@@ -226,18 +231,6 @@ def _identity(embedder: Embedder, column: str) -> Identity:
         (embedder.spec.prompts[name] for name in ("document", "passage", "corpus") if name in embedder.spec.prompts), ""
     )
     return Identity(embedder.model_name, embedder.files.digest(), dtype, prompt, embedder.dimensions, column)
-
-
-def _check_identity(store: Store, wanted: Identity) -> None:
-    held = store.identity
-    for name in ("fingerprint", "dtype", "prompt", "dimensions", "column"):
-        if getattr(held, name) != getattr(wanted, name):
-            what = f"the vectors of {held.model}" if name == "fingerprint" else f"{name} {getattr(held, name)!r}"
-            other = wanted.model if name == "fingerprint" else repr(getattr(wanted, name))
-            raise IndexStateError(
-                f"the index in {store.folder} has {what}, and not {other}. They cannot be mixed: take the index's own, "
-                f"or make it again with --rebuild."
-            )
 
 
 def _unchanged(file: Found, known: Known | None) -> bool:
