@@ -96,6 +96,24 @@ def test_code_is_cut_before_what_begins_at_the_margin(word_pieces):
     assert cut(text, word_pieces, max_tokens=12, kind="code")[1].startswith("dog dog")
 
 
+@pytest.mark.parametrize("kind", ["text", "markdown", "code"])
+def test_lines_that_end_as_on_windows_are_cut_where_others_are(word_pieces, kind):
+    text = "the cat sat\n\n# cat\n\nthe dog. sat\nthe cat\n\nthe dog\n sat on\n\n\nthe mat sat"
+    passages = cut(text, word_pieces, max_tokens=8, kind=kind)
+    assert len(passages) > 3
+    assert [
+        p.replace("\r", "") for p in cut(text.replace("\n", "\r\n"), word_pieces, max_tokens=8, kind=kind)
+    ] == passages
+
+
+@pytest.mark.parametrize("kind", ["text", "markdown", "code"])
+@pytest.mark.parametrize("spaces", [" ", "\n", " \n\t"])
+def test_many_spaces_are_gone_through_once(word_pieces, kind, spaces):
+    """Once for each of them, this would take hours."""
+    text = f"the cat{spaces * 150_000} dog{spaces * 150_000}"
+    assert cut(text, word_pieces, kind=kind) in (["the cat", "dog"], [text.rstrip()])
+
+
 def test_passages_overlap_at_a_good_place(word_pieces):
     sentences = "cat dog cat. dog cat dog. cat cat cat. dog dog dog. cat dog dog."
     passages = cut(sentences, word_pieces, max_tokens=14, overlap=5)

@@ -7,7 +7,17 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pellucid.errors import OptionError
-from pellucid.head import OUTPUT_DTYPES, Dense, LayerNorm, Normalize, check_ranges, finish, normalize, to_dtype
+from pellucid.head import (
+    OUTPUT_DTYPES,
+    Dense,
+    LayerNorm,
+    Normalize,
+    check_ranges,
+    finish,
+    normalize,
+    to_dtype,
+    to_ranges,
+)
 
 X = np.array([[3.0, 4.0], [0.0, 0.0], [-1.0, 0.0]], dtype=np.float32)
 floats = st.floats(-1e6, 1e6, width=32)
@@ -29,6 +39,31 @@ def test_dense_is_a_linear_layer_and_its_activation():
     weight, bias = np.array([[1, 2], [0, -1], [1, 1]], dtype=np.float32), np.array([1, 0, -8], dtype=np.float32)
     np.testing.assert_allclose(Dense(weight, bias, "relu")(X[:1]), [[12, 0, 0]])
     np.testing.assert_allclose(Dense(weight, None, "identity")(X[:1]), [[11, -4, 7]])
+
+
+def test_a_vector_that_is_almost_nothing_is_not_blown_up():
+    """The length counts as 1e-12 at least, as in PyTorch."""
+    np.testing.assert_allclose(normalize(np.array([[0, 1e-13]], dtype=np.float32)), [[0, 0.1]], rtol=1e-6)
+
+
+def test_dense_adds_its_input_as_it_is_or_through_a_matrix():
+    weight, through = np.array([[1, 2], [0, -1]], dtype=np.float32), np.array([[0, 1], [2, 0]], dtype=np.float32)
+    np.testing.assert_allclose(Dense(weight, None, "relu", use_residual=True)(X[:1]), [[11 + 3, 0 + 4]])
+    np.testing.assert_allclose(Dense(weight, None, "relu", True, through)(X[:1]), [[11 + 4, 0 + 6]])
+
+
+def test_layer_norm_adds_eps_to_the_variance():
+    one, zero = np.ones(2, dtype=np.float32), np.zeros(2, dtype=np.float32)
+    # The variance of (3, 4) is 0.25, and 0.75 more makes it 1.
+    np.testing.assert_allclose(LayerNorm(one, zero, eps=0.75)(X[:1]), [[-0.5, 0.5]], rtol=1e-6)
+    np.testing.assert_allclose(LayerNorm(one, zero)(X[2:]), [[-0.5 / (0.25 + 1e-5) ** 0.5, 0.5 / (0.25 + 1e-5) ** 0.5]])
+
+
+def test_everything_stays_float32():
+    weight = np.eye(2, dtype=np.float32)
+    modules = (Dense(weight, weight[0], "tanh", True, weight), LayerNorm(weight[0], weight[1]), Normalize())
+    assert [module(X).dtype for module in modules] == [np.float32] * 3
+    assert finish(X, modules, True, 1).dtype == np.float32
 
 
 def test_layer_norm_centres_scales_and_shifts():
@@ -80,6 +115,18 @@ class TestOutputDtypes:
             check_ranges(1, dtype)
         assert check_ranges(2, dtype) is None
         assert check_ranges(0, dtype) is None
+
+    def test_what_lies_beyond_the_ranges_is_put_at_their_ends(self):
+        low, high = np.array([0, 5], dtype=np.float32), np.array([25.5, 5], dtype=np.float32)
+        vectors = np.array([[-3, 5], [99, 7], [0.15, 4], [12.8, 5]], dtype=np.float32)
+        assert to_ranges(vectors, low, high).tolist() == [[-128, -128], [127, -126], [-127, -128], [-128 + 128, -128]]
+
+    @given(hnp.arrays(np.float32, (6, 3), elements=st.floats(-100, 100, width=16)))
+    def test_a_step_can_be_undone_to_within_half_of_it(self, vectors):
+        low, high = vectors.min(axis=0), vectors.max(axis=0)
+        step = (high.astype(np.float64) - low) / 255
+        undone = low + (to_ranges(vectors, low, high) + 128.5) * step
+        assert (np.abs(undone - vectors) <= 0.5 * step + 1e-4).all()
 
     def test_float32_is_the_same_array(self):
         assert to_dtype(self.vectors, "float32") is self.vectors

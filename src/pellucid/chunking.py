@@ -24,23 +24,25 @@ Kind = Literal["text", "markdown", "code"]
 _SECTION_CHARACTERS = 100_000
 """A longer text is cut here first, at a blank line if there is one, because tokenizing holds some 300 bytes a token."""
 
-# How good a place each is to cut, from worst to best; a place is where the next passage begins.
+# How good a place each is to cut, from worst to best; a place is where the next passage begins. The patterns are for
+# texts without spaces at their end, so that after spaces there is always something; and what looks at what follows the
+# spaces, begins where they begin: else, of many that lead to nothing, it would go through the rest at each.
 _WORD, _LINE, _SENTENCE, _PARAGRAPH, _HEADING = range(1, 6)
 _PLACES: dict[Kind, tuple[tuple[int, re.Pattern[str]], ...]] = {
     "text": (
-        (_WORD, re.compile(r"\s+(?=\S)")),
+        (_WORD, re.compile(r"\s+")),
         (_LINE, re.compile(r"\n[ \t]*(?=\S)")),
         # A mark that ends a sentence, what may close after it, and a space; Chinese and Japanese need none.
-        (_SENTENCE, re.compile(r"[.!?…]['\"”’)\]]*\s+(?=\S)|[。！？]['\"”’」』）]*(?=\S)")),
-        (_PARAGRAPH, re.compile(r"\n[ \t]*\n\s*(?=\S)")),
+        (_SENTENCE, re.compile(r"[.!?…]['\"”’)\]]*\s+|[。！？]['\"”’」』）]*(?=\S)")),
+        (_PARAGRAPH, re.compile(r"\n[ \t\r]*\n\s*")),
     ),
-    "markdown": ((_HEADING, re.compile(r"(?:^|\n)\s*(?=#{1,6} )|\n\s*(?=[^\n]+\n(?:===|---))")),),
+    "markdown": ((_HEADING, re.compile(r"(?<!\s)(?=\s*?\n)\s++(?=#{1,6} |[^\n]+\n(?:===|---))")),),
     "code": (
-        (_WORD, re.compile(r"\s+(?=\S)")),
+        (_WORD, re.compile(r"\s+")),
         (_LINE, re.compile(r"\n[ \t]*(?=\S)")),
-        (_PARAGRAPH, re.compile(r"\n[ \t]*\n\s*(?=\S)")),
+        (_PARAGRAPH, re.compile(r"\n[ \t\r]*\n\s*")),
         # What begins at the margin after a blank line: a function, a class.
-        (_HEADING, re.compile(r"\n[ \t]*\n(?:[ \t]*\n)*(?=[^\s}\])])")),
+        (_HEADING, re.compile(r"(?<!\s)(?=\s*?\n[ \t\r]*\n)\s++(?<=\n)(?![}\])])")),
     ),
 }
 _PLACES["markdown"] = _PLACES["text"] + _PLACES["markdown"]
@@ -177,7 +179,7 @@ def _places(text: str, kind: Kind) -> tuple[Int64, Int64]:
     """Where to cut, in order, and how good each place is: ``int64[P]`` both."""
     strength: dict[int, int] = {}
     for value, pattern in _PLACES[kind]:
-        for match in pattern.finditer(text):
+        for match in pattern.finditer(text.rstrip()):
             strength[match.end()] = max(value, strength.get(match.end(), 0))
     places = np.array(sorted(strength), dtype=np.int64)
     return places, np.array([strength[place] for place in places.tolist()], dtype=np.int64)

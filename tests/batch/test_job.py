@@ -61,7 +61,7 @@ def vectors(table, column="vector", dtype=np.float32):
 
 
 def contents(folder) -> dict[str, bytes]:
-    kept = (path for path in folder.rglob("*") if path.is_file() and path.name not in {"report.json", ".lock"})
+    kept = (path for path in folder.rglob("*") if path.is_file() and path.name not in {"_report.json", ".lock"})
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in kept}
 
 
@@ -77,6 +77,31 @@ def test_every_row_gets_its_vector_and_keeps_its_columns(tmp_path, table, embedd
     assert names[-1] == "in-000000000096-000000000100.parquet"
     assert (report.rows, report.rejected, report.parts, report.parts_before) == (100, 0, 7, 0)
     assert 0 < report.engine_busy <= 1
+
+
+def test_the_folder_is_one_table_to_who_reads_it(tmp_path, table, embedder):
+    with (tmp_path / "bad.jsonl").open("w") as file:
+        file.write('{"text": "the cat"}\n{}\n')
+    run([tmp_path / "bad.jsonl"], tmp_path / "out", embedder)
+    assert (tmp_path / "out" / "_rejected").is_dir()
+    assert pq.read_table(tmp_path / "out").column("text").to_pylist() == ["the cat"]
+
+
+def test_a_job_whose_output_is_below_its_input_goes_on(tmp_path, table, embedder):
+    folder = tmp_path / "out"
+    run([tmp_path], folder, embedder)
+    next(folder.glob("*.parquet")).unlink()
+    report = run([tmp_path], folder, embedder)
+    assert (report.rows, report.parts, report.parts_before) == (100, 7, 6)
+
+
+def test_the_order_of_the_input_makes_no_other_job(tmp_path, embedder):
+    for place in ("1", "2"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "a.txt").write_text(f"the cat {place}\n")
+    files = [tmp_path / "1" / "a.txt", tmp_path / "2" / "a.txt"]
+    run(files, tmp_path / "out", embedder)
+    assert run(files[::-1], tmp_path / "out", embedder).texts == 0
 
 
 def test_equal_texts_of_a_part_go_through_the_engine_once(tmp_path, embedder):
@@ -102,7 +127,7 @@ def test_int8_has_the_same_ranges_in_every_part_and_says_them(tmp_path, table, e
     run([table], tmp_path / "out", embedder, replace(SMALL, output_dtype="int8"))
     texts = pq.read_table(table)["text"].to_pylist()
     expected = embedder.embed_documents(texts)
-    ranges = json.loads((tmp_path / "out" / "manifest.json").read_text())["ranges"]
+    ranges = json.loads((tmp_path / "out" / "_manifest.json").read_text())["ranges"]
     low, high = np.array(ranges["low"]), np.array(ranges["high"])
     calibrated = expected[:16]
     assert np.allclose(low, calibrated.min(axis=0))
@@ -127,7 +152,7 @@ def test_texts_too_long_are_cut_and_counted_or_rejected(tmp_path, embedder):
     found = output(tmp_path / "reject")
     assert found["text"].to_pylist() == ["the cat", "a dog"]
     assert (vectors(found) == embedder.embed_documents(["the cat", "a dog"])).all()
-    (rejected,) = (tmp_path / "reject" / "rejected").iterdir()
+    (rejected,) = (tmp_path / "reject" / "_rejected").iterdir()
     assert [json.loads(line)["row"] for line in rejected.read_text().splitlines()] == [1, 3]
 
 
@@ -189,7 +214,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path, table, embedder):
         run([table], tmp_path / "out", embedder)
     with pytest.raises(BatchError, match="is a file"):
         run([table], table, embedder)
-    (tmp_path / "out" / "manifest.json").write_text("{}")
+    (tmp_path / "out" / "_manifest.json").write_text("{}")
     with pytest.raises(BatchError, match="not a manifest"):
         run([table], tmp_path / "out", embedder)
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,7 +21,7 @@ def read_all(paths, column="text", rows_per_part=3):
     ways = []
     for step in (1, -1):
         reader, tables, faults = Reader(found.schema, column), [], []
-        for file in found.files:
+        for file in found.files[::step]:
             for start in list(range(0, file.rows, rows_per_part))[::step]:
                 rows = reader.read(file, start, min(start + rows_per_part, file.rows), rows_per_part)
                 assert len(rows.table) + len(rows.faults) == min(start + rows_per_part, file.rows) - start
@@ -32,13 +33,33 @@ def read_all(paths, column="text", rows_per_part=3):
     return ways[0]
 
 
-@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
+KINDS = [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_parquet_of_any_kind_of_text(tmp_path, kind):
     texts = ["a", None, "b", "c", "", "d", "e"]
-    table = pa.table({"text": pa.array(texts, pa.string()).cast(kind), "n": range(7)})
+    more = [{"seen": [f"{n}"]} for n in range(7)]
+    table = pa.table({"text": pa.array(texts, kind), "n": range(7), "v": pa.array(texts, kind), "more": more})
     pq.write_table(table, tmp_path / "t.parquet", row_group_size=2)
     values, faults = read_all([tmp_path / "t.parquet"])
-    assert values == [{"text": text, "n": n} for n, text in enumerate(texts) if text is not None]
+    assert values == [row for row in table.to_pylist() if row["text"] is not None]
+    assert faults == [(1, "its text is null")]
+
+
+def test_parts_without_a_single_text(tmp_path):
+    pq.write_table(pa.table({"text": pa.array([None] * 4, pa.string())}), tmp_path / "t.parquet")
+    values, faults = read_all([tmp_path / "t.parquet"])
+    assert values == []
+    assert faults == [(number, "its text is null") for number in range(4)]
+
+
+def test_the_same_columns_in_another_order_and_with_nulls(tmp_path):
+    strict = pa.schema([pa.field("text", pa.string(), nullable=False), pa.field("n", pa.int64(), nullable=False)])
+    pq.write_table(pa.table({"text": ["a"], "n": [1]}, schema=strict), tmp_path / "a.parquet")
+    pq.write_table(pa.table({"n": pa.array([None, 2], pa.int64()), "text": ["b", None]}), tmp_path / "b.parquet")
+    values, faults = read_all([tmp_path / "a.parquet", tmp_path / "b.parquet"])
+    assert values == [{"text": "a", "n": 1}, {"text": "b", "n": None}]
     assert faults == [(1, "its text is null")]
 
 
@@ -161,5 +182,45 @@ def test_only_what_can_be_read_is_found_in_a_folder(tmp_path):
     for name in ("b.txt", "a.PARQUET", "c.md", "sub/d.csv"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("")
-    assert [path.name for path in find([str(tmp_path)])] == ["a.PARQUET", "b.txt", "d.csv"]
-    assert find([str(tmp_path / "b.txt"), str(tmp_path)])[0].name == "b.txt"
+    (tmp_path / ".hidden").mkdir()
+    for name in (".hidden/e.txt", ".f.txt", "_report.txt", "out/g.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    found = find([str(tmp_path)], tmp_path / "out")
+    assert [path.relative_to(tmp_path).as_posix() for path in found] == ["a.PARQUET", "b.txt", "sub/d.csv"]
+    # A pattern is what a shell would make of it, but for the output.
+    assert find([str(tmp_path / "**/*.txt")], tmp_path / "out") == [tmp_path / "_report.txt", tmp_path / "b.txt"]
+
+
+def test_a_file_is_found_once_however_often_it_is_named(tmp_path):
+    (tmp_path / "a.txt").write_text("a\n")
+    (tmp_path / "b.txt").write_text("b\n")
+    (tmp_path / "c.txt").symlink_to("a.txt")
+    named = ["b.txt", "a.txt", "../" + tmp_path.name + "/a.txt", "c.txt"]
+    assert find([f"{tmp_path}/{name}" for name in named], tmp_path / "out") == [tmp_path / "a.txt", tmp_path / "b.txt"]
+
+
+def test_no_two_files_have_one_name(tmp_path):
+    paths = [tmp_path / name for name in ("1/a.txt", "2/a.txt", "3/a.2.txt", "4/A.txt", f"5/{chr(0x6F22) * 80}.txt")]
+    for path in paths:
+        path.parent.mkdir()
+        path.write_text("the cat\n")
+    names = [file.name for file in survey(paths, "text", 10).files]
+    assert names[:2] == ["a", "a.2"]
+    assert len({name.casefold() for name in names}) == len(paths)
+    assert max(len(name.encode()) for name in names) <= 100
+
+
+def test_a_folder_that_cannot_be_read_is_told(tmp_path, monkeypatch):
+    (tmp_path / "a.txt").write_text("a\n")
+    (tmp_path / "below").mkdir()
+    scandir = os.scandir
+
+    def refusing(path):
+        if str(path).endswith("below"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(BatchError, match=r"below cannot be read \(Permission denied\)"):
+        find([str(tmp_path)], tmp_path / "out")

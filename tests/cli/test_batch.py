@@ -37,7 +37,7 @@ def test_a_table_becomes_a_table_of_vectors(tmp_path, source, model):
     expected = Embedder(model, on_truncation="ignore").embed_documents(["the cat", LONG, "a dog"], prompt_name="query")
     assert table["n"].to_pylist() == [1, 2, 4]
     assert table["v"].to_pylist() == expected.tolist()
-    assert json.loads((out / "report.json").read_text())["rejected"] == 1
+    assert json.loads((out / "_report.json").read_text())["rejected"] == 1
     again = run(*arguments, "--vector-column", "v", "--prompt-name", "query")
     assert "3 rows in 1 files (1 from before)" in again.out
     other = run(*arguments, "--vector-column", "v")

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -60,3 +62,33 @@ def test_what_is_no_file_is_told(tmp_path):
 def test_a_root_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(OptionError, match="is neither a file nor a folder"):
         names(tmp_path / "nowhere")
+
+
+def test_roots_of_one_name_are_told_apart_by_the_folders_above(tmp_path):
+    write(tmp_path, "a/docs/x.txt", "b/docs/x.txt", "c/README.md", "d/README.md", "d/other.md")
+    roots = [tmp_path / way for way in ("a/docs", "b/docs", "c/README.md", "d/README.md", "d/other.md", "a/../a/docs")]
+    assert names(*roots) == ["a/docs/x.txt", "b/docs/x.txt", "c/README.md", "d/README.md", "other.md"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="other limits on a path")
+def test_folders_deeper_than_calls_may_go_are_read_as_far_as_a_path_can_name(tmp_path):
+    write(tmp_path / "n", "z.txt")
+    place = os.open(tmp_path / "n", os.O_RDONLY)
+    for _ in range(2500):
+        os.mkdir("d", dir_fd=place)
+        below = os.open("d", os.O_RDONLY, dir_fd=place)
+        os.close(place)
+        place = below
+    os.close(place)
+    found = list(find([tmp_path / "n"]))
+    subprocess.run(["rm", "-r", tmp_path / "n"], check=True)  # shutil.rmtree() does not get as deep.
+    assert [type(one) for one in found] == [Skipped, Found]
+    assert found[0].reason == "File name too long"
+
+
+@pytest.mark.skipif(sys.platform in {"win32", "darwin"}, reason="there, names are always Unicode")
+def test_a_name_that_is_not_utf8_is_one_that_text_can_hold(tmp_path):
+    write(tmp_path / "n", os.fsdecode(b"caf\xe9.txt"))
+    (found,) = find([tmp_path / "n"])
+    assert found.name == "n/caf\\xe9.txt"
+    assert found.path.read_text() == "cat"

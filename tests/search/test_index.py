@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import random
@@ -8,17 +9,20 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
+import filelock
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pellucid import Embedder
-from pellucid.errors import IndexStateError, OptionError
+from pellucid.errors import IndexStateError, IndexWriteError, OptionError
+from pellucid.search.files import Found, Skipped, find
 from pellucid.search.index import Index, fuse
 from pellucid.search.rows import Row
-from pellucid.search.store import Store
+from pellucid.search.store import Identity, Store
 from tests import tiny
 
 pytest.importorskip("lancedb")
@@ -103,6 +107,41 @@ class TestUpdates:
         again = Index.create(tmp_path / "other", embedder)
         again.update([notes])
         assert everything(index) == everything(again)
+
+    def test_what_the_index_has_is_not_embedded_again_wherever_it_stands(self, tmp_path, notes, embedder):
+        (notes / "it's.txt").write_text(text_of(9), encoding="utf-8")
+        index = Index.create(tmp_path / "index", embedder)
+        index.update([notes])
+        before = everything(index)
+        os.utime(notes / "0.txt", ns=(0, 0))
+        (notes / "it's.txt").rename(notes / "moved.txt")
+        (notes / "1.txt").write_text(text_of(1) + "\n\nzebra " * 20, encoding="utf-8")
+        summary = index.update([notes])
+        assert (summary.added, summary.removed) == (3, 1)
+        assert summary.embedded == len({text for *_, text, _ in everything(index)} - {text for *_, text, _ in before})
+        (notes / "1.txt").write_text(text_of(1), encoding="utf-8")
+        (notes / "moved.txt").rename(notes / "it's.txt")
+        index.update([notes])
+        assert everything(index) == before
+
+    def test_a_table_that_breaks_off_is_not_half_there(self, tmp_path, notes, embedder):
+        (notes / "a.jsonl").write_text('{"text": "okapi"}\n{"text":', encoding="utf-8")
+        index = Index.create(tmp_path / "index", embedder)
+        for _ in range(2):
+            assert index.update([notes]).skipped == (Skipped("notes/a.jsonl", "line 2 is no JSON"),)
+            assert index.search("okapi", mode="text") == []
+
+    def test_a_file_without_a_text_is_told(self, tmp_path, notes, embedder):
+        (notes / "blank.md").write_text(" \n\n", encoding="utf-8")
+        index = Index.create(tmp_path / "index", embedder)
+        assert index.update([notes]).skipped == (Skipped("notes/blank.md", "no text in it"),)
+        assert index.update([notes]).added == 0
+
+    def test_a_file_that_goes_while_it_is_looked_for_is_told(self, tmp_path, notes, embedder, monkeypatch):
+        gone = Found(notes / "gone.txt", "notes/gone.txt", 1, 1)
+        monkeypatch.setattr("pellucid.search.index.find", lambda roots: [*find(roots), gone])
+        summary = Index.create(tmp_path / "index", embedder).update([notes])
+        assert summary.skipped == (Skipped("notes/gone.txt", "No such file or directory"),)
 
     def test_a_file_that_cannot_be_read_is_told_and_leaves_the_index(self, tmp_path, notes, embedder):
         index = Index.create(tmp_path / "index", embedder)
@@ -243,6 +282,51 @@ def test_what_was_embedded_before_a_kill_is_not_embedded_again(tmp_path, notes, 
     assert {digest: vector.tolist() for digest, vector in found.items()} == {
         str(number): vectors[number].tolist() for number in range(3)
     }
+
+
+@pytest.mark.parametrize("change", [{"fingerprint": "b"}, {"dtype": "int8"}, {"prompt": "p: "}])
+def test_what_another_models_process_had_embedded_is_not_taken(tmp_path, change):
+    identity = Identity("m", "a", "float32", "", 16, "text")
+    killed = Store(tmp_path, dataclasses.replace(identity, **change), None, rebuild=True)
+    killed.stage([row(1)], np.eye(16, dtype=np.float32)[:1])
+    assert Store(tmp_path, identity, None).staged() == {}
+    assert Store(tmp_path, killed.identity, None).staged().keys() == {"1"}
+
+
+class TestTwoProcesses:
+    def test_the_second_goes_on_from_what_the_first_wrote(self, tmp_path, notes, embedder):
+        first, second = (Index.create(tmp_path / "index", embedder) for _ in range(2))
+        first.update([notes])
+        assert (summary := second.update([notes])).embedded == 0
+        assert (summary.files, summary.added) == (5, 0)
+        assert everything(first) == everything(second)
+
+    def test_the_second_does_not_take_the_place_of_another_models_index(self, tmp_path, notes, embedder):
+        second = Index.create(tmp_path / "index", embedder)
+        first = Index.create(tmp_path / "index", Embedder(tiny.write_model(tmp_path / "other", seed=1)))
+        first.update([notes])
+        with pytest.raises(IndexStateError, match="has the vectors of .*--rebuild"):
+            second.update([notes])
+        assert len(everything(first)) == first.update([notes]).chunks
+
+    def test_the_second_waits_and_says_so(self, tmp_path, notes, embedder, caplog):
+        index = Index.create(tmp_path / "index", embedder)
+        lock = filelock.FileLock(tmp_path / "index" / "lock")
+        with ThreadPoolExecutor(1) as pool:
+            with lock:
+                waiting = pool.submit(index.update, [notes])
+                while not caplog.messages:
+                    time.sleep(0.01)
+                assert not waiting.done()
+            assert waiting.result().files == 5
+        assert caplog.messages == [f"another process writes to the index in {tmp_path / 'index'}; waiting for it"]
+
+
+def test_a_file_where_the_folder_of_the_index_should_be_is_told(tmp_path, embedder):
+    (tmp_path / "file").write_text("cat")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(IndexWriteError, match="cannot be the folder of an index"):
+            Index.create(folder, embedder)
 
 
 def test_a_staging_that_was_never_finished_is_no_obstacle(tmp_path, notes, embedder):

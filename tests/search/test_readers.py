@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
@@ -29,8 +30,22 @@ def test_html_is_what_a_reader_sees(tmp_path):
     page = (
         "<html><head><title>t</title><style>p{}</style></head><body><p>The <b>cat</b></p><script>x</script><p>sat</p>"
     )
+    assert documents(tmp_path / "a.html", page) == [Document("The cat\n\nsat", "text", "text")]
+
+
+def test_html_is_laid_out_as_a_page_shows_it(tmp_path):
+    page = (
+        "<body><h1>A data<b>base</b></h1>\n<p>One\n line &amp;<br>another</p><ul><li>cat</li> <li>dog</li></ul>"
+        "<table><tr><td>1</td><td>2</td></tr><tr><td>3</td></tr></table><pre>def f():\n    <i>return</i> 1</pre>"
+    )
     (document,) = documents(tmp_path / "a.html", page)
-    assert document.text.split() == ["The", "cat", "sat"]
+    assert document.text.split("\n\n") == [
+        "A database",
+        "One line &\nanother",
+        "cat\ndog",
+        "1 2\n3",
+        "def f():\n    return 1",
+    ]
 
 
 def test_a_pdf_is_its_pages(tmp_path):
@@ -47,8 +62,63 @@ def test_a_table_is_its_rows(tmp_path):
     expected = [Document("the cat", "text", "row 1"), Document("a dog", "text", "row 3")]
     assert list(read(tmp_path / "a.parquet", "body")) == expected
     assert documents(tmp_path / "a.csv", 'id,body\n1,the cat\n3,"a\ndog"\n', column="body")[1].text == "a\ndog"
+    assert documents(tmp_path / "b.csv", "text\r\n10\r\n\r\n2026-01-01\r\n") == [
+        Document("10", "text", "row 1"),
+        Document("2026-01-01", "text", "row 2"),
+    ]
     lines = "\n".join(json.dumps({"body": text}) for text in ("the cat", "a dog"))
     assert [d.part for d in documents(tmp_path / "a.jsonl", f"{lines}\n\n", column="body")] == ["line 1", "line 2"]
+
+
+def test_utf16_that_says_so_is_read(tmp_path):
+    assert documents(tmp_path / "a.txt", "caf\u00e9".encode("utf-16")) == [Document("caf\u00e9", "text")]
+    with pytest.raises(UnreadableError, match=r"not UTF-16 \(byte 3\)"):
+        documents(tmp_path / "a.txt", b"\xff\xfea")
+
+
+def test_a_line_of_json_ends_where_a_line_ends(tmp_path):
+    content = '{"text": "a\u2028b\u0085c"}\r\n{"text": "d"}\n'
+    assert [d.text for d in documents(tmp_path / "a.jsonl", content)] == ["a\u2028b\u0085c", "d"]
+
+
+def test_half_a_character_is_replaced(tmp_path):
+    content = r'{"text": "a\ud800b \ud83d\ude00"}'
+    assert [d.text for d in documents(tmp_path / "a.jsonl", content)] == ["a\ufffdb \U0001f600"]
+
+
+def test_an_encrypted_pdf_says_so(tmp_path, monkeypatch):
+    encrypted = pypdf.PdfWriter(clone_from=io.BytesIO(pdf("the cat")))
+    encrypted.encrypt("secret", algorithm="RC4-128")
+    encrypted.write(tmp_path / "a.pdf")
+    with pytest.raises(UnreadableError, match="an encrypted PDF"):
+        list(read(tmp_path / "a.pdf"))
+    # Other ciphers need a package that pypdf has not by itself.
+    monkeypatch.setattr(pypdf, "PdfReader", lambda _: (_ for _ in ()).throw(pypdf.errors.DependencyError()))
+    with pytest.raises(UnreadableError, match="an encrypted PDF"):
+        list(read(tmp_path / "a.pdf"))
+
+
+def test_a_pdf_that_is_broken_within_is_no_more_than_unreadable(tmp_path):
+    assert [document.text for document in documents(tmp_path / "a.pdf", pdf("the cat"))] == ["the cat"]
+    with pytest.raises(UnreadableError, match="no sound PDF"):
+        documents(tmp_path / "a.pdf", pdf("the cat").replace(b"/FlateDecode", b"/FlateDecodX"))
+
+
+def pdf(text):
+    """One page, compressed."""
+    writer = pypdf.PdfWriter()
+    page = writer.add_blank_page(100, 100)
+    stream = pypdf.generic.StreamObject()
+    stream.set_data(f"BT /F 12 Tf ({text}) Tj ET".encode())
+    name, dictionary = pypdf.generic.NameObject, pypdf.generic.DictionaryObject
+    font = dictionary(
+        {name("/Type"): name("/Font"), name("/Subtype"): name("/Type1"), name("/BaseFont"): name("/Courier")}
+    )
+    page[name("/Resources")] = dictionary({name("/Font"): dictionary({name("/F"): font})})
+    page[name("/Contents")] = writer._add_object(stream.flate_encode())
+    content = io.BytesIO()
+    writer.write(content)
+    return content.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -63,12 +133,12 @@ def test_a_table_is_its_rows(tmp_path):
         ("a.jsonl", b'{"body": "a"}', "line 1 has no text called 'text'"),
         ("a.jsonl", b"[]", "line 1 has no text called 'text'"),
         ("a.jsonl", b"[" * 100_000, "line 1 is no JSON"),
-        ("a.jsonl", rb'{"text": "a\ud800"}', "line 1 has half a character"),
         ("a.csv", b"a,b\n1,2\n", "no column 'text', only a, b"),
         ("a.csv", b"text,text\n1,2\n", "several columns 'text'"),
-        ("a.csv", b"text,\xff\n1,2\n", "no sound csv"),
-        ("a.parquet", b"PAR1 nonsense", "no sound parquet"),
-        ("a.html", b"\xff\xfe\xff", "not UTF-8"),
+        ("a.csv", b"text,b\n1,2\n\n1,2,3\n", "row 2 has 3 fields, and the header 2"),
+        ("a.csv", b'text\n"a', r"no sound CSV \(line 2\)"),
+        ("a.parquet", b"PAR1 nonsense", "no sound Parquet"),
+        ("a.html", b"\xff\xff", "not UTF-8"),
     ],
 )
 def test_what_cannot_be_read_says_why_and_never_what_it_says(tmp_path, name, content, reason):

@@ -1,8 +1,9 @@
 """A job: what is to be done, what has been, and the doing of the rest on one machine.
 
-The folder of a job has ``manifest.json``, which says what the job is; a ``.parquet`` for each part that is done;
-``rejected/`` with a line for each row that could not be used; and ``report.json`` once all is done. A part is done
-when its file has its name, so any death leaves nothing to repair.
+The folder of a job has ``_manifest.json``, which says what the job is; a ``.parquet`` for each part that is done;
+``_rejected/`` with a line for each row that could not be used; and ``_report.json`` once all is done. What begins with
+``_`` is no data to Arrow and Spark, so the folder is one table to them. A part is done when its file has its name, so
+any death leaves nothing to repair.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from pellucid.types import Float32
 
 FORMAT = 1
 OUTPUT_DTYPES = ("float32", "float16", "int8", "binary", "ubinary")
-_MANIFEST, _REPORT, _LOCK = "manifest.json", "report.json", ".lock"
+_MANIFEST, _REPORT, _LOCK = "_manifest.json", "_report.json", ".lock"
 _AHEAD = 2
 """How many parts are read before their turn, and how many may wait to be written."""
 _CALIBRATION_ROWS = 4096
@@ -152,7 +153,7 @@ def run(
     """
     start = time.perf_counter()
     _check(options, embedder)
-    paths = sources.find(inputs)
+    paths = sources.find(inputs, folder)
     with _locked(folder):
         plan = planned(paths, folder, embedder, options, surveyed)
         total = sum(file.rows for file in plan.survey.files)

@@ -9,12 +9,18 @@ import csv
 import glob
 import hashlib
 import json
+import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from pellucid.batch.records import Record, column_type, header_of, records, see
 from pellucid.errors import BatchError, MissingExtraError
 
 try:
@@ -25,14 +31,8 @@ except ImportError as error:
 
 KINDS = {".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".txt": "text"}
 _BYTES_AT_ONCE = 1 << 20
-_LONGEST_FIELD = (1 << 31) - 1
-_JSON_KINDS: dict[frozenset[str], str] = {
-    frozenset({"bool"}): "bool",
-    frozenset({"int"}): "int64",
-    frozenset({"float"}): "double",
-    frozenset({"int", "float"}): "double",
-}
-"""What a column of JSON is stored as, by what was seen in it; whatever else was seen, as strings."""
+_LONGEST_NAME = 100
+"""Bytes of a name that an output file begins with: file systems take 255 in all."""
 
 
 @dataclass(frozen=True)
@@ -82,28 +82,44 @@ class Rows:
     faults: tuple[tuple[int, str], ...]
 
 
-def find(inputs: Sequence[str]) -> list[Path]:
-    """The files that are meant: files, folders with everything below them, and patterns.
+def find(inputs: Sequence[str], output: Path) -> list[Path]:
+    """The files that are meant: files, folders with everything below them, and patterns; each once, in order.
+
+    In folders, what is hidden or begins with ``_`` is no data, as Spark and Arrow have it; nor is what lies in
+    ``output``, which an earlier run of the same job may have filled.
 
     Raises:
-        BatchError: nothing is there, or a file is of no kind that can be read.
+        BatchError: nothing is there, a folder cannot be read, or a file is of no kind that can be.
     """
-    found: dict[Path, None] = {}
+    found: dict[Path, Path] = {}
+    own = output.resolve()
     for given in inputs:
         path = Path(given)
         if path.is_dir():
-            below = [file for file in sorted(path.rglob("*")) if file.is_file() and file.suffix.lower() in KINDS]
+            below = [
+                file for file in _below(path) if file.suffix.lower() in KINDS and own not in file.resolve().parents
+            ]
         elif path.is_file():
             below = [path]
         else:
-            below = [Path(name) for name in sorted(glob.glob(given, recursive=True)) if Path(name).is_file()]  # noqa: PTH207
+            below = [Path(name) for name in glob.glob(given, recursive=True) if Path(name).is_file()]  # noqa: PTH207
+            below = [file for file in below if own not in file.resolve().parents]
         if not below:
             raise BatchError(f"{given}: there is no file of that name, and none in a folder or of a pattern of it.")
-        found |= dict.fromkeys(below)
-    for path in found:
+        found = {file.resolve(): file for file in below} | found
+    for path in found.values():
         if path.suffix.lower() not in KINDS:
             raise BatchError(f"{path} cannot be read: the name must end in {', '.join(KINDS)}.")
-    return list(found)
+    return sorted(found.values())
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    def refuse(error: OSError) -> None:
+        raise BatchError(f"{error.filename} cannot be read ({error.strerror}).") from error
+
+    for where, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith((".", "_"))]
+        yield from (Path(where, name) for name in names if not name.startswith((".", "_")))
 
 
 def survey(
@@ -135,14 +151,14 @@ def survey(
             else:
                 rows, offsets = 0, []
                 with path.open("rb") as file:
-                    for row in _records(file, kind, column):
+                    for row in records(file, kind, column):
                         if rows % rows_per_part == 0:
                             offsets.append(row.offset)
                         rows += 1
                         if kind == "jsonl" and row.fault is None:
-                            _see(seen, row.values)
+                            see(seen, row.values)
                 if kind != "jsonl":
-                    names = _header(path)[0] if kind == "csv" else [column]
+                    names = header_of(path)[0] if kind == "csv" else [column]
                     schemas.append(_checked(path, pa.schema([(name, pa.string()) for name in names]), column))
         except (OSError, pa.ArrowException, csv.Error) as error:
             raise BatchError(f"{path} cannot be read ({error}).") from error
@@ -151,7 +167,7 @@ def survey(
         where = next(file.path for file in files if file.kind == "jsonl")
         if seen and column not in seen:
             raise BatchError(f"{where}: no row has a {column!r}. There are {', '.join(map(repr, sorted(seen)))}.")
-        types = {key: _JSON_KINDS.get(frozenset(kinds), "string") for key, kinds in {column: {"str"}, **seen}.items()}
+        types = {key: column_type(kinds) for key, kinds in {column: {"str"}, **seen}.items()}
         types[column] = "string"
         schemas.append(pa.schema([(key, pa.type_for_alias(kind)) for key, kind in types.items()]))
     _check_alike(schemas, files)
@@ -183,12 +199,12 @@ class Reader:
             with file.path.open("rb") as opened:
                 if start:
                     opened.seek(file.offsets[start // rows_per_part])
-                records = list(islice(_records(opened, file.kind, self._column, header=_of(file)), stop - start))
+                found = list(islice(records(opened, file.kind, self._column, header=_of(file)), stop - start))
         except (OSError, pa.ArrowException) as error:
             raise BatchError(f"{file.path} cannot be read ({error}).") from error
-        if len(records) < stop - start:
+        if len(found) < stop - start:
             raise BatchError(f"{file.path} has fewer rows than when the job began: it was changed.")
-        return self._table(records, start)
+        return self._table(found, start)
 
     def _parquet(self, file: InputFile, start: int, stop: int) -> Rows:
         if self._opened is None or self._opened[:2] != (file, start):
@@ -206,12 +222,14 @@ class Reader:
             parts.append(batch)
             needed -= len(batch)
         self._opened = (file, stop, batches)
-        return _good(pa.Table.from_batches(parts).cast(self._schema), self._column, start)
+        # Files may have the same columns in another order.
+        table = pa.Table.from_batches(parts).select(self._schema.names).cast(self._schema)
+        return _good(table, self._column, start)
 
-    def _table(self, records: list[_Record], start: int) -> Rows:
+    def _table(self, found: list[Record], start: int) -> Rows:
         """JSON's, CSV's or text's rows as columns."""
-        faults = [(start + number, record.fault) for number, record in enumerate(records) if record.fault is not None]
-        good = [record.values for record in records if record.fault is None]
+        faults = [(start + number, record.fault) for number, record in enumerate(found) if record.fault is not None]
+        good = [record.values for record in found if record.fault is None]
         columns = [
             pa.array([_stored(values.get(name), kind) for values in good], kind)
             for name, kind in zip(self._schema.names, self._schema.types, strict=True)
@@ -219,109 +237,8 @@ class Reader:
         return Rows(pa.Table.from_arrays(columns, schema=self._schema), tuple(faults))
 
 
-@dataclass(frozen=True)
-class _Record:
-    """A row of a file of lines: where it begins, and its values or what is wrong with it."""
-
-    offset: int
-    values: dict[str, Any] = field(default_factory=dict)
-    fault: str | None = None
-
-
-def _records(file: BinaryIO, kind: str, column: str, header: tuple[list[str], int] | None = None) -> Iterator[_Record]:
-    if kind == "csv":
-        names, begin = header or _header(Path(file.name))
-        if file.tell() < begin:
-            file.seek(begin)
-        yield from _csv(file, names, column)
-        return
-    for offset, line in _lines(file):
-        if kind == "text":
-            yield _text(offset, line, column)
-        elif line.strip():  # An empty line is no row of JSON.
-            yield _json(offset, line, column)
-
-
-def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    offset = file.tell()
-    for line in file:
-        yield offset, line
-        offset += len(line)
-
-
-def _text(offset: int, line: bytes, column: str) -> _Record:
-    try:
-        encoding = "utf-8-sig" if offset == 0 else "utf-8"
-        return _Record(offset, {column: line.removesuffix(b"\n").removesuffix(b"\r").decode(encoding)})
-    except UnicodeDecodeError:
-        return _Record(offset, fault="it is not UTF-8")
-
-
-def _json(offset: int, line: bytes, column: str) -> _Record:
-    try:
-        values = json.loads(line.removeprefix(b"\xef\xbb\xbf"))
-    except UnicodeDecodeError:
-        return _Record(offset, fault="it is not UTF-8")
-    except (ValueError, RecursionError):
-        return _Record(offset, fault="it is not JSON")
-    fault = _fault_of(values, column)
-    if fault is None and b"\\u" in line and not _is_utf8(json.dumps(values, ensure_ascii=False)):
-        fault = "it has half a character (a lone surrogate)"
-    return _Record(offset, fault=fault) if fault is not None else _Record(offset, values)
-
-
-def _fault_of(values: Any, column: str) -> str | None:
-    if not isinstance(values, dict):
-        return "it is not an object of JSON"
-    if values.get(column) is None:
-        return f"it has no {column!r}"
-    return None if isinstance(values[column], str) else f"its {column!r} is no text"
-
-
-def _csv(file: BinaryIO, names: list[str], column: str) -> Iterator[_Record]:
-    """Rows of CSV (RFC 4180), whose fields may have line ends in them."""
-    csv.field_size_limit(_LONGEST_FIELD)
-    end = file.tell()
-
-    def decoded() -> Iterator[str]:
-        nonlocal end
-        for line in file:
-            end += len(line)
-            yield line.decode("utf-8", "surrogateescape")
-
-    reader = csv.reader(decoded(), strict=True)
-    while True:
-        offset = end
-        try:
-            fields = next(reader, None)
-        except csv.Error:
-            yield _Record(offset, fault="its quotes do not fit together")
-            continue
-        if fields is None:
-            return
-        if not fields:
-            continue
-        values = dict(zip(names, fields, strict=False))
-        if len(fields) != len(names):
-            yield _Record(offset, fault=f"it has {len(fields)} fields, and the header {len(names)}")
-        elif not _is_utf8("".join(fields)):
-            yield _Record(offset, fault="it is not UTF-8")
-        elif column in values:
-            yield _Record(offset, values)
-        else:
-            yield _Record(offset, fault=f"it has no {column!r}")
-
-
-def _header(path: Path) -> tuple[list[str], int]:
-    """The names of a CSV file's columns, and the byte after them."""
-    with path.open("rb") as file:
-        lines = iter(file.readline, b"")
-        names = next(csv.reader(line.decode("utf-8-sig", "surrogateescape") for line in lines), [])
-        return names, file.tell()
-
-
 def _of(file: InputFile) -> tuple[list[str], int] | None:
-    return _header(file.path) if file.kind == "csv" else None
+    return header_of(file.path) if file.kind == "csv" else None
 
 
 def _batches(path: Path, start: int, count: int) -> Iterator[pa.RecordBatch]:
@@ -357,9 +274,16 @@ def _good(table: pa.Table, column: str, start: int) -> Rows:
             except UnicodeDecodeError:
                 faults.append((start + number, "its text is not UTF-8"))
     if faults:
-        gone = {number - start for number, _ in faults}
-        table = table.take([number for number in range(len(table)) if number not in gone])
+        keep = np.ones(len(table), dtype=bool)
+        keep[[number - start for number, _ in faults]] = False
+        table = kept(table, keep)
     return Rows(table, tuple(sorted(faults)))
+
+
+def kept(table: pa.Table, keep: npt.NDArray[np.bool_]) -> pa.Table:
+    """Some rows of a table, ``keep`` being ``bool[rows]``; in slices, because PyArrow does not filter all types."""
+    edges = np.flatnonzero(np.diff(keep.astype(np.int8), prepend=0, append=0)).reshape(-1, 2)
+    return pa.concat_tables([table.slice(start, stop - start) for start, stop in edges.tolist()] or [table.slice(0, 0)])
 
 
 def _checked(path: Path, schema: pa.Schema, column: str) -> pa.Schema:
@@ -374,7 +298,8 @@ def _checked(path: Path, schema: pa.Schema, column: str) -> pa.Schema:
         kind = kind.value_type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
         raise BatchError(f"{path}: the column {column!r} is of type {kind}, and must be of texts.")
-    return schema.set(schema.names.index(column), pa.field(column, pa.large_string())).remove_metadata()
+    schema = schema.set(schema.names.index(column), pa.field(column, pa.large_string())).remove_metadata()
+    return pa.schema([field.with_nullable(True) for field in schema])  # Another file may have nulls there.
 
 
 def _check_alike(schemas: Sequence[pa.Schema], files: Sequence[InputFile]) -> None:
@@ -394,11 +319,17 @@ def _check_alike(schemas: Sequence[pa.Schema], files: Sequence[InputFile]) -> No
 
 def _names(paths: Sequence[Path]) -> Iterable[str]:
     """A name for each file that no other has, without folders and endings where they are not needed."""
-    taken: dict[str, int] = {}
+    counts: Counter[str] = Counter()
+    taken: set[str] = set()
     for path in paths:
-        plain = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in path.stem)[:100]
-        taken[plain] = taken.get(plain, 0) + 1
-        yield plain if taken[plain] == 1 else f"{plain}.{taken[plain]}"
+        letters = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in path.stem)
+        plain = letters.encode()[:_LONGEST_NAME].decode(errors="ignore")
+        name = ""
+        while not name or name.casefold() in taken:  # Of files called a, a and a.2, the second cannot be a.2.
+            counts[plain] += 1
+            name = plain if counts[plain] == 1 else f"{plain}.{counts[plain]}"
+        taken.add(name.casefold())
+        yield name
 
 
 def _sha256(path: Path, told: Callable[[int], object]) -> str:
@@ -410,25 +341,8 @@ def _sha256(path: Path, told: Callable[[int], object]) -> str:
     return digest.hexdigest()
 
 
-def _see(seen: dict[str, set[str]], values: dict[str, Any]) -> None:
-    """Note of what kinds the values of a JSON object are."""
-    for key, value in values.items():
-        kinds = seen.setdefault(key, set())
-        if value is not None:
-            kind = type(value).__name__
-            kinds.add("other" if kind == "int" and not -(2**63) <= value < 2**63 else kind)
-
-
 def _stored(value: Any, kind: pa.DataType) -> Any:
     """A value of JSON as its column holds it: in a column of strings, whatever is no string as JSON."""
     if value is None or not (pa.types.is_string(kind) or pa.types.is_large_string(kind)) or isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False)
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -16,14 +16,14 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from pellucid import head
-from pellucid.batch.sources import InputFile, Reader, Rows
+from pellucid.batch.sources import InputFile, Reader, Rows, kept
 from pellucid.embedder import Embedder
 from pellucid.errors import BatchError
 from pellucid.truncation import Truncation
 from pellucid.types import Float32, Int64, TokenBatch
 
 UNFINISHED = ".unfinished-"
-REJECTED = "rejected"
+REJECTED = "_rejected"
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,7 @@ def _without_long(prepared: Prepared, most: int) -> Prepared:
     renumbered[short] = np.arange(len(short))
     return Prepared(
         part,
-        Rows(rows.table.filter(pa.array(keep)), tuple(sorted([*rows.faults, *faults]))),
+        Rows(kept(rows.table, keep), tuple(sorted([*rows.faults, *faults]))),
         [prepared.texts[place] for place in short],
         prepared.tokens.select(short),
         counts[short],

@@ -144,4 +144,4 @@ def _tell(report: Report, out: Path) -> None:
     if report.cut:
         typer.echo(f"{report.cut:,} texts were too long; {report.lost:,} tokens of them were cut off", err=True)
     if report.rejected:
-        typer.echo(f"{report.rejected:,} rows were rejected; {out / 'rejected'} says which and why", err=True)
+        typer.echo(f"{report.rejected:,} rows were rejected; {out / '_rejected'} says which and why", err=True)

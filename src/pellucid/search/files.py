@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import stat
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +23,7 @@ class Found:
     Attributes:
         path: where it is.
         name: what it is called in the index: relative to the folder that it was found under, with ``/``, after that
-            folder's own name.
+            folder's own name, and as much of the way to that folder as tells it from others of its name.
         size: in bytes.
         modified: when it was changed last, in nanoseconds since 1970.
     """
@@ -51,53 +53,70 @@ def find(roots: Sequence[Path]) -> Iterator[Found | Skipped]:
         MissingExtraError: the extra ``search`` is not installed.
     """
     for root in roots:
-        if not root.exists():
+        if not os.path.exists(root):  # noqa: PTH110  Path.exists() raises where a folder above it cannot be entered.
             raise OptionError(f"{root} is neither a file nor a folder.")
     entered: set[tuple[int, int]] = set()
-    for root in roots:
-        name = root.resolve().name or str(root)
-        if root.is_dir():
-            yield from _under(root, name, [], entered)
-        else:
-            yield _judged(root, name)
+    for root, name in _names(roots):
+        yield from _under(root, name, entered)
 
 
-def _under(
-    folder: Path, name: str, rules: Sequence[tuple[Path, GitIgnoreSpec]], entered: set[tuple[int, int]]
-) -> Iterator[Found | Skipped]:
-    try:
-        status = folder.stat()
-        if (status.st_dev, status.st_ino) in entered:
-            return
-        entered.add((status.st_dev, status.st_ino))
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError as error:
-        yield Skipped(name, error.strerror or str(error))
-        return
-    ignore = next((entry for entry in entries if entry.name == ".gitignore"), None)
-    if ignore is not None:
-        rules = [*rules, *_rules(Path(ignore.path))]
-    for entry in entries:
-        path, its_name = Path(entry.path), f"{name}/{entry.name}"
-        if entry.name.startswith("."):
+def _names(roots: Sequence[Path]) -> list[tuple[Path, str]]:
+    """What each root is called: its own name, after those of folders above it as long as two would have the same."""
+    resolved = {root.resolve(): root for root in roots}
+    counts = dict.fromkeys(resolved, 1)
+    while True:
+        names = {place: "/".join(place.parts[-count:]) for place, count in counts.items()}
+        taken = Counter(names.values())
+        longer = [place for place, name in names.items() if taken[name] > 1 and counts[place] < len(place.parts)]
+        if not longer:
+            return [(resolved[place], name) for place, name in names.items()]
+        for place in longer:
+            counts[place] += 1
+
+
+def _under(root: Path, name: str, entered: set[tuple[int, int]]) -> Iterator[Found | Skipped]:
+    """A file, or all files below a folder, with a list of what is to come: folders may be deeper than calls."""
+    waiting: list[tuple[Path, str, Sequence[tuple[Path, GitIgnoreSpec]]]] = [(root, name, ())]
+    while waiting:
+        path, name, rules = waiting.pop()
+        if not _is_folder(path):
+            yield _judged(path, name)
             continue
-        is_folder = path.is_dir()
-        if _left_out(path, rules, is_folder=is_folder):
+        try:
+            status = path.stat()
+            if (status.st_dev, status.st_ino) in entered:
+                continue
+            entered.add((status.st_dev, status.st_ino))
+            entries = sorted(os.scandir(path), key=lambda entry: entry.name, reverse=True)
+        except OSError as error:
+            yield Skipped(_readable(name), error.strerror or str(error))
             continue
-        if is_folder:
-            yield from _under(path, its_name, rules, entered)
-        else:
-            yield _judged(path, its_name)
+        if any(entry.name == ".gitignore" and entry.is_file() for entry in entries):
+            rules = [*rules, *_rules(path / ".gitignore")]
+        waiting += [
+            (Path(entry.path), f"{name}/{entry.name}", rules)
+            for entry in entries
+            if not entry.name.startswith(".") and not _left_out(Path(entry.path), rules)
+        ]
+
+
+def _is_folder(path: Path) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112  Path.is_dir() raises where a link leads to what cannot be looked at.
+
+
+def _readable(name: str) -> str:
+    """A name as text can hold it, though its bytes need not be UTF-8."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _judged(path: Path, name: str) -> Found | Skipped:
     try:
         status = path.stat()
     except OSError as error:
-        return Skipped(name, error.strerror or str(error))
-    if not path.is_file():
-        return Skipped(name, "neither a file nor a folder")
-    return Found(path, name, status.st_size, status.st_mtime_ns)
+        return Skipped(_readable(name), error.strerror or str(error))
+    if not stat.S_ISREG(status.st_mode):
+        return Skipped(_readable(name), "neither a file nor a folder")
+    return Found(path, _readable(name), status.st_size, status.st_mtime_ns)
 
 
 def _rules(file: Path) -> list[tuple[Path, GitIgnoreSpec]]:
@@ -113,11 +132,11 @@ def _rules(file: Path) -> list[tuple[Path, GitIgnoreSpec]]:
     return [(file.parent, GitIgnoreSpec.from_lines(lines))]
 
 
-def _left_out(path: Path, rules: Sequence[tuple[Path, GitIgnoreSpec]], *, is_folder: bool) -> bool:
+def _left_out(path: Path, rules: Sequence[tuple[Path, GitIgnoreSpec]]) -> bool:
     """By the last rule that says anything: those of deeper folders come later, and may take a file back in."""
-    left_out = False
+    left_out, end = False, "/" if rules and _is_folder(path) else ""
     for folder, spec in rules:
-        said = spec.check_file(path.relative_to(folder).as_posix() + ("/" if is_folder else ""))
+        said = spec.check_file(path.relative_to(folder).as_posix() + end)
         if said.include is not None:
             left_out = said.include
     return left_out

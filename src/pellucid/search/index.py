@@ -12,11 +12,11 @@ import numpy as np
 
 from pellucid.chunking import spans
 from pellucid.embedder import Embedder
-from pellucid.errors import IndexStateError, OptionError
+from pellucid.errors import IndexWriteError, OptionError
 from pellucid.search.files import Found, Skipped, find
 from pellucid.search.readers import Document, UnreadableError, read
 from pellucid.search.rows import Row
-from pellucid.search.store import Identity, Known, Store
+from pellucid.search.store import POINTER, Identity, Known, Store
 from pellucid.types import Float32
 
 SearchMode = Literal["vector", "text", "hybrid"]
@@ -76,13 +76,18 @@ class Index:
         Raises:
             IndexStateError: the index there holds the vectors of another model, and ``rebuild`` does not say that they
                 may go; or it is broken.
+            IndexWriteError: ``folder`` cannot be made.
         """
         wanted = _identity(embedder, column)
-        folder.mkdir(parents=True, exist_ok=True)
-        if rebuild or not (folder / "index.json").exists():
-            return cls(Store(folder, wanted, None), embedder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            is_new = not (folder / POINTER).exists()
+        except OSError as error:
+            raise IndexWriteError(f"{folder} cannot be the folder of an index ({error}). Name another.") from error
+        if rebuild or is_new:
+            return cls(Store(folder, wanted, None, rebuild=rebuild), embedder)
         store = Store.open(folder)
-        _check_identity(store, wanted)
+        store.check(wanted)
         return cls(store, embedder)
 
     @classmethod
@@ -95,7 +100,7 @@ class Index:
         store = Store.open(folder)
         if embedder is None:
             embedder = Embedder(store.identity.model, dtype=store.identity.dtype, on_truncation="ignore")  # type: ignore[arg-type]
-        _check_identity(store, _identity(embedder, store.identity.column))
+        store.check(_identity(embedder, store.identity.column))
         return cls(store, embedder)
 
     def update(
@@ -161,10 +166,13 @@ class Index:
         pending: list[Row] = []
         for file in changed:
             try:
-                pending += _rows(file, self.embedder, self.store.identity)
-                added += 1
+                # All of them or none: a table that breaks off in its last row is not half there.
+                rows = list(_rows(file, self.embedder, self.store.identity))
             except UnreadableError as error:
                 skipped.append(Skipped(file.name, str(error)))
+            else:
+                pending += rows
+                added += 1
             done += file.size
             while len(pending) >= _CHUNKS_PER_STEP:
                 embedded += self._stage(pending[:_CHUNKS_PER_STEP], vectors)
@@ -195,8 +203,10 @@ class Index:
         """Embed what has no vector yet, and keep the rows; returns how many were embedded."""
         if not rows:
             return 0
-        new = list(dict.fromkeys(row.digest for row in rows if row.digest not in vectors))
         texts = {row.digest: row.text for row in rows}
+        # A file that was moved, or changed in one place, has chunks that the index has already.
+        vectors = vectors | self.store.vectors_of([digest for digest in texts if digest not in vectors])
+        new = [digest for digest in texts if digest not in vectors]
         made = self.embedder.embed_documents(
             [texts[digest] for digest in new], prompt=self.store.identity.prompt, normalize=self._normalize
         )
@@ -223,28 +233,23 @@ def _identity(embedder: Embedder, column: str) -> Identity:
     return Identity(embedder.model_name, embedder.files.digest(), dtype, prompt, embedder.dimensions, column)
 
 
-def _check_identity(store: Store, wanted: Identity) -> None:
-    held = store.identity
-    for name in ("fingerprint", "dtype", "prompt", "dimensions", "column"):
-        if getattr(held, name) != getattr(wanted, name):
-            what = f"the vectors of {held.model}" if name == "fingerprint" else f"{name} {getattr(held, name)!r}"
-            other = wanted.model if name == "fingerprint" else repr(getattr(wanted, name))
-            raise IndexStateError(
-                f"the index in {store.folder} has {what}, and not {other}. They cannot be mixed: take the index's own, "
-                f"or make it again with --rebuild."
-            )
-
-
 def _unchanged(file: Found, known: Known | None) -> bool:
     return known is not None and (known.size, known.modified) == (file.size, file.modified)
 
 
 def _rows(file: Found, embedder: Embedder, identity: Identity) -> Iterator[Row]:
-    with file.path.open("rb") as opened:
-        file_digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    try:
+        with file.path.open("rb") as opened:
+            file_digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError as error:
+        raise UnreadableError(error.strerror or str(error)) from error
+    found = False
     for document in read(file.path, identity.column):
         for row in _chunks(document, embedder, identity):
             yield Row(file.name, file_digest, file.size, file.modified, *row)
+            found = True
+    if not found:
+        raise UnreadableError("no text in it")
 
 
 def _chunks(

@@ -5,10 +5,14 @@ Whether a file is text is judged by its bytes, not by its name. The name only sa
 
 from __future__ import annotations
 
+import codecs
+import csv
+import io
 import json
 import logging
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pellucid.chunking import Kind
@@ -22,6 +26,14 @@ _CODE = (
     *(".py", ".pyi", ".r", ".rb", ".rs", ".scala", ".sh", ".sql", ".swift", ".toml", ".ts", ".tsx", ".yaml", ".yml"),
 )
 _MARKDOWN = (".md", ".markdown", ".mdx")
+# What HTML puts below each other, in the two ways that matter to who cuts the text.
+_PARAGRAPHS = (
+    "address,article,aside,blockquote,div,dl,figure,footer,form,h1,h2,h3,h4,h5,h6,"
+    "header,main,nav,ol,p,pre,section,table,ul"
+)
+_LINES = "br,dd,dt,figcaption,li,option,tr"
+_CELLS = "td,th"
+_PARAGRAPH_END, _LINE_END, _KEPT_SPACE = "\u2029", "\u2028", "\ue000"
 
 
 class UnreadableError(PellucidError):
@@ -51,7 +63,7 @@ def read(path: Path, column: str = "text") -> Iterator[Document]:
         column: of a table (``.csv``, ``.jsonl``, ``.parquet``), where the texts are.
 
     Raises:
-        UnreadableError: the file is empty, too large, no text, not UTF-8, or broken.
+        UnreadableError: the file is empty, too large, no text, in no encoding that can be told, or broken.
         MissingExtraError: the extra ``search`` is not installed.
     """
     try:
@@ -60,14 +72,19 @@ def read(path: Path, column: str = "text") -> Iterator[Document]:
             raise UnreadableError("empty")
         if size > LARGEST:
             raise UnreadableError(f"{size:,} bytes, more than the {LARGEST:,} that are read")
-        for document in _READERS.get(path.suffix.lower(), _text)(path, column):
-            try:
-                document.text.encode()
-            except UnicodeEncodeError:
-                raise UnreadableError(f"{document.part} has half a character, a lone surrogate") from None
-            yield document
+        reader = _READERS.get(path.suffix.lower(), _text)
+        yield from (replace(document, text=_encodable(document.text)) for document in reader(path, column))
     except OSError as error:
         raise UnreadableError(error.strerror or str(error)) from error
+
+
+def _encodable(text: str) -> str:
+    """Half characters (lone surrogates), which JSON and PDF may have, are replaced: nothing could store them."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def _text(path: Path, _column: str) -> Iterator[Document]:
@@ -82,15 +99,18 @@ def _kind(path: Path) -> Kind:
 
 
 def _decoded(path: Path) -> str:
+    """The characters: of UTF-16 if the file says so in its first bytes, of UTF-8 else."""
     with path.open("rb") as file:
         content = file.read(_LOOKED_AT)
-        if b"\0" in content:
+        wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        if b"\0" in content and not wide:
             raise UnreadableError("binary")
         content += file.read()
+    name = "UTF-16" if wide else "UTF-8"
     try:
-        return content.decode("utf-8-sig")
+        return content.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UnreadableError(f"not UTF-8 (byte {error.start + 1})") from None
+        raise UnreadableError(f"not {name} (byte {error.start + 1})") from None
 
 
 def _html(path: Path, _column: str) -> Iterator[Document]:
@@ -100,10 +120,28 @@ def _html(path: Path, _column: str) -> Iterator[Document]:
         raise MissingExtraError("selectolax", "search") from None
 
     tree = LexborHTMLParser(_decoded(path))
+    if tree.body is None:
+        return
     for node in tree.css("script, style, template, noscript"):
         node.decompose()
-    text = tree.body.text(separator="\n", strip=True) if tree.body is not None else ""
-    yield Document(text, "text")
+    for node in tree.css("pre"):
+        node.replace_with(
+            _PARAGRAPH_END + node.text().replace("\n", _LINE_END).replace(" ", _KEPT_SPACE) + _PARAGRAPH_END
+        )
+    for selector, mark in ((_PARAGRAPHS, _PARAGRAPH_END), (_LINES, _LINE_END), (_CELLS, " ")):
+        for node in tree.css(selector):
+            node.insert_before(mark)
+            node.insert_after(mark)
+    yield Document(_laid_out(tree.body.text()), "text", "text")
+
+
+def _laid_out(text: str) -> str:
+    """Text of HTML with its marks, as a page shows it: spaces joined (CSS Text 3, section 4), lines and paragraphs."""
+    paragraphs = []
+    for paragraph in text.split(_PARAGRAPH_END):
+        lines = (re.sub(r"[ \t\n\r\f]+", " ", line).strip(" ") for line in paragraph.split(_LINE_END))
+        paragraphs.append("\n".join(line.replace(_KEPT_SPACE, " ") for line in lines if line))
+    return "\n\n".join(filter(None, paragraphs))
 
 
 def _pdf(path: Path, _column: str) -> Iterator[Document]:
@@ -118,8 +156,9 @@ def _pdf(path: Path, _column: str) -> Iterator[Document]:
         with pypdf.PdfReader(path) as reader:
             for number, page in enumerate(reader.pages, start=1):
                 yield Document(page.extract_text(), "text", f"page {number}")
-    except (pypdf.errors.PyPdfError, ValueError, KeyError, TypeError, RecursionError) as error:
-        # What a broken PDF raises is not all of the library's own kind.
+    except (pypdf.errors.FileNotDecryptedError, pypdf.errors.DependencyError):
+        raise UnreadableError("an encrypted PDF") from None
+    except Exception as error:  # pypdf goes on with a broken PDF until anything at all goes wrong.
         raise UnreadableError(f"no sound PDF ({type(error).__name__})") from error
 
 
@@ -137,28 +176,45 @@ def _jsonl(path: Path, column: str) -> Iterator[Document]:
         yield Document(value, "text", f"line {number}")
 
 
-def _table(path: Path, column: str) -> Iterator[Document]:
+def _csv(path: Path, column: str) -> Iterator[Document]:
+    """The records of RFC 4180, whose fields are all texts, also those that look like numbers."""
+    csv.field_size_limit(LARGEST)
+    records = csv.reader(io.StringIO(_decoded(path), newline=""), strict=True)
+    try:
+        names = next(records, [])
+        place = _place_of(column, names)
+        for number, fields in enumerate(filter(None, records), start=1):
+            if len(fields) != len(names):
+                raise UnreadableError(f"row {number} has {len(fields)} fields, and the header {len(names)}")
+            yield Document(fields[place], "text", f"row {number}")
+    except csv.Error as error:
+        raise UnreadableError(f"no sound CSV (line {records.line_num})") from error
+
+
+def _parquet(path: Path, column: str) -> Iterator[Document]:
     try:
         import pyarrow  # type: ignore[import-untyped]
-        import pyarrow.csv  # type: ignore[import-untyped]
         import pyarrow.parquet  # type: ignore[import-untyped]
     except ImportError:
         raise MissingExtraError("pyarrow", "search") from None
 
     try:
-        if path.suffix.lower() == ".parquet":
-            table = pyarrow.parquet.read_table(path)
-        else:
-            table = pyarrow.csv.read_csv(path, parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True))
-        columns = table.column_names  # Of bytes that are not UTF-8, it raises here.
+        with pyarrow.parquet.ParquetFile(path) as opened:
+            _place_of(column, opened.schema_arrow.names)
+            values = opened.read(columns=[column])[column].to_pylist()
     except (pyarrow.ArrowException, ValueError) as error:
-        raise UnreadableError(f"no sound {path.suffix[1:]} ({type(error).__name__})") from error
-    if columns.count(column) != 1:
-        has = "several columns" if column in columns else "no column"
-        raise UnreadableError(f"{has} {column!r}, only {', '.join(columns)}")
-    for number, value in enumerate(table[column].to_pylist(), start=1):
+        raise UnreadableError(f"no sound Parquet ({type(error).__name__})") from error
+    for number, value in enumerate(values, start=1):
         if isinstance(value, str):
             yield Document(value, "text", f"row {number}")
+
+
+def _place_of(column: str, names: Sequence[str]) -> int:
+    if column not in names:
+        raise UnreadableError(f"no column {column!r}, only {', '.join(names) or 'none'}")
+    if names.count(column) > 1:
+        raise UnreadableError(f"several columns {column!r}")
+    return names.index(column)
 
 
 _READERS: dict[str, Callable[[Path, str], Iterator[Document]]] = {
@@ -166,6 +222,6 @@ _READERS: dict[str, Callable[[Path, str], Iterator[Document]]] = {
     ".htm": _html,
     ".pdf": _pdf,
     ".jsonl": _jsonl,
-    ".csv": _table,
-    ".parquet": _table,
+    ".csv": _csv,
+    ".parquet": _parquet,
 }

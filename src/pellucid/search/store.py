@@ -9,7 +9,9 @@ that process had embedded lies in a table of its own, and is not embedded again.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
+import logging
 import os
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,11 +24,13 @@ from pellucid.errors import IndexStateError, IndexWriteError, MissingExtraError
 from pellucid.search.rows import Row, from_record, in_order, schema_of, to_table
 from pellucid.types import Float32
 
+logger = logging.getLogger("pellucid.search")
+
 Mode = Literal["vector", "text"]
 _FORMAT = 1
-_POINTER = "index.json"
+POINTER = "index.json"
 _CHUNKS, _STAGED = "chunks-", "staged-"  # Each table's name goes on with a number of its own.
-_FILES_PER_DELETE = 500
+_VALUES_PER_FILTER = 500
 _ROWS_PER_PARTITION = 4096
 """What LanceDB aims at when it divides vectors. Going through a few such parts takes a few milliseconds."""
 _PROBES_OF_ALL = 1 << 20
@@ -57,6 +61,11 @@ class Identity:
     dimensions: int
     column: str
 
+    def space(self) -> str:
+        """A name for what a vector depends on beside its text: vectors of another space are never taken for its own."""
+        told = (self.fingerprint, self.dtype, self.prompt, self.dimensions)
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+
 
 @dataclass(frozen=True)
 class Known:
@@ -81,15 +90,17 @@ class Store:
     Args:
         folder: the index.
         identity: whose vectors it holds.
-        pointer: what counts; None before the first commit, and for an index that is being made again.
+        pointer: what counts; None before the first commit.
+        rebuild: whether the first commit takes the place of what is there, whatever that is.
     """
 
-    def __init__(self, folder: Path, identity: Identity, pointer: Pointer | None) -> None:
+    def __init__(self, folder: Path, identity: Identity, pointer: Pointer | None, *, rebuild: bool = False) -> None:
         self.folder = folder
         self.identity = identity
         self.pointer = pointer
+        self._rebuild = rebuild
         self._database = _lancedb().connect(folder)
-        self._staging = _STAGED + uuid.uuid4().hex
+        self._staging = f"{_STAGED}{identity.space()}-{uuid.uuid4().hex}"
 
     @classmethod
     def open(cls, folder: Path) -> Store:
@@ -99,7 +110,7 @@ class Store:
             IndexStateError: there is none, or it is broken, or of another format.
             MissingExtraError: the extra ``search`` is not installed.
         """
-        file = folder / _POINTER
+        file = folder / POINTER
         try:
             told = json.loads(file.read_bytes())
             if told["format"] != _FORMAT:
@@ -114,6 +125,22 @@ class Store:
                 f"{file} cannot be read as an index's ({type(error).__name__}). Make it again with --rebuild."
             ) from error
 
+    def check(self, wanted: Identity) -> None:
+        """Refuse another model's vectors.
+
+        Raises:
+            IndexStateError: the index has other vectors than those of ``wanted``.
+        """
+        held = self.identity
+        for name in ("fingerprint", "dtype", "prompt", "dimensions", "column"):
+            if getattr(held, name) != getattr(wanted, name):
+                what = f"the vectors of {held.model}" if name == "fingerprint" else f"{name} {getattr(held, name)!r}"
+                other = wanted.model if name == "fingerprint" else repr(getattr(wanted, name))
+                raise IndexStateError(
+                    f"the index in {self.folder} has {what}, and not {other}. They cannot be mixed: take the index's "
+                    f"own, or make it again with --rebuild."
+                )
+
     def known(self) -> dict[str, Known]:
         """The files of the index, by name."""
         if self.pointer is None:
@@ -124,17 +151,21 @@ class Store:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """While no other process writes; and first, go back to what counts, if one was killed.
+        """While no other process writes; and first, take what others wrote, and go back to what counts.
 
         Raises:
+            IndexStateError: another process made it another model's meanwhile.
             IndexWriteError: the folder cannot be written to.
         """
         import filelock
 
         lock = filelock.FileLock(self.folder / "lock")
         with self._failing():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
+            try:
+                lock.acquire(timeout=0)
+            except filelock.Timeout:
+                logger.warning("another process writes to the index in %s; waiting for it", self.folder)
+                lock.acquire()
         try:
             with self._failing():
                 self._recover()
@@ -143,12 +174,11 @@ class Store:
             lock.release()
 
     def _recover(self) -> None:
-        counting = Pointer("", 0) if self.pointer is None else self.pointer
-        if (self.folder / _POINTER).is_file():
-            with contextlib.suppress(IndexStateError):  # A broken one is being made again.
-                counting = Store.open(self.folder).pointer or counting
+        counting = self._counting()
+        if not self._rebuild:
+            self.pointer = counting
         for name in self._names(_CHUNKS):
-            if name != counting.table:
+            if counting is None or name != counting.table:
                 self._database.drop_table(name)
         for name in self._names(_STAGED):
             try:
@@ -160,14 +190,40 @@ class Store:
             if (table := self._database.open_table(self.pointer.table)).version != self.pointer.version:
                 table.restore(self.pointer.version)
 
+    def _counting(self) -> Pointer | None:
+        """What counts now: another process may have written since this one looked."""
+        try:
+            held = Store.open(self.folder)
+        except IndexStateError:
+            if self.pointer is None:  # There is none yet, or a broken one is being made again.
+                return None
+            raise
+        if not self._rebuild:
+            held.check(self.identity)
+        return held.pointer
+
     def staged(self) -> dict[str, Float32]:
         """Vectors that processes embedded before they were killed, by the digest of their texts: ``float32[d]``."""
         vectors: dict[str, Float32] = {}
-        for name in self._names(_STAGED):
-            rows = self._database.open_table(name).search().select(["digest", "vector"]).limit(None).to_arrow()
-            numbers = rows["vector"].combine_chunks().flatten().to_numpy().reshape(-1, self.identity.dimensions)
-            vectors |= dict(zip(rows["digest"].to_pylist(), numbers, strict=True))
+        for name in self._names(_STAGED + self.identity.space()):
+            vectors |= self._by_digest(self._database.open_table(name).search())
         return vectors
+
+    def vectors_of(self, digests: Sequence[str]) -> dict[str, Float32]:
+        """Of some texts, given by their digests, the vectors that the index has: ``float32[d]``."""
+        vectors: dict[str, Float32] = {}
+        if self.pointer is not None and digests:
+            table = self._chunks()
+            for start in range(0, len(digests), _VALUES_PER_FILTER):
+                vectors |= self._by_digest(
+                    table.search().where(_any_of("digest", digests[start:][:_VALUES_PER_FILTER]))
+                )
+        return vectors
+
+    def _by_digest(self, search: Any) -> dict[str, Float32]:
+        rows = search.select(["digest", "vector"]).limit(None).to_arrow()
+        numbers = rows["vector"].combine_chunks().flatten().to_numpy().reshape(-1, self.identity.dimensions)
+        return dict(zip(rows["digest"].to_pylist(), numbers, strict=True))
 
     def stage(self, rows: Sequence[Row], vectors: Float32) -> None:
         """Keep new chunks and their vectors, ``float32[n, d]``, where they do not count yet.
@@ -195,6 +251,7 @@ class Store:
             table = self._changed(sorted(gone))
             _bring_up_to_date(table)
             self._point_to(Pointer(table.name, table.version))
+            self._rebuild = False
             table.optimize(cleanup_older_than=_FOR_READERS)
             for name in (*self._names(_STAGED), *self._names(_CHUNKS)):
                 if name != table.name:
@@ -207,8 +264,8 @@ class Store:
             table = self._database.create_table(_CHUNKS + uuid.uuid4().hex, schema=schema)
         else:
             table = self._database.open_table(self.pointer.table)
-        for start in range(0, len(gone), _FILES_PER_DELETE):
-            table.delete(f"file IN ({', '.join(map(_quoted, gone[start : start + _FILES_PER_DELETE]))})")
+        for start in range(0, len(gone), _VALUES_PER_FILTER):
+            table.delete(_any_of("file", gone[start:][:_VALUES_PER_FILTER]))
         if self._staging in self._names(_STAGED):
             staged = self._database.open_table(self._staging).search().limit(None).to_batches()
             table.add(in_order(staged, schema))
@@ -274,12 +331,12 @@ class Store:
 
     def _point_to(self, pointer: Pointer) -> None:
         told = {"format": _FORMAT, "pointer": asdict(pointer), "identity": asdict(self.identity)}
-        partial = self.folder / f"{_POINTER}.partial"
+        partial = self.folder / f"{POINTER}.partial"
         with partial.open("w", encoding="utf-8") as file:
             json.dump(told, file, indent=2)
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(self.folder / _POINTER)
+        partial.replace(self.folder / POINTER)
         self.pointer = pointer
 
 
@@ -303,5 +360,7 @@ def _bring_up_to_date(table: Any) -> None:
     table.optimize(cleanup_older_than=_FOR_EVER)  # The version that counts is an old one now, and must stay.
 
 
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+def _any_of(column: str, values: Sequence[str]) -> str:
+    """A condition of SQL."""
+    quoted = ("'" + value.replace("'", "''") + "'" for value in values)
+    return f"{column} IN ({', '.join(quoted)})"
