@@ -57,6 +57,9 @@ class Failure:
         return found
 
 
+GONE = Failure(499, "The client has left.", "client_left")
+
+
 class RequestError(PellucidError):
     """A request that is wrong in itself; it carries its answer."""
 
