@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import threading
@@ -51,6 +52,13 @@ def test_a_signal_under_load_loses_nothing(model, how):
         assert status == 0
         assert [asker.lost for asker in askers] == [[]] * 8
         assert [set(asker.statuses) for asker in askers] == [{200}] * 8
+
+
+def test_the_log_is_lines_of_json_to_the_end(model):
+    with process("--model", model) as server:
+        assert httpx.post(f"{server.url}/v1/embeddings", json={"input": "the cat"}).is_success
+        assert server.stop() == 0
+        assert [json.loads(line)["event"] for line in server.log()] == ["loaded", "answered"]
 
 
 def test_a_port_that_is_taken_is_an_error_that_says_so(model):
