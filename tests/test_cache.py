@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import datetime
 import multiprocessing
 import os
@@ -185,6 +186,16 @@ def test_a_cache_that_breaks_is_told_once_and_nothing_is_lost(tiny_bert, tmp_pat
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert (embedder.embed_documents(TEXTS) == expected).all()
+
+
+def test_a_vector_that_has_lost_a_part_is_computed_again(counted, tiny_bert, tmp_path):
+    make, calls = counted
+    expected = make().embed_documents(TEXTS)
+    with contextlib.closing(sqlite3.connect(tmp_path / "vectors.db")) as connection, connection:
+        connection.execute("UPDATE vectors SET vector = substr(vector, 1, 10) WHERE rowid = 2")
+    for _ in range(2):
+        assert (make().embed_documents(TEXTS) == expected).all()
+    assert calls == [4, 1]
 
 
 def test_threads_share_one(tiny_bert, tmp_path):

@@ -137,6 +137,8 @@ class Cache:
                 marks = ",".join("?" * len(some))
                 query = f"SELECT key, day, tokens, vector FROM vectors WHERE key IN ({marks})"  # noqa: S608  marks only
                 for key, day, count, vector in connection.execute(query, some):
+                    if len(vector) != 4 * dimensions:  # Nothing of ours: computed again, it is written over.
+                        continue
                     rows[key] = len(blobs)
                     blobs.append(vector)
                     tokens.append(count)

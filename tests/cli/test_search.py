@@ -39,6 +39,18 @@ def test_what_was_indexed_is_found(tmp_path, notes, model):
     assert "cosine " in found.out
 
 
+def test_what_is_skipped_is_shown_as_a_terminal_can(tmp_path, notes, model):
+    (notes / "d\x1b[31m\n.bin").write_bytes(b"\0")
+    (notes / "e.pdf").write_bytes(b"%PDF-1.4 okapi")
+    made = run("index", str(notes), "--to", str(tmp_path / "index"), "--model", model)
+    assert made.err.splitlines() == [
+        "3 skipped:",
+        "  notes/c.bin: binary",
+        "  notes/d\\x1b[31m\\n.bin: binary",
+        "  notes/e.pdf: no sound PDF (PdfStreamError)",
+    ]
+
+
 def test_json_has_the_place_and_the_text(tmp_path, notes, model):
     to = str(tmp_path / "index")
     run("index", str(notes), "--to", to, "--model", model)

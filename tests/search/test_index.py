@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pellucid import Embedder
-from pellucid.errors import IndexStateError, IndexWriteError, OptionError
+from pellucid.errors import IndexStateError, IndexWriteError, OptionError, TextError, TruncationWarning
 from pellucid.search.files import Found, Skipped, find
 from pellucid.search.index import Index, fuse
 from pellucid.search.rows import Row
@@ -202,6 +202,18 @@ class TestIdentity:
     def test_no_index_says_how_to_make_one(self, tmp_path):
         with pytest.raises(IndexStateError, match="there is no index in .*pellucid index"):
             Index.open(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("question", ["", " \n", "\ud800"])
+def test_a_question_that_is_none_is_refused(tmp_path, embedder, question):
+    with pytest.raises(TextError, match=r"is blank|lone surrogate"):
+        Index.create(tmp_path / "index", embedder).search(question, mode="text")
+
+
+def test_a_question_that_is_cut_is_told(tmp_path, notes, embedder):
+    Index.create(tmp_path / "index", embedder).update([notes])
+    with pytest.warns(TruncationWarning):
+        Index.open(tmp_path / "index").search("the cat " * 100)
 
 
 @pytest.mark.parametrize(("options", "message"), [({"mode": "magic"}, "mode='magic'"), ({"count": 0}, "count=0")])

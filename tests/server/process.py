@@ -7,9 +7,11 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import IO
 
 COMMAND = (
     "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"  # Background jobs have none.
@@ -23,6 +25,12 @@ class Process:
 
     url: str
     process: subprocess.Popen[str]
+    errors: IO[str]
+
+    def log(self) -> list[str]:
+        """The lines on its standard error so far."""
+        self.errors.seek(0)
+        return self.errors.read().splitlines()
 
     def stop(self, how: int = signal.SIGTERM) -> int:
         """Its exit status after this signal."""
@@ -32,18 +40,17 @@ class Process:
 
 @contextmanager
 def process(*arguments: str, **variables: str) -> Iterator[Process]:
-    started = subprocess.Popen(
-        [sys.executable, "-c", COMMAND, "serve", "--port", "0", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env=os.environ | variables,
-    )
-    with started:
+    command = [sys.executable, "-c", COMMAND, "serve", "--port", "0", *arguments]
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=errors, text=True, env=os.environ | variables
+        ) as started,
+    ):
         try:
             line = started.stdout.readline()
             found = re.search(r"http://\S+", line)
             assert found, f"the server did not start: {line!r}, {started.wait(10)}"
-            yield Process(found[0], started)
+            yield Process(found[0], started, errors)
         finally:
             started.kill()

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import collections
+import threading
+
 from prometheus_client.parser import text_string_to_metric_families
 
 from pellucid.server.figures import Figures, Metrics
@@ -16,6 +19,27 @@ def test_speed_is_that_of_the_last_ten_seconds():
     now[0] = 111.0
     assert figures.tokens_per_second() == 3.0
     assert (figures.texts, figures.tokens) == (3, 80)
+
+
+def test_who_asks_for_the_speed_does_not_disturb_the_models_thread():
+    now = [0.0]
+    figures = Figures(Metrics(), "m", clock=lambda: now[0])
+
+    class Asked(collections.deque):
+        """Of which another thread forgets what is old, just when this one has seen it."""
+
+        def __getitem__(self, place):
+            seen = super().__getitem__(place)
+            asking = threading.Thread(target=figures.tokens_per_second, daemon=True)
+            asking.start()
+            asking.join(0.05)
+            return seen
+
+    figures.call(1, 50, 0.1)
+    figures._recent = Asked(figures._recent)
+    now[0] = 20.0
+    figures.call(1, 30, 0.1)
+    assert figures.tokens_per_second() == 3.0
 
 
 def test_latencies_are_percentiles_in_milliseconds():

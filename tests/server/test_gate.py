@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 import re
@@ -46,6 +47,13 @@ def test_only_json_is_read(server):
     answer = server.client.post("/v1/embeddings", content=b'{"input": "a"}', headers={"content-type": "text/plain"})
     assert answer.status_code == 415
     assert "application/json" in answer.json()["error"]["message"]
+
+
+def test_a_compressed_body_says_so(server):
+    headers = {"content-type": "application/json", "content-encoding": "gzip"}
+    answer = server.client.post("/v1/embeddings", content=gzip.compress(b'{"input": "a"}'), headers=headers)
+    assert answer.status_code == 415
+    assert "without Content-Encoding" in answer.json()["error"]["message"]
 
 
 def test_too_large_a_body_is_refused_whether_it_says_so_or_not(serve):

@@ -71,9 +71,10 @@ async def test_a_model_that_was_unloaded_meanwhile_says_to_ask_again(two):
     service.close()
 
 
-def test_a_model_without_room_is_a_503(serve, two):
+def test_a_model_without_room_is_a_503_and_nothing_for_the_log(serve, two, caplog):
     own = serve(*two, load="first-use", memory=1000)
     assert ask(own, "first") == 503
+    assert "failed" not in caplog.messages
 
 
 def test_a_model_that_cannot_be_loaded_on_first_use_is_a_503_that_names_no_folder(serve, two, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json as jsons
+import logging
 import os
 from enum import StrEnum
 from pathlib import Path
@@ -42,9 +43,12 @@ def index(
     """Make files searchable; only what is new is embedded."""
     # LanceDB warns of its own affairs: of many texts that are equal, for one.
     os.environ.setdefault("LANCEDB_LOG", "error")
+    # And pypdf of how it reads a broken file, with words of it.
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)
     from tqdm import tqdm  # type: ignore[import-untyped]
 
     from pellucid.embedder import Embedder
+    from pellucid.explain.terminal import printable
     from pellucid.search.index import Index
 
     embedder = Embedder(model, dtype=dtype.value, threads=threads, on_truncation="ignore")
@@ -63,7 +67,7 @@ def index(
     if summary.skipped:
         typer.echo(f"{len(summary.skipped):,} skipped:", err=True)
         for skipped in summary.skipped[:_SKIPPED]:
-            typer.echo(f"  {skipped.name}: {skipped.reason}", err=True)
+            typer.echo(f"  {printable(skipped.name)}: {printable(skipped.reason)}", err=True)
         if len(summary.skipped) > _SKIPPED:
             typer.echo(f"  … and {len(summary.skipped) - _SKIPPED:,} more", err=True)
 

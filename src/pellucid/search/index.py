@@ -12,11 +12,12 @@ import numpy as np
 
 from pellucid.chunking import spans
 from pellucid.embedder import Embedder
-from pellucid.errors import IndexWriteError, OptionError
+from pellucid.errors import IndexWriteError, OptionError, TextError
 from pellucid.search.files import Found, Skipped, find
 from pellucid.search.readers import Document, UnreadableError, read
 from pellucid.search.rows import Row
 from pellucid.search.store import POINTER, Identity, Known, Store
+from pellucid.tokenizer import check_texts
 from pellucid.types import Float32
 
 SearchMode = Literal["vector", "text", "hybrid"]
@@ -99,7 +100,7 @@ class Index:
         """
         store = Store.open(folder)
         if embedder is None:
-            embedder = Embedder(store.identity.model, dtype=store.identity.dtype, on_truncation="ignore")  # type: ignore[arg-type]
+            embedder = Embedder(store.identity.model, dtype=store.identity.dtype)  # type: ignore[arg-type]
         store.check(_identity(embedder, store.identity.column))
         return cls(store, embedder)
 
@@ -135,12 +136,16 @@ class Index:
 
         Raises:
             OptionError: ``mode`` or ``count`` is none.
+            TextError: the question is blank, or no text.
             IndexStateError: the index is broken, or was made again since it was opened.
         """
         if mode not in ("vector", "text", "hybrid"):
             raise OptionError(f"mode={mode!r} is not one of 'vector', 'text', 'hybrid'.")
         if count < 1:
             raise OptionError(f"count={count} must be at least 1.")
+        check_texts([query])
+        if not query.strip():
+            raise TextError("the question is blank: ask for something.")
         if not self.store.count():
             return []
         ranked = max(count, _RANKED) if mode == "hybrid" else count

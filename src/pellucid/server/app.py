@@ -11,7 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from pellucid import __version__
 from pellucid.errors import PellucidError
-from pellucid.server.failures import Failure, failure_of
+from pellucid.server.failures import Failure, failure_of, is_for_the_log
 from pellucid.server.figures import Metrics
 from pellucid.server.gate import App, Gate, logger
 from pellucid.server.models import Models
@@ -65,7 +65,7 @@ def create(settings: Settings) -> tuple[App, Serving]:
 
 async def _failed(request: Request, error: Exception) -> Response:
     failure = failure_of(error)
-    if failure.status in {500, 503} and isinstance(error, PellucidError):
+    if isinstance(error, PellucidError) and is_for_the_log(error):
         logger.error("failed", exc_info=error.__cause__ or error)
     return _answer(request, failure)
 

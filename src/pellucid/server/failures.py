@@ -57,6 +57,9 @@ class Failure:
         return found
 
 
+GONE = Failure(499, "The client has left.", "client_left")
+
+
 class RequestError(PellucidError):
     """A request that is wrong in itself; it carries its answer."""
 
@@ -77,8 +80,13 @@ _ANSWERS: tuple[tuple[type[Exception], int, str | None, str | None, int | None],
 """Errors whose words are for the client: the status, the code, the key at fault, and when to try again."""
 
 
+def is_for_the_log(error: Exception) -> bool:
+    """Whether the answer does not say what happened: a model that cannot be loaded, or what we did not foresee."""
+    return not isinstance(error, (RequestError, *(kind for kind, *_ in _ANSWERS)))
+
+
 def failure_of(error: Exception) -> Failure:
-    """What is answered to whom an error happened. What we did not foresee is told in the log alone."""
+    """What is answered to whom an error happened."""
     if isinstance(error, RequestError):
         return error.failure
     for kind, status, code, param, seconds in _ANSWERS:

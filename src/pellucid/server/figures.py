@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -55,6 +56,7 @@ class Figures:
 
     def __init__(self, metrics: Metrics, model: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
+        self._counting = threading.Lock()
         self._latencies: collections.deque[float] = collections.deque(maxlen=_LATENCIES)
         self._recent: collections.deque[tuple[float, int]] = collections.deque()
         self.requests = self.texts = self.tokens = 0
@@ -73,14 +75,15 @@ class Figures:
 
     def call(self, texts: int, tokens: int, seconds: float) -> None:
         """The engine has done a call."""
-        self.texts += texts
-        self.tokens += tokens
+        with self._counting:
+            self.texts += texts
+            self.tokens += tokens
+            self._recent.append((self._clock(), tokens))
+            self._forget()
         self._texts.inc(texts)
         self._tokens.inc(tokens)
         self._busy.inc(seconds)
         self._call_tokens.observe(tokens)
-        self._recent.append((self._clock(), tokens))
-        self._forget()
 
     def answered(self, seconds: float) -> None:
         """A request has its vectors, this long after it had its tokens."""
@@ -91,8 +94,9 @@ class Figures:
 
     def tokens_per_second(self) -> float:
         """In the last ten seconds."""
-        self._forget()
-        return sum(tokens for _, tokens in list(self._recent)) / _RECENT_SECONDS
+        with self._counting:
+            self._forget()
+            return sum(tokens for _, tokens in self._recent) / _RECENT_SECONDS
 
     def latency_ms(self) -> dict[str, float] | None:
         """Percentiles of the last thousand requests; None before the first."""

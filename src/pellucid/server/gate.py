@@ -21,7 +21,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 logger = logging.getLogger("pellucid.server")
-OPEN = {("GET", "/"), ("GET", "/health"), ("GET", "/docs"), ("GET", "/openapi.json")}
+OPEN = {("GET", "/"), ("GET", "/health"), ("HEAD", "/health"), ("GET", "/docs"), ("GET", "/openapi.json")}
 """What is shown without a key: nothing of it says what the server did or was asked."""
 _LOCAL = re.compile(rb"(localhost|127(\.\d+){3}|\[::1\])(:\d+)?", re.IGNORECASE)
 _REQUEST_ID = re.compile(rb"[\w.:-]{1,128}")
@@ -118,6 +118,8 @@ class Gate:
             most = self._serving.settings.limits.body_bytes
             if not length.isdigit() or int(length) > most:
                 return _too_large(most)
+            if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+                return Failure(415, "The body must not be compressed: send it without Content-Encoding.", "compressed")
             kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
             if kind != b"application/json":
                 # Also, a form of another site's page cannot send this kind unasked.

@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, ValidationError
+from starlette.requests import ClientDisconnect
 
-from pellucid.server.failures import Failure, RequestError
+from pellucid.server.failures import GONE, Failure, RequestError
 
 Text = Annotated[StrictStr, Field(description="A text.")]
 TokenId = Annotated[int, Field(strict=True, ge=0, le=2**31 - 1)]
@@ -35,7 +36,7 @@ class EmbeddingsBody(Body):
 
     input: Annotated[OneOrMany, Field(description="A text, texts, token ids, or lists of token ids.")]
     model: ModelName = None
-    encoding_format: Literal["float", "base64"] = "float"
+    encoding_format: Literal["float", "base64"] | None = "float"
     dimensions: Dimensions = None
     user: Annotated[StrictStr | None, Field(description="Taken, and not looked at.")] = None
     prompt_name: PromptName = None
@@ -134,10 +135,13 @@ async def read(request: Request, kind: type[Any_]) -> Any_:
     """The body of a request, judged from its bytes in one go.
 
     Raises:
-        RequestError: it is no JSON, or not of this kind; the message names the key and quotes no value.
+        RequestError: it is no JSON, or not of this kind; the message names the key and quotes no value. Or the client
+            has left before all of it was there.
     """
     try:
         return kind.model_validate_json(await request.body())
+    except ClientDisconnect:
+        raise RequestError(GONE) from None
     except ValidationError as error:
         raise RequestError(_failure(error)) from None
 
@@ -147,16 +151,22 @@ def _failure(error: ValidationError) -> Failure:
     first = found[0]
     if first["type"] == "json_invalid":
         return Failure(400, f"The body is not JSON: {first['msg'].removeprefix('Invalid JSON: ')}.", "invalid_json")
-    # What may be of several kinds has a fault for each of them; the deepest is of the one that was meant.
-    fault = max(found, key=lambda one: len(one["loc"]))
+    # What may be of several kinds has a fault for each of them; the deepest is of the one that was meant, and of
+    # those in a list the last, up to which it was of another kind.
+    fault = max(found, key=lambda one: (len(one["loc"]), [part for part in one["loc"] if isinstance(part, int)]))
     key = str(fault["loc"][0]) if fault["loc"] else None
     if fault["type"] == "extra_forbidden":
         return Failure(400, f"The key {key!r:.80} is not known here. Leave it out.", "unknown_key", key)
-    place = ".".join(str(part) for part in fault["loc"] if isinstance(part, int) or str(part).isidentifier())
+    place = ".".join(str(part) for part in fault["loc"] if isinstance(part, int) or _is_key(part))
     words = fault["msg"]
     if len({one["msg"] for one in found if one["loc"][:1] == fault["loc"][:1]}) > 1:
         words = "Must be a text, a list of texts, a list of token ids, or a list of such lists"
     return Failure(400, f"{place[:80] or 'The body'}: {words}.", "invalid_value", key)
+
+
+def _is_key(part: str) -> bool:
+    """Whether part of a place is a key of the body, and not one of the kinds that its value may be of."""
+    return part.isidentifier() and part not in {"str", "int"}
 
 
 def schema(kind: type[Body]) -> dict[str, Any]:

@@ -182,7 +182,7 @@ class Models:
             logger.info("unloaded", extra={"model": leaving.name})
         if taken + entry.size > memory:
             raise MemoryFullError(
-                f"{entry.name} takes {entry.size / 1e6:,.0f} MB, and of the {memory / 1e6:,.0f} MB for models "
+                f"the model {entry.name!r} takes {entry.size / 1e6:,.0f} MB, and of the {memory / 1e6:,.0f} MB for all "
                 f"{taken / 1e6:,.0f} MB are at work. Try again later, or start the server with more --memory."
             )
 

@@ -86,6 +86,7 @@ class _Server(uvicorn.Server):
         while self.server_state.connections and loop.time() < quiet and not self.force_exit:
             await asyncio.sleep(0.01)
         await super().shutdown(sockets)
+        gc.unfreeze()  # Else the core would tell, at the very end, of objects that nobody let go.
 
 
 async def _serve(settings: Settings, listening: socket.socket, started: Callable[[str], object]) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from fastapi import Request
 
 from pellucid.errors import InputError, OptionError, TextError
-from pellucid.server.failures import Failure, RequestError
+from pellucid.server.failures import GONE, Failure, RequestError
 from pellucid.server.figures import Metrics
 from pellucid.server.models import Models
 from pellucid.server.queue import Options, QueueFullError
@@ -26,7 +26,6 @@ Given = str | list[str] | list[int] | list[list[int]]
 T = TypeVar("T")
 _PATIENCE = 0.05
 """Seconds after which we begin to look whether the client is still there; most requests are answered by then."""
-GONE = Failure(499, "The client has left.", "client_left")
 
 
 @dataclass(eq=False)
@@ -58,10 +57,16 @@ class Serving:
             raise QueueFullError(f"{self._views} views", 5)
         self._views += 1
         try:
-            async with self._view:
-                return await attended(request, asyncio.to_thread(make))
+            return await attended(request, self._in_turn(make))
         finally:
             self._views -= 1
+
+    async def _in_turn(self, make: Callable[[], T]) -> T:
+        await self._view.acquire()
+        making = asyncio.ensure_future(asyncio.to_thread(make))
+        # A thread cannot be stopped: the next begins when it has ended, also if nobody waits for it any more.
+        making.add_done_callback(lambda _: self._view.release())
+        return await asyncio.shield(making)
 
 
 @dataclass(frozen=True)
@@ -134,11 +139,12 @@ async def embedded(
     """The vectors of prepared texts; nothing is computed for a client that has left.
 
     Raises:
-        OptionError: the model has not so many dimensions.
+        RequestError: the model has not so many dimensions, or the client has left.
     """
     most = service.embedder.dimensions
     if dimensions is not None and dimensions > most:
-        raise OptionError(f"dimensions={dimensions:,} is more than the model has: {most}.")
+        words = f"dimensions: {dimensions:,} is more than the model has: {most}."
+        raise RequestError(Failure(400, words, "invalid_value", "dimensions"))
     options = Options(ready.prompt_tokens if _passes_over(service) else 0, normalize, dimensions, pooled)
     with serving.models.used(service):
         return await attended(request, service.vectors(ready.tokens, options))

@@ -32,6 +32,8 @@ def test_figures_grow_with_what_is_asked(server):
 def test_health_is_good_until_the_server_is_told_to_stop(serve):
     own = serve()
     assert own.client.get("/health").json() == {"status": "ready"}
+    asked = own.client.head("/health")
+    assert (asked.status_code, asked.content) == (200, b"")
     own.serving.draining = True
     answer = own.client.get("/health")
     assert (answer.status_code, answer.json()) == (503, {"status": "stopping"})

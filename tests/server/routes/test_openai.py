@@ -29,6 +29,11 @@ def test_base64_is_little_endian_float32(server, embedder):
     assert (np.stack(found) == embedder.embed_documents(TEXTS)).all()
 
 
+def test_keys_that_are_null_are_not_given(server, embedder):
+    answer = post(server, input=TEXTS, encoding_format=None, dimensions=None, user=None, prompt_name=None)
+    assert (vectors(answer) == embedder.embed_documents(TEXTS)).all()
+
+
 def test_token_ids_are_embedded_as_they_are(server, embedder):
     ids = [sequence.tolist() for sequence in embedder.tokenizer.tokenize(TEXTS)[0]]
     assert (vectors(post(server, input=ids)) == embedder.embed_documents(TEXTS)).all()
@@ -80,9 +85,11 @@ WRONG = {
     "another type": (b"[1]", "body"),
     "no input": (b'{"model": "tiny"}', "input: Field required"),
     "a number": (b'{"input": 3}', "Must be a text, a list of texts"),
-    "null": (b'{"input": null}', "Must be a text"),
+    "null": (b'{"input": null}', "input: Must be a text"),
     "a list of nulls": (b'{"input": ["a", null]}', "input.1"),
-    "texts and numbers": (b'{"input": ["a", 1]}', "Must be a text"),
+    "texts and numbers": (b'{"input": ["a", 1]}', "input.1: Must be a text"),
+    "numbers and texts": (b'{"input": [1, 2, "a"]}', "input.2: Must be a text"),
+    "lists and texts": (b'{"input": [[1], "a"]}', "input.1: Must be a text"),
     "a half id": (b'{"input": [1.5]}', "Must be a text"),
     "a negative id": (b'{"input": [-1]}', "Must be a text"),
     "an id beyond": (b'{"input": [4000000]}', "vocabulary ends at"),
@@ -96,7 +103,7 @@ WRONG = {
     "many texts": (b'{"input": [' + b'"a",' * 2048 + b'"a"]}', "2,049 texts are too many"),
     "a type": (b'{"input": "a", "encoding_format": "hex"}', "encoding_format"),
     "dimensions": (b'{"input": "a", "dimensions": 0}', "dimensions"),
-    "many dimensions": (b'{"input": "a", "dimensions": 4096}', "more than the model has"),
+    "many dimensions": (b'{"input": "a", "dimensions": 4096}', "dimensions: 4,096 is more than the model has"),
     "half a dimension": (b'{"input": "a", "dimensions": 1.5}', "dimensions"),
     "a prompt": (b'{"input": "a", "prompt_name": "other"}', "has no prompt 'other'"),
     "a prompt for ids": (b'{"input": [5], "prompt_name": "query"}', "token ids are embedded as they are"),

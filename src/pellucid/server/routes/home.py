@@ -32,6 +32,7 @@ async def docs(request: Request) -> Response:
     return Response(content, media_type="text/html; charset=utf-8", headers={"content-security-policy": policy})
 
 
+@router.head("/health", include_in_schema=False)  # As some that watch over servers ask.
 @router.get(
     "/health",
     response_model=Health,
