@@ -1,0 +1,124 @@
+"""Runs the blocks of a page as a reader would: in their order, in one folder, which is empty at first.
+
+The Python of a page is one program. The commands of a ``console`` block go to a shell, one after another; those that
+install something are passed over. What is printed is compared with the page by :func:`alike`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import itertools
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from docs.blocks import Block, blocks
+
+_INSTALLS = re.compile(r"(\S*pip|make|apt|apt-get|docker) ")
+_NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
+_BARS = re.compile(r"[█▉▊▋▌▍▎▏▓▒░─]+")
+
+
+@dataclass(frozen=True)
+class Printed:
+    """What a block, or one command of it, printed.
+
+    Attributes:
+        block: the block.
+        command: of a ``console`` block, the command; "" of Python.
+        expected: what the page says; None where nothing stands below Python.
+        actual: what it was. A command's standard error is in it.
+        status: how a command ended.
+    """
+
+    block: Block
+    command: str
+    expected: str | None
+    actual: str
+    status: int = 0
+
+    @property
+    def should_fail(self) -> bool:
+        """Whether the page shows an error of the command's."""
+        return bool(re.search(r"^(pellucid:|Usage: .*\n.*\nError)", self.expected or "", flags=re.MULTILINE))
+
+
+def run(page: str, folder: Path) -> Iterator[Printed]:
+    """Run a page.
+
+    Args:
+        page: Markdown.
+        folder: empty; the working directory while the page is run.
+
+    Yields:
+        What each block printed. Blocks that need a package that is not here are left out.
+    """
+    program: dict[str, object] = {"__name__": "__main__"}
+    found = blocks(page)
+    for block, after in itertools.pairwise([*found, None]):
+        if block is None or not block.runs or not all(map(importlib.util.find_spec, block.needs)):
+            continue
+        if block.language == "python":
+            expected = after.code if after is not None and _follows(page, block, after) else None
+            yield Printed(block, "", expected, run_python(block.code, program, folder))
+        else:
+            for command, expected in block.commands:
+                if not _INSTALLS.match(command):
+                    actual, status = run_command(command, folder)
+                    yield Printed(block, command, expected, actual, status)
+
+
+def run_python(code: str, program: dict[str, object], folder: Path) -> str:
+    """What code prints, without the spaces at the ends of its lines. ``program`` is its namespace."""
+    printed = io.StringIO()
+    with contextlib.chdir(folder), contextlib.redirect_stdout(printed):
+        exec(compile(code, "<page>", "exec"), program)
+    return "".join(f"{line.rstrip()}\n" for line in printed.getvalue().splitlines())
+
+
+def run_command(command: str, folder: Path) -> tuple[str, int]:
+    """What a shell prints for a command, standard error included, and its exit status."""
+    found = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "100"}
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command],  # noqa: S607
+        cwd=folder,
+        env={**os.environ, **found, "NO_COLOR": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=300,
+        check=False,
+    )
+    return done.stdout.decode(), done.returncode
+
+
+def alike(expected: str, actual: str) -> bool:
+    """Whether a command printed what the page says, but for what differs from machine to machine.
+
+    Numbers, bars made of blocks, and how many spaces stand between words are of no account. ``…`` on the page is
+    anything: on a line of its own, any number of lines. A page that says nothing is right.
+    """
+    if not expected.strip():
+        return True
+    pattern = "".join(_as_pattern(line) for line in _masked(expected))
+    return re.fullmatch(pattern, "".join(f"{line}\n" for line in _masked(actual))) is not None
+
+
+def _as_pattern(line: str) -> str:
+    return r"(?:.*\n)*" if line == "…" else ".*".join(map(re.escape, line.split("…"))) + r"\n"
+
+
+def _masked(printed: str) -> list[str]:
+    lines = (" ".join(_BARS.sub("", _NUMBER.sub("0", line)).split()) for line in printed.splitlines())
+    return [line for line in lines if line]
+
+
+def _follows(page: str, block: Block, after: Block) -> bool:
+    between = page[block.start + len(block.code) : after.start]
+    return after.language == "text" and between == "```\n\n```text\n"
