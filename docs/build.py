@@ -1,9 +1,9 @@
 """Writes what a program can write of the pages: ``make docs``.
 
 Below a block of Python stands what it prints; below ``pellucid … --help``, what that says; and ``docs/errors.md`` is
-made from the tree of errors and ``docs/errors.toml``. The tests in ``tests/docs`` do the same and compare, so no number, no
-option and no error on a page can differ from what the library has. Numbers are printed with few digits, so that all
-machines agree on them.
+made from the tree of errors and ``docs/errors.toml``. The tests in ``tests/docs`` do the same and compare, so no
+number, no option and no error on a page can differ from what the library has. Numbers are printed with few digits, so
+that all machines agree on them.
 """
 
 from __future__ import annotations

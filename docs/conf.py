@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from pellucid import __version__
+import re
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+
+from pellucid import __version__, errors
 
 project = "Pellucid"
 copyright = "the Pellucid authors"  # noqa: A001  # Sphinx's name for it
@@ -25,7 +31,12 @@ autodoc_preserve_defaults = True
 python_maximum_signature_line_length = 72
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
-nitpick_ignore_regex = [("py:.*", r".*")]
+nitpick_ignore_regex = [
+    ("py:.*", r"(numpy|collections|pathlib|os|datetime)\..*"),  # whose own documentation is not fetched
+    ("py:class", r"Dtype|EngineName|OnTruncation|dict\[str"),  # names for what the text beside them lists
+    # What is named and is not public.
+    ("py:.*", r"pellucid\.(model\.weights|search\.store|pooling|embedder\.Embedder)(\..*)?"),
+]
 
 html_theme = "furo"
 html_static_path = ["static"]
@@ -41,3 +52,49 @@ copybutton_prompt_text = r"\$ "
 copybutton_prompt_is_regexp = True
 copybutton_only_copy_prompt_lines = True
 copybutton_line_continuation_character = "\\"
+
+
+def setup(app: Any) -> None:
+    """Sphinx's door for what the settings above cannot say."""
+    app.connect("source-read", _name_what_is_elsewhere)
+    app.connect("autodoc-process-docstring", _for_napoleon, priority=100)
+    app.connect("autodoc-process-docstring", _after_napoleon, priority=900)
+    app.connect("missing-reference", _to_its_cure)
+
+
+def _name_what_is_elsewhere(app: Any, page: str, source: list[str]) -> None:
+    """Links to Markdown outside of ``docs`` lead nowhere on the site: there the file is named instead."""
+    folder = (Path(app.srcdir) / page).parent
+
+    def named(link: re.Match[str]) -> str:
+        target = (folder / link["target"]).resolve()
+        if target.is_relative_to(app.srcdir):
+            return link[0]
+        return f"`{target.relative_to(Path(app.srcdir).parent)}` in the repository"
+
+    source[0] = re.sub(r"\[[^\]]+\]\((?P<target>[^)#:]+\.md)\)", named, source[0])
+
+
+def _for_napoleon(_app: Any, _what: str, _name: str, _object: Any, _options: Any, lines: list[str]) -> None:
+    """Keep napoleon from taking all but the last of several names for its type."""
+    for number, line in enumerate(lines):
+        if re.match(r" +[a-z]\w*(, [a-z]\w*)+:", line):
+            names, colon, rest = line.partition(":")
+            lines[number] = names.replace(", ", ",\u200b") + colon + rest
+
+
+def _after_napoleon(_app: Any, what: str, _name: str, _object: Any, _options: Any, lines: list[str]) -> None:
+    """Of an attribute, napoleon takes what stands before the first colon for its type: put it back."""
+    types = [line for line in lines if line.startswith(":type: ")]
+    if what in ("attribute", "data", "property") and types:
+        lines.remove(types[0])
+        lines[0] = f"{types[0].removeprefix(':type: ')}: {lines[0]}"
+
+
+def _to_its_cure(app: Any, _env: Any, node: Any, shown: Any) -> Any:
+    """The name of an error, wherever it stands, leads to its section on the page of errors."""
+    name = node["reftarget"].rpartition(".")[2]
+    if node.get("refdomain") != "py" or name not in vars(errors):
+        return None
+    page = app.builder.get_relative_uri(node["refdoc"], "errors")
+    return nodes.reference("", "", shown, refuri=f"{page}#{name.lower()}", internal=True)

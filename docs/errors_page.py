@@ -7,6 +7,7 @@ which is run to show a real message, or ``message``, where an error cannot be ha
 from __future__ import annotations
 
 import inspect
+import textwrap
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,8 +18,8 @@ from pellucid import errors
 _HEAD = """# Errors
 
 Everything that Pellucid raises on purpose is of one tree. Messages say what was wrong, which text, file or option it
-was, and what to do next. Texts are named by their position and never quoted. Catch `PellucidError` to catch all of them. The
-command line prints the message and ends with status 2 for an `InputError`, and 1 for all others.
+was, and what to do next. Texts are named by their position and never quoted. Catch `PellucidError` to catch them
+all. The command line prints the message and ends with status 2 for an `InputError`, and 1 for all others.
 
 ```text
 {tree}
@@ -89,5 +90,5 @@ def _section(each: type[Exception], told: dict[str, Any]) -> str:
 
 
 def _catching(name: str, code: str) -> str:
-    lines = [f"    {line}" for line in code.strip().splitlines()]
-    return "\n".join(["try:", *lines, f"except errors.{name} as error:", "    print(error)"])
+    tried = textwrap.indent(code.strip(), "    ")
+    return f"try:\n{tried}\nexcept errors.{name} as error:\n    print(error)"
