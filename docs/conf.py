@@ -43,9 +43,14 @@ html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sourcelink = False
-html_theme_options = {"footer_icons": []}
+html_theme_options = {
+    "footer_icons": [],
+    # The colours of `pellucid explain --html`.
+    "light_css_variables": {"color-brand-primary": "#10708f", "color-brand-content": "#10708f"},
+    "dark_css_variables": {"color-brand-primary": "#6cc6de", "color-brand-content": "#6cc6de"},
+}
 pygments_style = "friendly"
-pygments_dark_style = "native"
+pygments_dark_style = "github-dark"
 
 # What a reader copies of a session is the command, without its "$" and without what it printed.
 copybutton_prompt_text = r"\$ "

@@ -84,7 +84,7 @@ def run_python(code: str, program: dict[str, object], folder: Path) -> str:
 
 def run_command(command: str, folder: Path) -> tuple[str, int]:
     """What a shell prints for a command, standard error included, and its exit status."""
-    found = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "100"}
+    found = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "110"}
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", command],  # noqa: S607
         cwd=folder,
