@@ -83,7 +83,7 @@ def run_python(code: str, program: dict[str, object], folder: Path) -> str:
 
 
 def run_command(command: str, folder: Path) -> tuple[str, int]:
-    """What a shell prints for a command, standard error included, and its exit status."""
+    """What a shell prints for a command, standard error included, and its exit status. The reader's home is ``~``."""
     found = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "110"}
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", command],  # noqa: S607
@@ -95,28 +95,27 @@ def run_command(command: str, folder: Path) -> tuple[str, int]:
         timeout=300,
         check=False,
     )
-    return done.stdout.decode(), done.returncode
+    return done.stdout.decode().replace(str(Path.home()), "~"), done.returncode
 
 
 def alike(expected: str, actual: str) -> bool:
     """Whether a command printed what the page says, but for what differs from machine to machine.
 
-    Numbers, bars made of blocks, and how many spaces stand between words are of no account. ``…`` on the page is
-    anything: on a line of its own, any number of lines. A page that says nothing is right.
+    Numbers, bars made of blocks, spaces and where lines are broken are of no account. ``…`` on the page is anything: in
+    a word, some letters; on its own, any number of words. A page that says nothing is right.
     """
     if not expected.strip():
         return True
-    pattern = "".join(_as_pattern(line) for line in _masked(expected))
-    return re.fullmatch(pattern, "".join(f"{line}\n" for line in _masked(actual))) is not None
+    pattern = "".join(r"(?:\S+ )*" if word == "…" else f"{_as_pattern(word)} " for word in _words(expected))
+    return re.fullmatch(pattern, "".join(f"{word} " for word in _words(actual))) is not None
 
 
-def _as_pattern(line: str) -> str:
-    return r"(?:.*\n)*" if line == "…" else ".*".join(map(re.escape, line.split("…"))) + r"\n"
+def _as_pattern(word: str) -> str:
+    return r"\S*".join(map(re.escape, word.split("…")))
 
 
-def _masked(printed: str) -> list[str]:
-    lines = (" ".join(_BARS.sub("", _NUMBER.sub("0", line)).split()) for line in printed.splitlines())
-    return [line for line in lines if line]
+def _words(printed: str) -> list[str]:
+    return _BARS.sub(" ", _NUMBER.sub("0", printed)).split()
 
 
 def _follows(page: str, block: Block, after: Block) -> bool:
