@@ -1,7 +1,8 @@
 """Runs the blocks of a page as a reader would: in their order, in one folder, which is empty at first.
 
 The Python of a page is one program. The commands of a ``console`` block go to a shell, one after another; those that
-install something are passed over. What is printed is compared with the page by :func:`alike`.
+install something are passed over. ``pellucid serve`` serves to the end of the page, at a free port, which stands for
+the page's 8080. What is printed is compared with the page by :func:`alike`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import io
 import itertools
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,7 +23,9 @@ from pathlib import Path
 from docs.blocks import Block, blocks
 
 _INSTALLS = re.compile(r"(\S*pip|make|apt|apt-get|docker) ")
+_SERVES = re.compile(r"pellucid serve (?!--help)")
 _NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
+_PORT = "8080"
 _BARS = re.compile(r"[█▉▊▋▌▍▎▏▓▒░─]+")
 
 
@@ -60,18 +64,26 @@ def run(page: str, folder: Path) -> Iterator[Printed]:
         What each block printed. Blocks that need a package that is not here are left out.
     """
     program: dict[str, object] = {"__name__": "__main__"}
+    port = _free_port()
     found = blocks(page)
-    for block, after in itertools.pairwise([*found, None]):
-        if block is None or not block.runs or not all(map(importlib.util.find_spec, block.needs)):
-            continue
-        if block.language == "python":
-            expected = after.code if after is not None and _follows(page, block, after) else None
-            yield Printed(block, "", expected, run_python(block.code, program, folder))
-        else:
+    with contextlib.ExitStack() as servers:
+        for block, after in itertools.pairwise([*found, None]):
+            if block is None or not block.runs or not all(map(importlib.util.find_spec, block.needs)):
+                continue
+            if block.language == "python":
+                expected = after.code if after is not None and _follows(page, block, after) else None
+                actual = run_python(block.code.replace(_PORT, port), program, folder)
+                yield Printed(block, "", expected, actual.replace(port, _PORT))
+                continue
             for command, expected in block.commands:
-                if not _INSTALLS.match(command):
-                    actual, status = run_command(command, folder)
-                    yield Printed(block, command, expected, actual, status)
+                here = command.replace(_PORT, port)
+                if _SERVES.match(command):
+                    actual, status = servers.enter_context(_serving(f"{here} --port {port}", folder))
+                elif not _INSTALLS.match(command):
+                    actual, status = run_command(here, folder)
+                else:
+                    continue
+                yield Printed(block, command, expected, actual.replace(port, _PORT), status)
 
 
 def run_python(code: str, program: dict[str, object], folder: Path) -> str:
@@ -84,18 +96,49 @@ def run_python(code: str, program: dict[str, object], folder: Path) -> str:
 
 def run_command(command: str, folder: Path) -> tuple[str, int]:
     """What a shell prints for a command, standard error included, and its exit status. The reader's home is ``~``."""
+    with _started(command, folder) as process:
+        printed, _ = process.communicate(timeout=300)
+    return printed.replace(str(Path.home()), "~"), process.returncode
+
+
+@contextlib.contextmanager
+def _serving(command: str, folder: Path) -> Iterator[tuple[str, int]]:
+    """A server, to the end of the page: what it says once it answers; or all, and its status, if it does not start."""
+    with _started(f"exec {command}", folder) as process:
+        try:
+            lines = list(_until(process, "Pellucid serves"))
+            if lines and lines[-1].startswith("Pellucid serves"):
+                yield lines[-1], 0
+            else:
+                yield "".join(lines), process.wait()
+        finally:
+            process.terminate()
+
+
+def _until(process: subprocess.Popen[str], beginning: str) -> Iterator[str]:
+    for line in process.stdout or ():
+        yield line
+        if line.startswith(beginning):
+            return
+
+
+def _started(command: str, folder: Path) -> subprocess.Popen[str]:
     found = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "110"}
-    done = subprocess.run(
+    return subprocess.Popen(
         ["bash", "-o", "pipefail", "-c", command],  # noqa: S607
         cwd=folder,
         env={**os.environ, **found, "NO_COLOR": "1"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=300,
-        check=False,
+        text=True,
     )
-    return done.stdout.decode().replace(str(Path.home()), "~"), done.returncode
+
+
+def _free_port() -> str:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return str(found.getsockname()[1])
 
 
 def alike(expected: str, actual: str) -> bool:

@@ -19,7 +19,6 @@ NUMBER = re.compile(r"[-+]?\d+\.\d+")
 UNMARKED = {
     "$ pellucid index ~/notes": "there are no notes of the reader's here",
     "$ pellucid batch reviews/*.parquet --output vectors --text-column body": "there is no such table here",
-    "$ pellucid serve --model all-MiniLM-L6-v2": "it serves until it is stopped",
     'Embedder("Qwen/Qwen3-Embedding-0.6B")': "it needs PyTorch, the Hub and a GPU",
 }
 """How the blocks begin that are not run and do not say so themselves, of README.md and docs/torch.md."""

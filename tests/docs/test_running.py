@@ -49,6 +49,24 @@ def test_an_error_on_the_page_is_expected(tmp_path):
     assert alike(first.expected, first.actual)
 
 
+@pytest.mark.usefixtures("minilm")
+def test_a_server_serves_to_the_end_of_the_page(tmp_path):
+    page = (
+        "```console\n$ pellucid serve --model all-MiniLM-L6-v2\nPellucid serves … at http://127.0.0.1:8080\n```\n\n"
+        "```python\nfrom urllib.request import urlopen\n"
+        "with urlopen('http://127.0.0.1:8080/health') as answer:\n    print(answer.status, answer.url)\n```\n"
+    )
+    served, asked = run(page, tmp_path)
+    assert alike(served.expected, served.actual)
+    assert asked.actual == "200 http://127.0.0.1:8080/health\n"
+
+
+def test_a_server_that_does_not_start_says_why(tmp_path):
+    (served,) = run("```console\n$ pellucid serve --model ./nowhere\n```\n", tmp_path)
+    assert (served.status, served.should_fail) == (1, False)
+    assert "no folder './nowhere'" in served.actual
+
+
 @pytest.mark.parametrize(
     ("expected", "actual"),
     [
@@ -56,6 +74,7 @@ def test_an_error_on_the_page_is_expected(tmp_path):
         ("took 1.5 s, 1,200 texts", "took 22.25 s, 7 texts"),
         ("a  -0.13   █████", "a +0.1 ██"),
         ("files from …", "files from the Hub"),
+        ("lines are\nbroken", "lines\nare broken"),
         ("first\n…\nlast", "first\nb\nc\nlast"),
         ("first\n…\nlast", "first\nlast"),
         ("…\nlast", "last"),
