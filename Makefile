@@ -34,8 +34,9 @@ test-neon: .make/dev  ## The C++ core for Arm, cross-compiled, under an emulator
 	qemu-aarch64-static build/test-neon/tests/core_tests
 	qemu-aarch64-static -cpu cortex-a53 build/test-neon/tests/core_tests
 
-docs: .make/run  ## Run the code on the pages of docs/how, and write what it prints below it.
-	$(VENV)/bin/python docs/build.py
+docs: .make/docs  ## Run the code on the pages and write what it prints below it; then make the site, in build/docs.
+	$(VENV)/bin/python -m docs.build
+	$(VENV)/bin/python -m sphinx -W --keep-going --nitpicky --quiet docs build/docs
 
 # Debian: apt install chromium
 test-browser: .make/browser  ## The pages of `pellucid explain --html` and of the server, in chromium.
@@ -82,6 +83,10 @@ bench: .make/run .make/benchmark  ## Speed, against the peers; see benchmarks/RE
 	$(PYTHON) -m venv $(RELEASE)
 	$(RELEASE)/bin/python $(PIP_INSTALL) --requirement requirements-release.txt
 	mkdir -p .make && touch $@
+
+.make/docs: .make/dev requirements-docs.txt
+	$(VENV)/bin/python $(PIP_INSTALL) --requirement requirements-docs.txt
+	touch $@
 
 .make/browser: .make/dev requirements-browser.txt
 	$(VENV)/bin/python $(PIP_INSTALL) --requirement requirements-browser.txt

@@ -1,47 +1,66 @@
-"""Runs the code on the pages of ``docs/how`` and writes what it prints below it: ``make docs``.
+"""Writes what a program can write of the pages: ``make docs``.
 
-A page has blocks of Python. They run in order, in one namespace. Where a block of text follows, it is replaced by what
-the code before it printed. ``tests/test_docs.py`` does the same and compares, so no number on a page can differ from
-what the library gives. Numbers are printed with few digits, so that all machines agree on them.
+Below a block of Python stands what it prints; below ``pellucid … --help``, what that says; and ``docs/errors.md`` is
+made from the tree of errors and ``docs/errors.toml``. The tests in ``tests/docs`` do the same and compare, so no
+number, no option and no error on a page can differ from what the library has. Numbers are printed with few digits, so
+that all machines agree on them.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
-import re
+import tempfile
 from pathlib import Path
 
-PAGES = sorted((Path(__file__).parent / "how").glob("*.md"))
-_BLOCK = re.compile(r"```python\n(?P<code>.*?)```\n(?:\n```text\n(?P<output>.*?)```\n)?", re.DOTALL)
+from docs.running import Printed, run
+
+from docs import errors_page
+
+DOCS = Path(__file__).parent
+PAGES = sorted(DOCS.rglob("*.md"))
+_AS_THEY_ARE = ("torch.md",)
+"""Pages whose code needs PyTorch, which is not in this environment."""
 
 
 def build(page: str) -> str:
-    """A page with the output of its code.
+    """A page with the output of its code, and of its ``--help``.
 
     Args:
         page: Markdown.
 
     Returns:
-        The same Markdown, with each block of output as the code prints it now.
+        The same Markdown, with each such output as it is now.
     """
-    namespace: dict[str, object] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        found = list(run(page, Path(folder)))
+    for printed in reversed(found):  # From the last, so that the places of those before it stay.
+        start = printed.block.start
+        page = page[:start] + _with(page[start:], printed)
+    return page
 
-    def run(match: re.Match[str]) -> str:
-        printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
-            exec(compile(match["code"], "<page>", "exec"), namespace)
-        code = f"```python\n{match['code']}```\n"
-        lines = "".join(f"{line.rstrip()}\n" for line in printed.getvalue().splitlines())
-        return f"{code}\n```text\n{lines}```\n" if lines else code
 
-    return _BLOCK.sub(run, page)
+def _with(rest: str, printed: Printed) -> str:
+    """The rest of a page, from the code of a block on, in which its output is what was printed."""
+    if printed.command:
+        if not printed.command.endswith("--help"):
+            return rest
+        shown = f"$ {printed.command}\n"
+        return rest.replace(shown + (printed.expected or ""), shown + printed.actual, 1)
+    code = f"{printed.block.code}```\n"
+    output = f"\n```text\n{printed.actual}```\n" if printed.actual else ""
+    return code + output + rest.removeprefix(code).removeprefix(f"\n```text\n{printed.expected}```\n")
 
 
 def main() -> None:
     """Build every page in place."""
+    (DOCS / "errors.md").write_text(errors_page.page(), encoding="utf-8")
     for path in PAGES:
-        path.write_text(build(path.read_text(encoding="utf-8")), encoding="utf-8")
+        if path.name in _AS_THEY_ARE:
+            continue
+        try:
+            path.write_text(build(path.read_text(encoding="utf-8")), encoding="utf-8")
+        except Exception as error:
+            error.add_note(f"on the page {path}")
+            raise
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pellucid.search.files import Found, Skipped, find
 from pellucid.search.readers import Document, UnreadableError, read
 from pellucid.search.rows import Row
 from pellucid.search.store import POINTER, Identity, Known, Store
-from pellucid.tokenizer import check_texts
+from pellucid.texts import check_texts
 from pellucid.types import Float32
 
 SearchMode = Literal["vector", "text", "hybrid"]

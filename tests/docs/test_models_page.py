@@ -1,0 +1,22 @@
+"""The table of models on its page is the catalog."""
+
+from __future__ import annotations
+
+import re
+
+from docs.build import DOCS
+
+from pellucid import catalog
+
+
+def test_each_model_of_the_catalog_has_its_row_and_no_other_has():
+    page = (DOCS / "models.md").read_text(encoding="utf-8")
+    table = page.partition("## The catalog")[2].partition("## ")[0]
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines() if line.startswith("| ")
+    ]
+    shown = [(name, int(dimensions), text) for name, dimensions, text, _ in rows[1:]]
+    assert shown == [(entry.short_name, entry.dimensions, entry.description) for entry in catalog.entries()]
+    for entry, (_, _, _, wheels) in zip(catalog.entries(), rows[1:], strict=True):
+        first = entry.index.wheels[0].requirement if entry.index else ""
+        assert re.match(rf"`{re.escape(first)}`" if first else r"$", wheels), entry.name

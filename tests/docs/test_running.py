@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import pytest
+from docs.running import alike, run, run_command
+
+
+def python(*lines: str) -> str:
+    code = "\n".join(lines)
+    return f"```python\n{code}\n```\n"
+
+
+def test_python_is_one_program_in_one_folder(tmp_path):
+    first = python("from pathlib import Path", "Path('a').write_text('x')")
+    second = python("print(Path('a').exists())")
+    assert [printed.actual for printed in run(f"{first}\n{second}", tmp_path)] == ["", "True\n"]
+    assert (tmp_path / "a").exists()
+
+
+def test_commands_and_python_share_the_folder(tmp_path):
+    first = "```console\n$ pellucid --version > version.txt\n```\n"
+    second = python("from pathlib import Path", "print(Path('version.txt').read_text()[:8])")
+    assert [printed.actual for printed in run(f"{first}\n{second}", tmp_path)] == ["", "pellucid\n"]
+
+
+def test_what_needs_a_package_that_is_not_here_is_left_out(tmp_path):
+    page = "<!-- needs: no_such_package -->\n```python\nraise ValueError\n```\n"
+    assert list(run(page, tmp_path)) == []
+
+
+def test_a_failing_block_fails(tmp_path):
+    with pytest.raises(ValueError, match="mine"):
+        list(run("```python\nraise ValueError('mine')\n```\n", tmp_path))
+
+
+def test_installing_is_passed_over(tmp_path):
+    page = "```console\n$ pip install 'pellucid[no-such]'\n$ pellucid --version\n```\n"
+    assert [printed.command for printed in run(page, tmp_path)] == ["pellucid --version"]
+
+
+def test_a_command_gives_what_it_writes_anywhere_and_its_status(tmp_path):
+    assert run_command("echo out; echo err >&2; exit 3", tmp_path) == ("out\nerr\n", 3)
+
+
+def test_an_error_on_the_page_is_expected(tmp_path):
+    page = "```console\n$ pellucid embed --model ./nowhere x\npellucid: no folder …\n$ pellucid --version\n…\n```\n"
+    first, second = run(page, tmp_path)
+    assert (first.should_fail, first.status) == (True, 1)
+    assert (second.should_fail, second.status) == (False, 0)
+    assert alike(first.expected, first.actual)
+
+
+@pytest.mark.usefixtures("minilm")
+def test_a_server_serves_to_the_end_of_the_page(tmp_path):
+    page = (
+        "```console\n$ pellucid serve --model all-MiniLM-L6-v2\nPellucid serves … at http://127.0.0.1:8080\n```\n\n"
+        "```python\nfrom urllib.request import urlopen\n"
+        "with urlopen('http://127.0.0.1:8080/health') as answer:\n    print(answer.status, answer.url)\n```\n"
+    )
+    served, asked = run(page, tmp_path)
+    assert alike(served.expected, served.actual)
+    assert asked.actual == "200 http://127.0.0.1:8080/health\n"
+
+
+def test_a_server_that_does_not_start_says_why(tmp_path):
+    (served,) = run("```console\n$ pellucid serve --model ./nowhere\n```\n", tmp_path)
+    assert (served.status, served.should_fail) == (1, False)
+    assert "no folder './nowhere'" in served.actual
+
+
+@pytest.mark.parametrize(
+    ("expected", "actual"),
+    [
+        ("", "anything"),
+        ("took 1.5 s, 1,200 texts", "took 22.25 s, 7 texts"),
+        ("a  -0.13   █████", "a +0.1 ██"),
+        ("files from …", "files from the Hub"),
+        ("lines are\nbroken", "lines\nare broken"),
+        ("first\n…\nlast", "first\nb\nc\nlast"),
+        ("first\n…\nlast", "first\nlast"),
+        ("…\nlast", "last"),
+        ("first\n…", "first"),
+        ("…", ""),
+        ("a (b) [c]", "a (b) [c]"),
+    ],
+)
+def test_what_differs_from_machine_to_machine_is_of_no_account(expected, actual):
+    assert alike(expected, actual)
+
+
+@pytest.mark.parametrize(
+    ("expected", "actual"),
+    [
+        ("one", "two"),
+        ("one", "one\ntwo"),
+        ("one\ntwo", "one"),
+        ("files from …", "bytes from the Hub"),
+        ("first\n…\nlast", "first\nb"),
+        ("a.b", "axb"),
+        ("384 numbers", "no numbers"),
+    ],
+)
+def test_everything_else_counts(expected, actual):
+    assert not alike(expected, actual)
