@@ -43,8 +43,9 @@ test-browser: .make/browser  ## The pages of `pellucid explain --html` and of th
 	PELLUCID_BROWSER=required $(VENV)/bin/python -m pytest tests/explain/test_page.py \
 	  tests/server/test_page.py tests/server/test_served_page.py $(ARGS)
 
-test-integrations: .make/integrations  ## The vector stores of examples/stores, and the clients of the server, and clusters of Ray.
-	PELLUCID_INTEGRATIONS=required $(VENV)/bin/python -m pytest tests/examples tests/server/test_clients.py tests/batch/test_ray.py $(ARGS)
+test-integrations: .make/integrations  ## Vector stores, clients of the server, clusters of Ray.
+	PELLUCID_INTEGRATIONS=required $(VENV)/bin/python -m pytest tests/examples tests/server/test_clients.py \
+	  tests/batch/test_ray.py tests/docs/test_pages.py $(ARGS)
 
 check: .make/dev  ## Style, types and layers.
 	$(VENV)/bin/ruff format --check .
@@ -69,6 +70,19 @@ test-reference: .make/reference  ## Parity with live sentence-transformers and l
 
 bench: .make/run .make/benchmark  ## Speed, against the peers; see benchmarks/README.md. Long, and needs the machine to itself.
 	.venv-benchmark/bin/python benchmarks/run.py $(ARGS)
+
+coverage: .make/dev  ## The tests, and which lines of src/pellucid none of them reaches; see docs/testing.md.
+	$(VENV)/bin/python -m pytest --numprocesses 2 --cov --cov-report term $(ARGS)
+
+fuzz: .make/fuzz  ## Inputs that break a law, looked for a minute a target; ARGS="--seconds 600" for longer. Linux.
+	for target in model_files tokens texts documents; do \
+	  $(VENV)/bin/python -W ignore -m fuzz.run $$target $(ARGS) || exit 1; done
+
+mutants: .make/dev  ## Which changes of a line no test notices; ARGS="pooling head" for some modules. Takes its time.
+	nice $(VENV)/bin/python -m tests.mutants $(ARGS)
+
+bench-guard: .make/run  ## Whether a change made Pellucid much slower or larger; half a minute.
+	$(VENV)/bin/python benchmarks/guard.py $(ARGS)
 
 .make/run: pyproject.toml $(NATIVE)
 	$(PYTHON) -m venv $(VENV)
@@ -108,19 +122,6 @@ bench: .make/run .make/benchmark  ## Speed, against the peers; see benchmarks/RE
 	.venv-benchmark/bin/python $(PIP_INSTALL) torch==2.13.0
 	.venv-benchmark/bin/python $(PIP_INSTALL) --requirement requirements-benchmark.txt
 	mkdir -p .make && touch $@
-
-coverage: .make/dev  ## The tests, and which lines of src/pellucid none of them reaches; see docs/testing.md.
-	$(VENV)/bin/python -m pytest --numprocesses 2 --cov --cov-report term $(ARGS)
-
-fuzz: .make/fuzz  ## Inputs that break a law, looked for a minute a target; ARGS="--seconds 600" for longer. Linux.
-	for target in model_files tokens texts documents; do \
-	  $(VENV)/bin/python -W ignore -m fuzz.run $$target $(ARGS) || exit 1; done
-
-mutants: .make/dev  ## Which changes of a line no test notices; ARGS="pooling head" for some modules. Takes its time.
-	nice $(VENV)/bin/python -m tests.mutants $(ARGS)
-
-bench-guard: .make/run  ## Whether a change made Pellucid much slower or larger; half a minute.
-	$(VENV)/bin/python benchmarks/guard.py $(ARGS)
 
 .make/fuzz: .make/dev requirements-fuzz.txt
 	$(VENV)/bin/python $(PIP_INSTALL) --requirement requirements-fuzz.txt

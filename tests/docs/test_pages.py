@@ -16,13 +16,6 @@ from pellucid.cli import app
 README = DOCS.parent / "README.md"
 NUMBER = re.compile(r"[-+]?\d+\.\d+")
 
-UNMARKED = {
-    "$ pellucid index ~/notes": "there are no notes of the reader's here",
-    "$ pellucid batch reviews/*.parquet --output vectors --text-column body": "there is no such table here",
-    'Embedder("Qwen/Qwen3-Embedding-0.6B")': "it needs PyTorch, the Hub and a GPU",
-}
-"""How the blocks begin that are not run and do not say so themselves, of README.md and docs/torch.md."""
-
 
 def name(path: Path) -> str:
     return str(path.relative_to(DOCS.parent))
@@ -30,14 +23,7 @@ def name(path: Path) -> str:
 
 @pytest.fixture(params=[*PAGES, README], ids=name)
 def page(request) -> str:
-    text = request.param.read_text(encoding="utf-8")
-    for block in reversed(blocks(text)):
-        why = [why for beginning, why in UNMARKED.items() if block.code.startswith(beginning)]
-        if why and not block.not_run:
-            at = text.rindex("```", 0, block.start)
-            text = f"{text[:at]}<!-- not run: {why[0]} -->\n{text[at:]}"
-    # README.md is read before the environment is activated.
-    return text.replace("$ .venv/bin/pellucid", "$ pellucid")
+    return request.param.read_text(encoding="utf-8")
 
 
 def path(request) -> Path:

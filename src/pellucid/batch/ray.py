@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -242,6 +243,7 @@ def _connected(address: str | None) -> Iterator[Any]:
     ray = _ray()
     ours = not ray.is_initialized()
     if ours:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # A cluster that is started here tells nobody of it.
         how: dict[str, Any] = {"address": address} if address else {"address": "local", "include_dashboard": False}
         try:
             ray.init(log_to_driver=False, logging_level="ERROR", **how)
