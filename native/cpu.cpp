@@ -34,9 +34,8 @@ unsigned saved_registers() {
   asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
   return low;
 }
-}  // namespace
 
-KernelList available_kernels() {
+KernelList read_processor() {
   KernelList list{};
   const Leaf one(1, 0), seven(7, 0), seven_one(7, 1);
   const unsigned saved = saved_registers();
@@ -49,6 +48,12 @@ KernelList available_kernels() {
   if (avx_vnni) list.table[list.count++] = &avx2_vnni_kernels;
   if (avx2) list.table[list.count++] = &avx2_kernels;
   list.table[list.count++] = &scalar_kernels;
+  return list;
+}
+}  // namespace
+
+KernelList available_kernels() {
+  static const KernelList list = read_processor();  // Once: in a virtual machine each CPUID takes 20 µs.
   return list;
 }
 
