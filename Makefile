@@ -8,7 +8,6 @@ NATIVE := $(shell find native -type f)
 CMAKE_TESTS = $(VENV)/bin/cmake -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(VENV)/bin/ninja -DPELLUCID_TESTS=ON -S native
 
 .PHONY: run test test-native test-neon test-browser test-integrations test-reference bench docs check clean
-.PHONY: coverage fuzz mutants bench-guard
 
 run: .make/run  ## Install, and turn the README's texts into vectors with the real model.
 	$(VENV)/bin/python examples/first_vectors.py
@@ -82,6 +81,8 @@ bench: .make/run .make/benchmark  ## Speed, against the peers; see benchmarks/RE
 	.venv-benchmark/bin/python $(PIP_INSTALL) torch==2.13.0
 	.venv-benchmark/bin/python $(PIP_INSTALL) --requirement requirements-benchmark.txt
 	mkdir -p .make && touch $@
+
+.PHONY: coverage fuzz mutants bench-guard
 
 coverage: .make/dev  ## The tests, and which lines of src/pellucid none of them reaches; see docs/testing.md.
 	$(VENV)/bin/python -m pytest --numprocesses 2 --cov --cov-report term $(ARGS)
