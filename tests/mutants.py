@@ -107,7 +107,7 @@ def _variants(node: ast.AST) -> Iterator[ast.AST]:
             yield ast.IfExp(test, orelse, body)
         case ast.If(test, body, orelse):
             yield ast.If(ast.UnaryOp(ast.Not(), test), body, orelse)
-        case ast.Return(value) if value is not None:
+        case ast.Return(ast.AST() as value) if ast.unparse(value) != "None":
             yield ast.Return(ast.Constant(None))
         case ast.AugAssign() | ast.Expr() | ast.Raise() | ast.Continue():
             yield ast.Pass()
