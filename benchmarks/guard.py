@@ -28,6 +28,8 @@ MODEL, TEXTS, ROUNDS, PEAK_SECONDS = "all-MiniLM-L6-v2", 250, 12, 0.25
 """Many rounds of a quarter of a second, so that the product and the texts both find a moment when no one else works."""
 DTYPES = ("float32", "int16", "int8")
 RESULT_BYTES = TEXTS * 384 * 4
+AGAIN = 2
+"""How often what is out of bounds is measured again: others may have been at work."""
 LEAST_SHARE, MOST_MEMORY = 0.6, 1.3
 """Beside the base. Wide, because the machines that test changes have other work to do."""
 BASE = Path(__file__).parent / "results" / "guard.json"
@@ -49,7 +51,16 @@ def main() -> None:
         entry = {"cpu": cpu, "commit": machine.commit(), "machine": machine.describe(), "figures": figures}
         BASE.write_text(json.dumps([*base, entry], indent=1) + "\n", encoding="utf-8")
         return
-    raise SystemExit(told(figures, [entry["figures"] for entry in base if entry["cpu"] == cpu], cpu))
+    known = [entry["figures"] for entry in base if entry["cpu"] == cpu]
+    if not known:
+        print(f"guard.json has no figures for {cpu}: nothing is compared. --write adds them.")
+        return
+    for _ in range(AGAIN):
+        for dtype in [dtype for dtype in DTYPES if wrong(dtype, figures[dtype], known)]:
+            figures[dtype] = max(figures[dtype], _in_a_process(dtype, chosen), key=lambda one: one["share"])
+    for dtype in DTYPES:
+        print(told(dtype, figures[dtype], known))
+    sys.exit(any(wrong(dtype, figures[dtype], known) for dtype in DTYPES))
 
 
 def measured(dtype: str, chosen: list[str]) -> dict[str, Any]:
@@ -78,27 +89,32 @@ def measured(dtype: str, chosen: list[str]) -> dict[str, Any]:
     }
 
 
-def told(figures: dict[str, Any], base: list[dict[str, Any]], cpu: str) -> int:
-    """Print what was measured beside what is written down; the exit status."""
-    if not base:
-        print(f"guard.json has no figures for {cpu}: nothing is compared. --write adds them.")
-        return 0
-    failed = False
-    for dtype, now in figures.items():
-        share = min(entry[dtype]["share"] for entry in base)
-        memory = max(entry[dtype]["peak_rss_mb"] for entry in base)
-        slow, large = now["share"] < LEAST_SHARE * share, now["peak_rss_mb"] > MOST_MEMORY * memory
-        wrong = [
-            *(["much slower than it was"] if slow else []),
-            *(["needs much more memory than it did"] if large else []),
-            *(["another size of result"] if now["result_bytes"] != RESULT_BYTES else []),
-        ]
-        failed |= bool(wrong)
-        print(
-            f"{cpu} {dtype:8} {now['tokens_per_second']:7,} tokens/s, {now['share']:.0%} of the product's peak "
-            f"(base {share:.0%}), {now['peak_rss_mb']:.0f} MB (base {memory:.0f})  {', '.join(wrong) or 'good'}"
-        )
-    return int(failed)
+def wrong(dtype: str, now: dict[str, Any], known: list[dict[str, Any]]) -> list[str]:
+    """What is out of bounds."""
+    slow = now["share"] < LEAST_SHARE * _share(dtype, known)
+    large = now["peak_rss_mb"] > MOST_MEMORY * _memory(dtype, known)
+    return [
+        *(["much slower than it was"] if slow else []),
+        *(["needs much more memory than it did"] if large else []),
+        *(["another size of result"] if now["result_bytes"] != RESULT_BYTES else []),
+    ]
+
+
+def told(dtype: str, now: dict[str, Any], known: list[dict[str, Any]]) -> str:
+    """What was measured, beside what is written down."""
+    verdict = ", ".join(wrong(dtype, now, known)) or "good"
+    return (
+        f"{now['cpu']} {dtype:8} {now['tokens_per_second']:7,} tokens/s, {now['share']:.0%} of the product's peak "
+        f"(base {_share(dtype, known):.0%}), {now['peak_rss_mb']:.0f} MB (base {_memory(dtype, known):.0f}): {verdict}"
+    )
+
+
+def _share(dtype: str, known: list[dict[str, Any]]) -> float:
+    return min(float(entry[dtype]["share"]) for entry in known)
+
+
+def _memory(dtype: str, known: list[dict[str, Any]]) -> float:
+    return max(float(entry[dtype]["peak_rss_mb"]) for entry in known)
 
 
 def _in_a_process(dtype: str, chosen: list[str]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ and runs the module's own tests. A change that no test notices survives, and is 
 from __future__ import annotations
 
 import ast
+import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -32,6 +33,15 @@ TESTS = {
     "chunking": ("test_chunking.py",),
 }
 """The modules that are arithmetic and nothing else, with the tests that say what they do."""
+_SLOW = (
+    "hypothesis.extra.numpy",
+    "hypothesis.strategies",
+    "pytest",
+    "safetensors.numpy",
+    "tokenizers",
+    "threadpoolctl",
+)
+"""What the tests need, imported once, before the processes part."""
 SECONDS = 300
 """A mutant that takes longer loops, which is as good as a failure."""
 _PAIRS: tuple[tuple[type, type], ...] = (
@@ -97,7 +107,7 @@ def _variants(node: ast.AST) -> Iterator[ast.AST]:
             yield ast.IfExp(test, orelse, body)
         case ast.If(test, body, orelse):
             yield ast.If(ast.UnaryOp(ast.Not(), test), body, orelse)
-        case ast.Return(value) if value is not None:
+        case ast.Return(ast.AST() as value) if ast.unparse(value) != "None":
             yield ast.Return(ast.Constant(None))
         case ast.AugAssign() | ast.Expr() | ast.Raise() | ast.Continue():
             yield ast.Pass()
@@ -150,8 +160,9 @@ def _run(name: str, code: CodeType, tests: list[str]) -> None:
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)
     os.dup2(silence, 2)
-    early = "ignore::pytest.PytestAssertRewriteWarning"  # Of what was imported before the processes parted.
-    os._exit(int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-W", early, *tests])))
+    # Of what was imported before the processes parted, and of the options of plugins that are left out.
+    ignored = [f"-Wignore::pytest.{kind}" for kind in ("PytestAssertRewriteWarning", "PytestConfigWarning")]
+    os._exit(int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *ignored, *tests])))
 
 
 def _passes(name: str, code: CodeType, tests: list[str]) -> bool:
@@ -165,11 +176,9 @@ def _passes(name: str, code: CodeType, tests: list[str]) -> bool:
 
 
 def main() -> None:
-    import hypothesis  # noqa: F401  imported once, before the processes part
-    import numpy  # noqa: F401
-    import pytest  # noqa: F401
-
-    os.environ["CI"] = "true"  # The same hypothesis examples for each mutant.
+    for package in _SLOW:
+        importlib.import_module(package)
+    os.environ |= {"CI": "true", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # The same hypothesis examples for each mutant.
     for module in sys.argv[1:] or TESTS:
         source = (SOURCES / f"{module}.py").read_text(encoding="utf-8")
         name = f"pellucid.{module.replace('/', '.')}"

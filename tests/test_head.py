@@ -59,6 +59,11 @@ def test_layer_norm_adds_eps_to_the_variance():
     np.testing.assert_allclose(LayerNorm(one, zero)(X[2:]), [[-0.5 / (0.25 + 1e-5) ** 0.5, 0.5 / (0.25 + 1e-5) ** 0.5]])
 
 
+def test_each_row_is_normed_by_itself():
+    module = LayerNorm(np.array([2, 1], dtype=np.float32), np.array([0, 5], dtype=np.float32))
+    np.testing.assert_array_equal(module(X), np.concatenate([module(X[row : row + 1]) for row in range(len(X))]))
+
+
 def test_everything_stays_float32():
     weight = np.eye(2, dtype=np.float32)
     modules = (Dense(weight, weight[0], "tanh", True, weight), LayerNorm(weight[0], weight[1]), Normalize())

@@ -27,6 +27,13 @@ def test_select_takes_texts_in_the_order_asked_for(ids, data):
     assert [sequence.tolist() for sequence in chosen] == [ids[index] for index in indices]
 
 
+def test_as_many_tokens_as_int32_can_count_are_a_batch(monkeypatch):
+    """Without the 8 GB that they would take."""
+    monkeypatch.setattr(np, "concatenate", lambda arrays: arrays[0])
+    most = np.broadcast_to(np.int32(0), 2**31 - 1)
+    assert TokenBatch.from_sequences([most]).offsets.tolist() == [0, 2**31 - 1]
+
+
 def test_more_tokens_than_int32_can_count_are_refused():
     many = np.broadcast_to(np.int32(0), 2**30)  # Takes no memory.
     with pytest.raises(InputError, match="2,147,483,648 tokens are too many for one call"):

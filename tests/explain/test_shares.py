@@ -57,6 +57,10 @@ def test_a_part_is_the_tokens_vector_times_its_weight(mode, weights, without_the
     np.testing.assert_allclose(found, np.array(without_the_first)[:, None] * ROWS, rtol=1e-15)
 
 
+def test_without_a_prompt_all_tokens_count():
+    np.testing.assert_allclose(parts(ROWS, spec_of(include_prompt=False)), ROWS / 3, rtol=1e-6)
+
+
 def test_several_modes_are_laid_side_by_side():
     found = parts(ROWS, spec_of(("weightedmean", "mean")))
     np.testing.assert_array_equal(
@@ -89,6 +93,8 @@ def test_a_layer_norm_centres_each_part_and_divides_by_the_deviation_of_the_whol
 def test_unit_length_divides_each_part_by_the_length_of_the_whole():
     found = parts(np.array([[6, 0], [0, 8]], dtype=np.float32), spec_of(head=(Normalize(),)))
     np.testing.assert_allclose(found, [[0.6, 0], [0, 0.8]], rtol=1e-15)
+    small = np.array([[6e-6, 0], [0, 8e-6]], dtype=np.float32)
+    np.testing.assert_allclose(parts(small, spec_of(head=(Normalize(),))), [[0.6, 0], [0, 0.8]], rtol=1e-6)
     nothing = np.array([[1, 1], [-1, -1]], dtype=np.float32)
     assert np.isfinite(parts(nothing, spec_of(head=(Normalize(),)))).all()
 
