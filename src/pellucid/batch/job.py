@@ -31,6 +31,7 @@ from pellucid.batch.stages import Done, Options, Part, Prepared
 from pellucid.embedder import Embedder
 from pellucid.errors import BatchError, OptionError
 from pellucid.types import Float32
+from pellucid.writing import in_one_step, remove_unfinished
 
 FORMAT = 1
 OUTPUT_DTYPES = ("float32", "float16", "int8", "binary", "ubinary")
@@ -264,8 +265,8 @@ def planned(
             held["ranges"] = {"low": low.tolist(), "high": high.tolist()}
         _write_json(manifest, held)
     ranges = held.get("ranges")
-    for path in (*folder.glob(f"{stages.UNFINISHED}*"), *folder.glob(f"{stages.REJECTED}/{stages.UNFINISHED}*")):
-        path.unlink()  # Of a run that was killed; nobody else is here.
+    for place in (folder, folder / stages.REJECTED):
+        remove_unfinished(place)
     parts = stages.parts_of(survey.files, options.rows_per_file)
     todo = tuple(part for part in parts if not (folder / f"{part.name}.parquet").exists())
     bounds = None if ranges is None else (_float32(ranges["low"]), _float32(ranges["high"]))
@@ -382,7 +383,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
 
 
 def _write_json(path: Path, value: Any) -> None:
-    with stages.in_one_step(path) as unfinished:
+    with in_one_step(path) as unfinished:
         unfinished.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
