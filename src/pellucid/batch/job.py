@@ -306,18 +306,12 @@ def _check_same(held: dict[str, Any], wanted: dict[str, Any], folder: Path) -> N
 def _calibrated(survey: Survey, embedder: Embedder, options: Options) -> tuple[Float32, Float32]:
     """The ranges of int8, from the vectors of the first texts: every part must have the same."""
     reader = Reader(survey.schema, options.text_column)
-    parts = [
-        replace(part, stop=min(part.stop, part.start + _CALIBRATION_ROWS)) for part in _first_parts(survey, options)
-    ]
-    for part in parts:
-        prepared = stages.prepare(part, reader, embedder, replace(options, on_truncation="cut"))
+    for part in stages.parts_of(survey.files, options.rows_per_file):
+        first = replace(part, stop=min(part.stop, part.start + _CALIBRATION_ROWS))
+        prepared = stages.prepare(first, reader, embedder, replace(options, on_truncation="cut"))
         if len(prepared.texts) > 1:
             return stages.ranges_of(stages.embed(prepared, embedder, options))
     raise BatchError("int8 takes each dimension's range from the first texts, and there are not two. Take float16.")
-
-
-def _first_parts(survey: Survey, options: Options) -> list[Part]:
-    return stages.parts_of(survey.files, options.rows_per_file)
 
 
 def _reported(plan: Plan, done: Sequence[Done], seconds: float, busy: Busy) -> Report:
