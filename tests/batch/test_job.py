@@ -170,7 +170,8 @@ def test_what_is_missing_is_made_again_as_it_was(tmp_path, table, embedder):
     before = contents(tmp_path / "out")
     for name in list(before)[1:4]:
         (tmp_path / "out" / name).unlink() if name.endswith("parquet") else None
-    (tmp_path / "out" / ".unfinished-1-x.parquet.tmp").write_bytes(b"half")
+    (tmp_path / "out" / ".unfinished-x").mkdir()
+    (tmp_path / "out" / ".unfinished-x" / "in.parquet").write_bytes(b"half")
     run([table], tmp_path / "out", embedder)
     assert contents(tmp_path / "out") == before
 

@@ -78,7 +78,8 @@ def test_a_file_of_texts_becomes_a_map(model, tmp_path):
         (["cat", "--output", "x.html"], "--output and --labels are for --map"),
         (["cat", "--lifecycle", "--with", "dog"], "--lifecycle is shown in the terminal, for one text"),
         (["cat", "--npz", "x.npz", "--with", "dog"], "--npz is for one text"),
-        (["cat", "--html", "/nowhere/x.html"], "cannot be written"),
+        (["cat", "--html", "/nowhere/x.html"], "--html: there is no folder /nowhere"),
+        (["cat", "--npz", "x.npy"], "--npz: cannot write 'x.npy'; the name must end in .npz"),
     ],
 )
 def test_a_wrong_call_is_told_before_a_model_is_loaded(arguments, message):

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 from pellucid import __version__
+from pellucid.cli import app
 from tests.cli.command import run
+
+DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
 
 
 def test_it_says_its_version():
@@ -49,3 +55,27 @@ def test_it_runs_as_a_module_and_survives_a_reader_that_leaves(tiny_bert):
         _, errors = process.communicate(texts[80_000:])
     assert first.startswith(b'{"index": 0, "text": "the cat", "vector": [')
     assert (process.returncode, b"Traceback" in errors) == (1, False)
+
+
+def commands(command, name="pellucid"):
+    yield name, command
+    for sub, below in getattr(command, "commands", {}).items():
+        yield from commands(below, f"{name} {sub}")
+
+
+@pytest.mark.parametrize(("name", "command"), list(commands(get_command(app))))
+def test_the_docs_show_the_help_as_it_is(name, command):
+    """Word for word, but not how it is laid out, which is typer's."""
+    shown = re.search(rf"^\$ {name} --help\n(.*?)^```", DOCS.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert shown, f"docs/cli.md has no `{name} --help`"
+    words = "".join(shown[1].split())
+    assert "".join(command.help.split()) in words
+    options = {option for param in command.params for option in param.opts if option.startswith("--")}
+    assert {*re.findall(r"^  (?:-\w, )?(--[\w-]+)", shown[1], re.MULTILINE)} == options | {"--help"}
+    for param in command.params:
+        assert "".join((param.help or "").split()) in words
+
+
+@pytest.mark.parametrize(("name", "command"), list(commands(get_command(app))))
+def test_a_list_of_commands_cuts_no_sentence_off(name, command):
+    assert not command.get_short_help_str(63).endswith("...")

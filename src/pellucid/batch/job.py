@@ -31,6 +31,7 @@ from pellucid.batch.stages import Done, Options, Part, Prepared
 from pellucid.embedder import Embedder
 from pellucid.errors import BatchError, OptionError
 from pellucid.types import Float32
+from pellucid.writing import in_one_step, remove_unfinished
 
 FORMAT = 1
 OUTPUT_DTYPES = ("float32", "float16", "int8", "binary", "ubinary")
@@ -243,8 +244,8 @@ def planned(
             held["ranges"] = {"low": low.tolist(), "high": high.tolist()}
         _write_json(manifest, held)
     ranges = held.get("ranges")
-    for path in (*folder.glob(f"{stages.UNFINISHED}*"), *folder.glob(f"{stages.REJECTED}/{stages.UNFINISHED}*")):
-        path.unlink()  # Of a run that was killed; nobody else is here.
+    for place in (folder, folder / stages.REJECTED):
+        remove_unfinished(place)
     parts = stages.parts_of(survey.files, options.rows_per_file)
     todo = tuple(part for part in parts if not (folder / f"{part.name}.parquet").exists())
     bounds = None if ranges is None else (_float32(ranges["low"]), _float32(ranges["high"]))
@@ -284,18 +285,12 @@ def _check_same(held: dict[str, Any], wanted: dict[str, Any], folder: Path) -> N
 def _calibrated(survey: Survey, embedder: Embedder, options: Options) -> tuple[Float32, Float32]:
     """The ranges of int8, from the vectors of the first texts: every part must have the same."""
     reader = Reader(survey.schema, options.text_column)
-    parts = [
-        replace(part, stop=min(part.stop, part.start + _CALIBRATION_ROWS)) for part in _first_parts(survey, options)
-    ]
-    for part in parts:
-        prepared = stages.prepare(part, reader, embedder, replace(options, on_truncation="cut"))
+    for part in stages.parts_of(survey.files, options.rows_per_file):
+        first = replace(part, stop=min(part.stop, part.start + _CALIBRATION_ROWS))
+        prepared = stages.prepare(first, reader, embedder, replace(options, on_truncation="cut"))
         if len(prepared.texts) > 1:
             return stages.ranges_of(stages.embed(prepared, embedder, options))
     raise BatchError("int8 takes each dimension's range from the first texts, and there are not two. Take float16.")
-
-
-def _first_parts(survey: Survey, options: Options) -> list[Part]:
-    return stages.parts_of(survey.files, options.rows_per_file)
 
 
 def _reported(plan: Plan, done: Sequence[Done], seconds: float, busy: Busy) -> Report:
@@ -361,7 +356,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
 
 
 def _write_json(path: Path, value: Any) -> None:
-    with stages.in_one_step(path) as unfinished:
+    with in_one_step(path) as unfinished:
         unfinished.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

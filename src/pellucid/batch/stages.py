@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +19,8 @@ from pellucid.embedder import Embedder
 from pellucid.errors import BatchError
 from pellucid.truncation import Truncation
 from pellucid.types import Float32, Int64, TokenBatch
+from pellucid.writing import in_one_step
 
-UNFINISHED = ".unfinished-"
 REJECTED = "_rejected"
 
 
@@ -227,22 +225,6 @@ def _described(options: Options, ranges: tuple[Float32, Float32] | None) -> dict
     if ranges is not None:
         told |= {"low": ranges[0].tolist(), "high": ranges[1].tolist()}
     return told
-
-
-@contextlib.contextmanager
-def in_one_step(path: Path) -> Iterator[Path]:
-    """A file that takes its name when all of it is on the disk."""
-    unfinished = path.with_name(f"{UNFINISHED}{os.getpid()}-{path.name}.tmp")
-    try:
-        yield unfinished
-        descriptor = os.open(unfinished, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def ranges_of(vectors: Float32) -> tuple[Float32, Float32]:

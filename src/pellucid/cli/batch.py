@@ -65,7 +65,11 @@ def batch(
     cache_folder: Annotated[Path | None, typer.Option(help="Where models are kept.")] = None,
     local_files_only: Annotated[bool, typer.Option("--local-files-only", help="Never use the network.")] = False,
 ) -> None:
-    """Embed whole tables: in bounded memory, and gone on with where a death left it."""
+    """Embed whole tables, in bounded memory; run again, it goes on.
+
+    The output is a folder of Parquet files: every row with its vector. Run again after any death, the same command does
+    what is left.
+    """
     if prompt is not None and prompt_name is not None:
         raise OptionError("give --prompt or --prompt-name, not both.")
     if engine is EngineName.local and (address is not None or actors is not None):

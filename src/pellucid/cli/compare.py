@@ -33,7 +33,10 @@ def compare(
     cache_folder: Annotated[Path | None, typer.Option(help="Where models are kept.")] = None,
     local_files_only: Annotated[bool, typer.Option("--local-files-only", help="Never use the network.")] = False,
 ) -> None:
-    """Compare models on this machine: size, speed, memory, and how far they agree on which texts are near."""
+    """Compare models here: size, speed, memory, agreement.
+
+    How far two agree is how many of the nearest texts of each text they have in common.
+    """
     if json_file is not None:
         output.checked_ending(json_file, (".json",), option="--json")
     if plot is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pellucid.cli import output
 from pellucid.cli.embed import DEFAULT_MODEL, read_lines
 from pellucid.errors import OptionError
 
@@ -68,7 +69,8 @@ def explain(
         subject = trace = embedder.trace(text, prompt=prompt, prompt_name=prompt_name)
         shown = views(trace)
         if npz is not None:
-            trace.save_npz(npz)
+            with output.in_one_step(npz, option="--npz") as path:
+                trace.save_npz(path)
             typer.echo(f"wrote {npz}", err=True)
     else:
         subject = comparison = embedder.compare(text, other, prompt=prompt, prompt_name=prompt_name)
@@ -76,7 +78,8 @@ def explain(
     if html is not None:
         from pellucid.explain.html import page
 
-        html.write_text(page(subject), encoding="utf-8")
+        with output.in_one_step(html, option="--html") as path:
+            path.write_text(page(subject), encoding="utf-8")
         typer.echo(f"wrote {html}", err=True)
     if json:
         typer.echo(subject.to_json())
@@ -114,9 +117,10 @@ def _check(
         raise OptionError("--lifecycle is shown in the terminal, for one text.")
     if npz is not None and other is not None:
         raise OptionError("--npz is for one text.")
-    for file in (html, npz):
-        if file is not None and (file.is_dir() or not file.parent.is_dir()):
-            raise OptionError(f"{file} cannot be written: it is a folder, or its folder is not there.")
+    if html is not None:
+        output.checked_ending(html, (".html", ".htm"), option="--html")
+    if npz is not None:
+        output.checked_ending(npz, (".npz",), option="--npz")
 
 
 def _print(shown: Iterable[RenderableType]) -> None:

@@ -18,6 +18,7 @@ from pellucid.sources.files import Digest, ModelFiles
 app = typer.Typer(help="The models known by name, and those on disk.", invoke_without_command=True)
 app.command()(compare)
 
+Name = Annotated[str, typer.Argument(help="Hub name or short name.")]
 CacheFolder = Annotated[Path | None, typer.Option(help="Where models are kept.")]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of the Hub's copy.")]
 
@@ -54,8 +55,12 @@ def models(context: typer.Context, cache_folder: CacheFolder = None) -> None:
 
 
 @app.command()
-def show(name: str, revision: Revision = None, cache_folder: CacheFolder = None) -> None:
-    """Show a model on disk: its settings, its files, where each came from, and whether it is what it must be."""
+def show(
+    name: Annotated[str, typer.Argument(help="Hub name, short name or folder.")],
+    revision: Revision = None,
+    cache_folder: CacheFolder = None,
+) -> None:
+    """Show a model on disk: settings, files and their digests."""
     files = resolve.on_disk(name, revision=revision, cache_folder=cache_folder)
     if files is None:
         raise ModelNotFoundError(f"{catalog.full_name(name)} is not on this machine. Run: pellucid models pull {name}")
@@ -99,12 +104,12 @@ def show(name: str, revision: Revision = None, cache_folder: CacheFolder = None)
 
 @app.command()
 def pull(
-    name: str,
+    name: Name,
     source: Annotated[Source | None, typer.Option(help="Fetch from here, even if a copy is on disk.")] = None,
     revision: Revision = None,
     cache_folder: CacheFolder = None,
 ) -> None:
-    """Fetch a model now, so that constructing an Embedder needs no network."""
+    """Fetch a model now, so that no network is needed later."""
     if source is None:
         files = resolve.resolve(name, revision=revision, cache_folder=cache_folder)
     elif source is Source.HUB:
@@ -122,11 +127,11 @@ def pull(
 
 @app.command()
 def remove(
-    name: str,
+    name: Name,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     cache_folder: CacheFolder = None,
 ) -> None:
-    """Remove a model from the caches: every revision, and unfinished downloads."""
+    """Remove a model from the caches, every revision of it."""
     places = resolve.copies(name, cache_folder)
     if not places:
         raise ModelNotFoundError(f"{catalog.full_name(name)} is not on this machine; nothing was removed.")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pellucid import writing
 from pellucid.embedder import Embedder
 from pellucid.errors import MissingExtraError, OptionError
 
@@ -68,12 +68,10 @@ def checked_ending(out: Path, endings: Iterable[str], *, option: str = "--output
 
 @contextlib.contextmanager
 def in_one_step(out: Path, *, option: str = "--output") -> Iterator[Path]:
-    """A file beside ``out`` that takes its name only when it is whole: a failure leaves what was there before."""
+    """As :func:`pellucid.writing.in_one_step`; what goes wrong is told of the option that named the file."""
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as folder:
-            unfinished = Path(folder, out.name)
+        with writing.in_one_step(out) as unfinished:
             yield unfinished
-            unfinished.replace(out)
     except OSError as error:
         raise OptionError(f"{option}: {out} cannot be written ({error}).") from error
 

@@ -29,7 +29,10 @@ class OnTruncation(StrEnum):
 
 def serve(
     model: Annotated[
-        list[str] | None, typer.Option("--model", "-m", help="Hub name, short name or folder; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--model", "-m", help=f"Hub name, short name or folder; may be repeated. Default: {DEFAULT_MODEL}."
+        ),
     ] = None,
     host: Annotated[str, typer.Option(help="The address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port; 0 takes a free one.")] = 8080,
@@ -50,7 +53,11 @@ def serve(
     local_files_only: Annotated[bool, typer.Option("--local-files-only", help="Never use the network.")] = False,
     threads: Annotated[int | None, typer.Option(help="How many threads to work with.")] = None,
 ) -> None:
-    """Answer the clients of OpenAI's and text-embeddings-inference's APIs, and show the way inside."""
+    """Serve vectors over HTTP, to OpenAI's clients and others'.
+
+    The APIs are OpenAI's and that of text-embeddings-inference; at / is a page to look inside, at /docs what can be
+    asked. Keys may also stand in the environment, in PELLUCID_API_KEYS.
+    """
     from pellucid.server.settings import Limits, Settings
 
     for option, value in {"--max-waiting": max_waiting, "--max-texts": max_texts, "--max-body": max_body}.items():

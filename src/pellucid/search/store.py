@@ -12,7 +12,6 @@ import contextlib
 import hashlib
 import json
 import logging
-import os
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -23,6 +22,7 @@ from typing import Any, Literal
 from pellucid.errors import IndexStateError, IndexWriteError, MissingExtraError
 from pellucid.search.rows import Row, from_record, in_order, schema_of, to_table
 from pellucid.types import Float32
+from pellucid.writing import in_one_step, remove_unfinished
 
 logger = logging.getLogger("pellucid.search")
 
@@ -174,6 +174,7 @@ class Store:
             lock.release()
 
     def _recover(self) -> None:
+        remove_unfinished(self.folder)
         counting = self._counting()
         if not self._rebuild:
             self.pointer = counting
@@ -331,12 +332,8 @@ class Store:
 
     def _point_to(self, pointer: Pointer) -> None:
         told = {"format": _FORMAT, "pointer": asdict(pointer), "identity": asdict(self.identity)}
-        partial = self.folder / f"{POINTER}.partial"
-        with partial.open("w", encoding="utf-8") as file:
-            json.dump(told, file, indent=2)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(self.folder / POINTER)
+        with in_one_step(self.folder / POINTER) as path:
+            path.write_text(json.dumps(told, indent=2), encoding="utf-8")
         self.pointer = pointer
 
 

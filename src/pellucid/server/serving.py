@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
@@ -107,8 +107,7 @@ async def prepared(
     items = cast("list[str] | list[list[int]]", [given] if isinstance(given, str) or _is_ids(given) else given)
     if not items:
         raise InputError("the input is empty: there is no text to embed.")
-    if len(items) > limits.texts:
-        raise InputError(f"{len(items):,} texts are too many for one request; at most {limits.texts:,}.")
+    check_count(items, limits.texts)
     cut = serving.settings.on_truncation == "cut" if truncate is None else truncate
     if not isinstance(items[0], str):
         if prompt_name is not None:
@@ -186,6 +185,16 @@ async def attended(request: Request, work: Awaitable[T]) -> T:
             watcher.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await watcher
+
+
+def check_count(items: Sequence[object], most: int) -> None:
+    """Refuse more texts than one request may have.
+
+    Raises:
+        InputError: there are too many.
+    """
+    if len(items) > most:
+        raise InputError(f"{len(items):,} texts are too many for one request; at most {most:,}.")
 
 
 def check_characters(texts: list[str], most: int) -> None:

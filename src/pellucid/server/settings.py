@@ -28,6 +28,8 @@ class Limits:
         tokens_per_call: how many tokens go through the engine together: the longer, the longer waits who comes next.
         seconds: how long a request may take, waiting included.
         views: how many views (traces, comparisons, maps) may wait; they are made one after another.
+        view_tokens: of a text to be looked into; every layer has a number for each pair of them, in each head.
+        answered_tokens: of one request for a vector of each token: an answer has some kilobytes for each.
     """
 
     body_bytes: int = 16_000_000
@@ -37,6 +39,8 @@ class Limits:
     tokens_per_call: int = 2048
     seconds: float = 60.0
     views: int = 16
+    view_tokens: int = 512
+    answered_tokens: int = 8192
 
 
 @dataclass(frozen=True)

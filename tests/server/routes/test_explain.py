@@ -5,6 +5,7 @@ import json
 import pytest
 
 from pellucid.server import views
+from pellucid.server.settings import Limits
 
 
 def ask(server, path, **body):
@@ -28,6 +29,20 @@ def test_the_page_gets_its_views(server, embedder):
     assert ask(server, "/view/trace", input="the cat") == views.trace_view(embedder, "the cat")
     assert ask(server, "/view/compare", inputs=["the cat", "a dog"])["kind"] == "comparison"
     assert ask(server, "/view/map", inputs=["the cat", "a dog", "the mat"])["kind"] == "map"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("/trace", {"input": "the cat sat"}), ("/compare", {"inputs": ["cat", "the cat sat"]})],
+)
+@pytest.mark.parametrize("view", ["", "/view"])
+def test_only_so_much_of_a_text_is_looked_into(serve, path, body, view):
+    own = serve(limits=Limits(view_tokens=4))
+    answer = own.client.post(view + path, json=body)
+    assert answer.status_code == 400
+    assert f"ext {len(body.get('inputs', [0])) - 1} has 5 tokens; of at most 4" in answer.json()["error"]["message"]
+    ask(own, "/trace", input="the cat")
+    ask(own, "/view/map", inputs=["the cat sat", "cat", "dog"])
 
 
 @pytest.mark.parametrize(

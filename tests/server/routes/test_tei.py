@@ -3,6 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pellucid.server.settings import Limits
+
 TEXTS = ["the cat", "the cat sat on the mat", "A dog, a cat!"]
 
 
@@ -31,6 +33,14 @@ def test_embed_all_gives_the_engines_token_vectors(server, embedder):
     found = ask(server, "/embed_all", inputs=TEXTS)
     for text, vectors in zip(found, expected, strict=True):
         assert (np.array(text, dtype=np.float32) == vectors).all()
+
+
+def test_only_so_many_token_vectors_are_answered(serve):
+    own = serve(limits=Limits(answered_tokens=8))
+    assert len(ask(own, "/embed_all", inputs=["the cat", "a dog"])) == 2
+    answer = own.client.post("/embed_all", json={"inputs": ["the cat", "a dog sat"]})
+    assert answer.status_code == 400
+    assert "9 tokens are too many for a vector of each; at most 8" in answer.json()["error"]
 
 
 def test_similarity_is_the_cosine(server, embedder):
@@ -70,6 +80,7 @@ def test_info_says_what_is_served(server, embedder):
         ("/tokenize", {"inputs": ["a"] * 3000}, "too many"),
         ("/decode", {"ids": [10**6]}, "does not know"),
         ("/decode", {"ids": []}, "at least 1"),
+        ("/decode", {"ids": [[5]] * 3000}, "too many"),
     ],
 )
 def test_what_is_wrong_has_the_shape_that_its_clients_know(server, path, body, words):

@@ -9,12 +9,12 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic_core import to_json
 
 from pellucid.embedder import Embedder
+from pellucid.errors import TextError
 from pellucid.server import views
 from pellucid.server.inputs import CompareBody, MapBody, TraceBody, read
 from pellucid.server.outputs import OpenAIFailure, View
 from pellucid.server.routes.direct import post
 from pellucid.server.serving import check_characters, serving_of
-from pellucid.texts import check_texts
 
 router = APIRouter(tags=["Looking inside"])
 
@@ -28,6 +28,20 @@ async def _viewed(request: Request, model: str | None, texts: list[str], make: C
     return Response(made, media_type="application/json")
 
 
+async def _looked_into(
+    request: Request, model: str | None, texts: list[str], make: Callable[[Embedder], bytes]
+) -> Response:
+    most = serving_of(request).settings.limits.view_tokens
+
+    def checked(embedder: Embedder) -> bytes:
+        for position, count in enumerate(embedder.count_tokens(texts).clip(max=embedder.max_tokens).tolist()):
+            if count > most:
+                raise TextError(f"text {position} has {count:,} tokens; of at most {most:,} all is shown. Shorten it.")
+        return make(embedder)
+
+    return await _viewed(request, model, texts, checked)
+
+
 @post(router, "/trace", TraceBody, View, OpenAIFailure, "Every stage of a text's way to its vector")
 async def trace(
     request: Request,
@@ -37,10 +51,9 @@ async def trace(
     body = await read(request, TraceBody)
 
     def make(embedder: Embedder) -> bytes:
-        check_texts([body.input])
         return embedder.trace(body.input, prompt_name=body.prompt_name).to_json(arrays=arrays).encode()
 
-    return await _viewed(request, body.model, [body.input], make)
+    return await _looked_into(request, body.model, [body.input], make)
 
 
 @post(router, "/compare", CompareBody, View, OpenAIFailure, "Why two texts are close")
@@ -49,17 +62,16 @@ async def compare(request: Request) -> Response:
     body = await read(request, CompareBody)
 
     def make(embedder: Embedder) -> bytes:
-        check_texts(body.inputs)
         return embedder.compare(*body.inputs, prompt_name=body.prompt_name).to_json().encode()
 
-    return await _viewed(request, body.model, body.inputs, make)
+    return await _looked_into(request, body.model, body.inputs, make)
 
 
 @post(router, "/view/trace", TraceBody, View, OpenAIFailure, "One text, as the page shows it")
 async def view_trace(request: Request) -> Response:
     """What the page draws of one text."""
     body = await read(request, TraceBody)
-    return await _viewed(
+    return await _looked_into(
         request, body.model, [body.input], lambda e: to_json(views.trace_view(e, body.input, body.prompt_name))
     )
 
@@ -69,7 +81,7 @@ async def view_compare(request: Request) -> Response:
     """What the page draws of two texts."""
     body = await read(request, CompareBody)
     first, second = body.inputs
-    return await _viewed(
+    return await _looked_into(
         request, body.model, body.inputs, lambda e: to_json(views.compare_view(e, first, second, body.prompt_name))
     )
 

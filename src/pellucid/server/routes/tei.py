@@ -15,7 +15,7 @@ from pellucid.server import inputs, outputs
 from pellucid.server.inputs import read
 from pellucid.server.outputs import TEIFailure, failures
 from pellucid.server.routes.direct import DirectRoute, post
-from pellucid.server.serving import check_characters, embedded, prepared, serving_of
+from pellucid.server.serving import check_characters, check_count, embedded, prepared, serving_of
 from pellucid.types import Token
 
 router = APIRouter(tags=["text-embeddings-inference"], route_class=DirectRoute)
@@ -46,6 +46,9 @@ async def embed_all(request: Request) -> Response:
     service = await serving.models.get(body.model)
     _check_side(service.embedder, body.truncation_direction)
     ready = await prepared(serving, service, body.inputs, prompt_name=body.prompt_name, truncate=body.truncate)
+    count, most = len(ready.tokens.ids), serving.settings.limits.answered_tokens
+    if count > most:
+        raise InputError(f"{count:,} tokens are too many for a vector of each; at most {most:,}. Send fewer texts.")
     rows = await embedded(serving, request, service, ready, pooled=False)
     parts = np.split(rows, ready.tokens.offsets[1:-1])
     return _json([part.tolist() for part in parts], ready.headers())
@@ -72,8 +75,7 @@ async def tokenize(request: Request) -> Response:
     serving = serving_of(request)
     embedder = (await serving.models.get(body.model)).embedder
     texts = [body.inputs] if isinstance(body.inputs, str) else body.inputs
-    if len(texts) > serving.settings.limits.texts:
-        raise InputError(f"{len(texts):,} texts are too many; at most {serving.settings.limits.texts:,}.")
+    check_count(texts, serving.settings.limits.texts)
     check_characters(texts, serving.settings.limits.characters)
     prompt = embedder.prompt_named(body.prompt_name)
 
@@ -91,12 +93,16 @@ async def decode(request: Request) -> Response:
     serving = serving_of(request)
     embedder = (await serving.models.get(body.model)).embedder
     sequences = [body.ids] if isinstance(body.ids[0], int) else body.ids
+    check_count(sequences, serving.settings.limits.texts)
     vocabulary = embedder.spec.encoder.vocab_size
     for position, ids in enumerate(sequences):
         if max(ids) >= vocabulary:
             raise InputError(f"list {position} has an id that the model does not know: the last is {vocabulary - 1}.")
-    texts = [embedder.tokenizer.decode(ids, skip_special=body.skip_special_tokens) for ids in sequences]
-    return _json(texts)
+
+    def make() -> list[str]:
+        return [embedder.tokenizer.decode(ids, skip_special=body.skip_special_tokens) for ids in sequences]
+
+    return _json(await serving.view(request, make))
 
 
 @router.get(
