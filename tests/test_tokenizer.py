@@ -74,9 +74,7 @@ def test_the_left_end_is_cut_where_the_model_says_so(broken):
 
 
 def test_do_lower_case_lowers_even_if_the_tokenizer_does_not(broken):
-    stored = json.loads((broken / "tokenizer.json").read_text())
-    stored["normalizer"]["lowercase"] = False
-    tiny.write_json(broken / "tokenizer.json", stored)
+    tiny.edit_json(broken / "tokenizer_config.json", do_lower_case=False)
     assert ids_of(tokenizer_of(broken), "CAT") != ids_of(tokenizer_of(broken), "cat")
     tiny.edit_json(broken / "sentence_bert_config.json", do_lower_case=True)
     assert ids_of(tokenizer_of(broken), "CAT") == ids_of(tokenizer_of(broken), "cat")
@@ -125,6 +123,30 @@ def test_a_broken_tokenizer_file_is_refused(broken, content):
     (broken / "tokenizer.json").write_text(content)
     with pytest.raises(InvalidModelError, match="the files of the tokenizer are not sound"):
         tokenizer_of(broken)
+
+
+class TestWhatTheConfigOfTheTokenizerSays:
+    """transformers' own classes follow tokenizer_config.json; tests/reference holds this against them."""
+
+    @pytest.mark.parametrize(
+        ("changes", "text", "same_as"),
+        [
+            ({}, "CAT", "cat"),
+            ({"do_lower_case": False}, "CAT", "[UNK]"),
+            ({"do_lower_case": False, "tokenizer_class": None}, "CAT", "[UNK]"),
+            ({"do_lower_case": False, "tokenizer_class": "PreTrainedTokenizerFast"}, "CAT", "cat"),
+            ({"strip_accents": False}, "cát", "[UNK]"),
+        ],
+    )
+    def test_of_letters(self, broken, changes, text, same_as):
+        tiny.edit_json(broken / "tokenizer_config.json", **changes)
+        assert ids_of(tokenizer_of(broken), text) == ids_of(tokenizer_of(broken), same_as)
+
+    def test_of_a_space_before_the_text(self, tmp_path):
+        folder = tiny.write_model(tmp_path / "m", "roberta")
+        plain = tokenizer_of(folder)
+        tiny.edit_json(folder / "tokenizer_config.json", add_prefix_space=True)
+        assert ids_of(tokenizer_of(folder), "cat") == ids_of(plain, " cat") != ids_of(plain, "cat")
 
 
 class TestFilesFromBeforeTokenizerJson:
