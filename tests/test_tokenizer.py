@@ -48,6 +48,17 @@ def test_a_text_is_cut_the_same_way_alone_and_among_others(tokenizer, texts):
     assert len(counts) == len(texts)
 
 
+def test_the_library_is_given_neither_too_many_texts_nor_too_long_ones_at_a_time(tokenizer, monkeypatch):
+    given_to_it, encode = [], tokenizer._encode
+    monkeypatch.setattr(tokenizer, "_encode", lambda part: given_to_it.append(part) or encode(part))
+    texts = ["cat"] * 1100 + ["dog " * 100_000] * 3 + ["dog " * 200_000, "", "cat"]
+    batch, counts = tokenizer.tokenize(texts, "the ")
+    assert [text for part in given_to_it for text in part] == ["the " + text for text in texts]
+    assert [len(part) for part in given_to_it] == [512, 512, 76 + 1, 1, 1, 1, 2]
+    assert counts.tolist() == [4] * 1100 + [100_003] * 3 + [200_003, 3, 4]
+    assert len(batch) == len(texts)
+
+
 @given(st.integers(0, 80))
 def test_a_longer_text_loses_its_end_and_never_its_special_tokens(tokenizer, words):
     batch, counts = tokenizer.tokenize(["cat " * words])

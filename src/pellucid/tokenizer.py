@@ -7,7 +7,7 @@ tokens are added as the model's template says; a longer text loses its end, neve
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer as Backend
 
 _TEXTS_PER_CALL = 512
-"""The library holds some hundred bytes a token until a call ends; this many texts bound that."""
+_CHARACTERS_PER_CALL = 500_000
+"""The library holds some hundred bytes a token until a call ends, and hears no Ctrl-C meanwhile; these bound both."""
 
 
 class Tokenizer:
@@ -73,8 +74,7 @@ class Tokenizer:
         check_utf8(prompt, "the prompt")
         sequences: list[Int32] = []
         counts: list[int] = []
-        for start in range(0, len(texts), _TEXTS_PER_CALL):
-            part = [prompt + text for text in texts[start : start + _TEXTS_PER_CALL]]
+        for part in _parts([prompt + text for text in texts] if prompt else texts):
             for text, encoding in zip(part, self._encode(part), strict=True):
                 counts.append(len(encoding))
                 kept = encoding if len(encoding) <= self.spec.max_tokens else self._truncated(text)
@@ -154,6 +154,20 @@ class Tokenizer:
         encoding = self._backend.encode(text, add_special_tokens=False)
         encoding.truncate(self.spec.max_tokens - self._specials, direction=self.spec.truncation_side)
         return self._backend.post_process(encoding)
+
+
+def _parts(texts: Sequence[str]) -> Iterator[list[str]]:
+    """The texts, as many at a time as one call of the library may have, or one that is longer."""
+    part: list[str] = []
+    characters = 0
+    for text in texts:
+        if part and (len(part) == _TEXTS_PER_CALL or characters + len(text) > _CHARACTERS_PER_CALL):
+            yield part
+            part, characters = [], 0
+        part.append(text)
+        characters += len(text)
+    if part:
+        yield part
 
 
 def _load(files: ModelFiles, spec: TokenizerSpec, family: str) -> Backend:
