@@ -101,9 +101,18 @@ class ModelFiles:
         return self.folder / PurePosixPath(relative)
 
     def has(self, relative: str) -> bool:
-        """Whether the file is on disk; a link that leads nowhere is, so that reading it says what is wrong."""
+        """Whether the file is on disk; a link that leads nowhere is, so that reading it says what is wrong.
+
+        Raises:
+            InvalidModelError: that cannot be seen.
+        """
         path = self.path(relative)
-        return path.is_file() or path.is_symlink()
+        try:
+            return path.is_file() or path.is_symlink()
+        except OSError as error:
+            raise InvalidModelError(
+                f"{self.name}: {relative} cannot be looked for ({error}). May this process read the model's folder?"
+            ) from error
 
     def wanted(self) -> list[str]:
         """The files on disk that are read, in name order."""
