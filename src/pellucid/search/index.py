@@ -92,15 +92,33 @@ class Index:
         return cls(store, embedder)
 
     @classmethod
-    def open(cls, folder: Path, embedder: Embedder | None = None) -> Index:
+    def open(
+        cls,
+        folder: Path,
+        embedder: Embedder | None = None,
+        *,
+        cache_folder: Path | None = None,
+        local_files_only: bool = False,
+    ) -> Index:
         """The index in ``folder``, with the model that it names, or with this one, which must be the same.
+
+        Args:
+            folder: the index.
+            embedder: the model.
+            cache_folder: where else to look for the model that it names; as in ``Embedder``.
+            local_files_only: likewise.
 
         Raises:
             IndexStateError: there is no index, it is broken, or it holds the vectors of another model.
         """
         store = Store.open(folder)
         if embedder is None:
-            embedder = Embedder(store.identity.model, dtype=store.identity.dtype)  # type: ignore[arg-type]
+            embedder = Embedder(
+                store.identity.model,
+                dtype=store.identity.dtype,  # type: ignore[arg-type]
+                cache_folder=cache_folder,
+                local_files_only=local_files_only,
+            )
         store.check(_identity(embedder, store.identity.column))
         return cls(store, embedder)
 
@@ -235,7 +253,10 @@ def _identity(embedder: Embedder, column: str) -> Identity:
     prompt = next(
         (embedder.spec.prompts[name] for name in ("document", "passage", "corpus") if name in embedder.spec.prompts), ""
     )
-    return Identity(embedder.model_name, embedder.files.digest(), dtype, prompt, embedder.dimensions, column)
+    files = embedder.files
+    # A folder of this process's may be given from where it stands; who asks the index may stand elsewhere.
+    name = embedder.model_name if files.source != "folder" else str(files.folder.resolve())
+    return Identity(name, files.digest(), dtype, prompt, embedder.dimensions, column)
 
 
 def _unchanged(file: Found, known: Known | None) -> bool:
