@@ -184,7 +184,7 @@ class Index:
         known = self.store.known()
         changed = [file for file in files.values() if not _unchanged(file, known.get(file.name))]
         removed = known.keys() - files.keys()
-        vectors = self.store.staged()
+        vectors, held = self.store.staged(), self.store.digests() if changed else set()
         added, embedded, done, total = 0, 0, 0, sum(file.size for file in changed)
         pending: list[Row] = []
         for file in changed:
@@ -198,10 +198,10 @@ class Index:
                 added += 1
             done += file.size
             while len(pending) >= _CHUNKS_PER_STEP:
-                embedded += self._stage(pending[:_CHUNKS_PER_STEP], vectors)
+                embedded += self._stage(pending[:_CHUNKS_PER_STEP], vectors, held)
                 pending = pending[_CHUNKS_PER_STEP:]
                 progress(done, total)
-        embedded += self._stage(pending, vectors)
+        embedded += self._stage(pending, vectors, held)
         progress(total, total)
         if removed or changed or self.store.pointer is None:
             self.store.commit(removed | {file.name for file in changed if file.name in known})
@@ -222,13 +222,19 @@ class Index:
     def _is_own(self, file: Found) -> bool:
         return self.store.folder.resolve() in file.path.resolve().parents
 
-    def _stage(self, rows: list[Row], vectors: dict[str, Float32]) -> int:
-        """Embed what has no vector yet, and keep the rows; returns how many were embedded."""
+    def _stage(self, rows: list[Row], vectors: dict[str, Float32], held: set[str]) -> int:
+        """Embed what has no vector yet, and keep the rows; returns how many were embedded.
+
+        Args:
+            rows: some chunks.
+            vectors: what an earlier process had embedded, by the digest of the text.
+            held: of which texts the index has vectors.
+        """
         if not rows:
             return 0
         texts = {row.digest: row.text for row in rows}
         # A file that was moved, or changed in one place, has chunks that the index has already.
-        vectors = vectors | self.store.vectors_of([digest for digest in texts if digest not in vectors])
+        vectors = vectors | self.store.vectors_of(list((texts.keys() & held) - vectors.keys()))
         new = [digest for digest in texts if digest not in vectors]
         made = self.embedder.embed_documents(
             [texts[digest] for digest in new], prompt=self.store.identity.prompt, normalize=self._normalize
