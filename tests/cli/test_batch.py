@@ -50,6 +50,7 @@ def test_a_table_becomes_a_table_of_vectors(tmp_path, source, model):
     [
         (["--prompt", "a", "--prompt-name", "query"], "not both"),
         (["--address", "x"], "are for --engine ray"),
+        (["--cpus-per-actor", "2"], "are for --engine ray"),
         (["--dtype", "int8", "--device", "cuda"], "dtype='int8' is not served by engine='auto' on 'cuda'"),
         (["--engine", "ray", "--cache", "c"], "--cache is a file of this machine"),
         (["--rows-per-file", "0"], "rows_per_file must be at least 1"),

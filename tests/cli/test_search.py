@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -49,6 +50,19 @@ def test_what_is_skipped_is_shown_as_a_terminal_can(tmp_path, notes, model):
         "  notes/d\\x1b[31m\\n.bin: binary",
         "  notes/e.pdf: no sound PDF (PdfStreamError)",
     ]
+
+
+def test_a_model_may_lie_where_it_is_told(tmp_path, notes, model):
+    """Its name says nothing of a place; here there is no network, and no copy in the usual caches."""
+    name, folder = "nobody/tiny", tmp_path / "models" / "models--nobody--tiny" / "snapshots" / ("0" * 40)
+    shutil.copytree(model, folder)
+    (folder.parents[1] / "refs").mkdir()
+    (folder.parents[1] / "refs" / "main").write_text("0" * 40)
+    where = ("--cache-folder", str(tmp_path / "models"), "--local-files-only")
+    made = run("index", str(notes), "--to", str(tmp_path / "index"), "--model", name, *where)
+    assert (made.code, made.out[:8]) == (0, "2 files,")
+    assert "okapi" in run("search", "okapi", "--in", str(tmp_path / "index"), *where).out
+    assert "nobody/tiny is not on this machine" in run("search", "okapi", "--in", str(tmp_path / "index"), where[2]).err
 
 
 def test_json_has_the_place_and_the_text(tmp_path, notes, model):

@@ -13,7 +13,7 @@ from tests.cli.command import run
         (["--max-waiting", "0"], "--max-waiting must be at least 1"),
         (["--memory", "0"], "--memory must be at least 1 MB"),
         (["--timeout", "0"], "--timeout must be more than 0"),
-        (["--port", "70000"], "cannot listen at 127.0.0.1"),
+        (["--port", "70000"], "'--port'"),
     ],
 )
 def test_a_wrong_call_is_told_before_a_model_is_loaded(arguments, message):

@@ -185,6 +185,12 @@ class TestIdentity:
         assert index.update([notes]).files == 5
         assert Index.open(tmp_path / "index").store.identity.model == str(other.files.folder)
 
+    def test_the_index_knows_its_models_folder_wherever_one_stands(self, tmp_path, notes, embedder, monkeypatch):
+        monkeypatch.chdir(embedder.files.folder.parent)
+        Index.create(tmp_path / "index", Embedder("./m")).update([notes])
+        monkeypatch.chdir(tmp_path)
+        assert Index.open(tmp_path / "index").search("cat", 1)
+
     def test_the_index_knows_its_model(self, tmp_path, notes, embedder):
         Index.create(tmp_path / "index", embedder).update([notes])
         assert Index.open(tmp_path / "index").search("cat", 1)

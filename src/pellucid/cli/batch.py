@@ -60,7 +60,9 @@ def batch(
     engine: Annotated[EngineName, typer.Option(help="This process, or a cluster of Ray.")] = EngineName.local,
     address: Annotated[str | None, typer.Option(help="Of the Ray cluster; default: one on this machine.")] = None,
     actors: Annotated[int | None, typer.Option(help="How many Ray actors; default: as many as have room.")] = None,
-    cpus_per_actor: Annotated[float, typer.Option(help="Cores of an actor; a fraction shares one.")] = 1.0,
+    cpus_per_actor: Annotated[
+        float | None, typer.Option(help="Cores of an actor; a fraction shares one. Default: 1.")
+    ] = None,
     threads: Annotated[int | None, typer.Option(help="How many threads to work with.")] = None,
     cache_folder: Annotated[Path | None, typer.Option(help="Where models are kept.")] = None,
     local_files_only: Annotated[bool, typer.Option("--local-files-only", help="Never use the network.")] = False,
@@ -72,8 +74,8 @@ def batch(
     """
     if prompt is not None and prompt_name is not None:
         raise OptionError("give --prompt or --prompt-name, not both.")
-    if engine is EngineName.local and (address is not None or actors is not None):
-        raise OptionError("--address and --actors are for --engine ray.")
+    if engine is EngineName.local and (address is not None or actors is not None or cpus_per_actor is not None):
+        raise OptionError("--address, --actors and --cpus-per-actor are for --engine ray.")
     if engine is EngineName.ray and cache is not None:
         raise OptionError("--cache is a file of this machine, and not for --engine ray.")
     from pellucid.batch import job
@@ -107,7 +109,8 @@ def batch(
     if engine is EngineName.ray:
         from pellucid.batch.ray import Cluster
 
-        others = Cluster(address=address, actors=actors, cpus=cpus_per_actor, device=device, threads=threads)
+        cpus = 1.0 if cpus_per_actor is None else cpus_per_actor
+        others = Cluster(address=address, actors=actors, cpus=cpus, device=device, threads=threads)
     with _bars() as (surveyed, told):
         report = job.run(inputs, out, embedder, options, engine=others, progress=told, surveyed=surveyed)
     _tell(report, out)

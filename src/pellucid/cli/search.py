@@ -38,6 +38,8 @@ def index(
     dtype: Annotated[Dtype, typer.Option(help="The arithmetic: exact, near-lossless, or smallest.")] = Dtype.float32,
     column: Annotated[str, typer.Option(help="Of tables (.csv, .jsonl, .parquet), where the texts are.")] = "text",
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Make the index again, whatever is there.")] = False,
+    cache_folder: Annotated[Path | None, typer.Option(help="Where models are kept.")] = None,
+    local_files_only: Annotated[bool, typer.Option("--local-files-only", help="Never use the network.")] = False,
     threads: Annotated[int | None, typer.Option(help="How many threads to work with.")] = None,
 ) -> None:
     """Make files searchable; only what is new is embedded."""
@@ -51,7 +53,14 @@ def index(
     from pellucid.explain.terminal import printable
     from pellucid.search.index import Index
 
-    embedder = Embedder(model, dtype=dtype.value, threads=threads, on_truncation="ignore")
+    embedder = Embedder(
+        model,
+        dtype=dtype.value,
+        threads=threads,
+        cache_folder=cache_folder,
+        local_files_only=local_files_only,
+        on_truncation="ignore",
+    )
     made = Index.create(to, embedder, column=column, rebuild=rebuild)
     with tqdm(unit="B", unit_scale=True, desc="Indexing", disable=None, delay=1, leave=False) as bar:
 
@@ -82,13 +91,15 @@ def search(
     ] = False,
     why: Annotated[bool, typer.Option("--why", help="Say which tokens brought each passage up.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each passage.")] = False,
+    cache_folder: Annotated[Path | None, typer.Option(help="Where models are kept.")] = None,
+    local_files_only: Annotated[bool, typer.Option("--local-files-only", help="Never use the network.")] = False,
 ) -> None:
     """Find the passages of an index that answer a question."""
     if count < 1:
         raise OptionError("-k must be at least 1.")
     from pellucid.search.index import Index
 
-    opened = Index.open(within)
+    opened = Index.open(within, cache_folder=cache_folder, local_files_only=local_files_only)
     hits = opened.search(question, count, mode=mode.value, approximate=approximate)
     if json:
         for hit in hits:

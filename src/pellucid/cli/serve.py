@@ -35,7 +35,7 @@ def serve(
         ),
     ] = None,
     host: Annotated[str, typer.Option(help="The address to listen at.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The port; 0 takes a free one.")] = 8080,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8080,
     dtype: Annotated[AnyDtype, typer.Option(help=DTYPE_HELP)] = AnyDtype.float32,
     device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "cpu",
     load: Annotated[Load, typer.Option(help="Load models at the start, or when first asked for.")] = Load.start,

@@ -92,15 +92,33 @@ class Index:
         return cls(store, embedder)
 
     @classmethod
-    def open(cls, folder: Path, embedder: Embedder | None = None) -> Index:
+    def open(
+        cls,
+        folder: Path,
+        embedder: Embedder | None = None,
+        *,
+        cache_folder: Path | None = None,
+        local_files_only: bool = False,
+    ) -> Index:
         """The index in ``folder``, with the model that it names, or with this one, which must be the same.
+
+        Args:
+            folder: the index.
+            embedder: the model.
+            cache_folder: where else to look for the model that it names; as in ``Embedder``.
+            local_files_only: likewise.
 
         Raises:
             IndexStateError: there is no index, it is broken, or it holds the vectors of another model.
         """
         store = Store.open(folder)
         if embedder is None:
-            embedder = Embedder(store.identity.model, dtype=store.identity.dtype)  # type: ignore[arg-type]
+            embedder = Embedder(
+                store.identity.model,
+                dtype=store.identity.dtype,  # type: ignore[arg-type]
+                cache_folder=cache_folder,
+                local_files_only=local_files_only,
+            )
         store.check(_identity(embedder, store.identity.column))
         return cls(store, embedder)
 
@@ -166,7 +184,7 @@ class Index:
         known = self.store.known()
         changed = [file for file in files.values() if not _unchanged(file, known.get(file.name))]
         removed = known.keys() - files.keys()
-        vectors = self.store.staged()
+        vectors, held = self.store.staged(), self.store.digests() if changed else set()
         added, embedded, done, total = 0, 0, 0, sum(file.size for file in changed)
         pending: list[Row] = []
         for file in changed:
@@ -180,10 +198,10 @@ class Index:
                 added += 1
             done += file.size
             while len(pending) >= _CHUNKS_PER_STEP:
-                embedded += self._stage(pending[:_CHUNKS_PER_STEP], vectors)
+                embedded += self._stage(pending[:_CHUNKS_PER_STEP], vectors, held)
                 pending = pending[_CHUNKS_PER_STEP:]
                 progress(done, total)
-        embedded += self._stage(pending, vectors)
+        embedded += self._stage(pending, vectors, held)
         progress(total, total)
         if removed or changed or self.store.pointer is None:
             self.store.commit(removed | {file.name for file in changed if file.name in known})
@@ -204,13 +222,19 @@ class Index:
     def _is_own(self, file: Found) -> bool:
         return self.store.folder.resolve() in file.path.resolve().parents
 
-    def _stage(self, rows: list[Row], vectors: dict[str, Float32]) -> int:
-        """Embed what has no vector yet, and keep the rows; returns how many were embedded."""
+    def _stage(self, rows: list[Row], vectors: dict[str, Float32], held: set[str]) -> int:
+        """Embed what has no vector yet, and keep the rows; returns how many were embedded.
+
+        Args:
+            rows: some chunks.
+            vectors: what an earlier process had embedded, by the digest of the text.
+            held: of which texts the index has vectors.
+        """
         if not rows:
             return 0
         texts = {row.digest: row.text for row in rows}
         # A file that was moved, or changed in one place, has chunks that the index has already.
-        vectors = vectors | self.store.vectors_of([digest for digest in texts if digest not in vectors])
+        vectors = vectors | self.store.vectors_of(list((texts.keys() & held) - vectors.keys()))
         new = [digest for digest in texts if digest not in vectors]
         made = self.embedder.embed_documents(
             [texts[digest] for digest in new], prompt=self.store.identity.prompt, normalize=self._normalize
@@ -235,7 +259,10 @@ def _identity(embedder: Embedder, column: str) -> Identity:
     prompt = next(
         (embedder.spec.prompts[name] for name in ("document", "passage", "corpus") if name in embedder.spec.prompts), ""
     )
-    return Identity(embedder.model_name, embedder.files.digest(), dtype, prompt, embedder.dimensions, column)
+    files = embedder.files
+    # A folder of this process's may be given from where it stands; who asks the index may stand elsewhere.
+    name = embedder.model_name if files.source != "folder" else str(files.folder.resolve())
+    return Identity(name, files.digest(), dtype, prompt, embedder.dimensions, column)
 
 
 def _unchanged(file: Found, known: Known | None) -> bool:

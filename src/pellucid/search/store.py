@@ -210,6 +210,12 @@ class Store:
             vectors |= self._by_digest(self._database.open_table(name).search())
         return vectors
 
+    def digests(self) -> set[str]:
+        """Of which texts the index has vectors."""
+        if self.pointer is None:
+            return set()
+        return set(self._chunks().search().select(["digest"]).limit(None).to_arrow()["digest"].to_pylist())
+
     def vectors_of(self, digests: Sequence[str]) -> dict[str, Float32]:
         """Of some texts, given by their digests, the vectors that the index has: ``float32[d]``."""
         vectors: dict[str, Float32] = {}
