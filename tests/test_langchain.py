@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import inspect
 import pickle
 import sys
 
@@ -11,7 +12,7 @@ from langchain_core.embeddings import Embeddings
 from langchain_tests.integration_tests import EmbeddingsIntegrationTests
 from langchain_tests.unit_tests import EmbeddingsUnitTests
 
-from pellucid import Embedder
+from pellucid import Embedder, langchain
 from pellucid.errors import MissingExtraError, OptionError, TextTypeError
 from pellucid.langchain import HuggingFaceEmbeddings
 from tests import tiny
@@ -163,6 +164,17 @@ def test_what_is_deprecated_there_is_served_with_a_warning_too(folder, given, ca
         embeddings = HuggingFaceEmbeddings(model_name=folder, model_kwargs=given)
     assert told[0].filename == __file__
     assert (embeddings.model_kwargs, made.get("token")) == (served, given.get("use_auth_token"))
+
+
+def test_vectors_may_be_kept(folder, tmp_path):
+    kept = HuggingFaceEmbeddings(model_name=folder, model_kwargs={"cache": str(tmp_path / "vectors.db")})
+    assert kept.embed_documents(["the cat"]) == kept.embed_documents(["the cat"])
+    assert kept._client.cache.state().vectors == 1
+
+
+def test_every_option_of_embedder_is_served_by_its_name():
+    options = set(inspect.signature(Embedder).parameters) - {"model_name", "cache_folder"}
+    assert set(langchain._FOR_EMBEDDER) == options
 
 
 def test_equal_fields_make_equal_embeddings(folder):
