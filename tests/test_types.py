@@ -27,6 +27,11 @@ def test_select_takes_texts_in_the_order_asked_for(ids, data):
     assert [sequence.tolist() for sequence in chosen] == [ids[index] for index in indices]
 
 
+def test_select_turns_two_texts_round():
+    chosen = TokenBatch.from_sequences([[1, 2], [3]]).select(np.array([1, 0]))
+    assert (chosen.ids.tolist(), chosen.offsets.tolist()) == ([3, 1, 2], [0, 1, 3])
+
+
 def test_as_many_tokens_as_int32_can_count_are_a_batch(monkeypatch):
     """Without the 8 GB that they would take."""
     monkeypatch.setattr(np, "concatenate", lambda arrays: arrays[0])
