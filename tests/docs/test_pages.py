@@ -66,7 +66,7 @@ def test_what_is_not_run_says_why(page):
 
 def test_no_block_escapes(page):
     assert not re.search(r"^[ >]+```|^~~~", page, flags=re.MULTILINE), "a fence that is not at the margin"
-    known = {"python", "console", "text", "", "json", "toml", "yaml", "css", "{eval-rst}", "{toctree}"}
+    known = {"python", "console", "diff", "text", "", "json", "toml", "yaml", "css", "{eval-rst}", "{toctree}"}
     assert {block.language for block in blocks(page)} <= known
     for block in blocks(page):
         # Commands without a "$" would pass for output.
