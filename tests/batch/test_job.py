@@ -79,6 +79,24 @@ def test_every_row_gets_its_vector_and_keeps_its_columns(tmp_path, table, embedd
     assert 0 < report.engine_busy <= 1
 
 
+def test_everything_but_the_vectors_is_compressed(tmp_path, embedder):
+    texts = sentences(50)
+    more = [{"seen": ["the same again"], "n.n": 1}] * 50
+    pq.write_table(pa.table({"text": texts, "a.b": texts, "more": more}), tmp_path / "in.parquet")
+    run([tmp_path / "in.parquet"], tmp_path / "out", embedder, Options())
+    (path,) = (tmp_path / "out").glob("*.parquet")
+    group = pq.read_metadata(path).row_group(0)
+    columns = [group.column(number) for number in range(group.num_columns)]
+    assert {column.path_in_schema: column.compression for column in columns} == {
+        "text": "ZSTD",
+        "a.b": "ZSTD",
+        "more.seen.list.element": "ZSTD",
+        "more.n.n": "ZSTD",
+        "vector.list.element": "UNCOMPRESSED",
+    }
+    assert all(("RLE_DICTIONARY" in column.encodings) == (column.compression == "ZSTD") for column in columns)
+
+
 def test_the_folder_is_one_table_to_who_reads_it(tmp_path, table, embedder):
     with (tmp_path / "bad.jsonl").open("w") as file:
         file.write('{"text": "the cat"}\n{}\n')
