@@ -226,6 +226,14 @@ def test_another_model_is_refused_and_a_copy_is_not(tmp_path, table, embedder):
         run([table], tmp_path / "out", Embedder(tiny.write_model(tmp_path / "other", seed=1)))
 
 
+def test_a_job_that_was_killed_before_it_had_a_manifest_begins_again(tmp_path, table, embedder):
+    half = tmp_path / "out" / ".unfinished-x" / "_manifest.json"
+    half.parent.mkdir(parents=True)
+    half.write_text('{"form')
+    assert run([table], tmp_path / "out", embedder).rows == 100
+    assert not half.parent.exists()
+
+
 def test_a_folder_of_something_else_is_left_alone(tmp_path, table, embedder):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("mine")
