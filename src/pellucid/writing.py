@@ -9,7 +9,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-_UNFINISHED = ".unfinished-"
+UNFINISHED = ".unfinished-"
+"""How the names of the folders begin that a process that was killed may leave."""
 
 
 @contextlib.contextmanager
@@ -22,7 +23,7 @@ def in_one_step(path: Path) -> Iterator[Path]:
     Raises:
         OSError: it cannot be written.
     """
-    with tempfile.TemporaryDirectory(prefix=_UNFINISHED, dir=path.parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=path.parent) as folder:
         unfinished = Path(folder, path.name)
         yield unfinished
         descriptor = os.open(unfinished, os.O_RDONLY)
@@ -35,5 +36,5 @@ def in_one_step(path: Path) -> Iterator[Path]:
 
 def remove_unfinished(folder: Path) -> None:
     """Remove what processes that were killed have left; the caller knows that nobody else writes there."""
-    for path in folder.glob(f"{_UNFINISHED}*"):
+    for path in folder.glob(f"{UNFINISHED}*"):
         shutil.rmtree(path)

@@ -79,6 +79,24 @@ def test_every_row_gets_its_vector_and_keeps_its_columns(tmp_path, table, embedd
     assert 0 < report.engine_busy <= 1
 
 
+def test_everything_but_the_vectors_is_compressed(tmp_path, embedder):
+    texts = sentences(50)
+    more = [{"seen": ["the same again"], "n.n": 1}] * 50
+    pq.write_table(pa.table({"text": texts, "a.b": texts, "more": more}), tmp_path / "in.parquet")
+    run([tmp_path / "in.parquet"], tmp_path / "out", embedder, Options())
+    (path,) = (tmp_path / "out").glob("*.parquet")
+    group = pq.read_metadata(path).row_group(0)
+    columns = [group.column(number) for number in range(group.num_columns)]
+    assert {column.path_in_schema: column.compression for column in columns} == {
+        "text": "ZSTD",
+        "a.b": "ZSTD",
+        "more.seen.list.element": "ZSTD",
+        "more.n.n": "ZSTD",
+        "vector.list.element": "UNCOMPRESSED",
+    }
+    assert all(("RLE_DICTIONARY" in column.encodings) == (column.compression == "ZSTD") for column in columns)
+
+
 def test_the_folder_is_one_table_to_who_reads_it(tmp_path, table, embedder):
     with (tmp_path / "bad.jsonl").open("w") as file:
         file.write('{"text": "the cat"}\n{}\n')
@@ -206,6 +224,14 @@ def test_another_model_is_refused_and_a_copy_is_not(tmp_path, table, embedder):
     assert run([table], tmp_path / "out", copy).parts_before == 7
     with pytest.raises(BatchError, match="another model"):
         run([table], tmp_path / "out", Embedder(tiny.write_model(tmp_path / "other", seed=1)))
+
+
+def test_a_job_that_was_killed_before_it_had_a_manifest_begins_again(tmp_path, table, embedder):
+    half = tmp_path / "out" / ".unfinished-x" / "_manifest.json"
+    half.parent.mkdir(parents=True)
+    half.write_text('{"form')
+    assert run([table], tmp_path / "out", embedder).rows == 100
+    assert not half.parent.exists()
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path, table, embedder):

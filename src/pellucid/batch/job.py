@@ -31,7 +31,7 @@ from pellucid.batch.stages import Done, Options, Part, Prepared
 from pellucid.embedder import Embedder
 from pellucid.errors import BatchError, OptionError
 from pellucid.types import Float32
-from pellucid.writing import in_one_step, remove_unfinished
+from pellucid.writing import UNFINISHED, in_one_step, remove_unfinished
 
 FORMAT = 1
 OUTPUT_DTYPES = ("float32", "float16", "int8", "binary", "ubinary")
@@ -236,7 +236,8 @@ def planned(
         held = _read_manifest(manifest)
         _check_same(held["job"], job, folder)
     else:
-        if strange := sorted(path.name for path in folder.iterdir() if path.name != _LOCK):
+        there = (path.name for path in folder.iterdir())
+        if strange := sorted(name for name in there if name != _LOCK and not name.startswith(UNFINISHED)):
             raise BatchError(f"{folder} is not empty (it has {strange[0]!r}), and has no job. Name an empty folder.")
         held = {"format": FORMAT, "job": job}
         if options.output_dtype == "int8":

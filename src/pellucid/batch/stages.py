@@ -164,14 +164,9 @@ def write(
             with in_one_step(rejected / f"{prepared.part.name}.jsonl") as path:
                 path.write_text(lines, encoding="utf-8")
         with in_one_step(folder / f"{prepared.part.name}.parquet") as path:
-            # Vectors have no order or repetition that a dictionary or a codec of bytes could use.
-            plain = [name for name in table.column_names if name != options.vector_column]
-            pq.write_table(
-                table,
-                path,
-                use_dictionary=plain,
-                compression={n: "zstd" if n in plain else "none" for n in table.column_names},
-            )
+            # Vectors, the last, have no order or repetition that a dictionary or a codec of bytes could use.
+            others = _leaves(table.schema)[:-1]
+            pq.write_table(table, path, use_dictionary=others, compression=dict.fromkeys(others, "zstd"))
     except OSError as error:
         raise BatchError(
             f"{folder} cannot be written to ({error}). What is there is whole; make room, and run the same again: "
@@ -185,6 +180,14 @@ def write(
         prepared.truncation.cut,
         prepared.truncation.lost,
     )
+
+
+def _leaves(schema: pa.Schema) -> list[str]:
+    """The columns that Parquet makes of these: of a nested one, one for each kind of value in it."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(schema.empty_table(), sink)
+    with pq.ParquetFile(pa.BufferReader(sink.getvalue())) as written:
+        return [written.schema.column(number).path for number in range(len(written.schema))]
 
 
 def vector_array(stored: npt.NDArray[Any], output_dtype: str) -> pa.Array:
