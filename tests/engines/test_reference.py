@@ -155,6 +155,20 @@ def test_texts_without_tokens_are_passed_over(engine):
     )
 
 
+def test_the_steps_are_the_embedding_each_layer_and_the_last_norm_if_there_is_one(engine):
+    ids = np.array([2, 9, 8, 3], dtype=np.int32)
+    steps = list(engine.steps(ids))
+    layers = [f"layer {number + 1}" for number in range(engine.spec.layers)]
+    last = [] if engine.weights.final_norm is None else ["final norm"]
+    assert [step.name for step in steps] == ["embedding", *layers, *last]
+    assert [step.vectors.shape for step in steps] == [(4, engine.spec.hidden_size)] * len(steps)
+    for step in steps:
+        assert (step.attention is not None) == (step.name in layers)
+        if step.attention is not None:
+            np.testing.assert_allclose(step.attention.sum(axis=-1), np.ones((engine.spec.heads, 4)), rtol=1e-6)
+    np.testing.assert_array_equal(steps[-1].vectors, engine.encode(ids))
+
+
 def test_an_empty_batch_gives_no_rows(engine):
     assert engine.token_vectors(TokenBatch.from_sequences([])).shape == (0, engine.spec.hidden_size)
 

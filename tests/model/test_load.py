@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pellucid import Embedder
 from pellucid.errors import InvalidModelError, ModelError, UnsupportedModelError
 from pellucid.head import Dense, LayerNorm, Normalize
-from pellucid.model.load import load_spec
+from pellucid.model.load import load_spec, load_weights
 from pellucid.pooling import Pooling
 from pellucid.sources import local
 from tests import tiny, tiny_families
@@ -294,6 +294,27 @@ def test_an_architecture_that_is_not_supported_is_named_with_those_that_are(brok
     tiny.edit_json(broken / "config.json", model_type=None)
     with pytest.raises(UnsupportedModelError, match=r"architecture \['BertModel'\] is not supported"):
         spec_of(broken)
+
+
+def test_weights_that_only_transformers_can_use_are_refused(broken):
+    tiny.edit_json(broken / "config.json", model_type="t5")
+    files = local.find(str(broken))
+    with pytest.raises(UnsupportedModelError, match="architecture 't5' is not supported"):
+        load_weights(files, load_spec(files))
+
+
+def test_heads_of_an_odd_size_cannot_be_turned(tmp_path):
+    folder = tiny.write_model(tmp_path / "m", "modernbert")
+    tiny.edit_json(folder / "config.json", num_attention_heads=16)
+    with pytest.raises(InvalidModelError, match="heads of 1 numbers cannot be turned in pairs"):
+        spec_of(folder)
+
+
+def test_positions_that_leave_no_room_are_refused(tmp_path):
+    folder = tiny.write_model(tmp_path / "m", "roberta")
+    tiny.edit_json(folder / "config.json", max_position_embeddings=2)
+    with pytest.raises(InvalidModelError, match="max_position_embeddings leaves no room for a token"):
+        spec_of(folder)
 
 
 def test_heads_that_do_not_divide_the_hidden_size_are_refused(broken):

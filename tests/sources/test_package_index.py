@@ -166,3 +166,20 @@ def test_the_folder_is_the_option_then_the_environment_then_the_home(monkeypatch
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     assert package_index.directory(None) == tmp_path / "xdg" / "pellucid"
     assert package_index.directory(tmp_path / "option") == tmp_path / "option" / "pellucid"
+
+
+def test_without_pip_it_says_how_to_get_it(index, cache, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    monkeypatch.setattr("shutil.which", lambda _name: None)
+    entry = entry_in_one_wheel(index)
+    with pytest.raises(DownloadError, match="needs pip, and there is none here. Run: python -m ensurepip"):
+        package_index.download(entry, cache)
+    assert_nothing_kept(entry, cache)
+
+
+def test_where_the_environment_has_no_pip_the_one_on_the_path_is_used(index, cache, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    monkeypatch.setattr(
+        "shutil.which", lambda name: str(Path(sys.executable).with_name("pip")) if name == "pip" else None
+    )
+    assert package_index.download(entry_in_one_wheel(index), cache)
