@@ -185,7 +185,7 @@ def write(
 def _leaves(schema: pa.Schema) -> list[str]:
     """The columns that Parquet makes of these: of a nested one, one for each kind of value in it."""
     sink = pa.BufferOutputStream()
-    pq.write_table(schema.empty_table(), sink)
+    pq.ParquetWriter(sink, schema).close()
     with pq.ParquetFile(pa.BufferReader(sink.getvalue())) as written:
         return [written.schema.column(number).path for number in range(len(written.schema))]
 
