@@ -7,9 +7,11 @@
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
+#include <chrono>
 #include <limits>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -33,6 +35,37 @@ using TurnArrays = std::pair<Matrix, Matrix>;    // cosines and sines
 
 void require(bool holds, const char* what) {
   if (!holds) throw nb::value_error(what);
+}
+
+// Asks for the interpreter's lock. Before Python 3.14, a daemon thread that asks while the interpreter ends is ended by
+// unwinding its stack, and at the first destructor C++ would abort the whole process. So it sleeps until that has gone.
+template <class Take>
+auto take_lock(Take take) {
+  try {
+    return take();
+  } catch (...) {
+    for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
+  }
+}
+
+// Calls work() without the interpreter's lock.
+template <class Work>
+auto without_lock(Work work) {
+  struct Released {
+    PyThreadState* const state = PyEval_SaveThread();
+    ~Released() {
+      take_lock([this] { PyEval_RestoreThread(state); });
+    }
+  } released;
+  return work();
+}
+
+// Whether Python's handler of a signal, as of Ctrl-C, has raised; its error waits until the call has ended.
+bool interrupted() {
+  const PyGILState_STATE state = take_lock(PyGILState_Ensure);
+  const bool raised = PyErr_CheckSignals() != 0;
+  PyGILState_Release(state);
+  return raised;
 }
 
 const Kernels& kernels_named(const std::string& name) {
@@ -109,8 +142,7 @@ class PythonEncoder {
                          window,
                          turns};
     if (gate) weights.gate = linear(*gate, inner, hidden);
-    nb::gil_scoped_release release;
-    encoder_.add_layer(weights);
+    without_lock([&] { encoder_.add_layer(weights); });
   }
 
   void token_vectors(const Integers& ids, const Integers& positions, const Integers& offsets,
@@ -141,14 +173,7 @@ class PythonEncoder {
       require(ids(t) >= 0 && static_cast<std::size_t>(ids(t)) < word_.shape(0), "a token id is out of range");
       require(positions(t) >= 0 && static_cast<std::size_t>(positions(t)) < places, "a position is out of range");
     }
-    bool finished;
-    {
-      nb::gil_scoped_release release;
-      finished = encoder_.run(batch, out.data(), threads, [] {
-        nb::gil_scoped_acquire acquire;
-        return PyErr_CheckSignals() != 0;  // The handler has raised; its error waits until the call has ended.
-      });
-    }
+    const bool finished = without_lock([&] { return encoder_.run(batch, out.data(), threads, interrupted); });
     if (!finished) throw nb::python_error();
   }
 
@@ -183,6 +208,7 @@ class PythonEncoder {
 
 NB_MODULE(_native, m) {
   using namespace pellucid;
+  nb::set_leak_warnings(false);  // What a daemon thread still holds at exit is no news to whoever started it.
   m.def("instruction_sets", [] {
     std::vector<std::string> names;
     for (const Kernels* kernels : available_kernels()) names.emplace_back(kernels->name);
@@ -191,15 +217,13 @@ NB_MODULE(_native, m) {
   m.def(
       "multiply_add_peak",
       [](const std::string& cpu, int threads, double seconds) {
-        nb::gil_scoped_release release;
-        return multiply_add_peak(kernels_named(cpu), threads, seconds);
+        return without_lock([&] { return multiply_add_peak(kernels_named(cpu), threads, seconds); });
       },
       "cpu"_a, "threads"_a, "seconds"_a);
   m.def(
       "product_peak",
       [](const std::string& cpu, const std::string& dtype, int threads, double seconds) {
-        nb::gil_scoped_release release;
-        return product_peak(kernels_named(cpu), dtype_named(dtype), threads, seconds);
+        return without_lock([&] { return product_peak(kernels_named(cpu), dtype_named(dtype), threads, seconds); });
       },
       "cpu"_a, "dtype"_a, "threads"_a, "seconds"_a);
   nb::class_<PythonEncoder>(m, "Encoder")

@@ -71,6 +71,13 @@ class TestShapesAndOrder:
         again = embedder.embed_documents([texts[index] for index in shuffled])
         assert again.tobytes() == vectors[shuffled].tobytes()
 
+    def test_so_it_has_where_modules_follow_the_pooling(self, tmp_path):
+        kinds = ["Pooling", "Dense", "LayerNorm", "Normalize"]
+        embedder = Embedder(tiny.write_model(tmp_path / "m", modules=kinds), on_truncation="ignore")
+        vectors = embedder.embed_documents(TEXTS)
+        for text, vector in zip(TEXTS, vectors, strict=True):
+            assert embedder.embed_query(text).tobytes() == vector.tobytes()
+
     @pytest.mark.parametrize(
         ("dtype", "width", "kind"),
         [("float32", 16, np.float32), ("float16", 16, np.float16), ("int8", 16, np.int8), ("ubinary", 2, np.uint8)],

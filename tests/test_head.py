@@ -71,6 +71,19 @@ def test_everything_stays_float32():
     assert finish(X, modules, True, 1).dtype == np.float32
 
 
+@pytest.mark.parametrize(("into", "out"), [(16, 8), (384, 256), (30, 77)])
+@pytest.mark.parametrize("residual", [False, True])
+def test_every_module_gives_a_row_the_same_bits_alone_and_among_others(into, out, residual):
+    rng = np.random.default_rng(0)
+    rows, weight, other = (rng.normal(size=size).astype(np.float32) for size in ((40, into), (out, into), (out, into)))
+    dense = Dense(weight, weight[:, 0], "tanh", use_residual=residual, residual=other if residual else None)
+    for module in (dense, LayerNorm(rows[0], rows[1]), Normalize()):
+        together = module(rows)
+        for count in (1, 2, 7):
+            assert module(rows[5 : 5 + count].copy()).tobytes() == together[5 : 5 + count].tobytes()
+    assert dense(rows[:0]).shape == (0, out)
+
+
 def test_layer_norm_centres_scales_and_shifts():
     module = LayerNorm(np.array([2, 1], dtype=np.float32), np.array([0, 5], dtype=np.float32), eps=0.0)
     np.testing.assert_allclose(module(X[:1]), [[-2, 6]], rtol=1e-6)

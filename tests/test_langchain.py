@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import inspect
+import pickle
 import sys
 
 import numpy as np
@@ -9,7 +12,7 @@ from langchain_core.embeddings import Embeddings
 from langchain_tests.integration_tests import EmbeddingsIntegrationTests
 from langchain_tests.unit_tests import EmbeddingsUnitTests
 
-from pellucid import Embedder
+from pellucid import Embedder, langchain
 from pellucid.errors import MissingExtraError, OptionError, TextTypeError
 from pellucid.langchain import HuggingFaceEmbeddings
 from tests import tiny
@@ -77,6 +80,8 @@ def test_line_breaks_become_spaces(folder):
         ({}, {"normalize_embeddings": True}, {"normalize": True}),
         ({}, {"normalize_embeddings": False}, {}),
         ({}, {"batch_size": 7, "device": "cpu", "convert_to_tensor": True}, {}),
+        ({}, {"batch_size": np.int64(7), "chunk_size": 5, "convert_to_tensor": True, "convert_to_numpy": False}, {}),
+        ({}, {"precision": None, "processing_kwargs": {}, "truncate_dim": np.int64(999)}, {}),
         ({"truncate_dim": 5}, {}, {"truncate_dim": 5}),
         ({"truncate_dim": 5}, {"truncate_dim": 7}, {"truncate_dim": 7}),
         ({}, {"truncate_dim": 999}, {}),
@@ -87,6 +92,8 @@ def test_line_breaks_become_spaces(folder):
         ({}, {"prompt_name": "document"}, {}),
         ({"prompts": {"mine": "mat "}}, {"prompt_name": "mine"}, {"prompt": "mat "}),
         ({"prompts": {"other": "mat "}}, {"prompt_name": "other"}, {"prompt": "mat "}),
+        ({"prompts": {"other": None, "mine": None}}, {"prompt_name": "other"}, {"prompt": "dog "}),
+        ({"prompts": {"other": None, "mine": None}}, {"prompt_name": "mine"}, {}),
         ({"default_prompt_name": "query"}, {}, {"prompt": "query: "}),
         ({"default_prompt_name": "query"}, {"prompt": ""}, {}),
         ({"device": "cpu", "trust_remote_code": False, "backend": "torch", "model_kwargs": {}, "token": None}, {}, {}),
@@ -123,12 +130,66 @@ def test_queries_may_have_options_of_their_own(folder):
         ({"encode_kwargs": {"output_value": "token_embeddings"}}, "output_value='token_embeddings' cannot be served"),
         ({"encode_kwargs": {"show_progress_bar": True}}, "is the field show_progress"),
         ({"encode_kwargs": {"batch_size": 0}}, "batch_size=0 must be a whole number of at least 1"),
+        ({"encode_kwargs": {"chunk_size": 2.0}}, "chunk_size=2.0 must be a whole number of at least 1"),
+        ({"encode_kwargs": {"convert_to_numpy": False}}, "convert_to_numpy=False cannot be served"),
+        ({"model_kwargs": {"use_auth_token": "hf_a", "token": "hf_b"}}, "give 'token' alone"),
         ({"query_encode_kwargs": {"foo": 1}}, "query_encode_kwargs: 'foo' cannot be served"),
     ],
 )
 def test_a_key_that_cannot_be_served_is_an_error_that_names_it(folder, fields, message):
     with pytest.raises(OptionError, match=message):
         HuggingFaceEmbeddings(model_name=folder, **fields)
+
+
+def test_fields_that_are_assigned_later_are_judged_too(folder):
+    embeddings = HuggingFaceEmbeddings(model_name=folder)
+    embeddings.encode_kwargs["truncate_dim"] = 4
+    assert len(embeddings.embed_query("cat")) == 4
+    embeddings.encode_kwargs = {"normalise": True}
+    with pytest.raises(OptionError, match="encode_kwargs: 'normalise' cannot be served"):
+        embeddings.embed_documents(["cat"])
+
+
+@pytest.mark.parametrize(
+    ("given", "category", "served"),
+    [
+        ({"backend": "ipex"}, UserWarning, {"backend": "torch"}),
+        ({"use_auth_token": "hf_a"}, FutureWarning, {"use_auth_token": "hf_a"}),
+    ],
+)
+def test_what_is_deprecated_there_is_served_with_a_warning_too(folder, given, category, served, monkeypatch):
+    made, real = {}, Embedder
+    monkeypatch.setattr("pellucid.langchain.Embedder", lambda *names, **options: made.update(options) or real(*names))
+    with pytest.warns(category, match=next(iter(given))) as told:
+        embeddings = HuggingFaceEmbeddings(model_name=folder, model_kwargs=given)
+    assert told[0].filename == __file__
+    assert (embeddings.model_kwargs, made.get("token")) == (served, given.get("use_auth_token"))
+
+
+def test_vectors_may_be_kept(folder, tmp_path):
+    kept = HuggingFaceEmbeddings(model_name=folder, model_kwargs={"cache": str(tmp_path / "vectors.db")})
+    assert kept.embed_documents(["the cat"]) == kept.embed_documents(["the cat"])
+    assert kept._client.cache.state().vectors == 1
+
+
+def test_every_option_of_embedder_is_served_by_its_name():
+    options = set(inspect.signature(Embedder).parameters) - {"model_name", "cache_folder"}
+    assert set(langchain._FOR_EMBEDDER) == options
+
+
+def test_equal_fields_make_equal_embeddings(folder):
+    assert HuggingFaceEmbeddings(model_name=folder) == HuggingFaceEmbeddings(model_name=folder)
+    assert HuggingFaceEmbeddings(model_name=folder) != HuggingFaceEmbeddings(model_name=folder, show_progress=True)
+
+
+@pytest.mark.parametrize(
+    "again",
+    [copy.deepcopy, lambda e: pickle.loads(pickle.dumps(e)), lambda e: e.model_copy(deep=True)],  # noqa: S301  our own
+)
+def test_they_can_be_copied_and_pickled(folder, again):
+    embeddings = HuggingFaceEmbeddings(model_name=folder, encode_kwargs={"truncate_dim": 5})
+    assert again(embeddings) == embeddings
+    assert again(embeddings).embed_documents(["the cat"]) == embeddings.embed_documents(["the cat"])
 
 
 def test_keys_are_judged_before_the_model_is_looked_for():
@@ -142,6 +203,9 @@ def test_keys_are_judged_before_the_model_is_looked_for():
         ({"encode_kwargs": {"prompt_name": "x"}}, "no prompt 'x': its prompts are 'query', 'document', 'other'"),
         ({"query_encode_kwargs": {"precision": "int9"}}, "output_dtype='int9'"),
         ({"encode_kwargs": {"truncate_dim": "x"}}, "truncate_dim='x'"),
+        ({"encode_kwargs": {"precision": ""}}, "output_dtype=''"),
+        ({"encode_kwargs": {"prompt_name": ""}}, "has no prompt ''"),
+        ({"model_kwargs": {"default_prompt_name": ""}}, "has no prompt ''"),
         ({"encode_kwargs": {"prompt": 3}}, "prompt is of type int"),
         ({"model_kwargs": {"default_prompt_name": "x"}}, "has no prompt 'x'"),
         ({"model_kwargs": {"prompts": "x"}}, "'prompts' must be a dict of texts"),

@@ -48,6 +48,17 @@ def test_a_text_is_cut_the_same_way_alone_and_among_others(tokenizer, texts):
     assert len(counts) == len(texts)
 
 
+def test_the_library_is_given_neither_too_many_texts_nor_too_long_ones_at_a_time(tokenizer, monkeypatch):
+    given_to_it, encode = [], tokenizer._encode
+    monkeypatch.setattr(tokenizer, "_encode", lambda part: given_to_it.append(part) or encode(part))
+    texts = ["cat"] * 1100 + ["dog " * 100_000] * 3 + ["dog " * 200_000, "", "cat"]
+    batch, counts = tokenizer.tokenize(texts, "the ")
+    assert [text for part in given_to_it for text in part] == ["the " + text for text in texts]
+    assert [len(part) for part in given_to_it] == [512, 512, 76 + 1, 1, 1, 1, 2]
+    assert counts.tolist() == [4] * 1100 + [100_003] * 3 + [200_003, 3, 4]
+    assert len(batch) == len(texts)
+
+
 @given(st.integers(0, 80))
 def test_a_longer_text_loses_its_end_and_never_its_special_tokens(tokenizer, words):
     batch, counts = tokenizer.tokenize(["cat " * words])
@@ -74,9 +85,7 @@ def test_the_left_end_is_cut_where_the_model_says_so(broken):
 
 
 def test_do_lower_case_lowers_even_if_the_tokenizer_does_not(broken):
-    stored = json.loads((broken / "tokenizer.json").read_text())
-    stored["normalizer"]["lowercase"] = False
-    tiny.write_json(broken / "tokenizer.json", stored)
+    tiny.edit_json(broken / "tokenizer_config.json", do_lower_case=False)
     assert ids_of(tokenizer_of(broken), "CAT") != ids_of(tokenizer_of(broken), "cat")
     tiny.edit_json(broken / "sentence_bert_config.json", do_lower_case=True)
     assert ids_of(tokenizer_of(broken), "CAT") == ids_of(tokenizer_of(broken), "cat")
@@ -158,6 +167,30 @@ def test_a_broken_tokenizer_file_is_refused(broken, content):
     (broken / "tokenizer.json").write_text(content)
     with pytest.raises(InvalidModelError, match="the files of the tokenizer are not sound"):
         tokenizer_of(broken)
+
+
+class TestWhatTheConfigOfTheTokenizerSays:
+    """transformers' own classes follow tokenizer_config.json; tests/reference holds this against them."""
+
+    @pytest.mark.parametrize(
+        ("changes", "text", "same_as"),
+        [
+            ({}, "CAT", "cat"),
+            ({"do_lower_case": False}, "CAT", "[UNK]"),
+            ({"do_lower_case": False, "tokenizer_class": None}, "CAT", "[UNK]"),
+            ({"do_lower_case": False, "tokenizer_class": "PreTrainedTokenizerFast"}, "CAT", "cat"),
+            ({"strip_accents": False}, "cát", "[UNK]"),
+        ],
+    )
+    def test_of_letters(self, broken, changes, text, same_as):
+        tiny.edit_json(broken / "tokenizer_config.json", **changes)
+        assert ids_of(tokenizer_of(broken), text) == ids_of(tokenizer_of(broken), same_as)
+
+    def test_of_a_space_before_the_text(self, tmp_path):
+        folder = tiny.write_model(tmp_path / "m", "roberta")
+        plain = tokenizer_of(folder)
+        tiny.edit_json(folder / "tokenizer_config.json", add_prefix_space=True)
+        assert ids_of(tokenizer_of(folder), "cat") == ids_of(plain, " cat") != ids_of(plain, "cat")
 
 
 class TestFilesFromBeforeTokenizerJson:

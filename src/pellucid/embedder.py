@@ -322,13 +322,8 @@ class Embedder:
         check_tokens(tokens, self.spec.encoder.vocab_size, self.max_tokens)
         if prompt_tokens < 0:
             raise OptionError(f"prompt_tokens={prompt_tokens} must be at least 0.")
-        vectors = np.empty((len(tokens), truncate_dim or self.dimensions), dtype=np.float32)
-        for indices in batching.plan(tokens.lengths, getattr(self.engine, "tokens_per_call", batching.TOKENS_PER_CALL)):
-            batch = tokens.select(indices)
-            pooled = engines.encode_pooled(self.engine, batch, self.spec.pooling, prompt_tokens)
-            vectors[indices] = head.finish(pooled, self.spec.head, normalize, truncate_dim)
-            advance(len(indices))
-        return vectors
+        request = Request("", normalize, truncate_dim, "float32")
+        return self._computed(tokens, request, prompt_tokens, advance)
 
     def count_tokens(self, texts: Sequence[str]) -> Int32:
         """How many tokens each text has, special tokens included, before truncation: ``int32[n]``."""
@@ -401,7 +396,7 @@ class Embedder:
                 return self._remembered(self.cache, texts, request, first, advance)
             tokens, counts = self.tokenizer.tokenize(texts, request.prompt, first=first)
             truncation = cut_from(counts, self.max_tokens, self.on_truncation, first)
-            return self._finished(tokens, request, advance), truncation
+            return self._computed(tokens, request, self.tokenizer.prompt_tokens(request.prompt), advance), truncation
 
     def _remembered(
         self, cache: Cache, texts: list[str], request: Request, first: int, advance: Callable[[int], object]
@@ -413,19 +408,21 @@ class Embedder:
         tokens, counts = self.tokenizer.tokenize(known.new, request.prompt)
         truncation = cut_from(known.tokens(counts), self.max_tokens, self.on_truncation, first)
         advance(len(texts) - len(known.new))
-        computed = self._finished(tokens, request, advance)
+        computed = self._computed(tokens, request, self.tokenizer.prompt_tokens(request.prompt), advance)
         if known.new:
             cache.put(known.keys, computed, counts.tolist())
         return known.vectors(computed), truncation
 
-    def _finished(self, tokens: TokenBatch, request: Request, advance: Callable[[int], object]) -> Float32:
-        return self.embed_tokens(
-            tokens,
-            prompt_tokens=self.tokenizer.prompt_tokens(request.prompt),
-            normalize=request.normalize,
-            truncate_dim=request.truncate_dim,
-            advance=advance,
-        )
+    def _computed(
+        self, tokens: TokenBatch, request: Request, prompt_tokens: int, advance: Callable[[int], object]
+    ) -> Float32:
+        vectors = np.empty((len(tokens), request.truncate_dim or self.dimensions), dtype=np.float32)
+        for indices in batching.plan(tokens.lengths, getattr(self.engine, "tokens_per_call", batching.TOKENS_PER_CALL)):
+            batch = tokens.select(indices)
+            pooled = engines.encode_pooled(self.engine, batch, self.spec.pooling, prompt_tokens)
+            vectors[indices] = head.finish(pooled, self.spec.head, request.normalize, request.truncate_dim)
+            advance(len(indices))
+        return vectors
 
     def _tell(self, truncation: Truncation) -> None:
         if truncation.cut and self.on_truncation == "warn":

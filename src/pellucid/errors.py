@@ -18,6 +18,7 @@
     ├── DeviceError                       a device, as a GPU, whose memory does not suffice
     ├── CacheError                        a file of vectors that cannot be used, or is something else
     ├── IndexStateError                   an index that is not there, is broken, or holds another model's vectors
+    ├── IndexWriteError                   an index that could not be written, as on a full disk
     └── MissingExtraError (ImportError)   an optional dependency; the message is the install command
 
     TruncationWarning (UserWarning)       texts that were cut, said once a call

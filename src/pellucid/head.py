@@ -42,11 +42,11 @@ class Dense:
 
     def __call__(self, vectors: Float32, /) -> Float32:
         """``activation(x Wᵀ + b)``, and with a residual ``+ x`` or ``+ x Rᵀ``."""
-        linear = vectors @ self.weight.T
+        linear = times(vectors, self.weight)
         result = ACTIVATIONS[self.activation](linear if self.bias is None else linear + self.bias)
         if not self.use_residual:
             return result
-        return result + (vectors if self.residual is None else vectors @ self.residual.T)
+        return result + (vectors if self.residual is None else times(vectors, self.residual))
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +69,16 @@ class Normalize:
     def __call__(self, vectors: Float32, /) -> Float32:
         """Divide each row by its length."""
         return normalize(vectors)
+
+
+def times(vectors: Float32, weight: Float32) -> Float32:
+    """``x Wᵀ``, row by row: the product of many rows rounds otherwise than that of one, and the bits of a text's vector
+    are not to depend on the texts beside it.
+    """
+    product = np.empty((len(vectors), len(weight)), dtype=np.float32)
+    for row, vector in zip(product, vectors, strict=True):
+        np.matmul(weight, vector, out=row)
+    return product
 
 
 def layer_norm(x: Float32, weight: Float32, bias: Float32, eps: float) -> Float32:

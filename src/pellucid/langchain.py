@@ -12,6 +12,8 @@ is an error that names it. ``langchain-core`` and ``pydantic`` are imported here
 from __future__ import annotations
 
 import difflib
+import numbers
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,7 +30,8 @@ from pellucid.errors import OptionError
 from pellucid.texts import as_list
 
 # Keys of model_kwargs that Embedder has under the same name: first those of SentenceTransformer, then ours.
-_FOR_EMBEDDER = ("revision", "token", "local_files_only", "device", "dtype", "engine", "threads", "on_truncation")
+_OURS = ("dtype", "engine", "threads", "cache", "on_truncation")
+_FOR_EMBEDDER = ("revision", "token", "local_files_only", "device", *_OURS)
 # Keys that are served only at these values, where serving them means doing nothing else than we do anyway.
 _MODEL_AT: dict[str, tuple[Any, ...]] = {
     "backend": ("torch",),
@@ -43,13 +46,15 @@ _ENCODE_AT: dict[str, tuple[Any, ...]] = {
     "convert_to_tensor": (True, False, None),
     "device": (None, "cpu"),
     "pool": (None,),
-    "chunk_size": (None,),
+    "processing_kwargs": (None, {}),
 }
-_MODEL_OWN = ("prompts", "default_prompt_name", "truncate_dim")
-_ENCODE_OWN = ("prompt", "prompt_name", "normalize_embeddings", "truncate_dim", "precision", "batch_size")
+# How much is worked on at a time, which is settled here by tokens.
+_COUNTS = ("batch_size", "chunk_size")
+_MODEL_OWN = ("prompts", "default_prompt_name", "truncate_dim", "use_auth_token")
+_ENCODE_OWN = ("prompt", "prompt_name", "normalize_embeddings", "truncate_dim", "precision", *_COUNTS)
 
 
-class HuggingFaceEmbeddings(BaseModel, Embeddings):
+class HuggingFaceEmbeddings(BaseModel, Embeddings):  # noqa: PLW1641  as there, it may change and has no hash
     """Sentence-transformers models for LangChain, without PyTorch.
 
     Constructing one finds the model's files (downloading them only if no copy is on disk) and loads them. Line breaks
@@ -75,7 +80,7 @@ class HuggingFaceEmbeddings(BaseModel, Embeddings):
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Options of the model: ``device``, ``revision``, ``token``, ``local_files_only``, ``prompts``,
     ``default_prompt_name``, ``truncate_dim``, …; and of :class:`~pellucid.Embedder`: ``dtype``, ``engine``,
-    ``threads``, ``on_truncation``."""
+    ``threads``, ``cache``, ``on_truncation``."""
     encode_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Options for documents: ``normalize_embeddings``, ``batch_size``, ``prompt``, ``prompt_name``, ``precision``,
     ``truncate_dim``, …"""
@@ -92,6 +97,9 @@ class HuggingFaceEmbeddings(BaseModel, Embeddings):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        if self.model_kwargs.get("backend") == "ipex":
+            warnings.warn("`backend='ipex'` is no longer supported; the default is used.", UserWarning, stacklevel=2)
+            self.model_kwargs["backend"] = "torch"
         # Judged before the model is loaded, so that a typing mistake does not wait for a download.
         _check("model_kwargs", self.model_kwargs, (*_FOR_EMBEDDER, *_MODEL_OWN), _MODEL_AT)
         _check("encode_kwargs", self.encode_kwargs, _ENCODE_OWN, _ENCODE_AT)
@@ -99,26 +107,35 @@ class HuggingFaceEmbeddings(BaseModel, Embeddings):
         options = {key: value for key, value in self.model_kwargs.items() if key in _FOR_EMBEDDER}
         if options.get("device", "cpu") is None:
             options["device"] = "cpu"
+        if (token := self.model_kwargs.get("use_auth_token")) is not None:
+            if options.get("token") is not None:
+                raise OptionError("model_kwargs: give 'token' alone, not 'use_auth_token' too, its older name.")
+            warnings.warn("`use_auth_token` is deprecated; it is `token` now.", FutureWarning, stacklevel=2)
+            options["token"] = token
         prompts = self.model_kwargs.get("prompts") or {}
-        if not isinstance(prompts, dict) or not all(isinstance(text, str) for text in prompts.values()):
+        if not isinstance(prompts, dict) or not all(isinstance(text, str | None) for text in prompts.values()):
             raise OptionError("model_kwargs: 'prompts' must be a dict of texts.")
         self._client = Embedder(self.model_name, cache_folder=self.cache_folder, **options)
-        for each in (self.encode_kwargs, self.query_encode_kwargs):
-            self._embed([], each)  # Judges the values too, now and not at the first text.
+        for field in ("encode_kwargs", "query_encode_kwargs"):
+            self._embed([], field)  # Judges the values too, now and not at the first text.
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the fields are the same; the client is made from them."""
+        return isinstance(other, HuggingFaceEmbeddings) and self.model_dump() == other.model_dump()
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """Embed texts: a list of ``dimensions`` floats for each, in their order."""
-        return self._embed(texts, self.encode_kwargs)
+        return self._embed(texts, "encode_kwargs")
 
     def embed_query(self, text: str) -> list[float]:
         """Embed one text: a list of ``dimensions`` floats."""
-        return self._embed([text], self.query_encode_kwargs or self.encode_kwargs)[0]
+        return self._embed([text], "query_encode_kwargs" if self.query_encode_kwargs else "encode_kwargs")[0]
 
-    def _embed(self, texts: list[str], options: Mapping[str, Any]) -> list[list[float]]:
-        truncate_dim = options.get("truncate_dim")
-        if truncate_dim is None:
-            truncate_dim = self.model_kwargs.get("truncate_dim")
-        if isinstance(truncate_dim, int) and truncate_dim > self._client.dimensions:
+    def _embed(self, texts: list[str], field: str) -> list[list[float]]:
+        options: dict[str, Any] = getattr(self, field)
+        _check(field, options, _ENCODE_OWN, _ENCODE_AT)  # Fields may be assigned to.
+        truncate_dim = _first(options.get("truncate_dim"), self.model_kwargs.get("truncate_dim"))
+        if isinstance(truncate_dim, numbers.Integral) and int(truncate_dim) > self._client.dimensions:
             truncate_dim = None  # More than there are: there, too, that cuts nothing.
         # What is no text is for the Embedder to judge.
         texts = [text.replace("\n", " ") if isinstance(text, str) else text for text in as_list(texts)]
@@ -127,7 +144,7 @@ class HuggingFaceEmbeddings(BaseModel, Embeddings):
             prompt=self._prompt(options),
             normalize=True if options.get("normalize_embeddings") else None,
             truncate_dim=truncate_dim,
-            output_dtype=options.get("precision") or "float32",
+            output_dtype=_first(options.get("precision"), "float32"),
             show_progress=self.show_progress,
         ).tolist()
         return vectors
@@ -138,11 +155,20 @@ class HuggingFaceEmbeddings(BaseModel, Embeddings):
         if prompt is not None:
             return prompt
         spec = self._client.spec
-        prompts = {"query": "", "document": "", **spec.prompts, **(self.model_kwargs.get("prompts") or {})}
-        name = options.get("prompt_name") or self.model_kwargs.get("default_prompt_name") or spec.default_prompt_name
+        given: dict[str, str | None] = self.model_kwargs.get("prompts") or {}
+        prompts = {"query": "", "document": "", **dict.fromkeys(given, ""), **spec.prompts}
+        prompts |= {name: text for name, text in given.items() if text is not None}
+        name = _first(
+            options.get("prompt_name"), self.model_kwargs.get("default_prompt_name"), spec.default_prompt_name
+        )
         if name is not None and name not in prompts:
             raise OptionError(f"{spec.name} has no prompt {name!r}: its prompts are {', '.join(map(repr, prompts))}.")
         return prompts[name] if name is not None else ""
+
+
+def _first(*values: Any) -> Any:
+    """The first that is not None."""
+    return next((value for value in values if value is not None), None)
 
 
 def _check(
@@ -150,7 +176,7 @@ def _check(
 ) -> None:
     """Refuse a key, or a value of one, that we cannot serve. Nothing is ignored."""
     for key, value in options.items():
-        if key in served:
+        if key in served or (key == "convert_to_numpy" and options.get("convert_to_tensor")):
             continue
         if key == "show_progress_bar":
             raise OptionError(f"{field}: 'show_progress_bar' is the field show_progress of HuggingFaceEmbeddings.")
@@ -162,6 +188,7 @@ def _check(
         if value not in served_at[key]:
             at = " or ".join(map(repr, served_at[key]))
             raise OptionError(f"{field}: {key}={value!r} cannot be served, only {at}.")
-    batch_size = options.get("batch_size", 1)
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise OptionError(f"{field}: batch_size={batch_size!r} must be a whole number of at least 1.")
+    for key in _COUNTS:
+        count = options.get(key, 1)
+        if isinstance(count, bool) or not isinstance(count, numbers.Integral) or int(count) < 1:
+            raise OptionError(f"{field}: {key}={count!r} must be a whole number of at least 1.")

@@ -7,7 +7,7 @@ tokens are added as the model's template says; a longer text loses its end, neve
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer as Backend
 
 _TEXTS_PER_CALL = 512
-"""The library holds some hundred bytes a token until a call ends; this many texts bound that."""
+_CHARACTERS_PER_CALL = 500_000
+"""The library holds some hundred bytes a token until a call ends, and hears no Ctrl-C meanwhile; these bound both."""
 
 
 class Tokenizer:
@@ -42,7 +43,7 @@ class Tokenizer:
     def __init__(self, files: ModelFiles, spec: TokenizerSpec, encoder: EncoderSpec) -> None:
         self.spec = spec
         self._name = files.name
-        self._backend = _load(files, spec)
+        self._backend = _load(files, spec, encoder.family)
         self._specials = self._backend.num_special_tokens_to_add(False)
         self._unknown = _unknown_id(self._backend)
         nothing: Any = self._encode([""])[0]  # Only what the template adds, which has ids of its own.
@@ -78,8 +79,7 @@ class Tokenizer:
         check_utf8(prompt, "the prompt")
         sequences: list[Int32] = []
         counts: list[int] = []
-        for start in range(0, len(texts), _TEXTS_PER_CALL):
-            part = [prompt + text for text in texts[start : start + _TEXTS_PER_CALL]]
+        for part in _parts([prompt + text for text in texts] if prompt else texts):
             for text, encoding in zip(part, self._encode(part), strict=True):
                 counts.append(len(encoding))
                 kept = encoding if len(encoding) <= self.spec.max_tokens else self._truncated(text)
@@ -170,14 +170,27 @@ class Tokenizer:
         return self._backend.post_process(encoding)
 
 
-def _load(files: ModelFiles, spec: TokenizerSpec) -> Backend:
-    from tokenizers import Tokenizer as Backend
+def _parts(texts: Sequence[str]) -> Iterator[list[str]]:
+    """The texts, as many at a time as one call of the library may have, or one that is longer."""
+    part: list[str] = []
+    characters = 0
+    for text in texts:
+        if part and (len(part) == _TEXTS_PER_CALL or characters + len(text) > _CHARACTERS_PER_CALL):
+            yield part
+            part, characters = [], 0
+        part.append(text)
+        characters += len(text)
+    if part:
+        yield part
+
+
+def _load(files: ModelFiles, spec: TokenizerSpec, family: str) -> Backend:
     from tokenizers import normalizers
 
     prefix = f"{spec.folder}/" if spec.folder else ""
     path = files.path(f"{prefix}tokenizer.json")
     try:
-        backend: Backend = Backend.from_file(str(path)) if path.is_file() else _build(files, prefix)
+        backend: Backend = _read(files, prefix, family) if path.is_file() else _build(files, prefix)
     except PellucidError:
         raise
     except Exception as error:  # The library raises plain Exception for whatever is wrong with a file.
@@ -190,12 +203,50 @@ def _load(files: ModelFiles, spec: TokenizerSpec) -> Backend:
     return backend
 
 
+_CLASSES = {
+    "bert": "BertTokenizer",
+    "distilbert": "DistilBertTokenizer",
+    "mpnet": "MPNetTokenizer",
+    "nomic_bert": "BertTokenizer",
+    "roberta": "RobertaTokenizer",
+}
+"""Which of transformers' classes cuts the texts of a family, if tokenizer_config.json names none."""
+
+
+def _read(files: ModelFiles, prefix: str, family: str) -> Backend:
+    """The tokenizer of ``tokenizer.json``. What transformers' own classes take from ``tokenizer_config.json``, which
+    letters are changed and what a text begins with, goes before it; what is not said there has the class's default.
+    """
+    from tokenizers import Tokenizer as Backend
+    from tokenizers import normalizers, pre_tokenizers
+
+    backend: Backend = Backend.from_file(str(files.path(f"{prefix}tokenizer.json")))
+    config = Config.read_if_there(files, f"{prefix}tokenizer_config.json")
+    name = config.string("tokenizer_class", _CLASSES.get(family, "")).removesuffix("Fast")
+    if isinstance(backend.normalizer, normalizers.BertNormalizer) and name in _CLASSES.values():
+        backend.normalizer = _bert_normalizer(config)
+    if isinstance(backend.pre_tokenizer, pre_tokenizers.ByteLevel) and name == _CLASSES["roberta"]:
+        backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=config.flag("add_prefix_space", False))
+    return backend
+
+
+def _bert_normalizer(config: Config) -> Any:
+    from tokenizers import normalizers
+
+    return normalizers.BertNormalizer(
+        handle_chinese_chars=config.flag("tokenize_chinese_chars", True),
+        # None, for "where letters are lowered", is not the same as false.
+        strip_accents=None if config.values.get("strip_accents") is None else config.flag("strip_accents"),
+        lowercase=config.flag("do_lower_case", True),
+    )
+
+
 def _build(files: ModelFiles, prefix: str) -> Backend:
     """The tokenizer of a model from the time before ``tokenizer.json``, as transformers builds it: WordPiece from
     ``vocab.txt``, or byte-level BPE from ``vocab.json`` and ``merges.txt``.
     """
     from tokenizers import Tokenizer as Backend
-    from tokenizers import models, normalizers, pre_tokenizers, processors
+    from tokenizers import models, pre_tokenizers, processors
 
     config = Config.read_if_there(files, f"{prefix}tokenizer_config.json")
     words, merges = files.path(f"{prefix}vocab.txt"), files.path(f"{prefix}merges.txt")
@@ -203,12 +254,7 @@ def _build(files: ModelFiles, prefix: str) -> Backend:
         vocabulary = models.WordPiece.read_file(str(words))
         specials = _special_tokens(config, vocabulary)
         backend = Backend(models.WordPiece(vocabulary, unk_token=specials["unk"]))
-        backend.normalizer = normalizers.BertNormalizer(
-            handle_chinese_chars=config.flag("tokenize_chinese_chars", True),
-            # None, for "where letters are lowered", is not the same as false.
-            strip_accents=None if config.values.get("strip_accents") is None else config.flag("strip_accents"),
-            lowercase=config.flag("do_lower_case", True),
-        )
+        backend.normalizer = _bert_normalizer(config)
         backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     elif merges.is_file():
         vocabulary, pairs = models.BPE.read_file(str(files.path(f"{prefix}vocab.json")), str(merges))

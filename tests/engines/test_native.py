@@ -394,6 +394,26 @@ class TestThreads:
             time.sleep(0.01)
         assert os.waitstatus_to_exitcode(ended[1]) == 0
 
+    @pytest.mark.parametrize("lengths", ["[60] * 2000", "[60]"])
+    def test_a_process_may_end_while_a_daemon_thread_embeds(self, lengths):
+        script = f"""
+import threading, time
+from tests.engines.test_native import make_batch, make_spec, make_weights, NativeEngine
+spec = make_spec(384, 12, 1536, layers=2)
+engine = NativeEngine(spec, make_weights(spec), threads=2)
+batch = make_batch({lengths})
+begun = threading.Event()
+def work():
+    while True:
+        begun.set()
+        engine.token_vectors(batch)
+threading.Thread(target=work, daemon=True).start()
+begun.wait()
+time.sleep(0.1)
+"""
+        ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
+        assert (ended.returncode, ended.stderr) == (0, "")
+
     def test_ctrl_c_is_answered_within_a_second(self):
         script = """
 import signal

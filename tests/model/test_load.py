@@ -146,6 +146,16 @@ class TestModules:
         spec = spec_of(broken)
         assert (spec.pooling.modes, spec.head) == (("mean",), ())
 
+    def test_for_a_plain_transformer_no_config_of_sentence_transformers_counts(self, tmp_path):
+        folder = tiny.write_model(tmp_path / "m", prompts={"query": "q: "}, default_prompt_name="query")
+        (folder / "modules.json").unlink()
+        spec = spec_of(folder)
+        assert (spec.tokenizer.max_tokens, spec.prompts, spec.default_prompt_name) == (
+            tiny_families.POSITIONS,
+            {},
+            None,
+        )
+
     @pytest.mark.parametrize(("is_causal", "mode"), [(None, "lasttoken"), (True, "lasttoken"), (False, "mean")])
     def test_one_that_was_made_to_tell_the_next_token_is_pooled_by_its_last(self, broken, is_causal, mode):
         (broken / "modules.json").unlink()

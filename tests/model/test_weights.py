@@ -179,6 +179,13 @@ def test_a_file_that_lies_is_refused_and_named(broken, lie):
         load(broken)
 
 
+def test_a_file_that_cannot_be_read_is_not_said_to_be_broken(broken):
+    (broken / "model.safetensors").unlink()
+    (broken / "model.safetensors").symlink_to("gone")
+    with pytest.raises(InvalidModelError, match=r"model\.safetensors cannot be read: .*No such file"):
+        load(broken)
+
+
 def test_a_folder_in_the_place_of_the_file_is_no_weights(broken):
     (broken / "model.safetensors").unlink()
     (broken / "model.safetensors").mkdir()

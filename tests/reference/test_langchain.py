@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -52,6 +54,9 @@ def test_the_repr_is_the_same(folder, fields):
         {"model_kwargs": {"prompts": PROMPTS, "default_prompt_name": "mine"}, "encode_kwargs": {"prompt": ""}},
         {"encode_kwargs": {"prompt": "search: ", "convert_to_tensor": True}},
         {"encode_kwargs": {"prompt_name": "document"}},
+        {"model_kwargs": {"prompts": {"query": None, "mine": None}}, "encode_kwargs": {"prompt_name": "mine"}},
+        {"encode_kwargs": {"convert_to_numpy": False, "convert_to_tensor": True, "chunk_size": 5, "precision": None}},
+        {"model_kwargs": {"default_prompt_name": "query"}, "encode_kwargs": {"truncate_dim": np.int64(999)}},
     ],
 )
 def test_vectors_are_the_same(folder, fields):
@@ -84,12 +89,36 @@ def test_small_types_are_the_same(folder, precision):
         {"encode_kwargs": {"prompt_name": "nothing"}},
         {"encode_kwargs": {"show_progress_bar": True}},
         {"encode_kwargs": {"precision": "int4"}},
+        {"encode_kwargs": {"precision": ""}},
+        {"encode_kwargs": {"prompt_name": ""}},
+        {"encode_kwargs": {"convert_to_numpy": False}},
+        {"model_kwargs": {"use_auth_token": "hf_a", "token": "hf_b"}},
         {"encode_kwargs": {"output_value": "token_embeddings"}},
         {"model_kwargs": {"foo": 1}},
         {"model_kwargs": {"default_prompt_name": "nothing"}},
     ],
 )
+@pytest.mark.filterwarnings("ignore:.*use_auth_token:FutureWarning")
 def test_what_is_an_error_there_is_an_error_here(folder, fields):
     for cls in (Ours, Theirs):
         with pytest.raises((ValueError, TypeError)):
             cls(model_name=folder, **fields).embed_query("a text")
+
+
+@pytest.mark.parametrize(
+    ("given", "category"), [({"backend": "ipex"}, UserWarning), ({"use_auth_token": False}, FutureWarning)]
+)
+def test_what_is_deprecated_is_told_and_kept_in_the_same_way(folder, given, category):
+    kept = []
+    for cls in (Ours, Theirs):
+        with pytest.warns(category):
+            kept.append(cls(model_name=folder, model_kwargs=dict(given)).model_kwargs)
+    assert kept[0] == kept[1]
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda e: pickle.loads(pickle.dumps(e))])  # noqa: S301  our own
+def test_copies_are_equal(folder, again):
+    for cls in (Ours, Theirs):
+        embeddings = cls(model_name=folder)
+        assert again(embeddings) == embeddings
+        assert again(embeddings).embed_query("a cat") == embeddings.embed_query("a cat")

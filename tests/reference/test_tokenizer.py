@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+import json
 
+import pytest
+from transformers import AutoTokenizer
+
+from pellucid import Embedder
+from tests import tiny
 from tests.reference.texts import SCRIPTS, docstrings, nasty, of_lengths
 
 
@@ -17,3 +22,33 @@ def test_token_ids_and_counts_are_those_of_the_reference(model, request):
     for text, ids, wanted in zip(texts, batch, expected, strict=True):
         assert ids.tolist() == wanted, repr(text)
     assert counts.tolist() == [len(ids) for ids in theirs(texts, truncation=False, verbose=False)["input_ids"]]
+
+
+@pytest.mark.parametrize("lowercase", [True, False])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"do_lower_case": False},
+        {"do_lower_case": True},
+        {"do_lower_case": False, "tokenizer_class": None},
+        {"tokenizer_class": None},
+        {"do_lower_case": False, "tokenizer_class": "PreTrainedTokenizerFast"},
+        {"strip_accents": False},
+        {"do_lower_case": False, "strip_accents": True},
+        {"tokenize_chinese_chars": False},
+        {"add_prefix_space": True},
+        {"truncation_side": "left", "padding_side": "left"},
+    ],
+)
+def test_the_config_of_the_tokenizer_counts_as_it_does_there(family, tmp_path, changes, lowercase):
+    folder = tiny.write_model(tmp_path / "m", family)
+    written = json.loads((folder / "tokenizer.json").read_text())
+    if (written["normalizer"] or {}).get("type") == "BertNormalizer":
+        written["normalizer"]["lowercase"] = lowercase
+    tiny.write_json(folder / "tokenizer.json", written)
+    tiny.edit_json(folder / "tokenizer_config.json", **changes)
+    texts = [*SCRIPTS, *tiny.TEXTS, "CAT cát Ünï", "日本語 the cat"]
+    theirs = AutoTokenizer.from_pretrained(folder)(texts, truncation=True, max_length=tiny.MAX_TOKENS)["input_ids"]
+    for text, ids, wanted in zip(texts, Embedder(folder).tokenizer.tokenize(texts)[0], theirs, strict=True):
+        assert ids.tolist() == wanted, repr(text)

@@ -38,6 +38,23 @@ def test_whatever_is_given_lies_within_the_folder(parts, separator):
     assert path.resolve().is_relative_to(FILES.folder)
 
 
+def test_what_may_not_be_seen_is_said_to_be_so(monkeypatch):
+    def refuse(self):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    with pytest.raises(InvalidModelError, match=r"config\.json cannot be looked for .*Permission denied"):
+        FILES.has("config.json")
+
+
+def test_a_link_that_leads_nowhere_is_there(tmp_path):
+    files = ModelFiles("m", tmp_path, "folder", None, {"config.json": None})
+    (tmp_path / "config.json").symlink_to("gone.json")
+    assert files.has("config.json")
+    assert not files.has("other.json")
+    assert files.wanted() == []
+
+
 def test_weights_of_other_runtimes_are_never_wanted():
     listing = {
         "1_Pooling/config.json": True,

@@ -106,10 +106,11 @@ class NativeEngine:
         """The encoder's last hidden state, ``float32[T, hidden]``; see :class:`~pellucid.engines.base.Engine`."""
         vectors = np.empty((len(batch.ids), self.spec.hidden_size), dtype=np.float32)
         positions = position_ids(batch, self.spec)
-        longest = int(batch.lengths.max(initial=1))
+        lengths = batch.lengths
+        longest = int(lengths.max(initial=1))
         turns = [_turns_for(longest, self.spec.head_size, base) for base in self._rotary_bases]
         # A text without tokens, as "" is to a tokenizer without special ones, has no rows to be computed.
-        offsets = batch.offsets[np.append(True, batch.lengths > 0)]
+        offsets = batch.offsets if lengths.all() else batch.offsets[np.append(True, lengths > 0)]
         self._core.token_vectors(batch.ids, positions, offsets, turns, vectors, self.threads)
         return vectors
 

@@ -144,7 +144,7 @@ def text_map(
         model_name=shown_name(embedder),
         texts=tuple(texts),
         plane=plane,
-        labels=tuple(labels),
+        labels=tuple(str(label) for label in labels),
         clustered=clustered,
         method="pca" if kept is not None else "umap",
         kept=kept,

@@ -80,7 +80,8 @@ def load_spec(files: ModelFiles) -> ModelSpec:
         if (made := _head_module(files, module, size)) is not None:
             modules.append(made)
             size = made.weight.shape[0] if isinstance(made, head.Dense) else size
-    sentence = Config.read_if_there(files, "config_sentence_transformers.json")
+    settings = "config_sentence_transformers.json"
+    sentence = Config.read_if_there(files, settings) if files.has("modules.json") else Config(settings, {})
     prompts = sentence.strings("prompts")
     default = sentence.string("default_prompt_name", "") or None
     if default is not None and default not in {*prompts, *_PROMPTS_OF_EVERY_MODEL}:
@@ -237,11 +238,12 @@ def _tokenizers_arguments(sentence: Config) -> Config:
 
 def _tokenizer(files: ModelFiles, module: _Module, encoder: EncoderSpec) -> TokenizerSpec:
     """How texts are cut. The longest length is the sentence-transformers config's, else the tokenizer's; and never
-    more than there are positions. What ``tokenizer.json`` says of truncation and padding does not count.
+    more than there are positions. What ``tokenizer.json`` says of truncation and padding does not count. Without
+    modules.json sentence-transformers reads no config of its own.
     """
     names = [module.file(f"sentence_{family}_config.json") for family in _SENTENCE_CONFIGS]
     name = next((name for name in names if files.has(name)), names[0])
-    sentence = Config.read_if_there(files, name)
+    sentence = Config.read_if_there(files, name) if files.has("modules.json") else Config(name, {})
     tokenizer = Config.read_if_there(files, module.file("tokenizer_config.json"))
     longest = sentence.number("max_seq_length", tokenizer.number("model_max_length", math.inf))  # Often 1e30: no limit.
     longest = min(_tokenizers_arguments(sentence).number("model_max_length", longest), encoder.max_tokens)

@@ -232,6 +232,10 @@ def _read_header(files: ModelFiles, relative: str) -> dict[str, _Stored]:
 
     path = files.path(relative)
     try:
+        path.open("rb").close()  # The library has one message for all files that it cannot open.
+    except OSError as error:
+        raise InvalidModelError(f"{files.name}: {relative} cannot be read: {error}") from error
+    try:
         # The library judges the header: bounds, overlaps, sizes against types. What it accepts can be trusted.
         with safe_open(path, framework="numpy"):
             pass

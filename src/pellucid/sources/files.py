@@ -111,8 +111,8 @@ class ModelFiles:
             return path.is_file() or path.is_symlink()
         except OSError as error:
             raise InvalidModelError(
-                f"{self.name}: {relative!r:.80} cannot be looked for ({error.strerror}). If modules.json has that "
-                f"name, correct it; else see who may read the folder."
+                f"{self.name}: {relative!r:.80} cannot be looked for ({error.strerror}). May this process read the model's "
+                f"folder? And does its modules.json have a name that no file can have?"
             ) from error
 
     def wanted(self) -> list[str]:

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from pellucid import errors
+
+CLASSES = {name: cls for name, cls in vars(errors).items() if inspect.isclass(cls)}
+
+
+def test_the_tree_that_is_drawn_is_the_tree_that_there_is():
+    drawn: dict[str, str] = {}
+    above = [""] * 9
+    for line in (errors.__doc__ or "").splitlines():
+        stem = line.removeprefix("    ")
+        name = stem.lstrip("│├└─ ").split(" ")[0]
+        if name in CLASSES:
+            depth = (len(stem) - len(stem.lstrip("│├└─ "))) // 4
+            above[depth] = name
+            drawn[name] = above[depth - 1] if depth else ""
+    own = {cls: [base.__name__ for base in cls.__bases__ if base.__name__ in CLASSES] for cls in CLASSES.values()}
+    assert drawn == {name: "".join(own[cls][:1]) for name, cls in CLASSES.items()}
+
+
+@pytest.mark.parametrize(
+    ("error", "of_python"),
+    [(errors.InputError, ValueError), (errors.TextTypeError, TypeError), (errors.MissingExtraError, ImportError)],
+)
+def test_some_are_also_errors_of_python(error, of_python):
+    assert issubclass(error, of_python)
+
+
+def test_a_missing_extra_says_what_to_run():
+    error = errors.MissingExtraError("lancedb", "search")
+    assert "pip install 'pellucid[search]'" in str(error)
+    assert error.name == "lancedb"
