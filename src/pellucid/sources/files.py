@@ -111,13 +111,8 @@ class ModelFiles:
             return path.is_file() or path.is_symlink()
         except OSError as error:
             raise InvalidModelError(
-<<<<<<< HEAD
-                f"{self.name}: {relative!r:.80} cannot be looked for ({error.strerror}). If modules.json has that "
-                f"name, correct it; else see who may read the folder."
-=======
                 f"{self.name}: {relative!r:.80} cannot be looked for ({error.strerror}). May this process read the "
                 f"model's folder? And does its modules.json have a name that no file can have?"
->>>>>>> habits
             ) from error
 
     def wanted(self) -> list[str]:
