@@ -58,8 +58,8 @@ wheel: .make/release  ## The sdist and the wheel: made, looked into, installed, 
 	$(RELEASE)/bin/python release/distributions.py
 
 sbom: wheel  ## What the wheel brings with it, in versions, as CycloneDX: build/sbom.cdx.json.
-	$(RELEASE)/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type library --output-reproducible \
-	  --output-file build/sbom.cdx.json build/wheel-environment/bin/python
+	$(RELEASE)/bin/cyclonedx-py environment --output-reproducible --output-file build/sbom.cdx.json \
+	  build/wheel-environment/bin/python
 
 licences: .make/release  ## THIRD_PARTY.md: the licence of everything that Pellucid and its extras bring.
 	$(RELEASE)/bin/python release/third_party.py
@@ -90,7 +90,7 @@ bench-guard: .make/run  ## Whether a change made Pellucid much slower or larger;
 	mkdir -p .make && touch $@
 
 .make/dev: .make/run requirements-dev.txt
-	$(VENV)/bin/python $(PIP_INSTALL) --requirement requirements-dev.txt --editable .
+	$(VENV)/bin/python $(PIP_INSTALL) --requirement requirements-dev.txt
 	touch $@
 
 .make/release: requirements-release.txt
