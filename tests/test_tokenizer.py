@@ -50,7 +50,12 @@ def test_a_text_is_cut_the_same_way_alone_and_among_others(tokenizer, texts):
 
 def test_the_library_is_given_neither_too_many_texts_nor_too_long_ones_at_a_time(tokenizer, monkeypatch):
     given_to_it, encode = [], tokenizer._encode
-    monkeypatch.setattr(tokenizer, "_encode", lambda part: given_to_it.append(part) or encode(part))
+
+    def watched(part, *, specials=True):
+        given_to_it.extend([part] if specials else [])  # The others are texts that are cut, one by one.
+        return encode(part, specials=specials)
+
+    monkeypatch.setattr(tokenizer, "_encode", watched)
     texts = ["cat"] * 1100 + ["dog " * 100_000] * 3 + ["dog " * 200_000, "", "cat"]
     batch, counts = tokenizer.tokenize(texts, "the ")
     assert [text for part in given_to_it for text in part] == ["the " + text for text in texts]
