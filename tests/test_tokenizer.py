@@ -51,12 +51,11 @@ def test_a_text_is_cut_the_same_way_alone_and_among_others(tokenizer, texts):
 def test_the_library_is_given_neither_too_many_texts_nor_too_long_ones_at_a_time(tokenizer, monkeypatch):
     given_to_it, encode = [], tokenizer._encode
 
-    def told(part, **options):
-        if options.get("specials", True):  # Without, it is a text that is too long, once more.
-            given_to_it.append(part)
-        return encode(part, **options)
+    def watched(part, *, specials=True):
+        given_to_it.extend([part] if specials else [])  # The others are texts that are cut, one by one.
+        return encode(part, specials=specials)
 
-    monkeypatch.setattr(tokenizer, "_encode", told)
+    monkeypatch.setattr(tokenizer, "_encode", watched)
     texts = ["cat"] * 1100 + ["dog " * 100_000] * 3 + ["dog " * 200_000, "", "cat"]
     batch, counts = tokenizer.tokenize(texts, "the ")
     assert [text for part in given_to_it for text in part] == ["the " + text for text in texts]
@@ -80,6 +79,16 @@ def test_a_prompt_is_put_before_the_text(tokenizer, prompt, text):
 
 def test_the_truncation_and_padding_of_tokenizer_json_do_not_count(tokenizer):
     assert tokenizer.tokenize(["cat", "cat " * 12])[0].lengths.tolist() == [3, 14]
+
+
+def test_the_dropout_of_training_does_not_count(tmp_path):
+    folder = tiny.write_model(tmp_path / "m", "roberta")
+    ids = ids_of(tokenizer_of(folder), "the cat sat on the mat " * 3)
+    stored = json.loads((folder / "tokenizer.json").read_text())
+    assert stored["model"]["type"] == "BPE"
+    stored["model"]["dropout"] = 0.9
+    tiny.write_json(folder / "tokenizer.json", stored)
+    assert ids_of(tokenizer_of(folder), "the cat sat on the mat " * 3) == ids
 
 
 def test_the_left_end_is_cut_where_the_model_says_so(broken):

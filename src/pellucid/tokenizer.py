@@ -197,6 +197,8 @@ def _load(files: ModelFiles, spec: TokenizerSpec, family: str) -> Backend:
         raise InvalidModelError(f"{files.name}: the files of the tokenizer are not sound: {error}") from error
     backend.no_truncation()
     backend.no_padding()
+    if getattr(backend.model, "dropout", None):
+        backend.model.dropout = None  # Of training (Provilkov et al., "BPE-Dropout", 2020): it cuts at random.
     if spec.lowercase:
         steps = [normalizers.Lowercase()] + ([backend.normalizer] if backend.normalizer is not None else [])
         backend.normalizer = normalizers.Sequence(steps)

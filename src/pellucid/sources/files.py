@@ -111,7 +111,7 @@ class ModelFiles:
             return path.is_file() or path.is_symlink()
         except OSError as error:
             raise InvalidModelError(
-                f"{self.name}: {relative!r:.80} cannot be looked for ({error.strerror}). May this process read the "
+                f"{self.name}: {relative:.80} cannot be looked for ({error.strerror}). May this process read the "
                 f"model's folder? And does its modules.json have a name that no file can have?"
             ) from error
 
