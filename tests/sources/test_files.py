@@ -43,7 +43,7 @@ def test_what_may_not_be_seen_is_said_to_be_so(monkeypatch):
         raise PermissionError(13, "Permission denied", str(self))
 
     monkeypatch.setattr(Path, "is_file", refuse)
-    with pytest.raises(InvalidModelError, match=r"config\.json' cannot be looked for .*Permission denied"):
+    with pytest.raises(InvalidModelError, match=r"config\.json cannot be looked for .*Permission denied"):
         FILES.has("config.json")
 
 
