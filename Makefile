@@ -8,7 +8,7 @@ PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 NATIVE := $(shell find native -type f)
 CMAKE_TESTS = $(VENV)/bin/cmake -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(VENV)/bin/ninja -DPELLUCID_TESTS=ON -S native
 
-.PHONY: run test test-native test-neon test-browser test-integrations test-reference bench docs check wheel sbom \
+.PHONY: run test test-native test-neon test-browser test-integrations test-reference bench docs site check wheel sbom \
   licences coverage fuzz mutants bench-guard clean help
 .DEFAULT_GOAL := help
 
@@ -36,6 +36,9 @@ test-neon: .make/dev  ## The C++ core for Arm, cross-compiled, under an emulator
 
 docs: .make/docs  ## Run the code on the pages and write what it prints below it; then make the site, in build/docs.
 	$(VENV)/bin/python -m docs.build
+	$(MAKE) site
+
+site: .make/docs  ## The site alone, of the pages as they are; a warning is an error.
 	$(VENV)/bin/python -m sphinx -W --keep-going --nitpicky --quiet docs build/docs
 
 # Debian: apt install chromium
