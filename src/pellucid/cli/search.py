@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json as jsons
-import logging
 import os
 from enum import StrEnum
 from pathlib import Path
@@ -45,8 +44,6 @@ def index(
     """Make files searchable; only what is new is embedded."""
     # LanceDB warns of its own affairs: of many texts that are equal, for one.
     os.environ.setdefault("LANCEDB_LOG", "error")
-    # And pypdf of how it reads a broken file, with words of it.
-    logging.getLogger("pypdf").setLevel(logging.CRITICAL)
     from tqdm import tqdm  # type: ignore[import-untyped]
 
     from pellucid.embedder import Embedder
