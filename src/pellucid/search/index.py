@@ -256,13 +256,10 @@ def fuse(rankings: Sequence[Sequence[Row]]) -> list[Hit]:
 
 def _identity(embedder: Embedder, column: str) -> Identity:
     dtype = getattr(embedder.engine, "dtype", "float32")
-    prompt = next(
-        (embedder.spec.prompts[name] for name in ("document", "passage", "corpus") if name in embedder.spec.prompts), ""
-    )
     files = embedder.files
     # A folder of this process's may be given from where it stands; who asks the index may stand elsewhere.
     name = embedder.model_name if files.source != "folder" else str(files.folder.resolve())
-    return Identity(name, files.digest(), dtype, prompt, embedder.dimensions, column)
+    return Identity(name, files.digest(), dtype, embedder.document_prompt, embedder.dimensions, column)
 
 
 def _unchanged(file: Found, known: Known | None) -> bool:

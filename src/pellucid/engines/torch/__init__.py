@@ -4,7 +4,7 @@ Nothing here is imported before it is asked for. PyTorch has no other owner than
 than ``known.py``::
 
     engine.py    TorchEngine: steps, out of memory, what comes back
-    planning.py which texts go together
+    planning.py  which texts go together
     steps.py     how they lie: end to end, or side by side
     ragged.py    the forward pass of the project's own families: no padding
     known.py     the models of transformers
