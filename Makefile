@@ -25,6 +25,7 @@ test-native: .make/dev  ## The C++ core alone, under the address and undefined-b
 	$(CMAKE_TESTS) -B build/test-native -DCMAKE_CXX_FLAGS="-fsanitize=address,undefined -fno-sanitize-recover=all -g1"
 	$(VENV)/bin/ninja -C build/test-native
 	build/test-native/tests/core_tests
+	build/test-native/tests/out_of_memory
 
 # Debian: apt install g++-aarch64-linux-gnu qemu-user-static
 test-neon: .make/dev  ## The C++ core for Arm, cross-compiled, under an emulator: with the dot-product extension, and without.

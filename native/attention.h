@@ -2,8 +2,6 @@
 // scores stay in the first-level cache. No padding, and nothing is computed for keys that no query of a few looks at.
 #pragma once
 
-#include <limits>
-
 #include "gemm.h"
 
 namespace pellucid {
@@ -36,10 +34,13 @@ void pack_keys(const Attention& a, float* packed) {
   }
 }
 
+// Not std::numeric_limits: its functions are not templates over S, so all instruction sets would share one copy.
+constexpr float minus_infinity = -__builtin_inff();
+
 // One row of scores to exponents, in place; returns 1 / their sum. Shifted by the largest, so nothing overflows.
 template <class S>
 float softmax(float* scores, int tokens, float scale, const float* bias) {
-  const auto never = S::set(-std::numeric_limits<float>::infinity());
+  const auto never = S::set(minus_infinity);
   const auto factor = S::set(scale);
   auto highest = never;
   each_vector<S>(tokens, [&](int j, int left) {
@@ -67,7 +68,7 @@ float weigh(const Attention& a, int i, int from, int to, float* scores) {
   const int low = i - a.window > from ? i - a.window : from, high = i + a.window + 1 < to ? i + a.window + 1 : to;
   // Whole vectors from the start of a panel on, so that the last one does not end in the next query's scores.
   const int start = low / S::lanes * S::lanes;
-  for (int j = start; j < low; ++j) scores[j] = -std::numeric_limits<float>::infinity();
+  for (int j = start; j < low; ++j) scores[j] = minus_infinity;
   const float inverse = softmax<S>(scores + start, high - start, a.scale, a.bias ? a.bias - i + start : nullptr);
   for (int j = from; j < low; ++j) scores[j] = 0;
   for (int j = high; j < to; ++j) scores[j] = 0;
@@ -108,7 +109,9 @@ void attend(const Attention& a) {
   float* scores = a.scratch + static_cast<std::ptrdiff_t>(padded_to_panel<S>(a.tokens)) * a.head_size;
   float* tile = scores + static_cast<std::ptrdiff_t>(padded_to_panel<S>(a.tokens)) * S::tile_rows;
   pack_keys<S>(a, a.scratch);
-  each_tile<S>(a.tokens, [&](int first, auto rows) { attend_tile<S, rows()>(a, first, a.scratch, scores, tile); });
+  each_tile<S>(a.tokens, [&](int first, auto rows) {
+    attend_tile<S, decltype(rows)::value>(a, first, a.scratch, scores, tile);
+  });
 }
 
 }  // namespace pellucid

@@ -60,7 +60,8 @@ auto without_lock(Work work) {
   return work();
 }
 
-// Whether Python's handler of a signal, as of Ctrl-C, has raised; its error waits until the call has ended.
+// Whether Python's handler of a signal, as of Ctrl-C, has raised; its error waits until the call has ended. Python handles
+// signals in its main thread alone; any other would wait for the interpreter's lock and learn nothing.
 bool interrupted() {
   const PyGILState_STATE state = take_lock(PyGILState_Ensure);
   const bool raised = PyErr_CheckSignals() != 0;
@@ -147,7 +148,8 @@ class PythonEncoder {
 
   void token_vectors(const Integers& ids, const Integers& positions, const Integers& offsets,
                      const std::vector<TurnArrays>& turns,
-                     const nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu>& out, int threads) const {
+                     const nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu>& out, int threads,
+                     bool in_main_thread) const {
     const std::size_t tokens = ids.shape(0);
     require(intermediate_ > 0, "there are no layers");
     require(positions.shape(0) == tokens && out.shape(0) == tokens && threads > 0 &&
@@ -173,7 +175,8 @@ class PythonEncoder {
       require(ids(t) >= 0 && static_cast<std::size_t>(ids(t)) < word_.shape(0), "a token id is out of range");
       require(positions(t) >= 0 && static_cast<std::size_t>(positions(t)) < places, "a position is out of range");
     }
-    const bool finished = without_lock([&] { return encoder_.run(batch, out.data(), threads, interrupted); });
+    const auto stop = in_main_thread ? interrupted : [] { return false; };
+    const bool finished = without_lock([&] { return encoder_.run(batch, out.data(), threads, stop); });
     if (!finished) throw nb::python_error();
   }
 
@@ -235,5 +238,5 @@ NB_MODULE(_native, m) {
            "attention_norm"_a, "gate"_a.none(), "intermediate"_a, "output"_a, "feed_forward_norm"_a, "window"_a,
            "turns"_a)
       .def("token_vectors", &PythonEncoder::token_vectors, "ids"_a, "positions"_a, "offsets"_a, "turns"_a, "out"_a,
-           "threads"_a);
+           "threads"_a, "in_main_thread"_a);
 }

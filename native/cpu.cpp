@@ -4,6 +4,10 @@
 #if defined(__aarch64__) && defined(__linux__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
+#elif defined(__aarch64__) && defined(_WIN32)
+#define WIN32_LEAN_AND_MEAN
+#define NOMINMAX
+#include <windows.h>
 #endif
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -60,14 +64,26 @@ KernelList available_kernels() {
 #elif defined(__aarch64__)
 extern const Kernels neon_kernels, neon_dot_kernels;
 
+namespace {
+// Whether the processor has dot products of bytes (FEAT_DotProd), as its operating system tells it. Where we know no way
+// to ask, it counts as without: slower, and never an illegal instruction.
+bool has_dot_product() {
+#if defined(__linux__)
+  return getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
+#elif defined(__APPLE__)
+  return true;  // Every Mac with an Arm processor has them, and macOS 11 doesn't tell.
+#elif defined(_WIN32)
+  constexpr DWORD dot_product = 43;  // PF_ARM_V82_DP_INSTRUCTIONS_AVAILABLE, which older headers lack.
+  return IsProcessorFeaturePresent(dot_product);
+#else
+  return false;
+#endif
+}
+}  // namespace
+
 KernelList available_kernels() {
   KernelList list{};
-#if defined(__linux__)
-  const bool dot = getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
-#else
-  const bool dot = true;  // All Apple silicon.
-#endif
-  if (dot) list.table[list.count++] = &neon_dot_kernels;
+  if (has_dot_product()) list.table[list.count++] = &neon_dot_kernels;
   list.table[list.count++] = &neon_kernels;
   list.table[list.count++] = &scalar_kernels;
   return list;

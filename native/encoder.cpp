@@ -67,7 +67,9 @@ struct Encoder::Plan {
   int longest = 0;  // tokens of the longest text
 };
 
-// What one team needs, for up to `rows` tokens; its size depends on the model and on nothing else that is unbounded.
+// What one team works in, for a chunk of `rows` tokens. It grows with the chunk, and with the longest text: a chunk has
+// at most tokens_per_chunk tokens for each worker, or is one longer text. `inner` and `gate` are as wide as the wider of
+// what they hold in turn: queries, keys and values side by side, and what is between the two feed-forward products.
 struct Encoder::Workspace {
   Workspace(const Encoder& e, int rows, int longest, int threads)
       : stride(e.layers_.front().attention_output.stride()),

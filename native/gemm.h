@@ -73,7 +73,7 @@ template <class S, class Dot, int rows, class Finish>
 }
 
 // Calls use(first row, rows as a constant) for tiles of as equal height as can be: a tile of few rows would wait for
-// its own sums.
+// its own sums. Take the constant's type apart and don't call it: its functions are the same in all instruction sets.
 template <class S, int rows, class Use>
 void call_with_rows(int wanted, int first, Use use) {
   if constexpr (rows > 0) {
@@ -101,19 +101,20 @@ template <class S, class Dot, Dtype dtype, int rows>
   const auto* w = p.weights.words + (static_cast<std::ptrdiff_t>(panel) * depth.words + start) * width;
   const auto* x = p.x.words + first_row * p.x.stride + start;
   float* y = p.y + first_row * p.stride + panel * width;
-  const float* sums = p.weights.sums + (static_cast<std::ptrdiff_t>(group) * p.weights.panels + panel) * width;
-  const float* scale = p.x.scale + static_cast<std::ptrdiff_t>(first_row) * depth.groups + group;
-  const float* offset = p.x.offset + static_cast<std::ptrdiff_t>(first_row) * depth.groups + group;
+  // Scale, offset and sums are null where a dtype has none, so nothing may be added to them there.
+  const std::ptrdiff_t own = static_cast<std::ptrdiff_t>(first_row) * depth.groups + group;
+  const std::ptrdiff_t column = (static_cast<std::ptrdiff_t>(group) * p.weights.panels + panel) * width;
   multiply_tile<S, Dot, rows>(x, p.x.stride, w, width, words, [&](int i, int v, typename S::F value) {
     float* to = y + i * p.stride + v * S::lanes;
     auto before = group == 0 ? S::zero() : S::load(to);
     if constexpr (dtype == Dtype::int8) {
-      before = S::fma(S::set(offset[i * depth.groups]), S::load(sums + v * S::lanes), before);
+      const float* sums = p.weights.sums + column + v * S::lanes;
+      before = S::fma(S::set(p.x.offset[own + i * depth.groups]), S::load(sums), before);
     }
     if constexpr (dtype == Dtype::float32) {
       S::store(to, S::add(before, value));
     } else {
-      S::store(to, S::fma(S::set(scale[i * depth.groups]), value, before));
+      S::store(to, S::fma(S::set(p.x.scale[own + i * depth.groups]), value, before));
     }
   });
 }
@@ -150,9 +151,10 @@ void multiply(const Product& p, int first_panel, int last_panel) {
   const int groups = p.weights.depth.groups;
   for (int panel = first_panel; panel < last_panel; ++panel) {
     for (int group = 0; group < groups; ++group) {
-      each_tile<S>(p.rows, [&](int first_row, auto rows) {
-        multiply_group<S, Dot, dtype, rows()>(p, first_row, panel, group);
-        if (group == groups - 1) finish_tile<S, dtype>(p, first_row, rows(), panel);
+      each_tile<S>(p.rows, [&](int first_row, auto constant) {
+        constexpr int rows = decltype(constant)::value;
+        multiply_group<S, Dot, dtype, rows>(p, first_row, panel, group);
+        if (group == groups - 1) finish_tile<S, dtype>(p, first_row, rows, panel);
       });
     }
   }

@@ -6,8 +6,9 @@
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <mutex>
+#include <new>
+#include <optional>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -113,13 +114,14 @@ class OtherCores {
 #endif
 };
 
-// Runs work(rank, team) on up to `threads` threads at once; the caller is rank 0. If the system grants fewer threads,
-// the team is smaller.
+// Runs work(rank, team) on up to `threads` threads at once; the caller is rank 0. If the system has no room for so many
+// threads, the team is smaller. `work` may not throw. Once a helper has started, nothing here throws either: an
+// exception on its way past a running thread would end the process.
 template <class Work>
 void run_workers(int threads, Stop& stop, Work work) {
   std::mutex mutex;
   std::condition_variable changed;
-  std::unique_ptr<Team> team;
+  std::optional<Team> team;
   int running = 0;
   const OtherCores other_cores;
   std::vector<std::thread> helpers;
@@ -129,7 +131,7 @@ void run_workers(int threads, Stop& stop, Work work) {
       helpers.emplace_back([&, rank] {
         {
           std::unique_lock lock(mutex);
-          changed.wait(lock, [&] { return team != nullptr; });
+          changed.wait(lock, [&] { return team.has_value(); });
         }
         work(rank, *team);
         std::lock_guard lock(mutex);
@@ -137,14 +139,16 @@ void run_workers(int threads, Stop& stop, Work work) {
         changed.notify_all();
       });
       other_cores.send(helpers.back());
-    } catch (const std::system_error&) {
+    } catch (const std::system_error&) {  // There are as many threads as may be,
+      break;
+    } catch (const std::bad_alloc&) {  // or no memory for one more.
       break;
     }
   }
   {
     std::lock_guard lock(mutex);
     running = static_cast<int>(helpers.size());
-    team = std::make_unique<Team>(running + 1);
+    team.emplace(running + 1);
   }
   changed.notify_all();
   work(0, *team);

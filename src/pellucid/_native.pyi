@@ -49,6 +49,15 @@ class Encoder:
         """Pack a layer, of weights and biases. Each norm follows a sum; ``turns`` is an index, or -1."""
 
     def token_vectors(
-        self, ids: Int32, positions: Int32, offsets: Int32, turns: list[_Pair], out: Float32, threads: int
+        self,
+        ids: Int32,
+        positions: Int32,
+        offsets: Int32,
+        turns: list[_Pair],
+        out: Float32,
+        threads: int,
+        in_main_thread: bool,
     ) -> None:
-        """Fill ``out``, ``float32[T, hidden]``. Raises what a signal handler raised, and then ``out`` is unfinished."""
+        """Fill ``out``, ``float32[T, hidden]``. Raises what a signal handler raised, and then ``out`` is unfinished;
+        handlers run in Python's main thread alone, so only a call from there is ended by one.
+        """

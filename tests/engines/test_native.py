@@ -330,6 +330,7 @@ def test_the_core_checks_what_could_crash_it(changes, message):
         "offsets": np.array([0, 1], dtype=np.int32),
         "out": np.empty((1, 24), dtype=np.float32),
         "threads": 1,
+        "in_main_thread": True,
     }
     with pytest.raises(ValueError, match=message):
         NativeEngine(spec, make_weights(spec))._core.token_vectors(**{**arguments, **changes})
@@ -377,6 +378,33 @@ class TestThreads:
         stop.set()
         counter.join()
         assert during > min(5, elapsed / 0.02)
+
+    def test_off_the_main_thread_it_does_not_wait_for_the_interpreter(self, engine, monkeypatch):
+        """Only the main thread may ask for Ctrl-C. Here it keeps the interpreter to itself, and another one embeds."""
+        core, rows = engine._core, []
+
+        class Core:
+            def token_vectors(self, ids, positions, offsets, turns, out, *options):
+                out[:] = np.nan
+                rows.append(out)
+                core.token_vectors(ids, positions, offsets, turns, out, *options)
+
+        monkeypatch.setattr(engine, "_core", Core())
+        worker = threading.Thread(target=engine.token_vectors, args=[make_batch([60] * 400)])
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1000)
+        try:
+            worker.start()
+            while not rows:
+                time.sleep(0.001)
+            deadline = time.monotonic() + 30
+            while np.isnan(rows[0][:, 0]).any() and time.monotonic() < deadline:
+                pass
+            finished = not np.isnan(rows[0]).any()
+        finally:
+            sys.setswitchinterval(interval)
+            worker.join()
+        assert finished
 
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
     @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")

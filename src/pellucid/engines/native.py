@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+import threading
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -111,7 +112,8 @@ class NativeEngine:
         turns = [_turns_for(longest, self.spec.head_size, base) for base in self._rotary_bases]
         # A text without tokens, as "" is to a tokenizer without special ones, has no rows to be computed.
         offsets = batch.offsets if lengths.all() else batch.offsets[np.append(True, lengths > 0)]
-        self._core.token_vectors(batch.ids, positions, offsets, turns, vectors, self.threads)
+        in_main_thread = threading.current_thread() is threading.main_thread()  # Only there does Ctrl-C arrive.
+        self._core.token_vectors(batch.ids, positions, offsets, turns, vectors, self.threads, in_main_thread)
         return vectors
 
 

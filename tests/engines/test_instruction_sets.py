@@ -1,0 +1,39 @@
+"""Each instruction set's code is its own. A function that two of them share exists once in the library, from whichever
+file the linker met first: perhaps one whose instructions this machine does not have.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*command: str | Path) -> str:
+    return subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True, cwd=ROOT).stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux" or shutil.which("nm") is None, reason="reads ELF, with nm of the binutils")
+def test_instruction_sets_share_no_function(tmp_path):
+    # Without optimisation, which would put a shared function into its callers here, and not with another compiler.
+    tools = Path(sys.executable).parent
+    run(
+        *(tools / "cmake", "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tools / 'ninja'}", "-DPELLUCID_TESTS=ON"),
+        *("-DCMAKE_BUILD_TYPE=None", "-DCMAKE_CXX_FLAGS=-O0", "-S", "native", "-B", tmp_path),
+    )
+    run(tools / "ninja", "-C", tmp_path, "core")
+    objects = list(tmp_path.glob("CMakeFiles/core.dir/isa/*.o"))
+    assert len(objects) > 1
+
+    shared: Counter[str] = Counter()
+    for path in objects:
+        symbols = [line.split()[-2:] for line in run("nm", "--defined-only", path).splitlines()]
+        shared.update({name for kind, name in symbols if kind == "W"})  # weak: the linker keeps one of its name
+    assert len(shared) > 100  # the templates, of which each set has its own
+    assert [name for name, sets in shared.items() if sets > 1] == []
