@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -398,9 +399,9 @@ class TestThreads:
             while not rows:
                 time.sleep(0.001)
             deadline = time.monotonic() + 30
-            while np.isnan(rows[0][:, 0]).any() and time.monotonic() < deadline:
-                pass
-            finished = not np.isnan(rows[0]).any()
+            finished = False
+            while not finished and time.monotonic() < deadline:
+                finished = all(map(math.isfinite, rows[0][:, 0].tolist()))  # np.isnan would let go of it.
         finally:
             sys.setswitchinterval(interval)
             worker.join()
