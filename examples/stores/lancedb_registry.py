@@ -1,4 +1,4 @@
-"""LanceDB's own embedding registry with Pellucid: ``pip install 'pellucid[search]'``.
+"""LanceDB's own embedding registry with Pellucid: ``pip install '.[search]'``.
 
 The table keeps the function's name and the model's: whoever opens it later, with this class imported, asks in words.
 """

@@ -1,4 +1,4 @@
-"""LlamaIndex with Pellucid as its embedding model: ``pip install pellucid llama-index-core``.
+"""LlamaIndex with Pellucid as its embedding model: ``pip install . llama-index-core``.
 
 Queries and documents go different ways, because a model may have a prompt for each.
 """
