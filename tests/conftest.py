@@ -11,11 +11,16 @@ import hypothesis
 import numpy as np
 import pytest
 import threadpoolctl
+from docs.running import PERSONAL
 
 from pellucid import Embedder
 from tests import tiny, tiny_families
 
 DATA = Path(__file__).parent / "data"
+
+# Here, and not in a fixture: typer reads some of them when it is imported.
+for _name in PERSONAL:
+    os.environ.pop(_name, None)
 
 # No test is timed: on a busy machine any of them may take seconds. What decides whether a change lands tries the same
 # examples each time; people's runs go on looking for new ones.

@@ -28,8 +28,8 @@ Catch :class:`PellucidError` to catch them all. Messages say what was wrong, whe
 name texts by position and never quote them.
 """
 
-# Pellucid is on no package index yet, so it is installed from a clone. Once it is released, change these two lines and run
-# `make docs`, which writes the command on every page. Never name a package index where the name is not ours.
+# Pellucid is on no package index yet, so it is installed from a clone. Once it is released, change these two lines and
+# run `make docs`, which writes the command on every page. Never name a package index where the name is not ours.
 INSTALL_EXTRA = "pip install '.[{extra}]'"
 WHERE_TO_INSTALL = "In your clone of Pellucid, run: "
 

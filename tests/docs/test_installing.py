@@ -20,7 +20,13 @@ TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for
 
 
 def test_the_files_that_tell_are_found():
-    some = {"README.md", "docs/server.md", "docs/api/batch.md", "examples/stores/qdrant_local.py", "src/pellucid/errors.py"}
+    some = {
+        "README.md",
+        "docs/server.md",
+        "docs/api/batch.md",
+        "examples/stores/qdrant_local.py",
+        "src/pellucid/errors.py",
+    }
     assert some <= TEXTS.keys()
 
 
