@@ -438,9 +438,7 @@ except KeyboardInterrupt:
             start = time.monotonic()
             process.send_signal(signal.SIGINT)
             assert process.stdout.readline() == "interrupted\n"
-            assert (
-                time.monotonic() - start < 10
-            )  # The call takes a minute; the answer, when idle, a second.
+            assert time.monotonic() - start < 10  # The call takes a minute; the answer, when idle, a second.
             assert process.wait(timeout=60) == 0
 
 
