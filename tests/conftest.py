@@ -24,7 +24,12 @@ for _name in PERSONAL:
 
 # No test is timed: on a busy machine any of them may take seconds. What decides whether a change lands tries the same
 # examples each time; people's runs go on looking for new ones.
-hypothesis.settings.register_profile("pellucid", deadline=None, derandomize="CI" in os.environ)
+hypothesis.settings.register_profile(
+    "pellucid",
+    deadline=None,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.load_profile("pellucid")
 
 
