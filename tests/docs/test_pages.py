@@ -85,6 +85,21 @@ def test_make_run_installs_what_the_readme_needs():
 
 
 @pytest.mark.usefixtures("minilm")
+def test_the_readme_says_in_comments_what_its_code_prints(tmp_path):
+    compared = 0
+    for printed in run(read(README), tmp_path):
+        if printed.command:
+            continue
+        comments = re.findall(r"^print\(.*\)  # (.*)$", printed.block.code, flags=re.MULTILINE)
+        for comment, line in zip(comments, printed.actual.splitlines(), strict=True):
+            if re.match(r"[\d(\[]", comment):  # Else it says something about what is printed.
+                anything = re.escape(comment).replace("…", ".*")
+                assert comment.startswith(line) or re.fullmatch(anything, line), comment
+                compared += 1
+    assert compared == 4
+
+
+@pytest.mark.usefixtures("minilm")
 def test_the_readme_shows_what_make_run_prints(tmp_path):
     commands = {command: shown for block in blocks(read(README)) for command, shown in block.commands}
     printed, status = run_command(f"python '{README.parent}/examples/first_vectors.py'", tmp_path)
