@@ -6,7 +6,7 @@ RELEASE := .venv-release
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 
 NATIVE := $(shell find native -type f)
-CMAKE_TESTS = $(VENV)/bin/cmake -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(VENV)/bin/ninja -DPELLUCID_TESTS=ON -S native
+CMAKE_TESTS = $(VENV)/bin/cmake -G Ninja -DCMAKE_MAKE_PROGRAM='$(CURDIR)/$(VENV)/bin/ninja' -DPELLUCID_TESTS=ON -S native
 
 .PHONY: run test test-native test-neon test-browser test-integrations test-reference bench docs site check wheel sbom \
   licences coverage fuzz mutants bench-guard clean help
@@ -49,7 +49,8 @@ test-browser: .make/browser  ## The pages of `pellucid explain --html` and of th
 
 test-integrations: .make/integrations  ## Vector stores, clients of the server, clusters of Ray.
 	PELLUCID_INTEGRATIONS=required $(VENV)/bin/python -m pytest tests/examples tests/server/test_clients.py \
-	  tests/batch/test_ray.py 'tests/docs/test_pages.py::test_it_does_what_it_says[docs/stores.md]' $(ARGS)
+	  tests/batch/test_ray.py 'tests/docs/test_pages.py::test_it_does_what_it_says[docs/stores.md]' \
+	  tests/docs/test_pages.py::test_what_a_page_needs_is_here $(ARGS)
 
 check: .make/dev  ## Style, types and layers.
 	$(VENV)/bin/ruff format --check .
@@ -88,9 +89,10 @@ mutants: .make/dev  ## Which changes of a line no test notices; ARGS="pooling he
 bench-guard: .make/run  ## Whether a change made Pellucid much slower or larger; half a minute.
 	$(VENV)/bin/python benchmarks/guard.py $(ARGS)
 
+# The extra is what the README's first block needs.
 .make/run: pyproject.toml $(NATIVE)
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python $(PIP_INSTALL) --editable .
+	$(VENV)/bin/python $(PIP_INSTALL) --editable '.[langchain]'
 	mkdir -p .make && touch $@
 
 .make/dev: .make/run requirements-dev.txt

@@ -1,9 +1,9 @@
 """Writes what a program can write of the pages: ``make docs``.
 
 Below a block of Python stands what it prints; below ``pellucid … --help``, what that says; and ``docs/errors.md`` is
-made from the tree of errors and ``docs/errors.toml``. The tests in ``tests/docs`` do the same and compare, so no
-number, no option and no error on a page can differ from what the library has. Numbers are printed with few digits, so
-that all machines agree on them.
+made from the tree of errors and ``docs/errors.toml``. Lines that install an extra are written as ``docs/installing.py``
+has them. The tests in ``tests/docs`` do the same and compare, so no number, no option and no error on a page can differ
+from what the library has. Numbers are printed with few digits, so that all machines agree on them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from docs.running import Printed, run
 
-from docs import errors_page
+from docs import errors_page, installing
 
 DOCS = Path(__file__).parent
 PAGES = sorted(DOCS.rglob("*.md"))
@@ -50,6 +50,8 @@ def _with(rest: str, printed: Printed) -> str:
 
 def main() -> None:
     """Build every page in place."""
+    for path in installing.files():
+        path.write_text(installing.with_commands(path.read_text(encoding="utf-8")), encoding="utf-8")
     (DOCS / "errors.md").write_text(errors_page.page(), encoding="utf-8")
     for path in PAGES:
         try:

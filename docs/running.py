@@ -2,7 +2,8 @@
 
 The Python of a page is one program. The commands of a ``console`` block go to a shell, one after another; those that
 install something are passed over. ``pellucid serve`` serves to the end of the page, at a free port, which stands for
-the page's 8080. What is printed is compared with the page by :func:`alike`.
+the page's 8080. What is printed is compared with the page by :func:`alike`. Nobody's terminal, locale, home folder or
+cache changes what is printed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import io
 import itertools
 import os
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,10 +22,20 @@ from pathlib import Path
 
 from docs.blocks import Block, blocks
 
+from pellucid.sources import hf_cache, package_index
+
 _INSTALLS = re.compile(r"(\S*pip|make|apt|apt-get|docker) ")
 _SERVES = re.compile(r"pellucid serve (?!--help)")
 _NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
 _PORT = "8080"
+_ADDRESS = re.compile(r"http://[\d.]+:(\d+)")
+# Variables of the reader's machine that change what is printed.
+PERSONAL = (
+    *("CLICOLOR_FORCE", "COLORTERM", "COLUMNS", "FORCE_COLOR", "JUPYTER_COLUMNS", "LINES", "NO_COLOR", "PY_COLORS"),
+    *("TERM", "TERMINAL_WIDTH", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "GITHUB_ACTIONS", "PYTHONWARNINGS"),
+    *("LANG", "LANGUAGE", "LC_ALL", "PELLUCID_API_KEYS"),
+)
+_OF_A_PAGE = {"COLUMNS": "110", "NO_COLOR": "1", "TERM": "dumb", "LC_ALL": "C.UTF-8", "PYTHONUTF8": "1"}
 _BARS = re.compile(r"[█▉▊▋▌▍▎▏▓▒░─]+")
 
 
@@ -64,7 +74,7 @@ def run(page: str, folder: Path) -> Iterator[Printed]:
         What each block printed. Blocks that need a package that is not here are left out.
     """
     program: dict[str, object] = {"__name__": "__main__"}
-    port = _free_port()
+    port = _PORT
     found = blocks(page)
     with contextlib.ExitStack() as servers:
         for block, after in itertools.pairwise([*found, None]):
@@ -76,11 +86,12 @@ def run(page: str, folder: Path) -> Iterator[Printed]:
                 yield Printed(block, "", expected, actual.replace(port, _PORT))
                 continue
             for command, expected in block.commands:
-                here = command.replace(_PORT, port)
                 if _SERVES.match(command):
-                    actual, status = servers.enter_context(_serving(f"{here} --port {port}", folder))
+                    actual, status = servers.enter_context(_serving(f"{command} --port 0", folder))
+                    address = _ADDRESS.search(actual)
+                    port = address[1] if address else port
                 elif not _INSTALLS.match(command):
-                    actual, status = run_command(here, folder)
+                    actual, status = run_command(command.replace(_PORT, port), folder)
                 else:
                     continue
                 yield Printed(block, command, expected, actual.replace(port, _PORT), status)
@@ -95,10 +106,19 @@ def run_python(code: str, program: dict[str, object], folder: Path) -> str:
 
 
 def run_command(command: str, folder: Path) -> tuple[str, int]:
-    """What a shell prints for a command, standard error included, and its exit status. The reader's home is ``~``."""
+    """What a shell prints for a command, standard error included, and its exit status."""
     with _started(command, folder) as process:
         printed, _ = process.communicate(timeout=300)
-    return printed.replace(str(Path.home()), "~"), process.returncode
+    return _at_home(printed), process.returncode
+
+
+def _at_home(printed: str) -> str:
+    """What was printed, with the reader's home as ``~`` and the caches where they are unless a variable moves them."""
+    places = {hf_cache.directory(None): "~/.cache/huggingface/hub", package_index.directory(None): "~/.cache/pellucid"}
+    for place, shown in {**places, Path.home(): "~"}.items():
+        if place != Path("/"):
+            printed = printed.replace(str(place), shown)
+    return printed
 
 
 @contextlib.contextmanager
@@ -123,22 +143,17 @@ def _until(process: subprocess.Popen[str], beginning: str) -> Iterator[str]:
 
 
 def _started(command: str, folder: Path) -> subprocess.Popen[str]:
-    found = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "110"}
+    kept = {name: value for name, value in os.environ.items() if name not in PERSONAL}
+    found = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     return subprocess.Popen(
         ["bash", "-o", "pipefail", "-c", command],  # noqa: S607
         cwd=folder,
-        env={**os.environ, **found, "NO_COLOR": "1"},
+        env={**kept, **found, **_OF_A_PAGE},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
     )
-
-
-def _free_port() -> str:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return str(found.getsockname()[1])
 
 
 def alike(expected: str, actual: str) -> bool:

@@ -11,15 +11,25 @@ import hypothesis
 import numpy as np
 import pytest
 import threadpoolctl
+from docs.running import PERSONAL
 
 from pellucid import Embedder
 from tests import tiny, tiny_families
 
 DATA = Path(__file__).parent / "data"
 
+# Here, and not in a fixture: typer reads some of them when it is imported.
+for _name in PERSONAL:
+    os.environ.pop(_name, None)
+
 # No test is timed: on a busy machine any of them may take seconds. What decides whether a change lands tries the same
 # examples each time; people's runs go on looking for new ones.
-hypothesis.settings.register_profile("pellucid", deadline=None, derandomize="CI" in os.environ)
+hypothesis.settings.register_profile(
+    "pellucid",
+    deadline=None,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.load_profile("pellucid")
 
 

@@ -33,5 +33,5 @@ def test_some_are_also_errors_of_python(error, of_python):
 
 def test_a_missing_extra_says_what_to_run():
     error = errors.MissingExtraError("lancedb", "search")
-    assert "pip install 'pellucid[search]'" in str(error)
+    assert "pip install '.[search]'" in str(error)
     assert error.name == "lancedb"

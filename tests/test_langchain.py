@@ -230,5 +230,5 @@ def test_bad_texts_have_our_errors(folder, texts):
 def test_without_langchain_core_the_error_is_the_install_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "langchain_core.embeddings", None)
     monkeypatch.delitem(sys.modules, "pellucid.langchain")
-    with pytest.raises(MissingExtraError, match=r"pip install 'pellucid\[langchain\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install '\.\[langchain\]'"):
         __import__("pellucid.langchain")

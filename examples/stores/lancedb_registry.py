@@ -1,39 +1,43 @@
-"""LanceDB's own embedding registry with Pellucid: ``pip install 'pellucid[search]'``.
+"""LanceDB's own embedding registry with Pellucid: ``pip install '.[search]'``.
 
-The table keeps the function's name and the model's: whoever opens it later, with this class imported, asks in words.
+The table keeps the function's name, the model's and its options: whoever opens it later, with this class imported, asks
+in words.
 """
 
 from __future__ import annotations
 
 import tempfile
-from functools import cached_property
 from typing import Any
 
 import lancedb
 from lancedb.embeddings import TextEmbeddingFunction, get_registry, register
 from lancedb.pydantic import LanceModel, Vector
 from notes import COUNT, NOTES, QUESTION
+from pydantic import ConfigDict, PrivateAttr
 
 from pellucid import Embedder
 
 
 @register("pellucid")
 class PellucidFunction(TextEmbeddingFunction):
-    """A model for LanceDB, by its name."""
+    """A model for LanceDB, by its name. Options that are not LanceDB's own, as ``dtype``, go to the Embedder."""
+
+    model_config = ConfigDict(extra="allow")
 
     name: str = "all-MiniLM-L6-v2"
+    _embedder: Embedder = PrivateAttr()
 
-    @cached_property
-    def _embedder(self) -> Embedder:
-        return Embedder(self.name)
+    def model_post_init(self, context: Any) -> None:
+        super().model_post_init(context)
+        self._embedder = Embedder(self.name, **(self.model_extra or {}))
 
     def ndims(self) -> int:
         return self._embedder.dimensions
 
-    def generate_embeddings(self, texts: Any, *_: Any, **__: Any) -> list[Any]:
+    def generate_embeddings(self, texts: Any) -> list[Any]:
         return list(self._embedder.embed_documents(list(texts)))
 
-    def compute_query_embeddings(self, query: str, *_: Any, **__: Any) -> list[Any]:
+    def compute_query_embeddings(self, query: str) -> list[Any]:
         return [self._embedder.embed_query(query)]
 
 

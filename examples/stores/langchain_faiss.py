@@ -1,4 +1,4 @@
-"""LangChain's FAISS store with Pellucid's vectors: ``pip install 'pellucid[langchain]' langchain-community faiss-cpu``.
+"""LangChain's FAISS store with Pellucid's vectors: ``pip install '.[langchain]' langchain-community faiss-cpu``.
 
 It keeps texts in memory and vectors in FAISS. Its ``save_local`` writes the texts with pickle, and its ``load_local``
 reads them so, which runs whatever such a file says: load only what you saved yourself.

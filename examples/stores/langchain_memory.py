@@ -1,4 +1,4 @@
-"""LangChain's in-memory store with Pellucid's vectors: ``pip install 'pellucid[langchain]'``."""
+"""LangChain's in-memory store with Pellucid's vectors: ``pip install '.[langchain]'``."""
 
 from __future__ import annotations
 

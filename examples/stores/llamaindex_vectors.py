@@ -1,4 +1,4 @@
-"""LlamaIndex with Pellucid as its embedding model: ``pip install pellucid llama-index-core``.
+"""LlamaIndex with Pellucid as its embedding model: ``pip install . llama-index-core``.
 
 Queries and documents go different ways, because a model may have a prompt for each.
 """
@@ -16,13 +16,14 @@ from pellucid import Embedder
 
 
 class PellucidEmbedding(BaseEmbedding):
-    """A model for LlamaIndex, by its name."""
+    """A model for LlamaIndex, by its name. Options that are not LlamaIndex's own, as ``dtype``, go to the Embedder."""
 
     _embedder: Embedder = PrivateAttr()
 
     def __init__(self, model_name: str, **options: Any) -> None:
-        super().__init__(model_name=model_name, **options)
-        self._embedder = Embedder(model_name)
+        of_llama_index = {key: options.pop(key) for key in BaseEmbedding.model_fields if key in options}
+        super().__init__(model_name=model_name, **of_llama_index)
+        self._embedder = Embedder(model_name, **options)
 
     def _get_query_embedding(self, query: str) -> list[float]:
         return self._embedder.embed_query(query).tolist()

@@ -1,4 +1,4 @@
-"""Qdrant's client in local mode with Pellucid's vectors: ``pip install pellucid qdrant-client``.
+"""Qdrant's client in local mode with Pellucid's vectors: ``pip install . qdrant-client``.
 
 With a folder instead of ":memory:" it keeps them; with a URL it is the same code against a server.
 """

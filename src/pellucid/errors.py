@@ -28,6 +28,16 @@ Catch :class:`PellucidError` to catch them all. Messages say what was wrong, whe
 name texts by position and never quote them.
 """
 
+# Pellucid is on no package index yet, so it is installed from a clone. Once it is released, change these two lines and
+# run `make docs`, which writes the command on every page. Never name a package index where the name is not ours.
+INSTALL_EXTRA = "pip install '.[{extra}]'"
+WHERE_TO_INSTALL = "In your clone of Pellucid, run: "
+
+
+def install_hint(extra: str) -> str:
+    """Say how to install an extra of Pellucid, as ``search``."""
+    return WHERE_TO_INSTALL + INSTALL_EXTRA.format(extra=extra)
+
 
 class PellucidError(Exception):
     """Base of every error that Pellucid raises on purpose."""
@@ -102,7 +112,7 @@ class MissingExtraError(PellucidError, ImportError):
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(
-            f"this needs the package {package!r}, which is not installed. Run: pip install 'pellucid[{extra}]'",
+            f"this needs the package {package!r}, which is not installed. {install_hint(extra)}",
             name=package,
         )
 

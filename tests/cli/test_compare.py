@@ -146,4 +146,4 @@ def test_a_missing_matplotlib_is_told_before_anything_is_measured(monkeypatch, t
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     result = compare("no/such-model", "--plot", tmp_path / "p.png")
     assert (result.code, result.out) == (1, "")
-    assert result.err.endswith("Run: pip install 'pellucid[plot]'\n")
+    assert result.err.endswith("run: pip install '.[plot]'\n")

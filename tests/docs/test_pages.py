@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 import typer.main
 from docs.blocks import blocks
 from docs.build import DOCS, PAGES, build
-from docs.running import alike, run
+from docs.running import alike, run, run_command
 
 from pellucid.cli import app
 
@@ -21,9 +24,13 @@ def name(path: Path) -> str:
     return str(path.relative_to(DOCS.parent))
 
 
+def read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
 @pytest.fixture(params=[*PAGES, README], ids=name)
 def page(request) -> str:
-    return request.param.read_text(encoding="utf-8")
+    return read(request.param)
 
 
 def path(request) -> Path:
@@ -52,6 +59,52 @@ def same_numbers(expected: str, actual: str, where: str) -> None:
     for ours, theirs in zip(NUMBER.findall(actual), NUMBER.findall(expected), strict=True):
         digits = len(theirs.rpartition(".")[2])
         assert float(ours) == pytest.approx(float(theirs), abs=1.01 * 10**-digits), f"run: make docs\n{where}"
+
+
+# Of these, the blocks run in `make test-integrations`, not in `make test`.
+OF_INTEGRATIONS = {"qdrant_client"}
+NEEDS = sorted(
+    {(name(path), each) for path in [*PAGES, README] for block in blocks(read(path)) for each in block.needs}
+)
+
+
+@pytest.mark.parametrize(("where", "package"), NEEDS)
+def test_what_a_page_needs_is_here(where, package):
+    """A block whose package is missing is left out: that must be seen."""
+    found = importlib.util.find_spec(package) is not None
+    if not found and package in OF_INTEGRATIONS and os.environ.get("PELLUCID_INTEGRATIONS") != "required":
+        pytest.skip(f"the blocks of {where} that need {package} run in make test-integrations")
+    assert found, f"the blocks of {where} that need {package} are left out: add it to requirements-dev.txt"
+
+
+def test_make_run_installs_what_the_readme_needs():
+    extras = re.search(r"--editable '\.\[([\w,]+)\]'", read(README.with_name("Makefile")))[1].split(",")
+    optional = tomllib.loads(read(README.with_name("pyproject.toml")))["project"]["optional-dependencies"]
+    brought = {re.match(r"[\w-]+", each)[0].replace("-", "_") for extra in extras for each in optional[extra]}
+    assert {package for where, package in NEEDS if where == "README.md"} <= brought
+
+
+@pytest.mark.usefixtures("minilm")
+def test_the_readme_says_in_comments_what_its_code_prints(tmp_path):
+    compared = 0
+    for printed in run(read(README), tmp_path):
+        if printed.command:
+            continue
+        comments = re.findall(r"^print\(.*\)  # (.*)$", printed.block.code, flags=re.MULTILINE)
+        for comment, line in zip(comments, printed.actual.splitlines(), strict=True):
+            if re.match(r"[\d(\[]", comment):  # Else it says something about what is printed.
+                anything = re.escape(comment).replace("…", ".*")
+                assert comment.startswith(line) or re.fullmatch(anything, line), comment
+                compared += 1
+    assert compared == 4
+
+
+@pytest.mark.usefixtures("minilm")
+def test_the_readme_shows_what_make_run_prints(tmp_path):
+    commands = {command: shown for block in blocks(read(README)) for command, shown in block.commands}
+    printed, status = run_command(f"python '{README.parent}/examples/first_vectors.py'", tmp_path)
+    assert status == 0, printed
+    same_numbers(commands["make run"], printed, printed)
 
 
 def test_what_is_not_run_says_why(page):

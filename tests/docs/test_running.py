@@ -41,6 +41,38 @@ def test_a_command_gives_what_it_writes_anywhere_and_its_status(tmp_path):
     assert run_command("echo out; echo err >&2; exit 3", tmp_path) == ("out\nerr\n", 3)
 
 
+@pytest.mark.parametrize(
+    ("settings", "home"),
+    [
+        ({"FORCE_COLOR": "1", "COLUMNS": "30", "TERMINAL_WIDTH": "30", "GITHUB_ACTIONS": "1"}, "home"),
+        ({"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LANG": "tr_TR"}, "home"),
+        ({"TERM": "xterm-256color", "TTY_COMPATIBLE": "1", "PELLUCID_API_KEYS": "k"}, "h" * 40),
+        ({"TERM": "", "USER": ""}, "a home/with spaces"),
+    ],
+)
+def test_what_is_printed_is_no_matter_of_the_readers_machine(tmp_path, monkeypatch, settings, home):
+    command = "pellucid embed 'a cat' --model no/such-model; printf '%s' ~/notes; pellucid models"
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "empty"))
+    expected = run_command(command, tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / home))
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    assert run_command(command, tmp_path) == expected
+
+
+@pytest.mark.parametrize("home", ["/", ""])
+def test_a_home_that_is_the_root_is_not_in_every_path(tmp_path, monkeypatch, home):
+    monkeypatch.setenv("HOME", home)
+    assert run_command("echo /usr/bin", tmp_path) == ("/usr/bin\n", 0)
+
+
+def test_a_cache_that_was_moved_is_shown_where_it_is_for_most(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert run_command(f"echo {tmp_path}/pellucid/models", tmp_path) == ("~/.cache/pellucid/models\n", 0)
+
+
 def test_an_error_on_the_page_is_expected(tmp_path):
     page = "```console\n$ pellucid embed --model ./nowhere x\npellucid: no folder …\n$ pellucid --version\n…\n```\n"
     first, second = run(page, tmp_path)

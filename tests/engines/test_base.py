@@ -43,5 +43,5 @@ def test_what_cannot_be_served_is_refused_by_name(options, message):
 @pytest.mark.skipif(is_installed(), reason="PyTorch is there")
 @pytest.mark.parametrize("options", [{"engine": "torch"}, {"device": "cuda"}, {"dtype": "float16"}])
 def test_without_pytorch_the_install_command_is_told_before_a_file_is_looked_for(options):
-    with pytest.raises(MissingExtraError, match=r"pip install 'pellucid\[torch\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install '\.\[torch\]'"):
         Embedder("no/such-model", **options)

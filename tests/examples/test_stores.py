@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pellucid import Embedder
+
 STORES = Path(__file__).parents[2] / "examples" / "stores"
 NEEDS = {
     "langchain_memory": "langchain_core",
@@ -48,3 +50,48 @@ def test_a_store_finds_what_brute_force_finds(example, minilm):
     assert [text for text, _ in found] == [notes.NOTES[number] for number in best]
     assert [score for _, score in found] == pytest.approx(cosines[best], abs=1e-5)
     assert found[0][0].startswith("To reset a password")
+
+
+def lancedb_registry(module, model, **options):
+    return module.get_registry().get("pellucid").create(name=model, **options).compute_query_embeddings
+
+
+def llamaindex_vectors(module, model, **options):
+    found = module.PellucidEmbedding(model, embed_batch_size=7, **options)
+    assert found.embed_batch_size == 7
+    return lambda text: [found.get_query_embedding(text)]
+
+
+GLUED = {"lancedb_registry": lancedb_registry, "llamaindex_vectors": llamaindex_vectors}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("example", GLUED, indirect=True)
+def test_an_option_goes_to_the_embedder_and_an_unknown_one_is_refused(example, tiny_bert):
+    module, _ = example
+    query = GLUED[module.__name__]
+    expected = {dtype: Embedder(tiny_bert, dtype=dtype).embed_query("a cat") for dtype in ("float32", "int8")}
+    assert not np.array_equal(*expected.values())
+    for options, dtype in (({}, "float32"), ({"dtype": "int8"}, "int8")):
+        (vector,) = query(module, str(tiny_bert), **options)("a cat")
+        np.testing.assert_array_equal(np.asarray(vector, np.float32), expected[dtype])
+    with pytest.raises(TypeError, match="dtipe"):
+        query(module, str(tiny_bert), dtipe="int8")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("example", ["lancedb_registry"], indirect=True)
+def test_a_table_of_lancedb_keeps_the_options_of_its_model(example, tiny_bert, tmp_path):
+    module, _ = example
+    function = module.get_registry().get("pellucid").create(name=str(tiny_bert), dtype="int8")
+
+    class Note(module.LanceModel):
+        text: str = function.SourceField()
+        vector: module.Vector(function.ndims()) = function.VectorField()
+
+    module.lancedb.connect(tmp_path).create_table("notes", schema=Note).add([{"text": "a cat"}])
+    table = module.lancedb.connect(tmp_path).open_table("notes")
+    found = table.embedding_functions["vector"].function
+    assert found.safe_model_dump() == {"name": str(tiny_bert), "dtype": "int8"}
+    expected = Embedder(tiny_bert, dtype="int8").embed_query("a cat")
+    np.testing.assert_array_equal(table.search("a cat").to_list()[0]["vector"], expected)

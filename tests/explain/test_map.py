@@ -180,10 +180,10 @@ def test_umap_gives_every_text_a_place_and_always_the_same(embedder, texts):
 
 def test_a_missing_extra_is_named(embedder, tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'pellucid\[plot\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install '\.\[plot\]'"):
         text_map(embedder, TEXTS).save(tmp_path / "x.png")
     monkeypatch.setitem(__import__("sys").modules, "umap", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'pellucid\[umap\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install '\.\[umap\]'"):
         text_map(embedder, TEXTS, method="umap")
 
 

@@ -137,8 +137,8 @@ compare([Contender(sys.argv[1])], ["cat " * 20 + str(number) for number in range
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
         child = wait_until(lambda: children.read_text().strip(), 60, "nothing was started")
         process.send_signal(sent)  # To it alone: the terminal would have told the child too.
-        process.wait(timeout=10)
-        wait_until(lambda: not is_running(child), 10, "it goes on and on")
+        process.wait(timeout=60)
+        wait_until(lambda: not is_running(child), 60, "it goes on and on")
         errors = process.stderr.read()
     if sent == signal.SIGINT:
         assert b"KeyboardInterrupt" in errors

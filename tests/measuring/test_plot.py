@@ -57,5 +57,5 @@ def test_the_ending_says_the_format(tmp_path):
 def test_without_matplotlib_the_error_is_the_command_to_run(monkeypatch):
     plot.require()
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(MissingExtraError, match=re.escape("pip install 'pellucid[plot]'")):
+    with pytest.raises(MissingExtraError, match=re.escape("pip install '.[plot]'")):
         plot.require()

@@ -333,7 +333,7 @@ class TestTwoProcesses:
         with ThreadPoolExecutor(1) as pool:
             with lock:
                 waiting = pool.submit(index.update, [notes])
-                while not caplog.messages:
+                while not caplog.messages and not waiting.done():
                     time.sleep(0.01)
                 assert not waiting.done()
             assert waiting.result().files == 5

@@ -43,16 +43,15 @@ def running(settings: Settings) -> Iterator[Running]:
             yield Running(str(client.base_url), client, serving)
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(60)
         assert not thread.is_alive()
 
 
 def until(condition):
-    for _ in range(2000):
-        if condition():
-            return
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.005)
-    raise AssertionError("waited in vain")
 
 
 @pytest.fixture(scope="session")

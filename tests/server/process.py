@@ -35,7 +35,7 @@ class Process:
     def stop(self, how: int = signal.SIGTERM) -> int:
         """Its exit status after this signal."""
         self.process.send_signal(how)
-        return self.process.wait(30)
+        return self.process.wait(60)
 
 
 @contextmanager
@@ -50,7 +50,7 @@ def process(*arguments: str, **variables: str) -> Iterator[Process]:
         try:
             line = started.stdout.readline()
             found = re.search(r"http://\S+", line)
-            assert found, f"the server did not start: {line!r}, {started.wait(10)}"
+            assert found, f"the server did not start: {line!r}, {started.wait(60)}"
             yield Process(found[0], started, errors)
         finally:
             started.kill()

@@ -146,7 +146,7 @@ def test_every_request_gets_one_answer_and_it_is_its_own(actions, budget, failin
         elif action == "wait":
             time.sleep(0.0002)
     queue.close()
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
     for number, one in enumerate(put):
         assert len(answers[one]) == 1 or (one in dropped and not answers[one])

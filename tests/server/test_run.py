@@ -42,12 +42,12 @@ def test_a_signal_under_load_loses_nothing(model, how):
         askers = [Asker(server.url) for _ in range(8)]
         for asker in askers:
             asker.start()
-        until = time.monotonic() + 30
+        until = time.monotonic() + 60
         while not all(asker.statuses for asker in askers) and time.monotonic() < until:
             time.sleep(0.05)
         status = server.stop(how)
         for asker in askers:
-            asker.join(20)
+            asker.join(60)
             assert not asker.is_alive()
         assert status == 0
         assert [asker.lost for asker in askers] == [[]] * 8

@@ -31,7 +31,7 @@ def held(serve, monkeypatch):
 
         def waiting(batch):
             calls.append(batch.lengths.tolist())
-            assert free.wait(20)
+            assert free.wait(60)
             return compute(batch)
 
         monkeypatch.setattr(engine, "token_vectors", waiting)

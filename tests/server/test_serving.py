@@ -30,7 +30,7 @@ def test_views_are_made_one_at_a_time_even_if_who_asked_has_left():
         nonlocal at_work
         at_work += 1
         together.append(at_work)
-        may_end.wait(10)
+        may_end.wait(60)
         at_work -= 1
         return "made"
 
@@ -55,7 +55,7 @@ def test_a_view_of_who_leaves_before_its_turn_is_not_made():
     made, may_end = [], threading.Event()
 
     def make(number):
-        may_end.wait(10)
+        may_end.wait(60)
         made.append(number)
 
     async def ask():

@@ -174,7 +174,7 @@ def embed_dataset(
 
     Raises:
         OptionError: an option's value cannot be served.
-        MissingExtraError: ``pip install 'pellucid[batch]'`` is needed.
+        MissingExtraError: the extra ``batch`` is not installed.
     """
     ray = _ray()
     from pellucid.batch.job import check_output

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from pellucid.errors import OptionError, UnsupportedModelError
+from pellucid.errors import OptionError, UnsupportedModelError, install_hint
 from pellucid.model.spec import EncoderSpec
 from pellucid.model.weights import EncoderWeights
 from pellucid.pooling import Pooling, pool
@@ -83,7 +83,7 @@ def create(
         return engine
     if spec.only_torch:
         raise UnsupportedModelError(
-            f"{spec.only_torch} engine='torch' runs whatever transformers knows: pip install 'pellucid[torch]'."
+            f"{spec.only_torch} engine='torch' runs whatever transformers knows. {install_hint('torch')}"
         )
     if chosen == "reference":
         from pellucid.engines.reference import ReferenceEngine

@@ -18,7 +18,7 @@ def checked_device(device: str) -> str:
 
     Raises:
         OptionError: PyTorch knows no such device, or this machine has none.
-        MissingExtraError: ``pip install 'pellucid[torch]'`` is needed.
+        MissingExtraError: the extra ``torch`` is not installed.
     """
     torch = _imported()
     try:

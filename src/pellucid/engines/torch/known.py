@@ -26,7 +26,7 @@ class KnownEncoder:
         least_share: how long the shortest text of a step is best, at least, beside the longest.
 
     Raises:
-        MissingExtraError: ``pip install 'pellucid[torch]'`` is needed.
+        MissingExtraError: the extra ``torch`` is not installed.
         UnsupportedModelError: transformers does not know the architecture, or there are no safetensors.
         InvalidModelError: weights are missing, or are of another shape.
     """
