@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pellucid.batch.sources import Reader, find, survey
+from pellucid.batch.files import find
+from pellucid.batch.sources import Reader, survey
 from pellucid.errors import BatchError
 
 

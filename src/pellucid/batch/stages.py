@@ -14,12 +14,13 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from pellucid import head
-from pellucid.batch.sources import InputFile, Reader, Rows, kept
+from pellucid.batch.files import InputFile
+from pellucid.batch.sources import Reader, Rows, kept
 from pellucid.embedder import Embedder
 from pellucid.errors import BatchError
 from pellucid.truncation import Truncation
 from pellucid.types import Float32, Int64, TokenBatch
-from pellucid.writing import in_one_step
+from pellucid.writing import in_one_step, printable
 
 REJECTED = "_rejected"
 
@@ -145,7 +146,7 @@ def write(
         folder: the job's.
 
     Raises:
-        BatchError: the disk is full, or the folder cannot be written to.
+        BatchError: the disk is full, the folder cannot be written to, or the input was changed.
     """
     stored = head.to_ranges(vectors, *ranges) if ranges is not None else head.to_dtype(vectors, options.output_dtype)
     # Without equal texts, the rows have the vectors' own order.
@@ -164,13 +165,14 @@ def write(
             with in_one_step(rejected / f"{prepared.part.name}.jsonl") as path:
                 path.write_text(lines, encoding="utf-8")
         with in_one_step(folder / f"{prepared.part.name}.parquet") as path:
+            prepared.part.file.check_unchanged()
             # Vectors, the last, have no order or repetition that a dictionary or a codec of bytes could use.
             others = _leaves(table.schema)[:-1]
             pq.write_table(table, path, use_dictionary=others, compression=dict.fromkeys(others, "zstd"))
     except OSError as error:
         raise BatchError(
-            f"{folder} cannot be written to ({error}). What is there is whole; make room, and run the same again: "
-            f"it goes on."
+            f"{printable(folder)} cannot be written to ({error.strerror or 'the disk may be full'}). What is there is "
+            f"whole; make room, and run the same again: it goes on."
         ) from error
     return Done(
         len(table),
