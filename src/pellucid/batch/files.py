@@ -8,6 +8,7 @@ import os
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,22 +107,17 @@ def find(inputs: Sequence[str], output: Path) -> list[Path]:
         BatchError: nothing is there, a folder cannot be read, or a file cannot be read as a table.
     """
     found: dict[Path, Path] = {}
-    try:
-        own = output.resolve()
-        for given in inputs:
-            there = {file.resolve(): file for file in _meant(given)}
-            below = {real: file for real, file in there.items() if Path(given) == file or own not in real.parents}
-            if not below:
-                why = (
-                    "what is there is this job's output"
-                    if there
-                    else "there is no file of that name, folder or pattern"
-                )
-                raise BatchError(f"{printable(given)}: {why}.")
-            found = below | found
-    except (OSError, ValueError, RuntimeError) as error:  # The last two: a name with a null, and links in a circle.
-        where = printable(getattr(error, "filename", None) or given)
-        raise BatchError(f"{where} cannot be read ({_reason(error)}).") from error
+    own = _real(output)
+    for given in inputs:
+        there = {_real(file): file for file in _meant(given)}
+        if not there:
+            raise BatchError(
+                f"{printable(given)}: there is no file of that name, and none in a folder or of a pattern of it."
+            )
+        below = {real: file for real, file in there.items() if file == Path(given) or own not in real.parents}
+        if not below:
+            raise BatchError(f"{printable(given)}: all that is there is the output of this job.")
+        found = below | found
     for path in found.values():
         if path.suffix.lower() not in KINDS:
             raise BatchError(f"{printable(path)} cannot be read: the name must end in {', '.join(KINDS)}.")
@@ -130,18 +126,30 @@ def find(inputs: Sequence[str], output: Path) -> list[Path]:
     return sorted(found.values())
 
 
-def _reason(error: Exception) -> str:
-    return str((error.strerror if isinstance(error, OSError) else None) or printable(str(error)))
+def _real(path: Path) -> Path:
+    with _named(path):
+        return path.resolve()
 
 
-def _meant(given: str) -> Iterator[Path]:
+@contextmanager
+def _named(path: str | Path) -> Iterator[None]:
+    """What goes wrong with a path is an error that names it."""
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError) as error:  # The last two: a null in a name, and links in a circle.
+        where = getattr(error, "filename", None) or path
+        reason = getattr(error, "strerror", None) or error
+        raise BatchError(f"{printable(where)} cannot be read ({printable(str(reason))}).") from error
+
+
+def _meant(given: str) -> list[Path]:
     path = Path(given)
-    if path.is_dir():
-        yield from (file for file in _below(path) if file.suffix.lower() in KINDS)
-    elif os.path.lexists(path):
-        yield path
-    else:
-        yield from (file for file in _matching(given) if not file.is_dir())
+    with _named(given):
+        if path.is_dir():
+            return [file for file in _below(path) if file.suffix.lower() in KINDS]
+        if os.path.lexists(path):
+            return [path]
+        return [file for file in _matching(given) if not file.is_dir()]
 
 
 def _below(folder: Path) -> Iterator[Path]:

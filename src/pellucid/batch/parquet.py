@@ -58,18 +58,18 @@ def _rows_at_once(group: Any, file: BinaryIO) -> tuple[int, list[str]]:
     for column in map(group.column, range(group.num_columns)):
         if column.physical_type not in ("BYTE_ARRAY", "FIXED_LEN_BYTE_ARRAY"):
             continue
-        size = _shared_size(column, file)
-        if "." not in column.path_in_schema:
-            rows = min(rows, max(1, _BYTES_AT_ONCE // max(1, size)))
-        elif column.physical_type == "BYTE_ARRAY" and column.num_values * size > _BYTES_AT_ONCE:
+        is_delta = any(encoding.startswith("DELTA") for encoding in column.encodings)
+        size = column.total_uncompressed_size if is_delta else _dictionary_size(column, file)
+        is_nested = "." in column.path_in_schema and column.physical_type == "BYTE_ARRAY" and not is_delta
+        if is_nested and column.num_values * size > _BYTES_AT_ONCE:
             dictionaries.append(column.path_in_schema)
+        else:
+            rows = min(rows, max(1, _BYTES_AT_ONCE // max(1, size)))
     return rows, dictionaries
 
 
-def _shared_size(column: Any, file: BinaryIO) -> int:
-    """How many bytes, at most, a value has that many rows of a column share; 0 if they share none."""
-    if any(encoding.startswith("DELTA") for encoding in column.encodings):
-        return int(column.total_uncompressed_size)
+def _dictionary_size(column: Any, file: BinaryIO) -> int:
+    """How large a column's dictionary is in memory, in bytes: no value that rows share is larger. 0 if it has none."""
     file.seek(min(column.dictionary_page_offset or column.data_page_offset, column.data_page_offset))
     kind, size = _page_header(file.read(16))
     return size if kind == _DICTIONARY_PAGE else 0
@@ -109,21 +109,22 @@ def check_size(held: int, path: Path, rows: int) -> None:
         )
 
 
-def bytes_of(batch: pa.RecordBatch) -> int:
-    """What rows take in memory, once values of dictionaries are in their rows."""
-    return sum(_bytes_of(column) for column in batch.columns)
+def bytes_of(batch: pa.RecordBatch, schema: pa.Schema) -> int:
+    """What rows take in memory once they are of ``schema``, where a column may have values instead of a dictionary."""
+    return sum(_bytes_of(batch.column(name), schema.field(name).type) for name in schema.names)
 
 
-def _bytes_of(column: pa.Array) -> int:
+def _bytes_of(column: pa.Array, becomes: pa.DataType) -> int:
     kind = column.type
     if pa.types.is_dictionary(kind):
-        if not pa.types.is_primitive(kind.value_type) and not pa.types.is_nested(kind.value_type):
-            lengths = pc.binary_length(column.dictionary.cast(pa.large_binary()))
-            return int(pc.sum(lengths.take(column.indices)).as_py() or 0)
-    elif pa.types.is_struct(kind):
-        return sum(_bytes_of(field) for field in column.flatten())
-    elif pa.types.is_map(kind):
-        return _bytes_of(column.keys) + _bytes_of(column.items)
-    elif pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-        return _bytes_of(column.flatten())
+        if pa.types.is_dictionary(becomes):
+            return int(column.indices.nbytes)
+        lengths = pc.binary_length(column.dictionary.cast(pa.large_binary()))
+        return int(pc.sum(lengths.take(column.indices)).as_py() or 0)
+    if pa.types.is_struct(kind):
+        return sum(_bytes_of(each, field.type) for each, field in zip(column.flatten(), becomes, strict=True))
+    if pa.types.is_map(kind):
+        return _bytes_of(column.keys, becomes.key_type) + _bytes_of(column.items, becomes.item_type)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return _bytes_of(column.flatten(), becomes.value_type)
     return int(column.nbytes)

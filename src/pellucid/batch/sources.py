@@ -178,7 +178,7 @@ class Reader:
             if len(batch) > needed:
                 batches = chain([batch.slice(needed)], batches)
                 batch = batch.slice(0, needed)  # noqa: PLW2901
-            held += parquet.bytes_of(batch)
+            held += parquet.bytes_of(batch, self._schema)
             parquet.check_size(held, file.path, stop - start)
             parts.append(batch)
             needed -= len(batch)
