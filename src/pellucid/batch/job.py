@@ -316,7 +316,7 @@ def check_output(output_dtype: str, *, without: Sequence[str] = ()) -> None:
 
 def _check(options: Options, embedder: Embedder) -> None:
     check_output(options.output_dtype)
-    for name in ("text_column", "vector_column"):
+    for name in ("text_column", "vector_column", "prompt"):
         check_utf8(getattr(options, name), name)
     if options.rows_per_file < 1:
         raise OptionError("rows_per_file must be at least 1.")
