@@ -184,7 +184,7 @@ MANIFESTS = {
     "nesting": "[" * 100_000,
     "no inputs": '{"format": 1, "job": {}}',
     "inputs of another kind": '{"format": 1, "job": {"inputs": [1]}}',
-    "ranges of another kind": '{"format": 1, "job": {"inputs": [], "dimensions": 9}, "ranges": {"low": 1, "high": "x"}}',
+    "ranges of another kind": '{"format": 1, "job": {"inputs": [], "dimensions": 9}, "ranges": {"low": 1, "high": 2}}',
     "not UTF-8": b"\xff",
 }
 
