@@ -327,22 +327,21 @@ def _check(options: Options, embedder: Embedder) -> None:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """The folder, made if it is not there, to ourselves."""
+    where = printable(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(folder / _LOCK, timeout=0)
-        with lock:
+    except FileExistsError as error:
+        raise BatchError(f"{where} is a file; the output goes to a folder.") from error
+    except OSError as error:
+        raise BatchError(f"the folder {where} cannot be made ({error.strerror}). Name another.") from error
+    try:
+        with filelock.FileLock(folder / _LOCK, timeout=0):
             yield
     except filelock.Timeout as error:
-        raise BatchError(
-            f"another process is at the job in {printable(folder)}. Wait for it, or name another folder."
-        ) from error
-    except FileExistsError as error:
-        raise BatchError(f"{printable(folder)} is a file; the output goes to a folder.") from error
+        raise BatchError(f"another process is at the job in {where}. Wait for it, or name another folder.") from error
     except OSError as error:
-        raise BatchError(
-            f"{printable(folder)} cannot be used ({error.strerror or error}). What is there is whole; run the same "
-            f"again."
-        ) from error
+        reason = error.strerror or printable(str(error))
+        raise BatchError(f"{where} cannot be used ({reason}). What is there is whole; run the same again.") from error
 
 
 def _lines(path: Path) -> int:
