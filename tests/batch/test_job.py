@@ -292,6 +292,30 @@ def test_texts_too_long_are_cut_and_counted_or_rejected(tmp_path, embedder):
     assert [json.loads(line)["row"] for line in rejected.read_text().splitlines()] == [1, 3]
 
 
+def test_a_text_that_the_tokenizer_refuses_costs_its_row(tmp_path, embedder, monkeypatch):
+    texts = ["the cat", None, "refused", "a dog", "refused"]
+    pq.write_table(pa.table({"text": texts}), tmp_path / "in.parquet")
+    tokenize = embedder.tokenizer.tokenize
+
+    def refusing(texts, *arguments, **options):
+        if "refused" in texts:
+            raise TextError("text 1 has too many characters in a row")
+        return tokenize(texts, *arguments, **options)
+
+    monkeypatch.setattr(embedder.tokenizer, "tokenize", refusing)
+    report = run([tmp_path / "in.parquet"], tmp_path / "out", embedder)
+    assert (report.rows, report.rejected) == (2, 3)
+    found = output(tmp_path / "out")
+    assert found["text"].to_pylist() == ["the cat", "a dog"]
+    assert (vectors(found) == embedder.embed_documents(["the cat", "a dog"])).all()
+    (rejected,) = (tmp_path / "out" / "_rejected").iterdir()
+    assert [json.loads(line) for line in rejected.read_text().splitlines()] == [
+        {"row": 1, "fault": "its text is null"},
+        {"row": 2, "fault": "the tokenizer cannot read its text in pieces"},
+        {"row": 4, "fault": "the tokenizer cannot read its text in pieces"},
+    ]
+
+
 def test_a_finished_job_does_nothing_more(tmp_path, table, embedder, monkeypatch):
     run([table], tmp_path / "out", embedder)
     before = contents(tmp_path / "out")
