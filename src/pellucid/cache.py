@@ -38,7 +38,7 @@ from pellucid.writing import printable
 MOST_BYTES = 4 << 30
 _FORMAT = 2  # 1 had no checksums.
 _KEYS_PER_QUERY = 512
-_LOCK_SECONDS = 30.0
+_LOCK_SECONDS = 9.0  # How long to wait for a process that writes; a call may wait twice.
 _KEPT_WHEN_FULL = 0.9  # Of the bound: making room for one vector at a time would look for the oldest at every write.
 _LONGEST_VALUE = 1 << 24  # Bytes: a damaged file may claim any size.
 _MOST_TOKENS = np.iinfo(np.int32).max
