@@ -120,14 +120,18 @@ def survey(
 
 def _counted(rows: Iterable[Record], path: Path, rows_per_part: int, offsets: list[int]) -> Iterator[Record]:
     """The rows, noting in ``offsets`` where each part begins; refuses a part that would take too much memory."""
-    held, last = 0, Record(0, fault="")
+    begin = 0  # From which byte on a part's rows would be held, if those that are rejected lay before it.
+    rejected_at = None
     for number, row in enumerate(rows):
-        held += row.offset - last.offset if last.fault is None else 0
-        parquet.check_size(held, path, rows_per_part)
+        offset = row.offset
         if number % rows_per_part == 0:
-            offsets.append(row.offset)
-            held = 0
-        last = row
+            offsets.append(offset)
+            begin = offset
+        elif rejected_at is not None:
+            begin += offset - rejected_at
+        rejected_at = None if row.fault is None else offset
+        if offset - begin > parquet.MOST_BYTES:
+            parquet.check_size(offset - begin, path, rows_per_part)
         yield row
 
 
