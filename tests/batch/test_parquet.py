@@ -68,6 +68,18 @@ def test_a_small_file_that_expands_to_200_gigabytes_is_refused(tmp_path, bomb, s
     assert done.stdout.count("take more than 512 MiB of memory") == grows
 
 
+def test_once_a_file_was_refused_its_other_parts_are_refused_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet, "MOST_BYTES", 1 << 20)
+    path = tmp_path / "bomb.parquet"
+    pq.write_table(pa.table({"text": repeated(100_000, 1000)}), path, store_schema=False)
+    found = survey([path], "text", 100)
+    reader = Reader(found.schema, "text")
+    for start in (0, 500):
+        with pytest.raises(BatchError, match="100 rows take more than 1 MiB"):
+            reader.read(found.files[0], start, start + 100, 100)
+        monkeypatch.setattr(parquet, "batches", None)
+
+
 @pytest.mark.parametrize("encoding", ["PLAIN", "DELTA_BYTE_ARRAY", "RLE_DICTIONARY"])
 def test_what_does_not_expand_is_read(tmp_path, encoding, monkeypatch):
     monkeypatch.setattr(parquet, "_BYTES_AT_ONCE", 5000)

@@ -147,6 +147,7 @@ class Reader:
         self._schema = schema
         self._column = column
         self._opened: tuple[InputFile, int, Iterator[pa.RecordBatch]] | None = None
+        self._expanding: set[Path] = set()
 
     def read(self, file: InputFile, start: int, stop: int, rows_per_part: int) -> Rows:
         """The rows from ``start`` to ``stop``; ``start`` is where a part of ``rows_per_part`` rows begins.
@@ -173,6 +174,8 @@ class Reader:
         return rows
 
     def _parquet(self, file: InputFile, start: int, stop: int) -> Rows:
+        if file.path in self._expanding:
+            parquet.check_size(parquet.MOST_BYTES + 1, file.path, stop - start)
         if self._opened is None or self._opened[:2] != (file, start):
             self._opened = (file, start, parquet.batches(file.path, start))
         _, _, batches = self._opened
@@ -183,7 +186,9 @@ class Reader:
                 batches = chain([batch.slice(needed)], batches)
                 batch = batch.slice(0, needed)  # noqa: PLW2901
             held += parquet.bytes_of(batch, self._schema)
-            parquet.check_size(held, file.path, stop - start)
+            if held > parquet.MOST_BYTES:  # To look up its next part would be to expand this one.
+                self._expanding.add(file.path)
+                parquet.check_size(held, file.path, stop - start)
             parts.append(batch)
             needed -= len(batch)
             if not needed:
