@@ -5,6 +5,7 @@ import datetime
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -150,6 +151,47 @@ def test_the_state_and_trimming(tmp_path):
     cache.close()
 
 
+HOSTILE = {
+    "a view": "DROP TABLE vectors; CREATE VIEW vectors AS SELECT x'00' key, 0 day, 0 tokens, x'00' vector, 0 checksum",
+    "a trigger": "CREATE TRIGGER t BEFORE INSERT ON vectors BEGIN DELETE FROM vectors; END",
+    "another column": "ALTER TABLE vectors ADD COLUMN more",
+    "an older table under a newer number": "ALTER TABLE vectors DROP COLUMN checksum",
+    "a later version": "PRAGMA user_version = 3",
+    "no version": "PRAGMA user_version = 0",
+}
+
+
+@pytest.mark.parametrize("change", HOSTILE)
+def test_tables_that_are_not_ours_are_refused(tmp_path, change):
+    Cache(tmp_path / "c").close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "c")) as connection:
+        connection.executescript(HOSTILE[change])
+    with pytest.raises(CacheError, match="another version. Name another file"):
+        Cache(tmp_path / "c")
+
+
+def test_a_file_without_checksums_is_refused_and_left(tmp_path):
+    with contextlib.closing(sqlite3.connect(tmp_path / "c")) as connection:
+        connection.executescript(
+            "CREATE TABLE vectors (key BLOB NOT NULL UNIQUE, day INTEGER NOT NULL, tokens INTEGER NOT NULL, "
+            "vector BLOB NOT NULL); CREATE INDEX by_day ON vectors (day); PRAGMA user_version = 1"
+        )
+    before = (tmp_path / "c").read_bytes()
+    with pytest.raises(CacheError, match="an earlier version of Pellucid.*Remove it, or name another file"):
+        Cache(tmp_path / "c")
+    assert (tmp_path / "c").read_bytes() == before
+
+
+def test_only_its_owner_may_read_a_new_file(tmp_path):
+    cache = Cache(tmp_path / "c")
+    cache.put(SPACE.keys(["a"]), vectors(1), [1])
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+    cache.close()
+    (tmp_path / "c").chmod(0o640)
+    Cache(tmp_path / "c")
+    assert (tmp_path / "c").stat().st_mode & 0o777 == 0o640, "what the owner allowed stays"
+
+
 @pytest.mark.parametrize("content", [b"not a database at all" * 100, None])
 def test_a_file_of_something_else_is_refused_and_left(tmp_path, content):
     path = tmp_path / "c"
@@ -166,9 +208,14 @@ def test_a_file_of_something_else_is_refused_and_left(tmp_path, content):
 
 
 def test_a_place_where_no_file_can_be_is_refused(tmp_path):
-    for path in (tmp_path, tmp_path / "none" / "c"):
+    os.mkfifo(tmp_path / "fifo")
+    os.mkfifo(tmp_path / "c-wal")
+    places = [tmp_path, tmp_path / "none" / "c", "\0", "\ud800", "", "/dev/zero", "/dev/full"]
+    for path in [*places, tmp_path / "fifo", tmp_path / "c", tmp_path / ("long" * 100)]:
         with pytest.raises(CacheError):
             Cache(path)
+    with pytest.raises(CacheError, match=r"a\\x1b\[31m/c"):
+        Cache(tmp_path / "a\x1b[31m" / "c")
     with pytest.raises(OptionError):
         Cache(tmp_path / "c", max_bytes=0)
     with pytest.raises(OptionError, match="cache is of type int"):
@@ -193,9 +240,149 @@ def test_a_vector_that_has_lost_a_part_is_computed_again(counted, tiny_bert, tmp
     expected = make().embed_documents(TEXTS)
     with contextlib.closing(sqlite3.connect(tmp_path / "vectors.db")) as connection, connection:
         connection.execute("UPDATE vectors SET vector = substr(vector, 1, 10) WHERE rowid = 2")
-    for _ in range(2):
+    with pytest.warns(CacheWarning, match="is damaged: 1 of the vectors"):
         assert (make().embed_documents(TEXTS) == expected).all()
+    assert (make().embed_documents(TEXTS) == expected).all()
     assert calls == [4, 1]
+
+
+DAMAGES = {
+    "a bit of a vector": "UPDATE vectors SET vector = CAST(zeroblob(255) || x'01' AS BLOB) WHERE rowid = 2",
+    "another text's vector": "UPDATE vectors SET vector = (SELECT vector FROM vectors WHERE rowid = 3) WHERE rowid = 2",
+    "another text's row": "UPDATE vectors SET (tokens, vector, checksum) = "
+    "(SELECT tokens, vector, checksum FROM vectors WHERE rowid = 3) WHERE rowid = 2",
+    "another count": "UPDATE vectors SET tokens = tokens + 1 WHERE rowid = 2",
+    "a negative count": "UPDATE vectors SET tokens = -1 WHERE rowid = 2",
+    "a count beyond all": "UPDATE vectors SET tokens = 1 << 62 WHERE rowid = 2",
+    "a text for a vector": "UPDATE vectors SET vector = 'a text' WHERE rowid = 2",
+    "a text for a count": "UPDATE vectors SET tokens = 'many' WHERE rowid = 2",
+    "a text that is not UTF-8": "UPDATE vectors SET vector = CAST(x'FFFE' AS TEXT) WHERE rowid = 2",
+    "a text for a checksum": "UPDATE vectors SET checksum = 'sound' WHERE rowid = 2",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_row_is_computed_again_and_written_over(counted, tmp_path, damage):
+    make, calls = counted
+    expected = make().embed_documents(TEXTS)
+    with contextlib.closing(sqlite3.connect(tmp_path / "vectors.db")) as connection, connection:
+        assert connection.execute(DAMAGES[damage]).rowcount == 1
+    embedder = make()
+    with pytest.warns(CacheWarning, match="is damaged: 1 of the vectors"):
+        assert (embedder.embed_documents(TEXTS) == expected).all()
+    assert (embedder.embed_documents(TEXTS) == expected).all()
+    assert calls == [4, 1]
+
+
+def test_damage_is_told_once(tmp_path):
+    cache = Cache(tmp_path / "c")
+    keys = SPACE.keys(["a", "b"])
+    cache.put(keys, vectors(2), [1, 1])
+    with contextlib.closing(sqlite3.connect(tmp_path / "c")) as connection, connection:
+        connection.execute("UPDATE vectors SET tokens = 2")
+    with pytest.warns(CacheWarning, match="2 of the vectors asked for are not what was written"):
+        assert get(cache, keys) == {}
+    assert get(cache, keys) == {}, "a second warning would be an error here"
+
+
+def test_a_vector_that_is_not_finite_is_not_kept(tmp_path):
+    cache = Cache(tmp_path / "c")
+    computed = vectors(3)
+    computed[1, 5] = np.nan
+    keys = SPACE.keys(["a", "b", "c"])
+    cache.put(keys, computed, [1, 2, 3])
+    found = cache.get(keys, 64)
+    assert list(found.tokens[[found.rows[keys[0]], found.rows[keys[2]]]]) == [1, 3]
+    assert keys[1] not in found.rows
+
+
+def test_a_day_that_is_none_harms_nothing(counted, tmp_path):
+    make, calls = counted
+    expected = make().embed_documents(TEXTS)
+    with contextlib.closing(sqlite3.connect(tmp_path / "vectors.db")) as connection, connection:
+        connection.execute("UPDATE vectors SET day = CASE rowid WHEN 1 THEN 'today' WHEN 2 THEN -1 ELSE 1 << 60 END")
+    cache = Cache(tmp_path / "vectors.db")
+    assert (cache.state().vectors, cache.state().oldest) == (4, None)
+    assert (make().embed_documents(TEXTS) == expected).all()
+    assert cache.state().oldest == datetime.datetime.now(datetime.UTC).date()
+    assert calls == [4]
+
+
+def damage(path, rng):
+    """One of the ways in which files break."""
+    size, page = path.stat().st_size, 16384
+    with path.open("r+b") as file:
+        way = rng.randrange(6)
+        if way == 0:
+            for _ in range(rng.choice([1, 10, 1000])):
+                file.seek(rng.randrange(size))
+                file.write(rng.randbytes(1))
+        elif way == 1:
+            file.truncate(rng.randrange(size))
+        elif way == 2:  # Two pages change places.
+            one, two = (page * rng.randrange(max(1, size // page)) for _ in range(2))
+            pages = []
+            for at in (one, two):
+                file.seek(at)
+                pages.append(file.read(page))
+            for at, content in zip((two, one), pages, strict=True):
+                file.seek(at)
+                file.write(content)
+        elif way == 3:
+            file.seek(rng.randrange(size))
+            file.write(bytes(rng.randrange(1, 3 * page)))
+        elif way == 4:
+            file.seek(rng.randrange(min(200, size)))
+            file.write(rng.randbytes(rng.randint(1, 8)))
+        else:  # One place is copied to another.
+            file.seek(rng.randrange(size))
+            content = file.read(rng.randint(1, page))
+            file.seek(rng.randrange(size))
+            file.write(content)
+
+
+@pytest.mark.filterwarnings("ignore::pellucid.errors.CacheWarning")
+def test_no_damage_to_the_files_gives_a_wrong_vector(tmp_path):
+    """PELLUCID_DAMAGES says how many files are damaged."""
+    keys = SPACE.keys([str(n) for n in range(300)])
+    true = dict(zip(keys, vectors(300), strict=True))
+    (tmp_path / "whole").mkdir()
+    cache = Cache(tmp_path / "whole" / "c")
+    cache.put(keys[:200], vectors(300)[:200], range(200))
+    cache.close()
+    cache.put(keys[200:], vectors(300)[200:], range(200, 300))  # These are in the write-ahead log yet.
+    assert (tmp_path / "whole" / "c-wal").stat().st_size
+    lost = refused = 0
+    for seed in range(int(os.environ.get("PELLUCID_DAMAGES", "60"))):
+        rng = random.Random(seed)
+        folder = tmp_path / str(seed)
+        shutil.copytree(tmp_path / "whole", folder)
+        for ending in ("-wal", "-shm") if rng.random() < 0.5 else ():
+            (folder / f"c{ending}").unlink()
+        for _ in range(rng.choice([1, 1, 3])):
+            damage(rng.choice([file for file in folder.iterdir() if file.stat().st_size]), rng)
+        try:
+            broken = Cache(folder / "c", max_bytes=500_000)
+        except CacheError:
+            refused += 1
+        else:
+            for _ in range(2):
+                found = broken.get(keys, 64)
+                assert len(found.rows) == len(found.vectors) == len(found.tokens)
+                for key, row in found.rows.items():
+                    assert found.vectors[row].tobytes() == true[key].tobytes()
+                    assert found.tokens[row] == keys.index(key)
+                missing = [number for number, key in enumerate(keys) if key not in found.rows]
+                broken.put([keys[n] for n in missing], vectors(300)[missing], missing)
+            lost += bool(missing)
+            for use in (broken.state, lambda: broken.trim(100_000)):  # noqa: B023
+                with contextlib.suppress(CacheError):
+                    use()
+            broken.close()
+        shutil.rmtree(folder)
+    cache.close()
+    assert lost > 0
+    assert refused > 0
 
 
 def test_threads_share_one(tiny_bert, tmp_path):
@@ -238,16 +425,34 @@ def test_processes_share_one(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_forked_process_opens_it_for_itself(tmp_path):
+def test_forks_from_a_process_whose_threads_use_it_all_work(tmp_path):
     cache = Cache(tmp_path / "c")
-    keys = SPACE.keys(["a", "b"])
-    cache.put(keys[:1], vectors(1), [1])
-    child = os.fork()
-    if not child:
-        cache.put(keys[1:], vectors(1, 1), [1])
-        os._exit(0)
-    assert os.waitpid(child, 0)[1] == 0
-    assert len(get(cache, keys)) == 2
+    keys = SPACE.keys([str(n) for n in range(40)])
+    over = threading.Event()
+
+    def use():
+        while not over.is_set():
+            cache.put(keys[:10], vectors(10), [1] * 10)
+            cache.get(keys, 64)
+
+    threads = [threading.Thread(target=use) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        for number in range(20, 40):
+            child = os.fork()
+            if not child:
+                signal.alarm(20)  # A child that waits for a lock for ever is killed, and fails the test.
+                cache.put(keys[number : number + 1], vectors(40)[number : number + 1], [number])
+                found = cache.get(keys, 64)
+                ours = found.rows[keys[number]]
+                os._exit(0 if (found.vectors[ours] == vectors(40)[number]).all() else 1)
+            assert os.waitpid(child, 0)[1] == 0
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+    assert set(get(cache, keys[20:])) == set(keys[20:])
 
 
 def test_a_killed_writer_leaves_a_sound_file(tmp_path):

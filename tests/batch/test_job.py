@@ -14,13 +14,14 @@ from pathlib import Path
 import filelock
 import numpy as np
 import pyarrow as pa
+import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
 
 from pellucid import Embedder
 from pellucid.batch import job, stages
 from pellucid.batch.stages import Options
-from pellucid.errors import BatchError, OptionError
+from pellucid.errors import BatchError, OptionError, TextError
 from tests import tiny
 
 KILLS = int(os.environ.get("PELLUCID_KILLS", "10"))
@@ -105,6 +106,123 @@ def test_the_folder_is_one_table_to_who_reads_it(tmp_path, table, embedder):
     assert pq.read_table(tmp_path / "out").column("text").to_pylist() == ["the cat"]
 
 
+STRANGE = ["(1).csv", "_b.csv", "b.csv", "B.csv", "[x].csv", "{y}.csv", "bad\udcff.csv", "c\nd.csv", "=1.csv", "._.csv"]
+
+
+def test_every_row_is_there_to_who_reads_the_folder_whatever_the_inputs_were_called(tmp_path, embedder):
+    for number, name in enumerate(STRANGE):
+        (tmp_path / name).write_text(f"text,n\nthe cat,{number}\na dog,{number}\n")
+    report = run([tmp_path / name for name in STRANGE], tmp_path / "out", embedder)
+    assert report.rows == 2 * len(STRANGE)
+    expected = sorted(2 * [str(number) for number in range(len(STRANGE))])
+    assert sorted(pyarrow.dataset.dataset(tmp_path / "out", format="parquet").to_table()["n"].to_pylist()) == expected
+    assert sorted(pq.read_table(tmp_path / "out")["n"].to_pylist()) == expected
+
+
+def test_an_older_job_goes_on_unless_its_output_is_hidden(tmp_path, embedder):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.csv").write_text("text\nthe cat\n")
+    out = tmp_path / "out"
+    run([tmp_path / "a.csv", tmp_path / "b.csv"], out, embedder)
+    manifest = json.loads((out / "_manifest.json").read_text())
+    manifest["job"]["inputs"][0]["name"] = "_a_"
+    (out / "_manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(BatchError, match="an earlier version.*skip names that begin with _.*another folder"):
+        run([tmp_path / "a.csv", tmp_path / "b.csv"], out, embedder)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t.jsonl", '{"body": "a"}\n[1]\n'),
+        ("t.csv", "text,n\nno number\n1,2,3\n"),
+        ("t.txt", b"\xff\n\xfe\n"),
+        ("t.parquet", pa.table({"text": pa.array([None, None], pa.string())})),
+    ],
+)
+def test_a_job_of_which_no_row_can_be_used_fails(tmp_path, embedder, name, content):
+    path = tmp_path / name
+    if isinstance(content, pa.Table):
+        pq.write_table(content, path)
+    else:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    for _ in range(2):
+        with pytest.raises(BatchError, match=r"none of the 2 rows could be used. The first: it.*_rejected has all"):
+            run([path], tmp_path / "out", embedder)
+    assert json.loads((tmp_path / "out" / "_report.json").read_text())["rejected"] == 2
+
+
+def test_a_job_without_rows_is_done(tmp_path, embedder):
+    (tmp_path / "t.txt").write_text("")
+    report = run([tmp_path / "t.txt"], tmp_path / "out", embedder)
+    assert (report.rows, report.rejected, report.parts) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("when", ["read", "embedded"])
+def test_an_input_that_changes_is_noticed_before_a_part_has_its_name(tmp_path, embedder, monkeypatch, when):
+    path = tmp_path / "t.txt"
+    path.write_text("".join(f"{text}\n" for text in sentences(64)))
+    stage = {"read": "prepare", "embedded": "embed"}[when]
+    work, seen = getattr(stages, stage), []
+
+    def change(*arguments, **options):
+        seen.append(1)
+        if len(seen) == 3:
+            path.write_text("".join(f"{text}\n" for text in sentences(64, seed=1)))
+        return work(*arguments, **options)
+
+    monkeypatch.setattr(stages, stage, change)
+    with pytest.raises(BatchError, match="t.txt was changed since the job began"):
+        run([path], tmp_path / "out", embedder)
+    there = sorted(pq.read_table(part)["text"].to_pylist() for part in (tmp_path / "out").glob("*.parquet"))
+    assert len(there) < 4
+    texts = sentences(64)
+    assert there == sorted(texts[16 * number : 16 * number + 16] for number in range(len(there)))
+
+
+MANIFESTS = {
+    "nesting": "[" * 100_000,
+    "no inputs": '{"format": 1, "job": {}}',
+    "inputs of another kind": '{"format": 1, "job": {"inputs": [1]}}',
+    "ranges of another kind": '{"format": 1, "job": {"inputs": [], "dimensions": 9}, "ranges": {"low": 1, "high": 2}}',
+    "not UTF-8": b"\xff",
+}
+
+
+@pytest.mark.parametrize("manifest", MANIFESTS)
+def test_a_manifest_that_is_none_is_told(tmp_path, table, embedder, manifest):
+    (tmp_path / "out").mkdir()
+    content = MANIFESTS[manifest]
+    (tmp_path / "out" / "_manifest.json").write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(BatchError, match="_manifest.json is not a manifest of this version"):
+        run([table], tmp_path / "out", embedder)
+
+
+def test_a_manifest_that_is_no_file_is_told(tmp_path, table, embedder):
+    (tmp_path / "out").mkdir()
+    os.mkfifo(tmp_path / "out" / "_manifest.json")
+    with pytest.raises(BatchError, match="_manifest.json is not a manifest of this version"):
+        run([table], tmp_path / "out", embedder)
+
+
+def test_a_part_that_was_damaged_is_told(tmp_path, table, embedder):
+    run([table], tmp_path / "out", embedder)
+    before = contents(tmp_path / "out")
+    part = next((tmp_path / "out").glob("*.parquet"))
+    part.write_bytes(part.read_bytes()[:100])
+    with pytest.raises(BatchError, match="is damaged. Remove it, and run the same again"):
+        run([table], tmp_path / "out", embedder)
+    part.unlink()
+    run([table], tmp_path / "out", embedder)
+    assert contents(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize("name", ["out\0", "long" * 100, "\ud800"])
+def test_a_folder_that_cannot_be_is_told(tmp_path, table, embedder, name):
+    with pytest.raises(BatchError):
+        run([table], tmp_path / name, embedder)
+
+
 def test_a_job_whose_output_is_below_its_input_goes_on(tmp_path, table, embedder):
     folder = tmp_path / "out"
     run([tmp_path], folder, embedder)
@@ -172,6 +290,30 @@ def test_texts_too_long_are_cut_and_counted_or_rejected(tmp_path, embedder):
     assert (vectors(found) == embedder.embed_documents(["the cat", "a dog"])).all()
     (rejected,) = (tmp_path / "reject" / "_rejected").iterdir()
     assert [json.loads(line)["row"] for line in rejected.read_text().splitlines()] == [1, 3]
+
+
+def test_a_text_that_the_tokenizer_refuses_costs_its_row(tmp_path, embedder, monkeypatch):
+    texts = ["the cat", None, "refused", "a dog", "refused"]
+    pq.write_table(pa.table({"text": texts}), tmp_path / "in.parquet")
+    tokenize = embedder.tokenizer.tokenize
+
+    def refusing(texts, *arguments, **options):
+        if "refused" in texts:
+            raise TextError("text 1 has too many characters in a row")
+        return tokenize(texts, *arguments, **options)
+
+    monkeypatch.setattr(embedder.tokenizer, "tokenize", refusing)
+    report = run([tmp_path / "in.parquet"], tmp_path / "out", embedder)
+    assert (report.rows, report.rejected) == (2, 3)
+    found = output(tmp_path / "out")
+    assert found["text"].to_pylist() == ["the cat", "a dog"]
+    assert (vectors(found) == embedder.embed_documents(["the cat", "a dog"])).all()
+    (rejected,) = (tmp_path / "out" / "_rejected").iterdir()
+    assert [json.loads(line) for line in rejected.read_text().splitlines()] == [
+        {"row": 1, "fault": "its text is null"},
+        {"row": 2, "fault": "the tokenizer cannot read its text in pieces"},
+        {"row": 4, "fault": "the tokenizer cannot read its text in pieces"},
+    ]
 
 
 def test_a_finished_job_does_nothing_more(tmp_path, table, embedder, monkeypatch):
@@ -253,6 +395,9 @@ def test_two_at_one_job_are_refused(tmp_path, table, embedder):
 
 
 def test_options_that_cannot_be_served(tmp_path, table, embedder):
+    for options in ({"text_column": "\udcff"}, {"vector_column": "\udcff"}, {"prompt": "\udcff"}):
+        with pytest.raises(TextError, match="lone surrogate"):
+            run([table], tmp_path / "out", embedder, replace(SMALL, **options))
     for options in ({"output_dtype": "uint8"}, {"rows_per_file": 0}, {"truncate_dim": 99}):
         with pytest.raises(OptionError):
             run([table], tmp_path / "out", embedder, replace(SMALL, **options))

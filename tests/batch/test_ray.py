@@ -29,7 +29,7 @@ from tests.batch.test_job import contents, sentences
 if "PELLUCID_INTEGRATIONS" not in os.environ:
     pytest.skip("make test-integrations runs this", allow_module_level=True)
 
-from pellucid.batch.ray import Cluster, Model
+from pellucid.batch.ray import Cluster, Model, _Embedded
 
 # Ray leaves sockets and files to the garbage collector, and warns of its own affairs.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -215,3 +215,16 @@ def test_a_node_that_dies_loses_nothing(nodes, source, expected, model, tmp_path
         told = process.communicate(timeout=240)[0]
         assert process.returncode == 0, told
     assert contents(out) == expected
+
+
+def test_a_table_without_the_column_or_with_the_vectors_column_is_told(model):
+    table = pa.table({"body": ["the cat"], "vector": [1]})
+    actor = Model(str(model), "", "float32", "auto", "cpu", 1)
+    how = {"output_dtype": "float32"}
+    with pytest.raises(
+        BatchError, match="has no column 'text'; its columns are 'body', 'vector'. Name one with column="
+    ):
+        _Embedded(actor, "text", "v", how)(table)
+    with pytest.raises(BatchError, match="has a column 'vector'. Name another"):
+        _Embedded(actor, "body", "vector", how)(table)
+    assert _Embedded(actor, "body", "v", how)(table).column_names == ["body", "vector", "v"]

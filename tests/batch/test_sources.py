@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pellucid.batch.sources import Reader, find, survey
+from pellucid.batch.sources import Reader, survey
 from pellucid.errors import BatchError
 
 
@@ -124,7 +124,7 @@ def test_csv(tmp_path):
     ]
 
 
-FIELDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
+FIELDS = st.text(st.characters(codec="utf-8"), max_size=20)
 
 
 @given(st.lists(st.tuples(FIELDS, FIELDS), max_size=12), st.integers(1, 5))
@@ -178,49 +178,140 @@ def test_a_file_that_got_shorter_is_told(tmp_path):
         Reader(found.schema, "text").read(found.files[0], 0, 3, 10)
 
 
-def test_only_what_can_be_read_is_found_in_a_folder(tmp_path):
-    for name in ("b.txt", "a.PARQUET", "c.md", "sub/d.csv"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text("")
-    (tmp_path / ".hidden").mkdir()
-    for name in (".hidden/e.txt", ".f.txt", "_report.txt", "out/g.txt"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text("")
-    found = find([str(tmp_path)], tmp_path / "out")
-    assert [path.relative_to(tmp_path).as_posix() for path in found] == ["a.PARQUET", "b.txt", "sub/d.csv"]
-    # A pattern is what a shell would make of it, but for the output.
-    assert find([str(tmp_path / "**/*.txt")], tmp_path / "out") == [tmp_path / "_report.txt", tmp_path / "b.txt"]
+ENCODINGS = ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"]
 
 
-def test_a_file_is_found_once_however_often_it_is_named(tmp_path):
-    (tmp_path / "a.txt").write_text("a\n")
-    (tmp_path / "b.txt").write_text("b\n")
-    (tmp_path / "c.txt").symlink_to("a.txt")
-    named = ["b.txt", "a.txt", "../" + tmp_path.name + "/a.txt", "c.txt"]
-    assert find([f"{tmp_path}/{name}" for name in named], tmp_path / "out") == [tmp_path / "a.txt", tmp_path / "b.txt"]
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "txt"])
+def test_other_encodings_are_refused_with_what_to_do(tmp_path, ending, encoding):
+    path = tmp_path / f"t.{ending}"
+    path.write_bytes('text\n{"text": "a"}\n'.encode(encoding))
+    with pytest.raises(BatchError, match=f"t.{ending} is not UTF-8; it looks like UTF-16.*iconv"):
+        survey([path], "text", 3)
 
 
-def test_no_two_files_have_one_name(tmp_path):
-    paths = [tmp_path / name for name in ("1/a.txt", "2/a.txt", "3/a.2.txt", "4/A.txt", f"5/{chr(0x6F22) * 80}.txt")]
-    for path in paths:
-        path.parent.mkdir()
-        path.write_text("the cat\n")
-    names = [file.name for file in survey(paths, "text", 10).files]
-    assert names[:2] == ["a", "a.2"]
-    assert len({name.casefold() for name in names}) == len(paths)
-    assert max(len(name.encode()) for name in names) <= 100
+HEADERS = {
+    "Latin-1": ("text,größe\na,b\n".encode("latin-1"), "the header is not UTF-8.*iconv -f LATIN1"),
+    "an open quote": (b'"text,n\na,b\n', "the first line is not the header of a CSV file"),
+    "old line ends": (b"text,n\ra,b\rc,d\n", "the first line is not the header of a CSV file"),
+    "twice the same": (b"text,text\na,b\n", "two columns have the same name"),
+    "nothing": (b"", "has no column 'text'; its columns are none"),
+    "endless": (b"text," + b"a" * (2 << 20), "is longer than 1 MiB|not the header"),
+    "many": (",".join(map(str, range(20_000))).encode(), "has 20,000 columns; at most 10,000"),
+}
 
 
-def test_a_folder_that_cannot_be_read_is_told(tmp_path, monkeypatch):
-    (tmp_path / "a.txt").write_text("a\n")
-    (tmp_path / "below").mkdir()
-    scandir = os.scandir
+@pytest.mark.parametrize("header", HEADERS)
+def test_a_header_that_is_none_is_told(tmp_path, header):
+    content, words = HEADERS[header]
+    (tmp_path / "t.csv").write_bytes(content)
+    with pytest.raises(BatchError, match=words):
+        survey([tmp_path / "t.csv"], "text", 3)
 
-    def refusing(path):
-        if str(path).endswith("below"):
-            raise PermissionError(13, "Permission denied", str(path))
-        return scandir(path)
 
-    monkeypatch.setattr(os, "scandir", refusing)
-    with pytest.raises(BatchError, match=r"below cannot be read \(Permission denied\)"):
-        find([str(tmp_path)], tmp_path / "out")
+def test_marks_of_utf8_are_no_text(tmp_path):
+    for ending, content in {"csv": "text\na\n", "jsonl": '{"text": "a"}\n', "txt": "a\n"}.items():
+        (tmp_path / f"t.{ending}").write_text(content, encoding="utf-8-sig")
+        assert read_all([tmp_path / f"t.{ending}"]) == ([{"text": "a"}], [])
+
+
+@pytest.fixture
+def short(monkeypatch):
+    """Rows are too long beyond 100 bytes."""
+    monkeypatch.setattr("pellucid.batch.records.LONGEST_ROW", 100)
+    monkeypatch.setattr("pellucid.batch.sources.LONGEST_ROW", 100)
+
+
+@pytest.mark.parametrize("length", [99, 100, 101, 1000])
+def test_a_row_that_is_too_long_is_rejected_and_the_next_is_read(tmp_path, short, length):
+    fits = length <= 100
+    lines = {
+        "txt": ("", "b" * (length - 1) + "\n", {"text": "b" * (length - 1)}),
+        "csv": ("text\n", "b" * (length - 1) + "\n", {"text": "b" * (length - 1)}),
+        "jsonl": ("", json.dumps({"text": "b" * (length - 13)}) + "\n", {"text": "b" * (length - 13)}),
+    }
+    for ending, (head, line, row) in lines.items():
+        good = '{"text": "a"}\n' if ending == "jsonl" else "a\n"
+        assert len(line) == length
+        path = tmp_path / f"t.{ending}"
+        path.write_text(head + good + line + good)
+        values, faults = read_all([path], rows_per_part=2)
+        assert values == [{"text": "a"}, *([row] if fits else []), {"text": "a"}]
+        assert faults == ([] if fits else [(1, "it is longer than 16 MiB")])
+    texts = ["a", "b" * length, None, "a"]
+    pq.write_table(pa.table({"text": texts}), tmp_path / "t.parquet")
+    values, faults = read_all([tmp_path / "t.parquet"], rows_per_part=2)
+    assert len(values) == 2 + fits
+    assert faults == [*([] if fits else [(1, "its text: it is longer than 16 MiB")]), (2, "its text is null")]
+
+
+@pytest.mark.parametrize("rows", [3, 200])
+def test_a_quote_that_is_not_closed_costs_its_own_line(tmp_path, short, rows):
+    """At the end of the file, and before a row has as many bytes as it may."""
+    more = [f"{n},fine" for n in range(rows)]
+    (tmp_path / "t.csv").write_text("\n".join(["id,text", "x,good", 'y,"open', *more]) + "\n")
+    values, faults = read_all([tmp_path / "t.csv"], rows_per_part=7)
+    assert values == [{"id": "x", "text": "good"}, *({"id": str(n), "text": "fine"} for n in range(rows))]
+    assert faults == [(1, "its quotes do not fit together")]
+
+
+def test_json_that_is_nested_too_deep_is_rejected(tmp_path):
+    def nested(depth):
+        return '{"text": "a", "n": ' + "[" * depth + "]" * depth + "}\n"
+
+    (tmp_path / "t.jsonl").write_text(nested(99) + nested(100) + nested(900) + nested(100_000) + nested(1))
+    values, faults = read_all([tmp_path / "t.jsonl"])
+    assert [row["n"] for row in values] == ["[" * 99 + "]" * 99, "[]"]
+    assert faults == [
+        (1, "it is nested more than 100 deep"),
+        (2, "it is nested more than 100 deep"),
+        (3, "it is not JSON"),
+    ]
+
+
+def test_json_with_endlessly_many_keys_is_refused(tmp_path):
+    with (tmp_path / "t.jsonl").open("w") as file:
+        file.writelines(json.dumps({"text": "a", **{f"{n} {m}": 1 for m in range(999)}}) + "\n" for n in range(20))
+    with pytest.raises(BatchError, match=r"has 10,\d\d\d columns; at most 10,000"):
+        survey([tmp_path / "t.jsonl"], "text", 3)
+
+
+CHANGES = {
+    "shorter": '{"text": "a"}\n',
+    "other types": '{"text": "a", "n": "x"}\n{"text": "b", "n": []}\n',
+    "other numbers": '{"text": "a", "n": 2}\n{"text": "b", "n": 9}\n',
+    "beyond its type": '{"text": "a", "n": 123456789012345678901234567890}\n{"text": "b"}\n',
+    None: None,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_file_that_changed_since_the_survey_is_told(tmp_path, change):
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"text": "a", "n": 1}\n{"text": "b", "n": 2}\n')
+    os.utime(path, ns=(1, 1))
+    found = survey([path], "text", 10)
+    path.unlink() if change is None else path.write_text(CHANGES[change])
+    with pytest.raises(BatchError, match=r"t.jsonl (was changed since|cannot be read \(No such file)"):
+        Reader(found.schema, "text").read(found.files[0], 0, 2, 10)
+
+
+def test_parquet_that_changed_since_the_survey_is_told(tmp_path):
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"text": ["a", "b"], "n": [1, 2]}), path)
+    found = survey([path], "text", 10)
+    for other in ({"text": ["a", "b"]}, {"text": ["a", "b"], "n": ["x", "y"]}, {"text": ["a"], "n": [1]}):
+        pq.write_table(pa.table(other), path)
+        with pytest.raises(BatchError, match="was changed since"):
+            Reader(found.schema, "text").read(found.files[0], 0, 2, 10)
+    path.write_bytes(b"nothing")
+    with pytest.raises(BatchError, match="was changed since"):
+        Reader(found.schema, "text").read(found.files[0], 0, 2, 10)
+
+
+def test_a_part_of_too_many_bytes_is_refused_before_anything_is_computed(tmp_path, monkeypatch):
+    monkeypatch.setattr("pellucid.batch.parquet.MOST_BYTES", 1 << 20)
+    (tmp_path / "t.txt").write_text(("a" * 999 + "\n") * 2000)
+    with pytest.raises(BatchError, match="t.txt: 2,000 rows take more than 1 MiB.*--rows-per-file"):
+        survey([tmp_path / "t.txt"], "text", 2000)
+    assert survey([tmp_path / "t.txt"], "text", 1000).files[0].rows == 2000

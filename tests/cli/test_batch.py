@@ -67,3 +67,23 @@ def test_what_is_not_there_is_an_error(tmp_path, model):
     result = run("batch", str(tmp_path / "none"), "-o", str(tmp_path / "out"), "--model", model)
     assert result.code == 1
     assert "there is no file of that name" in result.err
+
+
+def test_no_row_that_can_be_used_is_a_failure(tmp_path, model):
+    (tmp_path / "in.jsonl").write_text('{"body": "the cat"}\n')
+    result = run("batch", str(tmp_path / "in.jsonl"), "-o", str(tmp_path / "out"), "--model", model)
+    assert result.code == 1
+    assert "none of the 1 rows could be used. The first: it has no 'text'." in result.err
+
+
+def test_names_are_shown_without_their_control_characters(tmp_path, model):
+    bad = tmp_path / "a\x1b[31m"
+    bad.mkdir()
+    (bad / "in.txt").write_text("the cat\n")
+    result = run("batch", str(bad / "in.txt"), "-o", str(bad / "out"), "--model", model)
+    assert result.code == 0, result.err
+    assert "a\\x1b[31m" in result.out
+    for arguments in ([str(bad / "none")], [str(bad / "in.txt"), "--vector-column", "text"]):
+        result = run("batch", *arguments, "-o", str(bad / "more"), "--model", model)
+        assert result.code == 1
+        assert "\x1b" not in result.err

@@ -18,24 +18,25 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import filelock
 import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from pellucid.ahead import ahead, one_thread
-from pellucid.batch import sources, stages
+from pellucid.batch import files, manifest, sources, stages
 from pellucid.batch.sources import Reader, Survey
 from pellucid.batch.stages import Done, Options, Part, Prepared
 from pellucid.embedder import Embedder
 from pellucid.errors import BatchError, OptionError
+from pellucid.texts import check_utf8
 from pellucid.types import Float32
-from pellucid.writing import UNFINISHED, in_one_step, remove_unfinished
+from pellucid.writing import UNFINISHED, printable, remove_unfinished
 
-FORMAT = 1
 OUTPUT_DTYPES = ("float32", "float16", "int8", "binary", "ubinary")
-_MANIFEST, _REPORT, _LOCK = "_manifest.json", "_report.json", ".lock"
+_REPORT, _LOCK = "_report.json", ".lock"
 _AHEAD = 2
 """How many parts are read before their turn, and how many may wait to be written."""
 _CALIBRATION_ROWS = 4096
@@ -148,13 +149,13 @@ def run(
         surveyed: hears how many bytes of the input have been looked at, before.
 
     Raises:
-        BatchError: the input cannot be read, or is not what it was; the folder cannot be written to, or has another
-            job; or somebody else is at this one.
+        BatchError: the input cannot be read, is not what it was, or has rows and not one that can be used; the folder
+            cannot be written to, or has another job; or somebody else is at this one.
         OptionError: an option cannot be served.
     """
     start = time.perf_counter()
     _check(options, embedder)
-    paths = sources.find(inputs, folder)
+    paths = files.find(inputs, folder)
     with _locked(folder):
         plan = planned(paths, folder, embedder, options, surveyed)
         total = sum(file.rows for file in plan.survey.files)
@@ -170,7 +171,12 @@ def run(
         progress(Progress(rows, total, 0))
         done = list((engine or _Local(busy))(plan, embedder, told))
         report = _reported(plan, done, time.perf_counter() - start, busy)
-        _write_json(folder / _REPORT, asdict(report))
+        manifest.write_json(folder / _REPORT, asdict(report))
+    if report.rejected and not report.rows:
+        raise BatchError(
+            f"none of the {report.rejected:,} rows could be used. The first: {_first_fault(folder)}. "
+            f"{printable(folder / stages.REJECTED)} has all of them."
+        )
     return report
 
 
@@ -230,20 +236,21 @@ def planned(
         raise BatchError(
             f"the input has a column {options.vector_column!r} already. Name another with --vector-column."
         )
-    job = _described(survey, embedder, options)
-    manifest = folder / _MANIFEST
-    if manifest.exists():
-        held = _read_manifest(manifest)
-        _check_same(held["job"], job, folder)
+    job = manifest.described(survey, embedder, options)
+    if (folder / manifest.NAME).exists():
+        held = manifest.read(folder)
+        manifest.check_same(held["job"], job, folder)
     else:
         there = (path.name for path in folder.iterdir())
         if strange := sorted(name for name in there if name != _LOCK and not name.startswith(UNFINISHED)):
-            raise BatchError(f"{folder} is not empty (it has {strange[0]!r}), and has no job. Name an empty folder.")
-        held = {"format": FORMAT, "job": job}
+            raise BatchError(
+                f"{printable(folder)} is not empty (it has {strange[0]!r}), and has no job. Name an empty folder."
+            )
+        held = {"format": manifest.FORMAT, "job": job}
         if options.output_dtype == "int8":
             low, high = _calibrated(survey, embedder, options)
             held["ranges"] = {"low": low.tolist(), "high": high.tolist()}
-        _write_json(manifest, held)
+        manifest.write_json(folder / manifest.NAME, held)
     ranges = held.get("ranges")
     for place in (folder, folder / stages.REJECTED):
         remove_unfinished(place)
@@ -251,36 +258,6 @@ def planned(
     todo = tuple(part for part in parts if not (folder / f"{part.name}.parquet").exists())
     bounds = None if ranges is None else (_float32(ranges["low"]), _float32(ranges["high"]))
     return Plan(folder, survey, options, bounds, todo, len(parts))
-
-
-def _described(survey: Survey, embedder: Embedder, options: Options) -> dict[str, Any]:
-    """What makes a job the same job."""
-    return {
-        "model": embedder.model_name,
-        "model_digest": embedder.files.digest(),
-        "engine": embedder.engine.name,
-        "dtype": getattr(embedder.engine, "dtype", "float32"),
-        "dimensions": options.truncate_dim or embedder.dimensions,
-        **asdict(options),
-        "columns": {
-            name: str(kind).removeprefix("large_")
-            for name, kind in zip(survey.schema.names, survey.schema.types, strict=True)
-        },
-        "inputs": [{"name": file.name, "sha256": file.sha256, "rows": file.rows} for file in survey.files],
-    }
-
-
-def _check_same(held: dict[str, Any], wanted: dict[str, Any], folder: Path) -> None:
-    differing = [key for key in wanted if held.get(key) != wanted[key] and key != "model"]
-    if "inputs" in differing:
-        ours, theirs = ({file["name"]: file for file in each["inputs"]} for each in (wanted, held))
-        names = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
-        what = f"{', '.join(names[:3])}{' and others' if len(names) > 3 else ''} changed, came or went"  # noqa: PLR2004
-        raise BatchError(f"{folder} has a job of other input: {what}. Finish it with its own, or name another folder.")
-    if differing:
-        key = differing[0]
-        what = "another model" if key == "model_digest" else f"{key} {held.get(key)!r}, not {wanted[key]!r}"
-        raise BatchError(f"{folder} has a job with {what}. Finish it as it was begun, or name another folder.")
 
 
 def _calibrated(survey: Survey, embedder: Embedder, options: Options) -> tuple[Float32, Float32]:
@@ -300,7 +277,7 @@ def _reported(plan: Plan, done: Sequence[Done], seconds: float, busy: Busy) -> R
     sums = {name: sum(getattr(part, name) for part in done) for name in ("texts", "tokens", "cut", "lost")}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
     return Report(
-        rows=sum(pq.read_metadata(path).num_rows for path in files),
+        rows=sum(map(_rows_of, files)),
         rejected=rejected,
         parts=len(files),
         parts_before=plan.total - len(plan.todo),
@@ -309,6 +286,21 @@ def _reported(plan: Plan, done: Sequence[Done], seconds: float, busy: Busy) -> R
         engine_busy=round(busy.seconds / (busy.last - busy.first), 4) if busy.last else None,
         peak_rss_mb=round(peak, 1),
     )
+
+
+def _rows_of(part: Path) -> int:
+    try:
+        return int(pq.read_metadata(part).num_rows)
+    except (OSError, pa.ArrowException) as error:
+        raise BatchError(
+            f"{printable(part)} is damaged. Remove it, and run the same again: it is made again."
+        ) from error
+
+
+def _first_fault(folder: Path) -> str:
+    first = min((folder / stages.REJECTED).glob("*.jsonl"))
+    with first.open(encoding="utf-8") as file:
+        return str(json.loads(file.readline())["fault"])
 
 
 def check_output(output_dtype: str, *, without: Sequence[str] = ()) -> None:
@@ -324,6 +316,8 @@ def check_output(output_dtype: str, *, without: Sequence[str] = ()) -> None:
 
 def _check(options: Options, embedder: Embedder) -> None:
     check_output(options.output_dtype)
+    for name in ("text_column", "vector_column", "prompt"):
+        check_utf8(getattr(options, name), name)
     if options.rows_per_file < 1:
         raise OptionError("rows_per_file must be at least 1.")
     if options.truncate_dim is not None and not 1 <= options.truncate_dim <= embedder.dimensions:
@@ -333,32 +327,21 @@ def _check(options: Options, embedder: Embedder) -> None:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """The folder, made if it is not there, to ourselves."""
+    where = printable(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(folder / _LOCK, timeout=0)
-        with lock:
+    except FileExistsError as error:
+        raise BatchError(f"{where} is a file; the output goes to a folder.") from error
+    except OSError as error:
+        raise BatchError(f"the folder {where} cannot be made ({error.strerror}). Name another.") from error
+    try:
+        with filelock.FileLock(folder / _LOCK, timeout=0):
             yield
     except filelock.Timeout as error:
-        raise BatchError(f"another process is at the job in {folder}. Wait for it, or name another folder.") from error
-    except FileExistsError as error:
-        raise BatchError(f"{folder} is a file; the output goes to a folder.") from error
+        raise BatchError(f"another process is at the job in {where}. Wait for it, or name another folder.") from error
     except OSError as error:
-        raise BatchError(f"{folder} cannot be used ({error}). What is there is whole; run the same again.") from error
-
-
-def _read_manifest(path: Path) -> dict[str, Any]:
-    try:
-        held = json.loads(path.read_bytes())
-        if held["format"] == FORMAT and isinstance(held["job"], dict):
-            return dict(held)
-    except (ValueError, KeyError, TypeError):
-        pass
-    raise BatchError(f"{path} is not a manifest of this version. Name another folder.")
-
-
-def _write_json(path: Path, value: Any) -> None:
-    with in_one_step(path) as unfinished:
-        unfinished.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        reason = error.strerror or printable(str(error))
+        raise BatchError(f"{where} cannot be used ({reason}). What is there is whole; run the same again.") from error
 
 
 def _lines(path: Path) -> int:

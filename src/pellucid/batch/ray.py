@@ -210,6 +210,13 @@ class _Embedded:
     def __call__(self, table: pa.Table) -> pa.Table:
         import pyarrow as pa
 
+        if self._column not in table.column_names:
+            has = ", ".join(map(repr, table.column_names))
+            raise BatchError(
+                f"the dataset has no column {self._column!r}; its columns are {has}. Name one with column=."
+            )
+        if self._vector_column in table.column_names:
+            raise BatchError(f"the dataset has a column {self._vector_column!r}. Name another with vector_column=.")
         texts = table.column(self._column).to_pylist()
         places = [place for place, text in enumerate(texts) if text is not None]
         vectors = self._embedder.embed_documents([texts[place] for place in places], **self._how)

@@ -14,12 +14,13 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from pellucid import head
-from pellucid.batch.sources import InputFile, Reader, Rows, kept
+from pellucid.batch.files import InputFile
+from pellucid.batch.sources import Reader, Rows, kept
 from pellucid.embedder import Embedder
-from pellucid.errors import BatchError
+from pellucid.errors import BatchError, TextError
 from pellucid.truncation import Truncation
 from pellucid.types import Float32, Int64, TokenBatch
-from pellucid.writing import in_one_step
+from pellucid.writing import in_one_step, printable
 
 REJECTED = "_rejected"
 
@@ -97,16 +98,41 @@ class Done:
 
 
 def prepare(part: Part, reader: Reader, embedder: Embedder, options: Options) -> Prepared:
-    """Read a part, and make tokens of its texts."""
+    """Read a part, and make tokens of its texts. A text that the tokenizer refuses costs its row, not the job."""
     rows = reader.read(part.file, part.start, part.stop, options.rows_per_file)
+    try:
+        prepared = _tokenized(part, rows, embedder, options)
+    except TextError:
+        texts = rows.table.column(options.text_column).to_pylist()
+        keep = np.array([_has_tokens(text, embedder, options.prompt) for text in texts])
+        rows = _without(part, rows, keep, "the tokenizer cannot read its text in pieces")
+        prepared = _tokenized(part, rows, embedder, options)
+    return _without_long(prepared, embedder.max_tokens) if options.on_truncation == "reject" else prepared
+
+
+def _tokenized(part: Part, rows: Rows, embedder: Embedder, options: Options) -> Prepared:
     texts: list[str] = rows.table.column(options.text_column).to_pylist()
     places_of: dict[str, int] = {}
     places = np.array([places_of.setdefault(text, len(places_of)) for text in texts], dtype=np.int64)
     different = list(places_of)
     tokens, counts = embedder.tokenizer.tokenize(different, options.prompt)
-    truncation = Truncation.of(counts[places], embedder.max_tokens)
-    prepared = Prepared(part, rows, different, tokens, counts, places, truncation)
-    return _without_long(prepared, embedder.max_tokens) if options.on_truncation == "reject" else prepared
+    return Prepared(part, rows, different, tokens, counts, places, Truncation.of(counts[places], embedder.max_tokens))
+
+
+def _has_tokens(text: str, embedder: Embedder, prompt: str) -> bool:
+    try:
+        embedder.tokenizer.tokenize([text], prompt)
+    except TextError:
+        return False
+    return True
+
+
+def _without(part: Part, rows: Rows, keep: npt.NDArray[np.bool_], fault: str) -> Rows:
+    """Some of a part's good rows, ``keep`` being ``bool[rows]``; the others are rejected for ``fault``."""
+    faulty = {row for row, _ in rows.faults}
+    numbers = np.array([row for row in range(part.start, part.stop) if row not in faulty], dtype=np.int64)
+    faults = [(int(row), fault) for row in numbers[~keep]]
+    return Rows(kept(rows.table, keep), tuple(sorted([*rows.faults, *faults])))
 
 
 def embed(
@@ -145,7 +171,7 @@ def write(
         folder: the job's.
 
     Raises:
-        BatchError: the disk is full, or the folder cannot be written to.
+        BatchError: the disk is full, the folder cannot be written to, or the input was changed.
     """
     stored = head.to_ranges(vectors, *ranges) if ranges is not None else head.to_dtype(vectors, options.output_dtype)
     # Without equal texts, the rows have the vectors' own order.
@@ -164,13 +190,14 @@ def write(
             with in_one_step(rejected / f"{prepared.part.name}.jsonl") as path:
                 path.write_text(lines, encoding="utf-8")
         with in_one_step(folder / f"{prepared.part.name}.parquet") as path:
+            prepared.part.file.check_unchanged()
             # Vectors, the last, have no order or repetition that a dictionary or a codec of bytes could use.
             others = _leaves(table.schema)[:-1]
             pq.write_table(table, path, use_dictionary=others, compression=dict.fromkeys(others, "zstd"))
     except OSError as error:
         raise BatchError(
-            f"{folder} cannot be written to ({error}). What is there is whole; make room, and run the same again: "
-            f"it goes on."
+            f"{printable(folder)} cannot be written to ({error.strerror or 'the disk may be full'}). What is there is "
+            f"whole; make room, and run the same again: it goes on."
         ) from error
     return Done(
         len(table),
@@ -201,19 +228,16 @@ def vector_array(stored: npt.NDArray[Any], output_dtype: str) -> pa.Array:
 
 def _without_long(prepared: Prepared, most: int) -> Prepared:
     """The part without the rows whose texts are too long."""
-    part, rows, counts, places = prepared.part, prepared.rows, prepared.counts, prepared.places
+    counts, places = prepared.counts, prepared.places
     if not (counts > most).any():
         return prepared
     short = np.flatnonzero(counts <= most)
     keep = counts[places] <= most
-    faulty = {row for row, _ in rows.faults}
-    numbers = np.array([row for row in range(part.start, part.stop) if row not in faulty], dtype=np.int64)
-    faults = [(int(row), f"its text has more than {most} tokens") for row in numbers[~keep]]
     renumbered = np.zeros(len(counts), dtype=np.int64)
     renumbered[short] = np.arange(len(short))
     return Prepared(
-        part,
-        Rows(kept(rows.table, keep), tuple(sorted([*rows.faults, *faults]))),
+        prepared.part,
+        _without(prepared.part, prepared.rows, keep, f"its text has more than {most} tokens"),
         [prepared.texts[place] for place in short],
         prepared.tokens.select(short),
         counts[short],

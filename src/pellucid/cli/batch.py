@@ -12,6 +12,7 @@ import typer
 
 from pellucid.cli.embed import DEFAULT_MODEL, DEVICE_HELP, DTYPE_HELP, AnyDtype
 from pellucid.errors import OptionError
+from pellucid.writing import printable
 
 if TYPE_CHECKING:
     from pellucid.batch.job import Progress, Report
@@ -143,12 +144,15 @@ def _bars() -> Iterator[tuple[Callable[[int], object], Callable[[Progress], None
 
 def _tell(report: Report, out: Path) -> None:
     speed = f", {report.tokens / report.seconds:,.0f} tokens/s" if report.tokens else ""
+    folder = printable(out)
     before = f" ({report.parts_before:,} from before)" if report.parts_before else ""
     typer.echo(
-        f"{report.rows:,} rows in {report.parts:,} files{before} in {out}; this run: {report.texts:,} texts in "
+        f"{report.rows:,} rows in {report.parts:,} files{before} in {folder}; this run: {report.texts:,} texts in "
         f"{report.seconds:,.1f} s{speed}"
     )
     if report.cut:
         typer.echo(f"{report.cut:,} texts were too long; {report.lost:,} tokens of them were cut off", err=True)
     if report.rejected:
-        typer.echo(f"{report.rejected:,} rows were rejected; {out / '_rejected'} says which and why", err=True)
+        typer.echo(
+            f"{report.rejected:,} rows were rejected; {printable(out / '_rejected')} says which and why", err=True
+        )

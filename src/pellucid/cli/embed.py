@@ -14,6 +14,7 @@ import typer
 
 from pellucid.cli import output
 from pellucid.errors import OptionError, TextError
+from pellucid.writing import printable
 
 if TYPE_CHECKING:
     from pellucid.cli.output import Vectors
@@ -114,7 +115,7 @@ def embed(
     )
     if out is not None and write is not None:
         write(out, windows)
-        typer.echo(f"wrote {out}", err=True)
+        typer.echo(f"wrote {printable(out)}", err=True)
     elif json:
         for line in output.json_lines(windows):
             typer.echo(line)
@@ -164,7 +165,7 @@ def _texts(texts: list[str] | None, file: Path | None) -> Iterable[str]:
         return texts
     if file is not None and str(file) != "-":
         if not file.is_file():
-            raise OptionError(f"--file: {file} is not a file.")
+            raise OptionError(f"--file: {printable(file)} is not a file.")
         return read_lines(file)
     if file is None and sys.stdin.isatty():
         raise OptionError("no texts. Give some, or --file FILE, or pipe them in, one a line.")
@@ -173,12 +174,16 @@ def _texts(texts: list[str] | None, file: Path | None) -> Iterable[str]:
 
 def read_lines(file: Path | None) -> Iterator[str]:
     """One text a line, in UTF-8. An empty line is an empty text, so that line n is vector n."""
+    from pellucid.batch.records import LONGEST_ROW
+
+    where = printable(file) if file is not None else "standard input"
     with sys.stdin.buffer if file is None else file.open("rb") as source:
-        for number, line in enumerate(source, start=1):
+        for number, line in enumerate(iter(lambda: source.readline(LONGEST_ROW + 1), b""), start=1):
+            if len(line) > LONGEST_ROW:
+                raise TextError(f"line {number} of {where} is longer than {LONGEST_ROW >> 20} MiB. Split it.")
             try:
                 yield line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
-                where = file or "standard input"
                 raise TextError(
                     f"line {number} of {where} is not UTF-8 (byte {error.start + 1} of the line). "
                     f"Convert it first, as with: iconv -f LATIN1 -t UTF-8"

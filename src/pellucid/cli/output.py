@@ -60,9 +60,9 @@ def checked_ending(out: Path, endings: Iterable[str], *, option: str = "--output
     if ending not in endings:
         raise OptionError(f"{option}: cannot write {out.name!r}; the name must end in {', '.join(endings)}.")
     if out.is_dir():
-        raise OptionError(f"{option}: {out} is a folder.")
+        raise OptionError(f"{option}: {writing.printable(out)} is a folder.")
     if not out.parent.is_dir():
-        raise OptionError(f"{option}: there is no folder {out.parent}.")
+        raise OptionError(f"{option}: there is no folder {writing.printable(out.parent)}.")
     return ending
 
 
@@ -73,7 +73,8 @@ def in_one_step(out: Path, *, option: str = "--output") -> Iterator[Path]:
         with writing.in_one_step(out) as unfinished:
             yield unfinished
     except OSError as error:
-        raise OptionError(f"{option}: {out} cannot be written ({error}).") from error
+        reason = error.strerror or "the disk may be full"  # NumPy's errors of short writes have no code.
+        raise OptionError(f"{option}: {writing.printable(out)} cannot be written ({reason}).") from error
 
 
 def _write_npy(out: Path, windows: Windows) -> None:
