@@ -16,17 +16,12 @@ def read_json(files: ModelFiles, relative: str) -> Any:
     """The JSON value of a file.
 
     Raises:
-        InvalidModelError: the file is missing, or is not JSON.
+        InvalidModelError: the file is missing, or is not JSON; or as :meth:`ModelFiles.readable`.
     """
-    path = files.path(relative)
+    content = files.read(relative)
     try:
-        return json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise InvalidModelError(
-            f"{files.name}: no {relative} in {files.folder}. Is this the folder of a sentence-transformers model? "
-            f"If you meant the Hub's model of that name, the folder here hides it."
-        ) from None
-    except (OSError, ValueError, RecursionError) as error:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
         raise InvalidModelError(f"{files.name}: {relative} cannot be read as JSON: {error}") from error
 
 

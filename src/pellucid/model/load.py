@@ -18,7 +18,7 @@ from pellucid.model.config import Config, read_json
 from pellucid.model.families import family_of, other
 from pellucid.model.spec import EncoderSpec, ModelSpec, TokenizerSpec
 from pellucid.pooling import MODES, Pooling
-from pellucid.sources.files import ModelFiles
+from pellucid.sources.files import ModelFiles, tidy
 
 # pooling_mode_* flags of 1_Pooling/config.json, in the order in which their results are laid side by side.
 _POOLING_FLAGS = {
@@ -145,7 +145,7 @@ def _modules(files: ModelFiles) -> list[_Module]:
             raise InvalidModelError(
                 f"{where}: Pooling has no path, and without its config it is not known how to pool."
             )
-        modules.append(_Module(kind, folder.rstrip("/")))
+        modules.append(_Module(kind, tidy(folder)))
     kinds = [module.kind for module in modules]
     if kinds[:2] != ["Transformer", "Pooling"] or "Transformer" in kinds[1:] or "Pooling" in kinds[2:]:
         raise UnsupportedModelError(f"{where}: {' → '.join(kinds)} is not Transformer → Pooling → ….")
