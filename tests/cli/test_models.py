@@ -42,7 +42,7 @@ def test_the_list_says_what_each_model_is_good_for(tmp_path):
 
 
 def test_the_list_never_cuts_a_name(tmp_path, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "45")
+    monkeypatch.setenv("COLUMNS", "40")
     assert "paraphrase-multilingual-MiniLM-L12-v2 " in models(tmp_path).out
 
 

@@ -195,9 +195,17 @@ def test_a_folder_in_the_place_of_the_file_is_no_weights(broken):
 
 def test_a_header_that_says_it_is_huge_is_not_read(broken):
     with (broken / "model.safetensors").open("r+b") as file:
-        file.write((9 << 20).to_bytes(8, "little"))
+        file.write((5 << 20).to_bytes(8, "little"))
         file.truncate(20 << 20)  # So many bytes are there, of nothing.
-    with pytest.raises(InvalidModelError, match="its header would have 9,437,184 bytes, and at most 8,388,608"):
+    with pytest.raises(InvalidModelError, match="its header would have 5,242,880 bytes, and at most 4,194,304"):
+        load(broken)
+
+
+def test_an_index_that_names_a_great_many_shards_is_refused(broken):
+    (broken / "model.safetensors").unlink()
+    names = {str(number): f"model-{number:05}-of-01001.safetensors" for number in range(1001)}
+    tiny.write_json(broken / "model.safetensors.index.json", {"weight_map": names})
+    with pytest.raises(InvalidModelError, match=r"index\.json names 1,001 files, and at most 1,000 are read"):
         load(broken)
 
 

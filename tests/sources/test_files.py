@@ -85,7 +85,7 @@ class TestReadable:
                 files.read(name)
 
     @pytest.mark.parametrize(
-        ("name", "most"), [("config.json", 8 << 20), ("tokenizer.json", 64 << 20), ("1_Pooling/vocab.txt", 64 << 20)]
+        ("name", "most"), [("config.json", 4 << 20), ("tokenizer.json", 64 << 20), ("1_Pooling/vocab.txt", 64 << 20)]
     )
     def test_a_file_beyond_its_bound_is_refused(self, files, tmp_path, name, most):
         path = tmp_path / name

@@ -71,8 +71,10 @@ class Config:
             raise InvalidModelError(f"{self.where}: {key!r} is {number}, and can be at most {most}.")
         return number
 
-    def number(self, key: str, default: float = _REQUIRED, *, least: float = -math.inf) -> float:
-        """A number of at least ``least``; one beyond what a float holds counts as infinite."""
+    def number(
+        self, key: str, default: float = _REQUIRED, *, least: float = -math.inf, most: float = math.inf
+    ) -> float:
+        """A number from ``least`` to ``most``; one beyond what a float holds counts as infinite."""
         value = self._get(key, (int, float), "a number", default)
         try:
             number = float(value)
@@ -80,6 +82,8 @@ class Config:
             number = math.inf if value > 0 else -math.inf
         if not number >= least:  # Put so that NaN fails too.
             raise InvalidModelError(f"{self.where}: {key!r} is {number}, and must be a number of at least {least}.")
+        if number > most:
+            raise InvalidModelError(f"{self.where}: {key!r} is {number}, and can be at most {most}.")
         return number
 
     def flag(self, key: str, default: bool = _REQUIRED) -> bool:
@@ -100,5 +104,5 @@ class Config:
         """An object of texts, or an empty one."""
         value: dict[str, Any] = self._get(key, (dict,), "an object of texts", {})
         if wrong := [name for name, text in value.items() if not isinstance(text, str)]:
-            raise InvalidModelError(f"{self.where}: {key!r} has a {wrong[0]!r} that is not a text.")
+            raise InvalidModelError(f"{self.where}: {key!r} has a {wrong[0]!r:.80} that is not a text.")
         return value

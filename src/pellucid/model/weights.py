@@ -23,6 +23,7 @@ from pellucid.sources.files import MOST_JSON_BYTES, ModelFiles, wanted
 from pellucid.types import Float32
 
 _DTYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "F64": "<f8"}
+_MOST_SHARDS = 1000
 _NUMBERS_PER_CHECK = 1 << 20
 
 
@@ -166,8 +167,8 @@ class Tensors:
         whole = (shape[0] * part.of, *shape[1:]) if part else shape
         if stored.shape != whole:
             raise InvalidModelError(
-                f"{self.name}: tensor {tensor!r} has shape {list(stored.shape)}, and by config.json it should have "
-                f"{list(whole)}. The files may be of different models."
+                f"{self.name}: tensor {tensor!r} has shape {list(stored.shape)!s:.80}, and by config.json it should "
+                f"have {list(whole)}. The files may be of different models."
             )
         if stored.dtype not in _DTYPES:
             raise UnsupportedModelError(
@@ -206,6 +207,11 @@ def _shards(files: ModelFiles, folder: str) -> list[str]:
     if files.has(f"{prefix}model.safetensors.index.json"):
         index = Config.read(files, f"{prefix}model.safetensors.index.json")
         shards = sorted({f"{prefix}{shard}" for shard in index.strings("weight_map").values()})
+        if len(shards) > _MOST_SHARDS:
+            raise InvalidModelError(
+                f"{files.name}: {prefix}model.safetensors.index.json names {len(shards):,} files, and at most "
+                f"{_MOST_SHARDS:,} are read."
+            )
         for shard in shards:
             files.path(shard)  # Refuses one that leaves the model's folder.
         if strange := sorted({*shards} - {*wanted(shards, [folder])}):

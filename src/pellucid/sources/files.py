@@ -32,8 +32,10 @@ _FILES = (
 )
 _MODULE_FOLDER = "[0-9]_*"  # As sentence-transformers names them: 1_Pooling, 2_Dense, 0_Transformer, …
 
-MOST_JSON_BYTES = 8 << 20
-"""The largest JSON file, and the largest header of a safetensors file, that is read; real ones have some kilobytes."""
+MOST_JSON_BYTES = 4 << 20
+"""The largest JSON file, and the largest header of a safetensors file, that is read; real ones have 1.2 MB at most."""
+MOST_MODULES = 100
+"""The longest ``modules.json`` that is read."""
 _MOST_TOKENIZER_BYTES = 64 << 20  # The largest that we know, of 262,144 tokens, has 33 MB.
 _MOST_BYTES = dict.fromkeys(
     ("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model"), _MOST_TOKENIZER_BYTES
@@ -94,7 +96,7 @@ class ModelFiles:
         """
         if _leads_outside(relative):
             raise InvalidModelError(
-                f"{self.name}: a file of the model points to {relative!r}, outside the model's folder; "
+                f"{self.name}: a file of the model points to {relative!r:.80}, outside the model's folder; "
                 f"refused. Only load models from people you trust, or correct its modules.json."
             )
         return self.folder / PurePosixPath(relative)
@@ -230,6 +232,8 @@ def _modules(folder: Path) -> list[tuple[str, str]] | None:
     try:
         check_readable(path, MOST_JSON_BYTES)
         modules = json.loads(path.read_bytes())
+        if len(modules) > MOST_MODULES:
+            return None
         return [(tidy(m["path"]), m["type"].rpartition(".")[2]) for m in modules]
     except FileNotFoundError:
         return [("", "Transformer")]
