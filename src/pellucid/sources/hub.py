@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import glob
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -70,10 +70,11 @@ def _bring(repo: str, revision: str | None, cache: Path, token: str | bool | Non
     _fetch_missing(repo, snapshot, cache, token, small)
     _verify(snapshot, small)
     weights = [name for name in names if name.endswith(_WEIGHTS)]
-    for name in weights:
+    missing = [name for name in weights if not (snapshot.folder / name).is_file()]
+    for name in missing:
         _fetch_blob(repo, snapshot, name, token)
-    _fetch_missing(repo, snapshot, cache, token, weights)  # Only the links to the blobs.
-    _verify(snapshot, weights)
+    _fetch_missing(repo, snapshot, cache, token, missing)  # Only the links to the blobs.
+    _verify(snapshot, weights, checked=missing)
     return snapshot
 
 
@@ -190,14 +191,17 @@ def _fetch_blob(repo: str, snapshot: hf_cache.Snapshot, name: str, token: str | 
         partial.replace(blob)
 
 
-def _verify(snapshot: hf_cache.Snapshot, names: Iterable[str]) -> None:
-    """Check each of these files that is there against the digest that the Hub gave for it."""
+def _verify(snapshot: hf_cache.Snapshot, names: Iterable[str], checked: Collection[str] = ()) -> None:
+    """Check each of these files that is there against the digest that the Hub gave for it.
+
+    Those of ``checked`` have been, as blobs; here it only has to be that blob.
+    """
     for name in names:
         path, digest = snapshot.folder / name, (snapshot.tree or {}).get(name)
         if digest is None or not path.is_file():
             continue
-        if name.endswith(_WEIGHTS) and path.resolve() == (snapshot.storage / "blobs" / digest.hex).resolve():
-            continue  # _fetch_blob has just checked it.
+        if name in checked and path.resolve() == (snapshot.storage / "blobs" / digest.hex).resolve():
+            continue
         if not digest.matches(path):
             path.resolve().unlink()  # The blob, which the path in the snapshot links to …
             path.unlink(missing_ok=True)  # … and the link.
