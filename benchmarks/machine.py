@@ -53,7 +53,7 @@ def tell(figures: dict[str, Any], file: Path | None) -> None:
 
 def versions(python: str) -> dict[str, str]:
     """Of Python and every package in that environment."""
-    return dict(json.loads(subprocess.check_output([python, "-c", _VERSIONS], text=True)))
+    return dict(json.loads(subprocess.check_output([python, "-P", "-c", _VERSIONS], text=True)))
 
 
 def commit() -> str:

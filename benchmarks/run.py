@@ -69,7 +69,7 @@ def _folder(name: str, python: str) -> Path:
     """A folder as it is, and a model's name as Pellucid finds it."""
     if Path(name).is_dir():
         return Path(name).resolve()
-    return Path(subprocess.check_output([python, "-c", _RESOLVE, name], text=True).strip())
+    return Path(subprocess.check_output([python, "-P", "-c", _RESOLVE, name], text=True).strip())
 
 
 def _arguments() -> argparse.Namespace:

@@ -25,8 +25,39 @@ KEYS = (
     *("cls_token", "strip_accents", "truncation_side", "default_prompt_name", "module_input_name", "head_dim"),
 )
 """Keys that are read, and that the tiny models do not have."""
-NUMBERS = (0, -1, 1, 2, 2**31 - 1, 2**31, 2**63, -(2**63), 10**400, 0.5, -0.0, 1e-300, float("inf"), float("nan"))
+NUMBERS = (
+    0,
+    -1,
+    1,
+    2,
+    2**31 - 1,
+    2**31,
+    2**63,
+    -(2**63),
+    10**9,
+    10**12,
+    10**400,
+    0.5,
+    -0.0,
+    1e-300,
+    float("inf"),
+    float("nan"),
+)
 TEXTS = ("", "..", "/", "a" * 300, "\ud800", "\0", "mean", "lasttoken", "full_attention", "gelu", "left", "[UNK]", "./")
+
+OTHERWISE: list[Callable[[bytes], bytes]] = [
+    lambda _: b"",
+    lambda sound: bytes(len(sound)),
+    lambda sound: b"\xef\xbb\xbf" + sound,
+    lambda sound: sound.decode("latin-1").encode("utf-16"),
+    lambda _: b"[" * 100_000,
+    lambda sound: sound.rstrip()[:-1] + b', "a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    lambda sound: sound.rstrip()[:-1] + b', "hidden_size": 5, "path": "x"}',
+    lambda _: b"[" + b"[]," * 10_000 + b"[]]",
+    lambda _: b'{"hidden_size": ' + b"9" * 100_000 + b"}",
+    lambda sound: sound[: len(sound) // 2],
+]
+"""Other encodings of the file, deep nesting, a key twice, and long values."""
 
 
 def target() -> Callable[[Any], None]:
@@ -51,6 +82,8 @@ def target() -> Callable[[Any], None]:
 
 def changed(sound: bytes, path: Path, data: Any) -> bytes:
     """Other bytes, or the same JSON with values of other kinds in it."""
+    if data.ConsumeProbability() < 0.1:
+        return data.PickValueInList(OTHERWISE)(sound)
     if data.ConsumeBool():
         start = data.ConsumeIntInRange(0, min(len(sound), 2000))
         removed = data.ConsumeIntInRange(0, 8)

@@ -50,7 +50,7 @@ def check_vectors(model: Path) -> None:
 def check_command(model: Path) -> None:
     """The command finds the data files that it needs."""
     page = model / "page.html"
-    command = [sys.executable, "-m", "pellucid", "explain", "the cat", "--model", str(model), "--html", str(page)]
+    command = [sys.executable, "-P", "-m", "pellucid", "explain", "the cat", "--model", str(model), "--html", str(page)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "</html>" in page.read_text(encoding="utf-8")

@@ -123,7 +123,7 @@ def resolve(requirements: Iterable[str]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "report.json"
         options = ["--quiet", "--dry-run", "--ignore-installed", "--report", str(file)]
-        subprocess.run([sys.executable, "-m", "pip", "install", *options, *requirements], check=True)
+        subprocess.run([sys.executable, "-P", "-m", "pip", "install", *options, *requirements], check=True)
         report: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     if not re.fullmatch(r"1(\..*)?", str(report["version"])):
         raise SystemExit(f"pip's report is of version {report['version']}; this script reads version 1.")

@@ -32,6 +32,8 @@ class Hub:
         cut_after: for a file, after how many bytes the connection breaks off, each time.
         stall: for a file, after how many bytes nothing comes any more.
         changed: files whose bytes are not what the Hub says of them.
+        outside_lfs: weights that are kept in git itself, so that the Hub has git's id for them and no SHA-256.
+        etags: for a file, an ETag of another content.
         requests: what was asked for: method, path, and Range.
         sent: bytes sent of each file.
     """
@@ -41,6 +43,8 @@ class Hub:
     cut_after: dict[str, int] = field(default_factory=dict)
     stall: dict[str, int] = field(default_factory=dict)
     changed: set[str] = field(default_factory=set)
+    outside_lfs: set[str] = field(default_factory=set)
+    etags: dict[str, str] = field(default_factory=dict)
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
     sent: dict[str, int] = field(default_factory=dict)
     stalled: threading.Event = field(default_factory=threading.Event)
@@ -123,7 +127,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._repository(match[1], match[2] or "main", body)
         if match := re.fullmatch(r"/api/models/([^/]+/[^/]+)/tree/([^/]+)/?", path):
             folder = self._folder(match[1], match[2])
-            return self._send(200, tree_of(folder), body) if folder else self._missing(match[1], body)
+            return self._send(200, self._tree(folder), body) if folder else self._missing(match[1], body)
         if match := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
             return self._file(*match.groups(), body=body)
         return self._send(404, {"error": "no such page"}, body)
@@ -133,6 +137,13 @@ class _Handler(BaseHTTPRequestHandler):
             if revision in (name, commit_of(folder)):
                 return folder
         return None
+
+    def _tree(self, folder: Path) -> list[dict[str, Any]]:
+        outside = self.server_hub.outside_lfs
+        return [
+            {key: value for key, value in entry.items() if key != "lfs" or entry["path"] not in outside}
+            for entry in tree_of(folder)
+        ]
 
     def _missing(self, repository: str, body: bool) -> None:
         known = repository in self.server_hub.repositories
@@ -150,13 +161,13 @@ class _Handler(BaseHTTPRequestHandler):
         hub, folder = self.server_hub, self._folder(repository, revision)
         if folder is None:
             return self._missing(repository, body)
-        entry = next((entry for entry in tree_of(folder) if entry["path"] == name), None)
+        entry = next((entry for entry in self._tree(folder) if entry["path"] == name), None)
         if entry is None:
             return self._send(404, {"error": "not found"}, body, {"X-Error-Code": "EntryNotFound"})
         content = (folder / name).read_bytes()
         if name in hub.changed:
             content = content[:-1] + bytes([content[-1] ^ 1])
-        digest = entry["lfs"]["oid"] if "lfs" in entry else entry["oid"]
+        digest = hub.etags.get(name, entry["lfs"]["oid"] if "lfs" in entry else entry["oid"])
         start = int(re.fullmatch(r"bytes=(\d+)-", self.headers["Range"])[1]) if body and "Range" in self.headers else 0
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(content) - start))

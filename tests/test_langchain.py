@@ -97,6 +97,7 @@ def test_line_breaks_become_spaces(folder):
         ({"default_prompt_name": "query"}, {}, {"prompt": "query: "}),
         ({"default_prompt_name": "query"}, {"prompt": ""}, {}),
         ({"device": "cpu", "trust_remote_code": False, "backend": "torch", "model_kwargs": {}, "token": None}, {}, {}),
+        ({"trust_remote_code": True}, {}, {}),
         ({"device": None, "local_files_only": True, "engine": "native", "on_truncation": "error"}, {}, {}),
     ],
 )
@@ -120,7 +121,10 @@ def test_queries_may_have_options_of_their_own(folder):
     [
         ({"model_kwargs": {"devise": "cpu"}}, "model_kwargs: 'devise' cannot be served; did you mean 'device'"),
         ({"model_kwargs": {"device": "cuda", "engine": "native"}}, "device='cuda' is not served"),
-        ({"model_kwargs": {"trust_remote_code": True}}, "trust_remote_code=True cannot be served, only False"),
+        (
+            {"model_kwargs": {"trust_remote_code": "yes"}},
+            "trust_remote_code='yes' cannot be served, only False or True",
+        ),
         ({"model_kwargs": {"backend": "onnx"}}, "backend='onnx' cannot be served"),
         ({"model_kwargs": {"model_kwargs": {"torch_dtype": "float16"}}}, "model_kwargs=.* cannot be served"),
         (

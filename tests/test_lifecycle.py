@@ -248,6 +248,48 @@ class TestWhatTheHubHas:
         hub.changed = set()
         assert load(env)["vector"] == vector_of(model)
 
+    @pytest.mark.parametrize("file", ["model.safetensors", "dense/model.safetensors", "dense/config.json"])
+    def test_so_are_weights_outside_lfs_and_the_modules_with_folders_of_their_own(self, hub, env, model, file):
+        model_with_dense(model)
+        hub.outside_lfs = {"model.safetensors", "dense/model.safetensors"}
+        hub.changed = {file}
+        result = load(env)
+        assert (result.get("error"), file in result.get("message", "")) == ("IntegrityError", True)
+        assert load(env | {"HF_HUB_OFFLINE": "1"})["error"] == "ModelNotFoundError"
+        hub.changed = set()
+        assert load(env)["vector"] == vector_of(model)
+        assert load(env | {"HF_HUB_OFFLINE": "1"})["vector"] == vector_of(model)
+
+    @pytest.mark.parametrize("file", ["model.safetensors", "sentence_bert_config.json", "modules.json"])
+    def test_so_is_what_another_program_has_put_into_the_cache(self, env, model, file):
+        """When the Hub is asked for what the copy lacks."""
+        load(env)
+        snapshot = next(Path(env["HOME"]).rglob("snapshots/*"))
+        (snapshot / "tokenizer.json").unlink()
+        blob = (snapshot / file).resolve()
+        blob.write_bytes(blob.read_bytes()[:-1] + b" ")
+        assert load(env).get("error") == "IntegrityError"
+        assert load(env)["vector"] == vector_of(model)
+
+    def test_a_file_whose_etag_is_anothers_is_refused(self, hub, env):
+        """What the list of files says counts, and not what comes with the file."""
+        hub.changed = {"config.json"}
+        hub.etags = {"config.json": "f" * 40}
+        assert load(env)["error"] == "IntegrityError"
+
+    def test_a_process_that_is_killed_before_a_file_was_checked_leaves_nothing_that_loads(self, hub, env):
+        hub.changed = {"sentence_bert_config.json"}
+        hub.stall = {"model.safetensors": 0}
+        killed = python(
+            "import os; from pellucid.sources import hub; hub._verify = lambda *_: os._exit(9)\n" + LOAD,
+            env,
+            REPOSITORY,
+            "{}",
+        )
+        assert killed.returncode == 9
+        assert load(env | {"HF_HUB_OFFLINE": "1"})["error"] == "ModelNotFoundError"
+        assert load(env)["error"] == "IntegrityError"
+
     def test_a_private_model_needs_a_token(self, hub, env, model):
         hub.token = "hf_secret"
         result = load(env)
@@ -276,6 +318,72 @@ class TestWhatTheHubHas:
         modules[1]["path"] = "pooling"
         tiny.write_json(model / "modules.json", modules)
         assert load(env)["vector"] == vector_of(model)
+
+
+def model_with_dense(model: Path) -> None:
+    """Make it one with a Dense module in a folder of a name of its own."""
+    tiny.write_model(model, modules=["Pooling", "Dense"])
+    (model / "2_Dense").rename(model / "dense")
+    modules = json.loads((model / "modules.json").read_bytes())
+    modules[2]["path"] = "dense"
+    tiny.write_json(model / "modules.json", modules)
+
+
+class TestACopyThatTransformersFetched:
+    """It never fetches modules.json, and keeps no record of which files there are."""
+
+    @pytest.fixture
+    def copy(self, env) -> Path:
+        """The snapshot's folder."""
+        load(env)
+        storage = Path(env["HOME"]) / ".cache" / "huggingface" / "hub" / "models--some--model"
+        for record in (storage / "trees").iterdir():
+            record.unlink()
+        (snapshot,) = (storage / "snapshots").iterdir()
+        for name in ("modules.json", "sentence_bert_config.json", "config_sentence_transformers.json"):
+            (snapshot / name).unlink()
+        return snapshot
+
+    @pytest.mark.parametrize("settings", [{"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": "http://127.0.0.1:9"}])
+    def test_without_the_hub_it_is_not_guessed_how_the_model_pools(self, env, copy, settings):
+        result = load(env | settings)
+        assert result.get("error") in ("ModelNotFoundError", "DownloadError"), result
+        for said in (
+            "whether the model has a modules.json",
+            "pellucid models pull some/model",
+            f"give the folder {copy}",
+        ):
+            assert said in result["message"]
+        assert load(env | settings, str(copy))["source"] == "folder"
+
+    @pytest.mark.usefixtures("copy")
+    def test_with_the_hub_its_modules_are_fetched(self, env, model):
+        assert load(env)["vector"] == vector_of(model)
+
+    def test_if_the_hub_has_none_it_is_whole_and_known_to_be_so_from_then_on(self, hub, env, copy, model):
+        for path in (model / "modules.json", *model.glob("*_*/config.json")):
+            path.unlink()
+        (copy.parents[1] / "refs" / "main").unlink()
+        first = load(env)
+        assert first["vector"] == vector_of(model)
+        hub.requests.clear()
+        assert load(env)["vector"] == load(env | {"HF_HUB_OFFLINE": "1"})["vector"] == first["vector"]
+        assert hub.requests == []
+
+
+@pytest.mark.parametrize("folder", ["", "0_StaticEmbedding"])
+def test_a_module_that_we_do_not_run_is_named_and_its_copy_is_not_said_to_be_unfinished(hub, env, model, folder):
+    for path in [path for path in model.rglob("*") if path.is_file()]:
+        if path.name not in ("model.safetensors", "tokenizer.json"):
+            path.unlink()
+    for name in ("model.safetensors", "tokenizer.json"):
+        (model / folder).mkdir(exist_ok=True)
+        (model / name).rename(model / folder / name)
+    kind = "sentence_transformers.models.StaticEmbedding"
+    tiny.write_json(model / "modules.json", [{"idx": 0, "name": "0", "path": folder, "type": kind}])
+    for settings in ({}, {"HF_HUB_OFFLINE": "1"}):
+        result = load(env | settings)
+        assert (result["error"], kind in result["message"]) == ("UnsupportedModelError", True), result
 
 
 def test_a_cache_that_cannot_be_written_is_named(env, tmp_path):

@@ -35,7 +35,7 @@ _FOR_EMBEDDER = ("revision", "token", "local_files_only", "device", *_OURS)
 # Keys that are served only at these values, where serving them means doing nothing else than we do anyway.
 _MODEL_AT: dict[str, tuple[Any, ...]] = {
     "backend": ("torch",),
-    "trust_remote_code": (False, None),
+    "trust_remote_code": (False, True, None),  # A permission that is never needed: no code of a model is run.
     "similarity_fn_name": (None, "cosine", "dot", "euclidean", "manhattan"),  # Of no consequence to vectors.
     **dict.fromkeys(("model_kwargs", "tokenizer_kwargs", "processor_kwargs", "config_kwargs"), (None, {})),
     **dict.fromkeys(("modules", "model_card_data"), (None,)),
@@ -80,7 +80,8 @@ class HuggingFaceEmbeddings(BaseModel, Embeddings):  # noqa: PLW1641  as there, 
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Options of the model: ``device``, ``revision``, ``token``, ``local_files_only``, ``prompts``,
     ``default_prompt_name``, ``truncate_dim``, …; and of :class:`~pellucid.Embedder`: ``dtype``, ``engine``,
-    ``threads``, ``cache``, ``on_truncation``."""
+    ``threads``, ``cache``, ``on_truncation``. ``trust_remote_code`` may be true or false and changes nothing: no
+    code of a model is ever run."""
     encode_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Options for documents: ``normalize_embeddings``, ``batch_size``, ``prompt``, ``prompt_name``, ``precision``,
     ``truncate_dim``, …"""

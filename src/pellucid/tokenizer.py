@@ -188,9 +188,9 @@ def _load(files: ModelFiles, spec: TokenizerSpec, family: str) -> Backend:
     from tokenizers import normalizers
 
     prefix = f"{spec.folder}/" if spec.folder else ""
-    path = files.path(f"{prefix}tokenizer.json")
+    there = files.has(f"{prefix}tokenizer.json")
     try:
-        backend: Backend = _read(files, prefix, family) if path.is_file() else _build(files, prefix)
+        backend: Backend = _read(files, prefix, family) if there else _build(files, prefix)
     except PellucidError:
         raise
     except Exception as error:  # The library raises plain Exception for whatever is wrong with a file.
@@ -222,7 +222,7 @@ def _read(files: ModelFiles, prefix: str, family: str) -> Backend:
     from tokenizers import Tokenizer as Backend
     from tokenizers import normalizers, pre_tokenizers
 
-    backend: Backend = Backend.from_file(str(files.path(f"{prefix}tokenizer.json")))
+    backend: Backend = Backend.from_file(str(files.readable(f"{prefix}tokenizer.json")))
     config = Config.read_if_there(files, f"{prefix}tokenizer_config.json")
     name = config.string("tokenizer_class", _CLASSES.get(family, "")).removesuffix("Fast")
     if isinstance(backend.normalizer, normalizers.BertNormalizer) and name in _CLASSES.values():
@@ -251,15 +251,15 @@ def _build(files: ModelFiles, prefix: str) -> Backend:
     from tokenizers import models, pre_tokenizers, processors
 
     config = Config.read_if_there(files, f"{prefix}tokenizer_config.json")
-    words, merges = files.path(f"{prefix}vocab.txt"), files.path(f"{prefix}merges.txt")
-    if words.is_file():
-        vocabulary = models.WordPiece.read_file(str(words))
+    if files.has(f"{prefix}vocab.txt"):
+        vocabulary = models.WordPiece.read_file(str(files.readable(f"{prefix}vocab.txt")))
         specials = _special_tokens(config, vocabulary)
         backend = Backend(models.WordPiece(vocabulary, unk_token=specials["unk"]))
         backend.normalizer = _bert_normalizer(config)
         backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    elif merges.is_file():
-        vocabulary, pairs = models.BPE.read_file(str(files.path(f"{prefix}vocab.json")), str(merges))
+    elif files.has(f"{prefix}merges.txt"):
+        both = (str(files.readable(prefix + name)) for name in ("vocab.json", "merges.txt"))
+        vocabulary, pairs = models.BPE.read_file(*both)
         specials = _special_tokens(config, vocabulary)
         backend = Backend(models.BPE(vocabulary, pairs))
         backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=config.flag("add_prefix_space", False))

@@ -41,6 +41,11 @@ def test_the_list_says_what_each_model_is_good_for(tmp_path):
     assert result.out.count(" no") >= len(catalog.entries())
 
 
+def test_the_list_never_cuts_a_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    assert "paraphrase-multilingual-MiniLM-L12-v2 " in models(tmp_path).out
+
+
 def test_the_list_says_what_is_on_disk(tmp_path, kept):
     assert "0.0 MB" in models(tmp_path).out
 
@@ -63,6 +68,24 @@ def test_show_says_if_a_file_has_been_changed(tmp_path, kept):
 def test_show_of_a_folder_knows_no_digests(tiny_bert, tmp_path):
     result = models(tmp_path, "show", str(tiny_bert))
     assert (result.code, "not known" in result.out) == (0, True)
+
+
+@pytest.mark.parametrize("columns", ["20", "79", "110"])
+def test_a_path_and_a_name_are_whole_however_narrow_the_terminal_is(tmp_path, tiny_bert, monkeypatch, columns):
+    """And so can be copied, or searched for in what was piped."""
+    monkeypatch.setenv("COLUMNS", columns)
+    folder = tmp_path / ("a folder of a long name " * 4) / "[bold]"
+    folder.parent.mkdir()
+    folder.symlink_to(tiny_bert)
+    lines = models(tmp_path, "show", str(folder)).out.splitlines()
+    assert f"folder      {folder}" in lines
+    assert re.search(r"^config_sentence_transformers\.json +\d+  not known$", "\n".join(lines), re.MULTILINE)
+
+
+def test_what_cannot_be_printed_is_shown_as_its_code(tmp_path, tiny_bert):
+    folder = tmp_path / "a\x1b[31m"
+    folder.symlink_to(tiny_bert)
+    assert "a\\x1b[31m" in models(tmp_path, "show", str(folder)).out
 
 
 def test_show_of_what_is_not_there_says_how_to_get_it(tmp_path):

@@ -165,7 +165,7 @@ class TestModules:
     def test_a_list_that_cannot_be_read_is_not_taken_for_none(self, broken):
         (broken / "modules.json").unlink()
         (broken / "modules.json").symlink_to("gone.json")
-        with pytest.raises(InvalidModelError, match=r"no modules\.json in"):
+        with pytest.raises(InvalidModelError, match=r"modules\.json cannot be read: it is a link to gone\.json"):
             spec_of(broken)
 
     def test_a_pooling_without_a_folder_is_refused(self, broken):
@@ -360,6 +360,41 @@ def test_two_prompts_every_model_has_if_only_empty_ones(tmp_path, name):
     folder = tiny.write_model(tmp_path / "m", default_prompt_name=name)
     assert spec_of(folder).default_prompt_name == name
     assert Embedder(folder).embed_query("cat").tobytes() == Embedder(folder).embed_query("cat", prompt="").tobytes()
+
+
+@pytest.mark.parametrize("eps", ["1e999", "-1e-12", "2", "NaN"])
+def test_an_epsilon_that_drowns_every_value_is_refused(broken, eps):
+    """An infinite one makes the vectors of all texts the same."""
+    text = (broken / "config.json").read_text()
+    (broken / "config.json").write_text(f'{text.rstrip()[:-1]}, "layer_norm_eps": {eps}}}')
+    with pytest.raises(InvalidModelError, match="config.json: 'layer_norm_eps' is .* (at most 1|at least 0)"):
+        spec_of(broken)
+
+
+def test_a_list_of_a_great_many_modules_is_refused(broken):
+    entries = json.loads((broken / "modules.json").read_bytes())
+    tiny.write_json(broken / "modules.json", entries + [entries[-1]] * 98)
+    with pytest.raises(InvalidModelError, match=r"modules\.json lists 101 modules, and at most 100 are read"):
+        spec_of(broken)
+
+
+def test_a_prompt_that_would_make_every_text_long_is_refused(broken):
+    tiny.edit_json(broken / "config_sentence_transformers.json", prompts={"query": "q" * 10_000})
+    assert len(spec_of(broken).prompts["query"]) == 10_000
+    tiny.edit_json(broken / "config_sentence_transformers.json", prompts={"query": "q" * 10_001})
+    with pytest.raises(
+        InvalidModelError, match="the prompt 'query' has 10,001 characters, and at most 10,000 are read"
+    ):
+        spec_of(broken)
+
+
+@pytest.mark.parametrize("key", ["model_type", "hidden_act", "position_embedding_type", "hidden_size"])
+def test_a_message_quotes_no_more_than_a_little_of_a_model(broken, key):
+    tiny.edit_json(broken / "config.json", **{key: "\x1b" * 100_000})
+    with pytest.raises(ModelError) as error:
+        Embedder(broken)
+    assert len(str(error.value)) < 600 + len(str(broken))
+    assert str(error.value).isprintable()
 
 
 def test_an_empty_folder_is_no_model(tmp_path):

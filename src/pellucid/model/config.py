@@ -16,17 +16,12 @@ def read_json(files: ModelFiles, relative: str) -> Any:
     """The JSON value of a file.
 
     Raises:
-        InvalidModelError: the file is missing, or is not JSON.
+        InvalidModelError: the file is missing, or is not JSON; or as :meth:`ModelFiles.readable`.
     """
-    path = files.path(relative)
+    content = files.read(relative)
     try:
-        return json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise InvalidModelError(
-            f"{files.name}: no {relative} in {files.folder}. Is this the folder of a sentence-transformers model? "
-            f"If you meant the Hub's model of that name, the folder here hides it."
-        ) from None
-    except (OSError, ValueError, RecursionError) as error:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
         raise InvalidModelError(f"{files.name}: {relative} cannot be read as JSON: {error}") from error
 
 
@@ -76,8 +71,10 @@ class Config:
             raise InvalidModelError(f"{self.where}: {key!r} is {number}, and can be at most {most}.")
         return number
 
-    def number(self, key: str, default: float = _REQUIRED, *, least: float = -math.inf) -> float:
-        """A number of at least ``least``; one beyond what a float holds counts as infinite."""
+    def number(
+        self, key: str, default: float = _REQUIRED, *, least: float = -math.inf, most: float = math.inf
+    ) -> float:
+        """A number from ``least`` to ``most``; one beyond what a float holds counts as infinite."""
         value = self._get(key, (int, float), "a number", default)
         try:
             number = float(value)
@@ -85,6 +82,8 @@ class Config:
             number = math.inf if value > 0 else -math.inf
         if not number >= least:  # Put so that NaN fails too.
             raise InvalidModelError(f"{self.where}: {key!r} is {number}, and must be a number of at least {least}.")
+        if number > most:
+            raise InvalidModelError(f"{self.where}: {key!r} is {number}, and can be at most {most}.")
         return number
 
     def flag(self, key: str, default: bool = _REQUIRED) -> bool:
@@ -105,5 +104,5 @@ class Config:
         """An object of texts, or an empty one."""
         value: dict[str, Any] = self._get(key, (dict,), "an object of texts", {})
         if wrong := [name for name, text in value.items() if not isinstance(text, str)]:
-            raise InvalidModelError(f"{self.where}: {key!r} has a {wrong[0]!r} that is not a text.")
+            raise InvalidModelError(f"{self.where}: {key!r} has a {wrong[0]!r:.80} that is not a text.")
         return value

@@ -18,7 +18,7 @@ from pellucid.model.config import Config, read_json
 from pellucid.model.families import family_of, other
 from pellucid.model.spec import EncoderSpec, ModelSpec, TokenizerSpec
 from pellucid.pooling import MODES, Pooling
-from pellucid.sources.files import ModelFiles
+from pellucid.sources.files import MOST_MODULES, ModelFiles, tidy
 
 # pooling_mode_* flags of 1_Pooling/config.json, in the order in which their results are laid side by side.
 _POOLING_FLAGS = {
@@ -41,6 +41,7 @@ _DENSE_ACTIVATIONS = {
 _PACKAGES = ("sentence_transformers.models", "sentence_transformers.base", "sentence_transformers.sentence_transformer")
 # In sentence-transformers, every model has these, if only as "".
 _PROMPTS_OF_EVERY_MODEL = ("query", "document")
+_MOST_PROMPT = 10_000  # Characters. It goes before every text, and real ones have some hundred.
 _SENTENCE_CONFIGS = ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 
 
@@ -83,9 +84,14 @@ def load_spec(files: ModelFiles) -> ModelSpec:
     settings = "config_sentence_transformers.json"
     sentence = Config.read_if_there(files, settings) if files.has("modules.json") else Config(settings, {})
     prompts = sentence.strings("prompts")
+    if long := [name for name, prompt in prompts.items() if len(prompt) > _MOST_PROMPT]:
+        raise InvalidModelError(
+            f"{sentence.where}: the prompt {long[0]!r:.80} has {len(prompts[long[0]]):,} characters, and at most "
+            f"{_MOST_PROMPT:,} are read."
+        )
     default = sentence.string("default_prompt_name", "") or None
     if default is not None and default not in {*prompts, *_PROMPTS_OF_EVERY_MODEL}:
-        raise InvalidModelError(f"{sentence.where}: default_prompt_name {default!r} is not one of its prompts.")
+        raise InvalidModelError(f"{sentence.where}: default_prompt_name {default!r:.80} is not one of its prompts.")
     return ModelSpec(
         name=files.name,
         encoder_folder=transformer.folder,
@@ -136,6 +142,8 @@ def _modules(files: ModelFiles) -> list[_Module]:
     entries = read_json(files, "modules.json")
     if not isinstance(entries, list) or not entries:
         raise InvalidModelError(f"{where} must hold a list of modules.")
+    if len(entries) > MOST_MODULES:
+        raise InvalidModelError(f"{where} lists {len(entries):,} modules, and at most {MOST_MODULES} are read.")
     modules = []
     for entry in entries:
         config = Config(where, entry)
@@ -145,7 +153,7 @@ def _modules(files: ModelFiles) -> list[_Module]:
             raise InvalidModelError(
                 f"{where}: Pooling has no path, and without its config it is not known how to pool."
             )
-        modules.append(_Module(kind, folder.rstrip("/")))
+        modules.append(_Module(kind, tidy(folder)))
     kinds = [module.kind for module in modules]
     if kinds[:2] != ["Transformer", "Pooling"] or "Transformer" in kinds[1:] or "Pooling" in kinds[2:]:
         raise UnsupportedModelError(f"{where}: {' → '.join(kinds)} is not Transformer → Pooling → ….")
@@ -158,7 +166,7 @@ def _kind(where: str, class_name: str) -> str:
     if kind in known and (package in _PACKAGES or any(package.startswith(f"{p}.") for p in _PACKAGES)):
         return kind
     raise UnsupportedModelError(
-        f"{where}: the module class {class_name!r} is not supported, and code of a model is never run. "
+        f"{where}: the module class {class_name!r:.200} is not supported, and code of a model is never run. "
         f"Supported: {', '.join(known)} of sentence-transformers."
     )
 
@@ -180,7 +188,9 @@ def _pooling(files: ModelFiles, module: _Module, encoder: Config, hidden: int) -
     if not modes:
         raise InvalidModelError(f"{config.where}: 'pooling_mode' names no mode. We have {list(MODES)}.")
     if unknown := [mode for mode in modes if not isinstance(mode, str) or mode not in MODES]:
-        raise UnsupportedModelError(f"{config.where}: pooling {unknown[0]!r} is not supported. We have {list(MODES)}.")
+        raise UnsupportedModelError(
+            f"{config.where}: pooling {unknown[0]!r:.80} is not supported. We have {list(MODES)}."
+        )
     size = config.size("embedding_dimension", config.size("word_embedding_dimension", hidden))
     if size != hidden:
         raise InvalidModelError(f"{config.where}: pools vectors of {size} numbers, and the encoder gives {hidden}.")
@@ -192,7 +202,9 @@ def _head_module(files: ModelFiles, module: _Module, size: int) -> head.HeadModu
     config = Config.read_if_there(files, module.file("config.json"))
     for key in ("module_input_name", "module_output_name"):
         if (name := config.string(key, "sentence_embedding")) != "sentence_embedding":
-            raise UnsupportedModelError(f"{config.where}: {key} {name!r} is not supported, only 'sentence_embedding'.")
+            raise UnsupportedModelError(
+                f"{config.where}: {key} {name!r:.80} is not supported, only 'sentence_embedding'."
+            )
     if module.kind == "Normalize":
         return head.Normalize()
     if module.kind == "Dropout":
@@ -207,8 +219,8 @@ def _head_module(files: ModelFiles, module: _Module, size: int) -> head.HeadModu
     activation = config.string("activation_function", "torch.nn.modules.activation.Tanh")
     if activation not in _DENSE_ACTIVATIONS:
         raise UnsupportedModelError(
-            f"{config.where}: activation_function {activation!r} is not supported, and code of a model is never run. "
-            f"Supported: {', '.join(_DENSE_ACTIVATIONS)}."
+            f"{config.where}: activation_function {activation!r:.80} is not supported, and code of a model is never "
+            f"run. Supported: {', '.join(_DENSE_ACTIVATIONS)}."
         )
     tensors = weights.Tensors.open(files, module.folder)
     return head.Dense(
@@ -228,9 +240,9 @@ def _tokenizers_arguments(sentence: Config) -> Config:
     """
     for key, only in (("transformer_task", "feature-extraction"), ("module_output_name", "token_embeddings")):
         if (value := sentence.string(key, only)) != only:
-            raise UnsupportedModelError(f"{sentence.where}: {key} {value!r} is not supported, only {only!r}.")
+            raise UnsupportedModelError(f"{sentence.where}: {key} {value!r:.80} is not supported, only {only!r}.")
     if asked := sentence.section("processing_kwargs").values:
-        raise UnsupportedModelError(f"{sentence.where}: processing_kwargs ({', '.join(asked)}) are not supported.")
+        raise UnsupportedModelError(f"{sentence.where}: processing_kwargs ({', '.join(asked):.80}) are not supported.")
     # Their name now, and that of the versions before.
     sections = (sentence.section(key) for key in ("processor_kwargs", "tokenizer_args"))
     return next((section for section in sections if section.values), Config(sentence.where, {}))

@@ -19,10 +19,11 @@ from pellucid.errors import InvalidModelError, UnsupportedModelError
 from pellucid.model.config import Config
 from pellucid.model.families.names import Part, TensorNames
 from pellucid.model.spec import EncoderSpec
-from pellucid.sources.files import ModelFiles
+from pellucid.sources.files import MOST_JSON_BYTES, ModelFiles, wanted
 from pellucid.types import Float32
 
 _DTYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "F64": "<f8"}
+_MOST_SHARDS = 1000
 _NUMBERS_PER_CHECK = 1 << 20
 
 
@@ -166,8 +167,8 @@ class Tensors:
         whole = (shape[0] * part.of, *shape[1:]) if part else shape
         if stored.shape != whole:
             raise InvalidModelError(
-                f"{self.name}: tensor {tensor!r} has shape {list(stored.shape)}, and by config.json it should have "
-                f"{list(whole)}. The files may be of different models."
+                f"{self.name}: tensor {tensor!r} has shape {list(stored.shape)!s:.80}, and by config.json it should "
+                f"have {list(whole)}. The files may be of different models."
             )
         if stored.dtype not in _DTYPES:
             raise UnsupportedModelError(
@@ -206,6 +207,18 @@ def _shards(files: ModelFiles, folder: str) -> list[str]:
     if files.has(f"{prefix}model.safetensors.index.json"):
         index = Config.read(files, f"{prefix}model.safetensors.index.json")
         shards = sorted({f"{prefix}{shard}" for shard in index.strings("weight_map").values()})
+        if len(shards) > _MOST_SHARDS:
+            raise InvalidModelError(
+                f"{files.name}: {prefix}model.safetensors.index.json names {len(shards):,} files, and at most "
+                f"{_MOST_SHARDS:,} are read."
+            )
+        for shard in shards:
+            files.path(shard)  # Refuses one that leaves the model's folder.
+        if strange := sorted({*shards} - {*wanted(shards, [folder])}):
+            raise InvalidModelError(
+                f"{files.name}: {prefix}model.safetensors.index.json names {strange[0]!r:.80}. Shards must lie beside "
+                f"it and be called like model-00001-of-00002.safetensors."
+            )
         if missing := [shard for shard in shards if not files.has(shard)]:
             raise InvalidModelError(f"{files.name}: no {missing[0]}, which {prefix}model.safetensors.index.json names.")
         return shards
@@ -230,23 +243,25 @@ def _shards(files: ModelFiles, folder: str) -> list[str]:
 def _read_header(files: ModelFiles, relative: str) -> dict[str, _Stored]:
     from safetensors import SafetensorError, safe_open
 
-    path = files.path(relative)
+    path = files.readable(relative)
     try:
-        path.open("rb").close()  # The library has one message for all files that it cannot open.
-    except OSError as error:
-        raise InvalidModelError(f"{files.name}: {relative} cannot be read: {error}") from error
-    try:
-        # The library judges the header: bounds, overlaps, sizes against types. What it accepts can be trusted.
-        with safe_open(path, framework="numpy"):
-            pass
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(length))
-    except (SafetensorError, OSError, ValueError) as error:
+            if length <= MOST_JSON_BYTES:
+                # The library judges the header: bounds, overlaps, sizes against types. What it accepts can be trusted.
+                with safe_open(path, framework="numpy"):
+                    pass
+                header = json.loads(file.read(length))
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise InvalidModelError(
             f"{files.name}: {relative} is not a sound safetensors file ({error}). "
             f"It may be truncated: remove it and fetch it again."
         ) from error
+    if length > MOST_JSON_BYTES:
+        raise InvalidModelError(
+            f"{files.name}: {relative} is not a sound safetensors file: its header would have {length:,} bytes, and at "
+            f"most {MOST_JSON_BYTES:,} are read."
+        )
     header.pop("__metadata__", None)
     return {
         name: _Stored(path, entry["dtype"], tuple(entry["shape"]), 8 + length + entry["data_offsets"][0])

@@ -1,11 +1,12 @@
-"""A model's files on disk, and which files of a model are read at all."""
+"""A model's files on disk: which of them are read at all, and what a file must be so that it is read."""
 
 from __future__ import annotations
 
 import fnmatch
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+import stat
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Literal
@@ -29,14 +30,16 @@ _FILES = (
     "merges.txt",
     "sentencepiece.bpe.model",
 )
-PATTERNS = (
-    "modules.json",
-    "config_sentence_transformers.json",
-    *_FILES,
-    # The folders of the modules, as sentence-transformers names them: 1_Pooling, 2_Dense, 0_Transformer, …
-    *(f"[0-9]_*/{name}" for name in _FILES),
+_MODULE_FOLDER = "[0-9]_*"  # As sentence-transformers names them: 1_Pooling, 2_Dense, 0_Transformer, …
+
+MOST_JSON_BYTES = 4 << 20
+"""The largest JSON file, and the largest header of a safetensors file, that is read; real ones have 1.2 MB at most."""
+MOST_MODULES = 100
+"""The longest ``modules.json`` that is read."""
+_MOST_TOKENIZER_BYTES = 64 << 20  # The largest that we know, of 262,144 tokens, has 33 MB.
+_MOST_BYTES = dict.fromkeys(
+    ("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model"), _MOST_TOKENIZER_BYTES
 )
-"""The files that are read, in fnmatch's terms; never the .bin, .onnx, .h5 and .ot copies of the weights."""
 
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model")
 WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json")
@@ -62,8 +65,8 @@ class Digest:
         with path.open("rb") as file:
             if self.kind == "sha256":
                 return hashlib.file_digest(file, "sha256").hexdigest() == self.hex
-            content = file.read()
-        return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest() == self.hex
+            start = b"blob %d\0" % path.stat().st_size
+            return hashlib.file_digest(file, lambda: hashlib.sha1(start, usedforsecurity=False)).hexdigest() == self.hex
 
 
 @dataclass(frozen=True)
@@ -91,33 +94,66 @@ class ModelFiles:
         Raises:
             InvalidModelError: ``relative`` leads out of the model's folder.
         """
-        # Judged by its text, not by where links lead: the files of the Hugging Face cache are links to blobs.
-        windows = PureWindowsPath(relative)
-        if windows.is_absolute() or windows.drive or windows.root or ".." in windows.parts or "\0" in relative:
+        if _leads_outside(relative):
             raise InvalidModelError(
-                f"{self.name}: a file of the model points to {relative!r}, outside the model's folder; "
+                f"{self.name}: a file of the model points to {relative!r:.80}, outside the model's folder; "
                 f"refused. Only load models from people you trust, or correct its modules.json."
             )
         return self.folder / PurePosixPath(relative)
 
     def has(self, relative: str) -> bool:
-        """Whether the file is on disk; a link that leads nowhere is, so that reading it says what is wrong.
+        """Whether anything of that name is on disk, even a link that leads nowhere: reading it says what is wrong.
 
         Raises:
             InvalidModelError: as :meth:`path`; or no file can have that name, or be looked for there.
         """
-        path = self.path(relative)
         try:
-            return path.is_file() or path.is_symlink()
+            self.path(relative).lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
         except OSError as error:
             raise InvalidModelError(
                 f"{self.name}: {relative:.80} cannot be looked for ({error.strerror}). May this process read the "
                 f"model's folder? And does its modules.json have a name that no file can have?"
             ) from error
+        return True
+
+    def readable(self, relative: str) -> Path:
+        """The path of a file that can be read without harm: a regular file, after all links, and not too large.
+
+        A pipe would never end, nor would a device, and no JSON file of a model has gigabytes.
+
+        Raises:
+            InvalidModelError: the file is missing, is something else, or is too large; or as :meth:`path`.
+        """
+        path = self.path(relative)
+        try:
+            check_readable(path, _MOST_BYTES.get(path.name, MOST_JSON_BYTES))
+        except FileNotFoundError:
+            if path.is_symlink():
+                raise InvalidModelError(
+                    f"{self.name}: {relative} cannot be read: it is a link to {path.readlink()}, which is not there."
+                ) from None
+            raise InvalidModelError(
+                f"{self.name}: no {relative} in {self.folder}. Is this the folder of a sentence-transformers model? "
+                f"If you meant the Hub's model of that name, the folder here hides it."
+            ) from None
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise InvalidModelError(f"{self.name}: {relative} cannot be read: {reason}.") from error
+        return path
+
+    def read(self, relative: str) -> bytes:
+        """What a file holds; the errors of :meth:`readable`."""
+        path = self.readable(relative)
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise InvalidModelError(f"{self.name}: {relative} cannot be read: {error.strerror}.") from error
 
     def wanted(self) -> list[str]:
         """The files on disk that are read, in name order."""
-        return [name for name in wanted(self.listing) if self.path(name).is_file()]
+        return [name for name in wanted(self.listing, module_folders(self.folder)) if self.path(name).is_file()]
 
     def digest(self) -> str:
         """SHA-256 over the names and the contents of the files that are read: what says that a model is the same."""
@@ -132,41 +168,97 @@ class ModelFiles:
         return sum(self.path(name).stat().st_size for name in self.wanted())
 
 
-def wanted(names: Iterable[str]) -> list[str]:
+def _leads_outside(relative: str) -> bool:
+    """Whether a path leads out of the folder that it is relative to, on any system."""
+    # Judged by its text, not by where links lead: the files of the Hugging Face cache are links to blobs.
+    windows = PureWindowsPath(relative)
+    return bool(windows.drive or windows.root or ".." in windows.parts or "\0" in relative)
+
+
+def check_readable(path: Path, most: int) -> None:
+    """Check that a file is a regular one, after all links, and has at most ``most`` bytes; safetensors may have more.
+
+    Raises:
+        OSError: it is not there, or cannot be looked at.
+        ValueError: it is something else, or is too large.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError("it is not a regular file, but a folder, a pipe or a device")
+    if found.st_size > most and path.suffix != ".safetensors":  # Their header is bounded, and the rest is mapped.
+        raise ValueError(f"it has {found.st_size:,} bytes, and at most {most:,} are read")
+
+
+def wanted(names: Iterable[str], folders: Collection[str] = ()) -> list[str]:
     """Of all the files that a model has, those that are read, in name order.
+
+    Never the .bin, .onnx, .h5 and .ot copies of the weights.
+
+    Args:
+        names: the files.
+        folders: those of the modules that have a name of their own; ones like 1_Pooling are known.
 
     >>> wanted(["model.safetensors", "pytorch_model.bin", "onnx/model.onnx", "1_Pooling/config.json"])
     ['1_Pooling/config.json', 'model.safetensors']
     """
-    # fnmatch's * also matches "/": comparing the depth keeps onnx/config.json out.
-    return sorted(
-        name
-        for name in names
-        if any(name.count("/") == p.count("/") and fnmatch.fnmatchcase(name, p) for p in PATTERNS)
-    )
+    return sorted(name for name in names if _is_wanted(*name.rpartition("/")[::2], folders))
+
+
+def _is_wanted(folder: str, file: str, folders: Collection[str]) -> bool:
+    if not folder and file in ("modules.json", "config_sentence_transformers.json"):
+        return True
+    # fnmatch's * also matches "/".
+    of_a_module = "/" not in folder and fnmatch.fnmatchcase(folder, _MODULE_FOLDER)
+    return (not folder or of_a_module or folder in folders) and any(fnmatch.fnmatchcase(file, p) for p in _FILES)
+
+
+def tidy(folder: str) -> str:
+    """A module's folder as it is named in a listing of files.
+
+    >>> [tidy(folder) for folder in ("", "./1_Pooling/", "a//b")]
+    ['', '1_Pooling', 'a/b']
+    """
+    return PurePosixPath(folder).as_posix() if PurePosixPath(folder).parts else ""
+
+
+def module_folders(folder: Path) -> list[str]:
+    """The folders of the modules that ``modules.json`` lists; none if it is not there or is broken."""
+    return [path for path, _ in _modules(folder) or () if not _leads_outside(path)]
+
+
+def _modules(folder: Path) -> list[tuple[str, str]] | None:
+    """The folder and the kind of each module that ``modules.json`` lists; None if it is broken, or lists none."""
+    path = folder / "modules.json"
+    try:
+        check_readable(path, MOST_JSON_BYTES)
+        modules = json.loads(path.read_bytes())
+        if len(modules) > MOST_MODULES:
+            return None
+        return [(tidy(m["path"]), m["type"].rpartition(".")[2]) for m in modules]
+    except FileNotFoundError:
+        return [("", "Transformer")]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+
+
+_NEEDED: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "Transformer": (("config.json",), WEIGHT_FILES, TOKENIZER_FILES),
+    "Pooling": (("config.json",),),
+    "Dense": (("config.json",), WEIGHT_FILES),
+    "LayerNorm": (WEIGHT_FILES,),
+}
+"""What each kind of module needs: one file of each group."""
 
 
 def lacking(folder: Path) -> list[str]:
     """What a folder lacks to be a whole model, by its own ``modules.json``; empty if nothing.
 
-    Judges only what is there and what is not. Whether the files are sound is for the loader to say.
+    Judges only what is there and what is not. Whether the files are sound, and every kind of module is one that we
+    run, is for the loader to say.
     """
-    modules_file = folder / "modules.json"
-    paths: dict[str, str] = {"": "Transformer"}
-    if modules_file.is_file():
-        try:
-            modules = json.loads(modules_file.read_bytes())
-            paths = {PurePosixPath(module["path"]).as_posix(): module["type"].rpartition(".")[2] for module in modules}
-        except (ValueError, TypeError, KeyError, AttributeError):
-            return []  # Broken, not lacking: the loader will say how.
-    needed: list[tuple[str, tuple[str, ...]]] = []
-    for path, kind in paths.items():
-        if kind != "Normalize":
-            needed.append((path, ("config.json",)))
-        if kind == "Transformer":
-            needed += [(path, WEIGHT_FILES), (path, TOKENIZER_FILES)]
     return [
         (PurePosixPath(path) / names[0]).as_posix()
-        for path, names in needed
+        for path, kind in _modules(folder) or ()
+        for names in _NEEDED.get(kind, ())
         if not any((folder / path / name).is_file() for name in names)
     ]

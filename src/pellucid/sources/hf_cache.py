@@ -14,8 +14,10 @@ it has left is whole only if it is known that there is none.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,7 @@ from pellucid.sources import files
 from pellucid.sources.files import Digest, ModelFiles
 
 DEFAULT_REVISION = "main"
+_MOST_RECORD_BYTES = 64 << 20  # Of some hundred bytes for each file of a commit.
 
 
 @dataclass(frozen=True)
@@ -45,14 +48,22 @@ class Snapshot:
         """Where the files are."""
         return self.storage / "snapshots" / self.commit
 
+    def wanted(self) -> list[str]:
+        """The files of the commit that are read, by the record of it and the ``modules.json`` on disk."""
+        return files.wanted(self.tree or (), files.module_folders(self.folder))
+
     def lacking(self) -> list[str]:
         """The files that this copy lacks to be whole; empty if nothing."""
-        links = (path for path in self.folder.rglob("*") if path.is_symlink())
-        expected = files.wanted({*(self.tree or ()), *(link.relative_to(self.folder).as_posix() for link in links)})
-        if self.tree is None and not (self.storage / ".no_exist" / self.commit / "modules.json").is_file():
-            expected.append("modules.json")
+        links = (path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_symlink())
+        expected = {*self.wanted(), *files.wanted(links, files.module_folders(self.folder))}
+        if self.may_have_modules():
+            expected.add("modules.json")
         missing = {name for name in expected if not (self.folder / name).is_file()}
         return sorted(missing.union(files.lacking(self.folder)))
+
+    def may_have_modules(self) -> bool:
+        """Whether it is not known that the commit has no ``modules.json``: there is no record of its files."""
+        return self.tree is None and not (self.storage / ".no_exist" / self.commit / "modules.json").is_file()
 
     def model_files(self, name: str, source: files.Source) -> ModelFiles:
         """The copy, as what the rest of the library works with."""
@@ -83,12 +94,20 @@ def find(repo: str, revision: str | None, cache: Path) -> Snapshot | None:
     It may be whole or not: even without a file, if a download has just begun.
     """
     storage = storage_folder(repo, cache)
-    ref = storage / "refs" / (revision or DEFAULT_REVISION)
-    commit = ref.read_text().strip() if ref.is_file() else revision
+    commit = _commit(storage / "refs" / (revision or DEFAULT_REVISION)) or revision
     if not commit:
         return None
     snapshot = Snapshot(storage, commit, _tree(storage, commit))
     return snapshot if snapshot.tree is not None or snapshot.folder.is_dir() else None
+
+
+def _commit(ref: Path) -> str | None:
+    """The commit that a branch or tag stood at, or None if none is known."""
+    with contextlib.suppress(OSError, ValueError):
+        files.check_readable(ref, 1000)
+        commit = ref.read_text(encoding="ascii").strip()
+        return commit if re.fullmatch(r"[0-9a-f]{40}", commit) else None
+    return None
 
 
 def _tree(storage: Path, commit: str) -> Mapping[str, Digest] | None:
@@ -96,6 +115,7 @@ def _tree(storage: Path, commit: str) -> Mapping[str, Digest] | None:
     # Read here, and not through huggingface_hub, whose function for it costs 100 ms of imports at every start.
     record = storage / "trees" / f"{commit}.json"
     try:
+        files.check_readable(record, _MOST_RECORD_BYTES)
         entries = json.loads(record.read_bytes())["files"]
         return {
             name: Digest("sha256", entry["lfs_sha256"], entry["lfs_size"])
@@ -103,5 +123,5 @@ def _tree(storage: Path, commit: str) -> Mapping[str, Digest] | None:
             else Digest("git-sha1", entry["blob_id"], entry["size"])
             for name, entry in entries.items()
         }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None

@@ -2,23 +2,26 @@
 
 huggingface_hub brings what a good client needs (``HF_ENDPOINT``, ``HF_TOKEN``, proxies, retries, progress bars, a
 cache that several processes may use). We add three things: only the files that are read are fetched; each is
-checked against the digest that the Hub gave for it; and a large file goes on from where an earlier process stopped.
+checked against the digest that the Hub gave for it; and the weights go on from where an earlier process stopped.
+
+The weights come last, and have their place only once everything is checked: before that, no copy is whole.
 """
 
 from __future__ import annotations
 
 import functools
+import glob
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from pellucid import catalog
 from pellucid.errors import DownloadError, IntegrityError, ModelError, ModelNotFoundError
-from pellucid.sources import files, hf_cache
+from pellucid.sources import hf_cache
 from pellucid.sources.files import ModelFiles
 
-_LARGE = ".safetensors"
+_WEIGHTS = ".safetensors"
 
 
 class HubUnreachableError(DownloadError):
@@ -33,7 +36,9 @@ def is_offline() -> bool:
 
 
 def download(repo: str, *, revision: str | None, cache: Path, token: str | bool | None) -> ModelFiles:
-    """Fetch the files of ``repo`` that are read and are not yet in the cache.
+    """Fetch the files of ``repo`` that are read and are not yet in the cache, and check all that are read.
+
+    Those in the cache are checked too, whichever program fetched them.
 
     Raises:
         HubUnreachableError: nothing answered.
@@ -43,28 +48,33 @@ def download(repo: str, *, revision: str | None, cache: Path, token: str | bool 
     """
     from huggingface_hub import errors
 
-    had = _present(hf_cache.find(repo, revision, cache))
     try:
-        snapshot = _bring(repo, revision, cache, token, had)
+        snapshot = _bring(repo, revision, cache, token)
     except (errors.HTTPError, OSError, ValueError) as error:  # type: ignore[attr-defined]  # httpx's or httpx2's
         raise _translated(error, repo, revision, cache) from error
-    _verify(snapshot, had)
     return snapshot.model_files(repo, "Hugging Face Hub")
 
 
-def _bring(repo: str, revision: str | None, cache: Path, token: str | bool | None, had: set[str]) -> hf_cache.Snapshot:
-    """The small files, then the large ones, then the links to them; the errors are huggingface_hub's own."""
-    _fetch(repo, revision, cache, token, [pattern for pattern in files.PATTERNS if not pattern.endswith(_LARGE)])
+def _bring(repo: str, revision: str | None, cache: Path, token: str | bool | None) -> hf_cache.Snapshot:
+    """What says which files there are, the small files, and the weights; the errors are huggingface_hub's own."""
+    from huggingface_hub import constants
+
+    first = ["modules.json", "config.json"]
+    _fetch(repo, revision, cache, token, first)
     snapshot = hf_cache.find(repo, revision, cache)
-    if snapshot is None:
-        raise ValueError("the Hub's answer lists no files")
-    for name in files.wanted(snapshot.tree or ()):
-        if name.endswith(_LARGE) and name not in had:
-            _fetch_blob(repo, snapshot, name, token)
-    if missing := snapshot.lacking():
-        # Besides the links, the folders of a modules.json that names them in a way of its own.
-        folders = {name.rpartition("/")[0] for name in missing} - {""}
-        _fetch(repo, snapshot.commit, cache, token, [*missing, *(f"{folder}/*" for folder in folders)])
+    if snapshot is None or snapshot.tree is None:
+        raise HubUnreachableError(f"{constants.ENDPOINT} could not be reached to ask which files the model has")
+    _verify(snapshot, first)
+    names = snapshot.wanted()
+    small = [name for name in names if not name.endswith(_WEIGHTS)]
+    _fetch_missing(repo, snapshot, cache, token, small)
+    _verify(snapshot, small)
+    weights = [name for name in names if name.endswith(_WEIGHTS)]
+    missing = [name for name in weights if not (snapshot.folder / name).is_file()]
+    for name in missing:
+        _fetch_blob(repo, snapshot, name, token)
+    _fetch_missing(repo, snapshot, cache, token, missing)  # Only the links to the blobs.
+    _verify(snapshot, weights, checked=missing)
     return snapshot
 
 
@@ -120,7 +130,8 @@ def remove(repo: str, cache: Path) -> None:
         shutil.rmtree(storage)
 
 
-def _fetch(repo: str, revision: str | None, cache: Path, token: str | bool | None, patterns: Sequence[str]) -> None:
+def _fetch(repo: str, revision: str | None, cache: Path, token: str | bool | None, names: Sequence[str]) -> None:
+    """Have huggingface_hub fetch the files of these names that the commit has, and record all files that it has."""
     import huggingface_hub
     from tqdm import tqdm  # type: ignore[import-untyped]
 
@@ -129,17 +140,24 @@ def _fetch(repo: str, revision: str | None, cache: Path, token: str | bool | Non
         revision=revision,
         cache_dir=cache,
         token=token,
-        allow_patterns=list(patterns),
-        # fnmatch's * also matches "/", and these are copies of the same weights for other runtimes.
-        ignore_patterns=["onnx/*", "openvino/*", "*.bin", "*.onnx", "*.h5", "*.ot", "*.msgpack", "*.pt", "*.pkl"],
+        allow_patterns=[glob.escape(name) for name in names],
         library_name="pellucid",
         # These are small files: the bar that matters is that of _fetch_blob.
         tqdm_class=cast("type[Any]", functools.partial(tqdm, disable=True)),
     )
 
 
+def _fetch_missing(
+    repo: str, snapshot: hf_cache.Snapshot, cache: Path, token: str | bool | None, names: Sequence[str]
+) -> None:
+    if missing := [name for name in names if not (snapshot.folder / name).is_file()]:
+        _fetch(repo, snapshot.commit, cache, token, missing)
+
+
 def _fetch_blob(repo: str, snapshot: hf_cache.Snapshot, name: str, token: str | bool | None) -> None:
-    """Fetch a large file to its place among the cache's blobs, going on from what an earlier process has left.
+    """Fetch a file to its place among the cache's blobs, going on from what an earlier process has left.
+
+    One that is there is checked, and fetched again if it is wrong.
 
     huggingface_hub itself resumes within a process only. Several processes take turns; should a lock not hold, as on
     some network file systems, the digest tells, and the file is not used.
@@ -148,8 +166,6 @@ def _fetch_blob(repo: str, snapshot: hf_cache.Snapshot, name: str, token: str | 
     from huggingface_hub import file_download, utils
 
     digest = (snapshot.tree or {})[name]
-    if digest.kind != "sha256":
-        return  # Kept in git itself, so it is small.
     blob = snapshot.storage / "blobs" / digest.hex
     partial = blob.with_name(f"{digest.hex}.pellucid-partial")
     locks = snapshot.storage.parent / ".locks" / snapshot.storage.name
@@ -157,7 +173,9 @@ def _fetch_blob(repo: str, snapshot: hf_cache.Snapshot, name: str, token: str | 
         folder.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(locks / f"{partial.name}.lock"):
         if blob.exists():
-            return
+            if digest.matches(blob):
+                return
+            blob.unlink()
         with partial.open("ab") as file:
             file_download.http_get(
                 file_download.hf_hub_url(repo, name, revision=snapshot.commit),
@@ -173,22 +191,21 @@ def _fetch_blob(repo: str, snapshot: hf_cache.Snapshot, name: str, token: str | 
         partial.replace(blob)
 
 
-def _present(snapshot: hf_cache.Snapshot | None) -> set[str]:
-    """The files that are already in the cache and need no second check."""
-    if snapshot is None:
-        return set()
-    return {name for name in snapshot.tree or () if (snapshot.folder / name).is_file()}
+def _verify(snapshot: hf_cache.Snapshot, names: Iterable[str], checked: Collection[str] = ()) -> None:
+    """Check each of these files that is there against the digest that the Hub gave for it.
 
-
-def _verify(snapshot: hf_cache.Snapshot, had: set[str]) -> None:
-    """Check each new file against the digest that the Hub gave for it; the large ones have been checked."""
-    for name, digest in (snapshot.tree or {}).items():
-        path = snapshot.folder / name
-        if name in had or name.endswith(_LARGE) or not path.is_file() or digest.matches(path):
+    Those of ``checked`` have been, as blobs; here it only has to be that blob.
+    """
+    for name in names:
+        path, digest = snapshot.folder / name, (snapshot.tree or {}).get(name)
+        if digest is None or not path.is_file():
             continue
-        path.resolve().unlink()  # The blob, which the path in the snapshot links to …
-        path.unlink(missing_ok=True)  # … and the link.
-        raise _changed(snapshot, name)
+        if name in checked and path.resolve() == (snapshot.storage / "blobs" / digest.hex).resolve():
+            continue
+        if not digest.matches(path):
+            path.resolve().unlink()  # The blob, which the path in the snapshot links to …
+            path.unlink(missing_ok=True)  # … and the link.
+            raise _changed(snapshot, name)
 
 
 def _changed(snapshot: hf_cache.Snapshot, name: str) -> IntegrityError:

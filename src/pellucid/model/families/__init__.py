@@ -43,7 +43,7 @@ def family_of(config: Config) -> Family:
     if model_type not in FAMILIES:
         architecture = config.values.get("architectures")
         raise UnsupportedModelError(
-            f"{config.where}: the architecture {model_type or architecture!r} is not supported. "
+            f"{config.where}: the architecture {model_type or architecture!r:.80} is not supported. "
             f"Supported: {', '.join(sorted(FAMILIES))}."
         )
     return FAMILIES[model_type]

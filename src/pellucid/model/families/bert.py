@@ -39,7 +39,7 @@ _ACTIVATIONS = {
 def spec(config: Config) -> EncoderSpec:
     """The shape of a BERT encoder. Defaults are those of transformers' ``BertConfig``."""
     if (kind := config.string("position_embedding_type", "absolute")) != "absolute":
-        raise UnsupportedModelError(f"{config.where}: position_embedding_type {kind!r} is not supported.")
+        raise UnsupportedModelError(f"{config.where}: position_embedding_type {kind!r:.80} is not supported.")
     if config.flag("is_decoder", False):
         raise UnsupportedModelError(f"{config.where}: a decoder (is_decoder) is not supported.")
     return EncoderSpec(
@@ -50,7 +50,7 @@ def spec(config: Config) -> EncoderSpec:
         heads=config.size("num_attention_heads"),
         intermediate_size=config.size("intermediate_size"),
         activation=activation(config, "hidden_act"),
-        layer_norm_eps=config.number("layer_norm_eps", 1e-12, least=0),
+        layer_norm_eps=config.number("layer_norm_eps", 1e-12, least=0, most=1),
         positions=config.size("max_position_embeddings", 512),
         token_types=config.size("type_vocab_size", 2),
     )
@@ -61,6 +61,6 @@ def activation(config: Config, key: str, default: str = "gelu") -> str:
     name = config.string(key, default)
     if name not in _ACTIVATIONS:
         raise UnsupportedModelError(
-            f"{config.where}: {key} {name!r} is not supported. Supported: {', '.join(_ACTIVATIONS)}."
+            f"{config.where}: {key} {name!r:.80} is not supported. Supported: {', '.join(_ACTIVATIONS)}."
         )
     return _ACTIVATIONS[name]

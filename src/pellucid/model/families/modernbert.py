@@ -51,7 +51,7 @@ def spec(config: Config) -> EncoderSpec:
         heads=config.size("num_attention_heads", 12),
         intermediate_size=config.size("intermediate_size", 1152),
         activation=bert.activation(config, "hidden_activation"),
-        layer_norm_eps=config.number("norm_eps", 1e-5, least=0),
+        layer_norm_eps=config.number("norm_eps", 1e-5, least=0, most=1),
         positions=config.size("max_position_embeddings", 8192),
         norm_first=True,
         gated=True,
@@ -84,7 +84,7 @@ def _rotary_base(config: Config, kind: str, older: str, default: float) -> float
 def rotary_base(rope: Config, default: float) -> float:
     """``rope_theta`` of an object of transformers' "rope_parameters" (Su et al., "RoFormer", 2021)."""
     if (kind := rope.string("rope_type", "default")) != "default":
-        raise UnsupportedModelError(f"{rope.where}: rope_type {kind!r} is not supported, only 'default'.")
+        raise UnsupportedModelError(f"{rope.where}: rope_type {kind!r:.80} is not supported, only 'default'.")
     return checked_base(rope, "rope_theta", default)
 
 

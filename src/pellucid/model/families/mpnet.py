@@ -42,7 +42,7 @@ def spec(config: Config) -> EncoderSpec:
         heads=config.size("num_attention_heads"),
         intermediate_size=config.size("intermediate_size"),
         activation=bert.activation(config, "hidden_act"),
-        layer_norm_eps=config.number("layer_norm_eps", 1e-12, least=0),
+        layer_norm_eps=config.number("layer_norm_eps", 1e-12, least=0, most=1),
         positions=config.size("max_position_embeddings", 512),
         # transformers' MPNetEmbeddings has padding_idx = 1 in its code, whatever pad_token_id says.
         padding_id=1,

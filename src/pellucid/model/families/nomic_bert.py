@@ -78,7 +78,7 @@ def _transformers_spec(config: Config) -> EncoderSpec:
         heads=heads,
         intermediate_size=config.size("intermediate_size", 3072),
         activation=bert.activation(config, "hidden_act", "silu"),
-        layer_norm_eps=config.number("layer_norm_eps", 1e-12, least=0),
+        layer_norm_eps=config.number("layer_norm_eps", 1e-12, least=0, most=1),
         positions=config.size("max_position_embeddings", 2048),
         token_types=config.size("type_vocab_size", 2),
         gated=True,
@@ -99,7 +99,7 @@ def _nomics_spec(config: Config) -> EncoderSpec:
         raise UnsupportedModelError(f"{config.where}: a mixture of experts (num_experts) is not supported.")
     if (activation := config.string("activation_function", "gelu")) not in _GATED:
         raise UnsupportedModelError(
-            f"{config.where}: activation_function {activation!r} is not supported. Supported: {', '.join(_GATED)}."
+            f"{config.where}: activation_function {activation!r:.80} is not supported. Supported: {', '.join(_GATED)}."
         )
     if (bias := config.flag("mlp_fc1_bias", True)) is not config.flag("mlp_fc2_bias", True):
         raise UnsupportedModelError(f"{config.where}: mlp_fc1_bias and mlp_fc2_bias differ, which is not supported.")
@@ -115,7 +115,7 @@ def _nomics_spec(config: Config) -> EncoderSpec:
         heads=config.size("n_head", 12),
         intermediate_size=config.size("n_inner", 4 * hidden),
         activation=_GATED[activation],
-        layer_norm_eps=config.number("layer_norm_epsilon", 1e-5, least=0),
+        layer_norm_eps=config.number("layer_norm_epsilon", 1e-5, least=0, most=1),
         positions=config.size("max_trained_positions", 2048) if stretched else config.size("n_positions", 1024),
         token_types=config.size("type_vocab_size", 2),
         gated=True,
