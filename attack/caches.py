@@ -53,7 +53,8 @@ STATEMENTS = (
     "CREATE TRIGGER bad AFTER INSERT ON vectors BEGIN UPDATE vectors SET vector = zeroblob(length(vector)); END",
     "CREATE TRIGGER full BEFORE INSERT ON vectors BEGIN SELECT RAISE(ABORT, 'no'); END",
     "ALTER TABLE vectors RENAME TO kept; CREATE VIEW vectors AS SELECT * FROM kept",
-    "ALTER TABLE vectors RENAME TO kept; CREATE VIEW vectors AS SELECT key, day, tokens, randomblob(64) AS vector FROM kept",
+    "ALTER TABLE vectors RENAME TO kept; "
+    "CREATE VIEW vectors AS SELECT key, day, tokens, randomblob(64) AS vector FROM kept",
     "PRAGMA user_version = 0",
     "PRAGMA user_version = 99",
     "PRAGMA application_id = 7; PRAGMA encoding = 'UTF-16'",

@@ -102,6 +102,8 @@ class Child:
         return None
 
     def _ended(self, status: int, seconds: float) -> Outcome:
+        left = processes.group_is_alive(self.pid)
+        processes.end_group(self.pid)  # Before the answer is read: who is left may hold the other end.
         with os.fdopen(self.answers, "rb") as file:
             answer = file.read()
         if not answer:
@@ -110,10 +112,8 @@ class Child:
         else:
             told: dict[str, Any] = json.loads(answer)
             outcome = Outcome(told["kind"], told["detail"], seconds, told["peak"] or self.peak)
-        if processes.group_is_alive(self.pid):
-            processes.end_group(self.pid)
-            if outcome.kind not in FAULTS:
-                outcome = replace(outcome, kind="orphan", detail="a process was left")
+        if left and outcome.kind not in FAULTS:
+            return replace(outcome, kind="orphan", detail="a process was left")
         return outcome
 
     def _killed(self, kind: Kind, seconds: float) -> Outcome:
