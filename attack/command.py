@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,16 +22,34 @@ class Said:
 
 def pellucid(*arguments: str | Path, output: Path) -> Said:
     """Run a command, whose output goes to the file ``output``. What is raised and not turned into a line goes on."""
+    output.touch()
     before = output.stat().st_size
     sys.argv = ["pellucid", *map(str, arguments)]
     status = 0
-    try:
-        main()
-    except SystemExit as ended:
-        status = ended.code if isinstance(ended.code, int) else 1
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with _printing_to(output):
+        try:
+            main()
+        except SystemExit as ended:
+            status = ended.code if isinstance(ended.code, int) else 1
     return Said(status, output.read_bytes()[before:].decode(errors="replace"))
+
+
+@contextlib.contextmanager
+def _printing_to(path: Path) -> Iterator[None]:
+    """Let descriptors 1 and 2 be the end of this file: libraries print past ``sys.stdout``."""
+    held = [os.dup(1), os.dup(2)]
+    file = os.open(path, os.O_WRONLY | os.O_APPEND)
+    try:
+        for descriptor in (1, 2):
+            os.dup2(file, descriptor)
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for descriptor, before in zip((1, 2), held, strict=True):
+            os.dup2(before, descriptor)
+            os.close(before)
+        os.close(file)
 
 
 def check_output(said: Said, secret: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import os
 import random
 import resource
 import signal
@@ -220,7 +219,7 @@ def stop_at_work(server: Served, _files: Path) -> None:
     """While a long text is tokenized, SIGTERM ends it within the time that --drain gives."""
     with ThreadPoolExecutor(8) as pool:
         for _ in range(8):
-            pool.submit(contextlib.suppress(OSError)(server.ask), post("/tokenize", {"inputs": "'" * 999_000}), 30)
+            pool.submit(_quietly, server, post("/tokenize", {"inputs": "'" * 999_000}), 30)
         time.sleep(0.5)
         server.stop(STOPPING_SECONDS)
         server.process.kill()
@@ -231,9 +230,7 @@ def second_signal(server: Served, _files: Path) -> None:
     server.unwatched()
     with ThreadPoolExecutor(8) as pool:
         for _ in range(8):
-            pool.submit(
-                contextlib.suppress(OSError)(server.ask), post("/embed", {"inputs": ["the cat " * 200] * 2000}), 30
-            )
+            pool.submit(_quietly, server, post("/embed", {"inputs": ["the cat " * 200] * 2000}), 30)
         time.sleep(0.5)
         server.process.send_signal(signal.SIGTERM)
         time.sleep(0.5)
@@ -291,6 +288,11 @@ def _opened(server: Served, count: int) -> Iterator[list[socket.socket]]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with contextlib.ExitStack() as stack:
         yield [stack.enter_context(server.connect(5)) for _ in range(count)]
+
+
+def _quietly(server: Served, sent: bytes, seconds: float) -> None:
+    with contextlib.suppress(OSError, AssertionError):
+        server.ask(sent, seconds)
 
 
 def _sent(connection: socket.socket, content: bytes) -> None:
@@ -395,11 +397,9 @@ def raw(server: Served, rng: random.Random) -> None:
         sent = newline.join([rng.choice(_LINES), *headers, b"", rng.choice(_BODIES)])
         if rng.random() < 0.2:
             place = rng.randrange(len(sent) + 1)
-            sent = sent[:place] + os.urandom(0) + rng.randbytes(5) + sent[place:]
-        try:
-            answer = server.ask(sent, 10, half_close=True)
-        except TimeoutError:
-            raise AssertionError(f"neither answered nor ended: {sent[:200]!r}") from None
+            sent = sent[:place] + rng.randbytes(5) + sent[place:]
+        print(repr(sent[:200]), flush=True)
+        answer = server.ask(sent, 10, half_close=True)
         for part in answer.split(b"HTTP/1.1 ")[1:]:
             assert part[:3] != b"500", f"500 for {sent[:200]!r}"
         assert b"Traceback" not in answer

@@ -24,7 +24,6 @@ WORDS = ("the", "cat", "dog", "sat", "on", "mat", "query", "passage")
 def prepare(shared: Path) -> Attack:
     model = tiny.write_model(shared / "model")
     table, log = shared / "in.jsonl", shared / "log.txt"
-    log.touch()
     draws = random.Random(0)
     rows = ({"n": n, "text": " ".join(draws.choices(WORDS, k=9)) if n % 17 else None} for n in range(ROWS))
     table.write_text("".join(json.dumps(row) + "\n" for row in rows))

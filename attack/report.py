@@ -106,13 +106,10 @@ def table(tallies: list[Tally]) -> str:
 
 
 def write(tallies: list[Tally], seed: int, path: Path) -> None:
-    """For the docs: the figures of each target that ran, the machine and the day."""
+    """For the docs: the figures of each target that ran, the machine and the day. Those of other targets stay."""
     from pellucid.measuring.machine import describe
 
-    told = {
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "machine": describe(),
-        "seed": seed,
-        "targets": {tally.name: tally.told() for tally in tallies},
-    }
+    held = json.loads(path.read_text()) if path.exists() else {}
+    ran = {"date": datetime.datetime.now(datetime.UTC).date().isoformat(), "seed": seed, "machine": describe()}
+    told = held | {tally.name: ran | tally.told() for tally in tallies}
     path.write_text(json.dumps(told, indent=2) + "\n")

@@ -47,10 +47,13 @@ def main() -> None:
         if args.memory:
             target = replace(target, bounds=replace(target.bounds, memory=args.memory << 20))
         count = args.count or (target.short if args.short else target.cases)
-        numbers: Iterable[int] = [args.case] if args.case is not None else range(count)
+        numbers: Iterable[int] = range(count) if args.case is None else [args.case]
+        if args.case is None:
+            _forget(name)
         tallies.append(attacked(name, target, numbers, args.seed, args.seconds, args.jobs))
         print(report.table(tallies[-1:]), flush=True)
-    report.write(tallies, args.seed, OUTPUT / "summary.json")
+    if args.case is None:
+        report.write(tallies, args.seed, OUTPUT / "summary.json")
     if len(tallies) > 1:
         print("", report.table(tallies), sep="\n")
     sys.exit(1 if any(tally.broken for tally in tallies) else 0)
@@ -73,9 +76,7 @@ def attacked(
     name: str, target: Target, numbers: Iterable[int], seed: int, seconds: float, jobs: int, output: Path = OUTPUT
 ) -> Tally:
     """Do the cases of a target, for at most so many seconds."""
-    for old in output.glob(f"{name}-*"):
-        shutil.rmtree(old)
-    shared = (output / f"{name}-shared").resolve()
+    shared = _anew(output / f"{name}-shared")
     shared.mkdir(parents=True)
     tally, began = Tally(name), time.monotonic()
     try:
@@ -102,7 +103,7 @@ def _done(
     while True:
         for number in itertools.islice(waiting, jobs - len(running)):
             rng = random.Random(f"{seed}/{name}/{number}")
-            running.append(start(number, attack, rng, (output / f"{name}-{number}").resolve(), bounds))
+            running.append(start(number, attack, rng, _anew(output / f"{name}-{number}"), bounds))
         if not running:
             return
         for child in running.copy():
@@ -110,6 +111,19 @@ def _done(
                 running.remove(child)
                 yield child, outcome
         time.sleep(0.002)
+
+
+def _forget(name: str) -> None:
+    """Remove what an earlier attack has kept."""
+    for old in OUTPUT.glob(f"{name}-*"):
+        shutil.rmtree(old)
+
+
+def _anew(folder: Path) -> Path:
+    """A folder that is not there, whatever was."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    return folder.resolve()
 
 
 def _keep(name: str, child: Child, outcome: Outcome, seed: int) -> None:

@@ -47,8 +47,14 @@ class Served:
     def ask(self, sent: bytes, seconds: float = 10.0, *, half_close: bool = False) -> bytes:
         """Send these bytes on a connection of their own, and read until it ends.
 
-        TimeoutError: nothing more came for so many seconds, and it is open still.
+        AssertionError: for so many seconds nothing more came or could be sent, and it is open still.
         """
+        try:
+            return self._asked(sent, seconds, half_close=half_close)
+        except TimeoutError:
+            raise AssertionError(f"for {seconds} s a connection is neither answered nor ended") from None
+
+    def _asked(self, sent: bytes, seconds: float, *, half_close: bool) -> bytes:
         answer = bytearray()
         with self.connect(seconds) as connection:
             with contextlib.suppress(ConnectionError):  # It has said no before it heard all.
@@ -91,6 +97,7 @@ def served(folder: Path, *arguments: str | Path) -> Iterator[Served]:
     """Start a server with these arguments; ``folder`` takes its log."""
     command = [sys.executable, "-m", "pellucid", "serve", "--port", "0", "--local-files-only", *map(str, arguments)]
     log, health = folder / "server.log", folder / "health.txt"
+    health.touch()
     with memory_group(MEMORY) as group, log.open("wb") as errors:
         process = subprocess.Popen(
             command,
