@@ -194,4 +194,4 @@ CHANGES: tuple[Callable[[random.Random, Path], None], ...] = (
     *(_by_sql, _by_sql, _by_sql, _in_vectors, _in_vectors, _pages, _pages, _beside, _odd, _other_bytes),
     *(_other_bytes, _none),
 )
-TARGET = Target(prepare, cases=1000, short=60, law="every vector is the true one to the bit; CacheError, CacheWarning")
+TARGET = Target(prepare, cases=1000, short=40, law="every vector is the true one to the bit; CacheError, CacheWarning")

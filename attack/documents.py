@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-import pyarrow.dataset  # noqa: F401  LanceDB takes it; of LanceDB itself the threads would not live through a fork
 from tests import tiny
 
 from attack.child import Attack, Result
 from attack.command import check_output, pellucid
 from attack.hostile_documents import MAKERS, SECRET
+from attack.indexed import import_most
 from attack.target import Target
 from pellucid import Embedder
 
@@ -20,6 +20,7 @@ ORDINARY = {"0.txt": "the cat sat on the mat\n", "m.md": "# the dog\n\nsat on\n"
 def prepare(shared: Path) -> Attack:
     model = tiny.write_model(shared / "model")
     Embedder(model, threads=1)
+    import_most()
 
     def attack(rng: random.Random, files: Path) -> Result:
         folder, index = files / "docs", files / "index"
@@ -51,6 +52,6 @@ def _check_index(index: Path) -> None:
 TARGET = Target(
     prepare,
     cases=200,
-    short=15,
+    short=8,
     law="indexed or listed within 20 s and 1 GiB; the ordinary files beside are there; nothing is quoted",
 )

@@ -109,7 +109,7 @@ def _checked(server: Served, expected: bytes | None, *, stopped: bool = False) -
 TARGET = Target(
     prepare,
     cases=len(requests.HEAVY) + RAW_GROUPS + 2,
-    short=5,
+    short=4,
     law="in 1 GiB it lives; /health within 1 s; no 500; at the end the library's vector, to the bit; it stops in time",
     bounds=Bounds(seconds=240, memory=8 << 30),
     jobs=1,

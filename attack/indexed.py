@@ -3,6 +3,8 @@ called in forked processes, of a parent that never imports it."""
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import json
 import random
 from pathlib import Path
@@ -15,6 +17,13 @@ from pellucid import Embedder
 WORDS = ("the", "cat", "dog", "sat", "on", "mat", "query", "passage")
 ALL = "vector, all"
 QUESTIONS = ("the cat sat", "dog", "on the mat query")
+
+
+def import_most() -> None:
+    """Of what LanceDB imports, that which starts no threads, so that each forked process need not do it again."""
+    for name in ("pyarrow.dataset", "pydantic", "lance_namespace"):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
 
 
 def write_notes(folder: Path, numbers: range) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow.dataset  # noqa: F401  imported once, and not after each fork
 from fuzz import model_files
 from tests import tiny
 
@@ -48,6 +47,7 @@ VALUES = (
 def prepare(shared: Path) -> Attack:
     model, notes = tiny.write_model(shared / "model"), shared / "notes"
     Embedder(model, threads=1)
+    indexed.import_most()
     indexed.write_notes(notes, range(30))
     finished(lambda: indexed.update(model, shared / "index", notes))
     indexed.write_notes(notes, range(25, 40))
@@ -166,7 +166,7 @@ CHANGES: tuple[Callable[[random.Random, Path], None], ...] = (
 TARGET = Target(
     prepare,
     cases=300,
-    short=12,
+    short=6,
     law="right answers, IndexStateError or IndexWriteError; a rebuild mends it",
     bounds=Bounds(seconds=60),
 )

@@ -33,15 +33,20 @@ def finished(work: Callable[[], object]) -> float:
     return time.monotonic() - began
 
 
-def killed(work: Callable[[], object], seconds: float, rng: random.Random) -> bool:
-    """Do ``work`` in a forked process, and kill that at a moment of so many seconds; False if it had ended before."""
-    moment = time.monotonic() + rng.uniform(0, seconds)
-    pid = in_a_child(work)
-    while time.monotonic() < moment:
+def killed(
+    work: Callable[[], object], seconds: float, rng: random.Random, *, after: Callable[[], bool] = lambda: True
+) -> bool:
+    """Do ``work`` in a forked process, and kill that within so many seconds of when ``after`` says yes; False if it
+    had ended before.
+    """
+    pid, moment = in_a_child(work), None
+    while moment is None or time.monotonic() < moment:
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
             assert status == 0, f"after a kill, it ended with status {status}"
             return False
+        if moment is None and after():
+            moment = time.monotonic() + rng.uniform(0, seconds)
         time.sleep(0.001)
     os.kill(pid, signal.SIGKILL)
     return os.WIFSIGNALED(os.waitpid(pid, 0)[1])

@@ -78,7 +78,7 @@ def _digest(path: Path) -> str:
 TARGET = Target(
     prepare,
     cases=100,
-    short=3,
+    short=2,
     law=f"after {KILLS} kills and one whole run, the files are bitwise those of an undisturbed job, and no others",
     bounds=Bounds(seconds=120),
 )

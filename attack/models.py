@@ -165,6 +165,6 @@ def _swapped(rng: random.Random, folder: Path, others: list[Path]) -> None:
 TARGET = Target(
     prepare,
     cases=10_000,
-    short=150,
+    short=120,
     law="it loads, and its vectors are finite and the reference engine's; or the error is a documented one",
 )

@@ -13,6 +13,7 @@ from typing import Any
 from attack.child import FAULTS, Outcome
 
 _FRAME = re.compile(r'File ".*?/pellucid/(\S+?)", line (\d+)')
+_NUMBER = re.compile(r"[0-9a-f]{12,}")
 _MOST_KEPT = 3
 
 
@@ -71,11 +72,12 @@ class Tally:
 
 def signature(outcome: Outcome) -> str:
     """What faults of one cause have in common: the kind, the error, and the innermost line of ours."""
-    frames = _FRAME.findall(outcome.detail)
+    detail = _NUMBER.sub("…", outcome.detail)
+    frames = _FRAME.findall(detail)
     place = f" at {frames[-1][0]}:{frames[-1][1]}" if frames else ""
     if outcome.kind in {"hang", "memory"}:  # A dump of the stack has the innermost first.
         return f"{outcome.kind}{f' at {frames[0][0]}:{frames[0][1]}' if frames else ''}"
-    last = next((line for line in reversed(outcome.detail.splitlines()) if line and not line.startswith(" ")), "")
+    last = next((line for line in reversed(detail.splitlines()) if line and not line.startswith(" ")), "")
     if outcome.kind == "crash":
         last = outcome.detail.splitlines()[0] if outcome.detail else ""
     return f"{outcome.kind}: {last[:100]}{place}"

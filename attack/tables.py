@@ -168,6 +168,6 @@ MAKERS: tuple[Callable[[random.Random, Path], None], ...] = (
 TARGET = Target(
     prepare,
     cases=200,
-    short=15,
+    short=10,
     law="each row is in the output with its vector, or rejected; a reader finds all; or BatchError; 20 s, 1 GiB",
 )
