@@ -190,7 +190,7 @@ def unfit(message: str) -> str | None:
     if any(not letter.isprintable() and letter != "\n" for letter in message):
         return "the message has control characters"
     if len(message) > _LONGEST_MESSAGE:
-        return f"the message has {len(message)} characters"
+        return f"the message has more than {_LONGEST_MESSAGE:,} characters"
     return None
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests import tiny
 
-from attack.child import Attack, Result
+from attack.child import Attack, Bounds, Result
 from attack.command import check_output, pellucid
 from attack.hostile_documents import MAKERS, SECRET
 from attack.indexed import import_most
@@ -54,4 +54,5 @@ TARGET = Target(
     cases=200,
     short=8,
     law="indexed or listed within 20 s and 1 GiB; the ordinary files beside are there; nothing is quoted",
+    bounds=Bounds(seconds=30),  # 20 for the file, and the start and the ordinary files
 )

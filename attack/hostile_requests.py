@@ -54,6 +54,12 @@ def refused(server: Served, sent: bytes, seconds: float = 10.0) -> None:
     assert not answer or 400 <= status_of(answer) < 500 or status_of(answer) == 503, f"it gets {status_of(answer)}"
 
 
+def polite(server: Served, seconds: float = 10.0) -> None:
+    """What somebody else asks meanwhile is answered, if only by that it has to wait."""
+    status = status_of(server.ask(post("/v1/embeddings", {"input": QUESTION}), seconds))
+    assert status in {200, 429, 503}, f"somebody else gets {status}"
+
+
 def endless_headers(server: Served, _files: Path) -> None:
     """Sixty megabytes of headers, many and small, or one that does not end."""
     for start, piece in (
@@ -107,7 +113,7 @@ def half_sent_bodies(server: Served, _files: Path) -> None:
     ):
         with _opened(server, 100) as connections, ThreadPoolExecutor(20) as pool:
             list(pool.map(lambda connection, sent=sent: _sent(connection, sent), connections))
-            vector(server)
+            polite(server)
 
 
 def deep_bodies(server: Served, _files: Path) -> None:
@@ -152,7 +158,7 @@ def long_texts(server: Served, _files: Path) -> None:
         began = time.monotonic()
         answers = [pool.submit(server.ask, each, 20) for each in sent]
         while not all(answer.done() for answer in answers):
-            vector(server, seconds=5.0)
+            polite(server, 5)
             time.sleep(0.2)
         for answer in answers:
             assert status_of(answer.result()) < 500 or status_of(answer.result()) == 503
@@ -167,7 +173,7 @@ def slow_clients(server: Served, _files: Path) -> None:
             for connection in connections:
                 _sent(connection, sent[place : place + 1])
             if place % 10 == 0:
-                vector(server)
+                polite(server)
             time.sleep(0.05)
 
 
@@ -179,12 +185,12 @@ def pipelined(server: Served, _files: Path) -> None:
         for connection, sent in zip(connections, (health, embed, health, embed), strict=True):
             connection.settimeout(3)
             _sent(connection, sent * 20_000)
-        vector(server)
+        polite(server)
 
 
 def many_connections(server: Served, _files: Path) -> None:
     with _opened(server, 1500):
-        vector(server)
+        polite(server)
 
 
 def strange_bodies(server: Served, _files: Path) -> None:
@@ -307,7 +313,7 @@ def _unread(server: Served, sent: bytes, count: int) -> None:
             _sent(connection, sent)
         for _ in range(10):
             time.sleep(1)
-            vector(server, seconds=20)
+            polite(server, 20)
         for connection in connections:  # And they leave without a word.
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 

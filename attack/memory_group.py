@@ -11,6 +11,8 @@ from pathlib import Path
 
 V1, V2 = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
 
+_NAME = "pellucid-attack-"
+
 
 @dataclass(frozen=True)
 class MemoryGroup:
@@ -51,7 +53,10 @@ def memory_group(limit: int) -> Iterator[MemoryGroup | None]:
 def _made(limit: int) -> Path | None:
     names = (("memory.limit_in_bytes", "memory.memsw.limit_in_bytes"), ("memory.max", "memory.swap.max"))
     for parent, (most, swap) in zip((V1, V2), names, strict=True):
-        folder = parent / f"pellucid-attack-{os.getpid()}"
+        folder = parent / f"{_NAME}{os.getpid()}"
+        for old in parent.glob(f"{_NAME}*"):
+            with contextlib.suppress(OSError):  # Somebody else's, who is at work.
+                old.rmdir()
         try:
             folder.mkdir()
         except OSError:

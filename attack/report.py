@@ -73,6 +73,8 @@ class Tally:
 def signature(outcome: Outcome) -> str:
     """What faults of one cause have in common: the kind, the error, and the innermost line of ours."""
     detail = _NUMBER.sub("…", outcome.detail)
+    if outcome.kind == "wrong" and detail.startswith("the message"):
+        return f"wrong: {detail.splitlines()[0]}"
     frames = _FRAME.findall(detail)
     place = f" at {frames[-1][0]}:{frames[-1][1]}" if frames else ""
     if outcome.kind in {"hang", "memory"}:  # A dump of the stack has the innermost first.

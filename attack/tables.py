@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from tests import tiny
 
 from attack import hostile_documents, strange_files
-from attack.child import Attack, Result
+from attack.child import Attack, Bounds, Result
 from attack.command import Said, check_output, pellucid
 from attack.hostile_documents import SECRET
 from attack.target import Target
@@ -170,4 +170,5 @@ TARGET = Target(
     cases=200,
     short=10,
     law="each row is in the output with its vector, or rejected; a reader finds all; or BatchError; 20 s, 1 GiB",
+    bounds=Bounds(seconds=30),  # 20 for the file, and the start and the ordinary files
 )
