@@ -11,6 +11,7 @@ from pathlib import Path
 from tests import tiny
 
 from attack import hostile_requests as requests
+from attack import raw_requests
 from attack.child import Attack, Bounds, Result
 from attack.killing import finished
 from attack.served import HEALTHY_SECONDS, MEMORY, Served, served
@@ -58,7 +59,7 @@ def _heavy(do: Callable[[Served, Path], None]) -> Case:
 
 def _raw(rng: random.Random, files: Path, expected: bytes) -> Result:
     with served(files, "--model", MODEL) as server:
-        requests.raw(server, rng)
+        raw_requests.send(server, rng)
         return _checked(server, expected)
 
 
