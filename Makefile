@@ -9,7 +9,7 @@ NATIVE := $(shell find native -type f)
 CMAKE_TESTS = $(VENV)/bin/cmake -G Ninja -DCMAKE_MAKE_PROGRAM='$(CURDIR)/$(VENV)/bin/ninja' -DPELLUCID_TESTS=ON -S native
 
 .PHONY: run test test-native test-neon test-browser test-integrations test-reference bench docs site check wheel sbom \
-  licences coverage fuzz mutants bench-guard clean help
+  licences coverage fuzz attack mutants bench-guard clean help
 .DEFAULT_GOAL := help
 
 help:  ## Say what there is to make.
@@ -82,6 +82,9 @@ coverage: .make/dev  ## The tests, and which lines of src/pellucid none of them 
 fuzz: .make/fuzz  ## Inputs that break a law, looked for a minute a target; ARGS="--seconds 600" for longer. Linux.
 	for target in model_files tokens texts documents; do \
 	  $(VENV)/bin/python -W ignore -m fuzz.run $$target $(ARGS) || exit 1; done
+
+attack: .make/dev  ## Thousands of hostile inputs and kills, under bounds; ARGS="--short", or "models --seconds 60". Linux.
+	$(VENV)/bin/python -m attack.run $(ARGS)
 
 mutants: .make/dev  ## Which changes of a line no test notices; ARGS="pooling head" for some modules. Takes its time.
 	nice $(VENV)/bin/python -m tests.mutants $(ARGS)

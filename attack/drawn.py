@@ -1,0 +1,36 @@
+"""Random choices with the names that atheris has for them, so that fuzz/ makes its inputs for us too."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+
+class Drawn:
+    """What ``fuzz/`` takes for ``atheris.FuzzedDataProvider``."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+
+    def ConsumeBool(self) -> bool:  # noqa: N802
+        return self._rng.random() < 0.5
+
+    def ConsumeProbability(self) -> float:  # noqa: N802
+        return self._rng.random()
+
+    def ConsumeIntInRange(self, low: int, high: int) -> int:  # noqa: N802
+        return self._rng.randint(low, high)
+
+    def ConsumeInt(self, size: int) -> int:  # noqa: N802
+        return self._rng.randrange(-(1 << (8 * size - 1)), 1 << (8 * size - 1))
+
+    def ConsumeBytes(self, size: int) -> bytes:  # noqa: N802
+        return self._rng.randbytes(size)
+
+    def ConsumeUnicode(self, size: int) -> str:  # noqa: N802
+        highest = self._rng.choice((0x7F, 0x7FF, 0xFFFF, 0x10FFFF))
+        return "".join(chr(self._rng.randint(0, highest)) for _ in range(size))
+
+    def PickValueInList(self, values: Sequence[Any]) -> Any:  # noqa: N802
+        return self._rng.choice(values)
