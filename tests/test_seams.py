@@ -236,3 +236,20 @@ def test_the_check_is_called_between_the_pieces_of_a_text(folder):
     calls = []
     tokenizer.count(["cat " * 100], check=lambda: calls.append(None))
     assert len(calls) > 30
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_so_are_those_of_the_real_model(minilm, side):
+    tokenizer = Tokenizer(
+        minilm.files,
+        dataclasses.replace(minilm.spec.tokenizer, max_tokens=9, truncation_side=side),
+        minilm.spec.encoder,
+    )
+    assert len(list(tokenizer._seams.pieces("the cat sat on the mat"))) > 1
+
+    @settings(max_examples=60)
+    @given(TEXT)
+    def law(text):
+        check_law(tokenizer, text)
+
+    law()
