@@ -30,7 +30,7 @@ from pellucid.errors import OptionError
 from pellucid.texts import as_list
 
 # Keys of model_kwargs that Embedder has under the same name: first those of SentenceTransformer, then ours.
-_OURS = ("dtype", "engine", "threads", "cache", "on_truncation")
+_OURS = ("dtype", "engine", "threads", "cache", "max_tokens", "on_truncation")
 _FOR_EMBEDDER = ("revision", "token", "local_files_only", "device", *_OURS)
 # Keys that are served only at these values, where serving them means doing nothing else than we do anyway.
 _MODEL_AT: dict[str, tuple[Any, ...]] = {
@@ -80,8 +80,8 @@ class HuggingFaceEmbeddings(BaseModel, Embeddings):  # noqa: PLW1641  as there, 
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Options of the model: ``device``, ``revision``, ``token``, ``local_files_only``, ``prompts``,
     ``default_prompt_name``, ``truncate_dim``, …; and of :class:`~pellucid.Embedder`: ``dtype``, ``engine``,
-    ``threads``, ``cache``, ``on_truncation``. ``trust_remote_code`` may be true or false and changes nothing: no
-    code of a model is ever run."""
+    ``threads``, ``cache``, ``max_tokens``, ``on_truncation``. ``trust_remote_code`` may be true or false and changes
+    nothing: no code of a model is ever run."""
     encode_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Options for documents: ``normalize_embeddings``, ``batch_size``, ``prompt``, ``prompt_name``, ``precision``,
     ``truncate_dim``, …"""
