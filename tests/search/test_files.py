@@ -92,3 +92,9 @@ def test_a_name_that_is_not_utf8_is_one_that_text_can_hold(tmp_path):
     (found,) = find([tmp_path / "n"])
     assert found.name == "n/caf\\xe9.txt"
     assert found.path.read_text() == "cat"
+
+
+@pytest.mark.skipif(sys.platform in {"win32", "darwin"}, reason="there, names are always Unicode")
+def test_no_two_files_share_a_name(tmp_path):
+    write(tmp_path / "n", os.fsdecode(b"bad\xff.txt"), "bad\\xff.txt", "bad\\\\xff.txt")
+    assert sorted(names(tmp_path / "n")) == [f"n/bad{slashes}xff.txt" for slashes in ("\\" * 4, "\\" * 2, "\\")]

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Found:
-    """A file.
+    r"""A file.
 
     Attributes:
         path: where it is.
         name: what it is called in the index: relative to the folder that it was found under, with ``/``, after that
-            folder's own name, and as much of the way to that folder as tells it from others of its name.
+            folder's own name, and as much of the way to that folder as tells it from others of its name. No two
+            files have the same: a byte that is not UTF-8 is written ``\xff``, and a backslash is written twice.
         size: in bytes.
         modified: when it was changed last, in nanoseconds since 1970.
     """
@@ -105,8 +106,8 @@ def _is_folder(path: Path) -> bool:
 
 
 def _readable(name: str) -> str:
-    """A name as text can hold it, though its bytes need not be UTF-8."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    r"""A name as text can hold it, though its bytes need not be UTF-8: ``\xff`` for a byte, ``\\`` for a backslash."""
+    return os.fsencode(name.replace("\\", "\\\\")).decode("utf-8", "backslashreplace")
 
 
 def _judged(path: Path, name: str) -> Found | Skipped:

@@ -14,9 +14,10 @@ from pellucid.chunking import spans
 from pellucid.embedder import Embedder
 from pellucid.errors import IndexWriteError, OptionError, TextError
 from pellucid.search.files import Found, Skipped, find
+from pellucid.search.pointer import POINTER, Identity
 from pellucid.search.readers import Document, UnreadableError, read
 from pellucid.search.rows import Row
-from pellucid.search.store import POINTER, Identity, Known, Store
+from pellucid.search.store import Known, Store
 from pellucid.texts import check_texts
 from pellucid.types import Float32
 
@@ -182,7 +183,7 @@ class Index:
         skipped = [entry for entry in entries if isinstance(entry, Skipped)]
         files = {entry.name: entry for entry in entries if isinstance(entry, Found) and not self._is_own(entry)}
         known = self.store.known()
-        changed = [file for file in files.values() if not _unchanged(file, known.get(file.name))]
+        changed = [file for file in files.values() if not self._is_known(file, known.get(file.name))]
         removed = known.keys() - files.keys()
         vectors, held = self.store.staged(), self.store.digests() if changed else set()
         added, embedded, done, total = 0, 0, 0, sum(file.size for file in changed)
@@ -203,8 +204,10 @@ class Index:
                 progress(done, total)
         embedded += self._stage(pending, vectors, held)
         progress(total, total)
-        if removed or changed or self.store.pointer is None:
+        if removed or changed or self.store.needs_commit():
             self.store.commit(removed | {file.name for file in changed if file.name in known})
+        else:
+            self.store.clean()
         return Summary(
             files=len(self.store.known()),
             chunks=self.store.count(),
@@ -218,6 +221,13 @@ class Index:
     def _normalize(self) -> bool | None:
         """To unit length: by the model itself, whose bits stay as they are, or, if it does not do that, afterwards."""
         return None if self.embedder.spec.unit_length else True
+
+    def _is_known(self, file: Found, known: Known | None) -> bool:
+        """Whether the index has the file as it is."""
+        pointer = self.store.pointer
+        if pointer is not None and pointer.is_old and "\\" in file.name:  # Then, another file may have had this name.
+            return False
+        return known is not None and (known.size, known.modified) == (file.size, file.modified)
 
     def _is_own(self, file: Found) -> bool:
         return self.store.folder.resolve() in file.path.resolve().parents
@@ -260,10 +270,6 @@ def _identity(embedder: Embedder, column: str) -> Identity:
     # A folder of this process's may be given from where it stands; who asks the index may stand elsewhere.
     name = embedder.model_name if files.source != "folder" else str(files.folder.resolve())
     return Identity(name, files.digest(), dtype, embedder.document_prompt, embedder.dimensions, column)
-
-
-def _unchanged(file: Found, known: Known | None) -> bool:
-    return known is not None and (known.size, known.modified) == (file.size, file.modified)
 
 
 def _rows(file: Found, embedder: Embedder, identity: Identity) -> Iterator[Row]:
