@@ -15,7 +15,8 @@ from pellucid.embedder import Embedder
 from pellucid.errors import IndexWriteError, OptionError, TextError
 from pellucid.search.files import Found, Skipped, find
 from pellucid.search.pointer import POINTER, Identity
-from pellucid.search.readers import Document, UnreadableError, read
+from pellucid.search.readers import Document, UnreadableError, content_of
+from pellucid.search.reading import Reader
 from pellucid.search.rows import Row
 from pellucid.search.store import Known, Store
 from pellucid.texts import check_texts
@@ -138,8 +139,8 @@ class Index:
             OptionError: a root is not there.
             IndexWriteError: the disk is full, for one. The index is the one before.
         """
-        with self.store.writing():
-            return self._update(roots, progress)
+        with self.store.writing(), Reader() as reader:
+            return self._update(roots, reader, progress)
 
     def search(
         self, query: str, count: int = 10, *, mode: SearchMode = "hybrid", approximate: bool = False
@@ -178,7 +179,7 @@ class Index:
             return [Hit(row, score) for row, score in rankings[0]]
         return fuse([[row for row, _ in ranking] for ranking in rankings])[:count]
 
-    def _update(self, roots: Sequence[Path], progress: Callable[[int, int], object]) -> Summary:
+    def _update(self, roots: Sequence[Path], reader: Reader, progress: Callable[[int, int], object]) -> Summary:
         entries = list(find(roots))
         skipped = [entry for entry in entries if isinstance(entry, Skipped)]
         files = {entry.name: entry for entry in entries if isinstance(entry, Found) and not self._is_own(entry)}
@@ -191,7 +192,7 @@ class Index:
         for file in changed:
             try:
                 # All of them or none: a table that breaks off in its last row is not half there.
-                rows = list(_rows(file, self.embedder, self.store.identity))
+                rows = list(_rows(file, reader, self.embedder, self.store.identity))
             except UnreadableError as error:
                 skipped.append(Skipped(file.name, str(error)))
             else:
@@ -272,14 +273,11 @@ def _identity(embedder: Embedder, column: str) -> Identity:
     return Identity(name, files.digest(), dtype, embedder.document_prompt, embedder.dimensions, column)
 
 
-def _rows(file: Found, embedder: Embedder, identity: Identity) -> Iterator[Row]:
-    try:
-        with file.path.open("rb") as opened:
-            file_digest = hashlib.file_digest(opened, "sha256").hexdigest()
-    except OSError as error:
-        raise UnreadableError(error.strerror or str(error)) from error
+def _rows(file: Found, reader: Reader, embedder: Embedder, identity: Identity) -> Iterator[Row]:
+    content = content_of(file.path)
+    file_digest = hashlib.sha256(content).hexdigest()
     found = False
-    for document in read(file.path, identity.column):
+    for document in reader.read(content, file.path.suffix, identity.column):
         for row in _chunks(document, embedder, identity):
             yield Row(file.name, file_digest, file.size, file.modified, *row)
             found = True
