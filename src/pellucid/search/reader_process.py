@@ -1,7 +1,8 @@
 """The process that reads files whose formats can lie: HTML, PDF and tables. ``reading.py`` starts it and asks it.
 
 A question is a line of JSON with the ``suffix`` of a file, the ``column``, the ``size`` and the ``seconds`` that
-reading may take, and then that many bytes. An answer is a line of JSON for each text, and one that says how it ended.
+reading may take, and then that many bytes. An answer is lines of JSON, each a list of texts; the last line is an object
+that says how it ended.
 """
 
 from __future__ import annotations
@@ -20,17 +21,26 @@ from pellucid.search.readers import UnreadableError, parse
 OUT_OF_MEMORY = 77
 """What the process ends with when its memory does not suffice."""
 
+_TEXTS_PER_LINE, _CHARACTERS_PER_LINE = 500, 1 << 20
+
 
 def answer(question: dict[str, Any], content: bytes, out: BinaryIO) -> None:
     """Write the texts of a file as lines of JSON."""
     end: dict[str, Any] = {"end": True}
+    texts: list[tuple[str, str, str]] = []
+    characters = 0
     try:
         for document in parse(content, question["suffix"], question["column"]):
-            _write(out, [document.text, document.kind, document.part])
+            texts.append((document.text, document.kind, document.part))
+            characters += len(document.text)
+            if len(texts) == _TEXTS_PER_LINE or characters > _CHARACTERS_PER_LINE:
+                _write(out, texts)
+                texts, characters = [], 0
     except UnreadableError as error:
         end["unreadable"] = str(error)
     except MissingExtraError as error:
         end["missing"] = error.name
+    _write(out, texts)
     _write(out, end)
     out.flush()
 

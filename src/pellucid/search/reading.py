@@ -22,7 +22,7 @@ from pellucid.search.readers import Document, UnreadableError, is_plain, parse
 
 MEMORY = 2 << 30
 """How many bytes of memory the process may have, where the system can hold it to that: on Linux."""
-SECONDS, SECONDS_PER_MEGABYTE, MOST_SECONDS = 10, 10, 120
+SECONDS, SECONDS_PER_MEGABYTE, MOST_SECONDS = 10, 5, 120
 """How long it may read one file: some time for each, and more for a large one."""
 _PATIENCE = 10
 _ALONE = {"MALLOC_ARENA_MAX": "2", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -130,7 +130,7 @@ def _ask(
         told = json.loads(line)
         if isinstance(told, dict):
             return documents, told
-        documents.append(Document(*told))
+        documents += (Document(*each) for each in told)
     return documents, None
 
 
