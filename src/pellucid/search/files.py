@@ -73,33 +73,36 @@ def _names(roots: Sequence[Path]) -> list[tuple[Path, str]]:
 
 
 def _under(root: Path, name: str, entered: set[tuple[int, int]]) -> Iterator[Found | Skipped]:
-    """A file, or all files below a folder, with a list of what is to come: folders may be deeper than calls."""
-    waiting: list[tuple[Path, str, Sequence[tuple[int, Rules]]]] = [(root, name, ())]
+    """A file, or all files below a folder, with a list of what is to come: folders may be deeper than calls.
+
+    Paths are plain strings here: to make a Path of a deep one takes long.
+    """
+    waiting: list[tuple[str, str, Sequence[tuple[int, Rules]]]] = [(str(root), name, ())]
     while waiting:
         path, name, rules = waiting.pop()
         if not _is_folder(path):
             yield _judged(path, name)
             continue
         try:
-            status = path.stat()
+            status = os.stat(path)  # noqa: PTH116
             if (status.st_dev, status.st_ino) in entered:
                 continue
             entered.add((status.st_dev, status.st_ino))
             entries = sorted(os.scandir(path), key=lambda entry: entry.name, reverse=True)
             if any(entry.name == ".gitignore" and entry.is_file() for entry in entries):
-                rules = [*rules, (name.count("/") + 1, read_rules(path / ".gitignore"))]
+                rules = [*rules, (name.count("/") + 1, read_rules(Path(path, ".gitignore")))]
         except (OSError, RulesError) as error:
             yield Skipped(_readable(name), getattr(error, "strerror", None) or str(error))
             continue
         waiting += [
-            (Path(entry.path), f"{name}/{entry.name}", rules)
+            (entry.path, f"{name}/{entry.name}", rules)
             for entry in entries
             if not entry.name.startswith(".") and not _left_out(f"{name}/{entry.name}", entry, rules)
         ]
 
 
-def _is_folder(path: Path) -> bool:
-    return os.path.isdir(path)  # noqa: PTH112  Path.is_dir() raises where a link leads to what cannot be looked at.
+def _is_folder(path: str) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112
 
 
 def _readable(name: str) -> str:
@@ -107,14 +110,14 @@ def _readable(name: str) -> str:
     return os.fsencode(name.replace("\\", "\\\\")).decode("utf-8", "backslashreplace")
 
 
-def _judged(path: Path, name: str) -> Found | Skipped:
+def _judged(path: str, name: str) -> Found | Skipped:
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116
     except OSError as error:
         return Skipped(_readable(name), error.strerror or str(error))
     if not stat.S_ISREG(status.st_mode):
         return Skipped(_readable(name), "neither a file nor a folder")
-    return Found(path, _readable(name), status.st_size, status.st_mtime_ns)
+    return Found(Path(path), _readable(name), status.st_size, status.st_mtime_ns)
 
 
 def _left_out(name: str, entry: os.DirEntry[str], rules: Sequence[tuple[int, Rules]]) -> bool:
@@ -127,7 +130,7 @@ def _left_out(name: str, entry: os.DirEntry[str], rules: Sequence[tuple[int, Rul
     """
     if not rules:
         return False
-    is_folder = _is_folder(Path(entry.path))
+    is_folder = _is_folder(entry.path)
     for parts, each in reversed(rules):
         left_out = each.leaves_out(name.split("/", parts)[-1], is_folder=is_folder)
         if left_out is not None:

@@ -76,6 +76,8 @@ class Index:
     def create(cls, folder: Path, embedder: Embedder, *, column: str = "text", rebuild: bool = False) -> Index:
         """The index in ``folder``, or a new one that is empty until it is updated.
 
+        A folder that is made is only its owner's, who may read what is in it.
+
         Raises:
             IndexStateError: the index there holds the vectors of another model, and ``rebuild`` does not say that they
                 may go; or it is broken.
@@ -83,7 +85,9 @@ class Index:
         """
         wanted = _identity(embedder, column)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            # It will have the texts of files that others may not be allowed to read.
+            folder.mkdir(mode=0o700, exist_ok=True)
             is_new = not (folder / POINTER).exists()
         except OSError as error:
             raise IndexWriteError(f"{folder} cannot be the folder of an index ({error}). Name another.") from error
