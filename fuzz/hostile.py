@@ -176,8 +176,8 @@ FILES: dict[str, Callable[[], bytes]] = {
 def drawn(seed: int) -> tuple[str, bytes]:
     """A file of one of the small kinds with a few of its bytes changed, and its name."""
     draw = random.Random(seed)  # noqa: S311  no secret
-    name = draw.choice(sorted(_SMALL))
-    content = bytearray(_SMALL[name]())
+    name = draw.choice(sorted(SOUND))
+    content = bytearray(SOUND[name]())
     for _ in range(draw.randint(1, 12)):
         start = draw.randrange(len(content) + 1)
         content[start : start + draw.randint(0, 4)] = draw.choice(
@@ -186,7 +186,7 @@ def drawn(seed: int) -> tuple[str, bytes]:
     return name, bytes(content)
 
 
-_SMALL: dict[str, Callable[[], bytes]] = {
+SOUND: dict[str, Callable[[], bytes]] = {
     "a.parquet": lambda: _parquet(["the cat", None, "a dog"] * 10),
     "b.parquet": lambda: _parquet(pyarrow.array(["the cat", "a dog"] * 20).dictionary_encode()),
     "c.pdf": lambda: _pages(b"3 0 R 3 0 R", 2, _SHOWN),
