@@ -80,7 +80,7 @@ class Index:
 
         Raises:
             IndexStateError: the index there holds the vectors of another model, and ``rebuild`` does not say that they
-                may go; or it is broken.
+                may go; or it is damaged.
             IndexWriteError: ``folder`` cannot be made.
         """
         wanted = _identity(embedder, column)
@@ -115,7 +115,7 @@ class Index:
             local_files_only: likewise.
 
         Raises:
-            IndexStateError: there is no index, it is broken, or it holds the vectors of another model.
+            IndexStateError: there is no index, it is damaged, or it holds the vectors of another model.
         """
         store = Store.open(folder)
         if embedder is None:
@@ -133,7 +133,9 @@ class Index:
     ) -> Summary:
         """Make the index one of these files and folders: read what is new or changed, and forget what is gone.
 
-        Killed at any moment, the index is the one before or the one after.
+        Killed at any moment, the index is the one before or the one after. What the killed process left behind is gone
+        after the next update. A file that cannot be read within the bounds of :mod:`pellucid.search.readers` and
+        :mod:`pellucid.search.reading` is skipped, and the summary says why.
 
         Args:
             roots: files and folders.
@@ -159,9 +161,9 @@ class Index:
                 of hundreds of thousands of chunks gains by it.
 
         Raises:
-            OptionError: ``mode`` or ``count`` is none.
-            TextError: the question is blank, or no text.
-            IndexStateError: the index is broken, or was made again since it was opened.
+            OptionError: ``mode`` is unknown, or ``count`` is less than 1.
+            TextError: the question is blank, or is not a text.
+            IndexStateError: the index is damaged, or was made again since it was opened.
         """
         if mode not in ("vector", "text", "hybrid"):
             raise OptionError(f"mode={mode!r} is not one of 'vector', 'text', 'hybrid'.")
