@@ -122,6 +122,16 @@ class TestRecords:
         large.write_bytes(bytes(ALWAYS_HASHED) + b"1")
         assert first_damaged(tmp_path, records) == "a"
 
+    def test_a_file_may_go_while_it_is_looked_at(self, tmp_path, monkeypatch):
+        (tmp_path / "a").write_bytes(b"cat")
+        records = record(tmp_path, {})
+
+        def gone(path):
+            raise FileNotFoundError(path)
+
+        monkeypatch.setattr("pellucid.search.damage._sha256", gone)
+        assert first_damaged(tmp_path, records) is None
+
     def test_what_was_recorded_is_not_hashed_again(self, tmp_path, monkeypatch):
         (tmp_path / "a").write_bytes(b"cat")
         records = record(tmp_path, {})

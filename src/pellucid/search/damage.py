@@ -59,13 +59,13 @@ def first_damaged(folder: Path, records: Mapping[str, FileRecord]) -> str | None
 def _is_damaged(path: Path, before: FileRecord) -> bool:
     try:
         status = path.stat()
-    except FileNotFoundError:
+        if not stat.S_ISREG(status.st_mode) or status.st_size != before.size:
+            return True
+        if before.size > ALWAYS_HASHED and status.st_mtime_ns == before.modified:
+            return False
+        return _sha256(path) != before.sha256
+    except FileNotFoundError:  # It may go at any moment: another process may be writing to the index.
         return False
-    if not stat.S_ISREG(status.st_mode) or status.st_size != before.size:
-        return True
-    if before.size > ALWAYS_HASHED and status.st_mtime_ns == before.modified:
-        return False
-    return _sha256(path) != before.sha256
 
 
 def _files(folder: Path) -> Iterator[Path]:
