@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any
 
-import pyarrow
-import pyarrow.parquet
-import pypdf
-
-from pellucid.search.readers import UnreadableError, read
+from fuzz.hostile import SOUND
+from pellucid.search.readers import UnreadableError, parse
 
 PIECES = (
     *(
@@ -77,19 +73,17 @@ PIECES = (
         b"PAR1",
     ),
 )
-NAMES = ("a.html", "a.jsonl", "a.csv", "a.pdf", "a.parquet", "a.md", "a")
+SUFFIXES = (".html", ".jsonl", ".csv", ".pdf", ".parquet", ".md", "")
 
 
 def target() -> Callable[[Any], None]:
-    folder = Path(tempfile.mkdtemp())
-    whole = _whole(folder)
+    sound = {PurePath(name).suffix: make() for name, make in SOUND.items()}
 
     def check(data: Any) -> None:
-        name = data.PickValueInList(list(NAMES))
-        path = folder / name
-        path.write_bytes(made(data, whole.get(name, b"")))
+        suffix = data.PickValueInList(list(SUFFIXES))
+        content = made(data, sound.get(suffix, b""))
         try:
-            for document in read(path):
+            for document in parse(content, suffix):
                 assert document.text.encode("utf-8") is not None
         except UnreadableError:
             pass
@@ -97,10 +91,10 @@ def target() -> Callable[[Any], None]:
     return check
 
 
-def made(data: Any, whole: bytes) -> bytes:
-    """A whole file with some bytes changed, or pieces of files in any order."""
-    if whole and data.ConsumeBool():
-        changed = bytearray(whole)
+def made(data: Any, sound: bytes) -> bytes:
+    """A sound file with some bytes changed, or pieces of files in any order."""
+    if sound and data.ConsumeBool():
+        changed = bytearray(sound)
         for _ in range(data.ConsumeIntInRange(1, 8)):
             start = data.ConsumeIntInRange(0, len(changed))
             changed[start : start + data.ConsumeIntInRange(0, 6)] = data.ConsumeBytes(data.ConsumeIntInRange(0, 6))
@@ -110,26 +104,3 @@ def made(data: Any, whole: bytes) -> bytes:
         data.ConsumeBytes(6) if data.ConsumeIntInRange(0, 4) == 0 else data.PickValueInList(list(PIECES))
         for _ in range(count)
     )
-
-
-def _whole(folder: Path) -> dict[str, bytes]:
-    """A sound file of each kind that has a structure of its own."""
-    pyarrow.parquet.write_table(pyarrow.table({"text": ["the cat", None], "n": [1, 2]}), folder / "a.parquet")
-    writer = pypdf.PdfWriter()
-    page = writer.add_blank_page(100, 100)
-    font = {"/Type": "/Font", "/Subtype": "/Type1", "/BaseFont": "/Helvetica"}
-    names = pypdf.generic.NameObject
-    fonts = pypdf.generic.DictionaryObject({names(key): names(value) for key, value in font.items()})
-    page[names("/Resources")] = pypdf.generic.DictionaryObject(
-        {names("/Font"): pypdf.generic.DictionaryObject({names("/F1"): fonts})}
-    )
-    content = pypdf.generic.StreamObject()
-    content.set_data(b"BT /F1 12 Tf 10 10 Td (the cat) Tj ET")
-    page[names("/Contents")] = writer._add_object(content)
-    writer.write(folder / "a.pdf")
-    return {
-        **{name: (folder / name).read_bytes() for name in ("a.parquet", "a.pdf")},
-        "a.jsonl": b'{"text": "the cat"}\n{"n": [1, {"a": null}], "text": "caf\\u00e9 \\ud83d\\ude00"}\n',
-        "a.csv": b'text,n\n"the\n""cat""",1\na dog,2\n',
-        "a.html": b"<html><title>t</title><body><p>the <b>cat</b></p><noscript>no</noscript></body>",
-    }

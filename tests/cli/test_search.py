@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import stat
+import sys
 
 import pytest
 
@@ -50,6 +52,32 @@ def test_what_is_skipped_is_shown_as_a_terminal_can(tmp_path, notes, model):
         "  notes/d\\x1b[31m\\n.bin: binary",
         "  notes/e.pdf: no sound PDF (PdfStreamError)",
     ]
+
+
+def test_what_is_found_sends_no_commands_to_the_terminal(tmp_path, notes, model):
+    to = str(tmp_path / "index")
+    (notes / "d\x1b[31m\n.txt").write_text("zebra\t\x1b]0;title\x07 \x9b31m red\nzebra\n", encoding="utf-8")
+    run("index", str(notes), "--to", to, "--model", model)
+    shown = run("search", "zebra", "--in", to, "-k", "1", "--mode", "text").out
+    assert not {"\x1b", "\x07", "\x9b"} & {*shown}
+    assert "notes/d\\x1b[31m\\n.txt:1-2" in shown
+    assert "\\x1b]0;title\\x07 \\x9b31m red\nzebra\n" in shown
+    (line,) = run("search", "zebra", "--in", to, "-k", "1", "--mode", "text", "--json").out.splitlines()
+    assert not {"\x1b", "\x07", "\x9b"} & {*line}
+    assert json.loads(line)["text"] == "zebra\t\x1b]0;title\x07 \x9b31m red\nzebra"
+
+
+def test_an_error_sends_no_commands_to_the_terminal(tmp_path):
+    assert run("search", "zebra", "--in", str(tmp_path / "a\x1b[31m")).err.startswith(
+        f"pellucid: there is no index in {tmp_path}/a\\x1b[31m."
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes of POSIX")
+def test_an_index_is_its_owners(tmp_path, notes, model):
+    """It has the texts of files that others may not be allowed to read."""
+    run("index", str(notes), "--to", str(tmp_path / "a" / "index"), "--model", model)
+    assert stat.S_IMODE((tmp_path / "a" / "index").stat().st_mode) == 0o700
 
 
 def test_a_model_may_lie_where_it_is_told(tmp_path, notes, model):

@@ -9,8 +9,6 @@ import pytest
 from pellucid.errors import OptionError
 from pellucid.search.files import Found, Skipped, find
 
-pytest.importorskip("pathspec")
-
 
 def names(*roots):
     return [found.name for found in find(roots)]
@@ -92,3 +90,35 @@ def test_a_name_that_is_not_utf8_is_one_that_text_can_hold(tmp_path):
     (found,) = find([tmp_path / "n"])
     assert found.name == "n/caf\\xe9.txt"
     assert found.path.read_text() == "cat"
+
+
+@pytest.mark.skipif(sys.platform in {"win32", "darwin"}, reason="there, names are always Unicode")
+def test_no_two_files_share_a_name(tmp_path):
+    write(tmp_path / "n", os.fsdecode(b"bad\xff.txt"), "bad\\xff.txt", "bad\\\\xff.txt")
+    assert sorted(names(tmp_path / "n")) == [f"n/bad{slashes}xff.txt" for slashes in ("\\" * 4, "\\" * 2, "\\")]
+
+
+class TestGitignores:
+    def test_one_that_cannot_be_followed_leaves_its_folder_out_and_no_other(self, tmp_path):
+        root = write(tmp_path / "n", "a/secret.txt", "b.txt")
+        (root / "a" / ".gitignore").write_text("*" * 1000)
+        assert next(find([root])) == Skipped("n/a", "line 1 of .gitignore has more than 500 letters")
+        assert names(root)[1:] == ["n/b.txt"]
+
+    def test_one_that_cannot_be_read_leaves_its_folder_out(self, tmp_path, monkeypatch):
+        root = write(tmp_path / "n", "a.txt", ".gitignore")
+        monkeypatch.setattr("pathlib.Path.open", lambda *_, **__: (_ for _ in ()).throw(PermissionError(13, "no")))
+        assert list(find([root])) == [Skipped("n", "no")]
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="POSIX's kinds of files")
+    def test_one_that_is_no_file_leaves_nothing_out(self, tmp_path):
+        root = write(tmp_path / "n", "a/a.txt", "b/b.txt", "c/c.txt")
+        (root / "a" / ".gitignore").mkdir()
+        os.mkfifo(root / "b" / ".gitignore")
+        (root / "c" / ".gitignore").symlink_to("/dev/zero")
+        assert names(root) == ["n/a/a.txt", "n/b/b.txt", "n/c/c.txt"]
+
+    def test_lines_that_git_does_not_understand_are_no_obstacle(self, tmp_path):
+        root = write(tmp_path / "n", "a.txt", "b.txt")
+        (root / ".gitignore").write_bytes(b"!\n[z-a]\n\\\n[[:foo:]]\n\xff\n\0\nb*\n")
+        assert names(root) == ["n/a.txt"]

@@ -11,6 +11,7 @@ import typer
 
 from pellucid import __version__
 from pellucid.cli import batch, bench, embed, explain, models, search, serve
+from pellucid.cli.terminal import escaped
 from pellucid.errors import InputError, PellucidError
 
 app = typer.Typer(
@@ -44,7 +45,7 @@ def main() -> None:
     try:
         app()
     except PellucidError as error:
-        typer.echo(f"pellucid: {error}", err=True)
+        typer.echo(f"pellucid: {escaped(str(error))}", err=True)
         sys.exit(2 if isinstance(error, InputError) else 1)
     except BrokenPipeError:  # The reader of our output has left, as `head` does.
         sys.stderr.close()
@@ -52,4 +53,4 @@ def main() -> None:
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    typer.echo(f"warning: {message}", err=True)
+    typer.echo(f"warning: {escaped(str(message))}", err=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pellucid.cli.embed import DEFAULT_MODEL, Dtype
+from pellucid.cli.terminal import escaped, escaped_in_line, escaped_json
 from pellucid.errors import OptionError
 
 if TYPE_CHECKING:
@@ -47,7 +48,6 @@ def index(
     from tqdm import tqdm  # type: ignore[import-untyped]
 
     from pellucid.embedder import Embedder
-    from pellucid.explain.terminal import printable
     from pellucid.search.index import Index
 
     embedder = Embedder(
@@ -73,7 +73,7 @@ def index(
     if summary.skipped:
         typer.echo(f"{len(summary.skipped):,} skipped:", err=True)
         for skipped in summary.skipped[:_SKIPPED]:
-            typer.echo(f"  {printable(skipped.name)}: {printable(skipped.reason)}", err=True)
+            typer.echo(f"  {escaped_in_line(skipped.name)}: {escaped_in_line(skipped.reason)}", err=True)
         if len(summary.skipped) > _SKIPPED:
             typer.echo(f"  … and {len(summary.skipped) - _SKIPPED:,} more", err=True)
 
@@ -100,7 +100,8 @@ def search(
     hits = opened.search(question, count, mode=mode.value, approximate=approximate)
     if json:
         for hit in hits:
-            typer.echo(jsons.dumps({"score": hit.score, **dataclasses.asdict(hit.row)}, ensure_ascii=False))
+            line = jsons.dumps({"score": hit.score, **dataclasses.asdict(hit.row)}, ensure_ascii=False)
+            typer.echo(escaped_json(line))
     else:
         _show(hits, opened.embedder, question, why=why)
 
@@ -109,7 +110,6 @@ def _show(hits: list[Hit], embedder: Embedder, question: str, *, why: bool) -> N
     from rich.console import Console
     from rich.text import Text
 
-    from pellucid.explain.terminal import printable
     from pellucid.search.passages import best_sentence
 
     console = Console(highlight=False)
@@ -120,11 +120,11 @@ def _show(hits: list[Hit], embedder: Embedder, question: str, *, why: bool) -> N
         lines = f"{row.first_line}" if row.first_line == row.last_line else f"{row.first_line}-{row.last_line}"
         place = f"{row.file}:{lines}" if not row.part else f"{row.file}, {row.part}"
         console.print(
-            Text.assemble((f"{number:2} ", "dim"), (printable(place), "bold"), (f"  {hit.score:.4f}", "cyan"))
+            Text.assemble((f"{number:2} ", "dim"), (escaped_in_line(place), "bold"), (f"  {hit.score:.4f}", "cyan"))
         )
         start, end = best_sentence(embedder, question, row.text)
         passage = Text.assemble(
-            (_shown(row.text[:start]), "dim"), _shown(row.text[start:end]), (_shown(row.text[end:]), "dim")
+            (escaped(row.text[:start]), "dim"), escaped(row.text[start:end]), (escaped(row.text[end:]), "dim")
         )
         console.print(passage)
         if why:
@@ -133,15 +133,8 @@ def _show(hits: list[Hit], embedder: Embedder, question: str, *, why: bool) -> N
 
 
 def _why(embedder: Embedder, question: str, passage: str) -> str:
-    from pellucid.explain.terminal import printable
 
     comparison = embedder.compare(question, passage)
-    pieces = [[printable(token.piece) for token in side.tokens] for side in (comparison.first, comparison.second)]
+    pieces = [[escaped_in_line(token.piece) for token in side.tokens] for side in (comparison.first, comparison.second)]
     pairs = ", ".join(f"{pieces[0][i]} ~ {pieces[1][j]} {share:+.3f}" for i, j, share in comparison.top(5))
     return f"cosine {comparison.cosine:.3f}: {pairs or comparison.why_no_pairs}"
-
-
-def _shown(text: str) -> str:
-    from pellucid.explain.terminal import printable
-
-    return "\n".join(printable(line) for line in text.split("\n"))

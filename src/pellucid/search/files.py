@@ -8,22 +8,20 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from pellucid.errors import MissingExtraError, OptionError
-
-if TYPE_CHECKING:
-    from pathspec import GitIgnoreSpec
+from pellucid.errors import OptionError
+from pellucid.search.ignoring import Rules, RulesError, read_rules
 
 
 @dataclass(frozen=True)
 class Found:
-    """A file.
+    r"""A file.
 
     Attributes:
         path: where it is.
         name: what it is called in the index: relative to the folder that it was found under, with ``/``, after that
-            folder's own name, and as much of the way to that folder as tells it from others of its name.
+            folder's own name, and as much of the way to that folder as tells it from others of its name. No two
+            files have the same: a byte that is not UTF-8 is written ``\xff``, and a backslash is written twice.
         size: in bytes.
         modified: when it was changed last, in nanoseconds since 1970.
     """
@@ -46,11 +44,11 @@ def find(roots: Sequence[Path]) -> Iterator[Found | Skipped]:
     """All files under some folders, or files named themselves, in the order of their names.
 
     Hidden files and folders are passed over in silence, and so is what a ``.gitignore`` leaves out, by git's own rules.
-    Links are followed, each folder is entered once, so a loop of links ends.
+    Where a ``.gitignore`` cannot be followed, its folder is skipped: it may have what nobody should find. Links are
+    followed, each folder is entered once, so a loop of links ends.
 
     Raises:
         OptionError: a root is neither a file nor a folder.
-        MissingExtraError: the extra ``search`` is not installed.
     """
     for root in roots:
         if not os.path.exists(root):  # noqa: PTH110  Path.exists() raises where a folder above it cannot be entered.
@@ -75,68 +73,66 @@ def _names(roots: Sequence[Path]) -> list[tuple[Path, str]]:
 
 
 def _under(root: Path, name: str, entered: set[tuple[int, int]]) -> Iterator[Found | Skipped]:
-    """A file, or all files below a folder, with a list of what is to come: folders may be deeper than calls."""
-    waiting: list[tuple[Path, str, Sequence[tuple[Path, GitIgnoreSpec]]]] = [(root, name, ())]
+    """A file, or all files below a folder, with a list of what is to come: folders may be deeper than calls.
+
+    Paths are plain strings here: to make a Path of a deep one takes long.
+    """
+    waiting: list[tuple[str, str, Sequence[tuple[int, Rules]]]] = [(str(root), name, ())]
     while waiting:
         path, name, rules = waiting.pop()
         if not _is_folder(path):
             yield _judged(path, name)
             continue
         try:
-            status = path.stat()
+            status = os.stat(path)  # noqa: PTH116
             if (status.st_dev, status.st_ino) in entered:
                 continue
             entered.add((status.st_dev, status.st_ino))
             entries = sorted(os.scandir(path), key=lambda entry: entry.name, reverse=True)
-        except OSError as error:
-            yield Skipped(_readable(name), error.strerror or str(error))
+            if any(entry.name == ".gitignore" and entry.is_file() for entry in entries):
+                rules = [*rules, (name.count("/") + 1, read_rules(Path(path, ".gitignore")))]
+        except (OSError, RulesError) as error:
+            yield Skipped(_readable(name), getattr(error, "strerror", None) or str(error))
             continue
-        if any(entry.name == ".gitignore" and entry.is_file() for entry in entries):
-            rules = [*rules, *_rules(path / ".gitignore")]
         waiting += [
-            (Path(entry.path), f"{name}/{entry.name}", rules)
+            (entry.path, f"{name}/{entry.name}", rules)
             for entry in entries
-            if not entry.name.startswith(".") and not _left_out(Path(entry.path), rules)
+            if not entry.name.startswith(".") and not _left_out(f"{name}/{entry.name}", entry, rules)
         ]
 
 
-def _is_folder(path: Path) -> bool:
-    return os.path.isdir(path)  # noqa: PTH112  Path.is_dir() raises where a link leads to what cannot be looked at.
+def _is_folder(path: str) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112
 
 
 def _readable(name: str) -> str:
-    """A name as text can hold it, though its bytes need not be UTF-8."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    r"""A name as text can hold it, though its bytes need not be UTF-8: ``\xff`` for a byte, ``\\`` for a backslash."""
+    return os.fsencode(name.replace("\\", "\\\\")).decode("utf-8", "backslashreplace")
 
 
-def _judged(path: Path, name: str) -> Found | Skipped:
+def _judged(path: str, name: str) -> Found | Skipped:
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116
     except OSError as error:
         return Skipped(_readable(name), error.strerror or str(error))
     if not stat.S_ISREG(status.st_mode):
         return Skipped(_readable(name), "neither a file nor a folder")
-    return Found(path, _readable(name), status.st_size, status.st_mtime_ns)
+    return Found(Path(path), _readable(name), status.st_size, status.st_mtime_ns)
 
 
-def _rules(file: Path) -> list[tuple[Path, GitIgnoreSpec]]:
-    try:
-        from pathspec import GitIgnoreSpec
-    except ImportError:
-        raise MissingExtraError("pathspec", "search") from None
+def _left_out(name: str, entry: os.DirEntry[str], rules: Sequence[tuple[int, Rules]]) -> bool:
+    """Whether a rule leaves an entry of a folder out. Those of deeper folders go first, and may take it in again.
 
-    try:
-        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:  # A .gitignore that cannot be read leaves nothing out, as in git.
-        return []
-    return [(file.parent, GitIgnoreSpec.from_lines(lines))]
-
-
-def _left_out(path: Path, rules: Sequence[tuple[Path, GitIgnoreSpec]]) -> bool:
-    """By the last rule that says anything: those of deeper folders come later, and may take a file back in."""
-    left_out, end = False, "/" if rules and _is_folder(path) else ""
-    for folder, spec in rules:
-        said = spec.check_file(path.relative_to(folder).as_posix() + end)
-        if said.include is not None:
-            left_out = said.include
-    return left_out
+    Args:
+        name: what the entry is called in the index.
+        entry: the entry.
+        rules: of each ``.gitignore`` above, with how many parts of the name lead to its folder.
+    """
+    if not rules:
+        return False
+    is_folder = _is_folder(entry.path)
+    for parts, each in reversed(rules):
+        left_out = each.leaves_out(name.split("/", parts)[-1], is_folder=is_folder)
+        if left_out is not None:
+            return left_out
+    return False

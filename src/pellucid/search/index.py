@@ -14,9 +14,11 @@ from pellucid.chunking import spans
 from pellucid.embedder import Embedder
 from pellucid.errors import IndexWriteError, OptionError, TextError
 from pellucid.search.files import Found, Skipped, find
-from pellucid.search.readers import Document, UnreadableError, read
+from pellucid.search.pointer import POINTER, Identity
+from pellucid.search.readers import Document, UnreadableError, content_of
+from pellucid.search.reading import Reader
 from pellucid.search.rows import Row
-from pellucid.search.store import POINTER, Identity, Known, Store
+from pellucid.search.store import Known, Store
 from pellucid.texts import check_texts
 from pellucid.types import Float32
 
@@ -74,14 +76,18 @@ class Index:
     def create(cls, folder: Path, embedder: Embedder, *, column: str = "text", rebuild: bool = False) -> Index:
         """The index in ``folder``, or a new one that is empty until it is updated.
 
+        A folder that is made is only its owner's, who may read what is in it.
+
         Raises:
             IndexStateError: the index there holds the vectors of another model, and ``rebuild`` does not say that they
-                may go; or it is broken.
+                may go; or it is damaged.
             IndexWriteError: ``folder`` cannot be made.
         """
         wanted = _identity(embedder, column)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            # It will have the texts of files that others may not be allowed to read.
+            folder.mkdir(mode=0o700, exist_ok=True)
             is_new = not (folder / POINTER).exists()
         except OSError as error:
             raise IndexWriteError(f"{folder} cannot be the folder of an index ({error}). Name another.") from error
@@ -109,7 +115,7 @@ class Index:
             local_files_only: likewise.
 
         Raises:
-            IndexStateError: there is no index, it is broken, or it holds the vectors of another model.
+            IndexStateError: there is no index, it is damaged, or it holds the vectors of another model.
         """
         store = Store.open(folder)
         if embedder is None:
@@ -127,7 +133,9 @@ class Index:
     ) -> Summary:
         """Make the index one of these files and folders: read what is new or changed, and forget what is gone.
 
-        Killed at any moment, the index is the one before or the one after.
+        Killed at any moment, the index is the one before or the one after. What the killed process left behind is gone
+        after the next update. A file that cannot be read within the bounds of :mod:`pellucid.search.readers` and
+        :mod:`pellucid.search.reading` is skipped, and the summary says why.
 
         Args:
             roots: files and folders.
@@ -137,8 +145,8 @@ class Index:
             OptionError: a root is not there.
             IndexWriteError: the disk is full, for one. The index is the one before.
         """
-        with self.store.writing():
-            return self._update(roots, progress)
+        with self.store.writing(), Reader() as reader:
+            return self._update(roots, reader, progress)
 
     def search(
         self, query: str, count: int = 10, *, mode: SearchMode = "hybrid", approximate: bool = False
@@ -153,9 +161,9 @@ class Index:
                 of hundreds of thousands of chunks gains by it.
 
         Raises:
-            OptionError: ``mode`` or ``count`` is none.
-            TextError: the question is blank, or no text.
-            IndexStateError: the index is broken, or was made again since it was opened.
+            OptionError: ``mode`` is unknown, or ``count`` is less than 1.
+            TextError: the question is blank, or is not a text.
+            IndexStateError: the index is damaged, or was made again since it was opened.
         """
         if mode not in ("vector", "text", "hybrid"):
             raise OptionError(f"mode={mode!r} is not one of 'vector', 'text', 'hybrid'.")
@@ -177,12 +185,12 @@ class Index:
             return [Hit(row, score) for row, score in rankings[0]]
         return fuse([[row for row, _ in ranking] for ranking in rankings])[:count]
 
-    def _update(self, roots: Sequence[Path], progress: Callable[[int, int], object]) -> Summary:
+    def _update(self, roots: Sequence[Path], reader: Reader, progress: Callable[[int, int], object]) -> Summary:
         entries = list(find(roots))
         skipped = [entry for entry in entries if isinstance(entry, Skipped)]
         files = {entry.name: entry for entry in entries if isinstance(entry, Found) and not self._is_own(entry)}
         known = self.store.known()
-        changed = [file for file in files.values() if not _unchanged(file, known.get(file.name))]
+        changed = [file for file in files.values() if not self._is_known(file, known.get(file.name))]
         removed = known.keys() - files.keys()
         vectors, held = self.store.staged(), self.store.digests() if changed else set()
         added, embedded, done, total = 0, 0, 0, sum(file.size for file in changed)
@@ -190,7 +198,7 @@ class Index:
         for file in changed:
             try:
                 # All of them or none: a table that breaks off in its last row is not half there.
-                rows = list(_rows(file, self.embedder, self.store.identity))
+                rows = list(_rows(file, reader, self.embedder, self.store.identity))
             except UnreadableError as error:
                 skipped.append(Skipped(file.name, str(error)))
             else:
@@ -203,8 +211,10 @@ class Index:
                 progress(done, total)
         embedded += self._stage(pending, vectors, held)
         progress(total, total)
-        if removed or changed or self.store.pointer is None:
+        if removed or changed or self.store.needs_commit():
             self.store.commit(removed | {file.name for file in changed if file.name in known})
+        else:
+            self.store.clean()
         return Summary(
             files=len(self.store.known()),
             chunks=self.store.count(),
@@ -218,6 +228,13 @@ class Index:
     def _normalize(self) -> bool | None:
         """To unit length: by the model itself, whose bits stay as they are, or, if it does not do that, afterwards."""
         return None if self.embedder.spec.unit_length else True
+
+    def _is_known(self, file: Found, known: Known | None) -> bool:
+        """Whether the index has the file as it is."""
+        pointer = self.store.pointer
+        if pointer is not None and pointer.is_old and "\\" in file.name:  # Then, another file may have had this name.
+            return False
+        return known is not None and (known.size, known.modified) == (file.size, file.modified)
 
     def _is_own(self, file: Found) -> bool:
         return self.store.folder.resolve() in file.path.resolve().parents
@@ -262,18 +279,11 @@ def _identity(embedder: Embedder, column: str) -> Identity:
     return Identity(name, files.digest(), dtype, embedder.document_prompt, embedder.dimensions, column)
 
 
-def _unchanged(file: Found, known: Known | None) -> bool:
-    return known is not None and (known.size, known.modified) == (file.size, file.modified)
-
-
-def _rows(file: Found, embedder: Embedder, identity: Identity) -> Iterator[Row]:
-    try:
-        with file.path.open("rb") as opened:
-            file_digest = hashlib.file_digest(opened, "sha256").hexdigest()
-    except OSError as error:
-        raise UnreadableError(error.strerror or str(error)) from error
+def _rows(file: Found, reader: Reader, embedder: Embedder, identity: Identity) -> Iterator[Row]:
+    content = content_of(file.path)
+    file_digest = hashlib.sha256(content).hexdigest()
     found = False
-    for document in read(file.path, identity.column):
+    for document in reader.read(content, file.path.suffix, identity.column):
         for row in _chunks(document, embedder, identity):
             yield Row(file.name, file_digest, file.size, file.modified, *row)
             found = True

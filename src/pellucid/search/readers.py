@@ -1,4 +1,4 @@
-"""From a file to its texts: one for a text, Markdown or code; one for each page of a PDF and each row of a table.
+"""From a file's bytes to its texts: one for a text, Markdown or code; one for each page of a PDF and row of a table.
 
 Whether a file is text is judged by its bytes, not by its name. The name only says what kind of text it is.
 """
@@ -10,17 +10,26 @@ import csv
 import io
 import json
 import logging
+import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pellucid.chunking import Kind
 from pellucid.errors import MissingExtraError, PellucidError
 
+if TYPE_CHECKING:
+    from pellucid.chunking import Kind
+
 LARGEST = 64 << 20
-"""A file of more bytes than this is not read: it is no text that a person wrote."""
+"""A file of more bytes, or of more characters of text, is not read: it is no text that a person wrote."""
+MOST_TEXTS = 100_000
+"""A table of more rows is not read. For those there is ``pellucid batch``."""
+_MOST_NAMES, _LONGEST_NAME = 10, 40
 _LOOKED_AT = 8192
+_ROWS_AT_ONCE = 64
 _CODE = (
     *(".c", ".cc", ".cpp", ".cs", ".css", ".go", ".h", ".hpp", ".java", ".js", ".jsx", ".kt", ".lua", ".php", ".pl"),
     *(".py", ".pyi", ".r", ".rb", ".rs", ".scala", ".sh", ".sql", ".swift", ".toml", ".ts", ".tsx", ".yaml", ".yml"),
@@ -56,7 +65,7 @@ class Document:
 
 
 def read(path: Path, column: str = "text") -> Iterator[Document]:
-    """The texts of a file.
+    """The texts of a file, read in this process.
 
     Args:
         path: the file.
@@ -66,16 +75,64 @@ def read(path: Path, column: str = "text") -> Iterator[Document]:
         UnreadableError: the file is empty, too large, no text, in no encoding that can be told, or broken.
         MissingExtraError: the extra ``search`` is not installed.
     """
+    yield from parse(content_of(path), path.suffix, column)
+
+
+def content_of(path: Path) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        UnreadableError: it cannot be read, is no regular file, is empty, or is larger than ``LARGEST``.
+    """
     try:
-        size = path.stat().st_size
-        if size == 0:
-            raise UnreadableError("empty")
-        if size > LARGEST:
-            raise UnreadableError(f"{size:,} bytes, more than the {LARGEST:,} that are read")
-        reader = _READERS.get(path.suffix.lower(), _text)
-        yield from (replace(document, text=_encodable(document.text)) for document in reader(path, column))
+        # A pipe that took the file's place does not keep us waiting.
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        with open(os.open(path, flags), "rb") as file:  # noqa: PTH123  of a descriptor
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise UnreadableError("not a regular file")
+            content = b"" if status.st_size > LARGEST else file.read(LARGEST + 1)
     except OSError as error:
         raise UnreadableError(error.strerror or str(error)) from error
+    if max(status.st_size, len(content)) > LARGEST:
+        raise UnreadableError(f"{max(status.st_size, len(content)):,} bytes, more than the {LARGEST:,} that are read")
+    if not content:
+        raise UnreadableError("empty")
+    return content
+
+
+def is_plain(suffix: str) -> bool:
+    """Whether files whose names end so are read as they are, without a library or a format that could lie."""
+    return suffix.lower() not in _READERS
+
+
+def parse(content: bytes, suffix: str, column: str = "text") -> Iterator[Document]:
+    """The texts in the bytes of a file.
+
+    Args:
+        content: the bytes.
+        suffix: how the file's name ends, such as ".md".
+        column: of a table, where the texts are.
+
+    Raises:
+        UnreadableError: there is no text that can be read, or too much of it.
+        MissingExtraError: the extra ``search`` is not installed.
+    """
+    if is_plain(suffix):
+        return iter([Document(_decoded(content), _kind(suffix))])
+    return _bounded(_READERS[suffix.lower()](content, column))
+
+
+def _bounded(documents: Iterable[Document]) -> Iterator[Document]:
+    """Documents, not too many of them nor too long, and with texts that can be stored."""
+    characters = 0
+    for count, document in enumerate(documents, start=1):
+        characters += len(document.text)
+        if count > MOST_TEXTS:
+            raise UnreadableError(f"more than {MOST_TEXTS:,} rows or pages")
+        if characters > LARGEST:
+            raise UnreadableError(f"more than {LARGEST:,} characters of text")
+        yield replace(document, text=_encodable(document.text))
 
 
 def _encodable(text: str) -> str:
@@ -87,25 +144,18 @@ def _encodable(text: str) -> str:
     return text
 
 
-def _text(path: Path, _column: str) -> Iterator[Document]:
-    yield Document(_decoded(path), _kind(path))
-
-
-def _kind(path: Path) -> Kind:
-    suffix = path.suffix.lower()
+def _kind(suffix: str) -> Kind:
+    suffix = suffix.lower()
     if suffix in _MARKDOWN:
         return "markdown"
     return "code" if suffix in _CODE else "text"
 
 
-def _decoded(path: Path) -> str:
+def _decoded(content: bytes) -> str:
     """The characters: of UTF-16 if the file says so in its first bytes, of UTF-8 else."""
-    with path.open("rb") as file:
-        content = file.read(_LOOKED_AT)
-        wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        if b"\0" in content and not wide:
-            raise UnreadableError("binary")
-        content += file.read()
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    if b"\0" in content[:_LOOKED_AT] and not wide:
+        raise UnreadableError("binary")
     name = "UTF-16" if wide else "UTF-8"
     try:
         return content.decode("utf-16" if wide else "utf-8-sig")
@@ -113,13 +163,13 @@ def _decoded(path: Path) -> str:
         raise UnreadableError(f"not {name} (byte {error.start + 1})") from None
 
 
-def _html(path: Path, _column: str) -> Iterator[Document]:
+def _html(content: bytes, _column: str) -> Iterator[Document]:
     try:
         from selectolax.lexbor import LexborHTMLParser
     except ImportError:
         raise MissingExtraError("selectolax", "search") from None
 
-    tree = LexborHTMLParser(_decoded(path))
+    tree = LexborHTMLParser(_decoded(content))
     if tree.body is None:
         return
     for node in tree.css("script, style, template, noscript"):
@@ -144,7 +194,7 @@ def _laid_out(text: str) -> str:
     return "\n\n".join(filter(None, paragraphs))
 
 
-def _pdf(path: Path, _column: str) -> Iterator[Document]:
+def _pdf(content: bytes, _column: str) -> Iterator[Document]:
     try:
         import pypdf
         import pypdf.errors
@@ -153,17 +203,19 @@ def _pdf(path: Path, _column: str) -> Iterator[Document]:
 
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # Its warnings quote what the file says.
     try:
-        with pypdf.PdfReader(path) as reader:
+        with pypdf.PdfReader(io.BytesIO(content)) as reader:
             for number, page in enumerate(reader.pages, start=1):
                 yield Document(page.extract_text(), "text", f"page {number}")
     except (pypdf.errors.FileNotDecryptedError, pypdf.errors.DependencyError):
         raise UnreadableError("an encrypted PDF") from None
+    except MemoryError:
+        raise
     except Exception as error:  # pypdf goes on with a broken PDF until anything at all goes wrong.
         raise UnreadableError(f"no sound PDF ({type(error).__name__})") from error
 
 
-def _jsonl(path: Path, column: str) -> Iterator[Document]:
-    for number, line in enumerate(_decoded(path).split("\n"), start=1):
+def _jsonl(content: bytes, column: str) -> Iterator[Document]:
+    for number, line in enumerate(_lines(_decoded(content)), start=1):
         if not line.strip():
             continue
         try:
@@ -176,10 +228,20 @@ def _jsonl(path: Path, column: str) -> Iterator[Document]:
         yield Document(value, "text", f"line {number}")
 
 
-def _csv(path: Path, column: str) -> Iterator[Document]:
+def _lines(text: str) -> Iterator[str]:
+    """Lines as JSON lines have them: others of Python's ends of lines may be within a text."""
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start)
+        end = len(text) if end < 0 else end
+        yield text[start:end]
+        start = end + 1
+
+
+def _csv(content: bytes, column: str) -> Iterator[Document]:
     """The records of RFC 4180, whose fields are all texts, also those that look like numbers."""
     csv.field_size_limit(LARGEST)
-    records = csv.reader(io.StringIO(_decoded(path), newline=""), strict=True)
+    records = csv.reader(io.StringIO(_decoded(content), newline=""), strict=True)
     try:
         names = next(records, [])
         place = _place_of(column, names)
@@ -191,33 +253,41 @@ def _csv(path: Path, column: str) -> Iterator[Document]:
         raise UnreadableError(f"no sound CSV (line {records.line_num})") from error
 
 
-def _parquet(path: Path, column: str) -> Iterator[Document]:
+def _parquet(content: bytes, column: str) -> Iterator[Document]:
     try:
         import pyarrow  # type: ignore[import-untyped]
         import pyarrow.parquet  # type: ignore[import-untyped]
     except ImportError:
         raise MissingExtraError("pyarrow", "search") from None
 
+    number = 0
     try:
-        with pyarrow.parquet.ParquetFile(path) as opened:
+        with pyarrow.parquet.ParquetFile(io.BytesIO(content)) as opened:
             _place_of(column, opened.schema_arrow.names)
-            values = opened.read(columns=[column])[column].to_pylist()
-    except (pyarrow.ArrowException, ValueError) as error:
+            if opened.metadata.num_rows > MOST_TEXTS:
+                raise UnreadableError(f"more than {MOST_TEXTS:,} rows or pages")
+            for batch in opened.iter_batches(_ROWS_AT_ONCE, columns=[column], use_threads=False):
+                for value in batch.column(0).to_pylist():
+                    number += 1
+                    if isinstance(value, str):
+                        yield Document(value, "text", f"row {number}")
+    except MemoryError:
+        raise
+    except (pyarrow.ArrowException, ValueError, OSError, KeyError, IndexError) as error:
         raise UnreadableError(f"no sound Parquet ({type(error).__name__})") from error
-    for number, value in enumerate(values, start=1):
-        if isinstance(value, str):
-            yield Document(value, "text", f"row {number}")
 
 
 def _place_of(column: str, names: Sequence[str]) -> int:
     if column not in names:
-        raise UnreadableError(f"no column {column!r}, only {', '.join(names) or 'none'}")
+        shown = ", ".join(name[:_LONGEST_NAME] for name in names[:_MOST_NAMES]) or "none"
+        more = f", and {len(names) - _MOST_NAMES:,} more" if len(names) > _MOST_NAMES else ""
+        raise UnreadableError(f"no column {column!r}, only {shown}{more}")
     if names.count(column) > 1:
         raise UnreadableError(f"several columns {column!r}")
     return names.index(column)
 
 
-_READERS: dict[str, Callable[[Path, str], Iterator[Document]]] = {
+_READERS: dict[str, Callable[[bytes, str], Iterator[Document]]] = {
     ".html": _html,
     ".htm": _html,
     ".pdf": _pdf,

@@ -71,5 +71,12 @@ def in_order(batches: Any, schema: Any) -> Any:
 
 
 def from_record(found: dict[str, Any]) -> Row:
-    """A row of what was found, which may say more than that."""
-    return Row(**{field.name: found[field.name] for field in fields(Row)})
+    """A row of what was found, which may say more than that.
+
+    Raises:
+        TypeError: a value is missing, or of another type.
+    """
+    row = Row(**{field.name: found[field.name] for field in fields(Row)})
+    if not all(type(getattr(row, field.name)).__name__ == field.type for field in fields(Row)):
+        raise TypeError("a row of other types")
+    return row

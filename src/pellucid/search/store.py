@@ -3,33 +3,36 @@
 A change is several of LanceDB's commits, and the index must be the one before or the one after. So ``index.json``
 names the table, and the version of it, that count. It is replaced, in one step, once all is done; readers look at the
 version that it names; and a writer that finds a later one, of a process that was killed, goes back to it first. What
-that process had embedded lies in a table of its own, and is not embedded again.
+that process had embedded is kept beside the table (:mod:`pellucid.search.staging`), and is not embedded again.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import logging
+import math
+import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from pellucid.errors import IndexStateError, IndexWriteError, MissingExtraError
-from pellucid.search.rows import Row, from_record, in_order, schema_of, to_table
+from pellucid.errors import IndexStateError, IndexWriteError, MissingExtraError, PellucidError
+from pellucid.search import pointer as pointers
+from pellucid.search.damage import record
+from pellucid.search.pointer import CHUNKS, Identity, Pointer, folder_of
+from pellucid.search.rows import Row, from_record, in_order, schema_of
+from pellucid.search.staging import Staging
 from pellucid.types import Float32
-from pellucid.writing import in_one_step, remove_unfinished
+from pellucid.writing import remove_unfinished
 
 logger = logging.getLogger("pellucid.search")
 
 Mode = Literal["vector", "text"]
-_FORMAT = 1
-POINTER = "index.json"
-_CHUNKS, _STAGED = "chunks-", "staged-"  # Each table's name goes on with a number of its own.
+_OLD_STAGED = "staged-*.lance"
+"""Tables that Pellucid 0.1 left when it was killed."""
 _VALUES_PER_FILTER = 500
 _ROWS_PER_PARTITION = 4096
 """What LanceDB aims at when it divides vectors. Going through a few such parts takes a few milliseconds."""
@@ -39,32 +42,7 @@ _PROBES_AT_LEAST = 64
 _FOR_READERS = timedelta(days=1)
 """How long an old version of the table stays on disk, for who has it open."""
 _FOR_EVER = timedelta(days=36500)
-
-
-@dataclass(frozen=True)
-class Identity:
-    """Whose vectors an index holds. Vectors of another identity cannot be compared with them.
-
-    Attributes:
-        model: the model's name, or its folder.
-        fingerprint: of its files.
-        dtype: the arithmetic.
-        prompt: what was put before each chunk.
-        dimensions: the length of a vector.
-        column: of tables, where the texts were.
-    """
-
-    model: str
-    fingerprint: str
-    dtype: str
-    prompt: str
-    dimensions: int
-    column: str
-
-    def space(self) -> str:
-        """A name for what a vector depends on beside its text: vectors of another space are never taken for its own."""
-        told = (self.fingerprint, self.dtype, self.prompt, self.dimensions)
-        return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+_COLUMNS = [field.name for field in fields(Row)]
 
 
 @dataclass(frozen=True)
@@ -74,14 +52,6 @@ class Known:
     size: int
     modified: int
     digest: str
-
-
-@dataclass(frozen=True)
-class Pointer:
-    """Which version of which table counts."""
-
-    table: str
-    version: int
 
 
 class Store:
@@ -99,31 +69,20 @@ class Store:
         self.identity = identity
         self.pointer = pointer
         self._rebuild = rebuild
+        self._went_back = False
         self._database = _lancedb().connect(folder)
-        self._staging = f"{_STAGED}{identity.space()}-{uuid.uuid4().hex}"
+        self._staging = Staging(folder, identity.space(), identity.dimensions)
 
     @classmethod
     def open(cls, folder: Path) -> Store:
         """The index in ``folder``.
 
         Raises:
-            IndexStateError: there is none, or it is broken, or of another format.
+            IndexStateError: there is none, or it is damaged, or of another format.
             MissingExtraError: the extra ``search`` is not installed.
         """
-        file = folder / POINTER
-        try:
-            told = json.loads(file.read_bytes())
-            if told["format"] != _FORMAT:
-                raise IndexStateError(f"{folder} is an index of format {told['format']}; this version has {_FORMAT}.")
-            return cls(folder, Identity(**told["identity"]), Pointer(**told["pointer"]))
-        except FileNotFoundError:
-            raise IndexStateError(
-                f"there is no index in {folder}. Make one: pellucid index FOLDER --to {folder}"
-            ) from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise IndexStateError(
-                f"{file} cannot be read as an index's ({type(error).__name__}). Make it again with --rebuild."
-            ) from error
+        pointer, identity = pointers.read(folder)
+        return cls(folder, identity, pointer)
 
     def check(self, wanted: Identity) -> None:
         """Refuse another model's vectors.
@@ -138,15 +97,17 @@ class Store:
                 other = wanted.model if name == "fingerprint" else repr(getattr(wanted, name))
                 raise IndexStateError(
                     f"the index in {self.folder} has {what}, and not {other}. They cannot be mixed: take the index's "
-                    f"own, or make it again with --rebuild."
+                    f"own, or make it again: pellucid index FOLDER --to {self.folder} --rebuild"
                 )
 
     def known(self) -> dict[str, Known]:
         """The files of the index, by name."""
         if self.pointer is None:
             return {}
-        rows = self._chunks().search().select(["file", "size", "modified", "file_digest"]).limit(None).to_arrow()
-        columns = (rows[name].to_pylist() for name in ("file", "size", "modified", "file_digest"))
+        names = ["file", "size", "modified", "file_digest"]
+        with self._reading():
+            rows = self._chunks().search().select(names).limit(None).to_arrow()
+            columns = [rows[name].to_pylist() for name in names]
         return {name: Known(size, modified, digest) for name, size, modified, digest in zip(*columns, strict=True)}
 
     @contextlib.contextmanager
@@ -160,77 +121,75 @@ class Store:
         import filelock
 
         lock = filelock.FileLock(self.folder / "lock")
-        with self._failing():
+        with self._writing():
             try:
                 lock.acquire(timeout=0)
             except filelock.Timeout:
                 logger.warning("another process writes to the index in %s; waiting for it", self.folder)
                 lock.acquire()
         try:
-            with self._failing():
-                self._recover()
+            self._recover()
             yield
         finally:
             lock.release()
 
     def _recover(self) -> None:
-        remove_unfinished(self.folder)
         counting = self._counting()
         if not self._rebuild:
             self.pointer = counting
-        for name in self._names(_CHUNKS):
-            if counting is None or name != counting.table:
-                self._database.drop_table(name)
-        for name in self._names(_STAGED):
-            try:
-                self._database.open_table(name)
-            except ValueError:  # Its process did not get as far as a first version of it.
-                self._database.drop_table(name)
+        with self._writing():
+            remove_unfinished(self.folder)
+            self._remove_tables(but=None if counting is None else counting.table)
         if self.pointer is not None:
             self._chunks()  # Says so if that version is not there.
-            if (table := self._database.open_table(self.pointer.table)).version != self.pointer.version:
-                table.restore(self.pointer.version)
+            with self._writing():
+                table = self._database.open_table(self.pointer.table)
+                self._went_back = table.version != self.pointer.version
+                if self._went_back:
+                    table.restore(self.pointer.version)
+
+    def _remove_tables(self, but: str | None) -> None:
+        """Remove all tables but one. LanceDB does not see one that it was removing when it was killed."""
+        for path in [*self.folder.glob(f"{CHUNKS}*.lance"), *self.folder.glob(_OLD_STAGED)]:
+            if but is None or path != folder_of(self.folder, but):
+                shutil.rmtree(path)
 
     def _counting(self) -> Pointer | None:
         """What counts now: another process may have written since this one looked."""
         try:
-            held = Store.open(self.folder)
+            held, identity = pointers.read(self.folder)
         except IndexStateError:
-            if self.pointer is None:  # There is none yet, or a broken one is being made again.
+            if self.pointer is None:  # There is none yet, or a damaged one is being made again.
                 return None
             raise
         if not self._rebuild:
-            held.check(self.identity)
-        return held.pointer
+            Store(self.folder, identity, held).check(self.identity)
+        return held
 
     def staged(self) -> dict[str, Float32]:
         """Vectors that processes embedded before they were killed, by the digest of their texts: ``float32[d]``."""
-        vectors: dict[str, Float32] = {}
-        for name in self._names(_STAGED + self.identity.space()):
-            vectors |= self._by_digest(self._database.open_table(name).search())
-        return vectors
+        return self._staging.vectors()
 
     def digests(self) -> set[str]:
         """Of which texts the index has vectors."""
         if self.pointer is None:
             return set()
-        return set(self._chunks().search().select(["digest"]).limit(None).to_arrow()["digest"].to_pylist())
+        with self._reading():
+            return set(self._chunks().search().select(["digest"]).limit(None).to_arrow()["digest"].to_pylist())
 
     def vectors_of(self, digests: Sequence[str]) -> dict[str, Float32]:
         """Of some texts, given by their digests, the vectors that the index has: ``float32[d]``."""
         vectors: dict[str, Float32] = {}
-        if self.pointer is not None and digests:
+        if self.pointer is None or not digests:
+            return vectors
+        with self._reading():
             table = self._chunks()
             for start in range(0, len(digests), _VALUES_PER_FILTER):
-                vectors |= self._by_digest(
-                    table.search().where(_any_of("digest", digests[start:][:_VALUES_PER_FILTER]))
-                )
+                chosen = _any_of("digest", digests[start:][:_VALUES_PER_FILTER])
+                rows = table.search().where(chosen).select(["digest", "vector"]).limit(None).to_arrow()
+                numbers = rows["vector"].combine_chunks().flatten().to_numpy().reshape(-1, self.identity.dimensions)
+                vectors |= zip(rows["digest"].to_pylist(), numbers, strict=True)
         return vectors
-
-    def _by_digest(self, search: Any) -> dict[str, Float32]:
-        rows = search.select(["digest", "vector"]).limit(None).to_arrow()
-        numbers = rows["vector"].combine_chunks().flatten().to_numpy().reshape(-1, self.identity.dimensions)
-        return dict(zip(rows["digest"].to_pylist(), numbers, strict=True))
 
     def stage(self, rows: Sequence[Row], vectors: Float32) -> None:
         """Keep new chunks and their vectors, ``float32[n, d]``, where they do not count yet.
@@ -238,12 +197,15 @@ class Store:
         Raises:
             IndexWriteError: the disk is full, for one.
         """
-        batch = to_table(rows, vectors, self.identity.dimensions)
-        with self._failing():
-            if self._staging in self._names(_STAGED):
-                self._database.open_table(self._staging).add(batch)
-            else:
-                self._database.create_table(self._staging, batch)
+        with self._writing():
+            self._staging.add(rows, vectors)
+
+    def needs_commit(self) -> bool:
+        """Whether a commit must be made though no file has changed.
+
+        There is no index yet, an older Pellucid wrote it, or a process was killed while it wrote.
+        """
+        return self.pointer is None or self.pointer.is_old or self._went_back
 
     def commit(self, gone: Iterable[str]) -> None:
         """Take the chunks of some files out, put the staged ones in, and let that be the index.
@@ -254,28 +216,43 @@ class Store:
         Raises:
             IndexWriteError: the disk is full, for one.
         """
-        with self._failing():
+        with self._writing():
             table = self._changed(sorted(gone))
             _bring_up_to_date(table)
-            self._point_to(Pointer(table.name, table.version))
-            self._rebuild = False
-            table.optimize(cleanup_older_than=_FOR_READERS)
-            for name in (*self._names(_STAGED), *self._names(_CHUNKS)):
-                if name != table.name:
-                    self._database.drop_table(name)
+            self._point_to(table)
+            # Nobody else writes, so what no version names is of a process that was killed.
+            table.optimize(cleanup_older_than=_FOR_READERS, delete_unverified=True)
+            self._point_to(table)
+        self.clean()
+
+    def _point_to(self, table: Any) -> None:
+        """Let a table's latest version be the one that counts."""
+        known = {} if self.pointer is None else self.pointer.files
+        pointer = Pointer(table.name, table.version, record(folder_of(self.folder, table.name), known))
+        pointers.write(self.folder, pointer, self.identity)
+        self.pointer, self._rebuild, self._went_back = pointer, False, False
+
+    def clean(self) -> None:
+        """Remove what does not count: what is staged, and other tables.
+
+        Raises:
+            IndexWriteError: something cannot be removed.
+        """
+        with self._writing():
+            self._staging.clear()
+            self._remove_tables(but=None if self.pointer is None else self.pointer.table)
 
     def _changed(self, gone: Sequence[str]) -> Any:
         """The table with the staged rows, and without those of the files that are gone."""
         schema = schema_of(self.identity.dimensions)
         if self.pointer is None:
-            table = self._database.create_table(_CHUNKS + uuid.uuid4().hex, schema=schema)
+            table = self._database.create_table(CHUNKS + uuid.uuid4().hex, schema=schema)
         else:
             table = self._database.open_table(self.pointer.table)
         for start in range(0, len(gone), _VALUES_PER_FILTER):
             table.delete(_any_of("file", gone[start:][:_VALUES_PER_FILTER]))
-        if self._staging in self._names(_STAGED):
-            staged = self._database.open_table(self._staging).search().limit(None).to_batches()
-            table.add(in_order(staged, schema))
+        if not self._staging.is_empty():
+            table.add(in_order(self._staging.batches(), schema))
         return table
 
     def nearest(
@@ -289,41 +266,52 @@ class Store:
             mode: "vector" or "text".
             approximate: look only at that half of the partitions that is nearest to the vector; at 64 of them at least.
         """
-        names = [field.name for field in fields(Row)]
-        table = self._chunks()
-        if mode == "vector":
-            # Partitions hold whole vectors: going through all of them is exact, and faster than through the table.
-            half = max(_PROBES_AT_LEAST, table.count_rows() // _ROWS_PER_PARTITION // 2)
-            search = table.search(query).distance_type("cosine").nprobes(half if approximate else _PROBES_OF_ALL)
-            search = search.limit(count).select([*names, "_distance"])
-            return [(from_record(found), 1 - float(found["_distance"])) for found in search.to_list()]
-        search = table.search(query, query_type="fts").limit(count).select([*names, "_score"])
-        return [(from_record(found), float(found["_score"])) for found in search.to_list()]
+        with self._reading():
+            table = self._chunks()
+            if mode == "vector":
+                # Partitions hold whole vectors: going through all of them is exact, and faster than through the table.
+                half = max(_PROBES_AT_LEAST, table.count_rows() // _ROWS_PER_PARTITION // 2)
+                search = table.search(query).distance_type("cosine").nprobes(half if approximate else _PROBES_OF_ALL)
+                found = search.limit(count).select([*_COLUMNS, "_distance"]).to_list()
+                scored = [(from_record(one), 1 - float(one["_distance"])) for one in found]
+            else:
+                search = table.search(query, query_type="fts").limit(count).select([*_COLUMNS, "_score"])
+                scored = [(from_record(one), float(one["_score"])) for one in search.to_list()]
+            if not all(math.isfinite(score) for _, score in scored):
+                raise ValueError("a score that is not finite")
+        return scored
 
     def rows(self) -> list[Row]:
         """All chunks."""
-        names = [field.name for field in fields(Row)]
-        return [from_record(found) for found in self._chunks().search().select(names).limit(None).to_list()]
+        with self._reading():
+            return [from_record(found) for found in self._chunks().search().select(_COLUMNS).limit(None).to_list()]
 
     def count(self) -> int:
         """How many chunks there are."""
-        return 0 if self.pointer is None else int(self._chunks().count_rows())
+        if self.pointer is None:
+            return 0
+        with self._reading():
+            return int(self._chunks().count_rows())
 
     def _chunks(self) -> Any:
         if self.pointer is None:
             raise IndexStateError(f"the index in {self.folder} is empty.")
-        try:
-            table = self._database.open_table(self.pointer.table)
-            table.checkout(self.pointer.version)
-        except ValueError as error:
-            raise IndexStateError(
-                f"the index in {self.folder} was made again since it was opened, or is broken ({error}). Open it "
-                f"again; if that does not help, make it again with --rebuild."
-            ) from error
-        return table
+        with self._reading():
+            return self._database.open_table(self.pointer.table, version=self.pointer.version)
 
     @contextlib.contextmanager
-    def _failing(self) -> Iterator[None]:
+    def _reading(self) -> Iterator[None]:
+        """While LanceDB reads: whatever goes wrong, the index is not what we wrote."""
+        try:
+            yield
+        except BaseException as error:
+            if not _is_of_lancedb(error):
+                raise
+            raise self._unusable(error) from error
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """While LanceDB or we write: most likely the disk is full, or the folder may not be written to."""
         try:
             yield
         except (OSError, RuntimeError) as error:  # LanceDB's are of the second kind.
@@ -332,15 +320,16 @@ class Store:
                 f"the index in {self.folder} could not be written: {reason}. What was there before is there still; "
                 f"what was embedded so far is not lost. Mend that, and run it again."
             ) from error
+        except BaseException as error:
+            if not _is_of_lancedb(error):
+                raise
+            raise self._unusable(error) from error
 
-    def _names(self, prefix: str) -> list[str]:
-        return [name for name in self._database.list_tables().tables if name.startswith(prefix)]
-
-    def _point_to(self, pointer: Pointer) -> None:
-        told = {"format": _FORMAT, "pointer": asdict(pointer), "identity": asdict(self.identity)}
-        with in_one_step(self.folder / POINTER) as path:
-            path.write_text(json.dumps(told, indent=2), encoding="utf-8")
-        self.pointer = pointer
+    def _unusable(self, error: BaseException) -> IndexStateError:
+        return IndexStateError(
+            f"the index in {self.folder} was made again since it was opened, or is damaged ({type(error).__name__}). "
+            f"Open it again. If that does not help: pellucid index FOLDER --to {self.folder} --rebuild"
+        )
 
 
 def _lancedb() -> Any:
@@ -350,6 +339,13 @@ def _lancedb() -> Any:
     except ImportError:
         raise MissingExtraError("lancedb", "search") from None
     return lancedb
+
+
+def _is_of_lancedb(error: BaseException) -> bool:
+    """Whether LanceDB raised this, in any of its ways: a panic of Rust is no Exception."""
+    if isinstance(error, Exception):
+        return not isinstance(error, PellucidError | MemoryError)
+    return type(error).__name__ == "PanicException"
 
 
 def _bring_up_to_date(table: Any) -> None:

@@ -1,0 +1,84 @@
+"""The process that reads files whose formats can lie: HTML, PDF and tables. ``reading.py`` starts it and asks it.
+
+A question is a line of JSON with the ``suffix`` of a file, the ``column``, the ``size`` and the ``seconds`` that
+reading may take, and then that many bytes. An answer is lines of JSON, each a list of texts; the last line is an object
+that says how it ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import json
+import os
+import signal
+import sys
+from typing import Any, BinaryIO
+
+from pellucid.errors import MissingExtraError
+from pellucid.search.readers import UnreadableError, parse
+
+OUT_OF_MEMORY = 77
+"""What the process ends with when its memory does not suffice."""
+
+_TEXTS_PER_LINE, _CHARACTERS_PER_LINE = 500, 1 << 20
+
+
+def answer(question: dict[str, Any], content: bytes, out: BinaryIO) -> None:
+    """Write the texts of a file as lines of JSON."""
+    end: dict[str, Any] = {"end": True}
+    texts: list[tuple[str, str, str]] = []
+    characters = 0
+    try:
+        for document in parse(content, question["suffix"], question["column"]):
+            texts.append((document.text, document.kind, document.part))
+            characters += len(document.text)
+            if len(texts) == _TEXTS_PER_LINE or characters > _CHARACTERS_PER_LINE:
+                _write(out, texts)
+                texts, characters = [], 0
+    except UnreadableError as error:
+        end["unreadable"] = str(error)
+    except MissingExtraError as error:
+        end["missing"] = error.name
+    _write(out, texts)
+    _write(out, end)
+    out.flush()
+
+
+def serve(questions: BinaryIO, out: BinaryIO) -> None:
+    """Answer until nobody asks any more."""
+    while line := questions.readline():
+        question = json.loads(line)
+        content = questions.read(question["size"])
+        # Should who asked be gone, nobody else would end this.
+        faulthandler.dump_traceback_later(question["seconds"], exit=True, file=2)
+        answer(question, content, out)
+        faulthandler.cancel_dump_traceback_later()
+
+
+def bound(memory: int) -> None:
+    """Let this process have so many bytes of memory, where the system can hold it to that, and write no files."""
+    with contextlib.suppress(ImportError, ValueError, OSError):  # Windows has no limits, and macOS does not keep all.
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+
+def main() -> None:
+    """Read what is asked for on standard input. The argument is how many bytes of memory there are."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who started this, and who then ends it.
+    bound(int(sys.argv[1]))
+    try:
+        serve(sys.stdin.buffer, sys.stdout.buffer)
+    except MemoryError:
+        os._exit(OUT_OF_MEMORY)
+
+
+def _write(out: BinaryIO, told: object) -> None:
+    out.write(json.dumps(told, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
+
+
+if __name__ == "__main__":
+    main()
