@@ -64,6 +64,19 @@ def test_the_library_is_given_neither_too_many_texts_nor_too_long_ones_at_a_time
     assert len(batch) == len(texts)
 
 
+def test_what_the_check_between_parts_raises_ends_the_work(tokenizer):
+    calls = []
+
+    def check():
+        calls.append(None)
+        if len(calls) == 3:
+            raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        tokenizer.tokenize(["dog " * 100_000] * 9, check=check)
+    assert len(calls) == 3
+
+
 @given(st.integers(0, 80))
 def test_a_longer_text_loses_its_end_and_never_its_special_tokens(tokenizer, words):
     batch, counts = tokenizer.tokenize(["cat " * words])

@@ -7,7 +7,7 @@ tokens are added as the model's template says; a longer text loses its end, neve
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -61,13 +61,16 @@ class Tokenizer:
                 f"{files.name}: max_seq_length {spec.max_tokens} leaves no room beside {self._specials} special tokens."
             )
 
-    def tokenize(self, texts: Sequence[str], prompt: str = "", *, first: int = 0) -> tuple[TokenBatch, Int32]:
+    def tokenize(
+        self, texts: Sequence[str], prompt: str = "", *, first: int = 0, check: Callable[[], object] = lambda: None
+    ) -> tuple[TokenBatch, Int32]:
         """Cut texts into tokens, at most ``max_tokens`` each.
 
         Args:
             texts: any texts; ``""`` is one.
             prompt: put before each of them.
             first: the position of the first text, for messages.
+            check: called between the parts of the work; what it raises ends the work.
 
         Returns:
             The tokens, and ``int32[B]``: how many each text had before it was truncated.
@@ -80,6 +83,7 @@ class Tokenizer:
         sequences: list[Int32] = []
         counts: list[int] = []
         for part in _parts([prompt + text for text in texts] if prompt else texts):
+            check()
             for text, encoding in zip(part, self._encode(part), strict=True):
                 counts.append(len(encoding))
                 kept = encoding if len(encoding) <= self.spec.max_tokens else self._truncated(text)
