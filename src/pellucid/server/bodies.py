@@ -18,13 +18,18 @@ from starlette.types import Message
 from pellucid.server.failures import GONE, Failure, RequestError
 from pellucid.server.inputs import Body
 from pellucid.server.serving import DEADLINE, attended, hold_of, serving_of
+from pellucid.server.settings import Limits
 
 _AT_ONCE_BYTES = 1 << 16
 """A body of so many bytes is parsed on the event loop, within a millisecond; a longer one in a thread."""
 _VALUE_BYTES = 80
 """What a value takes at most beside its characters: a text, a number or an empty list, and its place in a list."""
 _OBJECT_BYTES = 240
-_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+_STRING = re.compile(rb'"[^"]*+"')
+_SHORT_BYTES = 4096
+"""In a body of so many bytes, values are counted as if its texts were values too."""
+_OTHERS = 40
+"""More texts, lists or objects than so many, beside those that are to be embedded, no body has."""
 AnyBody = TypeVar("AnyBody", bound=Body)
 
 
@@ -39,11 +44,12 @@ async def read(request: Request, kind: type[AnyBody]) -> AnyBody:
     """
     raw = await _received(request)
     serving, hold = serving_of(request), hold_of(request)
+    limits = serving.settings.limits
     if len(raw) <= _AT_ONCE_BYTES:
-        hold.take(parsed_bytes(raw))
+        hold.take(parsed_bytes(raw, limits))
         body = parse(raw, kind)
     else:
-        hold.take(await attended(request, serving.parsing.run(lambda _: parsed_bytes(raw))))
+        hold.take(await attended(request, serving.parsing.run(lambda _: parsed_bytes(raw, limits))))
         body = await attended(request, serving.parsing.run(lambda _: parse(raw, kind)))
     hold.give_back(len(raw) + len(raw) // 8)
     return body
@@ -73,16 +79,34 @@ async def _next(request: Request) -> Message:
     return message
 
 
-def parsed_bytes(raw: bytes | bytearray) -> int:
+def parsed_bytes(raw: bytes | bytearray, limits: Limits) -> int:
     """How much memory the values of a JSON document take at most.
 
-    >>> parsed_bytes(b'["a, b", "c"]')
-    0
+    >>> parsed_bytes(b'["a", "b", 3]', Limits())
+    253
+
+    Raises:
+        RequestError: there are more values than any body may have.
     """
+    plain: bytes | bytearray = raw
+    if len(raw) > _SHORT_BYTES:
+        _check_count("texts and keys", (raw.count(b'"') - raw.count(b'\\"')) // 2, limits.texts)
+        plain = raw.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in raw else raw
+        plain = _STRING.sub(b"", plain)
+    lists, objects = plain.count(b"["), plain.count(b"{")
+    values = plain.count(b",") + plain.count(b":") + lists
+    if len(raw) > _SHORT_BYTES:
+        _check_count("lists", lists, limits.texts)
+        _check_count("objects", objects, limits.texts)
+        _check_count("values", values, limits.characters)
     wide = 1 if raw.isascii() and b"\\u" not in raw else 4
-    plain = _STRING.sub(b"", raw)
-    values = plain.count(b",") + plain.count(b":") + plain.count(b"[")
-    return wide * len(raw) + _VALUE_BYTES * values + _OBJECT_BYTES * plain.count(b"{")
+    return wide * len(raw) + _VALUE_BYTES * values + _OBJECT_BYTES * objects
+
+
+def _check_count(things: str, count: int, most: int) -> None:
+    if count > most + _OTHERS:
+        words = f"The body has {count:,} {things}; this server reads at most {most:,} of them in one request."
+        raise RequestError(Failure(400, words, "too_many_values"))
 
 
 def parse(raw: bytes | bytearray, kind: type[AnyBody]) -> AnyBody:
