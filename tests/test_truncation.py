@@ -44,6 +44,15 @@ def test_the_sentence_says_how_many_texts_and_how_much():
     )
 
 
+@pytest.mark.parametrize("count", [16_384, 16_385, 2_000_000])
+def test_what_was_not_counted_to_its_end_is_told_as_the_least(count):
+    assert of([5, count]) == of([5, 16_384])
+    assert (of([5]) + of([count])).describe(20) == (
+        "1 of 2 texts is longer than the model's 20 tokens (the first is text 1): at least 16,364 tokens lie beyond"
+    )
+    assert Truncation.of(np.array([count], dtype=np.int32), 20_000).at_least == (count > 40_000)
+
+
 def test_under_error_what_would_be_cut_is_an_error_that_counts_from_the_first():
     lengths = np.array([5, 25], dtype=np.int32)
     with pytest.raises(TruncationError, match=r"the first is text 101\): 5 of 30 tokens"):

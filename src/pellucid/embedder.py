@@ -329,7 +329,7 @@ class Embedder:
 
     def count_tokens(self, texts: Sequence[str]) -> Int32:
         """How many tokens each text has, special tokens included, before truncation: ``int32[n]``."""
-        return self.tokenizer.tokenize(as_list(texts))[1]
+        return self.tokenizer.count(as_list(texts))
 
     def trace(self, text: str, *, prompt_name: str | None = None, prompt: str | None = None) -> Trace:
         """Everything that happens to a text on its way to its vector, computed by the reference engine.

@@ -6,6 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
 from pellucid.errors import TextError, TextTypeError
 
+_FAIR_COUNT = 16_384
+
+
+def most_counted(max_tokens: int) -> int:
+    """Up to how many tokens a text's tokens are counted, for a model that reads ``max_tokens``: what has so many or
+    more has "at least" so many. A text need not be read further to be cut, nor to say that much was cut off it.
+    """
+    return max(_FAIR_COUNT, 2 * max_tokens)
+
 
 def as_list(texts: Iterable[str]) -> list[str]:
     """The texts as a list; the errors of :func:`as_iterator`."""

@@ -1,31 +1,53 @@
-"""Text to token ids: the ``tokenizers`` library, which is imported here and nowhere else, behind our rules.
+"""Text to token ids: the ``tokenizers`` library, known to this file and ``tokenizer_files.py`` alone, behind our rules.
 
 The library does the cutting. The rules that decide the numbers are here: a prompt is put before the text; special
 tokens are added as the model's template says; a longer text loses its end, never its special tokens; and what
 ``tokenizer.json`` says of truncation and padding is put aside (that of all-MiniLM-L6-v2 carries a training run's 128).
+
+A long text is read in pieces (:mod:`pellucid.seams`), and no further than its vector and a fair count of its tokens
+need.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import itertools
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from pellucid.errors import InvalidModelError, PellucidError, UnsupportedModelError
-from pellucid.model.config import Config
+from pellucid.errors import InvalidModelError, TextError, UnsupportedModelError
 from pellucid.model.spec import EncoderSpec, TokenizerSpec
+from pellucid.seams import AddedToken, Seams, seams_of
 from pellucid.sources.files import ModelFiles
-from pellucid.texts import check_texts, check_utf8
+from pellucid.texts import check_texts, check_utf8, most_counted
+from pellucid.tokenizer_files import guarded, is_panic, load, state
 from pellucid.types import Int32, Int64, Token, TokenBatch, TokenizedText
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
     from tokenizers import Tokenizer as Backend
 
+logger = logging.getLogger("pellucid")
+_PROBES = 20
 _TEXTS_PER_CALL = 512
-_CHARACTERS_PER_CALL = 500_000
+_CHARACTERS_PER_CALL = 250_000
 """The library holds some hundred bytes a token until a call ends, and hears no Ctrl-C meanwhile; these bound both."""
+_LONG = 100_000
+"""A text of more characters is read in pieces, this many characters of them at a time."""
+_MOST_WITHOUT_SEAM = 1_000_000
+"""The longest piece, in characters: it takes some hundred bytes each, and cannot be interrupted."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    """Characters ``start`` to ``end`` of a text, tokenized without special tokens."""
+
+    start: int
+    end: int
+    encoding: Encoding
 
 
 class Tokenizer:
@@ -37,14 +59,14 @@ class Tokenizer:
 
     Raises:
         InvalidModelError: the tokenizer's files are broken, or have ids beyond the encoder's vocabulary.
-        UnsupportedModelError: there are none that the ``tokenizers`` library can read.
+        UnsupportedModelError: there are none that the ``tokenizers`` library can read, or they ask for more than
+            special tokens before and after a text.
     """
 
     def __init__(self, files: ModelFiles, spec: TokenizerSpec, encoder: EncoderSpec) -> None:
         self.spec = spec
         self._name = files.name
-        self._backend = _load(files, spec, encoder.family)
-        self._specials = self._backend.num_special_tokens_to_add(False)
+        self._backend = load(files, spec, encoder.family)
         self._unknown = _unknown_id(self._backend)
         nothing: Any = self._encode([""])[0]  # Only what the template adds, which has ids of its own.
         if not len(nothing.ids) == len(nothing.tokens) == len(nothing.special_tokens_mask):
@@ -56,10 +78,14 @@ class Tokenizer:
                 f"{files.name}: the tokenizer has the id {largest}, and the encoder has vectors for the ids below "
                 f"{encoder.vocab_size}. The files may be of different models."
             )
-        if spec.max_tokens <= self._specials:
+        if spec.max_tokens <= len(nothing.ids):
             raise InvalidModelError(
-                f"{files.name}: max_seq_length {spec.max_tokens} leaves no room beside {self._specials} special tokens."
+                f"{files.name}: max_seq_length {spec.max_tokens} leaves no room beside {len(nothing.ids)} special "
+                f"tokens."
             )
+        self._before, self._after = self._template(nothing.ids)
+        self._seams = self._found_seams()
+        self._trims = _trims_first_space(state(self._backend.post_processor))
 
     def tokenize(
         self, texts: Sequence[str], prompt: str = "", *, first: int = 0, check: Callable[[], object] = lambda: None
@@ -73,45 +99,59 @@ class Tokenizer:
             check: called between the parts of the work; what it raises ends the work.
 
         Returns:
-            The tokens, and ``int32[B]``: how many each text had before it was truncated.
+            The tokens, and ``int32[B]``: how many each text had before it was truncated. They are counted up to
+            :func:`pellucid.texts.most_counted`; a long text is not read beyond.
 
         Raises:
-            TextTypeError, TextError: a value is not a text, or not one that UTF-8 can write.
+            TextTypeError, TextError: a value is not a text, or not one that UTF-8 can write, or a text of more than a
+                million characters that cannot be read in pieces.
         """
         check_texts(texts, first=first)
         check_utf8(prompt, "the prompt")
+        most = most_counted(self.spec.max_tokens)
         sequences: list[Int32] = []
         counts: list[int] = []
-        for part in _parts([prompt + text for text in texts] if prompt else texts):
+        for part in _parts((prompt + text for text in texts) if prompt else texts):
             check()
-            for text, encoding in zip(part, self._encode(part), strict=True):
-                counts.append(len(encoding))
-                kept = encoding if len(encoding) <= self.spec.max_tokens else self._truncated(text)
-                sequences.append(np.array(kept.ids, dtype=np.int32))
+            if len(part[0]) > _LONG:
+                pieces, _ = self._until(part[0], most, check, first + len(counts))
+                ids = np.concatenate([np.array(piece.encoding.ids, dtype=np.int32) for piece in pieces])
+                counts.append(min(self._specials + len(ids), most))
+                sequences.append(self._cut(ids))
+                continue
+            for encoding in self._encode(part):
+                ids = np.array(encoding.ids, dtype=np.int32)
+                counts.append(min(len(ids), most))
+                long = len(ids) > self.spec.max_tokens
+                sequences.append(self._cut(ids[len(self._before) : len(ids) - len(self._after)]) if long else ids)
         return TokenBatch.from_sequences(sequences), np.array(counts, dtype=np.int32)
 
-    def _encode(self, texts: list[str], *, specials: bool = True) -> Sequence[Encoding]:
-        """The encodings of texts. A single one is spared the library's threads, which would linger on its core.
-
-        Raises:
-            InvalidModelError: the files promise what they have not, such as a token for unknown words.
-        """
-        try:
-            if len(texts) == 1:
-                return [self._backend.encode(texts[0], add_special_tokens=specials)]
-            return self._backend.encode_batch_fast(texts, add_special_tokens=specials)
-        except Exception as error:  # The library raises plain Exception for whatever is wrong with its files.
-            raise InvalidModelError(f"{self._name}: the tokenizer's files are not sound: {error}") from error
+    def count(
+        self, texts: Sequence[str], prompt: str = "", *, first: int = 0, check: Callable[[], object] = lambda: None
+    ) -> Int32:
+        """How many tokens each text has, ``int32[B]``, however many; the arguments and errors of :meth:`tokenize`."""
+        check_texts(texts, first=first)
+        check_utf8(prompt, "the prompt")
+        counts: list[int] = []
+        for part in _parts((prompt + text for text in texts) if prompt else texts):
+            check()
+            if len(part[0]) > _LONG:
+                pieces = self._pieces(part[0], check, first + len(counts), backwards=False)
+                counts.append(self._specials + sum(len(piece.encoding) for piece in pieces))
+            else:
+                counts += map(len, self._encode(part))
+        return np.array(counts, dtype=np.int32)
 
     def prompt_tokens(self, prompt: str) -> int:
         """How many tokens at the start of a text are the prompt's, with the special tokens before it.
 
         As sentence-transformers counts them: the prompt alone, less the special token that closes it.
+
+        Raises:
+            TextError: the prompt is not one that UTF-8 can write.
         """
-        if not prompt:
-            return 0
-        encoding: Any = self._encode([prompt])[0]
-        return len(encoding) - (1 if self._specials and encoding.special_tokens_mask[-1] else 0)
+        check_utf8(prompt, "the prompt")
+        return int(self.count([prompt])[0]) - min(1, len(self._after)) if prompt else 0
 
     def characters(self, text: str) -> tuple[Int64, Int64]:
         """From which characters of a text each token was made: the first, and the one after the last.
@@ -123,7 +163,8 @@ class Tokenizer:
             TextTypeError, TextError: as :meth:`tokenize`.
         """
         check_texts([text])
-        offsets = np.array(self._encode([text], specials=False)[0].offsets, dtype=np.int64).reshape(-1, 2)
+        pieces = self._pieces(text, lambda: None, 0, backwards=False, offsets=True)
+        offsets = np.concatenate([self._offsets(piece) for piece in pieces])
         return offsets[:, 0], offsets[:, 1]
 
     def decode(self, ids: Sequence[int], *, skip_special: bool = True) -> str:
@@ -133,53 +174,162 @@ class Tokenizer:
             ids: of the vocabulary; one that has no token is passed over.
             skip_special: leave out the tokens that the model adds.
         """
-        spelled: str = self._backend.decode(list(ids), skip_special_tokens=skip_special)
+        with guarded(self._name):
+            spelled: str = self._backend.decode(list(ids), skip_special_tokens=skip_special)
         return spelled
 
     def inspect(self, text: str, prompt: str = "") -> TokenizedText:
         """What :meth:`tokenize` does to one text, with every token's characters; the errors are the same."""
         check_texts([text])
         check_utf8(prompt, "the prompt")
-        whole = self._encode([prompt + text])[0]
-        kept = whole
-        cut: tuple[Token, ...] = ()
-        if len(whole) > self.spec.max_tokens:
-            kept = self._truncated(prompt + text)
-            plain = self._encode([prompt + text], specials=False)[0]
-            room = self.spec.max_tokens - self._specials
-            every = self._tokens(plain)
-            cut = every[: len(every) - room] if self.spec.truncation_side == "left" else every[room:]
-        normalizer = self._backend.normalizer
-        normalized = prompt + text if normalizer is None else normalizer.normalize_str(prompt + text)
-        return TokenizedText(normalized, self._tokens(kept), cut)
+        whole = prompt + text
+        left = self.spec.truncation_side == "left"
+        pieces, finished = self._until(whole, most_counted(self.spec.max_tokens), lambda: None, 0, offsets=True)
+        tokens = tuple(token for piece in pieces for token in self._tokens(piece))
+        room = self.spec.max_tokens - self._specials
+        kept, cut = (tokens[-room:], tokens[:-room]) if left else (tokens[:room], tokens[room:])
+        read = whole if finished else whole[pieces[0].start : pieces[-1].end]
+        return TokenizedText(self._normalized(read), self._with_specials(kept), cut, finished)
 
-    def _tokens(self, encoding: Encoding) -> tuple[Token, ...]:
-        columns = (encoding.ids, encoding.tokens, encoding.offsets, encoding.special_tokens_mask, encoding.word_ids)
-        tokens: list[Token] = []
-        before: int | None = None
-        for number, piece, (start, end), special, word in zip(*columns, strict=True):
-            kind: Literal["special", "unknown", "text"] = "text"
-            if special:
-                kind = "special"
-            elif number == self._unknown:
-                kind = "unknown"
-            tokens.append(Token(number, piece, start, end, kind, word is not None and word == before))
+    @property
+    def _specials(self) -> int:
+        return len(self._before) + len(self._after)
+
+    def _cut(self, ids: Int32) -> Int32:
+        """Ids without special tokens, cut to what the model reads, with the special tokens put around them."""
+        room = self.spec.max_tokens - self._specials
+        kept = ids[-room:] if self.spec.truncation_side == "left" else ids[:room]
+        return np.concatenate([self._before, kept, self._after])
+
+    def _until(
+        self, text: str, most: int, check: Callable[[], object], position: int, *, offsets: bool = False
+    ) -> tuple[list[_Piece], bool]:
+        """Pieces of a text, in order, from the end that is kept until they have ``most`` tokens with special ones; and
+        whether they are all of it.
+        """
+        left = self.spec.truncation_side == "left"
+        pieces: list[_Piece] = []
+        tokens = self._specials
+        for piece in self._pieces(text, check, position, backwards=left, offsets=offsets):
+            pieces.append(piece)
+            tokens += len(piece.encoding)
+            if tokens >= most:
+                break
+        pieces.sort(key=lambda piece: piece.start)
+        return pieces, pieces[0].start == 0 and pieces[-1].end == len(text)
+
+    def _pieces(
+        self, text: str, check: Callable[[], object], position: int, *, backwards: bool, offsets: bool = False
+    ) -> Iterator[_Piece]:
+        """The pieces of a text, tokenized a few at a time; a text that is not long is a single one.
+
+        Raises:
+            TextError: one is too long; ``position`` is the text's.
+        """
+        spans = self._seams.pieces(text, backwards=backwards) if len(text) > _LONG else iter([(0, len(text))])
+        for group in _groups(spans):
+            check()
+            start, end = group[0]
+            if end - start > _MOST_WITHOUT_SEAM:
+                raise TextError(
+                    f"text {position} has {end - start:,} characters from character {start:,} on that the tokenizer "
+                    f"must see at once, such as one very long word; Pellucid takes {_MOST_WITHOUT_SEAM:,} at most. "
+                    f"Split the text, or leave out what is no text."
+                )
+            encodings = self._encode([text[start:end] for start, end in group], specials=False, offsets=offsets)
+            for (start, end), encoding in zip(group, encodings, strict=True):
+                yield _Piece(start, end, encoding)
+
+    def _encode(self, texts: list[str], *, specials: bool = True, offsets: bool = False) -> Sequence[Encoding]:
+        """The encodings of texts. A single one is spared the library's threads, which would linger on its core."""
+        with guarded(self._name):
+            if len(texts) > 1:
+                batch = self._backend.encode_batch if offsets else self._backend.encode_batch_fast
+                try:
+                    return batch(texts, add_special_tokens=specials)
+                except BaseException as error:
+                    if not is_panic(error) or "thread pool" not in str(error):
+                        raise
+                    logger.warning("The tokenizers library cannot start threads, so that texts are cut one by one.")
+            return [self._backend.encode(text, add_special_tokens=specials) for text in texts]
+
+    def _offsets(self, piece: _Piece) -> Int64:
+        """The characters of a piece's tokens, in the whole text: ``int64[T, 2]``."""
+        offsets = np.array(piece.encoding.offsets, dtype=np.int64).reshape(-1, 2)
+        if piece.start and self._trims and len(offsets) and piece.encoding.tokens[0].startswith("Ġ"):
+            # Such a post-processor takes the first space of what it is given for one that was put before it.
+            offsets[0] = max(1, offsets[0, 0]), max(1, offsets[0, 1])
+        return offsets + piece.start
+
+    def _tokens(self, piece: _Piece) -> Iterator[Token]:
+        encoding, before = piece.encoding, None
+        columns = (encoding.ids, encoding.tokens, self._offsets(piece).tolist(), encoding.word_ids)
+        for number, spelled, (start, end), word in zip(*columns, strict=True):
+            kind: Literal["unknown", "text"] = "unknown" if number == self._unknown else "text"
+            yield Token(number, spelled, start, end, kind, word is not None and word == before)
             before = word
-        return tuple(tokens)
 
-    def _truncated(self, text: str) -> Encoding:
-        """A text too long: its tokens are cut first, and the special tokens are added to what is left."""
-        encoding = self._encode([text], specials=False)[0]
-        encoding.truncate(self.spec.max_tokens - self._specials, direction=self.spec.truncation_side)
-        return self._backend.post_process(encoding)
+    def _with_specials(self, tokens: tuple[Token, ...]) -> tuple[Token, ...]:
+        nothing = self._encode([""])[0]
+        added = tuple(Token(*each, 0, 0, "special", False) for each in zip(nothing.ids, nothing.tokens, strict=True))
+        return added[: len(self._before)] + tokens + added[len(self._before) :]
+
+    def _normalized(self, text: str) -> str:
+        normalizer = self._backend.normalizer
+        with guarded(self._name):
+            normalized: str = text if normalizer is None else normalizer.normalize_str(text)
+        return normalized
+
+    def _template(self, specials: list[int]) -> tuple[Int32, Int32]:
+        """The special tokens that stand before a text, and those after it.
+
+        Raises:
+            UnsupportedModelError: the template does not give a text's tokens once, in one piece.
+            InvalidModelError: no text has tokens.
+        """
+        some = itertools.islice(self._backend.get_vocab(with_added_tokens=False), _PROBES)
+        for probe in ("a", "the", *some):
+            try:
+                encoded, plain = (list(self._encode([probe], specials=each)[0].ids) for each in (True, False))
+            except InvalidModelError:  # It has no token for unknown words, which other texts may not need.
+                continue
+            if not plain or set(plain) & set(specials):
+                continue
+            for place in range(len(specials) + 1):
+                if encoded == [*specials[:place], *plain, *specials[place:]]:
+                    return np.array(specials[:place], dtype=np.int32), np.array(specials[place:], dtype=np.int32)
+            raise UnsupportedModelError(
+                f"{self._name}: the tokenizer's post_processor does not give a text's tokens once, with special tokens "
+                f"before and after them. Pellucid knows no other templates."
+            )
+        raise InvalidModelError(f"{self._name}: the tokenizer makes tokens of no text that was tried.")
+
+    def _found_seams(self) -> Seams:
+        backend = self._backend
+        with guarded(self._name):
+            added = [AddedToken(t.content, t.normalized, t.rstrip) for t in backend.get_added_tokens_decoder().values()]
+            parts = state(backend.normalizer), state(backend.pre_tokenizer)
+            return seams_of(*parts, added, None if parts[0] is None else self._normalized)
 
 
-def _parts(texts: Sequence[str]) -> Iterator[list[str]]:
-    """The texts, as many at a time as one call of the library may have, or one that is longer."""
+def _groups(spans: Iterator[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+    """The spans, as many at a time as have ``_LONG`` characters, or one that is longer."""
+    group: list[tuple[int, int]] = []
+    for start, end in spans:
+        if group and end - start + sum(b - a for a, b in group) > _LONG:
+            yield group
+            group = []
+        group.append((start, end))
+    yield group
+
+
+def _parts(texts: Iterable[str]) -> Iterator[list[str]]:
+    """The texts, as many at a time as one call of the library may have, or one that is long."""
     part: list[str] = []
     characters = 0
     for text in texts:
-        if part and (len(part) == _TEXTS_PER_CALL or characters + len(text) > _CHARACTERS_PER_CALL):
+        full = len(part) == _TEXTS_PER_CALL or characters + len(text) > _CHARACTERS_PER_CALL
+        if part and (full or len(text) > _LONG or len(part[0]) > _LONG):
             yield part
             part, characters = [], 0
         part.append(text)
@@ -188,121 +338,17 @@ def _parts(texts: Sequence[str]) -> Iterator[list[str]]:
         yield part
 
 
-def _load(files: ModelFiles, spec: TokenizerSpec, family: str) -> Backend:
-    from tokenizers import normalizers
-
-    prefix = f"{spec.folder}/" if spec.folder else ""
-    path = files.path(f"{prefix}tokenizer.json")
-    try:
-        backend: Backend = _read(files, prefix, family) if path.is_file() else _build(files, prefix)
-    except PellucidError:
-        raise
-    except Exception as error:  # The library raises plain Exception for whatever is wrong with a file.
-        raise InvalidModelError(f"{files.name}: the files of the tokenizer are not sound: {error}") from error
-    backend.no_truncation()
-    backend.no_padding()
-    if getattr(backend.model, "dropout", None):
-        backend.model.dropout = None  # Of training (Provilkov et al., "BPE-Dropout", 2020): it cuts at random.
-    if spec.lowercase:
-        steps = [normalizers.Lowercase()] + ([backend.normalizer] if backend.normalizer is not None else [])
-        backend.normalizer = normalizers.Sequence(steps)
-    return backend
-
-
-_CLASSES = {
-    "bert": "BertTokenizer",
-    "distilbert": "DistilBertTokenizer",
-    "mpnet": "MPNetTokenizer",
-    "nomic_bert": "BertTokenizer",
-    "roberta": "RobertaTokenizer",
-}
-"""Which of transformers' classes cuts the texts of a family, if tokenizer_config.json names none."""
-
-
-def _read(files: ModelFiles, prefix: str, family: str) -> Backend:
-    """The tokenizer of ``tokenizer.json``. What transformers' own classes take from ``tokenizer_config.json``, which
-    letters are changed and what a text begins with, goes before it; what is not said there has the class's default.
-    """
-    from tokenizers import Tokenizer as Backend
-    from tokenizers import normalizers, pre_tokenizers
-
-    backend: Backend = Backend.from_file(str(files.path(f"{prefix}tokenizer.json")))
-    config = Config.read_if_there(files, f"{prefix}tokenizer_config.json")
-    name = config.string("tokenizer_class", _CLASSES.get(family, "")).removesuffix("Fast")
-    if isinstance(backend.normalizer, normalizers.BertNormalizer) and name in _CLASSES.values():
-        backend.normalizer = _bert_normalizer(config)
-    if isinstance(backend.pre_tokenizer, pre_tokenizers.ByteLevel) and name == _CLASSES["roberta"]:
-        backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=config.flag("add_prefix_space", False))
-    return backend
-
-
-def _bert_normalizer(config: Config) -> Any:
-    from tokenizers import normalizers
-
-    return normalizers.BertNormalizer(
-        handle_chinese_chars=config.flag("tokenize_chinese_chars", True),
-        # None, for "where letters are lowered", is not the same as false.
-        strip_accents=None if config.values.get("strip_accents") is None else config.flag("strip_accents"),
-        lowercase=config.flag("do_lower_case", True),
-    )
-
-
-def _build(files: ModelFiles, prefix: str) -> Backend:
-    """The tokenizer of a model from the time before ``tokenizer.json``, as transformers builds it: WordPiece from
-    ``vocab.txt``, or byte-level BPE from ``vocab.json`` and ``merges.txt``.
-    """
-    from tokenizers import Tokenizer as Backend
-    from tokenizers import models, pre_tokenizers, processors
-
-    config = Config.read_if_there(files, f"{prefix}tokenizer_config.json")
-    words, merges = files.path(f"{prefix}vocab.txt"), files.path(f"{prefix}merges.txt")
-    if words.is_file():
-        vocabulary = models.WordPiece.read_file(str(words))
-        specials = _special_tokens(config, vocabulary)
-        backend = Backend(models.WordPiece(vocabulary, unk_token=specials["unk"]))
-        backend.normalizer = _bert_normalizer(config)
-        backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    elif merges.is_file():
-        vocabulary, pairs = models.BPE.read_file(str(files.path(f"{prefix}vocab.json")), str(merges))
-        specials = _special_tokens(config, vocabulary)
-        backend = Backend(models.BPE(vocabulary, pairs))
-        backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=config.flag("add_prefix_space", False))
-    else:
-        raise UnsupportedModelError(
-            f"{files.name}: no {prefix}tokenizer.json, nor a vocab.txt or merges.txt to build one from. If the model "
-            f"has another tokenizer file, write one where transformers is installed: "
-            f"AutoTokenizer.from_pretrained({files.name!r}).save_pretrained('folder')."
-        )
-    ends = [(specials[kind], vocabulary[specials[kind]]) for kind in ("cls", "sep")]
-    backend.post_processor = processors.TemplateProcessing(f"{specials['cls']} $A {specials['sep']}", None, ends)
-    backend.add_special_tokens(list(specials.values()))
-    return backend
-
-
-_SPECIAL_TOKENS = {
-    "cls": ("[CLS]", "<s>"),
-    "sep": ("[SEP]", "</s>"),
-    "unk": ("[UNK]", "<unk>"),
-    "pad": ("[PAD]", "<pad>"),
-    "mask": ("[MASK]", "<mask>"),
-}
-
-
-def _special_tokens(config: Config, vocabulary: Mapping[str, int]) -> dict[str, str]:
-    """By kind, the special tokens that tokenizer_config.json names, or the usual ones, that the vocabulary has."""
-    found: dict[str, str] = {}
-    for kind, usual in _SPECIAL_TOKENS.items():
-        named = config.values.get(f"{kind}_token")
-        named = named.get("content") if isinstance(named, dict) else named
-        if there := [token for token in (named, *usual) if isinstance(token, str) and token in vocabulary]:
-            found[kind] = there[0]
-    if missing := [kind for kind in ("cls", "sep", "unk") if kind not in found]:
-        raise InvalidModelError(f"{config.where}: the vocabulary has no {missing[0]}_token.")
-    return found
-
-
 def _unknown_id(backend: Backend) -> int | None:
     """The id of what the vocabulary does not have; None for a tokenizer that can spell anything."""
     model: Any = backend.model
     token = getattr(model, "unk_token", None)
     return getattr(model, "unk_id", None) if token is None else backend.token_to_id(token)
+
+
+def _trims_first_space(part: dict[str, Any] | None) -> bool:
+    """Whether a post-processor changes the characters of a first token that begins with a space."""
+    if part is None:
+        return False
+    if part["type"] == "Sequence":
+        return any(map(_trims_first_space, part["processors"]))
+    return part["type"] in ("RobertaProcessing", "ByteLevel") and part["trim_offsets"] and part["add_prefix_space"]

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from pellucid.errors import TruncationError
+from pellucid.texts import most_counted
 from pellucid.types import Int32
 
 OnTruncation = Literal["warn", "error", "ignore"]
@@ -22,6 +23,7 @@ class Truncation:
         cut: how many texts were longer than the model's longest.
         lost: how many tokens were cut off them.
         first: the position of the first text that was cut, or None.
+        at_least: whether a text was not counted to its end, so that ``tokens`` and ``lost`` are the least there are.
     """
 
     texts: int = 0
@@ -29,10 +31,15 @@ class Truncation:
     cut: int = 0
     lost: int = 0
     first: int | None = None
+    at_least: bool = False
 
     @classmethod
     def of(cls, counts: Int32, max_tokens: int) -> Truncation:
-        """Of the texts with ``counts`` tokens (``int32[n]``), special tokens included."""
+        """Of the texts with ``counts`` tokens (``int32[n]``), special tokens included, as ``Tokenizer.tokenize`` counts
+        them: up to :func:`~pellucid.texts.most_counted`.
+        """
+        most = most_counted(max_tokens)
+        counts = np.minimum(counts, most)
         over = np.flatnonzero(counts > max_tokens)
         return cls(
             texts=len(counts),
@@ -40,6 +47,7 @@ class Truncation:
             cut=len(over),
             lost=int((counts[over] - max_tokens).sum(dtype=np.int64)),
             first=int(over[0]) if len(over) else None,
+            at_least=bool((counts == most).any()),
         )
 
     def __add__(self, later: Truncation) -> Truncation:
@@ -51,14 +59,17 @@ class Truncation:
             self.cut + later.cut,
             self.lost + later.lost,
             after if self.first is None else self.first,
+            self.at_least or later.at_least,
         )
 
     def describe(self, max_tokens: int) -> str:
         """The sentence that tells it."""
+        lost = f"{self.lost:,} of {self.tokens:,} tokens ({self.lost / max(self.tokens, 1):.1%})"
+        if self.at_least:
+            lost = f"at least {self.lost:,} tokens"
         return (
             f"{self.cut:,} of {self.texts:,} texts {'is' if self.cut == 1 else 'are'} longer than the model's "
-            f"{max_tokens} tokens (the first is text {self.first}): {self.lost:,} of {self.tokens:,} tokens "
-            f"({self.lost / max(self.tokens, 1):.1%}) lie beyond"
+            f"{max_tokens} tokens (the first is text {self.first}): {lost} lie beyond"
         )
 
 

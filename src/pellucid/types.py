@@ -131,8 +131,11 @@ class TokenizedText:
         normalized: prompt + text after lower-casing, accents and whatever else the tokenizer changes first.
         tokens: what the encoder reads.
         cut: what was cut off, in the text's order.
+        finished: whether the text was read to its end. A long one is not: ``normalized`` and ``cut`` are of the part
+            that was read.
     """
 
     normalized: str
     tokens: tuple[Token, ...]
     cut: tuple[Token, ...]
+    finished: bool = True
