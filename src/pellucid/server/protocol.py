@@ -51,7 +51,7 @@ class Protocol(HttpToolsProtocol):
         self._rest = b""
         self._body_left = 0
         self._header_bytes = self._header_count = self._silent_bytes = 0
-        self._in_headers = self._progress = self._ending = self._ended = self._used = False
+        self._in_headers = self._progress = self._ending = self._ended = self._used = self._upgrading = False
         self._since = self.loop.time()
         self._slow_since: float | None = None
 
@@ -134,6 +134,10 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """All headers are there."""
+        self._progress = True
+        if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
+            self._upgrading = True
+            return
         hold = self._connections.budget.hold()
         hold.take(_REQUEST_BYTES + 2 * self._header_bytes + _HEADER_BYTES * self._header_count)
         try:
@@ -141,7 +145,7 @@ class Protocol(HttpToolsProtocol):
         except BaseException:
             hold.release()
             raise
-        self._in_headers, self._progress = False, True
+        self._in_headers = False
         self._holds[self.cycle] = hold
         cast("dict[str, Any]", self.scope)[HOLD] = hold
         if self.scope["method"] == "CONNECT":
@@ -162,7 +166,8 @@ class Protocol(HttpToolsProtocol):
         """A request is whole."""
         self._progress = True
         self._body_left = 0
-        super().on_message_complete()
+        if not self._upgrading:
+            super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """An answer is written, at least to the system."""
@@ -233,9 +238,9 @@ class Protocol(HttpToolsProtocol):
             try:
                 self.parser.feed_data(piece)
             except httptools.HttpParserUpgrade as upgrade:
-                # Nothing is upgraded here: what follows is HTTP as before, but after CONNECT.
-                if self.scope["method"] == "CONNECT" or not upgrade.args[0]:
+                if not self._upgrading:  # After CONNECT, what follows is no HTTP.
                     return
+                self._ask_again_without_upgrade()
                 start += upgrade.args[0]
                 continue
             except httptools.HttpParserError as error:
@@ -246,6 +251,20 @@ class Protocol(HttpToolsProtocol):
                 self._refuse(self._headers_too_large())
                 return
             start += len(piece)
+
+    def _ask_again_without_upgrade(self) -> None:
+        """Parse the headers of a request once more, without the wish for another protocol, which may be passed over.
+
+        The parser takes what follows such a request for the other protocol, its body included.
+        """
+        self._upgrading = False
+        left = [pair for pair in self.headers if pair[0] not in (b"upgrade", b"connection", b"http2-settings")]
+        wishes = b",".join(value for name, value in self.headers if name == b"connection").lower().split(b",")
+        if b"close" in [wish.strip() for wish in wishes]:
+            left.append((b"connection", b"close"))
+        line = b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.feed_data(line + b"".join(b"%b: %b\r\n" % pair for pair in left) + b"\r\n")
 
     def _behind(self) -> bool:
         """Whether requests wait that the client sent before it had the answer to an earlier one."""
