@@ -30,6 +30,7 @@ _HEADER_BYTES = 128
 """About what the objects of one header take."""
 _LINGER_SECONDS = 2.0
 """How long we listen after the last answer: closing at once would make the client's system throw the answer away."""
+_PAUSE_SECONDS = 0.05
 _CLOSED = 7
 """TCP_CLOSE in Linux' ``enum`` of states (include/net/tcp_states.h)."""
 
@@ -82,6 +83,9 @@ class Protocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self._used = True
         if self._ending:
+            # What comes now is thrown away, not faster than others' requests are read.
+            self.flow.pause_reading()
+            self.loop.call_later(_PAUSE_SECONDS, self._listen_on)
             return
         if self._behind():
             self._rest += data
@@ -176,7 +180,7 @@ class Protocol(HttpToolsProtocol):
         self.flow.resume_reading()
         if self.transport.is_closing() or self.pipeline:
             return
-        if self._ending:
+        if self._ending or self.cycle.more_body:
             self._end()
         elif self._rest:
             data, self._rest = self._rest, b""
@@ -304,6 +308,10 @@ class Protocol(HttpToolsProtocol):
         self.flow.resume_reading()
         with contextlib.suppress(OSError, RuntimeError):  # The client may be gone already.
             self.transport.write_eof()
+
+    def _listen_on(self) -> None:
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
 
     def _end_if_reset(self) -> None:
         """Notice that a client has hung up whose end of sending was noticed before."""

@@ -15,6 +15,8 @@ from pellucid.server.settings import Settings
 from pellucid.server.stopping import Server, end_process
 
 _BACKLOG = 2048
+_RECEIVE_BYTES = 1 << 18
+"""What the system keeps for us of each connection that we do not read yet; without a bound, it may be many megabytes."""
 _OWN_FILES = 256
 """Files that are open beside the connections."""
 _LAST_SECONDS = 0.2
@@ -77,7 +79,9 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 def _listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
+        return listening
     except (OSError, OverflowError, UnicodeError) as error:
         raise OptionError(
             f"cannot listen at {host}, port {port}: {getattr(error, 'strerror', None) or error}. "
