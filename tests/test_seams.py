@@ -213,17 +213,18 @@ def test_what_is_said_of_a_text_depends_on_no_other(folder):
 
 
 def test_a_text_that_must_be_seen_at_once_is_refused_beyond_a_bound(folder, monkeypatch):
-    monkeypatch.setattr(tokenizer_module, "_MOST_WITHOUT_SEAM", 100)
+    monkeypatch.setattr(tokenizer_module, "MOST_WITHOUT_SEAM", 100)
+    monkeypatch.setattr(seams, "MOST_WITHOUT_SEAM", 100)
     tokenizer = tokenizer_of(folder, "roberta", {}, [])
     assert len(tokenizer.tokenize(["'" * 100])[0].ids) == tiny.MAX_TOKENS
     for use in (tokenizer.tokenize, tokenizer.count):
-        with pytest.raises(TextError, match=r"text 8 has 101 characters from character 0 on that the tokenizer must"):
+        with pytest.raises(TextError, match=r"text 8 has more than 100 characters in a row .* characters 0 and 101\."):
             use(["the", "'" * 101], first=7)
     for use in (tokenizer.characters, tokenizer.inspect):
-        with pytest.raises(TextError, match=r"text 0 has 101 characters"):
+        with pytest.raises(TextError, match=r"text 0 has more than 100 characters"):
             use("'" * 101)
     words = "cat " * 100
-    with pytest.raises(TextError, match=r"text 0 has 1,0\d\d characters from character 3\d\d on"):
+    with pytest.raises(TextError, match=r"lie between the characters 39\d and 1,400"):
         tokenizer.count([words + "'" * 1000])
     assert tokenizer.tokenize([words + "'" * 1000])[1] == [2 * tiny.MAX_TOKENS]  # It is not read so far.
     with pytest.raises(TextError, match=r"Split the text"):

@@ -25,6 +25,8 @@ from typing import Any
 
 PIECE_CHARACTERS = 25_000
 """About how long a piece is."""
+MOST_WITHOUT_SEAM = 1_000_000
+"""The longest piece, in characters: it takes some hundred bytes for each, and cannot be interrupted."""
 _WORD_END = r"(?<=[\w.,;:!?])(?= )"
 _BERT_MARK = r"(?=[\t\n\r -/:-@\[-^`{-~])"  # Without "_", which counts as a letter.
 _HAN = "[\\u4e00-\\u9fff]"
@@ -63,22 +65,20 @@ class Seams:
     normalize: Callable[[str], str] | None = None
 
     def pieces(self, text: str, *, backwards: bool = False) -> Iterator[tuple[int, int]]:
-        """The pieces of a text, from its start or from its end; they are the same either way."""
+        """The pieces of a text, from its start or from its end; they are the same either way.
+
+        After a piece of more than :data:`MOST_WITHOUT_SEAM` characters comes none: it has all the rest.
+        """
         cells = range(PIECE_CHARACTERS, len(text), PIECE_CHARACTERS)
-        if backwards:
-            end = len(text)
-            for cell in reversed(cells):
-                if (place := self._first_in(text, cell)) is not None:
-                    yield place, end
-                    end = place
-            yield 0, end
-            return
-        start = 0
-        for cell in cells:
-            if (place := self._first_in(text, cell)) is not None:
-                yield start, place
-                start = place
-        yield start, len(text)
+        start, end = 0, len(text)
+        for cell in reversed(cells) if backwards else cells:
+            if (end - cell if backwards else cell - start) > MOST_WITHOUT_SEAM:
+                break
+            if (place := self._first_in(text, cell)) is None:
+                continue
+            yield (place, end) if backwards else (start, place)
+            start, end = (start, place) if backwards else (place, end)
+        yield start, end
 
     def _first_in(self, text: str, cell: int) -> int | None:
         """The first seam among the ``PIECE_CHARACTERS`` from ``cell`` on."""

@@ -20,7 +20,7 @@ import numpy as np
 
 from pellucid.errors import InvalidModelError, TextError, UnsupportedModelError
 from pellucid.model.spec import EncoderSpec, TokenizerSpec
-from pellucid.seams import AddedToken, Seams, seams_of
+from pellucid.seams import MOST_WITHOUT_SEAM, AddedToken, Seams, seams_of
 from pellucid.sources.files import ModelFiles
 from pellucid.texts import check_texts, check_utf8, most_counted
 from pellucid.tokenizer_files import guarded, is_panic, load, state
@@ -37,8 +37,6 @@ _CHARACTERS_PER_CALL = 250_000
 """The library holds some hundred bytes a token until a call ends, and hears no Ctrl-C meanwhile; these bound both."""
 _LONG = 100_000
 """A text of more characters is read in pieces, this many characters of them at a time."""
-_MOST_WITHOUT_SEAM = 1_000_000
-"""The longest piece, in characters: it takes some hundred bytes each, and cannot be interrupted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,16 +177,22 @@ class Tokenizer:
         return spelled
 
     def inspect(self, text: str, prompt: str = "") -> TokenizedText:
-        """What :meth:`tokenize` does to one text, with every token's characters; the errors are the same."""
+        """What :meth:`tokenize` does to one text, with every token's characters; the errors are the same.
+
+        Of a long text, it tells no more tokens than :func:`pellucid.texts.most_counted`.
+        """
         check_texts([text])
         check_utf8(prompt, "the prompt")
-        whole = prompt + text
-        left = self.spec.truncation_side == "left"
-        pieces, finished = self._until(whole, most_counted(self.spec.max_tokens), lambda: None, 0, offsets=True)
-        tokens = tuple(token for piece in pieces for token in self._tokens(piece))
+        whole, most = prompt + text, most_counted(self.spec.max_tokens) - self._specials
+        side = self.spec.truncation_side
+        pieces, finished = self._until(whole, most + self._specials, lambda: None, 0, offsets=True)
+        for piece in pieces:
+            finished = finished and len(piece.encoding) <= most
+            piece.encoding.truncate(most, direction=side)
+        every = tuple(token for piece in pieces for token in self._tokens(piece))
         room = self.spec.max_tokens - self._specials
-        kept, cut = (tokens[-room:], tokens[:-room]) if left else (tokens[:room], tokens[room:])
-        read = whole if finished else whole[pieces[0].start : pieces[-1].end]
+        kept, cut = (every[-room:], every[:-room]) if side == "left" else (every[:room], every[room:])
+        read = whole if finished else whole[min(t.start for t in every) : max(t.end for t in every)]
         return TokenizedText(self._normalized(read), self._with_specials(kept), cut, finished)
 
     @property
@@ -230,11 +234,11 @@ class Tokenizer:
         for group in _groups(spans):
             check()
             start, end = group[0]
-            if end - start > _MOST_WITHOUT_SEAM:
+            if end - start > MOST_WITHOUT_SEAM:
                 raise TextError(
-                    f"text {position} has {end - start:,} characters from character {start:,} on that the tokenizer "
-                    f"must see at once, such as one very long word; Pellucid takes {_MOST_WITHOUT_SEAM:,} at most. "
-                    f"Split the text, or leave out what is no text."
+                    f"text {position} has more than {MOST_WITHOUT_SEAM:,} characters in a row that the tokenizer must "
+                    f"see at once, such as a very long word; they lie between the characters {start:,} and {end:,}. "
+                    f"Split the text, or leave them out."
                 )
             encodings = self._encode([text[start:end] for start, end in group], specials=False, offsets=offsets)
             for (start, end), encoding in zip(group, encodings, strict=True):
