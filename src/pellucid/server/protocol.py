@@ -180,7 +180,7 @@ class Protocol(HttpToolsProtocol):
         self.flow.resume_reading()
         if self.transport.is_closing() or self.pipeline:
             return
-        if self._ending or self.cycle.more_body:
+        if self._ending or (self.cycle.response_complete and self.cycle.more_body):
             self._end()
         elif self._rest:
             data, self._rest = self._rest, b""
