@@ -105,7 +105,7 @@ def parsed_bytes(raw: bytes | bytearray, limits: Limits) -> int:
 
 def _check_count(things: str, count: int, most: int) -> None:
     if count > most + _OTHERS:
-        words = f"The body has {count:,} {things}; this server reads at most {most:,} of them in one request."
+        words = f"{count:,} {things} are too many for one request; at most {most:,}."
         raise RequestError(Failure(400, words, "too_many_values"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import threading
 import time
@@ -175,6 +176,8 @@ class Models:
                     on_truncation="ignore",
                 )
             )
+            # What is said of it goes to clients, who need not know in which folder it lies.
+            embedder.spec = dataclasses.replace(embedder.spec, name=entry.name)
             entry.service = Service(
                 embedder, settings.limits, entry.figures, self._engine_free, self._tokenizing, entry.name
             )

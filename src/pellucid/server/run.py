@@ -16,7 +16,7 @@ from pellucid.server.stopping import Server, end_process
 
 _BACKLOG = 2048
 _RECEIVE_BYTES = 1 << 18
-"""What the system keeps for us of each connection that we do not read yet; without a bound, it may be many megabytes."""
+"""What the system keeps of each connection until we read it; without a bound, that may be many megabytes."""
 _OWN_FILES = 256
 """Files that are open beside the connections."""
 _LAST_SECONDS = 0.2
@@ -80,13 +80,13 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
-        return listening
     except (OSError, OverflowError, UnicodeError) as error:
         raise OptionError(
             f"cannot listen at {host}, port {port}: {getattr(error, 'strerror', None) or error}. "
             f"Is another server there already? --port 0 takes a free port."
         ) from error
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
+    return listening
 
 
 def _allow_files(count: int) -> None:
