@@ -116,7 +116,7 @@ class Protocol(HttpToolsProtocol):
         """A request begins."""
         super().on_message_begin()
         self._in_headers = self._progress = True
-        self._header_bytes = self._header_count = 0
+        self._header_bytes = self._header_count = self._body_left = 0
         self._since = self.loop.time()
 
     def on_url(self, url: bytes) -> None:
@@ -134,6 +134,9 @@ class Protocol(HttpToolsProtocol):
         if self._header_bytes > self._limits.header_bytes or self._header_count > self._limits.headers:
             raise RequestError(self._headers_too_large())
         if self._in_headers:
+            name = name.lower()
+            if name == b"content-length":
+                self._body_left = int(value) if value.isdigit() else 0
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
@@ -154,8 +157,6 @@ class Protocol(HttpToolsProtocol):
         cast("dict[str, Any]", self.scope)[HOLD] = hold
         if self.scope["method"] == "CONNECT":
             self.cycle.keep_alive = False
-        length = next((value for name, value in self.headers if name == b"content-length"), b"0")
-        self._body_left = int(length) if length.isdigit() else 0
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""

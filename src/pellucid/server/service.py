@@ -93,26 +93,27 @@ class Service:
             TextError: a text is not one; its position is named.
             TruncationError: a text is too long, and is not to be cut.
         """
+        if is_short(texts, prompt):
+            tokens, count = self.embedder.tokenizer.tokenize(texts, prompt)
+            if not cut:
+                self._check_lengths(count, 0)
+            return tokens, count
         batches: list[TokenBatch] = []
         counts: list[Int32] = []
         first = 0
-        at_once = sum(map(len, texts)) + len(texts) * len(prompt) <= _AT_ONCE
-        for part in [texts] if at_once else parts(texts, PART):
+        for part in parts(texts, PART):
             job = functools.partial(self.embedder.tokenizer.tokenize, part, prompt, first=first)
-            if at_once:
-                tokens, count = job()
-            else:
-                tokens, count = await self.in_turn(functools.partial(_checked, job), sum(map(len, part)))
+            tokens, count = await self.in_turn(functools.partial(_checked, job), sum(map(len, part)))
             if not cut:
                 self._check_lengths(count, first)
             batches.append(tokens)
             counts.append(count)
             first += len(part)
-        return (batches[0], counts[0]) if first == len(part) else (_join(batches), np.concatenate(counts))
+        return _join(batches), np.concatenate(counts)
 
     def _check_lengths(self, counts: Int32, first: int) -> None:
         most = self.embedder.max_tokens
-        if (counts > most).any():
+        if counts.max(initial=0) > most:
             found = (Truncation(texts=first) + Truncation.of(counts, most)).describe(most)
             raise TruncationError(f'{found}. Split them, or ask the server to cut them: "truncate": true.')
 
@@ -195,6 +196,11 @@ class Service:
         self.busy = False
         if answers and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(_settle, answers)
+
+
+def is_short(texts: Sequence[str], prompt: str) -> bool:
+    """Whether texts are tokenized on the event loop."""
+    return sum(map(len, texts)) + len(texts) * len(prompt) <= _AT_ONCE
 
 
 def _checked(tokenize: Callable[..., T], check: Check) -> T:

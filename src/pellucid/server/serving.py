@@ -20,7 +20,7 @@ from pellucid.server.failures import GONE, Failure, RequestError
 from pellucid.server.figures import Metrics
 from pellucid.server.models import Models
 from pellucid.server.queue import Options, QueueFullError
-from pellucid.server.service import Service, TimedOutError
+from pellucid.server.service import Service, TimedOutError, is_short
 from pellucid.server.settings import Settings
 from pellucid.server.worker import Check, Worker
 from pellucid.truncation import Truncation
@@ -138,8 +138,10 @@ class Prepared:
 
     def headers(self) -> dict[str, str]:
         """What tells the client that something was cut off: nothing is in silence."""
+        if self.counts.max(initial=0) <= self.max_tokens:
+            return {}
         cut = Truncation.of(self.counts, self.max_tokens)
-        return {"x-pellucid-truncated": f"texts={cut.cut}, tokens={cut.lost}"} if cut.cut else {}
+        return {"x-pellucid-truncated": f"texts={cut.cut}, tokens={cut.lost}"}
 
     def cut(self) -> frozenset[int]:
         """The positions of the texts that were cut."""
@@ -190,7 +192,9 @@ async def prepared(
         if not text:
             raise TextError(f"text {position} is empty. Leave it out.")
     prompt = service.embedder.prompt_named(prompt_name)
-    tokens, counts = await attended(request, service.tokenize(texts, prompt, cut=cut))
+    tokenizing = service.tokenize(texts, prompt, cut=cut)
+    # A short text is tokenized before anybody could leave.
+    tokens, counts = await (tokenizing if is_short(texts, prompt) else attended(request, tokenizing))
     return Prepared(tokens, counts, service.embedder.max_tokens, service.embedder.tokenizer.prompt_tokens(prompt))
 
 
