@@ -136,9 +136,9 @@ def test_characters_are_those_of_the_text(word_pieces):
     [
         ({"max_tokens": 0}, "max_tokens=0"),
         ({"max_tokens": 2}, "max_tokens=2"),
-        ({"max_tokens": 25}, "max_tokens=25 must be from 1 to 24"),
+        ({"max_tokens": 25}, "max_tokens=25 must be a whole number from 1 to 24"),
         ({"overlap": -1}, "overlap=-1"),
-        ({"overlap": 12}, "overlap=12 must be from 0 to half of the 22 tokens"),
+        ({"overlap": 12}, "overlap=12 must be a whole number from 0 to half of the 22 tokens"),
         ({"prompt": "cat " * 30}, "max_tokens=24"),
     ],
 )

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import copy
+import errno
 import itertools
+import json
 import math
 import pickle
 import threading
@@ -11,10 +13,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
 
 from pellucid import Embedder, TokenBatch, TruncationWarning
 from pellucid.cache import Cache
-from pellucid.errors import InputError, OptionError, TextError, TextTypeError, TruncationError
+from pellucid.errors import (
+    InputError,
+    InvalidModelError,
+    ModelError,
+    OptionError,
+    TextError,
+    TextTypeError,
+    TruncationError,
+)
 from tests import tiny
 
 texts_of_utf8 = st.text(st.characters(codec="utf-8"), max_size=40)
@@ -455,3 +466,162 @@ class TestLongTexts:
     def test_what_is_no_text_is_refused(self, embedder, value):
         with pytest.raises(TextTypeError):
             embedder.embed_long(value)
+
+
+class TestHowMuchIsRead:
+    """``max_tokens``, which may be lower than the model's."""
+
+    def test_a_text_is_cut_there(self, tiny_bert, embedder):
+        lower = Embedder(tiny_bert, max_tokens=6, on_truncation="ignore")
+        assert (lower.max_tokens, lower.spec.tokenizer.max_tokens, lower.tokenizer.spec.max_tokens) == (6, 6, 6)
+        assert lower.embed_query("cat " * 9).tobytes() == embedder.embed_query("cat " * 4).tobytes()
+        assert lower.embed_query("the cat").tobytes() == embedder.embed_query("the cat").tobytes()
+        with pytest.warns(TruncationWarning, match="longer than the model's 6 tokens"):
+            Embedder(tiny_bert, max_tokens=6).embed_query("cat " * 9)
+
+    def test_it_is_kept_in_copies(self, tiny_bert):
+        assert copy.copy(Embedder(tiny_bert, max_tokens=6)).max_tokens == 6
+
+    @pytest.mark.parametrize("value", [0, -1, True, 2.5, "6", [6], 2, 25, 10**40, np.arange(3)])
+    def test_what_the_model_cannot_do_is_refused(self, tiny_bert, value):
+        with pytest.raises(OptionError, match=r"max_tokens=.* must be (a whole number|from 3 .* to 24)"):
+            Embedder(tiny_bert, max_tokens=value)
+
+    def test_a_cache_keeps_the_vectors_apart(self, tiny_bert, tmp_path, embedder):
+        text, options = "cat " * 9, {"cache": tmp_path / "cache", "on_truncation": "ignore"}
+        lower, whole = Embedder(tiny_bert, max_tokens=6, **options), Embedder(tiny_bert, max_tokens=24, **options)
+        assert lower.embed_query(text).tobytes() != whole.embed_query(text).tobytes()
+        assert whole.embed_query(text).tobytes() == embedder.embed_query(text).tobytes()
+        assert lower.embed_query(text).tobytes() == embedder.embed_query("cat " * 4).tobytes()
+        assert whole._digest == whole.files.digest()  # Caches that were made before stay valid.
+
+    @pytest.mark.parametrize("name", ["max_tokens", "max_seq_length"])
+    def test_it_cannot_be_set_later(self, embedder, name):
+        with pytest.raises(OptionError, match=r"cannot be set. Pass max_tokens= when you make the Embedder"):
+            setattr(embedder, name, 6)
+
+    @pytest.mark.parametrize("name", ["normalize", "model_name", "embed_documents", "threads"])
+    def test_an_attribute_that_is_none_is_refused(self, embedder, name):
+        with pytest.raises(OptionError, match=f"no attribute '{name}' that can be set"):
+            setattr(embedder, name, 6)
+
+
+class TestVectorsThatAreNone:
+    """Weights that are finite and huge: what comes out is not."""
+
+    @pytest.fixture
+    def broken_model(self, broken):
+        path = broken / "model.safetensors"
+        arrays = load_file(path)
+        words = arrays["embeddings.word_embeddings.weight"]
+        arrays["encoder.layer.2.output.LayerNorm.weight"][:] = 1.0
+        cat = json.loads((broken / "tokenizer.json").read_text())["model"]["vocab"]["cat"]
+        words[cat] = np.finfo(np.float32).max
+        save_file(arrays, path)
+        return broken
+
+    @pytest.mark.parametrize("engine", ["native", "reference"])
+    @pytest.mark.filterwarnings("ignore::RuntimeWarning")
+    def test_the_text_is_named_on_every_way(self, broken_model, engine, tmp_path):
+        embedder = Embedder(broken_model, engine=engine)
+        cached = Embedder(broken_model, engine=engine, cache=tmp_path / "cache")
+        texts = ["dog", "the", "dog", "cat"]
+        for each in (embedder, cached, cached):
+            with pytest.raises(InvalidModelError, match="text 3 a vector that is not finite"):
+                each.embed_documents(texts)
+        assert cached.cache.state().vectors == 0
+        assert np.isfinite(embedder.embed_documents(texts[:3])).all()
+        with pytest.raises(InvalidModelError, match="text 0 a vector that is not finite"):
+            embedder.embed_query("cat")
+        with pytest.raises(InvalidModelError, match="text 3 a vector"):
+            list(embedder.embed_stream(iter(texts)))
+        with pytest.raises(InvalidModelError, match="text 0 a vector"):
+            embedder.embed_long("cat " * 50)
+        with pytest.raises(InvalidModelError, match="text 3 a vector"):
+            embedder.embed_tokens(embedder.tokenizer.tokenize(texts)[0])
+        for use in (embedder.trace, lambda text: embedder.compare("dog", text)):
+            with pytest.raises(InvalidModelError, match="text 0 a vector"):
+                use("cat")
+
+    def test_a_stream_counts_from_its_start(self, broken_model, monkeypatch):
+        monkeypatch.setattr("pellucid.embedder._TEXTS_PER_WINDOW", 2)
+        with pytest.raises(InvalidModelError, match="text 5 a vector"):
+            list(Embedder(broken_model).embed_stream(iter(["dog"] * 5 + ["cat"])))
+
+
+class TestOddOptions:
+    """Each is an error of ours, before any work."""
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"kind": "x"}, "kind='x' is not one of 'text', 'markdown', 'code'"),
+            ({"kind": ["text"]}, "kind="),
+            ({"kind": np.array(["text", "code"])}, "kind="),
+            *(({"overlap": value}, "overlap=") for value in (1.5, -1, True, 10**30, "2", None, np.arange(2))),
+            ({"normalize": np.array([True, False])}, "normalize="),
+            ({"prompt_name": []}, "has no prompt"),
+        ],
+    )
+    def test_of_a_long_text(self, embedder, options, message):
+        with pytest.raises(OptionError, match=message):
+            embedder.embed_long("the cat", **options)
+
+    @pytest.mark.parametrize("array", [np.array([True, False]), np.array(["float32", "int8"]), np.arange(10_000)])
+    @pytest.mark.parametrize("option", ["normalize", "output_dtype", "truncate_dim", "prompt_name", "prompt"])
+    def test_of_a_call(self, embedder, option, array):
+        for value in (array, [array], {"a": array}, object()):
+            with pytest.raises(OptionError) as raised:
+                embedder.embed_documents(["cat"], **{option: value})
+            assert len(str(raised.value)) < 300
+
+    @pytest.mark.parametrize("value", [np.array(["int8", "native"]), [], {}, None, 3, object(), "\0"])
+    @pytest.mark.parametrize("option", ["dtype", "engine", "on_truncation"])
+    def test_of_an_embedder(self, tiny_bert, option, value):
+        with pytest.raises(OptionError, match=option):
+            Embedder(tiny_bert, **{option: value})
+
+    @pytest.mark.parametrize("value", [True, 1e9, 0, -1, "2", [2], np.arange(2), 10**9])
+    @pytest.mark.parametrize("engine", ["native", "reference"])
+    def test_of_threads(self, tiny_bert, value, engine):
+        with pytest.raises(OptionError, match="threads="):
+            Embedder(tiny_bert, threads=value, engine=engine)
+
+    @pytest.mark.parametrize("value", [None, 3, [], np.array(["cpu"])])
+    def test_of_a_device(self, tiny_bert, value):
+        with pytest.raises(OptionError, match="device is of type"):
+            Embedder(tiny_bert, device=value)
+
+    def test_a_number_of_numpy_is_a_number(self, tiny_bert, tmp_path):
+        cached = Embedder(tiny_bert, cache=tmp_path / "cache")
+        assert cached.embed_query("cat", truncate_dim=np.int64(5)).shape == (5,)
+
+    @pytest.mark.parametrize("how", ["call", "cache", "count"])
+    def test_texts_of_numpy_are_texts(self, tiny_bert, tmp_path, embedder, how):
+        texts = np.array(["the cat", "dog"])
+        each = Embedder(tiny_bert, cache=tmp_path / "cache") if how == "cache" else embedder
+        if how == "count":
+            assert each.count_tokens(texts).tolist() == [4, 3]
+        else:
+            assert each.embed_documents(texts).tobytes() == embedder.embed_documents(["the cat", "dog"]).tobytes()
+
+    def test_half_a_character_in_a_prompt_is_the_prompts(self, embedder, tmp_path):
+        prompted = Embedder(tiny.write_model(tmp_path / "m", prompts={"query": "a\udc00"}))
+        for use in (embedder.embed_documents, embedder.embed_stream):
+            with pytest.raises(TextError, match=r"^the prompt has a lone surrogate"):
+                use(["cat"], prompt="a\udc00")
+        for use in (embedder.embed_query, embedder.embed_long, embedder.trace):
+            with pytest.raises(TextError, match=r"^the prompt has a lone surrogate"):
+                use("cat", prompt="a\udc00")
+        with pytest.raises(TextError, match=r"^the prompt 'query' of .* has a lone surrogate"):
+            prompted.embed_query("cat")
+
+    def test_without_files_to_open_a_trace_says_so(self, tiny_bert, monkeypatch):
+        embedder = Embedder(tiny_bert)
+
+        def full(*_):
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        monkeypatch.setattr("pellucid.embedder.load_weights", full)
+        with pytest.raises(ModelError, match=r"Too many open files. Where too many files are open, close some"):
+            embedder.trace("cat")

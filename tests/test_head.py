@@ -6,12 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pellucid.errors import OptionError
+from pellucid.errors import InvalidModelError, OptionError
 from pellucid.head import (
     OUTPUT_DTYPES,
     Dense,
     LayerNorm,
     Normalize,
+    check_finite,
     check_ranges,
     finish,
     normalize,
@@ -151,3 +152,38 @@ class TestOutputDtypes:
 
     def test_float16_rounds(self):
         assert to_dtype(self.vectors, "float16").dtype == np.float16
+
+
+class TestUnitLengthTwice:
+    @given(hnp.arrays(np.float32, (7, 5), elements=st.floats(-9, 9, width=32)))
+    def test_a_model_that_ends_in_unit_length_has_the_same_bits_when_asked_for_it(self, pooled):
+        layer = LayerNorm(np.ones(5, np.float32), np.ones(5, np.float32))
+        for modules in ((Normalize(),), (Normalize(), Normalize()), (layer, Normalize())):
+            assert finish(pooled, modules, True, None).tobytes() == finish(pooled, modules, None, None).tobytes()
+
+    def test_one_in_the_middle_is_not_the_end(self):
+        pooled = np.array([[3.0, 4.0, 5.0]], dtype=np.float32)
+        modules = (Normalize(), LayerNorm(np.ones(3, np.float32), np.ones(3, np.float32)))
+        assert np.allclose(np.linalg.norm(finish(pooled, modules, True, None), axis=1), 1)
+        assert not np.allclose(np.linalg.norm(finish(pooled, modules, None, None), axis=1), 1)
+
+    def test_what_is_cut_afterwards_gets_unit_length_again(self):
+        pooled = np.array([[3.0, 4.0, 5.0]], dtype=np.float32)
+        once = finish(pooled, (Normalize(),), None, None)
+        for kept in (2, 3):
+            assert finish(pooled, (Normalize(),), True, kept).tobytes() == normalize(once[:, :kept]).tobytes()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_vector_that_is_not_finite_names_its_text(value):
+    vectors = np.ones((4, 3), dtype=np.float32)
+    check_finite(vectors)
+    check_finite(vectors[:0])
+    vectors[2, 1] = value
+    with pytest.raises(InvalidModelError, match="text 102 a vector that is not finite"):
+        check_finite(vectors, lambda row: row + 100)
+
+
+def test_a_length_beyond_float32_does_not_become_zeros():
+    with np.errstate(all="ignore"), pytest.raises(InvalidModelError, match="text 0"):
+        check_finite(normalize(np.full((1, 4), 1e30, dtype=np.float32)))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow
 import pytest
 
 from pellucid.errors import TextError, TextTypeError
@@ -55,3 +56,32 @@ def test_half_a_character_is_named_and_the_text_not_quoted():
     with pytest.raises(TextError, match=r"^the title has a lone surrogate .*U\+DC80\) at character 7") as raised:
         check_utf8("secret \udc80", "the title")
     assert "secret" not in str(raised.value)
+
+
+def table_of(module, name):
+    return type(name, (), {"__module__": module, "__iter__": lambda _: iter(["text", "id"])})()
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("pandas.core.frame", "DataFrame"),
+        ("pandas", "DataFrame"),
+        ("polars.dataframe.frame", "DataFrame"),
+        ("polars.lazyframe.frame", "LazyFrame"),
+    ],
+)
+def test_a_table_is_refused_because_its_columns_are_no_texts(module, name):
+    frame = table_of(module, name)
+    for value in (frame, type("Sub", (type(frame),), {})()):
+        with pytest.raises(TextTypeError, match=r'a table; .* Pass the column, as in df\["text"\]'):
+            as_list(value)
+    assert as_list(table_of("pandas.core.series", "Series")) == ["text", "id"]
+    assert as_list(table_of("mine", "DataFrame")) == ["text", "id"]
+
+
+def test_so_are_those_of_arrow():
+    table = pyarrow.table({"text": ["the cat"]})
+    for value in (table, table.to_batches()[0], table.to_reader()):
+        with pytest.raises(TextTypeError, match="a table"):
+            as_list(value)

@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 from pellucid.errors import OptionError
 from pellucid.head import normalize
+from pellucid.request import check_choice, check_whole
 from pellucid.tokenizer import Tokenizer
 from pellucid.types import Float32, Int64
 
@@ -95,16 +96,15 @@ def spans(
         Passages in order. Every character that is no space is in one, and in more only by overlap.
 
     Raises:
-        OptionError: ``max_tokens`` or ``overlap`` leaves no room.
+        OptionError: ``max_tokens`` or ``overlap`` leaves no room, or there is no such ``kind``.
     """
-    most = tokenizer.spec.max_tokens if max_tokens is None else max_tokens
-    room = most - int(tokenizer.tokenize([""], prompt)[1][0])
-    if not 1 <= most <= tokenizer.spec.max_tokens or room < 1:
-        raise OptionError(
-            f"max_tokens={most} must be from 1 to {tokenizer.spec.max_tokens}, beside what is added to it."
-        )
-    if not 0 <= overlap <= room // 2:
-        raise OptionError(f"overlap={overlap} must be from 0 to half of the {room} tokens of a passage.")
+    check_choice("kind", kind, get_args(Kind))
+    longest = tokenizer.spec.max_tokens
+    most = longest if max_tokens is None else check_whole("max_tokens", max_tokens, 1, longest, f"from 1 to {longest}")
+    room = most - int(tokenizer.count([""], prompt)[0])
+    if room < 1:
+        raise OptionError(f"max_tokens={most} leaves no room beside the prompt and the special tokens.")
+    overlap = check_whole("overlap", overlap, 0, room // 2, f"from 0 to half of the {room} tokens of a passage")
     for begin, end in _sections(text):
         section = text[begin:end]
         starts, ends = tokenizer.characters(section)

@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import functools
 import itertools
+import operator
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -25,11 +27,20 @@ import numpy.typing as npt
 from pellucid import batching, chunking, head
 from pellucid.chunking import Kind, LongText
 from pellucid.engines import base as engines
-from pellucid.errors import OptionError, TextTypeError, TruncationWarning
+from pellucid.errors import ModelError, OptionError, TextTypeError, TruncationWarning
 from pellucid.model.load import load_spec, load_weights
 from pellucid.progress import progress
 from pellucid.remembering import opened, recall, space_of
-from pellucid.request import DOCUMENT_PROMPTS, QUERY_PROMPTS, Request, check_choice, check_dimensions, judged, prompt_of
+from pellucid.request import (
+    DOCUMENT_PROMPTS,
+    QUERY_PROMPTS,
+    Request,
+    check_choice,
+    check_dimensions,
+    check_whole,
+    judged,
+    prompt_of,
+)
 from pellucid.sources.resolve import resolve
 from pellucid.texts import as_iterator, as_list, check_texts
 from pellucid.tokenizer import Tokenizer
@@ -46,6 +57,8 @@ Dtype = Literal["float32", "int16", "int8", "float16", "bfloat16"]
 EngineName = Literal["auto", "native", "reference", "torch"]
 OutputDtype = Literal["float32", "float16", "int8", "uint8", "binary", "ubinary"]
 
+_ATTRIBUTES = frozenset({"cache", "engine", "files", "on_truncation", "spec", "tokenizer"})
+_ANY_LENGTH = 1 << 31
 _TEXTS_AHEAD = 16_384
 """How many texts are tokenized while a GPU is at those before."""
 _TEXTS_PER_WINDOW = 2048
@@ -72,6 +85,8 @@ class Embedder:
         token: for private models, as huggingface_hub takes it; None uses ``HF_TOKEN`` or the saved login.
         cache: a file, or a :class:`~pellucid.cache.Cache`, in which vectors are kept, and looked for before they are
             computed; None for none.
+        max_tokens: read no more of a text than so many tokens, special tokens included; None for all that the model
+            reads, which is also the most.
         on_truncation: what to do with texts longer than ``max_tokens``: cut them and say so once a call
             (``"warn"``), raise before any arithmetic (``"error"``), or cut them in silence (``"ignore"``).
 
@@ -106,6 +121,7 @@ class Embedder:
         local_files_only: bool = False,
         token: str | bool | None = None,
         cache: str | os.PathLike[str] | Cache | None = None,
+        max_tokens: int | None = None,
         on_truncation: OnTruncation = "warn",
     ) -> None:
         self._again = functools.partial(
@@ -118,7 +134,10 @@ class Embedder:
             revision=revision,
             cache_folder=cache_folder,
             local_files_only=local_files_only,
+            max_tokens=max_tokens,
         )
+        if max_tokens is not None:
+            check_whole("max_tokens", max_tokens, 1, _ANY_LENGTH, "of at least 1, or None for what the model reads")
         engines.check_options(engine, dtype=dtype, device=device, threads=threads)
         check_choice("on_truncation", on_truncation, get_args(OnTruncation))
         self.on_truncation: OnTruncation = on_truncation
@@ -128,6 +147,10 @@ class Embedder:
         )
         self.spec = load_spec(self.files)
         self.tokenizer = Tokenizer(self.files, self.spec.tokenizer, self.spec.encoder)
+        self._longest = self.spec.tokenizer.max_tokens
+        if max_tokens is not None:
+            self.tokenizer.limit(max_tokens)
+            self.spec = replace(self.spec, tokenizer=self.tokenizer.spec)
         self.engine = engines.create(
             engine,
             self.spec.encoder,
@@ -165,6 +188,21 @@ class Embedder:
     def max_tokens(self) -> int:
         """The longest text, in tokens, special tokens included; longer ones are truncated."""
         return self.spec.tokenizer.max_tokens
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Set an attribute that an Embedder has. Any other is a mistake, and would have no effect.
+
+        Raises:
+            OptionError: it has no such attribute, or it is settled when the Embedder is made.
+        """
+        if name in ("max_tokens", "max_seq_length"):
+            raise OptionError(f"{name} cannot be set. Pass max_tokens= when you make the Embedder.")
+        if type(self) is Embedder and not name.startswith("_") and name not in _ATTRIBUTES:
+            raise OptionError(
+                f"an Embedder has no attribute {name!r} that can be set. Pass what is to differ when you make it, or "
+                f"when you call it."
+            )
+        super().__setattr__(name, value)
 
     def __repr__(self) -> str:
         return f"Embedder({self.model_name!r}, dimensions={self.dimensions}, engine={self.engine.name!r})"
@@ -322,8 +360,7 @@ class Embedder:
         check_choice("normalize", normalize, (None, True, False))
         check_dimensions(truncate_dim, self.dimensions)
         check_tokens(tokens, self.spec.encoder.vocab_size, self.max_tokens)
-        if prompt_tokens < 0:
-            raise OptionError(f"prompt_tokens={prompt_tokens} must be at least 0.")
+        prompt_tokens = check_whole("prompt_tokens", prompt_tokens, 0, _ANY_LENGTH, "of at least 0")
         request = Request("", normalize, truncate_dim, "float32")
         return self._computed(tokens, request, prompt_tokens, advance)
 
@@ -376,7 +413,13 @@ class Embedder:
 
         if isinstance(self.engine, ReferenceEngine):
             return self.engine
-        return ReferenceEngine(self.spec.encoder, load_weights(self.files, self.spec))
+        try:
+            return ReferenceEngine(self.spec.encoder, load_weights(self.files, self.spec))
+        except OSError as error:
+            raise ModelError(
+                f"{self.model_name}: the weights cannot be read again to look into them: {error.strerror}. "
+                f"Where too many files are open, close some, or raise the limit (ulimit -n)."
+            ) from error
 
     def _stream(self, texts: Iterator[str], request: Request) -> Iterator[npt.NDArray[Any]]:
         total = Truncation()
@@ -400,7 +443,12 @@ class Embedder:
             truncation, vectors = Truncation(), []
             for tokens, counts in self._tokenized(texts, request.prompt, first):
                 truncation += cut_from(counts, self.max_tokens, self.on_truncation, first + truncation.texts)
-                vectors.append(self._computed(tokens, request, prompt_tokens, advance))
+                done = first + truncation.texts - len(tokens)
+                vectors.append(
+                    self._computed(
+                        tokens, request, prompt_tokens, advance, position=functools.partial(operator.add, done)
+                    )
+                )
             return vectors[0] if len(vectors) == 1 else np.concatenate(vectors), truncation
 
     def _tokenized(self, texts: list[str], prompt: str, first: int) -> Iterator[tuple[TokenBatch, Int32]]:
@@ -431,20 +479,33 @@ class Embedder:
         tokens, counts = self.tokenizer.tokenize(known.new, request.prompt)
         truncation = cut_from(known.tokens(counts), self.max_tokens, self.on_truncation, first)
         advance(len(texts) - len(known.new))
-        computed = self._computed(tokens, request, self.tokenizer.prompt_tokens(request.prompt), advance)
+        computed = self._computed(
+            tokens,
+            request,
+            self.tokenizer.prompt_tokens(request.prompt),
+            advance,
+            position=lambda row: first + known.order.index(len(known.found.rows) + row),
+        )
         if known.new:
             cache.put(known.keys, computed, counts.tolist())
         return known.vectors(computed), truncation
 
     def _computed(
-        self, tokens: TokenBatch, request: Request, prompt_tokens: int, advance: Callable[[int], object]
+        self,
+        tokens: TokenBatch,
+        request: Request,
+        prompt_tokens: int,
+        advance: Callable[[int], object],
+        position: Callable[[int], int] = lambda row: row,
     ) -> Float32:
+        """Tokens to vectors; ``position`` says which text of the call a row is, for messages."""
         vectors = np.empty((len(tokens), request.truncate_dim or self.dimensions), dtype=np.float32)
         for indices in batching.plan(tokens.lengths, getattr(self.engine, "tokens_per_call", batching.TOKENS_PER_CALL)):
             batch = tokens.select(indices)
             pooled = engines.encode_pooled(self.engine, batch, self.spec.pooling, prompt_tokens)
             vectors[indices] = head.finish(pooled, self.spec.head, request.normalize, request.truncate_dim)
             advance(len(indices))
+        head.check_finite(vectors, position)
         return vectors
 
     def _tell(self, truncation: Truncation) -> None:
@@ -454,5 +515,6 @@ class Embedder:
 
     @functools.cached_property
     def _digest(self) -> str:
-        """Of the model's files; reading them all takes a moment, once."""
-        return self.files.digest()
+        """Of the model's files; reading them all takes a moment, once. A lower ``max_tokens`` makes another model."""
+        lowered = self.max_tokens < self._longest
+        return self.files.digest() + (f" max_tokens={self.max_tokens}" if lowered else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.activations import ACTIVATIONS
-from pellucid.errors import OptionError
+from pellucid.errors import InvalidModelError, OptionError
 from pellucid.types import Float32
 
 OUTPUT_DTYPES = ("float32", "float16", "int8", "uint8", "binary", "ubinary")
@@ -92,6 +93,8 @@ def layer_norm(x: Float32, weight: Float32, bias: Float32, eps: float) -> Float3
 def normalize(vectors: Float32) -> Float32:
     """Each row divided by its L2 norm. A row of zeros stays zeros (the norm is at least 1e-12, as in PyTorch)."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    if not np.isfinite(norms).all():  # A length that float32 cannot hold would turn its vector to zeros, in silence.
+        norms = np.where(np.isfinite(norms), norms, np.float32(np.nan))
     unit: Float32 = vectors / np.maximum(norms, np.float32(1e-12))
     return unit
 
@@ -105,7 +108,8 @@ def finish(
         pooled: ``float32[B, p]``.
         modules: the model's modules after pooling, in order.
         normalize_to: None, as the model's own modules say; True, unit length whatever they say, after cutting;
-            False, not at all: the model's ``Normalize`` is passed over.
+            False, not at all: the model's ``Normalize`` is passed over. A model that ends in ``Normalize`` gives
+            unit length already; it is not done again, because that would change the last bits.
         truncate_dim: keep only so many leading dimensions (Kusupati et al., "Matryoshka Representation Learning",
             2022). The rest is cut after the modules, so unit length is lost unless ``normalize_to`` is True.
 
@@ -113,11 +117,32 @@ def finish(
         ``float32[B, d]``.
     """
     vectors = pooled
-    for module in modules:
-        if not (isinstance(module, Normalize) and normalize_to is False):
-            vectors = module(vectors)
-    vectors = vectors[:, :truncate_dim]
-    return normalize(vectors) if normalize_to else vectors
+    with np.errstate(over="ignore", invalid="ignore"):  # What is not finite is for check_finite to tell.
+        for module in modules:
+            if not (isinstance(module, Normalize) and normalize_to is False):
+                vectors = module(vectors)
+        vectors = vectors[:, :truncate_dim]
+        done = truncate_dim is None and bool(modules) and isinstance(modules[-1], Normalize)
+        return normalize(vectors) if normalize_to and not done else vectors
+
+
+def check_finite(vectors: Float32, position: Callable[[int], int] = lambda row: row) -> None:
+    """Refuse vectors that are no vectors, before anybody sees or keeps them.
+
+    Args:
+        vectors: ``float32[n, d]``.
+        position: which text a row is of, for the message.
+
+    Raises:
+        InvalidModelError: a number is infinite, or is none (NaN); the text is named.
+    """
+    finite = np.isfinite(vectors)
+    if not finite.all():
+        row = int(np.flatnonzero(~finite.all(axis=1))[0])
+        raise InvalidModelError(
+            f"the model gives text {position(row)} a vector that is not finite (NaN or infinity). Its weights are "
+            f"broken, or too large for this dtype: get the model's files again, or try dtype='float32'."
+        )
 
 
 def check_ranges(count: int, output_dtype: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ import numpy as np
 from pellucid import head
 from pellucid.errors import OptionError
 from pellucid.model.spec import ModelSpec
+from pellucid.texts import check_utf8
 
 QUERY_PROMPTS = ("query",)
 """The names under which a model may have a prompt of its own for queries, as sentence-transformers looks for them."""
@@ -51,7 +53,8 @@ def judged(
     check_choice("output_dtype", output_dtype, head.OUTPUT_DTYPES)
     check_choice("normalize", normalize, (None, True, False))
     check_dimensions(truncate_dim, spec.dimensions)
-    return Request(prompt_of(spec, own_prompts, prompt_name, prompt), normalize, truncate_dim, output_dtype)
+    dimensions = None if truncate_dim is None else int(truncate_dim)  # It may have been a number of NumPy's.
+    return Request(prompt_of(spec, own_prompts, prompt_name, prompt), normalize, dimensions, output_dtype)
 
 
 def prompt_of(spec: ModelSpec, own_prompts: Sequence[str], prompt_name: str | None, prompt: str | None) -> str:
@@ -59,20 +62,26 @@ def prompt_of(spec: ModelSpec, own_prompts: Sequence[str], prompt_name: str | No
 
     Raises:
         OptionError: both are given, or there is no such prompt.
+        TextError: it is not one that UTF-8 can write.
     """
     if prompt is not None:
         if prompt_name is not None:
             raise OptionError("give a prompt or a prompt_name, not both.")
         if not isinstance(prompt, str):
             raise OptionError(f"prompt is of type {type(prompt).__name__}; it must be a str.")
+        check_utf8(prompt, "the prompt")
         return prompt
     prompts = spec.prompts
     if prompt_name is not None:
         if not isinstance(prompt_name, str) or prompt_name not in prompts:
             has = f"its prompts are {', '.join(map(repr, prompts))}" if prompts else "it has no prompts"
-            raise OptionError(f"{spec.name} has no prompt {prompt_name!r}: {has}.")
-        return prompts[prompt_name]
-    return next((prompts[name] for name in own_prompts if name in prompts), "")
+            raise OptionError(f"{spec.name} has no prompt {reprlib.repr(prompt_name)}: {has}.")
+    else:
+        prompt_name = next((name for name in own_prompts if name in prompts), None)
+    if prompt_name is None:
+        return ""
+    check_utf8(prompts[prompt_name], f"the prompt {prompt_name!r} of {spec.name}")
+    return prompts[prompt_name]
 
 
 def check_dimensions(truncate_dim: int | None, dimensions: int) -> None:
@@ -82,10 +91,21 @@ def check_dimensions(truncate_dim: int | None, dimensions: int) -> None:
         or not isinstance(truncate_dim, (int, np.integer))
         or not 1 <= truncate_dim <= dimensions
     ):
-        raise OptionError(f"truncate_dim={truncate_dim!r} must be a whole number from 1 to {dimensions}.")
+        raise OptionError(f"truncate_dim={reprlib.repr(truncate_dim)} must be a whole number from 1 to {dimensions}.")
 
 
 def check_choice(option: str, value: object, choices: Sequence[object]) -> None:
     """Refuse a value that is none of ``choices``: one of its texts, or the very object, so that 1 is not True."""
-    if not any(value is choice or (value == choice and isinstance(value, str)) for choice in choices):
-        raise OptionError(f"{option}={value!r} is not one of {', '.join(map(repr, choices))}.")
+    if not any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
+        raise OptionError(f"{option}={reprlib.repr(value)} is not one of {', '.join(map(repr, choices))}.")
+
+
+def check_whole(option: str, value: object, low: int, high: int, what: str) -> int:
+    """A whole number from ``low`` to ``high``; ``what`` says what that range is.
+
+    Raises:
+        OptionError: it is no such number.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not low <= value <= high:
+        raise OptionError(f"{option}={reprlib.repr(value)} must be a whole number {what}.")
+    return int(value)

@@ -27,6 +27,11 @@ def as_iterator(texts: Iterable[str]) -> Iterator[str]:
     Raises:
         TextTypeError: it is no such collection. What is in it is for :func:`check_texts` to judge.
     """
+    if _is_table(texts):
+        raise TextTypeError(
+            f"texts is a {type(texts).__name__}, a table; going through one gives its columns, not its texts. "
+            f'Pass the column, as in df["text"].'
+        )
     if isinstance(texts, (str, bytes, bytearray, Mapping, Set)) or not isinstance(texts, Iterable):
         hint = " For one text, use embed_query, or a list with one text." if isinstance(texts, str) else ""
         raise TextTypeError(f"texts is of type {type(texts).__name__}; it must be a list of str.{hint}")
@@ -34,6 +39,19 @@ def as_iterator(texts: Iterable[str]) -> Iterator[str]:
         return iter(texts)
     except TypeError as error:  # An array without dimensions says that it can be iterated over, and cannot.
         raise TextTypeError(f"texts cannot be taken apart into texts: {error}.") from error
+
+
+_TABLES = {
+    "pandas": {"DataFrame"},
+    "polars": {"DataFrame", "LazyFrame"},
+    "pyarrow": {"Table", "RecordBatch", "RecordBatchReader"},
+}
+
+
+def _is_table(value: object) -> bool:
+    """Whether a value is a table of a library that we know by name; none of them is imported."""
+    classes = type(value).__mro__
+    return any(each.__name__ in _TABLES.get(each.__module__.partition(".")[0], ()) for each in classes)
 
 
 def check_texts(texts: Sequence[str], *, first: int = 0) -> None:

@@ -13,12 +13,12 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from pellucid.errors import InvalidModelError, TextError, UnsupportedModelError
+from pellucid.errors import InvalidModelError, OptionError, TextError, UnsupportedModelError
 from pellucid.model.spec import EncoderSpec, TokenizerSpec
 from pellucid.seams import MOST_WITHOUT_SEAM, AddedToken, Seams, seams_of
 from pellucid.sources.files import ModelFiles
@@ -84,6 +84,19 @@ class Tokenizer:
         self._before, self._after = self._template(nothing.ids)
         self._seams = self._found_seams()
         self._trims = _trims_first_space(state(self._backend.post_processor))
+
+    def limit(self, max_tokens: int) -> None:
+        """Read no more of a text than so many tokens.
+
+        Raises:
+            OptionError: that is more than the model reads, or leaves no room beside the special tokens.
+        """
+        if not self._specials < max_tokens <= self.spec.max_tokens:
+            raise OptionError(
+                f"max_tokens={max_tokens} must be from {self._specials + 1} ({self._specials} special tokens and one "
+                f"of the text) to {self.spec.max_tokens}, the most that {self._name} reads."
+            )
+        self.spec = replace(self.spec, max_tokens=int(max_tokens))
 
     def tokenize(
         self, texts: Sequence[str], prompt: str = "", *, first: int = 0, check: Callable[[], object] = lambda: None

@@ -7,6 +7,7 @@ An engine knows nothing of text, files or the network. It is made from an
 from __future__ import annotations
 
 import logging
+import reprlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -26,6 +27,8 @@ DTYPES = {
 """The engines, and the arithmetic that each serves."""
 
 ENGINES = ("auto", *DTYPES)
+MOST_THREADS = 1 << 14
+"""More than any machine has."""
 
 
 class Engine(Protocol):
@@ -110,6 +113,9 @@ def encode_pooled(engine: Engine, batch: TokenBatch, pooling: Pooling, prompt_to
 
 def check_options(name: str, *, dtype: str, device: str, threads: int | None) -> None:
     """Judge an engine's options before any file is fetched or read; the errors of :func:`create`."""
+    for option, value in (("engine", name), ("dtype", dtype), ("device", device)):
+        if not isinstance(value, str):
+            raise OptionError(f"{option} is of type {type(value).__name__}; it must be a str.")
     if name not in ENGINES:
         raise OptionError(f"engine={name!r} is not one of {', '.join(ENGINES)}.")
     elsewhere = device != "cpu"
@@ -123,8 +129,12 @@ def check_options(name: str, *, dtype: str, device: str, threads: int | None) ->
         from pellucid.engines.torch.devices import checked_device
 
         checked_device(device)
-    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
-        raise OptionError(f"threads={threads!r} must be a whole number of at least 1, or None for the default.")
+    whole = isinstance(threads, int) and not isinstance(threads, bool)
+    if threads is not None and not (whole and 1 <= threads <= MOST_THREADS):
+        raise OptionError(
+            f"threads={reprlib.repr(threads)} must be a whole number from 1 to {MOST_THREADS:,}, or None for the "
+            f"default."
+        )
 
 
 def _chosen(name: str, spec: EncoderSpec, dtype: str, device: str) -> str:

@@ -20,7 +20,7 @@ from pellucid.embedder import Embedder
 from pellucid.engines.reference import ReferenceEngine, Step, lookups
 from pellucid.explain import shares as token_shares
 from pellucid.explain.shares import Float64
-from pellucid.head import Normalize
+from pellucid.head import Normalize, check_finite
 from pellucid.model.spec import ModelSpec
 from pellucid.types import Float32, Token
 
@@ -160,16 +160,14 @@ def trace(embedder: Embedder, engine: ReferenceEngine, text: str, prompt: str) -
     n, hidden = len(ids), spec.encoder.hidden_size
     prompt_tokens = embedder.tokenizer.prompt_tokens(prompt)
 
+    cut = f" {'' if seen.finished else 'At least '}{len(seen.cut):,} more were cut off: the model reads "
+    cut = f"{cut}{spec.tokenizer.max_tokens}." if seen.cut else ""
     stages = [
         Stage("text", f"The tokenizer is given {len(prompt + text):,} characters.", {}),
         Stage(
             "tokens",
             f"They become {n} tokens, each a number from 0 to {spec.encoder.vocab_size - 1:,}: its row in a table."
-            + (
-                f" {len(seen.cut):,} more were cut off: the model reads {spec.tokenizer.max_tokens}."
-                if seen.cut
-                else ""
-            ),
+            f"{cut}",
             {"ids": ids},
         ),
     ]
@@ -238,12 +236,14 @@ _POOLINGS = {
 def _after_encoder(vectors: Float32, spec: ModelSpec, prompt_tokens: int) -> list[Stage]:
     offsets = np.array([0, len(vectors)], dtype=np.int32)
     vector = pooling.pool(vectors, offsets, spec.pooling, prompt_tokens)
+    check_finite(vector)
     how = ", beside ".join(_POOLINGS[mode] for mode in spec.pooling.modes)
     without = "" if spec.pooling.include_prompt or not prompt_tokens else " The prompt's tokens do not count."
     stages = [Stage("pooling", f"One vector is made of them: {how}.{without}", {"pooled": vector[0]})]
     for module in spec.head:
         length = float(np.linalg.norm(vector[0]))
-        vector = module(vector)
+        with np.errstate(over="ignore", invalid="ignore"):  # check_finite tells it.
+            vector = module(vector)
         name = type(module).__name__
         if isinstance(module, Normalize):
             sentence = f"It is divided by its length, {length:.4f}, so that its own length is 1."
@@ -252,6 +252,7 @@ def _after_encoder(vectors: Float32, spec: ModelSpec, prompt_tokens: int) -> lis
             )
         else:
             stages.append(Stage(name.lower(), f"It goes through a {name} layer of the model.", {"output": vector[0]}))
+    check_finite(vector)
     stages.append(Stage("vector", f"That is the text's vector: {vector.shape[1]} numbers.", {"vector": vector[0]}))
     return stages
 
