@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer as Backend
 
 logger = logging.getLogger("pellucid")
-_PROBES = 20
+_PROBES = 5
 _TEXTS_PER_CALL = 512
 _CHARACTERS_PER_CALL = 250_000
 """The library holds some hundred bytes a token until a call ends, and hears no Ctrl-C meanwhile; these bound both."""
@@ -305,10 +305,12 @@ class Tokenizer:
             InvalidModelError: no text has tokens.
         """
         some = itertools.islice(self._backend.get_vocab(with_added_tokens=False), _PROBES)
+        failure = None
         for probe in ("a", "the", *some):
             try:
                 encoded, plain = (list(self._encode([probe], specials=each)[0].ids) for each in (True, False))
-            except InvalidModelError:  # It has no token for unknown words, which other texts may not need.
+            except InvalidModelError as error:  # It has no token for unknown words, which other texts may not need.
+                failure = error
                 continue
             if not plain or set(plain) & set(specials):
                 continue
@@ -319,7 +321,7 @@ class Tokenizer:
                 f"{self._name}: the tokenizer's post_processor does not give a text's tokens once, with special tokens "
                 f"before and after them. Pellucid knows no other templates."
             )
-        raise InvalidModelError(f"{self._name}: the tokenizer makes tokens of no text that was tried.")
+        raise failure or InvalidModelError(f"{self._name}: the tokenizer makes tokens of no text that was tried.")
 
     def _found_seams(self) -> Seams:
         backend = self._backend

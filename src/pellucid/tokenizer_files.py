@@ -86,7 +86,22 @@ def load(files: ModelFiles, spec: TokenizerSpec, family: str) -> Backend:
                 f"{files.name}: the tokenizer's normalizer can make {growth:,} characters of one, so that short texts "
                 f"would fill the memory. Pellucid takes at most {_MOST_GROWTH}."
             )
+        if not _gives_text_once(state(backend.post_processor)):
+            raise UnsupportedModelError(
+                f"{files.name}: the tokenizer's post_processor does not give a text's tokens once: its template "
+                f'"single" must have the sequence A one time, and no other.'
+            )
     return backend
+
+
+def _gives_text_once(part: Mapping[str, Any] | None) -> bool:
+    if part is None:
+        return True
+    if part["type"] == "Sequence":
+        return all(map(_gives_text_once, part["processors"]))
+    if part["type"] != "TemplateProcessing":
+        return True
+    return [piece["Sequence"]["id"] for piece in part["single"] if "Sequence" in piece] == ["A"]
 
 
 def _growth(step: Mapping[str, Any] | None) -> int:
