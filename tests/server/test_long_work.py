@@ -7,6 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
+import numpy as np
 import pytest
 
 from pellucid.server.settings import Limits
@@ -142,3 +143,20 @@ def test_long_answers_are_the_same_bytes_as_short_ones(server, embedder, monkeyp
     monkeypatch.setattr("pellucid.server.answers._AT_ONCE_NUMBERS", 10)
     monkeypatch.setattr("pellucid.server.answers._SLICE_NUMBERS", 100)
     assert [server.client.post(path, json=body).content for path, body in requests] == short
+
+
+@pytest.mark.parametrize("path", ["/embed", "/embed_all"])
+def test_a_vector_that_is_not_finite_is_a_500_that_names_the_text(serve, monkeypatch, path):
+    own = serve()
+    engine = next(own.serving.models.states()).service.embedder.engine
+    whole = engine.token_vectors
+
+    def broken(batch):
+        vectors = whole(batch).copy()
+        vectors[-1] = np.inf
+        return vectors
+
+    monkeypatch.setattr(engine, "token_vectors", broken)
+    answer = own.client.post(path, json={"inputs": ["a dog", "the cat"]})
+    assert answer.status_code == 500
+    assert "text 1 a vector that is not finite" in answer.json()["error"]

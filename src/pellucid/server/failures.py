@@ -14,7 +14,7 @@ from pellucid.errors import InputError, MissingExtraError, ModelError, PellucidE
 from pellucid.server.budget import MemoryBusyError, NeedsTooMuchError
 from pellucid.server.models import MemoryFullError, UnknownModelError
 from pellucid.server.queue import QueueClosedError, QueueFullError
-from pellucid.server.service import TimedOutError
+from pellucid.server.service import NotFiniteError, TimedOutError
 
 TEI_PATHS = frozenset({"/", "/embed", "/embed_all", "/similarity", "/tokenize", "/decode", "/info"})
 _TEI_TYPES = {429: "Overloaded", 503: "Unhealthy", 500: "Backend"}
@@ -78,6 +78,7 @@ _ANSWERS: tuple[tuple[type[Exception], int, str | None, str | None, int | None],
     (MemoryFullError, 503, "unavailable", None, 1),
     (MemoryBusyError, 503, "request_memory_full", None, 1),
     (NeedsTooMuchError, 413, "needs_too_much_memory", None, None),
+    (NotFiniteError, 500, "vector_not_finite", "input", None),
     (TimedOutError, 503, "timeout", None, 5),
 )
 """Errors whose words are for the client: the status, the code, the key at fault, and when to try again."""

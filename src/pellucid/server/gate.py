@@ -14,7 +14,7 @@ from typing import Any
 
 from pellucid.server.budget import Hold
 from pellucid.server.failures import Failure, RequestError, failure_of, is_for_the_log
-from pellucid.server.serving import DEADLINE, HOLD, Serving
+from pellucid.server.serving import CONNECTION, DEADLINE, HOLD, Serving
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -32,6 +32,7 @@ _ONCE = frozenset(
 _LOCAL = re.compile(rb"(localhost|127(\.\d+){3}|\[::1\])(:\d+)?", re.IGNORECASE)
 _REQUEST_ID = re.compile(rb"[\w.:-]{1,128}")
 _ROUTES = 200
+_ERRORS = 400
 
 
 class Gate:
@@ -58,14 +59,13 @@ class Gate:
             return
         start = time.perf_counter()
         headers = dict(scope["headers"])
-        given = headers.get(b"x-request-id", b"")
-        request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16).encode()
+        request_id = _request_id(headers.get(b"x-request-id", b""))
         path, method = scope["path"], scope["method"]
         limits = self._serving.settings.limits
         scope[DEADLINE] = asyncio.get_running_loop().time() + limits.seconds, limits.seconds
         hold: Hold = scope.setdefault(HOLD, self._serving.budget.hold())
         least = hold.size
-        status = 0
+        status = read = 0
 
         async def sending(message: Message) -> None:
             nonlocal status
@@ -73,12 +73,12 @@ class Gate:
                 # From here on, the request holds its answer, and nothing else.
                 hold.resize(max(least, _length_of(message)))
                 status = message["status"]
+                if status >= _ERRORS and CONNECTION in scope:
+                    scope[CONNECTION].end_unless_whole(scope)
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
                 if self._serving.draining:
                     message["headers"].append((b"connection", b"close"))
             await send(message)
-
-        read = 0
 
         async def receiving() -> Message:
             nonlocal read
@@ -103,18 +103,13 @@ class Gate:
             if not status:  # Else the answer has begun; uvicorn closes the connection of one without an end.
                 await self._answer(failure, path, sending)
         finally:
-            route = getattr(scope.get("route"), "path", "other")
-            self._serving.metrics.answers.labels(route, str(status)).inc()
-            logger.info(
-                "answered",
-                extra={
-                    "id": request_id.decode(),
-                    "method": method,
-                    "path": path[:_ROUTES],
-                    "status": status,
-                    "ms": round((time.perf_counter() - start) * 1000, 2),
-                },
-            )
+            self._tell(request_id, scope, status, time.perf_counter() - start)
+
+    def _tell(self, request_id: bytes, scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "other")
+        self._serving.metrics.answers.labels(route, str(status)).inc()
+        told = {"id": request_id.decode(), "method": scope["method"], "path": scope["path"][:_ROUTES], "status": status}
+        logger.info("answered", extra=told | {"ms": round(seconds * 1000, 2)})
 
     def _refusal(
         self, method: str, path: str, pairs: list[tuple[bytes, bytes]], headers: dict[bytes, bytes]
@@ -161,6 +156,10 @@ class Gate:
         headers.append((b"content-length", str(len(body)).encode()))
         await send({"type": "http.response.start", "status": failure.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+
+def _request_id(given: bytes) -> bytes:
+    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16).encode()
 
 
 def _length_of(message: Message) -> int:

@@ -9,18 +9,17 @@ import asyncio
 import contextlib
 import functools
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
 import httptools
-from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from pellucid.errors import PellucidError
 from pellucid.server.budget import Hold
 from pellucid.server.connections import Connections
-from pellucid.server.failures import Failure, RequestError, failure_of
-from pellucid.server.serving import HOLD
+from pellucid.server.failures import Failure, RequestError
+from pellucid.server.serving import CONNECTION, HOLD
+from pellucid.server.wire import Flow, Gentle, failure_in, written
 
 _PIECE_BYTES = 2048
 """The parser gets so much at a time: hundreds of short requests may be in what one read gives."""
@@ -61,7 +60,8 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is there."""
         super().connection_made(transport)
-        self.flow = _Flow(transport, self._behind)
+        self.flow = Flow(transport, self._behind)
+        self._gentle = Gentle(self.transport, self.end_gently)
         self._connections.opened += 1
         if not self._connections.has_room():
             self._refuse(Failure(503, "This server has too many connections. Try again later.", "too_many_connections"))
@@ -154,7 +154,9 @@ class Protocol(HttpToolsProtocol):
             raise
         self._in_headers = False
         self._holds[self.cycle] = hold
-        cast("dict[str, Any]", self.scope)[HOLD] = hold
+        self.cycle.transport = cast("Any", self._gentle)
+        scope = cast("dict[str, Any]", self.scope)
+        scope[HOLD], scope[CONNECTION] = hold, self
         if self.scope["method"] == "CONNECT":
             self.cycle.keep_alive = False
 
@@ -181,7 +183,9 @@ class Protocol(HttpToolsProtocol):
         self.flow.resume_reading()
         if self.transport.is_closing() or self.pipeline:
             return
-        if self._ending or (self.cycle.response_complete and self.cycle.more_body):
+        if self._ended:
+            return
+        if self._ending:
             self._end()
         elif self._rest:
             data, self._rest = self._rest, b""
@@ -212,6 +216,19 @@ class Protocol(HttpToolsProtocol):
                 words = f"Nothing more of the body came for {self._limits.pause_seconds:g} s."
                 self._refuse(Failure(408, words, "slow_request"))
         elif self.timeout_keep_alive_task is None and now - self._since > self.timeout_keep_alive:
+            self.transport.close()
+
+    def end_unless_whole(self, scope: Mapping[str, Any]) -> None:
+        """A request is refused: its connection ends with the answer if its body is still on its way."""
+        for cycle in self._holds:
+            if cycle.scope is scope and cycle.more_body:
+                cycle.keep_alive = False
+
+    def end_gently(self) -> None:
+        """End the connection, but let the client read what was said if it is still sending."""
+        if self.cycle.more_body and not self._ended:
+            self._end()
+        elif not self._ended:
             self.transport.close()
 
     def idle(self) -> bool:
@@ -249,7 +266,7 @@ class Protocol(HttpToolsProtocol):
                 start += upgrade.args[0]
                 continue
             except httptools.HttpParserError as error:
-                self._refuse(_failure_in(error))
+                self._refuse(failure_in(error))
                 return
             self._silent_bytes = 0 if self._progress else self._silent_bytes + len(piece)
             if self._silent_bytes > self._limits.header_bytes:  # An endless header, trailer or extension of a chunk.
@@ -302,7 +319,7 @@ class Protocol(HttpToolsProtocol):
         self._ending = self._ended = True
         self._since = self.loop.time()
         if failure is not None and not self.transport.is_closing():
-            self.transport.write(_written(failure, self.server_state.default_headers))
+            self.transport.write(written(failure, self.server_state.default_headers))
         if self.transport.is_closing():
             return
         self._unset_keepalive_if_required()
@@ -345,31 +362,3 @@ class Protocol(HttpToolsProtocol):
     def _headers_too_large(self) -> Failure:
         words = f"At most {self._limits.headers} headers of {self._limits.header_bytes:,} bytes together are read."
         return Failure(431, words, "headers_too_large")
-
-
-class _Flow(FlowControl):
-    """Reads nothing more while whole requests wait, whoever asks for it."""
-
-    def __init__(self, transport: asyncio.Transport, behind: Callable[[], bool]) -> None:
-        super().__init__(transport)
-        self._behind = behind
-
-    def resume_reading(self) -> None:
-        """Read again, if nothing waits."""
-        if not self._behind():
-            super().resume_reading()
-
-
-def _failure_in(error: httptools.HttpParserError) -> Failure:
-    """What we said ourselves while the parser was at work, or that it found no HTTP."""
-    cause = error.__context__
-    if isinstance(cause, PellucidError):
-        return failure_of(cause)
-    return Failure(400, "This is not a valid HTTP/1.1 request.", "invalid_http")
-
-
-def _written(failure: Failure, headers: list[tuple[bytes, bytes]]) -> bytes:
-    body = failure.body("")
-    own = [(name.encode(), value.encode()) for name, value in failure.headers().items()]
-    own += [(b"content-length", str(len(body)).encode()), (b"connection", b"close")]
-    return b"".join([STATUS_LINE[failure.status], *(b"%b: %b\r\n" % pair for pair in [*headers, *own]), b"\r\n", body])

@@ -39,6 +39,10 @@ class TimedOutError(PellucidError):
         return cls(f"the answer was not there within {seconds:g} s. Send less at a time, or try again later.")
 
 
+class NotFiniteError(PellucidError):
+    """The model gave a text a vector that is none: its weights are broken, or too large for the dtype."""
+
+
 class EngineError(PellucidError):
     """The engine failed, which it should not; the log has the details."""
 

@@ -13,14 +13,15 @@ from typing import TypeVar, cast
 import numpy as np
 from fastapi import Request
 
-from pellucid.errors import InputError, OptionError, TextError
+from pellucid import head
+from pellucid.errors import InputError, InvalidModelError, OptionError, TextError
 from pellucid.server.budget import Budget, Hold
 from pellucid.server.connections import Connections
 from pellucid.server.failures import GONE, Failure, RequestError
 from pellucid.server.figures import Metrics
 from pellucid.server.models import Models
 from pellucid.server.queue import Options, QueueFullError
-from pellucid.server.service import Service, TimedOutError, is_short
+from pellucid.server.service import NotFiniteError, Service, TimedOutError, is_short
 from pellucid.server.settings import Settings
 from pellucid.server.worker import Check, Worker
 from pellucid.truncation import Truncation
@@ -36,8 +37,9 @@ _PATIENCE = 0.05
 """Seconds after which we begin to look whether the client is still there; most requests are answered by then."""
 
 
-HOLD, DEADLINE = "pellucid.hold", "pellucid.deadline"
-"""Keys of a request's scope: the memory that it holds; and when its time is over, with how long that was."""
+HOLD, CONNECTION, DEADLINE = "pellucid.hold", "pellucid.connection", "pellucid.deadline"
+"""Keys of a request's scope: the memory that it holds, the connection that it came by, and when its time is over (with
+how long that was)."""
 
 
 @dataclass(eq=False)
@@ -212,6 +214,7 @@ async def embedded(
 
     Raises:
         RequestError: the model has not so many dimensions, or the client has left.
+        NotFiniteError: a vector is not finite; the text is named.
     """
     most = service.embedder.dimensions
     if dimensions is not None and dimensions > most:
@@ -221,7 +224,13 @@ async def embedded(
     hold_of(request).take(4 * len(ready.tokens.ids) + _NUMBER_BYTES * numbers)
     options = Options(ready.prompt_tokens if _passes_over(service) else 0, normalize, dimensions, pooled)
     with serving.models.used(service):
-        return await attended(request, service.vectors(ready.tokens, options))
+        rows = await attended(request, service.vectors(ready.tokens, options))
+    offsets = ready.tokens.offsets
+    try:
+        head.check_finite(rows, lambda row: row if pooled else int(np.searchsorted(offsets, row, side="right")) - 1)
+    except InvalidModelError as error:
+        raise NotFiniteError(str(error)) from None
+    return rows
 
 
 async def attended(request: Request, work: Awaitable[T]) -> T:
