@@ -197,14 +197,15 @@ class Tokenizer:
         check_texts([text])
         check_utf8(prompt, "the prompt")
         whole, most = prompt + text, most_counted(self.spec.max_tokens) - self._specials
-        side = self.spec.truncation_side
+        left = self.spec.truncation_side == "left"
         pieces, finished = self._until(whole, most + self._specials, lambda: None, 0, offsets=True)
+        finished = finished and sum(len(piece.encoding) for piece in pieces) <= most
         for piece in pieces:
-            finished = finished and len(piece.encoding) <= most
-            piece.encoding.truncate(most, direction=side)
+            piece.encoding.truncate(most, direction=self.spec.truncation_side)
         every = tuple(token for piece in pieces for token in self._tokens(piece))
+        every = every[-most:] if left else every[:most]
         room = self.spec.max_tokens - self._specials
-        kept, cut = (every[-room:], every[:-room]) if side == "left" else (every[:room], every[room:])
+        kept, cut = (every[-room:], every[:-room]) if left else (every[:room], every[room:])
         read = whole if finished else whole[min(t.start for t in every) : max(t.end for t in every)]
         return TokenizedText(self._normalized(read), self._with_specials(kept), cut, finished)
 

@@ -198,3 +198,11 @@ def test_a_missing_extra_is_named(embedder, tmp_path, monkeypatch):
 def test_wrong_calls_are_refused(embedder, tmp_path, call, message):
     with pytest.raises(OptionError, match=message):
         call(embedder, tmp_path)
+
+
+def test_more_texts_than_a_map_can_show_are_refused_before_any_work(embedder, monkeypatch):
+    monkeypatch.setattr("pellucid.explain.map.MOST_TEXTS", 3)
+    assert len(text_map(embedder, TOPICS[:3]).texts) == 3
+    monkeypatch.setattr(Embedder, "embed_documents", None)
+    with pytest.raises(OptionError, match="there are 4 texts; a map shows 3 at most"):
+        text_map(embedder, TOPICS[:4])

@@ -156,3 +156,12 @@ def test_the_folder_of_a_model_is_not_told(tmp_path):
     trace = Embedder(tiny.write_model(tmp_path / "my-model")).trace("a cat")
     assert trace.model_name == "my-model"
     assert str(tmp_path) not in trace.to_json()
+
+
+def test_of_a_text_of_megabytes_no_more_is_told_than_was_read(tiny_bert):
+    trace = Embedder(tiny_bert).trace("the cat. " * 150_000)
+    assert len(trace.tokens) == tiny.MAX_TOKENS
+    assert len(trace.cut) == 16_384 - tiny.MAX_TOKENS
+    assert "At least 16,360 more were cut off" in trace.stage("tokens").sentence
+    assert len(trace.normalized) < 100_000
+    assert [token.start for token in trace.cut] == sorted(token.start for token in trace.cut)

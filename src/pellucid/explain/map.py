@@ -23,6 +23,8 @@ from pellucid.explain.trace import shown_name
 from pellucid.types import Float32, Int64
 
 Method = Literal["pca", "umap"]
+MOST_TEXTS = 50_000
+"""Finding the plane takes some 40 bytes for each number of their vectors, and the page holds every text."""
 SIMILARITY_TEXTS = 300
 """Up to so many texts, how alike each is to each is shown too."""
 PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8a8a00", "#777777")
@@ -127,11 +129,13 @@ def text_map(
         method: "pca" or "umap".
 
     Raises:
-        OptionError: an unknown method, or another number of labels than of texts.
+        OptionError: an unknown method, too many texts, or another number of labels than of texts.
         MissingExtraError: UMAP, and the extra ``umap`` is not installed.
     """
     if method not in ("pca", "umap"):
         raise OptionError(f"method={method!r} is not one of 'pca', 'umap'.")
+    if len(texts) > MOST_TEXTS:
+        raise OptionError(f"there are {len(texts):,} texts; a map shows {MOST_TEXTS:,} at most. Take some of them.")
     if labels is not None and len(labels) != len(texts):
         raise OptionError(f"there are {len(labels)} labels for {len(texts)} texts; there must be one for each.")
     vectors = embedder.embed_documents(list(texts), normalize=None if embedder.spec.unit_length else True)
