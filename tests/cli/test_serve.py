@@ -11,6 +11,8 @@ from tests.cli.command import run
         (["--host", "0.0.0.0"], "there is no API key"),
         (["--api-key-file", "/nowhere"], "/nowhere cannot be read"),
         (["--max-waiting", "0"], "--max-waiting must be at least 1"),
+        (["--request-memory", "0"], "--request-memory must be at least 1"),
+        (["--max-connections", "0"], "--max-connections must be at least 1"),
         (["--memory", "0"], "--memory must be at least 1 MB"),
         (["--timeout", "0"], "--timeout must be more than 0"),
         (["--port", "70000"], "'--port'"),

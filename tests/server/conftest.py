@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import httpx
 import pytest
-import uvicorn
 
 from pellucid import Embedder
 from pellucid.server.app import create
 from pellucid.server.serving import Serving
 from pellucid.server.settings import Settings
+from pellucid.server.stopping import Server
 from tests import tiny
 
 
@@ -31,7 +31,8 @@ class Running:
 @contextmanager
 def running(settings: Settings) -> Iterator[Running]:
     app, serving = create(settings)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=5))
+    server = Server(app, serving)
+    server.config.port = 0
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

@@ -9,12 +9,15 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
+from pellucid.server.settings import Limits
+
 EXAMPLES = int(os.environ.get("PELLUCID_EXAMPLES", "15"))
 FEW = settings(max_examples=EXAMPLES, database=None, suppress_health_check=list(HealthCheck))
 
 
-def test_what_is_described_is_what_happens(server):
+def test_what_is_described_is_what_happens(serve):
     """No 5xx, no status or type that is not described, no answer of another shape, no wrong body that is taken."""
+    server = serve(limits=Limits(characters=200, texts=8, map_texts=8))  # So low that what breaks them is small.
     schema = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
     asked = 0
 
@@ -41,3 +44,18 @@ def test_every_operation_is_described(server):
             assert operation["description"]
             assert "responses" in operation
             assert ("requestBody" in operation) == (method == "post"), path
+
+
+def test_the_description_has_the_limits_of_this_server(serve):
+    limits = Limits(characters=200, texts=8, map_texts=7)
+    paths = serve(limits=limits).client.get("/openapi.json").json()["paths"]
+
+    def key(path, name):
+        content = paths[path]["post"]["requestBody"]["content"]
+        return content["application/json"]["schema"]["properties"][name]
+
+    text, texts, ids, many = key("/v1/embeddings", "input")["anyOf"]
+    assert text["maxLength"] == texts["items"]["maxLength"] == 200
+    assert (texts["maxItems"], ids["maxItems"], many["maxItems"], many["items"]["maxItems"]) == (8, 200, 8, 200)
+    assert key("/view/map", "inputs")["maxItems"] == 7
+    assert key("/similarity", "inputs")["properties"]["sentences"]["maxItems"] == 8

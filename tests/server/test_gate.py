@@ -105,5 +105,5 @@ def test_a_failure_of_ours_is_a_500_without_particulars(serve, monkeypatch, capl
     monkeypatch.setattr(service, "tokenize", None)
     answer = own.client.post("/v1/embeddings", json={"input": "a"})
     assert answer.status_code == 500
-    assert answer.json()["error"]["message"] == "The server failed, which is an error of its own; its log has more."
+    assert answer.json()["error"]["message"] == "The server failed; the fault is its own. Its log has more."
     until(lambda: any(record.exc_info for record in caplog.records))

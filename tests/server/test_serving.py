@@ -5,9 +5,10 @@ import threading
 
 import pytest
 
+from pellucid.server.bodies import read
 from pellucid.server.failures import RequestError
 from pellucid.server.figures import Metrics
-from pellucid.server.inputs import EmbeddingsBody, read
+from pellucid.server.inputs import EmbeddingsBody
 from pellucid.server.serving import Serving
 from pellucid.server.settings import Settings
 
@@ -17,6 +18,7 @@ class Client:
 
     def __init__(self) -> None:
         self.left = asyncio.Event()
+        self.scope: dict[str, object] = {}
 
     async def receive(self):
         await self.left.wait()
@@ -26,7 +28,7 @@ class Client:
 def test_views_are_made_one_at_a_time_even_if_who_asked_has_left():
     at_work, together, may_end = 0, [], threading.Event()
 
-    def make():
+    def make(_):
         nonlocal at_work
         at_work += 1
         together.append(at_work)
@@ -61,7 +63,7 @@ def test_a_view_of_who_leaves_before_its_turn_is_not_made():
     async def ask():
         serving = Serving(Settings(models=("m",)), Metrics(), None)
         clients = [Client() for _ in range(3)]
-        asked = [asyncio.create_task(serving.view(c, lambda n=n: make(n))) for n, c in enumerate(clients)]
+        asked = [asyncio.create_task(serving.view(c, lambda _, n=n: make(n))) for n, c in enumerate(clients)]
         clients[1].left.set()
         with pytest.raises(RequestError, match="has left"):
             await asked[1]

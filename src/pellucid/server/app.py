@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import functools
+from collections.abc import AsyncIterator, Callable
+from typing import Any, cast
 
 from fastapi import FastAPI, Request, Response
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
@@ -14,16 +18,15 @@ from pellucid.errors import PellucidError
 from pellucid.server.failures import Failure, failure_of, is_for_the_log
 from pellucid.server.figures import Metrics
 from pellucid.server.gate import App, Gate, logger
+from pellucid.server.inputs import with_limits
 from pellucid.server.models import Models
 from pellucid.server.routes import explain, home, openai, tei
 from pellucid.server.serving import Serving
-from pellucid.server.settings import Settings
+from pellucid.server.settings import Limits, Settings
 
 
 def create(settings: Settings) -> tuple[App, Serving]:
-    """The app as a server runs it, and what it has.
-
-    Nothing is loaded yet: that is the first thing that it does when it is run.
+    """The app as a server runs it, and what its routes share. The models are loaded when it starts.
 
     Raises:
         OptionError: two models would have one name.
@@ -34,8 +37,10 @@ def create(settings: Settings) -> tuple[App, Serving]:
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await serving.models.start()
+        watching = asyncio.create_task(serving.connections.watch())
         yield
-        serving.models.close()
+        watching.cancel()
+        serving.close()
 
     app = FastAPI(
         title="Pellucid",
@@ -46,12 +51,20 @@ def create(settings: Settings) -> tuple[App, Serving]:
         lifespan=lifespan,
     )
     app.state.serving = serving
-    for router in (openai.router, tei.router, explain.router, home.router):
+    routers = openai.router, tei.router, explain.router, home.router
+    for router in routers:
         app.include_router(router)
     app.add_exception_handler(PellucidError, _failed)
     app.add_exception_handler(HTTPException, _not_routed)
     app.add_exception_handler(Exception, _failed)  # Starlette raises it once more, and the gate logs it.
-    gate: App = Gate(app, serving)
+    app.openapi = functools.partial(_described, app, app.openapi, settings.limits)  # type: ignore[method-assign]
+    posts = {
+        route.path
+        for router in routers
+        for route in router.routes
+        if isinstance(route, APIRoute) and "POST" in (route.methods or ())
+    }
+    gate: App = Gate(app, serving, posts.__contains__)
     if settings.origins:
         gate = CORSMiddleware(
             gate,
@@ -61,6 +74,13 @@ def create(settings: Settings) -> tuple[App, Serving]:
             expose_headers=["x-request-id", "x-pellucid-truncated", "retry-after"],
         )
     return gate, serving
+
+
+def _described(app: FastAPI, describe: Callable[[], dict[str, Any]], limits: Limits) -> dict[str, Any]:
+    """The description of the API, with this server's limits."""
+    if app.openapi_schema is None:
+        app.openapi_schema = with_limits(describe(), limits)
+    return app.openapi_schema
 
 
 async def _failed(request: Request, error: Exception) -> Response:
@@ -74,7 +94,7 @@ async def _not_routed(request: Request, error: Exception) -> Response:
     """No such path, or not with this method."""
     status = getattr(error, "status_code", 404)
     path = request.url.path[:80]
-    words = f"{request.method} {path!r} is not asked here. GET /docs says what is."
+    words = f"There is no {request.method} {path!r} here. GET /docs lists what there is."
     allowed = {name: value for name, value in (getattr(error, "headers", None) or {}).items() if name == "Allow"}
     response = _answer(request, Failure(status, words, "not_found" if status == 404 else "method_not_allowed"))  # noqa: PLR2004
     response.headers.update(allowed)
@@ -82,4 +102,5 @@ async def _not_routed(request: Request, error: Exception) -> Response:
 
 
 def _answer(request: Request, failure: Failure) -> Response:
+    cast("Serving", request.app.state.serving).metrics.failed(failure.status, failure.code)
     return Response(failure.body(request.url.path), failure.status, failure.headers())

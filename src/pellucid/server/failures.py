@@ -11,9 +11,10 @@ import json
 from dataclasses import dataclass
 
 from pellucid.errors import InputError, MissingExtraError, ModelError, PellucidError, TruncationError
+from pellucid.server.budget import MemoryBusyError, NeedsTooMuchError
 from pellucid.server.models import MemoryFullError, UnknownModelError
 from pellucid.server.queue import QueueClosedError, QueueFullError
-from pellucid.server.service import TimedOutError
+from pellucid.server.service import NotFiniteError, TimedOutError
 
 TEI_PATHS = frozenset({"/", "/embed", "/embed_all", "/similarity", "/tokenize", "/decode", "/info"})
 _TEI_TYPES = {429: "Overloaded", 503: "Unhealthy", 500: "Backend"}
@@ -75,18 +76,21 @@ _ANSWERS: tuple[tuple[type[Exception], int, str | None, str | None, int | None],
     (QueueFullError, 429, "queue_full", None, None),
     (QueueClosedError, 503, "unavailable", None, 1),
     (MemoryFullError, 503, "unavailable", None, 1),
+    (MemoryBusyError, 503, "request_memory_full", None, 1),
+    (NeedsTooMuchError, 413, "needs_too_much_memory", None, None),
+    (NotFiniteError, 500, "vector_not_finite", "input", None),
     (TimedOutError, 503, "timeout", None, 5),
 )
 """Errors whose words are for the client: the status, the code, the key at fault, and when to try again."""
 
 
-def is_for_the_log(error: Exception) -> bool:
+def is_for_the_log(error: BaseException) -> bool:
     """Whether the answer does not say what happened: a model that cannot be loaded, or what we did not foresee."""
     return not isinstance(error, (RequestError, *(kind for kind, *_ in _ANSWERS)))
 
 
-def failure_of(error: Exception) -> Failure:
-    """What is answered to whom an error happened."""
+def failure_of(error: BaseException) -> Failure:
+    """The answer to a request that ended in an error."""
     if isinstance(error, RequestError):
         return error.failure
     for kind, status, code, param, seconds in _ANSWERS:
@@ -95,9 +99,9 @@ def failure_of(error: Exception) -> Failure:
     if isinstance(error, ModelError | MissingExtraError):
         # What a model's files say may name folders of this machine.
         return Failure(503, "The model could not be loaded; the server's log says why.", "model_not_loaded")
-    return Failure(500, "The server failed, which is an error of its own; its log has more.", "internal_error")
+    return Failure(500, "The server failed; the fault is its own. Its log has more.", "internal_error")
 
 
-def _sentence(error: Exception) -> str:
+def _sentence(error: BaseException) -> str:
     message = str(error)
     return message[:1].upper() + message[1:]

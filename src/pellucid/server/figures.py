@@ -5,7 +5,8 @@ from __future__ import annotations
 import collections
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 _RECENT_SECONDS = 10.0
 _LATENCIES = 1000
+_REFUSALS = frozenset((408, 413, 414, 429, 431, 503))
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _TOKENS = (16, 64, 256, 512, 1024, 2048, 4096, 8192)
 
@@ -37,8 +39,21 @@ class Metrics:
         self.call_tokens = named(
             Histogram, "engine_call_tokens", "Tokens that went through the engine together.", "model", buckets=_TOKENS
         )
+        self.refused = named(Counter, "refused", "Requests and connections that were refused, by the reason.", "reason")
+        self.held = named(Gauge, "request_memory_bytes", "Memory that requests hold now.")
+        self.held_limit = named(Gauge, "request_memory_limit_bytes", "Memory that requests may hold together.")
+        self.connections = named(Gauge, "connections", "Open connections.")
+        self.tokenizing = named(
+            Counter, "tokenizer_seconds", "Seconds that the tokenizer worked on long texts.", "model"
+        )
+        self.waiting_characters = named(Gauge, "waiting_characters", "Characters to be tokenized.", "model")
         self.waiting_requests = named(Gauge, "waiting_requests", "Requests in the queue.", "model")
         self.waiting_tokens = named(Gauge, "waiting_tokens", "Tokens in the queue.", "model")
+
+    def failed(self, status: int, code: str | None) -> None:
+        """Count a request that was refused because it, or all of them, would take too much."""
+        if status in _REFUSALS:
+            self.refused.labels(code or "other").inc()
 
     def text(self) -> bytes:
         """All of them, in Prometheus' text format 0.0.4."""
@@ -66,6 +81,8 @@ class Figures:
         self._busy = metrics.busy.labels(model)
         self._seconds = metrics.seconds.labels(model)
         self._call_tokens = metrics.call_tokens.labels(model)
+        self._tokenizing = metrics.tokenizing.labels(model)
+        self._characters = metrics.waiting_characters.labels(model)
         self._waiting = metrics.waiting_requests.labels(model), metrics.waiting_tokens.labels(model)
 
     def watch(self, waiting: Callable[[], tuple[int, int]]) -> None:
@@ -84,6 +101,19 @@ class Figures:
         self._tokens.inc(tokens)
         self._busy.inc(seconds)
         self._call_tokens.observe(tokens)
+
+    def tokenized(self, seconds: float) -> None:
+        """The tokenizer has worked on long texts."""
+        self._tokenizing.inc(seconds)
+
+    @contextmanager
+    def untokenized(self, characters: int) -> Iterator[None]:
+        """While so many characters wait for the tokenizer, or are at it."""
+        self._characters.inc(characters)
+        try:
+            yield
+        finally:
+            self._characters.dec(characters)
 
     def answered(self, seconds: float) -> None:
         """A request has its vectors, this long after it had its tokens."""

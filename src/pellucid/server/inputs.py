@@ -2,18 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, ValidationError
-from starlette.requests import ClientDisconnect
+from pydantic import BaseModel, ConfigDict, FailFast, Field, StrictBool, StrictStr, model_validator
+from pydantic_core import PydanticCustomError
 
-from pellucid.server.failures import GONE, Failure, RequestError
+from pellucid.server.settings import Limits
 
-Text = Annotated[StrictStr, Field(description="A text.")]
+LIMIT = "x-pellucid-limit"
+"""Stands in a schema where a limit of the server belongs; see :func:`with_limits`."""
+
+
+class _FailFast(FailFast):
+    """Pydantic's, which is not hashable, and so cannot be part of a union."""
+
+    __hash__ = object.__hash__
+
+
+_FIRST_FAULT = _FailFast()
+"""The first wrong value of a list ends the checking: there may be a million."""
+
+
+def _at_most(limit: str) -> dict[str, str]:
+    return {LIMIT: limit}
+
+
+Text = Annotated[StrictStr, Field(description="A text.", json_schema_extra=_at_most("characters"))]
 TokenId = Annotated[int, Field(strict=True, ge=0, le=2**31 - 1)]
-Ids = Annotated[list[TokenId], Field(min_length=1, description="Token ids of the model, special tokens included.")]
-OneOrMany = Text | list[Text] | Ids | list[Ids]
+Ids = Annotated[
+    list[TokenId],
+    _FIRST_FAULT,
+    Field(
+        min_length=1,
+        description="Token ids of the model, special tokens included.",
+        json_schema_extra=_at_most("characters"),
+    ),
+]
+Texts = Annotated[list[Text], _FIRST_FAULT, Field(json_schema_extra=_at_most("texts"))]
+ManyIds = Annotated[list[Ids], _FIRST_FAULT, Field(json_schema_extra=_at_most("texts"))]
+OneOrMany = Text | Texts | Ids | ManyIds
 ModelName = Annotated[StrictStr | None, Field(description="A model of /v1/models; without one, the first.")]
 PromptName = Annotated[StrictStr | None, Field(description="A prompt of the model to put before each text.")]
 Dimensions = Annotated[int | None, Field(strict=True, ge=1, description="Keep only so many leading dimensions.")]
@@ -29,6 +56,15 @@ class Body(BaseModel):
     """What all bodies have in common."""
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=(), allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_unknown_key(cls, value: Any) -> Any:
+        """The first unknown key ends the checking: there may be a million."""
+        if isinstance(value, dict) and not value.keys() <= cls.model_fields.keys():
+            key = next(key for key in value if key not in cls.model_fields)
+            raise PydanticCustomError("unknown_key", "A key is not known here", {"key": key})
+        return value
 
 
 class EmbeddingsBody(Body):
@@ -69,7 +105,7 @@ class SimilarityInputs(Body):
     """One text, and those that it is held against."""
 
     source_sentence: Text
-    sentences: Annotated[list[Text], Field(min_length=1)]
+    sentences: Annotated[list[Text], _FIRST_FAULT, Field(min_length=1, json_schema_extra=_at_most("texts"))]
 
 
 class SimilarityParameters(Body):
@@ -91,7 +127,7 @@ class SimilarityBody(Body):
 class TokenizeBody(Body):
     """Text-embeddings-inference's ``/tokenize``."""
 
-    inputs: Text | list[Text]
+    inputs: Text | Texts
     model: ModelName = None
     add_special_tokens: StrictBool = True
     prompt_name: PromptName = None
@@ -100,7 +136,7 @@ class TokenizeBody(Body):
 class DecodeBody(Body):
     """Text-embeddings-inference's ``/decode``."""
 
-    ids: Ids | Annotated[list[Ids], Field(min_length=1)]
+    ids: Ids | Annotated[list[Ids], _FIRST_FAULT, Field(min_length=1, json_schema_extra=_at_most("texts"))]
     model: ModelName = None
     skip_special_tokens: StrictBool = True
 
@@ -116,7 +152,7 @@ class TraceBody(Body):
 class CompareBody(Body):
     """Two texts: the first like a query, the second like a document, if the model tells them apart."""
 
-    inputs: Annotated[list[Text], Field(min_length=2, max_length=2)]
+    inputs: Annotated[list[Text], _FIRST_FAULT, Field(min_length=2, max_length=2)]
     model: ModelName = None
     prompt_name: PromptName = None
 
@@ -124,53 +160,12 @@ class CompareBody(Body):
 class MapBody(Body):
     """Many texts, to be laid out in the plane."""
 
-    inputs: list[Text]
+    inputs: Annotated[list[Text], _FIRST_FAULT, Field(min_length=2, json_schema_extra=_at_most("map_texts"))]
     model: ModelName = None
 
 
-Any_ = TypeVar("Any_", bound=Body)
-
-
-async def read(request: Request, kind: type[Any_]) -> Any_:
-    """The body of a request, judged from its bytes in one go.
-
-    Raises:
-        RequestError: it is no JSON, or not of this kind; the message names the key and quotes no value. Or the client
-            has left before all of it was there.
-    """
-    try:
-        return kind.model_validate_json(await request.body())
-    except ClientDisconnect:
-        raise RequestError(GONE) from None
-    except ValidationError as error:
-        raise RequestError(_failure(error)) from None
-
-
-def _failure(error: ValidationError) -> Failure:
-    found = error.errors(include_url=False, include_input=False, include_context=False)
-    first = found[0]
-    if first["type"] == "json_invalid":
-        return Failure(400, f"The body is not JSON: {first['msg'].removeprefix('Invalid JSON: ')}.", "invalid_json")
-    # What may be of several kinds has a fault for each of them; the deepest is of the one that was meant, and of
-    # those in a list the last, up to which it was of another kind.
-    fault = max(found, key=lambda one: (len(one["loc"]), [part for part in one["loc"] if isinstance(part, int)]))
-    key = str(fault["loc"][0]) if fault["loc"] else None
-    if fault["type"] == "extra_forbidden":
-        return Failure(400, f"The key {key!r:.80} is not known here. Leave it out.", "unknown_key", key)
-    place = ".".join(str(part) for part in fault["loc"] if isinstance(part, int) or _is_key(part))
-    words = fault["msg"]
-    if len({one["msg"] for one in found if one["loc"][:1] == fault["loc"][:1]}) > 1:
-        words = "Must be a text, a list of texts, a list of token ids, or a list of such lists"
-    return Failure(400, f"{place[:80] or 'The body'}: {words}.", "invalid_value", key)
-
-
-def _is_key(part: str) -> bool:
-    """Whether part of a place is a key of the body, and not one of the kinds that its value may be of."""
-    return part.isidentifier() and part not in {"str", "int"}
-
-
 def schema(kind: type[Body]) -> dict[str, Any]:
-    """What FastAPI is told of a body that :func:`read` reads."""
+    """What FastAPI is told of a body that :func:`pellucid.server.bodies.read` reads."""
     described = kind.model_json_schema()
     definitions = described.pop("$defs", {})
 
@@ -182,3 +177,15 @@ def schema(kind: type[Body]) -> dict[str, Any]:
         return [inlined(part) for part in value] if isinstance(value, list) else value
 
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": inlined(described)}}}}
+
+
+def with_limits(described: Any, limits: Limits) -> Any:
+    """A schema with the limits of this server as ``maxLength`` and ``maxItems``."""
+    if isinstance(described, list):
+        return [with_limits(part, limits) for part in described]
+    if not isinstance(described, dict):
+        return described
+    found = {key: with_limits(value, limits) for key, value in described.items() if key != LIMIT}
+    if LIMIT in described:
+        found["maxItems" if found.get("type") == "array" else "maxLength"] = getattr(limits, described[LIMIT])
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import threading
 import time
@@ -17,6 +18,7 @@ from pellucid.errors import OptionError, PellucidError
 from pellucid.server.figures import Figures, Metrics
 from pellucid.server.service import Service
 from pellucid.server.settings import Settings
+from pellucid.server.worker import Worker
 from pellucid.sources import resolve
 
 logger = logging.getLogger("pellucid.server")
@@ -66,6 +68,8 @@ class Models:
         self._entries: dict[str, _Entry] = {}
         self._engine_free = threading.Lock()
         self._room = asyncio.Lock()
+        self._loading = Worker("loading")
+        self._tokenizing = Worker("tokenizing")
         for wanted in settings.models:
             name = served_name(wanted)
             if name in self._entries:
@@ -131,6 +135,13 @@ class Models:
         for entry in self._entries.values():
             if entry.service is not None:
                 entry.service.close()
+        self._loading.close()
+        self._tokenizing.close()
+
+    def busy(self) -> bool:
+        """Whether a thread is at work."""
+        services = [entry.service for entry in self._entries.values() if entry.service is not None]
+        return self._loading.busy or self._tokenizing.busy or any(service.busy for service in services)
 
     def _entry(self, name: str | None) -> _Entry:
         if name is None:
@@ -147,25 +158,29 @@ class Models:
             settings = self._settings
             start = time.perf_counter()
             if settings.memory is not None:
-                files = await asyncio.to_thread(
-                    resolve.resolve,
-                    entry.wanted,
-                    cache_folder=settings.cache_folder,
-                    local_files_only=settings.local_files_only,
+                files = await self._loading.run(
+                    lambda _: resolve.resolve(
+                        entry.wanted, cache_folder=settings.cache_folder, local_files_only=settings.local_files_only
+                    )
                 )
                 entry.size = files.size()
                 self._make_room(entry, settings.memory)
-            embedder = await asyncio.to_thread(
-                Embedder,
-                entry.wanted,
-                dtype=settings.dtype,
-                device=settings.device,
-                threads=settings.threads,
-                cache_folder=settings.cache_folder,
-                local_files_only=settings.local_files_only,
-                on_truncation="ignore",
+            embedder = await self._loading.run(
+                lambda _: Embedder(
+                    entry.wanted,
+                    dtype=settings.dtype,
+                    device=settings.device,
+                    threads=settings.threads,
+                    cache_folder=settings.cache_folder,
+                    local_files_only=settings.local_files_only,
+                    on_truncation="ignore",
+                )
             )
-            entry.service = Service(embedder, settings.limits, entry.figures, self._engine_free)
+            # What is said of it goes to clients, who need not know in which folder it lies.
+            embedder.spec = dataclasses.replace(embedder.spec, name=entry.name)
+            entry.service = Service(
+                embedder, settings.limits, entry.figures, self._engine_free, self._tokenizing, entry.name
+            )
             logger.info("loaded", extra={"model": entry.name, "seconds": round(time.perf_counter() - start, 3)})
 
     def _make_room(self, entry: _Entry, memory: int) -> None:

@@ -103,7 +103,7 @@ class Answer:
     """What came of a request: a row for each text (or token), or an error."""
 
     request: Request
-    result: Float32 | Exception
+    result: Float32 | BaseException
 
 
 class Queue:
@@ -231,7 +231,7 @@ def work(
         answers: list[Answer] = []
         try:
             parts = compute(shares)
-        except Exception as error:  # noqa: BLE001  Whatever it is, those who wait must hear of it, and work goes on.
+        except BaseException as error:  # noqa: BLE001  Whatever it is, those who wait must hear of it, and work goes on.
             for share in shares:
                 queue.drop(share.request)
                 answers.append(Answer(share.request, error))

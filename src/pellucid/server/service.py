@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,15 +18,29 @@ from pellucid.errors import PellucidError, TruncationError
 from pellucid.server.figures import Figures
 from pellucid.server.queue import Answer, Options, Queue, Request, Share, work
 from pellucid.server.settings import Limits
+from pellucid.server.worker import Check, Worker
 from pellucid.truncation import Truncation
-from pellucid.types import Float32, TokenBatch
+from pellucid.types import Float32, Int32, TokenBatch
 
 _AT_ONCE = 20_000
 """So many characters are tokenized on the event loop, in some milliseconds; more, in a thread of their own."""
+PART = 50_000
+"""So many characters are tokenized before it is another request's turn."""
+T = TypeVar("T")
+S = TypeVar("S", bound=Sequence[Any])
 
 
 class TimedOutError(PellucidError):
-    """The vectors were not there in time."""
+    """The answer was not there in time."""
+
+    @classmethod
+    def after(cls, seconds: float) -> TimedOutError:
+        """The error of a request whose time, so many seconds, is over."""
+        return cls(f"the answer was not there within {seconds:g} s. Send less at a time, or try again later.")
+
+
+class NotFiniteError(PellucidError):
+    """The model gave a text a vector that is none: its weights are broken, or too large for the dtype."""
 
 
 class EngineError(PellucidError):
@@ -37,77 +53,111 @@ class Service:
     Args:
         embedder: the model, made with ``on_truncation="ignore"``: what is cut is told by whoever asks here.
         limits: how much may wait, and how long.
-        figures: what is told of the work.
+        figures: counts the work.
         engine_free: held while the engine works, so that several models do not fight for the same processors.
+        tokenizing: the thread that tokenizes long texts, for all models.
+        name: of the model, as clients know it.
     """
 
-    def __init__(self, embedder: Embedder, limits: Limits, figures: Figures, engine_free: threading.Lock) -> None:
+    def __init__(
+        self,
+        embedder: Embedder,
+        limits: Limits,
+        figures: Figures,
+        engine_free: threading.Lock,
+        tokenizing: Worker,
+        name: str,
+    ) -> None:
         self.embedder = embedder
         self.figures = figures
-        self._limits = limits
+        self.name = name
+        self.busy = False
         self._engine_free = engine_free
+        self._tokenizing = tokenizing
         self._queue = Queue(most_tokens=limits.waiting_tokens, tokens_per_call=limits.tokens_per_call)
         figures.watch(self._queue.waiting)
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(
-            target=work, args=(self._queue, self._compute, self._deliver), name=embedder.model_name, daemon=True
+            target=work, args=(self._queue, self._compute, self._deliver), name=name, daemon=True
         )
         self._thread.start()
 
-    async def tokenize(
-        self, texts: Sequence[str], prompt: str, *, cut: bool, told: Callable[[Truncation], object]
-    ) -> TokenBatch:
-        """Texts to tokens.
+    async def tokenize(self, texts: Sequence[str], prompt: str, *, cut: bool) -> tuple[TokenBatch, Int32]:
+        """Texts to tokens: few at once, many part by part, in turns with other requests.
 
         Args:
             texts: any texts.
             prompt: put before each.
             cut: whether texts that are too long are cut; else they are refused.
-            told: hears what was cut.
+
+        Returns:
+            The tokens, and how many each text had before it was cut, ``int32[n]``.
 
         Raises:
             TextError: a text is not one; its position is named.
             TruncationError: a text is too long, and is not to be cut.
         """
-        tokenize = self.embedder.tokenizer.tokenize
-        if sum(map(len, texts)) + len(texts) * len(prompt) <= _AT_ONCE:
-            tokens, counts = tokenize(texts, prompt)
-        else:
-            tokens, counts = await asyncio.to_thread(tokenize, texts, prompt)
-        truncation = Truncation.of(counts, self.embedder.max_tokens)
-        if truncation.cut and not cut:
-            raise TruncationError(
-                f"{truncation.describe(self.embedder.max_tokens)}. Split them, or ask the server to cut them: "
-                f'"truncate": true.'
-            )
-        told(truncation)
-        return tokens
+        if is_short(texts, prompt):
+            tokens, count = self.embedder.tokenizer.tokenize(texts, prompt)
+            if not cut:
+                self._check_lengths(count, 0)
+            return tokens, count
+        batches: list[TokenBatch] = []
+        counts: list[Int32] = []
+        first = 0
+        for part in parts(texts, PART):
+            job = functools.partial(self.embedder.tokenizer.tokenize, part, prompt, first=first)
+            tokens, count = await self.in_turn(functools.partial(_checked, job), sum(map(len, part)))
+            if not cut:
+                self._check_lengths(count, first)
+            batches.append(tokens)
+            counts.append(count)
+            first += len(part)
+        return _join(batches), np.concatenate(counts)
+
+    def _check_lengths(self, counts: Int32, first: int) -> None:
+        most = self.embedder.max_tokens
+        if counts.max(initial=0) > most:
+            found = (Truncation(texts=first) + Truncation.of(counts, most)).describe(most)
+            raise TruncationError(f'{found}. Split them, or ask the server to cut them: "truncate": true.')
+
+    async def in_turn(self, job: Callable[[Check], T], characters: int) -> T:
+        """A job for the tokenizer. Who has many puts one after another, and so takes turns with others."""
+
+        def timed(check: Check) -> T:
+            start = time.perf_counter()
+            try:
+                return job(check)
+            finally:
+                self.figures.tokenized(time.perf_counter() - start)
+
+        with self.figures.untokenized(characters):
+            return await self._tokenizing.run(timed)
 
     async def vectors(self, tokens: TokenBatch, options: Options) -> Float32:
         """Tokens to vectors: a row for each text, or for each token if ``options.pooled`` is false.
 
         Raises:
             QueueFullError, QueueClosedError: the request was not taken.
-            TimedOutError: it took longer than ``limits.seconds``.
             EngineError: the arithmetic failed.
         """
         if not len(tokens):
-            width = self.embedder.spec.encoder.hidden_size if not options.pooled else self.embedder.dimensions
-            return np.empty((0, options.truncate_dim or width), dtype=np.float32)
+            return np.empty((0, options.truncate_dim or self.width(pooled=options.pooled)), dtype=np.float32)
         start = time.perf_counter()
         future: asyncio.Future[Float32] = self._loop.create_future()
         request = Request(tokens, options, tag=future)
         self._queue.put(request, tokens_per_second=self.figures.tokens_per_second())
-        timer = self._loop.call_later(self._limits.seconds, _time_out, future, self._limits.seconds)
         try:
             rows = await future
         except BaseException:
             self._queue.drop(request)
             raise
-        finally:
-            timer.cancel()
         self.figures.answered(time.perf_counter() - start)
         return rows
+
+    def width(self, *, pooled: bool) -> int:
+        """How many numbers a text's vector has, or a token's."""
+        return self.embedder.dimensions if pooled else self.embedder.spec.encoder.hidden_size
 
     def waiting(self) -> tuple[int, int]:
         """How many requests wait, and how many tokens of them."""
@@ -118,6 +168,7 @@ class Service:
         self._queue.close()
 
     def _compute(self, shares: Sequence[Share]) -> list[Float32]:
+        self.busy = True
         batches = [share.tokens for share in shares]
         joined = batches[0] if len(batches) == 1 else _join(batches)
         with self._engine_free:
@@ -146,8 +197,34 @@ class Service:
         return parts
 
     def _deliver(self, answers: list[Answer]) -> None:
+        self.busy = False
         if answers and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(_settle, answers)
+
+
+def is_short(texts: Sequence[str], prompt: str) -> bool:
+    """Whether texts are tokenized on the event loop."""
+    return sum(map(len, texts)) + len(texts) * len(prompt) <= _AT_ONCE
+
+
+def _checked(tokenize: Callable[..., T], check: Check) -> T:
+    return tokenize(check=check)
+
+
+def parts(texts: Sequence[S], characters: int) -> Iterator[Sequence[S]]:
+    """Texts, or lists of ids, in parts of so many characters or ids at most, or of a single longer one.
+
+    >>> list(parts(["ab", "c", "defg", "h"], 3))
+    [['ab', 'c'], ['defg'], ['h']]
+    """
+    start = length = 0
+    for number, text in enumerate(texts):
+        if number > start and length + len(text) > characters:
+            yield texts[start:number]
+            start, length = number, 0
+        length += len(text)
+    if start < len(texts):
+        yield texts[start:]
 
 
 def _join(batches: Sequence[TokenBatch]) -> TokenBatch:
@@ -163,16 +240,9 @@ def _settle(answers: list[Answer]) -> None:
         future: asyncio.Future[Float32] = answer.request.tag
         if future.done():
             continue
-        if isinstance(answer.result, Exception):
-            problem = EngineError("the model's arithmetic failed, which is an error of the server; its log has more.")
+        if isinstance(answer.result, BaseException):
+            problem = EngineError("the model's arithmetic failed; the fault is the server's. Its log has more.")
             problem.__cause__ = answer.result
             future.set_exception(problem)
         else:
             future.set_result(answer.result)
-
-
-def _time_out(future: asyncio.Future[Float32], seconds: float) -> None:
-    if not future.done():
-        future.set_exception(
-            TimedOutError(f"the vectors were not there within {seconds:g} s. Send less at a time, or try again later.")
-        )

@@ -23,13 +23,22 @@ class Limits:
     Attributes:
         body_bytes: of one request.
         texts: in one request.
-        characters: of one text; it would be cut anyway, but only after all of it was tokenized.
+        characters: of one text. Beyond what the model reads, it would be cut anyway.
         waiting_tokens: in each model's queue; more is answered with 429.
         tokens_per_call: how many tokens go through the engine together: the longer, the longer waits who comes next.
-        seconds: how long a request may take, waiting included.
+        seconds: how long a request may take: its body, tokenizing and waiting included.
         views: how many views (traces, comparisons, maps) may wait; they are made one after another.
         view_tokens: of a text to be looked into; every layer has a number for each pair of them, in each head.
+        map_texts: in a map: the matrix of many more cannot be read.
         answered_tokens: of one request for a vector of each token: an answer has some kilobytes for each.
+        answered_numbers: in a trace that is sent with its arrays; each takes some 20 bytes.
+        request_bytes: of memory that all requests hold together: headers, bodies, work, answers until they are read.
+        connections: at once; the one that was idle for longest makes room for a new one.
+        header_bytes: of one request's URL and headers together.
+        headers: of one request.
+        header_seconds: until all of a request's headers must be there.
+        pause_seconds: between two pieces of a body.
+        answer_seconds: how long a client may take to read an answer.
     """
 
     body_bytes: int = 16_000_000
@@ -40,7 +49,16 @@ class Limits:
     seconds: float = 60.0
     views: int = 16
     view_tokens: int = 512
+    map_texts: int = 200
     answered_tokens: int = 8192
+    answered_numbers: int = 2_500_000
+    request_bytes: int = 256_000_000
+    connections: int = 1024
+    header_bytes: int = 32_768
+    headers: int = 128
+    header_seconds: float = 10.0
+    pause_seconds: float = 10.0
+    answer_seconds: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -55,8 +73,8 @@ class Settings:
             asked for longest goes.
         host, port: where to listen; port 0 takes a free one.
         public: listen to other machines without a key.
-        keys: who has one of these may ask; empty, everybody.
-        origins: of other sites' pages that may ask (CORS).
+        keys: a request needs one of these; empty: no key is needed.
+        origins: other sites whose pages may send requests (CORS).
         on_truncation: refuse texts that are too long, or cut them and say so in a header.
         limits: how much.
         drain_seconds: how long what was accepted may take after SIGTERM.
@@ -85,7 +103,7 @@ class Settings:
         if not self.loopback and not self.keys and not self.public:
             raise OptionError(
                 f"--host {self.host} lets other machines in, and there is no API key. Give --api-key-file FILE, or "
-                f"{KEYS_VARIABLE} in the environment, or --public if everybody may ask."
+                f"{KEYS_VARIABLE} in the environment, or --public to serve everybody."
             )
 
     @property

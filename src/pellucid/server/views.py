@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+
+from pydantic_core import to_json
 
 from pellucid.embedder import Embedder
 from pellucid.errors import OptionError
 from pellucid.explain import contents
-from pellucid.explain.map import text_map
+from pellucid.explain.clusters import clusters
+from pellucid.explain.map import TextMap, pca, text_map
+from pellucid.explain.trace import ATTENTION_BYTES, Trace, shown_name
+from pellucid.model.spec import EncoderSpec
 from pellucid.texts import as_list, check_texts
+from pellucid.types import Float32
 
+_TABLES = 5
+"""Stages of vectors beside the layers: the tables that are looked up, their sum, and a last norm."""
 FEWEST, MOST = 2, 200
 """How many texts a map may have: one lies nowhere, and the matrix of many more cannot be read."""
 
@@ -61,13 +70,77 @@ def map_view(embedder: Embedder, texts: Sequence[str]) -> dict[str, Any]:
         TruncationError: a text is too long for the model, and the embedder was made to refuse it.
     """
     texts = as_list(texts)
+    check_map(texts)
+    return contents.of_map(text_map(embedder, texts))
+
+
+def check_map(texts: Sequence[str], most: int = MOST) -> None:
+    """Refuse too few texts for a map, or more than ``most``.
+
+    Raises:
+        OptionError: it has too few, or too many.
+    """
     if len(texts) < FEWEST:
         raise OptionError(
             f"a map needs at least {FEWEST} texts, and there is {len(texts) or 'none'}. Put one on a line."
         )
-    if len(texts) > MOST:
+    if len(texts) > most:
         raise OptionError(
-            f"a map has at most {MOST} texts here, and there are {len(texts):,}. Leave some out, or draw it with "
+            f"a map has at most {most} texts here, and there are {len(texts):,}. Leave some out, or draw it with "
             f"`pellucid explain --map FILE --output map.html`, which takes any number."
         )
-    return contents.of_map(text_map(embedder, texts))
+
+
+def map_of_vectors(
+    embedder: Embedder, texts: Sequence[str], vectors: Float32, cut: frozenset[int] = frozenset()
+) -> dict[str, Any]:
+    """What :func:`map_view` gives, of vectors that are there already.
+
+    Args:
+        embedder: the model.
+        texts: any texts.
+        vectors: theirs, of unit length: ``float32[n, d]``.
+        cut: which texts were too long.
+    """
+    plane, kept = pca(vectors)
+    labels = tuple(f"cluster {number + 1}" for number in clusters(vectors))
+    return contents.of_map(
+        TextMap(
+            model_name=shown_name(embedder),
+            texts=tuple(texts),
+            plane=plane,
+            labels=labels,
+            clustered=True,
+            method="pca",
+            kept=kept,
+            similarity=vectors @ vectors.T,
+            cut=cut,
+            max_tokens=embedder.max_tokens,
+        )
+    )
+
+
+def trace_numbers(encoder: EncoderSpec, tokens: int) -> int:
+    """About how many numbers the trace of a text of so many tokens has."""
+    attention = encoder.layers * encoder.heads * tokens * tokens
+    vectors = (encoder.layers + _TABLES) * tokens * encoder.hidden_size
+    return vectors + (attention if 4 * attention <= ATTENTION_BYTES else 0)
+
+
+def trace_pieces(trace: Trace, check: Callable[[], object]) -> Iterator[bytes]:
+    """What ``trace.to_json()`` gives, array by array, so that the numbers of one alone are objects of Python.
+
+    Args:
+        trace: any trace.
+        check: called before each stage.
+    """
+    told = json.loads(trace.to_json(arrays=False))
+    stages = told.pop("stages")
+    yield to_json(told)[:-1] + b',"stages":['
+    for number, (about, stage) in enumerate(zip(stages, trace.stages, strict=True)):
+        check()
+        yield (b"," if number else b"") + to_json(about)[:-1] + b',"arrays":{'
+        for place, (name, array) in enumerate(stage.arrays.items()):
+            yield (b"," if place else b"") + to_json(name) + b":" + to_json(array.tolist())
+        yield b"}}"
+    yield b"]}"

@@ -40,7 +40,8 @@ def test_only_so_much_of_a_text_is_looked_into(serve, path, body, view):
     own = serve(limits=Limits(view_tokens=4))
     answer = own.client.post(view + path, json=body)
     assert answer.status_code == 400
-    assert f"ext {len(body.get('inputs', [0])) - 1} has 5 tokens; of at most 4" in answer.json()["error"]["message"]
+    position = len(body.get("inputs", [0])) - 1
+    assert f"ext {position} has 5 tokens, and at most 4 can be shown" in answer.json()["error"]["message"]
     ask(own, "/trace", input="the cat")
     ask(own, "/view/map", inputs=["the cat sat", "cat", "dog"])
 

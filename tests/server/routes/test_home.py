@@ -44,4 +44,4 @@ def test_health_is_good_until_the_server_is_told_to_stop(serve):
 def test_what_is_not_there_says_where_to_look(server, method, path, status):
     answer = server.client.request(method, path)
     assert answer.status_code == status
-    assert "/docs says what is" in answer.text
+    assert "GET /docs lists what there is" in answer.text

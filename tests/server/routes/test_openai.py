@@ -55,6 +55,20 @@ def test_the_answer_counts_real_tokens_and_names_the_model(server, embedder):
     assert [item["index"] for item in answer["data"]] == [0, 1, 2]
 
 
+def test_a_folder_is_named_as_it_is_served_and_never_by_its_path(server, model):
+    for path, key in (("/v1/embeddings", "input"), ("/embed", "inputs"), ("/trace", "input"), ("/view/trace", "input")):
+        answer = server.client.post(path, json={key: "the cat"})
+        assert answer.status_code == 200
+        assert model not in answer.text
+    named = post(server, input="the cat").json()["model"]
+    assert named == "tiny"
+    assert post(server, input="the cat", model=named).status_code == 200
+    for path in ("/info", "/v1/models", "/stats", "/metrics"):
+        answer = server.client.get(path)
+        assert "tiny" in answer.text
+        assert model not in answer.text
+
+
 def test_prompts_are_the_models_own(server, embedder):
     found = vectors(post(server, input=TEXTS, prompt_name="query"))
     assert (found == embedder.embed_documents(TEXTS, prompt_name="query")).all()
@@ -113,7 +127,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_wrong_is_a_400_that_helps(server, case):
+def test_what_is_wrong_is_a_400_that_helps(server, model, case):
     content, words = WRONG[case]
     answer = server.client.post("/v1/embeddings", content=content, headers={"content-type": "application/json"})
     assert answer.status_code == 400
@@ -122,6 +136,7 @@ def test_what_is_wrong_is_a_400_that_helps(server, case):
     assert error["type"] == "invalid_request_error"
     assert words in error["message"]
     assert "aaaa" not in error["message"]
+    assert model not in answer.text
 
 
 def test_ten_megabytes_are_refused_and_the_server_goes_on(server):

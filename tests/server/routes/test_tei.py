@@ -22,6 +22,12 @@ def test_embed_gives_the_librarys_vectors(server, embedder, path):
     assert (np.array(single, dtype=np.float32) == found[0]).all()
 
 
+def test_embed_gives_what_the_plain_call_gives_of_a_model_with_unit_length(server, embedder):
+    assert embedder.spec.unit_length
+    found = np.array(ask(server, "/embed", inputs=TEXTS), dtype=np.float32)
+    assert (found == embedder.embed_documents(TEXTS)).all()
+
+
 def test_embed_without_unit_length_and_with_fewer_dimensions(server, embedder):
     found = np.array(ask(server, "/embed", inputs=TEXTS, normalize=False, dimensions=5), dtype=np.float32)
     assert (found == embedder.embed_documents(TEXTS, normalize=False, truncate_dim=5)).all()

@@ -20,7 +20,7 @@ class DirectRoute(APIRoute):
     """A route whose function takes the request and gives a response, and has nothing injected.
 
     So none of what FastAPI does for that is done, which takes as long as a short text does. Such a function reads its
-    body with :func:`pellucid.server.inputs.read`.
+    body with :func:`pellucid.server.bodies.read`.
     """
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -33,9 +33,14 @@ class DirectRoute(APIRoute):
 
 
 def post(
-    router: APIRouter, path: str, takes: type[Body], gives: type[BaseModel], fails: type[BaseModel], summary: str
+    router: APIRouter,
+    path: str,
+    takes: type[Body],
+    gives: type[BaseModel],
+    fails: type[BaseModel],
+    summary: str,
+    *parameters: dict[str, Any],
 ) -> Callable[[Route], Route]:
-    """A route that reads its own body, described as if FastAPI did."""
-    return router.post(
-        path, response_model=gives, responses=failures(fails), openapi_extra=schema(takes), summary=summary
-    )
+    """A route that reads its own body and parameters, described as if FastAPI did."""
+    described = schema(takes) | ({"parameters": list(parameters)} if parameters else {})
+    return router.post(path, response_model=gives, responses=failures(fails), openapi_extra=described, summary=summary)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from pydantic_core import to_json
 
-from pellucid.server.inputs import EmbeddingsBody, read
+from pellucid.server.answers import json_answer, rows_answer
+from pellucid.server.bodies import read
+from pellucid.server.inputs import EmbeddingsBody
 from pellucid.server.outputs import Embeddings, ModelCard, ModelCards, OpenAIFailure, failures
 from pellucid.server.routes.direct import DirectRoute, post
 from pellucid.server.serving import embedded, prepared, serving_of
@@ -22,30 +25,30 @@ async def embeddings(request: Request) -> Response:
     body = await read(request, EmbeddingsBody)
     serving = serving_of(request)
     service = await serving.models.get(body.model)
-    ready = await prepared(serving, service, body.input, prompt_name=body.prompt_name, truncate=body.truncate)
+    ready = await prepared(serving, request, service, body.input, prompt_name=body.prompt_name, truncate=body.truncate)
     # As OpenAI does: what was of unit length is so again after cutting.
     normalize = True if body.dimensions is not None and service.embedder.spec.unit_length else None
     vectors = await embedded(serving, request, service, ready, normalize=normalize, dimensions=body.dimensions)
     tokens = len(ready.tokens.ids)
-    answer = {
-        "object": "list",
-        "data": [
-            {"object": "embedding", "index": index, "embedding": embedding}
-            for index, embedding in enumerate(
-                _base64(vectors) if body.encoding_format == "base64" else vectors.tolist()
-            )
-        ],
-        "model": service.embedder.model_name if body.model is None else body.model,
+    about = {
+        "model": service.name if body.model is None else body.model,
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
     }
-    return Response(to_json(answer), media_type="application/json", headers=ready.headers())
+    spelled = _base64 if body.encoding_format == "base64" else _numbers
+
+    def values(start: int, stop: int) -> list[dict[str, Any]]:
+        found = enumerate(spelled(vectors[start:stop]), start)
+        return [{"object": "embedding", "index": index, "embedding": embedding} for index, embedding in found]
+
+    before, after = b'{"object":"list","data":[', b"]," + to_json(about)[1:]
+    return await rows_answer(request, vectors, values, ready.headers(), before=before, after=after)
 
 
 @router.get("/models", response_model=ModelCards, responses=failures(OpenAIFailure, 401), summary="List the models")
 async def models(request: Request) -> Response:
     """The models that are served, loaded or not."""
     cards = [_card(name) for name in serving_of(request).models.names()]
-    return Response(to_json({"object": "list", "data": cards}), media_type="application/json")
+    return json_answer({"object": "list", "data": cards})
 
 
 @router.get(
@@ -58,11 +61,16 @@ async def models(request: Request) -> Response:
 async def model(request: Request) -> Response:
     """One model that is served."""
     found = serving_of(request).models.find(request.path_params["name"])
-    return Response(to_json(_card(found.name)), media_type="application/json")
+    return json_answer(_card(found.name))
 
 
 def _card(name: str) -> dict[str, str | int]:
     return {"id": name, "object": "model", "created": 0, "owned_by": name.rpartition("/")[0] or "this machine"}
+
+
+def _numbers(vectors: Float32) -> list[list[float]]:
+    found: list[list[float]] = vectors.tolist()
+    return found
 
 
 def _base64(vectors: Float32) -> list[str]:

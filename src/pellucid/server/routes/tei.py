@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from fastapi import APIRouter, Request, Response
-from pydantic_core import to_json
 
 from pellucid import __version__
 from pellucid.embedder import Embedder
 from pellucid.errors import InputError, OptionError
 from pellucid.server import inputs, outputs
-from pellucid.server.inputs import read
+from pellucid.server.answers import answer_in_turn, json_answer, rows_answer
+from pellucid.server.bodies import read
 from pellucid.server.outputs import TEIFailure, failures
 from pellucid.server.routes.direct import DirectRoute, post
-from pellucid.server.serving import check_characters, check_count, embedded, prepared, serving_of
+from pellucid.server.service import PART
+from pellucid.server.serving import check_characters, check_count, check_ids, embedded, prepared, serving_of
 from pellucid.types import Token
 
 router = APIRouter(tags=["text-embeddings-inference"], route_class=DirectRoute)
-
-
-def _json(value: Any, headers: dict[str, str] | None = None) -> Response:
-    return Response(to_json(value), media_type="application/json", headers=headers)
 
 
 @post(router, "/", inputs.EmbedBody, outputs.Vectors, TEIFailure, "Turn texts into vectors (as /embed)")
@@ -33,9 +30,9 @@ async def embed(request: Request) -> Response:
     serving = serving_of(request)
     service = await serving.models.get(body.model)
     _check_side(service.embedder, body.truncation_direction)
-    ready = await prepared(serving, service, body.inputs, prompt_name=body.prompt_name, truncate=body.truncate)
+    ready = await prepared(serving, request, service, body.inputs, prompt_name=body.prompt_name, truncate=body.truncate)
     vectors = await embedded(serving, request, service, ready, normalize=body.normalize, dimensions=body.dimensions)
-    return _json(vectors.tolist(), ready.headers())
+    return await rows_answer(request, vectors, lambda start, stop: vectors[start:stop].tolist(), ready.headers())
 
 
 @post(router, "/embed_all", inputs.EmbedAllBody, outputs.TokenVectors, TEIFailure, "A vector for each token")
@@ -45,13 +42,19 @@ async def embed_all(request: Request) -> Response:
     serving = serving_of(request)
     service = await serving.models.get(body.model)
     _check_side(service.embedder, body.truncation_direction)
-    ready = await prepared(serving, service, body.inputs, prompt_name=body.prompt_name, truncate=body.truncate)
+    ready = await prepared(serving, request, service, body.inputs, prompt_name=body.prompt_name, truncate=body.truncate)
     count, most = len(ready.tokens.ids), serving.settings.limits.answered_tokens
     if count > most:
         raise InputError(f"{count:,} tokens are too many for a vector of each; at most {most:,}. Send fewer texts.")
     rows = await embedded(serving, request, service, ready, pooled=False)
-    parts = np.split(rows, ready.tokens.offsets[1:-1])
-    return _json([part.tolist() for part in parts], ready.headers())
+    offsets = ready.tokens.offsets
+    if not len(ready.tokens):
+        return json_answer([], ready.headers())
+
+    def values(start: int, stop: int) -> list[Any]:
+        return [rows[offsets[text] : offsets[text + 1]].tolist() for text in range(start, stop)]
+
+    return await rows_answer(request, rows, values, ready.headers(), count=len(ready.tokens))
 
 
 @post(router, "/similarity", inputs.SimilarityBody, outputs.Similarities, TEIFailure, "How close one text is to others")
@@ -63,9 +66,9 @@ async def similarity(request: Request) -> Response:
     service = await serving.models.get(body.model)
     _check_side(service.embedder, options.truncation_direction)
     texts = [body.inputs.source_sentence, *body.inputs.sentences]
-    ready = await prepared(serving, service, texts, prompt_name=options.prompt_name, truncate=options.truncate)
+    ready = await prepared(serving, request, service, texts, prompt_name=options.prompt_name, truncate=options.truncate)
     vectors = await embedded(serving, request, service, ready, normalize=True)
-    return _json((vectors[1:] @ vectors[0]).tolist(), ready.headers())
+    return json_answer((vectors[1:] @ vectors[0]).tolist(), ready.headers())
 
 
 @post(router, "/tokenize", inputs.TokenizeBody, outputs.Tokens, TEIFailure, "Cut texts into tokens")
@@ -73,17 +76,18 @@ async def tokenize(request: Request) -> Response:
     """The tokens of texts, cut to what the model reads. ``start`` and ``stop`` count characters of prompt and text."""
     body = await read(request, inputs.TokenizeBody)
     serving = serving_of(request)
-    embedder = (await serving.models.get(body.model)).embedder
+    service = await serving.models.get(body.model)
+    embedder = service.embedder
     texts = [body.inputs] if isinstance(body.inputs, str) else body.inputs
     check_count(texts, serving.settings.limits.texts)
     check_characters(texts, serving.settings.limits.characters)
     prompt = embedder.prompt_named(body.prompt_name)
 
-    def make() -> list[list[dict[str, Any]]]:
-        seen = [embedder.tokenizer.inspect(text, prompt).tokens for text in texts]
+    def values(part: Sequence[str]) -> list[list[dict[str, Any]]]:
+        seen = [embedder.tokenizer.inspect(text, prompt).tokens for text in part]
         return [[_seen(t) for t in tokens if body.add_special_tokens or t.kind != "special"] for tokens in seen]
 
-    return _json(await serving.view(request, make))
+    return await answer_in_turn(request, service, texts, PART, values)
 
 
 @post(router, "/decode", inputs.DecodeBody, outputs.Texts, TEIFailure, "Tokens back to text")
@@ -91,18 +95,23 @@ async def decode(request: Request) -> Response:
     """What token ids spell."""
     body = await read(request, inputs.DecodeBody)
     serving = serving_of(request)
-    embedder = (await serving.models.get(body.model)).embedder
+    service = await serving.models.get(body.model)
+    embedder = service.embedder
     sequences = [body.ids] if isinstance(body.ids[0], int) else body.ids
     check_count(sequences, serving.settings.limits.texts)
+    check_ids(sequences, serving.settings.limits.characters)
     vocabulary = embedder.spec.encoder.vocab_size
-    for position, ids in enumerate(sequences):
-        if max(ids) >= vocabulary:
-            raise InputError(f"list {position} has an id that the model does not know: the last is {vocabulary - 1}.")
 
-    def make() -> list[str]:
-        return [embedder.tokenizer.decode(ids, skip_special=body.skip_special_tokens) for ids in sequences]
+    def values(part: Sequence[list[int]]) -> list[str]:
+        for ids in part:
+            if max(ids) >= vocabulary:
+                position = next(place for place, one in enumerate(sequences) if one is ids)
+                raise InputError(
+                    f"list {position} has an id that the model does not know: the last is {vocabulary - 1}."
+                )
+        return [embedder.tokenizer.decode(ids, skip_special=body.skip_special_tokens) for ids in part]
 
-    return _json(await serving.view(request, make))
+    return await answer_in_turn(request, service, sequences, PART, values)
 
 
 @router.get(
@@ -127,7 +136,7 @@ async def info(request: Request) -> Response:
         "version": __version__,
         "dimensions": embedder.dimensions,
     }
-    return _json(told)
+    return json_answer(told)
 
 
 def _seen(token: Token) -> dict[str, Any]:

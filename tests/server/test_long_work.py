@@ -1,0 +1,162 @@
+"""Long work takes turns, ends when its time is over or its client has left, and no failure in it ends a thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import numpy as np
+import pytest
+
+from pellucid.server.settings import Limits
+from tests.server.conftest import until
+
+LONG = ["the cat sat on the mat " * 1000] * 20
+"""Beyond what is tokenized on the event loop, and many turns."""
+
+
+class Panic(BaseException):
+    """Like pyo3's PanicException, which is no Exception."""
+
+
+@pytest.fixture
+def slow(serve, monkeypatch):
+    """A server whose tokenizer takes its time, and how often it went on."""
+
+    def start(turn: float, **limits):
+        own = serve(limits=Limits(**limits), on_truncation="cut")
+        service = next(own.serving.models.states()).service
+        tokenizer = service.embedder.tokenizer
+        steps = []
+        whole = type(tokenizer).tokenize
+
+        def slowly(_self, texts, prompt="", *, first=0, check=lambda: None):
+            for _ in range(max(1, round(turn / 0.02))):
+                check()
+                steps.append(len(texts))
+                time.sleep(0.02)
+            return whole(tokenizer, texts, prompt, first=first, check=check)
+
+        monkeypatch.setattr(type(tokenizer), "tokenize", slowly)
+        return own, steps
+
+    return start
+
+
+def waiting(own) -> float:
+    lines = own.client.get("/metrics").text.splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith("pellucid_waiting_characters"))
+
+
+@pytest.mark.parametrize("path", ["/embed", "/view/map"])
+def test_tokenizing_ends_when_the_time_is_over(slow, path):
+    own, steps = slow(30, seconds=0.5)
+    start = time.monotonic()
+    answer = own.client.post(path, json={"inputs": LONG})
+    assert answer.status_code == 503
+    assert "within 0.5 s" in answer.text
+    assert time.monotonic() - start < 5
+    until(lambda: waiting(own) == 0)
+    count = len(steps)
+    time.sleep(0.2)
+    assert len(steps) <= count + 1
+
+
+def test_tokenizing_ends_when_the_client_has_left(slow):
+    own, steps = slow(30)
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{own.url}/embed", json={"inputs": LONG}, timeout=0.5)
+    until(lambda: waiting(own) == 0)
+    count = len(steps)
+    time.sleep(0.2)
+    assert len(steps) <= count + 1
+    until(lambda: own.serving.budget.in_use == 0)
+
+
+def test_a_request_of_one_turn_does_not_wait_for_one_of_many(slow):
+    own, _ = slow(0.1)
+    with ThreadPoolExecutor(1) as pool:
+        many = pool.submit(own.client.post, "/embed", json={"inputs": LONG})
+        until(lambda: waiting(own) > 0)
+        one = httpx.post(f"{own.url}/embed", json={"inputs": LONG[:1]}, timeout=30)
+        assert one.status_code == 200
+        assert not many.done()
+        assert many.result().status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/tokenize", "/decode", "/trace", "/view/trace"])
+def test_other_work_ends_too(serve, monkeypatch, path):
+    own = serve(limits=Limits(seconds=0.3))
+    service = next(own.serving.models.states()).service
+    free = threading.Event()
+    for name in ("inspect", "decode"):
+        monkeypatch.setattr(type(service.embedder.tokenizer), name, lambda *_, **__: free.wait(20))
+    body = {"/tokenize": {"inputs": ["the cat"] * 3}, "/decode": {"ids": [[5]] * 3}}.get(path, {"input": "the cat"})
+    answer = own.client.post(path, json=body)
+    free.set()
+    assert answer.status_code == 503
+    assert "within 0.3 s" in answer.text
+    until(lambda: own.serving.budget.in_use == 0)
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+def test_a_panic_of_the_tokenizer_is_a_500_in_json_and_the_server_goes_on(serve, monkeypatch, size):
+    own = serve(on_truncation="cut")
+    service = next(own.serving.models.states()).service
+
+    def panic(*_, **__):
+        raise Panic("the cat")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(service.embedder.tokenizer), "tokenize", panic)
+        answer = own.client.post("/v1/embeddings", json={"input": ["the cat sat on the mat " * 100] * size})
+    assert answer.status_code == 500
+    assert answer.json()["error"]["code"] == "internal_error"
+    assert "cat" not in answer.text
+    assert own.client.post("/v1/embeddings", json={"input": LONG}).status_code == 200
+
+
+def test_a_panic_of_the_engine_is_a_500_in_json_and_the_server_goes_on(serve, monkeypatch):
+    own = serve()
+    engine = next(own.serving.models.states()).service.embedder.engine
+
+    def panic(_):
+        raise Panic
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "token_vectors", panic)
+        assert own.client.post("/v1/embeddings", json={"input": "the cat"}).status_code == 500
+    assert own.client.post("/v1/embeddings", json={"input": "the cat"}).status_code == 200
+
+
+def test_long_answers_are_the_same_bytes_as_short_ones(server, embedder, monkeypatch):
+    texts = ["the cat sat", "a dog", "the mat"] * 40
+    requests = [
+        ("/v1/embeddings", {"input": texts}),
+        ("/v1/embeddings", {"input": texts, "encoding_format": "base64"}),
+        ("/embed", {"inputs": texts}),
+        ("/embed_all", {"inputs": texts}),
+    ]
+    short = [server.client.post(path, json=body).content for path, body in requests]
+    monkeypatch.setattr("pellucid.server.answers._AT_ONCE_NUMBERS", 10)
+    monkeypatch.setattr("pellucid.server.answers._SLICE_NUMBERS", 100)
+    assert [server.client.post(path, json=body).content for path, body in requests] == short
+
+
+@pytest.mark.parametrize("path", ["/embed", "/embed_all"])
+def test_a_vector_that_is_not_finite_is_a_500_that_names_the_text(serve, monkeypatch, path):
+    own = serve()
+    engine = next(own.serving.models.states()).service.embedder.engine
+    whole = engine.token_vectors
+
+    def broken(batch):
+        vectors = whole(batch).copy()
+        vectors[-1] = np.inf
+        return vectors
+
+    monkeypatch.setattr(engine, "token_vectors", broken)
+    answer = own.client.post(path, json={"inputs": ["a dog", "the cat"]})
+    assert answer.status_code == 500
+    assert "text 1 a vector that is not finite" in answer.json()["error"]
