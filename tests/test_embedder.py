@@ -493,7 +493,7 @@ class TestHowMuchIsRead:
         assert lower.embed_query(text).tobytes() != whole.embed_query(text).tobytes()
         assert whole.embed_query(text).tobytes() == embedder.embed_query(text).tobytes()
         assert lower.embed_query(text).tobytes() == embedder.embed_query("cat " * 4).tobytes()
-        assert whole._digest == whole.files.digest()  # Caches that were made before stay valid.
+        assert whole.digest == whole.files.digest()  # Caches that were made before stay valid.
 
     @pytest.mark.parametrize("name", ["max_tokens", "max_seq_length"])
     def test_it_cannot_be_set_later(self, embedder, name):

@@ -474,7 +474,7 @@ class Embedder:
     ) -> tuple[Float32, Truncation]:
         """The same way, but only for texts that the cache has no vector for."""
         check_texts(texts, first=first)
-        space = space_of(self._digest, self.engine, request)
+        space = space_of(self.digest, self.engine, request)
         known = recall(cache, space, texts, request.truncate_dim or self.dimensions)
         tokens, counts = self.tokenizer.tokenize(known.new, request.prompt)
         truncation = cut_from(known.tokens(counts), self.max_tokens, self.on_truncation, first)
@@ -514,7 +514,10 @@ class Embedder:
             warnings.warn(message, TruncationWarning, stacklevel=3)
 
     @functools.cached_property
-    def _digest(self) -> str:
-        """Of the model's files; reading them all takes a moment, once. A lower ``max_tokens`` makes another model."""
+    def digest(self) -> str:
+        """What says that a model is the same: a digest of its files, and ``max_tokens`` if you lowered it.
+
+        All files are read for it, once, which takes a moment.
+        """
         lowered = self.max_tokens < self._longest
         return self.files.digest() + (f" max_tokens={self.max_tokens}" if lowered else "")

@@ -23,7 +23,7 @@ def described(survey: Survey, embedder: Embedder, options: Options) -> dict[str,
     """What makes a job the same job."""
     return {
         "model": printable(embedder.model_name),
-        "model_digest": embedder.files.digest(),
+        "model_digest": embedder.digest,
         "engine": embedder.engine.name,
         "dtype": getattr(embedder.engine, "dtype", "float32"),
         "dimensions": options.truncate_dim or embedder.dimensions,

@@ -59,7 +59,7 @@ class Model:
             threads=self.threads,
             on_truncation="ignore",
         )
-        if self.digest and embedder.files.digest() != self.digest:
+        if self.digest and embedder.digest != self.digest:
             raise BatchError(f"a node of the cluster has other files of {self.name} than the one that began the job.")
         return embedder
 
@@ -96,7 +96,7 @@ class Cluster:
         engine = embedder.engine.name
         name = embedder.files.name if embedder.files.source != "folder" else str(embedder.files.folder.resolve())
         threads = self.threads or max(1, int(self.cpus))
-        model = Model(name, embedder.files.digest(), dtype, engine, self.device, threads)
+        model = Model(name, embedder.digest, dtype, engine, self.device, threads)
         with _connected(self.address) as ray:
             count = self.actors or _room(ray, self.cpus, self.device)
             parts = ray.data.from_items(

@@ -276,7 +276,7 @@ def _identity(embedder: Embedder, column: str) -> Identity:
     files = embedder.files
     # A folder of this process's may be given from where it stands; who asks the index may stand elsewhere.
     name = embedder.model_name if files.source != "folder" else str(files.folder.resolve())
-    return Identity(name, files.digest(), dtype, embedder.document_prompt, embedder.dimensions, column)
+    return Identity(name, embedder.digest, dtype, embedder.document_prompt, embedder.dimensions, column)
 
 
 def _rows(file: Found, reader: Reader, embedder: Embedder, identity: Identity) -> Iterator[Row]:
