@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -273,6 +275,26 @@ class TestFilesFromBeforeTokenizerJson:
         (broken / "tokenizer.json").unlink()
         with pytest.raises(InvalidModelError, match="the tokenizer.s files are not sound"):
             tokenizer_of(broken)
+
+
+def test_other_threads_work_while_a_long_text_is_cut(tokenizer):
+    """The library has a call that keeps the interpreter to itself, for half a second here."""
+    times: list[float] = []
+    cut = threading.Event()
+
+    def tick():
+        while not cut.is_set():
+            time.sleep(0.001)
+            times.append(time.monotonic())
+
+    ticking = threading.Thread(target=tick)
+    ticking.start()
+    start = time.monotonic()
+    tokenizer.tokenize(["\N{GRINNING FACE}" * 500_000])  # which has no place where it could be cut in two
+    end = time.monotonic()
+    cut.set()
+    ticking.join()
+    assert len([moment for moment in times if start < moment < end]) > 10
 
 
 def test_a_model_without_a_tokenizer_that_can_be_read_says_how_to_get_one(broken):

@@ -35,6 +35,8 @@ _PROBES = 5
 _TEXTS_PER_CALL = 512
 _CHARACTERS_PER_CALL = 250_000
 """The library holds some hundred bytes a token until a call ends, and hears no Ctrl-C meanwhile; these bound both."""
+_SHORT = 10_000
+"""Characters of a text that the library may cut without letting Python's other threads work: some 20 ms."""
 _LONG = 100_000
 """A text of more characters is read in pieces, this many characters of them at a time."""
 
@@ -259,9 +261,13 @@ class Tokenizer:
                 yield _Piece(start, end, encoding)
 
     def _encode(self, texts: list[str], *, specials: bool = True, offsets: bool = False) -> Sequence[Encoding]:
-        """The encodings of texts. A single one is spared the library's threads, which would linger on its core."""
+        """The encodings of texts.
+
+        A single short one is spared the library's threads, which would linger on its core. But that way the library keeps
+        Python's other threads waiting; a long text would stop a server for seconds.
+        """
         with guarded(self._name):
-            if len(texts) > 1:
+            if len(texts) > 1 or len(texts[0]) > _SHORT:
                 batch = self._backend.encode_batch if offsets else self._backend.encode_batch_fast
                 try:
                     return batch(texts, add_special_tokens=specials)

@@ -126,5 +126,5 @@ def test_a_missing_package_is_told_by_its_name(monkeypatch):
     assert told["missing"] == "selectolax"
     with Reader() as reader, monkeypatch.context() as patch:
         patch.setattr(reading, "_ask", lambda *_: ([], told))
-        with pytest.raises(MissingExtraError, match=r"pellucid\[search\]"):
+        with pytest.raises(MissingExtraError, match=r"'\.\[search\]'"):
             reader.read(HTML, ".html")
