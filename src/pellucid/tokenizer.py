@@ -263,8 +263,8 @@ class Tokenizer:
     def _encode(self, texts: list[str], *, specials: bool = True, offsets: bool = False) -> Sequence[Encoding]:
         """The encodings of texts.
 
-        A single short one is spared the library's threads, which would linger on its core. But that way the library keeps
-        Python's other threads waiting; a long text would stop a server for seconds.
+        A single short one is spared the library's threads, which would linger on its core. But that way Python's other
+        threads wait for the library, and a long text would stop a server for seconds.
         """
         with guarded(self._name):
             if len(texts) > 1 or len(texts[0]) > _SHORT:
