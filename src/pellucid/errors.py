@@ -28,6 +28,8 @@ Catch :class:`PellucidError` to catch them all. Messages say what was wrong, whe
 name texts by position and never quote them.
 """
 
+from pellucid.printable import printable
+
 # Pellucid is on no package index yet, so it is installed from a clone. Once it is released, change these two lines and
 # run `make docs`, which writes the command on every page. Never name a package index where the name is not ours.
 INSTALL_EXTRA = "pip install '.[{extra}]'"
@@ -39,8 +41,21 @@ def install_hint(extra: str) -> str:
     return WHERE_TO_INSTALL + INSTALL_EXTRA.format(extra=extra)
 
 
+_LONGEST = 2000
+
+
 class PellucidError(Exception):
-    """Base of every error that Pellucid raises on purpose."""
+    """Base of every error that Pellucid raises on purpose.
+
+    What a message quotes, a path or a value of a model's file, may be anything. So control characters are written out,
+    but for line ends, and the middle of a message of more than 2,000 characters is left out.
+    """
+
+    def __init__(self, message: str = "", **options: str) -> None:
+        message = printable(message, keep="\n")
+        if len(message) > _LONGEST:
+            message = f"{message[: _LONGEST // 2]} … {message[-_LONGEST // 3 :]}"
+        super().__init__(message, **options)
 
 
 class ModelError(PellucidError):

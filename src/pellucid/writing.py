@@ -13,11 +13,6 @@ UNFINISHED = ".unfinished-"
 """How the names of the folders begin that a process that was killed may leave."""
 
 
-def printable(name: str | os.PathLike[str]) -> str:
-    """A name or path as it may stand in a message: control characters and odd bytes are escaped."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in os.fspath(name))
-
-
 @contextlib.contextmanager
 def in_one_step(path: Path) -> Iterator[Path]:
     """A file to write to, which becomes ``path`` when all of it is on the disk.

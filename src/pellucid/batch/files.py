@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pellucid.errors import BatchError
-from pellucid.writing import printable
+from pellucid.printable import printable
 
 KINDS = {".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".txt": "text"}
 BYTES_AT_ONCE = 1 << 20

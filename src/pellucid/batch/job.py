@@ -31,9 +31,10 @@ from pellucid.batch.sources import Reader, Survey
 from pellucid.batch.stages import Done, Options, Part, Prepared
 from pellucid.embedder import Embedder
 from pellucid.errors import BatchError, OptionError
+from pellucid.printable import printable
 from pellucid.texts import check_utf8
 from pellucid.types import Float32
-from pellucid.writing import UNFINISHED, printable, remove_unfinished
+from pellucid.writing import UNFINISHED, remove_unfinished
 
 OUTPUT_DTYPES = ("float32", "float16", "int8", "binary", "ubinary")
 _REPORT, _LOCK = "_report.json", ".lock"

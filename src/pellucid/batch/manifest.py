@@ -13,7 +13,8 @@ from pellucid.batch.sources import Survey
 from pellucid.batch.stages import Options
 from pellucid.embedder import Embedder
 from pellucid.errors import BatchError
-from pellucid.writing import in_one_step, printable
+from pellucid.printable import printable
+from pellucid.writing import in_one_step
 
 FORMAT = 1
 NAME = "_manifest.json"

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from pellucid.batch.files import BYTES_AT_ONCE
 from pellucid.errors import BatchError
-from pellucid.writing import printable
+from pellucid.printable import printable
 
 MOST_BYTES = 512 << 20
 """Of a part's rows in memory."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from pellucid.errors import BatchError
-from pellucid.writing import printable
+from pellucid.printable import printable
 
 LONGEST_ROW = 16 << 20
 """Bytes of a row. A longer one is rejected, and never in memory whole."""

@@ -27,7 +27,7 @@ from pellucid.batch.records import (
     see,
 )
 from pellucid.errors import BatchError, MissingExtraError
-from pellucid.writing import printable
+from pellucid.printable import printable
 
 try:
     import pyarrow as pa  # type: ignore[import-untyped]

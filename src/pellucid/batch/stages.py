@@ -18,9 +18,10 @@ from pellucid.batch.files import InputFile
 from pellucid.batch.sources import Reader, Rows, kept
 from pellucid.embedder import Embedder
 from pellucid.errors import BatchError, TextError
+from pellucid.printable import printable
 from pellucid.truncation import Truncation
 from pellucid.types import Float32, Int64, TokenBatch
-from pellucid.writing import in_one_step, printable
+from pellucid.writing import in_one_step
 
 REJECTED = "_rejected"
 

@@ -12,7 +12,7 @@ import typer
 
 from pellucid.cli.embed import DEFAULT_MODEL, DEVICE_HELP, DTYPE_HELP, AnyDtype
 from pellucid.errors import OptionError
-from pellucid.writing import printable
+from pellucid.printable import printable
 
 if TYPE_CHECKING:
     from pellucid.batch.job import Progress, Report

@@ -14,7 +14,7 @@ import typer
 
 from pellucid.cli import output
 from pellucid.errors import OptionError, TextError
-from pellucid.writing import printable
+from pellucid.printable import printable
 
 if TYPE_CHECKING:
     from pellucid.cli.output import Vectors

@@ -68,8 +68,8 @@ def show(
     from rich.console import Console
     from rich.markup import escape
 
-    from pellucid.explain.terminal import printable
     from pellucid.model.load import load_spec
+    from pellucid.printable import printable
 
     spec = load_spec(files)
     facts = {

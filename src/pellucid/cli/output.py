@@ -18,13 +18,13 @@ import numpy.typing as npt
 from pellucid import writing
 from pellucid.embedder import Embedder
 from pellucid.errors import MissingExtraError, OptionError
+from pellucid.printable import JOINER, printable
 
 Vectors = npt.NDArray[Any]
 Windows = Iterable[tuple[list[str], Vectors]]
 
 _SHOWN_NUMBERS = 4
 _GAP = 2
-_JOINER = "\u200d"  # Of emoji that are made of several.
 
 
 def json_lines(windows: Windows) -> Iterator[str]:
@@ -60,9 +60,9 @@ def checked_ending(out: Path, endings: Iterable[str], *, option: str = "--output
     if ending not in endings:
         raise OptionError(f"{option}: cannot write {out.name!r}; the name must end in {', '.join(endings)}.")
     if out.is_dir():
-        raise OptionError(f"{option}: {writing.printable(out)} is a folder.")
+        raise OptionError(f"{option}: {printable(out)} is a folder.")
     if not out.parent.is_dir():
-        raise OptionError(f"{option}: there is no folder {writing.printable(out.parent)}.")
+        raise OptionError(f"{option}: there is no folder {printable(out.parent)}.")
     return ending
 
 
@@ -74,7 +74,7 @@ def in_one_step(out: Path, *, option: str = "--output") -> Iterator[Path]:
             yield unfinished
     except OSError as error:
         reason = error.strerror or "the disk may be full"  # NumPy's errors of short writes have no code.
-        raise OptionError(f"{option}: {writing.printable(out)} cannot be written ({reason}).") from error
+        raise OptionError(f"{option}: {printable(out)} cannot be written ({reason}).") from error
 
 
 def _write_npy(out: Path, windows: Windows) -> None:
@@ -178,7 +178,4 @@ def _one_line(text: str) -> str:
     """A text as it can stand in a table: control characters shown, and no markup of ours in it."""
     from rich.markup import escape
 
-    shown = "".join(
-        letter if letter.isprintable() or letter == _JOINER else repr(letter)[1:-1] for letter in text[:200]
-    )
-    return escape(shown) if text else "[dim](the empty text)[/dim]"
+    return escape(printable(text[:200], keep=JOINER)) if text else "[dim](the empty text)[/dim]"

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pellucid.cli.embed import DEFAULT_MODEL, Dtype
-from pellucid.cli.terminal import escaped, escaped_in_line, escaped_json
+from pellucid.cli.terminal import escaped, escaped_json
 from pellucid.errors import OptionError
+from pellucid.printable import printable
 
 if TYPE_CHECKING:
     from pellucid.embedder import Embedder
@@ -73,7 +74,7 @@ def index(
     if summary.skipped:
         typer.echo(f"{len(summary.skipped):,} skipped:", err=True)
         for skipped in summary.skipped[:_SKIPPED]:
-            typer.echo(f"  {escaped_in_line(skipped.name)}: {escaped_in_line(skipped.reason)}", err=True)
+            typer.echo(f"  {printable(skipped.name)}: {printable(skipped.reason)}", err=True)
         if len(summary.skipped) > _SKIPPED:
             typer.echo(f"  … and {len(summary.skipped) - _SKIPPED:,} more", err=True)
 
@@ -120,7 +121,7 @@ def _show(hits: list[Hit], embedder: Embedder, question: str, *, why: bool) -> N
         lines = f"{row.first_line}" if row.first_line == row.last_line else f"{row.first_line}-{row.last_line}"
         place = f"{row.file}:{lines}" if not row.part else f"{row.file}, {row.part}"
         console.print(
-            Text.assemble((f"{number:2} ", "dim"), (escaped_in_line(place), "bold"), (f"  {hit.score:.4f}", "cyan"))
+            Text.assemble((f"{number:2} ", "dim"), (printable(place), "bold"), (f"  {hit.score:.4f}", "cyan"))
         )
         start, end = best_sentence(embedder, question, row.text)
         passage = Text.assemble(
@@ -135,6 +136,6 @@ def _show(hits: list[Hit], embedder: Embedder, question: str, *, why: bool) -> N
 def _why(embedder: Embedder, question: str, passage: str) -> str:
 
     comparison = embedder.compare(question, passage)
-    pieces = [[escaped_in_line(token.piece) for token in side.tokens] for side in (comparison.first, comparison.second)]
+    pieces = [[printable(token.piece) for token in side.tokens] for side in (comparison.first, comparison.second)]
     pairs = ", ".join(f"{pieces[0][i]} ~ {pieces[1][j]} {share:+.3f}" for i, j, share in comparison.top(5))
     return f"cosine {comparison.cosine:.3f}: {pairs or comparison.why_no_pairs}"

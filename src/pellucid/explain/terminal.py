@@ -14,6 +14,7 @@ from pellucid.explain.compare import Comparison
 from pellucid.explain.lifecycle import Lifecycle
 from pellucid.explain.shares import Float64
 from pellucid.explain.trace import Stage, Trace
+from pellucid.printable import printable
 from pellucid.types import Token
 
 TOKENS = 14
@@ -76,11 +77,6 @@ def piece(token: Token) -> Text:
     style = {"special": "dim", "unknown": "bold red", "text": ""}[token.kind]
     shown = printable(token.piece)
     return Text(f"+{shown}" if token.continues and not shown.startswith("##") else shown, style=style)
-
-
-def printable(text: str) -> str:
-    """A text without characters that would steer the terminal, which are shown as Python writes them."""
-    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
 
 
 def _titled(title: str, shape: str, sentence: str, body: RenderableType | None) -> RenderableType:
