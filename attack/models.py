@@ -45,7 +45,8 @@ def prepare(shared: Path) -> Attack:
         folder = files / "model"
         shutil.copytree(rng.choice(folders), folder, copy_function=os.link)
         for _ in range(rng.choice((1, 1, 1, 2))):
-            _change(rng, folder, folders)
+            if not _change(rng, folder, folders):
+                break
         check(folder)
         return Result()
 
@@ -71,19 +72,20 @@ def check(folder: Path) -> None:
 
 
 def _has_huge_weights(folder: Path) -> bool:
-    """Whether numbers are so large that rounding is all that is left of their sums."""
     tensors = (tensor for path in folder.rglob("*.safetensors") for tensor in load_file(path).values())
     return any(np.abs(tensor, dtype=np.float64).max(initial=0) > HUGE for tensor in tensors)
 
 
-def _change(rng: random.Random, folder: Path, others: list[Path]) -> None:
+def _change(rng: random.Random, folder: Path, others: list[Path]) -> bool:
+    """Change something. Returns whether all files can still be read, so that something else can be changed."""
     change = rng.choice(
         (_by_fuzz, _by_fuzz, _number, _weights, _tokenizer, _tokenizer, _odd_file, _json, _modules, _swapped)
     )
     try:
         change(rng, folder, others)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, SafetensorError):
-        return  # The first of two changes has left nothing to be changed by the second.
+        pass  # The first of two changes has left nothing to be changed by the second.
+    return change is not _odd_file
 
 
 def _by_fuzz(rng: random.Random, folder: Path, _others: list[Path]) -> None:
