@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -76,15 +77,25 @@ def _has_huge_weights(folder: Path) -> bool:
     return any(np.abs(tensor, dtype=np.float64).max(initial=0) > HUGE for tensor in tensors)
 
 
+_NOTHING_TO_CHANGE = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+    SafetensorError,
+)
+"""The first of two changes may have left nothing for the second."""
+
+
 def _change(rng: random.Random, folder: Path, others: list[Path]) -> bool:
     """Change something. Returns whether all files can still be read, so that something else can be changed."""
     change = rng.choice(
         (_by_fuzz, _by_fuzz, _number, _weights, _tokenizer, _tokenizer, _odd_file, _json, _modules, _swapped)
     )
-    try:
+    with contextlib.suppress(*_NOTHING_TO_CHANGE):
         change(rng, folder, others)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, SafetensorError):
-        pass  # The first of two changes has left nothing to be changed by the second.
     return change is not _odd_file
 
 

@@ -78,7 +78,10 @@ def _changed_meanwhile(folder: Path, out: Path, rng: random.Random) -> None:
     """The input grows, shrinks or becomes another while it is read."""
     while not (out / "_manifest.json").exists():
         time.sleep(0.001)
-    path = rng.choice(sorted(path for path in folder.rglob("*") if path.is_file() and path.stat().st_size < 1 << 24))
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.stat().st_size < 1 << 24)
+    if not paths:
+        return
+    path = rng.choice(paths)
     content = path.read_bytes()
     path.write_bytes(rng.choice((b"", content[::-1], content + content, content.replace(b"cat", b"dog"))))
 

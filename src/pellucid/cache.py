@@ -395,5 +395,6 @@ def _today() -> int:
     return datetime.datetime.now(datetime.UTC).date().toordinal()
 
 
-def _date(day: int | None) -> datetime.date | None:
-    return None if day is None else datetime.date.fromordinal(day)
+def _date(day: object) -> datetime.date | None:
+    """The date of a day; None for none, and for what a damaged index gives though it was not asked for."""
+    return datetime.date.fromordinal(day) if isinstance(day, int) and 1 <= day <= _LAST_DAY else None

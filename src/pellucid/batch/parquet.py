@@ -36,7 +36,7 @@ def batches(path: Path, start: int) -> Iterator[pa.RecordBatch]:
         before = 0
         for number, group in enumerate(groups):  # One after another: of several, PyArrow keeps all that it has read.
             if before + group.num_rows > start:
-                for batch in _group_batches(path, number, *_rows_at_once(group, file)):
+                for batch in _group_batches(path, opened.metadata, number, *_rows_at_once(group, file)):
                     if before + len(batch) > start:
                         yield batch.slice(max(0, start - before))
                     before += len(batch)
@@ -44,9 +44,13 @@ def batches(path: Path, start: int) -> Iterator[pa.RecordBatch]:
                 before += group.num_rows
 
 
-def _group_batches(path: Path, number: int, rows: int, dictionaries: list[str]) -> Iterator[pa.RecordBatch]:
+def _group_batches(
+    path: Path, metadata: pq.FileMetaData, number: int, rows: int, dictionaries: list[str]
+) -> Iterator[pa.RecordBatch]:
     options: dict[str, Any] = {"read_dictionary": dictionaries, "buffer_size": BYTES_AT_ONCE, "pre_buffer": False}
-    with pq.ParquetFile(path, **options) as opened:
+    with pq.ParquetFile(
+        path, metadata=metadata, **options
+    ) as opened:  # The metadata of many groups takes long to read.
         yield from opened.iter_batches(batch_size=rows, row_groups=[number])
 
 
