@@ -1,4 +1,4 @@
-"""Hostile clients of a real server in 1 GiB: it lives, says so within a second, and its vectors stay the library's."""
+"""Hostile clients of a real server in 1 GiB: it lives, says so within two seconds, and its vectors stay the library's."""
 
 from __future__ import annotations
 
@@ -88,11 +88,11 @@ def _panic_model(_rng: random.Random, files: Path, _expected: bytes) -> Result:
             answer = server.ask(requests.post(route, {key: "a" * 60 + "!"}), 20)
             assert b"application/json" in answer.partition(b"\r\n\r\n")[0].lower(), "the answer is no JSON"
             assert requests.json_of(answer)
-        return _checked(server, None)
+        return _checked(server, None, failed=True)
 
 
-def _checked(server: Served, expected: bytes | None, *, stopped: bool = False) -> Result:
-    """The law, after whatever was done."""
+def _checked(server: Served, expected: bytes | None, *, stopped: bool = False, failed: bool = False) -> Result:
+    """The law, after whatever was done; ``failed``: the server could not do it, and its log says why."""
     if not stopped:
         server.check_alive()
         if expected is not None:
@@ -102,7 +102,7 @@ def _checked(server: Served, expected: bytes | None, *, stopped: bool = False) -
         assert status == 0, f"exit status {status}"
     slowest, peak = server.seen()
     log = server.log.read_text(errors="replace")
-    assert "Traceback" not in log, "a traceback in the log"
+    assert failed or "Traceback" not in log, "a traceback in the log"
     assert requests.SECRET not in log, "a text in the log"
     assert slowest <= HEALTHY_SECONDS, f"/health took {slowest:.1f} s (99: no answer)"
     assert peak <= MEMORY, f"{peak / 1e6:.0f} MB"
@@ -123,7 +123,7 @@ TARGET = Target(
     prepare,
     cases=len(requests.HEAVY) + RAW_GROUPS + 2,
     short=4,
-    law="in 1 GiB it lives; /health within 1 s; no 500; at the end the library's vector, to the bit; it stops in time",
+    law="in 1 GiB it lives; /health within 2 s; no 500; at the end the library's vector, to the bit; it stops in time",
     bounds=Bounds(seconds=240, memory=8 << 30),
     jobs=1,
 )

@@ -19,7 +19,7 @@ from attack.memory_group import memory_group
 from attack.processes import memory_of
 
 MEMORY = 1 << 30
-HEALTHY_SECONDS = 1.0
+HEALTHY_SECONDS = 2.0
 _START_SECONDS = 60.0
 
 

@@ -14,7 +14,7 @@ from pellucid.server.settings import Limits
 if TYPE_CHECKING:
     from pellucid.server.protocol import Protocol
 
-_IDLE_SECONDS = 1.0
+_IDLE_SECONDS = 0.25
 """A connection on which nothing was asked for so long makes room for a new one."""
 
 
