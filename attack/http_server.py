@@ -1,4 +1,4 @@
-"""Hostile clients of a real server in 1 GiB: it lives, says so within two seconds, and its vectors stay the library's."""
+"""Hostile clients of a real server in 1 GiB: it lives, says so within two seconds, and its vectors stay ours."""
 
 from __future__ import annotations
 
