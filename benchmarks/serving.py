@@ -196,7 +196,7 @@ def client(port: int, clients: int) -> None:
 def server(*arguments: str) -> Iterator[tuple[int, int]]:
     """``pellucid serve``: its port and its process."""
     with started(
-        [sys.executable, "-m", "pellucid", "serve", "--port", "0", "--on-truncation", "cut", *arguments]
+        [sys.executable, "-P", "-m", "pellucid", "serve", "--port", "0", "--on-truncation", "cut", *arguments]
     ) as found:
         yield found
 

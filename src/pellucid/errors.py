@@ -45,13 +45,11 @@ _LONGEST = 2000
 
 
 class PellucidError(Exception):
-    """Base of every error that Pellucid raises on purpose.
-
-    What a message quotes, a path or a value of a model's file, may be anything. So control characters are written out,
-    but for line ends, and the middle of a message of more than 2,000 characters is left out.
-    """
+    """Base of every error that Pellucid raises on purpose."""
 
     def __init__(self, message: str = "", **options: str) -> None:
+        # What a message quotes, a path or a value of a model's file, may be anything. So control characters are written
+        # out, but for line ends, and of a very long message the middle is left out.
         message = printable(message, keep="\n")
         if len(message) > _LONGEST:
             message = f"{message[: _LONGEST // 2]} … {message[-_LONGEST // 3 :]}"

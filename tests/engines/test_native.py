@@ -192,7 +192,7 @@ class TestTheSameBits:
     @staticmethod
     def engines(request):
         """One engine's weights, with 1, 2 and 5 threads."""
-        spec = make_spec(72, 6, 200, family=request.param[2])
+        spec = make_spec(72, 6, 200, layers=2, family=request.param[2])
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PELLUCID_CPU", request.param[0])
             return [NativeEngine(spec, make_weights(spec), dtype=request.param[1], threads=n) for n in (1, 2, 5)]
