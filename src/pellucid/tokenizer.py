@@ -113,7 +113,7 @@ class Tokenizer:
 
         Returns:
             The tokens, and ``int32[B]``: how many each text had before it was truncated. They are counted up to
-            :func:`pellucid.texts.most_counted`; a long text is not read beyond.
+            16,384, or twice ``max_tokens`` if that is more; a long text is not read beyond.
 
         Raises:
             TextTypeError, TextError: a value is not a text, or not one that UTF-8 can write, or a text of more than a
@@ -194,7 +194,7 @@ class Tokenizer:
     def inspect(self, text: str, prompt: str = "") -> TokenizedText:
         """What :meth:`tokenize` does to one text, with every token's characters; the errors are the same.
 
-        Of a long text, it tells no more tokens than :func:`pellucid.texts.most_counted`.
+        Of a long text, it tells no more than 16,384 tokens, or twice ``max_tokens`` if that is more.
         """
         check_texts([text])
         check_utf8(prompt, "the prompt")

@@ -134,8 +134,8 @@ class Index:
         """Make the index one of these files and folders: read what is new or changed, and forget what is gone.
 
         Killed at any moment, the index is the one before or the one after. What the killed process left behind is gone
-        after the next update. A file that cannot be read within the bounds of :mod:`pellucid.search.readers` and
-        :mod:`pellucid.search.reading` is skipped, and the summary says why.
+        after the next update. A file that cannot be read within bounds (docs/security.md) is skipped, and the summary
+        says why.
 
         Args:
             roots: files and folders.
