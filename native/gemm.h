@@ -101,20 +101,24 @@ template <class S, class Dot, Dtype dtype, int rows>
   const auto* w = p.weights.words + (static_cast<std::ptrdiff_t>(panel) * depth.words + start) * width;
   const auto* x = p.x.words + first_row * p.x.stride + start;
   float* y = p.y + first_row * p.stride + panel * width;
-  // Scale, offset and sums are null where a dtype has none, so nothing may be added to them there.
+  // A dtype has no scale, offset or sums where they are null, and nothing may be added to null.
+  const float *scale = nullptr, *offset = nullptr, *sums = nullptr;
   const std::ptrdiff_t own = static_cast<std::ptrdiff_t>(first_row) * depth.groups + group;
-  const std::ptrdiff_t column = (static_cast<std::ptrdiff_t>(group) * p.weights.panels + panel) * width;
+  if constexpr (dtype != Dtype::float32) scale = p.x.scale + own;
+  if constexpr (dtype == Dtype::int8) {
+    offset = p.x.offset + own;
+    sums = p.weights.sums + (static_cast<std::ptrdiff_t>(group) * p.weights.panels + panel) * width;
+  }
   multiply_tile<S, Dot, rows>(x, p.x.stride, w, width, words, [&](int i, int v, typename S::F value) {
     float* to = y + i * p.stride + v * S::lanes;
     auto before = group == 0 ? S::zero() : S::load(to);
     if constexpr (dtype == Dtype::int8) {
-      const float* sums = p.weights.sums + column + v * S::lanes;
-      before = S::fma(S::set(p.x.offset[own + i * depth.groups]), S::load(sums), before);
+      before = S::fma(S::set(offset[i * depth.groups]), S::load(sums + v * S::lanes), before);
     }
     if constexpr (dtype == Dtype::float32) {
       S::store(to, S::add(before, value));
     } else {
-      S::store(to, S::fma(S::set(p.x.scale[own + i * depth.groups]), value, before));
+      S::store(to, S::fma(S::set(scale[i * depth.groups]), value, before));
     }
   });
 }
