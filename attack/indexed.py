@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tests import tiny
 
+from attack.killing import finished
 from pellucid import Embedder
 
 WORDS = ("the", "cat", "dog", "sat", "on", "mat", "query", "passage")
@@ -31,6 +33,16 @@ def write_notes(folder: Path, numbers: range) -> None:
     for number in numbers:
         text = " ".join(random.Random(number).choices(WORDS, k=60))
         (folder / f"{number}.txt").write_text(text)
+
+
+def prepare(shared: Path, index: str) -> tuple[Path, Path]:
+    """Make a model, some notes and their index, of this name, in a folder. Returns the model and the notes."""
+    model, notes = tiny.write_model(shared / "model"), shared / "notes"
+    Embedder(model, threads=1)  # What is imported late is imported here, once.
+    import_most()
+    write_notes(notes, range(30))
+    finished(lambda: update(model, shared / index, notes))
+    return model, notes
 
 
 def update(model: Path, index: Path, notes: Path, *, rebuild: bool = False, chunks_per_step: int = 0) -> None:

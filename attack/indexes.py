@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from fuzz import model_files
-from tests import tiny
 
 from attack import indexed, strange_files
 from attack.child import Attack, Bounds, Result, unfit
@@ -18,7 +17,6 @@ from attack.drawn import Drawn
 from attack.killing import finished
 from attack.strange_files import replace_file
 from attack.target import Target
-from pellucid import Embedder
 from pellucid.errors import IndexStateError, IndexWriteError, PellucidError
 
 VALUES = (
@@ -45,11 +43,7 @@ VALUES = (
 
 
 def prepare(shared: Path) -> Attack:
-    model, notes = tiny.write_model(shared / "model"), shared / "notes"
-    Embedder(model, threads=1)
-    indexed.import_most()
-    indexed.write_notes(notes, range(30))
-    finished(lambda: indexed.update(model, shared / "index", notes))
+    model, notes = indexed.prepare(shared, "index")
     indexed.write_notes(notes, range(25, 40))
     finished(lambda: indexed.update(model, shared / "index", notes))
     finished(lambda: _save(model, shared))

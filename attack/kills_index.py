@@ -8,24 +8,17 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from tests import tiny
-
 from attack import indexed
 from attack.child import Attack, Bounds, Result
 from attack.killing import finished, killed
 from attack.target import Target
-from pellucid import Embedder
 
 KILLS = 5
 _REMOVING_SECONDS = 0.1
 
 
 def prepare(shared: Path) -> Attack:
-    model, notes = tiny.write_model(shared / "model"), shared / "notes"
-    Embedder(model, threads=1)
-    indexed.import_most()
-    indexed.write_notes(notes, range(30))
-    finished(lambda: indexed.update(model, shared / "before", notes))
+    model, notes = indexed.prepare(shared, "before")
     indexed.write_notes(notes, range(20, 120))
     (notes / "1.txt").unlink()
     (notes / "2.txt").write_text("the mat")

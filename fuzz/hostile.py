@@ -66,8 +66,13 @@ def places(folder: Path) -> None:
     (folder / "gone").symlink_to(folder / "nowhere")
     with socket.socket(socket.AF_UNIX) as server, contextlib.suppress(OSError):  # Its path may be too long.
         server.bind(str(folder / "socket"))
+    nest_folders(folder)
+
+
+def nest_folders(folder: Path, depth: int = 2500) -> None:
+    """Make folders within folders, deeper than a path can say. Remove them with ``rm -r``: ``shutil.rmtree`` cannot."""
     place = os.open(folder, os.O_RDONLY)
-    for _ in range(2500):
+    for _ in range(depth):
         os.mkdir("d", dir_fd=place)
         below = os.open("d", os.O_RDONLY, dir_fd=place)
         os.close(place)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from fuzz.hostile import nest_folders
 
 from pellucid.errors import OptionError
 from pellucid.search.files import Found, Skipped, find
@@ -71,13 +72,7 @@ def test_roots_of_one_name_are_told_apart_by_the_folders_above(tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="other limits on a path")
 def test_folders_deeper_than_calls_may_go_are_read_as_far_as_a_path_can_name(tmp_path):
     write(tmp_path / "n", "z.txt")
-    place = os.open(tmp_path / "n", os.O_RDONLY)
-    for _ in range(2500):
-        os.mkdir("d", dir_fd=place)
-        below = os.open("d", os.O_RDONLY, dir_fd=place)
-        os.close(place)
-        place = below
-    os.close(place)
+    nest_folders(tmp_path / "n")
     found = list(find([tmp_path / "n"]))
     subprocess.run(["rm", "-r", tmp_path / "n"], check=True)  # shutil.rmtree() does not get as deep.
     assert [type(one) for one in found] == [Skipped, Found]

@@ -45,7 +45,7 @@ def main() -> None:
     try:
         app()
     except PellucidError as error:
-        typer.echo(f"pellucid: {escaped(str(error))}", err=True)
+        typer.echo(f"pellucid: {error}", err=True)
         sys.exit(2 if isinstance(error, InputError) else 1)
     except BrokenPipeError:  # The reader of our output has left, as `head` does.
         sys.stderr.close()

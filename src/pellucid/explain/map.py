@@ -139,8 +139,34 @@ def text_map(
     if labels is not None and len(labels) != len(texts):
         raise OptionError(f"there are {len(labels)} labels for {len(texts)} texts; there must be one for each.")
     vectors = embedder.embed_documents(list(texts), normalize=None if embedder.spec.unit_length else True)
-    plane, kept = pca(vectors) if method == "pca" else (_umap(vectors), None)
     lengths = embedder.tokenizer.tokenize(list(texts), embedder.document_prompt)[1]
+    cut = frozenset(np.flatnonzero(lengths > embedder.max_tokens).tolist())
+    return map_of(embedder, texts, vectors, cut, labels=labels, method=method)
+
+
+def map_of(
+    embedder: Embedder,
+    texts: Sequence[str],
+    vectors: Float32,
+    cut: frozenset[int],
+    *,
+    labels: Sequence[str] | None = None,
+    method: str = "pca",
+) -> TextMap:
+    """Put texts in the plane whose vectors are there already.
+
+    Args:
+        embedder: the model.
+        texts: any number of them.
+        vectors: theirs, of unit length: ``float32[n, d]``.
+        cut: which texts are too long for the model.
+        labels: as for :func:`text_map`.
+        method: likewise.
+
+    Raises:
+        MissingExtraError: UMAP, and the extra ``umap`` is not installed.
+    """
+    plane, kept = pca(vectors) if method == "pca" else (_umap(vectors), None)
     clustered = labels is None
     if labels is None:
         labels = [f"cluster {number + 1}" for number in clusters(vectors)]
@@ -153,7 +179,7 @@ def text_map(
         method="pca" if kept is not None else "umap",
         kept=kept,
         similarity=vectors @ vectors.T if len(texts) <= SIMILARITY_TEXTS else None,
-        cut=frozenset(np.flatnonzero(lengths > embedder.max_tokens).tolist()),
+        cut=cut,
         max_tokens=embedder.max_tokens,
     )
 

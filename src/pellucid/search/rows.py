@@ -70,13 +70,17 @@ def in_order(batches: Any, schema: Any) -> Any:
     return pyarrow.RecordBatchReader.from_batches(schema, (batch.select(schema.names) for batch in batches))
 
 
+_TYPES = {field.name: field.type for field in fields(Row)}
+"""The names of a row's values, and of their types."""
+
+
 def from_record(found: dict[str, Any]) -> Row:
     """A row of what was found, which may say more than that.
 
     Raises:
         TypeError: a value is missing, or of another type.
     """
-    row = Row(**{field.name: found[field.name] for field in fields(Row)})
-    if not all(type(getattr(row, field.name)).__name__ == field.type for field in fields(Row)):
+    row = Row(**{name: found[name] for name in _TYPES})
+    if not all(type(found[name]).__name__ == kind for name, kind in _TYPES.items()):
         raise TypeError("a row of other types")
     return row

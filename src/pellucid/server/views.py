@@ -11,12 +11,10 @@ from pydantic_core import to_json
 from pellucid.embedder import Embedder
 from pellucid.errors import OptionError
 from pellucid.explain import contents
-from pellucid.explain.clusters import clusters
-from pellucid.explain.map import TextMap, pca, text_map
-from pellucid.explain.trace import ATTENTION_BYTES, Trace, shown_name
+from pellucid.explain.map import text_map
+from pellucid.explain.trace import ATTENTION_BYTES, Trace
 from pellucid.model.spec import EncoderSpec
 from pellucid.texts import as_list, check_texts
-from pellucid.types import Float32
 
 _TABLES = 5
 """Stages of vectors beside the layers: the tables that are looked up, their sum, and a last norm."""
@@ -89,35 +87,6 @@ def check_map(texts: Sequence[str], most: int = MOST) -> None:
             f"a map has at most {most} texts here, and there are {len(texts):,}. Leave some out, or draw it with "
             f"`pellucid explain --map FILE --output map.html`, which takes any number."
         )
-
-
-def map_of_vectors(
-    embedder: Embedder, texts: Sequence[str], vectors: Float32, cut: frozenset[int] = frozenset()
-) -> dict[str, Any]:
-    """What :func:`map_view` gives, of vectors that are there already.
-
-    Args:
-        embedder: the model.
-        texts: any texts.
-        vectors: theirs, of unit length: ``float32[n, d]``.
-        cut: which texts were too long.
-    """
-    plane, kept = pca(vectors)
-    labels = tuple(f"cluster {number + 1}" for number in clusters(vectors))
-    return contents.of_map(
-        TextMap(
-            model_name=shown_name(embedder),
-            texts=tuple(texts),
-            plane=plane,
-            labels=labels,
-            clustered=True,
-            method="pca",
-            kept=kept,
-            similarity=vectors @ vectors.T,
-            cut=cut,
-            max_tokens=embedder.max_tokens,
-        )
-    )
 
 
 def trace_numbers(encoder: EncoderSpec, tokens: int) -> int:

@@ -10,6 +10,8 @@ from pydantic_core import to_json
 
 from pellucid.embedder import Embedder
 from pellucid.errors import InputError, TextError
+from pellucid.explain import contents
+from pellucid.explain.map import map_of
 from pellucid.server import views
 from pellucid.server.answers import Pieces
 from pellucid.server.bodies import read
@@ -130,7 +132,7 @@ async def view_map(request: Request) -> Response:
     vectors = await embedded(serving, request, service, ready, normalize=unit)
 
     def make(_: Check) -> list[bytes]:
-        return _written(views.map_of_vectors(service.embedder, body.inputs, vectors, ready.cut()))
+        return _written(contents.of_map(map_of(service.embedder, body.inputs, vectors, ready.cut())))
 
     return Pieces(await serving.view(request, make, memory=_ANSWER_BYTES))
 
