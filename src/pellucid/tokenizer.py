@@ -129,15 +129,16 @@ class Tokenizer:
             if len(part[0]) > _LONG:
                 pieces, _ = self._until(part[0], most, check, first + len(counts))
                 ids = np.concatenate([np.array(piece.encoding.ids, dtype=np.int32) for piece in pieces])
-                counts.append(min(self._specials + len(ids), most))
+                counts.append(self._specials + len(ids))
                 sequences.append(self._cut(ids))
                 continue
             for encoding in self._encode(part):
                 ids = np.array(encoding.ids, dtype=np.int32)
-                counts.append(min(len(ids), most))
-                long = len(ids) > self.spec.max_tokens
-                sequences.append(self._cut(ids[len(self._before) : len(ids) - len(self._after)]) if long else ids)
-        return TokenBatch.from_sequences(sequences), np.array(counts, dtype=np.int32)
+                counts.append(len(ids))
+                if len(ids) > self.spec.max_tokens:
+                    ids = self._cut(ids[len(self._before) : len(ids) - len(self._after)])
+                sequences.append(ids)
+        return TokenBatch.from_sequences(sequences), np.minimum(np.array(counts, dtype=np.int32), most)
 
     def count(
         self, texts: Sequence[str], prompt: str = "", *, first: int = 0, check: Callable[[], object] = lambda: None

@@ -55,7 +55,7 @@ class TokenBatch:
     @property
     def lengths(self) -> Int32:
         """``int32[B]``: the number of tokens of each text."""
-        return np.diff(self.offsets)
+        return self.offsets[1:] - self.offsets[:-1]  # what np.diff gives, sooner
 
     def __iter__(self) -> Iterator[Int32]:
         """The ids of each text in turn, as views."""

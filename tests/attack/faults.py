@@ -54,4 +54,4 @@ def attack(rng, files):
     return Result()
 
 
-TARGET = Target(lambda _shared: attack, len(CASES), 2, "", Bounds(seconds=3, memory=500 << 20))
+TARGET = Target(lambda _shared: attack, len(CASES), 2, "", Bounds(seconds=8, memory=500 << 20))

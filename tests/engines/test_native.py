@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pellucid import _native
@@ -197,6 +197,7 @@ class TestTheSameBits:
             patch.setenv("PELLUCID_CPU", request.param[0])
             return [NativeEngine(spec, make_weights(spec), dtype=request.param[1], threads=n) for n in (1, 2, 5)]
 
+    @settings(max_examples=25)  # of each of some thirty engines
     @given(
         lengths=st.lists(st.integers(1, 68), min_size=1, max_size=12),
         seed=st.integers(0, 3),
@@ -251,8 +252,9 @@ class TestTheRealModels:
 
     @pytest.mark.parametrize(("dtype", "least"), [("int16", 0.9999), ("int8", 0.99)])
     def test_integers_keep_every_cosine(self, minilm, golden_minilm, dtype, least):
-        vectors = replace_engine(minilm, dtype)(golden_minilm.texts)
-        assert lowest_cosine(vectors, golden_minilm.vectors) >= least
+        some = slice(None, None, 4)  # Integers without vector instructions are slow.
+        vectors = replace_engine(minilm, dtype)(golden_minilm.texts[some])
+        assert lowest_cosine(vectors, golden_minilm.vectors[some]) >= least
 
 
 class TestChoices:
@@ -449,25 +451,27 @@ time.sleep(0.1)
 
     def test_ctrl_c_is_answered_long_before_the_call_would_end(self):
         script = """
-import signal
+import signal, time
 from tests.engines.test_native import make_batch, make_spec, make_weights, NativeEngine
 signal.signal(signal.SIGINT, signal.default_int_handler)  # Started in the background, it would be ignored.
 spec = make_spec(384, 12, 1536, layers=6)
 engine = NativeEngine(spec, make_weights(spec), threads=2)
-batch = make_batch([68] * 20_000)
+batch, fiftieth = make_batch([68] * 20_000), make_batch([68] * 400)
+start = time.monotonic()
+engine.token_vectors(fiftieth)
 try:
-    print("ready", flush=True)
+    print(time.monotonic() - start, flush=True)
     engine.token_vectors(batch)
 except KeyboardInterrupt:
     print("interrupted", flush=True)
 """
         with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout.readline() == "ready\n"
+            fiftieth = float(process.stdout.readline())
             time.sleep(0.3)
             start = time.monotonic()
             process.send_signal(signal.SIGINT)
             assert process.stdout.readline() == "interrupted\n"
-            assert time.monotonic() - start < 10  # The call takes a minute; the answer, when idle, a second.
+            assert time.monotonic() - start < 25 * fiftieth
             assert process.wait(timeout=60) == 0
 
 

@@ -115,7 +115,7 @@ def test_a_process_that_cannot_be_started_is_told(reader, monkeypatch):
 def test_the_process_ends_when_nobody_asks_any_more(reader):
     reader.read(HTML, ".html")
     reader._process.stdin.close()
-    assert reader._process.wait(20) == 0
+    assert reader._process.wait(60) == 0
 
 
 def test_a_missing_package_is_told_by_its_name(monkeypatch):

@@ -40,7 +40,7 @@ def running(settings: Settings) -> Iterator[Running]:
             assert thread.is_alive(), "the server did not start"
             time.sleep(0.005)
         port = server.servers[0].sockets[0].getsockname()[1]
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
             yield Running(str(client.base_url), client, serving)
     finally:
         server.should_exit = True

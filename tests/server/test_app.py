@@ -25,7 +25,7 @@ def test_what_is_described_is_what_happens(serve):
         nonlocal asked
         asked += 1
         # What JSON Schema allows may be wrong all the same: a prompt that the model does not have.
-        answer = case.call_and_validate(timeout=30, excluded_checks=[positive_data_acceptance])
+        answer = case.call_and_validate(timeout=60, excluded_checks=[positive_data_acceptance])
         assert answer.status_code < 500
 
     for found in schema.get_all_operations():

@@ -52,12 +52,12 @@ def waiting(own) -> float:
 
 @pytest.mark.parametrize("path", ["/embed", "/view/map"])
 def test_tokenizing_ends_when_the_time_is_over(slow, path):
-    own, steps = slow(30, seconds=0.5)
+    own, steps = slow(120, seconds=0.5)
     start = time.monotonic()
     answer = own.client.post(path, json={"inputs": LONG})
     assert answer.status_code == 503
     assert "within 0.5 s" in answer.text
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 60
     until(lambda: waiting(own) == 0)
     count = len(steps)
     time.sleep(0.2)
@@ -80,7 +80,7 @@ def test_a_request_of_one_turn_does_not_wait_for_one_of_many(slow):
     with ThreadPoolExecutor(1) as pool:
         many = pool.submit(own.client.post, "/embed", json={"inputs": LONG})
         until(lambda: waiting(own) > 0)
-        one = httpx.post(f"{own.url}/embed", json={"inputs": LONG[:1]}, timeout=30)
+        one = httpx.post(f"{own.url}/embed", json={"inputs": LONG[:1]}, timeout=60)
         assert one.status_code == 200
         assert not many.done()
         assert many.result().status_code == 200
@@ -92,7 +92,7 @@ def test_other_work_ends_too(serve, monkeypatch, path):
     service = next(own.serving.models.states()).service
     free = threading.Event()
     for name in ("inspect", "decode"):
-        monkeypatch.setattr(type(service.embedder.tokenizer), name, lambda *_, **__: free.wait(20))
+        monkeypatch.setattr(type(service.embedder.tokenizer), name, lambda *_, **__: free.wait(60))
     body = {"/tokenize": {"inputs": ["the cat"] * 3}, "/decode": {"ids": [[5]] * 3}}.get(path, {"input": "the cat"})
     answer = own.client.post(path, json=body)
     free.set()

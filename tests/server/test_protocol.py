@@ -19,7 +19,7 @@ QUICK = Limits(header_seconds=0.2, pause_seconds=0.2, answer_seconds=0.2, connec
 @contextmanager
 def connected(server, sent: bytes):
     with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))) as found:
-        found.settimeout(20)
+        found.settimeout(60)
         found.sendall(sent)
         yield found
 

@@ -24,7 +24,7 @@ class Asker(threading.Thread):
         self.lost: list[Exception] = []
 
     def run(self) -> None:
-        with httpx.Client(base_url=self.url, timeout=30) as client:
+        with httpx.Client(base_url=self.url, timeout=60) as client:
             while True:
                 try:
                     answer = client.post("/v1/embeddings", json={"input": ["the cat sat on the mat"] * 4})
@@ -56,7 +56,7 @@ def test_a_signal_under_load_loses_nothing(model, how):
 
 def test_the_log_is_lines_of_json_to_the_end(model):
     with process("--model", model) as server:
-        assert httpx.post(f"{server.url}/v1/embeddings", json={"input": "the cat"}).is_success
+        assert httpx.post(f"{server.url}/v1/embeddings", json={"input": "the cat"}, timeout=60).is_success
         assert server.stop() == 0
         assert [json.loads(line)["event"] for line in server.log()] == ["loaded", "answered"]
 
@@ -72,6 +72,8 @@ def test_a_port_that_is_taken_is_an_error_that_says_so(model):
 
 def test_a_key_from_the_environment_is_asked_for(model):
     with process("--model", model, PELLUCID_API_KEYS="a-key-of-mine") as server:
-        assert httpx.get(f"{server.url}/v1/models").status_code == 401
-        assert httpx.get(f"{server.url}/v1/models", headers={"authorization": "Bearer a-key-of-mine"}).is_success
+        assert httpx.get(f"{server.url}/v1/models", timeout=60).status_code == 401
+        assert httpx.get(
+            f"{server.url}/v1/models", headers={"authorization": "Bearer a-key-of-mine"}, timeout=60
+        ).is_success
         assert server.stop() == 0

@@ -25,7 +25,7 @@ REQUEST = HEAD + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(BODY) 
 def ask(port: int) -> str:
     """The status of one request on a connection of its own, or what became of it."""
     with socket.socket() as connected:
-        connected.settimeout(20)
+        connected.settimeout(60)
         try:
             connected.connect(("127.0.0.1", port))
         except ConnectionRefusedError:
@@ -55,7 +55,7 @@ def test_nobody_is_cut_off_around_a_signal(model):
         time.sleep(SECONDS)
         assert server.stop() == 0
         for one in clients:
-            one.join(20)
+            one.join(60)
             assert not one.is_alive()
     assert set(seen) == {"200"}
     assert seen["200"] > CLIENTS
@@ -77,21 +77,23 @@ def busy(server) -> threading.Thread:
     return thread
 
 
+@contextlib.contextmanager
+def half_a_request(server):
+    """A request that the server has accepted, and that never becomes whole."""
+    with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))) as connected:
+        connected.settimeout(60)
+        connected.sendall(HEAD + b"Expect: 100-continue\r\nContent-Length: 100\r\n\r\n")
+        assert connected.recv(100).startswith(b"HTTP/1.1 100 ")
+        yield
+
+
 def test_a_second_signal_ends_the_process_at_once(model):
-    with process("--model", model) as server, socket.create_connection(address(server)) as open_request:
-        open_request.sendall(HEAD + b"Content-Length: 100\r\n\r\n")  # Accepted, and never whole.
-        time.sleep(0.2)
+    with process("--model", model, "--drain", "600") as server, half_a_request(server):
         server.process.send_signal(signal.SIGTERM)
         time.sleep(0.5)
         assert server.process.poll() is None
-        start = time.monotonic()
         assert server.stop() == 128 + signal.SIGTERM
-        assert time.monotonic() - start < 2
         assert json.loads(server.log()[-1])["event"] == "ended by a second signal"
-
-
-def address(server) -> tuple[str, int]:
-    return "127.0.0.1", int(server.url.rpartition(":")[2])
 
 
 def test_work_that_takes_too_long_ends_with_the_drain(model):
@@ -99,15 +101,11 @@ def test_work_that_takes_too_long_ends_with_the_drain(model):
         thread = busy(server)
         start = time.monotonic()
         status = server.stop()
-        assert time.monotonic() - start < 5
-        thread.join(20)
+        assert time.monotonic() - start < 30
+        thread.join(60)
         assert status in (0, 1)  # 0 if the machine is so fast that it was answered.
 
 
 def test_what_was_not_answered_in_time_is_told_by_the_status(model):
-    with process("--model", model, "--drain", "0.5") as server, socket.create_connection(address(server)) as never:
-        never.sendall(HEAD + b"Content-Length: 100\r\n\r\n")
-        time.sleep(0.2)
-        start = time.monotonic()
+    with process("--model", model, "--drain", "0.5") as server, half_a_request(server):
         assert server.stop() == 1
-        assert time.monotonic() - start < 5

@@ -30,7 +30,7 @@ def test_work_that_nobody_waits_for_is_ended_or_not_begun():
 
     def long(check):
         begun.set()
-        may_go_on.wait(10)
+        may_go_on.wait(60)
         try:
             check()
         except NobodyWaitsError:
