@@ -19,7 +19,7 @@ run: .make/run  ## Install, and turn the README's texts into vectors with the re
 	$(VENV)/bin/python examples/first_vectors.py
 
 test: .make/dev test-native  ## Everything that needs no PyTorch.
-	$(VENV)/bin/python -m pytest --numprocesses 2 $(ARGS)
+	$(VENV)/bin/python -m pytest --numprocesses 2 --dist worksteal $(ARGS)
 
 test-native: .make/dev  ## The C++ core alone, under the address and undefined-behaviour sanitizers.
 	$(CMAKE_TESTS) -B build/test-native -DCMAKE_CXX_FLAGS="-fsanitize=address,undefined -fno-sanitize-recover=all -g1"
