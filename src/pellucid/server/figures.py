@@ -74,6 +74,7 @@ class Figures:
         self._counting = threading.Lock()
         self._latencies: collections.deque[float] = collections.deque(maxlen=_LATENCIES)
         self._recent: collections.deque[tuple[float, int]] = collections.deque()
+        self._recent_tokens = 0
         self.requests = self.texts = self.tokens = 0
         self._requests = metrics.requests.labels(model)
         self._texts = metrics.texts.labels(model)
@@ -96,6 +97,7 @@ class Figures:
             self.texts += texts
             self.tokens += tokens
             self._recent.append((self._clock(), tokens))
+            self._recent_tokens += tokens
             self._forget()
         self._texts.inc(texts)
         self._tokens.inc(tokens)
@@ -126,7 +128,7 @@ class Figures:
         """In the last ten seconds."""
         with self._counting:
             self._forget()
-            return sum(tokens for _, tokens in self._recent) / _RECENT_SECONDS
+            return self._recent_tokens / _RECENT_SECONDS
 
     def latency_ms(self) -> dict[str, float] | None:
         """Percentiles of the last thousand requests; None before the first."""
@@ -138,4 +140,4 @@ class Figures:
     def _forget(self) -> None:
         oldest = self._clock() - _RECENT_SECONDS
         while self._recent and self._recent[0][0] < oldest:
-            self._recent.popleft()
+            self._recent_tokens -= self._recent.popleft()[1]
