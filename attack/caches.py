@@ -19,7 +19,7 @@ from attack import strange_files
 from attack.child import Attack, Result
 from attack.target import Target
 from pellucid import Embedder
-from pellucid.cache import Cache
+from pellucid.cache.store import Cache
 from pellucid.errors import CacheError, CacheWarning
 from pellucid.types import Float32
 

@@ -29,8 +29,8 @@ import pyarrow.parquet as pq
 import texts
 
 from pellucid import Embedder
-from pellucid.batch import job
-from pellucid.batch.stages import Options
+from pellucid.batch import runner as job
+from pellucid.batch.parts import Options
 
 ROWS = 20_000
 ROWS_PER_GROUP = 65_536

@@ -24,12 +24,14 @@ import pyarrow.parquet as pq
 import texts
 
 from pellucid import Embedder
-from pellucid.batch import job, sources, stages
-from pellucid.batch.stages import Options
+from pellucid.batch import parts as stages
+from pellucid.batch import runner as job
+from pellucid.batch import survey as sources
+from pellucid.batch.parts import Options
 
 ROWS_PER_PART = 1024
 AHEAD = 2
-"""As in ``pellucid.batch.job``."""
+"""As in ``pellucid.batch.runner``."""
 
 
 @dataclass(frozen=True)

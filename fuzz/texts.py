@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from tests import tiny, tiny_families
 
-from pellucid.chunking import spans
 from pellucid.errors import TextError
 from pellucid.model.load import load_spec
 from pellucid.sources import local
-from pellucid.tokenizer import Tokenizer
+from pellucid.text.chunking import spans
+from pellucid.text.tokenizer import Tokenizer
 
 PIECES = (
     *(

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from pellucid import Embedder, TokenBatch, TruncationWarning
-from pellucid.cache import Cache
+from pellucid.cache.store import Cache
 from pellucid.errors import (
     InputError,
     InvalidModelError,

@@ -2,10 +2,14 @@ from __future__ import annotations
 
 import copy
 import inspect
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pellucid import errors
+from pellucid.errors import JOINER, printable
 
 CLASSES = {name: cls for name, cls in vars(errors).items() if inspect.isclass(cls)}
 
@@ -48,3 +52,20 @@ def test_a_long_message_keeps_its_beginning_and_its_end():
     assert str(error).endswith("aaa is too long. Choose another.")
     assert len(str(error)) < 2000
     assert str(copy.copy(error)) == str(error)
+
+
+def test_control_characters_and_odd_bytes_are_written_out():
+    assert printable("añ 漢.txt") == "añ 漢.txt"
+    assert printable("a\x1b[31m\n\udcff.txt") == "a\\x1b[31m\\n\\udcff.txt"
+    assert printable(Path("a\tb")) == "a\\tb"
+
+
+def test_what_may_stay_stays():
+    family = JOINER.join("👩👧")
+    assert printable(f"{family}\n\x07", keep=f"\n{JOINER}") == f"{family}\n\\x07"
+
+
+@given(st.text())
+def test_nothing_is_left_that_a_terminal_obeys(text):
+    assert printable(text).isprintable()
+    assert printable(printable(text)) == printable(text)

@@ -24,14 +24,9 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from pellucid import batching, chunking, head
-from pellucid.chunking import Kind, LongText
-from pellucid.engines import base as engines
-from pellucid.errors import ModelError, OptionError, TextTypeError, TruncationWarning
-from pellucid.model.load import load_spec, load_weights
-from pellucid.progress import progress
-from pellucid.remembering import opened, recall, space_of
-from pellucid.request import (
+from pellucid.cache.lookup import opened, recall, space_of
+from pellucid.encoder import batching
+from pellucid.encoder.options import (
     DOCUMENT_PROMPTS,
     QUERY_PROMPTS,
     Request,
@@ -41,16 +36,23 @@ from pellucid.request import (
     judged,
     prompt_of,
 )
+from pellucid.engines import base as engines
+from pellucid.errors import ModelError, OptionError, TextTypeError, TruncationWarning
+from pellucid.files.progress import progress
+from pellucid.layers import head
+from pellucid.model.load import load_spec, load_weights
 from pellucid.sources.resolve import resolve
-from pellucid.texts import as_iterator, as_list, check_texts
-from pellucid.tokenizer import Tokenizer
-from pellucid.truncation import OnTruncation, Truncation, cut_from
+from pellucid.text import chunking
+from pellucid.text.checks import as_iterator, as_list, check_texts
+from pellucid.text.chunking import Kind, LongText
+from pellucid.text.tokenizer import Tokenizer
+from pellucid.text.truncation import OnTruncation, Truncation, cut_from
 from pellucid.types import Float32, Int32, TokenBatch, check_tokens
 
 if TYPE_CHECKING:
-    from pellucid.cache import Cache
+    from pellucid.cache.store import Cache
     from pellucid.engines.reference import ReferenceEngine
-    from pellucid.explain.compare import Comparison
+    from pellucid.explain.comparison import Comparison
     from pellucid.explain.trace import Trace
 
 Dtype = Literal["float32", "int16", "int8", "float16", "bfloat16"]
@@ -83,8 +85,8 @@ class Embedder:
         cache_folder: instead of the Hugging Face cache's usual place.
         local_files_only: never use the network; ``HF_HUB_OFFLINE=1`` does the same.
         token: for private models, as huggingface_hub takes it; None uses ``HF_TOKEN`` or the saved login.
-        cache: a file, or a :class:`~pellucid.cache.Cache`, in which vectors are kept, and looked for before they are
-            computed; None for none.
+        cache: a file, or a :class:`~pellucid.cache.store.Cache`, in which vectors are kept, and looked for before they
+            are computed; None for none.
         max_tokens: read no more of a text than so many tokens, special tokens included; None for all that the model
             reads, which is also the most.
         on_truncation: what to do with texts longer than ``max_tokens``: cut them and say so once a call
@@ -93,7 +95,7 @@ class Embedder:
     Attributes:
         files: :class:`~pellucid.sources.files.ModelFiles`: where the files are and where they came from.
         spec: :class:`~pellucid.model.spec.ModelSpec`: everything that the model's JSON files say.
-        tokenizer: :class:`~pellucid.tokenizer.Tokenizer`: cuts texts into tokens.
+        tokenizer: :class:`~pellucid.text.tokenizer.Tokenizer`: cuts texts into tokens.
         engine: the engine at work; ``engine.name`` says which.
 
     Raises:
@@ -318,7 +320,7 @@ class Embedder:
             normalize: as for :meth:`embed_documents`, for the passages and for their mean.
 
         Returns:
-            :class:`~pellucid.chunking.LongText`: the passages, their vectors, and the mean weighted by tokens.
+            :class:`~pellucid.text.chunking.LongText`: the passages, their vectors, and the mean weighted by tokens.
 
         Raises:
             TextTypeError, TextError, OptionError: as :meth:`embed_documents`.
@@ -395,9 +397,9 @@ class Embedder:
             prompt: likewise.
 
         Returns:
-            :class:`~pellucid.explain.compare.Comparison`.
+            :class:`~pellucid.explain.comparison.Comparison`.
         """
-        from pellucid.explain.compare import compare
+        from pellucid.explain.comparison import compare
         from pellucid.explain.trace import trace
 
         first, second = (
@@ -458,7 +460,7 @@ class Embedder:
         if not getattr(self.engine, "elsewhere", False) or self.on_truncation == "error":
             yield self.tokenizer.tokenize(texts, prompt, first=first)
             return
-        from pellucid.ahead import ahead, one_thread
+        from pellucid.files.prefetch import ahead, one_thread
 
         check_texts(texts, first=first)
         starts = range(0, max(1, len(texts)), _TEXTS_AHEAD)

@@ -28,7 +28,9 @@ Catch :class:`PellucidError` to catch them all. Messages say what was wrong, whe
 name texts by position and never quote them.
 """
 
-from pellucid.printable import printable
+from __future__ import annotations
+
+import os
 
 # Pellucid is on no package index yet, so it is installed from a clone. Once it is released, change these two lines and
 # run `make docs`, which writes the command on every page. Never name a package index where the name is not ours.
@@ -39,6 +41,22 @@ WHERE_TO_INSTALL = "In your clone of Pellucid, run: "
 def install_hint(extra: str) -> str:
     """Say how to install an extra of Pellucid, as ``search``."""
     return WHERE_TO_INSTALL + INSTALL_EXTRA.format(extra=extra)
+
+
+JOINER = "\u200d"
+"""It joins emoji that are made of several."""
+
+
+def printable(text: str | os.PathLike[str], *, keep: str = "") -> str:
+    r"""A text, a name or a path with its control characters and odd bytes written out, such as ``\x1b``.
+
+    Args:
+        text: any text.
+        keep: control characters that may stay.
+    """
+    return "".join(
+        letter if letter.isprintable() or letter in keep else repr(letter)[1:-1] for letter in os.fspath(text)
+    )
 
 
 _LONGEST = 2000

@@ -27,7 +27,7 @@ except ImportError as error:
 
 from pellucid.embedder import Embedder
 from pellucid.errors import OptionError
-from pellucid.texts import as_list
+from pellucid.text.checks import as_list
 
 # Keys of model_kwargs that Embedder has under the same name: first those of SentenceTransformer, then ours.
 _OURS = ("dtype", "engine", "threads", "cache", "max_tokens", "on_truncation")

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from pellucid.batch.files import find, names_of
-from pellucid.batch.sources import survey
+from pellucid.batch.survey import survey
 from pellucid.errors import BatchError
 
 

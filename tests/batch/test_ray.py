@@ -20,8 +20,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pellucid import Embedder
-from pellucid.batch import embed_dataset, job
-from pellucid.batch.stages import Options
+from pellucid.batch import embed_dataset
+from pellucid.batch import runner as job
+from pellucid.batch.parts import Options
 from pellucid.errors import BatchError, OptionError
 from tests import tiny
 from tests.batch.test_job import contents, sentences

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from pellucid import Embedder
-from pellucid.measuring import compare as measuring
+from pellucid.measuring import rounds as measuring
 from pellucid.measuring.texts import sha256
 from tests import tiny
 from tests.cli.command import run

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from pellucid import Embedder
-from pellucid.explain.html import page as html_of
-from pellucid.explain.map import text_map
+from pellucid.explain.render.html import page as html_of
+from pellucid.explain.text_map import text_map
 from tests import browser as browsers
 from tests import tiny
 from tests.browser import EVIL, PHONE, PIXELS, WIDE, fits, hover_cell, number

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pellucid.explain.shares import parts, why_not
-from pellucid.head import Dense, LayerNorm, Normalize, finish
+from pellucid.layers.head import Dense, LayerNorm, Normalize, finish
+from pellucid.layers.pooling import MODES, Pooling, pool
 from pellucid.model.spec import EncoderSpec, ModelSpec, TokenizerSpec
-from pellucid.pooling import MODES, Pooling, pool
 
 ROWS = np.array([[1, 5], [2, 0], [6, -2]], dtype=np.float32)
 LINEAR = ("mean", "mean_sqrt_len_tokens", "weightedmean")

@@ -8,7 +8,7 @@ import pytest
 
 from pellucid.errors import MissingExtraError
 from pellucid.measuring import plot
-from pellucid.measuring.compare import Comparison, Contender, Figures
+from pellucid.measuring.rounds import Comparison, Contender, Figures
 
 
 def figures(model: str, seconds: float) -> Figures:

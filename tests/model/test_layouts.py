@@ -12,7 +12,7 @@ from pellucid import Embedder
 from pellucid.model import weights
 from pellucid.model.load import load_spec, load_weights
 from pellucid.sources import local
-from pellucid.tokenizer import Tokenizer
+from pellucid.text.tokenizer import Tokenizer
 from tests.layouts import LAYOUTS, write
 
 TEXTS = ["The cat sat on the mat.", "a dog: " + "the cat sat " * 9]

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from pellucid import Embedder
 from pellucid.errors import InvalidModelError, ModelError, UnsupportedModelError
-from pellucid.head import Dense, LayerNorm, Normalize
+from pellucid.layers.head import Dense, LayerNorm, Normalize
+from pellucid.layers.pooling import Pooling
 from pellucid.model.load import load_spec, load_weights
-from pellucid.pooling import Pooling
 from pellucid.sources import local
 from tests import tiny, tiny_families
 

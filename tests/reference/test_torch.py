@@ -18,7 +18,7 @@ from pellucid.errors import (
     OptionError,
     UnsupportedModelError,
 )
-from pellucid.pooling import MODES, Pooling, pool
+from pellucid.layers.pooling import MODES, Pooling, pool
 from tests import tiny
 from tests.reference.conftest import encode_alone, load_reference
 from tests.reference.test_families import FLAGS

@@ -12,13 +12,13 @@ import pytest
 import torch
 
 from pellucid import Embedder
-from pellucid.activations import ACTIVATIONS
 from pellucid.engines.reference import ReferenceEngine
 from pellucid.engines.torch import ragged
 from pellucid.engines.torch.engine import TorchEngine
 from pellucid.engines.torch.steps import Step
+from pellucid.layers.activations import ACTIVATIONS
+from pellucid.layers.pooling import MODES, Pooling, pool
 from pellucid.model.load import load_weights
-from pellucid.pooling import MODES, Pooling, pool
 from pellucid.types import TokenBatch
 from tests import tiny
 from tests.reference.conftest import encode_alone, load_reference

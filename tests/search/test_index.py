@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from pellucid import Embedder
 from pellucid.errors import IndexStateError, IndexWriteError, OptionError, TextError, TruncationWarning
-from pellucid.search.files import Found, Skipped, find
+from pellucid.files.walk import Found, Skipped, find
 from pellucid.search.index import Index, fuse
 from pellucid.search.rows import Row
 from pellucid.search.store import Identity, Store

@@ -12,10 +12,10 @@ import httpx
 import pytest
 
 from pellucid import Embedder
-from pellucid.server.app import create
-from pellucid.server.serving import Serving
+from pellucid.server.http.app import create
+from pellucid.server.http.serving import Serving
+from pellucid.server.http.stopping import Server
 from pellucid.server.settings import Settings
-from pellucid.server.stopping import Server
 from tests import tiny
 
 

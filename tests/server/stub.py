@@ -11,8 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from pellucid.errors import InputError
-from pellucid.server import views
-from pellucid.server.page import home
+from pellucid.server.http import views
+from pellucid.server.http.page import home
 
 FIGURES: dict[str, Any] = {
     "dimensions": 384,

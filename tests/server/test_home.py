@@ -6,10 +6,10 @@ import re
 from importlib import resources
 
 from pellucid import __version__
-from pellucid.server.page import home
+from pellucid.server.http.page import home
 from tests.explain.test_html import Elements
 
-PARTS = [part for part in resources.files("pellucid").joinpath("server", "page").iterdir() if part.is_file()]
+PARTS = [part for part in resources.files("pellucid").joinpath("server", "http", "page").iterdir() if part.is_file()]
 
 
 def rules(policy: str) -> dict[str, str]:

@@ -140,8 +140,8 @@ def test_long_answers_are_the_same_bytes_as_short_ones(server, embedder, monkeyp
         ("/embed_all", {"inputs": texts}),
     ]
     short = [server.client.post(path, json=body).content for path, body in requests]
-    monkeypatch.setattr("pellucid.server.answers._AT_ONCE_NUMBERS", 10)
-    monkeypatch.setattr("pellucid.server.answers._SLICE_NUMBERS", 100)
+    monkeypatch.setattr("pellucid.server.http.answers._AT_ONCE_NUMBERS", 10)
+    monkeypatch.setattr("pellucid.server.http.answers._SLICE_NUMBERS", 100)
     assert [server.client.post(path, json=body).content for path, body in requests] == short
 
 

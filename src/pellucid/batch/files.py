@@ -12,8 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pellucid.errors import BatchError
-from pellucid.printable import printable
+from pellucid.errors import BatchError, printable
 
 KINDS = {".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".txt": "text"}
 BYTES_AT_ONCE = 1 << 20

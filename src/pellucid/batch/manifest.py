@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.batch.sources import Survey
-from pellucid.batch.stages import Options
+from pellucid.batch.parts import Options
+from pellucid.batch.survey import Survey
 from pellucid.embedder import Embedder
-from pellucid.errors import BatchError
-from pellucid.printable import printable
-from pellucid.writing import in_one_step
+from pellucid.errors import BatchError, printable
+from pellucid.files.whole import in_one_step
 
 FORMAT = 1
 NAME = "_manifest.json"

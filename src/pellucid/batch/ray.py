@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pellucid.batch import stages
-from pellucid.batch.sources import Reader
-from pellucid.batch.stages import Done, Part
+from pellucid.batch import parts as stages
+from pellucid.batch.parts import Done, Part
+from pellucid.batch.survey import Reader
 from pellucid.embedder import Embedder
 from pellucid.engines.base import check_options
 from pellucid.errors import BatchError, MissingExtraError
@@ -26,7 +26,7 @@ from pellucid.errors import BatchError, MissingExtraError
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
 
-    from pellucid.batch.job import Plan
+    from pellucid.batch.runner import Plan
 
 _ROWS_PER_BATCH = 4096
 
@@ -66,7 +66,8 @@ class Model:
 
 @dataclass(frozen=True)
 class Cluster:
-    """Who does the parts: actors of Ray, each with the model. Give it to :func:`pellucid.batch.job.run` as ``engine``.
+    """The actors of Ray that embed the parts, each with the model. Give it to :func:`pellucid.batch.runner.run` as
+    ``engine``.
 
     The input and the job's folder must be where every node finds them, under the same path.
 
@@ -177,7 +178,7 @@ def embed_dataset(
         MissingExtraError: the extra ``batch`` is not installed.
     """
     ray = _ray()
-    from pellucid.batch.job import check_output
+    from pellucid.batch.runner import check_output
 
     check_output(output_dtype, without=("int8",))
     check_options("auto", dtype=dtype, device="cpu", threads=threads)  # Where a GPU is, only the nodes know.

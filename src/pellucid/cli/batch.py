@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pellucid.cli.embed import DEFAULT_MODEL, DEVICE_HELP, DTYPE_HELP, AnyDtype
-from pellucid.errors import OptionError
-from pellucid.printable import printable
+from pellucid.errors import OptionError, printable
 
 if TYPE_CHECKING:
-    from pellucid.batch.job import Progress, Report
+    from pellucid.batch.runner import Progress, Report
 
 
 class Stored(StrEnum):
@@ -79,8 +78,8 @@ def batch(
         raise OptionError("--address, --actors and --cpus-per-actor are for --engine ray.")
     if engine is EngineName.ray and cache is not None:
         raise OptionError("--cache is a file of this machine, and not for --engine ray.")
-    from pellucid.batch import job
-    from pellucid.batch.stages import Options
+    from pellucid.batch import runner as job
+    from pellucid.batch.parts import Options
     from pellucid.embedder import Embedder
 
     here = engine is EngineName.local

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pellucid.cli import output
+from pellucid.cli import vectors as output
 from pellucid.cli.embed import Dtype, read_lines
 from pellucid.errors import OptionError
 from pellucid.measuring.texts import ORIGIN, paragraphs, sha256
 
 if TYPE_CHECKING:
-    from pellucid.measuring.compare import Comparison, Options
+    from pellucid.measuring.rounds import Comparison, Options
 
 
 def compare(
@@ -48,10 +48,10 @@ def compare(
     origin = ORIGIN if texts is None else "standard input" if str(texts) == "-" else texts.name
     described = f"{'all' if whole else 'the first'} {len(chosen):,} different texts of {origin}"
 
-    from pellucid.cli import figures
-    from pellucid.measuring.compare import Contender, Options
-    from pellucid.measuring.compare import compare as measure
+    from pellucid.cli import comparison_table as figures
     from pellucid.measuring.machine import describe
+    from pellucid.measuring.rounds import Contender, Options
+    from pellucid.measuring.rounds import compare as measure
 
     machine = describe()
     options = Options(threads, revision, None if cache_folder is None else str(cache_folder), local_files_only)

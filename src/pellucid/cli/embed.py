@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from pellucid.cli import output
-from pellucid.errors import OptionError, TextError
-from pellucid.printable import printable
+from pellucid.cli import vectors as output
+from pellucid.errors import OptionError, TextError, printable
 
 if TYPE_CHECKING:
-    from pellucid.cli.output import Vectors
+    from pellucid.cli.vectors import Vectors
     from pellucid.embedder import Embedder
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
@@ -174,7 +173,7 @@ def _texts(texts: list[str] | None, file: Path | None) -> Iterable[str]:
 
 def read_lines(file: Path | None) -> Iterator[str]:
     """One text a line, in UTF-8. An empty line is an empty text, so that line n is vector n."""
-    from pellucid.batch.records import LONGEST_ROW
+    from pellucid.tables.records import LONGEST_ROW
 
     where = printable(file) if file is not None else "standard input"
     with sys.stdin.buffer if file is None else file.open("rb") as source:

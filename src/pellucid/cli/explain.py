@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pellucid.cli import output
+from pellucid.cli import vectors as output
 from pellucid.cli.embed import DEFAULT_MODEL, read_lines
 from pellucid.errors import OptionError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from pellucid.explain.compare import Comparison
+    from pellucid.explain.comparison import Comparison
     from pellucid.explain.trace import Trace
 
 
@@ -44,7 +44,7 @@ def explain(
     options = {"revision": revision, "cache_folder": cache_folder, "local_files_only": local_files_only}
     if text is not None and lifecycle:
         from pellucid.explain.lifecycle import observe
-        from pellucid.explain.terminal import lifecycle_views
+        from pellucid.explain.render.terminal import lifecycle_views
 
         # Paths and None go through JSON.
         kept = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
@@ -52,11 +52,11 @@ def explain(
         return
 
     from pellucid.embedder import Embedder
-    from pellucid.explain.terminal import comparison_views, views
+    from pellucid.explain.render.terminal import comparison_views, views
 
     embedder = Embedder(model, revision=revision, cache_folder=cache_folder, local_files_only=local_files_only)
     if texts is not None and out is not None:
-        from pellucid.explain.map import text_map
+        from pellucid.explain.text_map import text_map
 
         given = list(read_lines(labels)) if labels is not None else None
         text_map(embedder, list(read_lines(texts)), labels=given, method=method).save(out)
@@ -76,7 +76,7 @@ def explain(
         subject = comparison = embedder.compare(text, other, prompt=prompt, prompt_name=prompt_name)
         shown = comparison_views(comparison)
     if html is not None:
-        from pellucid.explain.html import page
+        from pellucid.explain.render.html import page
 
         with output.in_one_step(html, option="--html") as path:
             path.write_text(page(subject), encoding="utf-8")

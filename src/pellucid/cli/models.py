@@ -68,8 +68,8 @@ def show(
     from rich.console import Console
     from rich.markup import escape
 
+    from pellucid.errors import printable
     from pellucid.model.load import load_spec
-    from pellucid.printable import printable
 
     spec = load_spec(files)
     facts = {
@@ -146,7 +146,7 @@ def cache(
     trim: Annotated[int | None, typer.Option(help="Keep so many MB of it: what was asked for last.")] = None,
 ) -> None:
     """Show what a cache of vectors holds, or make it smaller."""
-    from pellucid.cache import Cache
+    from pellucid.cache.store import Cache
 
     if not file.is_file():
         raise OptionError(f"{file} is not a file; Embedder(cache={str(file)!r}) would make it.")

@@ -13,8 +13,7 @@ import typer
 
 from pellucid.cli.embed import DEFAULT_MODEL, Dtype
 from pellucid.cli.terminal import escaped, escaped_json
-from pellucid.errors import OptionError
-from pellucid.printable import printable
+from pellucid.errors import OptionError, printable
 
 if TYPE_CHECKING:
     from pellucid.embedder import Embedder

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pellucid.printable import JOINER, printable
+from pellucid.errors import JOINER, printable
 
 _C1 = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
 

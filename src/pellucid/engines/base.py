@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Protocol
 
 from pellucid.errors import OptionError, UnsupportedModelError, install_hint
+from pellucid.layers.pooling import Pooling, pool
 from pellucid.model.spec import EncoderSpec
 from pellucid.model.weights import EncoderWeights
-from pellucid.pooling import Pooling, pool
 from pellucid.types import Float32, TokenBatch
 
 logger = logging.getLogger("pellucid")
@@ -100,8 +100,8 @@ def create(
 def encode_pooled(engine: Engine, batch: TokenBatch, pooling: Pooling, prompt_tokens: int) -> Float32:
     """Token ids to pooled vectors, ``float32[B, len(modes) * hidden]``.
 
-    Pooling exists once, in :mod:`pellucid.pooling`. An engine whose token vectors are far away, in a GPU, may have an
-    ``encode_pooled`` of its own, which is held to it.
+    Pooling exists once, in :mod:`pellucid.layers.pooling`. An engine whose token vectors are far away, in a GPU, may
+    have an ``encode_pooled`` of its own, which is held to it.
     """
     own = getattr(engine, "encode_pooled", None)
     if own is not None:

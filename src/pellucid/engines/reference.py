@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pellucid.activations import ACTIVATIONS
-from pellucid.head import layer_norm
+from pellucid.layers.activations import ACTIVATIONS
+from pellucid.layers.head import layer_norm
 from pellucid.model.spec import EncoderSpec
 from pellucid.model.weights import EncoderWeights, Layer, Linear, Norm
 from pellucid.types import Float32, Int32, Int64, TokenBatch

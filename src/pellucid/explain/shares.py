@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.head import Dense, LayerNorm
+from pellucid.layers.head import Dense, LayerNorm
 from pellucid.model.spec import ModelSpec
 from pellucid.types import Float32
 
@@ -71,7 +71,7 @@ def _skipped(spec: ModelSpec, prompt_tokens: int) -> int:
 
 
 def _weights(mode: str, n: int, skip: int) -> Float64:
-    """What each token's vector is multiplied with: ``float64[n]``. As :mod:`pellucid.pooling` has it."""
+    """What each token's vector is multiplied with: ``float64[n]``. As :mod:`pellucid.layers.pooling` has it."""
     weights = np.zeros(n)
     if mode not in _LINEAR:
         raise AssertionError(f"{mode} pooling is no weighted sum")

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pellucid import pooling
 from pellucid.embedder import Embedder
 from pellucid.engines.reference import ReferenceEngine, Step, lookups
 from pellucid.explain import shares as token_shares
 from pellucid.explain.shares import Float64
-from pellucid.head import Normalize, check_finite
+from pellucid.layers import pooling
+from pellucid.layers.head import Normalize, check_finite
 from pellucid.model.spec import ModelSpec
 from pellucid.types import Float32, Token
 
@@ -109,7 +109,7 @@ class Trace:
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the page, in a frame."""
-        from pellucid.explain.html import notebook
+        from pellucid.explain.render.html import notebook
 
         return notebook(self)
 

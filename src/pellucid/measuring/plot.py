@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pellucid.drawing import figure_class
-from pellucid.measuring.compare import Comparison, labels
+from pellucid.explain.render.plotting import figure_class
+from pellucid.measuring.rounds import Comparison, labels
 
 if TYPE_CHECKING:
-    from pellucid.drawing import Axes
+    from pellucid.explain.render.plotting import Axes
     from pellucid.measuring.neighbours import Float64
 
 ENDINGS = (".png", ".svg")

@@ -43,7 +43,7 @@ def measure(folder: Path, model: str, options: dict[str, Any], keep_vectors: boo
         keep_vectors: whether to write ``vectors.npy``, ``float32[n, d]``.
 
     Returns:
-        Seconds, bytes and counts; :class:`~pellucid.measuring.compare.Figures` says which.
+        Seconds, bytes and counts; :class:`~pellucid.measuring.rounds.Figures` says which.
     """
     bare = peak_memory()
     import numpy as np

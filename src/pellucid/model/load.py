@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from pellucid import head
 from pellucid.errors import InvalidModelError, UnsupportedModelError
+from pellucid.layers import head
+from pellucid.layers.pooling import MODES, Pooling
 from pellucid.model import weights
 from pellucid.model.config import Config, read_json
 from pellucid.model.families import family_of, other
 from pellucid.model.spec import EncoderSpec, ModelSpec, TokenizerSpec
-from pellucid.pooling import MODES, Pooling
 from pellucid.sources.files import MOST_MODULES, ModelFiles, tidy
 
 # pooling_mode_* flags of 1_Pooling/config.json, in the order in which their results are laid side by side.

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from pellucid.head import HeadModule, Normalize
-from pellucid.pooling import Pooling
+from pellucid.layers.head import HeadModule, Normalize
+from pellucid.layers.pooling import Pooling
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class EncoderSpec:
     Attributes:
         family: the ``model_type`` of config.json.
         vocab_size, hidden_size, layers, heads, intermediate_size: as the field names them.
-        activation: a key of :data:`pellucid.activations.ACTIVATIONS`.
+        activation: a key of :data:`pellucid.layers.activations.ACTIVATIONS`.
         layer_norm_eps: added to the variance.
         positions: rows of the position table; without one, the longest sequence.
         padding_id: None if positions count 0, 1, 2, …. Otherwise positions follow fairseq's rule: they start at

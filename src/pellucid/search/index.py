@@ -10,16 +10,16 @@ from typing import Literal
 
 import numpy as np
 
-from pellucid.chunking import spans
 from pellucid.embedder import Embedder
 from pellucid.errors import IndexWriteError, OptionError, TextError
-from pellucid.search.files import Found, Skipped, find
+from pellucid.files.walk import Found, Skipped, find
 from pellucid.search.pointer import POINTER, Identity
 from pellucid.search.readers import Document, UnreadableError, content_of
 from pellucid.search.reading import Reader
 from pellucid.search.rows import Row
 from pellucid.search.store import Known, Store
-from pellucid.texts import check_texts
+from pellucid.text.checks import check_texts
+from pellucid.text.chunking import spans
 from pellucid.types import Float32
 
 SearchMode = Literal["vector", "text", "hybrid"]

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from pellucid.errors import IndexStateError
+from pellucid.files.whole import in_one_step
 from pellucid.search.damage import FileRecord, first_damaged
-from pellucid.writing import in_one_step
 
 POINTER = "index.json"
 CHUNKS = "chunks-"

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from pellucid.errors import MissingExtraError, PellucidError
 
 if TYPE_CHECKING:
-    from pellucid.chunking import Kind
+    from pellucid.text.chunking import Kind
 
 LARGEST = 64 << 20
 """A file of more bytes, or of more characters of text, is not read: it is no text that a person wrote."""

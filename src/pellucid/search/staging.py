@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from pellucid.files.whole import in_one_step
 from pellucid.search.rows import Row, to_table
 from pellucid.types import Float32
-from pellucid.writing import in_one_step
 
 FOLDER = "staged"
 

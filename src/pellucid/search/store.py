@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pellucid.errors import IndexStateError, IndexWriteError, MissingExtraError, PellucidError
+from pellucid.files.whole import remove_unfinished
 from pellucid.search import pointer as pointers
 from pellucid.search.damage import record
 from pellucid.search.pointer import CHUNKS, Identity, Pointer, folder_of
 from pellucid.search.rows import Row, from_record, in_order, schema_of
 from pellucid.search.staging import Staging
 from pellucid.types import Float32
-from pellucid.writing import remove_unfinished
 
 logger = logging.getLogger("pellucid.search")
 

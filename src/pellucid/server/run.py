@@ -9,10 +9,10 @@ import sys
 from collections.abc import Callable
 
 from pellucid.errors import OptionError
-from pellucid.server.app import create
-from pellucid.server.gate import JsonLines
+from pellucid.server.http.app import create
+from pellucid.server.http.gate import JsonLines
+from pellucid.server.http.stopping import Server, end_process
 from pellucid.server.settings import Settings
-from pellucid.server.stopping import Server, end_process
 
 _BACKLOG = 2048
 _RECEIVE_BYTES = 1 << 18

@@ -23,9 +23,9 @@ from pellucid.engines.torch.pooled import pooled
 from pellucid.engines.torch.ragged import RaggedEncoder
 from pellucid.engines.torch.steps import Step
 from pellucid.errors import DeviceError
+from pellucid.layers.pooling import Pooling
 from pellucid.model.spec import EncoderSpec
 from pellucid.model.weights import EncoderWeights
-from pellucid.pooling import Pooling
 from pellucid.types import Float32, Int64, TokenBatch
 
 logger = logging.getLogger("pellucid")
@@ -117,7 +117,7 @@ class TorchEngine:
         return vectors
 
     def encode_pooled(self, batch: TokenBatch, pooling: Pooling, prompt_tokens: int) -> Float32:
-        """What :func:`pellucid.pooling.pool` makes of the token vectors, made where they are: only that comes back.
+        """What :func:`pellucid.layers.pooling.pool` makes of the token vectors, made where they are.
 
         Args:
             batch: as for :meth:`token_vectors`; the errors too.

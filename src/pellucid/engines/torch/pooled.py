@@ -10,12 +10,12 @@ from pellucid.engines.torch.steps import Step
 
 
 def pooled(states: torch.Tensor, step: Step, modes: Sequence[str], skip: int) -> torch.Tensor:
-    """The modes of :mod:`pellucid.pooling`.
+    """The modes of :mod:`pellucid.layers.pooling`.
 
     Args:
         states: the token vectors, ``[T, hidden]``.
         step: the texts that they are of.
-        modes: keys of :data:`pellucid.pooling.MODES`.
+        modes: keys of :data:`pellucid.layers.pooling.MODES`.
         skip: how many tokens at the start of each text are left out. A text of which nothing is left gives zeros.
 
     Returns:

@@ -35,7 +35,7 @@ ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "silu": F.silu,
     "tanh": torch.tanh,
 }
-"""As :data:`pellucid.activations.ACTIVATIONS`."""
+"""As :data:`pellucid.layers.activations.ACTIVATIONS`."""
 
 
 Masks = Callable[[int | None], torch.Tensor | None]

@@ -1,0 +1,1 @@
+"""Vectors kept on disk, and the look-up of a call."""

@@ -1,0 +1,81 @@
+"""What of a call's texts a cache has vectors for, and how those and the computed ones become the call's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pellucid.encoder.options import Request
+from pellucid.engines.base import Engine
+from pellucid.errors import OptionError
+from pellucid.types import Float32, Int32
+
+if TYPE_CHECKING:  # sqlite3 is only for those who want a cache.
+    from pellucid.cache.store import Cache, Found, Space
+
+
+def opened(cache: str | os.PathLike[str] | Cache | None) -> Cache | None:
+    """The cache, or the one in a file of that name; None for none.
+
+    Raises:
+        OptionError: it is none of these.
+        CacheError: the file cannot be used.
+    """
+    if cache is None:
+        return None
+    from pellucid.cache.store import Cache
+
+    if isinstance(cache, Cache):
+        return cache
+    if not isinstance(cache, (str, os.PathLike)):
+        raise OptionError(f"cache is of type {type(cache).__name__}; it must be a path, a Cache or None.")
+    return Cache(cache)
+
+
+def space_of(model: str, engine: Engine, request: Request) -> Space:
+    """What the vectors of a call depend on, beside their texts; ``model`` is the digest of its files."""
+    from pellucid.cache.store import Space
+
+    device = getattr(engine, "device", "cpu")
+    name = engine.name if device == "cpu" else f"{engine.name} on {device}"
+    dtype = getattr(engine, "dtype", "float32")
+    return Space(model, name, dtype, request.prompt, request.normalize, request.truncate_dim)
+
+
+@dataclass(frozen=True, eq=False)
+class Recalled:
+    """The texts of a call, looked up in a cache.
+
+    Attributes:
+        new: the texts that it has no vector for, equal ones once.
+        keys: theirs.
+        found: what it has.
+        order: for each text of the call, its row in what was found and then the new.
+    """
+
+    new: list[str]
+    keys: list[bytes]
+    found: Found
+    order: list[int]
+
+    def tokens(self, new: Int32) -> Int32:
+        """How many tokens each text of the call has, ``int32[n]``, by those of the new ones."""
+        return np.concatenate([self.found.tokens, new])[self.order]
+
+    def vectors(self, new: Float32) -> Float32:
+        """The vector of each text of the call, ``float32[n, d]``, by those of the new ones."""
+        return np.concatenate([self.found.vectors, new])[self.order]
+
+
+def recall(cache: Cache, space: Space, texts: Sequence[str], dimensions: int) -> Recalled:
+    """Look texts up whose vectors have so many dimensions; ``space`` is what else the vectors depend on."""
+    keys = space.keys(texts)
+    text_of = dict(zip(keys, texts, strict=True))  # Equal texts once.
+    found = cache.get(list(text_of), dimensions)
+    new = [key for key in text_of if key not in found.rows]
+    rows = found.rows | {key: len(found.rows) + row for row, key in enumerate(new)}
+    return Recalled([text_of[key] for key in new], new, found, [rows[key] for key in keys])

@@ -1,0 +1,1 @@
+"""Traces, comparisons and maps as a page, a picture, or lines in a terminal."""

@@ -1,0 +1,1 @@
+"""Whole files or none, folders walked, work done ahead of its turn, progress."""

@@ -1,0 +1,1 @@
+"""The server without HTTP: models, their queues, and the threads that work for the event loop."""

@@ -1,0 +1,1 @@
+"""The server as HTTP: connections, requests, routes, answers and pages."""

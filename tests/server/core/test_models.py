@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from pellucid.errors import ModelError, OptionError
+from pellucid.server.core.models import MemoryFullError, served_name
+from pellucid.server.http.app import create
+from pellucid.server.settings import Settings
+from tests import tiny
+
+
+@pytest.fixture
+def two(tmp_path, model):
+    shutil.copytree(model, tmp_path / "first")
+    return str(tmp_path / "first"), str(tiny.write_model(tmp_path / "second", seed=1))
+
+
+def ask(own, model=None):
+    body = {"input": "the cat", **({"model": model} if model else {})}
+    answer = own.client.post("/v1/embeddings", json=body)
+    return answer.json()["data"][0]["embedding"] if answer.status_code == 200 else answer.status_code
+
+
+def loaded(own):
+    return [state.name for state in own.serving.models.states() if state.service is not None]
+
+
+def test_several_models_answer_each_to_its_name(serve, two):
+    own = serve(*two)
+    assert ask(own) == ask(own, "first") != ask(own, "second")
+    assert ask(own, "third") == 404
+    assert [card["id"] for card in own.client.get("/v1/models").json()["data"]] == ["first", "second"]
+
+
+def test_models_are_loaded_at_the_start_or_when_asked_for(serve, two):
+    assert loaded(serve(*two)) == ["first", "second"]
+    own = serve(*two, load="first-use")
+    assert loaded(own) == []
+    ask(own, "second")
+    assert loaded(own) == ["second"]
+    stats = own.client.get("/stats").json()["models"]
+    assert [model["loaded"] for model in stats] == [False, True]
+
+
+def test_who_was_not_asked_longest_makes_room(serve, two):
+    size = sum(f.stat().st_size for f in (tiny_files(two[0])))
+    own = serve(*two, load="first-use", memory=int(size * 1.5))
+    before = ask(own, "first")
+    ask(own, "second")
+    assert loaded(own) == ["second"]
+    assert ask(own, "first") == before
+    assert loaded(own) == ["first"]
+
+
+def tiny_files(folder):
+    from pathlib import Path
+
+    return [file for file in Path(folder).rglob("*") if file.is_file()]
+
+
+async def test_a_model_that_was_unloaded_meanwhile_says_to_ask_again(two):
+    _, serving = create(Settings(two[:1]))
+    service = await serving.models.get(None)
+    with serving.models.used(service):
+        pass
+    next(iter(serving.models._entries.values())).service = None
+    with pytest.raises(MemoryFullError, match="Ask again"), serving.models.used(service):
+        pass
+    service.close()
+
+
+def test_a_model_without_room_is_a_503_and_nothing_for_the_log(serve, two, caplog):
+    own = serve(*two, load="first-use", memory=1000)
+    assert ask(own, "first") == 503
+    assert "failed" not in caplog.messages
+
+
+def test_a_model_that_cannot_be_loaded_on_first_use_is_a_503_that_names_no_folder(serve, two, tmp_path):
+    own = serve(*two, load="first-use")
+    (tmp_path / "second" / "model.safetensors").unlink()
+    answer = own.client.post("/v1/embeddings", json={"input": "a", "model": "second"})
+    assert answer.status_code == 503
+    assert str(tmp_path) not in answer.text
+    assert isinstance(ask(own, "first"), list)
+
+
+async def test_a_model_that_cannot_be_loaded_at_the_start_is_an_error(tmp_path):
+    _, serving = create(Settings((str(tmp_path / "none"),), local_files_only=True))
+    with pytest.raises(ModelError):
+        await serving.models.start()
+
+
+def test_names_are_those_of_the_hub_or_of_the_folder(model):
+    assert served_name("all-MiniLM-L6-v2") == "sentence-transformers/all-MiniLM-L6-v2"
+    assert served_name(model) == "tiny"
+    with pytest.raises(OptionError, match="two models"):
+        create(Settings((model, model)))

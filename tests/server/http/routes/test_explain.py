@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pellucid.server.http import views
+from pellucid.server.settings import Limits
+
+
+def ask(server, path, **body):
+    answer = server.client.post(path, json=body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_a_trace_is_the_librarys(server, embedder):
+    assert ask(server, "/trace", input="the cat") == json.loads(embedder.trace("the cat").to_json(arrays=False))
+    whole = ask(server, "/trace?arrays=true", input="the cat")
+    assert whole == json.loads(embedder.trace("the cat").to_json())
+
+
+def test_a_comparison_is_the_librarys(server, embedder):
+    found = ask(server, "/compare", inputs=["the cat", "a dog"])
+    assert found == json.loads(embedder.compare("the cat", "a dog").to_json())
+
+
+def test_the_page_gets_its_views(server, embedder):
+    assert ask(server, "/view/trace", input="the cat") == views.trace_view(embedder, "the cat")
+    assert ask(server, "/view/compare", inputs=["the cat", "a dog"])["kind"] == "comparison"
+    assert ask(server, "/view/map", inputs=["the cat", "a dog", "the mat"])["kind"] == "map"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("/trace", {"input": "the cat sat"}), ("/compare", {"inputs": ["cat", "the cat sat"]})],
+)
+@pytest.mark.parametrize("view", ["", "/view"])
+def test_only_so_much_of_a_text_is_looked_into(serve, path, body, view):
+    own = serve(limits=Limits(view_tokens=4))
+    answer = own.client.post(view + path, json=body)
+    assert answer.status_code == 400
+    position = len(body.get("inputs", [0])) - 1
+    assert f"ext {position} has 5 tokens, and at most 4 can be shown" in answer.json()["error"]["message"]
+    ask(own, "/trace", input="the cat")
+    ask(own, "/view/map", inputs=["the cat sat", "cat", "dog"])
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "words"),
+    [
+        ("/trace", {"input": 3}, "input"),
+        ("/trace", {"input": "a", "prompt_name": "x"}, "no prompt"),
+        ("/compare", {"inputs": ["a"]}, "at least 2"),
+        ("/view/map", {"inputs": ["a"]}, "at least 2"),
+        ("/view/map", {"inputs": ["a"] * 201}, "at most 200"),
+        ("/view/trace", {"input": "a" * 1_000_001}, "1,000,001 characters"),
+    ],
+)
+def test_what_is_wrong_is_a_400_that_helps(server, path, body, words):
+    answer = server.client.post(path, json=body)
+    assert answer.status_code == 400
+    assert words in answer.json()["error"]["message"]

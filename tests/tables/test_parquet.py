@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pellucid.batch.survey import Reader, survey
+from pellucid.errors import BatchError
+from pellucid.tables import parquet
+
+ROWS = 20_000
+
+
+def repeated(size, rows=ROWS):
+    """A text of so many bytes, which every row points to."""
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, dtype=np.int32)), pa.array(["a" * size]))
+
+
+def bombs():
+    texts = ["a"] * ROWS
+    big = repeated(10 << 20)
+    keys = pa.array(["k"] * ROWS)
+    everything = pa.array([0, ROWS], pa.int32())
+    once = pa.array(range(ROWS + 1), pa.int32())
+    return {
+        "a text": pa.table({"text": big}),
+        "another column": pa.table({"text": texts, "more": big}),
+        "bytes": pa.table({"text": texts, "more": big.cast(pa.dictionary(pa.int32(), pa.binary()))}),
+        "a field": pa.table({"text": texts, "more": pa.StructArray.from_arrays([big], ["x"])}),
+        "a list in one row": pa.table({"text": ["a"], "more": pa.ListArray.from_arrays(everything, big)}),
+        "a list in each row": pa.table({"text": texts, "more": pa.ListArray.from_arrays(once, big)}),
+        "a map": pa.table({"text": ["a"], "more": pa.MapArray.from_arrays(everything, keys, big)}),
+    }
+
+
+@pytest.mark.parametrize("stored", [True, False])
+@pytest.mark.parametrize("bomb", bombs())
+def test_a_small_file_that_expands_to_200_gigabytes_is_refused(tmp_path, bomb, stored):
+    path = tmp_path / "bomb.parquet"
+    pq.write_table(bombs()[bomb], path, compression="zstd", store_schema=stored)
+    assert path.stat().st_size < 100_000
+    code = textwrap.dedent(f"""
+        from pathlib import Path
+        from pellucid.batch.survey import Reader, survey
+        from pellucid.errors import BatchError
+        found = survey([Path({str(path)!r})], "text", 16384)
+        try:
+            Reader(found.schema, "text").read(found.files[0], 0, min(16384, found.files[0].rows), 16384)
+        except BatchError as error:
+            print(error)
+    """)
+
+    def bound():
+        resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False, preexec_fn=bound
+    )
+    assert not done.stderr
+    # Where Arrow has noted that a column is a dictionary, it stays one, unless it is the text's.
+    grows = bomb == "a text" or not stored
+    assert done.stdout.count("take more than 512 MiB of memory") == grows
+
+
+def test_once_a_file_was_refused_its_other_parts_are_refused_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet, "MOST_BYTES", 1 << 20)
+    path = tmp_path / "bomb.parquet"
+    pq.write_table(pa.table({"text": repeated(100_000, 1000)}), path, store_schema=False)
+    found = survey([path], "text", 100)
+    reader = Reader(found.schema, "text")
+    for start in (0, 500):
+        with pytest.raises(BatchError, match="100 rows take more than 1 MiB"):
+            reader.read(found.files[0], start, start + 100, 100)
+        monkeypatch.setattr(parquet, "batches", None)
+
+
+@pytest.mark.parametrize("encoding", ["PLAIN", "DELTA_BYTE_ARRAY", "RLE_DICTIONARY"])
+def test_what_does_not_expand_is_read(tmp_path, encoding, monkeypatch):
+    monkeypatch.setattr(parquet, "_BYTES_AT_ONCE", 5000)
+    texts = [f"{'the same ' * 50}{n % 100}" for n in range(1000)]
+    table = pa.table({"text": texts, "more": [[text, None] for text in texts], "n": range(1000)})
+    how = {"use_dictionary": True} if encoding == "RLE_DICTIONARY" else {"use_dictionary": False}
+    if encoding == "DELTA_BYTE_ARRAY":
+        how["column_encoding"] = {"text": encoding, "more.list.element": encoding}
+    path = tmp_path / "t.parquet"
+    pq.write_table(table, path, row_group_size=300, **how)
+    found = survey([path], "text", 64)
+    reader = Reader(found.schema, "text")
+    rows = [reader.read(found.files[0], start, min(start + 64, 1000), 64).table for start in range(0, 1000, 64)]
+    assert pa.concat_tables(rows).to_pylist() == table.to_pylist()
+
+
+def test_damaged_files_are_told(tmp_path):
+    rng = np.random.default_rng(0)
+    table = pa.table({"text": [f"text {n}" for n in range(500)], "more": [[str(n)] for n in range(500)]})
+    pq.write_table(table, tmp_path / "whole.parquet", row_group_size=100)
+    whole = (tmp_path / "whole.parquet").read_bytes()
+    path = tmp_path / "t.parquet"
+    told = []
+    for _ in range(300):
+        content = bytearray(whole)
+        for place in rng.integers(0, len(whole), rng.integers(1, 20)):
+            content[place] = rng.integers(256)
+        path.write_bytes(content)
+        try:
+            found = survey([path], "text", 64)
+            reader = Reader(found.schema, "text")
+            for start in range(0, min(found.files[0].rows, 1000), 64):
+                reader.read(found.files[0], start, min(start + 64, found.files[0].rows), 64)
+        except BatchError as error:
+            told.append(str(error))
+    assert told
+    assert all(map(str.isprintable, told))
