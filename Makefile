@@ -44,8 +44,8 @@ site: .make/docs  ## The site alone, of the pages as they are; a warning is an e
 
 # Debian: apt install chromium
 test-browser: .make/browser  ## The pages of `pellucid explain --html` and of the server, in chromium.
-	PELLUCID_BROWSER=required $(VENV)/bin/python -m pytest tests/explain/test_page.py \
-	  tests/server/test_page.py tests/server/test_served_page.py $(ARGS)
+	PELLUCID_BROWSER=required $(VENV)/bin/python -m pytest tests/explain/render/test_page.py \
+	  tests/server/http/test_page.py tests/server/test_served_page.py $(ARGS)
 
 test-integrations: .make/integrations  ## Vector stores, clients of the server, clusters of Ray.
 	PELLUCID_INTEGRATIONS=required $(VENV)/bin/python -m pytest tests/examples tests/server/test_clients.py \

@@ -457,7 +457,7 @@ def test_forks_from_a_process_whose_threads_use_it_all_work(tmp_path):
 
 def test_a_killed_writer_leaves_a_sound_file(tmp_path):
     code = textwrap.dedent(f"""
-        from tests.test_cache import SPACE, vectors
+        from tests.cache.test_store import SPACE, vectors
         from pellucid.cache.store import Cache
         cache, part = Cache({str(tmp_path / "c")!r}), 0
         print("ready", flush=True)

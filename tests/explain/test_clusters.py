@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from pellucid.explain.clusters import MOST, clusters
-from tests.explain.test_map import TOPICS, VECTORS
+from tests.explain.test_text_map import TOPICS, VECTORS
 
 
 @given(VECTORS)

@@ -7,7 +7,7 @@ from importlib import resources
 
 from pellucid import __version__
 from pellucid.server.http.page import home
-from tests.explain.test_html import Elements
+from tests.explain.render.test_html import Elements
 
 PARTS = [part for part in resources.files("pellucid").joinpath("server", "http", "page").iterdir() if part.is_file()]
 

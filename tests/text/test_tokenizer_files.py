@@ -10,7 +10,7 @@ import pytest
 from pellucid.errors import InvalidModelError, ModelError, UnsupportedModelError
 from pellucid.text.tokenizer_files import guarded
 from tests import tiny
-from tests.test_tokenizer import ids_of, tokenizer_of
+from tests.text.test_tokenizer import ids_of, tokenizer_of
 
 TEXT = {"Sequence": {"id": "A", "type_id": 0}}
 SECOND = {"Sequence": {"id": "B", "type_id": 0}}

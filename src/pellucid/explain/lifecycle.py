@@ -80,7 +80,7 @@ def observe(model: str, text: str, options: Mapping[str, Any]) -> Lifecycle:
     # The text goes through a pipe, not on the command line, which everyone on the machine can read.
     asked = json.dumps({"model": model, "text": text, "options": dict(options)})
     # -P: this folder has modules that are called like those of the standard library.
-    command = [sys.executable, "-P", str(Path(__file__).with_name("watched.py"))]
+    command = [sys.executable, "-P", str(Path(__file__).with_name("lifecycle_script.py"))]
     done = subprocess.run(command, input=asked, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ModelError(done.stderr.strip() or f"the process that was watched ended with {done.returncode}.")

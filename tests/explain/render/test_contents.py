@@ -10,7 +10,7 @@ from pellucid.explain import trace as traces
 from pellucid.explain.render import contents
 from pellucid.explain.text_map import text_map
 from tests import tiny
-from tests.explain.test_packing import unpacked
+from tests.explain.render.test_packing import unpacked
 from tests.tiny_families import HEADS, LAYERS
 
 

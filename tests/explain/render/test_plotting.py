@@ -10,4 +10,4 @@ def test_matplotlib_has_one_owner():
     source = Path(pellucid.__file__).parent
     importing = re.compile(r"^\s*(from|import) matplotlib", re.MULTILINE)
     owners = [path.name for path in source.rglob("*.py") if importing.search(path.read_text(encoding="utf-8"))]
-    assert owners == ["drawing.py"]
+    assert owners == ["plotting.py"]

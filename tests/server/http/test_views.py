@@ -11,7 +11,7 @@ from pellucid import Embedder
 from pellucid.errors import OptionError, TextTypeError, TruncationError
 from pellucid.server.http.views import compare_view, map_view, trace_view
 from tests import tiny
-from tests.explain.test_packing import unpacked
+from tests.explain.render.test_packing import unpacked
 
 
 @pytest.fixture(scope="module")

@@ -57,9 +57,9 @@ def page(subject: Trace | Comparison | TextMap, *, room: int = contents.ROOM) ->
     """
     data = inert_json(contents.of(subject, room))
     return assemble(
-        part("explain", "main.html"),
+        part("explain/render", "main.html"),
         "All that this page shows is in this file; it asks nothing of the network.",
-        script=part("explain", "main.js"),
+        script=part("explain/render", "main.js"),
         data=f'<script type="application/json" id="data">{data}</script>\n',
     ).content
 
@@ -75,9 +75,9 @@ def assemble(main: str, footer: str, *, script: str, style: str = "", data: str 
         data: HTML: an element with data.
         connect: what the page may ask, as in a policy (https://www.w3.org/TR/CSP3/#directive-connect-src); "": nothing.
     """
-    theme = part("explain", "theme.js")
-    script = "".join(part("explain", f"{name}.js") for name in _VIEWS) + script
-    style = "".join(part("explain", f"{name}.css") for name in _STYLES) + style
+    theme = part("explain/render", "theme.js")
+    script = "".join(part("explain/render", f"{name}.js") for name in _VIEWS) + script
+    style = "".join(part("explain/render", f"{name}.css") for name in _STYLES) + style
     policy = (
         f"default-src 'none'; script-src {hash_source(theme)} {hash_source(script)}; style-src {hash_source(style)}; "
         f"img-src data:; base-uri 'none'; form-action 'none'" + (f"; connect-src {connect}" if connect else "")
@@ -85,7 +85,7 @@ def assemble(main: str, footer: str, *, script: str, style: str = "", data: str 
     parts = {"policy": policy, "style": style, "theme": theme, "script": script, "data": data}
     parts |= {"main": main, "footer": footer, "version": pellucid.__version__}
     # In one go, so that a text that looks like one of the marks stays as it is.
-    return Page(re.sub(r"\{\{(\w+)\}\}", lambda mark: parts[mark[1]], part("explain", "page.html")), policy)
+    return Page(re.sub(r"\{\{(\w+)\}\}", lambda mark: parts[mark[1]], part("explain/render", "page.html")), policy)
 
 
 def notebook(subject: Trace | Comparison) -> str:

@@ -23,10 +23,10 @@ def home() -> Page:
     True
     """
     made = assemble(
-        part("server", "home.html"),
+        part("server/http", "home.html"),
         "It asks the server that it came from, and nothing else.",
-        script="".join(part("server", f"{name}.js") for name in _SCRIPTS),
-        style=part("server", "home.css"),
+        script="".join(part("server/http", f"{name}.js") for name in _SCRIPTS),
+        style=part("server/http", "home.css"),
         connect="'self'",
     )
     # No other page may put it in a frame; a policy can say so in a header only.
