@@ -1,102 +1,46 @@
-"""Embedder: text to vectors. The file to read first.
-
-::
-
-    name ─ sources ─▶ ModelFiles ─ model ─▶ ModelSpec ─┐
-                                                        ├▶ Embedder
-    text ─ tokenizer ─▶ TokenBatch ─ batching ─ engine ─▶ token vectors ─ pooling ─▶ vectors ─ head ─▶ vectors
-
-Importing this touches nothing. Constructing an :class:`Embedder` finds the model's files, fetching them only if no
-copy is on disk, and loads them. Arithmetic happens only in the ``embed_*`` methods, and they touch no network.
-"""
+"""A dense vector for each text. This is the task to imitate: its prompt, its finish, and the type of its result."""
 
 from __future__ import annotations
 
-import functools
-import itertools
-import operator
 import os
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import numpy.typing as npt
 
-from pellucid.cache.lookup import opened, recall, space_of
-from pellucid.encoder import batching
-from pellucid.encoder.options import (
-    DOCUMENT_PROMPTS,
-    QUERY_PROMPTS,
-    Request,
-    check_choice,
-    check_dimensions,
-    check_whole,
-    judged,
-    prompt_of,
-)
-from pellucid.engines import base as engines
-from pellucid.errors import ModelError, OptionError, TextTypeError, TruncationWarning
-from pellucid.files.progress import progress
-from pellucid.layers import head
-from pellucid.model.load import load_spec, load_weights
-from pellucid.sources.resolve import resolve
+from pellucid.checks import check_choice, check_whole
+from pellucid.encoder.encoder import Dtype, Encoder, EngineName
+from pellucid.encoder.prompts import DOCUMENT_PROMPTS, QUERY_PROMPTS, choose_prompt
+from pellucid.errors import OptionError, TextTypeError
+from pellucid.layers.finish import Pool
+from pellucid.layers.quantization import OUTPUT_DTYPES, check_ranges, to_dtype
+from pellucid.task import Call, Task
 from pellucid.text import chunking
 from pellucid.text.checks import as_iterator, as_list, check_texts
 from pellucid.text.chunking import Kind, LongText
-from pellucid.text.tokenizer import Tokenizer
-from pellucid.text.truncation import OnTruncation, Truncation, cut_from
+from pellucid.text.truncation import OnTruncation
 from pellucid.types import Float32, Int32, TokenBatch, check_tokens
 
 if TYPE_CHECKING:
     from pellucid.cache.store import Cache
-    from pellucid.engines.reference import ReferenceEngine
     from pellucid.explain.comparison import Comparison
     from pellucid.explain.trace import Trace
 
-Dtype = Literal["float32", "int16", "int8", "float16", "bfloat16"]
-EngineName = Literal["auto", "native", "reference", "torch"]
 OutputDtype = Literal["float32", "float16", "int8", "uint8", "binary", "ubinary"]
-
-_ATTRIBUTES = frozenset({"cache", "engine", "files", "on_truncation", "spec", "tokenizer"})
 _ANY_LENGTH = 1 << 31
-_TEXTS_AHEAD = 16_384
-"""How many texts are tokenized while a GPU is at those before."""
-_TEXTS_PER_WINDOW = 2048
-"""How many texts of a stream are held at a time: enough to sort by length, few enough to bound the memory."""
 
 
-class Embedder:
-    """A sentence-transformers model, loaded and ready.
+class Embedder(Task):
+    """A sentence-transformers model that gives each text a vector.
 
     Args:
         model_name: a Hub name (``"sentence-transformers/all-MiniLM-L6-v2"``), a short name of that organisation's
-            models (``"all-MiniLM-L6-v2"``), or a folder.
-        dtype: the arithmetic: ``"float32"`` is exact; ``"int16"`` is near-lossless, with every cosine to float32 above
-            0.9999; ``"int8"`` is the fastest and smallest, with cosines above 0.99 on ordinary text (docs/models.md).
-            ``"float16"`` and ``"bfloat16"`` are PyTorch's, for GPUs.
-        engine: what does the arithmetic; ``"auto"`` takes the fastest that serves the model and the other options:
-            ``"native"``, or ``"torch"`` for a GPU, and for an architecture that only transformers knows.
-        device: ``"cpu"``; or with the ``torch`` extra as PyTorch names them, ``"cuda"``, ``"cuda:1"``, ``"mps"``. A GPU
-            is used only when asked for.
-        threads: how many threads to work with; None takes as many as there are usable processors.
-        revision: a branch, tag or commit of the Hub's copy.
-        cache_folder: instead of the Hugging Face cache's usual place.
-        local_files_only: never use the network; ``HF_HUB_OFFLINE=1`` does the same.
-        token: for private models, as huggingface_hub takes it; None uses ``HF_TOKEN`` or the saved login.
+            models (``"all-MiniLM-L6-v2"``), a folder, or an :class:`~pellucid.encoder.encoder.Encoder` that several
+            tasks share. Its documentation has the options that are not explained here.
         cache: a file, or a :class:`~pellucid.cache.store.Cache`, in which vectors are kept, and looked for before they
             are computed; None for none.
-        max_tokens: read no more of a text than so many tokens, special tokens included; None for all that the model
-            reads, which is also the most.
         on_truncation: what to do with texts longer than ``max_tokens``: cut them and say so once a call
             (``"warn"``), raise before any arithmetic (``"error"``), or cut them in silence (``"ignore"``).
-
-    Attributes:
-        files: :class:`~pellucid.sources.files.ModelFiles`: where the files are and where they came from.
-        spec: :class:`~pellucid.model.spec.ModelSpec`: everything that the model's JSON files say.
-        tokenizer: :class:`~pellucid.text.tokenizer.Tokenizer`: cuts texts into tokens.
-        engine: the engine at work; ``engine.name`` says which.
 
     Raises:
         OptionError: an option's value cannot be served.
@@ -112,7 +56,7 @@ class Embedder:
 
     def __init__(
         self,
-        model_name: str | os.PathLike[str],
+        model_name: str | os.PathLike[str] | Encoder,
         *,
         dtype: Dtype = "float32",
         engine: EngineName = "auto",
@@ -126,47 +70,19 @@ class Embedder:
         max_tokens: int | None = None,
         on_truncation: OnTruncation = "warn",
     ) -> None:
-        self._again = functools.partial(
-            type(self),
-            model_name,
-            dtype=dtype,
-            engine=engine,
-            device=device,
-            threads=threads,
-            revision=revision,
-            cache_folder=cache_folder,
-            local_files_only=local_files_only,
-            max_tokens=max_tokens,
-        )
-        if max_tokens is not None:
-            check_whole("max_tokens", max_tokens, 1, _ANY_LENGTH, "of at least 1, or None for what the model reads")
-        engines.check_options(engine, dtype=dtype, device=device, threads=threads)
-        check_choice("on_truncation", on_truncation, get_args(OnTruncation))
-        self.on_truncation: OnTruncation = on_truncation
-        self.cache = opened(cache)
-        self.files = resolve(
-            model_name, revision=revision, cache_folder=cache_folder, local_files_only=local_files_only, token=token
-        )
-        self.spec = load_spec(self.files)
-        self.tokenizer = Tokenizer(self.files, self.spec.tokenizer, self.spec.encoder)
-        self._longest = self.spec.tokenizer.max_tokens
-        if max_tokens is not None:
-            self.tokenizer.limit(max_tokens)
-            self.spec = replace(self.spec, tokenizer=self.tokenizer.spec)
-        self.engine = engines.create(
-            engine,
-            self.spec.encoder,
-            lambda: load_weights(self.files, self.spec),
-            self.files.path(self.spec.encoder_folder),
-            dtype=dtype,
-            device=device,
-            threads=threads,
-        )
-
-    @property
-    def model_name(self) -> str:
-        """The model's full name, or the folder as it was given."""
-        return self.spec.name
+        options = {
+            "dtype": dtype,
+            "engine": engine,
+            "device": device,
+            "threads": threads,
+            "revision": revision,
+            "cache_folder": cache_folder,
+            "local_files_only": local_files_only,
+            "token": token,
+            "max_tokens": max_tokens,
+        }
+        super().__init__(model_name, options, cache, on_truncation)
+        self.spec.pooling  # noqa: B018  Refuses a model that does not pool.
 
     @property
     def dimensions(self) -> int:
@@ -184,34 +100,10 @@ class Embedder:
         Raises:
             OptionError: the model has no such prompt.
         """
-        return prompt_of(self.spec, DOCUMENT_PROMPTS, prompt_name, None)
-
-    @property
-    def max_tokens(self) -> int:
-        """The longest text, in tokens, special tokens included; longer ones are truncated."""
-        return self.spec.tokenizer.max_tokens
-
-    def __setattr__(self, name: str, value: object) -> None:
-        """Set an attribute that an Embedder has. Any other is a mistake, and would have no effect.
-
-        Raises:
-            OptionError: it has no such attribute, or it is settled when the Embedder is made.
-        """
-        if name in ("max_tokens", "max_seq_length"):
-            raise OptionError(f"{name} cannot be set. Pass max_tokens= when you make the Embedder.")
-        if type(self) is Embedder and not name.startswith("_") and name not in _ATTRIBUTES:
-            raise OptionError(
-                f"an Embedder has no attribute {name!r} that can be set. Pass what is to differ when you make it, or "
-                f"when you call it."
-            )
-        super().__setattr__(name, value)
+        return choose_prompt(self.spec, DOCUMENT_PROMPTS, prompt_name, None)
 
     def __repr__(self) -> str:
         return f"Embedder({self.model_name!r}, dimensions={self.dimensions}, engine={self.engine.name!r})"
-
-    def __reduce__(self) -> tuple[Callable[[], Embedder], tuple[()]]:
-        """Pickled as what it was made with, it is loaded again where it arrives; ``token``, a secret, stays here."""
-        return functools.partial(self._again, cache=self.cache, on_truncation=self.on_truncation), ()
 
     def embed_documents(
         self,
@@ -245,10 +137,13 @@ class Embedder:
             TruncationError: under ``on_truncation="error"``, likewise.
             OptionError: an option's value cannot be served.
         """
-        request = judged(self.spec, DOCUMENT_PROMPTS, prompt_name, prompt, normalize, truncate_dim, output_dtype)
-        vectors, truncation = self._vectors(as_list(texts), request, show_progress=show_progress)
-        self._tell(truncation)
-        return head.to_dtype(vectors, output_dtype)
+        check_choice("output_dtype", output_dtype, OUTPUT_DTYPES)
+        call = self._call(DOCUMENT_PROMPTS, prompt_name, prompt, normalize, truncate_dim)
+        texts = as_list(texts)
+        check_ranges(len(texts), output_dtype)
+        vectors, truncation = self._run(texts, call, show_progress=show_progress)
+        self._warn(truncation)
+        return to_dtype(vectors, output_dtype)
 
     def embed_query(
         self,
@@ -269,10 +164,12 @@ class Embedder:
         """
         if not isinstance(text, str):
             raise TextTypeError(f"the text is of type {type(text).__name__}; embed_query takes one str.")
-        request = judged(self.spec, QUERY_PROMPTS, prompt_name, prompt, normalize, truncate_dim, output_dtype)
-        vectors, truncation = self._vectors([text], request)
-        self._tell(truncation)
-        vector: npt.NDArray[Any] = head.to_dtype(vectors, output_dtype)[0]
+        check_choice("output_dtype", output_dtype, OUTPUT_DTYPES)
+        check_ranges(1, output_dtype)
+        call = self._call(QUERY_PROMPTS, prompt_name, prompt, normalize, truncate_dim)
+        vectors, truncation = self._run([text], call)
+        self._warn(truncation)
+        vector: npt.NDArray[Any] = to_dtype(vectors, output_dtype)[0]
         return vector
 
     def embed_stream(
@@ -296,8 +193,10 @@ class Embedder:
         """
         if output_dtype in ("int8", "uint8"):
             raise OptionError(f"output_dtype={output_dtype!r} needs the ranges of all vectors, which a stream has not.")
-        request = judged(self.spec, DOCUMENT_PROMPTS, prompt_name, prompt, normalize, truncate_dim, output_dtype)
-        return self._stream(as_iterator(texts), request)
+        check_choice("output_dtype", output_dtype, OUTPUT_DTYPES)
+        call = self._call(DOCUMENT_PROMPTS, prompt_name, prompt, normalize, truncate_dim)
+        windows = self._run_windows(as_iterator(texts), call)
+        return (to_dtype(vectors, output_dtype) for vectors in windows)
 
     def embed_long(
         self,
@@ -326,12 +225,11 @@ class Embedder:
             TextTypeError, TextError, OptionError: as :meth:`embed_documents`.
         """
         check_texts([text])
-        before = prompt_of(self.spec, DOCUMENT_PROMPTS, prompt_name, prompt)
-        found = chunking.passages(text, self.tokenizer, overlap=overlap, kind=kind, prompt=before)
-        vectors = self.embed_documents(
-            [text[span.start : span.end] for span in found], prompt=before, normalize=normalize
-        )
-        return chunking.joined(found, vectors, unit_length=self.spec.unit_length if normalize is None else normalize)
+        prompt = choose_prompt(self.spec, DOCUMENT_PROMPTS, prompt_name, prompt)
+        spans = chunking.passages(text, self.tokenizer, overlap=overlap, kind=kind, prompt=prompt)
+        passages = [text[span.start : span.end] for span in spans]
+        vectors = self.embed_documents(passages, prompt=prompt, normalize=normalize)
+        return chunking.joined(spans, vectors, unit_length=self.spec.unit_length if normalize is None else normalize)
 
     def embed_tokens(
         self,
@@ -359,12 +257,38 @@ class Embedder:
             InputError: ids, lengths or offsets that are not of this model. Nothing has been computed.
             OptionError: an option's value cannot be served.
         """
-        check_choice("normalize", normalize, (None, True, False))
-        check_dimensions(truncate_dim, self.dimensions)
+        finish = self.finish(prompt_tokens, normalize, truncate_dim)
         check_tokens(tokens, self.spec.encoder.vocab_size, self.max_tokens)
+        vectors = self.encoder.run(tokens, finish, advance=advance)
+        finish.check(vectors, lambda row: row)
+        return vectors
+
+    def finish(self, prompt_tokens: int = 0, normalize: bool | None = None, truncate_dim: int | None = None) -> Pool:
+        """What makes a vector of a text's token vectors: for :meth:`pellucid.encoder.encoder.Encoder.run`.
+
+        The arguments and errors are those of :meth:`embed_tokens`.
+        """
+        check_choice("normalize", normalize, (None, True, False))
+        if truncate_dim is not None:
+            most = self.dimensions
+            truncate_dim = check_whole("truncate_dim", truncate_dim, 1, most, f"from 1 to {most}")
         prompt_tokens = check_whole("prompt_tokens", prompt_tokens, 0, _ANY_LENGTH, "of at least 0")
-        request = Request("", normalize, truncate_dim, "float32")
-        return self._computed(tokens, request, prompt_tokens, advance)
+        if self.spec.pooling.include_prompt:
+            prompt_tokens = 0  # So that texts with different prompts have equal finishes, and are pooled together.
+        return Pool(self.spec.pooling, self.encoder.modules, prompt_tokens, normalize, truncate_dim)
+
+    def _call(
+        self,
+        own_prompts: Sequence[str],
+        prompt_name: str | None,
+        prompt: str | None,
+        normalize: bool | None,
+        truncate_dim: int | None,
+    ) -> Call[Float32]:
+        prompt = choose_prompt(self.spec, own_prompts, prompt_name, prompt)
+        finish = self.finish(self.tokenizer.prompt_tokens(prompt), normalize, truncate_dim)
+        options = {"normalize": normalize, "truncate_dim": finish.truncate_dim}
+        return Call(prompt, finish, finish.truncate_dim or self.dimensions, options)
 
     def count_tokens(self, texts: Sequence[str]) -> Int32:
         """How many tokens each text has, special tokens included, before truncation: ``int32[n]``."""
@@ -383,7 +307,7 @@ class Embedder:
         """
         from pellucid.explain.trace import trace
 
-        return trace(self, self._reference, text, prompt_of(self.spec, QUERY_PROMPTS, prompt_name, prompt))
+        return trace(self.encoder, text, choose_prompt(self.spec, QUERY_PROMPTS, prompt_name, prompt))
 
     def compare(
         self, text_a: str, text_b: str, *, prompt_name: str | None = None, prompt: str | None = None
@@ -400,126 +324,7 @@ class Embedder:
             :class:`~pellucid.explain.comparison.Comparison`.
         """
         from pellucid.explain.comparison import compare
-        from pellucid.explain.trace import trace
 
-        first, second = (
-            trace(self, self._reference, text, prompt_of(self.spec, own, prompt_name, prompt))
-            for text, own in ((text_a, QUERY_PROMPTS), (text_b, DOCUMENT_PROMPTS))
-        )
-        return compare(self, first, second)
-
-    @functools.cached_property
-    def _reference(self) -> ReferenceEngine:
-        """The engine that can be looked into; it maps the model's file once more, when it is first asked for."""
-        from pellucid.engines.reference import ReferenceEngine
-
-        if isinstance(self.engine, ReferenceEngine):
-            return self.engine
-        try:
-            return ReferenceEngine(self.spec.encoder, load_weights(self.files, self.spec))
-        except OSError as error:
-            raise ModelError(
-                f"{self.model_name}: the weights cannot be read again to look into them: {error.strerror}. "
-                f"Where too many files are open, close some, or raise the limit (ulimit -n)."
-            ) from error
-
-    def _stream(self, texts: Iterator[str], request: Request) -> Iterator[npt.NDArray[Any]]:
-        total = Truncation()
-        try:
-            while window := list(itertools.islice(texts, _TEXTS_PER_WINDOW)):
-                vectors, truncation = self._vectors(window, request, first=total.texts)
-                total += truncation
-                yield head.to_dtype(vectors, request.output_dtype)
-        finally:
-            self._tell(total)
-
-    def _vectors(
-        self, texts: list[str], request: Request, *, first: int = 0, show_progress: bool = False
-    ) -> tuple[Float32, Truncation]:
-        """The way of the data: texts to ``float32[n, d]``, and what was cut off."""
-        head.check_ranges(len(texts), request.output_dtype)
-        with progress(len(texts), show=show_progress) as advance:
-            if self.cache is not None:
-                return self._remembered(self.cache, texts, request, first, advance)
-            prompt_tokens = self.tokenizer.prompt_tokens(request.prompt)
-            truncation, vectors = Truncation(), []
-            for tokens, counts in self._tokenized(texts, request.prompt, first):
-                truncation += cut_from(counts, self.max_tokens, self.on_truncation, first + truncation.texts)
-                done = first + truncation.texts - len(tokens)
-                vectors.append(
-                    self._computed(
-                        tokens, request, prompt_tokens, advance, position=functools.partial(operator.add, done)
-                    )
-                )
-            return vectors[0] if len(vectors) == 1 else np.concatenate(vectors), truncation
-
-    def _tokenized(self, texts: list[str], prompt: str, first: int) -> Iterator[tuple[TokenBatch, Int32]]:
-        """The texts' tokens and counts, at once. If the engine leaves this machine's processors free, in parts, each
-        made while the engine is at the one before; but what may not be cut is judged whole.
-        """
-        if not getattr(self.engine, "elsewhere", False) or self.on_truncation == "error":
-            yield self.tokenizer.tokenize(texts, prompt, first=first)
-            return
-        from pellucid.files.prefetch import ahead, one_thread
-
-        check_texts(texts, first=first)
-        starts = range(0, max(1, len(texts)), _TEXTS_AHEAD)
-        with one_thread() as pool:
-            yield from ahead(
-                pool,
-                starts,
-                lambda start: self.tokenizer.tokenize(texts[start : start + _TEXTS_AHEAD], prompt, first=first + start),
-            )
-
-    def _remembered(
-        self, cache: Cache, texts: list[str], request: Request, first: int, advance: Callable[[int], object]
-    ) -> tuple[Float32, Truncation]:
-        """The same way, but only for texts that the cache has no vector for."""
-        check_texts(texts, first=first)
-        space = space_of(self.digest, self.engine, request)
-        known = recall(cache, space, texts, request.truncate_dim or self.dimensions)
-        tokens, counts = self.tokenizer.tokenize(known.new, request.prompt)
-        truncation = cut_from(known.tokens(counts), self.max_tokens, self.on_truncation, first)
-        advance(len(texts) - len(known.new))
-        computed = self._computed(
-            tokens,
-            request,
-            self.tokenizer.prompt_tokens(request.prompt),
-            advance,
-            position=lambda row: first + known.order.index(len(known.found.rows) + row),
-        )
-        if known.new:
-            cache.put(known.keys, computed, counts.tolist())
-        return known.vectors(computed), truncation
-
-    def _computed(
-        self,
-        tokens: TokenBatch,
-        request: Request,
-        prompt_tokens: int,
-        advance: Callable[[int], object],
-        position: Callable[[int], int] = lambda row: row,
-    ) -> Float32:
-        """Tokens to vectors; ``position`` says which text of the call a row is, for messages."""
-        vectors = np.empty((len(tokens), request.truncate_dim or self.dimensions), dtype=np.float32)
-        for indices in batching.plan(tokens.lengths, getattr(self.engine, "tokens_per_call", batching.TOKENS_PER_CALL)):
-            batch = tokens.select(indices)
-            pooled = engines.encode_pooled(self.engine, batch, self.spec.pooling, prompt_tokens)
-            vectors[indices] = head.finish(pooled, self.spec.head, request.normalize, request.truncate_dim)
-            advance(len(indices))
-        head.check_finite(vectors, position)
-        return vectors
-
-    def _tell(self, truncation: Truncation) -> None:
-        if truncation.cut and self.on_truncation == "warn":
-            message = f"{truncation.describe(self.max_tokens)} and had no part in the vectors."
-            warnings.warn(message, TruncationWarning, stacklevel=3)
-
-    @functools.cached_property
-    def digest(self) -> str:
-        """What says that a model is the same: a digest of its files, and ``max_tokens`` if you lowered it.
-
-        All files are read for it, once, which takes a moment.
-        """
-        lowered = self.max_tokens < self._longest
-        return self.files.digest() + (f" max_tokens={self.max_tokens}" if lowered else "")
+        first = choose_prompt(self.spec, QUERY_PROMPTS, prompt_name, prompt)
+        second = choose_prompt(self.spec, DOCUMENT_PROMPTS, prompt_name, prompt)
+        return compare(self.encoder, (text_a, first), (text_b, second))

@@ -62,12 +62,48 @@ class TokenBatch:
         for start, end in zip(self.offsets[:-1].tolist(), self.offsets[1:].tolist(), strict=True):
             yield self.ids[start:end]
 
+    @classmethod
+    def join(cls, batches: Sequence[TokenBatch]) -> TokenBatch:
+        """The texts of several batches in one, in order; there must be at least one batch."""
+        if len(batches) == 1:
+            return batches[0]
+        before = np.cumsum([0, *(len(batch.ids) for batch in batches)], dtype=np.int32)
+        starts = [batch.offsets[:-1] + start for batch, start in zip(batches, before, strict=False)]
+        return cls(np.concatenate([batch.ids for batch in batches]), np.concatenate([*starts, before[-1:]]))
+
     def select(self, indices: Int64) -> TokenBatch:
         """The texts at ``indices`` (``int64[N]``), in that order."""
         if len(self) == len(indices) == 1:
             return self
         starts, ends = self.offsets[indices].tolist(), self.offsets[indices + 1].tolist()
         return TokenBatch.from_sequences([self.ids[s:e] for s, e in zip(starts, ends, strict=True)])
+
+
+@dataclass(frozen=True, eq=False)
+class MultiVectors:
+    """Several vectors for each of several texts, laid end to end.
+
+    Attributes:
+        vectors: ``float32[T, d]``.
+        offsets: ``int32[B + 1]``; text ``i`` owns ``vectors[offsets[i]:offsets[i + 1]]``.
+    """
+
+    vectors: Float32
+    offsets: Int32
+
+    @classmethod
+    def of(cls, each: Sequence[Float32]) -> MultiVectors:
+        """Lay the vectors of texts, ``float32[n, d]`` each, end to end; there must be at least one text."""
+        return cls(np.concatenate(each), np.cumsum([0, *map(len, each)], dtype=np.int32))
+
+    def __len__(self) -> int:
+        """The number of texts, ``B``."""
+        return len(self.offsets) - 1
+
+    def __iter__(self) -> Iterator[Float32]:
+        """The vectors of each text in turn, as views."""
+        for start, end in zip(self.offsets[:-1].tolist(), self.offsets[1:].tolist(), strict=True):
+            yield self.vectors[start:end]
 
 
 def check_tokens(tokens: TokenBatch, vocab_size: int, max_tokens: int) -> None:

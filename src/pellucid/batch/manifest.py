@@ -25,7 +25,7 @@ def described(survey: Survey, embedder: Embedder, options: Options) -> dict[str,
         "model": printable(embedder.model_name),
         "model_digest": embedder.digest,
         "engine": embedder.engine.name,
-        "dtype": getattr(embedder.engine, "dtype", "float32"),
+        "dtype": embedder.engine.dtype,
         "dimensions": options.truncate_dim or embedder.dimensions,
         **asdict(options),
         "columns": {

@@ -18,7 +18,7 @@ from pellucid.batch.survey import Reader, Rows, kept
 from pellucid.embedder import Embedder
 from pellucid.errors import BatchError, TextError, printable
 from pellucid.files.whole import in_one_step
-from pellucid.layers import head
+from pellucid.layers.quantization import to_dtype, to_ranges
 from pellucid.text.truncation import Truncation
 from pellucid.types import Float32, Int64, TokenBatch
 
@@ -173,7 +173,7 @@ def write(
     Raises:
         BatchError: the disk is full, the folder cannot be written to, or the input was changed.
     """
-    stored = head.to_ranges(vectors, *ranges) if ranges is not None else head.to_dtype(vectors, options.output_dtype)
+    stored = to_ranges(vectors, *ranges) if ranges is not None else to_dtype(vectors, options.output_dtype)
     # Without equal texts, the rows have the vectors' own order.
     rows = stored if len(stored) == len(prepared.places) else stored[prepared.places]
     column = vector_array(rows, options.output_dtype)

@@ -20,7 +20,7 @@ from pellucid.batch import parts as stages
 from pellucid.batch.parts import Done, Part
 from pellucid.batch.survey import Reader
 from pellucid.embedder import Embedder
-from pellucid.engines.base import check_options
+from pellucid.engines.registry import check_options
 from pellucid.errors import BatchError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Cluster:
         """
         if not plan.todo:
             return
-        dtype = getattr(embedder.engine, "dtype", "float32")
+        dtype = embedder.engine.dtype
         engine = embedder.engine.name
         name = embedder.files.name if embedder.files.source != "folder" else str(embedder.files.folder.resolve())
         threads = self.threads or max(1, int(self.cpus))

@@ -9,6 +9,7 @@ any death leaves nothing to repair.
 from __future__ import annotations
 
 import collections
+import functools
 import json
 import resource
 import sys
@@ -32,7 +33,7 @@ from pellucid.batch.parts import Done, Options, Part, Prepared
 from pellucid.batch.survey import Reader, Survey
 from pellucid.embedder import Embedder
 from pellucid.errors import BatchError, OptionError, printable
-from pellucid.files.prefetch import ahead, one_thread
+from pellucid.files.prefetch import one_thread, prefetch
 from pellucid.files.whole import UNFINISHED, remove_unfinished
 from pellucid.text.checks import check_utf8
 from pellucid.types import Float32
@@ -192,8 +193,8 @@ class _Local:
         options, reader = plan.options, Reader(plan.survey.schema, plan.options.text_column)
         behind: collections.deque[Future[Done]] = collections.deque()
         with one_thread() as reading, one_thread() as writing:
-            parts = ahead(reading, plan.todo, lambda part: stages.prepare(part, reader, embedder, options), most=_AHEAD)
-            for prepared in parts:
+            prepare = functools.partial(stages.prepare, reader=reader, embedder=embedder, options=options)
+            for prepared in prefetch(reading, plan.todo, prepare, most=_AHEAD):
                 begin = time.perf_counter()
                 vectors = stages.embed(prepared, embedder, options, advance=_rows_told(prepared, told))
                 self._count(begin, time.perf_counter())

@@ -1,4 +1,4 @@
-"""What of a call's texts a cache has vectors for, and how those and the computed ones become the call's."""
+"""Which texts of a call a cache has vectors for, and how those and the computed ones become the call's."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pellucid.encoder.options import Request
-from pellucid.engines.base import Engine
 from pellucid.errors import OptionError
 from pellucid.types import Float32, Int32
 
 if TYPE_CHECKING:  # sqlite3 is only for those who want a cache.
-    from pellucid.cache.store import Cache, Found, Space
+    from pellucid.cache.store import Cache, Found
 
 
-def opened(cache: str | os.PathLike[str] | Cache | None) -> Cache | None:
+def open_cache(cache: str | os.PathLike[str] | Cache | None) -> Cache | None:
     """The cache, or the one in a file of that name; None for none.
 
     Raises:
@@ -36,18 +34,8 @@ def opened(cache: str | os.PathLike[str] | Cache | None) -> Cache | None:
     return Cache(cache)
 
 
-def space_of(model: str, engine: Engine, request: Request) -> Space:
-    """What the vectors of a call depend on, beside their texts; ``model`` is the digest of its files."""
-    from pellucid.cache.store import Space
-
-    device = getattr(engine, "device", "cpu")
-    name = engine.name if device == "cpu" else f"{engine.name} on {device}"
-    dtype = getattr(engine, "dtype", "float32")
-    return Space(model, name, dtype, request.prompt, request.normalize, request.truncate_dim)
-
-
 @dataclass(frozen=True, eq=False)
-class Recalled:
+class LookUp:
     """The texts of a call, looked up in a cache.
 
     Attributes:
@@ -71,11 +59,13 @@ class Recalled:
         return np.concatenate([self.found.vectors, new])[self.order]
 
 
-def recall(cache: Cache, space: Space, texts: Sequence[str], dimensions: int) -> Recalled:
-    """Look texts up whose vectors have so many dimensions; ``space`` is what else the vectors depend on."""
-    keys = space.keys(texts)
+def look_up(cache: Cache, fingerprint: bytes, texts: Sequence[str], dimensions: int) -> LookUp:
+    """Look texts up whose vectors have so many dimensions; ``fingerprint`` says what else the vectors depend on."""
+    from pellucid.cache.store import keys_of
+
+    keys = keys_of(fingerprint, texts)
     text_of = dict(zip(keys, texts, strict=True))  # Equal texts once.
     found = cache.get(list(text_of), dimensions)
     new = [key for key in text_of if key not in found.rows]
     rows = found.rows | {key: len(found.rows) + row for row, key in enumerate(new)}
-    return Recalled([text_of[key] for key in new], new, found, [rows[key] for key in keys])
+    return LookUp([text_of[key] for key in new], new, found, [rows[key] for key in keys])

@@ -15,7 +15,6 @@ import contextlib
 import datetime
 import functools
 import hashlib
-import json
 import os
 import sqlite3
 import stat
@@ -24,7 +23,7 @@ import warnings
 import weakref
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
 from typing import Any
@@ -50,34 +49,15 @@ _SCHEMA = (
 )
 
 
-@dataclass(frozen=True)
-class Space:
-    """What a vector depends on beside its text. Vectors of different spaces are never taken for each other.
-
-    Attributes:
-        model: the digest of the model's files.
-        engine, dtype: what did the arithmetic, and in what.
-        prompt: what was put before the text.
-        normalize, truncate_dim: as they were asked for.
-    """
-
-    model: str
-    engine: str
-    dtype: str
-    prompt: str
-    normalize: bool | None
-    truncate_dim: int | None
-
-    def keys(self, texts: Sequence[str]) -> list[bytes]:
-        """A key of 16 bytes for each text: BLAKE2b (RFC 7693), keyed with a digest of this space."""
-        own = hashlib.blake2b(json.dumps(asdict(self), sort_keys=True).encode(), digest_size=32).digest()
-        blake = hashlib.blake2b(digest_size=16, key=own)
-        keys = []
-        for text in texts:
-            each = blake.copy()
-            each.update(text.encode())
-            keys.append(each.digest())
-        return keys
+def keys_of(fingerprint: bytes, texts: Sequence[str]) -> list[bytes]:
+    """A key of 16 bytes for each text: BLAKE2b (RFC 7693), keyed with what else its vector depends on."""
+    blake = hashlib.blake2b(digest_size=16, key=fingerprint)
+    keys = []
+    for text in texts:
+        each = blake.copy()
+        each.update(text.encode())
+        keys.append(each.digest())
+    return keys
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,10 +24,10 @@ def bench(
 ) -> None:
     """Measure the speed of a model on this machine."""
     from pellucid.embedder import Embedder
-    from pellucid.engines import base, native
+    from pellucid.engines import native, registry
     from pellucid.engines.threads import usable_processors
 
-    base.check_options("native", dtype="float32", device="cpu", threads=threads)
+    registry.check_options("native", dtype="float32", device="cpu", threads=threads)
     chosen, workers = native.instruction_set(), threads or usable_processors()
     if cpu:
         peaks = native.peaks(workers)

@@ -59,7 +59,7 @@ def explain(
         from pellucid.explain.text_map import text_map
 
         given = list(read_lines(labels)) if labels is not None else None
-        text_map(embedder, list(read_lines(texts)), labels=given, method=method).save(out)
+        text_map(embedder.encoder, list(read_lines(texts)), labels=given, method=method).save(out)
         typer.echo(f"wrote {out}", err=True)
         return
     if text is None:

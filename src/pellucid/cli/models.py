@@ -80,7 +80,7 @@ def show(
         "dimensions": str(spec.dimensions),
         "max tokens": str(spec.tokenizer.max_tokens),
         "pooling": " + ".join(spec.pooling.modes),
-        "then": ", ".join(type(module).__name__ for module in spec.head) or "nothing",
+        "then": ", ".join(type(module).__name__.removesuffix("Spec") for module in spec.modules) or "nothing",
         "prompts": ", ".join(f"{key}={text!r}" for key, text in spec.prompts.items()) or "none",
     }
     # Lines of their own, never wrapped or cut: a path in two pieces cannot be copied.

@@ -8,12 +8,8 @@ import numpy as np
 
 from pellucid.types import Int32, Int64
 
-TOKENS_PER_CALL = 8192
-"""Tokens in one engine call: large enough to hide the cost of a call, small enough that the token vectors
-it returns (8192 × 768 floats are 25 MB) bound the memory, whatever the input."""
 
-
-def plan(lengths: Int32, tokens_per_call: int = TOKENS_PER_CALL) -> Iterator[Int64]:
+def plan(lengths: Int32, tokens_per_call: int) -> Iterator[Int64]:
     """Split texts into engine calls, longest text first.
 
     Longest first, because the first call then needs the most memory (what fits once always fits) and because

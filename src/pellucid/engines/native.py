@@ -9,10 +9,12 @@ from __future__ import annotations
 import functools
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 import numpy as np
 
+from pellucid.engines.base import Engine
 from pellucid.engines.reference import Turns, relative_buckets, rotary_turns
 from pellucid.engines.threads import usable_processors
 from pellucid.errors import OptionError, UnsupportedModelError
@@ -26,7 +28,7 @@ _NO_WINDOW = 1 << 30
 _MOST_THREADS = 1 << 14
 
 
-class NativeEngine:
+class NativeEngine(Engine):
     """The encoder in C++.
 
     In float32 it is within rounding of the reference. In int16 and int8 the weights and what they are multiplied with
@@ -115,6 +117,19 @@ class NativeEngine:
         in_main_thread = threading.current_thread() is threading.main_thread()  # Only there does Ctrl-C arrive.
         self._core.token_vectors(batch.ids, positions, offsets, turns, vectors, self.threads, in_main_thread)
         return vectors
+
+
+def create(
+    spec: EncoderSpec,
+    weights: Callable[[], EncoderWeights],
+    folder: Path,  # noqa: ARG001
+    *,
+    dtype: str,
+    device: str,  # noqa: ARG001
+    threads: int | None,
+) -> NativeEngine:
+    """See :class:`pellucid.engines.registry.Create`."""
+    return NativeEngine(spec, weights(), dtype=dtype, threads=threads)
 
 
 def _with_following(layers: Iterable[Layer]) -> Iterator[tuple[Layer, Layer | None]]:

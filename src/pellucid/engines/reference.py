@@ -8,13 +8,15 @@ tokens, and no padding, no batch. The layers are those of "Attention Is All You 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
+from pellucid.engines.base import Engine
 from pellucid.layers.activations import ACTIVATIONS
-from pellucid.layers.head import layer_norm
+from pellucid.layers.norms import layer_norm
 from pellucid.model.spec import EncoderSpec
 from pellucid.model.weights import EncoderWeights, Layer, Linear, Norm
 from pellucid.types import Float32, Int32, Int64, TokenBatch
@@ -38,7 +40,7 @@ class Step:
     attention: Float32 | None = None
 
 
-class ReferenceEngine:
+class ReferenceEngine(Engine):
     """The encoder in NumPy, in float32.
 
     ``threads`` is NumPy's own: its BLAS library has one number of threads for the whole process, which is set here
@@ -78,6 +80,19 @@ class ReferenceEngine:
             yield Step(f"layer {number + 1}", x, looks)
         if self.weights.final_norm is not None:
             yield Step("final norm", norm(x, self.weights.final_norm, self.spec))
+
+
+def create(
+    spec: EncoderSpec,
+    weights: Callable[[], EncoderWeights],
+    folder: Path,  # noqa: ARG001
+    *,
+    dtype: str,  # noqa: ARG001
+    device: str,  # noqa: ARG001
+    threads: int | None,
+) -> ReferenceEngine:
+    """See :class:`pellucid.engines.registry.Create`."""
+    return ReferenceEngine(spec, weights(), threads=threads)
 
 
 def embed(ids: Int32, spec: EncoderSpec, weights: EncoderWeights) -> Float32:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pellucid.embedder import Embedder
+from pellucid.encoder.encoder import Encoder
 from pellucid.explain import shares
 from pellucid.explain.shares import Float64
-from pellucid.explain.trace import Trace
-from pellucid.layers import head, pooling
+from pellucid.explain.trace import Trace, trace
+from pellucid.layers.finish import Pool
 from pellucid.types import TokenBatch
 
 
@@ -69,14 +69,18 @@ class Comparison:
         return json.dumps({"model": self.first.model_name, **sides, **numbers}, ensure_ascii=False)
 
 
-def compare(embedder: Embedder, first: Trace, second: Trace) -> Comparison:
-    """Share out the cosine of two traced texts among their tokens."""
-    vectors = [trace.vector.astype(np.float64) for trace in (first, second)]
+def compare(encoder: Encoder, first_text: tuple[str, str], second_text: tuple[str, str]) -> Comparison:
+    """Share out the cosine of two texts, each with its prompt, among their tokens."""
+    first, second = (trace(encoder, text, prompt) for text, prompt in (first_text, second_text))
+    vectors = [traced.vector.astype(np.float64) for traced in (first, second)]
     lengths = [max(float(np.linalg.norm(vector)), 1e-12) for vector in vectors]
     cosine = float(vectors[0] @ vectors[1]) / (lengths[0] * lengths[1])
-    why = shares.why_not(embedder.spec)
+    why = shares.why_not(encoder.spec)
     if why is None:
-        parts = [_parts(embedder, trace) / length for trace, length in zip((first, second), lengths, strict=True)]
+        parts = [
+            shares.parts(traced.token_vectors, _finish(encoder, traced)) / length
+            for traced, length in zip((first, second), lengths, strict=True)
+        ]
         pairs = parts[0] @ parts[1].T
         return Comparison(first, second, cosine, pairs, None, pairs.sum(axis=1), pairs.sum(axis=0))
     return Comparison(
@@ -85,25 +89,26 @@ def compare(embedder: Embedder, first: Trace, second: Trace) -> Comparison:
         cosine,
         None,
         why,
-        _left_out(embedder, first, vectors[1] / lengths[1], cosine),
-        _left_out(embedder, second, vectors[0] / lengths[0], cosine),
+        _left_out(encoder, first, vectors[1] / lengths[1], cosine),
+        _left_out(encoder, second, vectors[0] / lengths[0], cosine),
     )
 
 
-def _parts(embedder: Embedder, trace: Trace) -> Float64:
-    return shares.parts(trace.token_vectors, trace.spec, embedder.tokenizer.prompt_tokens(trace.prompt))
+def _finish(encoder: Encoder, traced: Trace, left_out: int | None = None) -> Pool:
+    """What makes the text's vector, of all tokens or without one."""
+    prompt_tokens = encoder.tokenizer.prompt_tokens(traced.prompt)
+    if left_out is not None and left_out < prompt_tokens:
+        prompt_tokens -= 1
+    return Pool(encoder.spec.pooling, encoder.modules, prompt_tokens)
 
 
-def _left_out(embedder: Embedder, trace: Trace, other: Float64, cosine: float) -> Float64:
+def _left_out(encoder: Encoder, traced: Trace, other: Float64, cosine: float) -> Float64:
     """By how much the cosine to ``other``, of unit length, falls without each token of a text: ``float64[n]``."""
-    ids = np.array([token.id for token in trace.tokens], dtype=np.int32)
+    ids = np.array([token.id for token in traced.tokens], dtype=np.int32)
     falls = np.zeros(len(ids))
-    prompt_tokens = embedder.tokenizer.prompt_tokens(trace.prompt)
     # Special tokens stay: without them the model would be in a state that it has never seen.
-    for place in (place for place, token in enumerate(trace.tokens) if token.kind != "special"):
+    for place in (place for place, token in enumerate(traced.tokens) if token.kind != "special"):
         batch = TokenBatch.from_sequences([np.delete(ids, place)])
-        skip = prompt_tokens - (place < prompt_tokens)
-        pooled = pooling.pool(embedder.engine.token_vectors(batch), batch.offsets, trace.spec.pooling, skip)
-        vector = head.finish(pooled, trace.spec.head, None, None)[0].astype(np.float64)
+        vector = encoder.run(batch, _finish(encoder, traced, place))[0].astype(np.float64)
         falls[place] = cosine - float(vector @ other) / max(float(np.linalg.norm(vector)), 1e-12)
     return falls

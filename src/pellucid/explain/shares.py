@@ -10,8 +10,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.layers.head import Dense, LayerNorm
-from pellucid.model.spec import ModelSpec
+from pellucid.layers.dense import Dense
+from pellucid.layers.finish import Pool
+from pellucid.layers.norms import LayerNorm
+from pellucid.model.spec import DenseSpec, ModelSpec
 from pellucid.types import Float32
 
 Float64 = npt.NDArray[np.float64]
@@ -26,31 +28,31 @@ def why_not(spec: ModelSpec) -> str | None:
     for mode, which in (("cls", "first"), ("lasttoken", "last")):
         if mode in spec.pooling.modes:
             return f"{mode} pooling takes the {which} token's vector alone; the others act through attention"
-    for module in spec.head:
-        if isinstance(module, Dense) and module.activation != "identity":
+    for module in spec.modules:
+        if isinstance(module, DenseSpec) and module.activation != "identity":
             return f"a Dense layer with the activation {module.activation!r} follows the pooling"
     return None
 
 
-def parts(vectors: Float32, spec: ModelSpec, prompt_tokens: int = 0) -> Float64:
+def parts(vectors: Float32, finish: Pool) -> Float64:
     """Each token's part of a text's vector.
 
     Args:
         vectors: ``float32[n, hidden]``, the encoder's last hidden state for one text.
-        spec: the model's; :func:`why_not` must be None.
-        prompt_tokens: how many tokens at the start are the prompt's, and do not count if the pooling says so.
+        finish: what makes the text's vector of them; :func:`why_not` of its model must be None.
 
     Returns:
         ``float64[n, d]``; if there are any, the rows sum to the model's vector, normalised only if the model does so.
     """
-    weights = np.stack([_weights(mode, len(vectors), _skipped(spec, prompt_tokens)) for mode in spec.pooling.modes])
+    skip = 0 if finish.pooling.include_prompt else finish.prompt_tokens
+    weights = np.stack([_weights(mode, len(vectors), skip) for mode in finish.pooling.modes])
     each = np.concatenate([weight[:, None] * vectors.astype(np.float64) for weight in weights], axis=1)
     # What does not depend on any token, such as a bias, is shared out evenly among those that count; or among all, if
     # the prompt alone is longer than what the model reads, and none does.
     counted = np.any(weights, axis=0, keepdims=True).T
     counted |= not counted.any()
     evenly = counted / max(1, counted.sum())
-    for module in spec.head:
+    for module in finish.modules:
         whole = each.sum(axis=0)
         if isinstance(module, Dense):
             bias = np.zeros(len(module.weight)) if module.bias is None else module.bias
@@ -64,10 +66,6 @@ def parts(vectors: Float32, spec: ModelSpec, prompt_tokens: int = 0) -> Float64:
         else:
             each = each / max(float(np.linalg.norm(whole)), 1e-12)
     return each
-
-
-def _skipped(spec: ModelSpec, prompt_tokens: int) -> int:
-    return 0 if spec.pooling.include_prompt else prompt_tokens
 
 
 def _weights(mode: str, n: int, skip: int) -> Float64:

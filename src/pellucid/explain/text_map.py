@@ -15,11 +15,14 @@ from typing import Literal
 
 import numpy as np
 
-from pellucid.embedder import Embedder
+from pellucid.encoder.encoder import Encoder
+from pellucid.encoder.prompts import DOCUMENT_PROMPTS, choose_prompt
 from pellucid.errors import MissingExtraError, OptionError
 from pellucid.explain.clusters import MOST, clusters
 from pellucid.explain.shares import Float64
 from pellucid.explain.trace import shown_name
+from pellucid.layers.finish import Pool
+from pellucid.text.checks import as_list
 from pellucid.types import Float32, Int64
 
 Method = Literal["pca", "umap"]
@@ -118,13 +121,13 @@ class TextMap:
 
 
 def text_map(
-    embedder: Embedder, texts: Sequence[str], *, labels: Sequence[str] | None = None, method: str = "pca"
+    encoder: Encoder, texts: Sequence[str], *, labels: Sequence[str] | None = None, method: str = "pca"
 ) -> TextMap:
     """Put texts in the plane.
 
     Args:
-        embedder: the model.
-        texts: any number of them.
+        encoder: the model.
+        texts: any number of them; the model's prompt for documents is put before each.
         labels: one for each text; without them, clusters are looked for.
         method: "pca" or "umap".
 
@@ -138,14 +141,17 @@ def text_map(
         raise OptionError(f"there are {len(texts):,} texts; a map shows {MOST_TEXTS:,} at most. Take some of them.")
     if labels is not None and len(labels) != len(texts):
         raise OptionError(f"there are {len(labels)} labels for {len(texts)} texts; there must be one for each.")
-    vectors = embedder.embed_documents(list(texts), normalize=None if embedder.spec.unit_length else True)
-    lengths = embedder.tokenizer.tokenize(list(texts), embedder.document_prompt)[1]
-    cut = frozenset(np.flatnonzero(lengths > embedder.max_tokens).tolist())
-    return map_of(embedder, texts, vectors, cut, labels=labels, method=method)
+    prompt = choose_prompt(encoder.spec, DOCUMENT_PROMPTS, None, None)
+    tokens, lengths = encoder.tokenizer.tokenize(as_list(texts), prompt)
+    finish = Pool(encoder.spec.pooling, encoder.modules, encoder.tokenizer.prompt_tokens(prompt), normalize=True)
+    vectors = encoder.run(tokens, finish)
+    finish.check(vectors, lambda row: row)
+    cut = frozenset(np.flatnonzero(lengths > encoder.max_tokens).tolist())
+    return map_of(encoder, texts, vectors, cut, labels=labels, method=method)
 
 
 def map_of(
-    embedder: Embedder,
+    encoder: Encoder,
     texts: Sequence[str],
     vectors: Float32,
     cut: frozenset[int],
@@ -156,7 +162,7 @@ def map_of(
     """Put texts in the plane whose vectors are there already.
 
     Args:
-        embedder: the model.
+        encoder: the model.
         texts: any number of them.
         vectors: theirs, of unit length: ``float32[n, d]``.
         cut: which texts are too long for the model.
@@ -171,7 +177,7 @@ def map_of(
     if labels is None:
         labels = [f"cluster {number + 1}" for number in clusters(vectors)]
     return TextMap(
-        model_name=shown_name(embedder),
+        model_name=shown_name(encoder),
         texts=tuple(texts),
         plane=plane,
         labels=tuple(str(label) for label in labels),
@@ -180,7 +186,7 @@ def map_of(
         kept=kept,
         similarity=vectors @ vectors.T if len(texts) <= SIMILARITY_TEXTS else None,
         cut=cut,
-        max_tokens=embedder.max_tokens,
+        max_tokens=encoder.max_tokens,
     )
 
 

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.embedder import Embedder
+from pellucid.encoder.encoder import Encoder
 from pellucid.engines.reference import ReferenceEngine, Step, lookups
 from pellucid.explain import shares as token_shares
 from pellucid.explain.shares import Float64
 from pellucid.layers import pooling
-from pellucid.layers.head import Normalize, check_finite
+from pellucid.layers.finish import Pool
+from pellucid.layers.norms import Normalize
 from pellucid.model.spec import ModelSpec
 from pellucid.types import Float32, Token
 
@@ -145,20 +146,19 @@ class Trace:
         np.savez_compressed(path, allow_pickle=False, **arrays)
 
 
-def trace(embedder: Embedder, engine: ReferenceEngine, text: str, prompt: str) -> Trace:
-    """Trace a text.
+def trace(encoder: Encoder, text: str, prompt: str) -> Trace:
+    """Trace a text on the encoder's reference engine.
 
     Args:
-        embedder: for the model's spec and tokenizer.
-        engine: with the model's weights.
+        encoder: the model.
         text: any text.
         prompt: what is put before it.
     """
-    spec = embedder.spec
-    seen = embedder.tokenizer.inspect(text, prompt)
+    spec, engine = encoder.spec, encoder.reference
+    seen = encoder.tokenizer.inspect(text, prompt)
     ids = np.array([token.id for token in seen.tokens], dtype=np.int32)
     n, hidden = len(ids), spec.encoder.hidden_size
-    prompt_tokens = embedder.tokenizer.prompt_tokens(prompt)
+    finish = Pool(spec.pooling, encoder.modules, encoder.tokenizer.prompt_tokens(prompt))
 
     cut = f" {'' if seen.finished else 'At least '}{len(seen.cut):,} more were cut off: the model reads "
     cut = f"{cut}{spec.tokenizer.max_tokens}." if seen.cut else ""
@@ -178,10 +178,10 @@ def trace(embedder: Embedder, engine: ReferenceEngine, text: str, prompt: str) -
         for step in engine.steps(ids):
             vectors = step.vectors
             stages.append(_encoder_stage(step, engine, ids, spec, keep_attention=keep_attention))
-    stages += _after_encoder(vectors, spec, prompt_tokens)
+    stages += _after_encoder(vectors, finish)
     why = token_shares.why_not(spec)
     return Trace(
-        model_name=shown_name(embedder),
+        model_name=shown_name(encoder),
         spec=spec,
         prompt=prompt,
         text=text,
@@ -193,14 +193,14 @@ def trace(embedder: Embedder, engine: ReferenceEngine, text: str, prompt: str) -
         if keep_attention
         else f"The attention of {n:,} tokens in {spec.encoder.layers} layers of {spec.encoder.heads} heads is "
         f"{attention_bytes / 1e9:.1f} GB, and is left out.",
-        shares=None if why else _own_shares(token_shares.parts(vectors, spec, prompt_tokens)),
+        shares=None if why else _own_shares(token_shares.parts(vectors, finish)),
         why_no_shares=why,
     )
 
 
-def shown_name(embedder: Embedder) -> str:
+def shown_name(encoder: Encoder) -> str:
     """What a model is called where others may see it: never where it lies on this machine."""
-    return embedder.files.folder.name if embedder.files.source == "folder" else embedder.model_name
+    return encoder.files.folder.name if encoder.files.source == "folder" else encoder.spec.name
 
 
 def _encoder_stage(
@@ -233,16 +233,17 @@ _POOLINGS = {
 }
 
 
-def _after_encoder(vectors: Float32, spec: ModelSpec, prompt_tokens: int) -> list[Stage]:
+def _after_encoder(vectors: Float32, finish: Pool) -> list[Stage]:
     offsets = np.array([0, len(vectors)], dtype=np.int32)
-    vector = pooling.pool(vectors, offsets, spec.pooling, prompt_tokens)
-    check_finite(vector)
-    how = ", beside ".join(_POOLINGS[mode] for mode in spec.pooling.modes)
-    without = "" if spec.pooling.include_prompt or not prompt_tokens else " The prompt's tokens do not count."
+    vector = pooling.pool(vectors, offsets, finish.pooling, finish.prompt_tokens)
+    finish.check(vector, lambda row: row)
+    how = ", beside ".join(_POOLINGS[mode] for mode in finish.pooling.modes)
+    counts = finish.pooling.include_prompt or not finish.prompt_tokens
+    without = "" if counts else " The prompt's tokens do not count."
     stages = [Stage("pooling", f"One vector is made of them: {how}.{without}", {"pooled": vector[0]})]
-    for module in spec.head:
+    for module in finish.modules:
         length = float(np.linalg.norm(vector[0]))
-        with np.errstate(over="ignore", invalid="ignore"):  # check_finite tells it.
+        with np.errstate(over="ignore", invalid="ignore"):  # check() tells it.
             vector = module(vector)
         name = type(module).__name__
         if isinstance(module, Normalize):
@@ -252,7 +253,7 @@ def _after_encoder(vectors: Float32, spec: ModelSpec, prompt_tokens: int) -> lis
             )
         else:
             stages.append(Stage(name.lower(), f"It goes through a {name} layer of the model.", {"output": vector[0]}))
-    check_finite(vector)
+    finish.check(vector, lambda row: row)
     stages.append(Stage("vector", f"That is the text's vector: {vector.shape[1]} numbers.", {"vector": vector[0]}))
     return stages
 

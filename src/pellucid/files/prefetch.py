@@ -14,7 +14,7 @@ Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 
-def ahead(
+def prefetch(
     pool: ThreadPoolExecutor, items: Iterable[Item], make: Callable[[Item], Made], *, most: int = 1
 ) -> Iterator[Made]:
     """What ``make`` makes of each item, in order; up to ``most`` are made while the one before is in use."""

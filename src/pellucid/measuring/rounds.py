@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.engines import base as engines
+from pellucid.engines import registry
 from pellucid.errors import OptionError, PellucidError
 from pellucid.measuring.neighbours import Float64, agreement, most_neighbours
 from pellucid.sources.files import ModelFiles
@@ -162,7 +162,7 @@ def compare(
     if not texts:
         raise OptionError("there are no texts.")
     for contender in contenders:
-        engines.check_options("auto", dtype=contender.dtype, device="cpu", threads=options.threads)
+        registry.check_options("auto", dtype=contender.dtype, device="cpu", threads=options.threads)
     failures: dict[Contender, str] = {}
     answers: dict[Contender, list[dict[str, Any]]] = {contender: [] for contender in contenders}
     vectors: dict[Contender, Any] = {}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from pellucid.layers.head import HeadModule, Normalize
+from pellucid.errors import UnsupportedModelError
 from pellucid.layers.pooling import Pooling
 
 
@@ -105,30 +106,93 @@ class TokenizerSpec:
 
 
 @dataclass(frozen=True)
+class DenseSpec:
+    """A linear layer after pooling.
+
+    Attributes:
+        folder: of its weights.
+        into, out: how many numbers a vector has before and after it.
+        activation: a key of :data:`pellucid.layers.activations.ACTIVATIONS`.
+        bias: whether it has one.
+        use_residual: whether the input is added to the result; through a matrix of its own if the sizes differ.
+    """
+
+    folder: str
+    into: int
+    out: int
+    activation: str
+    bias: bool = True
+    use_residual: bool = False
+
+
+@dataclass(frozen=True)
+class LayerNormSpec:
+    """A layer normalisation after pooling, of vectors of ``size`` numbers; ``folder`` has its weights."""
+
+    folder: str
+    size: int
+
+
+@dataclass(frozen=True)
+class NormalizeSpec:
+    """Division by the length."""
+
+
+Module = DenseSpec | LayerNormSpec | NormalizeSpec
+Stage = Pooling | Module
+"""What may follow the Transformer in ``modules.json``."""
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """Everything that a model's JSON files say.
 
     Attributes:
         name: the model's name, for messages.
         encoder_folder: the subfolder of the encoder's files, "" for the top.
-        encoder, tokenizer, pooling: the stages.
-        head: the modules after pooling, in order.
+        encoder: the shape of the transformer.
+        tokenizer: how texts are cut.
+        stages: what follows the transformer, in order. Which stages make sense is for a task to say.
         prompts: texts that are put before a text, by name.
         default_prompt_name: the prompt that ``sentence-transformers``' plain ``encode`` uses.
-        dimensions: the length of the final vector.
     """
 
     name: str
     encoder_folder: str
     encoder: EncoderSpec
     tokenizer: TokenizerSpec
-    pooling: Pooling
-    head: tuple[HeadModule, ...]
+    stages: tuple[Stage, ...]
     prompts: Mapping[str, str]
     default_prompt_name: str | None
-    dimensions: int
 
-    @property
+    @functools.cached_property
+    def pooling(self) -> Pooling:
+        """How the model pools.
+
+        Raises:
+            UnsupportedModelError: its first stage after the transformer is not the one pooling.
+        """
+        match self.stages:
+            case (Pooling() as pooling, *rest) if not any(isinstance(stage, Pooling) for stage in rest):
+                return pooling
+        kinds = ["Transformer", *(type(stage).__name__.removesuffix("Spec") for stage in self.stages)]
+        raise UnsupportedModelError(
+            f"{self.name}: modules.json: {' → '.join(kinds)} is not Transformer → Pooling → …, as an embedding model "
+            f"is."
+        )
+
+    @functools.cached_property
+    def modules(self) -> tuple[Module, ...]:
+        """What follows pooling, in order."""
+        return tuple(stage for stage in self.stages if not isinstance(stage, Pooling))
+
+    @functools.cached_property
+    def dimensions(self) -> int:
+        """The length of a text's vector."""
+        sizes = [stage.out for stage in self.stages if isinstance(stage, DenseSpec)]
+        return sizes[-1] if sizes else len(self.pooling.modes) * self.encoder.hidden_size
+
+    @functools.cached_property
     def unit_length(self) -> bool:
-        """Whether the model itself makes its vectors one long: its last module is Normalize."""
-        return bool(self.head) and isinstance(self.head[-1], Normalize)
+        """Whether the model itself makes its vectors one long: its last stage is Normalize."""
+        return bool(self.stages) and isinstance(self.stages[-1], NormalizeSpec)

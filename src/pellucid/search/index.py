@@ -272,7 +272,7 @@ def fuse(rankings: Sequence[Sequence[Row]]) -> list[Hit]:
 
 
 def _identity(embedder: Embedder, column: str) -> Identity:
-    dtype = getattr(embedder.engine, "dtype", "float32")
+    dtype = embedder.engine.dtype
     files = embedder.files
     # A folder of this process's may be given from where it stands; who asks the index may stand elsewhere.
     name = embedder.model_name if files.source != "folder" else str(files.folder.resolve())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pellucid.embedder import Dtype
+from pellucid.encoder.encoder import Dtype
 from pellucid.errors import OptionError
 
 Load = Literal["start", "first-use"]

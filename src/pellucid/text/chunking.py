@@ -14,9 +14,9 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from pellucid.encoder.options import check_choice, check_whole
+from pellucid.checks import check_choice, check_whole
 from pellucid.errors import OptionError
-from pellucid.layers.head import normalize
+from pellucid.layers.norms import normalize
 from pellucid.text.tokenizer import Tokenizer
 from pellucid.types import Float32, Int64
 

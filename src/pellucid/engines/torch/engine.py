@@ -10,11 +10,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar, cast
 
 import numpy as np
 import torch
 
+from pellucid.engines.base import Engine
 from pellucid.engines.threads import usable_processors
 from pellucid.engines.torch.devices import checked_device
 from pellucid.engines.torch.known import KnownEncoder
@@ -23,10 +24,13 @@ from pellucid.engines.torch.pooled import pooled
 from pellucid.engines.torch.ragged import RaggedEncoder
 from pellucid.engines.torch.steps import Step
 from pellucid.errors import DeviceError
+from pellucid.layers.finish import Finish, Pool
 from pellucid.layers.pooling import Pooling
 from pellucid.model.spec import EncoderSpec
 from pellucid.model.weights import EncoderWeights
 from pellucid.types import Float32, Int64, TokenBatch
+
+Result = TypeVar("Result")
 
 logger = logging.getLogger("pellucid")
 _TOKENS_PER_STEP = {"cpu": 8192}
@@ -45,7 +49,7 @@ class Encoder(Protocol):
         """The last hidden state, ``[T, hidden]``."""
 
 
-class TorchEngine:
+class TorchEngine(Engine):
     """An encoder in PyTorch: whatever transformers knows; on a GPU, the project's own families without padding.
 
     In float32 its vectors are within rounding of those of the reference. A text's numbers depend on the others of a
@@ -62,7 +66,6 @@ class TorchEngine:
     Attributes:
         device: where the model is.
         dtype: of the arithmetic.
-        elsewhere: whether the device is another than this machine's processors.
         tokens_per_call: how many tokens it is best given together.
         tokens_per_step: how many go through the model together; halved when the device's memory does not suffice.
 
@@ -88,14 +91,14 @@ class TorchEngine:
         self.dtype = dtype
         self.device = checked_device(device)
         kind = torch.device(self.device).type
-        self.elsewhere = kind != "cpu"
-        if not self.elsewhere:
+        elsewhere = kind != "cpu"
+        if not elsewhere:
             torch.set_num_threads(threads or usable_processors())
         self.tokens_per_step = _TOKENS_PER_STEP.get(kind, _TOKENS_PER_STEP_ELSEWHERE)
         self.tokens_per_call = self.tokens_per_step * _STEPS_PER_CALL.get(kind, _STEPS_PER_CALL_ELSEWHERE)
         arithmetic = getattr(torch, dtype)
         try:
-            if self.elsewhere and not spec.only_torch:
+            if elsewhere and not spec.only_torch:
                 self._encoder: Encoder = RaggedEncoder(spec, weights(), self.device, arithmetic)
             else:
                 self._encoder = KnownEncoder(folder, self.device, arithmetic)
@@ -116,17 +119,19 @@ class TorchEngine:
             vectors[np.concatenate(spans)] = states.cpu().numpy()
         return vectors
 
-    def encode_pooled(self, batch: TokenBatch, pooling: Pooling, prompt_tokens: int) -> Float32:
-        """What :func:`pellucid.layers.pooling.pool` makes of the token vectors, made where they are.
+    def run(self, batch: TokenBatch, finish: Finish[Result]) -> Result:
+        """Pool where the token vectors are, so that one vector a text comes back; do any other finish here.
 
-        Args:
-            batch: as for :meth:`token_vectors`; the errors too.
-            pooling: how.
-            prompt_tokens: how many at the start of each text are left out, if ``pooling`` says so.
-
-        Returns:
-            ``float32[B, len(modes) * hidden]``, within rounding of the one pooling.
+        The errors are those of :meth:`token_vectors`.
         """
+        wanted: object = finish
+        if isinstance(wanted, Pool):
+            pooled = self._pooled(batch, wanted.pooling, wanted.prompt_tokens)
+            return cast("Result", wanted.after_pooling(pooled))
+        return super().run(batch, finish)
+
+    def _pooled(self, batch: TokenBatch, pooling: Pooling, prompt_tokens: int) -> Float32:
+        """What :func:`pellucid.layers.pooling.pool` makes of the token vectors, within rounding."""
         skip = 0 if pooling.include_prompt else prompt_tokens
         vectors = np.zeros((len(batch), len(pooling.modes) * self.spec.hidden_size), dtype=np.float32)
         made = list(self._each(batch, lambda states, step: pooled(states, step, pooling.modes, skip)))
@@ -168,3 +173,16 @@ class TorchEngine:
         logger.warning("%s is out of memory; from now on %d tokens at a time", self.device, self.tokens_per_step)
         if torch.device(self.device).type == "cuda":
             torch.cuda.empty_cache()
+
+
+def create(
+    spec: EncoderSpec,
+    weights: Callable[[], EncoderWeights],
+    folder: Path,
+    *,
+    dtype: str,
+    device: str,
+    threads: int | None,
+) -> TorchEngine:
+    """See :class:`pellucid.engines.registry.Create`."""
+    return TorchEngine(spec, weights, folder, dtype=dtype, device=device, threads=threads)

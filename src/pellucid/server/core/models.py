@@ -177,7 +177,7 @@ class Models:
                 )
             )
             # What is said of it goes to clients, who need not know in which folder it lies.
-            embedder.spec = dataclasses.replace(embedder.spec, name=entry.name)
+            embedder.encoder.spec = dataclasses.replace(embedder.spec, name=entry.name)
             entry.service = Service(
                 embedder, settings.limits, entry.figures, self._engine_free, self._tokenizing, entry.name
             )

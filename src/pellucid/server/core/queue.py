@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from pellucid.errors import PellucidError
-from pellucid.types import Float32, TokenBatch
+from pellucid.layers.finish import Finish
+from pellucid.types import TokenBatch
 
 
 class QueueFullError(PellucidError):
@@ -30,54 +31,38 @@ class QueueClosedError(PellucidError):
     """The server is stopping, and takes nothing more."""
 
 
-@dataclass(frozen=True)
-class Options:
-    """What is to become of the texts of a request; texts with equal options are finished together.
-
-    Attributes:
-        prompt_tokens: how many tokens at the start of each text are the prompt's.
-        normalize, truncate_dim: as :func:`pellucid.layers.head.finish` takes them.
-        pooled: whether a vector for each text is wanted, or one for each token.
-    """
-
-    prompt_tokens: int = 0
-    normalize: bool | None = None
-    truncate_dim: int | None = None
-    pooled: bool = True
-
-
 @dataclass(eq=False)
 class Request:
     """Texts that somebody waits for.
 
     Attributes:
         tokens: the texts.
-        options: what is to become of them.
+        finish: what is made of each text's token vectors; texts with equal finishes go through the engine together.
         tag: whatever the one who put it needs to find the one who waits.
         taken: how many of the texts went into calls.
         counted: how many tokens it counts for in the queue while any of it waits.
     """
 
     tokens: TokenBatch
-    options: Options = Options()
+    finish: Finish[Any]
     tag: Any = None
     taken: int = field(default=0, init=False)
     counted: int = field(default=0, init=False)
     dropped: bool = field(default=False, init=False)
-    _parts: list[Float32] = field(default_factory=list, init=False)
+    _parts: list[Any] = field(default_factory=list, init=False)
 
     @property
     def tokens_left(self) -> int:
         """How many tokens no call has taken yet."""
         return int(self.tokens.offsets[-1] - self.tokens.offsets[self.taken])
 
-    def add(self, part: Float32) -> None:
-        """The rows of the next texts."""
-        self._parts.append(part)
+    def add(self, part: Any, start: int, stop: int) -> None:
+        """The result of some more of the texts."""
+        self._parts.append((np.arange(start, stop), part))
 
-    def rows(self) -> Float32:
-        """All rows that were added, in order."""
-        return self._parts[0] if len(self._parts) == 1 else np.concatenate(self._parts)
+    def result(self) -> Any:
+        """All results that were added, as one."""
+        return self._parts[0][1] if len(self._parts) == 1 else self.finish.in_order(self._parts)
 
 
 @dataclass(frozen=True)
@@ -100,10 +85,10 @@ class Share:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of a request: a row for each text (or token), or an error."""
+    """What came of a request: what its finish makes of its texts, or an error."""
 
     request: Request
-    result: Float32 | BaseException
+    result: Any
 
 
 class Queue:
@@ -191,7 +176,8 @@ def choose(waiting: Iterable[Request], budget: int) -> list[Share]:
 
     >>> three = TokenBatch.from_sequences([[1, 2, 3, 4]] * 3)
     >>> one = TokenBatch.from_sequences([[1, 2]])
-    >>> [(share.start, share.stop) for share in choose([Request(three), Request(one)], budget=10)]
+    >>> requests = [Request(three, EachToken()), Request(one, EachToken())]
+    >>> [(share.start, share.stop) for share in choose(requests, budget=10)]
     [(0, 2), (0, 1)]
     """
     requests = list(waiting)
@@ -217,14 +203,14 @@ def choose(waiting: Iterable[Request], budget: int) -> list[Share]:
 
 def work(
     queue: Queue,
-    compute: Callable[[Sequence[Share]], list[Float32]],
+    compute: Callable[[Sequence[Share]], list[Any]],
     deliver: Callable[[list[Answer]], object],
 ) -> None:
     """Take from a queue until it is closed and empty; every request that is not dropped gets one answer, its own.
 
     Args:
         queue: where requests wait.
-        compute: the rows of each share. What it raises is the answer to all requests of that call.
+        compute: the result of each share. What it raises is the answer to all requests of that call.
         deliver: takes the answers of a call. It must not raise.
     """
     while (shares := queue.take()) is not None:
@@ -237,7 +223,7 @@ def work(
                 answers.append(Answer(share.request, error))
         else:
             for share, part in zip(shares, parts, strict=True):
-                share.request.add(part)
+                share.request.add(part, share.start, share.stop)
                 if share.stop == len(share.request.tokens) and not share.request.dropped:
-                    answers.append(Answer(share.request, share.request.rows()))
+                    answers.append(Answer(share.request, share.request.result()))
         deliver(answers)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,13 +13,13 @@ import numpy as np
 
 from pellucid.embedder import Embedder
 from pellucid.errors import PellucidError, TruncationError
-from pellucid.layers import head, pooling
+from pellucid.layers.finish import Finish
 from pellucid.server.core.metrics import Figures
-from pellucid.server.core.queue import Answer, Options, Queue, Request, Share, work
+from pellucid.server.core.queue import Answer, Queue, Request, Share, work
 from pellucid.server.core.worker import Check, Worker
 from pellucid.server.settings import Limits
 from pellucid.text.truncation import Truncation
-from pellucid.types import Float32, Int32, TokenBatch
+from pellucid.types import Int32, TokenBatch
 
 _AT_ONCE = 20_000
 """So many characters are tokenized on the event loop, in some milliseconds; more, in a thread of their own."""
@@ -28,6 +27,7 @@ PART = 50_000
 """So many characters are tokenized before it is another request's turn."""
 T = TypeVar("T")
 S = TypeVar("S", bound=Sequence[Any])
+Result = TypeVar("Result")
 
 
 class TimedOutError(PellucidError):
@@ -113,7 +113,7 @@ class Service:
             batches.append(tokens)
             counts.append(count)
             first += len(part)
-        return _join(batches), np.concatenate(counts)
+        return TokenBatch.join(batches), np.concatenate(counts)
 
     def _check_lengths(self, counts: Int32, first: int) -> None:
         most = self.embedder.max_tokens
@@ -134,30 +134,26 @@ class Service:
         with self.figures.untokenized(characters):
             return await self._tokenizing.run(timed)
 
-    async def vectors(self, tokens: TokenBatch, options: Options) -> Float32:
-        """Tokens to vectors: a row for each text, or for each token if ``options.pooled`` is false.
+    async def run(self, tokens: TokenBatch, finish: Finish[Result]) -> Result:
+        """Tokens to results, as :meth:`pellucid.encoder.encoder.Encoder.run`, with those of others in one call.
 
         Raises:
             QueueFullError, QueueClosedError: the request was not taken.
             EngineError: the arithmetic failed.
         """
         if not len(tokens):
-            return np.empty((0, options.truncate_dim or self.width(pooled=options.pooled)), dtype=np.float32)
+            return self.embedder.encoder.run(tokens, finish)
         start = time.perf_counter()
-        future: asyncio.Future[Float32] = self._loop.create_future()
-        request = Request(tokens, options, tag=future)
+        future: asyncio.Future[Result] = self._loop.create_future()
+        request = Request(tokens, finish, tag=future)
         self._queue.put(request, tokens_per_second=self.figures.tokens_per_second())
         try:
-            rows = await future
+            result = await future
         except BaseException:
             self._queue.drop(request)
             raise
         self.figures.answered(time.perf_counter() - start)
-        return rows
-
-    def width(self, *, pooled: bool) -> int:
-        """How many numbers a text's vector has, or a token's."""
-        return self.embedder.dimensions if pooled else self.embedder.spec.encoder.hidden_size
+        return result
 
     def waiting(self) -> tuple[int, int]:
         """How many requests wait, and how many tokens of them."""
@@ -167,34 +163,15 @@ class Service:
         """Take nothing more, and let the thread end when nothing waits; the weights go with the last reference."""
         self._queue.close()
 
-    def _compute(self, shares: Sequence[Share]) -> list[Float32]:
+    def _compute(self, shares: Sequence[Share]) -> list[Any]:
         self.busy = True
-        batches = [share.tokens for share in shares]
-        joined = batches[0] if len(batches) == 1 else _join(batches)
+        parts = [(share.tokens, share.request.finish) for share in shares]
         with self._engine_free:
             start = time.perf_counter()
-            token_vectors = self.embedder.engine.token_vectors(joined)
-            parts = self._finish(shares, joined, token_vectors)
-            self.figures.call(len(joined), len(joined.ids), time.perf_counter() - start)
-        return parts
-
-    def _finish(self, shares: Sequence[Share], joined: TokenBatch, token_vectors: Float32) -> list[Float32]:
-        """Pooling and what follows it; neighbours with the same options together, because each call has its cost."""
-        spec = self.embedder.spec
-        parts: list[Float32] = []
-        first = 0
-        for options, neighbours in itertools.groupby(shares, key=lambda share: share.request.options):
-            counts = [share.stop - share.start for share in neighbours]
-            offsets = joined.offsets[first : first + sum(counts) + 1]
-            ends = np.cumsum(counts)[:-1]
-            rows = token_vectors[offsets[0] : offsets[-1]]
-            offsets = offsets - offsets[0]
-            if options.pooled:
-                pooled = pooling.pool(rows, offsets, spec.pooling, options.prompt_tokens)
-                rows = head.finish(pooled, spec.head, options.normalize, options.truncate_dim)
-            parts += np.split(rows, ends if options.pooled else offsets[ends])
-            first += sum(counts)
-        return parts
+            results = self.embedder.encoder.run_together(parts)
+            texts, tokens = (sum(map(len, counted)) for counted in ([t for t, _ in parts], [t.ids for t, _ in parts]))
+            self.figures.call(texts, tokens, time.perf_counter() - start)
+        return results
 
     def _deliver(self, answers: list[Answer]) -> None:
         self.busy = False
@@ -227,17 +204,10 @@ def parts(texts: Sequence[S], characters: int) -> Iterator[Sequence[S]]:
         yield texts[start:]
 
 
-def _join(batches: Sequence[TokenBatch]) -> TokenBatch:
-    """The texts of several batches in one, in order."""
-    before = np.cumsum([0, *(len(batch.ids) for batch in batches)], dtype=np.int32)
-    starts = [batch.offsets[:-1] + start for batch, start in zip(batches, before, strict=False)]
-    return TokenBatch(np.concatenate([batch.ids for batch in batches]), np.concatenate([*starts, before[-1:]]))
-
-
 def _settle(answers: list[Answer]) -> None:
     """On the event loop: each answer to the one who waits for it, unless they have left."""
     for answer in answers:
-        future: asyncio.Future[Float32] = answer.request.tag
+        future: asyncio.Future[Any] = answer.request.tag
         if future.done():
             continue
         if isinstance(answer.result, BaseException):

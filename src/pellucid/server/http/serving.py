@@ -14,18 +14,18 @@ import numpy as np
 from fastapi import Request
 
 from pellucid.errors import InputError, InvalidModelError, OptionError, TextError
-from pellucid.layers import head
+from pellucid.layers.finish import EachToken, Finish
 from pellucid.server.core.budget import Budget, Hold
 from pellucid.server.core.metrics import Metrics
 from pellucid.server.core.models import Models
-from pellucid.server.core.queue import Options, QueueFullError
+from pellucid.server.core.queue import QueueFullError
 from pellucid.server.core.service import NotFiniteError, Service, TimedOutError, is_short
 from pellucid.server.core.worker import Check, Worker
 from pellucid.server.http.connections import Connections
 from pellucid.server.http.errors import GONE, Failure, RequestError
 from pellucid.server.settings import Settings
 from pellucid.text.truncation import Truncation
-from pellucid.types import Float32, Int32, TokenBatch
+from pellucid.types import Float32, Int32, MultiVectors, TokenBatch
 
 Given = str | list[str] | list[int] | list[list[int]]
 T = TypeVar("T")
@@ -208,9 +208,8 @@ async def embedded(
     *,
     normalize: bool | None = None,
     dimensions: int | None = None,
-    pooled: bool = True,
 ) -> Float32:
-    """The vectors of prepared texts; nothing is computed for a client that has left.
+    """The vectors of prepared texts, ``float32[n, d]``; nothing is computed for a client that has left.
 
     Raises:
         RequestError: the model has not so many dimensions, or the client has left.
@@ -220,17 +219,28 @@ async def embedded(
     if dimensions is not None and dimensions > most:
         words = f"dimensions: {dimensions:,} is more than the model has: {most}."
         raise RequestError(Failure(400, words, "invalid_value", "dimensions"))
-    numbers = (len(ready.tokens) if pooled else len(ready.tokens.ids)) * (dimensions or service.width(pooled=pooled))
+    finish = service.embedder.finish(ready.prompt_tokens, normalize, dimensions)
+    return await _run(serving, request, service, ready, finish, len(ready.tokens) * (dimensions or most))
+
+
+async def each_token(serving: Serving, request: Request, service: Service, ready: Prepared) -> MultiVectors:
+    """A vector for each token of prepared texts; the errors of :func:`embedded`."""
+    numbers = len(ready.tokens.ids) * service.embedder.spec.encoder.hidden_size
+    return await _run(serving, request, service, ready, EachToken(), numbers)
+
+
+async def _run(
+    serving: Serving, request: Request, service: Service, ready: Prepared, finish: Finish[T], numbers: int
+) -> T:
+    """What ``finish`` makes of prepared texts: so many numbers."""
     hold_of(request).take(4 * len(ready.tokens.ids) + _NUMBER_BYTES * numbers)
-    options = Options(ready.prompt_tokens if _passes_over(service) else 0, normalize, dimensions, pooled)
     with serving.models.used(service):
-        rows = await attended(request, service.vectors(ready.tokens, options))
-    offsets = ready.tokens.offsets
+        result = await attended(request, service.run(ready.tokens, finish))
     try:
-        head.check_finite(rows, lambda row: row if pooled else int(np.searchsorted(offsets, row, side="right")) - 1)
+        finish.check(result, lambda row: row)
     except InvalidModelError as error:
         raise NotFiniteError(str(error)) from None
-    return rows
+    return result
 
 
 async def attended(request: Request, work: Awaitable[T]) -> T:
@@ -318,11 +328,6 @@ def check_ids(sequences: list[list[int]], most: int) -> None:
 
 def _is_ids(given: Given) -> bool:
     return bool(given) and isinstance(given[0], int)
-
-
-def _passes_over(service: Service) -> bool:
-    """Whether the model's pooling passes over prompts; else texts with different prompts can be pooled together."""
-    return not service.embedder.spec.pooling.include_prompt
 
 
 def _checked_ids(sequences: list[list[int]], service: Service, *, cut: bool) -> Prepared:

@@ -65,11 +65,10 @@ def map_view(embedder: Embedder, texts: Sequence[str]) -> dict[str, Any]:
     Raises:
         TextTypeError, TextError: a value is not a text; its position is named.
         OptionError: too few texts, or too many.
-        TruncationError: a text is too long for the model, and the embedder was made to refuse it.
     """
     texts = as_list(texts)
     check_map(texts)
-    return contents.of_map(text_map(embedder, texts))
+    return contents.of_map(text_map(embedder.encoder, texts))
 
 
 def check_map(texts: Sequence[str], most: int = MOST) -> None:

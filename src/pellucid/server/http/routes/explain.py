@@ -132,7 +132,7 @@ async def view_map(request: Request) -> Response:
     vectors = await embedded(serving, request, service, ready, normalize=unit)
 
     def make(_: Check) -> list[bytes]:
-        return _written(contents.of_map(map_of(service.embedder, body.inputs, vectors, ready.cut())))
+        return _written(contents.of_map(map_of(service.embedder.encoder, body.inputs, vectors, ready.cut())))
 
     return Pieces(await serving.view(request, make, memory=_ANSWER_BYTES))
 

@@ -16,7 +16,15 @@ from pellucid.server.http.answers import answer_in_turn, json_answer, rows_answe
 from pellucid.server.http.bodies import read
 from pellucid.server.http.outputs import TEIFailure, failures
 from pellucid.server.http.routes.direct import DirectRoute, post
-from pellucid.server.http.serving import check_characters, check_count, check_ids, embedded, prepared, serving_of
+from pellucid.server.http.serving import (
+    check_characters,
+    check_count,
+    check_ids,
+    each_token,
+    embedded,
+    prepared,
+    serving_of,
+)
 from pellucid.types import Token
 
 router = APIRouter(tags=["text-embeddings-inference"], route_class=DirectRoute)
@@ -46,15 +54,15 @@ async def embed_all(request: Request) -> Response:
     count, most = len(ready.tokens.ids), serving.settings.limits.answered_tokens
     if count > most:
         raise InputError(f"{count:,} tokens are too many for a vector of each; at most {most:,}. Send fewer texts.")
-    rows = await embedded(serving, request, service, ready, pooled=False)
-    offsets = ready.tokens.offsets
-    if not len(ready.tokens):
+    found = await each_token(serving, request, service, ready)
+    if not len(found):
         return json_answer([], ready.headers())
+    each = list(found)
 
     def values(start: int, stop: int) -> list[Any]:
-        return [rows[offsets[text] : offsets[text + 1]].tolist() for text in range(start, stop)]
+        return [rows.tolist() for rows in each[start:stop]]
 
-    return await rows_answer(request, rows, values, ready.headers(), count=len(ready.tokens))
+    return await rows_answer(request, found.vectors, values, ready.headers(), count=len(each))
 
 
 @post(router, "/similarity", inputs.SimilarityBody, outputs.Similarities, TEIFailure, "How close one text is to others")
