@@ -238,7 +238,7 @@ class TestTruncation:
 
     def test_error_raises_before_any_arithmetic(self, tiny_bert, monkeypatch):
         embedder = Embedder(tiny_bert, on_truncation="error")
-        monkeypatch.setattr(embedder, "engine", None)
+        monkeypatch.setattr(embedder.encoder, "engine", None)
         with pytest.raises(TruncationError, match="1 of 2 texts is longer than the model's 24 tokens"):
             embedder.embed_documents(["cat", "cat " * 30])
 
@@ -260,9 +260,9 @@ class TestAnEngineElsewhere:
 
     @pytest.fixture
     def far(self, tiny_bert, monkeypatch) -> Embedder:
-        monkeypatch.setattr("pellucid.embedder._TEXTS_AHEAD", 2)
+        monkeypatch.setattr("pellucid.task._TEXTS_AHEAD", 2)
         far = Embedder(tiny_bert)
-        monkeypatch.setattr(far.engine, "elsewhere", True, raising=False)
+        monkeypatch.setattr(far.engine, "device", "cuda")
         return far
 
     @pytest.mark.parametrize("count", range(len(TEXTS) + 1))
@@ -544,7 +544,7 @@ class TestVectorsThatAreNone:
                 use("cat")
 
     def test_a_stream_counts_from_its_start(self, broken_model, monkeypatch):
-        monkeypatch.setattr("pellucid.embedder._TEXTS_PER_WINDOW", 2)
+        monkeypatch.setattr("pellucid.task._TEXTS_PER_WINDOW", 2)
         with pytest.raises(InvalidModelError, match="text 5 a vector"):
             list(Embedder(broken_model).embed_stream(iter(["dog"] * 5 + ["cat"])))
 

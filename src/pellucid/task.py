@@ -188,7 +188,7 @@ class Task:
         """The texts' tokens and counts, at once. If a GPU leaves this machine's processors free, in parts, each made
         while the GPU is at the one before; but what may not be cut is counted whole first.
         """
-        if self.engine.device == "cpu" or self.on_truncation == "error":
+        if self.on_truncation == "error" or self.engine.device == "cpu":
             yield self.tokenizer.tokenize(texts, prompt, first=first)
             return
         from pellucid.files.prefetch import one_thread, prefetch

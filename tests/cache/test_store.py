@@ -21,12 +21,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pellucid import Embedder
-from pellucid.cache.store import Cache, Space
+from pellucid.cache.store import Cache, keys_of
+from pellucid.encoder.fingerprint import Fingerprint
 from pellucid.errors import CacheError, CacheWarning, OptionError, TruncationError, TruncationWarning
 from tests import tiny
 
 TEXTS = ["the cat", "a dog", "the cat", "", "the cat sat on the mat"]
-SPACE = Space("digest", "native", "float32", "", None, None)
+FINGERPRINT = b"what else a vector depends on"
 
 
 @pytest.fixture
@@ -104,9 +105,9 @@ def test_what_was_cut_is_told_every_time(counted):
 @given(st.lists(st.tuples(st.text(), st.text()), min_size=2, max_size=2, unique=True))
 def test_keys_differ_where_prompt_or_text_do(pairs):
     (prompt, text), (other_prompt, other) = pairs
-    one = Space("d", "native", "float32", prompt, None, None).keys([text])
-    assert one == Space("d", "native", "float32", prompt, None, None).keys([text])
-    assert one != Space("d", "native", "float32", other_prompt, None, None).keys([other])
+    one = keys_of(Fingerprint("d", "native", "float32", "cpu", prompt).key(), [text])
+    assert one == keys_of(Fingerprint("d", "native", "float32", "cpu", prompt).key(), [text])
+    assert one != keys_of(Fingerprint("d", "native", "float32", "cpu", other_prompt).key(), [other])
 
 
 def vectors(n, seed=0, d=64):
@@ -121,23 +122,23 @@ def get(cache, keys):
 def test_the_file_stays_within_its_bound_and_keeps_what_was_used_last(tmp_path, monkeypatch):
     cache = Cache(tmp_path / "c", max_bytes=200_000)
     monkeypatch.setattr("pellucid.cache.store._today", lambda: 739_000)
-    old = SPACE.keys([f"old {n}" for n in range(300)])
+    old = keys_of(FINGERPRINT, [f"old {n}" for n in range(300)])
     cache.put(old, vectors(300), [1] * 300)
     monkeypatch.setattr("pellucid.cache.store._today", lambda: 739_001)
     assert len(get(cache, old[:50])) == 50
     for part in range(6):
-        keys = SPACE.keys([f"new {part} {n}" for n in range(50)])
+        keys = keys_of(FINGERPRINT, [f"new {part} {n}" for n in range(50)])
         cache.put(keys, vectors(50, part), [1] * 50)
         assert cache.state().bytes <= 220_000
     assert len(get(cache, keys)) == 50
     assert len(get(cache, old[:50])) > len(get(cache, old[50:])) / 5
-    assert get(cache, SPACE.keys(["never"])) == {}
+    assert get(cache, keys_of(FINGERPRINT, ["never"])) == {}
 
 
 def test_the_state_and_trimming(tmp_path):
     cache = Cache(tmp_path / "c")
     assert cache.state().vectors == 0
-    keys = SPACE.keys([str(n) for n in range(2000)])
+    keys = keys_of(FINGERPRINT, [str(n) for n in range(2000)])
     cache.put(keys, vectors(2000), [1] * 2000)
     state = cache.state()
     assert state.vectors == 2000
@@ -184,7 +185,7 @@ def test_a_file_without_checksums_is_refused_and_left(tmp_path):
 
 def test_only_its_owner_may_read_a_new_file(tmp_path):
     cache = Cache(tmp_path / "c")
-    cache.put(SPACE.keys(["a"]), vectors(1), [1])
+    cache.put(keys_of(FINGERPRINT, ["a"]), vectors(1), [1])
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
     cache.close()
     (tmp_path / "c").chmod(0o640)
@@ -276,7 +277,7 @@ def test_a_damaged_row_is_computed_again_and_written_over(counted, tmp_path, dam
 
 def test_damage_is_told_once(tmp_path):
     cache = Cache(tmp_path / "c")
-    keys = SPACE.keys(["a", "b"])
+    keys = keys_of(FINGERPRINT, ["a", "b"])
     cache.put(keys, vectors(2), [1, 1])
     with contextlib.closing(sqlite3.connect(tmp_path / "c")) as connection, connection:
         connection.execute("UPDATE vectors SET tokens = 2")
@@ -289,7 +290,7 @@ def test_a_vector_that_is_not_finite_is_not_kept(tmp_path):
     cache = Cache(tmp_path / "c")
     computed = vectors(3)
     computed[1, 5] = np.nan
-    keys = SPACE.keys(["a", "b", "c"])
+    keys = keys_of(FINGERPRINT, ["a", "b", "c"])
     cache.put(keys, computed, [1, 2, 3])
     found = cache.get(keys, 64)
     assert list(found.tokens[[found.rows[keys[0]], found.rows[keys[2]]]]) == [1, 3]
@@ -344,7 +345,7 @@ def damage(path, rng):
 @pytest.mark.filterwarnings("ignore::pellucid.errors.CacheWarning")
 def test_no_damage_to_the_files_gives_a_wrong_vector(tmp_path):
     """PELLUCID_DAMAGES says how many files are damaged."""
-    keys = SPACE.keys([str(n) for n in range(300)])
+    keys = keys_of(FINGERPRINT, [str(n) for n in range(300)])
     true = dict(zip(keys, vectors(300), strict=True))
     (tmp_path / "whole").mkdir()
     cache = Cache(tmp_path / "whole" / "c")
@@ -406,7 +407,7 @@ def test_threads_share_one(tiny_bert, tmp_path):
 def write_some(path, number):
     cache = Cache(path)
     for part in range(20):
-        cache.put(SPACE.keys([f"{part} {n}" for n in range(20)]), vectors(20, part), [number] * 20)
+        cache.put(keys_of(FINGERPRINT, [f"{part} {n}" for n in range(20)]), vectors(20, part), [number] * 20)
 
 
 def test_processes_share_one(tmp_path):
@@ -419,7 +420,7 @@ def test_processes_share_one(tmp_path):
         assert process.exitcode == 0
     cache = Cache(tmp_path / "c")
     for part in range(20):
-        keys = SPACE.keys([f"{part} {n}" for n in range(20)])
+        keys = keys_of(FINGERPRINT, [f"{part} {n}" for n in range(20)])
         found = get(cache, keys)
         assert (np.stack([found[key] for key in keys]) == vectors(20, part)).all()
 
@@ -427,7 +428,7 @@ def test_processes_share_one(tmp_path):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_forks_from_a_process_whose_threads_use_it_all_work(tmp_path):
     cache = Cache(tmp_path / "c")
-    keys = SPACE.keys([str(n) for n in range(40)])
+    keys = keys_of(FINGERPRINT, [str(n) for n in range(40)])
     over = threading.Event()
 
     def use():
@@ -457,12 +458,15 @@ def test_forks_from_a_process_whose_threads_use_it_all_work(tmp_path):
 
 def test_a_killed_writer_leaves_a_sound_file(tmp_path):
     code = textwrap.dedent(f"""
-        from tests.cache.test_store import SPACE, vectors
-        from pellucid.cache.store import Cache
+        from pellucid.encoder.fingerprint import Fingerprint
+from pellucid.cache.store import keys_of
+        from tests.cache.test_store import FINGERPRINT, vectors
+        from pellucid.encoder.fingerprint import Fingerprint
+from pellucid.cache.store import Cache
         cache, part = Cache({str(tmp_path / "c")!r}), 0
         print("ready", flush=True)
         while True:
-            cache.put(SPACE.keys([f"{{part}} {{n}}" for n in range(50)]), vectors(50, part), [1] * 50)
+            cache.put(keys_of(FINGERPRINT, [f"{{part}} {{n}}" for n in range(50)]), vectors(50, part), [1] * 50)
             part += 1
     """)
     for seed in range(4):
@@ -473,7 +477,7 @@ def test_a_killed_writer_leaves_a_sound_file(tmp_path):
     with sqlite3.connect(tmp_path / "c") as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     connection.close()
-    found = get(Cache(tmp_path / "c"), SPACE.keys([f"0 {n}" for n in range(50)]))
+    found = get(Cache(tmp_path / "c"), keys_of(FINGERPRINT, [f"0 {n}" for n in range(50)]))
     assert len(found) in {0, 50}
-    for n, key in enumerate(SPACE.keys([f"0 {n}" for n in range(50)])):
+    for n, key in enumerate(keys_of(FINGERPRINT, [f"0 {n}" for n in range(50)])):
         assert key not in found or (found[key] == vectors(50)[n]).all()

@@ -8,37 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pellucid.explain.shares import parts, why_not
-from pellucid.layers.head import Dense, LayerNorm, Normalize, finish
-from pellucid.layers.pooling import MODES, Pooling, pool
-from pellucid.model.spec import EncoderSpec, ModelSpec, TokenizerSpec
+from pellucid.layers.dense import Dense
+from pellucid.layers.finish import Pool
+from pellucid.layers.norms import LayerNorm, Normalize
+from pellucid.layers.pooling import MODES, Pooling
 
 ROWS = np.array([[1, 5], [2, 0], [6, -2]], dtype=np.float32)
 LINEAR = ("mean", "mean_sqrt_len_tokens", "weightedmean")
 
 
-def spec_of(modes=("mean",), head=(), *, include_prompt=True) -> ModelSpec:
-    encoder = EncoderSpec(
-        family="bert",
-        vocab_size=9,
-        hidden_size=2,
-        layers=1,
-        heads=1,
-        intermediate_size=2,
-        activation="gelu",
-        layer_norm_eps=1e-12,
-        positions=9,
-    )
-    return ModelSpec(
-        name="m",
-        encoder_folder="",
-        encoder=encoder,
-        tokenizer=TokenizerSpec("", 9, False, "right"),
-        pooling=Pooling(modes, include_prompt),
-        head=head,
-        prompts={},
-        default_prompt_name=None,
-        dimensions=2,
-    )
+def finish_of(modes=("mean",), modules=(), *, include_prompt=True, prompt_tokens=0) -> Pool:
+    return Pool(Pooling(modes, include_prompt), modules, prompt_tokens)
 
 
 @pytest.mark.parametrize(
@@ -50,53 +30,53 @@ def spec_of(modes=("mean",), head=(), *, include_prompt=True) -> ModelSpec:
     ],
 )
 def test_a_part_is_the_tokens_vector_times_its_weight(mode, weights, without_the_first):
-    found = parts(ROWS, spec_of((mode,)), prompt_tokens=1)
+    found = parts(ROWS, finish_of((mode,), prompt_tokens=1))
     assert found.dtype == np.float64
     np.testing.assert_allclose(found, np.array(weights)[:, None] * ROWS, rtol=1e-15)
-    found = parts(ROWS, spec_of((mode,), include_prompt=False), prompt_tokens=1)
+    found = parts(ROWS, finish_of((mode,), include_prompt=False, prompt_tokens=1))
     np.testing.assert_allclose(found, np.array(without_the_first)[:, None] * ROWS, rtol=1e-15)
 
 
 def test_without_a_prompt_all_tokens_count():
-    np.testing.assert_allclose(parts(ROWS, spec_of(include_prompt=False)), ROWS / 3, rtol=1e-6)
+    np.testing.assert_allclose(parts(ROWS, finish_of(include_prompt=False)), ROWS / 3, rtol=1e-6)
 
 
 def test_several_modes_are_laid_side_by_side():
-    found = parts(ROWS, spec_of(("weightedmean", "mean")))
+    found = parts(ROWS, finish_of(("weightedmean", "mean")))
     np.testing.assert_array_equal(
-        found, np.hstack([parts(ROWS, spec_of((mode,))) for mode in ("weightedmean", "mean")])
+        found, np.hstack([parts(ROWS, finish_of((mode,))) for mode in ("weightedmean", "mean")])
     )
 
 
 def test_a_bias_is_shared_evenly_among_the_tokens_that_count():
     bias = np.array([6, -3], dtype=np.float32)
     head = (Dense(np.zeros((2, 2), dtype=np.float32), bias, "identity"),)
-    assert parts(ROWS, spec_of(head=head)).tolist() == [[2, -1]] * 3
-    found = parts(ROWS, spec_of(head=head, include_prompt=False), prompt_tokens=1)
+    assert parts(ROWS, finish_of(modules=head)).tolist() == [[2, -1]] * 3
+    found = parts(ROWS, finish_of(modules=head, include_prompt=False, prompt_tokens=1))
     assert found.tolist() == [[0, 0], [3, -1.5], [3, -1.5]]
 
 
 @pytest.mark.parametrize("prompt_tokens", [3, 4])
 def test_where_no_token_counts_all_share_the_bias(prompt_tokens):
     head = (Dense(np.eye(2, dtype=np.float32), np.array([6, -3], dtype=np.float32), "identity"),)
-    found = parts(ROWS, spec_of(head=head, include_prompt=False), prompt_tokens)
+    found = parts(ROWS, finish_of(modules=head, include_prompt=False, prompt_tokens=prompt_tokens))
     np.testing.assert_allclose(found, [[2, -1]] * 3, rtol=1e-15)
 
 
 def test_a_layer_norm_centres_each_part_and_divides_by_the_deviation_of_the_whole():
     norm = LayerNorm(np.array([2, 1], dtype=np.float32), np.array([3, 6], dtype=np.float32), eps=0.0)
-    found = parts(ROWS[:2], spec_of(head=(norm,)))
+    found = parts(ROWS[:2], finish_of(modules=(norm,)))
     # The whole is (1.5, 2.5): its deviation is 0.5. Of the parts (0.5, 2.5) and (1, 0), the means are 1.5 and 0.5.
     np.testing.assert_allclose(found, [[-4 + 1.5, 2 + 3], [2 + 1.5, -1 + 3]], rtol=1e-12)
 
 
 def test_unit_length_divides_each_part_by_the_length_of_the_whole():
-    found = parts(np.array([[6, 0], [0, 8]], dtype=np.float32), spec_of(head=(Normalize(),)))
+    found = parts(np.array([[6, 0], [0, 8]], dtype=np.float32), finish_of(modules=(Normalize(),)))
     np.testing.assert_allclose(found, [[0.6, 0], [0, 0.8]], rtol=1e-15)
     small = np.array([[6e-6, 0], [0, 8e-6]], dtype=np.float32)
-    np.testing.assert_allclose(parts(small, spec_of(head=(Normalize(),))), [[0.6, 0], [0, 0.8]], rtol=1e-6)
+    np.testing.assert_allclose(parts(small, finish_of(modules=(Normalize(),))), [[0.6, 0], [0, 0.8]], rtol=1e-6)
     nothing = np.array([[1, 1], [-1, -1]], dtype=np.float32)
-    assert np.isfinite(parts(nothing, spec_of(head=(Normalize(),)))).all()
+    assert np.isfinite(parts(nothing, finish_of(modules=(Normalize(),)))).all()
 
 
 def of_numbers(rng, *shape):
@@ -124,15 +104,15 @@ def test_the_parts_sum_to_the_vector(mode, n, prompt, count, seed):
     rng = np.random.default_rng(seed)
     vectors = of_numbers(rng, n, 2)
     for head in heads(rng):
-        spec = spec_of((mode,), head, include_prompt=count)
-        pooled = pool(vectors, np.array([0, n], dtype=np.int32), spec.pooling, prompt)
-        whole = parts(vectors, spec, prompt).sum(axis=0)
-        np.testing.assert_allclose(whole, finish(pooled, head, None, None)[0], rtol=1e-5, atol=1e-5)
+        finish = finish_of((mode,), head, include_prompt=count, prompt_tokens=prompt)
+        whole = parts(vectors, finish).sum(axis=0)
+        expected = finish(vectors, np.array([0, n], dtype=np.int32))[0]
+        np.testing.assert_allclose(whole, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_what_is_linear_has_parts():
     dense = Dense(np.eye(2, dtype=np.float32), None, "identity")
-    assert why_not(spec_of(LINEAR, (dense, Normalize()))) is None
+    assert why_not(finish_of(LINEAR, (dense, Normalize()))) is None
 
 
 @pytest.mark.parametrize(
@@ -144,17 +124,17 @@ def test_what_is_linear_has_parts():
     ],
 )
 def test_pooling_that_picks_has_none(modes, why):
-    assert why in why_not(spec_of(modes))
+    assert why in why_not(finish_of(modes))
     with pytest.raises(AssertionError, match="pooling is no weighted sum"):
-        parts(ROWS, spec_of(modes))
+        parts(ROWS, finish_of(modes))
 
 
 def test_a_head_that_bends_has_none():
     bends = Dense(np.eye(2, dtype=np.float32), None, "tanh")
-    assert why_not(spec_of(head=(Normalize(), bends))) == (
+    assert why_not(finish_of(modules=(Normalize(), bends))) == (
         "a Dense layer with the activation 'tanh' follows the pooling"
     )
 
 
 def test_every_mode_is_judged():
-    assert {mode for mode in MODES if why_not(spec_of((mode,))) is None} == set(LINEAR)
+    assert {mode for mode in MODES if why_not(finish_of((mode,))) is None} == set(LINEAR)

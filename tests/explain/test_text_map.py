@@ -74,7 +74,7 @@ class TestPca:
 
 
 def test_texts_have_places_colours_and_cosines(embedder):
-    found = text_map(embedder, TEXTS)
+    found = text_map(embedder.encoder, TEXTS)
     vectors = embedder.embed_documents(TEXTS)
     assert found.plane.shape == (6, 2)
     assert set(found.labels) <= {f"cluster {number}" for number in range(1, 6)}
@@ -86,14 +86,14 @@ def test_texts_have_places_colours_and_cosines(embedder):
 
 def test_texts_that_the_model_did_not_read_to_their_end_are_known(embedder):
     embedder = Embedder(embedder.files.folder, on_truncation="ignore")
-    found = text_map(embedder, ["the cat", "cat " * tiny.MAX_TOKENS, "cat " * (tiny.MAX_TOKENS - 2)])
+    found = text_map(embedder.encoder, ["the cat", "cat " * tiny.MAX_TOKENS, "cat " * (tiny.MAX_TOKENS - 2)])
     assert found.cut == {1}
     assert found.max_tokens == tiny.MAX_TOKENS
 
 
 def test_labels_are_colours(embedder):
     labels = ["b", "a", "b", "a", "b", "a"]
-    found = text_map(embedder, TEXTS, labels=labels)
+    found = text_map(embedder.encoder, TEXTS, labels=labels)
     assert found.labels == tuple(labels)
     assert [labels[place] for place in found.order()] == ["a"] * 3 + ["b"] * 3
     assert found.colours == "The colours are the labels that were given."
@@ -101,12 +101,12 @@ def test_labels_are_colours(embedder):
 
 def test_labels_are_in_the_order_of_people(embedder):
     labels = ["10", "2 b", "2 a", "x10", "", "x9"]
-    assert text_map(embedder, TEXTS, labels=labels).names == ("", "2 a", "2 b", "10", "x9", "x10")
+    assert text_map(embedder.encoder, TEXTS, labels=labels).names == ("", "2 a", "2 b", "10", "x9", "x10")
 
 
 @pytest.mark.parametrize("texts", [[], ["a cat"], ["a cat"] * 3])
 def test_few_texts_are_a_map_too(embedder, texts, tmp_path):
-    found = text_map(embedder, texts)
+    found = text_map(embedder.encoder, texts)
     assert np.isfinite(found.plane).all()
     found.save(tmp_path / "x.html")
     assert (tmp_path / "x.html").stat().st_size > 1000
@@ -119,7 +119,7 @@ def data_of(page):
 
 def test_the_page_has_the_texts_as_data_and_never_as_tags(embedder, tmp_path):
     nasty = ["</script><script>alert(1)</script>", "<img src=x onerror=alert(1)>", "a & b \u2028 {{script}} {{data}}"]
-    text_map(embedder, nasty, labels=["<b>", "x", "{{style}}"]).save(tmp_path / "x.html")
+    text_map(embedder.encoder, nasty, labels=["<b>", "x", "{{style}}"]).save(tmp_path / "x.html")
     page = (tmp_path / "x.html").read_text(encoding="utf-8")
     told, data = data_of(page)
     assert page.count("</script") == 3
@@ -129,7 +129,7 @@ def test_the_page_has_the_texts_as_data_and_never_as_tags(embedder, tmp_path):
 
 
 def test_many_texts_have_no_matrix(embedder, tmp_path):
-    found = text_map(embedder, ["the cat sat", "the dog"] * 200)
+    found = text_map(embedder.encoder, ["the cat sat", "the dog"] * 200)
     assert found.similarity is None
     found.save(tmp_path / "x.html")
     _, data = data_of((tmp_path / "x.html").read_text(encoding="utf-8"))
@@ -140,12 +140,12 @@ def test_many_texts_have_no_matrix(embedder, tmp_path):
 @pytest.mark.parametrize("ending", [".html", ".png"])
 def test_a_place_where_nothing_can_be_written_is_named(embedder, tmp_path, ending):
     with pytest.raises(OptionError, match="missing.* cannot be written"):
-        text_map(embedder, TEXTS).save(tmp_path / "missing" / f"x{ending}")
+        text_map(embedder.encoder, TEXTS).save(tmp_path / "missing" / f"x{ending}")
 
 
 @pytest.mark.parametrize("texts", [[], ["a cat"], ["a cat", "a cat"], TEXTS, ["the cat sat", "the dog"] * 200])
 def test_pictures_are_drawn(embedder, tmp_path, texts):
-    found = text_map(embedder, texts)
+    found = text_map(embedder.encoder, texts)
     found.save(tmp_path / "x.png")
     found.save(tmp_path / "x.SVG")
     assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
@@ -163,36 +163,36 @@ def test_any_label_and_text_can_be_drawn(embedder, tmp_path):
         "word " * 50,
         *(f"cat {n}" for n in range(12)),
     ]
-    text_map(embedder, texts, labels=texts).save(tmp_path / "x.png")
-    text_map(embedder, texts, labels=texts).save(tmp_path / "x.svg")
+    text_map(embedder.encoder, texts, labels=texts).save(tmp_path / "x.png")
+    text_map(embedder.encoder, texts, labels=texts).save(tmp_path / "x.svg")
 
 
 @pytest.mark.filterwarnings("ignore")  # Of numba and of umap.
 @pytest.mark.parametrize("texts", [[], ["a cat"], ["a cat"] * 4, TEXTS])
 def test_umap_gives_every_text_a_place_and_always_the_same(embedder, texts):
     pytest.importorskip("umap", reason="the extra umap is not installed")
-    found = text_map(embedder, texts, method="umap")
+    found = text_map(embedder.encoder, texts, method="umap")
     assert found.plane.shape == (len(texts), 2)
     assert np.isfinite(found.plane).all()
     assert (found.method, found.kept) == ("umap", None)
-    np.testing.assert_array_equal(text_map(embedder, texts, method="umap").plane, found.plane)
+    np.testing.assert_array_equal(text_map(embedder.encoder, texts, method="umap").plane, found.plane)
 
 
 def test_a_missing_extra_is_named(embedder, tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
     with pytest.raises(MissingExtraError, match=r"pip install '\.\[plot\]'"):
-        text_map(embedder, TEXTS).save(tmp_path / "x.png")
+        text_map(embedder.encoder, TEXTS).save(tmp_path / "x.png")
     monkeypatch.setitem(__import__("sys").modules, "umap", None)
     with pytest.raises(MissingExtraError, match=r"pip install '\.\[umap\]'"):
-        text_map(embedder, TEXTS, method="umap")
+        text_map(embedder.encoder, TEXTS, method="umap")
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda e, _: text_map(e, TEXTS, method="tsne"), "method='tsne'"),
-        (lambda e, _: text_map(e, TEXTS, labels=["a"]), "1 labels for 6 texts"),
-        (lambda e, folder: text_map(e, TEXTS).save(folder / "x.gif"), "must end in .html, .png, .svg"),
+        (lambda e, _: text_map(e.encoder, TEXTS, method="tsne"), "method='tsne'"),
+        (lambda e, _: text_map(e.encoder, TEXTS, labels=["a"]), "1 labels for 6 texts"),
+        (lambda e, folder: text_map(e.encoder, TEXTS).save(folder / "x.gif"), "must end in .html, .png, .svg"),
     ],
 )
 def test_wrong_calls_are_refused(embedder, tmp_path, call, message):
@@ -202,7 +202,7 @@ def test_wrong_calls_are_refused(embedder, tmp_path, call, message):
 
 def test_more_texts_than_a_map_can_show_are_refused_before_any_work(embedder, monkeypatch):
     monkeypatch.setattr("pellucid.explain.text_map.MOST_TEXTS", 3)
-    assert len(text_map(embedder, TOPICS[:3]).texts) == 3
+    assert len(text_map(embedder.encoder, TOPICS[:3]).texts) == 3
     monkeypatch.setattr(Embedder, "embed_documents", None)
     with pytest.raises(OptionError, match="there are 4 texts; a map shows 3 at most"):
-        text_map(embedder, TOPICS[:4])
+        text_map(embedder.encoder, TOPICS[:4])

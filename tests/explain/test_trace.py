@@ -140,7 +140,7 @@ def test_attention_that_is_too_large_is_left_out_and_said_to_be(embedder, monkey
 def test_the_reference_engine_is_not_made_twice(tmp_path):
     embedder = Embedder(tiny.write_model(tmp_path / "m"), engine="reference")
     embedder.trace("a cat")
-    assert embedder._reference is embedder.engine
+    assert embedder.encoder.reference is embedder.engine
 
 
 def test_the_real_model(minilm):

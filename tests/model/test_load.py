@@ -10,10 +10,14 @@ from hypothesis import strategies as st
 
 from pellucid import Embedder
 from pellucid.errors import InvalidModelError, ModelError, UnsupportedModelError
-from pellucid.layers.head import Dense, LayerNorm, Normalize
+from pellucid.layers.dense import Dense
+from pellucid.layers.norms import LayerNorm, Normalize
 from pellucid.layers.pooling import Pooling
 from pellucid.model.load import load_spec, load_weights
+from pellucid.model.modules import load_modules
+from pellucid.model.spec import NormalizeSpec
 from pellucid.sources import local
+from pellucid.sources.resolve import resolve
 from tests import tiny, tiny_families
 
 
@@ -29,7 +33,7 @@ def test_a_whole_model_says_all_this(tmp_path):
         tiny_families.LAYERS,
         tiny.HIDDEN,
     )
-    assert (spec.pooling, spec.head, spec.dimensions) == (Pooling(("mean",)), (Normalize(),), tiny.HIDDEN)
+    assert (spec.stages, spec.dimensions) == ((Pooling(("mean",)), NormalizeSpec()), tiny.HIDDEN)
     assert (dict(spec.prompts), spec.default_prompt_name) == ({"query": "q: "}, "query")
     assert (spec.name, spec.encoder_folder) == (str(folder), "")
 
@@ -144,7 +148,7 @@ class TestModules:
     def test_a_plain_transformer_is_pooled_by_its_mean_and_not_normalized(self, broken):
         (broken / "modules.json").unlink()
         spec = spec_of(broken)
-        assert (spec.pooling.modes, spec.head) == (("mean",), ())
+        assert (spec.pooling.modes, spec.modules) == (("mean",), ())
 
     def test_for_a_plain_transformer_no_config_of_sentence_transformers_counts(self, tmp_path):
         folder = tiny.write_model(tmp_path / "m", prompts={"query": "q: "}, default_prompt_name="query")
@@ -174,8 +178,9 @@ class TestModules:
 
     def test_the_head_has_its_weights_and_gives_the_dimensions(self, tmp_path):
         kinds = ["Pooling", "Dense", "LayerNorm", "Dropout", "Normalize"]
-        spec = spec_of(tiny.write_model(tmp_path / "m", modules=kinds, dense=(5, "linear.Identity")))
-        dense, norm, last = spec.head
+        folder = tiny.write_model(tmp_path / "m", modules=kinds, dense=(5, "linear.Identity"))
+        spec = spec_of(folder)
+        dense, norm, last = load_modules(resolve(folder), spec)
         assert isinstance(dense, Dense)
         assert (dense.weight.shape, dense.bias.shape, dense.activation) == ((5, tiny.HIDDEN), (5,), "identity")
         assert isinstance(norm, LayerNorm)
@@ -251,19 +256,30 @@ class TestModules:
         with pytest.raises(InvalidModelError, match=error):
             spec_of(broken)
 
-    @pytest.mark.parametrize("order", [[0], [1, 0, 2], [0, 2, 1], [0, 1, 1], [0, 0, 1]])
-    def test_another_order_of_stages_is_refused(self, broken, order):
-        modules = json.loads((broken / "modules.json").read_text())
-        tiny.write_json(broken / "modules.json", [modules[number] for number in order])
-        with pytest.raises(UnsupportedModelError, match="is not Transformer → Pooling"):
-            spec_of(broken)
+    def reordered(self, folder, order):
+        modules = json.loads((folder / "modules.json").read_text())
+        tiny.write_json(folder / "modules.json", [modules[number] for number in order])
+        return folder
+
+    @pytest.mark.parametrize("order", [[1, 0, 2], [0, 0, 1]])
+    def test_what_does_not_begin_with_its_one_transformer_is_refused(self, broken, order):
+        with pytest.raises(UnsupportedModelError, match="does not begin with its one Transformer"):
+            spec_of(self.reordered(broken, order))
+
+    @pytest.mark.parametrize("order", [[0], [0, 2, 1], [0, 1, 1]])
+    def test_any_other_order_is_for_the_task_to_judge(self, broken, order):
+        spec = spec_of(self.reordered(broken, order))
+        assert len(spec.stages) == len(order) - 1
+        with pytest.raises(UnsupportedModelError, match="is not Transformer → Pooling → …, as an embedding model is"):
+            Embedder(broken)
 
 
 class TestDense:
     def dense(self, tmp_path, **values):
         folder = tiny.write_model(tmp_path / "m", modules=["Pooling", "Dense"])
         tiny.edit_json(folder / "2_Dense" / "config.json", **values)
-        return spec_of(folder)
+        files = resolve(folder)
+        return load_modules(files, load_spec(files))
 
     def test_an_activation_that_is_not_of_torch_is_refused(self, tmp_path):
         with pytest.raises(UnsupportedModelError, match="activation_function 'my.Code' is not supported"):
@@ -282,7 +298,7 @@ class TestDense:
             self.dense(tmp_path, use_residual=True)
 
     def test_it_may_have_no_bias(self, tmp_path):
-        assert self.dense(tmp_path, bias=False).head[0].bias is None
+        assert self.dense(tmp_path, bias=False)[0].bias is None
 
 
 def test_an_architecture_that_is_not_supported_is_named_with_those_that_are(broken):

@@ -75,7 +75,7 @@ def compare(encoder: Encoder, first_text: tuple[str, str], second_text: tuple[st
     vectors = [traced.vector.astype(np.float64) for traced in (first, second)]
     lengths = [max(float(np.linalg.norm(vector)), 1e-12) for vector in vectors]
     cosine = float(vectors[0] @ vectors[1]) / (lengths[0] * lengths[1])
-    why = shares.why_not(encoder.spec)
+    why = shares.why_not(Pool(encoder.spec.pooling, encoder.modules))
     if why is None:
         parts = [
             shares.parts(traced.token_vectors, _finish(encoder, traced)) / length

@@ -13,7 +13,6 @@ import numpy.typing as npt
 from pellucid.layers.dense import Dense
 from pellucid.layers.finish import Pool
 from pellucid.layers.norms import LayerNorm
-from pellucid.model.spec import DenseSpec, ModelSpec
 from pellucid.types import Float32
 
 Float64 = npt.NDArray[np.float64]
@@ -21,15 +20,15 @@ Float64 = npt.NDArray[np.float64]
 _LINEAR = ("mean", "mean_sqrt_len_tokens", "weightedmean")
 
 
-def why_not(spec: ModelSpec) -> str | None:
-    """Why the vectors of a model are no sums of their tokens' parts; None if they are."""
-    if "max" in spec.pooling.modes:
+def why_not(finish: Pool) -> str | None:
+    """Why the vectors of a finish are no sums of their tokens' parts; None if they are."""
+    if "max" in finish.pooling.modes:
         return "max pooling takes each number from one token and none from the others"
     for mode, which in (("cls", "first"), ("lasttoken", "last")):
-        if mode in spec.pooling.modes:
+        if mode in finish.pooling.modes:
             return f"{mode} pooling takes the {which} token's vector alone; the others act through attention"
-    for module in spec.modules:
-        if isinstance(module, DenseSpec) and module.activation != "identity":
+    for module in finish.modules:
+        if isinstance(module, Dense) and module.activation != "identity":
             return f"a Dense layer with the activation {module.activation!r} follows the pooling"
     return None
 
@@ -39,7 +38,7 @@ def parts(vectors: Float32, finish: Pool) -> Float64:
 
     Args:
         vectors: ``float32[n, hidden]``, the encoder's last hidden state for one text.
-        finish: what makes the text's vector of them; :func:`why_not` of its model must be None.
+        finish: what makes the text's vector of them; :func:`why_not` must be None.
 
     Returns:
         ``float64[n, d]``; if there are any, the rows sum to the model's vector, normalised only if the model does so.

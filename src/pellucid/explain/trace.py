@@ -179,7 +179,7 @@ def trace(encoder: Encoder, text: str, prompt: str) -> Trace:
             vectors = step.vectors
             stages.append(_encoder_stage(step, engine, ids, spec, keep_attention=keep_attention))
     stages += _after_encoder(vectors, finish)
-    why = token_shares.why_not(spec)
+    why = token_shares.why_not(finish)
     return Trace(
         model_name=shown_name(encoder),
         spec=spec,

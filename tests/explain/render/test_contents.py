@@ -101,7 +101,7 @@ def test_a_comparison_without_pairs_has_its_reason(tmp_path):
 
 def test_a_map_is_there_group_after_group_with_long_texts_shortened(embedder):
     texts = ["the cat", "z" * 500, "a dog", "the cat sat"]
-    found = text_map(embedder, texts, labels=["b", "a", "b", "a"])
+    found = text_map(embedder.encoder, texts, labels=["b", "a", "b", "a"])
     told = contents.of_map(found)
     order = found.order()
     assert told["labels"] == ["a", "a", "b", "b"]

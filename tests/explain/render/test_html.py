@@ -60,7 +60,11 @@ def data_of(content: str) -> dict:
 
 
 def subjects(embedder):
-    return embedder.trace("the cat"), embedder.compare("the cat", "a dog"), text_map(embedder, ["the cat", "a dog"])
+    return (
+        embedder.trace("the cat"),
+        embedder.compare("the cat", "a dog"),
+        text_map(embedder.encoder, ["the cat", "a dog"]),
+    )
 
 
 def test_a_page_has_its_data_and_nothing_from_elsewhere(embedder):

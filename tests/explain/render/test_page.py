@@ -350,7 +350,7 @@ def test_the_real_model(show, minilm, golden_minilm):
 @pytest.mark.parametrize(("viewport", "scheme"), [(WIDE, "light"), (PHONE, "dark")])
 def test_a_map_of_texts_is_read_by_pointing_and_by_keyboard(show, embedder, viewport, scheme):
     texts = ["the cat sat", EVIL, "a dog", "the mat", "dog dog"]
-    found = text_map(embedder, texts)
+    found = text_map(embedder.encoder, texts)
     opened = show(html_of(found), viewport=viewport, scheme=scheme)
     order = found.order()
     assert opened.locator("h2").all_inner_texts() == ["In the plane", "How alike each is to each", "The texts"]
@@ -385,12 +385,12 @@ def test_a_map_of_texts_is_read_by_pointing_and_by_keyboard(show, embedder, view
 
 @pytest.mark.parametrize("texts", [[], ["a cat"], ["the cat", "the cat"], ["the cat", "a dog", "dog"] * 120])
 def test_a_map_of_any_number_of_texts_is_drawn(show, embedder, texts):
-    opened = show(html_of(text_map(embedder, texts)))
+    opened = show(html_of(text_map(embedder.encoder, texts)))
     assert opened.locator(".plane path").count() == opened.locator(".texts button").count() == len(texts)
     assert opened.locator("#alike").count() == (2 <= len(texts) <= 300)
 
 
 def test_texts_that_were_cut_are_marked_in_a_map(show, embedder):
-    opened = show(html_of(text_map(embedder, ["the cat", "cat " * 50])))
+    opened = show(html_of(text_map(embedder.encoder, ["the cat", "cat " * 50])))
     assert "1 text is longer than the 24 tokens" in opened.locator("#texts .note").inner_text()
     assert [("cut" in one) for one in opened.locator(".texts button").all_inner_texts()].count(True) == 1

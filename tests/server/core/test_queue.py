@@ -9,13 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pellucid.layers.finish import Pool
+from pellucid.layers.pooling import Pooling
 from pellucid.server.core.queue import Queue, QueueClosedError, QueueFullError, Request, choose, work
 from pellucid.types import TokenBatch
+
+FINISH = Pool(Pooling())
 
 
 def request(*lengths: int, first: int = 0) -> Request:
     """Texts of so many tokens, whose ids say which text of which request they are of."""
-    return Request(TokenBatch.from_sequences([[first + number] * n for number, n in enumerate(lengths)]))
+    return Request(TokenBatch.from_sequences([[first + number] * n for number, n in enumerate(lengths)]), FINISH)
 
 
 def rows(shares):

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from pellucid.errors import InvalidModelError
+from pellucid.layers.dense import Dense
+from pellucid.layers.finish import EachToken, Pool
+from pellucid.layers.norms import LayerNorm, Normalize, normalize
+from pellucid.layers.pooling import Pooling
+from pellucid.types import MultiVectors
+
+X = np.array([[3.0, 4.0], [0.0, 0.0], [-1.0, 0.0]], dtype=np.float32)
+
+
+def finish(pooled, modules, normalize, truncate_dim):
+    """What a Pool does after pooling."""
+    return Pool(Pooling(), modules, 0, normalize, truncate_dim).after_pooling(pooled)
+
+
+def test_everything_stays_float32():
+    weight = np.eye(2, dtype=np.float32)
+    modules = (Dense(weight, weight[0], "tanh", True, weight), LayerNorm(weight[0], weight[1]), Normalize())
+    assert [module(X).dtype for module in modules] == [np.float32] * 3
+    assert finish(X, modules, True, 1).dtype == np.float32
+
+
+@pytest.mark.parametrize(("into", "out"), [(16, 8), (384, 256), (30, 77)])
+@pytest.mark.parametrize("residual", [False, True])
+def test_every_module_gives_a_row_the_same_bits_alone_and_among_others(into, out, residual):
+    rng = np.random.default_rng(0)
+    rows, weight, other = (rng.normal(size=size).astype(np.float32) for size in ((40, into), (out, into), (out, into)))
+    dense = Dense(weight, weight[:, 0], "tanh", use_residual=residual, residual=other if residual else None)
+    for module in (dense, LayerNorm(rows[0], rows[1]), Normalize()):
+        together = module(rows)
+        for count in (1, 2, 7):
+            assert module(rows[5 : 5 + count].copy()).tobytes() == together[5 : 5 + count].tobytes()
+    assert dense(rows[:0]).shape == (0, out)
+
+
+class TestFinish:
+    modules = (Dense(np.array([[2, 0], [0, 2]], dtype=np.float32), None, "identity"), Normalize())
+
+    def test_by_default_the_modules_are_applied_in_order(self):
+        np.testing.assert_allclose(finish(X[:1], self.modules, None, None), [[0.6, 0.8]], rtol=1e-6)
+
+    def test_normalize_false_passes_over_the_models_normalize_only(self):
+        np.testing.assert_allclose(finish(X[:1], self.modules, False, None), [[6, 8]])
+
+    def test_cutting_dimensions_comes_after_the_modules(self):
+        np.testing.assert_allclose(finish(X[:1], self.modules, None, 1), [[0.6]], rtol=1e-6)
+
+    def test_normalize_true_gives_unit_length_after_cutting(self):
+        np.testing.assert_allclose(finish(X[:1], self.modules, True, 1), [[1.0]], rtol=1e-6)
+
+
+class TestUnitLengthTwice:
+    @given(hnp.arrays(np.float32, (7, 5), elements=st.floats(-9, 9, width=32)))
+    def test_a_model_that_ends_in_unit_length_has_the_same_bits_when_asked_for_it(self, pooled):
+        layer = LayerNorm(np.ones(5, np.float32), np.ones(5, np.float32))
+        for modules in ((Normalize(),), (Normalize(), Normalize()), (layer, Normalize())):
+            assert finish(pooled, modules, True, None).tobytes() == finish(pooled, modules, None, None).tobytes()
+
+    def test_one_in_the_middle_is_not_the_end(self):
+        pooled = np.array([[3.0, 4.0, 5.0]], dtype=np.float32)
+        modules = (Normalize(), LayerNorm(np.ones(3, np.float32), np.ones(3, np.float32)))
+        assert np.allclose(np.linalg.norm(finish(pooled, modules, True, None), axis=1), 1)
+        assert not np.allclose(np.linalg.norm(finish(pooled, modules, None, None), axis=1), 1)
+
+    def test_what_is_cut_afterwards_gets_unit_length_again(self):
+        pooled = np.array([[3.0, 4.0, 5.0]], dtype=np.float32)
+        once = finish(pooled, (Normalize(),), None, None)
+        for kept in (2, 3):
+            assert finish(pooled, (Normalize(),), True, kept).tobytes() == normalize(once[:, :kept]).tobytes()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_vector_that_is_not_finite_names_its_text(value):
+    vectors = np.ones((4, 3), dtype=np.float32)
+    pool, each = Pool(Pooling()), EachToken()
+    offsets = np.array([0, 1, 3, 4], dtype=np.int32)
+    for finish, result in ((pool, vectors), (pool, vectors[:0]), (each, MultiVectors(vectors, offsets))):
+        finish.check(result, lambda row: row)
+    vectors[2, 1] = value
+    with pytest.raises(InvalidModelError, match="text 102 a vector that is not finite"):
+        pool.check(vectors, lambda row: row + 100)
+    with pytest.raises(InvalidModelError, match="text 101 a vector that is not finite"):
+        each.check(MultiVectors(vectors, offsets), lambda text: text + 100)
+
+
+def test_a_length_beyond_float32_does_not_become_zeros():
+    with np.errstate(all="ignore"), pytest.raises(InvalidModelError, match="text 0"):
+        Pool(Pooling()).check(normalize(np.full((1, 4), 1e30, dtype=np.float32)), int)
+
+
+class TestManyTexts:
+    """Each finish gives for many texts, in calls and parts of any kind, what it gives for each alone."""
+
+    vectors = np.arange(18, dtype=np.float32).reshape(9, 2)
+    offsets = np.array([0, 3, 3, 4, 9], dtype=np.int32)
+    pool = Pool(Pooling(("mean", "cls")), (Normalize(),), truncate_dim=3)
+
+    def some(self, finish, places):
+        rows = [self.vectors[self.offsets[p] : self.offsets[p + 1]] for p in places]
+        return finish(np.concatenate(rows), np.cumsum([0, *map(len, rows)], dtype=np.int32))
+
+    @pytest.mark.parametrize("calls", [[[3, 0, 1, 2]], [[2], [3, 1], [0]]])
+    def test_results_of_calls_come_in_the_texts_order(self, calls):
+        parts = [(np.array(places), self.some(self.pool, places)) for places in calls]
+        np.testing.assert_array_equal(self.pool.in_order(parts), self.pool(self.vectors, self.offsets))
+        each = EachToken()
+        joined = each.in_order([(np.array(places), self.some(each, places)) for places in calls])
+        np.testing.assert_array_equal(joined.vectors, self.vectors)
+        np.testing.assert_array_equal(joined.offsets, self.offsets)
+
+    def test_a_result_is_taken_apart_by_counts_of_texts(self):
+        for found, places in zip(
+            self.pool.split(self.some(self.pool, range(4)), [1, 0, 3]), [[0], [], [1, 2, 3]], strict=True
+        ):
+            assert len(found) == len(places)
+            np.testing.assert_array_equal(found, self.pool(self.vectors, self.offsets)[places])
+        first, second = EachToken().split(MultiVectors(self.vectors, self.offsets), [2, 2])
+        assert [rows.tolist() for rows in first] == [self.vectors[:3].tolist(), []]
+        assert [rows.tolist() for rows in second] == [self.vectors[3:4].tolist(), self.vectors[4:].tolist()]
+
+    def test_equal_ones_are_one(self):
+        assert Pool(Pooling(), (Normalize(),)) == Pool(Pooling(), (Normalize(),))
+        assert len({Pool(Pooling()), Pool(Pooling()), Pool(Pooling(), prompt_tokens=1), EachToken(), EachToken()}) == 3
