@@ -622,6 +622,6 @@ class TestOddOptions:
         def full(*_):
             raise OSError(errno.EMFILE, "Too many open files")
 
-        monkeypatch.setattr("pellucid.embedder.load_weights", full)
+        monkeypatch.setattr("pellucid.encoder.encoder.load_weights", full)
         with pytest.raises(ModelError, match=r"Too many open files. Where too many files are open, close some"):
             embedder.trace("cat")
