@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import numpy as np
 import pyarrow
 import pyarrow.parquet
 
@@ -98,9 +99,16 @@ def gitignores(folder: Path) -> None:
     (folder / "folder" / ".gitignore").mkdir(parents=True)
 
 
-def _parquet(texts: object) -> bytes:
+def long_text(size: int) -> bytes:
+    """Parquet of some kilobytes whose one text has so many characters; made without holding many copies of it."""
+    bounds = pyarrow.py_buffer(np.array([0, size], dtype=np.int64))
+    text = pyarrow.LargeStringArray.from_buffers(1, bounds, pyarrow.py_buffer(b"cat " * (size // 4)))
+    return _parquet(text, use_dictionary=False, write_statistics=False)
+
+
+def _parquet(texts: object, **options: bool) -> bytes:
     out = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.table({"text": texts}), out, compression="zstd")
+    pyarrow.parquet.write_table(pyarrow.table({"text": texts}), out, compression="zstd", **options)
     return out.getvalue()
 
 

@@ -63,7 +63,7 @@ class TestBounds:
     @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not hold a process to a limit on its memory")
     def test_memory(self, reader, monkeypatch):
         monkeypatch.setattr(reading, "MEMORY", 1 << 30)
-        content = hostile._parquet(["cat " * (1 << 27)])
+        content = hostile.long_text(256 << 20)
         with pytest.raises(UnreadableError, match="reading it takes more than 1 GiB of memory"):
             reader.read(content, ".parquet")
         assert reader.read(HTML, ".html")

@@ -273,6 +273,8 @@ def test_a_process_that_is_ended_leaves_nothing_that_loads(index, cache, tmp_pat
         f"#!/bin/sh\n/bin/sleep 0.5; echo $$ > '{pid}.new'; /bin/mv '{pid}.new' '{pid}'; exec /bin/sleep 60\n"
     )
     code = f"""{IMPORTS}
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # Started in the background, it would be ignored.
 sys.executable = ""
 index = IndexCopy((Wheel("tiny-model==1", "t.whl", "0" * 64, 3),), folder="pkg/model")
 entry = CatalogEntry("org/tiny", 16, "", {{"f": FileDigest(1, "0" * 64)}}, index)
