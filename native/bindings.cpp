@@ -4,6 +4,7 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -29,8 +31,11 @@ using ArrayOf = nb::ndarray<const T, nb::ndim<dimensions>, nb::c_contig, nb::dev
 using Vector = ArrayOf<float, 1>;
 using Matrix = ArrayOf<float, 2>;
 using Integers = ArrayOf<std::int32_t, 1>;
+using Bytes = ArrayOf<std::int8_t, 1>;
 using LinearArrays = std::pair<Matrix, Vector>;  // weight [out, in] and bias [out]
-using NormArrays = std::pair<Vector, Vector>;    // weight and bias
+using NormArrays = std::tuple<Vector, Vector, float>;  // weight, bias and epsilon
+// before, after and of the sum
+using NormsArrays = std::tuple<std::optional<NormArrays>, std::optional<NormArrays>, std::optional<NormArrays>>;
 using TurnArrays = std::pair<Matrix, Matrix>;    // cosines and sines
 
 void require(bool holds, const char* what) {
@@ -99,70 +104,99 @@ Linear linear(const LinearArrays& arrays, int out, int in) {
   return {weight.data(), bias.data(), out, in};
 }
 
-Norm norm(const NormArrays& arrays, int size) {
-  const auto& [weight, bias] = arrays;
+std::optional<Norm> norm(const std::optional<NormArrays>& arrays, int size) {
+  if (!arrays) return std::nullopt;
+  const auto& [weight, bias, eps] = *arrays;
   require(weight.shape(0) == static_cast<std::size_t>(size) && bias.shape(0) == weight.shape(0),
           "a norm has the wrong shape");
-  return {weight.data(), bias.data()};
+  return Norm{weight.data(), bias.data(), eps};
 }
+
+Norms norms(const NormsArrays& arrays, int size) {
+  const auto& [before, after, sum] = arrays;
+  return {norm(before, size), norm(after, size), norm(sum, size)};
+}
+
+// The heads of a layer's attention.
+struct Heads {
+  int heads, kv_heads, size;
+  int queries() const { return heads * size; }
+  int keys() const { return kv_heads * size; }
+  bool operator==(const Heads& o) const { return heads == o.heads && kv_heads == o.kv_heads && size == o.size; }
+};
 
 // An Encoder, and the arrays that it reads from.
 class PythonEncoder {
  public:
-  PythonEncoder(const std::string& cpu, const std::string& dtype, int heads, const std::string& activation,
-                float layer_norm_eps, bool norm_first, Matrix word, std::optional<Matrix> position,
-                std::optional<Vector> token_type, const NormArrays& norm, const std::optional<Matrix>& relative_bias)
+  PythonEncoder(const std::string& cpu, const std::string& dtype, Matrix word, std::optional<Matrix> position,
+                std::optional<Matrix> token_type, const std::optional<NormArrays>& norm,
+                const std::optional<Matrix>& relative_bias)
       : word_(std::move(word)),
         position_(std::move(position)),
         token_type_(std::move(token_type)),
-        shape_{static_cast<int>(word_.shape(1)), heads, layer_norm_eps, activation_named(activation), norm_first},
+        bias_heads_(relative_bias ? static_cast<int>(relative_bias->shape(0)) : 0),
         longest_(relative_bias ? static_cast<int>((relative_bias->shape(1) + 1) / 2) : std::numeric_limits<int>::max()),
-        encoder_(kernels_named(cpu), dtype_named(dtype), shape_, embeddings(norm, relative_bias)) {}
+        encoder_(kernels_named(cpu), dtype_named(dtype), hidden(), embeddings(norm, relative_bias)) {}
 
   void add_layer(const LinearArrays& query, const LinearArrays& key, const LinearArrays& value,
-                 const LinearArrays& attention_output, const NormArrays& attention_norm,
+                 const LinearArrays& attention_output, const NormsArrays& attention_norms,
                  const std::optional<LinearArrays>& gate, const LinearArrays& intermediate, const LinearArrays& output,
-                 const NormArrays& feed_forward_norm, int window, int turns) {
+                 const NormsArrays& feed_forward_norms, int heads, int kv_heads, int head_size,
+                 const std::string& activation, int window, int turns) {
     const std::size_t out = intermediate.second.shape(0);
     require(out > 0 && out <= 1 << 24, "the intermediate size is out of range");
-    const int hidden = shape_.hidden, inner = static_cast<int>(out);
-    require(intermediate_ == 0 || (inner == intermediate_ && gate.has_value() == gated_), "layers differ in shape");
-    require(window >= 0 && window <= 1 << 30 && turns >= -1 && (turns < 0 || hidden / shape_.heads % 2 == 0), "attention is out of range");
+    const int inner = static_cast<int>(out);
+    const Heads own{heads, kv_heads, head_size};
+    require(heads > 0 && kv_heads > 0 && heads % kv_heads == 0 && head_size > 0 && heads <= 1 << 16 &&
+                head_size <= 1 << 14 && (bias_heads_ == 0 || heads == bias_heads_),
+            "attention heads are out of range");
+    require(intermediate_ == 0 || (inner == intermediate_ && gate.has_value() == gated_ && own == heads_),
+            "layers differ in shape");
+    require(window >= 0 && window <= 1 << 30 && turns >= -1 && (turns < 0 || head_size % 2 == 0),
+            "attention is out of range");
     intermediate_ = inner;
     gated_ = gate.has_value();
+    heads_ = own;
     turns_ = std::max(turns_, turns + 1);
-    LayerWeights weights{linear(query, hidden, hidden),
-                         linear(key, hidden, hidden),
-                         linear(value, hidden, hidden),
-                         linear(attention_output, hidden, hidden),
-                         norm(attention_norm, hidden),
+    LayerWeights weights{linear(query, own.queries(), hidden()),
+                         linear(key, own.keys(), hidden()),
+                         linear(value, own.keys(), hidden()),
+                         linear(attention_output, hidden(), own.queries()),
+                         norms(attention_norms, hidden()),
                          std::nullopt,
-                         linear(intermediate, inner, hidden),
-                         linear(output, hidden, inner),
-                         norm(feed_forward_norm, hidden),
+                         linear(intermediate, inner, hidden()),
+                         linear(output, hidden(), inner),
+                         norms(feed_forward_norms, hidden()),
+                         heads,
+                         kv_heads,
+                         head_size,
+                         activation_named(activation),
                          window,
                          turns};
-    if (gate) weights.gate = linear(*gate, inner, hidden);
+    if (gate) weights.gate = linear(*gate, inner, hidden());
     without_lock([&] { encoder_.add_layer(weights); });
   }
 
+  void add_final_norm(const NormArrays& arrays) { encoder_.add_final_norm(*norm(arrays, hidden())); }
+
   void token_vectors(const Integers& ids, const Integers& positions, const Integers& offsets,
-                     const std::vector<TurnArrays>& turns,
+                     const std::optional<Bytes>& segments, const std::vector<TurnArrays>& turns,
                      const nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu>& out, int threads,
                      bool in_main_thread) const {
     const std::size_t tokens = ids.shape(0);
     require(intermediate_ > 0, "there are no layers");
     require(positions.shape(0) == tokens && out.shape(0) == tokens && threads > 0 &&
-                out.shape(1) == static_cast<std::size_t>(shape_.hidden),
+                out.shape(1) == word_.shape(1) && (!segments || segments->shape(0) == tokens),
             "arrays do not fit each other");
     require(offsets.shape(0) > 0 && offsets(0) == 0 && static_cast<std::size_t>(offsets(offsets.shape(0) - 1)) == tokens,
             "offsets do not cover the ids");
-    Batch batch{ids.data(), positions.data(), offsets.data(), static_cast<int>(offsets.shape(0)) - 1, {}};
+    Batch batch{ids.data(), positions.data(), offsets.data(), static_cast<int>(offsets.shape(0)) - 1,
+                segments ? segments->data() : nullptr, {}};
     std::size_t places = position_ ? position_->shape(0) : std::numeric_limits<std::int32_t>::max();
     require(turns.size() >= static_cast<std::size_t>(turns_), "a layer's turns are missing");
     for (const auto& [cos, sin] : turns) {
       require(cos.shape(0) == sin.shape(0) && cos.shape(1) == sin.shape(1) &&
-                  cos.shape(1) == static_cast<std::size_t>(shape_.hidden / shape_.heads / 2),
+                  cos.shape(1) == static_cast<std::size_t>(heads_.size / 2),
               "turns have the wrong shape");
       places = std::min(places, cos.shape(0));
       batch.turns.push_back({cos.data(), sin.data()});
@@ -175,32 +209,38 @@ class PythonEncoder {
       require(ids(t) >= 0 && static_cast<std::size_t>(ids(t)) < word_.shape(0), "a token id is out of range");
       require(positions(t) >= 0 && static_cast<std::size_t>(positions(t)) < places, "a position is out of range");
     }
+    const std::size_t types = token_type_ ? token_type_->shape(0) : std::numeric_limits<std::int8_t>::max();
+    for (std::size_t t = 0; segments && t < tokens; ++t) {
+      require((*segments)(t) >= 0 && static_cast<std::size_t>((*segments)(t)) < types, "a segment is out of range");
+    }
     const auto stop = in_main_thread ? interrupted : [] { return false; };
     const bool finished = without_lock([&] { return encoder_.run(batch, out.data(), threads, stop); });
     if (!finished) throw nb::python_error();
   }
 
  private:
-  Embeddings embeddings(const NormArrays& norm_arrays, const std::optional<Matrix>& relative_bias) const {
-    const int hidden = shape_.hidden;
-    require(shape_.heads > 0 && hidden % shape_.heads == 0 && (!position_ || position_->shape(1) == word_.shape(1)) &&
-                (!token_type_ || token_type_->shape(0) == word_.shape(1)) &&
-                (!relative_bias || (relative_bias->shape(0) == static_cast<std::size_t>(shape_.heads) &&
-                                    relative_bias->shape(1) % 2 == 1)),
+  int hidden() const { return static_cast<int>(word_.shape(1)); }
+
+  Embeddings embeddings(const std::optional<NormArrays>& norm_arrays, const std::optional<Matrix>& relative_bias) const {
+    require((!position_ || position_->shape(1) == word_.shape(1)) &&
+                (!token_type_ || (token_type_->shape(1) == word_.shape(1) && token_type_->shape(0) > 0)) &&
+                (!relative_bias || (relative_bias->shape(0) > 0 && relative_bias->shape(1) % 2 == 1)),
             "the embeddings have the wrong shape");
     return {word_.data(),
             position_ ? position_->data() : nullptr,
             token_type_ ? token_type_->data() : nullptr,
-            norm(norm_arrays, hidden),
+            norm(norm_arrays, hidden()),
             relative_bias ? relative_bias->data() : nullptr,
+            bias_heads_,
             relative_bias ? longest_ : 0};
   }
 
   Matrix word_;
   std::optional<Matrix> position_;
-  std::optional<Vector> token_type_;
-  Shape shape_;
-  int longest_;  // text, in tokens
+  std::optional<Matrix> token_type_;
+  int bias_heads_;  // 0 without a relative bias
+  int longest_;     // text, in tokens
+  Heads heads_{};   // of the layers so far
   int intermediate_ = 0, turns_ = 0;
   bool gated_ = false;
   Encoder encoder_;
@@ -230,13 +270,14 @@ NB_MODULE(_native, m) {
       },
       "cpu"_a, "dtype"_a, "threads"_a, "seconds"_a);
   nb::class_<PythonEncoder>(m, "Encoder")
-      .def(nb::init<const std::string&, const std::string&, int, const std::string&, float, bool, Matrix,
-                    std::optional<Matrix>, std::optional<Vector>, const NormArrays&, const std::optional<Matrix>&>(),
-           nb::kw_only(), "cpu"_a, "dtype"_a, "heads"_a, "activation"_a, "layer_norm_eps"_a, "norm_first"_a, "word"_a,
-           "position"_a.none(), "token_type"_a.none(), "norm"_a, "relative_bias"_a.none())
+      .def(nb::init<const std::string&, const std::string&, Matrix, std::optional<Matrix>, std::optional<Matrix>,
+                    const std::optional<NormArrays>&, const std::optional<Matrix>&>(),
+           nb::kw_only(), "cpu"_a, "dtype"_a, "word"_a, "position"_a.none(), "token_type"_a.none(), "norm"_a.none(),
+           "relative_bias"_a.none())
       .def("add_layer", &PythonEncoder::add_layer, nb::kw_only(), "query"_a, "key"_a, "value"_a, "attention_output"_a,
-           "attention_norm"_a, "gate"_a.none(), "intermediate"_a, "output"_a, "feed_forward_norm"_a, "window"_a,
-           "turns"_a)
-      .def("token_vectors", &PythonEncoder::token_vectors, "ids"_a, "positions"_a, "offsets"_a, "turns"_a, "out"_a,
-           "threads"_a, "in_main_thread"_a);
+           "attention_norms"_a, "gate"_a.none(), "intermediate"_a, "output"_a, "feed_forward_norms"_a, "heads"_a,
+           "kv_heads"_a, "head_size"_a, "activation"_a, "window"_a, "turns"_a)
+      .def("add_final_norm", &PythonEncoder::add_final_norm, "norm"_a)
+      .def("token_vectors", &PythonEncoder::token_vectors, "ids"_a, "positions"_a, "offsets"_a, "segments"_a.none(),
+           "turns"_a, "out"_a, "threads"_a, "in_main_thread"_a);
 }

@@ -70,44 +70,61 @@ struct Encoder::Plan {
 // What one team works in, for a chunk of `rows` tokens. It grows with the chunk, and with the longest text: a chunk has
 // at most tokens_per_chunk tokens for each worker, or is one longer text. `inner` and `gate` are as wide as the wider of
 // what they hold in turn: queries, keys and values side by side, and what is between the two feed-forward products.
+//
+// What products add to, the residual stream, is `x` itself where a norm follows each sum, and then one buffer for sums is
+// enough; else the sum before, which the next sum may not overwrite while it is read.
 struct Encoder::Workspace {
   Workspace(const Encoder& e, int rows, int longest, int threads)
       : stride(e.layers_.front().attention_output.stride()),
+        context_stride(static_cast<std::ptrdiff_t>(round_up(size(e.layers_.front().heads * e.layers_.front().head_size), 16))),
         wide(std::max(e.layers_.front().attention_input.stride(), e.layers_.front().intermediate.stride())),
         x(size(rows) * size(int(stride)) + slack),
         sum(size(rows) * size(int(stride)) + slack),
-        context(size(rows) * size(int(stride)) + slack),
-        next_sum(e.shape_.norm_first ? size(rows) * size(int(stride)) + slack : 0),
+        next_sum(e.sums_stay_ ? size(rows) * size(int(stride)) + slack : 0),
+        context(size(rows) * size(int(context_stride)) + slack),
         inner(size(rows) * size(int(wide)) + slack),
         gate(e.gated() ? size(rows) * size(int(wide)) + slack : 0),
-        scratch_size(e.kernels_.attention_scratch(longest, e.shape_.hidden / e.shape_.heads)),
+        scratch_size(e.kernels_.attention_scratch(longest, e.layers_.front().head_size)),
         scratch(scratch_size * size(threads)),
-        narrow_operand(e.kernels_, e.dtype_, rows, e.shape_.hidden),
-        wide_operand(e.kernels_, e.layers_.front().output.dtype(), rows, e.intermediate_) {}
+        narrow_operand(e.kernels_, e.dtype_, rows, e.hidden_),
+        wide_operand(e.kernels_, e.layers_.front().output.dtype(), rows, e.intermediate_) {
+    const int features = e.layers_.front().heads * e.layers_.front().head_size;
+    if (features != e.hidden_) own_context_operand.emplace(e.kernels_, e.dtype_, rows, features);
+  }
 
-  std::ptrdiff_t stride, wide;
-  Array<float> x, sum, context, next_sum, inner, gate;
+  const Operand& context_operand() const { return own_context_operand ? *own_context_operand : narrow_operand; }
+
+  std::ptrdiff_t stride, context_stride, wide;
+  Array<float> x, sum, next_sum, context, inner, gate;
   std::size_t scratch_size;
   Array<float> scratch;
   Operand narrow_operand, wide_operand;
+  std::optional<Operand> own_context_operand;
 };
 
-Encoder::PackedNorm::PackedNorm(const Norm& norm, int n) : weight(size(n) + slack), bias(size(n) + slack) {
+Encoder::PackedNorm::PackedNorm(const Norm& norm, int n) : weight(size(n) + slack), bias(size(n) + slack), eps(norm.eps) {
   std::fill_n(weight.data(), size(n) + slack, 0.0f);
   std::fill_n(bias.data(), size(n) + slack, 0.0f);
   std::copy_n(norm.weight, n, weight.data());
   std::copy_n(norm.bias, n, bias.data());
 }
 
-Encoder::Encoder(const Kernels& kernels, Dtype dtype, const Shape& shape, const Embeddings& embeddings)
+Encoder::PackedNorms::PackedNorms(const Norms& norms, int size) {
+  if (norms.before) before.emplace(*norms.before, size);
+  if (norms.after) after.emplace(*norms.after, size);
+  if (norms.sum) sum.emplace(*norms.sum, size);
+}
+
+Encoder::Encoder(const Kernels& kernels, Dtype dtype, int hidden, const Embeddings& embeddings)
     : kernels_(kernels),
       dtype_(dtype),
-      shape_(shape),
+      hidden_(hidden),
       embeddings_(embeddings),
-      embedding_norm_(embeddings.norm, shape.hidden),
-      bias_stride_(0) {
+      embedding_norms_({std::nullopt, std::nullopt, embeddings.norm}, hidden),
+      bias_stride_(0),
+      sums_stay_(!embeddings.norm) {
   if (!embeddings.relative_bias) return;
-  const std::size_t distances = 2 * size(embeddings.longest) - 1, heads = size(shape.heads);
+  const std::size_t distances = 2 * size(embeddings.longest) - 1, heads = size(embeddings.bias_heads);
   relative_bias_ = Array<float>(heads * distances + slack);
   bias_stride_ = static_cast<std::ptrdiff_t>(distances);
   std::fill_n(relative_bias_.data(), heads * distances + slack, 0.0f);
@@ -125,20 +142,28 @@ void Encoder::add_layer(const LayerWeights& w) {
   if (w.gate) gate.emplace(dtype_, panel, std::vector<Linear>{*w.gate});
   layers_.push_back({Packed(dtype_, panel, {w.query, w.key, w.value}), Packed(dtype_, panel, {w.attention_output}),
                      std::move(gate), Packed(dtype_, panel, {w.intermediate}), Packed(output, panel, {w.output}),
-                     PackedNorm(w.attention_norm, shape_.hidden), PackedNorm(w.feed_forward_norm, shape_.hidden),
-                     w.window, w.turns});
+                     PackedNorms(w.attention_norms, hidden_), PackedNorms(w.feed_forward_norms, hidden_), w.heads,
+                     w.kv_heads, w.head_size, w.activation, w.window, w.turns});
+  const auto alone = [](const Norms& norms) { return norms.sum && !norms.before; };
+  sums_stay_ = sums_stay_ || !alone(w.attention_norms) || !alone(w.feed_forward_norms);
+}
+
+void Encoder::add_final_norm(const Norm& norm) {
+  final_norm_.emplace(norm, hidden_);
+  sums_stay_ = true;
 }
 
 // Word + position + token type, in the reference's order.
-void Encoder::embed(std::int32_t id, std::int32_t position, float* x) const {
-  const float* word = embeddings_.word + static_cast<std::ptrdiff_t>(id) * shape_.hidden;
-  std::copy_n(word, shape_.hidden, x);
+void Encoder::embed(std::int32_t id, std::int32_t position, std::int8_t segment, float* x) const {
+  const float* word = embeddings_.word + static_cast<std::ptrdiff_t>(id) * hidden_;
+  std::copy_n(word, hidden_, x);
   if (embeddings_.position) {
-    const float* place = embeddings_.position + static_cast<std::ptrdiff_t>(position) * shape_.hidden;
-    for (int i = 0; i < shape_.hidden; ++i) x[i] += place[i];
+    const float* place = embeddings_.position + static_cast<std::ptrdiff_t>(position) * hidden_;
+    for (int i = 0; i < hidden_; ++i) x[i] += place[i];
   }
   if (embeddings_.token_type) {
-    for (int i = 0; i < shape_.hidden; ++i) x[i] += embeddings_.token_type[i];
+    const float* type = embeddings_.token_type + static_cast<std::ptrdiff_t>(segment) * hidden_;
+    for (int i = 0; i < hidden_; ++i) x[i] += type[i];
   }
 }
 
@@ -148,9 +173,6 @@ void Encoder::forward(const Batch& batch, const Chunk& chunk, Workspace& w, Team
                       const Stop& stop, float* out) const {
   const int first_token = batch.offsets[chunk.first];
   const int rows = batch.offsets[chunk.last] - first_token;
-  const int hidden = shape_.hidden, head_size = hidden / shape_.heads;
-  const float eps = shape_.layer_norm_eps;
-
   const auto each_row = [&](auto use) {
     for (auto [row, last] = team.share(rows, rank); row < last; ++row) use(row);
     team.wait();
@@ -162,35 +184,52 @@ void Encoder::forward(const Batch& batch, const Chunk& chunk, Workspace& w, Team
     kernels_.multiply[int(weights.dtype())](product, first, last);
     team.wait();
   };
-  const auto normalise = [&](const float* from, const PackedNorm& norm) {
-    each_row([&](int row) {
-      float* x = w.x.data() + row * w.stride;
-      kernels_.layer_norm(from + row * w.stride, norm.weight.data(), norm.bias.data(), eps, hidden, x);
-      w.narrow_operand.prepare(x, row);
-    });
+  const auto normalise = [&](const float* from, const PackedNorm& norm, float* to) {
+    kernels_.layer_norm(from, norm.weight.data(), norm.bias.data(), norm.eps, hidden_, to);
   };
   const auto prepare = [&](const Operand& operand, const Array<float>& x, std::ptrdiff_t stride) {
     if (operand.integers()) each_row([&](int row) { operand.prepare(x.data() + row * stride, row); });
   };
-  // x + f(x), normalised into x. In a pre-norm encoder, what is added to is not x but what x was normalised from: the
-  // sum before, which the new sum may not overwrite while it is read.
-  const float* before = w.x.data();
+  const float* residual = nullptr;
   float *sum = w.sum.data(), *next_sum = w.next_sum.data();
-  const auto add_and_normalise = [&](const Packed& weights, const Rows& f, const PackedNorm& norm) {
-    multiply(weights, f, Activation::identity, nullptr, before, sum, w.stride);
-    normalise(sum, norm);
-    if (!shape_.norm_first) return;
-    before = sum;
-    std::swap(sum, next_sum);
+  // From sums, which have the residual unless a norm must come before it is added, to the residual of the next sublayer,
+  // and to x, which that sublayer reads.
+  const auto settle = [&](const PackedNorms& norms, const std::optional<PackedNorm>& next_before) {
+    each_row([&](int row) {
+      float *s = sum + row * w.stride, *x = w.x.data() + row * w.stride;
+      if (norms.after) {
+        normalise(s, *norms.after, s);
+        for (int i = 0; i < hidden_; ++i) s[i] += residual[row * w.stride + i];
+      }
+      if (norms.sum) normalise(s, *norms.sum, next_before ? s : x);
+      if (next_before) normalise(s, *next_before, x);
+      if (!norms.sum && !next_before) std::copy_n(s, hidden_, x);
+      w.narrow_operand.prepare(x, row);
+    });
+    if (norms.sum && !next_before) {
+      residual = w.x.data();
+    } else {
+      residual = sum;
+      std::swap(sum, next_sum);
+    }
+  };
+  const auto add = [&](const Packed& weights, const Rows& f, const PackedNorms& norms,
+                       const std::optional<PackedNorm>& next_before) {
+    multiply(weights, f, Activation::identity, nullptr, norms.after ? nullptr : residual, sum, w.stride);
+    settle(norms, next_before);
   };
 
   each_row([&](int row) {
     const int token = first_token + row;
-    embed(batch.ids[token], batch.positions[token], w.x.data() + row * w.stride);
+    embed(batch.ids[token], batch.positions[token], batch.segments ? batch.segments[token] : std::int8_t{0},
+          sum + row * w.stride);
   });
-  normalise(w.x.data(), embedding_norm_);
+  settle(embedding_norms_, layers_.front().attention_norms.before);
 
-  for (const Layer& layer : layers_) {
+  for (std::size_t number = 0; number < layers_.size(); ++number) {
+    const Layer& layer = layers_[number];
+    const int head_size = layer.head_size, queries = layer.heads * head_size, keys = layer.kv_heads * head_size;
+    const int heads_per_key = layer.heads / layer.kv_heads;
     if (asker) asker->ask();
     team.wait();  // so that all hear the same
     if (stop.told()) return;
@@ -201,43 +240,49 @@ void Encoder::forward(const Batch& batch, const Chunk& chunk, Workspace& w, Team
       const Turns& turns = batch.turns[size(layer.turns)];
       each_row([&](int row) {  // Queries and keys lie side by side.
         const std::ptrdiff_t place = static_cast<std::ptrdiff_t>(batch.positions[first_token + row]) * (head_size / 2);
-        kernels_.rotate(w.inner.data() + row * w.wide, turns.cos + place, turns.sin + place, head_size, 2 * shape_.heads);
+        kernels_.rotate(w.inner.data() + row * w.wide, turns.cos + place, turns.sin + place, head_size,
+                        layer.heads + layer.kv_heads);
       });
     }
     {
-      const auto [first, last] = team.share((chunk.last - chunk.first) * shape_.heads, rank);
+      const auto [first, last] = team.share((chunk.last - chunk.first) * layer.heads, rank);
       for (int unit = first; unit < last; ++unit) {
-        const int text = unit / shape_.heads, head = unit % shape_.heads;
+        const int text = unit / layer.heads, head = unit % layer.heads;
         const std::ptrdiff_t start = batch.offsets[chunk.first + text] - first_token;
         const int tokens = batch.offsets[chunk.first + text + 1] - batch.offsets[chunk.first + text];
         if (asker && tokens > long_text) asker->ask();
         if (stop.told()) break;
-        const float* query = w.inner.data() + start * w.wide + head * head_size;
+        const float* row = w.inner.data() + start * w.wide;
+        const float* key = row + queries + head / heads_per_key * head_size;
         const float* bias = embeddings_.relative_bias;
         if (bias) bias += head * bias_stride_ + embeddings_.longest - 1;
-        kernels_.attend({query, query + hidden, query + 2 * hidden, w.wide, tokens, head_size,
+        kernels_.attend({row + head * head_size, key, key + keys, w.wide, tokens, head_size,
                          1 / std::sqrt(static_cast<float>(head_size)), layer.window, bias,
-                         w.context.data() + start * w.stride + head * head_size, w.stride,
+                         w.context.data() + start * w.context_stride + head * head_size, w.context_stride,
                          w.scratch.data() + size(rank) * w.scratch_size});
       }
       team.wait();
     }
-    prepare(w.narrow_operand, w.context, w.stride);
-    add_and_normalise(layer.attention_output, w.narrow_operand.rows(w.context.data(), w.stride), layer.attention_norm);
+    const Operand& context = w.context_operand();
+    prepare(context, w.context, w.context_stride);
+    add(layer.attention_output, context.rows(w.context.data(), w.context_stride), layer.attention_norms,
+        layer.feed_forward_norms.before);
 
-    if (layer.gate) multiply(*layer.gate, x, shape_.activation, nullptr, nullptr, w.gate.data(), w.wide);
-    multiply(layer.intermediate, x, layer.gate ? Activation::identity : shape_.activation,
+    if (layer.gate) multiply(*layer.gate, x, layer.activation, nullptr, nullptr, w.gate.data(), w.wide);
+    multiply(layer.intermediate, x, layer.gate ? Activation::identity : layer.activation,
              layer.gate ? w.gate.data() : nullptr, nullptr, w.inner.data(), w.wide);
     prepare(w.wide_operand, w.inner, w.wide);
-    add_and_normalise(layer.output, w.wide_operand.rows(w.inner.data(), w.wide), layer.feed_forward_norm);
+    const bool is_last = number + 1 == layers_.size();
+    add(layer.output, w.wide_operand.rows(w.inner.data(), w.wide), layer.feed_forward_norms,
+        is_last ? final_norm_ : layers_[number + 1].attention_norms.before);
   }
   each_row([&](int row) {
-    std::copy_n(w.x.data() + row * w.stride, hidden, out + static_cast<std::ptrdiff_t>(first_token + row) * hidden);
+    std::copy_n(w.x.data() + row * w.stride, hidden_, out + static_cast<std::ptrdiff_t>(first_token + row) * hidden_);
   });
 }
 
 bool Encoder::worth_sharing(int tokens) const {
-  const double hidden = shape_.hidden, layers = static_cast<double>(layers_.size());
+  const double hidden = hidden_, layers = static_cast<double>(layers_.size());
   return tokens * hidden * (4 * hidden + (gated() ? 3 : 2) * intermediate_) * layers > worth_a_thread;
 }
 

@@ -1,8 +1,11 @@
 """The C++ core, as ``native/bindings.cpp`` binds it. Arrays are contiguous; shapes and ranges are checked there."""
 
-from pellucid.types import Float32, Int32
+from pellucid.types import Float32, Int8, Int32
 
-_Pair = tuple[Float32, Float32]
+_Linear = tuple[Float32, Float32]
+_Norm = tuple[Float32, Float32, float]
+_Norms = tuple[_Norm | None, _Norm | None, _Norm | None]
+_Turns = tuple[Float32, Float32]
 
 def instruction_sets() -> list[str]:
     """The kernels that this machine can run, best first; the last is always ``"scalar"``."""
@@ -21,39 +24,43 @@ class Encoder:
         *,
         cpu: str,
         dtype: str,
-        heads: int,
-        activation: str,
-        layer_norm_eps: float,
-        norm_first: bool,
         word: Float32,
         position: Float32 | None,
         token_type: Float32 | None,
-        norm: _Pair,
+        norm: _Norm | None,
         relative_bias: Float32 | None,
     ) -> None: ...
     def add_layer(
         self,
         *,
-        query: _Pair,
-        key: _Pair,
-        value: _Pair,
-        attention_output: _Pair,
-        attention_norm: _Pair,
-        gate: _Pair | None,
-        intermediate: _Pair,
-        output: _Pair,
-        feed_forward_norm: _Pair,
+        query: _Linear,
+        key: _Linear,
+        value: _Linear,
+        attention_output: _Linear,
+        attention_norms: _Norms,
+        gate: _Linear | None,
+        intermediate: _Linear,
+        output: _Linear,
+        feed_forward_norms: _Norms,
+        heads: int,
+        kv_heads: int,
+        head_size: int,
+        activation: str,
         window: int,
         turns: int,
     ) -> None:
-        """Pack a layer, of weights and biases. Each norm follows a sum; ``turns`` is an index, or -1."""
+        """Pack a layer: weights and biases, and norms before, after and of the sum. ``turns`` is an index, or -1."""
+
+    def add_final_norm(self, norm: _Norm) -> None:
+        """Pack what follows the last layer."""
 
     def token_vectors(
         self,
         ids: Int32,
         positions: Int32,
         offsets: Int32,
-        turns: list[_Pair],
+        segments: Int8 | None,
+        turns: list[_Turns],
         out: Float32,
         threads: int,
         in_main_thread: bool,

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pellucid.errors import InputError
 
 Float32 = npt.NDArray[np.float32]
+Int8 = npt.NDArray[np.int8]
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
@@ -23,6 +24,8 @@ class TokenBatch:
     Attributes:
         ids: ``int32[T]``, the token ids of all texts, special tokens included.
         offsets: ``int32[B + 1]``; text ``i`` owns ``ids[offsets[i]:offsets[i + 1]]``.
+        segments: ``int8[T]``, the type of each token, where some texts are pairs: 0 for the first text of a pair, 1 for
+            the second; None if all are of type 0.
 
     >>> batch = TokenBatch.from_sequences([[101, 7592, 102], [101, 102]])
     >>> batch.ids
@@ -33,6 +36,7 @@ class TokenBatch:
 
     ids: Int32
     offsets: Int32
+    segments: Int8 | None = None
 
     @classmethod
     def from_sequences(cls, sequences: Sequence[Sequence[int] | Int32]) -> TokenBatch:
@@ -69,14 +73,30 @@ class TokenBatch:
             return batches[0]
         before = np.cumsum([0, *(len(batch.ids) for batch in batches)], dtype=np.int32)
         starts = [batch.offsets[:-1] + start for batch, start in zip(batches, before, strict=False)]
-        return cls(np.concatenate([batch.ids for batch in batches]), np.concatenate([*starts, before[-1:]]))
+        segments = None
+        if any(batch.segments is not None for batch in batches):
+            segments = np.concatenate(
+                [np.zeros(len(each.ids), np.int8) if each.segments is None else each.segments for each in batches]
+            )
+        return cls(np.concatenate([batch.ids for batch in batches]), np.concatenate([*starts, before[-1:]]), segments)
+
+    def part(self, start: int, stop: int) -> TokenBatch:
+        """The texts ``start`` to ``stop``, as views."""
+        offsets = self.offsets[start : stop + 1]
+        first, last = offsets[0], offsets[-1]
+        segments = None if self.segments is None else self.segments[first:last]
+        return TokenBatch(self.ids[first:last], offsets - first, segments)
 
     def select(self, indices: Int64) -> TokenBatch:
         """The texts at ``indices`` (``int64[N]``), in that order."""
         if len(self) == len(indices) == 1:
             return self
-        starts, ends = self.offsets[indices].tolist(), self.offsets[indices + 1].tolist()
-        return TokenBatch.from_sequences([self.ids[s:e] for s, e in zip(starts, ends, strict=True)])
+        spans = list(zip(self.offsets[indices].tolist(), self.offsets[indices + 1].tolist(), strict=True))
+        chosen = TokenBatch.from_sequences([self.ids[start:end] for start, end in spans])
+        if self.segments is None:
+            return chosen
+        segments = np.concatenate([self.segments[start:end] for start, end in spans])
+        return TokenBatch(chosen.ids, chosen.offsets, segments)
 
 
 @dataclass(frozen=True, eq=False)

@@ -76,7 +76,7 @@ def show(
         "name": files.name,
         "folder": str(files.folder),
         "from": files.source + (f", commit {files.revision}" if files.revision else ""),
-        "family": f"{spec.encoder.family}, {spec.encoder.layers} layers of {spec.encoder.hidden_size}",
+        "family": f"{spec.encoder.family}, {len(spec.encoder.blocks)} layers of {spec.encoder.hidden_size}",
         "dimensions": str(spec.dimensions),
         "max tokens": str(spec.tokenizer.max_tokens),
         "pooling": " + ".join(spec.pooling.modes),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +18,14 @@ from pellucid.engines.base import Engine
 from pellucid.engines.reference import Turns, relative_buckets, rotary_turns
 from pellucid.engines.threads import usable_processors
 from pellucid.errors import OptionError, UnsupportedModelError
-from pellucid.model.spec import EncoderSpec
-from pellucid.model.weights import EncoderWeights, Layer, Linear, Norm
+from pellucid.model.spec import BlockSpec, EncoderSpec, NormPlaces, NormSpec
+from pellucid.model.weights import EncoderWeights, Layer, Linear, Norm, Norms
 from pellucid.types import Float32, Int32, TokenBatch
 
 CPU_VARIABLE = "PELLUCID_CPU"
 ACTIVATIONS = ("gelu", "gelu_tanh", "relu", "silu")
 _NO_WINDOW = 1 << 30
+_PackedNorm = tuple[Float32, Float32, float] | None
 _MOST_THREADS = 1 << 14
 
 
@@ -52,11 +53,12 @@ class NativeEngine(Engine):
     ) -> None:
         from pellucid import _native
 
-        if spec.activation not in ACTIVATIONS:
-            raise UnsupportedModelError(
-                f"the native engine has no activation {spec.activation!r}, only {', '.join(ACTIVATIONS)}. "
-                f"engine='reference' has it."
-            )
+        for block in spec.blocks:
+            if (activation := block.feed_forward.activation) not in ACTIVATIONS:
+                raise UnsupportedModelError(
+                    f"the native engine has no activation {activation!r}, only {', '.join(ACTIVATIONS)}. "
+                    f"engine='reference' has it."
+                )
         self.spec = spec
         self.cpu = instruction_set()
         self.dtype = dtype
@@ -65,44 +67,44 @@ class NativeEngine(Engine):
             raise OptionError(
                 f"threads={threads} is more than any machine has; the native engine takes {_MOST_THREADS}."
             )
+        self._has_types = weights.token_type is not None
         self._core = _native.Encoder(
             cpu=self.cpu,
             dtype=dtype,
-            heads=spec.heads,
-            activation=spec.activation,
-            layer_norm_eps=spec.layer_norm_eps,
-            norm_first=spec.norm_first,
             word=weights.word,
             position=weights.position,
-            token_type=None if weights.token_type is None else weights.token_type[0],
-            norm=_norm(weights.embedding_norm),
+            token_type=weights.token_type,
+            norm=_norm(weights.embedding_norm, spec.embedding.norm),
             relative_bias=bias_by_distance(spec, weights),
         )
-        bases = (layer.rotary_base for layer in spec.attention if layer.rotary_base is not None)
+        attentions = [block.attention for block in spec.blocks]
+        self._head_size = attentions[0].head_size
+        bases = (attention.rotary_base for attention in attentions if attention.rotary_base is not None)
         self._rotary_bases = list(dict.fromkeys(bases))  # each once, in order
-        for number, (layer, following) in enumerate(_with_following(weights.layers)):
-            self._add_layer(number, layer, following, weights.final_norm)
+        for block, layer in zip(spec.blocks, weights.layers, strict=True):
+            self._add_layer(block, layer)
+        if weights.final_norm is not None and (final := _norm(weights.final_norm, spec.final_norm)) is not None:
+            self._core.add_final_norm(final)
 
-    def _add_layer(self, number: int, layer: Layer, following: Layer | None, final_norm: Norm | None) -> None:
-        """Pack a layer. In the core, a norm always follows a sum. One that comes before the attention or the
-        feed-forward follows the sum before that: in this layer, in the layer before, or after the last.
-        """
-        norms = [layer.attention_norm, layer.feed_forward_norm]
-        if self.spec.norm_first:
-            norms = [layer.feed_forward_norm, following.attention_norm if following else final_norm]
-        own = self.spec.attention_of(number)
+    def _add_layer(self, block: BlockSpec, layer: Layer) -> None:
+        """Pack a layer."""
+        attention = block.attention
         self._core.add_layer(
             query=_linear(layer.query),
             key=_linear(layer.key),
             value=_linear(layer.value),
             attention_output=_linear(layer.attention_output),
-            attention_norm=_norm(norms[0]),
+            attention_norms=_norms(layer.attention_norms, block.attention_norms),
             gate=_linear(layer.gate) if layer.gate else None,
             intermediate=_linear(layer.intermediate),
             output=_linear(layer.output),
-            feed_forward_norm=_norm(norms[1]),
-            window=_NO_WINDOW if own.window is None else min(own.window, _NO_WINDOW),
-            turns=-1 if own.rotary_base is None else self._rotary_bases.index(own.rotary_base),
+            feed_forward_norms=_norms(layer.feed_forward_norms, block.feed_forward_norms),
+            heads=attention.heads,
+            kv_heads=attention.kv_heads,
+            head_size=attention.head_size,
+            activation=block.feed_forward.activation,
+            window=_NO_WINDOW if attention.window is None else min(attention.window, _NO_WINDOW),
+            turns=-1 if attention.rotary_base is None else self._rotary_bases.index(attention.rotary_base),
         )
 
     def token_vectors(self, batch: TokenBatch) -> Float32:
@@ -111,11 +113,12 @@ class NativeEngine(Engine):
         positions = position_ids(batch, self.spec)
         lengths = batch.lengths
         longest = int(lengths.max(initial=1))
-        turns = [_turns_for(longest, self.spec.head_size, base) for base in self._rotary_bases]
+        turns = [_turns_for(longest, self._head_size, base) for base in self._rotary_bases]
         # A text without tokens, as "" is to a tokenizer without special ones, has no rows to be computed.
         offsets = batch.offsets if lengths.all() else batch.offsets[np.append(True, lengths > 0)]
         in_main_thread = threading.current_thread() is threading.main_thread()  # Only there does Ctrl-C arrive.
-        self._core.token_vectors(batch.ids, positions, offsets, turns, vectors, self.threads, in_main_thread)
+        segments = batch.segments if self._has_types else None
+        self._core.token_vectors(batch.ids, positions, offsets, segments, turns, vectors, self.threads, in_main_thread)
         return vectors
 
 
@@ -132,24 +135,17 @@ def create(
     return NativeEngine(spec, weights(), dtype=dtype, threads=threads)
 
 
-def _with_following(layers: Iterable[Layer]) -> Iterator[tuple[Layer, Layer | None]]:
-    """Each layer with the next one, which may not be read from its file twice."""
-    iterator = iter(layers)
-    layer = next(iterator, None)
-    while layer is not None:
-        following = next(iterator, None)
-        yield layer, following
-        layer = following
-
-
 def _linear(layer: Linear) -> tuple[Float32, Float32]:
     return layer.weight, layer.bias
 
 
-def _norm(norm: Norm | None) -> tuple[Float32, Float32]:
-    if norm is None:
-        raise AssertionError("every sum is followed by a norm; a family without one needs a change of the core")
-    return norm.weight, norm.bias
+def _norm(norm: Norm | None, spec: NormSpec | None) -> tuple[Float32, Float32, float] | None:
+    return None if norm is None or spec is None else (norm.weight, norm.bias, spec.eps)
+
+
+def _norms(norms: Norms, places: NormPlaces) -> tuple[_PackedNorm, _PackedNorm, _PackedNorm]:
+    """Before, after, and of the sum."""
+    return _norm(norms.before, places.before), _norm(norms.after, places.after), _norm(norms.sum, places.sum)
 
 
 def _turns_for(longest: int, head_size: int, base: float) -> Turns:
@@ -201,18 +197,19 @@ def peaks(threads: int, *, seconds: float = 0.5) -> dict[str, float]:
 def position_ids(batch: TokenBatch, spec: EncoderSpec) -> Int32:
     """:func:`pellucid.engines.reference.position_ids` of all texts at once, ``int32[T]``."""
     starts = np.repeat(batch.offsets[:-1], batch.lengths)
-    if spec.padding_id is None:
+    padding = spec.embedding.padding_id
+    if padding is None:
         return np.arange(len(batch.ids), dtype=np.int32) - starts
-    counts = batch.ids != spec.padding_id
+    counts = batch.ids != padding
     until = np.cumsum(np.insert(counts, 0, False), dtype=np.int32)
-    positions: Int32 = (until[1:] - until[starts]) * counts + np.int32(spec.padding_id)
+    positions: Int32 = (until[1:] - until[starts]) * counts + np.int32(padding)
     return positions
 
 
 def bias_by_distance(spec: EncoderSpec, weights: EncoderWeights) -> Float32 | None:
     """The relative bias of each distance, key's place less query's: ``float32[heads, 2 * max_tokens - 1]``."""
-    if weights.relative_bias is None:
+    if weights.relative_bias is None or spec.relative_bias is None:
         return None
     distances = np.arange(1 - spec.max_tokens, spec.max_tokens)
-    buckets = relative_buckets(distances, spec.relative_buckets, spec.relative_max_distance)
+    buckets = relative_buckets(distances, spec.relative_bias.buckets, spec.relative_bias.max_distance)
     return np.ascontiguousarray(weights.relative_bias[buckets].T)

@@ -17,9 +17,9 @@ import numpy as np
 from pellucid.engines.base import Engine
 from pellucid.layers.activations import ACTIVATIONS
 from pellucid.layers.norms import layer_norm
-from pellucid.model.spec import EncoderSpec
+from pellucid.model.spec import AttentionSpec, BlockSpec, EncoderSpec, FeedForwardSpec, NormSpec
 from pellucid.model.weights import EncoderWeights, Layer, Linear, Norm
-from pellucid.types import Float32, Int32, Int64, TokenBatch
+from pellucid.types import Float32, Int8, Int32, Int64, TokenBatch
 
 Turns = tuple[Float32, Float32]
 """Cosines and sines, each ``float32[n, head_size / 2]``."""
@@ -60,26 +60,28 @@ class ReferenceEngine(Engine):
     def token_vectors(self, batch: TokenBatch) -> Float32:
         """The encoder's last hidden state, ``float32[T, hidden]``; see :class:`~pellucid.engines.base.Engine`."""
         vectors = np.empty((len(batch.ids), self.spec.hidden_size), dtype=np.float32)
-        for start, ids in zip(batch.offsets.tolist(), batch, strict=False):
-            if len(ids):  # Without special tokens, "" has none.
-                vectors[start : start + len(ids)] = self.encode(ids)
+        for start, end in zip(batch.offsets[:-1].tolist(), batch.offsets[1:].tolist(), strict=True):
+            if start < end:  # Without special tokens, "" has none.
+                segments = None if batch.segments is None else batch.segments[start:end]
+                *_, last = self.steps(batch.ids[start:end], segments)
+                vectors[start:end] = last.vectors
         return vectors
 
-    def encode(self, ids: Int32) -> Float32:
-        """One text: ``int32[n]`` to ``float32[n, hidden]``."""
-        *_, last = self.steps(ids)
-        return last.vectors
+    def steps(self, ids: Int32, segments: Int8 | None = None) -> Iterator[Step]:
+        """One text, or a pair, on its way: the embedding, each layer, and the final norm if there is one.
 
-    def steps(self, ids: Int32) -> Iterator[Step]:
-        """One text, ``int32[n]``, on its way: the embedding, each layer, and the final norm if there is one."""
-        x = embed(ids, self.spec, self.weights)
+        Args:
+            ids: ``int32[n]``.
+            segments: the type of each token, ``int8[n]``; None if all are of type 0.
+        """
+        x = embed(ids, segments, self.spec, self.weights)
         yield Step("embedding", x)
         for number, layer in enumerate(self.weights.layers):
             bias, turns = places(len(ids), number, self.spec, self.weights)
-            x, looks = transformer_layer(x, layer, bias, turns, self.spec)
+            x, looks = transformer_layer(x, layer, bias, turns, self.spec.blocks[number])
             yield Step(f"layer {number + 1}", x, looks)
         if self.weights.final_norm is not None:
-            yield Step("final norm", norm(x, self.weights.final_norm, self.spec))
+            yield Step("final norm", norm(x, self.weights.final_norm, self.spec.final_norm))
 
 
 def create(
@@ -95,44 +97,44 @@ def create(
     return ReferenceEngine(spec, weights(), threads=threads)
 
 
-def embed(ids: Int32, spec: EncoderSpec, weights: EncoderWeights) -> Float32:
+def embed(ids: Int32, segments: Int8 | None, spec: EncoderSpec, weights: EncoderWeights) -> Float32:
     """Look up each token: word + position + token type, then layer normalisation. ``float32[n, hidden]``."""
-    return norm(functools.reduce(np.add, lookups(ids, spec, weights).values()), weights.embedding_norm, spec)
+    rows = lookups(ids, segments, spec, weights).values()
+    return norm(functools.reduce(np.add, rows), weights.embedding_norm, spec.embedding.norm)
 
 
-def lookups(ids: Int32, spec: EncoderSpec, weights: EncoderWeights) -> dict[str, Float32]:
+def lookups(ids: Int32, segments: Int8 | None, spec: EncoderSpec, weights: EncoderWeights) -> dict[str, Float32]:
     """The rows of each table for each token, by the table's name: ``float32[n, hidden]``, as far as there are tables.
 
-    All tokens are of type 0: the other is for the second of two texts, and here there is one.
+    Without ``segments``, all tokens are of type 0; type 1 is for the second text of a pair.
     """
     rows = {"word": weights.word[ids]}
     if weights.position is not None:
         rows["position"] = weights.position[position_ids(ids, spec)]
     if weights.token_type is not None:
-        rows["token type"] = np.broadcast_to(weights.token_type[0], rows["word"].shape)
+        rows["token type"] = weights.token_type[np.zeros(len(ids), dtype=np.int8) if segments is None else segments]
     return rows
 
 
 def transformer_layer(
-    x: Float32, layer: Layer, bias: Float32 | None, turns: Turns | None, spec: EncoderSpec
+    x: Float32, layer: Layer, bias: Float32 | None, turns: Turns | None, spec: BlockSpec
 ) -> tuple[Float32, Float32]:
-    """Tokens look at each other, then each thinks for itself. Each step is added to what went into it; norms stand
-    after the sums, or before the steps.
+    """Tokens look at each other, then each thinks for itself. What comes out of a step is added to what went into it;
+    :class:`~pellucid.model.spec.NormPlaces` says where norms stand.
 
     Returns:
         The token vectors, ``float32[n, hidden]``, and who looked at whom, ``float32[heads, n, n]``.
     """
-    if spec.norm_first:
-        change, looks = attention(norm(x, layer.attention_norm, spec), layer, bias, turns, spec)
-        x = x + change
-        return x + feed_forward(norm(x, layer.feed_forward_norm, spec), layer, spec), looks
-    change, looks = attention(x, layer, bias, turns, spec)
-    x = norm(x + change, layer.attention_norm, spec)
-    return norm(x + feed_forward(x, layer, spec), layer.feed_forward_norm, spec), looks
+    norms, places = layer.attention_norms, spec.attention_norms
+    change, looks = attention(norm(x, norms.before, places.before), layer, bias, turns, spec.attention)
+    x = norm(x + norm(change, norms.after, places.after), norms.sum, places.sum)
+    norms, places = layer.feed_forward_norms, spec.feed_forward_norms
+    change = feed_forward(norm(x, norms.before, places.before), layer, spec.feed_forward)
+    return norm(x + norm(change, norms.after, places.after), norms.sum, places.sum), looks
 
 
 def attention(
-    x: Float32, layer: Layer, bias: Float32 | None, turns: Turns | None, spec: EncoderSpec
+    x: Float32, layer: Layer, bias: Float32 | None, turns: Turns | None, spec: AttentionSpec
 ) -> tuple[Float32, Float32]:
     """Multi-head self-attention: ``softmax(Q Kᵀ / √d + bias) V`` in each head.
 
@@ -143,18 +145,20 @@ def attention(
     n = len(x)
 
     def heads(linear_layer: Linear) -> Float32:  # [heads, n, head_size]
-        return linear(x, linear_layer).reshape(n, spec.heads, spec.head_size).transpose(1, 0, 2)
+        return linear(x, linear_layer).reshape(n, -1, spec.head_size).transpose(1, 0, 2)
 
     query, key, value = heads(layer.query), heads(layer.key), heads(layer.value)
     if turns is not None:
         query, key = rotate(query, turns), rotate(key, turns)
+    if spec.kv_heads != spec.heads:  # Each serves several that query.
+        key, value = (np.repeat(each, spec.heads // spec.kv_heads, axis=0) for each in (key, value))
     scores = query @ key.transpose(0, 2, 1) / np.float32(np.sqrt(spec.head_size))
     looks = softmax(scores if bias is None else scores + bias)
-    context = (looks @ value).transpose(1, 0, 2).reshape(n, spec.hidden_size)
+    context = (looks @ value).transpose(1, 0, 2).reshape(n, spec.query_size)
     return linear(context, layer.attention_output), looks
 
 
-def feed_forward(x: Float32, layer: Layer, spec: EncoderSpec) -> Float32:
+def feed_forward(x: Float32, layer: Layer, spec: FeedForwardSpec) -> Float32:
     """Each token alone: to the intermediate size, through the activation, and back. With a gate, it is the gate that
     goes through the activation, and then lets the rest pass, number by number.
     """
@@ -170,11 +174,11 @@ def linear(x: Float32, layer: Linear) -> Float32:
     return y + layer.bias
 
 
-def norm(x: Float32, weights: Norm | None, spec: EncoderSpec) -> Float32:
-    """Layer normalisation of each token's vector; where a family has none, the vectors as they are."""
-    if weights is None:
+def norm(x: Float32, weights: Norm | None, spec: NormSpec | None) -> Float32:
+    """The normalisation of each token's vector; where there is none, the vectors as they are."""
+    if weights is None or spec is None:
         return x
-    return layer_norm(x, weights.weight, weights.bias, spec.layer_norm_eps)
+    return layer_norm(x, weights.weight, weights.bias, spec.eps)
 
 
 def softmax(scores: Float32) -> Float32:
@@ -190,10 +194,11 @@ def position_ids(ids: Int32, spec: EncoderSpec) -> Int64:
     Plainly 0, 1, 2, …; or by fairseq's rule (``create_position_ids_from_input_ids`` in transformers), in which a
     padding token that was typed in the text has no position of its own and does not count.
     """
-    if spec.padding_id is None:
+    padding = spec.embedding.padding_id
+    if padding is None:
         return np.arange(len(ids), dtype=np.int64)
-    counts = ids != spec.padding_id
-    positions: Int64 = np.cumsum(counts, dtype=np.int64) * counts + spec.padding_id
+    counts = ids != padding
+    positions: Int64 = np.cumsum(counts, dtype=np.int64) * counts + padding
     return positions
 
 
@@ -204,16 +209,16 @@ def places(n: int, layer: int, spec: EncoderSpec, weights: EncoderWeights) -> tu
         What is added to the scores, ``float32[heads or 1, n, n]``: a bias for the distance of two tokens, and minus
         infinity beyond the window; and the turns of queries and keys. Each is None if the family has no such thing.
     """
-    own = spec.attention_of(layer)
+    own = spec.blocks[layer].attention
     distances = np.arange(n)[None, :] - np.arange(n)[:, None]
     bias: Float32 | None = None
-    if weights.relative_bias is not None:
-        buckets = relative_buckets(distances, spec.relative_buckets, spec.relative_max_distance)
+    if weights.relative_bias is not None and spec.relative_bias is not None:
+        buckets = relative_buckets(distances, spec.relative_bias.buckets, spec.relative_bias.max_distance)
         bias = weights.relative_bias[buckets].transpose(2, 0, 1)
     if own.window is not None:
         far = np.where(np.abs(distances) > own.window, np.float32(-np.inf), np.float32(0))[None]
         bias = far if bias is None else bias + far
-    return bias, rotary_turns(n, spec.head_size, own.rotary_base) if own.rotary_base is not None else None
+    return bias, rotary_turns(n, own.head_size, own.rotary_base) if own.rotary_base is not None else None
 
 
 def rotary_turns(n: int, head_size: int, base: float) -> Turns:

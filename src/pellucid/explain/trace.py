@@ -22,7 +22,7 @@ from pellucid.explain.shares import Float64
 from pellucid.layers import pooling
 from pellucid.layers.finish import Pool
 from pellucid.layers.norms import Normalize
-from pellucid.model.spec import ModelSpec
+from pellucid.model.spec import EncoderSpec, ModelSpec
 from pellucid.types import Float32, Token
 
 ATTENTION_BYTES = 256 << 20
@@ -171,7 +171,7 @@ def trace(encoder: Encoder, text: str, prompt: str) -> Trace:
             {"ids": ids},
         ),
     ]
-    attention_bytes = 4 * spec.encoder.layers * spec.encoder.heads * n * n
+    attention_bytes = 4 * sum(block.attention.heads for block in spec.encoder.blocks) * n * n
     keep_attention = attention_bytes <= ATTENTION_BYTES
     vectors = np.zeros((0, hidden), dtype=np.float32)
     if n:
@@ -189,13 +189,15 @@ def trace(encoder: Encoder, text: str, prompt: str) -> Trace:
         tokens=seen.tokens,
         cut=seen.cut,
         stages=tuple(stages),
-        left_out=""
-        if keep_attention
-        else f"The attention of {n:,} tokens in {spec.encoder.layers} layers of {spec.encoder.heads} heads is "
-        f"{attention_bytes / 1e9:.1f} GB, and is left out.",
+        left_out="" if keep_attention else _left_out(n, spec.encoder, attention_bytes),
         shares=None if why else _own_shares(token_shares.parts(vectors, finish)),
         why_no_shares=why,
     )
+
+
+def _left_out(tokens: int, encoder: EncoderSpec, size: int) -> str:
+    what = f"{len(encoder.blocks)} layers of {encoder.blocks[0].attention.heads} heads"
+    return f"The attention of {tokens:,} tokens in {what} is {size / 1e9:.1f} GB, and is left out."
 
 
 def shown_name(encoder: Encoder) -> str:
@@ -208,7 +210,7 @@ def _encoder_stage(
 ) -> Stage:
     n, encoder = len(ids), spec.encoder
     if step.name == "embedding":
-        rows = lookups(ids, engine.spec, engine.weights)
+        rows = lookups(ids, None, engine.spec, engine.weights)
         names = " + ".join(rows)
         sentence = (
             f"Each token's row is looked up ({names}) and normalised: {n} vectors of {encoder.hidden_size} numbers. "
@@ -217,9 +219,9 @@ def _encoder_stage(
     if step.attention is None:
         return Stage(step.name, "The vectors are normalised once more.", {"vectors": step.vectors})
     arrays = {"vectors": step.vectors} | ({"attention": step.attention} if keep_attention else {})
-    window = encoder.attention_of(int(step.name.rpartition(" ")[2]) - 1).window
-    reach = "the tokens of the text" if window is None else f"the tokens up to {window} places away"
-    sentence = f"In {encoder.heads} heads, each token looks at {reach} and takes from what it sees."
+    attention = encoder.blocks[int(step.name.rpartition(" ")[2]) - 1].attention
+    reach = "the tokens of the text" if attention.window is None else f"the tokens up to {attention.window} places away"
+    sentence = f"In {attention.heads} heads, each token looks at {reach} and takes from what it sees."
     return Stage(step.name, f"{sentence} Then each thinks for itself.", arrays)
 
 

@@ -34,12 +34,6 @@ def load_spec(files: ModelFiles) -> ModelSpec:
     transformer, *after = listed(files)
     config = Config.read(files, transformer.file("config.json"))
     encoder = _encoder(config)
-    if encoder.hidden_size % encoder.heads and not encoder.only_torch:
-        raise InvalidModelError(
-            f"{config.where}: {encoder.heads} attention heads do not divide a hidden size of {encoder.hidden_size}."
-        )
-    if encoder.head_size % 2 and any(layer.rotary_base is not None for layer in encoder.attention):
-        raise InvalidModelError(f"{config.where}: heads of {encoder.head_size} numbers cannot be turned in pairs.")
     if encoder.max_tokens < 1:
         raise InvalidModelError(f"{config.where}: max_position_embeddings leaves no room for a token.")
     settings = "config_sentence_transformers.json"

@@ -12,17 +12,129 @@ from pellucid.layers.pooling import Pooling
 
 
 @dataclass(frozen=True)
-class LayerAttention:
-    """What may differ between the attention of one layer and the next.
+class NormSpec:
+    """A normalisation of each token's vector.
 
     Attributes:
+        eps: added to the variance.
+        kind: "layer" (Ba et al., "Layer Normalization", 2016).
+        bias: whether it has one.
+    """
+
+    eps: float
+    kind: Literal["layer"] = "layer"
+    bias: bool = True
+
+
+@dataclass(frozen=True)
+class NormPlaces:
+    """Where norms stand around a sublayer ``f``, which changes ``x`` to ``sum(x + after(f(before(x))))``.
+
+    Attributes:
+        before: pre-norm (Xiong et al., "On Layer Normalization in the Transformer Architecture", 2020).
+        after: of what comes out, before it is added.
+        sum: post-norm, as in the first transformer (Vaswani et al., 2017) and in BERT.
+    """
+
+    before: NormSpec | None = None
+    after: NormSpec | None = None
+    sum: NormSpec | None = None
+
+
+@dataclass(frozen=True)
+class EmbeddingSpec:
+    """How token ids become vectors.
+
+    Attributes:
+        vocab_size: rows of the word table.
+        positions: rows of the position table; without one, the longest sequence.
+        position_table: whether there is one.
+        padding_id: None if positions count 0, 1, 2, …. Otherwise positions follow fairseq's rule: they start at
+            ``padding_id + 1`` and count only tokens other than ``padding_id``, which sits at ``padding_id`` itself.
+        token_types: rows of the token type table; 0 if there is none. A text alone is of type 0, the second of a pair
+            of type 1.
+        norm: follows the sum of the tables' rows.
+    """
+
+    vocab_size: int
+    positions: int
+    norm: NormSpec | None
+    position_table: bool = True
+    padding_id: int | None = None
+    token_types: int = 0
+
+
+@dataclass(frozen=True)
+class AttentionSpec:
+    """Multi-head attention of a text to itself.
+
+    Attributes:
+        heads: how many heads query.
+        head_size: how many numbers each has.
+        kv_heads: how many heads have keys and values; each serves ``heads / kv_heads`` that query (Ainslie et al.,
+            "GQA", 2023).
+        bias: whether the four linear layers have one.
         window: how many tokens on each side a token looks at; None for all of the text.
         rotary_base: the base of the rotations by which queries and keys know their places (Su et al., "RoFormer",
             2021); None if there are none.
     """
 
+    heads: int
+    head_size: int
+    kv_heads: int
+    bias: bool = True
     window: int | None = None
     rotary_base: float | None = None
+
+    @property
+    def query_size(self) -> int:
+        """How many numbers the queries of a token have."""
+        return self.heads * self.head_size
+
+    @property
+    def key_size(self) -> int:
+        """How many numbers the keys of a token have, and its values."""
+        return self.kv_heads * self.head_size
+
+
+@dataclass(frozen=True)
+class FeedForwardSpec:
+    """What happens to each token alone.
+
+    Attributes:
+        size: how many numbers there are between its linear layers.
+        activation: a key of :data:`pellucid.layers.activations.ACTIVATIONS`.
+        gated: whether the activation is multiplied by a second product (Shazeer, "GLU Variants", 2020).
+        bias: whether the linear layers have one.
+    """
+
+    size: int
+    activation: str
+    gated: bool = False
+    bias: bool = True
+
+
+@dataclass(frozen=True)
+class BlockSpec:
+    """One transformer layer: attention, then feed-forward, each with norms around it."""
+
+    attention: AttentionSpec
+    feed_forward: FeedForwardSpec
+    attention_norms: NormPlaces
+    feed_forward_norms: NormPlaces
+
+
+@dataclass(frozen=True)
+class RelativeBiasSpec:
+    """A bias of attention scores for the distance of two tokens, which all layers share (Raffel et al., "T5", 2020).
+
+    Attributes:
+        buckets: how many distances are told apart.
+        max_distance: the distance from which on all tokens share the last bucket.
+    """
+
+    buckets: int
+    max_distance: int = 128
 
 
 @dataclass(frozen=True)
@@ -31,61 +143,33 @@ class EncoderSpec:
 
     Attributes:
         family: the ``model_type`` of config.json.
-        vocab_size, hidden_size, layers, heads, intermediate_size: as the field names them.
-        activation: a key of :data:`pellucid.layers.activations.ACTIVATIONS`.
-        layer_norm_eps: added to the variance.
-        positions: rows of the position table; without one, the longest sequence.
-        padding_id: None if positions count 0, 1, 2, …. Otherwise positions follow fairseq's rule: they start at
-            ``padding_id + 1`` and count only tokens other than ``padding_id``, which sits at ``padding_id`` itself.
-        token_types: rows of the token type table, of which row 0 is used; 0 if there is none.
-        relative_buckets: buckets of the relative position bias that all layers share (Raffel et al., "T5", 2020);
-            0 if there is none.
-        relative_max_distance: the distance from which on all tokens share the last bucket.
-        norm_first: whether attention and feed-forward work on normalised vectors and add to vectors that are not
-            (pre-norm, Xiong et al., 2020), rather than normalising each sum. The first layer's attention then takes
-            the embeddings as they are, which are normalised, and a norm follows the last layer.
-        gated: whether the feed-forward multiplies the activation by a second product (Shazeer, "GLU Variants", 2020).
-        attention_bias, feed_forward_bias, norm_bias: which of the layers' parts have a bias.
-        attention: each layer's own, over again while there are more layers; empty if all look at the whole text,
-            without rotations.
+        hidden_size: how many numbers a token's vector has.
+        embedding: how token ids become vectors.
+        blocks: the layers, in order.
+        final_norm: follows the last layer; None if there is none.
+        relative_bias: None if there is none.
         only_torch: why only the engine "torch" may run it, in a sentence; "" if the others can. What they would need
             to know of it is then not told.
     """
 
     family: str
-    vocab_size: int
     hidden_size: int
-    layers: int
-    heads: int
-    intermediate_size: int
-    activation: str
-    layer_norm_eps: float
-    positions: int
-    padding_id: int | None = None
-    token_types: int = 0
-    relative_buckets: int = 0
-    relative_max_distance: int = 128
-    norm_first: bool = False
-    gated: bool = False
-    attention_bias: bool = True
-    feed_forward_bias: bool = True
-    norm_bias: bool = True
-    attention: tuple[LayerAttention, ...] = ()
+    embedding: EmbeddingSpec
+    blocks: tuple[BlockSpec, ...]
+    final_norm: NormSpec | None = None
+    relative_bias: RelativeBiasSpec | None = None
     only_torch: str = ""
 
     @property
-    def head_size(self) -> int:
-        """Width of one attention head."""
-        return self.hidden_size // self.heads
+    def vocab_size(self) -> int:
+        """Token ids are below it."""
+        return self.embedding.vocab_size
 
     @property
     def max_tokens(self) -> int:
         """The longest sequence that the position table has room for."""
-        return self.positions if self.padding_id is None else self.positions - self.padding_id - 1
-
-    def attention_of(self, layer: int) -> LayerAttention:
-        """What the attention of layer number ``layer`` has of its own."""
-        return self.attention[layer % len(self.attention)] if self.attention else LayerAttention()
+        rows, padding = self.embedding.positions, self.embedding.padding_id
+        return rows if padding is None else rows - padding - 1
 
 
 @dataclass(frozen=True)

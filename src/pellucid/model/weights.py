@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pellucid.model.families.names import Part, TensorNames
-from pellucid.model.spec import EncoderSpec
+from pellucid.model.spec import EncoderSpec, NormPlaces, NormSpec
 from pellucid.model.tensors import Tensors
 from pellucid.types import Float32
 
@@ -30,26 +30,35 @@ class Norm:
 
 
 @dataclass(frozen=True, eq=False)
+class Norms:
+    """The norms around a sublayer, where :class:`pellucid.model.spec.NormPlaces` says that there are any."""
+
+    before: Norm | None = None
+    after: Norm | None = None
+    sum: Norm | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Layer:
-    """One transformer layer.
+    """One transformer layer, as :class:`pellucid.model.spec.BlockSpec` describes it.
 
     Attributes:
         query, key, value, attention_output: the attention.
-        attention_norm: after the attention's sum; with ``norm_first``, before the attention, and None in layer 0.
+        attention_norms: around it.
         gate: of a gated feed-forward, what the activation is applied to; else None.
         intermediate, output: the feed-forward. The activation is applied to the first, if there is no gate.
-        feed_forward_norm: after the feed-forward's sum; with ``norm_first``, before the feed-forward.
+        feed_forward_norms: around it.
     """
 
     query: Linear
     key: Linear
     value: Linear
     attention_output: Linear
-    attention_norm: Norm | None
+    attention_norms: Norms
     gate: Linear | None
     intermediate: Linear
     output: Linear
-    feed_forward_norm: Norm
+    feed_forward_norms: Norms
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,17 +69,17 @@ class EncoderWeights:
         word: ``float32[vocab_size, hidden]``.
         position: ``float32[positions, hidden]``, or None.
         token_type: ``float32[token_types, hidden]``, or None.
-        embedding_norm: follows the sum of those.
-        relative_bias: ``float32[relative_buckets, heads]``, or None.
+        embedding_norm: follows the sum of those, or None.
+        relative_bias: ``float32[buckets, heads]``, or None.
         layers: in order. Each is read from the file, and checked, when it is taken, and not kept: an engine that packs
             the weights in a form of its own never holds them twice.
-        final_norm: with ``norm_first``, follows the last layer; else None.
+        final_norm: follows the last layer, or None.
     """
 
     word: Float32
     position: Float32 | None
     token_type: Float32 | None
-    embedding_norm: Norm
+    embedding_norm: Norm | None
     relative_bias: Float32 | None
     layers: Iterable[Layer]
     final_norm: Norm | None = None
@@ -120,40 +129,45 @@ def read_encoder(tensors: Tensors, spec: EncoderSpec, tables: Sequence[TensorNam
         InvalidModelError, UnsupportedModelError: as :meth:`Tensors.read`; for a layer's tensors, when it is taken.
     """
     names, prefix = _naming(tensors, tables)
-    hidden, inner = spec.hidden_size, spec.intermediate_size
+    hidden, embedding = spec.hidden_size, spec.embedding
 
     def table(name: str | None, rows: int, width: int) -> Float32 | None:
-        return tensors.read(f"{prefix}{name}.weight", (rows, width)) if name else None
+        return tensors.read(f"{prefix}{name}.weight", (rows, width)) if name and rows else None
 
-    def norm(name: str) -> Norm:
-        return read_norm(tensors, prefix + name, hidden, bias=spec.norm_bias)
+    def norm(name: str | None, wanted: NormSpec | None) -> Norm | None:
+        return read_norm(tensors, f"{prefix}{name}", hidden, bias=wanted.bias) if wanted else None
+
+    def norms(name: str, places: NormPlaces) -> Norms:
+        return Norms(before=norm(name, places.before), sum=norm(name, places.sum))
 
     def layer(number: int) -> Layer:
-        start = names.layer.format(number)
+        block, start = spec.blocks[number], names.layer.format(number)
+        attention, feed_forward = block.attention, block.feed_forward
 
         def linear(name: str | Part, out: int, into: int, bias: bool) -> Linear:
             return read_linear(tensors, name, out, into, start=prefix + start, bias=bias)
 
         return Layer(
-            query=linear(names.query, hidden, hidden, spec.attention_bias),
-            key=linear(names.key, hidden, hidden, spec.attention_bias),
-            value=linear(names.value, hidden, hidden, spec.attention_bias),
-            attention_output=linear(names.attention_output, hidden, hidden, spec.attention_bias),
-            attention_norm=None if spec.norm_first and number == 0 else norm(start + names.attention_norm),
-            gate=linear(names.gate, inner, hidden, spec.feed_forward_bias) if names.gate else None,
-            intermediate=linear(names.intermediate, inner, hidden, spec.feed_forward_bias),
-            output=linear(names.output, hidden, inner, spec.feed_forward_bias),
-            feed_forward_norm=norm(start + names.feed_forward_norm),
+            query=linear(names.query, attention.query_size, hidden, attention.bias),
+            key=linear(names.key, attention.key_size, hidden, attention.bias),
+            value=linear(names.value, attention.key_size, hidden, attention.bias),
+            attention_output=linear(names.attention_output, hidden, attention.query_size, attention.bias),
+            attention_norms=norms(start + names.attention_norm, block.attention_norms),
+            gate=linear(names.gate, feed_forward.size, hidden, feed_forward.bias) if names.gate else None,
+            intermediate=linear(names.intermediate, feed_forward.size, hidden, feed_forward.bias),
+            output=linear(names.output, hidden, feed_forward.size, feed_forward.bias),
+            feed_forward_norms=norms(start + names.feed_forward_norm, block.feed_forward_norms),
         )
 
+    buckets = spec.relative_bias.buckets if spec.relative_bias else 0
     return EncoderWeights(
-        word=tensors.read(f"{prefix}{names.word}.weight", (spec.vocab_size, hidden)),
-        position=table(names.position, spec.positions, hidden),
-        token_type=table(names.token_type, spec.token_types, hidden),
-        embedding_norm=norm(names.embedding_norm),
-        relative_bias=table(names.relative_bias, spec.relative_buckets, spec.heads),
-        layers=_LayersInTheFile(spec.layers, layer),
-        final_norm=norm(names.final_norm) if names.final_norm else None,
+        word=tensors.read(f"{prefix}{names.word}.weight", (embedding.vocab_size, hidden)),
+        position=table(names.position, embedding.positions if embedding.position_table else 0, hidden),
+        token_type=table(names.token_type, embedding.token_types, hidden),
+        embedding_norm=norm(names.embedding_norm, embedding.norm),
+        relative_bias=table(names.relative_bias, buckets, spec.blocks[0].attention.heads),
+        layers=_LayersInTheFile(len(spec.blocks), layer),
+        final_norm=norm(names.final_norm, spec.final_norm),
     )
 
 

@@ -20,7 +20,7 @@ from pellucid.engines.native import bias_by_distance, position_ids
 from pellucid.engines.reference import rotary_turns
 from pellucid.engines.torch.steps import Step, sent
 from pellucid.model import weights as stored
-from pellucid.model.spec import EncoderSpec, LayerAttention
+from pellucid.model.spec import BlockSpec, EncoderSpec, NormPlaces, NormSpec
 from pellucid.types import Float32
 
 Affine = tuple[torch.Tensor, torch.Tensor]
@@ -46,23 +46,44 @@ Varlen = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, Step, int | None], 
 
 
 @dataclass(frozen=True, eq=False)
+class Norm:
+    """A layer normalisation on the device; without weights, what it is given."""
+
+    affine: Affine | None
+    eps: float = 0.0
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Apply it."""
+        return x if self.affine is None else F.layer_norm(x, x.shape[-1:], *self.affine, eps=self.eps)
+
+
+@dataclass(frozen=True, eq=False)
+class Norms:
+    """As :class:`pellucid.model.weights.Norms`."""
+
+    before: Norm
+    after: Norm
+    sum: Norm
+
+
+@dataclass(frozen=True, eq=False)
 class Layer:
     """As :class:`pellucid.model.weights.Layer`, on the device; what has the same input is one matrix.
 
     Attributes:
         query_key_value: one below the other.
         inner: of the feed-forward: the gate, if there is one, and below it the intermediate.
-        attention_output, attention_norm, output, feed_forward_norm: as there.
-        own: what its attention has of its own.
+        attention_output, attention_norms, output, feed_forward_norms: as there.
+        spec: its shape.
     """
 
     query_key_value: Affine
     attention_output: Affine
-    attention_norm: Affine | None
+    attention_norms: Norms
     inner: Affine
     output: Affine
-    feed_forward_norm: Affine
-    own: LayerAttention
+    feed_forward_norms: Norms
+    spec: BlockSpec
 
 
 class RaggedEncoder:
@@ -85,29 +106,30 @@ class RaggedEncoder:
         self._varlen = varlen_attention(spec, device, dtype)
         self._word = put(weights.word)
         self._position = None if weights.position is None else put(weights.position)
-        self._token_type = None if weights.token_type is None else put(weights.token_type[0])
-        self._embedding_norm = joined(put, weights.embedding_norm)
-        self._final_norm = joined(put, weights.final_norm) if weights.final_norm else None
+        self._token_type = None if weights.token_type is None else put(weights.token_type)
+        self._embedding_norm = sent_norm(put, weights.embedding_norm, spec.embedding.norm)
+        self._final_norm = sent_norm(put, weights.final_norm, spec.final_norm)
         biases = bias_by_distance(spec, weights)
         self._bias_by_distance = None if biases is None else put(biases)
+        attentions = {block.attention for block in spec.blocks}
         self._turns = {
             own.rotary_base: [
-                torch.tensor(t, device=device) for t in rotary_turns(spec.max_tokens, spec.head_size, own.rotary_base)
+                torch.tensor(t, device=device) for t in rotary_turns(spec.max_tokens, own.head_size, own.rotary_base)
             ]
-            for own in spec.attention
+            for own in attentions
             if own.rotary_base is not None
         }
         self._layers = [
             Layer(
                 query_key_value=joined(put, layer.query, layer.key, layer.value),
                 attention_output=joined(put, layer.attention_output),
-                attention_norm=joined(put, layer.attention_norm) if layer.attention_norm else None,
+                attention_norms=sent_norms(put, layer.attention_norms, block.attention_norms),
                 inner=joined(put, *([layer.gate] if layer.gate else []), layer.intermediate),
                 output=joined(put, layer.output),
-                feed_forward_norm=joined(put, layer.feed_forward_norm),
-                own=spec.attention_of(number),
+                feed_forward_norms=sent_norms(put, layer.feed_forward_norms, block.feed_forward_norms),
+                spec=block,
             )
-            for number, layer in enumerate(weights.layers)
+            for block, layer in zip(spec.blocks, weights.layers, strict=True)
         ]
 
     def states(self, step: Step) -> torch.Tensor:
@@ -116,45 +138,45 @@ class RaggedEncoder:
         masks = functools.cache(functools.partial(self._mask, step))
         for layer in self._layers:
             x = self._layer(x, layer, step, masks)
-        return self._norm(x, self._final_norm)
+        return self._final_norm(x)
 
     def _embed(self, step: Step) -> torch.Tensor:
         x = self._word[step.ids]
         if self._position is not None:
             x = x + self._position[sent(position_ids(step.batch, self.spec), step.device).long()]
         if self._token_type is not None:
-            x = x + self._token_type
-        return self._norm(x, self._embedding_norm)
+            segments = step.batch.segments
+            x = x + (self._token_type[0] if segments is None else self._token_type[sent(segments, step.device).long()])
+        return self._embedding_norm(x)
 
     def _layer(self, x: torch.Tensor, layer: Layer, step: Step, masks: Masks) -> torch.Tensor:
-        if self.spec.norm_first:
-            x = x + self._attention(self._norm(x, layer.attention_norm), layer, step, masks)
-            return x + self._feed_forward(self._norm(x, layer.feed_forward_norm), layer)
-        x = self._norm(x + self._attention(x, layer, step, masks), layer.attention_norm)
-        return self._norm(x + self._feed_forward(x, layer), layer.feed_forward_norm)
+        norms = layer.attention_norms
+        x = norms.sum(x + norms.after(self._attention(norms.before(x), layer, step, masks)))
+        norms = layer.feed_forward_norms
+        return norms.sum(x + norms.after(self._feed_forward(norms.before(x), layer)))
 
     def _attention(self, x: torch.Tensor, layer: Layer, step: Step, masks: Masks) -> torch.Tensor:
-        joint = F.linear(x, *layer.query_key_value).view(len(x), 3, self.spec.heads, self.spec.head_size)
-        query, key, value = joint.unbind(1)  # [T, heads, head_size] each
-        if layer.own.rotary_base is not None:
-            cos, sin = (table[step.places][:, None] for table in self._turns[layer.own.rotary_base])
+        own = layer.spec.attention
+        joint = F.linear(x, *layer.query_key_value).view(len(x), -1, own.head_size)
+        query, key, value = joint.split((own.heads, own.kv_heads, own.kv_heads), dim=1)  # [T, heads, head_size] each
+        if own.rotary_base is not None:
+            cos, sin = (table[step.places][:, None] for table in self._turns[own.rotary_base])
             query, key = rotated(query, cos, sin), rotated(key, cos, sin)
+        if own.kv_heads != own.heads:
+            key, value = (each.repeat_interleave(own.heads // own.kv_heads, dim=1) for each in (key, value))
         if self._varlen is not None:
-            context = self._varlen(query, key, value, step, layer.own.window)
+            context = self._varlen(query, key, value, step, own.window)
         else:
-            context = side_by_side_attention(query, key, value, step, masks(layer.own.window))
+            context = side_by_side_attention(query, key, value, step, masks(own.window))
         return F.linear(context.reshape(len(x), -1), *layer.attention_output)
 
     def _feed_forward(self, x: torch.Tensor, layer: Layer) -> torch.Tensor:
-        activation = ACTIVATIONS[self.spec.activation]
+        activation = ACTIVATIONS[layer.spec.feed_forward.activation]
         inner = F.linear(x, *layer.inner)
-        if not self.spec.gated:
+        if not layer.spec.feed_forward.gated:
             return F.linear(activation(inner), *layer.output)
         gate, passed = inner.chunk(2, dim=-1)
         return F.linear(activation(gate) * passed, *layer.output)
-
-    def _norm(self, x: torch.Tensor, norm: Affine | None) -> torch.Tensor:
-        return x if norm is None else F.layer_norm(x, x.shape[-1:], *norm, eps=self.spec.layer_norm_eps)
 
     def _mask(self, step: Step, window: int | None) -> torch.Tensor | None:
         """What is added to the scores of texts side by side: ``[B or 1, heads or 1, longest, longest]``, or None."""
@@ -191,8 +213,8 @@ def varlen_attention(spec: EncoderSpec, device: str, dtype: torch.dtype) -> Varl
     if (
         torch.device(device).type != "cuda"
         or dtype not in (torch.float16, torch.bfloat16)
-        or spec.relative_buckets
-        or spec.head_size % 8
+        or spec.relative_bias
+        or any(block.attention.head_size % 8 for block in spec.blocks)
         or torch.cuda.get_device_capability(device) < (8, 0)
     ):
         return None
@@ -226,3 +248,17 @@ def joined(put: Callable[[Float32], torch.Tensor], *parts: stored.Linear | store
     """The weights and biases of parts that have the same input, one below the other, on the device."""
     weight = np.concatenate([part.weight for part in parts])
     return put(weight), put(np.concatenate([part.bias for part in parts]))
+
+
+def sent_norm(put: Callable[[Float32], torch.Tensor], norm: stored.Norm | None, spec: NormSpec | None) -> Norm:
+    """A norm on the device."""
+    return Norm(None) if norm is None or spec is None else Norm(joined(put, norm), spec.eps)
+
+
+def sent_norms(put: Callable[[Float32], torch.Tensor], norms: stored.Norms, places: NormPlaces) -> Norms:
+    """The norms around a sublayer, on the device."""
+    return Norms(
+        before=sent_norm(put, norms.before, places.before),
+        after=sent_norm(put, norms.after, places.after),
+        sum=sent_norm(put, norms.sum, places.sum),
+    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from pellucid.types import Int32, TokenBatch
+from pellucid.types import Int8, Int32, TokenBatch
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +67,7 @@ class Step:
         return torch.arange(self.longest, device=self.device) < self.lengths[:, None]
 
 
-def sent(array: Int32, device: str) -> torch.Tensor:
+def sent(array: Int8 | Int32, device: str) -> torch.Tensor:
     """An array on a device. From pinned memory, a copy to a GPU goes on by itself, beside what the GPU is at."""
     there = torch.from_numpy(array)
     if torch.device(device).type == "cuda":

@@ -136,7 +136,7 @@ def _attention(trace: Trace, room: int) -> dict[str, Any] | None:
     layers = [(number, layer) for number, layer in enumerate(trace.layers, 1) if "attention" in layer.arrays]
     if not layers:
         return None
-    heads, n = trace.spec.encoder.heads, len(trace.tokens)
+    heads, n = trace.spec.encoder.blocks[0].attention.heads, len(trace.tokens)
     for last_only, each_head, decimals in _WAYS:
         kept = layers[-1:] if last_only else layers
         if len(kept) * (heads if each_head else 1) * min(TOKENS, n) ** 2 > _ATTENTION_NUMBERS:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from pellucid.errors import UnsupportedModelError
+from pellucid.errors import InvalidModelError, UnsupportedModelError
 from pellucid.model.config import Config
 from pellucid.model.families.names import TensorNames
-from pellucid.model.spec import EncoderSpec
+from pellucid.model.spec import (
+    AttentionSpec,
+    BlockSpec,
+    EmbeddingSpec,
+    EncoderSpec,
+    FeedForwardSpec,
+    NormPlaces,
+    NormSpec,
+)
 
 NAMES = TensorNames(
     prefixes=("", "bert."),
@@ -27,6 +35,7 @@ NAMES = TensorNames(
     final_norm=None,
 )
 
+MOST_LAYERS = 10_000  # No model comes near, and a config that lies should not cost memory.
 _ACTIVATIONS = {
     "gelu": "gelu",
     "gelu_new": "gelu_tanh",
@@ -42,18 +51,52 @@ def spec(config: Config) -> EncoderSpec:
         raise UnsupportedModelError(f"{config.where}: position_embedding_type {kind!r:.80} is not supported.")
     if config.flag("is_decoder", False):
         raise UnsupportedModelError(f"{config.where}: a decoder (is_decoder) is not supported.")
+    hidden, norm = config.size("hidden_size"), NormSpec(config.number("layer_norm_eps", 1e-12, least=0, most=1))
     return EncoderSpec(
         family="bert",
-        vocab_size=config.size("vocab_size"),
-        hidden_size=config.size("hidden_size"),
-        layers=config.size("num_hidden_layers"),
-        heads=config.size("num_attention_heads"),
-        intermediate_size=config.size("intermediate_size"),
-        activation=activation(config, "hidden_act"),
-        layer_norm_eps=config.number("layer_norm_eps", 1e-12, least=0, most=1),
-        positions=config.size("max_position_embeddings", 512),
-        token_types=config.size("type_vocab_size", 2),
+        hidden_size=hidden,
+        embedding=EmbeddingSpec(
+            vocab_size=config.size("vocab_size"),
+            positions=config.size("max_position_embeddings", 512),
+            token_types=config.size("type_vocab_size", 2),
+            norm=norm,
+        ),
+        blocks=blocks(
+            layers(config, "num_hidden_layers"),
+            attention(config, hidden, config.size("num_attention_heads")),
+            FeedForwardSpec(config.size("intermediate_size"), activation(config, "hidden_act")),
+            norm,
+        ),
     )
+
+
+def blocks(
+    count: int, attention: AttentionSpec, feed_forward: FeedForwardSpec, norm: NormSpec
+) -> tuple[BlockSpec, ...]:
+    """BERT's layers: a norm follows each sum."""
+    places = NormPlaces(sum=norm)
+    return (BlockSpec(attention, feed_forward, places, places),) * count
+
+
+def layers(config: Config, key: str, default: int | None = None) -> int:
+    """How many layers there are."""
+    return config.size(key, most=MOST_LAYERS) if default is None else config.size(key, default, most=MOST_LAYERS)
+
+
+def attention(
+    config: Config, hidden: int, heads: int, *, bias: bool = True, rotary_base: float | None = None
+) -> AttentionSpec:
+    """Attention whose heads share the hidden size.
+
+    Raises:
+        InvalidModelError: they do not divide it, or cannot be turned.
+    """
+    if hidden % heads:
+        raise InvalidModelError(f"{config.where}: {heads} attention heads do not divide a hidden size of {hidden}.")
+    size = hidden // heads
+    if rotary_base is not None and size % 2:
+        raise InvalidModelError(f"{config.where}: heads of {size} numbers cannot be turned in pairs.")
+    return AttentionSpec(heads, size, heads, bias=bias, rotary_base=rotary_base)
 
 
 def activation(config: Config, key: str, default: str = "gelu") -> str:

@@ -6,7 +6,7 @@ import dataclasses
 
 from pellucid.model.config import Config
 from pellucid.model.families import bert
-from pellucid.model.spec import EncoderSpec
+from pellucid.model.spec import EmbeddingSpec, EncoderSpec, FeedForwardSpec, NormSpec
 
 NAMES = dataclasses.replace(
     bert.NAMES,
@@ -29,14 +29,15 @@ def spec(config: Config) -> EncoderSpec:
 
     ``sinusoidal_pos_embds`` says how the position table was made, and the file holds what was made.
     """
+    hidden, norm = config.size("dim"), NormSpec(1e-12)  # in transformers' code, whatever the config says
     return EncoderSpec(
         family="distilbert",
-        vocab_size=config.size("vocab_size"),
-        hidden_size=config.size("dim"),
-        layers=config.size("n_layers"),
-        heads=config.size("n_heads"),
-        intermediate_size=config.size("hidden_dim"),
-        activation=bert.activation(config, "activation"),
-        layer_norm_eps=1e-12,  # in transformers' code, whatever the config says
-        positions=config.size("max_position_embeddings", 512),
+        hidden_size=hidden,
+        embedding=EmbeddingSpec(config.size("vocab_size"), config.size("max_position_embeddings", 512), norm),
+        blocks=bert.blocks(
+            bert.layers(config, "n_layers"),
+            bert.attention(config, hidden, config.size("n_heads")),
+            FeedForwardSpec(config.size("hidden_dim"), bert.activation(config, "activation")),
+            norm,
+        ),
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 from pellucid.errors import InvalidModelError, UnsupportedModelError
 from pellucid.model.config import Config
 from pellucid.model.families import bert
 from pellucid.model.families.names import Part, TensorNames
-from pellucid.model.spec import EncoderSpec, LayerAttention
+from pellucid.model.spec import BlockSpec, EmbeddingSpec, EncoderSpec, FeedForwardSpec, NormPlaces, NormSpec
 
 NAMES = TensorNames(
     prefixes=("", "model."),
@@ -30,35 +31,47 @@ NAMES = TensorNames(
     final_norm="final_norm",
 )
 
-_MOST_LAYERS = 10_000  # No model comes near, and a config that lies should not cost memory.
+_MOST_EVERY = 10_000
 
 
 def spec(config: Config) -> EncoderSpec:
     """The shape of a ModernBERT encoder. Defaults are those of transformers' ``ModernBertConfig``."""
-    layers = config.size("num_hidden_layers", 22)
+    hidden, heads = config.size("hidden_size", 768), config.size("num_attention_heads", 12)
+    bias = config.flag("attention_bias", False)
+    far = _rotary_base(config, "full_attention", "global", 160_000.0)
+    near = _rotary_base(config, "sliding_attention", "local", 10_000.0)
     kinds = {
-        "full_attention": LayerAttention(rotary_base=_rotary_base(config, "full_attention", "global", 160_000.0)),
-        "sliding_attention": LayerAttention(
-            rotary_base=_rotary_base(config, "sliding_attention", "local", 10_000.0),
+        "full_attention": bert.attention(config, hidden, heads, bias=bias, rotary_base=far),
+        "sliding_attention": dataclasses.replace(
+            bert.attention(config, hidden, heads, bias=bias, rotary_base=near),
             window=config.size("local_attention", 128) // 2,
         ),
     }
+    feed_forward = FeedForwardSpec(
+        config.size("intermediate_size", 1152),
+        bert.activation(config, "hidden_activation"),
+        gated=True,
+        bias=config.flag("mlp_bias", False),
+    )
+    norm = NormSpec(config.number("norm_eps", 1e-5, least=0, most=1), bias=config.flag("norm_bias", False))
+    before = NormPlaces(before=norm)
+    layers = bert.layers(config, "num_hidden_layers", 22)
+    types = _layer_types(config, layers, tuple(kinds))
     return EncoderSpec(
         family="modernbert",
-        vocab_size=config.size("vocab_size", 50368),
-        hidden_size=config.size("hidden_size", 768),
-        layers=layers,
-        heads=config.size("num_attention_heads", 12),
-        intermediate_size=config.size("intermediate_size", 1152),
-        activation=bert.activation(config, "hidden_activation"),
-        layer_norm_eps=config.number("norm_eps", 1e-5, least=0, most=1),
-        positions=config.size("max_position_embeddings", 8192),
-        norm_first=True,
-        gated=True,
-        attention_bias=config.flag("attention_bias", False),
-        feed_forward_bias=config.flag("mlp_bias", False),
-        norm_bias=config.flag("norm_bias", False),
-        attention=tuple(kinds[kind] for kind in _layer_types(config, layers, tuple(kinds))),
+        hidden_size=hidden,
+        embedding=EmbeddingSpec(
+            vocab_size=config.size("vocab_size", 50368),
+            positions=config.size("max_position_embeddings", 8192),
+            position_table=False,
+            norm=norm,
+        ),
+        # The first layer's attention takes the embeddings as they are, which are normalised.
+        blocks=tuple(
+            BlockSpec(kinds[kind], feed_forward, before if number else NormPlaces(), before)
+            for number, kind in enumerate(types)
+        ),
+        final_norm=norm,
     )
 
 
@@ -66,8 +79,8 @@ def _layer_types(config: Config, layers: int, known: tuple[str, ...]) -> list[st
     """Each layer's kind: listed, or, in the configs of the first models, every so many of them global."""
     types = config.values.get("layer_types")
     if types is None:
-        every = config.size("global_attn_every_n_layers", 3, most=_MOST_LAYERS)
-        return ["full_attention", *["sliding_attention"] * (every - 1)]
+        every = config.size("global_attn_every_n_layers", 3, most=_MOST_EVERY)
+        return ["sliding_attention" if number % every else "full_attention" for number in range(layers)]
     if not isinstance(types, list) or len(types) != layers or not all(kind in known for kind in types):
         raise InvalidModelError(f"{config.where}: layer_types must list {layers} times one of {', '.join(known)}.")
     return types

@@ -10,7 +10,7 @@ import dataclasses
 from pellucid.errors import UnsupportedModelError
 from pellucid.model.config import Config
 from pellucid.model.families import bert
-from pellucid.model.spec import EncoderSpec
+from pellucid.model.spec import EmbeddingSpec, EncoderSpec, FeedForwardSpec, NormSpec, RelativeBiasSpec
 
 _BUCKETS = 32
 
@@ -34,17 +34,22 @@ def spec(config: Config) -> EncoderSpec:
         raise UnsupportedModelError(
             f"{config.where}: relative_attention_num_buckets is {buckets}; only 32 is supported."
         )
+    hidden, norm = config.size("hidden_size"), NormSpec(config.number("layer_norm_eps", 1e-12, least=0, most=1))
     return EncoderSpec(
         family="mpnet",
-        vocab_size=config.size("vocab_size"),
-        hidden_size=config.size("hidden_size"),
-        layers=config.size("num_hidden_layers"),
-        heads=config.size("num_attention_heads"),
-        intermediate_size=config.size("intermediate_size"),
-        activation=bert.activation(config, "hidden_act"),
-        layer_norm_eps=config.number("layer_norm_eps", 1e-12, least=0, most=1),
-        positions=config.size("max_position_embeddings", 512),
-        # transformers' MPNetEmbeddings has padding_idx = 1 in its code, whatever pad_token_id says.
-        padding_id=1,
-        relative_buckets=buckets,
+        hidden_size=hidden,
+        embedding=EmbeddingSpec(
+            vocab_size=config.size("vocab_size"),
+            positions=config.size("max_position_embeddings", 512),
+            # transformers' MPNetEmbeddings has padding_idx = 1 in its code, whatever pad_token_id says.
+            padding_id=1,
+            norm=norm,
+        ),
+        blocks=bert.blocks(
+            bert.layers(config, "num_hidden_layers"),
+            bert.attention(config, hidden, config.size("num_attention_heads")),
+            FeedForwardSpec(config.size("intermediate_size"), bert.activation(config, "hidden_act")),
+            norm,
+        ),
+        relative_bias=RelativeBiasSpec(buckets),
     )

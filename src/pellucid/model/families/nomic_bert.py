@@ -13,7 +13,7 @@ from pellucid.model.config import Config
 from pellucid.model.families import bert
 from pellucid.model.families.modernbert import checked_base, rotary_base
 from pellucid.model.families.names import Part, TensorNames
-from pellucid.model.spec import EncoderSpec, LayerAttention
+from pellucid.model.spec import EmbeddingSpec, EncoderSpec, FeedForwardSpec, NormSpec
 
 NAMES = TensorNames(
     prefixes=("", "nomic_bert.", "bert."),
@@ -70,21 +70,25 @@ def _transformers_spec(config: Config) -> EncoderSpec:
     hidden, heads = config.size("hidden_size", 768), config.size("num_attention_heads", 12)
     if (head_dim := config.size("head_dim", max(1, hidden // heads))) * heads != hidden:
         raise UnsupportedModelError(f"{config.where}: {heads} heads of {head_dim} (head_dim) are not {hidden} wide.")
+    norm = NormSpec(config.number("layer_norm_eps", 1e-12, least=0, most=1))
+    base = rotary_base(config.section("rope_parameters"), 1000.0)
+    activation = bert.activation(config, "hidden_act", "silu")
     return EncoderSpec(
         family="nomic_bert",
-        vocab_size=config.size("vocab_size", 30528),
         hidden_size=hidden,
-        layers=config.size("num_hidden_layers", 12),
-        heads=heads,
-        intermediate_size=config.size("intermediate_size", 3072),
-        activation=bert.activation(config, "hidden_act", "silu"),
-        layer_norm_eps=config.number("layer_norm_eps", 1e-12, least=0, most=1),
-        positions=config.size("max_position_embeddings", 2048),
-        token_types=config.size("type_vocab_size", 2),
-        gated=True,
-        attention_bias=False,
-        feed_forward_bias=False,
-        attention=(LayerAttention(rotary_base=rotary_base(config.section("rope_parameters"), 1000.0)),),
+        embedding=EmbeddingSpec(
+            vocab_size=config.size("vocab_size", 30528),
+            positions=config.size("max_position_embeddings", 2048),
+            position_table=False,
+            token_types=config.size("type_vocab_size", 2),
+            norm=norm,
+        ),
+        blocks=bert.blocks(
+            bert.layers(config, "num_hidden_layers", 12),
+            bert.attention(config, hidden, heads, bias=False, rotary_base=base),
+            FeedForwardSpec(config.size("intermediate_size", 3072), activation, gated=True, bias=False),
+            norm,
+        ),
     )
 
 
@@ -107,19 +111,24 @@ def _nomics_spec(config: Config) -> EncoderSpec:
     # would be another function of each length; here such a model reads as far as it was trained.
     stretched = config.values.get("rotary_scaling_factor") is not None
     hidden = config.size("n_embd")
+    norm = NormSpec(config.number("layer_norm_epsilon", 1e-5, least=0, most=1))
+    base = checked_base(config, "rotary_emb_base", 10_000.0)
     return EncoderSpec(
         family="nomic_bert",
-        vocab_size=config.size("vocab_size", 50257),
         hidden_size=hidden,
-        layers=config.size("n_layer", 12),
-        heads=config.size("n_head", 12),
-        intermediate_size=config.size("n_inner", 4 * hidden),
-        activation=_GATED[activation],
-        layer_norm_eps=config.number("layer_norm_epsilon", 1e-5, least=0, most=1),
-        positions=config.size("max_trained_positions", 2048) if stretched else config.size("n_positions", 1024),
-        token_types=config.size("type_vocab_size", 2),
-        gated=True,
-        attention_bias=config.flag("qkv_proj_bias", True),
-        feed_forward_bias=bias,
-        attention=(LayerAttention(rotary_base=checked_base(config, "rotary_emb_base", 10_000.0)),),
+        embedding=EmbeddingSpec(
+            vocab_size=config.size("vocab_size", 50257),
+            positions=config.size("max_trained_positions", 2048) if stretched else config.size("n_positions", 1024),
+            position_table=False,
+            token_types=config.size("type_vocab_size", 2),
+            norm=norm,
+        ),
+        blocks=bert.blocks(
+            bert.layers(config, "n_layer", 12),
+            bert.attention(
+                config, hidden, config.size("n_head", 12), bias=config.flag("qkv_proj_bias", True), rotary_base=base
+            ),
+            FeedForwardSpec(config.size("n_inner", 4 * hidden), _GATED[activation], gated=True, bias=bias),
+            norm,
+        ),
     )

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from pellucid.errors import InvalidModelError
 from pellucid.model.config import Config
-from pellucid.model.spec import EncoderSpec
+from pellucid.model.families import bert
+from pellucid.model.spec import AttentionSpec, EmbeddingSpec, EncoderSpec, FeedForwardSpec, NormSpec
 
 _HIDDEN = ("hidden_size", "d_model", "n_embd", "dim")
 _LAYERS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers")
@@ -20,16 +21,14 @@ def spec(config: Config, why: str) -> EncoderSpec:
     """The sizes of an encoder that only transformers runs; ``why`` the project's own engines do not."""
     # Models that also see have the part that reads in a section of its own.
     own = config.section("text_config") if "text_config" in config.values else config
+    hidden, heads = _first(own, _HIDDEN), _first(own, _HEADS, 1)
+    layers = min(_first(own, _LAYERS, 1), bert.MOST_LAYERS)
+    attention = AttentionSpec(heads, hidden // heads, heads)
     return EncoderSpec(
         family=config.string("model_type"),
-        vocab_size=own.size("vocab_size"),
-        hidden_size=_first(own, _HIDDEN),
-        layers=_first(own, _LAYERS, 1),
-        heads=_first(own, _HEADS, 1),
-        intermediate_size=own.size("intermediate_size", 1),
-        activation="",
-        layer_norm_eps=0.0,
-        positions=_first(own, _POSITIONS, _NO_LIMIT),
+        hidden_size=hidden,
+        embedding=EmbeddingSpec(own.size("vocab_size"), _first(own, _POSITIONS, _NO_LIMIT), norm=None),
+        blocks=bert.blocks(layers, attention, FeedForwardSpec(own.size("intermediate_size", 1), ""), NormSpec(0.0)),
         only_torch=why,
     )
 

@@ -17,8 +17,9 @@ NAMES = dataclasses.replace(bert.NAMES, prefixes=("", "roberta."))
 
 def spec(config: Config) -> EncoderSpec:
     """The shape of a RoBERTa encoder. Defaults are those of transformers' ``RobertaConfig``."""
+    as_bert = bert.spec(config)
     return dataclasses.replace(
-        bert.spec(config),
+        as_bert,
         family=config.string("model_type"),
-        padding_id=config.integer("pad_token_id", 1, least=0),
+        embedding=dataclasses.replace(as_bert.embedding, padding_id=config.integer("pad_token_id", 1, least=0)),
     )

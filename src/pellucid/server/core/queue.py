@@ -79,8 +79,7 @@ class Share:
         whole = self.request.tokens
         if self.start == 0 and self.stop == len(whole):
             return whole
-        offsets = whole.offsets[self.start : self.stop + 1]
-        return TokenBatch(whole.ids[offsets[0] : offsets[-1]], offsets - offsets[0])
+        return whole.part(self.start, self.stop)
 
 
 @dataclass(frozen=True)

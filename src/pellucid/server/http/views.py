@@ -90,8 +90,8 @@ def check_map(texts: Sequence[str], most: int = MOST) -> None:
 
 def trace_numbers(encoder: EncoderSpec, tokens: int) -> int:
     """About how many numbers the trace of a text of so many tokens has."""
-    attention = encoder.layers * encoder.heads * tokens * tokens
-    vectors = (encoder.layers + _TABLES) * tokens * encoder.hidden_size
+    attention = sum(block.attention.heads for block in encoder.blocks) * tokens * tokens
+    vectors = (len(encoder.blocks) + _TABLES) * tokens * encoder.hidden_size
     return vectors + (attention if 4 * attention <= ATTENTION_BYTES else 0)
 
 
