@@ -23,9 +23,10 @@ from pellucid.engines import native, reference
 from pellucid.engines.native import NativeEngine
 from pellucid.engines.reference import ReferenceEngine
 from pellucid.errors import OptionError, UnsupportedModelError
-from pellucid.model.spec import EncoderSpec, LayerAttention
-from pellucid.model.weights import EncoderWeights, Layer, Linear, Norm
+from pellucid.model.spec import EncoderSpec, NormPlaces, NormSpec
+from pellucid.model.weights import EncoderWeights, Layer, Linear, Norm, Norms
 from pellucid.types import TokenBatch
+from tests.specs import encoder_spec
 
 VOCABULARY, POSITIONS = 50, 70
 DTYPES = ("float32", "int16", "int8")
@@ -40,15 +41,11 @@ def make_spec(hidden=24, heads=3, inner=40, layers=3, *, family="bert", activati
     own = {
         "bert": {"token_types": 2},
         "mpnet": {"padding_id": 1, "relative_buckets": 32},
-        "modern": {
-            "norm_first": True,
-            "gated": True,
-            "attention": tuple(LayerAttention(9 if n % 3 else None, 100.0 if n % 3 else 1e5) for n in range(layers)),
-        },
-        "nomic": {"token_types": 2, "gated": True, "attention": (LayerAttention(rotary_base=1e3),) * layers},
+        "modern": {"norm_first": True, "gated": True, "attention": ((None, 1e5), (9, 100.0), (9, 100.0))},
+        "nomic": {"token_types": 2, "gated": True, "attention": ((None, 1e3),)},
     }
-    return EncoderSpec(
-        family=family,
+    return encoder_spec(
+        family,
         vocab_size=VOCABULARY,
         hidden_size=hidden,
         layers=layers,
@@ -73,21 +70,33 @@ def make_weights(spec: EncoderSpec, seed=0) -> EncoderWeights:
     def norm():
         return Norm(1 + normal(spec.hidden_size) / 8, normal(spec.hidden_size) / 8)
 
-    def layer(number):
-        hidden, inner = spec.hidden_size, spec.intermediate_size
-        attention = [linear(hidden, hidden) for _ in range(4)]
-        attention_norm = None if spec.norm_first and number == 0 else norm()
-        gate = linear(inner, hidden) if spec.gated else None
-        return Layer(*attention, attention_norm, gate, linear(inner, hidden), linear(hidden, inner), norm())
+    def norms(places):
+        return Norms(**{place: norm() if getattr(places, place) else None for place in ("before", "after", "sum")})
 
+    def layer(number):
+        block, hidden = spec.blocks[number], spec.hidden_size
+        own, inner = block.attention, block.feed_forward.size
+        return Layer(
+            query=linear(own.query_size, hidden),
+            key=linear(own.key_size, hidden),
+            value=linear(own.key_size, hidden),
+            attention_output=linear(hidden, own.query_size),
+            attention_norms=norms(block.attention_norms),
+            gate=linear(inner, hidden) if block.feed_forward.gated else None,
+            intermediate=linear(inner, hidden),
+            output=linear(hidden, inner),
+            feed_forward_norms=norms(block.feed_forward_norms),
+        )
+
+    embedding, bias = spec.embedding, spec.relative_bias
     return EncoderWeights(
         word=normal(spec.vocab_size, spec.hidden_size),
-        position=None if spec.attention else normal(spec.positions, spec.hidden_size),
-        token_type=normal(spec.token_types, spec.hidden_size) if spec.token_types else None,
-        embedding_norm=norm(),
-        relative_bias=normal(spec.relative_buckets, spec.heads) if spec.relative_buckets else None,
-        layers=tuple(layer(number) for number in range(spec.layers)),
-        final_norm=norm() if spec.norm_first else None,
+        position=normal(embedding.positions, spec.hidden_size) if embedding.position_table else None,
+        token_type=normal(embedding.token_types, spec.hidden_size) if embedding.token_types else None,
+        embedding_norm=norm() if embedding.norm else None,
+        relative_bias=normal(bias.buckets, spec.blocks[0].attention.heads) if bias else None,
+        layers=tuple(layer(number) for number in range(len(spec.blocks))),
+        final_norm=norm() if spec.final_norm else None,
     )
 
 
@@ -125,10 +134,52 @@ class TestAgainstTheReference:
         np.testing.assert_allclose(vectors, expected, atol=2e-5)
 
     def test_a_window_of_nothing_but_the_token_itself(self):
-        spec = replace(make_spec(family="modern"), attention=(LayerAttention(window=0, rotary_base=1e3),))
+        spec = make_spec(family="modern")
+        blocks = tuple(replace(block, attention=replace(block.attention, window=0)) for block in spec.blocks)
+        spec = replace(spec, blocks=blocks)
         weights, batch = make_weights(spec), make_batch([1, 5, 40])
         expected = ReferenceEngine(spec, weights).token_vectors(batch)
         np.testing.assert_allclose(NativeEngine(spec, weights).token_vectors(batch), expected, atol=1e-5)
+
+    @pytest.mark.parametrize("dtype", ["float32", "int16"])
+    @pytest.mark.parametrize("places", ["before", "after", "sum", "before after", "before sum", "before after sum", ""])
+    @pytest.mark.parametrize("ends", ["embedding final", "embedding", "final", ""])
+    def test_norms_may_stand_in_any_place(self, places, ends, dtype):
+        norm, spec = NormSpec(1e-5), make_spec()
+        around = NormPlaces(**dict.fromkeys(places.split(), norm))
+        blocks = tuple(replace(b, attention_norms=around, feed_forward_norms=around) for b in spec.blocks)
+        embedding = replace(spec.embedding, norm=norm if "embedding" in ends else None)
+        spec = replace(spec, embedding=embedding, blocks=blocks, final_norm=norm if "final" in ends else None)
+        weights, batch = make_weights(spec), make_batch([1, 5, 40, 68])
+        expected = ReferenceEngine(spec, weights).token_vectors(batch)
+        vectors = NativeEngine(spec, weights, dtype=dtype, threads=2).token_vectors(batch)
+        if dtype == "float32":  # Without a norm, the numbers grow.
+            np.testing.assert_allclose(vectors, expected, rtol=0, atol=2e-5 * np.abs(expected).max())
+        else:
+            assert lowest_cosine(vectors, expected) > 0.9999
+
+    @pytest.mark.parametrize(("heads", "kv_heads", "size"), [(4, 2, 6), (6, 1, 8), (3, 3, 16), (5, 5, 2)])
+    @pytest.mark.parametrize("dtype", ["float32", "int16"])
+    def test_queries_keys_and_values_have_widths_of_their_own(self, heads, kv_heads, size, dtype):
+        spec = make_spec(family="nomic")
+        own = replace(spec.blocks[0].attention, heads=heads, kv_heads=kv_heads, head_size=size)
+        spec = replace(spec, blocks=tuple(replace(block, attention=own) for block in spec.blocks))
+        weights, batch = make_weights(spec), make_batch([1, 5, 40, 68])
+        expected = ReferenceEngine(spec, weights).token_vectors(batch)
+        vectors = NativeEngine(spec, weights, dtype=dtype, threads=2).token_vectors(batch)
+        np.testing.assert_allclose(vectors, expected, atol=2e-5 if dtype == "float32" else 5e-3)
+
+    def test_tokens_of_either_type(self):
+        spec, batch = make_spec(), make_batch([1, 5, 40, 68])
+        weights = make_weights(spec)
+        segments = (np.arange(len(batch.ids)) % 3 == 0).astype(np.int8)
+        pairs = TokenBatch(batch.ids, batch.offsets, segments)
+        expected = ReferenceEngine(spec, weights).token_vectors(pairs)
+        engine = NativeEngine(spec, weights, threads=2)
+        np.testing.assert_allclose(engine.token_vectors(pairs), expected, atol=2e-5)
+        assert not np.allclose(engine.token_vectors(batch), expected, atol=1e-2)
+        zeros = TokenBatch(batch.ids, batch.offsets, np.zeros_like(segments))
+        np.testing.assert_array_equal(engine.token_vectors(zeros), engine.token_vectors(batch))
 
     @pytest.mark.parametrize("kind", FAMILIES)
     @pytest.mark.parametrize("lengths", [[0], [0, 0], [0, 3, 0, 0, 2, 0]])
@@ -307,6 +358,9 @@ def turns(places, pairs):
         ({"out": np.empty((2, 24), dtype=np.float32)}, "fit"),
         ({"out": np.empty((1, 23), dtype=np.float32)}, "fit"),
         ({"threads": 0}, "fit"),
+        ({"segments": np.zeros(2, dtype=np.int8)}, "fit"),
+        ({"segments": np.array([2], dtype=np.int8)}, "segment is out of range"),
+        ({"segments": np.array([-1], dtype=np.int8)}, "segment is out of range"),
         ({"turns": []}, "turns are missing"),
         (
             {
@@ -332,6 +386,7 @@ def test_the_core_checks_what_could_crash_it(changes, message):
         "positions": np.array([0], dtype=np.int32),
         "offsets": np.array([0, 1], dtype=np.int32),
         "out": np.empty((1, 24), dtype=np.float32),
+        "segments": None,
         "threads": 1,
         "in_main_thread": True,
     }
@@ -391,10 +446,10 @@ class TestThreads:
         core, rows = engine._core, []
 
         class Core:
-            def token_vectors(self, ids, positions, offsets, turns, out, *options):
+            def token_vectors(self, ids, positions, offsets, segments, turns, out, *options):
                 out[:] = np.nan
                 rows.append(out)
-                core.token_vectors(ids, positions, offsets, turns, out, *options)
+                core.token_vectors(ids, positions, offsets, segments, turns, out, *options)
 
         monkeypatch.setattr(engine, "_core", Core())
         worker = threading.Thread(target=engine.token_vectors, args=[make_batch([60] * 400)])

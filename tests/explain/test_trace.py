@@ -57,13 +57,13 @@ def test_every_pooling_and_head_is_traced(tmp_path, modes, modules):
 def test_stages_are_in_order_and_have_their_arrays(embedder):
     trace = embedder.trace("the cat sat")
     n, spec = len(trace.tokens), embedder.spec.encoder
-    final = ["final norm"] if spec.norm_first else []
+    final = ["final norm"] if spec.final_norm else []
     layers = [f"layer {number}" for number in range(1, LAYERS + 1)]
     names = ["text", "tokens", "embedding", *layers, *final, "pooling", "normalize", "vector"]
     assert [stage.name for stage in trace.stages] == names
     for layer in trace.layers:
         assert layer.arrays["vectors"].shape == (n, spec.hidden_size)
-        assert layer.arrays["attention"].shape == (spec.heads, n, n)
+        assert layer.arrays["attention"].shape == (spec.blocks[0].attention.heads, n, n)
         np.testing.assert_allclose(layer.arrays["attention"].sum(axis=-1), 1, rtol=0, atol=1e-6)
     assert trace.stage("embedding").arrays["word"].shape == (n, spec.hidden_size)
     assert trace.drift().shape == (LAYERS, n)

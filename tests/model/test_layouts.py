@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pellucid import Embedder
-from pellucid.model import weights
+from pellucid.model import tensors
 from pellucid.model.load import load_spec, load_weights
 from pellucid.sources import local
 from pellucid.text.tokenizer import Tokenizer
@@ -26,21 +26,21 @@ def layout(request):
 
 def test_the_files_as_they_are(layout, tmp_path, monkeypatch):
     # Names, types and shapes are judged as ever, but 20 GB of zeros are not read from their files: that takes a minute.
-    monkeypatch.setattr(weights, "_map", lambda stored: (np.zeros(stored.shape, dtype=np.float32), None))
+    monkeypatch.setattr(tensors, "_map", lambda stored: (np.zeros(stored.shape, dtype=np.float32), None))
     expected = layout["expected"]
     files = local.find(str(write(tmp_path, layout, shrink=False)))
     spec = load_spec(files)
     assert {
         "family": spec.encoder.family,
         "pooling": list(spec.pooling.modes),
-        "head": [type(module).__name__ for module in spec.head],
+        "head": [type(module).__name__.removesuffix("Spec") for module in spec.modules],
         "prompts": dict(spec.prompts),
         "max_tokens": spec.tokenizer.max_tokens,
         "dimensions": spec.dimensions,
     } == expected
     assert Tokenizer(files, spec.tokenizer, spec.encoder).tokenize(TEXTS)[1].min() > 2
     layers = load_weights(files, spec).layers
-    assert sum(1 for _ in layers) == spec.encoder.layers  # Each has been read, and its shapes are right.
+    assert sum(1 for _ in layers) == len(spec.encoder.blocks)  # Each has been read, and its shapes are right.
 
 
 def test_both_engines_give_the_same_vectors(layout, tmp_path):

@@ -28,7 +28,7 @@ def spec_of(folder):
 def test_a_whole_model_says_all_this(tmp_path):
     folder = tiny.write_model(tmp_path / "m", prompts={"query": "q: "}, default_prompt_name="query")
     spec = spec_of(folder)
-    assert (spec.encoder.family, spec.encoder.layers, spec.encoder.hidden_size) == (
+    assert (spec.encoder.family, len(spec.encoder.blocks), spec.encoder.hidden_size) == (
         "bert",
         tiny_families.LAYERS,
         tiny.HIDDEN,

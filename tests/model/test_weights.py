@@ -122,8 +122,11 @@ def test_a_missing_tensor_is_named(broken):
 
 
 def test_more_layers_than_the_file_has_are_refused(broken):
-    tiny.edit_json(broken / "config.json", num_hidden_layers=10**12)
+    tiny.edit_json(broken / "config.json", num_hidden_layers=9_999)
     with pytest.raises(InvalidModelError, match=r"no tensor 'encoder.layer.3.attention"):
+        load(broken)
+    tiny.edit_json(broken / "config.json", num_hidden_layers=10**12)
+    with pytest.raises(InvalidModelError, match="'num_hidden_layers' is 1000000000000, and can be at most 10000"):
         load(broken)
 
 

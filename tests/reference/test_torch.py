@@ -18,6 +18,7 @@ from pellucid.errors import (
     OptionError,
     UnsupportedModelError,
 )
+from pellucid.layers.finish import Pool
 from pellucid.layers.pooling import MODES, Pooling, pool
 from tests import tiny
 from tests.reference.conftest import encode_alone, load_reference
@@ -230,4 +231,4 @@ def test_pooling_on_the_device_is_the_one_pooling(torch_bert, modes, skip, least
     tokens, _ = torch_bert.tokenizer.tokenize(tiny.TEXTS)
     how = Pooling(modes, include_prompt=False)
     expected = pool(engine.token_vectors(tokens), tokens.offsets, how, skip)
-    np.testing.assert_allclose(engine.encode_pooled(tokens, how, skip), expected, **CLOSE)
+    np.testing.assert_allclose(engine.run(tokens, Pool(how, prompt_tokens=skip)), expected, **CLOSE)

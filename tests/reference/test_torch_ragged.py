@@ -17,6 +17,7 @@ from pellucid.engines.torch import ragged
 from pellucid.engines.torch.engine import TorchEngine
 from pellucid.engines.torch.steps import Step
 from pellucid.layers.activations import ACTIVATIONS
+from pellucid.layers.finish import Pool
 from pellucid.layers.pooling import MODES, Pooling, pool
 from pellucid.model.load import load_weights
 from pellucid.types import TokenBatch
@@ -69,7 +70,9 @@ def test_pooling_of_any_texts_is_the_one_pooling(embedder, skip):
     how = Pooling(tuple(MODES), include_prompt=False)
     for tokens in batches(embedder):
         expected = pool(embedder.engine.token_vectors(tokens), tokens.offsets, how, skip)
-        np.testing.assert_allclose(embedder.engine.encode_pooled(tokens, how, skip), expected, rtol=1e-6, atol=2e-6)
+        np.testing.assert_allclose(
+            embedder.engine.run(tokens, Pool(how, prompt_tokens=skip)), expected, rtol=1e-6, atol=2e-6
+        )
 
 
 @pytest.mark.parametrize("name", ["minilm", "mpnet"])
@@ -104,7 +107,7 @@ def attention_by_its_documentation(query, key, value, cu_seq_q, cu_seq_k, max_q,
 
 def test_texts_end_to_end(embedder):
     encoder = embedder.engine._encoder
-    if embedder.spec.encoder.relative_buckets:
+    if embedder.spec.encoder.relative_bias:
         pytest.skip("FlashAttention takes no bias")
     for tokens in batches(embedder):
         encoder._varlen = None

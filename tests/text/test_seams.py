@@ -105,7 +105,8 @@ def tokenizer_of(folder, family, changes, added, **spec):
         tiny.edit_json(path / "tokenizer_config.json", tokenizer_class="PreTrainedTokenizerFast")
     files = local.find(str(path))
     loaded = load_spec(files)
-    encoder = dataclasses.replace(loaded.encoder, vocab_size=loaded.encoder.vocab_size + len(added))
+    embedding = dataclasses.replace(loaded.encoder.embedding, vocab_size=loaded.encoder.vocab_size + len(added))
+    encoder = dataclasses.replace(loaded.encoder, embedding=embedding)
     return Tokenizer(files, dataclasses.replace(loaded.tokenizer, **spec), encoder)
 
 

@@ -6,6 +6,7 @@ from pellucid.errors import InvalidModelError, UnsupportedModelError
 from pellucid.model.config import Config
 from pellucid.model.families import bert
 from pellucid.model.spec import EncoderSpec
+from tests.specs import encoder_spec
 
 # config.json of all-MiniLM-L6-v2, as far as it is read.
 MINILM = {
@@ -27,8 +28,8 @@ def spec(**changes) -> EncoderSpec:
 
 
 def test_the_config_of_minilm_is_this_spec():
-    assert spec() == EncoderSpec(
-        family="bert",
+    assert spec() == encoder_spec(
+        "bert",
         vocab_size=30522,
         hidden_size=384,
         layers=6,
@@ -39,7 +40,7 @@ def test_the_config_of_minilm_is_this_spec():
         positions=512,
         token_types=2,
     )
-    assert (spec().head_size, spec().max_tokens) == (32, 512)
+    assert (spec().blocks[0].attention.head_size, spec().max_tokens) == (32, 512)
 
 
 def test_what_transformers_leaves_out_has_its_default():
@@ -51,7 +52,7 @@ def test_what_transformers_leaves_out_has_its_default():
     ("theirs", "ours"), [("gelu_new", "gelu_tanh"), ("gelu_pytorch_tanh", "gelu_tanh"), ("relu", "relu")]
 )
 def test_activations_have_our_names(theirs, ours):
-    assert spec(hidden_act=theirs).activation == ours
+    assert spec(hidden_act=theirs).blocks[0].feed_forward.activation == ours
 
 
 @pytest.mark.parametrize(
@@ -60,6 +61,8 @@ def test_activations_have_our_names(theirs, ours):
         ({"hidden_act": "mish"}, UnsupportedModelError, "hidden_act 'mish' is not supported"),
         ({"position_embedding_type": "relative_key"}, UnsupportedModelError, "position_embedding_type 'relative_key'"),
         ({"is_decoder": True}, UnsupportedModelError, "a decoder"),
+        ({"num_attention_heads": 7}, InvalidModelError, "7 attention heads do not divide a hidden size of 384"),
+        ({"num_hidden_layers": 10**9}, InvalidModelError, "can be at most 10000"),
         ({"num_attention_heads": 0}, InvalidModelError, "'num_attention_heads' is 0, and must be at least 1"),
         ({"hidden_size": None}, InvalidModelError, "has no 'hidden_size'"),
         ({"vocab_size": "many"}, InvalidModelError, "'vocab_size' is 'many'"),

@@ -6,6 +6,7 @@ from pellucid.errors import UnsupportedModelError
 from pellucid.model.config import Config
 from pellucid.model.families import distilbert
 from pellucid.model.spec import EncoderSpec
+from tests.specs import encoder_spec
 
 # config.json of msmarco-distilbert-base-v4, as far as it is read.
 MSMARCO = {
@@ -25,8 +26,8 @@ def spec(**changes) -> EncoderSpec:
 
 
 def test_the_config_of_msmarco_distilbert_is_this_spec():
-    assert spec() == EncoderSpec(
-        family="distilbert",
+    assert spec() == encoder_spec(
+        "distilbert",
         vocab_size=30522,
         hidden_size=768,
         layers=6,

@@ -5,7 +5,8 @@ import pytest
 from pellucid.errors import InvalidModelError, UnsupportedModelError
 from pellucid.model.config import Config
 from pellucid.model.families import modernbert
-from pellucid.model.spec import EncoderSpec, LayerAttention
+from pellucid.model.spec import EncoderSpec
+from tests.specs import encoder_spec
 
 # config.json of ModernBERT-base, as far as it is read, with fewer layers.
 BASE = {
@@ -25,16 +26,20 @@ BASE = {
     "num_hidden_layers": 5,
     "vocab_size": 50368,
 }
-LOCAL, GLOBAL = LayerAttention(window=64, rotary_base=10000.0), LayerAttention(rotary_base=160000.0)
+LOCAL, GLOBAL = (64, 10000.0), (None, 160000.0)
 
 
 def spec(**changes) -> EncoderSpec:
     return modernbert.spec(Config("m: config.json", BASE | changes))
 
 
+def windows_and_bases(found):
+    return [(block.attention.window, block.attention.rotary_base) for block in found.blocks]
+
+
 def test_the_config_of_modernbert_base_is_this_spec():
-    assert spec() == EncoderSpec(
-        family="modernbert",
+    assert spec() == encoder_spec(
+        "modernbert",
         vocab_size=50368,
         hidden_size=768,
         layers=5,
@@ -51,7 +56,7 @@ def test_the_config_of_modernbert_base_is_this_spec():
         attention=(GLOBAL, LOCAL, LOCAL),
     )
     assert spec().max_tokens == 8192
-    assert [spec().attention_of(layer) for layer in range(5)] == [GLOBAL, LOCAL, LOCAL, GLOBAL, LOCAL]
+    assert windows_and_bases(spec()) == [GLOBAL, LOCAL, LOCAL, GLOBAL, LOCAL]
 
 
 def test_newer_configs_list_the_layers_and_name_the_bases_by_kind():
@@ -64,8 +69,8 @@ def test_newer_configs_list_the_layers_and_name_the_bases_by_kind():
             "sliding_attention": {"rope_type": "default", "rope_theta": 77},
         },
     }
-    attention = modernbert.spec(Config("m: config.json", newer)).attention
-    assert attention == (LayerAttention(window=64, rotary_base=77), LayerAttention(rotary_base=5000.0))
+    found = modernbert.spec(Config("m: config.json", newer))
+    assert windows_and_bases(found) == [(64, 77), (None, 5000.0)]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from pellucid.errors import UnsupportedModelError
 from pellucid.model.config import Config
 from pellucid.model.families import mpnet
 from pellucid.model.spec import EncoderSpec
+from tests.specs import encoder_spec
 
 # config.json of all-mpnet-base-v2, as far as it is read.
 MPNET = {
@@ -27,8 +28,8 @@ def spec(**changes) -> EncoderSpec:
 
 
 def test_the_config_of_all_mpnet_base_v2_is_this_spec():
-    assert spec() == EncoderSpec(
-        family="mpnet",
+    assert spec() == encoder_spec(
+        "mpnet",
         vocab_size=30527,
         hidden_size=768,
         layers=12,
@@ -40,7 +41,6 @@ def test_the_config_of_all_mpnet_base_v2_is_this_spec():
         padding_id=1,
         token_types=0,
         relative_buckets=32,
-        relative_max_distance=128,
     )
 
 

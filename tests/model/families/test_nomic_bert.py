@@ -5,7 +5,8 @@ import pytest
 from pellucid.errors import InvalidModelError, UnsupportedModelError
 from pellucid.model.config import Config
 from pellucid.model.families import nomic_bert
-from pellucid.model.spec import EncoderSpec, LayerAttention
+from pellucid.model.spec import EncoderSpec
+from tests.specs import encoder_spec
 
 # config.json of nomic-embed-text-v1.5, as far as it is read: the keys of Nomic's own code.
 NOMICS = {
@@ -51,8 +52,8 @@ def spec(base=None, /, **changes) -> EncoderSpec:
 
 
 def test_the_config_of_nomic_embed_is_this_spec():
-    assert spec() == EncoderSpec(
-        family="nomic_bert",
+    assert spec() == encoder_spec(
+        "nomic_bert",
         vocab_size=30528,
         hidden_size=768,
         layers=12,
@@ -65,7 +66,7 @@ def test_the_config_of_nomic_embed_is_this_spec():
         gated=True,
         attention_bias=False,
         feed_forward_bias=False,
-        attention=(LayerAttention(rotary_base=1000.0),),
+        attention=((None, 1000.0),),
     )
 
 

@@ -15,13 +15,13 @@ def of(**values):
 
 def test_the_names_of_several_architectures_are_known():
     found = of(d_model=16, n_layer=2, num_heads=4, n_ctx=40)
-    assert (found.hidden_size, found.layers, found.heads, found.positions) == (16, 2, 4, 40)
+    assert (found.hidden_size, len(found.blocks), found.blocks[0].attention.heads, found.max_tokens) == (16, 2, 4, 40)
     assert (found.family, found.vocab_size, found.only_torch) == ("t5", 9, "why not")
 
 
 def test_what_is_not_said_is_one_or_no_limit():
     found = of(hidden_size=16)
-    assert (found.layers, found.heads, found.intermediate_size, found.positions) == (1, 1, 1, 1 << 20)
+    assert (len(found.blocks), found.blocks[0].attention.heads, found.max_tokens) == (1, 1, 1 << 20)
 
 
 def test_a_model_that_also_sees_has_the_part_that_reads_in_a_section():

@@ -6,6 +6,7 @@ from pellucid.errors import InvalidModelError
 from pellucid.model.config import Config
 from pellucid.model.families import FAMILIES, roberta
 from pellucid.model.spec import EncoderSpec
+from tests.specs import encoder_spec
 
 # config.json of all-distilroberta-v1, as far as it is read.
 DISTILROBERTA = {
@@ -29,8 +30,8 @@ def spec(**changes) -> EncoderSpec:
 
 
 def test_the_config_of_distilroberta_is_this_spec():
-    assert spec() == EncoderSpec(
-        family="roberta",
+    assert spec() == encoder_spec(
+        "roberta",
         vocab_size=50265,
         hidden_size=768,
         layers=6,
@@ -52,7 +53,7 @@ def test_the_rows_up_to_the_paddings_are_no_positions():
 @pytest.mark.parametrize("name", ["roberta", "xlm-roberta", "camembert"])
 def test_its_relatives_are_read_alike(name):
     config = Config("m: config.json", DISTILROBERTA | {"model_type": name})
-    assert FAMILIES[name].spec(config).padding_id == 1
+    assert FAMILIES[name].spec(config).embedding.padding_id == 1
     assert FAMILIES[name].spec(config).family == name
 
 
