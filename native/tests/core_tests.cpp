@@ -275,35 +275,40 @@ void rotations(const Kernels& kernels) {
 // tables of positions and norms after its sums; a new one has rotations, a window, a gate, and norms before its steps.
 void encoders(const Kernels& kernels, bool is_new) {
   const int hidden = 36, inner = 50, heads = 3, longest = 40, layers = 2;
-  const auto word = normal(size(20 * hidden)), position = normal(size(longest * hidden)), type = normal(size(hidden));
+  const auto word = normal(size(20 * hidden)), position = normal(size(longest * hidden)), type = normal(size(2 * hidden));
   const auto vector = normal(size(inner)), bias = normal(size(heads * (2 * longest - 1)));
   const auto square = normal(size(hidden * hidden), 0.2f), up = normal(size(inner * hidden), 0.2f), down = normal(size(hidden * inner), 0.2f);
-  const Norm norm{vector.data(), vector.data()};
-  const Linear same{square.data(), vector.data(), hidden, hidden}, wider{up.data(), vector.data(), inner, hidden};
+  const Norm norm{vector.data(), vector.data(), 1e-5f};
+  const Norms first = is_new ? Norms{norm, norm, {}} : Norms{{}, {}, norm}, second = is_new ? Norms{norm, {}, {}} : first;
+  const Linear same{square.data(), vector.data(), hidden, hidden}, wider{up.data(), vector.data(), inner, hidden},
+      narrow{square.data(), vector.data(), hidden / heads, hidden};
   const auto cos = normal(size(longest * hidden / heads / 2)), sin = normal(cos.size());
   const std::vector<Turns> turns{{cos.data(), sin.data()}};
   for (const Dtype dtype : dtypes) {
-    Encoder encoder(kernels, dtype, {hidden, heads, 1e-5f, Activation::gelu, is_new},
+    Encoder encoder(kernels, dtype, hidden,
                     {word.data(), is_new ? nullptr : position.data(), type.data(), norm,
-                     is_new ? nullptr : bias.data(), longest});
+                     is_new ? nullptr : bias.data(), heads, longest});
     for (int layer = 0; layer < layers; ++layer) {
-      encoder.add_layer({same, same, same, same, norm, is_new ? std::optional(wider) : std::nullopt, wider,
-                         {down.data(), vector.data(), hidden, inner}, norm, is_new && layer ? 5 : 1 << 30,
-                         is_new ? 0 : -1});
+      encoder.add_layer({same, is_new ? narrow : same, is_new ? narrow : same, same, first,
+                         is_new ? std::optional(wider) : std::nullopt, wider,
+                         {down.data(), vector.data(), hidden, inner}, second, heads, is_new ? 1 : heads, hidden / heads,
+                         Activation::gelu, is_new && layer ? 5 : 1 << 30, is_new ? 0 : -1});
     }
+    if (is_new) encoder.add_final_norm(norm);
     std::vector<std::int32_t> ids, positions, offsets{0};
+    std::vector<std::int8_t> segments;
     for (int text = 0; text < 60; ++text) {
-      for (int t = 0; t < 1 + (text * 7) % longest; ++t) ids.push_back((text + t) % 20), positions.push_back(t);
+      for (int t = 0; t < 1 + (text * 7) % longest; ++t) ids.push_back((text + t) % 20), positions.push_back(t), segments.push_back(t % 3 == 0);
       offsets.push_back(static_cast<std::int32_t>(ids.size()));
     }
     std::vector<float> alone(ids.size() * size(hidden)), together(alone.size());
     for (int text = 0; text < 60; ++text) {
       const std::int32_t start = offsets[size(text)], end = offsets[size(text) + 1] - start, own[] = {0, end};
-      CHECK(encoder.run({&ids[size(start)], &positions[size(start)], own, 1, turns}, &alone[size(start * hidden)], 1, [] { return false; }), "one text");
+      CHECK(encoder.run({&ids[size(start)], &positions[size(start)], own, 1, &segments[size(start)], turns}, &alone[size(start * hidden)], 1, [] { return false; }), "one text");
     }
     for (const int threads : {1, 2, 3, 16}) {
       std::fill(together.begin(), together.end(), NAN);
-      CHECK(encoder.run({ids.data(), positions.data(), offsets.data(), 60, turns}, together.data(), threads, [] { return false; }), "all texts");
+      CHECK(encoder.run({ids.data(), positions.data(), offsets.data(), 60, segments.data(), turns}, together.data(), threads, [] { return false; }), "all texts");
       CHECK(std::memcmp(alone.data(), together.data(), alone.size() * sizeof(float)) == 0, "%s on %d threads", name(dtype), threads);
     }
     std::vector<std::int32_t> many_ids, many_positions, many_offsets{0};
@@ -312,7 +317,7 @@ void encoders(const Kernels& kernels, bool is_new) {
       many_offsets.push_back(static_cast<std::int32_t>(many_ids.size()));
     }
     std::vector<float> out(many_ids.size() * size(hidden));
-    CHECK(!encoder.run({many_ids.data(), many_positions.data(), many_offsets.data(), 40000, turns}, out.data(), 3, [] { return true; }), "stop");
+    CHECK(!encoder.run({many_ids.data(), many_positions.data(), many_offsets.data(), 40000, nullptr, turns}, out.data(), 3, [] { return true; }), "stop");
   }
 }
 

@@ -34,10 +34,10 @@ namespace {
 constexpr int hidden = 64, inner = 128, layers = 4, texts = 24, tokens_each = 30;
 
 void add_layers(Encoder& encoder, const float* n) {
-  const Norm norm{n, n};
+  const Norms norms{{}, {}, Norm{n, n, 1e-5f}};
   const Linear same{n, n, hidden, hidden}, up{n, n, inner, hidden}, down{n, n, hidden, inner};
   for (int i = 0; i < layers; ++i) {
-    encoder.add_layer({same, same, same, same, norm, std::nullopt, up, down, norm, 1 << 30, -1});
+    encoder.add_layer({same, same, same, same, norms, std::nullopt, up, down, norms, 4, 4, hidden / 4, Activation::gelu, 1 << 30, -1});
   }
 }
 
@@ -47,8 +47,8 @@ int main() {
   std::vector<float> numbers(hidden * inner);
   for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<float>(i % 17) * 0.01f - 0.07f;
   const float* n = numbers.data();
-  Encoder encoder(**available_kernels().begin(), Dtype::float32, {hidden, 4, 1e-5f, Activation::gelu, false},
-                  {n, nullptr, nullptr, {n, n}, nullptr, 0});
+  Encoder encoder(**available_kernels().begin(), Dtype::float32, hidden,
+                  {n, nullptr, nullptr, Norm{n, n, 1e-5f}, nullptr, 0, 0});
   add_layers(encoder, n);
   std::vector<std::int32_t> ids, positions, offsets{0};
   for (int text = 0; text < texts; ++text) {
@@ -59,7 +59,7 @@ int main() {
   int failures = 0, thrown = 0, smaller = 0;
   // One text, for which all threads work together; and many, of which each thread takes its own.
   for (const int count : {1, texts}) {
-    const Batch batch{ids.data(), positions.data(), offsets.data(), count, {}};
+    const Batch batch{ids.data(), positions.data(), offsets.data(), count, nullptr, {}};
     const std::size_t bytes = static_cast<std::size_t>(count) * tokens_each * hidden * sizeof(float);
     encoder.run(batch, expected.data(), 1, [] { return false; });
     for (const int threads : {1, 2, 5}) {
