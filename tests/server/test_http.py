@@ -49,7 +49,7 @@ class Case:
 INVALID = b"not a valid HTTP/1.1 request"
 CASES = {
     "a sound request": Case(post(TEXT, CLOSE), 200),
-    "a client that closes its side": Case(post(TEXT), 100, b"HTTP/1.1 200 OK", answers=2, half=True),
+    "a client that closes its side": Case(post(TEXT), 200, half=True),
     "a client that closes its side, HTTP/1.0": Case(b"GET /health HTTP/1.0\r\n" + HOST + b"\r\n", 200, half=True),
     "no HTTP": Case(b"hello\r\n\r\n", 400, INVALID),
     "nothing": Case(b"\r\n\r\n", 0, answers=0, half=True),
@@ -151,6 +151,8 @@ def exchange(server: Process, case: Case) -> bytes:
         sending = threading.Thread(target=send)
         sending.start()
         received = b"".join(iter(lambda: connected.recv(1 << 16), b""))
+        if case.half:  # If it closes its side before the answer is there, the server looks whether anybody still listens.
+            received = received.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
         sending.join(60)
     assert not sending.is_alive()
     return received
