@@ -151,7 +151,7 @@ def exchange(server: Process, case: Case) -> bytes:
         sending = threading.Thread(target=send)
         sending.start()
         received = b"".join(iter(lambda: connected.recv(1 << 16), b""))
-        if case.half:  # If it closes its side before the answer is there, the server looks whether anybody still listens.
+        if case.half:  # Where the answer takes longer than that, the server looks first whether anybody listens.
             received = received.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
         sending.join(60)
     assert not sending.is_alive()
