@@ -92,7 +92,7 @@ def layer_norm(x: Float32, weight: Float32, bias: Float32, eps: float) -> Float3
 
 def normalize(vectors: Float32) -> Float32:
     """Each row divided by its L2 norm. A row of zeros stays zeros (the norm is at least 1e-12, as in PyTorch)."""
-    norms = np.sqrt(np.square(vectors).sum(axis=1, keepdims=True))
+    norms = np.sqrt(np.square(vectors).sum(axis=1, keepdims=True))  # what np.linalg.norm gives, sooner
     if not np.isfinite(norms).all():  # A length that float32 cannot hold would turn its vector to zeros, in silence.
         norms = np.where(np.isfinite(norms), norms, np.float32(np.nan))
     unit: Float32 = vectors / np.maximum(norms, np.float32(1e-12))
