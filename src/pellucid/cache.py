@@ -335,8 +335,9 @@ def _check_place(path: Path) -> None:
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         beside = [path.with_name(path.name + ending) for ending in ("-wal", "-shm", "-journal")]
         for file in [path, *beside]:
-            if file.exists() and not stat.S_ISREG(file.stat().st_mode):
-                raise CacheError(f"{printable(file)} is not a regular file. Name another file for the cache.")
+            with contextlib.suppress(FileNotFoundError):  # SQLite removes those beside it when it likes.
+                if not stat.S_ISREG(file.stat().st_mode):
+                    raise CacheError(f"{printable(file)} is not a regular file. Name another file for the cache.")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise CacheError(f"the cache {printable(path)} cannot be opened or made ({reason}).") from error
