@@ -27,9 +27,10 @@ from pellucid import Embedder
 
 TEXTS = ["", "the cat zat", "cat " * 40, "\u4e2d\U0001f600", "a" * 200 + "!", "<s> [SEP] the\0cat\n"]
 FAR = 0.02
-HUGE = 1e6
 """By how much of its length a vector may differ from the reference's: whatever a change of the weights has made of
 rounding, another arithmetic than ours would differ by more."""
+HUGE = 1e6
+"""Among weights beyond this, rounding is all that is left of a vector."""
 NUMBERS = (0, -1, 1, 2**31, 2**53, 2**63, 10**30, 1e308, float("inf"), float("nan"), 0.1, -0.0, "", [], {}, True, None)
 
 

@@ -100,10 +100,11 @@ def gitignores(folder: Path) -> None:
 
 
 def long_text(size: int) -> bytes:
-    """Parquet of some kilobytes whose one text has so many characters; made without holding many copies of it."""
-    bounds = pyarrow.py_buffer(np.array([0, size], dtype=np.int64))
-    text = pyarrow.LargeStringArray.from_buffers(1, bounds, pyarrow.py_buffer(b"cat " * (size // 4)))
-    return _parquet(text, use_dictionary=False, write_statistics=False)
+    """Parquet of some kilobytes with one text of about so many characters; made without holding many copies of it."""
+    text = b"cat " * (size // 4)
+    bounds = np.array([0, len(text)], dtype=np.int64)
+    array = pyarrow.LargeStringArray.from_buffers(1, pyarrow.py_buffer(bounds), pyarrow.py_buffer(text))
+    return _parquet(array, use_dictionary=False, write_statistics=False)
 
 
 def _parquet(texts: object, **options: bool) -> bytes:

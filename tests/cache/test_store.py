@@ -410,6 +410,24 @@ def write_some(path, number):
         cache.put(keys_of(FINGERPRINT, [f"{part} {n}" for n in range(20)]), vectors(20, part), [number] * 20)
 
 
+def make_at_once(folder, barrier):
+    for number in range(25):
+        barrier.wait(60)
+        Cache(folder / str(number)).close()
+
+
+def test_processes_that_make_the_same_new_one_wait_for_each_other(tmp_path):
+    """SQLite does not wait where two switch a file to a write-ahead log, and a file may get its tables in between."""
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(5)
+    processes = [context.Process(target=make_at_once, args=(tmp_path, barrier)) for _ in range(5)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0] * 5
+
+
 def test_processes_share_one(tmp_path):
     context = multiprocessing.get_context("spawn")
     processes = [context.Process(target=write_some, args=(tmp_path / "c", n)) for n in range(3)]

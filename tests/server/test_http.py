@@ -49,7 +49,7 @@ class Case:
 INVALID = b"not a valid HTTP/1.1 request"
 CASES = {
     "a sound request": Case(post(TEXT, CLOSE), 200),
-    "a client that closes its side": Case(post(TEXT), 100, b"HTTP/1.1 200 OK", answers=2, half=True),
+    "a client that closes its side": Case(post(TEXT), 200, half=True),
     "a client that closes its side, HTTP/1.0": Case(b"GET /health HTTP/1.0\r\n" + HOST + b"\r\n", 200, half=True),
     "no HTTP": Case(b"hello\r\n\r\n", 400, INVALID),
     "nothing": Case(b"\r\n\r\n", 0, answers=0, half=True),
@@ -136,7 +136,7 @@ def served(model) -> Iterator[Process]:
 
 
 def exchange(server: Process, case: Case) -> bytes:
-    """All bytes that come back until the server closes the connection; a reset or 20 s of silence is an error."""
+    """All bytes that come back until the server closes the connection; a reset or a minute of silence is an error."""
     with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))) as connected:
         connected.settimeout(60)
 
@@ -151,6 +151,8 @@ def exchange(server: Process, case: Case) -> bytes:
         sending = threading.Thread(target=send)
         sending.start()
         received = b"".join(iter(lambda: connected.recv(1 << 16), b""))
+        if case.half:  # If the server notices it before it has the answer, it first looks whether anybody listens.
+            received = received.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
         sending.join(60)
     assert not sending.is_alive()
     return received
@@ -172,7 +174,7 @@ def test_each_gets_a_clean_answer_or_a_clean_close(served, name):
         assert received == b""
     assert b"Traceback" not in received
     assert b"secret" not in received
-    assert httpx.get(f"{served.url}/health", timeout=60).status_code == 200
+    assert httpx.get(f"{served.url}/health", timeout=20).status_code == 200
 
 
 def test_nothing_of_it_is_a_failure_of_the_server(served):

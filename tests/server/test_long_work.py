@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -62,6 +64,19 @@ def test_tokenizing_ends_when_the_time_is_over(slow, path):
     count = len(steps)
     time.sleep(0.2)
     assert len(steps) <= count + 1
+
+
+def test_a_client_that_closes_its_side_gets_a_sign_that_others_answer_with_a_reset(slow):
+    own, steps = slow(1)
+    body = json.dumps({"inputs": LONG}).encode()
+    head = b"POST /embed HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", int(own.url.rstrip("/").rpartition(":")[2]))) as connected:
+        connected.settimeout(60)
+        connected.sendall(head % len(body) + body)
+        until(lambda: steps)
+        connected.shutdown(socket.SHUT_WR)
+        received = b"".join(iter(lambda: connected.recv(1 << 16), b""))
+    assert received.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
 
 
 def test_tokenizing_ends_when_the_client_has_left(slow):

@@ -19,6 +19,7 @@ import os
 import sqlite3
 import stat
 import threading
+import time
 import warnings
 import weakref
 import zlib
@@ -294,7 +295,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         is_new = _check_content(connection, path)
         if is_new:  # Some ten vectors a page; of pages of 4 KiB a third would be empty.
             connection.execute("PRAGMA page_size = 16384")
-        connection.execute("PRAGMA journal_mode = WAL")
+        _use_write_ahead_log(connection)
         # A power cut may lose the last vectors, which are computed again, and never the file.
         connection.execute("PRAGMA synchronous = NORMAL")
         if is_new:
@@ -313,8 +314,9 @@ def _check_place(path: Path) -> None:
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         beside = [path.with_name(path.name + ending) for ending in ("-wal", "-shm", "-journal")]
         for file in [path, *beside]:
-            if file.exists() and not stat.S_ISREG(file.stat().st_mode):
-                raise CacheError(f"{printable(file)} is not a regular file. Name another file for the cache.")
+            with contextlib.suppress(FileNotFoundError):  # SQLite removes those beside it when it likes.
+                if not stat.S_ISREG(file.stat().st_mode):
+                    raise CacheError(f"{printable(file)} is not a regular file. Name another file for the cache.")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise CacheError(f"the cache {printable(path)} cannot be opened or made ({reason}).") from error
@@ -322,10 +324,12 @@ def _check_place(path: Path) -> None:
 
 def _check_content(connection: sqlite3.Connection, path: Path) -> bool:
     """Refuse a database of something else; say whether nothing is there yet."""
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    found = {sql for (sql,) in connection.execute("SELECT sql FROM sqlite_master")}
-    if version == 0 and not found:
+    # One statement, so that another process cannot make the tables between two.
+    query = "SELECT user_version, sql FROM pragma_user_version LEFT JOIN sqlite_master"
+    rows = connection.execute(query).fetchall()
+    if rows == [(0, None)]:
         return True
+    version, found = rows[0][0], {sql for _, sql in rows}
     if version == 1 and any(b"vectors" in (sql or b"") for sql in found):
         raise CacheError(
             f"the cache {printable(path)} was made by an earlier version of Pellucid, whose vectors have no checksums. "
@@ -337,6 +341,25 @@ def _check_content(connection: sqlite3.Connection, path: Path) -> bool:
             f"{printable(path)} is a database of something else, or of another version. Name another file."
         )
     return False
+
+
+def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """Let processes read while one writes.
+
+    SQLite does not wait here for a process that has the file open too (it says "database is locked" at once), so this
+    does: several processes may make the same new cache.
+    """
+    last_try = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY  # The low byte of an extended code.
+            if not is_busy or time.monotonic() > last_try:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _write_schema(connection: sqlite3.Connection, path: Path) -> None:

@@ -47,9 +47,8 @@ def _group_batches(
     path: Path, metadata: pq.FileMetaData, number: int, rows: int, dictionaries: list[str]
 ) -> Iterator[pa.RecordBatch]:
     options: dict[str, Any] = {"read_dictionary": dictionaries, "buffer_size": BYTES_AT_ONCE, "pre_buffer": False}
-    with pq.ParquetFile(
-        path, metadata=metadata, **options
-    ) as opened:  # The metadata of many groups takes long to read.
+    # The metadata is passed on because that of many groups takes long to read.
+    with pq.ParquetFile(path, metadata=metadata, **options) as opened:
         yield from opened.iter_batches(batch_size=rows, row_groups=[number])
 
 

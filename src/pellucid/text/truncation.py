@@ -38,7 +38,7 @@ class Truncation:
         """Of the texts with ``counts`` tokens (``int32[n]``), special tokens included, as ``Tokenizer.tokenize`` counts
         them: up to :func:`~pellucid.text.checks.most_counted`.
         """
-        if counts.max(initial=0) <= max_tokens:
+        if counts.max(initial=0) <= max_tokens:  # Nearly always, and a query feels every step.
             return cls(len(counts), int(counts.sum(dtype=np.int64)))
         most = most_counted(max_tokens)
         counts = np.minimum(counts, most)
