@@ -27,7 +27,7 @@ from pellucid import Embedder
 from pellucid.batch import parts as stages
 from pellucid.batch import runner as job
 from pellucid.batch import survey as sources
-from pellucid.batch.parts import Options
+from pellucid.batch.parts import JobOptions
 
 ROWS_PER_PART = 1024
 AHEAD = 2
@@ -77,7 +77,7 @@ def checked(model: str, dtype: str, workload: list[str], folder: Path) -> dict[s
     both = Embedder(model, dtype=dtype, on_truncation="ignore")
     both.embed_documents(workload[:512])
     start = time.perf_counter()
-    job.run([str(source)], folder / "out", both, Options(rows_per_file=ROWS_PER_PART))
+    job.run([str(source)], folder / "out", both, JobOptions(rows_per_file=ROWS_PER_PART))
     seconds = time.perf_counter() - start
     shutil.rmtree(folder / "out")
     simulated = simulate(len(workload), measured, cores=2)
@@ -94,9 +94,9 @@ def checked(model: str, dtype: str, workload: list[str], folder: Path) -> dict[s
 def costs(model: str, dtype: str, source: Path, folder: Path) -> Costs:
     """What each step costs on one core, one step after the other."""
     embedder = Embedder(model, dtype=dtype, threads=1, on_truncation="ignore")
-    options = Options(rows_per_file=ROWS_PER_PART)
+    options = JobOptions(rows_per_file=ROWS_PER_PART)
     survey = sources.survey([source], "text", ROWS_PER_PART)
-    reader = sources.Reader(survey.schema, "text")
+    reader = sources.PartReader(survey.schema, "text")
     parts = stages.parts_of(survey.files, ROWS_PER_PART)
     out = folder / "costs"
     out.mkdir()
@@ -105,7 +105,7 @@ def costs(model: str, dtype: str, source: Path, folder: Path) -> Costs:
     stages.embed(stages.prepare(parts[0], reader, embedder, options), embedder, options)
     for part in parts:
         begin = time.process_time()
-        sources.Reader(survey.schema, "text").read(part.file, part.start, part.stop, ROWS_PER_PART)
+        sources.PartReader(survey.schema, "text").read(part.file, part.start, part.stop, ROWS_PER_PART)
         read = time.process_time()
         prepared = stages.prepare(part, reader, embedder, options)
         tokenized = time.process_time()

@@ -1,4 +1,4 @@
-"""Files to be searched, of any bytes: they have texts, or the error is an UnreadableError."""
+"""Files to be searched, of any bytes: they have texts, or the error is an UnreadableFileError."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import PurePath
 from typing import Any
 
 from fuzz.hostile import SOUND
-from pellucid.search.readers import UnreadableError, parse
+from pellucid.errors import UnreadableFileError
+from pellucid.search.readers import parse
 
 PIECES = (
     *(
@@ -85,7 +86,7 @@ def target() -> Callable[[Any], None]:
         try:
             for document in parse(content, suffix):
                 assert document.text.encode("utf-8") is not None
-        except UnreadableError:
+        except UnreadableFileError:
             pass
 
     return check

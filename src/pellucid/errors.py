@@ -3,29 +3,45 @@
 ::
 
     PellucidError
-    ├── ModelError                        the model, or the way to its files
-    │   ├── ModelNotFoundError            no such model in any place that was tried
-    │   ├── DownloadError                 a place was reached (or should have been) and did not deliver
-    │   ├── IntegrityError                bytes that differ from the digest they must have
-    │   ├── InvalidModelError             files that are broken, missing, lying or out of bounds
-    │   └── UnsupportedModelError         sound files that ask for something we do not do
-    ├── InputError (ValueError)           what the caller handed in
-    │   ├── TextError                     a text that is not one: its position and type are named
+    ├── ModelError                        the model, or getting its files
+    │   ├── ModelNotFoundError            no place that was searched has this model
+    │   ├── DownloadError                 a download did not start or did not finish
+    │   │   └── HubUnreachableError       the Hub did not answer
+    │   ├── IntegrityError                bytes that differ from the digest that they must have
+    │   ├── InvalidModelError             model files that are broken, missing or inconsistent
+    │   └── UnsupportedModelError         sound files that need something Pellucid does not do
+    ├── InputError (ValueError)           what the caller passed in
+    │   ├── TextError                     a text that cannot be used; its position is named
     │   │   └── TextTypeError (TypeError)
-    │   ├── OptionError                   an option, or a value of one, that we cannot serve
-    │   └── TruncationError               a text beyond ``max_tokens`` under ``on_truncation="error"``
-    ├── BatchError                        a job over whole tables: its input, its output, or another job's there
-    ├── DeviceError                       a device, as a GPU, whose memory does not suffice
-    ├── CacheError                        a file of vectors that cannot be used, or is something else
-    ├── IndexStateError                   an index that is not there, is broken, or holds another model's vectors
-    ├── IndexWriteError                   an index that could not be written, as on a full disk
-    └── MissingExtraError (ImportError)   an optional dependency; the message is the install command
+    │   ├── OptionError                   an option, or the value of one, that cannot be used
+    │   ├── TruncationError               a text longer than ``max_tokens`` under ``on_truncation="error"``
+    │   ├── UnreadableFileError           a document that has no text Pellucid can read
+    │   └── IgnoreFileError               a ``.gitignore`` that cannot be followed
+    ├── BatchError                        a batch job: its input, its output, or a job that is already there
+    ├── DeviceError                       a device, such as a GPU, that has too little memory
+    ├── CacheError                        a cache of vectors that cannot be used
+    ├── IndexStateError                   an index that is missing, damaged, or made with another model
+    ├── IndexWriteError                   an index that could not be written, for example on a full disk
+    ├── MissingExtraError (ImportError)   an optional dependency; the message is the install command
+    └── ServerError                       a request that the server could not answer with a result
+        ├── RequestError                  the request itself is wrong
+        ├── ModelNotServedError           this server has no model of that name
+        ├── NoRoomForModelError           the model does not fit beside the models at work
+        ├── QueueFullError                too many requests are waiting
+        ├── RequestMemoryFullError        other requests use the memory that this one needs
+        ├── RequestTooLargeError          no single request may use so much memory
+        ├── RequestTimeoutError           the answer was not ready in time
+        ├── ServerStoppingError           the server is stopping
+        ├── AbandonedError                nobody is waiting for the answer any more
+        ├── VectorNotFiniteError          the model gave a vector with NaN or infinity
+        ├── EngineFailedError             the engine failed
+        └── UnexpectedError               a bug in the server
 
-    TruncationWarning (UserWarning)       texts that were cut, said once a call
-    CacheWarning (UserWarning)            vectors that could not be kept, or not be looked for; they were computed
+    TruncationWarning (UserWarning)       texts that were cut; one warning for each call
+    CacheWarning (UserWarning)            a cache that could not be read or written; nothing was lost
 
-Catch :class:`PellucidError` to catch them all. Messages say what was wrong, where, and what to do next; they
-name texts by position and never quote them.
+Catch :class:`PellucidError` to catch them all. A message says what was wrong, where, and what to do next. It names a
+text by its position and never quotes it.
 """
 
 from __future__ import annotations
@@ -63,7 +79,7 @@ _LONGEST = 2000
 
 
 class PellucidError(Exception):
-    """Base of every error that Pellucid raises on purpose."""
+    """The base of every error that Pellucid raises on purpose."""
 
     def __init__(self, message: str = "", **options: str) -> None:
         # What a message quotes, a path or a value of a model's file, may be anything. So control characters are written
@@ -75,67 +91,79 @@ class PellucidError(Exception):
 
 
 class ModelError(PellucidError):
-    """The model, or the way to its files."""
+    """Something is wrong with the model, or with getting its files."""
 
 
 class ModelNotFoundError(ModelError):
-    """No place that was tried has a model of this name."""
+    """No place that was searched has a model of this name."""
 
 
 class DownloadError(ModelError):
-    """A download could not be started or finished. Nothing half-done is left where it could be loaded."""
+    """A download did not start or did not finish. No half-finished file is left where it could be loaded."""
+
+
+class HubUnreachableError(DownloadError):
+    """The Hugging Face Hub did not answer."""
 
 
 class IntegrityError(ModelError):
-    """Bytes that differ from the digest they must have."""
+    """Bytes differ from the digest that they must have."""
 
 
 class InvalidModelError(ModelError):
-    """Files of a model that are broken, missing, inconsistent, or that point outside their folder."""
+    """A model's files are broken, missing or inconsistent, or point outside their folder."""
 
 
 class UnsupportedModelError(ModelError):
-    """A sound model that needs an architecture, a module or a file format that Pellucid does not run."""
+    """The model is sound, but needs an architecture, a module or a file format that Pellucid does not run."""
 
 
 class InputError(PellucidError, ValueError):
-    """Something the caller handed in."""
+    """Something that the caller passed in is wrong."""
 
 
 class TextError(InputError):
-    """A text that cannot be embedded; the message gives its position."""
+    """A text cannot be embedded. The message gives its position."""
 
 
 class TextTypeError(TextError, TypeError):
-    """A value of another type where a text, or a list of texts, belongs."""
+    """A value of another type stands where a text, or a list of texts, belongs."""
 
 
 class OptionError(InputError):
-    """An option, or the value of one, that cannot be served."""
+    """An option, or its value, cannot be used."""
 
 
 class TruncationError(InputError):
-    """A text is longer than the model's ``max_tokens`` and ``on_truncation`` is ``"error"``."""
+    """A text is longer than the model's ``max_tokens``, and ``on_truncation`` is ``"error"``."""
+
+
+class UnreadableFileError(InputError):
+    """A document has no text that Pellucid can read. The message says why, and never quotes the document."""
+
+
+class IgnoreFileError(InputError):
+    """A ``.gitignore`` cannot be followed. The message says why."""
 
 
 class BatchError(PellucidError):
-    """A job over whole tables that cannot be begun or gone on with. What was written is whole, and stays."""
+    """A batch job cannot start or continue. Every file that it has written is whole, and stays."""
 
 
 class DeviceError(PellucidError):
-    """A device has no room for the model, or for a single text."""
+    """A device has too little memory for the model, or for a single text."""
 
 
 class CacheError(PellucidError):
-    """A file of vectors that cannot be opened, read or written, or that is something else."""
+    """A cache cannot be opened, read or written, or the file is something else."""
 
 
 class IndexStateError(PellucidError):
-    """An index on disk that is not there, is broken, or holds the vectors of another model."""
+    """An index is missing or damaged, or holds another model's vectors."""
 
 
 class IndexWriteError(PellucidError):
-    """An index that could not be written, as on a full disk. What was there before is there still."""
+    """An index could not be written, for example because the disk is full. The index from before is still there."""
 
 
 class MissingExtraError(PellucidError, ImportError):
@@ -148,8 +176,103 @@ class MissingExtraError(PellucidError, ImportError):
         )
 
 
+class ServerError(PellucidError):
+    """The server could not answer a request with a result.
+
+    Attributes:
+        retry_after: try again after this many seconds; None if trying again does not help.
+    """
+
+    retry_after: int | None = None
+
+
+class RequestError(ServerError):
+    """A request itself is wrong.
+
+    Args:
+        status: the HTTP status of the answer.
+        message: what is wrong, and what to do.
+        code: a word for programs, such as ``"invalid_json"``.
+        param: the key of the body that is wrong; None if it is no single key.
+    """
+
+    def __init__(self, status: int, message: str, code: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.param = param
+
+
+class ModelNotServedError(ServerError):
+    """The server has no model of that name."""
+
+
+class NoRoomForModelError(ServerError):
+    """The model does not fit in memory beside the models that are at work."""
+
+    retry_after = 1
+
+
+class QueueFullError(ServerError):
+    """Too many requests are waiting.
+
+    Args:
+        waiting: what is waiting, such as ``"8 requests"``.
+        retry_after: in about how many seconds there may be room.
+    """
+
+    def __init__(self, waiting: str, retry_after: int) -> None:
+        super().__init__(f"{waiting} are waiting already, and no more may. Try again in {retry_after} s.")
+        self.retry_after = retry_after
+
+
+class RequestMemoryFullError(ServerError):
+    """Other requests use the memory that this one needs."""
+
+    retry_after = 1
+
+
+class RequestTooLargeError(ServerError):
+    """A request needs more memory than the server gives to any single request."""
+
+
+class RequestTimeoutError(ServerError):
+    """The answer was not ready in time.
+
+    Args:
+        seconds: how long the request may take.
+    """
+
+    retry_after = 5
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the answer was not ready within {seconds:g} s. Send less at a time, or try again later.")
+
+
+class ServerStoppingError(ServerError):
+    """The server is stopping, and accepts no more requests."""
+
+    retry_after = 1
+
+
+class AbandonedError(ServerError):
+    """Nobody is waiting for this answer any more: the time is over, the client has left, or the server is stopping."""
+
+
+class VectorNotFiniteError(ServerError):
+    """The model gave a text a vector with NaN or infinity: its weights are broken, or too large for the dtype."""
+
+
+class EngineFailedError(ServerError):
+    """The engine failed. The server's log says how."""
+
+
+class UnexpectedError(ServerError):
+    """A bug in the server. ``__cause__`` has the error."""
+
+
 class CacheWarning(UserWarning):
-    """A cache could not be read or written while it was used; the vectors were computed, and none is wrong."""
+    """A cache could not be read or written. The vectors were computed instead; none is wrong."""
 
 
 class TruncationWarning(UserWarning):

@@ -22,7 +22,7 @@ import pytest
 from pellucid import Embedder
 from pellucid.batch import embed_dataset
 from pellucid.batch import runner as job
-from pellucid.batch.parts import Options
+from pellucid.batch.parts import JobOptions
 from pellucid.errors import BatchError, OptionError
 from tests import tiny
 from tests.batch.test_runner import contents, sentences
@@ -34,7 +34,7 @@ from pellucid.batch.ray import Cluster, Model, _Embedded
 
 # Ray leaves sockets and files to the garbage collector, and warns of its own affairs.
 pytestmark = pytest.mark.filterwarnings("ignore")
-PARTS = Options(rows_per_file=64)
+PARTS = JobOptions(rows_per_file=64)
 
 
 @pytest.fixture(scope="module")

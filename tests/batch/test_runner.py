@@ -21,13 +21,13 @@ import pytest
 from pellucid import Embedder
 from pellucid.batch import parts as stages
 from pellucid.batch import runner as job
-from pellucid.batch.parts import Options
+from pellucid.batch.parts import JobOptions
 from pellucid.errors import BatchError, OptionError, TextError
 from tests import tiny
 
 KILLS = int(os.environ.get("PELLUCID_KILLS", "10"))
 WORDS = ["the", "cat", "sat", "on", "mat", "a", "dog", "and", "bird"]
-SMALL = Options(rows_per_file=16)
+SMALL = JobOptions(rows_per_file=16)
 
 
 def sentences(count, seed=0):
@@ -85,7 +85,7 @@ def test_everything_but_the_vectors_is_compressed(tmp_path, embedder):
     texts = sentences(50)
     more = [{"seen": ["the same again"], "n.n": 1}] * 50
     pq.write_table(pa.table({"text": texts, "a.b": texts, "more": more}), tmp_path / "in.parquet")
-    run([tmp_path / "in.parquet"], tmp_path / "out", embedder, Options())
+    run([tmp_path / "in.parquet"], tmp_path / "out", embedder, JobOptions())
     (path,) = (tmp_path / "out").glob("*.parquet")
     group = pq.read_metadata(path).row_group(0)
     columns = [group.column(number) for number in range(group.num_columns)]
@@ -243,7 +243,7 @@ def test_the_order_of_the_input_makes_no_other_job(tmp_path, embedder):
 
 def test_equal_texts_of_a_part_go_through_the_engine_once(tmp_path, embedder):
     pq.write_table(pa.table({"text": ["the cat", "a dog"] * 50}), tmp_path / "in.parquet")
-    report = run([tmp_path / "in.parquet"], tmp_path / "out", embedder, Options())
+    report = run([tmp_path / "in.parquet"], tmp_path / "out", embedder, JobOptions())
     assert (report.rows, report.texts) == (100, 2)
     assert (vectors(output(tmp_path / "out")) == embedder.embed_documents(["the cat", "a dog"] * 50)).all()
 

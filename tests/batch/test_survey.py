@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pellucid.batch.survey import Reader, survey
+from pellucid.batch.survey import PartReader, survey
 from pellucid.errors import BatchError
 
 
@@ -20,7 +20,7 @@ def read_all(paths, column="text", rows_per_part=3):
     found = survey(paths, column, rows_per_part)
     ways = []
     for step in (1, -1):
-        reader, tables, faults = Reader(found.schema, column), [], []
+        reader, tables, faults = PartReader(found.schema, column), [], []
         for file in found.files[::step]:
             for start in list(range(0, file.rows, rows_per_part))[::step]:
                 rows = reader.read(file, start, min(start + rows_per_part, file.rows), rows_per_part)
@@ -175,7 +175,7 @@ def test_a_file_that_got_shorter_is_told(tmp_path):
     found = survey([tmp_path / "t.txt"], "text", 10)
     (tmp_path / "t.txt").write_text("a\n")
     with pytest.raises(BatchError, match="was changed"):
-        Reader(found.schema, "text").read(found.files[0], 0, 3, 10)
+        PartReader(found.schema, "text").read(found.files[0], 0, 3, 10)
 
 
 ENCODINGS = ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"]
@@ -293,7 +293,7 @@ def test_a_file_that_changed_since_the_survey_is_told(tmp_path, change):
     found = survey([path], "text", 10)
     path.unlink() if change is None else path.write_text(CHANGES[change])
     with pytest.raises(BatchError, match=r"t.jsonl (was changed since|cannot be read \(No such file)"):
-        Reader(found.schema, "text").read(found.files[0], 0, 2, 10)
+        PartReader(found.schema, "text").read(found.files[0], 0, 2, 10)
 
 
 def test_parquet_that_changed_since_the_survey_is_told(tmp_path):
@@ -303,10 +303,10 @@ def test_parquet_that_changed_since_the_survey_is_told(tmp_path):
     for other in ({"text": ["a", "b"]}, {"text": ["a", "b"], "n": ["x", "y"]}, {"text": ["a"], "n": [1]}):
         pq.write_table(pa.table(other), path)
         with pytest.raises(BatchError, match="was changed since"):
-            Reader(found.schema, "text").read(found.files[0], 0, 2, 10)
+            PartReader(found.schema, "text").read(found.files[0], 0, 2, 10)
     path.write_bytes(b"nothing")
     with pytest.raises(BatchError, match="was changed since"):
-        Reader(found.schema, "text").read(found.files[0], 0, 2, 10)
+        PartReader(found.schema, "text").read(found.files[0], 0, 2, 10)
 
 
 def test_a_part_of_too_many_bytes_is_refused_before_anything_is_computed(tmp_path, monkeypatch):

@@ -4,20 +4,20 @@ import numpy as np
 import pytest
 
 from pellucid.cli.comparison_table import broken, show
-from pellucid.measuring.rounds import Comparison, Contender, Figures
+from pellucid.measuring.rounds import BenchResult, Contender, ModelMeasurement
 
 LONG = "paraphrase-multilingual-MiniLM-L12-v2"
 
 
-def comparison(*names: str, seconds: tuple[float, ...] = (2.0,)) -> Comparison:
+def comparison(*names: str, seconds: tuple[float, ...] = (2.0,)) -> BenchResult:
     of_all = tuple(
-        Figures(
+        ModelMeasurement(
             Contender(f"org/{name}"), name, "folder", "bert", 1024, 512, 560_000_000, 2_240_000_000, 90_000, 3,
             (2_500_000_000,), (1.25,), (0.01234,), seconds,
         )
         for name in names
     )  # fmt: skip
-    return Comparison(of_all, {}, 4_000, 10, np.full((len(names), len(names)), 0.5) + 0.5 * np.eye(len(names)))
+    return BenchResult(of_all, {}, 4_000, 10, np.full((len(names), len(names)), 0.5) + 0.5 * np.eye(len(names)))
 
 
 def lines(capsys, monkeypatch, width: int, *names: str) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 from fuzz.hostile import nest_folders
 
 from pellucid.errors import OptionError
-from pellucid.files.walk import Found, Skipped, find
+from pellucid.files.walk import FoundFile, Skipped, find
 
 
 def names(*roots):
@@ -26,7 +26,7 @@ def test_all_files_come_in_order_with_the_roots_name(tmp_path):
     root = write(tmp_path / "notes", "b.txt", "a/z.md", "a/y.md")
     assert names(root) == ["notes/a/y.md", "notes/a/z.md", "notes/b.txt"]
     found = next(find([root]))
-    assert found == Found(root / "a/y.md", "notes/a/y.md", 3, (root / "a/y.md").stat().st_mtime_ns)
+    assert found == FoundFile(root / "a/y.md", "notes/a/y.md", 3, (root / "a/y.md").stat().st_mtime_ns)
 
 
 def test_a_file_may_be_named_itself(tmp_path):
@@ -75,7 +75,7 @@ def test_folders_deeper_than_calls_may_go_are_read_as_far_as_a_path_can_name(tmp
     nest_folders(tmp_path / "n")
     found = list(find([tmp_path / "n"]))
     subprocess.run(["rm", "-r", tmp_path / "n"], check=True)  # shutil.rmtree() does not get as deep.
-    assert [type(one) for one in found] == [Skipped, Found]
+    assert [type(one) for one in found] == [Skipped, FoundFile]
     assert found[0].reason == "File name too long"
 
 

@@ -8,11 +8,11 @@ import pytest
 
 from pellucid.errors import MissingExtraError
 from pellucid.measuring import plot
-from pellucid.measuring.rounds import Comparison, Contender, Figures
+from pellucid.measuring.rounds import BenchResult, Contender, ModelMeasurement
 
 
-def figures(model: str, seconds: float) -> Figures:
-    return Figures(
+def figures(model: str, seconds: float) -> ModelMeasurement:
+    return ModelMeasurement(
         Contender(model),
         model,
         "folder",
@@ -30,10 +30,10 @@ def figures(model: str, seconds: float) -> Figures:
     )
 
 
-def comparison(count: int) -> Comparison:
+def comparison(count: int) -> BenchResult:
     of_all = tuple(figures(f"org/model-{number}", number + 1) for number in range(count))
     matrix = np.where(np.eye(count), 1, 0.625) if count > 1 else None
-    return Comparison(of_all, {}, 90, 10 if count > 1 else 0, matrix)
+    return BenchResult(of_all, {}, 90, 10 if count > 1 else 0, matrix)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])

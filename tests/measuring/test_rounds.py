@@ -15,7 +15,7 @@ from pellucid import Embedder
 from pellucid.errors import OptionError
 from pellucid.measuring import rounds as module
 from pellucid.measuring.neighbours import agreement
-from pellucid.measuring.rounds import Contender, Options, compare, labels
+from pellucid.measuring.rounds import BenchOptions, Contender, compare, labels
 from tests import tiny
 
 TEXTS = [f"{animal} sat on the {letter} mat" for animal in ("cat", "dog", "ant") for letter in "abcdef"]
@@ -56,7 +56,7 @@ def test_each_takes_its_turn_in_every_round_and_their_neighbours_are_compared(ti
 @pytest.mark.usefixtures("one_round")
 def test_the_arithmetic_is_a_contender_too(tiny_bert):
     contenders = [Contender(str(tiny_bert), dtype) for dtype in ("float32", "int8")]
-    found = compare(contenders, TEXTS, Options(threads=1))
+    found = compare(contenders, TEXTS, BenchOptions(threads=1))
     vectors = [Embedder(tiny_bert, dtype=one.dtype, threads=1).embed_documents(TEXTS) for one in contenders]
     np.testing.assert_allclose(found.agreement, agreement(vectors, found.neighbours))
 
@@ -73,7 +73,7 @@ def test_where_there_is_no_choice_there_is_no_agreement(tiny_bert, other, models
 def test_one_that_cannot_be_found_or_loaded_is_named_and_the_others_are_measured(tiny_bert, other, broken):
     (broken / "model.safetensors").write_bytes(b"")
     contenders = [Contender(str(model)) for model in (tiny_bert, broken, "./nowhere", other)]
-    found = compare(contenders, TEXTS, Options(local_files_only=True))
+    found = compare(contenders, TEXTS, BenchOptions(local_files_only=True))
     assert [one.contender for one in found.figures] == [contenders[0], contenders[3]]
     assert found.agreement.shape == (2, 2)
     assert list(found.failures) == [contenders[2], contenders[1]]
@@ -98,10 +98,10 @@ def test_a_process_that_dies_is_a_failure(tiny_bert, tmp_path, monkeypatch, code
 def test_a_wrong_call_is_refused_before_any_model_is_looked_for():
     nowhere = Contender("no/such-model")
     for contenders, texts, options, message in (
-        ([nowhere, nowhere], TEXTS, Options(), "no/such-model is there twice"),
-        ([nowhere], [], Options(), "there are no texts"),
-        ([nowhere], TEXTS, Options(threads=0), "threads=0"),
-        ([Contender("no/such-model", "int4")], TEXTS, Options(), "dtype='int4'"),
+        ([nowhere, nowhere], TEXTS, BenchOptions(), "no/such-model is there twice"),
+        ([nowhere], [], BenchOptions(), "there are no texts"),
+        ([nowhere], TEXTS, BenchOptions(threads=0), "threads=0"),
+        ([Contender("no/such-model", "int4")], TEXTS, BenchOptions(), "dtype='int4'"),
     ):
         with pytest.raises(OptionError, match=re.escape(message)):
             compare(contenders, texts, options)

@@ -15,7 +15,7 @@ from pellucid import Embedder
 from pellucid.engines.reference import ReferenceEngine
 from pellucid.engines.torch import ragged
 from pellucid.engines.torch.engine import TorchEngine
-from pellucid.engines.torch.steps import Step
+from pellucid.engines.torch.steps import DeviceBatch
 from pellucid.layers.activations import ACTIVATIONS
 from pellucid.layers.finish import Pool
 from pellucid.layers.pooling import MODES, Pooling, pool
@@ -154,7 +154,7 @@ def test_a_gpu_takes_the_projects_families_so(tiny_bert, monkeypatch):
 
 
 def test_a_step_lies_side_by_side_and_end_to_end():
-    step = Step.of(TokenBatch.from_sequences([[1, 2, 3], [4], [5, 6]]), "cpu")
+    step = DeviceBatch.of(TokenBatch.from_sequences([[1, 2, 3], [4], [5, 6]]), "cpu")
     assert step.side_by_side(step.ids).tolist() == [[1, 2, 3], [4, 0, 0], [5, 6, 0]]
     assert step.end_to_end(step.side_by_side(step.ids)).tolist() == [1, 2, 3, 4, 5, 6]
     assert step.inside.tolist() == [[True] * 3, [True, False, False], [True, True, False]]

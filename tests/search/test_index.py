@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from pellucid import Embedder
 from pellucid.errors import IndexStateError, IndexWriteError, OptionError, TextError, TruncationWarning
-from pellucid.files.walk import Found, Skipped, find
+from pellucid.files.walk import FoundFile, Skipped, find
 from pellucid.search.index import Index, fuse
 from pellucid.search.rows import Row
 from pellucid.search.store import Identity, Store
@@ -138,7 +138,7 @@ class TestUpdates:
         assert index.update([notes]).added == 0
 
     def test_a_file_that_goes_while_it_is_looked_for_is_told(self, tmp_path, notes, embedder, monkeypatch):
-        gone = Found(notes / "gone.txt", "notes/gone.txt", 1, 1)
+        gone = FoundFile(notes / "gone.txt", "notes/gone.txt", 1, 1)
         monkeypatch.setattr("pellucid.search.index.find", lambda roots: [*find(roots), gone])
         summary = Index.create(tmp_path / "index", embedder).update([notes])
         assert summary.skipped == (Skipped("notes/gone.txt", "No such file or directory"),)

@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from pellucid.search.readers import LARGEST, Document, UnreadableError, read
+from pellucid.errors import UnreadableFileError
+from pellucid.search.readers import LARGEST, Document, read
 
 pyarrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -72,7 +73,7 @@ def test_a_table_is_its_rows(tmp_path):
 
 def test_utf16_that_says_so_is_read(tmp_path):
     assert documents(tmp_path / "a.txt", "caf\u00e9".encode("utf-16")) == [Document("caf\u00e9", "text")]
-    with pytest.raises(UnreadableError, match=r"not UTF-16 \(byte 3\)"):
+    with pytest.raises(UnreadableFileError, match=r"not UTF-16 \(byte 3\)"):
         documents(tmp_path / "a.txt", b"\xff\xfea")
 
 
@@ -90,17 +91,17 @@ def test_an_encrypted_pdf_says_so(tmp_path, monkeypatch):
     encrypted = pypdf.PdfWriter(clone_from=io.BytesIO(pdf("the cat")))
     encrypted.encrypt("secret", algorithm="RC4-128")
     encrypted.write(tmp_path / "a.pdf")
-    with pytest.raises(UnreadableError, match="an encrypted PDF"):
+    with pytest.raises(UnreadableFileError, match="an encrypted PDF"):
         list(read(tmp_path / "a.pdf"))
     # Other ciphers need a package that pypdf has not by itself.
     monkeypatch.setattr(pypdf, "PdfReader", lambda _: (_ for _ in ()).throw(pypdf.errors.DependencyError()))
-    with pytest.raises(UnreadableError, match="an encrypted PDF"):
+    with pytest.raises(UnreadableFileError, match="an encrypted PDF"):
         list(read(tmp_path / "a.pdf"))
 
 
 def test_a_pdf_that_is_broken_within_is_no_more_than_unreadable(tmp_path):
     assert [document.text for document in documents(tmp_path / "a.pdf", pdf("the cat"))] == ["the cat"]
-    with pytest.raises(UnreadableError, match="no sound PDF"):
+    with pytest.raises(UnreadableFileError, match="no sound PDF"):
         documents(tmp_path / "a.pdf", pdf("the cat").replace(b"/FlateDecode", b"/FlateDecodX"))
 
 
@@ -142,7 +143,7 @@ def pdf(text):
     ],
 )
 def test_what_cannot_be_read_says_why_and_never_what_it_says(tmp_path, name, content, reason):
-    with pytest.raises(UnreadableError, match=reason):
+    with pytest.raises(UnreadableFileError, match=reason):
         documents(tmp_path / name, content)
 
 
@@ -156,7 +157,7 @@ def test_lines_of_json_end_where_json_says_they_do(tmp_path):
 
 
 def test_a_broken_pdf_is_not_quoted_in_a_log(tmp_path, caplog):
-    with pytest.raises(UnreadableError):
+    with pytest.raises(UnreadableFileError):
         documents(tmp_path / "a.pdf", b"a secret that is no PDF")
     assert "secre" not in caplog.text
 
@@ -164,10 +165,10 @@ def test_a_broken_pdf_is_not_quoted_in_a_log(tmp_path, caplog):
 def test_a_huge_file_is_not_read(tmp_path):
     with (tmp_path / "a.txt").open("wb") as file:
         file.truncate(LARGEST + 1)
-    with pytest.raises(UnreadableError, match="more than the 67,108,864 that are read"):
+    with pytest.raises(UnreadableFileError, match="more than the 67,108,864 that are read"):
         list(read(tmp_path / "a.txt"))
 
 
 def test_a_file_that_is_gone_is_unreadable(tmp_path):
-    with pytest.raises(UnreadableError, match="No such file"):
+    with pytest.raises(UnreadableFileError, match="No such file"):
         list(read(tmp_path / "a.txt"))

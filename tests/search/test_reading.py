@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-from pellucid.errors import MissingExtraError
+from pellucid.errors import MissingExtraError, UnreadableFileError
 from pellucid.search import reader_process, reading
-from pellucid.search.readers import MOST_TEXTS, Document, UnreadableError, parse
-from pellucid.search.reading import Reader
+from pellucid.search.readers import MOST_TEXTS, Document, parse
+from pellucid.search.reading import DocumentReader
 
 hostile = pytest.importorskip("fuzz.hostile")
 HTML = b"<p>the cat"
@@ -17,7 +17,7 @@ HTML = b"<p>the cat"
 
 @pytest.fixture
 def reader():
-    with Reader() as reader:
+    with DocumentReader() as reader:
         yield reader
 
 
@@ -46,7 +46,7 @@ def test_one_process_reads_many_files(reader):
 
 
 def test_what_cannot_be_read_says_why_and_the_next_file_is_read(reader):
-    with pytest.raises(UnreadableError, match="line 1 is no JSON"):
+    with pytest.raises(UnreadableFileError, match="line 1 is no JSON"):
         reader.read(b"{", ".jsonl")
     assert reader.read(HTML, ".html") == [Document("the cat", "text", "text")]
 
@@ -56,7 +56,7 @@ class TestBounds:
         """Each element is looked for among all that are open: it would take minutes."""
         monkeypatch.setattr(reading, "SECONDS", 2)
         monkeypatch.setattr(reading, "SECONDS_PER_MEGABYTE", 0)
-        with pytest.raises(UnreadableError, match="reading it takes more than 2 seconds"):
+        with pytest.raises(UnreadableFileError, match="reading it takes more than 2 seconds"):
             reader.read(hostile.FILES["div.html"](), ".html")
         assert reader.read(HTML, ".html")
 
@@ -64,25 +64,27 @@ class TestBounds:
     def test_memory(self, reader, monkeypatch):
         monkeypatch.setattr(reading, "MEMORY", 1 << 30)
         content = hostile.long_text(256 << 20)
-        with pytest.raises(UnreadableError, match="reading it takes more than 1 GiB of memory"):
+        with pytest.raises(UnreadableFileError, match="reading it takes more than 1 GiB of memory"):
             reader.read(content, ".parquet")
         assert reader.read(HTML, ".html")
 
     @pytest.mark.parametrize("name", ["rows.jsonl", "rows.csv", "rows.parquet"])
     def test_rows(self, name):
         texts = parse(hostile.FILES[name](), name[name.index(".") :])
-        with pytest.raises(UnreadableError, match="more than 100,000 rows or pages"):
+        with pytest.raises(UnreadableFileError, match="more than 100,000 rows or pages"):
             assert sum(1 for _ in texts) <= MOST_TEXTS
 
     def test_characters(self):
         """A few hundred bytes of Parquet, whose rows all point to one long text."""
         content = hostile.FILES["dictionary.parquet"]()
         assert len(content) < 2000
-        with pytest.raises(UnreadableError, match="more than 67,108,864 characters of text"):
+        with pytest.raises(UnreadableFileError, match="more than 67,108,864 characters of text"):
             list(parse(content, ".parquet"))
 
     def test_names_in_a_message(self):
-        with pytest.raises(UnreadableError, match="no column 'text', only c0, c1, .*c9, and 199,990 more") as caught:
+        with pytest.raises(
+            UnreadableFileError, match="no column 'text', only c0, c1, .*c9, and 199,990 more"
+        ) as caught:
             list(parse(hostile.FILES["columns.csv"](), ".csv"))
         assert len(str(caught.value)) < 200
 
@@ -91,7 +93,7 @@ def test_a_process_that_is_gone_is_told_and_the_next_file_gets_a_new_one(reader)
     reader.read(HTML, ".html")
     reader._process.kill()
     reader._process.wait()
-    with pytest.raises(UnreadableError, match=r"ended the process that read it \(exit status -?\d+\)"):
+    with pytest.raises(UnreadableFileError, match=r"ended the process that read it \(exit status -?\d+\)"):
         reader.read(HTML, ".html")
     assert reader.read(HTML, ".html")
 
@@ -108,7 +110,7 @@ def test_an_answer_that_nobody_heard_is_not_taken_for_the_next(reader, monkeypat
 
 def test_a_process_that_cannot_be_started_is_told(reader, monkeypatch):
     monkeypatch.setattr(reading.sys, "executable", "/nowhere/python")
-    with pytest.raises(UnreadableError, match="no process could be started"):
+    with pytest.raises(UnreadableFileError, match="no process could be started"):
         reader.read(HTML, ".html")
 
 
@@ -124,7 +126,7 @@ def test_a_missing_package_is_told_by_its_name(monkeypatch):
     reader_process.answer({"suffix": ".html", "column": "text"}, HTML, out)
     told = json.loads(out.getvalue().splitlines()[-1])
     assert told["missing"] == "selectolax"
-    with Reader() as reader, monkeypatch.context() as patch:
+    with DocumentReader() as reader, monkeypatch.context() as patch:
         patch.setattr(reading, "_ask", lambda *_: ([], told))
         with pytest.raises(MissingExtraError, match=r"'\.\[search\]'"):
             reader.read(HTML, ".html")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pellucid import catalog
-from pellucid.errors import DownloadError, ModelNotFoundError, OptionError
+from pellucid.errors import DownloadError, HubUnreachableError, ModelNotFoundError, OptionError
 from pellucid.sources import hub, package_index, resolve
 from pellucid.sources.files import ModelFiles
 from tests.wheels import entry_in_one_wheel
@@ -35,7 +35,7 @@ def blocked(monkeypatch) -> None:
     """A Hub that cannot be reached."""
 
     def download(_repo, **_options):
-        raise hub.HubUnreachableError("the Hub could not be reached (blocked)")
+        raise HubUnreachableError("the Hub could not be reached (blocked)")
 
     monkeypatch.setattr(hub, "download", download)
     monkeypatch.setattr(hub, "is_offline", lambda: False)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pellucid.batch.survey import Reader, survey
+from pellucid.batch.survey import PartReader, survey
 from pellucid.errors import BatchError
 from pellucid.tables import parquet
 
@@ -47,11 +47,11 @@ def test_a_small_file_that_expands_to_200_gigabytes_is_refused(tmp_path, bomb, s
     assert path.stat().st_size < 100_000
     code = textwrap.dedent(f"""
         from pathlib import Path
-        from pellucid.batch.survey import Reader, survey
+        from pellucid.batch.survey import PartReader, survey
         from pellucid.errors import BatchError
         found = survey([Path({str(path)!r})], "text", 16384)
         try:
-            Reader(found.schema, "text").read(found.files[0], 0, min(16384, found.files[0].rows), 16384)
+            PartReader(found.schema, "text").read(found.files[0], 0, min(16384, found.files[0].rows), 16384)
         except BatchError as error:
             print(error)
     """)
@@ -73,7 +73,7 @@ def test_once_a_file_was_refused_its_other_parts_are_refused_at_once(tmp_path, m
     path = tmp_path / "bomb.parquet"
     pq.write_table(pa.table({"text": repeated(100_000, 1000)}), path, store_schema=False)
     found = survey([path], "text", 100)
-    reader = Reader(found.schema, "text")
+    reader = PartReader(found.schema, "text")
     for start in (0, 500):
         with pytest.raises(BatchError, match="100 rows take more than 1 MiB"):
             reader.read(found.files[0], start, start + 100, 100)
@@ -91,7 +91,7 @@ def test_what_does_not_expand_is_read(tmp_path, encoding, monkeypatch):
     path = tmp_path / "t.parquet"
     pq.write_table(table, path, row_group_size=300, **how)
     found = survey([path], "text", 64)
-    reader = Reader(found.schema, "text")
+    reader = PartReader(found.schema, "text")
     rows = [reader.read(found.files[0], start, min(start + 64, 1000), 64).table for start in range(0, 1000, 64)]
     assert pa.concat_tables(rows).to_pylist() == table.to_pylist()
 
@@ -110,7 +110,7 @@ def test_damaged_files_are_told(tmp_path):
         path.write_bytes(content)
         try:
             found = survey([path], "text", 64)
-            reader = Reader(found.schema, "text")
+            reader = PartReader(found.schema, "text")
             for start in range(0, min(found.files[0].rows, 1000), 64):
                 reader.read(found.files[0], start, min(start + 64, found.files[0].rows), 64)
         except BatchError as error:

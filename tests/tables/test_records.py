@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pellucid.batch.survey import Reader, survey
+from pellucid.batch.survey import PartReader, survey
 from pellucid.tables.records import column_type, see
 
 BIG = 2**53 + 1  # Which no double is.
@@ -34,7 +34,7 @@ def test_a_column_of_json_is_of_a_type_that_holds_all_that_was_seen(tmp_path, va
     path = tmp_path / "a.jsonl"
     path.write_text("".join(json.dumps({"text": "a", "n": value}) + "\n" for value in values))
     found = survey([path], "text", 10)
-    column = Reader(found.schema, "text").read(found.files[0], 0, len(values), 10).table.column("n")
+    column = PartReader(found.schema, "text").read(found.files[0], 0, len(values), 10).table.column("n")
     assert column.type == pa.type_for_alias(kind)
     pq.write_table(pa.table({"n": column}), tmp_path / "n.parquet")
     stored = pq.read_table(tmp_path / "n.parquet").column("n").to_pylist()

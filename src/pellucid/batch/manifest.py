@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.batch.parts import Options
+from pellucid.batch.parts import JobOptions
 from pellucid.batch.survey import Survey
 from pellucid.embedder import Embedder
 from pellucid.errors import BatchError, printable
@@ -19,7 +19,7 @@ FORMAT = 1
 NAME = "_manifest.json"
 
 
-def described(survey: Survey, embedder: Embedder, options: Options) -> dict[str, Any]:
+def described(survey: Survey, embedder: Embedder, options: JobOptions) -> dict[str, Any]:
     """What makes a job the same job."""
     return {
         "model": printable(embedder.model_name),

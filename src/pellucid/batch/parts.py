@@ -14,7 +14,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from pellucid.batch.files import InputFile
-from pellucid.batch.survey import Reader, Rows, kept
+from pellucid.batch.survey import PartReader, Rows, kept
 from pellucid.embedder import Embedder
 from pellucid.errors import BatchError, TextError, printable
 from pellucid.files.whole import in_one_step
@@ -40,7 +40,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Options:
+class JobOptions:
     """What is to become of texts, and of their vectors.
 
     Attributes:
@@ -63,7 +63,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedPart:
     """A part, ready for the engine.
 
     Attributes:
@@ -97,7 +97,7 @@ class Done:
     lost: int
 
 
-def prepare(part: Part, reader: Reader, embedder: Embedder, options: Options) -> Prepared:
+def prepare(part: Part, reader: PartReader, embedder: Embedder, options: JobOptions) -> PreparedPart:
     """Read a part, and make tokens of its texts. A text that the tokenizer refuses costs its row, not the job."""
     rows = reader.read(part.file, part.start, part.stop, options.rows_per_file)
     try:
@@ -110,13 +110,15 @@ def prepare(part: Part, reader: Reader, embedder: Embedder, options: Options) ->
     return _without_long(prepared, embedder.max_tokens) if options.on_truncation == "reject" else prepared
 
 
-def _tokenized(part: Part, rows: Rows, embedder: Embedder, options: Options) -> Prepared:
+def _tokenized(part: Part, rows: Rows, embedder: Embedder, options: JobOptions) -> PreparedPart:
     texts: list[str] = rows.table.column(options.text_column).to_pylist()
     places_of: dict[str, int] = {}
     places = np.array([places_of.setdefault(text, len(places_of)) for text in texts], dtype=np.int64)
     different = list(places_of)
     tokens, counts = embedder.tokenizer.tokenize(different, options.prompt)
-    return Prepared(part, rows, different, tokens, counts, places, Truncation.of(counts[places], embedder.max_tokens))
+    return PreparedPart(
+        part, rows, different, tokens, counts, places, Truncation.of(counts[places], embedder.max_tokens)
+    )
 
 
 def _has_tokens(text: str, embedder: Embedder, prompt: str) -> bool:
@@ -136,9 +138,9 @@ def _without(part: Part, rows: Rows, keep: npt.NDArray[np.bool_], fault: str) ->
 
 
 def embed(
-    prepared: Prepared,
+    prepared: PreparedPart,
     embedder: Embedder,
-    options: Options,
+    options: JobOptions,
     *,
     advance: Callable[[int], object] = lambda _texts: None,
 ) -> Float32:
@@ -159,7 +161,7 @@ def embed(
 
 
 def write(
-    prepared: Prepared, vectors: Float32, options: Options, ranges: tuple[Float32, Float32] | None, folder: Path
+    prepared: PreparedPart, vectors: Float32, options: JobOptions, ranges: tuple[Float32, Float32] | None, folder: Path
 ) -> Done:
     """Write a part's file, and before it that of its rejected rows.
 
@@ -226,7 +228,7 @@ def vector_array(stored: npt.NDArray[Any], output_dtype: str) -> pa.Array:
     return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(stored).reshape(-1)), width)
 
 
-def _without_long(prepared: Prepared, most: int) -> Prepared:
+def _without_long(prepared: PreparedPart, most: int) -> PreparedPart:
     """The part without the rows whose texts are too long."""
     counts, places = prepared.counts, prepared.places
     if not (counts > most).any():
@@ -235,7 +237,7 @@ def _without_long(prepared: Prepared, most: int) -> Prepared:
     keep = counts[places] <= most
     renumbered = np.zeros(len(counts), dtype=np.int64)
     renumbered[short] = np.arange(len(short))
-    return Prepared(
+    return PreparedPart(
         prepared.part,
         _without(prepared.part, prepared.rows, keep, f"its text has more than {most} tokens"),
         [prepared.texts[place] for place in short],
@@ -246,7 +248,7 @@ def _without_long(prepared: Prepared, most: int) -> Prepared:
     )
 
 
-def _described(options: Options, ranges: tuple[Float32, Float32] | None) -> dict[str, Any]:
+def _described(options: JobOptions, ranges: tuple[Float32, Float32] | None) -> dict[str, Any]:
     """What a file says of its vectors: the type, and for int8 what each dimension's numbers mean."""
     told: dict[str, Any] = {"vector_column": options.vector_column, "output_dtype": options.output_dtype}
     if ranges is not None:

@@ -18,7 +18,7 @@ import numpy as np
 
 from pellucid.batch import parts as stages
 from pellucid.batch.parts import Done, Part
-from pellucid.batch.survey import Reader
+from pellucid.batch.survey import PartReader
 from pellucid.embedder import Embedder
 from pellucid.engines.registry import check_options
 from pellucid.errors import BatchError, MissingExtraError
@@ -121,7 +121,7 @@ class _PartsDone:
     def __init__(self, plan: Plan, model: Model) -> None:
         self._plan = plan
         self._embedder = model.load()
-        self._reader = Reader(plan.survey.schema, plan.options.text_column)
+        self._reader = PartReader(plan.survey.schema, plan.options.text_column)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         plan = self._plan

@@ -29,8 +29,8 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 from pellucid.batch import files, manifest
 from pellucid.batch import parts as stages
 from pellucid.batch import survey as sources
-from pellucid.batch.parts import Done, Options, Part, Prepared
-from pellucid.batch.survey import Reader, Survey
+from pellucid.batch.parts import Done, JobOptions, Part, PreparedPart
+from pellucid.batch.survey import PartReader, Survey
 from pellucid.embedder import Embedder
 from pellucid.errors import BatchError, OptionError, printable
 from pellucid.files.prefetch import one_thread, prefetch
@@ -108,13 +108,13 @@ class Plan:
 
     folder: Path
     survey: Survey
-    options: Options
+    options: JobOptions
     ranges: tuple[Float32, Float32] | None
     todo: tuple[Part, ...]
     total: int
 
 
-class Engine(Protocol):
+class Executor(Protocol):
     """Who does the parts of a plan: this process, or others (:class:`pellucid.batch.ray.Cluster`)."""
 
     def __call__(self, plan: Plan, embedder: Embedder, told: Callable[[int, int], object]) -> Iterator[Done]:
@@ -134,9 +134,9 @@ def run(
     inputs: Sequence[str],
     folder: Path,
     embedder: Embedder,
-    options: Options,
+    options: JobOptions,
     *,
-    engine: Engine | None = None,
+    engine: Executor | None = None,
     progress: Callable[[Progress], object] = lambda _progress: None,
     surveyed: Callable[[int], object] = lambda _bytes: None,
 ) -> Report:
@@ -190,7 +190,7 @@ class _Local:
         self._busy = busy
 
     def __call__(self, plan: Plan, embedder: Embedder, told: Callable[[int, int], object]) -> Iterator[Done]:
-        options, reader = plan.options, Reader(plan.survey.schema, plan.options.text_column)
+        options, reader = plan.options, PartReader(plan.survey.schema, plan.options.text_column)
         behind: collections.deque[Future[Done]] = collections.deque()
         with one_thread() as reading, one_thread() as writing:
             prepare = functools.partial(stages.prepare, reader=reader, embedder=embedder, options=options)
@@ -210,7 +210,7 @@ class _Local:
         busy.seconds += end - begin
 
 
-def _rows_told(prepared: Prepared, told: Callable[[int, int], object]) -> Callable[[int], None]:
+def _rows_told(prepared: PreparedPart, told: Callable[[int, int], object]) -> Callable[[int], None]:
     """From how many texts of a part are embedded to how many of its rows and tokens: about, but in all exactly."""
     rows = prepared.part.stop - prepared.part.start
     texts, tokens = max(1, len(prepared.texts)), len(prepared.tokens.ids)
@@ -227,7 +227,7 @@ def _rows_told(prepared: Prepared, told: Callable[[int, int], object]) -> Callab
 
 
 def planned(
-    paths: Sequence[Path], folder: Path, embedder: Embedder, options: Options, surveyed: Callable[[int], object]
+    paths: Sequence[Path], folder: Path, embedder: Embedder, options: JobOptions, surveyed: Callable[[int], object]
 ) -> Plan:
     """Survey the input, and hold it against the manifest, or write one.
 
@@ -263,9 +263,9 @@ def planned(
     return Plan(folder, survey, options, bounds, todo, len(parts))
 
 
-def _calibrated(survey: Survey, embedder: Embedder, options: Options) -> tuple[Float32, Float32]:
+def _calibrated(survey: Survey, embedder: Embedder, options: JobOptions) -> tuple[Float32, Float32]:
     """The ranges of int8, from the vectors of the first texts: every part must have the same."""
-    reader = Reader(survey.schema, options.text_column)
+    reader = PartReader(survey.schema, options.text_column)
     for part in stages.parts_of(survey.files, options.rows_per_file):
         first = replace(part, stop=min(part.stop, part.start + _CALIBRATION_ROWS))
         prepared = stages.prepare(first, reader, embedder, replace(options, on_truncation="cut"))
@@ -317,7 +317,7 @@ def check_output(output_dtype: str, *, without: Sequence[str] = ()) -> None:
         raise OptionError(f"output_dtype={output_dtype!r} is not one of {', '.join(served)}.")
 
 
-def _check(options: Options, embedder: Embedder) -> None:
+def _check(options: JobOptions, embedder: Embedder) -> None:
     check_output(options.output_dtype)
     for name in ("text_column", "vector_column", "prompt"):
         check_utf8(getattr(options, name), name)

@@ -134,7 +134,7 @@ def _counted(rows: Iterable[Record], path: Path, rows_per_part: int, offsets: li
         yield row
 
 
-class Reader:
+class PartReader:
     """Reads parts. Going on where the last part ended costs nothing; any other part is looked up.
 
     Args:

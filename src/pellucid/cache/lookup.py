@@ -13,7 +13,7 @@ from pellucid.errors import OptionError
 from pellucid.types import Float32, Int32
 
 if TYPE_CHECKING:  # sqlite3 is only for those who want a cache.
-    from pellucid.cache.store import Cache, Found
+    from pellucid.cache.store import Cache, CachedVectors
 
 
 def open_cache(cache: str | os.PathLike[str] | Cache | None) -> Cache | None:
@@ -47,7 +47,7 @@ class LookUp:
 
     new: list[str]
     keys: list[bytes]
-    found: Found
+    found: CachedVectors
     order: list[int]
 
     def tokens(self, new: Int32) -> Int32:

@@ -62,7 +62,7 @@ def keys_of(fingerprint: bytes, texts: Sequence[str]) -> list[bytes]:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class CachedVectors:
     """Vectors that were found.
 
     Attributes:
@@ -112,7 +112,7 @@ class Cache:
         with self._open():
             pass
 
-    def get(self, keys: Sequence[bytes], dimensions: int) -> Found:
+    def get(self, keys: Sequence[bytes], dimensions: int) -> CachedVectors:
         """Those of ``keys`` that are there, of vectors of so many dimensions; what is found counts as used today."""
         rows: dict[bytes, int] = {}
         blobs: list[bytes] = []
@@ -144,7 +144,7 @@ class Cache:
                 f"written. They are computed again. If this goes on, check the disk, and remove the file.",
             )
         vectors = np.frombuffer(b"".join(blobs), dtype="<f4").astype(np.float32, copy=False).reshape(-1, dimensions)
-        return Found(rows, vectors, np.array(tokens, dtype=np.int32))
+        return CachedVectors(rows, vectors, np.array(tokens, dtype=np.int32))
 
     def put(self, keys: Sequence[bytes], vectors: Float32, tokens: Sequence[int]) -> None:
         """Keep ``vectors`` (``[n, d]``) under their keys; one with a NaN or an infinity is not kept."""

@@ -79,7 +79,7 @@ def batch(
     if engine is EngineName.ray and cache is not None:
         raise OptionError("--cache is a file of this machine, and not for --engine ray.")
     from pellucid.batch import runner as job
-    from pellucid.batch.parts import Options
+    from pellucid.batch.parts import JobOptions
     from pellucid.embedder import Embedder
 
     here = engine is EngineName.local
@@ -95,7 +95,7 @@ def batch(
         local_files_only=local_files_only,
         on_truncation="ignore",
     )
-    options = Options(
+    options = JobOptions(
         text_column=text_column,
         vector_column=vector_column,
         prompt=prompt if prompt is not None else embedder.prompt_named(prompt_name),
@@ -105,7 +105,7 @@ def batch(
         on_truncation=on_truncation.value,
         rows_per_file=rows_per_file,
     )
-    others: job.Engine | None = None
+    others: job.Executor | None = None
     if engine is EngineName.ray:
         from pellucid.batch.ray import Cluster
 

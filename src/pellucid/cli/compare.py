@@ -17,7 +17,7 @@ from pellucid.errors import OptionError
 from pellucid.measuring.texts import ORIGIN, paragraphs, sha256
 
 if TYPE_CHECKING:
-    from pellucid.measuring.rounds import Comparison, Options
+    from pellucid.measuring.rounds import BenchOptions, BenchResult
 
 
 def compare(
@@ -50,11 +50,11 @@ def compare(
 
     from pellucid.cli import comparison_table as figures
     from pellucid.measuring.machine import describe
-    from pellucid.measuring.rounds import Contender, Options
+    from pellucid.measuring.rounds import BenchOptions, Contender
     from pellucid.measuring.rounds import compare as measure
 
     machine = describe()
-    options = Options(threads, revision, None if cache_folder is None else str(cache_folder), local_files_only)
+    options = BenchOptions(threads, revision, None if cache_folder is None else str(cache_folder), local_files_only)
     contenders = [Contender(model, one.value) for model in models for one in dtype or [Dtype.float32]]
     with figures.progress(contenders) as step:
         comparison = measure(contenders, chosen, options, neighbours=neighbours, step=step)
@@ -101,7 +101,7 @@ def _source(file: Path | None) -> Iterator[str]:
 
 
 def _as_json(
-    comparison: Comparison, texts: list[str], origin: str, options: Options, machine: dict[str, Any]
+    comparison: BenchResult, texts: list[str], origin: str, options: BenchOptions, machine: dict[str, Any]
 ) -> dict[str, Any]:
     """Everything that was measured, raw, and what says that two results are of the same texts; not the texts."""
     matrix = comparison.agreement

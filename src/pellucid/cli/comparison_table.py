@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pellucid.measuring.neighbours import Float64
-from pellucid.measuring.rounds import ROUNDS, Comparison, Contender, Figures, labels
+from pellucid.measuring.rounds import ROUNDS, BenchResult, Contender, ModelMeasurement, labels
 from pellucid.measuring.worker import QUERIES
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def progress(contenders: Sequence[Contender]) -> Iterator[Callable[[Contender], 
         yield step
 
 
-def show(comparison: Comparison, texts: str, setting: str) -> None:
+def show(comparison: BenchResult, texts: str, setting: str) -> None:
     """Print the tables, with a word on what the numbers mean.
 
     Args:
@@ -142,7 +142,7 @@ def broken(name: str, width: int) -> str:
     return "\n".join(lines)
 
 
-def _rows(figures: Figures, texts: int) -> dict[str, str]:
+def _rows(figures: ModelMeasurement, texts: int) -> dict[str, str]:
     """What there is to say of one model, in the order of the table."""
     return {
         "dimensions": f"{figures.dimensions:,}",

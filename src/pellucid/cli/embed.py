@@ -16,7 +16,7 @@ from pellucid.cli import vectors as output
 from pellucid.errors import OptionError, TextError, printable
 
 if TYPE_CHECKING:
-    from pellucid.cli.vectors import Vectors
+    from pellucid.cli.vectors import VectorArray
     from pellucid.embedder import Embedder
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
@@ -122,7 +122,7 @@ def embed(
         _show(embedder, windows)
 
 
-def _windows(embedder: Embedder, lines: Iterable[str], **options: Any) -> Iterator[tuple[list[str], Vectors]]:
+def _windows(embedder: Embedder, lines: Iterable[str], **options: Any) -> Iterator[tuple[list[str], VectorArray]]:
     """The texts and their vectors, some at a time, with a count on standard error once it takes over a second."""
     from tqdm import tqdm  # type: ignore[import-untyped]
 
@@ -143,7 +143,7 @@ def _windows(embedder: Embedder, lines: Iterable[str], **options: Any) -> Iterat
 def _show(embedder: Embedder, windows: output.Windows) -> None:
     """A table of the first texts."""
     shown: list[str] = []
-    vectors: list[Vectors] = []
+    vectors: list[VectorArray] = []
     count = 0
     for texts, window in windows:
         count += len(texts)

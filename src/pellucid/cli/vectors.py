@@ -19,8 +19,8 @@ from pellucid.embedder import Embedder
 from pellucid.errors import JOINER, MissingExtraError, OptionError, printable
 from pellucid.files import whole as writing
 
-Vectors = npt.NDArray[Any]
-Windows = Iterable[tuple[list[str], Vectors]]
+VectorArray = npt.NDArray[Any]
+Windows = Iterable[tuple[list[str], VectorArray]]
 
 _SHOWN_NUMBERS = 4
 _GAP = 2
@@ -110,7 +110,7 @@ def _pyarrow() -> tuple[Any, Any]:
     return pa, pq
 
 
-def print_vectors(embedder: Embedder, texts: Sequence[str], vectors: Vectors, *, beyond: int = 0) -> None:
+def print_vectors(embedder: Embedder, texts: Sequence[str], vectors: VectorArray, *, beyond: int = 0) -> None:
     """What a person wants to see of vectors: each text, its tokens, and the first numbers.
 
     Args:
@@ -144,7 +144,7 @@ def print_vectors(embedder: Embedder, texts: Sequence[str], vectors: Vectors, *,
         console.print(f"… and {beyond:,} more. To keep all vectors: --output vectors.npy, .jsonl or .parquet")
 
 
-def print_similarities(vectors: Vectors) -> None:
+def print_similarities(vectors: VectorArray) -> None:
     """The cosine of each two vectors (``[n, d]``), as a table."""
     from rich.console import Console
     from rich.table import Table

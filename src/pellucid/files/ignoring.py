@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+from pellucid.errors import IgnoreFileError
+
 LARGEST = 100_000
 """A ``.gitignore`` of more bytes is not followed, nor a line of more than ``LONGEST`` letters."""
 LONGEST = 500
@@ -34,10 +36,6 @@ _CLASSES = {
 
 
 _NAMED = re.compile(r"\[:(\w*):\]")
-
-
-class RulesError(ValueError):
-    """A ``.gitignore`` that is not followed; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -81,13 +79,13 @@ def read_rules(file: Path) -> Rules:
     """The rules in a file.
 
     Raises:
-        RulesError: it is too large, or has a line that is too long, to be followed in bounded time.
+        IgnoreFileError: it is too large, or has a line that is too long, to be followed in bounded time.
         OSError: it cannot be read.
     """
     with file.open("rb") as opened:
         content = opened.read(LARGEST + 1)
     if len(content) > LARGEST:
-        raise RulesError(f".gitignore has more than {LARGEST:,} bytes")
+        raise IgnoreFileError(f".gitignore has more than {LARGEST:,} bytes")
     return parse_rules(content.decode("utf-8-sig", "surrogateescape"))
 
 
@@ -95,7 +93,7 @@ def parse_rules(text: str) -> Rules:
     """The rules of a text. Lines that git could not understand match nothing, there and here.
 
     Raises:
-        RulesError: a line is too long.
+        IgnoreFileError: a line is too long.
     """
     rules = [_rule(line, number) for number, line in enumerate(text.split("\n"), start=1)]
     return Rules(tuple(rule for rule in reversed(rules) if rule is not None))
@@ -104,7 +102,7 @@ def parse_rules(text: str) -> Rules:
 def _rule(line: str, number: int) -> Rule | None:
     line = _without_end(line.removesuffix("\r"))
     if len(line) > LONGEST:
-        raise RulesError(f"line {number} of .gitignore has more than {LONGEST} letters")
+        raise IgnoreFileError(f"line {number} of .gitignore has more than {LONGEST} letters")
     if line.startswith("#"):
         return None
     leaves_out = not line.startswith("!")

@@ -9,12 +9,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pellucid.errors import OptionError
-from pellucid.files.ignoring import Rules, RulesError, read_rules
+from pellucid.errors import IgnoreFileError, OptionError
+from pellucid.files.ignoring import Rules, read_rules
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundFile:
     r"""A file.
 
     Attributes:
@@ -40,7 +40,7 @@ class Skipped:
     reason: str
 
 
-def find(roots: Sequence[Path]) -> Iterator[Found | Skipped]:
+def find(roots: Sequence[Path]) -> Iterator[FoundFile | Skipped]:
     """All files under some folders, or files named themselves, in the order of their names.
 
     Hidden files and folders are passed over in silence, and so is what a ``.gitignore`` leaves out, by git's own rules.
@@ -72,7 +72,7 @@ def _names(roots: Sequence[Path]) -> list[tuple[Path, str]]:
             counts[place] += 1
 
 
-def _under(root: Path, name: str, entered: set[tuple[int, int]]) -> Iterator[Found | Skipped]:
+def _under(root: Path, name: str, entered: set[tuple[int, int]]) -> Iterator[FoundFile | Skipped]:
     """A file, or all files below a folder, with a list of what is to come: folders may be deeper than calls.
 
     Paths are plain strings here: to make a Path of a deep one takes long.
@@ -91,7 +91,7 @@ def _under(root: Path, name: str, entered: set[tuple[int, int]]) -> Iterator[Fou
             entries = sorted(os.scandir(path), key=lambda entry: entry.name, reverse=True)
             if any(entry.name == ".gitignore" and entry.is_file() for entry in entries):
                 rules = [*rules, (name.count("/") + 1, read_rules(Path(path, ".gitignore")))]
-        except (OSError, RulesError) as error:
+        except (OSError, IgnoreFileError) as error:
             yield Skipped(_readable(name), getattr(error, "strerror", None) or str(error))
             continue
         waiting += [
@@ -110,14 +110,14 @@ def _readable(name: str) -> str:
     return os.fsencode(name.replace("\\", "\\\\")).decode("utf-8", "backslashreplace")
 
 
-def _judged(path: str, name: str) -> Found | Skipped:
+def _judged(path: str, name: str) -> FoundFile | Skipped:
     try:
         status = os.stat(path)  # noqa: PTH116
     except OSError as error:
         return Skipped(_readable(name), error.strerror or str(error))
     if not stat.S_ISREG(status.st_mode):
         return Skipped(_readable(name), "neither a file nor a folder")
-    return Found(Path(path), _readable(name), status.st_size, status.st_mtime_ns)
+    return FoundFile(Path(path), _readable(name), status.st_size, status.st_mtime_ns)
 
 
 def _left_out(name: str, entry: os.DirEntry[str], rules: Sequence[tuple[int, Rules]]) -> bool:

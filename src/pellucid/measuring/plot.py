@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pellucid.explain.render.plotting import figure_class
-from pellucid.measuring.rounds import Comparison, labels
+from pellucid.measuring.rounds import BenchResult, labels
 
 if TYPE_CHECKING:
     from pellucid.explain.render.plotting import Axes
@@ -29,7 +29,7 @@ def require() -> None:
     figure_class()
 
 
-def draw(comparison: Comparison, file: Path, caption: str) -> None:
+def draw(comparison: BenchResult, file: Path, caption: str) -> None:
     """Write the picture of at least one model to a file whose name ends in one of ``ENDINGS``."""
     figures, matrix = comparison.figures, comparison.agreement
     names = labels([one.contender for one in figures])

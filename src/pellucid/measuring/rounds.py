@@ -42,7 +42,7 @@ class Contender:
 
 
 @dataclass(frozen=True)
-class Options:
+class BenchOptions:
     """How each model is looked for and run; as :class:`~pellucid.Embedder` takes them."""
 
     threads: int | None = None
@@ -52,7 +52,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Figures:
+class ModelMeasurement:
     """What was measured of one model. What varies has a value for each round.
 
     Attributes:
@@ -109,7 +109,7 @@ class Figures:
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class BenchResult:
     """What came out.
 
     Attributes:
@@ -121,7 +121,7 @@ class Comparison:
             than two models or three texts.
     """
 
-    figures: tuple[Figures, ...]
+    figures: tuple[ModelMeasurement, ...]
     failures: dict[Contender, str]
     texts: int
     neighbours: int
@@ -136,11 +136,11 @@ class Comparison:
 def compare(
     contenders: Sequence[Contender],
     texts: Sequence[str],
-    options: Options = Options(),
+    options: BenchOptions = BenchOptions(),
     *,
     neighbours: int = 10,
     step: Callable[[Contender], object] = lambda _: None,
-) -> Comparison:
+) -> BenchResult:
     """Measure each contender on the texts, and how far they agree on which of them are near.
 
     A model that is not on disk is fetched first, as by :class:`~pellucid.Embedder`. One that cannot be measured is
@@ -195,7 +195,7 @@ def compare(
     measured = [contender for contender in contenders if contender not in failures]
     k = most_neighbours(neighbours, len(texts))
     compared = len(measured) > 1 and len(texts) >= _FEWEST_TEXTS
-    return Comparison(
+    return BenchResult(
         figures=tuple(_figures(contender, answers[contender]) for contender in measured),
         failures=failures,
         texts=len(texts),
@@ -212,7 +212,7 @@ def _read_through(files: ModelFiles) -> None:
                 pass
 
 
-def _round(folder: Path, contender: Contender, options: Options, *, keep_vectors: bool) -> dict[str, Any]:
+def _round(folder: Path, contender: Contender, options: BenchOptions, *, keep_vectors: bool) -> dict[str, Any]:
     """What a new process measured, or ``{"error": why not}``."""
     result = folder / "result.json"
     result.unlink(missing_ok=True)
@@ -235,11 +235,11 @@ def _round(folder: Path, contender: Contender, options: Options, *, keep_vectors
     return dict(json.loads(result.read_bytes()))
 
 
-def _figures(contender: Contender, answers: Sequence[dict[str, Any]]) -> Figures:
+def _figures(contender: Contender, answers: Sequence[dict[str, Any]]) -> ModelMeasurement:
     """The answers of all rounds in one."""
     varying = ("memory_bytes", "loading_seconds", "query_seconds", "texts_seconds")
     rounds = {key: tuple(answer[key] for answer in answers) for key in varying}
-    return Figures(contender=contender, **(answers[0] | rounds))
+    return ModelMeasurement(contender=contender, **(answers[0] | rounds))
 
 
 def labels(contenders: Sequence[Contender]) -> list[str]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from pellucid.errors import InvalidModelError, UnsupportedModelError
 from pellucid.model.config import Config
-from pellucid.model.families.names import Part
+from pellucid.model.families.names import TensorPart
 from pellucid.sources.files import MOST_JSON_BYTES, ModelFiles, wanted
 from pellucid.types import Float32
 
@@ -35,7 +35,7 @@ class _Stored:
     shape: tuple[int, ...]
     start: int
 
-    def rows(self, part: Part) -> _Stored:
+    def rows(self, part: TensorPart) -> _Stored:
         """One of the matrices that lie in it one below the other."""
         shape = (self.shape[0] // part.of, *self.shape[1:])
         size = math.prod(shape) * np.dtype(_DTYPES[self.dtype]).itemsize
@@ -71,7 +71,7 @@ class Tensors:
         """Whether there is a tensor of this name."""
         return tensor in self._stored
 
-    def read(self, tensor: str, shape: tuple[int, ...], part: Part | None = None) -> Float32:
+    def read(self, tensor: str, shape: tuple[int, ...], part: TensorPart | None = None) -> Float32:
         """A tensor as float32; float32 ones stay mapped from the file, others are converted.
 
         Args:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pellucid.model.families.names import Part, TensorNames
+from pellucid.model.families.names import TensorNames, TensorPart
 from pellucid.model.spec import EncoderSpec, NormPlaces, NormSpec
 from pellucid.model.tensors import Tensors
 from pellucid.types import Float32
@@ -97,11 +97,11 @@ class _LayersInTheFile(Iterable[Layer]):
 
 
 def read_linear(
-    tensors: Tensors, name: str | Part, out: int, into: int, *, start: str = "", bias: bool = True
+    tensors: Tensors, name: str | TensorPart, out: int, into: int, *, start: str = "", bias: bool = True
 ) -> Linear:
     """The linear layer of this name, from ``into`` to ``out`` features; ``start`` is put before the name."""
-    part = name if isinstance(name, Part) else None
-    tensor = start + (name.name if isinstance(name, Part) else name)
+    part = name if isinstance(name, TensorPart) else None
+    tensor = start + (name.name if isinstance(name, TensorPart) else name)
     return Linear(
         tensors.read(f"{tensor}.weight", (out, into), part),
         tensors.read(f"{tensor}.bias", (out,), part) if bias else np.zeros(out, dtype=np.float32),
@@ -144,7 +144,7 @@ def read_encoder(tensors: Tensors, spec: EncoderSpec, tables: Sequence[TensorNam
         block, start = spec.blocks[number], names.layer.format(number)
         attention, feed_forward = block.attention, block.feed_forward
 
-        def linear(name: str | Part, out: int, into: int, bias: bool) -> Linear:
+        def linear(name: str | TensorPart, out: int, into: int, bias: bool) -> Linear:
             return read_linear(tensors, name, out, into, start=prefix + start, bias=bias)
 
         return Layer(

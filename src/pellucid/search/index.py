@@ -11,11 +11,11 @@ from typing import Literal
 import numpy as np
 
 from pellucid.embedder import Embedder
-from pellucid.errors import IndexWriteError, OptionError, TextError
-from pellucid.files.walk import Found, Skipped, find
+from pellucid.errors import IndexWriteError, OptionError, TextError, UnreadableFileError
+from pellucid.files.walk import FoundFile, Skipped, find
 from pellucid.search.pointer import POINTER, Identity
-from pellucid.search.readers import Document, UnreadableError, content_of
-from pellucid.search.reading import Reader
+from pellucid.search.readers import Document, content_of
+from pellucid.search.reading import DocumentReader
 from pellucid.search.rows import Row
 from pellucid.search.store import Known, Store
 from pellucid.text.checks import check_texts
@@ -145,7 +145,7 @@ class Index:
             OptionError: a root is not there.
             IndexWriteError: the disk is full, for one. The index is the one before.
         """
-        with self.store.writing(), Reader() as reader:
+        with self.store.writing(), DocumentReader() as reader:
             return self._update(roots, reader, progress)
 
     def search(
@@ -185,10 +185,10 @@ class Index:
             return [Hit(row, score) for row, score in rankings[0]]
         return fuse([[row for row, _ in ranking] for ranking in rankings])[:count]
 
-    def _update(self, roots: Sequence[Path], reader: Reader, progress: Callable[[int, int], object]) -> Summary:
+    def _update(self, roots: Sequence[Path], reader: DocumentReader, progress: Callable[[int, int], object]) -> Summary:
         entries = list(find(roots))
         skipped = [entry for entry in entries if isinstance(entry, Skipped)]
-        files = {entry.name: entry for entry in entries if isinstance(entry, Found) and not self._is_own(entry)}
+        files = {entry.name: entry for entry in entries if isinstance(entry, FoundFile) and not self._is_own(entry)}
         known = self.store.known()
         changed = [file for file in files.values() if not self._is_known(file, known.get(file.name))]
         removed = known.keys() - files.keys()
@@ -199,7 +199,7 @@ class Index:
             try:
                 # All of them or none: a table that breaks off in its last row is not half there.
                 rows = list(_rows(file, reader, self.embedder, self.store.identity))
-            except UnreadableError as error:
+            except UnreadableFileError as error:
                 skipped.append(Skipped(file.name, str(error)))
             else:
                 pending += rows
@@ -229,14 +229,14 @@ class Index:
         """To unit length: by the model itself, whose bits stay as they are, or, if it does not do that, afterwards."""
         return None if self.embedder.spec.unit_length else True
 
-    def _is_known(self, file: Found, known: Known | None) -> bool:
+    def _is_known(self, file: FoundFile, known: Known | None) -> bool:
         """Whether the index has the file as it is."""
         pointer = self.store.pointer
         if pointer is not None and pointer.is_old and "\\" in file.name:  # Then, another file may have had this name.
             return False
         return known is not None and (known.size, known.modified) == (file.size, file.modified)
 
-    def _is_own(self, file: Found) -> bool:
+    def _is_own(self, file: FoundFile) -> bool:
         return self.store.folder.resolve() in file.path.resolve().parents
 
     def _stage(self, rows: list[Row], vectors: dict[str, Float32], held: set[str]) -> int:
@@ -279,7 +279,7 @@ def _identity(embedder: Embedder, column: str) -> Identity:
     return Identity(name, embedder.digest, dtype, embedder.document_prompt, embedder.dimensions, column)
 
 
-def _rows(file: Found, reader: Reader, embedder: Embedder, identity: Identity) -> Iterator[Row]:
+def _rows(file: FoundFile, reader: DocumentReader, embedder: Embedder, identity: Identity) -> Iterator[Row]:
     content = content_of(file.path)
     file_digest = hashlib.sha256(content).hexdigest()
     found = False
@@ -288,7 +288,7 @@ def _rows(file: Found, reader: Reader, embedder: Embedder, identity: Identity) -
             yield Row(file.name, file_digest, file.size, file.modified, *row)
             found = True
     if not found:
-        raise UnreadableError("no text in it")
+        raise UnreadableFileError("no text in it")
 
 
 def _chunks(

@@ -15,8 +15,8 @@ import signal
 import sys
 from typing import Any, BinaryIO
 
-from pellucid.errors import MissingExtraError
-from pellucid.search.readers import UnreadableError, parse
+from pellucid.errors import MissingExtraError, UnreadableFileError
+from pellucid.search.readers import parse
 
 OUT_OF_MEMORY = 77
 """What the process ends with when its memory does not suffice."""
@@ -36,7 +36,7 @@ def answer(question: dict[str, Any], content: bytes, out: BinaryIO) -> None:
             if len(texts) == _TEXTS_PER_LINE or characters > _CHARACTERS_PER_LINE:
                 _write(out, texts)
                 texts, characters = [], 0
-    except UnreadableError as error:
+    except UnreadableFileError as error:
         end["unreadable"] = str(error)
     except MissingExtraError as error:
         end["missing"] = error.name

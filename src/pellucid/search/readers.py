@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pellucid.errors import MissingExtraError, PellucidError
+from pellucid.errors import MissingExtraError, UnreadableFileError
 
 if TYPE_CHECKING:
     from pellucid.text.chunking import Kind
@@ -45,10 +45,6 @@ _CELLS = "td,th"
 _PARAGRAPH_END, _LINE_END, _KEPT_SPACE = "\u2029", "\u2028", "\ue000"
 
 
-class UnreadableError(PellucidError):
-    """A file that has no text for us; the message says why, and never has any of it."""
-
-
 @dataclass(frozen=True)
 class Document:
     """A text to be found.
@@ -72,7 +68,7 @@ def read(path: Path, column: str = "text") -> Iterator[Document]:
         column: of a table (``.csv``, ``.jsonl``, ``.parquet``), where the texts are.
 
     Raises:
-        UnreadableError: the file is empty, too large, no text, in no encoding that can be told, or broken.
+        UnreadableFileError: the file is empty, too large, no text, in no encoding that can be told, or broken.
         MissingExtraError: the extra ``search`` is not installed.
     """
     yield from parse(content_of(path), path.suffix, column)
@@ -82,7 +78,7 @@ def content_of(path: Path) -> bytes:
     """The bytes of a file.
 
     Raises:
-        UnreadableError: it cannot be read, is no regular file, is empty, or is larger than ``LARGEST``.
+        UnreadableFileError: it cannot be read, is no regular file, is empty, or is larger than ``LARGEST``.
     """
     try:
         # A pipe that took the file's place does not keep us waiting.
@@ -90,14 +86,16 @@ def content_of(path: Path) -> bytes:
         with open(os.open(path, flags), "rb") as file:  # noqa: PTH123  of a descriptor
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise UnreadableError("not a regular file")
+                raise UnreadableFileError("not a regular file")
             content = b"" if status.st_size > LARGEST else file.read(LARGEST + 1)
     except OSError as error:
-        raise UnreadableError(error.strerror or str(error)) from error
+        raise UnreadableFileError(error.strerror or str(error)) from error
     if max(status.st_size, len(content)) > LARGEST:
-        raise UnreadableError(f"{max(status.st_size, len(content)):,} bytes, more than the {LARGEST:,} that are read")
+        raise UnreadableFileError(
+            f"{max(status.st_size, len(content)):,} bytes, more than the {LARGEST:,} that are read"
+        )
     if not content:
-        raise UnreadableError("empty")
+        raise UnreadableFileError("empty")
     return content
 
 
@@ -115,7 +113,7 @@ def parse(content: bytes, suffix: str, column: str = "text") -> Iterator[Documen
         column: of a table, where the texts are.
 
     Raises:
-        UnreadableError: there is no text that can be read, or too much of it.
+        UnreadableFileError: there is no text that can be read, or too much of it.
         MissingExtraError: the extra ``search`` is not installed.
     """
     if is_plain(suffix):
@@ -129,9 +127,9 @@ def _bounded(documents: Iterable[Document]) -> Iterator[Document]:
     for count, document in enumerate(documents, start=1):
         characters += len(document.text)
         if count > MOST_TEXTS:
-            raise UnreadableError(f"more than {MOST_TEXTS:,} rows or pages")
+            raise UnreadableFileError(f"more than {MOST_TEXTS:,} rows or pages")
         if characters > LARGEST:
-            raise UnreadableError(f"more than {LARGEST:,} characters of text")
+            raise UnreadableFileError(f"more than {LARGEST:,} characters of text")
         yield replace(document, text=_encodable(document.text))
 
 
@@ -155,12 +153,12 @@ def _decoded(content: bytes) -> str:
     """The characters: of UTF-16 if the file says so in its first bytes, of UTF-8 else."""
     wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     if b"\0" in content[:_LOOKED_AT] and not wide:
-        raise UnreadableError("binary")
+        raise UnreadableFileError("binary")
     name = "UTF-16" if wide else "UTF-8"
     try:
         return content.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UnreadableError(f"not {name} (byte {error.start + 1})") from None
+        raise UnreadableFileError(f"not {name} (byte {error.start + 1})") from None
 
 
 def _html(content: bytes, _column: str) -> Iterator[Document]:
@@ -207,11 +205,11 @@ def _pdf(content: bytes, _column: str) -> Iterator[Document]:
             for number, page in enumerate(reader.pages, start=1):
                 yield Document(page.extract_text(), "text", f"page {number}")
     except (pypdf.errors.FileNotDecryptedError, pypdf.errors.DependencyError):
-        raise UnreadableError("an encrypted PDF") from None
+        raise UnreadableFileError("an encrypted PDF") from None
     except MemoryError:
         raise
     except Exception as error:  # pypdf goes on with a broken PDF until anything at all goes wrong.
-        raise UnreadableError(f"no sound PDF ({type(error).__name__})") from error
+        raise UnreadableFileError(f"no sound PDF ({type(error).__name__})") from error
 
 
 def _jsonl(content: bytes, column: str) -> Iterator[Document]:
@@ -221,10 +219,10 @@ def _jsonl(content: bytes, column: str) -> Iterator[Document]:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):
-            raise UnreadableError(f"line {number} is no JSON") from None
+            raise UnreadableFileError(f"line {number} is no JSON") from None
         value = row.get(column) if isinstance(row, dict) else None
         if not isinstance(value, str):
-            raise UnreadableError(f"line {number} has no text called {column!r}")
+            raise UnreadableFileError(f"line {number} has no text called {column!r}")
         yield Document(value, "text", f"line {number}")
 
 
@@ -247,10 +245,10 @@ def _csv(content: bytes, column: str) -> Iterator[Document]:
         place = _place_of(column, names)
         for number, fields in enumerate(filter(None, records), start=1):
             if len(fields) != len(names):
-                raise UnreadableError(f"row {number} has {len(fields)} fields, and the header {len(names)}")
+                raise UnreadableFileError(f"row {number} has {len(fields)} fields, and the header {len(names)}")
             yield Document(fields[place], "text", f"row {number}")
     except csv.Error as error:
-        raise UnreadableError(f"no sound CSV (line {records.line_num})") from error
+        raise UnreadableFileError(f"no sound CSV (line {records.line_num})") from error
 
 
 def _parquet(content: bytes, column: str) -> Iterator[Document]:
@@ -265,7 +263,7 @@ def _parquet(content: bytes, column: str) -> Iterator[Document]:
         with pyarrow.parquet.ParquetFile(io.BytesIO(content)) as opened:
             _place_of(column, opened.schema_arrow.names)
             if opened.metadata.num_rows > MOST_TEXTS:
-                raise UnreadableError(f"more than {MOST_TEXTS:,} rows or pages")
+                raise UnreadableFileError(f"more than {MOST_TEXTS:,} rows or pages")
             for batch in opened.iter_batches(_ROWS_AT_ONCE, columns=[column], use_threads=False):
                 for value in batch.column(0).to_pylist():
                     number += 1
@@ -274,16 +272,16 @@ def _parquet(content: bytes, column: str) -> Iterator[Document]:
     except MemoryError:
         raise
     except (pyarrow.ArrowException, ValueError, OSError, KeyError, IndexError) as error:
-        raise UnreadableError(f"no sound Parquet ({type(error).__name__})") from error
+        raise UnreadableFileError(f"no sound Parquet ({type(error).__name__})") from error
 
 
 def _place_of(column: str, names: Sequence[str]) -> int:
     if column not in names:
         shown = ", ".join(name[:_LONGEST_NAME] for name in names[:_MOST_NAMES]) or "none"
         more = f", and {len(names) - _MOST_NAMES:,} more" if len(names) > _MOST_NAMES else ""
-        raise UnreadableError(f"no column {column!r}, only {shown}{more}")
+        raise UnreadableFileError(f"no column {column!r}, only {shown}{more}")
     if names.count(column) > 1:
-        raise UnreadableError(f"several columns {column!r}")
+        raise UnreadableFileError(f"several columns {column!r}")
     return names.index(column)
 
 

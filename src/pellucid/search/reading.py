@@ -16,9 +16,9 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
-from pellucid.errors import MissingExtraError
+from pellucid.errors import MissingExtraError, UnreadableFileError
 from pellucid.search.reader_process import OUT_OF_MEMORY
-from pellucid.search.readers import Document, UnreadableError, is_plain, parse
+from pellucid.search.readers import Document, is_plain, parse
 
 MEMORY = 2 << 30
 """How many bytes of memory the process may have, where the system can hold it to that: on Linux."""
@@ -28,7 +28,7 @@ _PATIENCE = 10
 _ALONE = {"MALLOC_ARENA_MAX": "2", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
-class Reader:
+class DocumentReader:
     """Reads files, one after another. Close it, or use it in a ``with`` block.
 
     Its process is started for the first file that needs it.
@@ -54,7 +54,7 @@ class Reader:
             column: of a table, where the texts are.
 
         Raises:
-            UnreadableError: there is no text that can be read, or reading it takes too much memory or time.
+            UnreadableFileError: there is no text that can be read, or reading it takes too much memory or time.
             MissingExtraError: the extra ``search`` is not installed.
         """
         if is_plain(suffix):
@@ -74,11 +74,11 @@ class Reader:
             timer.cancel()
         if end is None:
             is_late = time.monotonic() - started >= seconds
-            raise UnreadableError(_why_it_ended(self._ended(), seconds, is_late=is_late))
+            raise UnreadableFileError(_why_it_ended(self._ended(), seconds, is_late=is_late))
         if "missing" in end:
             raise MissingExtraError(end["missing"], "search")
         if "unreadable" in end:
-            raise UnreadableError(end["unreadable"])
+            raise UnreadableFileError(end["unreadable"])
         return documents
 
     def close(self) -> None:
@@ -109,7 +109,7 @@ def _start() -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=nowhere, env=os.environ | _ALONE)
     except OSError as error:
-        raise UnreadableError(f"no process could be started to read it ({error.strerror or error})") from error
+        raise UnreadableFileError(f"no process could be started to read it ({error.strerror or error})") from error
 
 
 def _ask(

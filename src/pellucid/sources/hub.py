@@ -17,15 +17,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from pellucid import catalog
-from pellucid.errors import DownloadError, IntegrityError, ModelError, ModelNotFoundError
+from pellucid.errors import DownloadError, HubUnreachableError, IntegrityError, ModelError, ModelNotFoundError
 from pellucid.sources import hf_cache
 from pellucid.sources.files import ModelFiles
 
 _WEIGHTS = ".safetensors"
-
-
-class HubUnreachableError(DownloadError):
-    """The Hub could not be reached, as against: it answered, and said no."""
 
 
 def is_offline() -> bool:

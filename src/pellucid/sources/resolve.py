@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from pellucid import catalog
-from pellucid.errors import DownloadError, ModelNotFoundError, OptionError
+from pellucid.errors import DownloadError, HubUnreachableError, ModelNotFoundError, OptionError
 from pellucid.sources import hf_cache, hub, local, package_index
 from pellucid.sources.files import ModelFiles
 
@@ -48,7 +48,7 @@ def resolve(
         raise ModelNotFoundError(f"{repo} is not on this machine, and {why}. {tried} {_suggestion(repo)}")
     try:
         return from_hub(repo, revision=revision, cache_folder=cache_folder, token=token)
-    except hub.HubUnreachableError as error:
+    except HubUnreachableError as error:
         entry = catalog.find(repo)
         if entry is None or entry.index is None or revision not in (None, hf_cache.DEFAULT_REVISION):
             raise DownloadError(f"{repo}: {error}. {tried} {_suggestion(repo)}") from error

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pellucid.server.core.budget import SMALL_BYTES, Budget, MemoryBusyError, NeedsTooMuchError
+from pellucid.errors import RequestMemoryFullError, RequestTooLargeError
+from pellucid.server.core.budget import SMALL_BYTES, Budget
 
 ACTIONS = st.lists(
     st.tuples(
@@ -26,7 +27,7 @@ def test_never_above_the_limit_and_all_of_it_comes_back(actions, limit):
         if action == "take":
             try:
                 hold.take(count)
-            except (MemoryBusyError, NeedsTooMuchError):
+            except (RequestMemoryFullError, RequestTooLargeError):
                 assert (budget.in_use, hold.size) == before
         elif action == "give back":
             hold.give_back(count)
@@ -46,7 +47,7 @@ def test_large_requests_leave_room_for_small_ones():
     budget = Budget(8_000_000)
     large = budget.hold()
     large.take(7_000_000)
-    with pytest.raises(MemoryBusyError):
+    with pytest.raises(RequestMemoryFullError):
         budget.hold().take(SMALL_BYTES + 1)
     small = budget.hold()
     small.take(SMALL_BYTES)
@@ -55,10 +56,10 @@ def test_large_requests_leave_room_for_small_ones():
 
 def test_what_never_fits_is_told_apart_from_what_does_not_fit_now():
     budget = Budget(8_000_000)
-    with pytest.raises(NeedsTooMuchError, match=r"needs 7\.0 MB of memory.*at most 7\.0 MB.*--request-memory"):
+    with pytest.raises(RequestTooLargeError, match=r"needs 7\.0 MB of memory.*at most 7\.0 MB.*--request-memory"):
         budget.hold().take(7_000_001)
     budget.hold().take(4_000_000)
-    with pytest.raises(MemoryBusyError, match=r"hold 4\.0 MB of the 8\.0 MB.*Try again in 1 s"):
+    with pytest.raises(RequestMemoryFullError, match=r"hold 4\.0 MB of the 8\.0 MB.*Try again in 1 s"):
         budget.hold().take(4_000_000)
 
 

@@ -5,12 +5,12 @@ import threading
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from pellucid.server.core.metrics import Figures, Metrics
+from pellucid.server.core.metrics import Metrics, ModelMetrics
 
 
 def test_speed_is_that_of_the_last_ten_seconds():
     now = [100.0]
-    figures = Figures(Metrics(), "m", clock=lambda: now[0])
+    figures = ModelMetrics(Metrics(), "m", clock=lambda: now[0])
     assert figures.tokens_per_second() == 0
     figures.call(2, 50, 0.1)
     now[0] = 105.0
@@ -23,7 +23,7 @@ def test_speed_is_that_of_the_last_ten_seconds():
 
 def test_who_asks_for_the_speed_does_not_disturb_the_models_thread():
     now = [0.0]
-    figures = Figures(Metrics(), "m", clock=lambda: now[0])
+    figures = ModelMetrics(Metrics(), "m", clock=lambda: now[0])
 
     class Asked(collections.deque):
         """Of which another thread forgets what is old, just when this one has seen it."""
@@ -43,7 +43,7 @@ def test_who_asks_for_the_speed_does_not_disturb_the_models_thread():
 
 
 def test_latencies_are_percentiles_in_milliseconds():
-    figures = Figures(Metrics(), "m")
+    figures = ModelMetrics(Metrics(), "m")
     assert figures.latency_ms() is None
     for milliseconds in range(1, 102):
         figures.answered(milliseconds / 1000)
@@ -54,7 +54,7 @@ def test_latencies_are_percentiles_in_milliseconds():
 
 def test_prometheus_reads_them():
     metrics = Metrics()
-    figures = Figures(metrics, "org/m")
+    figures = ModelMetrics(metrics, "org/m")
     figures.watch(lambda: (3, 70))
     figures.call(4, 90, 0.5)
     figures.answered(0.02)

@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
-from pellucid.errors import ModelError, OptionError
-from pellucid.server.core.models import MemoryFullError, served_name
+from pellucid.errors import ModelError, NoRoomForModelError, OptionError
+from pellucid.server.core.models import served_name
 from pellucid.server.http.app import create
 from pellucid.server.settings import Settings
 from tests import tiny
@@ -66,7 +66,7 @@ async def test_a_model_that_was_unloaded_meanwhile_says_to_ask_again(two):
     with serving.models.used(service):
         pass
     next(iter(serving.models._entries.values())).service = None
-    with pytest.raises(MemoryFullError, match="Ask again"), serving.models.used(service):
+    with pytest.raises(NoRoomForModelError, match="Ask again"), serving.models.used(service):
         pass
     service.close()
 

@@ -9,17 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pellucid.errors import QueueFullError, ServerStoppingError
 from pellucid.layers.finish import Pool
 from pellucid.layers.pooling import Pooling
-from pellucid.server.core.queue import Queue, QueueClosedError, QueueFullError, Request, choose, work
+from pellucid.server.core.queue import Queue, QueuedRequest, choose, work
 from pellucid.types import TokenBatch
 
 FINISH = Pool(Pooling())
 
 
-def request(*lengths: int, first: int = 0) -> Request:
+def request(*lengths: int, first: int = 0) -> QueuedRequest:
     """Texts of so many tokens, whose ids say which text of which request they are of."""
-    return Request(TokenBatch.from_sequences([[first + number] * n for number, n in enumerate(lengths)]), FINISH)
+    return QueuedRequest(TokenBatch.from_sequences([[first + number] * n for number, n in enumerate(lengths)]), FINISH)
 
 
 def rows(shares):
@@ -72,7 +73,7 @@ def test_too_much_is_refused_and_says_when_to_come_back():
     queue = Queue(most_tokens=100, tokens_per_call=50)
     queue.put(request(40))
     queue.put(request(40))
-    with pytest.raises(QueueFullError, match=r"80 tokens wait already.*Try again in 4 s") as caught:
+    with pytest.raises(QueueFullError, match=r"80 tokens are waiting already.*Try again in 4 s") as caught:
         queue.put(request(40), tokens_per_second=10)
     assert caught.value.retry_after == 4
     queue.take()
@@ -102,7 +103,7 @@ def test_a_closed_queue_takes_nothing_more_and_gives_what_it_has():
     queue = Queue(most_tokens=100, tokens_per_call=50)
     queue.put(request(5))
     queue.close()
-    with pytest.raises(QueueClosedError):
+    with pytest.raises(ServerStoppingError):
         queue.put(request(5))
     assert queue.take() is not None
     assert queue.take() is None

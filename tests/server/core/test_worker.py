@@ -5,7 +5,8 @@ import threading
 
 import pytest
 
-from pellucid.server.core.worker import NobodyWaitsError, UnforeseenError, Worker
+from pellucid.errors import AbandonedError, UnexpectedError
+from pellucid.server.core.worker import Worker
 
 
 class Panic(BaseException):
@@ -15,7 +16,7 @@ class Panic(BaseException):
 def test_a_panic_is_an_error_and_the_thread_goes_on():
     async def ask():
         worker = Worker("tested")
-        with pytest.raises(UnforeseenError) as caught:
+        with pytest.raises(UnexpectedError) as caught:
             await worker.run(lambda _: (_ for _ in ()).throw(Panic("secret")))
         assert isinstance(caught.value.__cause__, Panic)
         assert "secret" not in str(caught.value)
@@ -33,7 +34,7 @@ def test_work_that_nobody_waits_for_is_ended_or_not_begun():
         may_go_on.wait(60)
         try:
             check()
-        except NobodyWaitsError:
+        except AbandonedError:
             seen.append("ended")
             raise
 

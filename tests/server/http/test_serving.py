@@ -5,9 +5,9 @@ import threading
 
 import pytest
 
+from pellucid.errors import RequestError
 from pellucid.server.core.metrics import Metrics
 from pellucid.server.http.bodies import read
-from pellucid.server.http.errors import RequestError
 from pellucid.server.http.inputs import EmbeddingsBody
 from pellucid.server.http.serving import Serving
 from pellucid.server.settings import Settings
@@ -84,4 +84,4 @@ def test_who_leaves_in_the_middle_of_a_body_is_no_failure_of_ours():
 
     with pytest.raises(RequestError) as told:
         asyncio.run(read(Request({"type": "http"}, receive), EmbeddingsBody))
-    assert told.value.failure.status == 499
+    assert told.value.status == 499

@@ -22,7 +22,7 @@ from pellucid.engines.torch.known import KnownEncoder
 from pellucid.engines.torch.planning import end_of_step, longest_first
 from pellucid.engines.torch.pooled import pooled
 from pellucid.engines.torch.ragged import RaggedEncoder
-from pellucid.engines.torch.steps import Step
+from pellucid.engines.torch.steps import DeviceBatch
 from pellucid.errors import DeviceError
 from pellucid.layers.finish import Finish, Pool
 from pellucid.layers.pooling import Pooling
@@ -40,12 +40,12 @@ _STEPS_PER_CALL_ELSEWHERE = 64
 """While a GPU is at a step, the next one is on its way; a call that ends is waited for."""
 
 
-class Encoder(Protocol):
+class TorchEncoder(Protocol):
     """What a step goes through."""
 
     least_share: float
 
-    def states(self, step: Step) -> torch.Tensor:
+    def states(self, step: DeviceBatch) -> torch.Tensor:
         """The last hidden state, ``[T, hidden]``."""
 
 
@@ -99,7 +99,7 @@ class TorchEngine(Engine):
         arithmetic = getattr(torch, dtype)
         try:
             if elsewhere and not spec.only_torch:
-                self._encoder: Encoder = RaggedEncoder(spec, weights(), self.device, arithmetic)
+                self._encoder: TorchEncoder = RaggedEncoder(spec, weights(), self.device, arithmetic)
             else:
                 self._encoder = KnownEncoder(folder, self.device, arithmetic)
         except torch.OutOfMemoryError as error:
@@ -140,7 +140,7 @@ class TorchEngine(Engine):
         return vectors
 
     def _each(
-        self, batch: TokenBatch, finish: Callable[[torch.Tensor, Step], torch.Tensor]
+        self, batch: TokenBatch, finish: Callable[[torch.Tensor, DeviceBatch], torch.Tensor]
     ) -> Iterator[tuple[Int64, torch.Tensor]]:
         """Some texts after others, and what ``finish`` makes of their hidden states on the device."""
         order = longest_first(batch.lengths)
@@ -158,8 +158,8 @@ class TorchEngine(Engine):
                 start = stop
 
     @torch.inference_mode()  # type: ignore[untyped-decorator, unused-ignore]
-    def _step(self, batch: TokenBatch, finish: Callable[[torch.Tensor, Step], torch.Tensor]) -> torch.Tensor:
-        step = Step.of(batch, self.device)
+    def _step(self, batch: TokenBatch, finish: Callable[[torch.Tensor, DeviceBatch], torch.Tensor]) -> torch.Tensor:
+        step = DeviceBatch.of(batch, self.device)
         return finish(self._encoder.states(step), step)
 
     def _give_way(self, texts: int, error: Exception) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from pellucid.engines.torch.steps import Step
+from pellucid.engines.torch.steps import DeviceBatch
 from pellucid.errors import InvalidModelError, MissingExtraError, UnsupportedModelError
 
 
@@ -36,7 +36,7 @@ class KnownEncoder:
         self.least_share = 1.0 if device == "cpu" else 0.875
         self._model = _loaded(folder, dtype).eval().to(device)
 
-    def states(self, step: Step) -> torch.Tensor:
+    def states(self, step: DeviceBatch) -> torch.Tensor:
         """The last hidden state, ``[T, hidden]``."""
         inputs = {"input_ids": step.side_by_side(step.ids)}
         if not step.even:

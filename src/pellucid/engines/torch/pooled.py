@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import torch
 
-from pellucid.engines.torch.steps import Step
+from pellucid.engines.torch.steps import DeviceBatch
 
 
-def pooled(states: torch.Tensor, step: Step, modes: Sequence[str], skip: int) -> torch.Tensor:
+def pooled(states: torch.Tensor, step: DeviceBatch, modes: Sequence[str], skip: int) -> torch.Tensor:
     """The modes of :mod:`pellucid.layers.pooling`.
 
     Args:

@@ -18,7 +18,7 @@ import torch.nn.functional as F  # noqa: N812
 
 from pellucid.engines.native import bias_by_distance, position_ids
 from pellucid.engines.reference import rotary_turns
-from pellucid.engines.torch.steps import Step, sent
+from pellucid.engines.torch.steps import DeviceBatch, sent
 from pellucid.model import weights as stored
 from pellucid.model.spec import BlockSpec, EncoderSpec, NormPlaces, NormSpec
 from pellucid.types import Float32
@@ -41,12 +41,12 @@ ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 Masks = Callable[[int | None], torch.Tensor | None]
 """From a layer's window to what is added to its scores."""
 
-Varlen = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, Step, int | None], torch.Tensor]
+Varlen = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, DeviceBatch, int | None], torch.Tensor]
 """From queries, keys and values of a step, ``[T, heads, head_size]``, and a window, to what each token takes."""
 
 
 @dataclass(frozen=True, eq=False)
-class Norm:
+class DeviceNorm:
     """A layer normalisation on the device; without weights, what it is given."""
 
     affine: Affine | None
@@ -58,16 +58,16 @@ class Norm:
 
 
 @dataclass(frozen=True, eq=False)
-class Norms:
+class DeviceNorms:
     """As :class:`pellucid.model.weights.Norms`."""
 
-    before: Norm
-    after: Norm
-    sum: Norm
+    before: DeviceNorm
+    after: DeviceNorm
+    sum: DeviceNorm
 
 
 @dataclass(frozen=True, eq=False)
-class Layer:
+class DeviceLayer:
     """As :class:`pellucid.model.weights.Layer`, on the device; what has the same input is one matrix.
 
     Attributes:
@@ -79,10 +79,10 @@ class Layer:
 
     query_key_value: Affine
     attention_output: Affine
-    attention_norms: Norms
+    attention_norms: DeviceNorms
     inner: Affine
     output: Affine
-    feed_forward_norms: Norms
+    feed_forward_norms: DeviceNorms
     spec: BlockSpec
 
 
@@ -120,7 +120,7 @@ class RaggedEncoder:
             if own.rotary_base is not None
         }
         self._layers = [
-            Layer(
+            DeviceLayer(
                 query_key_value=joined(put, layer.query, layer.key, layer.value),
                 attention_output=joined(put, layer.attention_output),
                 attention_norms=sent_norms(put, layer.attention_norms, block.attention_norms),
@@ -132,7 +132,7 @@ class RaggedEncoder:
             for block, layer in zip(spec.blocks, weights.layers, strict=True)
         ]
 
-    def states(self, step: Step) -> torch.Tensor:
+    def states(self, step: DeviceBatch) -> torch.Tensor:
         """The encoder's last hidden state, ``[T, hidden]``."""
         x = self._embed(step)
         masks = functools.cache(functools.partial(self._mask, step))
@@ -140,7 +140,7 @@ class RaggedEncoder:
             x = self._layer(x, layer, step, masks)
         return self._final_norm(x)
 
-    def _embed(self, step: Step) -> torch.Tensor:
+    def _embed(self, step: DeviceBatch) -> torch.Tensor:
         x = self._word[step.ids]
         if self._position is not None:
             x = x + self._position[sent(position_ids(step.batch, self.spec), step.device).long()]
@@ -149,13 +149,13 @@ class RaggedEncoder:
             x = x + (self._token_type[0] if segments is None else self._token_type[sent(segments, step.device).long()])
         return self._embedding_norm(x)
 
-    def _layer(self, x: torch.Tensor, layer: Layer, step: Step, masks: Masks) -> torch.Tensor:
+    def _layer(self, x: torch.Tensor, layer: DeviceLayer, step: DeviceBatch, masks: Masks) -> torch.Tensor:
         norms = layer.attention_norms
         x = norms.sum(x + norms.after(self._attention(norms.before(x), layer, step, masks)))
         norms = layer.feed_forward_norms
         return norms.sum(x + norms.after(self._feed_forward(norms.before(x), layer)))
 
-    def _attention(self, x: torch.Tensor, layer: Layer, step: Step, masks: Masks) -> torch.Tensor:
+    def _attention(self, x: torch.Tensor, layer: DeviceLayer, step: DeviceBatch, masks: Masks) -> torch.Tensor:
         own = layer.spec.attention
         joint = F.linear(x, *layer.query_key_value).view(len(x), -1, own.head_size)
         query, key, value = joint.split((own.heads, own.kv_heads, own.kv_heads), dim=1)  # [T, heads, head_size] each
@@ -170,7 +170,7 @@ class RaggedEncoder:
             context = side_by_side_attention(query, key, value, step, masks(own.window))
         return F.linear(context.reshape(len(x), -1), *layer.attention_output)
 
-    def _feed_forward(self, x: torch.Tensor, layer: Layer) -> torch.Tensor:
+    def _feed_forward(self, x: torch.Tensor, layer: DeviceLayer) -> torch.Tensor:
         activation = ACTIVATIONS[layer.spec.feed_forward.activation]
         inner = F.linear(x, *layer.inner)
         if not layer.spec.feed_forward.gated:
@@ -178,7 +178,7 @@ class RaggedEncoder:
         gate, passed = inner.chunk(2, dim=-1)
         return F.linear(activation(gate) * passed, *layer.output)
 
-    def _mask(self, step: Step, window: int | None) -> torch.Tensor | None:
+    def _mask(self, step: DeviceBatch, window: int | None) -> torch.Tensor | None:
         """What is added to the scores of texts side by side: ``[B or 1, heads or 1, longest, longest]``, or None."""
         places = torch.arange(step.longest, device=step.device)
         distances = places[None, :] - places[:, None]
@@ -196,7 +196,7 @@ class RaggedEncoder:
 
 
 def side_by_side_attention(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, step: Step, mask: torch.Tensor | None
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, step: DeviceBatch, mask: torch.Tensor | None
 ) -> torch.Tensor:
     """Attention of each text to itself; all ``[T, heads, head_size]``."""
     heads = [step.side_by_side(x).transpose(1, 2) for x in (query, key, value)]
@@ -229,7 +229,7 @@ def end_to_end_attention(kernel: Callable[..., torch.Tensor]) -> Varlen:
     """``torch.nn.attention.varlen.varlen_attn`` for a step."""
 
     def attend(
-        query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, step: Step, window: int | None
+        query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, step: DeviceBatch, window: int | None
     ) -> torch.Tensor:
         sides = (-1, -1) if window is None else (window, window)
         places = (step.offsets, step.offsets, step.longest, step.longest)
@@ -250,14 +250,14 @@ def joined(put: Callable[[Float32], torch.Tensor], *parts: stored.Linear | store
     return put(weight), put(np.concatenate([part.bias for part in parts]))
 
 
-def sent_norm(put: Callable[[Float32], torch.Tensor], norm: stored.Norm | None, spec: NormSpec | None) -> Norm:
+def sent_norm(put: Callable[[Float32], torch.Tensor], norm: stored.Norm | None, spec: NormSpec | None) -> DeviceNorm:
     """A norm on the device."""
-    return Norm(None) if norm is None or spec is None else Norm(joined(put, norm), spec.eps)
+    return DeviceNorm(None) if norm is None or spec is None else DeviceNorm(joined(put, norm), spec.eps)
 
 
-def sent_norms(put: Callable[[Float32], torch.Tensor], norms: stored.Norms, places: NormPlaces) -> Norms:
+def sent_norms(put: Callable[[Float32], torch.Tensor], norms: stored.Norms, places: NormPlaces) -> DeviceNorms:
     """The norms around a sublayer, on the device."""
-    return Norms(
+    return DeviceNorms(
         before=sent_norm(put, norms.before, places.before),
         after=sent_norm(put, norms.after, places.after),
         sum=sent_norm(put, norms.sum, places.sum),

@@ -11,7 +11,7 @@ from pellucid.types import Int8, Int32, TokenBatch
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class DeviceBatch:
     """Some texts of at least one token each, on a device.
 
     Attributes:
@@ -37,7 +37,7 @@ class Step:
     even: bool
 
     @classmethod
-    def of(cls, batch: TokenBatch, device: str) -> Step:
+    def of(cls, batch: TokenBatch, device: str) -> DeviceBatch:
         """Send the texts on their way; nothing waits for a GPU here."""
         offsets = sent(batch.offsets, device)
         lengths = offsets.diff().long()

@@ -8,7 +8,7 @@ import math
 from pellucid.errors import InvalidModelError, UnsupportedModelError
 from pellucid.model.config import Config
 from pellucid.model.families import bert
-from pellucid.model.families.names import Part, TensorNames
+from pellucid.model.families.names import TensorNames, TensorPart
 from pellucid.model.spec import BlockSpec, EmbeddingSpec, EncoderSpec, FeedForwardSpec, NormPlaces, NormSpec
 
 NAMES = TensorNames(
@@ -19,13 +19,13 @@ NAMES = TensorNames(
     embedding_norm="embeddings.norm",
     relative_bias=None,
     layer="layers.{}.",
-    query=Part("attn.Wqkv", 0, of=3),
-    key=Part("attn.Wqkv", 1, of=3),
-    value=Part("attn.Wqkv", 2, of=3),
+    query=TensorPart("attn.Wqkv", 0, of=3),
+    key=TensorPart("attn.Wqkv", 1, of=3),
+    value=TensorPart("attn.Wqkv", 2, of=3),
     attention_output="attn.Wo",
     attention_norm="attn_norm",
-    gate=Part("mlp.Wi", 0, of=2),
-    intermediate=Part("mlp.Wi", 1, of=2),
+    gate=TensorPart("mlp.Wi", 0, of=2),
+    intermediate=TensorPart("mlp.Wi", 1, of=2),
     output="mlp.Wo",
     feed_forward_norm="mlp_norm",
     final_norm="final_norm",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Part:
+class TensorPart:
     """One of several matrices of the same shape that a file keeps in one tensor, one below the other.
 
     Attributes:
@@ -41,13 +41,13 @@ class TensorNames:
     embedding_norm: str
     relative_bias: str | None
     layer: str
-    query: str | Part
-    key: str | Part
-    value: str | Part
+    query: str | TensorPart
+    key: str | TensorPart
+    value: str | TensorPart
     attention_output: str
     attention_norm: str
-    gate: str | Part | None
-    intermediate: str | Part
+    gate: str | TensorPart | None
+    intermediate: str | TensorPart
     output: str
     feed_forward_norm: str
     final_norm: str | None

@@ -12,7 +12,7 @@ from pellucid.errors import UnsupportedModelError
 from pellucid.model.config import Config
 from pellucid.model.families import bert
 from pellucid.model.families.modernbert import checked_base, rotary_base
-from pellucid.model.families.names import Part, TensorNames
+from pellucid.model.families.names import TensorNames, TensorPart
 from pellucid.model.spec import EmbeddingSpec, EncoderSpec, FeedForwardSpec, NormSpec
 
 NAMES = TensorNames(
@@ -38,9 +38,9 @@ NOMICS_NAMES = dataclasses.replace(
     NAMES,
     embedding_norm="emb_ln",
     layer="encoder.layers.{}.",
-    query=Part("attn.Wqkv", 0, of=3),
-    key=Part("attn.Wqkv", 1, of=3),
-    value=Part("attn.Wqkv", 2, of=3),
+    query=TensorPart("attn.Wqkv", 0, of=3),
+    key=TensorPart("attn.Wqkv", 1, of=3),
+    value=TensorPart("attn.Wqkv", 2, of=3),
     attention_output="attn.out_proj",
     attention_norm="norm1",
     gate="mlp.fc12",

@@ -6,20 +6,10 @@ alone uses it, so there is no lock.
 
 from __future__ import annotations
 
-from pellucid.errors import PellucidError
+from pellucid.errors import RequestMemoryFullError, RequestTooLargeError
 
 SMALL_BYTES = 1 << 16
 """A request that holds no more than this may use all of the budget; a larger one leaves an eighth for small ones."""
-
-
-class MemoryBusyError(PellucidError):
-    """Other requests hold the memory that this one needs. ``retry_after``: when to try again, in seconds."""
-
-    retry_after = 1
-
-
-class NeedsTooMuchError(PellucidError):
-    """The request needs more memory than the server gives to a single one, now or later."""
 
 
 class Budget:
@@ -63,21 +53,21 @@ class Hold:
         """Take so many bytes more.
 
         Raises:
-            MemoryBusyError: others hold too much now.
-            NeedsTooMuchError: a single request never gets so much.
+            RequestMemoryFullError: others hold too much now.
+            RequestTooLargeError: a single request never gets so much.
         """
         budget = self._budget
         wanted = self.size + count
         most = budget.limit if wanted <= SMALL_BYTES else budget.largest()
         if budget.in_use + count > most:
             if wanted > most:
-                raise NeedsTooMuchError(
+                raise RequestTooLargeError(
                     f"this request needs {_megabytes(wanted)} of memory, and one request gets at most "
                     f"{_megabytes(most)}. Send less at a time, or start the server with more --request-memory."
                 )
-            raise MemoryBusyError(
+            raise RequestMemoryFullError(
                 f"other requests hold {_megabytes(budget.in_use)} of the {_megabytes(budget.limit)} of memory for "
-                f"requests. Try again in {MemoryBusyError.retry_after} s."
+                f"requests. Try again in {RequestMemoryFullError.retry_after} s."
             )
         self.size = wanted
         budget.in_use += count

@@ -60,7 +60,7 @@ class Metrics:
         return generate_latest(self.registry)
 
 
-class Figures:
+class ModelMetrics:
     """What one model did. The event loop and the model's thread both tell it.
 
     Args:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from pellucid import catalog
 from pellucid.embedder import Embedder
-from pellucid.errors import OptionError, PellucidError
-from pellucid.server.core.metrics import Figures, Metrics
+from pellucid.errors import ModelNotServedError, NoRoomForModelError, OptionError
+from pellucid.server.core.metrics import Metrics, ModelMetrics
 from pellucid.server.core.service import Service
 from pellucid.server.core.worker import Worker
 from pellucid.server.settings import Settings
@@ -24,21 +24,13 @@ from pellucid.sources import resolve
 logger = logging.getLogger("pellucid.server")
 
 
-class UnknownModelError(PellucidError):
-    """No model of this name is served here."""
-
-
-class MemoryFullError(PellucidError):
-    """The model has no room beside those at work."""
-
-
 @dataclass(eq=False)
 class _Entry:
     """A model that is served, loaded or not."""
 
     name: str
     wanted: str
-    figures: Figures
+    figures: ModelMetrics
     loading: asyncio.Lock = field(default_factory=asyncio.Lock)
     service: Service | None = None
     size: int = 0
@@ -51,7 +43,7 @@ class State:
     """What is told of a model: its name, its figures, and what it is at work with, or None while it is not loaded."""
 
     name: str
-    figures: Figures
+    figures: ModelMetrics
     service: Service | None
 
 
@@ -74,7 +66,7 @@ class Models:
             name = served_name(wanted)
             if name in self._entries:
                 raise OptionError(f"two models are to be served as {name!r}; leave one out, or rename its folder.")
-            self._entries[name] = _Entry(name, wanted, Figures(metrics, name))
+            self._entries[name] = _Entry(name, wanted, ModelMetrics(metrics, name))
 
     def names(self) -> list[str]:
         """Under which names they are served, the default one first."""
@@ -100,8 +92,8 @@ class Models:
         """The model of this name, loaded; None is the first one.
 
         Raises:
-            UnknownModelError: there is none of this name.
-            MemoryFullError: there is no room for it now.
+            ModelNotServedError: there is none of this name.
+            NoRoomForModelError: there is no room for it now.
             ModelError: it could not be loaded.
         """
         entry = self._entry(name)
@@ -119,11 +111,11 @@ class Models:
         """While a request is at work, its model is not unloaded.
 
         Raises:
-            MemoryFullError: it was, since the request got it.
+            NoRoomForModelError: it was, since the request got it.
         """
         entry = next((entry for entry in self._entries.values() if entry.service is service), None)
         if entry is None:
-            raise MemoryFullError("the model had to make room for another meanwhile. Ask again.")
+            raise NoRoomForModelError("the model had to make room for another meanwhile. Ask again.")
         entry.users += 1
         try:
             yield
@@ -149,7 +141,7 @@ class Models:
         found = self._entries.get(name) or self._entries.get(catalog.full_name(name))
         if found is None:
             served = ", ".join(map(repr, self._entries))
-            raise UnknownModelError(f"the model {name[:200]!r} is not served here. Served: {served}.")
+            raise ModelNotServedError(f"the model {name[:200]!r} is not served here. Served: {served}.")
         return found
 
     async def _load(self, entry: _Entry) -> None:
@@ -196,7 +188,7 @@ class Models:
             leaving.service = None
             logger.info("unloaded", extra={"model": leaving.name})
         if taken + entry.size > memory:
-            raise MemoryFullError(
+            raise NoRoomForModelError(
                 f"the model {entry.name!r} takes {entry.size / 1e6:,.0f} MB, and of the {memory / 1e6:,.0f} MB for all "
                 f"{taken / 1e6:,.0f} MB are at work. Try again later, or start the server with more --memory."
             )

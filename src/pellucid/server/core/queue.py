@@ -14,25 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.errors import PellucidError
+from pellucid.errors import QueueFullError, ServerStoppingError
 from pellucid.layers.finish import Finish
 from pellucid.types import TokenBatch
 
 
-class QueueFullError(PellucidError):
-    """More waits than may. ``retry_after``: in about how many seconds there may be room."""
-
-    def __init__(self, waiting: str, retry_after: int) -> None:
-        super().__init__(f"{waiting} wait already, which is as many as may. Try again in {retry_after} s.")
-        self.retry_after = retry_after
-
-
-class QueueClosedError(PellucidError):
-    """The server is stopping, and takes nothing more."""
-
-
 @dataclass(eq=False)
-class Request:
+class QueuedRequest:
     """Texts that somebody waits for.
 
     Attributes:
@@ -69,7 +57,7 @@ class Request:
 class Share:
     """The texts ``start`` to ``stop`` of a request, to go through the engine in this call."""
 
-    request: Request
+    request: QueuedRequest
     start: int
     stop: int
 
@@ -86,7 +74,7 @@ class Share:
 class Answer:
     """What came of a request: what its finish makes of its texts, or an error."""
 
-    request: Request
+    request: QueuedRequest
     result: Any
 
 
@@ -102,12 +90,12 @@ class Queue:
     def __init__(self, *, most_tokens: int, tokens_per_call: int) -> None:
         self.most_tokens = most_tokens
         self.tokens_per_call = tokens_per_call
-        self._waiting: dict[Request, None] = {}  # A set that keeps the order.
+        self._waiting: dict[QueuedRequest, None] = {}  # A set that keeps the order.
         self._changed = threading.Condition()
         self._counted = 0
         self._closed = False
 
-    def put(self, request: Request, *, tokens_per_second: float = 0.0) -> None:
+    def put(self, request: QueuedRequest, *, tokens_per_second: float = 0.0) -> None:
         """Let a request wait. It must have at least one text.
 
         Args:
@@ -116,11 +104,11 @@ class Queue:
 
         Raises:
             QueueFullError: too much waits already.
-            QueueClosedError: the queue is closed.
+            ServerStoppingError: the queue is closed.
         """
         with self._changed:
             if self._closed:
-                raise QueueClosedError("the server is stopping; ask another, or this one when it is back.")
+                raise ServerStoppingError("the server is stopping; ask another, or this one when it is back.")
             counted = min(len(request.tokens.ids), self.most_tokens // 2)
             if self._waiting and self._counted + counted > self.most_tokens:
                 seconds = self._counted / 2 / tokens_per_second if tokens_per_second else 1
@@ -130,7 +118,7 @@ class Queue:
             self._waiting[request] = None
             self._changed.notify()
 
-    def drop(self, request: Request) -> None:
+    def drop(self, request: QueuedRequest) -> None:
         """Nobody waits for this one any more: what no call has taken yet costs nothing."""
         with self._changed:
             request.dropped = True
@@ -151,7 +139,7 @@ class Queue:
                     self._remove(share.request)
             return shares
 
-    def _remove(self, request: Request) -> None:
+    def _remove(self, request: QueuedRequest) -> None:
         del self._waiting[request]
         self._counted -= request.counted
 
@@ -167,7 +155,7 @@ class Queue:
             return len(self._waiting), sum(request.tokens_left for request in self._waiting)
 
 
-def choose(waiting: Iterable[Request], budget: int) -> list[Share]:
+def choose(waiting: Iterable[QueuedRequest], budget: int) -> list[Share]:
     """What goes through the engine together.
 
     First a fair share of each request, oldest first; then, while there is room, more of the oldest. At least one text,
@@ -175,7 +163,7 @@ def choose(waiting: Iterable[Request], budget: int) -> list[Share]:
 
     >>> three = TokenBatch.from_sequences([[1, 2, 3, 4]] * 3)
     >>> one = TokenBatch.from_sequences([[1, 2]])
-    >>> requests = [Request(three, EachToken()), Request(one, EachToken())]
+    >>> requests = [QueuedRequest(three, EachToken()), QueuedRequest(one, EachToken())]
     >>> [(share.start, share.stop) for share in choose(requests, budget=10)]
     [(0, 2), (0, 1)]
     """

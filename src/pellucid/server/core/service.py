@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from pellucid.embedder import Embedder
-from pellucid.errors import PellucidError, TruncationError
+from pellucid.errors import EngineFailedError, TruncationError
 from pellucid.layers.finish import Finish
-from pellucid.server.core.metrics import Figures
-from pellucid.server.core.queue import Answer, Queue, Request, Share, work
+from pellucid.server.core.metrics import ModelMetrics
+from pellucid.server.core.queue import Answer, Queue, QueuedRequest, Share, work
 from pellucid.server.core.worker import Check, Worker
 from pellucid.server.settings import Limits
 from pellucid.text.truncation import Truncation
@@ -28,23 +28,6 @@ PART = 50_000
 T = TypeVar("T")
 S = TypeVar("S", bound=Sequence[Any])
 Result = TypeVar("Result")
-
-
-class TimedOutError(PellucidError):
-    """The answer was not there in time."""
-
-    @classmethod
-    def after(cls, seconds: float) -> TimedOutError:
-        """The error of a request whose time, so many seconds, is over."""
-        return cls(f"the answer was not there within {seconds:g} s. Send less at a time, or try again later.")
-
-
-class NotFiniteError(PellucidError):
-    """The model gave a text a vector that is none: its weights are broken, or too large for the dtype."""
-
-
-class EngineError(PellucidError):
-    """The engine failed, which it should not; the log has the details."""
 
 
 class Service:
@@ -63,7 +46,7 @@ class Service:
         self,
         embedder: Embedder,
         limits: Limits,
-        figures: Figures,
+        figures: ModelMetrics,
         engine_free: threading.Lock,
         tokenizing: Worker,
         name: str,
@@ -138,14 +121,14 @@ class Service:
         """Tokens to results, as :meth:`pellucid.encoder.encoder.Encoder.run`, with those of others in one call.
 
         Raises:
-            QueueFullError, QueueClosedError: the request was not taken.
-            EngineError: the arithmetic failed.
+            QueueFullError, ServerStoppingError: the request was not taken.
+            EngineFailedError: the arithmetic failed.
         """
         if not len(tokens):
             return self.embedder.encoder.run(tokens, finish)
         start = time.perf_counter()
         future: asyncio.Future[Result] = self._loop.create_future()
-        request = Request(tokens, finish, tag=future)
+        request = QueuedRequest(tokens, finish, tag=future)
         self._queue.put(request, tokens_per_second=self.figures.tokens_per_second())
         try:
             result = await future
@@ -211,7 +194,7 @@ def _settle(answers: list[Answer]) -> None:
         if future.done():
             continue
         if isinstance(answer.result, BaseException):
-            problem = EngineError("the model's arithmetic failed; the fault is the server's. Its log has more.")
+            problem = EngineFailedError("the model's arithmetic failed; the fault is the server's. Its log has more.")
             problem.__cause__ = answer.result
             future.set_exception(problem)
         else:

@@ -10,18 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pellucid.errors import PellucidError
+from pellucid.errors import AbandonedError, UnexpectedError
 
 T = TypeVar("T")
 Check = Callable[[], None]
-
-
-class UnforeseenError(PellucidError):
-    """Something went wrong that should not; ``__cause__`` has it."""
-
-
-class NobodyWaitsError(PellucidError):
-    """Nobody waits for the work any more: the time is over, the client has left, or the server is stopping."""
 
 
 @dataclass(eq=False)
@@ -33,7 +25,7 @@ class _Job:
 
     def check(self) -> None:
         if self.left:
-            raise NobodyWaitsError("nobody waits for this any more.")
+            raise AbandonedError("nobody waits for this any more.")
 
 
 class Worker:
@@ -60,7 +52,7 @@ class Worker:
             ended: called on the event loop once the thread has nothing to do with it any more.
 
         Raises:
-            UnforeseenError: ``work`` raised what is no ``Exception``, such as a panic of a library in Rust.
+            UnexpectedError: ``work`` raised what is no ``Exception``, such as a panic of a library in Rust.
         """
         if self._thread is None:
             # As a daemon, it keeps no process from ending.
@@ -88,7 +80,7 @@ class Worker:
             except Exception as problem:  # noqa: BLE001  The one who waits gets it.
                 error = problem
             except BaseException as problem:  # noqa: BLE001  So does this one, but as an error that any code handles.
-                error = UnforeseenError(f"{type(problem).__name__} in {self._name}")
+                error = UnexpectedError(f"{type(problem).__name__} in {self._name}")
                 error.__cause__ = problem
             self.busy = False
             with contextlib.suppress(RuntimeError):  # The loop may be closed.

@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 from starlette.types import Message
 
-from pellucid.server.http.errors import GONE, Failure, RequestError
+from pellucid.errors import RequestError
+from pellucid.server.http.errors import client_left
 from pellucid.server.http.inputs import Body
 from pellucid.server.http.serving import DEADLINE, attended, hold_of, serving_of
 from pellucid.server.settings import Limits
@@ -39,8 +40,8 @@ async def read(request: Request, kind: type[AnyBody]) -> AnyBody:
     Raises:
         RequestError: it is not JSON, or not of this kind; the message names the key and quotes no value. Or the client
             has left before all of it was there.
-        MemoryBusyError, NeedsTooMuchError: its values would take too much memory.
-        TimedOutError: it did not come in time.
+        RequestMemoryFullError, RequestTooLargeError: its values would take too much memory.
+        RequestTimeoutError: it did not come in time.
     """
     raw = await _received(request)
     serving, hold = serving_of(request), hold_of(request)
@@ -68,14 +69,14 @@ async def _received(request: Request) -> bytes | bytearray:
                 message = await _next(request)
                 raw += message.get("body", b"")
     except TimeoutError:
-        raise RequestError(Failure(408, "The body did not come in time.", "slow_request")) from None
+        raise RequestError(408, "The body did not come in time.", "slow_request") from None
     return raw
 
 
 async def _next(request: Request) -> Message:
     message = await request.receive()
     if message["type"] == "http.disconnect":
-        raise RequestError(GONE)
+        raise client_left()
     return message
 
 
@@ -106,7 +107,7 @@ def parsed_bytes(raw: bytes | bytearray, limits: Limits) -> int:
 def _check_count(things: str, count: int, most: int) -> None:
     if count > most + _OTHERS:
         words = f"{count:,} {things} are too many for one request; at most {most:,}."
-        raise RequestError(Failure(400, words, "too_many_values"))
+        raise RequestError(400, words, "too_many_values")
 
 
 def parse(raw: bytes | bytearray, kind: type[AnyBody]) -> AnyBody:
@@ -114,16 +115,16 @@ def parse(raw: bytes | bytearray, kind: type[AnyBody]) -> AnyBody:
     try:
         value = from_json(raw, cache_strings="keys")
     except ValueError as error:
-        raise RequestError(Failure(400, f"The body is not JSON: {error}.", "invalid_json")) from None
+        raise RequestError(400, f"The body is not JSON: {error}.", "invalid_json") from None
     if not isinstance(value, dict):
-        raise RequestError(Failure(400, "The body: must be a JSON object.", "invalid_value"))
+        raise RequestError(400, "The body: must be a JSON object.", "invalid_value")
     try:
         return kind.model_validate(value)
     except ValidationError as error:
-        raise RequestError(_failure(error)) from None
+        raise _request_error(error) from None
 
 
-def _failure(error: ValidationError) -> Failure:
+def _request_error(error: ValidationError) -> RequestError:
     found = error.errors(include_url=False, include_input=False)
     # What may be of several kinds has a fault for each of them; the deepest is of the one that was meant, and of
     # those in a list the last, up to which it was of another kind.
@@ -131,12 +132,14 @@ def _failure(error: ValidationError) -> Failure:
     key = str(fault["loc"][0]) if fault["loc"] else None
     if fault["type"] == "unknown_key":
         unknown = str(fault["ctx"]["key"])
-        return Failure(400, f"The key {unknown[:80]!r} is not known here. Leave it out.", "unknown_key", unknown[:80])
+        return RequestError(
+            400, f"The key {unknown[:80]!r} is not known here. Leave it out.", "unknown_key", unknown[:80]
+        )
     place = ".".join(str(part) for part in fault["loc"] if isinstance(part, int) or _is_key(part))
     words = "Must be a JSON object" if fault["type"] == "model_type" else fault["msg"]
     if len({one["msg"] for one in found if one["loc"][:1] == fault["loc"][:1]}) > 1:
         words = "Must be a text, a list of texts, a list of token ids, or a list of such lists"
-    return Failure(400, f"{place[:80] or 'The body'}: {words}.", "invalid_value", key)
+    return RequestError(400, f"{place[:80] or 'The body'}: {words}.", "invalid_value", key)
 
 
 def _is_key(part: str) -> bool:

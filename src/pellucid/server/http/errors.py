@@ -10,11 +10,22 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from pellucid.errors import InputError, MissingExtraError, ModelError, PellucidError, TruncationError
-from pellucid.server.core.budget import MemoryBusyError, NeedsTooMuchError
-from pellucid.server.core.models import MemoryFullError, UnknownModelError
-from pellucid.server.core.queue import QueueClosedError, QueueFullError
-from pellucid.server.core.service import NotFiniteError, TimedOutError
+from pellucid.errors import (
+    InputError,
+    MissingExtraError,
+    ModelError,
+    ModelNotServedError,
+    NoRoomForModelError,
+    QueueFullError,
+    RequestError,
+    RequestMemoryFullError,
+    RequestTimeoutError,
+    RequestTooLargeError,
+    ServerError,
+    ServerStoppingError,
+    TruncationError,
+    VectorNotFiniteError,
+)
 
 TEI_PATHS = frozenset({"/", "/embed", "/embed_all", "/similarity", "/tokenize", "/decode", "/info"})
 _TEI_TYPES = {429: "Overloaded", 503: "Unhealthy", 500: "Backend"}
@@ -57,31 +68,29 @@ class Failure:
             found["www-authenticate"] = "Bearer"
         return found
 
-
-GONE = Failure(499, "The client has left.", "client_left")
-
-
-class RequestError(PellucidError):
-    """A request that is wrong in itself; it carries its answer."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.message)
-        self.failure = failure
+    def error(self) -> RequestError:
+        """The same, to be raised."""
+        return RequestError(self.status, self.message, self.code or "", self.param)
 
 
-_ANSWERS: tuple[tuple[type[Exception], int, str | None, str | None, int | None], ...] = (
-    (UnknownModelError, 404, "model_not_found", "model", None),
-    (TruncationError, 400, "context_length_exceeded", "input", None),
-    (InputError, 400, None, None, None),
-    (QueueFullError, 429, "queue_full", None, None),
-    (QueueClosedError, 503, "unavailable", None, 1),
-    (MemoryFullError, 503, "unavailable", None, 1),
-    (MemoryBusyError, 503, "request_memory_full", None, 1),
-    (NeedsTooMuchError, 413, "needs_too_much_memory", None, None),
-    (NotFiniteError, 500, "vector_not_finite", "input", None),
-    (TimedOutError, 503, "timeout", None, 5),
+def client_left() -> RequestError:
+    """What ends the work for a client that has closed its connection."""
+    return RequestError(499, "The client has left.", "client_left")
+
+
+_ANSWERS: tuple[tuple[type[Exception], int, str | None, str | None], ...] = (
+    (ModelNotServedError, 404, "model_not_found", "model"),
+    (TruncationError, 400, "context_length_exceeded", "input"),
+    (InputError, 400, None, None),
+    (QueueFullError, 429, "queue_full", None),
+    (ServerStoppingError, 503, "unavailable", None),
+    (NoRoomForModelError, 503, "unavailable", None),
+    (RequestMemoryFullError, 503, "request_memory_full", None),
+    (RequestTooLargeError, 413, "needs_too_much_memory", None),
+    (VectorNotFiniteError, 500, "vector_not_finite", "input"),
+    (RequestTimeoutError, 503, "timeout", None),
 )
-"""Errors whose words are for the client: the status, the code, the key at fault, and when to try again."""
+"""Errors whose messages clients may read: the status, the code, and the key of the body that is wrong."""
 
 
 def is_for_the_log(error: BaseException) -> bool:
@@ -92,10 +101,11 @@ def is_for_the_log(error: BaseException) -> bool:
 def failure_of(error: BaseException) -> Failure:
     """The answer to a request that ended in an error."""
     if isinstance(error, RequestError):
-        return error.failure
-    for kind, status, code, param, seconds in _ANSWERS:
+        return Failure(error.status, str(error), error.code, error.param)
+    for kind, status, code, param in _ANSWERS:
         if isinstance(error, kind):
-            return Failure(status, _sentence(error), code, param, getattr(error, "retry_after", seconds))
+            retry_after = error.retry_after if isinstance(error, ServerError) else None
+            return Failure(status, _sentence(error), code, param, retry_after)
     if isinstance(error, ModelError | MissingExtraError):
         # What a model's files say may name folders of this machine.
         return Failure(503, "The model could not be loaded; the server's log says why.", "model_not_loaded")

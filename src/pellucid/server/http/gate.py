@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from pellucid.server.core.budget import Hold
-from pellucid.server.http.errors import Failure, RequestError, failure_of, is_for_the_log
+from pellucid.server.http.errors import Failure, failure_of, is_for_the_log
 from pellucid.server.http.serving import CONNECTION, DEADLINE, HOLD, Serving
 
 Scope = MutableMapping[str, Any]
@@ -86,7 +86,7 @@ class Gate:
             if message["type"] == "http.request":
                 read += len(message.get("body", b""))
                 if read > limits.body_bytes:
-                    raise RequestError(_too_large(limits.body_bytes))
+                    raise _too_large(limits.body_bytes).error()
             return message
 
         try:

@@ -15,9 +15,10 @@ from typing import Any, cast
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from pellucid.errors import RequestError
 from pellucid.server.core.budget import Hold
 from pellucid.server.http.connections import Connections
-from pellucid.server.http.errors import Failure, RequestError
+from pellucid.server.http.errors import Failure
 from pellucid.server.http.serving import CONNECTION, HOLD
 from pellucid.server.http.wire import Flow, Gentle, failure_in, written
 
@@ -124,7 +125,7 @@ class Protocol(HttpToolsProtocol):
         self._header_bytes += len(url)
         if self._header_bytes > self._limits.header_bytes:
             words = f"The URL is longer than {self._limits.header_bytes:,} bytes. Send texts in the body."
-            raise RequestError(Failure(414, words, "url_too_long"))
+            raise RequestError(414, words, "url_too_long")
         self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -132,7 +133,7 @@ class Protocol(HttpToolsProtocol):
         self._header_bytes += len(name) + len(value)
         self._header_count += 1
         if self._header_bytes > self._limits.header_bytes or self._header_count > self._limits.headers:
-            raise RequestError(self._headers_too_large())
+            raise self._headers_too_large().error()
         if self._in_headers:
             name = name.lower()
             if name == b"content-length":

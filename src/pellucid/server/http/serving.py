@@ -13,16 +13,24 @@ from typing import TypeVar, cast
 import numpy as np
 from fastapi import Request
 
-from pellucid.errors import InputError, InvalidModelError, OptionError, TextError
+from pellucid.errors import (
+    InputError,
+    InvalidModelError,
+    OptionError,
+    QueueFullError,
+    RequestError,
+    RequestTimeoutError,
+    TextError,
+    VectorNotFiniteError,
+)
 from pellucid.layers.finish import EachToken, Finish
 from pellucid.server.core.budget import Budget, Hold
 from pellucid.server.core.metrics import Metrics
 from pellucid.server.core.models import Models
-from pellucid.server.core.queue import QueueFullError
-from pellucid.server.core.service import NotFiniteError, Service, TimedOutError, is_short
+from pellucid.server.core.service import Service, is_short
 from pellucid.server.core.worker import Check, Worker
 from pellucid.server.http.connections import Connections
-from pellucid.server.http.errors import GONE, Failure, RequestError
+from pellucid.server.http.errors import client_left
 from pellucid.server.settings import Settings
 from pellucid.text.truncation import Truncation
 from pellucid.types import Float32, Int32, MultiVectors, TokenBatch
@@ -84,8 +92,8 @@ class Serving:
 
         Raises:
             QueueFullError: too many wait already.
-            MemoryBusyError, NeedsTooMuchError: there is no room for it.
-            TimedOutError: it took too long.
+            RequestMemoryFullError, RequestTooLargeError: there is no room for it.
+            RequestTimeoutError: it took too long.
         """
         if self._views >= self.settings.limits.views:
             raise QueueFullError(f"{self._views} views", 5)
@@ -123,7 +131,7 @@ class Serving:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class TokenizedTexts:
     """Texts as tokens.
 
     Attributes:
@@ -168,7 +176,7 @@ async def prepared(
     *,
     prompt_name: str | None,
     truncate: bool | None,
-) -> Prepared:
+) -> TokenizedTexts:
     """What was given, checked against the limits, as tokens.
 
     Raises:
@@ -197,14 +205,14 @@ async def prepared(
     tokenizing = service.tokenize(texts, prompt, cut=cut)
     # A short text is tokenized before anybody could leave.
     tokens, counts = await (tokenizing if is_short(texts, prompt) else attended(request, tokenizing))
-    return Prepared(tokens, counts, service.embedder.max_tokens, service.embedder.tokenizer.prompt_tokens(prompt))
+    return TokenizedTexts(tokens, counts, service.embedder.max_tokens, service.embedder.tokenizer.prompt_tokens(prompt))
 
 
 async def embedded(
     serving: Serving,
     request: Request,
     service: Service,
-    ready: Prepared,
+    ready: TokenizedTexts,
     *,
     normalize: bool | None = None,
     dimensions: int | None = None,
@@ -213,24 +221,24 @@ async def embedded(
 
     Raises:
         RequestError: the model has not so many dimensions, or the client has left.
-        NotFiniteError: a vector is not finite; the text is named.
+        VectorNotFiniteError: a vector is not finite; the text is named.
     """
     most = service.embedder.dimensions
     if dimensions is not None and dimensions > most:
         words = f"dimensions: {dimensions:,} is more than the model has: {most}."
-        raise RequestError(Failure(400, words, "invalid_value", "dimensions"))
+        raise RequestError(400, words, "invalid_value", "dimensions")
     finish = service.embedder.finish(ready.prompt_tokens, normalize, dimensions)
     return await _run(serving, request, service, ready, finish, len(ready.tokens) * (dimensions or most))
 
 
-async def each_token(serving: Serving, request: Request, service: Service, ready: Prepared) -> MultiVectors:
+async def each_token(serving: Serving, request: Request, service: Service, ready: TokenizedTexts) -> MultiVectors:
     """A vector for each token of prepared texts; the errors of :func:`embedded`."""
     numbers = len(ready.tokens.ids) * service.embedder.spec.encoder.hidden_size
     return await _run(serving, request, service, ready, EachToken(), numbers)
 
 
 async def _run(
-    serving: Serving, request: Request, service: Service, ready: Prepared, finish: Finish[T], numbers: int
+    serving: Serving, request: Request, service: Service, ready: TokenizedTexts, finish: Finish[T], numbers: int
 ) -> T:
     """What ``finish`` makes of prepared texts: so many numbers."""
     hold_of(request).take(4 * len(ready.tokens.ids) + _NUMBER_BYTES * numbers)
@@ -239,7 +247,7 @@ async def _run(
     try:
         finish.check(result, lambda row: row)
     except InvalidModelError as error:
-        raise NotFiniteError(str(error)) from None
+        raise VectorNotFiniteError(str(error)) from None
     return result
 
 
@@ -248,7 +256,7 @@ async def attended(request: Request, work: Awaitable[T]) -> T:
 
     Raises:
         RequestError: the client has left.
-        TimedOutError: the time is over.
+        RequestTimeoutError: the time is over.
     """
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
@@ -281,7 +289,7 @@ async def attended(request: Request, work: Awaitable[T]) -> T:
         return await work
     except asyncio.CancelledError:
         if (gone or late) and task is not None and not task.uncancel():
-            raise (RequestError(GONE) if gone else TimedOutError.after(seconds)) from None
+            raise (client_left() if gone else RequestTimeoutError(seconds)) from None
         raise
     finally:
         for timer in timers:
@@ -330,7 +338,7 @@ def _is_ids(given: Given) -> bool:
     return bool(given) and isinstance(given[0], int)
 
 
-def _checked_ids(sequences: list[list[int]], service: Service, *, cut: bool) -> Prepared:
+def _checked_ids(sequences: list[list[int]], service: Service, *, cut: bool) -> TokenizedTexts:
     embedder = service.embedder
     vocabulary, most = embedder.spec.encoder.vocab_size, embedder.max_tokens
     for position, ids in enumerate(sequences):
@@ -343,4 +351,4 @@ def _checked_ids(sequences: list[list[int]], service: Service, *, cut: bool) -> 
     truncation = Truncation.of(counts, most)
     if truncation.cut and not cut:
         raise InputError(f"{truncation.describe(most)}. Split them.")
-    return Prepared(TokenBatch.from_sequences([ids[:most] for ids in sequences]), counts, most)
+    return TokenizedTexts(TokenBatch.from_sequences([ids[:most] for ids in sequences]), counts, most)

@@ -9,14 +9,13 @@ from fastapi import APIRouter, Request, Response
 from pydantic_core import to_json
 
 from pellucid.embedder import Embedder
-from pellucid.errors import InputError, TextError
+from pellucid.errors import InputError, RequestError, TextError
 from pellucid.explain.render import contents
 from pellucid.explain.text_map import map_of
 from pellucid.server.core.worker import Check
 from pellucid.server.http import views
 from pellucid.server.http.answers import Pieces
 from pellucid.server.http.bodies import read
-from pellucid.server.http.errors import Failure, RequestError
 from pellucid.server.http.inputs import CompareBody, MapBody, TraceBody
 from pellucid.server.http.outputs import OpenAIFailure, View
 from pellucid.server.http.routes.direct import DirectRoute, post
@@ -68,7 +67,7 @@ async def _traced(
 def _flag(request: Request, name: str) -> bool:
     given = request.query_params.get(name, "false").lower()
     if given not in _FLAGS:
-        raise RequestError(Failure(400, f"{name} must be true or false.", "invalid_value", name))
+        raise RequestError(400, f"{name} must be true or false.", "invalid_value", name)
     return _FLAGS[given]
 
 
