@@ -1,5 +1,6 @@
-// Self-attention of one head of one text: softmax(Q Kᵀ · scale + bias) V, a few queries at a time, so that their
-// scores stay in the first-level cache. No padding, and nothing is computed for keys that no query of a few looks at.
+// Self-attention of one head in one text: softmax(Q Kᵀ · scale + bias) V. It takes a tile of a few queries at a time,
+// so their scores stay in the first-level cache. There is no padding, and keys that no query of a tile looks at cost
+// nothing.
 #pragma once
 
 #include "gemm.h"
@@ -11,43 +12,46 @@ constexpr int padded_to_panel(int n) {
   return (n + panel_width<S> - 1) / panel_width<S> * panel_width<S>;
 }
 
-// Floats of scratch: the keys transposed, the scores of one tile of queries, and one tile of the context.
+// The number of floats in the scratch memory: the packed keys, the scores of one tile of queries, and one tile of the
+// context.
 template <class S>
 std::size_t attention_scratch(int tokens, int head_size) {
   const auto padded = static_cast<std::size_t>(padded_to_panel<S>(tokens));
   return padded * static_cast<std::size_t>(head_size + S::tile_rows) + S::tile_rows * panel_width<S>;
 }
 
-// Keys, packed like weights: [panels, head_size, panel], zeros after the last.
+// Packs the keys like weights: [panels, head_size, panel], with zeros after the last key.
 template <class S>
 void pack_keys(const Attention& a, float* packed) {
   constexpr int width = panel_width<S>;
   for (int first = 0; first < a.tokens; first += width, packed += a.head_size * width) {
-    const int there = a.tokens - first < width ? a.tokens - first : width;
-    for (int j = 0; j < there; ++j) {
+    const int keys = a.tokens - first < width ? a.tokens - first : width;
+    for (int j = 0; j < keys; ++j) {
       const float* key = a.key + (first + j) * a.stride;
       for (int k = 0; k < a.head_size; ++k) packed[k * width + j] = key[k];
     }
     for (int k = 0; k < a.head_size; ++k) {
-      for (int j = there; j < width; ++j) packed[k * width + j] = 0;
+      for (int j = keys; j < width; ++j) packed[k * width + j] = 0;
     }
   }
 }
 
-// Not std::numeric_limits: its functions are not templates over S, so all instruction sets would share one copy.
+// This does not use std::numeric_limits, whose functions are not templates over S: all instruction sets would share one
+// copy of them.
 constexpr float minus_infinity = -__builtin_inff();
 
-// One row of scores to exponents, in place; returns 1 / their sum. Shifted by the largest, so nothing overflows.
+// Turns one row of scores into exponentials, in place, and returns 1 / their sum. The largest score is subtracted
+// first, so nothing overflows.
 template <class S>
 float softmax(float* scores, int tokens, float scale, const float* bias) {
-  const auto never = S::set(minus_infinity);
+  const auto lowest = S::set(minus_infinity);
   const auto factor = S::set(scale);
-  auto highest = never;
+  auto highest = lowest;
   each_vector<S>(tokens, [&](int j, int left) {
     auto s = S::mul(S::load(scores + j), factor);
     if (bias) s = S::add(s, S::load(bias + j));
     S::store(scores + j, s);
-    highest = S::max(highest, S::first(s, left, never));
+    highest = S::max(highest, S::first(s, left, lowest));
   });
   const auto shift = S::set(S::largest(highest));
   auto total = S::zero();
@@ -61,12 +65,12 @@ float softmax(float* scores, int tokens, float scale, const float* bias) {
 
 static inline const std::uint32_t* words(const float* p) { return reinterpret_cast<const std::uint32_t*>(p); }
 
-// The weights that one query, at place `i`, gives to keys: scores of keys from … to - 1 to exponents, in place, and
-// zeros for those that it does not look at. Returns 1 / their sum.
+// Turns the scores that the query at position `i` gives to the keys from … to - 1 into exponentials, in place. Keys
+// outside the query's window get zero. Returns 1 / their sum.
 template <class S>
-float weigh(const Attention& a, int i, int from, int to, float* scores) {
+float softmax_in_window(const Attention& a, int i, int from, int to, float* scores) {
   const int low = i - a.window > from ? i - a.window : from, high = i + a.window + 1 < to ? i + a.window + 1 : to;
-  // Whole vectors from the start of a panel on, so that the last one does not end in the next query's scores.
+  // Start at a multiple of the vector's length, so the last vector does not reach into the next query's scores.
   const int start = low / S::lanes * S::lanes;
   for (int j = start; j < low; ++j) scores[j] = minus_infinity;
   const float inverse = softmax<S>(scores + start, high - start, a.scale, a.bias ? a.bias - i + start : nullptr);
@@ -75,7 +79,7 @@ float weigh(const Attention& a, int i, int from, int to, float* scores) {
   return inverse;
 }
 
-// The context for one tile of queries, of the keys that any of them looks at.
+// Computes the context of one tile of queries, from the keys that at least one of them looks at.
 template <class S, int rows>
 void attend_tile(const Attention& a, int first, const float* packed_keys, float* scores, float* tile) {
   using Dot = DotFloat32<S>;
@@ -89,9 +93,9 @@ void attend_tile(const Attention& a, int first, const float* packed_keys, float*
         [&](int i, int v, typename S::F value) { S::store(scores + i * padded + j + v * S::lanes, value); });
   }
   float inverse[rows];
-  for (int i = 0; i < rows; ++i) inverse[i] = weigh<S>(a, first + i, from, to, scores + i * padded);
+  for (int i = 0; i < rows; ++i) inverse[i] = softmax_in_window<S>(a, first + i, from, to, scores + i * padded);
   for (int d = 0; d < a.head_size; d += width) {
-    // A head narrower than a panel reads on into its neighbour, and only its own columns are kept.
+    // A head that is narrower than a panel also reads its neighbour, but only its own columns are kept.
     multiply_tile<S, Dot, rows>(words(scores + from), padded, words(a.value + from * a.stride + d), a.stride, to - from,
                                 [&](int i, int v, typename S::F value) {
                                   S::store(tile + i * width + v * S::lanes, S::mul(value, S::set(inverse[i])));

@@ -1,4 +1,4 @@
-// The module pellucid._native: arrays in, arrays out. All judging of values is done in engines/native.py.
+// The module pellucid._native: arrays in, arrays out. It checks shapes and ranges. engines/native.py makes all choices.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
@@ -34,16 +34,17 @@ using Integers = ArrayOf<std::int32_t, 1>;
 using Bytes = ArrayOf<std::int8_t, 1>;
 using LinearArrays = std::pair<Matrix, Vector>;  // weight [out, in] and bias [out]
 using NormArrays = std::tuple<Vector, Vector, float>;  // weight, bias and epsilon
-// before, after and of the sum
+// Before a sublayer, after it, and of the sum.
 using NormsArrays = std::tuple<std::optional<NormArrays>, std::optional<NormArrays>, std::optional<NormArrays>>;
 using TurnArrays = std::pair<Matrix, Matrix>;    // cosines and sines
 
-void require(bool holds, const char* what) {
-  if (!holds) throw nb::value_error(what);
+void require(bool condition, const char* message) {
+  if (!condition) throw nb::value_error(message);
 }
 
-// Asks for the interpreter's lock. Before Python 3.14, a daemon thread that asks while the interpreter ends is ended by
-// unwinding its stack, and at the first destructor C++ would abort the whole process. So it sleeps until that has gone.
+// Takes the interpreter's lock. Before Python 3.14, if a daemon thread does this while the interpreter is shutting
+// down, Python ends the thread by unwinding its stack, and at the first destructor C++ would abort the whole process.
+// So this catches the unwinding, and sleeps until the process is gone.
 template <class Take>
 auto take_lock(Take take) {
   try {
@@ -65,9 +66,9 @@ auto without_lock(Work work) {
   return work();
 }
 
-// Whether Python's handler of a signal, as of Ctrl-C, has raised; its error waits until the call has ended. Python handles
-// signals in its main thread alone; any other would wait for the interpreter's lock and learn nothing.
-bool interrupted() {
+// True if a Python signal handler, as for Ctrl-C, has raised. The error stays set until the call has ended. Python
+// handles signals only in its main thread. Any other thread would wait for the lock and find nothing.
+bool signal_handler_raised() {
   const PyGILState_STATE state = take_lock(PyGILState_Ensure);
   const bool raised = PyErr_CheckSignals() != 0;
   PyGILState_Release(state);
@@ -78,14 +79,14 @@ const Kernels& kernels_named(const std::string& name) {
   for (const Kernels* kernels : available_kernels()) {
     if (name == kernels->name) return *kernels;
   }
-  throw nb::value_error("no such instruction set on this machine");
+  throw nb::value_error("this machine does not support this instruction set");
 }
 
 Dtype dtype_named(const std::string& name) {
   if (name == "float32") return Dtype::float32;
   if (name == "int16") return Dtype::int16;
   if (name == "int8") return Dtype::int8;
-  throw nb::value_error("no such dtype");
+  throw nb::value_error("unknown dtype");
 }
 
 Activation activation_named(const std::string& name) {
@@ -93,14 +94,14 @@ Activation activation_named(const std::string& name) {
   if (name == "gelu_tanh") return Activation::gelu_tanh;
   if (name == "relu") return Activation::relu;
   if (name == "silu") return Activation::silu;
-  throw nb::value_error("no such activation");
+  throw nb::value_error("unknown activation");
 }
 
 Linear linear(const LinearArrays& arrays, int out, int in) {
   const auto& [weight, bias] = arrays;
   require(weight.shape(0) == static_cast<std::size_t>(out) && weight.shape(1) == static_cast<std::size_t>(in) &&
               bias.shape(0) == static_cast<std::size_t>(out),
-          "a linear layer has the wrong shape");
+          "the weight or bias of a linear layer has the wrong shape");
   return {weight.data(), bias.data(), out, in};
 }
 
@@ -108,7 +109,7 @@ std::optional<Norm> norm(const std::optional<NormArrays>& arrays, int size) {
   if (!arrays) return std::nullopt;
   const auto& [weight, bias, eps] = *arrays;
   require(weight.shape(0) == static_cast<std::size_t>(size) && bias.shape(0) == weight.shape(0),
-          "a norm has the wrong shape");
+          "the weight or bias of a norm has the wrong shape");
   return Norm{weight.data(), bias.data(), eps};
 }
 
@@ -125,7 +126,7 @@ struct Heads {
   bool operator==(const Heads& o) const { return heads == o.heads && kv_heads == o.kv_heads && size == o.size; }
 };
 
-// An Encoder, and the arrays that it reads from.
+// An Encoder, and the arrays that it reads from during calls.
 class PythonEncoder {
  public:
   PythonEncoder(const std::string& cpu, const std::string& dtype, Matrix word, std::optional<Matrix> position,
@@ -146,22 +147,22 @@ class PythonEncoder {
     const std::size_t out = intermediate.second.shape(0);
     require(out > 0 && out <= 1 << 24, "the intermediate size is out of range");
     const int inner = static_cast<int>(out);
-    const Heads own{heads, kv_heads, head_size};
+    const Heads layer_heads{heads, kv_heads, head_size};
     require(heads > 0 && kv_heads > 0 && heads % kv_heads == 0 && head_size > 0 && heads <= 1 << 16 &&
                 head_size <= 1 << 14 && (bias_heads_ == 0 || heads == bias_heads_),
-            "attention heads are out of range");
-    require(intermediate_ == 0 || (inner == intermediate_ && gate.has_value() == gated_ && own == heads_),
-            "layers differ in shape");
+            "the number or size of the attention heads is out of range");
+    require(intermediate_ == 0 || (inner == intermediate_ && gate.has_value() == gated_ && layer_heads == heads_),
+            "all layers must have the same shape");
     require(window >= 0 && window <= 1 << 30 && turns >= -1 && (turns < 0 || head_size % 2 == 0),
-            "attention is out of range");
+            "the window or the turns of the attention are out of range");
     intermediate_ = inner;
     gated_ = gate.has_value();
-    heads_ = own;
+    heads_ = layer_heads;
     turns_ = std::max(turns_, turns + 1);
-    LayerWeights weights{linear(query, own.queries(), hidden()),
-                         linear(key, own.keys(), hidden()),
-                         linear(value, own.keys(), hidden()),
-                         linear(attention_output, hidden(), own.queries()),
+    LayerWeights weights{linear(query, layer_heads.queries(), hidden()),
+                         linear(key, layer_heads.keys(), hidden()),
+                         linear(value, layer_heads.keys(), hidden()),
+                         linear(attention_output, hidden(), layer_heads.queries()),
                          norms(attention_norms, hidden()),
                          std::nullopt,
                          linear(intermediate, inner, hidden()),
@@ -184,37 +185,39 @@ class PythonEncoder {
                      const nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu>& out, int threads,
                      bool in_main_thread) const {
     const std::size_t tokens = ids.shape(0);
-    require(intermediate_ > 0, "there are no layers");
+    require(intermediate_ > 0, "the encoder has no layers");
     require(positions.shape(0) == tokens && out.shape(0) == tokens && threads > 0 &&
                 out.shape(1) == word_.shape(1) && (!segments || segments->shape(0) == tokens),
-            "arrays do not fit each other");
-    require(offsets.shape(0) > 0 && offsets(0) == 0 && static_cast<std::size_t>(offsets(offsets.shape(0) - 1)) == tokens,
-            "offsets do not cover the ids");
+            "the arrays do not fit each other, or there are no threads");
+    require(offsets.shape(0) > 0 && offsets(0) == 0 &&
+                static_cast<std::size_t>(offsets(offsets.shape(0) - 1)) == tokens,
+            "the offsets must go from 0 to the number of ids");
     Batch batch{ids.data(), positions.data(), offsets.data(), static_cast<int>(offsets.shape(0)) - 1,
                 segments ? segments->data() : nullptr, {}};
-    std::size_t places = position_ ? position_->shape(0) : std::numeric_limits<std::int32_t>::max();
-    require(turns.size() >= static_cast<std::size_t>(turns_), "a layer's turns are missing");
+    std::size_t max_positions = position_ ? position_->shape(0) : std::numeric_limits<std::int32_t>::max();
+    require(turns.size() >= static_cast<std::size_t>(turns_), "the turns of a layer are missing");
     for (const auto& [cos, sin] : turns) {
       require(cos.shape(0) == sin.shape(0) && cos.shape(1) == sin.shape(1) &&
                   cos.shape(1) == static_cast<std::size_t>(heads_.size / 2),
-              "turns have the wrong shape");
-      places = std::min(places, cos.shape(0));
+              "the turns have the wrong shape");
+      max_positions = std::min(max_positions, cos.shape(0));
       batch.turns.push_back({cos.data(), sin.data()});
     }
     for (std::size_t i = 1; i < offsets.shape(0); ++i) {
       require(offsets(i) > offsets(i - 1), "a text has no tokens");
-      require(offsets(i) - offsets(i - 1) <= longest_, "a text is longer than the relative bias reaches");
+      require(offsets(i) - offsets(i - 1) <= longest_, "a text is too long for the relative bias");
     }
     for (std::size_t t = 0; t < tokens; ++t) {
       require(ids(t) >= 0 && static_cast<std::size_t>(ids(t)) < word_.shape(0), "a token id is out of range");
-      require(positions(t) >= 0 && static_cast<std::size_t>(positions(t)) < places, "a position is out of range");
+      require(positions(t) >= 0 && static_cast<std::size_t>(positions(t)) < max_positions,
+              "a position is out of range");
     }
     const std::size_t types = token_type_ ? token_type_->shape(0) : std::numeric_limits<std::int8_t>::max();
     for (std::size_t t = 0; segments && t < tokens; ++t) {
       require((*segments)(t) >= 0 && static_cast<std::size_t>((*segments)(t)) < types, "a segment is out of range");
     }
-    const auto stop = in_main_thread ? interrupted : [] { return false; };
-    const bool finished = without_lock([&] { return encoder_.run(batch, out.data(), threads, stop); });
+    const auto should_stop = in_main_thread ? signal_handler_raised : [] { return false; };
+    const bool finished = without_lock([&] { return encoder_.run(batch, out.data(), threads, should_stop); });
     if (!finished) throw nb::python_error();
   }
 
@@ -225,7 +228,7 @@ class PythonEncoder {
     require((!position_ || position_->shape(1) == word_.shape(1)) &&
                 (!token_type_ || (token_type_->shape(1) == word_.shape(1) && token_type_->shape(0) > 0)) &&
                 (!relative_bias || (relative_bias->shape(0) > 0 && relative_bias->shape(1) % 2 == 1)),
-            "the embeddings have the wrong shape");
+            "an embedding table or the relative bias has the wrong shape");
     return {word_.data(),
             position_ ? position_->data() : nullptr,
             token_type_ ? token_type_->data() : nullptr,
@@ -239,8 +242,8 @@ class PythonEncoder {
   std::optional<Matrix> position_;
   std::optional<Matrix> token_type_;
   int bias_heads_;  // 0 without a relative bias
-  int longest_;     // text, in tokens
-  Heads heads_{};   // of the layers so far
+  int longest_;     // the longest text, in tokens
+  Heads heads_{};   // the same for all layers
   int intermediate_ = 0, turns_ = 0;
   bool gated_ = false;
   Encoder encoder_;
@@ -251,7 +254,7 @@ class PythonEncoder {
 
 NB_MODULE(_native, m) {
   using namespace pellucid;
-  nb::set_leak_warnings(false);  // What a daemon thread still holds at exit is no news to whoever started it.
+  nb::set_leak_warnings(false);  // A daemon thread may hold objects at exit. Users need no warning about that.
   m.def("instruction_sets", [] {
     std::vector<std::string> names;
     for (const Kernels* kernels : available_kernels()) names.emplace_back(kernels->name);

@@ -1,4 +1,4 @@
-// Which instruction sets this machine has.
+// Finds out which instruction sets this machine supports.
 #include "kernels.h"
 
 #if defined(__aarch64__) && defined(__linux__)
@@ -21,19 +21,19 @@ extern const Kernels scalar_kernels;
 extern const Kernels avx2_kernels, avx2_vnni_kernels, avx512_kernels, avx512_vnni_kernels;
 
 namespace {
-// CPUID itself, because __builtin_cpu_supports is a function of the compiler's runtime, which on Windows is not linked.
-// The bits are those of Intel's manual, volume 2A, CPUID.
+// This uses CPUID directly, because __builtin_cpu_supports needs the compiler's runtime library, which is not linked on
+// Windows. Intel's manual, volume 2A, CPUID, lists the bits.
 struct Leaf {
   Leaf(unsigned number, unsigned part) { __get_cpuid_count(number, part, &a, &b, &c, &d); }
-  unsigned a = 0, b = 0, c = 0, d = 0;  // They stay so if there is no such leaf.
+  unsigned a = 0, b = 0, c = 0, d = 0;  // These stay 0 if there is no such leaf.
 };
 
-bool all(unsigned word, unsigned bits) { return (word & bits) == bits; }
+bool has(unsigned word, unsigned bits) { return (word & bits) == bits; }
 
-// Which registers the operating system saves when it switches threads, as bits; none if it does not say.
+// The registers that the operating system saves when it switches threads, as bits; 0 if it does not say.
 unsigned saved_registers() {
   constexpr unsigned osxsave = 1u << 27;
-  if (!all(Leaf(1, 0).c, osxsave)) return 0;
+  if (!has(Leaf(1, 0).c, osxsave)) return 0;
   unsigned low, high;
   asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
   return low;
@@ -43,10 +43,12 @@ KernelList read_processor() {
   KernelList list{};
   const Leaf one(1, 0), seven(7, 0), seven_one(7, 1);
   const unsigned saved = saved_registers();
-  const bool avx2 = all(saved, 0x06) && all(one.c, 1u << 12 | 1u << 28) && all(seven.b, 1u << 5);  // FMA, AVX; AVX2
-  const bool avx512 = avx2 && all(saved, 0xe6) && all(seven.b, 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31);  // F DQ BW VL
-  const bool avx512_vnni = avx512 && all(seven.c, 1u << 11);
-  const bool avx_vnni = avx2 && all(seven_one.a, 1u << 4);
+  // FMA and AVX, then AVX2.
+  const bool avx2 = has(saved, 0x06) && has(one.c, 1u << 12 | 1u << 28) && has(seven.b, 1u << 5);
+  // F, DQ, BW and VL.
+  const bool avx512 = avx2 && has(saved, 0xe6) && has(seven.b, 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31);
+  const bool avx512_vnni = avx512 && has(seven.c, 1u << 11);
+  const bool avx_vnni = avx2 && has(seven_one.a, 1u << 4);
   if (avx512_vnni) list.table[list.count++] = &avx512_vnni_kernels;
   if (avx512) list.table[list.count++] = &avx512_kernels;
   if (avx_vnni) list.table[list.count++] = &avx2_vnni_kernels;
@@ -57,7 +59,7 @@ KernelList read_processor() {
 }  // namespace
 
 KernelList available_kernels() {
-  static const KernelList list = read_processor();  // Once: in a virtual machine each CPUID takes 20 µs.
+  static const KernelList list = read_processor();  // Read once: each CPUID takes 20 µs in a virtual machine.
   return list;
 }
 
@@ -65,15 +67,15 @@ KernelList available_kernels() {
 extern const Kernels neon_kernels, neon_dot_kernels;
 
 namespace {
-// Whether the processor has dot products of bytes (FEAT_DotProd), as its operating system tells it. Where we know no way
-// to ask, it counts as without: slower, and never an illegal instruction.
+// True if the operating system says that the processor has dot products of bytes (FEAT_DotProd). On a system that we
+// cannot ask, the answer is false: that may be slower, but never runs an illegal instruction.
 bool has_dot_product() {
 #if defined(__linux__)
   return getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
 #elif defined(__APPLE__)
-  return true;  // Every Mac with an Arm processor has them, and macOS 11 doesn't tell.
+  return true;  // Every Mac with an Arm processor has them, and macOS 11 cannot be asked.
 #elif defined(_WIN32)
-  constexpr DWORD dot_product = 43;  // PF_ARM_V82_DP_INSTRUCTIONS_AVAILABLE, which older headers lack.
+  constexpr DWORD dot_product = 43;  // PF_ARM_V82_DP_INSTRUCTIONS_AVAILABLE, which older headers do not have.
   return IsProcessorFeaturePresent(dot_product);
 #else
   return false;

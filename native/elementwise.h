@@ -1,4 +1,5 @@
-// What is done to each number alone, or to one row: activations, exponentials, layer normalisation, quantisation.
+// The work on single numbers and on single rows: activations, exponentials, layer normalisation, rotations,
+// quantisation.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +9,8 @@
 
 namespace pellucid {
 
-// 2^f on [-1/2, 1/2], a minimax polynomial of our own; relative error 7.5e-8. Then 2^n by the exponent's bits.
+// 2^(f + n) for f in [-1/2, 1/2]. 2^f is a minimax polynomial of our own, with a relative error of 7.5e-8. Then n is
+// added to the bits of the exponent.
 template <class S>
 typename S::F exp2_parts(typename S::F f, typename S::W n) {
   auto y = S::set(0.00132764f);
@@ -19,8 +21,8 @@ typename S::F exp2_parts(typename S::F f, typename S::W n) {
   return S::scale(S::fma(y, f, S::set(1.0f)), n);
 }
 
-// e^x to a relative error of 2e-7; x is held within ±87, where the result is a normal number. Here and below, max and
-// min have the constant first: x86 returns the second operand if one is NaN, and NaN is to stay NaN.
+// e^x, to a relative error of 2e-7. x is clamped to ±87, where the result is a normal number. Here and below, max and
+// min take the constant first: x86 returns the second operand if one of them is NaN, and so NaN stays NaN.
 template <class S>
 typename S::F exponential(typename S::F x) {
   const auto log2_e = S::set(1.44269504f);
@@ -29,11 +31,12 @@ typename S::F exponential(typename S::F x) {
   return exp2_parts<S>(S::fma(x, log2_e, S::sub(S::zero(), S::to_float(n))), n);
 }
 
-// x Φ(x) = max(x, 0) - |x| Φ(-|x|), and Φ(-z) = e^(-z²/2) R(z), where R is a rational least-squares fit of our own.
-// The error is below 1e-7 · max(1, |x|). The usual ½ x (1 + erf(x/√2)) loses more for negative x, where 1 + erf cancels.
+// x Φ(x), computed as max(x, 0) - |x| Φ(-|x|), with Φ(-z) = e^(-z²/2) R(z), where R is a rational least-squares fit of
+// our own. The error is below 1e-7 · max(1, |x|). The usual ½ x (1 + erf(x/√2)) is less accurate for negative x, where
+// the sum 1 + erf cancels.
 template <class S>
 typename S::F gelu(typename S::F x) {
-  const auto z = S::min(S::set(12.0f), S::max(x, S::sub(S::zero(), x)));  // Φ(-12) is 0 in float32
+  const auto z = S::min(S::set(12.0f), S::max(x, S::sub(S::zero(), x)));  // Φ(-12) is 0 in float32.
   const auto square = S::mul(z, z), rate = S::set(-0.72134752f);          // e^(-z²/2) = 2^(-z² log2(e) / 2)
   const auto n = S::round(S::mul(square, rate));
   const auto e = exp2_parts<S>(S::fma(square, rate, S::sub(S::zero(), S::to_float(n))), n);
@@ -53,14 +56,14 @@ typename S::F silu(typename S::F x) {
   return S::div(x, S::add(S::set(1.0f), exponential<S>(S::sub(S::zero(), x))));
 }
 
-// ½ x (1 + tanh u) = x sigmoid(2u), for u = √(2/π) (x + 0.044715 x³).
+// ½ x (1 + tanh u) for u = √(2/π) (x + 0.044715 x³), which equals x sigmoid(2u).
 template <class S>
 typename S::F gelu_tanh(typename S::F x) {
   const auto u2 = S::mul(S::mul(S::set(1.59576912f), x), S::fma(S::mul(S::set(0.044715f), x), x, S::set(1.0f)));
   return S::div(x, S::add(S::set(1.0f), exponential<S>(S::sub(S::zero(), u2))));
 }
 
-// Calls f with the activation's function of one vector, so that the choice is made once, outside f's loops.
+// Calls use(f), where f applies the activation to one vector. So the choice is made once, outside the loops of use.
 template <class S, class Use>
 void with_activation(Activation activation, Use use) {
   using F = typename S::F;
@@ -73,14 +76,14 @@ void with_activation(Activation activation, Use use) {
   }
 }
 
-// Rows of activations are padded with zeros to whole vectors, so loops run over whole vectors; what must not count
-// beyond `size` is masked in the last one.
+// Calls use(i, left) for each whole vector of a row, where `left` is the number of features from i on. Rows are padded
+// to whole vectors. A caller masks the last vector where numbers beyond `size` must not count.
 template <class S, class Use>
 void each_vector(int size, Use use) {
   for (int i = 0; i < size; i += S::lanes) use(i, size - i);
 }
 
-// Layer normalisation (Ba et al., 2016): the mean first, then the variance about it. x and y may be the same.
+// Layer normalisation (Ba et al., 2016): first the mean, then the variance around it. x and y may be the same array.
 template <class S>
 void layer_norm(const float* x, const float* weight, const float* bias, float eps, int size, float* y) {
   auto total = S::zero();
@@ -99,8 +102,8 @@ void layer_norm(const float* x, const float* weight, const float* bias, float ep
   });
 }
 
-// Turns each head of a row in place (Su et al., "RoFormer", 2021): number i of a head is paired with number i of its
-// second half.
+// Rotates each head of a row, in place (Su et al., "RoFormer", 2021). Number i of a head's first half and number i of
+// its second half are a pair.
 template <class S>
 void rotate(float* x, const float* cos, const float* sin, int head_size, int heads) {
   const int half = head_size / 2;
@@ -122,9 +125,11 @@ void each_group(const Depth& depth, int per_word, Use use) {
   }
 }
 
-constexpr float smallest_range = 1e-30f;  // Below it, 1 / scale could overflow; and all is as good as equal.
+// Below this, 1 / scale could overflow, and the numbers of a group are practically equal.
+constexpr float smallest_range = 1e-30f;
 
-// Symmetric: x ≈ scale · q, with |q| ≤ largest_int16_activation. A row that is not finite becomes NaN, not nonsense.
+// Quantises a row symmetrically: x ≈ scale · q, with |q| ≤ largest_int16_activation. A row with NaN or infinity gets
+// the scale NaN, so its products become NaN too.
 template <class S>
 void quantise_int16(const float* x, const Depth& depth, const Rows& out, int row) {
   auto* q = reinterpret_cast<std::int16_t*>(out.words + row * out.stride);
@@ -135,7 +140,7 @@ void quantise_int16(const float* x, const Depth& depth, const Rows& out, int row
       highest = S::max(highest, S::max(v, S::sub(S::zero(), v)));
       finite = S::fma(v, S::zero(), finite);
     });
-    const float top = S::largest(highest), zero = S::sum(finite);  // zero, or NaN
+    const float top = S::largest(highest), zero = S::sum(finite);  // 0, or NaN if a number is not finite
     const bool usable = top > smallest_range && zero == 0;
     const auto inverse = S::set(usable ? largest_int16_activation / top : 0.0f);
     out.scale[row * depth.groups + g] = top / largest_int16_activation + zero;
@@ -146,8 +151,8 @@ void quantise_int16(const float* x, const Depth& depth, const Rows& out, int row
   });
 }
 
-// Asymmetric: x ≈ offset + scale · q, with q of 0 … 255. Where bytes are signed, q - 128 is stored, and the offset is
-// moved by 128 · scale.
+// Quantises a row asymmetrically: x ≈ offset + scale · q, with q in 0 … 255. Where bytes are signed, q - 128 is stored,
+// and 128 · scale is added to the offset.
 template <class S>
 void quantise_int8(const float* x, const Depth& depth, const Rows& out, int row) {
   constexpr float lowest_byte = S::signed_bytes ? -128 : 0;
@@ -161,7 +166,7 @@ void quantise_int8(const float* x, const Depth& depth, const Rows& out, int row)
       finite = S::fma(v, S::zero(), finite);
     });
     const float top = S::largest(high), bottom = -S::largest(S::sub(S::zero(), low));
-    const float zero = S::sum(finite) + (top - bottom) * 0;  // zero, or NaN
+    const float zero = S::sum(finite) + (top - bottom) * 0;  // 0, or NaN if a number is not finite
     const bool usable = top - bottom > smallest_range && zero == 0;
     const float scale = usable ? (top - bottom) / 255 : 0;
     const auto inverse = S::set(usable ? 255 / (top - bottom) : 0), shift = S::set(usable ? bottom : 0);

@@ -7,36 +7,37 @@
 namespace pellucid {
 namespace {
 
-// A worker's texts go through the layers together until they have this many tokens: enough to make good use of each
-// weight that is brought from memory, few enough for the rows to stay in the second-level cache.
+// The most tokens that go through the layers together on one worker. That is enough to make good use of each weight
+// that is read from memory, and few enough for the rows to stay in the second-level cache.
 constexpr int tokens_per_chunk = 256;
 
-// Vectors are read whole, so the last row of an array may be read a little beyond its end.
+// Extra room at the end of an array: only whole vectors are read, so reads of the last row may go beyond its end.
 constexpr std::size_t slack = 64;
 
-// Of a text of more tokens, one layer can take seconds, so whether to stop is asked within it too.
+// In a longer text, one layer can take seconds, so the attention also polls whether to stop.
 constexpr int long_text = 512;
 
-// Below this many multiply-adds a second thread would start too late to help.
-constexpr double worth_a_thread = 1e7;
+// Below this number of multiply-adds, a second thread would start too late to help.
+constexpr double min_work_for_threads = 1e7;
 
 std::size_t size(int n) { return static_cast<std::size_t>(n); }
 
-// Rows of activations as the kernels read them: floats as they are, or integers made from them.
+// Rows of activations as the kernels read them: the floats themselves, or integers made from them.
 class Operand {
  public:
-  Operand(const Kernels& kernels, Dtype dtype, int rows, int features) : quantise_(kernels.quantise[int(dtype)]), depth_(dtype, features) {
+  Operand(const Kernels& kernels, Dtype dtype, int rows, int features)
+      : quantise_(kernels.quantise[int(dtype)]), depth_(dtype, features) {
     if (!quantise_) return;
-    // Quantising writes whole vectors, up to 16 numbers too many.
+    // Quantising writes whole vectors, so it may write up to 16 numbers too many.
     stride_ = static_cast<std::ptrdiff_t>(round_up(size(depth_.words) + 16, 16));
     words_ = Array<std::uint32_t>(size(rows) * size(int(stride_)));
     scale_ = Array<float>(size(rows) * size(depth_.groups));
     offset_ = Array<float>(size(rows) * size(depth_.groups));
   }
 
-  bool integers() const { return quantise_ != nullptr; }
+  bool is_quantised() const { return quantise_ != nullptr; }
 
-  // Makes ready one row of x; nothing to do for floats.
+  // Prepares one row of x for rows(). For floats, there is nothing to do.
   void prepare(const float* x, int row) const {
     if (quantise_) quantise_(x, depth_, {words_.data(), stride_, scale_.data(), offset_.data()}, row);
   }
@@ -56,7 +57,7 @@ class Operand {
 
 }  // namespace
 
-// Whole texts that go through the layers together.
+// Consecutive whole texts that go through the layers together.
 struct Encoder::Chunk {
   int first, last;  // texts
 };
@@ -67,16 +68,19 @@ struct Encoder::Plan {
   int longest = 0;  // tokens of the longest text
 };
 
-// What one team works in, for a chunk of `rows` tokens. It grows with the chunk, and with the longest text: a chunk has
-// at most tokens_per_chunk tokens for each worker, or is one longer text. `inner` and `gate` are as wide as the wider of
-// what they hold in turn: queries, keys and values side by side, and what is between the two feed-forward products.
+// The memory that one team works in, for a chunk of `rows` tokens. Its size grows with the chunk and with the longest
+// text. A chunk has at most tokens_per_chunk tokens for each worker, or is one longer text. `inner` holds first the
+// queries, keys and values side by side, and then the intermediate vectors of the feed-forward; it is wide enough for
+// either, as is `gate`.
 //
-// What products add to, the residual stream, is `x` itself where a norm follows each sum, and then one buffer for sums is
-// enough; else the sum before, which the next sum may not overwrite while it is read.
+// Each sublayer adds its result to the residual stream. If a norm follows every sum, the residual stream is `x`, and
+// one buffer for sums is enough. Otherwise it is the previous sum, which is still read while the next sum is written,
+// so there are two buffers.
 struct Encoder::Workspace {
   Workspace(const Encoder& e, int rows, int longest, int threads)
       : stride(e.layers_.front().attention_output.stride()),
-        context_stride(static_cast<std::ptrdiff_t>(round_up(size(e.layers_.front().heads * e.layers_.front().head_size), 16))),
+        context_stride(static_cast<std::ptrdiff_t>(
+            round_up(size(e.layers_.front().heads * e.layers_.front().head_size), 16))),
         wide(std::max(e.layers_.front().attention_input.stride(), e.layers_.front().intermediate.stride())),
         x(size(rows) * size(int(stride)) + slack),
         sum(size(rows) * size(int(stride)) + slack),
@@ -102,7 +106,8 @@ struct Encoder::Workspace {
   std::optional<Operand> own_context_operand;
 };
 
-Encoder::PackedNorm::PackedNorm(const Norm& norm, int n) : weight(size(n) + slack), bias(size(n) + slack), eps(norm.eps) {
+Encoder::PackedNorm::PackedNorm(const Norm& norm, int n)
+    : weight(size(n) + slack), bias(size(n) + slack), eps(norm.eps) {
   std::fill_n(weight.data(), size(n) + slack, 0.0f);
   std::fill_n(bias.data(), size(n) + slack, 0.0f);
   std::copy_n(norm.weight, n, weight.data());
@@ -135,17 +140,17 @@ Encoder::Encoder(const Kernels& kernels, Dtype dtype, int hidden, const Embeddin
 void Encoder::add_layer(const LayerWeights& w) {
   const int panel = kernels_.panel;
   intermediate_ = w.intermediate.out;
-  // What comes out of a gate is a product of two, with outliers (Yang et al., "Activation Spikes in GLU-Based LLMs",
-  // 2024) that would leave few of 8 bits to the rest.
-  const Dtype output = w.gate && dtype_ == Dtype::int8 ? Dtype::int16 : dtype_;
+  // A gated feed-forward multiplies two vectors. Their product has outliers (Yang et al., "Activation Spikes in
+  // GLU-Based LLMs", 2024) that would leave few of 8 bits for the other numbers.
+  const Dtype output_dtype = w.gate && dtype_ == Dtype::int8 ? Dtype::int16 : dtype_;
   std::optional<Packed> gate;
   if (w.gate) gate.emplace(dtype_, panel, std::vector<Linear>{*w.gate});
   layers_.push_back({Packed(dtype_, panel, {w.query, w.key, w.value}), Packed(dtype_, panel, {w.attention_output}),
-                     std::move(gate), Packed(dtype_, panel, {w.intermediate}), Packed(output, panel, {w.output}),
+                     std::move(gate), Packed(dtype_, panel, {w.intermediate}), Packed(output_dtype, panel, {w.output}),
                      PackedNorms(w.attention_norms, hidden_), PackedNorms(w.feed_forward_norms, hidden_), w.heads,
                      w.kv_heads, w.head_size, w.activation, w.window, w.turns});
-  const auto alone = [](const Norms& norms) { return norms.sum && !norms.before; };
-  sums_stay_ = sums_stay_ || !alone(w.attention_norms) || !alone(w.feed_forward_norms);
+  const auto only_sum = [](const Norms& norms) { return norms.sum && !norms.before; };
+  sums_stay_ = sums_stay_ || !only_sum(w.attention_norms) || !only_sum(w.feed_forward_norms);
 }
 
 void Encoder::add_final_norm(const Norm& norm) {
@@ -153,23 +158,23 @@ void Encoder::add_final_norm(const Norm& norm) {
   sums_stay_ = true;
 }
 
-// Word + position + token type, in the reference's order.
+// Adds the rows of the word, position and token type tables, in the same order as the reference engine.
 void Encoder::embed(std::int32_t id, std::int32_t position, std::int8_t segment, float* x) const {
   const float* word = embeddings_.word + static_cast<std::ptrdiff_t>(id) * hidden_;
   std::copy_n(word, hidden_, x);
   if (embeddings_.position) {
-    const float* place = embeddings_.position + static_cast<std::ptrdiff_t>(position) * hidden_;
-    for (int i = 0; i < hidden_; ++i) x[i] += place[i];
+    const float* row = embeddings_.position + static_cast<std::ptrdiff_t>(position) * hidden_;
+    for (int i = 0; i < hidden_; ++i) x[i] += row[i];
   }
   if (embeddings_.token_type) {
-    const float* type = embeddings_.token_type + static_cast<std::ptrdiff_t>(segment) * hidden_;
-    for (int i = 0; i < hidden_; ++i) x[i] += type[i];
+    const float* row = embeddings_.token_type + static_cast<std::ptrdiff_t>(segment) * hidden_;
+    for (int i = 0; i < hidden_; ++i) x[i] += row[i];
   }
 }
 
-// One chunk through all layers. Every worker of the team runs this, does its share of each step, and waits.
-// Only the calling thread has an `asker`, which finds out whether to stop.
-void Encoder::forward(const Batch& batch, const Chunk& chunk, Workspace& w, Team& team, int rank, Stop* asker,
+// Takes one chunk through all layers. Every worker of the team runs this, does its share of each step, and waits for
+// the others. Only the calling thread has a `poller`, with which it finds out whether to stop.
+void Encoder::forward(const Batch& batch, const Chunk& chunk, Workspace& w, Team& team, int rank, Stop* poller,
                       const Stop& stop, float* out) const {
   const int first_token = batch.offsets[chunk.first];
   const int rows = batch.offsets[chunk.last] - first_token;
@@ -188,13 +193,13 @@ void Encoder::forward(const Batch& batch, const Chunk& chunk, Workspace& w, Team
     kernels_.layer_norm(from, norm.weight.data(), norm.bias.data(), norm.eps, hidden_, to);
   };
   const auto prepare = [&](const Operand& operand, const Array<float>& x, std::ptrdiff_t stride) {
-    if (operand.integers()) each_row([&](int row) { operand.prepare(x.data() + row * stride, row); });
+    if (operand.is_quantised()) each_row([&](int row) { operand.prepare(x.data() + row * stride, row); });
   };
   const float* residual = nullptr;
   float *sum = w.sum.data(), *next_sum = w.next_sum.data();
-  // From sums, which have the residual unless a norm must come before it is added, to the residual of the next sublayer,
-  // and to x, which that sublayer reads.
-  const auto settle = [&](const PackedNorms& norms, const std::optional<PackedNorm>& next_before) {
+  // Turns the result of a sublayer, in `sum`, into the next sublayer's residual and its input x. `sum` already includes
+  // the residual, unless a norm must come before that addition.
+  const auto normalise_sum = [&](const PackedNorms& norms, const std::optional<PackedNorm>& next_before) {
     each_row([&](int row) {
       float *s = sum + row * w.stride, *x = w.x.data() + row * w.stride;
       if (norms.after) {
@@ -213,10 +218,11 @@ void Encoder::forward(const Batch& batch, const Chunk& chunk, Workspace& w, Team
       std::swap(sum, next_sum);
     }
   };
-  const auto add = [&](const Packed& weights, const Rows& f, const PackedNorms& norms,
-                       const std::optional<PackedNorm>& next_before) {
+  // Computes the last product of a sublayer, from its rows `f`, and prepares the next sublayer.
+  const auto finish_sublayer = [&](const Packed& weights, const Rows& f, const PackedNorms& norms,
+                                   const std::optional<PackedNorm>& next_before) {
     multiply(weights, f, Activation::identity, nullptr, norms.after ? nullptr : residual, sum, w.stride);
-    settle(norms, next_before);
+    normalise_sum(norms, next_before);
   };
 
   each_row([&](int row) {
@@ -224,23 +230,23 @@ void Encoder::forward(const Batch& batch, const Chunk& chunk, Workspace& w, Team
     embed(batch.ids[token], batch.positions[token], batch.segments ? batch.segments[token] : std::int8_t{0},
           sum + row * w.stride);
   });
-  settle(embedding_norms_, layers_.front().attention_norms.before);
+  normalise_sum(embedding_norms_, layers_.front().attention_norms.before);
 
   for (std::size_t number = 0; number < layers_.size(); ++number) {
     const Layer& layer = layers_[number];
     const int head_size = layer.head_size, queries = layer.heads * head_size, keys = layer.kv_heads * head_size;
     const int heads_per_key = layer.heads / layer.kv_heads;
-    if (asker) asker->ask();
-    team.wait();  // so that all hear the same
-    if (stop.told()) return;
+    if (poller) poller->poll();
+    team.wait();  // Without this wait, some workers might stop and others not.
+    if (stop.requested()) return;
 
     const Rows x = w.narrow_operand.rows(w.x.data(), w.stride);
     multiply(layer.attention_input, x, Activation::identity, nullptr, nullptr, w.inner.data(), w.wide);
     if (layer.turns >= 0) {
       const Turns& turns = batch.turns[size(layer.turns)];
-      each_row([&](int row) {  // Queries and keys lie side by side.
-        const std::ptrdiff_t place = static_cast<std::ptrdiff_t>(batch.positions[first_token + row]) * (head_size / 2);
-        kernels_.rotate(w.inner.data() + row * w.wide, turns.cos + place, turns.sin + place, head_size,
+      each_row([&](int row) {  // Queries and keys are side by side, so one call rotates both.
+        const std::ptrdiff_t start = static_cast<std::ptrdiff_t>(batch.positions[first_token + row]) * (head_size / 2);
+        kernels_.rotate(w.inner.data() + row * w.wide, turns.cos + start, turns.sin + start, head_size,
                         layer.heads + layer.kv_heads);
       });
     }
@@ -250,8 +256,8 @@ void Encoder::forward(const Batch& batch, const Chunk& chunk, Workspace& w, Team
         const int text = unit / layer.heads, head = unit % layer.heads;
         const std::ptrdiff_t start = batch.offsets[chunk.first + text] - first_token;
         const int tokens = batch.offsets[chunk.first + text + 1] - batch.offsets[chunk.first + text];
-        if (asker && tokens > long_text) asker->ask();
-        if (stop.told()) break;
+        if (poller && tokens > long_text) poller->poll();
+        if (stop.requested()) break;
         const float* row = w.inner.data() + start * w.wide;
         const float* key = row + queries + head / heads_per_key * head_size;
         const float* bias = embeddings_.relative_bias;
@@ -265,16 +271,16 @@ void Encoder::forward(const Batch& batch, const Chunk& chunk, Workspace& w, Team
     }
     const Operand& context = w.context_operand();
     prepare(context, w.context, w.context_stride);
-    add(layer.attention_output, context.rows(w.context.data(), w.context_stride), layer.attention_norms,
-        layer.feed_forward_norms.before);
+    finish_sublayer(layer.attention_output, context.rows(w.context.data(), w.context_stride), layer.attention_norms,
+                    layer.feed_forward_norms.before);
 
     if (layer.gate) multiply(*layer.gate, x, layer.activation, nullptr, nullptr, w.gate.data(), w.wide);
     multiply(layer.intermediate, x, layer.gate ? Activation::identity : layer.activation,
              layer.gate ? w.gate.data() : nullptr, nullptr, w.inner.data(), w.wide);
     prepare(w.wide_operand, w.inner, w.wide);
     const bool is_last = number + 1 == layers_.size();
-    add(layer.output, w.wide_operand.rows(w.inner.data(), w.wide), layer.feed_forward_norms,
-        is_last ? final_norm_ : layers_[number + 1].attention_norms.before);
+    finish_sublayer(layer.output, w.wide_operand.rows(w.inner.data(), w.wide), layer.feed_forward_norms,
+                    is_last ? final_norm_ : layers_[number + 1].attention_norms.before);
   }
   each_row([&](int row) {
     std::copy_n(w.x.data() + row * w.stride, hidden_, out + static_cast<std::ptrdiff_t>(first_token + row) * hidden_);
@@ -283,10 +289,10 @@ void Encoder::forward(const Batch& batch, const Chunk& chunk, Workspace& w, Team
 
 bool Encoder::worth_sharing(int tokens) const {
   const double hidden = hidden_, layers = static_cast<double>(layers_.size());
-  return tokens * hidden * (4 * hidden + (gated() ? 3 : 2) * intermediate_) * layers > worth_a_thread;
+  return tokens * hidden * (4 * hidden + (gated() ? 3 : 2) * intermediate_) * layers > min_work_for_threads;
 }
 
-// Whole texts in their order, together while they have no more tokens than `limit`.
+// Cuts a batch into chunks of consecutive whole texts. A chunk has at most `limit` tokens, or is one longer text.
 Encoder::Plan Encoder::cut(const Batch& batch, int limit) const {
   Plan plan;
   for (int text = 0; text < batch.texts; ++text) {
@@ -299,7 +305,7 @@ Encoder::Plan Encoder::cut(const Batch& batch, int limit) const {
   return plan;
 }
 
-bool Encoder::run(const Batch& batch, float* out, int threads, const std::function<bool()>& asked) const {
+bool Encoder::run(const Batch& batch, float* out, int threads, const std::function<bool()>& should_stop) const {
   if (batch.texts == 0) return true;
   struct Counter {
     explicit Counter(std::atomic<int>& calls) : count(calls), others(calls.fetch_add(1)) {}
@@ -308,25 +314,25 @@ bool Encoder::run(const Batch& batch, float* out, int threads, const std::functi
     const int others;
   } calls(calls_);
 
-  Stop stop(asked);
+  Stop stop(should_stop);
   const int tokens = batch.offsets[batch.texts];
-  // Small chunks keep all workers busy to the end of a call; no smaller than pays.
+  // Small chunks keep all workers busy until the end of a call. Even smaller ones would cost more than they gain.
   const Plan plan = cut(batch, std::clamp(tokens / (4 * threads), tokens_per_chunk / 4, tokens_per_chunk));
   const int chunks = static_cast<int>(plan.chunks.size());
   if (chunks >= threads) {
-    // Each worker takes chunks and brings them through all layers, waiting for no one.
+    // Each worker takes one chunk after another through all layers, and waits for no other worker.
     std::vector<Workspace> workspaces;
     for (int i = 0; i < threads; ++i) workspaces.emplace_back(*this, plan.rows, plan.longest, 1);
     std::atomic<int> next{0};
     run_workers(threads, stop, [&](int rank, Team&) {
       Team alone(1);
-      for (int i; !stop.told() && (i = next++) < chunks;) {
+      for (int i; !stop.requested() && (i = next++) < chunks;) {
         forward(batch, plan.chunks[size(i)], workspaces[size(rank)], alone, 0, rank == 0 ? &stop : nullptr, stop, out);
       }
     });
   } else {
-    // Fewer chunks than threads: all workers go through the layers together. Not if another call is at work: then
-    // workers would wait for cores and for each other.
+    // There are fewer chunks than threads, so all workers share each step of the layers. But one worker does it all if
+    // there is little work, or while another call is running: then several would wait for cores and for each other.
     const int workers = calls.others == 0 && worth_sharing(tokens) ? threads : 1;
     const Plan shared = cut(batch, tokens_per_chunk * workers);
     Workspace workspace(*this, shared.rows, shared.longest, workers);
@@ -336,7 +342,7 @@ bool Encoder::run(const Batch& batch, float* out, int threads, const std::functi
       }
     });
   }
-  return !stop.told();
+  return !stop.requested();
 }
 
 }  // namespace pellucid

@@ -1,4 +1,5 @@
-// The forward pass of a transformer encoder over ragged batches. What families differ in is in these structs.
+// The forward pass of a transformer encoder, for batches without padding. The structs below hold everything in which
+// model families differ.
 #pragma once
 
 #include <atomic>
@@ -20,20 +21,21 @@ struct Norm {
   float eps;
 };
 
-// Around a sublayer f, which changes x to sum(x + after(f(before(x)))).
+// The norms around a sublayer f, which turns x into sum(x + after(f(before(x)))).
 struct Norms {
   std::optional<Norm> before, after, sum;
 };
 
-// Tables stay where they are, mapped from the model's file: only the rows of tokens that occur are ever read.
+// The embedding tables. They are not copied: they stay mapped from the model's file, and only the rows of tokens that
+// occur are ever read.
 struct Embeddings {
   const float* word;        // [vocabulary, hidden]
   const float* position;    // [positions, hidden], or null
   const float* token_type;  // [types, hidden], or null
   std::optional<Norm> norm;
-  const float* relative_bias;  // [heads, 2 · longest - 1], by key's place - query's place + longest - 1; or null
-  int bias_heads;
-  int longest;
+  const float* relative_bias;  // [heads, 2 · longest - 1], with column longest - 1 for the distance 0; or null
+  int bias_heads;              // rows of relative_bias
+  int longest;                 // the longest text for which relative_bias has distances, in tokens
 };
 
 struct LayerWeights {
@@ -42,18 +44,18 @@ struct LayerWeights {
   std::optional<Linear> gate;
   Linear intermediate, output;
   Norms feed_forward_norms;
-  int heads;     // that query
-  int kv_heads;  // that have keys and values, each for heads / kv_heads that query
+  int heads;     // query heads
+  int kv_heads;  // key and value heads; each serves heads / kv_heads query heads
   int head_size;
   Activation activation;
-  int window;  // how many tokens on each side a token looks at
-  int turns;   // which of a batch's turns it takes; -1 for none
+  int window;  // the number of tokens on each side that a token looks at
+  int turns;   // index into Batch::turns; -1 if the layer has no rotations
 };
 
-// Several texts end to end: text i owns offsets[i] … offsets[i + 1] - 1.
+// Several texts, end to end. Text i owns the tokens offsets[i] … offsets[i + 1] - 1.
 struct Batch {
   const std::int32_t* ids;
-  const std::int32_t* positions;  // rows of the position table, and of the turns
+  const std::int32_t* positions;  // rows of the position table and of the turns
   const std::int32_t* offsets;
   int texts;
   const std::int8_t* segments;  // rows of the token type table, or null if all are 0
@@ -64,15 +66,16 @@ class Encoder {
  public:
   Encoder(const Kernels& kernels, Dtype dtype, int hidden, const Embeddings& embeddings);
 
-  // Packs the weights; they are not needed afterwards. All layers have as many heads, and are as wide.
+  // Adds a layer and packs its weights, which are not needed afterwards. All layers must have the same heads and sizes.
   void add_layer(const LayerWeights& weights);
 
-  // What follows the last layer.
+  // Adds the norm that follows the last layer.
   void add_final_norm(const Norm& norm);
 
-  // Token vectors to out [tokens, hidden]. Returns false if `stop` said so, asked about every 50 ms from this thread.
-  // May be called from several threads at once.
-  bool run(const Batch& batch, float* out, int threads, const std::function<bool()>& stop) const;
+  // Computes the token vectors and writes them to out [tokens, hidden]. Calls should_stop() about every 50 ms, from
+  // this thread; if that returns true, run() ends early and returns false. Several threads may call run() at the same
+  // time.
+  bool run(const Batch& batch, float* out, int threads, const std::function<bool()>& should_stop) const;
 
  private:
   struct PackedNorm {
@@ -100,20 +103,20 @@ class Encoder {
 
   bool gated() const { return layers_.front().gate.has_value(); }
   Plan cut(const Batch&, int tokens_per_chunk) const;
-  void forward(const Batch&, const Chunk&, Workspace&, Team&, int rank, Stop* asker, const Stop&, float* out) const;
+  void forward(const Batch&, const Chunk&, Workspace&, Team&, int rank, Stop* poller, const Stop&, float* out) const;
   void embed(std::int32_t id, std::int32_t position, std::int8_t segment, float* x) const;
   bool worth_sharing(int tokens) const;
 
   const Kernels& kernels_;
   const Dtype dtype_;
   const int hidden_;
-  int intermediate_ = 0;  // as the layers have it
+  int intermediate_ = 0;  // the same for all layers
   Embeddings embeddings_;
   PackedNorms embedding_norms_;
   std::optional<PackedNorm> final_norm_;
   Array<float> relative_bias_;
   std::ptrdiff_t bias_stride_;
-  bool sums_stay_;  // whether a sum is still needed when it has been normalised
+  bool sums_stay_;  // true if a sum is still needed after it was normalised
   std::vector<Layer> layers_;
   mutable std::atomic<int> calls_{0};
 };

@@ -1,8 +1,9 @@
 // The product y = activation(x Wᵀ + bias) · factor + residual, over weights packed in panels.
 //
-// A tile of y, a few rows by one panel, stays in registers while k runs: each step takes one word from every row of x
+// A tile of y, a few rows by one panel, stays in registers while k runs. Each step takes one word from every row of x
 // and `panel` words of weights (Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008).
-// Every element of y sums over k in one fixed order, whichever rows share its tile: the same text, the same bits.
+// Every element of y sums over k in the same fixed order, whichever rows share its tile. So a text has the same bits in
+// any batch.
 #pragma once
 
 #include <type_traits>
@@ -12,7 +13,7 @@
 
 namespace pellucid {
 
-// What a step of k does in each dtype.
+// One step of k in each dtype.
 template <class S>
 struct DotFloat32 {
   using Sum = typename S::F;
@@ -33,15 +34,15 @@ struct DotInt8 : DotInt16<S> {
   static Sum step(Sum sum, typename S::W x, typename S::W w) { return S::dot_int8(sum, x, w); }
 };
 
-// The columns of a panel.
+// The number of columns in a panel.
 template <class S>
 constexpr int panel_width = S::tile_vectors * S::lanes;
 
-// How far ahead weights are fetched, in words (16 KiB). For one short text nearly all time goes into bringing them from
-// memory, and the processors' own prefetchers stop at each page of 4 KiB.
+// How far ahead to prefetch weights, in words (16 KiB). For one short text, nearly all the time goes into reading
+// weights from memory, and the processors' own prefetchers stop at each page of 4 KiB.
 constexpr int prefetch_distance = 4096;
 
-// rows × panel sums over `depth` words, handed on as finish(row, vector, value).
+// Computes the sums of one tile over `depth` words, and calls finish(row, vector, value) with each vector of them.
 template <class S, class Dot, int rows, class Finish>
 [[gnu::always_inline]] inline void multiply_tile(const std::uint32_t* x, std::ptrdiff_t x_stride,
                                                  const std::uint32_t* w, std::ptrdiff_t w_stride, int depth,
@@ -72,13 +73,14 @@ template <class S, class Dot, int rows, class Finish>
   }
 }
 
-// Calls use(first row, rows as a constant) for tiles of as equal height as can be: a tile of few rows would wait for
-// its own sums. Take the constant's type apart and don't call it: its functions are the same in all instruction sets.
+// Calls use(first row, number of rows as a compile-time constant) for each tile. Tiles have nearly equal heights,
+// because a tile of few rows would spend its time waiting for its own sums. `use` must take the number from the
+// constant's type, and must not call the constant's functions: all instruction sets would share them.
 template <class S, int rows, class Use>
-void call_with_rows(int wanted, int first, Use use) {
+void call_with_rows(int height, int first, Use use) {
   if constexpr (rows > 0) {
-    if (wanted == rows) return use(first, std::integral_constant<int, rows>());
-    call_with_rows<S, rows - 1>(wanted, first, use);
+    if (height == rows) return use(first, std::integral_constant<int, rows>());
+    call_with_rows<S, rows - 1>(height, first, use);
   }
 }
 template <class S, class Use>
@@ -91,7 +93,8 @@ void each_tile(int rows, Use use) {
   }
 }
 
-// The sums of one tile over one group, brought to scale and added to what y has of the groups before.
+// Computes the sums of one tile over one group, scales them, and adds them to the sums of the groups before, which are
+// in y.
 template <class S, class Dot, Dtype dtype, int rows>
 [[gnu::always_inline]] inline void multiply_group(const Product& p, int first_row, int panel, int group) {
   constexpr int width = panel_width<S>;
@@ -101,12 +104,12 @@ template <class S, class Dot, Dtype dtype, int rows>
   const auto* w = p.weights.words + (static_cast<std::ptrdiff_t>(panel) * depth.words + start) * width;
   const auto* x = p.x.words + first_row * p.x.stride + start;
   float* y = p.y + first_row * p.stride + panel * width;
-  // A dtype has no scale, offset or sums where they are null, and nothing may be added to null.
+  // Some dtypes have no scale, offset or sums. Those pointers are null, and nothing may be added to null.
   const float *scale = nullptr, *offset = nullptr, *sums = nullptr;
-  const std::ptrdiff_t own = static_cast<std::ptrdiff_t>(first_row) * depth.groups + group;
-  if constexpr (dtype != Dtype::float32) scale = p.x.scale + own;
+  const std::ptrdiff_t first_scale = static_cast<std::ptrdiff_t>(first_row) * depth.groups + group;
+  if constexpr (dtype != Dtype::float32) scale = p.x.scale + first_scale;
   if constexpr (dtype == Dtype::int8) {
-    offset = p.x.offset + own;
+    offset = p.x.offset + first_scale;
     sums = p.weights.sums + (static_cast<std::ptrdiff_t>(group) * p.weights.panels + panel) * width;
   }
   multiply_tile<S, Dot, rows>(x, p.x.stride, w, width, words, [&](int i, int v, typename S::F value) {
@@ -123,7 +126,7 @@ template <class S, class Dot, Dtype dtype, int rows>
   });
 }
 
-// What is done to the finished sums of a tile: the weights' scale, the bias, the activation, the factor, the residual.
+// Finishes the sums of a tile: applies the weights' scale, the bias, the activation, the factor and the residual.
 template <class S, Dtype dtype>
 void finish_tile(const Product& p, int first_row, int rows, int panel) {
   constexpr int width = panel_width<S>;
@@ -148,8 +151,8 @@ void finish_tile(const Product& p, int first_row, int rows, int panel) {
   });
 }
 
-// Columns of the panels first_panel … last_panel - 1. A group of a panel stays in the first-level cache while the rows
-// pass by.
+// Computes the columns of the panels first_panel … last_panel - 1. A group of a panel stays in the first-level cache
+// while all rows use it.
 template <class S, class Dot, Dtype dtype>
 void multiply(const Product& p, int first_panel, int last_panel) {
   const int groups = p.weights.depth.groups;

@@ -1,4 +1,4 @@
-// Aligned, uninitialised memory for arrays of numbers.
+// Arrays of numbers in aligned, uninitialised memory.
 #pragma once
 
 #include <cstddef>

@@ -7,8 +7,8 @@
 namespace pellucid {
 namespace {
 
-// To the nearest, by the rounding of a float of which only the integer part is left; |x| < 2^22.
-float nearest(float x) { return (x + 12582912.0f) - 12582912.0f; }
+// Rounds to the nearest integer, for |x| < 2^22. Adding 1.5 · 2^23 leaves a float no bits for a fraction.
+float round_to_nearest(float x) { return (x + 12582912.0f) - 12582912.0f; }
 
 float largest_magnitude(const float* w, int size) {
   float largest = 0;
@@ -22,7 +22,8 @@ void each_group(const Depth& depth, int per_word, Use use) {
   for (int g = 0; g < depth.groups; ++g) use(g, g * size, std::min(size, depth.features - g * size));
 }
 
-// Rounding adds at most 1/2 to each |q|, so a group of n gives Σ|q| ≤ Σ|w| / scale + n / 2 ≤ limit.
+// The scale that keeps Σ|q| ≤ limit in each group. Rounding adds at most 1/2 to each |q|, so a group of n weights has
+// Σ|q| ≤ Σ|w| / scale + n / 2.
 float int16_scale(const Depth& depth, const float* weight) {
   constexpr double limit = 2147483647.0 / largest_int16_activation;
   double scale = largest_magnitude(weight, depth.features) / 32767.0;
@@ -34,7 +35,8 @@ float int16_scale(const Depth& depth, const float* weight) {
   return static_cast<float>(scale * (1 + 1e-6));
 }
 
-// Rounding adds at most 1/2 to each of two neighbours, so |q0| + |q1| ≤ (|w0| + |w1|) / scale + 1 ≤ 128.
+// The scale that keeps |q0| + |q1| ≤ 128 for neighbours. Rounding adds at most 1/2 to each, so they have
+// |q0| + |q1| ≤ (|w0| + |w1|) / scale + 1.
 float int8_scale(const Depth& depth, const float* weight) {
   float largest = 0;
   for (int k = 0; k < depth.features; k += 2) {
@@ -45,12 +47,12 @@ float int8_scale(const Depth& depth, const float* weight) {
 }
 
 template <class Integer>
-void round_to(const Depth& depth, const float* weight, Column& column) {
+void round_weights(const Depth& depth, const float* weight, Column& column) {
   auto* q = reinterpret_cast<char*>(column.words.data());
-  if (column.scale < 1e-30f) column.scale = 0;  // 1 / scale could overflow; such weights are as good as zero
+  if (column.scale < 1e-30f) column.scale = 0;  // 1 / scale could overflow, and such weights are practically zero.
   const float inverse = column.scale > 0 ? 1 / column.scale : 0;
   for (int k = 0; k < depth.features; ++k) {
-    const auto rounded = static_cast<Integer>(nearest(weight[k] * inverse));
+    const auto rounded = static_cast<Integer>(round_to_nearest(weight[k] * inverse));
     std::memcpy(q + static_cast<std::size_t>(k) * sizeof(Integer), &rounded, sizeof(Integer));
   }
 }
@@ -74,10 +76,10 @@ void quantise_column(Dtype dtype, const Depth& depth, const float* weight, Colum
     std::memcpy(column.words.data(), weight, static_cast<std::size_t>(depth.features) * sizeof(float));
   } else if (dtype == Dtype::int16) {
     column.scale = int16_scale(depth, weight);
-    round_to<std::int16_t>(depth, weight, column);
+    round_weights<std::int16_t>(depth, weight, column);
   } else {
     column.scale = int8_scale(depth, weight);
-    round_to<std::int8_t>(depth, weight, column);
+    round_weights<std::int8_t>(depth, weight, column);
     const auto* q = reinterpret_cast<const std::int8_t*>(column.words.data());
     each_group(depth, 4, [&](int g, int start, int size) {
       int total = 0;
@@ -97,12 +99,12 @@ Packed::Packed(Dtype dtype, int panel, const std::vector<Linear>& layers)
   bias_ = Array<float>(columns_);
   sums_ = Array<float>(columns_ * static_cast<std::size_t>(depth_.groups));
 
-  // Panel by panel: quantise its columns, then interleave them, a few words of k at a time.
+  // Panel by panel: quantise the columns, then interleave them, a few k at a time.
   std::vector<Column> columns(width);
-  std::size_t at = 0;
-  std::size_t in_panel = 0;
+  std::size_t done = 0;      // columns that are quantised
+  std::size_t in_panel = 0;  // of which these are in the current panel
   const auto write_panel = [&] {
-    std::uint32_t* out = words_.data() + (at - in_panel) * depth;
+    std::uint32_t* out = words_.data() + (done - in_panel) * depth;
     constexpr std::size_t block = 16;
     for (std::size_t first = 0; first < depth; first += block) {
       const std::size_t last = std::min(first + block, depth);
@@ -116,16 +118,15 @@ Packed::Packed(Dtype dtype, int panel, const std::vector<Linear>& layers)
     for (int row = 0; row < layer.out; ++row) {
       Column& column = columns[in_panel];
       quantise_column(dtype, depth_, layer.weight + static_cast<std::ptrdiff_t>(row) * layer.in, column);
-      scale_[at] = column.scale;
-      bias_[at] = layer.bias[row];
-      for (std::size_t g = 0; g < column.sums.size(); ++g) sums_[g * columns_ + at] = column.sums[g];
-      ++at;
+      scale_[done] = column.scale;
+      bias_[done] = layer.bias[row];
+      for (std::size_t g = 0; g < column.sums.size(); ++g) sums_[g * columns_ + done] = column.sums[g];
+      ++done;
       if (++in_panel == width) write_panel();
     }
   }
-  const std::size_t there = at;
   if (in_panel) write_panel();
-  for (std::size_t j = there; j < columns_; ++j) {
+  for (std::size_t j = done; j < columns_; ++j) {  // The columns that fill the last panel.
     scale_[j] = bias_[j] = 0;
     for (std::size_t g = 0; g < static_cast<std::size_t>(depth_.groups); ++g) sums_[g * columns_ + j] = 0;
   }

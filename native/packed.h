@@ -1,4 +1,5 @@
-// The weights of linear layers as the kernels read them: panels of columns, k after k, floats or scaled integers.
+// The weights of linear layers as the kernels read them: floats or scaled integers, in panels of columns. Within a
+// panel, the weights of one k follow those of the k before.
 #pragma once
 
 #include <vector>
@@ -8,7 +9,7 @@
 
 namespace pellucid {
 
-// A linear layer as the file has it: weight [out, in], bias [out].
+// A linear layer as the model's file stores it: weight [out, in] and bias [out].
 struct Linear {
   const float* weight;
   const float* bias;
@@ -16,16 +17,17 @@ struct Linear {
   int in;
 };
 
-// Layers that read the same rows, packed side by side.
+// Linear layers with the same input, packed side by side.
 //
-// Integers are w ≈ scale · q, with a scale for each out feature. Two bounds make every sum exact.
+// Integers q stand for w ≈ scale · q, with one scale for each output feature. Two bounds make every sum exact.
 //
-// int16: a group's sum is at most largest|a| · Σ|q|, and the scale is such that Σ|q| ≤ (2^31 - 1) / 8191 in each group,
-// rounding included. So the int32 accumulator cannot overflow, whatever the activations.
+// int16: the sum of a group is at most max|a| · Σ|q|, where a are the activations. The scale is chosen so that, even
+// after rounding, Σ|q| ≤ (2^31 - 1) / 8191 in each group. So the int32 accumulator cannot overflow, whatever the
+// activations.
 //
-// int8: without VNNI, vpmaddubsw adds two neighbouring products in 16 bits, with saturation. Activations are at most
-// 255, and the scale is such that neighbours have |q0| + |q1| ≤ 128; 255 · 128 < 2^15. So it never saturates, and
-// all instruction sets find the same integers. The int32 sum of a group is far from overflowing.
+// int8: without VNNI, vpmaddubsw adds two neighbouring products in 16 bits and saturates. Activations are at most 255,
+// and the scale is chosen so that neighbouring weights have |q0| + |q1| ≤ 128. Since 255 · 128 < 2^15, nothing ever
+// saturates, and all instruction sets compute the same integers. The int32 sum of a group is far from overflowing.
 class Packed {
  public:
   Packed(Dtype dtype, int panel, const std::vector<Linear>& layers);
@@ -37,17 +39,18 @@ class Packed {
  private:
   Dtype dtype_;
   Depth depth_;
-  std::size_t columns_;  // a whole number of panels
+  std::size_t columns_;  // rounded up to whole panels
   int panel_;
   Array<std::uint32_t> words_;
   Array<float> scale_, sums_, bias_;
 };
 
-// One out feature as the packed layout has it, before it is interleaved with its neighbours. For tests, and Packed.
+// The packed weights of one output feature, before they are interleaved with those of its neighbours. Packed and the
+// tests use this.
 struct Column {
-  std::vector<std::uint32_t> words;  // depth.words
+  std::vector<std::uint32_t> words;  // [depth.words]
   float scale;
-  std::vector<float> sums;  // [groups]: Σ q, for int8
+  std::vector<float> sums;  // [groups]: Σ q of each group, for int8
 };
 void quantise_column(Dtype dtype, const Depth& depth, const float* weight, Column& column);
 

@@ -10,13 +10,14 @@
 namespace pellucid {
 namespace {
 
-// Runs work() on all threads for some seconds. work() returns its operations; the result is operations a nanosecond.
+// Runs work() on all threads for this many seconds. work() returns the number of its operations. Returns the operations
+// per nanosecond, which are GFLOP/s.
 template <class Work>
-double rate(int threads, double seconds, Work work) {
+double measure_rate(int threads, double seconds, Work work) {
   using Clock = std::chrono::steady_clock;
   std::vector<double> rates(static_cast<std::size_t>(threads), 0.0);
-  const std::function<bool()> never = [] { return false; };
-  Stop stop(never);
+  const std::function<bool()> never_stop = [] { return false; };
+  Stop stop(never_stop);
   run_workers(threads, stop, [&](int rank, Team& team) {
     team.wait();
     double operations = 0, elapsed = 0;
@@ -34,7 +35,7 @@ double rate(int threads, double seconds, Work work) {
 }  // namespace
 
 double multiply_add_peak(const Kernels& kernels, int threads, double seconds) {
-  return rate(threads, seconds, [&](int) { return 2 * kernels.multiply_adds(100000); });
+  return measure_rate(threads, seconds, [&](int) { return 2 * kernels.multiply_adds(100000); });
 }
 
 double product_peak(const Kernels& kernels, Dtype dtype, int threads, double seconds) {
@@ -42,13 +43,13 @@ double product_peak(const Kernels& kernels, Dtype dtype, int threads, double sec
   const std::vector<float> weight(features * features, 0.01f), bias(features, 0.0f);
   const Packed packed(dtype, kernels.panel, {{weight.data(), bias.data(), features, features}});
   const Array<float> x(rows * features + 64);
-  std::fill_n(x.data(), rows * features + 64, 0.0f);  // As words of any dtype, zeros.
+  std::fill_n(x.data(), rows * features + 64, 0.0f);  // Zeros in every dtype.
   const std::vector<float> scale(rows, 1.0f);
   std::vector<Array<float>> y;
   for (int i = 0; i < threads; ++i) y.emplace_back(rows * static_cast<std::size_t>(packed.stride()) + 64);
   const Rows left{reinterpret_cast<std::uint32_t*>(x.data()), features, const_cast<float*>(scale.data()),
                   const_cast<float*>(scale.data())};
-  return rate(threads, seconds, [&](int rank) {
+  return measure_rate(threads, seconds, [&](int rank) {
     const Product product{left,    rows, packed.panels(), Activation::identity,
                           nullptr, nullptr, y[static_cast<std::size_t>(rank)].data(), packed.stride()};
     kernels.multiply[int(dtype)](product, 0, product.weights.panels);

@@ -1,6 +1,6 @@
-// Fills in an instruction set's table. Included by one file for each, which is compiled with that set's flags. What is
-// included here must be templates over S, or static: a plain inline function would be shared by all sets, and the
-// linker might keep the copy that this machine cannot run.
+// The table of functions of an instruction set. One file per instruction set includes this, and is compiled with that
+// set's flags. Everything included here must be a template over S, or static: all sets would share a plain inline
+// function, and the linker might keep the copy that this machine cannot run.
 #pragma once
 
 #include "attention.h"
@@ -10,7 +10,7 @@
 
 namespace pellucid {
 
-// Independent multiply-adds, enough of them in flight to keep every unit busy: the peak that a roofline is drawn at.
+// Runs independent multiply-adds, enough at a time to keep every unit busy. Their speed is the top of a roofline.
 template <class S>
 double multiply_adds(long rounds) {
   constexpr int chains = 12;

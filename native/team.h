@@ -1,4 +1,4 @@
-// Threads that live for one call: none to be left at exit, none to be missed after a fork.
+// Threads that live for one call. So no thread is left when the process ends, and none is missing after a fork.
 #pragma once
 
 #include <atomic>
@@ -29,19 +29,20 @@ inline void pause_briefly() {
 #endif
 }
 
-// Workers that go through the same steps together: each does its share of a step, then waits for the others.
+// Workers that do the same steps together. Each worker does its share of a step, then waits for the others.
 class Team {
  public:
   explicit Team(int size) : size_(size) {}
 
-  // This worker's share of n pieces of work: first and last + 1.
+  // This worker's share of n units of work: the first, and the one after the last.
   std::pair<int, int> share(int n, int rank) const {
-    const auto at = [&](int r) { return static_cast<int>(std::int64_t{n} * r / size_); };
-    return {at(rank), at(rank + 1)};
+    const auto start_of = [&](int r) { return static_cast<int>(std::int64_t{n} * r / size_); };
+    return {start_of(rank), start_of(rank + 1)};
   }
 
-  // Returns when all have come. Spins first, since steps take microseconds; then sleeps, because then a worker has
-  // lost its core, perhaps to this very one, and yield() would not give it back before the scheduler's next tick.
+  // Returns when all workers have called it. First it spins, since steps take microseconds. Then it sleeps: a worker
+  // that is this late has lost its core, perhaps to this very thread, and yield() would not give the core back before
+  // the scheduler's next tick.
   void wait() {
     if (size_ == 1) return;
     const unsigned round = round_.load(std::memory_order_acquire);
@@ -70,53 +71,53 @@ class Team {
   std::condition_variable changed_;
 };
 
-// Asks the caller now and then whether to stop (Ctrl-C), and lets all workers know.
+// Finds out whether to stop, as after Ctrl-C, and tells all workers.
 class Stop {
  public:
-  explicit Stop(const std::function<bool()>& asked) : asked_(asked) {}
+  explicit Stop(const std::function<bool()>& should_stop) : should_stop_(should_stop) {}
 
-  // For the calling thread only; the question costs little, but not nothing.
-  void ask() {
+  // Calls should_stop(), but at most every 50 ms, since that call is not free. Only the calling thread may do this.
+  void poll() {
     const auto now = std::chrono::steady_clock::now();
     if (now - last_ < std::chrono::milliseconds(50)) return;
     last_ = now;
-    if (asked_()) told_.store(true, std::memory_order_relaxed);
+    if (should_stop_()) requested_.store(true, std::memory_order_relaxed);
   }
-  bool told() const { return told_.load(std::memory_order_relaxed); }
+  bool requested() const { return requested_.load(std::memory_order_relaxed); }
 
  private:
-  const std::function<bool()>& asked_;
+  const std::function<bool()>& should_stop_;
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
-  std::atomic<bool> told_{false};
+  std::atomic<bool> requested_{false};
 };
 
-// Has new threads run on other cores than their maker's. Left to itself, Linux may put them on that one, if the others
-// have been idle for long; there they wait for the scheduler's next tick, 4 ms, while their maker waits for them. They live
-// for one call only, so they are not given that core back.
+// Moves new threads to other cores than that of the thread that starts them. If the other cores have been idle for
+// long, Linux may put new threads on this core. There they wait up to 4 ms for the scheduler's next tick, while this
+// thread waits for them. They live for one call only, so they never need this core back.
 class OtherCores {
  public:
 #ifdef __linux__
   OtherCores() {
-    known_ = sched_getaffinity(0, sizeof all_, &all_) == 0;
-    if (!known_) return;
+    has_others_ = sched_getaffinity(0, sizeof all_, &all_) == 0;
+    if (!has_others_) return;
     others_ = all_;
     CPU_CLR(static_cast<unsigned>(sched_getcpu()), &others_);
-    known_ = CPU_COUNT(&others_) > 0;
+    has_others_ = CPU_COUNT(&others_) > 0;
   }
-  void send(std::thread& thread) const {
-    if (known_) pthread_setaffinity_np(thread.native_handle(), sizeof others_, &others_);
+  void move(std::thread& thread) const {
+    if (has_others_) pthread_setaffinity_np(thread.native_handle(), sizeof others_, &others_);
   }
  private:
-  bool known_;
+  bool has_others_;
   cpu_set_t all_, others_;
 #else
-  void send(std::thread&) const {}
+  void move(std::thread&) const {}
 #endif
 };
 
-// Runs work(rank, team) on up to `threads` threads at once; the caller is rank 0. If the system has no room for so many
-// threads, the team is smaller. `work` may not throw. Once a helper has started, nothing here throws either: an
-// exception on its way past a running thread would end the process.
+// Runs work(rank, team) on up to `threads` threads at the same time; the caller has rank 0. If the system cannot start
+// so many threads, the team is smaller. `work` must not throw. Once a helper has started, nothing here throws either:
+// an exception that passes a running thread would end the process.
 template <class Work>
 void run_workers(int threads, Stop& stop, Work work) {
   std::mutex mutex;
@@ -138,10 +139,10 @@ void run_workers(int threads, Stop& stop, Work work) {
         --running;
         changed.notify_all();
       });
-      other_cores.send(helpers.back());
-    } catch (const std::system_error&) {  // There are as many threads as may be,
+      other_cores.move(helpers.back());
+    } catch (const std::system_error&) {  // The system allows no more threads,
       break;
-    } catch (const std::bad_alloc&) {  // or no memory for one more.
+    } catch (const std::bad_alloc&) {  // or has no memory for one more.
       break;
     }
   }
@@ -154,7 +155,7 @@ void run_workers(int threads, Stop& stop, Work work) {
   work(0, *team);
   {
     std::unique_lock lock(mutex);
-    while (!changed.wait_for(lock, std::chrono::milliseconds(20), [&] { return running == 0; })) stop.ask();
+    while (!changed.wait_for(lock, std::chrono::milliseconds(20), [&] { return running == 0; })) stop.poll();
   }
   for (std::thread& helper : helpers) helper.join();
 }

@@ -1,6 +1,6 @@
-"""A small Hugging Face Hub on loopback, for the real ``huggingface_hub`` to talk to.
+"""A small Hugging Face Hub on the loopback interface, for tests with the real ``huggingface_hub``.
 
-It serves folders as model repositories, and can do what a network does: cut a transfer off, stall, change bytes.
+It serves folders as model repositories. It can fail as a network does: cut off a transfer, stall, or change bytes.
 """
 
 from __future__ import annotations
@@ -24,18 +24,20 @@ LFS = (".safetensors", ".bin", ".onnx", ".h5", ".ot")
 
 @dataclass
 class Hub:
-    """The server. Its behaviour may be changed while it runs.
+    """The server. Tests may change its attributes while it runs.
 
     Attributes:
-        repositories: folders by repository and revision.
-        token: if set, what must be sent to see anything.
-        cut_after: for a file, after how many bytes the connection breaks off, each time.
-        stall: for a file, after how many bytes nothing comes any more.
-        changed: files whose bytes are not what the Hub says of them.
-        outside_lfs: weights that are kept in git itself, so that the Hub has git's id for them and no SHA-256.
-        etags: for a file, an ETag of another content.
-        requests: what was asked for: method, path, and Range.
-        sent: bytes sent of each file.
+        repositories: the served folders, by repository and revision.
+        token: if set, every request must send this token.
+        cut_after: by file, the number of bytes after which every transfer is cut off.
+        stall: by file, the number of bytes after which the transfer stalls.
+        changed: files that are sent with a changed byte, so their digests are wrong.
+        outside_lfs: weights that are stored in git itself. The Hub has git's id for them, and no SHA-256.
+        etags: by file, a false ETag to send.
+        requests: the method, path and Range header of each request so far.
+        sent: by file, the number of bytes sent.
+        stalled: set when a transfer has stalled.
+        closing: set when the server closes, which ends the stalled transfers.
     """
 
     repositories: Mapping[str, Mapping[str, Path]]
@@ -68,26 +70,26 @@ class Hub:
 
     @property
     def url(self) -> str:
-        """What HF_ENDPOINT must be."""
+        """The value for HF_ENDPOINT."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
-    def files_asked_for(self) -> set[str]:
-        """The files of which bytes were asked for."""
-        found = (
+    def requested_files(self) -> set[str]:
+        """The files whose content was requested."""
+        matches = (
             re.fullmatch(r"/[^/]+/[^/]+/resolve/[^/]+/(.+)", path)
             for method, path, _ in self.requests
             if method == "GET"
         )
-        return {match[1] for match in found if match}
+        return {match[1] for match in matches if match}
 
 
 def commit_of(folder: Path) -> str:
-    """The commit of a revision: any 40 digits that change with the content."""
+    """A commit hash for the content of a folder: 40 hexadecimal digits that change with it."""
     return hashlib.sha256(json.dumps(tree_of(folder)).encode()).hexdigest()[:40]
 
 
 def tree_of(folder: Path) -> list[dict[str, Any]]:
-    """Every file as the Hub's API lists it."""
+    """All files of a folder, in the form of the Hub's API."""
     return [
         _entry(path, path.relative_to(folder).as_posix(), path.stat().st_mtime_ns, path.stat().st_size)
         for path in sorted(folder.rglob("*"))
@@ -96,7 +98,7 @@ def tree_of(folder: Path) -> list[dict[str, Any]]:
 
 
 @functools.cache
-def _entry(path: Path, name: str, _changed: int, size: int) -> dict[str, Any]:
+def _entry(path: Path, name: str, _modified: int, size: int) -> dict[str, Any]:
     content = path.read_bytes()
     blob = hashlib.sha1(b"blob %d\0" % size + content, usedforsecurity=False).hexdigest()
     entry: dict[str, Any] = {"type": "file", "path": name, "size": size, "oid": blob}
@@ -146,9 +148,9 @@ class _Handler(BaseHTTPRequestHandler):
         ]
 
     def _missing(self, repository: str, body: bool) -> None:
-        known = repository in self.server_hub.repositories
-        code = "RevisionNotFound" if known else "RepoNotFound"
-        self._send(404 if known else 401, {"error": "not found"}, body, {"X-Error-Code": code})
+        exists = repository in self.server_hub.repositories
+        code = "RevisionNotFound" if exists else "RepoNotFound"
+        self._send(404 if exists else 401, {"error": "not found"}, body, {"X-Error-Code": code})
 
     def _repository(self, repository: str, revision: str, body: bool) -> None:
         folder = self._folder(repository, revision)
@@ -211,15 +213,15 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def environment(home: Path, **settings: str) -> dict[str, str]:
-    """The environment of a machine on which nothing has been fetched: an empty home, and only these settings."""
-    kept = {
+    """Environment variables for a machine without downloads: an empty home folder, and only these settings."""
+    inherited = {
         key: value
         for key, value in os.environ.items()
         if not key.startswith(("HF_", "HUGGINGFACE", "SENTENCE", "XDG_"))
     }
     root = Path(__file__).parents[1]
     return {
-        **kept,
+        **inherited,
         "HOME": str(home),
         "PYTHONPATH": f"{root / 'src'}{os.pathsep}{root}",
         "HF_HUB_DISABLE_XET": "1",
@@ -228,6 +230,6 @@ def environment(home: Path, **settings: str) -> dict[str, str]:
 
 
 def python(code: str, env: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run Python code in a process of its own."""
+    """Run Python code in a new process."""
     command = [sys.executable, "-c", code, *arguments]
     return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)

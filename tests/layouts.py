@@ -1,7 +1,8 @@
-"""Well-known models of the Hub, as their files are laid out there, and folders with such files.
+"""Popular models on the Hub: how their files are laid out, and how to write folders with such files.
 
-``tests/data/layouts`` has what each model's JSON files say, how its tensors are called, and what is to come of it. The
-numbers of the tensors are not there: a folder gets zeros that take no room, or is shrunken and gets random ones.
+For each model, ``tests/data/layouts`` has the content of its JSON files, the names of its tensors, and the results to
+expect. It does not have the tensors' numbers. A folder is written either at full size, with zeros that take no disk
+space, or at a small size, with random numbers.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ LAYOUTS: dict[str, dict[str, Any]] = {
     for path in sorted((Path(__file__).parent / "data" / "layouts").glob("*.json"))
 }
 
-# The keys of config.json that say a size, and what a shrunken model has there.
+# The keys of config.json for each size, and the sizes of a small model.
 _SIZES = {
     "vocab": ("vocab_size",),
     "hidden": ("hidden_size", "dim", "n_embd"),
@@ -37,7 +38,7 @@ _HIDDEN = 32
 _SMALL = {
     **dict.fromkeys(_SIZES["hidden"], _HIDDEN),
     **dict.fromkeys(_SIZES["inner"], 48),
-    **dict.fromkeys(_SIZES["layers"], 4),  # of ModernBERT's, the first and the last see the whole text
+    **dict.fromkeys(_SIZES["layers"], 4),  # In ModernBERT, the first and the last of four see the whole text.
     **dict.fromkeys(_SIZES["heads"], 4),
     "head_dim": _HIDDEN // 4,
     "local_attention": 8,
@@ -46,8 +47,8 @@ _SMALL = {
     "out_features": _HIDDEN,
 }
 
-# What the tensors are called, with * for a layer's number, and their shapes. ".weight" is added to each name; a ".bias"
-# of the first size goes with "+bias". Names with a type of their own are whole.
+# The names of the tensors, with * for a layer's number, and their shapes. ".weight" is added to each name. "+bias" adds
+# a tensor with ".bias" and the first size. A name with a type, such as I64, is complete as it stands.
 _BERT = {
     "embeddings.word_embeddings": "vocab hidden",
     "embeddings.position_embeddings": "positions hidden",
@@ -104,9 +105,9 @@ _TENSORS = {
         "encoder.layers.*.norm2": "hidden +bias",
     },
 }
-_ABSENT = ("layers.0.attn_norm",)  # ModernBERT's embeddings are normalised already.
-# The tokens that ModernBERT's config.json has by ids beyond a small vocabulary.
-_ENDS = {"bos": "[CLS]", "cls": "[CLS]", "eos": "[SEP]", "sep": "[SEP]", "pad": "[PAD]"}
+_ABSENT = ("layers.0.attn_norm",)  # ModernBERT has no norm here, because its embeddings are normalised already.
+# The special tokens whose ids in ModernBERT's config.json are beyond a small vocabulary.
+_SPECIAL_TOKENS = {"bos": "[CLS]", "cls": "[CLS]", "eos": "[SEP]", "sep": "[SEP]", "pad": "[PAD]"}
 _BYTES = {"F32": 4, "F16": 2, "I64": 8}
 _Tensors = dict[str, tuple[str, tuple[int, ...]]]
 
@@ -118,14 +119,14 @@ def write(folder: Path, layout: dict[str, Any], *, shrink: bool) -> Path:
 
     Args:
         layout: one of ``LAYOUTS``.
-        shrink: whether to change the sizes in the JSON files to small ones, and give the tensors random numbers.
-            Otherwise the files are as they are, and model.safetensors is as long as it is and holds zeros, as a sparse
-            file that takes no room.
+        shrink: if True, the sizes in the JSON files become small, and the tensors get random numbers. Otherwise the
+            JSON files stay as they are, and model.safetensors has its real length and holds zeros, as a sparse file
+            that takes no disk space.
     """
     tokenizer = _tokenizer(layout)
     files = layout["files"]
     if shrink:
-        files = {name: _shrunken(values, tokenizer) for name, values in files.items()}
+        files = {name: _shrink(values, tokenizer) for name, values in files.items()}
     for name, values in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(json.dumps(values, indent=2), encoding="utf-8")
@@ -137,16 +138,16 @@ def write(folder: Path, layout: dict[str, Any], *, shrink: bool) -> Path:
     return folder
 
 
-def _shrunken(values: Any, tokenizer: Tokenizer) -> Any:
-    """What a JSON file would say if its model were small."""
+def _shrink(values: Any, tokenizer: Tokenizer) -> Any:
+    """The values of a JSON file, with the sizes of a small model."""
     if not isinstance(values, dict):
         return values
     small = values | {key: _SMALL[key] for key in values.keys() & _SMALL.keys()}
     vocabulary = tokenizer.get_vocab()
     if "vocab_size" in values:
         small["vocab_size"] = len(vocabulary)
-        ends = {f"{kind}_token_id": vocabulary.get(token) for kind, token in _ENDS.items()}
-        small |= {key: ends[key] for key in values.keys() & ends.keys() if (values[key] or 0) >= len(vocabulary)}
+        ids = {f"{kind}_token_id": vocabulary.get(token) for kind, token in _SPECIAL_TOKENS.items()}
+        small |= {key: ids[key] for key in values.keys() & ids.keys() if (values[key] or 0) >= len(vocabulary)}
     if "added_tokens_decoder" in values:
         tokens = values["added_tokens_decoder"].values()
         small["added_tokens_decoder"] = {str(vocabulary[token["content"]]): token for token in tokens}
@@ -156,10 +157,10 @@ def _shrunken(values: Any, tokenizer: Tokenizer) -> Any:
 def _tokenizer(layout: dict[str, Any]) -> Tokenizer:
     """A small tokenizer with the model's special tokens."""
     config = layout["files"]["tokenizer_config.json"]
-    named = {kind: config[f"{kind}_token"] for kind in ("cls", "pad", "sep", "unk", "mask")}
-    specials = {kind: token["content"] if isinstance(token, dict) else token for kind, token in named.items()}
+    tokens = {kind: config[f"{kind}_token"] for kind in ("cls", "pad", "sep", "unk", "mask")}
+    specials = {kind: token["content"] if isinstance(token, dict) else token for kind, token in tokens.items()}
     if specials["pad"] == "[PAD]":
-        specials = {"pad": "[PAD]", **specials}  # BERT's padding has the id 0, fairseq's the id 1.
+        specials = {"pad": "[PAD]", **specials}  # The padding token has id 0 in BERT and id 1 in fairseq.
     make = {"wordpiece": tiny_families.word_piece, "unigram": tiny_families.unigram, "bpe": tiny_families.byte_level}
     tokenizer = make[layout["tokenizer"]](specials)
     if layout["tokenizer"] == "wordpiece":
@@ -171,7 +172,7 @@ def _tokenizer(layout: dict[str, Any]) -> Tokenizer:
 
 
 def _tensors(layout: dict[str, Any], config: dict[str, Any]) -> _Tensors:
-    """The encoder's tensors: their types and shapes by their names."""
+    """The type and shape of each of the encoder's tensors, by name."""
     sizes = {word: next((config[key] for key in keys if key in config), None) for word, keys in _SIZES.items()}
     tensors: _Tensors = {}
     dtype = layout["tensors"]["dtype"]
@@ -195,12 +196,13 @@ def _size(word: str, sizes: dict[str, int]) -> int:
 
 
 def _dense(config: dict[str, Any]) -> _Tensors:
-    into, out = config["in_features"], config["out_features"]
-    return {"linear.weight": ("F32", (out, into)), "linear.bias": ("F32", (out,))}
+    """The type and shape of each tensor of a Dense module, by name."""
+    in_features, out_features = config["in_features"], config["out_features"]
+    return {"linear.weight": ("F32", (out_features, in_features)), "linear.bias": ("F32", (out_features,))}
 
 
 def _write_zeros(path: Path, tensors: _Tensors) -> None:
-    """A safetensors file of zeros, with the header that the library writes: long types first, then by name."""
+    """Write a safetensors file of zeros. As in the library, its header lists long types first, then sorts by name."""
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     end = 0
     for name, (dtype, shape) in sorted(tensors.items(), key=lambda item: (-_BYTES[item[1][0]], item[0])):
@@ -214,13 +216,13 @@ def _write_zeros(path: Path, tensors: _Tensors) -> None:
 
 
 def _write_random(path: Path, tensors: _Tensors) -> None:
-    """A safetensors file of random float32 numbers: the weights of norms are about 1, all others about 0."""
+    """Write a safetensors file of random float32 numbers: about 1 for the weights of norms, about 0 for all others."""
     rng = np.random.RandomState(0)
     arrays = {}
     for name, (dtype, shape) in tensors.items():
         if dtype == "I64":
             arrays[name] = np.arange(shape[1])[None]
         else:
-            middle, spread = (0.0, 0.2) if len(shape) > 1 else (float(name.endswith(".weight")), 0.1)
-            arrays[name] = (middle + spread * rng.standard_normal(shape)).astype(np.float32)
+            mean, deviation = (0.0, 0.2) if len(shape) > 1 else (float(name.endswith(".weight")), 0.1)
+            arrays[name] = (mean + deviation * rng.standard_normal(shape)).astype(np.float32)
     save_file(arrays, path)

@@ -10,7 +10,7 @@ from tests.conftest import DATA
 WHEELS = json.loads((DATA / "model_wheels.json").read_text())["models"]
 
 
-def test_the_five_models_are_known_by_name_with_what_they_are_good_for():
+def test_the_catalog_has_five_models():
     assert [(entry.short_name, entry.dimensions, entry.description) for entry in catalog.entries()] == [
         ("all-MiniLM-L6-v2", 384, "fast and efficient, general purpose, real time"),
         ("all-mpnet-base-v2", 768, "best quality, slower"),
@@ -21,7 +21,7 @@ def test_the_five_models_are_known_by_name_with_what_they_are_good_for():
 
 
 @pytest.mark.parametrize("name", WHEELS)
-def test_digests_are_those_that_were_measured(name):
+def test_the_digests_are_those_of_the_real_files(name):
     entry, measured = catalog.find(name), WHEELS[name]
     assert {path: {"size": file.size, "sha256": file.sha256} for path, file in entry.files.items()} == measured["files"]
     wheels = [
@@ -33,7 +33,7 @@ def test_digests_are_those_that_were_measured(name):
     assert (entry.index.folder or "") == measured["wheels"][0].get("folder", "")
 
 
-def test_the_other_models_are_on_the_hub_only():
+def test_the_other_models_are_only_on_the_hub():
     assert [entry.short_name for entry in catalog.entries() if entry.index is None] == [
         "all-MiniLM-L12-v2",
         "multi-qa-MiniLM-L6-cos-v1",
@@ -47,12 +47,12 @@ def test_short_names_and_full_names_find_the_same_model(name):
 
 
 @pytest.mark.parametrize("name", ["other/all-mpnet-base-v2", "nothing", ""])
-def test_other_names_find_none(name):
+def test_other_names_find_nothing(name):
     assert catalog.find(name) is None
 
 
 @pytest.mark.parametrize(
-    ("mistake", "meant"),
+    ("misspelt", "expected"),
     [
         ("all-MiniLM-L6-v3", "sentence-transformers/all-MiniLM-L6-v2"),
         ("ALL-minilm-l6-v2", "sentence-transformers/all-MiniLM-L6-v2"),
@@ -60,10 +60,10 @@ def test_other_names_find_none(name):
         ("multi-qa-MiniLM-L6-cos", "sentence-transformers/multi-qa-MiniLM-L6-cos-v1"),
     ],
 )
-def test_a_typing_mistake_finds_what_was_meant(mistake, meant):
-    assert catalog.near_names(mistake)[0] == meant
+def test_a_misspelt_name_finds_the_right_one(misspelt, expected):
+    assert catalog.near_names(misspelt)[0] == expected
 
 
 @pytest.mark.parametrize("name", ["BAAI/bge-small-en", "sentence-transformers/x", "zzz"])
-def test_another_name_finds_nothing_near(name):
+def test_a_dissimilar_name_finds_nothing(name):
     assert catalog.near_names(name) == []

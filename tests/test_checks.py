@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pellucid.checks import check_choice, check_whole
+from pellucid.checks import check_choice, check_integer
 from pellucid.errors import OptionError
 
 
@@ -14,10 +14,10 @@ def test_only_the_very_values_are_choices(value):
 
 
 def test_numpys_whole_numbers_are_whole_numbers():
-    assert type(check_whole("k", np.int64(5), 1, 5, "from 1 to 5")) is int
+    assert type(check_integer("k", np.int64(5), 1, 5, "from 1 to 5")) is int
 
 
 @pytest.mark.parametrize("value", [0, 17, -1, 2.0, True, "5", None])
 def test_what_is_no_whole_number_of_the_range_is_refused(value):
     with pytest.raises(OptionError, match=r"truncate_dim=.* must be a whole number from 1 to 16\.$"):
-        check_whole("truncate_dim", value, 1, 16, "from 1 to 16")
+        check_integer("truncate_dim", value, 1, 16, "from 1 to 16")

@@ -99,7 +99,7 @@ def test_the_first_construction_downloads_only_what_is_read_and_the_second_nothi
     first = load(env)
     assert (first["source"], first["revision"]) == ("Hugging Face Hub", commit_of(model))
     assert first["vector"] == vector_of(model)
-    assert hub.files_asked_for() == READ
+    assert hub.requested_files() == READ
 
     hub.requests.clear()
     second = load(env)
@@ -310,7 +310,7 @@ class TestWhatTheHubHas:
         result = load(env)
         assert result["error"] == "UnsupportedModelError"
         assert "only pytorch_model.bin, rust_model.ot, tf_model.h5. Pickled" in result["message"]
-        assert "pytorch_model.bin" not in hub.files_asked_for()
+        assert "pytorch_model.bin" not in hub.requested_files()
 
     def test_a_module_folder_with_a_name_of_its_own_is_fetched_too(self, env, model):
         (model / "1_Pooling").rename(model / "pooling")

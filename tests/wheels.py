@@ -1,4 +1,4 @@
-"""Wheels that carry a model, made by hand, and the catalog's entries for them."""
+"""Handmade wheels that carry a model, and catalog entries for them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CONTENTS = {"config.json": b"{}", "1_Pooling/config.json": b'{"a": 1}', "model.s
 
 
 def make_wheel(index: Path, project: str, files: dict[str, bytes], member: str = "") -> Wheel:
-    """A wheel of version 1 with these files, as the catalog would pin it."""
+    """Write a wheel of version 1 with these files, and return the pin that a catalog would have for it."""
     name = f"{project.replace('-', '_')}-1-py3-none-any.whl"
     info = f"{project.replace('-', '_')}-1.dist-info"
     metadata = f"Metadata-Version: 2.1\nName: {project}\nVersion: 1\n"

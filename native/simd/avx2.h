@@ -1,4 +1,5 @@
-// AVX2 and FMA: 8 lanes, 16 registers. With VNNI (Alder Lake, Zen 5 and later) integer products take one instruction.
+// AVX2 and FMA: 8 lanes, 16 registers. With VNNI (Alder Lake, Zen 5 and later), an integer product takes one
+// instruction.
 #pragma once
 
 #include <immintrin.h>
@@ -11,10 +12,11 @@ namespace pellucid {
 template <bool vnni>
 struct Avx2 {
   using F = __m256;   // 8 floats
-  using W = __m256i;  // 8 words of 32 bits: integers, or packed smaller ones
+  using W = __m256i;  // 8 words of 32 bits: integers, or several smaller integers in each word
 
   static constexpr int lanes = 8;
-  // The tile of a product: 6 rows of 2 registers. 12 accumulators, 2 of weights and one of activations fit 16.
+  // The tile of a product: 6 rows of 2 registers. That needs 15 of 16 registers: 12 accumulators, 2 for weights and 1
+  // for activations.
   static constexpr int tile_rows = 6;
   static constexpr int tile_vectors = 2;
   static constexpr bool signed_bytes = false;
@@ -30,7 +32,7 @@ struct Avx2 {
   static F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
   static F max(F a, F b) { return _mm256_max_ps(a, b); }
   static F min(F a, F b) { return _mm256_min_ps(a, b); }
-  // Lanes from n on become `rest`.
+  // The first n lanes of x, and `rest` in the other lanes.
   static F first(F x, int n, F rest) {
     const W index = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     return _mm256_blendv_ps(rest, x, _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32(n), index)));
@@ -56,7 +58,7 @@ struct Avx2 {
   static F as_float(W x) { return _mm256_castsi256_ps(x); }
   static F to_float(W x) { return _mm256_cvtepi32_ps(x); }
   static W round(F x) { return _mm256_cvtps_epi32(x); }
-  // x · 2^n for an n that keeps it a normal number.
+  // x · 2^n, if that is a normal number.
   static F scale(F x, W n) {
     return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(x), _mm256_slli_epi32(n, 23)));
   }
@@ -64,14 +66,14 @@ struct Avx2 {
     const __m128i y = _mm_packs_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
     _mm_storeu_si128(static_cast<__m128i*>(p), y);
   }
-  static void store_int8(void* p, W x) {  // The low byte of each lane.
+  static void store_int8(void* p, W x) {  // Stores the low byte of each lane.
     const __m128i low = _mm_shuffle_epi8(_mm256_castsi256_si128(x), _mm_set1_epi32(0x0c080400));
     const __m128i high = _mm_shuffle_epi8(_mm256_extracti128_si256(x, 1), _mm_set1_epi32(0x0c080400));
     _mm_storel_epi64(static_cast<__m128i*>(p), _mm_unpacklo_epi32(low, high));
   }
 
   static F dot(F sum, W a, W b) { return _mm256_fmadd_ps(as_float(a), as_float(b), sum); }
-  // Assembly, because GCC 12 keeps the accumulators of these intrinsics in memory, which halves the speed.
+  // In assembly, because GCC 12 keeps the accumulators of these intrinsics in memory, which halves the speed.
   static W dot_int16(W sum, W a, W b) {
     if constexpr (vnni) {
       asm("%{vex%} vpdpwssd %2, %1, %0" : "+x"(sum) : "x"(a), "x"(b));
@@ -81,7 +83,8 @@ struct Avx2 {
     }
     return sum;
   }
-  // Bytes of a are unsigned, those of b signed. vpmaddubsw would saturate at 2^15; packed.h says why it never does.
+  // The bytes of a are unsigned, those of b are signed. vpmaddubsw saturates at 2^15. packed.h says why that never
+  // happens.
   static W dot_int8(W sum, W a, W b) {
     if constexpr (vnni) {
       asm("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum) : "x"(a), "x"(b));

@@ -1,4 +1,4 @@
-// AVX-512 (F, BW, DQ, VL): 16 lanes, 32 registers. With VNNI integer products take one instruction.
+// AVX-512 (F, BW, DQ, VL): 16 lanes, 32 registers. With VNNI, an integer product takes one instruction.
 #pragma once
 
 #include <immintrin.h>
@@ -14,7 +14,7 @@ struct Avx512 {
   using W = __m512i;  // 16 words of 32 bits
 
   static constexpr int lanes = 16;
-  // 12 rows of 2 registers: 24 accumulators, which leave room for operands and constants among 32.
+  // 12 rows of 2 registers. Of 32 registers, 24 are accumulators, and the others hold operands and constants.
   static constexpr int tile_rows = 12;
   static constexpr int tile_vectors = 2;
   static constexpr bool signed_bytes = false;
@@ -55,7 +55,7 @@ struct Avx512 {
   static void store_int8(void* p, W x) { _mm_storeu_si128(static_cast<__m128i*>(p), _mm512_cvtepi32_epi8(x)); }
 
   static F dot(F sum, W a, W b) { return _mm512_fmadd_ps(as_float(a), as_float(b), sum); }
-  // Assembly, because GCC 12 keeps the accumulators of these intrinsics in memory, which halves the speed.
+  // In assembly, because GCC 12 keeps the accumulators of these intrinsics in memory, which halves the speed.
   static W dot_int16(W sum, W a, W b) {
     if constexpr (vnni) {
       asm("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
@@ -65,7 +65,8 @@ struct Avx512 {
     }
     return sum;
   }
-  // Bytes of a are unsigned, those of b signed. vpmaddubsw would saturate at 2^15; packed.h says why it never does.
+  // The bytes of a are unsigned, those of b are signed. vpmaddubsw saturates at 2^15. packed.h says why that never
+  // happens.
   static W dot_int8(W sum, W a, W b) {
     if constexpr (vnni) {
       asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));

@@ -1,5 +1,5 @@
-// NEON of every 64-bit Arm: 4 lanes, 32 registers. With the dot-product extension (Armv8.2, all Apple silicon) four
-// bytes take one instruction.
+// NEON, which every 64-bit Arm processor has: 4 lanes, 32 registers. With the dot-product extension (Armv8.2, all Apple
+// silicon), a product of four bytes per lane takes one instruction.
 #pragma once
 
 #include <arm_neon.h>
@@ -15,10 +15,10 @@ struct Neon {
   using W = int32x4_t;
 
   static constexpr int lanes = 4;
-  // 5 rows of 4 registers: 20 accumulators, 4 of weights, one of activations.
+  // 5 rows of 4 registers: 20 accumulators, 4 registers for weights and 1 for activations.
   static constexpr int tile_rows = 5;
   static constexpr int tile_vectors = 4;
-  static constexpr bool signed_bytes = true;  // NEON multiplies bytes of like sign only.
+  static constexpr bool signed_bytes = true;  // NEON cannot multiply signed bytes with unsigned ones.
 
   static F zero() { return vdupq_n_f32(0); }
   static F set(float x) { return vdupq_n_f32(x); }

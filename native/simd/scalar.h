@@ -1,4 +1,4 @@
-// No vector instructions: runs everywhere, and says plainly what each operation of the other headers does.
+// No vector instructions. This runs everywhere, and shows what each operation of the other headers does.
 #pragma once
 
 #include <cmath>
@@ -13,7 +13,7 @@ struct Scalar {
 
   static constexpr int lanes = 1;
   static constexpr int tile_rows = 4;
-  static constexpr int tile_vectors = 16;  // Wide, for the compiler to make vectors of.
+  static constexpr int tile_vectors = 16;  // Wide, so the compiler can vectorise it.
   static constexpr bool signed_bytes = false;
 
   static F zero() { return 0; }

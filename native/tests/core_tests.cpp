@@ -1,5 +1,5 @@
-// Tests of the core alone, to be run under the sanitizers and, for Arm, under an emulator. Every instruction set of the
-// machine is held against plain loops in double, or in 64-bit integers where sums must be exact.
+// Tests of the core alone, to run under the sanitizers and, for Arm, under an emulator. They compare every instruction
+// set of the machine with plain loops in double, or in 64-bit integers where sums must be exact.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -17,16 +17,16 @@ using namespace pellucid;
 namespace {
 
 int failures = 0;
-std::string where;
+std::string instruction_set;
 
-#define CHECK(condition, ...)                                                         \
-  do {                                                                                \
-    if (!(condition)) {                                                               \
-      ++failures;                                                                     \
-      std::printf("%s:%d: %s [%s] ", __FILE__, __LINE__, #condition, where.c_str());  \
-      std::printf(__VA_ARGS__);                                                       \
-      std::printf("\n");                                                              \
-    }                                                                                 \
+#define CHECK(condition, ...)                                                                  \
+  do {                                                                                         \
+    if (!(condition)) {                                                                        \
+      ++failures;                                                                              \
+      std::printf("%s:%d: %s [%s] ", __FILE__, __LINE__, #condition, instruction_set.c_str()); \
+      std::printf(__VA_ARGS__);                                                                \
+      std::printf("\n");                                                                       \
+    }                                                                                          \
   } while (false)
 
 std::mt19937 generator(1);
@@ -42,7 +42,7 @@ constexpr Dtype dtypes[] = {Dtype::float32, Dtype::int16, Dtype::int8};
 const char* name(Dtype dtype) { return dtype == Dtype::float32 ? "float32" : dtype == Dtype::int16 ? "int16" : "int8"; }
 std::size_t size(int n) { return static_cast<std::size_t>(n); }
 
-// The integer at feature k of a row of packed words. Activations of int8 are unsigned unless the kernels say otherwise.
+// The integer at feature k of a row of packed words. int8 activations are unsigned, unless the kernels say otherwise.
 int integer(Dtype dtype, const std::uint32_t* words, int k, bool is_signed) {
   if (dtype == Dtype::int16) {
     std::int16_t q;
@@ -54,15 +54,15 @@ int integer(Dtype dtype, const std::uint32_t* words, int k, bool is_signed) {
   return is_signed ? static_cast<std::int8_t>(q) : q;
 }
 
-// A product by the kernels, and what it should be: in double for float32; for integers, from the very integers that
-// both sides were rounded to, in 64 bits.
+// Compares a product of the kernels with the exact one. That is computed in double for float32; for integers, it is
+// computed in 64 bits, from the integers that both sides were rounded to.
 void check_product(const Kernels& kernels, Dtype dtype, int rows, int features, int columns,
                    const std::vector<float>& x_values, const std::vector<float>& weight) {
   const std::vector<float> bias = normal(size(columns));
   const Packed packed(dtype, kernels.panel, {{weight.data(), bias.data(), columns, features}});
   const Depth depth(dtype, features);
   const std::ptrdiff_t stride = features + 64, q_stride = depth.words + 32;
-  std::vector<float> x(size(rows) * size(int(stride)) + 64, NAN);  // NaN wherever nothing may be read
+  std::vector<float> x(size(rows) * size(int(stride)) + 64, NAN);  // NaN wherever the kernels must not read
   for (int i = 0; i < rows; ++i) std::copy_n(&x_values[size(i) * size(features)], features, &x[size(i) * size(int(stride))]);
   std::vector<std::uint32_t> words(size(rows) * size(int(q_stride)) + 64);
   std::vector<float> scale(size(rows * depth.groups)), offset(scale);
@@ -86,7 +86,8 @@ void check_product(const Kernels& kernels, Dtype dtype, int rows, int features, 
       double expected = 0, magnitude = 1e-6;
       if (dtype == Dtype::float32) {
         for (int k = 0; k < features; ++k) {
-          const double term = double(x[size(i) * size(int(stride)) + size(k)]) * weight[size(n) * size(features) + size(k)];
+          const double term =
+              double(x[size(i) * size(int(stride)) + size(k)]) * weight[size(n) * size(features) + size(k)];
           expected += term, magnitude += std::fabs(term);
         }
       } else {
@@ -108,7 +109,7 @@ void check_product(const Kernels& kernels, Dtype dtype, int rows, int features, 
       const double times = gated ? double(factor[at]) : 1;
       expected = (expected + double(bias[size(n)])) * times + residual[at];
       magnitude = (magnitude + std::fabs(bias[size(n)])) * std::fabs(times) + std::fabs(residual[at]);
-      // float32: the bound of n roundings of half a unit (Higham, "Accuracy and Stability", 2002); integers: of a few.
+      // The error bound of this many roundings by half a unit (Higham, "Accuracy and Stability", 2002).
       const double roundings = dtype == Dtype::float32 ? features + 4 : 4 * depth.groups + 5;
       CHECK(std::fabs(y[at] - expected) <= roundings * 0x1p-24 * magnitude, "%s %dx%dx%d at %d, %d: %g, not %g", name(dtype), rows,
             features, columns, i, n, double(y[at]), expected);
@@ -125,11 +126,12 @@ void products(const Kernels& kernels) {
                       normal(size(columns * features)));
       }
     }
-    // The worst for an accumulator: all alike, at their largest, of either sign; and one outlier among small ones.
+    // The worst cases for an accumulator: equal numbers, as large as possible, of both signs; and one large number
+    // among small ones.
     for (const int features : {192, 768, 1536}) {
       for (const float sign : {1.0f, -1.0f}) {
         std::vector<float> x(size(4 * features), sign * 100), weight(size(3 * features), 1e3f);
-        x[0] = -sign;  // so that the range of the other group members is used
+        x[0] = -sign;  // Without this, a group of equal numbers would have no range.
         check_product(kernels, dtype, 4, features, 3, x, weight);
         for (std::size_t k = 0; k < weight.size(); k += 2) weight[k] = -1e3f, x[k % x.size()] = -sign * 100;
         check_product(kernels, dtype, 4, features, 3, x, weight);
@@ -138,7 +140,7 @@ void products(const Kernels& kernels) {
         check_product(kernels, dtype, 4, features, 3, x, weight);
       }
     }
-    // Nothing but zeros, and numbers near the ends of what a float holds.
+    // Only zeros; and numbers near the limits of float.
     for (const float spread : {0.0f, 1e-40f, 1e-30f, 1e15f}) {
       check_product(kernels, dtype, 3, 20, 5, normal(60, spread), normal(100, spread));
     }
@@ -208,7 +210,8 @@ void norms(const Kernels& kernels) {
     for (int i = 0; i < n; ++i) variance += (x[size(i)] - mean) * (x[size(i)] - mean) / n;
     for (int i = 0; i < n; ++i) {
       const double expected = (x[size(i)] - mean) / std::sqrt(variance + 1e-5) * weight[size(i)] + bias[size(i)];
-      // The mean of numbers about 100 is off by a few units in their last place, which dividing by the deviation magnifies.
+      // The mean of numbers around 100 is off by a few units in the last place. Dividing by the deviation magnifies
+      // that.
       const double bound = 16 * 0x1p-24 * 115 / std::sqrt(variance + 1e-5) * std::fabs(weight[size(i)]) + 1e-6;
       CHECK(std::fabs(y[size(i)] - expected) < bound, "%d features at %d: %g, not %g", n, i, double(y[size(i)]), expected);
     }
@@ -221,7 +224,7 @@ void attention(const Kernels& kernels) {
     for (const int tokens : {1, 2, 15, 33, 70, 131}) {
       for (const int window : {everything, 0, 1, 5, 16, 40}) {
         const bool biased = (tokens + window + head_size) % 2 == 0;
-        const int width = 2 * head_size;  // a head, and a neighbour that may be read and never counts
+        const int width = 2 * head_size;  // a head, and a neighbour that may be read but must not count
         const std::ptrdiff_t stride = 3 * width + 5, out_stride = head_size + 3;
         std::vector<float> qkv = normal(size(tokens) * size(int(stride)) + 64, 2), out(size(tokens) * size(int(out_stride)));
         const std::vector<float> bias = normal(size(2 * tokens) + 64, 2);
@@ -271,8 +274,9 @@ void rotations(const Kernels& kernels) {
   }
 }
 
-// A whole encoder: the same bits however the texts are put together, and a stop that is heard. An old family has
-// tables of positions and norms after its sums; a new one has rotations, a window, a gate, and norms before its steps.
+// A whole encoder: it computes the same bits however the texts are batched, and it stops when asked to. An old family
+// has a position table and norms after its sums. A new one has rotations, a window, a gate, and norms before its
+// sublayers.
 void encoders(const Kernels& kernels, bool is_new) {
   const int hidden = 36, inner = 50, heads = 3, longest = 40, layers = 2;
   const auto word = normal(size(20 * hidden)), position = normal(size(longest * hidden)), type = normal(size(2 * hidden));
@@ -321,12 +325,12 @@ void encoders(const Kernels& kernels, bool is_new) {
   }
 }
 
-// What cpu.cpp reads off the processor is what the compiler's own runtime reads off it.
+// cpu.cpp must find the same instruction sets as the compiler's runtime.
 void instruction_sets() {
 #if defined(__x86_64__) && !defined(_WIN32)
-  const auto listed = [](const char* wanted) {
+  const auto listed = [](const char* set_name) {
     const KernelList list = available_kernels();
-    return std::any_of(list.begin(), list.end(), [&](const Kernels* k) { return std::strcmp(k->name, wanted) == 0; });
+    return std::any_of(list.begin(), list.end(), [&](const Kernels* k) { return std::strcmp(k->name, set_name) == 0; });
   };
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
@@ -343,7 +347,7 @@ int main() {
   instruction_sets();
   bounds();
   for (const Kernels* kernels : available_kernels()) {
-    where = kernels->name;
+    instruction_set = kernels->name;
     products(*kernels);
     activations(*kernels);
     norms(*kernels);

@@ -1,5 +1,5 @@
-// An encoder whose memory runs out: every allocation of a run fails in its turn, on each number of threads. A run either
-// throws std::bad_alloc or gives what it gives with enough memory, and it never ends the process.
+// An encoder that runs out of memory. For several numbers of threads, each allocation of a run fails once. A run must
+// either throw std::bad_alloc or compute the same numbers as with enough memory. It must never end the process.
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -10,7 +10,7 @@
 #include "encoder.h"
 
 namespace {
-std::atomic<int> allocations_left{-1};  // until one fails; -1 for none that fails
+std::atomic<int> allocations_left{-1};  // before one fails; -1 if none fails
 
 void* allocate(std::size_t size, std::size_t alignment) {
   if (allocations_left.load() >= 0 && allocations_left.fetch_sub(1) == 0) throw std::bad_alloc();
@@ -57,7 +57,7 @@ int main() {
   }
   std::vector<float> expected(ids.size() * hidden), out(expected.size());
   int failures = 0, thrown = 0, smaller = 0;
-  // One text, for which all threads work together; and many, of which each thread takes its own.
+  // One text, which all threads share; and many texts, of which each thread takes some.
   for (const int count : {1, texts}) {
     const Batch batch{ids.data(), positions.data(), offsets.data(), count, nullptr, {}};
     const std::size_t bytes = static_cast<std::size_t>(count) * tokens_each * hidden * sizeof(float);
@@ -72,17 +72,17 @@ int main() {
         } catch (const std::bad_alloc&) {
           ++thrown;
         }
-        const bool all_there = allocations_left.exchange(-1) >= 0;
+        const bool none_failed = allocations_left.exchange(-1) >= 0;
         if (done && std::memcmp(out.data(), expected.data(), bytes) != 0) {
           ++failures;
-          std::printf("allocation %d failed, %d texts on %d threads: other numbers\n", nth, count, threads);
+          std::printf("allocation %d failed, %d texts on %d threads: the numbers differ\n", nth, count, threads);
         }
-        if (all_there) break;  // More may fail than there are: none did.
+        if (none_failed) break;  // The run makes no more than nth allocations, so each of them has failed once.
         smaller += done;
       }
     }
   }
-  std::printf("out of memory: %d runs threw, %d made do with fewer threads\n", thrown, smaller);
-  if (thrown == 0 || smaller == 0) ++failures, std::printf("one of the two was never tried\n");
+  std::printf("out of memory: %d runs threw, %d used fewer threads\n", thrown, smaller);
+  if (thrown == 0 || smaller == 0) ++failures, std::printf("one of the two never happened\n");
   return failures ? EXIT_FAILURE : EXIT_SUCCESS;
 }

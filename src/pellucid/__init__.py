@@ -5,8 +5,8 @@
 >>> e.embed_query("Hello, I am learning about embeddings!").shape  # doctest: +SKIP
 (384,)
 
-Importing this package loads nothing heavy, and touches neither the network nor the disk: the public names are
-imported when they are first used.
+Importing this package loads nothing heavy, and uses neither the network nor the disk. Each public name is imported
+when it is first used.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["Embedder", "PellucidError", "TokenBatch", "TruncationWarning", "__version__", "errors"]
 
-_HOME = {
+_MODULES = {
     "Embedder": "pellucid.embedder",
     "PellucidError": "pellucid.errors",
     "TokenBatch": "pellucid.types",
@@ -34,8 +34,8 @@ _HOME = {
 def __getattr__(name: str) -> Any:
     if name == "errors":
         return importlib.import_module("pellucid.errors")
-    if name in _HOME:
-        return getattr(importlib.import_module(_HOME[name]), name)
+    if name in _MODULES:
+        return getattr(importlib.import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'pellucid' has no attribute {name!r}")
 
 

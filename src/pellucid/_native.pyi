@@ -1,23 +1,26 @@
-"""The C++ core, as ``native/bindings.cpp`` binds it. Arrays are contiguous; shapes and ranges are checked there."""
+"""The C++ core as Python sees it. ``native/bindings.cpp`` implements this, and checks shapes and ranges.
+
+All arrays are C-contiguous.
+"""
 
 from pellucid.types import Float32, Int8, Int32
 
-_Linear = tuple[Float32, Float32]
-_Norm = tuple[Float32, Float32, float]
-_Norms = tuple[_Norm | None, _Norm | None, _Norm | None]
-_Turns = tuple[Float32, Float32]
+_Linear = tuple[Float32, Float32]  # weight [out, in] and bias [out]
+_Norm = tuple[Float32, Float32, float]  # weight [hidden], bias [hidden] and epsilon
+_Norms = tuple[_Norm | None, _Norm | None, _Norm | None]  # before the sublayer, after it, and of the sum
+_Turns = tuple[Float32, Float32]  # cosines and sines, [positions, head_size / 2]
 
 def instruction_sets() -> list[str]:
-    """The kernels that this machine can run, best first; the last is always ``"scalar"``."""
+    """The instruction sets that this machine and the core both support, best first. The last is always "scalar"."""
 
 def multiply_add_peak(cpu: str, threads: int, seconds: float) -> float:
-    """GFLOP/s of float32 multiply-adds out of registers."""
+    """Measure the highest speed of float32 multiply-adds in registers, in GFLOP/s."""
 
 def product_peak(cpu: str, dtype: str, threads: int, seconds: float) -> float:
-    """GFLOP/s of the packed matrix product, out of the caches."""
+    """Measure the highest speed of the packed matrix product, with all its data in the caches, in GFLOP/s."""
 
 class Encoder:
-    """An encoder with packed weights; see ``native/encoder.h``."""
+    """An encoder with packed weights. ``native/encoder.h`` documents it."""
 
     def __init__(
         self,
@@ -49,10 +52,13 @@ class Encoder:
         window: int,
         turns: int,
     ) -> None:
-        """Pack a layer: weights and biases, and norms before, after and of the sum. ``turns`` is an index, or -1."""
+        """Add a layer, and pack its weights.
+
+        ``turns`` is an index into the ``turns`` of :meth:`token_vectors`, or -1 if the layer has no rotations.
+        """
 
     def add_final_norm(self, norm: _Norm) -> None:
-        """Pack what follows the last layer."""
+        """Add the norm that follows the last layer."""
 
     def token_vectors(
         self,
@@ -65,6 +71,9 @@ class Encoder:
         threads: int,
         in_main_thread: bool,
     ) -> None:
-        """Fill ``out``, ``float32[T, hidden]``. Raises what a signal handler raised, and then ``out`` is unfinished;
-        handlers run in Python's main thread alone, so only a call from there is ended by one.
+        """Compute the token vectors and write them to ``out``, ``float32[T, hidden]``.
+
+        If a Python signal handler raises during the call, as for Ctrl-C, the call ends early and raises that error, and
+        ``out`` is incomplete. Signal handlers run only in Python's main thread, so only a call from that thread ends
+        early.
         """

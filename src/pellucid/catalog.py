@@ -1,4 +1,4 @@
-"""The models known by name, read from ``catalog.toml``. A convenience, not a gate."""
+"""The models that Pellucid knows by name, from ``catalog.toml``. Models outside the catalog work too."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from types import MappingProxyType
 from typing import Any
 
 DEFAULT_ORGANIZATION = "sentence-transformers"
-"""Prepended to a name without an organisation, as sentence-transformers does."""
+"""The organisation of a name that has none, as in sentence-transformers."""
 
 
 @dataclass(frozen=True)
 class FileDigest:
-    """What a file must be: ``size`` in bytes and ``sha256`` in hexadecimal."""
+    """The expected size of a file, in bytes, and its expected SHA-256, in hexadecimal."""
 
     size: int
     sha256: str
@@ -28,9 +28,11 @@ class Wheel:
     """A pinned release on the Python package index.
 
     Attributes:
-        requirement: name and version, as pip takes them.
-        file, sha256, size: of the wheel; the size is in bytes.
-        member: its part of a split archive, "" if it has none.
+        requirement: the name and version, in the form that pip takes.
+        file: the wheel's file name.
+        sha256: the wheel's SHA-256, in hexadecimal.
+        size: the wheel's size in bytes.
+        member: the file in the wheel that is one part of a split archive; "" if the archive is not split.
     """
 
     requirement: str
@@ -42,10 +44,10 @@ class Wheel:
 
 @dataclass(frozen=True)
 class IndexCopy:
-    """Where on the Python package index a model's bytes are.
+    """The place of a model's files on the Python package index.
 
-    Either one wheel has the files in ``folder``, or the wheels' ``member`` parts, joined in order, are one zip that
-    has them in ``archive_folder``.
+    There are two layouts. Either a single wheel has the files in ``folder``. Or each wheel has one part, its
+    ``member``; the parts, joined in order, are a zip that has the files in ``archive_folder``.
     """
 
     wheels: tuple[Wheel, ...]
@@ -55,7 +57,15 @@ class IndexCopy:
 
 @dataclass(frozen=True)
 class CatalogEntry:
-    """One model of the catalog. ``files`` is empty where no digests are known."""
+    """One model of the catalog.
+
+    Attributes:
+        name: the model's name on the Hub.
+        dimensions: the length of its vectors.
+        description: what the model is good for, in a few words.
+        files: the model's files with their digests; empty if the digests are not known.
+        index: the copy on the Python package index, or None if there is none.
+    """
 
     name: str
     dimensions: int
@@ -71,7 +81,7 @@ class CatalogEntry:
 
 @functools.cache
 def entries() -> tuple[CatalogEntry, ...]:
-    """Every model of the catalog, in its order."""
+    """All models of the catalog, in the order of the file."""
     text = resources.files("pellucid").joinpath("catalog.toml").read_text(encoding="utf-8")
     return tuple(
         CatalogEntry(
@@ -79,13 +89,13 @@ def entries() -> tuple[CatalogEntry, ...]:
             dimensions=model["dimensions"],
             description=model["description"],
             files=MappingProxyType({path: FileDigest(**file) for path, file in model.get("files", {}).items()}),
-            index=_index_copy(model["index"]) if "index" in model else None,
+            index=_parse_index_copy(model["index"]) if "index" in model else None,
         )
         for model in tomllib.loads(text)["models"]
     )
 
 
-def _index_copy(table: dict[str, Any]) -> IndexCopy:
+def _parse_index_copy(table: dict[str, Any]) -> IndexCopy:
     return IndexCopy(**{**table, "wheels": tuple(Wheel(**wheel) for wheel in table["wheels"])})
 
 
@@ -99,13 +109,13 @@ def full_name(name: str) -> str:
 
 
 def find(name: str) -> CatalogEntry | None:
-    """The entry of a Hub name or short name, or None."""
-    wanted = full_name(name)
-    return next((entry for entry in entries() if entry.name == wanted), None)
+    """The entry for a Hub name or short name, or None if the catalog has none."""
+    requested = full_name(name)
+    return next((entry for entry in entries() if entry.name == requested), None)
 
 
 def near_names(name: str) -> list[str]:
-    """Catalog names that look like ``name``, best first: what a typing mistake may have meant."""
+    """The catalog names most similar to ``name``, best first. They are suggestions for a misspelt name."""
     by_short_name = {entry.short_name.lower(): entry.name for entry in entries()}
-    close = difflib.get_close_matches(name.rpartition("/")[2].lower(), by_short_name, n=3, cutoff=0.6)
-    return [by_short_name[key] for key in close]
+    matches = difflib.get_close_matches(name.rpartition("/")[2].lower(), by_short_name, n=3, cutoff=0.6)
+    return [by_short_name[match] for match in matches]

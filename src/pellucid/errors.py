@@ -7,29 +7,29 @@
     │   ├── ModelNotFoundError            no place that was searched has this model
     │   ├── DownloadError                 a download did not start or did not finish
     │   │   └── HubUnreachableError       the Hub did not answer
-    │   ├── IntegrityError                bytes that differ from the digest that they must have
+    │   ├── IntegrityError                bytes that do not have the digest they must have
     │   ├── InvalidModelError             model files that are broken, missing or inconsistent
-    │   └── UnsupportedModelError         sound files that need something Pellucid does not do
+    │   └── UnsupportedModelError         a sound model that needs something Pellucid does not do
     ├── InputError (ValueError)           what the caller passed in
-    │   ├── TextError                     a text that cannot be used; its position is named
-    │   │   └── TextTypeError (TypeError)
-    │   ├── OptionError                   an option, or the value of one, that cannot be used
+    │   ├── TextError                     a text that cannot be used; the message gives its position
+    │   │   └── TextTypeError (TypeError) a value that is not a text, or not a list of texts
+    │   ├── OptionError                   an option, or its value, that cannot be used
     │   ├── TruncationError               a text longer than ``max_tokens`` under ``on_truncation="error"``
     │   ├── UnreadableFileError           a document that has no text Pellucid can read
     │   └── IgnoreFileError               a ``.gitignore`` that cannot be followed
-    ├── BatchError                        a batch job: its input, its output, or a job that is already there
-    ├── DeviceError                       a device, such as a GPU, that has too little memory
+    ├── BatchError                        a batch job: its input, its output, or an existing job
+    ├── DeviceError                       a device, such as a GPU, with too little memory
     ├── CacheError                        a cache of vectors that cannot be used
     ├── IndexStateError                   an index that is missing, damaged, or made with another model
     ├── IndexWriteError                   an index that could not be written, for example on a full disk
-    ├── MissingExtraError (ImportError)   an optional dependency; the message is the install command
+    ├── MissingExtraError (ImportError)   a missing optional dependency; the message has the install command
     └── ServerError                       a request that the server could not answer with a result
         ├── RequestError                  the request itself is wrong
         ├── ModelNotServedError           this server has no model of that name
-        ├── NoRoomForModelError           the model does not fit beside the models at work
+        ├── NoRoomForModelError           the model does not fit in memory beside the models in use
         ├── QueueFullError                too many requests are waiting
         ├── RequestMemoryFullError        other requests use the memory that this one needs
-        ├── RequestTooLargeError          no single request may use so much memory
+        ├── RequestTooLargeError          the request needs more memory than any request may use
         ├── RequestTimeoutError           the answer was not ready in time
         ├── ServerStoppingError           the server is stopping
         ├── AbandonedError                nobody is waiting for the answer any more
@@ -38,10 +38,10 @@
         └── UnexpectedError               a bug in the server
 
     TruncationWarning (UserWarning)       texts that were cut; one warning for each call
-    CacheWarning (UserWarning)            a cache that could not be read or written; nothing was lost
+    CacheWarning (UserWarning)            a cache that could not be read or written; no result is lost
 
 Catch :class:`PellucidError` to catch them all. A message says what was wrong, where, and what to do next. It names a
-text by its position and never quotes it.
+text by its position and never quotes the text.
 """
 
 from __future__ import annotations
@@ -55,38 +55,39 @@ WHERE_TO_INSTALL = "In your clone of Pellucid, run: "
 
 
 def install_hint(extra: str) -> str:
-    """Say how to install an extra of Pellucid, as ``search``."""
+    """How to install an extra of Pellucid, such as ``search``."""
     return WHERE_TO_INSTALL + INSTALL_EXTRA.format(extra=extra)
 
 
 JOINER = "\u200d"
-"""It joins emoji that are made of several."""
+"""The zero-width joiner, which makes one emoji of several."""
 
 
 def printable(text: str | os.PathLike[str], *, keep: str = "") -> str:
-    r"""A text, a name or a path with its control characters and odd bytes written out, such as ``\x1b``.
+    r"""A text, a name or a path whose control characters and odd bytes are written as escapes, such as ``\x1b``.
 
     Args:
         text: any text.
-        keep: control characters that may stay.
+        keep: control characters to leave as they are.
     """
     return "".join(
-        letter if letter.isprintable() or letter in keep else repr(letter)[1:-1] for letter in os.fspath(text)
+        character if character.isprintable() or character in keep else repr(character)[1:-1]
+        for character in os.fspath(text)
     )
 
 
-_LONGEST = 2000
+_MAX_CHARACTERS = 2000
 
 
 class PellucidError(Exception):
     """The base of every error that Pellucid raises on purpose."""
 
     def __init__(self, message: str = "", **options: str) -> None:
-        # What a message quotes, a path or a value of a model's file, may be anything. So control characters are written
-        # out, but for line ends, and of a very long message the middle is left out.
+        # A message may quote a path or a value from a model's file, and either may hold anything. So control characters
+        # are escaped, except for line ends, and a very long message loses its middle.
         message = printable(message, keep="\n")
-        if len(message) > _LONGEST:
-            message = f"{message[: _LONGEST // 2]} … {message[-_LONGEST // 3 :]}"
+        if len(message) > _MAX_CHARACTERS:
+            message = f"{message[: _MAX_CHARACTERS // 2]} … {message[-_MAX_CHARACTERS // 3 :]}"
         super().__init__(message, **options)
 
 
@@ -107,7 +108,7 @@ class HubUnreachableError(DownloadError):
 
 
 class IntegrityError(ModelError):
-    """Bytes differ from the digest that they must have."""
+    """Bytes do not have the digest they must have."""
 
 
 class InvalidModelError(ModelError):
@@ -127,7 +128,7 @@ class TextError(InputError):
 
 
 class TextTypeError(TextError, TypeError):
-    """A value of another type stands where a text, or a list of texts, belongs."""
+    """A value is not a text, or not a list of texts."""
 
 
 class OptionError(InputError):
@@ -151,11 +152,11 @@ class BatchError(PellucidError):
 
 
 class DeviceError(PellucidError):
-    """A device has too little memory for the model, or for a single text."""
+    """A device, such as a GPU, has too little memory for the model, or for a single text."""
 
 
 class CacheError(PellucidError):
-    """A cache cannot be opened, read or written, or the file is something else."""
+    """A cache cannot be opened, read or written, or the file is not a cache."""
 
 
 class IndexStateError(PellucidError):
@@ -180,7 +181,7 @@ class ServerError(PellucidError):
     """The server could not answer a request with a result.
 
     Attributes:
-        retry_after: try again after this many seconds; None if trying again does not help.
+        retry_after: how many seconds to wait before trying again; None if trying again does not help.
     """
 
     retry_after: int | None = None
@@ -193,7 +194,7 @@ class RequestError(ServerError):
         status: the HTTP status of the answer.
         message: what is wrong, and what to do.
         code: a word for programs, such as ``"invalid_json"``.
-        param: the key of the body that is wrong; None if it is no single key.
+        param: the wrong key of the body; None if the fault is not a single key.
     """
 
     def __init__(self, status: int, message: str, code: str, param: str | None = None) -> None:
@@ -208,7 +209,7 @@ class ModelNotServedError(ServerError):
 
 
 class NoRoomForModelError(ServerError):
-    """The model does not fit in memory beside the models that are at work."""
+    """The model does not fit in memory beside the models in use."""
 
     retry_after = 1
 
@@ -218,11 +219,11 @@ class QueueFullError(ServerError):
 
     Args:
         waiting: what is waiting, such as ``"8 requests"``.
-        retry_after: in about how many seconds there may be room.
+        retry_after: in about how many seconds there should be room.
     """
 
     def __init__(self, waiting: str, retry_after: int) -> None:
-        super().__init__(f"{waiting} are waiting already, and no more may. Try again in {retry_after} s.")
+        super().__init__(f"{waiting} are waiting already, and there is no room for more. Try again in {retry_after} s.")
         self.retry_after = retry_after
 
 
@@ -256,7 +257,7 @@ class ServerStoppingError(ServerError):
 
 
 class AbandonedError(ServerError):
-    """Nobody is waiting for this answer any more: the time is over, the client has left, or the server is stopping."""
+    """Nobody is waiting for this answer any more: it took too long, the client left, or the server is stopping."""
 
 
 class VectorNotFiniteError(ServerError):
@@ -264,7 +265,7 @@ class VectorNotFiniteError(ServerError):
 
 
 class EngineFailedError(ServerError):
-    """The engine failed. The server's log says how."""
+    """The engine failed. The server's log has the error."""
 
 
 class UnexpectedError(ServerError):
@@ -272,7 +273,7 @@ class UnexpectedError(ServerError):
 
 
 class CacheWarning(UserWarning):
-    """A cache could not be read or written. The vectors were computed instead; none is wrong."""
+    """A cache could not be read or written. The vectors were computed instead, and are correct."""
 
 
 class TruncationWarning(UserWarning):

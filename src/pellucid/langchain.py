@@ -1,12 +1,12 @@
-"""The drop-in for ``langchain_huggingface.HuggingFaceEmbeddings``: change the import, keep every vector.
+"""A drop-in for ``langchain_huggingface.HuggingFaceEmbeddings``: change the import, and keep every vector.
 
 ::
 
     from pellucid.langchain import HuggingFaceEmbeddings
 
-Same fields, same defaults, same ``repr``, same results. What there goes to ``SentenceTransformer(…)`` through
-``model_kwargs`` and to its ``encode(…)`` through ``encode_kwargs`` is served here by name; a key that cannot be served
-is an error that names it. ``langchain-core`` and ``pydantic`` are imported here and nowhere else.
+Fields, defaults, ``repr`` and results are the same. ``langchain_huggingface`` passes ``model_kwargs`` on to
+``SentenceTransformer(…)`` and ``encode_kwargs`` to its ``encode(…)``. Pellucid supports their keys by name, and an
+unsupported key is an error that names it. ``langchain-core`` is imported here and nowhere else.
 """
 
 from __future__ import annotations
@@ -29,18 +29,24 @@ from pellucid.embedder import Embedder
 from pellucid.errors import OptionError
 from pellucid.text.checks import as_list
 
-# Keys of model_kwargs that Embedder has under the same name: first those of SentenceTransformer, then ours.
-_OURS = ("dtype", "engine", "threads", "cache", "max_tokens", "on_truncation")
-_FOR_EMBEDDER = ("revision", "token", "local_files_only", "device", *_OURS)
-# Keys that are served only at these values, where serving them means doing nothing else than we do anyway.
-_MODEL_AT: dict[str, tuple[Any, ...]] = {
+# Keys of model_kwargs that Embedder has under the same name: SentenceTransformer's, then ours.
+_EMBEDDER_KEYS = (
+    *("revision", "token", "local_files_only", "device"),
+    *("dtype", "engine", "threads", "cache", "max_tokens", "on_truncation"),
+)
+_MODEL_KEYS = (*_EMBEDDER_KEYS, "prompts", "default_prompt_name", "truncate_dim", "use_auth_token")
+# Keys that are supported only with these values. The values ask for nothing that we do not do anyway.
+_ONLY_MODEL_VALUES: dict[str, tuple[Any, ...]] = {
     "backend": ("torch",),
-    "trust_remote_code": (False, True, None),  # A permission that is never needed: no code of a model is run.
-    "similarity_fn_name": (None, "cosine", "dot", "euclidean", "manhattan"),  # Of no consequence to vectors.
+    "trust_remote_code": (False, True, None),  # We never run a model's code, so the permission does not matter.
+    "similarity_fn_name": (None, "cosine", "dot", "euclidean", "manhattan"),  # It does not affect vectors.
     **dict.fromkeys(("model_kwargs", "tokenizer_kwargs", "processor_kwargs", "config_kwargs"), (None, {})),
     **dict.fromkeys(("modules", "model_card_data"), (None,)),
 }
-_ENCODE_AT: dict[str, tuple[Any, ...]] = {
+# How many texts to work on at a time. Pellucid plans by tokens instead, so these change nothing.
+_BATCH_SIZES = ("batch_size", "chunk_size")
+_ENCODE_KEYS = ("prompt", "prompt_name", "normalize_embeddings", "truncate_dim", "precision", *_BATCH_SIZES)
+_ONLY_ENCODE_VALUES: dict[str, tuple[Any, ...]] = {
     "output_value": ("sentence_embedding",),
     "convert_to_numpy": (True, None),
     "convert_to_tensor": (True, False, None),
@@ -48,17 +54,13 @@ _ENCODE_AT: dict[str, tuple[Any, ...]] = {
     "pool": (None,),
     "processing_kwargs": (None, {}),
 }
-# How much is worked on at a time, which is settled here by tokens.
-_COUNTS = ("batch_size", "chunk_size")
-_MODEL_OWN = ("prompts", "default_prompt_name", "truncate_dim", "use_auth_token")
-_ENCODE_OWN = ("prompt", "prompt_name", "normalize_embeddings", "truncate_dim", "precision", *_COUNTS)
 
 
-class HuggingFaceEmbeddings(BaseModel, Embeddings):  # noqa: PLW1641  as there, it may change and has no hash
+class HuggingFaceEmbeddings(BaseModel, Embeddings):  # noqa: PLW1641  It is mutable, so it has no hash.
     """Sentence-transformers models for LangChain, without PyTorch.
 
-    Constructing one finds the model's files (downloading them only if no copy is on disk) and loads them. Line breaks
-    in a text become spaces, as there.
+    The constructor finds the model's files, downloads them only if there is no copy on disk, and loads them. As in
+    ``langchain_huggingface``, line breaks in a text become spaces.
 
     Example:
         >>> embeddings = HuggingFaceEmbeddings(          # doctest: +SKIP
@@ -69,26 +71,26 @@ class HuggingFaceEmbeddings(BaseModel, Embeddings):  # noqa: PLW1641  as there, 
         384
 
     Raises:
-        OptionError: a key of ``model_kwargs``, ``encode_kwargs`` or ``query_encode_kwargs`` cannot be served.
-        ModelError: as :class:`~pellucid.Embedder`.
+        OptionError: a key of ``model_kwargs``, ``encode_kwargs`` or ``query_encode_kwargs`` is not supported.
+        ModelError: the model cannot be loaded; see :class:`~pellucid.Embedder`.
     """
 
     model_name: str = Field(default="sentence-transformers/all-mpnet-base-v2", alias="model")
     """A Hub name, a short name, or a folder."""
     cache_folder: str | None = None
-    """Where models are stored. ``SENTENCE_TRANSFORMERS_HOME`` sets it too."""
+    """The folder where models are stored. ``SENTENCE_TRANSFORMERS_HOME`` sets it too."""
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Options of the model: ``device``, ``revision``, ``token``, ``local_files_only``, ``prompts``,
-    ``default_prompt_name``, ``truncate_dim``, …; and of :class:`~pellucid.Embedder`: ``dtype``, ``engine``,
-    ``threads``, ``cache``, ``max_tokens``, ``on_truncation``. ``trust_remote_code`` may be true or false and changes
-    nothing: no code of a model is ever run."""
+    ``default_prompt_name``, ``truncate_dim``, …; and options that only :class:`~pellucid.Embedder` has: ``dtype``,
+    ``engine``, ``threads``, ``cache``, ``max_tokens``, ``on_truncation``. ``trust_remote_code`` is accepted and changes
+    nothing, because Pellucid never runs a model's code."""
     encode_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Options for documents: ``normalize_embeddings``, ``batch_size``, ``prompt``, ``prompt_name``, ``precision``,
     ``truncate_dim``, …"""
     query_encode_kwargs: dict[str, Any] = Field(default_factory=dict)
-    """The same for queries; if empty, ``encode_kwargs`` are used."""
+    """Options for queries. If empty, those in ``encode_kwargs`` are used."""
     multi_process: bool = False
-    """Accepted, and changes nothing: one process already works with every thread it is given."""
+    """Accepted, but changes nothing, because one process already uses all of its threads."""
     show_progress: bool = False
     """Draw a progress bar, if standard error is a terminal."""
 
@@ -101,65 +103,65 @@ class HuggingFaceEmbeddings(BaseModel, Embeddings):  # noqa: PLW1641  as there, 
         if self.model_kwargs.get("backend") == "ipex":
             warnings.warn("`backend='ipex'` is no longer supported; the default is used.", UserWarning, stacklevel=2)
             self.model_kwargs["backend"] = "torch"
-        # Judged before the model is loaded, so that a typing mistake does not wait for a download.
-        _check("model_kwargs", self.model_kwargs, (*_FOR_EMBEDDER, *_MODEL_OWN), _MODEL_AT)
-        _check("encode_kwargs", self.encode_kwargs, _ENCODE_OWN, _ENCODE_AT)
-        _check("query_encode_kwargs", self.query_encode_kwargs, _ENCODE_OWN, _ENCODE_AT)
-        options = {key: value for key, value in self.model_kwargs.items() if key in _FOR_EMBEDDER}
+        # The keys are checked before the model is loaded, so that a typing mistake does not wait for a download.
+        _check_keys("model_kwargs", self.model_kwargs, _MODEL_KEYS, _ONLY_MODEL_VALUES)
+        _check_keys("encode_kwargs", self.encode_kwargs, _ENCODE_KEYS, _ONLY_ENCODE_VALUES)
+        _check_keys("query_encode_kwargs", self.query_encode_kwargs, _ENCODE_KEYS, _ONLY_ENCODE_VALUES)
+        options = {key: value for key, value in self.model_kwargs.items() if key in _EMBEDDER_KEYS}
         if options.get("device", "cpu") is None:
             options["device"] = "cpu"
         if (token := self.model_kwargs.get("use_auth_token")) is not None:
             if options.get("token") is not None:
-                raise OptionError("model_kwargs: give 'token' alone, not 'use_auth_token' too, its older name.")
-            warnings.warn("`use_auth_token` is deprecated; it is `token` now.", FutureWarning, stacklevel=2)
+                raise OptionError("model_kwargs: give 'token' alone; 'use_auth_token' is its old name.")
+            warnings.warn("`use_auth_token` is deprecated; use `token` instead.", FutureWarning, stacklevel=2)
             options["token"] = token
         prompts = self.model_kwargs.get("prompts") or {}
         if not isinstance(prompts, dict) or not all(isinstance(text, str | None) for text in prompts.values()):
             raise OptionError("model_kwargs: 'prompts' must be a dict of texts.")
         self._client = Embedder(self.model_name, cache_folder=self.cache_folder, **options)
         for field in ("encode_kwargs", "query_encode_kwargs"):
-            self._embed([], field)  # Judges the values too, now and not at the first text.
+            self._embed([], field)  # This checks the values now, not at the first text.
 
     def __eq__(self, other: object) -> bool:
-        """Whether the fields are the same; the client is made from them."""
+        """True if the fields are the same. The embedder is made from them."""
         return isinstance(other, HuggingFaceEmbeddings) and self.model_dump() == other.model_dump()
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """Embed texts: a list of ``dimensions`` floats for each, in their order."""
+        """Embed texts: one list of ``dimensions`` floats per text, in the order of the texts."""
         return self._embed(texts, "encode_kwargs")
 
     def embed_query(self, text: str) -> list[float]:
-        """Embed one text: a list of ``dimensions`` floats."""
+        """Embed one text as a list of ``dimensions`` floats."""
         return self._embed([text], "query_encode_kwargs" if self.query_encode_kwargs else "encode_kwargs")[0]
 
     def _embed(self, texts: list[str], field: str) -> list[list[float]]:
         options: dict[str, Any] = getattr(self, field)
-        _check(field, options, _ENCODE_OWN, _ENCODE_AT)  # Fields may be assigned to.
-        truncate_dim = _first(options.get("truncate_dim"), self.model_kwargs.get("truncate_dim"))
+        _check_keys(field, options, _ENCODE_KEYS, _ONLY_ENCODE_VALUES)  # The field may have been assigned to.
+        truncate_dim = _first_given(options.get("truncate_dim"), self.model_kwargs.get("truncate_dim"))
         if isinstance(truncate_dim, numbers.Integral) and int(truncate_dim) > self._client.dimensions:
-            truncate_dim = None  # More than there are: there, too, that cuts nothing.
-        # What is no text is for the Embedder to judge.
+            truncate_dim = None  # As in sentence-transformers, more dimensions than there are cut nothing.
+        # The Embedder checks whether the texts are texts.
         texts = [text.replace("\n", " ") if isinstance(text, str) else text for text in as_list(texts)]
         vectors: list[list[float]] = self._client.embed_documents(
             texts,
             prompt=self._prompt(options),
             normalize=True if options.get("normalize_embeddings") else None,
             truncate_dim=truncate_dim,
-            output_dtype=_first(options.get("precision"), "float32"),
+            output_dtype=_first_given(options.get("precision"), "float32"),
             show_progress=self.show_progress,
         ).tolist()
         return vectors
 
     def _prompt(self, options: Mapping[str, Any]) -> str:
-        """The prompt by the rule of ``SentenceTransformer.encode``: the given, the named, the default, or none."""
+        """Choose a prompt as ``SentenceTransformer.encode`` does: by ``prompt``, ``prompt_name``, default, or none."""
         prompt: str | None = options.get("prompt")
         if prompt is not None:
             return prompt
         spec = self._client.spec
-        given: dict[str, str | None] = self.model_kwargs.get("prompts") or {}
-        prompts = {"query": "", "document": "", **dict.fromkeys(given, ""), **spec.prompts}
-        prompts |= {name: text for name, text in given.items() if text is not None}
-        name = _first(
+        own: dict[str, str | None] = self.model_kwargs.get("prompts") or {}
+        prompts = {"query": "", "document": "", **dict.fromkeys(own, ""), **spec.prompts}
+        prompts |= {name: text for name, text in own.items() if text is not None}
+        name = _first_given(
             options.get("prompt_name"), self.model_kwargs.get("default_prompt_name"), spec.default_prompt_name
         )
         if name is not None and name not in prompts:
@@ -167,29 +169,39 @@ class HuggingFaceEmbeddings(BaseModel, Embeddings):  # noqa: PLW1641  as there, 
         return prompts[name] if name is not None else ""
 
 
-def _first(*values: Any) -> Any:
-    """The first that is not None."""
+def _first_given(*values: Any) -> Any:
+    """The first value that is not None."""
     return next((value for value in values if value is not None), None)
 
 
-def _check(
-    field: str, options: Mapping[str, Any], served: tuple[str, ...], served_at: Mapping[str, tuple[Any, ...]]
+def _check_keys(
+    field: str, options: Mapping[str, Any], keys: tuple[str, ...], only_values: Mapping[str, tuple[Any, ...]]
 ) -> None:
-    """Refuse a key, or a value of one, that we cannot serve. Nothing is ignored."""
+    """Refuse an unsupported key or value. Nothing is ignored.
+
+    Args:
+        field: the name of the field, for messages.
+        options: the field's value.
+        keys: the keys that are supported with any value.
+        only_values: keys that are supported with some values, and these values.
+
+    Raises:
+        OptionError: a key, its value, or a batch size is not supported.
+    """
     for key, value in options.items():
-        if key in served or (key == "convert_to_numpy" and options.get("convert_to_tensor")):
+        if key in keys or (key == "convert_to_numpy" and options.get("convert_to_tensor")):
             continue
         if key == "show_progress_bar":
-            raise OptionError(f"{field}: 'show_progress_bar' is the field show_progress of HuggingFaceEmbeddings.")
-        if key not in served_at:
-            keys = sorted({*served, *served_at})
-            near = difflib.get_close_matches(key, keys, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]!r}?" if near else "."
-            raise OptionError(f"{field}: {key!r} cannot be served{hint} Served: {', '.join(keys)}.")
-        if value not in served_at[key]:
-            at = " or ".join(map(repr, served_at[key]))
-            raise OptionError(f"{field}: {key}={value!r} cannot be served, only {at}.")
-    for key in _COUNTS:
-        count = options.get(key, 1)
-        if isinstance(count, bool) or not isinstance(count, numbers.Integral) or int(count) < 1:
-            raise OptionError(f"{field}: {key}={count!r} must be a whole number of at least 1.")
+            raise OptionError(f"{field}: for 'show_progress_bar', set HuggingFaceEmbeddings(show_progress=…).")
+        if key not in only_values:
+            known = sorted({*keys, *only_values})
+            similar = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+            hint = f" Did you mean {similar[0]!r}?" if similar else ""
+            raise OptionError(f"{field}: {key!r} is not supported.{hint} Supported: {', '.join(known)}.")
+        if value not in only_values[key]:
+            allowed = " or ".join(map(repr, only_values[key]))
+            raise OptionError(f"{field}: {key}={value!r} is not supported, only {allowed}.")
+    for key in _BATCH_SIZES:
+        size = options.get(key, 1)
+        if isinstance(size, bool) or not isinstance(size, numbers.Integral) or int(size) < 1:
+            raise OptionError(f"{field}: {key}={size!r} must be a whole number of at least 1.")

@@ -1,4 +1,4 @@
-"""What every task shares: an encoder, a cache, and what is done about texts that are too long."""
+"""What all tasks share: an encoder, a cache, and the handling of texts that are too long."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pellucid.errors import OptionError, TruncationWarning
 from pellucid.files.progress import progress
 from pellucid.layers.finish import Finish
 from pellucid.text.checks import check_texts
-from pellucid.text.truncation import OnTruncation, Truncation, cut_from
+from pellucid.text.truncation import OnTruncation, Truncation, check_truncation
 from pellucid.types import Float32, Int32, Int64, TokenBatch
 
 if TYPE_CHECKING:
@@ -34,22 +34,23 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 _SETTABLE = frozenset({"cache", "encoder", "on_truncation"})
-_DEFAULTS = {"dtype": "float32", "engine": "auto", "device": "cpu", "local_files_only": False}
-_TEXTS_AHEAD = 16_384
-"""How many texts are tokenized while a GPU is at those before."""
+_OPTION_DEFAULTS = {"dtype": "float32", "engine": "auto", "device": "cpu", "local_files_only": False}
+"""The Encoder's defaults that are not None."""
+_TEXTS_PER_PREFETCH = 16_384
+"""How many texts to tokenize ahead while the GPU works on the previous ones."""
 _TEXTS_PER_WINDOW = 2048
-"""How many texts of a stream are held at a time: enough to sort by length, few enough to bound the memory."""
+"""How many texts of a stream to hold at a time: enough to sort by length, few enough to bound the memory."""
 
 
 @dataclass(frozen=True)
 class Call(Generic[Result]):
-    """What a call asks for beside its texts.
+    """Everything that one call asks for, except its texts.
 
     Attributes:
-        prompt: put before each text.
-        finish: what is made of each text's token vectors.
-        width: how many numbers the result of a text has.
-        options: what the result depends on beside the prompt; a cache keeps results of other options apart.
+        prompt: goes before each text.
+        finish: turns each text's token vectors into its result.
+        width: the length of one text's result.
+        options: the other options that the result depends on. They are part of the cache's key.
     """
 
     prompt: str
@@ -59,18 +60,18 @@ class Call(Generic[Result]):
 
 
 class Task:
-    """A task on a model.
+    """The base class of every task. A task has methods that turn texts into results.
 
     Args:
         model: a name, a folder, or an :class:`~pellucid.encoder.encoder.Encoder` that several tasks share.
-        options: those of ``Encoder``, to load one by the name.
-        cache: a file, or a :class:`~pellucid.cache.store.Cache`; None for none.
+        options: the options of ``Encoder``, for a name or a folder.
+        cache: a file, a :class:`~pellucid.cache.store.Cache`, or None.
         on_truncation: "warn", "error" or "ignore".
 
     Raises:
-        OptionError: an option's value cannot be served, or was settled when the Encoder was made.
-        CacheError: the file of ``cache`` cannot be used.
-        ModelError: as ``Encoder``.
+        OptionError: an option's value is not supported, or ``model`` is an Encoder, which has its options already.
+        CacheError: the cache file cannot be used.
+        ModelError: the model cannot be loaded; see ``Encoder``.
     """
 
     def __init__(
@@ -84,76 +85,94 @@ class Task:
         self.on_truncation: OnTruncation = on_truncation
         self.cache = open_cache(cache)
         if isinstance(model, Encoder):
-            if given := [name for name, value in options.items() if value != _DEFAULTS.get(name)]:
-                raise OptionError(f"{given[0]} is settled by the Encoder. Pass it when you make the Encoder.")
+            if given := [name for name, value in options.items() if value != _OPTION_DEFAULTS.get(name)]:
+                raise OptionError(f"{given[0]} belongs to the Encoder. Pass it when you create the Encoder.")
             self.encoder = model
         else:
             self.encoder = Encoder(model, **options)
 
     @property
     def files(self) -> ModelFiles:
-        """Where the model's files are, and where they came from."""
+        """The model's files: where they are, and where they came from."""
         return self.encoder.files
 
     @property
     def spec(self) -> ModelSpec:
-        """Everything that the model's JSON files say."""
+        """The content of the model's JSON files."""
         return self.encoder.spec
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """What cuts texts into tokens."""
+        """The tokenizer, which cuts texts into tokens."""
         return self.encoder.tokenizer
 
     @property
     def engine(self) -> Engine:
-        """What does the arithmetic; ``engine.name`` says which engine it is."""
+        """The engine that does the arithmetic; ``engine.name`` is its name."""
         return self.encoder.engine
 
     @property
     def model_name(self) -> str:
-        """The model's full name, or the folder as it was given."""
+        """The model's full name, or the folder as you gave it."""
         return self.spec.name
 
     @property
     def max_tokens(self) -> int:
-        """The longest text, in tokens, special tokens included; longer ones are truncated."""
+        """How many tokens of a text are read, special tokens included. A longer text is truncated."""
         return self.encoder.max_tokens
 
     @property
     def digest(self) -> str:
-        """What says that a model is the same: a digest of its files, and ``max_tokens`` if you lowered it.
+        """Identifies the model: a digest of its files, and ``max_tokens`` if you lowered it.
 
-        All files are read for it, once, which takes a moment.
+        The first use reads all the files, which takes a moment.
         """
         return self.encoder.digest
 
     def __setattr__(self, name: str, value: object) -> None:
-        """Set an attribute that a task has. Any other is a mistake, and would have no effect.
+        """Set one of the few attributes that can be set. Setting another would have no effect, so it is an error.
 
         Raises:
-            OptionError: there is no such attribute, or it is settled when the task is made.
+            OptionError: the attribute does not exist, or cannot be set after the task was created.
         """
-        own = type(self).__module__.partition(".")[0] == "pellucid"  # A class of yours may have what it likes.
+        kind = type(self)
         if name in ("max_tokens", "max_seq_length"):
-            raise OptionError(f"{name} cannot be set. Pass max_tokens= when you make the {type(self).__name__}.")
-        if own and not name.startswith("_") and name not in _SETTABLE:
+            raise OptionError(f"{name} cannot be set. Pass max_tokens= when you create the {kind.__name__}.")
+        is_ours = kind.__module__.partition(".")[0] == "pellucid"  # A subclass of yours may set what it likes.
+        if is_ours and not name.startswith("_") and name not in _SETTABLE:
             raise OptionError(
-                f"an {type(self).__name__} has no attribute {name!r} that can be set. Pass what is to differ when you "
-                f"make it, or when you call it."
+                f"an {kind.__name__} has no attribute {name!r} that can be set. Pass options when you create it, or "
+                f"when you call its methods."
             )
         super().__setattr__(name, value)
 
     def __reduce__(self) -> tuple[Callable[..., Task], tuple[Any, ...]]:
-        """Pickled as what it was made with, it is loaded again where it arrives."""
-        return _make_again, (type(self), self.encoder, self.cache, self.on_truncation)
+        """Pickle the arguments. Unpickling creates the task again, and loads its model."""
+        return _create, (type(self), self.encoder, self.cache, self.on_truncation)
 
-    # The way of the data
+    # From texts to results
 
-    def _run(
+    def _run(self, texts: list[str], call: Call[Result], *, show_progress: bool = False) -> Result:
+        """The results of texts. Warns about truncation, so call it directly from a public method: see :meth:`_warn`."""
+        result, truncation = self._run_part(texts, call, show_progress=show_progress)
+        self._warn(truncation)
+        return result
+
+    def _run_stream(self, texts: Iterator[str], call: Call[Result]) -> Iterator[Result]:
+        """The results of any number of texts, window by window. The warning about truncation comes at the end."""
+        total = Truncation()
+        try:
+            while window := list(itertools.islice(texts, _TEXTS_PER_WINDOW)):
+                result, truncation = self._run_part(window, call, first=total.texts)
+                total += truncation
+                yield result
+        finally:
+            self._warn(total)
+
+    def _run_part(
         self, texts: list[str], call: Call[Result], *, first: int = 0, show_progress: bool = False
     ) -> tuple[Result, Truncation]:
-        """Texts to results, and what was cut off. ``first`` is the position of the first text, for messages."""
+        """The results of texts, and what was cut off. ``first`` is the position of the first text, for messages."""
         with progress(len(texts), show=show_progress) as advance:
             if self.cache is not None:
                 rows, truncation = self._run_cached(self.cache, texts, cast("Call[Float32]", call), first, advance)
@@ -162,31 +181,33 @@ class Task:
             parts: list[tuple[Int64, Result]] = []
             for tokens, counts in self._tokenize(texts, call.prompt, first):
                 start = truncation.texts
-                truncation += cut_from(counts, self.max_tokens, self.on_truncation, first + start)
+                truncation += check_truncation(counts, self.max_tokens, self.on_truncation, first + start)
                 result = self.encoder.run(tokens, call.finish, advance=advance)
                 call.finish.check(result, functools.partial(operator.add, first + start))
                 parts.append((np.arange(start, truncation.texts), result))
-            return parts[0][1] if len(parts) == 1 else call.finish.in_order(parts), truncation
+            return parts[0][1] if len(parts) == 1 else call.finish.merge(parts), truncation
 
     def _run_cached(
         self, cache: Cache, texts: list[str], call: Call[Float32], first: int, advance: Callable[[int], object]
     ) -> tuple[Float32, Truncation]:
-        """The same way, but only for texts that the cache has no result for."""
+        """Do the same, but compute only the texts that are not in the cache."""
         check_texts(texts, first=first)
         fingerprint = Fingerprint.of(self.encoder, call.prompt, call.options)
-        known = look_up(cache, fingerprint.key(), texts, call.width)
-        tokens, counts = self.tokenizer.tokenize(known.new, call.prompt)
-        truncation = cut_from(known.tokens(counts), self.max_tokens, self.on_truncation, first)
-        advance(len(texts) - len(known.new))
+        lookup = look_up(cache, fingerprint.key(), texts, call.width)
+        tokens, counts = self.tokenizer.tokenize(lookup.missing, call.prompt)
+        truncation = check_truncation(lookup.join_counts(counts), self.max_tokens, self.on_truncation, first)
+        advance(len(texts) - len(lookup.missing))
         computed = self.encoder.run(tokens, call.finish, advance=advance)
-        call.finish.check(computed, lambda row: first + known.order.index(len(known.found.rows) + row))
-        if known.new:
-            cache.put(known.keys, computed, counts.tolist())
-        return known.vectors(computed), truncation
+        call.finish.check(computed, lambda row: first + lookup.position(row))
+        if lookup.missing:
+            cache.put(lookup.missing_keys, computed, counts.tolist())
+        return lookup.join_vectors(computed), truncation
 
     def _tokenize(self, texts: list[str], prompt: str, first: int) -> Iterator[tuple[TokenBatch, Int32]]:
-        """The texts' tokens and counts, at once. If a GPU leaves this machine's processors free, in parts, each made
-        while the GPU is at the one before; but what may not be cut is counted whole first.
+        """Tokenize texts, all at once or in parts: yields tokens, and how many each text had before truncation.
+
+        On a GPU, the next part is tokenized while the GPU works on the previous one. But under ``"error"`` all texts
+        are tokenized first, so that a text that is too long is found before any arithmetic.
         """
         if self.on_truncation == "error" or self.engine.device == "cpu":
             yield self.tokenizer.tokenize(texts, prompt, first=first)
@@ -194,31 +215,21 @@ class Task:
         from pellucid.files.prefetch import one_thread, prefetch
 
         check_texts(texts, first=first)
-        starts = range(0, max(1, len(texts)), _TEXTS_AHEAD)
+        size = _TEXTS_PER_PREFETCH
+        starts = range(0, max(1, len(texts)), size)
         with one_thread() as pool:
             yield from prefetch(
                 pool,
                 starts,
-                lambda start: self.tokenizer.tokenize(texts[start : start + _TEXTS_AHEAD], prompt, first=first + start),
+                lambda start: self.tokenizer.tokenize(texts[start : start + size], prompt, first=first + start),
             )
 
-    def _run_windows(self, texts: Iterator[str], call: Call[Result]) -> Iterator[Result]:
-        """The results of any number of texts, some texts after others. What was cut is told at the end."""
-        total = Truncation()
-        try:
-            while window := list(itertools.islice(texts, _TEXTS_PER_WINDOW)):
-                result, truncation = self._run(window, call, first=total.texts)
-                total += truncation
-                yield result
-        finally:
-            self._warn(total)
-
     def _warn(self, truncation: Truncation) -> None:
-        """Say what was cut off, as if the caller of the calling method had said it."""
+        """Warn about what was cut off. The warning points at the code that called the public method."""
         if truncation.cut and self.on_truncation == "warn":
-            message = f"{truncation.describe(self.max_tokens)} and had no part in the vectors."
-            warnings.warn(message, TruncationWarning, stacklevel=3)
+            message = f"{truncation.describe(self.max_tokens)} and were cut off."
+            warnings.warn(message, TruncationWarning, stacklevel=4)
 
 
-def _make_again(task: Callable[..., Task], encoder: Encoder, cache: Cache | None, on_truncation: OnTruncation) -> Task:
+def _create(task: Callable[..., Task], encoder: Encoder, cache: Cache | None, on_truncation: OnTruncation) -> Task:
     return task(encoder, cache=cache, on_truncation=on_truncation)

@@ -135,5 +135,5 @@ def test_messages_have_no_control_characters(tmp_path):
 def test_input_that_is_all_this_jobs_output_is_told(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "a.parquet").write_text("")
-    with pytest.raises(BatchError, match="all that is there is the output of this job"):
+    with pytest.raises(BatchError, match="has nothing but the output of this job"):
         find([str(tmp_path / "out")], tmp_path / "out")

@@ -30,7 +30,7 @@ from tests.batch.test_runner import contents, sentences
 if "PELLUCID_INTEGRATIONS" not in os.environ:
     pytest.skip("make test-integrations runs this", allow_module_level=True)
 
-from pellucid.batch.ray import Cluster, Model, _Embedded
+from pellucid.batch.ray import Cluster, Model, _DatasetActor
 
 # Ray leaves sockets and files to the garbage collector, and warns of its own affairs.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -93,10 +93,10 @@ def kill_an_actor_each(seconds, stopped, killed):
 @pytest.mark.usefixtures("local_ray")
 class TestOnThisMachine:
     def test_a_cluster_gives_the_same_files(self, source, expected, embedder, tmp_path):
-        report = job.run([str(source)], tmp_path / "out", embedder, PARTS, engine=Cluster(cpus=0.5, actors=2))
+        report = job.run([str(source)], tmp_path / "out", embedder, PARTS, executor=Cluster(cpus=0.5, actors=2))
         assert contents(tmp_path / "out") == expected
         assert (report.rows, report.rejected, report.parts) == (19_600, 400, 313)
-        again = job.run([str(source)], tmp_path / "out", embedder, PARTS, engine=Cluster())
+        again = job.run([str(source)], tmp_path / "out", embedder, PARTS, executor=Cluster())
         assert again.parts_before == 313
 
     def test_actors_that_are_killed_lose_nothing(self, source, expected, embedder, tmp_path):
@@ -104,7 +104,7 @@ class TestOnThisMachine:
         killer = threading.Thread(target=kill_an_actor_each, args=(0.3, stopped, killed))
         killer.start()
         try:
-            job.run([str(source)], tmp_path / "out", embedder, PARTS, engine=Cluster(actors=2))
+            job.run([str(source)], tmp_path / "out", embedder, PARTS, executor=Cluster(actors=2))
         finally:
             stopped.set()
             killer.join()
@@ -114,12 +114,15 @@ class TestOnThisMachine:
     def test_what_went_wrong_in_an_actor_is_told(self, source, embedder, tmp_path):
         copy = shutil.copy(source, tmp_path / "copy.parquet")
 
-        def then_gone(plan, embedder, told):
-            Path(copy).unlink()
-            yield from Cluster(actors=1)(plan, embedder, told)
+        class ThenGone:
+            device = None
 
-        with pytest.raises(BatchError, match=r"copy.parquet cannot be read.*it goes on"):
-            job.run([str(copy)], tmp_path / "out", embedder, PARTS, engine=then_gone)
+            def __call__(self, plan, embedder, advance):
+                Path(copy).unlink()
+                yield from Cluster(actors=1)(plan, embedder, advance)
+
+        with pytest.raises(BatchError, match=r"copy.parquet cannot be read.*it continues"):
+            job.run([str(copy)], tmp_path / "out", embedder, PARTS, executor=ThenGone())
 
     def test_embed_dataset(self, local_ray, model, embedder):
         texts = sentences(500)
@@ -225,7 +228,7 @@ def test_a_table_without_the_column_or_with_the_vectors_column_is_told(model):
     with pytest.raises(
         BatchError, match="has no column 'text'; its columns are 'body', 'vector'. Name one with column="
     ):
-        _Embedded(actor, "text", "v", how)(table)
+        _DatasetActor(actor, "text", "v", how)(table)
     with pytest.raises(BatchError, match="has a column 'vector'. Name another"):
-        _Embedded(actor, "body", "vector", how)(table)
-    assert _Embedded(actor, "body", "v", how)(table).column_names == ["body", "vector", "v"]
+        _DatasetActor(actor, "body", "vector", how)(table)
+    assert _DatasetActor(actor, "body", "v", how)(table).column_names == ["body", "vector", "v"]

@@ -190,19 +190,41 @@ MANIFESTS = {
 }
 
 
+def test_a_job_that_version_01_began_continues(tmp_path, table, embedder):
+    """Its manifest has the engine and the dtype among the options, and does not say which device it was."""
+    folder = tmp_path / "out"
+    run([table], folder, embedder)
+    before = contents(folder)
+    path = folder / "_manifest.json"
+    content = json.loads(path.read_text())
+    job_content = content["job"]
+    fingerprint = job_content.pop("fingerprint")
+    job_content |= {"model_digest": fingerprint["model"], "prompt": fingerprint["prompt"]}
+    job_content |= {name: fingerprint[name] for name in ("engine", "dtype")}
+    job_content |= fingerprint["options"] | job_content.pop("options")
+    path.write_text(json.dumps({"format": 1, "job": job_content}))
+    next(folder.glob("*.parquet")).unlink()
+    report = run([table], folder, embedder)
+    assert (report.parts, report.parts_before) == (7, 6)
+    assert contents(folder) == before
+    for changed in (replace(SMALL, prompt="q: "), replace(SMALL, normalize=False), replace(SMALL, rows_per_file=8)):
+        with pytest.raises(BatchError, match=r"has a job with (prompt|normalize|rows_per_file)"):
+            run([table], folder, embedder, changed)
+
+
 @pytest.mark.parametrize("manifest", MANIFESTS)
 def test_a_manifest_that_is_none_is_told(tmp_path, table, embedder, manifest):
     (tmp_path / "out").mkdir()
     content = MANIFESTS[manifest]
     (tmp_path / "out" / "_manifest.json").write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(BatchError, match="_manifest.json is not a manifest of this version"):
+    with pytest.raises(BatchError, match="_manifest.json is not a manifest that this version can read"):
         run([table], tmp_path / "out", embedder)
 
 
 def test_a_manifest_that_is_no_file_is_told(tmp_path, table, embedder):
     (tmp_path / "out").mkdir()
     os.mkfifo(tmp_path / "out" / "_manifest.json")
-    with pytest.raises(BatchError, match="_manifest.json is not a manifest of this version"):
+    with pytest.raises(BatchError, match="_manifest.json is not a manifest that this version can read"):
         run([table], tmp_path / "out", embedder)
 
 
@@ -211,7 +233,7 @@ def test_a_part_that_was_damaged_is_told(tmp_path, table, embedder):
     before = contents(tmp_path / "out")
     part = next((tmp_path / "out").glob("*.parquet"))
     part.write_bytes(part.read_bytes()[:100])
-    with pytest.raises(BatchError, match="is damaged. Remove it, and run the same again"):
+    with pytest.raises(BatchError, match="is damaged. Remove it, and run the same command again"):
         run([table], tmp_path / "out", embedder)
     part.unlink()
     run([table], tmp_path / "out", embedder)
@@ -429,11 +451,11 @@ def test_a_full_disk_is_an_error_and_what_is_there_is_whole(tmp_path, table, emb
 
 def test_progress_counts_every_row_once(tmp_path, table, embedder):
     seen = []
-    run([table], tmp_path / "out", embedder, progress=seen.append)
+    run([table], tmp_path / "out", embedder, on_progress=seen.append)
     assert [(seen[0].rows, seen[0].total), seen[-1].rows] == [(0, 100), 100]
     assert [one.rows for one in seen] == sorted(one.rows for one in seen)
     seen.clear()
-    run([table], tmp_path / "out", embedder, progress=seen.append)
+    run([table], tmp_path / "out", embedder, on_progress=seen.append)
     assert [(one.rows, one.tokens) for one in seen] == [(100, 0)]
 
 

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pellucid.batch.survey import PartReader, survey
+from pellucid.batch.survey import survey
 from pellucid.errors import BatchError
+from pellucid.tables.reader import PartReader
 
 
 def read_all(paths, column="text", rows_per_part=3):
@@ -101,11 +102,11 @@ def test_json_lines(tmp_path):
         {**none, "text": "ö", "k": "5"},
     ]
     assert [fault for _, fault in faults] == [
-        "it is not an object of JSON",
+        "it is not a JSON object",
         "it is not JSON",
         "it has no 'text'",
         "it has no 'text'",
-        "its 'text' is no text",
+        "its 'text' is not a text",
         "it is not UTF-8",
         "it has half a character (a lone surrogate)",
     ]
@@ -117,10 +118,10 @@ def test_csv(tmp_path):
     values, faults = read_all([tmp_path / "t.csv"], rows_per_part=2)
     assert values == [{"id": "1", "text": "the cat"}, {"id": "2", "text": 'a "dog",\nand more'}]
     assert [fault for _, fault in faults] == [
-        "it has 1 fields, and the header 2",
-        "it has 3 fields, and the header 2",
+        "it has 1 fields, and the header has 2",
+        "it has 3 fields, and the header has 2",
         "it is not UTF-8",
-        "its quotes do not fit together",
+        "its quotes do not match",
     ]
 
 
@@ -157,7 +158,7 @@ def test_what_cannot_be_read_is_an_error_that_names_it(tmp_path):
     pq.write_table(pa.table({"body": ["a"]}), tmp_path / "other.parquet")
     check("has no column 'text'; its columns are 'body'.*--text-column", tmp_path / "other.parquet")
     pq.write_table(pa.table({"text": [1]}), tmp_path / "numbers.parquet")
-    check("is of type int64", tmp_path / "numbers.parquet")
+    check("has the type int64", tmp_path / "numbers.parquet")
     (tmp_path / "no.csv").write_text("id\n1\n")
     check("has no column 'text'", tmp_path / "no.csv")
     (tmp_path / "no.jsonl").write_text('{"body": "a"}\n')
@@ -186,7 +187,7 @@ ENCODINGS = ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"]
 def test_other_encodings_are_refused_with_what_to_do(tmp_path, ending, encoding):
     path = tmp_path / f"t.{ending}"
     path.write_bytes('text\n{"text": "a"}\n'.encode(encoding))
-    with pytest.raises(BatchError, match=f"t.{ending} is not UTF-8; it looks like UTF-16.*iconv"):
+    with pytest.raises(BatchError, match=f"t.{ending}: it is not UTF-8 but probably UTF-16.*iconv"):
         survey([path], "text", 3)
 
 
@@ -218,8 +219,8 @@ def test_marks_of_utf8_are_no_text(tmp_path):
 @pytest.fixture
 def short(monkeypatch):
     """Rows are too long beyond 100 bytes."""
-    monkeypatch.setattr("pellucid.tables.records.LONGEST_ROW", 100)
-    monkeypatch.setattr("pellucid.batch.survey.LONGEST_ROW", 100)
+    monkeypatch.setattr("pellucid.tables.records.MAX_ROW_BYTES", 100)
+    monkeypatch.setattr("pellucid.tables.reader.MAX_ROW_BYTES", 100)
 
 
 @pytest.mark.parametrize("length", [99, 100, 101, 1000])
@@ -252,7 +253,7 @@ def test_a_quote_that_is_not_closed_costs_its_own_line(tmp_path, short, rows):
     (tmp_path / "t.csv").write_text("\n".join(["id,text", "x,good", 'y,"open', *more]) + "\n")
     values, faults = read_all([tmp_path / "t.csv"], rows_per_part=7)
     assert values == [{"id": "x", "text": "good"}, *({"id": str(n), "text": "fine"} for n in range(rows))]
-    assert faults == [(1, "its quotes do not fit together")]
+    assert faults == [(1, "its quotes do not match")]
 
 
 def test_json_that_is_nested_too_deep_is_rejected(tmp_path):
@@ -310,7 +311,7 @@ def test_parquet_that_changed_since_the_survey_is_told(tmp_path):
 
 
 def test_a_part_of_too_many_bytes_is_refused_before_anything_is_computed(tmp_path, monkeypatch):
-    monkeypatch.setattr("pellucid.tables.parquet.MOST_BYTES", 1 << 20)
+    monkeypatch.setattr("pellucid.tables.reader.MAX_PART_BYTES", 1 << 20)
     (tmp_path / "t.txt").write_text(("a" * 999 + "\n") * 2000)
     with pytest.raises(BatchError, match="t.txt: 2,000 rows take more than 1 MiB.*--rows-per-file"):
         survey([tmp_path / "t.txt"], "text", 2000)

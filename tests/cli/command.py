@@ -1,4 +1,4 @@
-"""Run the ``pellucid`` command in this process, as the terminal would."""
+"""Run the ``pellucid`` command in this process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pellucid.cli import main
 
 @dataclass(frozen=True)
 class Result:
-    """The exit code, and what was written to standard output and standard error."""
+    """The exit status, and what was written to standard output and standard error."""
 
     code: int
     out: str
@@ -23,7 +23,7 @@ class Result:
 
 
 def run(*arguments: str, stdin: bytes = b"") -> Result:
-    """The result of ``pellucid ARGUMENTS`` with ``stdin`` on standard input, none of them a terminal."""
+    """Run ``pellucid ARGUMENTS`` with ``stdin`` as standard input. No stream is a terminal."""
     out, err, code = io.StringIO(), io.StringIO(), 0
     handlers = logging.root.handlers[:]
     source = io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8")
@@ -36,8 +36,8 @@ def run(*arguments: str, stdin: bytes = b"") -> Result:
         warnings.simplefilter("default")
         try:
             main()
-        except SystemExit as leaving:
-            code = leaving.code or 0
+        except SystemExit as exit_request:
+            code = exit_request.code or 0
         finally:
             logging.root.handlers[:] = handlers
     return Result(code, out.getvalue(), err.getvalue())

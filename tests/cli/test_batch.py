@@ -30,16 +30,16 @@ def test_a_table_becomes_a_table_of_vectors(tmp_path, source, model):
     arguments = ["batch", str(source), "-o", str(out), "--model", model, "--text-column", "body"]
     result = run(*arguments, "--vector-column", "v", "--prompt-name", "query")
     assert result.code == 0, result.err
-    assert result.out.startswith(f"3 rows in 1 files in {out}; this run: 3 texts in ")
-    assert "1 texts were too long" in result.err
-    assert "1 rows were rejected" in result.err
+    assert result.out.startswith(f"3 rows in 1 file in {out}; this run: 3 texts in ")
+    assert "1 text too long: 78 tokens cut off" in result.err
+    assert "1 row rejected: " in result.err
     table = pq.read_table(out / "in-000000000000-000000000004.parquet")
     expected = Embedder(model, on_truncation="ignore").embed_documents(["the cat", LONG, "a dog"], prompt_name="query")
     assert table["n"].to_pylist() == [1, 2, 4]
     assert table["v"].to_pylist() == expected.tolist()
     assert json.loads((out / "_report.json").read_text())["rejected"] == 1
     again = run(*arguments, "--vector-column", "v", "--prompt-name", "query")
-    assert "3 rows in 1 files (1 from before)" in again.out
+    assert "3 rows in 1 file (1 from earlier runs)" in again.out
     other = run(*arguments, "--vector-column", "v")
     assert other.code == 1
     assert "has a job with prompt 'the ', not ''" in other.err
@@ -49,34 +49,34 @@ def test_a_table_becomes_a_table_of_vectors(tmp_path, source, model):
     ("arguments", "message"),
     [
         (["--prompt", "a", "--prompt-name", "query"], "not both"),
-        (["--address", "x"], "are for --engine ray"),
-        (["--cpus-per-actor", "2"], "are for --engine ray"),
-        (["--dtype", "int8", "--device", "cuda"], "dtype='int8' is not served by engine='auto' on 'cuda'"),
-        (["--engine", "ray", "--cache", "c"], "--cache is a file of this machine"),
+        (["--address", "x"], "need --engine ray"),
+        (["--cpus-per-actor", "2"], "need --engine ray"),
+        (["--dtype", "int8", "--device", "cuda"], "dtype='int8' is not supported by engine='auto' on 'cuda'"),
+        (["--engine", "ray", "--cache", "c"], "--cache is a file on this machine"),
         (["--rows-per-file", "0"], "rows_per_file must be at least 1"),
         (["--prompt-name", "none"], "has no prompt 'none'"),
     ],
 )
-def test_a_wrong_call_says_what_is_wrong(tmp_path, source, model, arguments, message):
+def test_a_wrong_call_is_refused_with_a_reason(tmp_path, source, model, arguments, message):
     result = run("batch", str(source), "-o", str(tmp_path / "out"), "--model", model, *arguments)
     assert result.code == 2
     assert message in result.err
 
 
-def test_what_is_not_there_is_an_error(tmp_path, model):
+def test_a_missing_input_is_an_error(tmp_path, model):
     result = run("batch", str(tmp_path / "none"), "-o", str(tmp_path / "out"), "--model", model)
     assert result.code == 1
     assert "there is no file of that name" in result.err
 
 
-def test_no_row_that_can_be_used_is_a_failure(tmp_path, model):
+def test_a_table_without_a_usable_row_is_an_error(tmp_path, model):
     (tmp_path / "in.jsonl").write_text('{"body": "the cat"}\n')
     result = run("batch", str(tmp_path / "in.jsonl"), "-o", str(tmp_path / "out"), "--model", model)
     assert result.code == 1
     assert "none of the 1 rows could be used. The first: it has no 'text'." in result.err
 
 
-def test_names_are_shown_without_their_control_characters(tmp_path, model):
+def test_control_characters_in_names_are_written_out(tmp_path, model):
     bad = tmp_path / "a\x1b[31m"
     bad.mkdir()
     (bad / "in.txt").write_text("the cat\n")

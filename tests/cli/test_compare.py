@@ -41,7 +41,7 @@ def test_a_table_has_a_column_for_each_model_and_a_row_for_each_figure(tiny_bert
     assert (result.code, result.err) == (0, "")
     first, setting, *lines = [line for line in result.out.splitlines() if line]
     assert first == "all 7 different texts of notes.txt"
-    assert setting.startswith("float32; 1 threads, ")
+    assert setting.startswith("float32; 1 thread, ")
     rows = {line[:10].strip(): line[10:].split() for line in lines[:11]}
     assert rows[""] == ["tiny-bert", "tiny-other"]
     assert (rows["dimensions"], rows["max tokens"], rows["texts cut"]) == (["16"] * 2, ["24"] * 2, ["1"] * 2)
@@ -53,53 +53,55 @@ def test_a_table_has_a_column_for_each_model_and_a_row_for_each_figure(tiny_bert
     assert "by chance it would be 50.0%" in result.out
 
 
-def test_json_has_the_raw_figures_and_the_machine_and_no_text(tiny_bert, other, texts, tmp_path, monkeypatch):
+def test_json_has_all_measurements_and_the_machine_but_no_text(tiny_bert, other, texts, tmp_path, monkeypatch):
     monkeypatch.setattr(measuring, "ROUNDS", 2)
     file = tmp_path / "figures.json"
     result = compare(tiny_bert, other, "--texts", texts, "--neighbours", 2, "--json", file)
     assert (result.code, result.err) == (0, f"wrote {file}\n")
-    said = json.loads(file.read_text())
-    assert said["texts"] == {"count": 7, "of": "notes.txt", "sha256": sha256(DIFFERENT)}
-    assert (said["neighbours"], said["failures"]) == (2, [])
-    assert said["machine"]["processor"]
-    assert [model["model"] for model in said["models"]] == [str(tiny_bert), str(other)]
-    for model in said["models"]:
+    content = json.loads(file.read_text())
+    assert content["texts"] == {"count": 7, "of": "notes.txt", "sha256": sha256(DIFFERENT)}
+    assert (content["neighbours"], content["failures"]) == (2, [])
+    assert content["machine"]["processor"]
+    assert [model["model"] for model in content["models"]] == [str(tiny_bert), str(other)]
+    for model in content["models"]:
         assert (model["dtype"], model["texts_cut"], len(model["loading_seconds"])) == ("float32", 1, 2)
         assert "contender" not in model
         assert model["tokens"] == Embedder(tiny_bert).count_tokens(DIFFERENT).clip(max=24).sum()
-    (_, one), (same, _) = said["agreement"]
-    assert one == same
-    assert f"{one:.1%}" in result.out
+    (_, agreement), (transposed, _) = content["agreement"]
+    assert agreement == transposed
+    assert f"{agreement:.1%}" in result.out
     assert not any(text in file.read_text() for text in DIFFERENT)
 
 
-def test_the_limit_takes_the_first_and_says_so(tiny_bert, texts):
+def test_the_limit_keeps_the_first_texts_and_the_output_says_so(tiny_bert, texts):
     assert compare(tiny_bert, "--texts", texts, "--limit", 3).out.startswith(
         "the first 3 different texts of notes.txt\n"
     )
     assert compare(tiny_bert, "--texts", texts, "--limit", 7).out.startswith("all 7 different texts")
 
 
-def test_without_texts_it_takes_docstrings_and_with_a_dash_standard_input(tiny_bert):
+def test_texts_default_to_docstrings_and_a_dash_reads_standard_input(tiny_bert):
     assert compare(tiny_bert, "--limit", 5).out.startswith("the first 5 different texts of the docstrings of Python's")
     result = compare(tiny_bert, "--texts", "-", stdin="\n".join(LINES).encode())
     assert result.out.startswith("all 7 different texts of standard input\n")
 
 
-def test_dtypes_are_compared_beside_each_other(tiny_bert, texts):
+def test_several_dtypes_are_compared_side_by_side(tiny_bert, texts):
     result = compare(tiny_bert, "--texts", texts, "--dtype", "float32", "--dtype", "int8")
     assert "float32, int8; " in result.out
     assert re.search(r"^ +float32 +int8$", result.out, re.MULTILINE)
     assert re.search(r"^2 +tiny-bert int8 ", result.out, re.MULTILINE)
 
 
-def test_a_picture_is_drawn(tiny_bert, other, texts, tmp_path):
+def test_plot_draws_a_picture(tiny_bert, other, texts, tmp_path):
     result = compare(tiny_bert, other, "--texts", texts, "--plot", tmp_path / "p.svg")
     assert (result.code, result.err) == (0, f"wrote {tmp_path / 'p.svg'}\n")
     assert "all 7 different texts of notes.txt; float32; " in (tmp_path / "p.svg").read_text()
 
 
-def test_one_that_fails_is_named_the_others_are_shown_and_the_code_is_1(tiny_bert, broken, texts, tmp_path):
+def test_if_one_model_fails_it_is_named_the_others_are_shown_and_the_exit_status_is_1(
+    tiny_bert, broken, texts, tmp_path
+):
     (broken / "config.json").write_text("{")
     file = tmp_path / "figures.json"
     result = compare(tiny_bert, broken, "--texts", texts, "--json", file)
@@ -110,7 +112,7 @@ def test_one_that_fails_is_named_the_others_are_shown_and_the_code_is_1(tiny_ber
     assert [failure["model"] for failure in json.loads(file.read_text())["failures"]] == [str(broken)]
 
 
-def test_if_all_fail_there_is_no_table_and_no_file(texts, tmp_path):
+def test_if_all_models_fail_there_is_no_table_and_no_file(texts, tmp_path):
     result = compare("./nowhere", "--texts", texts, "--json", tmp_path / "f.json", "--plot", tmp_path / "f.png")
     assert (result.code, result.out) == (1, "")
     assert result.err.startswith("pellucid: ./nowhere was not measured: no folder './nowhere'")
@@ -125,7 +127,7 @@ def test_if_all_fail_there_is_no_table_and_no_file(texts, tmp_path):
         (["--plot", "p.gif"], "--plot: cannot write 'p.gif'; the name must end in .png, .svg"),
         (["--plot", "/nowhere/p.png"], "--plot: there is no folder /nowhere"),
         (["--threads", "0"], "threads=0 must be"),
-        (["no/such-model"], "no/such-model is there twice"),
+        (["no/such-model"], "no/such-model is listed twice"),
         (["--limit", "0"], "Invalid value"),
         (["--neighbours", "0"], "Invalid value"),
     ],
@@ -136,13 +138,13 @@ def test_a_wrong_call_is_refused_before_a_model_is_looked_for(arguments, message
     assert message in result.err
 
 
-def test_texts_that_are_none_are_refused(tmp_path):
+def test_a_file_of_blank_lines_is_refused(tmp_path):
     (tmp_path / "blank.txt").write_text("\n  \n")
     result = compare("no/such-model", "--texts", tmp_path / "blank.txt")
     assert (result.code, f"there is no text in {tmp_path / 'blank.txt'}" in result.err) == (2, True)
 
 
-def test_a_missing_matplotlib_is_told_before_anything_is_measured(monkeypatch, tmp_path):
+def test_a_missing_matplotlib_is_reported_before_anything_is_measured(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     result = compare("no/such-model", "--plot", tmp_path / "p.png")
     assert (result.code, result.out) == (1, "")

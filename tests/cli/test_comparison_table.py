@@ -3,26 +3,26 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pellucid.cli.comparison_table import broken, show
+from pellucid.cli.comparison_table import break_name, print_comparison
 from pellucid.measuring.rounds import BenchResult, Contender, ModelMeasurement
 
 LONG = "paraphrase-multilingual-MiniLM-L12-v2"
 
 
 def comparison(*names: str, seconds: tuple[float, ...] = (2.0,)) -> BenchResult:
-    of_all = tuple(
+    measurements = tuple(
         ModelMeasurement(
             Contender(f"org/{name}"), name, "folder", "bert", 1024, 512, 560_000_000, 2_240_000_000, 90_000, 3,
             (2_500_000_000,), (1.25,), (0.01234,), seconds,
         )
         for name in names
     )  # fmt: skip
-    return BenchResult(of_all, {}, 4_000, 10, np.full((len(names), len(names)), 0.5) + 0.5 * np.eye(len(names)))
+    return BenchResult(measurements, {}, 4_000, 10, np.full((len(names), len(names)), 0.5) + 0.5 * np.eye(len(names)))
 
 
 def lines(capsys, monkeypatch, width: int, *names: str) -> list[str]:
     monkeypatch.setenv("COLUMNS", str(width))
-    show(comparison(*names), "all 4,000 texts of [x]", "float32; 2 threads, avx2")
+    print_comparison(comparison(*names), "all 4,000 texts of [x]", "float32; 2 threads, avx2")
     return capsys.readouterr().out.splitlines()
 
 
@@ -54,11 +54,13 @@ def test_more_models_than_fit_get_a_second_table_and_a_number_is_never_cut(capsy
     assert max(map(len, shown)) <= 80
 
 
-@pytest.mark.parametrize(("seconds", "said"), [((2.0, 2.3, 2.1), False), ((2.0, 2.0, 5.0), True)])
-def test_rounds_that_differ_much_are_told(capsys, monkeypatch, seconds, said):
+@pytest.mark.parametrize(("seconds", "is_reported"), [((2.0, 2.3, 2.1), False), ((2.0, 2.0, 5.0), True)])
+def test_rounds_that_differ_much_are_reported(capsys, monkeypatch, seconds, is_reported):
     monkeypatch.setenv("COLUMNS", "120")
-    show(comparison("steady", seconds=seconds), "", "")
-    assert ("The slowest round of steady took 2.5 times the fastest" in capsys.readouterr().out) == said
+    print_comparison(comparison("steady", seconds=seconds), "", "")
+    assert (
+        "The slowest round of steady took 2.5 times as long as the fastest" in capsys.readouterr().out
+    ) == is_reported
 
 
 @pytest.mark.parametrize(
@@ -71,5 +73,5 @@ def test_rounds_that_differ_much_are_told(capsys, monkeypatch, seconds, said):
         ("x", 1, ["x"]),
     ],
 )
-def test_a_name_is_broken_after_its_own_separators(name, width, expected):
-    assert broken(name, width).split("\n") == expected
+def test_a_name_is_broken_after_its_separators(name, width, expected):
+    assert break_name(name, width).split("\n") == expected

@@ -25,12 +25,12 @@ def embed(tiny_bert, *arguments: str, stdin: bytes = b""):
 def test_a_table_shows_texts_tokens_numbers_and_similarities(tiny_bert):
     result = embed(tiny_bert, "the cat", "", "a [bold]dog\n")
     assert (result.code, result.err) == (0, "")
-    assert "16 numbers a text, at most 24 tokens" in result.out
-    for shown in ("the cat", "(the empty text)", r"a [bold]dog\n", "cosine similarity", "1.000"):
+    assert "16 numbers per text, at most 24 tokens" in result.out
+    for shown in ("the cat", "(empty text)", r"a [bold]dog\n", "cosine similarity", "1.000"):
         assert shown in result.out
 
 
-def test_a_long_table_says_how_many_more(tiny_bert):
+def test_a_long_table_says_how_many_texts_it_omits(tiny_bert):
     result = embed(tiny_bert, stdin=b"the cat\n" * 1234)
     assert "… and 1,214 more" in result.out
     assert "cosine similarity" not in result.out
@@ -45,7 +45,7 @@ def test_json_has_every_digit_of_float32(tiny_bert, embedder):
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 @pytest.mark.parametrize("source", ["stdin", "dash", "file"])
-def test_a_line_is_a_text_and_an_empty_line_too(tiny_bert, tmp_path, newline, source):
+def test_each_line_is_a_text_even_an_empty_one(tiny_bert, tmp_path, newline, source):
     content = ("\ufeff" + newline.join(TEXTS)).encode()
     (tmp_path / "texts.txt").write_bytes(content)
     arguments = {"stdin": [], "dash": ["--file", "-"], "file": ["--file", str(tmp_path / "texts.txt")]}[source]
@@ -77,7 +77,7 @@ def test_no_texts_give_a_file_without_rows(tiny_bert, tmp_path, suffix):
         assert pq.read_table(out).num_rows == 0
 
 
-def test_a_place_that_cannot_be_written_is_named(tiny_bert, tmp_path):
+def test_an_output_that_cannot_be_written_is_named(tiny_bert, tmp_path):
     (tmp_path / "folder.npy").mkdir()
     result = embed(tiny_bert, "--output", str(tmp_path / "folder.npy"), "x")
     assert (result.code, "is a folder" in result.err) == (2, True)
@@ -92,7 +92,7 @@ def test_a_number_is_never_cut_short(tiny_bert, monkeypatch):
     assert [len(number) for number in numbers] == [9] * 4
 
 
-def test_a_failure_half_way_leaves_the_file_that_was_there(tiny_bert, tmp_path):
+def test_a_failure_half_way_keeps_the_existing_file(tiny_bert, tmp_path):
     out = tmp_path / "v.jsonl"
     out.write_text("precious")
     result = embed(tiny_bert, "--output", str(out), stdin=b"the cat\n" * 3000 + b"\xff\xfe\n")
@@ -101,7 +101,7 @@ def test_a_failure_half_way_leaves_the_file_that_was_there(tiny_bert, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["v.jsonl"]
 
 
-def test_what_was_cut_is_told_in_one_line(tiny_bert):
+def test_truncation_is_one_line_of_warning(tiny_bert):
     result = embed(tiny_bert, "--json", stdin=b"cat " * 30 + b"\ncat\n")
     assert result.err.splitlines() == [
         "warning: 1 of 2 texts is longer than the model's 24 tokens (the first is text 0): 8 of 35 tokens (22.9%) lie "
@@ -131,7 +131,7 @@ def test_options_reach_the_embedder(tmp_path):
     [
         (["x", "--json", "--output", "v.npy"], "give --json or --output, not both"),
         (["x", "--file", "f"], "give texts or --file, not both"),
-        (["x", "--query", "--prompt", "p"], "not more than one of them"),
+        (["x", "--query", "--prompt", "p"], "give only one of --query, --prompt and --prompt-name"),
         (["x", "--output", "v.csv"], "the name must end in .npy, .jsonl, .parquet"),
         (["x", "--output", "/nowhere/v.npy"], "there is no folder /nowhere"),
         (["--file", "/nowhere.txt"], "/nowhere.txt is not a file"),

@@ -15,7 +15,7 @@ def model(tmp_path_factory) -> str:
     return str(tiny.write_model(tmp_path_factory.mktemp("models") / "m", prompts={"query": "query: "}))
 
 
-def test_one_text_is_walked_through(model):
+def test_one_text_is_explained_stage_by_stage(model):
     result = run("explain", "the cat", "--model", model)
     assert (result.code, result.err) == (0, "")
     for stage in ("text", "tokens  [6]", "token vectors  [6 × 16]", "context", "pooling", "vector  [16]"):
@@ -29,7 +29,7 @@ def test_two_texts_are_compared(model):
     assert f"cosine {cosine:.4f}" in result.out
 
 
-def test_json_is_everything(model):
+def test_json_has_the_whole_trace_or_comparison(model):
     trace = json.loads(run("explain", "the cat", "--json", "--prompt", "", "--model", model).out)
     assert trace["stages"][-1]["arrays"]["vector"] == Embedder(model).trace("the cat", prompt="").vector.tolist()
     comparison = json.loads(run("explain", "the cat", "--with", "a dog", "--json", "--model", model).out)
@@ -52,7 +52,7 @@ def test_a_page_goes_to_a_file(model, tmp_path, other):
     assert "<b>cat</b>" not in written
 
 
-def test_the_life_cycle_is_watched(model):
+def test_lifecycle_shows_import_construction_and_call(model):
     result = run("explain", "the cat", "--lifecycle", "--model", model)
     assert result.code == 0
     for word in ("import", "construct", "call", "model.safetensors"):
@@ -75,14 +75,14 @@ def test_a_file_of_texts_becomes_a_map(model, tmp_path):
         (["cat", "--map", "x.txt"], "give one text, or --map FILE"),
         (["--map", "x.txt"], "--map needs --output FILE"),
         (["--map", "nowhere.txt", "--output", "x.html"], "nowhere.txt is not a file"),
-        (["cat", "--output", "x.html"], "--output and --labels are for --map"),
-        (["cat", "--lifecycle", "--with", "dog"], "--lifecycle is shown in the terminal, for one text"),
-        (["cat", "--npz", "x.npz", "--with", "dog"], "--npz is for one text"),
+        (["cat", "--output", "x.html"], "--output and --labels need --map"),
+        (["cat", "--lifecycle", "--with", "dog"], "--lifecycle works only for one text, in the terminal"),
+        (["cat", "--npz", "x.npz", "--with", "dog"], "--npz works only for one text, not with --with"),
         (["cat", "--html", "/nowhere/x.html"], "--html: there is no folder /nowhere"),
         (["cat", "--npz", "x.npy"], "--npz: cannot write 'x.npy'; the name must end in .npz"),
     ],
 )
-def test_a_wrong_call_is_told_before_a_model_is_loaded(arguments, message):
+def test_a_wrong_call_is_refused_before_a_model_is_loaded(arguments, message):
     result = run("explain", *arguments, "--model", "/nowhere")
     assert result.code == 2
     assert message in result.err

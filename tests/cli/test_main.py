@@ -16,7 +16,7 @@ from tests.cli.command import run
 DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
 
 
-def test_it_says_its_version():
+def test_it_shows_its_version():
     assert run("--version").out == f"pellucid {__version__}\n"
 
 
@@ -35,14 +35,14 @@ def test_without_arguments_it_shows_its_commands():
         (["models", "show", "./nowhere"], 1, "pellucid: no folder './nowhere'"),
     ],
 )
-def test_an_error_of_ours_is_one_line_and_no_traceback(tiny_bert, arguments, code, message):
+def test_an_error_is_one_line_without_a_traceback(tiny_bert, arguments, code, message):
     result = run(*(argument.format(model=tiny_bert) for argument in arguments))
     assert (result.code, result.out) == (code, "")
     assert message in result.err
     assert "Traceback" not in result.err
 
 
-def test_it_runs_as_a_module_and_survives_a_reader_that_leaves(tiny_bert):
+def test_it_runs_as_a_module_and_stops_quietly_when_its_reader_closes_the_pipe(tiny_bert):
     command = [sys.executable, "-m", "pellucid", "embed", "--json", "--model", str(tiny_bert)]
     texts = b"the cat\n" * 20_000
     reader, writer = os.pipe()
@@ -65,7 +65,7 @@ def commands(command, name="pellucid"):
 
 @pytest.mark.parametrize(("name", "command"), list(commands(get_command(app))))
 def test_the_docs_show_the_help_as_it_is(name, command):
-    """Word for word, but not how it is laid out, which is typer's."""
+    """The words must be equal. The layout may differ, because each version of typer has its own."""
     shown = re.search(rf"^\$ {name} --help\n(.*?)^```", DOCS.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     assert shown, f"docs/cli.md has no `{name} --help`"
     words = "".join(shown[1].split())
@@ -77,5 +77,6 @@ def test_the_docs_show_the_help_as_it_is(name, command):
 
 
 @pytest.mark.parametrize(("name", "command"), list(commands(get_command(app))))
-def test_a_list_of_commands_cuts_no_sentence_off(name, command):
-    assert not command.get_short_help_str(63).endswith("...")
+def test_no_sentence_is_cut_off_in_a_list_of_commands(name, command):
+    """Not even in a terminal of 60 columns."""
+    assert not command.get_short_help_str(45).endswith("...")

@@ -11,8 +11,8 @@ from tests.cli.command import run
 
 
 @pytest.fixture
-def kept(tmp_path, tiny_bert, monkeypatch) -> CatalogEntry:
-    """A catalog with one model, the tiny one, which has been fetched from the package index."""
+def downloaded(tmp_path, tiny_bert, monkeypatch) -> CatalogEntry:
+    """A catalog of one model, the tiny one, already downloaded from the package index."""
     import hashlib
 
     contents = {
@@ -41,38 +41,38 @@ def test_the_list_says_what_each_model_is_good_for(tmp_path):
     assert result.out.count(" no") >= len(catalog.entries())
 
 
-def test_the_list_never_cuts_a_name(tmp_path, monkeypatch):
+def test_the_list_never_cuts_a_name_short(tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     assert "paraphrase-multilingual-MiniLM-L12-v2 " in models(tmp_path).out
 
 
-def test_the_list_says_what_is_on_disk(tmp_path, kept):
+def test_the_list_says_what_is_on_disk(tmp_path, downloaded):
     assert "0.0 MB" in models(tmp_path).out
 
 
-def test_show_names_files_origin_and_digests(tmp_path, kept):
+def test_show_names_files_origin_and_digests(tmp_path, downloaded):
     result = models(tmp_path, "show", "tiny")
     assert result.code == 0
     for shown in ("package index", "bert, 3 layers of 16", "mean", "Normalize", "1_Pooling/config.json"):
         assert shown in result.out
-    assert result.out.count("as the catalog says") == len(kept.files)
+    assert result.out.count("agrees with the catalog") == len(downloaded.files)
 
 
-def test_show_says_if_a_file_has_been_changed(tmp_path, kept):
-    folder = package_index.model_folder(kept, package_index.directory(tmp_path))
+def test_show_says_if_a_file_has_changed(tmp_path, downloaded):
+    folder = package_index.model_folder(downloaded, package_index.directory(tmp_path))
     (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 20}')
     result = models(tmp_path, "show", "tiny")
-    assert result.out.count("not what the catalog says") == 1
+    assert result.out.count("differs from the catalog") == 1
 
 
-def test_show_of_a_folder_knows_no_digests(tiny_bert, tmp_path):
+def test_show_has_no_digests_for_a_folder(tiny_bert, tmp_path):
     result = models(tmp_path, "show", str(tiny_bert))
     assert (result.code, "not known" in result.out) == (0, True)
 
 
 @pytest.mark.parametrize("columns", ["20", "79", "110"])
 def test_a_path_and_a_name_are_whole_however_narrow_the_terminal_is(tmp_path, tiny_bert, monkeypatch, columns):
-    """And so can be copied, or searched for in what was piped."""
+    """So they can be copied, or found by a program that reads the output."""
     monkeypatch.setenv("COLUMNS", columns)
     folder = tmp_path / ("a folder of a long name " * 4) / "[bold]"
     folder.parent.mkdir()
@@ -82,25 +82,25 @@ def test_a_path_and_a_name_are_whole_however_narrow_the_terminal_is(tmp_path, ti
     assert re.search(r"^config_sentence_transformers\.json +\d+  not known$", "\n".join(lines), re.MULTILINE)
 
 
-def test_what_cannot_be_printed_is_shown_as_its_code(tmp_path, tiny_bert):
+def test_control_characters_in_a_path_are_written_out(tmp_path, tiny_bert):
     folder = tmp_path / "a\x1b[31m"
     folder.symlink_to(tiny_bert)
     assert "a\\x1b[31m" in models(tmp_path, "show", str(folder)).out
 
 
-def test_show_of_what_is_not_there_says_how_to_get_it(tmp_path):
+def test_show_says_how_to_get_a_missing_model(tmp_path):
     result = models(tmp_path, "show", "all-MiniLM-L6-v2")
     assert result.code == 1
     assert "Run: pellucid models pull all-MiniLM-L6-v2" in result.err
 
 
-def test_pull_of_what_is_there_fetches_nothing(tmp_path, kept):
+def test_pull_downloads_nothing_if_the_model_is_on_disk(tmp_path, downloaded):
     result = models(tmp_path, "pull", "tiny")
     assert (result.code, result.err) == (0, "")
     assert "sentence-transformers/tiny: 8 files" in result.out
 
 
-def test_an_option_of_the_list_is_not_lost_on_a_command(tmp_path):
+def test_a_cache_folder_before_the_command_is_refused(tmp_path):
     result = run("models", "--cache-folder", str(tmp_path), "remove", "all-MiniLM-L6-v2", "--yes")
     assert (result.code, "put --cache-folder after the command" in result.err) == (2, True)
 
@@ -110,22 +110,22 @@ def test_an_option_of_the_list_is_not_lost_on_a_command(tmp_path):
     [
         (["nothing", "--source", "index"], 1, "is not in the catalog"),
         (["all-MiniLM-L12-v2", "--source", "index"], 1, "Its one source is the Hub"),
-        (["all-MiniLM-L6-v2", "--source", "index", "--revision", "x"], 2, "--revision is of the Hub's copy"),
+        (["all-MiniLM-L6-v2", "--source", "index", "--revision", "x"], 2, "--revision is only for the Hub"),
     ],
 )
-def test_pull_from_the_index_of_what_is_not_there_is_refused(tmp_path, arguments, code, message):
+def test_pull_from_the_index_is_refused_without_a_copy_there(tmp_path, arguments, code, message):
     result = models(tmp_path, "pull", *arguments)
     assert result.code == code
     assert message in result.err
 
 
-def test_remove_asks_first_and_needs_someone_to_ask(tmp_path, kept):
+def test_remove_needs_a_confirmation(tmp_path, downloaded):
     result = models(tmp_path, "remove", "tiny")
     assert (result.code, "Add --yes" in result.err) == (2, True)
     assert models(tmp_path, "show", "tiny").code == 0
 
 
-def test_remove_removes(tmp_path, kept):
+def test_remove_removes(tmp_path, downloaded):
     result = models(tmp_path, "remove", "tiny", "--yes")
     assert (result.code, result.out.splitlines()[-1]) == (0, "removed")
     assert models(tmp_path, "show", "tiny").code == 1

@@ -28,7 +28,7 @@ def notes(tmp_path):
     return folder
 
 
-def test_what_was_indexed_is_found(tmp_path, notes, model):
+def test_indexed_files_are_found(tmp_path, notes, model):
     to = str(tmp_path / "index")
     made = run("index", str(notes), "--to", to, "--model", model)
     assert made.code == 0
@@ -42,7 +42,7 @@ def test_what_was_indexed_is_found(tmp_path, notes, model):
     assert "cosine " in found.out
 
 
-def test_what_is_skipped_is_shown_as_a_terminal_can(tmp_path, notes, model):
+def test_skipped_files_are_listed_with_control_characters_written_out(tmp_path, notes, model):
     (notes / "d\x1b[31m\n.bin").write_bytes(b"\0")
     (notes / "e.pdf").write_bytes(b"%PDF-1.4 okapi")
     made = run("index", str(notes), "--to", str(tmp_path / "index"), "--model", model)
@@ -54,7 +54,7 @@ def test_what_is_skipped_is_shown_as_a_terminal_can(tmp_path, notes, model):
     ]
 
 
-def test_what_is_found_sends_no_commands_to_the_terminal(tmp_path, notes, model):
+def test_a_passage_sends_no_control_characters_to_the_terminal(tmp_path, notes, model):
     to = str(tmp_path / "index")
     (notes / "d\x1b[31m\n.txt").write_text("zebra\t\x1b]0;title\x07 \x9b31m red\nzebra\n", encoding="utf-8")
     run("index", str(notes), "--to", to, "--model", model)
@@ -67,21 +67,21 @@ def test_what_is_found_sends_no_commands_to_the_terminal(tmp_path, notes, model)
     assert json.loads(line)["text"] == "zebra\t\x1b]0;title\x07 \x9b31m red\nzebra"
 
 
-def test_an_error_sends_no_commands_to_the_terminal(tmp_path):
+def test_an_error_sends_no_control_characters_to_the_terminal(tmp_path):
     assert run("search", "zebra", "--in", str(tmp_path / "a\x1b[31m")).err.startswith(
         f"pellucid: there is no index in {tmp_path}/a\\x1b[31m."
     )
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="modes of POSIX")
-def test_an_index_is_its_owners(tmp_path, notes, model):
-    """It has the texts of files that others may not be allowed to read."""
+def test_only_its_owner_may_read_an_index(tmp_path, notes, model):
+    """It holds texts of files that others may not be allowed to read."""
     run("index", str(notes), "--to", str(tmp_path / "a" / "index"), "--model", model)
     assert stat.S_IMODE((tmp_path / "a" / "index").stat().st_mode) == 0o700
 
 
-def test_a_model_may_lie_where_it_is_told(tmp_path, notes, model):
-    """Its name says nothing of a place; here there is no network, and no copy in the usual caches."""
+def test_the_model_may_be_in_another_cache_folder(tmp_path, notes, model):
+    """The index names only the model. Without a network or a copy in the usual caches, the options must find it."""
     name, folder = "nobody/tiny", tmp_path / "models" / "models--nobody--tiny" / "snapshots" / ("0" * 40)
     shutil.copytree(model, folder)
     (folder.parents[1] / "refs").mkdir()
@@ -93,7 +93,7 @@ def test_a_model_may_lie_where_it_is_told(tmp_path, notes, model):
     assert "nobody/tiny is not on this machine" in run("search", "okapi", "--in", str(tmp_path / "index"), where[2]).err
 
 
-def test_json_has_the_place_and_the_text(tmp_path, notes, model):
+def test_json_has_the_file_the_position_and_the_text(tmp_path, notes, model):
     to = str(tmp_path / "index")
     run("index", str(notes), "--to", to, "--model", model)
     lines = [json.loads(line) for line in run("search", "the dog", "--in", to, "--json").out.splitlines()]

@@ -18,19 +18,19 @@ from tests.cli.command import run
         (["--port", "70000"], "'--port'"),
     ],
 )
-def test_a_wrong_call_is_told_before_a_model_is_loaded(arguments, message):
+def test_a_wrong_call_is_refused_before_a_model_is_loaded(arguments, message):
     result = run("serve", "--model", "/nowhere", *arguments)
     assert result.code == 2
     assert message in result.err
 
 
-def test_a_model_that_is_not_there_is_an_error(tmp_path):
+def test_a_missing_model_is_an_error(tmp_path):
     result = run("serve", "--model", str(tmp_path / "none"), "--port", "0", "--local-files-only")
     assert result.code == 1
     assert "no folder" in result.err
 
 
-def test_a_file_of_keys_that_has_none_is_refused(tmp_path):
+def test_a_key_file_without_keys_is_refused(tmp_path):
     (tmp_path / "keys").write_text("# none yet\n")
     result = run("serve", "--api-key-file", str(tmp_path / "keys"))
     assert result.code == 2

@@ -12,49 +12,51 @@ from pellucid.encoder.batching import plan
 lengths_and_budget = (st.lists(st.integers(0, 600), max_size=200), st.integers(1, 2000))
 
 
-def calls(lengths, budget):
+def plan_calls(lengths, budget):
     return [call.tolist() for call in plan(np.array(lengths, dtype=np.int32), budget)]
 
 
 @given(*lengths_and_budget)
 def test_every_text_is_in_exactly_one_call(lengths, budget):
-    planned = [index for call in calls(lengths, budget) for index in call]
+    planned = [index for call in plan_calls(lengths, budget) for index in call]
     assert sorted(planned) == list(range(len(lengths)))
 
 
 @given(*lengths_and_budget)
-def test_a_call_keeps_to_the_budget_or_holds_one_text(lengths, budget):
-    for call in calls(lengths, budget):
+def test_a_call_stays_within_the_budget_or_holds_one_text(lengths, budget):
+    for call in plan_calls(lengths, budget):
         assert len(call) == 1 or sum(lengths[index] for index in call) <= budget
 
 
 @given(*lengths_and_budget)
-def test_the_longest_texts_come_first_and_equal_ones_keep_their_order(lengths, budget):
-    planned = [index for call in calls(lengths, budget) for index in call]
+def test_the_longest_texts_come_first_and_texts_of_equal_length_keep_their_order(lengths, budget):
+    planned = [index for call in plan_calls(lengths, budget) for index in call]
     assert planned == sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
 
 
 @given(*lengths_and_budget)
-def test_no_call_could_have_taken_the_next_text_too(lengths, budget):
-    planned = calls(lengths, budget)
+def test_no_call_has_room_for_the_next_text(lengths, budget):
+    planned = plan_calls(lengths, budget)
     for call, following in itertools.pairwise(planned):
         assert sum(lengths[index] for index in call) + lengths[following[0]] > budget
 
 
-def test_the_budget_is_kept_to_the_token():
-    assert calls([4, 4], 8) == [[0, 1]]
-    assert calls([5, 4], 8) == [[0], [1]]
-    assert calls([8, 4, 5, 3], 8) == [[0], [2], [1, 3]]
+def test_the_budget_is_exact_to_the_token():
+    assert plan_calls([4, 4], 8) == [[0, 1]]
+    assert plan_calls([5, 4], 8) == [[0], [1]]
+    assert plan_calls([8, 4, 5, 3], 8) == [[0], [2], [1, 3]]
 
 
 @pytest.mark.parametrize("lengths", [[3], [3, 9, 4]])
 def test_indices_are_int64(lengths):
-    assert [call.dtype for call in plan(np.array(lengths, dtype=np.int32), 8)] == [np.int64] * len(calls(lengths, 8))
+    assert [call.dtype for call in plan(np.array(lengths, dtype=np.int32), 8)] == [np.int64] * len(
+        plan_calls(lengths, 8)
+    )
 
 
-def test_no_texts_no_calls():
-    assert calls([], 8) == []
+def test_without_texts_there_are_no_calls():
+    assert plan_calls([], 8) == []
 
 
 def test_the_sum_of_the_lengths_may_exceed_int32():
-    assert calls([2**30, 2**30, 2**30], 2**31) == [[0, 1], [2]]
+    assert plan_calls([2**30, 2**30, 2**30], 2**31) == [[0, 1], [2]]

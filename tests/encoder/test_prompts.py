@@ -25,5 +25,7 @@ def spec(tmp_path_factory):
         ((), None, None, ""),
     ],
 )
-def test_the_prompt_is_the_given_the_named_or_the_first_of_its_kind(spec, own, prompt_name, prompt, expected):
+def test_the_prompt_is_the_given_one_the_named_one_or_the_first_that_the_model_has(
+    spec, own, prompt_name, prompt, expected
+):
     assert choose_prompt(spec, own, prompt_name, prompt) == expected

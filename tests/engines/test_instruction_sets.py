@@ -1,5 +1,5 @@
-"""Each instruction set's code is its own. A function that two of them share exists once in the library, from whichever
-file the linker met first: perhaps one whose instructions this machine does not have.
+"""No two instruction sets may share a function. The linker would keep the copy that it meets first, and that copy may
+use instructions that this machine does not have.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ def run(*command: str | Path) -> str:
     return subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True, cwd=ROOT).stdout
 
 
-@pytest.mark.skipif(sys.platform != "linux" or shutil.which("nm") is None, reason="reads ELF, with nm of the binutils")
+@pytest.mark.skipif(
+    sys.platform != "linux" or shutil.which("nm") is None, reason="needs ELF files, and nm from binutils"
+)
 def test_instruction_sets_share_no_function(tmp_path):
-    # Without optimisation, which would put a shared function into its callers here, and not with another compiler.
+    # Without optimisation: it might inline a shared function here, where another compiler would not.
     tools = Path(sys.executable).parent
     run(
         *(tools / "cmake", "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tools / 'ninja'}", "-DPELLUCID_TESTS=ON"),
@@ -34,6 +36,6 @@ def test_instruction_sets_share_no_function(tmp_path):
     shared: Counter[str] = Counter()
     for path in objects:
         symbols = [line.split()[-2:] for line in run("nm", "--defined-only", path).splitlines()]
-        shared.update({name for kind, name in symbols if kind == "W"})  # weak: the linker keeps one of its name
-    assert len(shared) > 100  # the templates, of which each set has its own
+        shared.update({name for kind, name in symbols if kind == "W"})  # A weak symbol: the linker keeps one per name.
+    assert len(shared) > 100  # The templates. Each set has its own copies.
     assert [name for name, sets in shared.items() if sets > 1] == []

@@ -1,4 +1,6 @@
-"""The native engine against the reference, on every instruction set of this machine, and its promises as a citizen."""
+"""The native engine against the reference, on every instruction set of this machine; and how it treats the process: its
+threads, Ctrl-C, the interpreter's lock, forks.
+"""
 
 from __future__ import annotations
 
@@ -37,8 +39,8 @@ FAMILIES = ("bert", "mpnet", "modern", "nomic")
 
 
 def make_spec(hidden=24, heads=3, inner=40, layers=3, *, family="bert", activation="gelu") -> EncoderSpec:
-    """The shape of one of ``FAMILIES``: between them, they have all that a spec can say."""
-    own = {
+    """The shape of one of ``FAMILIES``. Together, they use everything that a spec can say."""
+    details = {
         "bert": {"token_types": 2},
         "mpnet": {"padding_id": 1, "relative_buckets": 32},
         "modern": {"norm_first": True, "gated": True, "attention": ((None, 1e5), (9, 100.0), (9, 100.0))},
@@ -54,7 +56,7 @@ def make_spec(hidden=24, heads=3, inner=40, layers=3, *, family="bert", activati
         activation=activation,
         layer_norm_eps=1e-12,
         positions=POSITIONS,
-        **own[family],
+        **details[family],
     )
 
 
@@ -75,12 +77,12 @@ def make_weights(spec: EncoderSpec, seed=0) -> EncoderWeights:
 
     def layer(number):
         block, hidden = spec.blocks[number], spec.hidden_size
-        own, inner = block.attention, block.feed_forward.size
+        attention, inner = block.attention, block.feed_forward.size
         return Layer(
-            query=linear(own.query_size, hidden),
-            key=linear(own.key_size, hidden),
-            value=linear(own.key_size, hidden),
-            attention_output=linear(hidden, own.query_size),
+            query=linear(attention.query_size, hidden),
+            key=linear(attention.key_size, hidden),
+            value=linear(attention.key_size, hidden),
+            attention_output=linear(hidden, attention.query_size),
             attention_norms=norms(block.attention_norms),
             gate=linear(inner, hidden) if block.feed_forward.gated else None,
             intermediate=linear(inner, hidden),
@@ -119,21 +121,21 @@ def lowest_cosine(a, b):
 
 @pytest.mark.usefixtures("cpu")
 class TestAgainstTheReference:
-    # Sizes that are no multiple of any vector, of a group of 192, or of a head; and those that are.
+    # Sizes that are multiples of a vector, of a group of 192 or of a head; and sizes that are not.
     @pytest.mark.parametrize(
         ("hidden", "heads", "inner"), [(24, 3, 40), (64, 1, 128), (36, 12, 50), (130, 10, 200), (96, 2, 401), (6, 6, 1)]
     )
     @pytest.mark.parametrize("kind", FAMILIES)
     def test_float32_is_within_rounding(self, kind, hidden, heads, inner):
         if kind in ("modern", "nomic") and hidden // heads % 2:
-            hidden *= 2  # Only pairs of numbers can be turned.
+            hidden *= 2  # Rotations need pairs of numbers.
         spec = make_spec(hidden, heads, inner, family=kind)
         weights, batch = make_weights(spec), make_batch([1, 2, 17, 33, 68, 5, 64])
         expected = ReferenceEngine(spec, weights).token_vectors(batch)
         vectors = NativeEngine(spec, weights, threads=2).token_vectors(batch)
         np.testing.assert_allclose(vectors, expected, atol=2e-5)
 
-    def test_a_window_of_nothing_but_the_token_itself(self):
+    def test_a_window_with_only_the_token_itself(self):
         spec = make_spec(family="modern")
         blocks = tuple(replace(block, attention=replace(block.attention, window=0)) for block in spec.blocks)
         spec = replace(spec, blocks=blocks)
@@ -144,10 +146,10 @@ class TestAgainstTheReference:
     @pytest.mark.parametrize("dtype", ["float32", "int16"])
     @pytest.mark.parametrize("places", ["before", "after", "sum", "before after", "before sum", "before after sum", ""])
     @pytest.mark.parametrize("ends", ["embedding final", "embedding", "final", ""])
-    def test_norms_may_stand_in_any_place(self, places, ends, dtype):
+    def test_norms_may_be_in_any_place(self, places, ends, dtype):
         norm, spec = NormSpec(1e-5), make_spec()
-        around = NormPlaces(**dict.fromkeys(places.split(), norm))
-        blocks = tuple(replace(b, attention_norms=around, feed_forward_norms=around) for b in spec.blocks)
+        norm_places = NormPlaces(**dict.fromkeys(places.split(), norm))
+        blocks = tuple(replace(b, attention_norms=norm_places, feed_forward_norms=norm_places) for b in spec.blocks)
         embedding = replace(spec.embedding, norm=norm if "embedding" in ends else None)
         spec = replace(spec, embedding=embedding, blocks=blocks, final_norm=norm if "final" in ends else None)
         weights, batch = make_weights(spec), make_batch([1, 5, 40, 68])
@@ -160,16 +162,16 @@ class TestAgainstTheReference:
 
     @pytest.mark.parametrize(("heads", "kv_heads", "size"), [(4, 2, 6), (6, 1, 8), (3, 3, 16), (5, 5, 2)])
     @pytest.mark.parametrize("dtype", ["float32", "int16"])
-    def test_queries_keys_and_values_have_widths_of_their_own(self, heads, kv_heads, size, dtype):
+    def test_queries_keys_and_values_may_have_different_widths(self, heads, kv_heads, size, dtype):
         spec = make_spec(family="nomic")
-        own = replace(spec.blocks[0].attention, heads=heads, kv_heads=kv_heads, head_size=size)
-        spec = replace(spec, blocks=tuple(replace(block, attention=own) for block in spec.blocks))
+        attention = replace(spec.blocks[0].attention, heads=heads, kv_heads=kv_heads, head_size=size)
+        spec = replace(spec, blocks=tuple(replace(block, attention=attention) for block in spec.blocks))
         weights, batch = make_weights(spec), make_batch([1, 5, 40, 68])
         expected = ReferenceEngine(spec, weights).token_vectors(batch)
         vectors = NativeEngine(spec, weights, dtype=dtype, threads=2).token_vectors(batch)
         np.testing.assert_allclose(vectors, expected, atol=2e-5 if dtype == "float32" else 5e-3)
 
-    def test_tokens_of_either_type(self):
+    def test_tokens_of_both_segments(self):
         spec, batch = make_spec(), make_batch([1, 5, 40, 68])
         weights = make_weights(spec)
         segments = (np.arange(len(batch.ids)) % 3 == 0).astype(np.int8)
@@ -197,17 +199,17 @@ class TestAgainstTheReference:
         expected = ReferenceEngine(spec, weights).token_vectors(batch)
         np.testing.assert_allclose(NativeEngine(spec, weights).token_vectors(batch), expected, atol=1e-5)
 
-    @pytest.mark.parametrize(("dtype", "least"), [("int16", 0.999999), ("int8", 0.999)])
+    @pytest.mark.parametrize(("dtype", "min_cosine"), [("int16", 0.999999), ("int8", 0.999)])
     @pytest.mark.parametrize("kind", FAMILIES)
-    def test_integers_are_near(self, kind, dtype, least):
+    def test_integers_are_close(self, kind, dtype, min_cosine):
         spec = make_spec(140, 10, 401, family=kind)
         weights, batch = make_weights(spec), make_batch([1, 2, 17, 33, 68])
         expected = ReferenceEngine(spec, weights).token_vectors(batch)
-        assert lowest_cosine(NativeEngine(spec, weights, dtype=dtype).token_vectors(batch), expected) > least
+        assert lowest_cosine(NativeEngine(spec, weights, dtype=dtype).token_vectors(batch), expected) > min_cosine
 
     @pytest.mark.parametrize("dtype", ["int16", "int8"])
     def test_sums_of_the_largest_integers_do_not_overflow(self, dtype):
-        """All weights and activations of a row alike and at their largest: the worst case for an accumulator."""
+        """The worst case for an accumulator: all weights and activations of a row are equal and as large as can be."""
         spec = make_spec(768, 12, 3072, layers=1)
         weights = make_weights(spec)
         factors = np.random.default_rng(1).normal(size=(768, 1)).astype(np.float32)
@@ -223,8 +225,8 @@ class TestAgainstTheReference:
             atol=0.02 if dtype == "int8" else 1e-3,
         )
 
-    def test_text_that_is_not_finite_stays_not_finite(self):
-        """Weights may overflow in float32; then the answer is NaN in every dtype, not a number that looks right."""
+    def test_overflow_gives_nan_in_every_dtype(self):
+        """If weights overflow in float32, the result is NaN, not a number that looks right."""
         spec = make_spec()
         weights = make_weights(spec)
         huge = Norm(np.full(24, 3e38, dtype=np.float32), np.full(24, 3e38, dtype=np.float32))
@@ -242,13 +244,13 @@ class TestTheSameBits:
     )
     @staticmethod
     def engines(request):
-        """One engine's weights, with 1, 2 and 5 threads."""
+        """Engines with the same weights, and 1, 2 and 5 threads."""
         spec = make_spec(72, 6, 200, layers=2, family=request.param[2])
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PELLUCID_CPU", request.param[0])
             return [NativeEngine(spec, make_weights(spec), dtype=request.param[1], threads=n) for n in (1, 2, 5)]
 
-    @settings(max_examples=25)  # of each of some thirty engines
+    @settings(max_examples=25)  # For each of about thirty engines.
     @given(
         lengths=st.lists(st.integers(1, 68), min_size=1, max_size=12),
         seed=st.integers(0, 3),
@@ -257,10 +259,10 @@ class TestTheSameBits:
     def test_alone_in_any_batch_in_any_order_on_any_number_of_threads(self, engines, lengths, seed, order):
         batch = make_batch(lengths, seed)
         alone = [engines[0].token_vectors(TokenBatch.from_sequences([ids])) for ids in batch]
-        places = list(range(len(lengths)))
-        order.shuffle(places)
-        shuffled = batch.select(np.array(places))
-        expected = np.concatenate([alone[place] for place in places])
+        indices = list(range(len(lengths)))
+        order.shuffle(indices)
+        shuffled = batch.select(np.array(indices))
+        expected = np.concatenate([alone[index] for index in indices])
         for engine in engines:
             np.testing.assert_array_equal(engine.token_vectors(shuffled), expected)
 
@@ -271,7 +273,7 @@ class TestTheSameBits:
             np.testing.assert_array_equal(engine.token_vectors(batch), expected)
 
 
-def test_texts_without_tokens_are_passed_over():
+def test_texts_without_tokens_are_skipped():
     spec = make_spec(family="mpnet")
     engine = NativeEngine(spec, make_weights(spec), threads=2)
     batch = make_batch([0, 3, 0, 0, 7, 0])
@@ -288,9 +290,9 @@ def test_an_empty_batch_gives_no_rows():
 
 @given(lengths=st.lists(st.integers(1, 9), max_size=5), seed=st.integers(0, 99))
 @pytest.mark.parametrize("kind", FAMILIES)
-def test_positions_of_a_batch_are_those_of_its_texts(kind, lengths, seed):
+def test_the_positions_of_a_batch_are_the_positions_of_its_texts(kind, lengths, seed):
     spec, batch = make_spec(family=kind), make_batch(lengths, seed)
-    batch = TokenBatch(batch.ids % 3, batch.offsets)  # so that padding tokens occur
+    batch = TokenBatch(batch.ids % 3, batch.offsets)  # So there are padding tokens.
     expected = [position for ids in batch for position in reference.position_ids(ids, spec).tolist()]
     assert native.position_ids(batch, spec).tolist() == expected
 
@@ -298,30 +300,32 @@ def test_positions_of_a_batch_are_those_of_its_texts(kind, lengths, seed):
 @pytest.mark.usefixtures("cpu")
 class TestTheRealModels:
     def test_float32_is_within_2e_6_of_the_golden_vectors_on_every_instruction_set(self, minilm, golden_minilm):
-        engine_of = replace_engine(minilm, "float32")
-        assert np.abs(engine_of(golden_minilm.texts) - golden_minilm.vectors).max() < 2e-6
+        embed = embed_function(minilm, "float32")
+        assert np.abs(embed(golden_minilm.texts) - golden_minilm.vectors).max() < 2e-6
 
-    @pytest.mark.parametrize(("dtype", "least"), [("int16", 0.9999), ("int8", 0.99)])
-    def test_integers_keep_every_cosine(self, minilm, golden_minilm, dtype, least):
-        some = slice(None, None, 4)  # Integers without vector instructions are slow.
-        vectors = replace_engine(minilm, dtype)(golden_minilm.texts[some])
-        assert lowest_cosine(vectors, golden_minilm.vectors[some]) >= least
+    @pytest.mark.parametrize(("dtype", "min_cosine"), [("int16", 0.9999), ("int8", 0.99)])
+    def test_integers_keep_every_cosine(self, minilm, golden_minilm, dtype, min_cosine):
+        sample = slice(None, None, 4)  # Integers without vector instructions are slow.
+        vectors = embed_function(minilm, dtype)(golden_minilm.texts[sample])
+        assert lowest_cosine(vectors, golden_minilm.vectors[sample]) >= min_cosine
 
 
 class TestChoices:
-    def test_the_best_instruction_set_is_taken(self, monkeypatch):
+    def test_the_best_instruction_set_is_the_default(self, monkeypatch):
         monkeypatch.delenv("PELLUCID_CPU", raising=False)
         spec = make_spec()
         assert NativeEngine(spec, make_weights(spec)).cpu == CPUS[0]
         assert CPUS[-1] == "scalar"
 
-    def test_another_can_be_asked_for(self, cpu):
+    def test_the_environment_can_choose_another(self, cpu):
         spec = make_spec()
         assert NativeEngine(spec, make_weights(spec)).cpu == cpu
 
-    def test_one_that_this_machine_has_not_is_refused(self, monkeypatch):
+    def test_an_instruction_set_that_this_machine_does_not_have_is_refused(self, monkeypatch):
         monkeypatch.setenv("PELLUCID_CPU", "avx1024")
-        with pytest.raises(OptionError, match=r"PELLUCID_CPU='avx1024' is not one of this machine's: .*scalar"):
+        with pytest.raises(
+            OptionError, match=r"PELLUCID_CPU='avx1024' is not an instruction set of this machine. .*scalar"
+        ):
             native.instruction_set()
 
     @pytest.mark.parametrize("threads", [2**31, 10**12])
@@ -330,20 +334,20 @@ class TestChoices:
         with pytest.raises(OptionError, match=f"threads={threads} is more than any machine has"):
             NativeEngine(spec, make_weights(spec), threads=threads)
 
-    def test_an_activation_that_the_core_has_not_is_refused(self):
+    def test_an_activation_that_the_core_does_not_have_is_refused(self):
         spec = make_spec(activation="tanh")
-        with pytest.raises(UnsupportedModelError, match="no activation 'tanh'"):
+        with pytest.raises(UnsupportedModelError, match="engine='native' does not support the activation 'tanh'"):
             NativeEngine(spec, make_weights(spec))
 
-    def test_peaks_are_speeds(self, monkeypatch):
+    def test_peaks_measures_speeds(self, monkeypatch):
         monkeypatch.delenv("PELLUCID_CPU", raising=False)
-        found = native.peaks(1, seconds=0.01)
-        assert set(found) == {"multiply_add", *DTYPES}
-        assert all(speed > 0.1 for speed in found.values())
+        peaks = native.peaks(1, seconds=0.01)
+        assert set(peaks) == {"multiply_add", *DTYPES}
+        assert all(speed > 0.1 for speed in peaks.values())
 
 
-def turns(places, pairs):
-    return np.zeros((places, pairs), dtype=np.float32), np.zeros((places, pairs), dtype=np.float32)
+def turns(positions, pairs):
+    return np.zeros((positions, pairs), dtype=np.float32), np.zeros((positions, pairs), dtype=np.float32)
 
 
 @pytest.mark.parametrize(
@@ -361,16 +365,16 @@ def turns(places, pairs):
         ({"segments": np.zeros(2, dtype=np.int8)}, "fit"),
         ({"segments": np.array([2], dtype=np.int8)}, "segment is out of range"),
         ({"segments": np.array([-1], dtype=np.int8)}, "segment is out of range"),
-        ({"turns": []}, "turns are missing"),
+        ({"turns": []}, "turns of a layer are missing"),
         (
             {
-                "family": "mpnet",  # Padding has no position of its own, but has a distance.
+                "family": "mpnet",  # Padding tokens share a position, but have distances.
                 "ids": np.ones(POSITIONS - 1, dtype=np.int32),
                 "positions": np.ones(POSITIONS - 1, dtype=np.int32),
                 "offsets": np.array([0, POSITIONS - 1], dtype=np.int32),
                 "out": np.empty((POSITIONS - 1, 24), dtype=np.float32),
             },
-            "longer than the relative bias",
+            "too long for the relative bias",
         ),
         ({"turns": [turns(9, 4), turns(9, 3)]}, "turns have the wrong shape"),
         ({"turns": [turns(9, 4), (turns(9, 4)[0], turns(8, 4)[0])]}, "turns have the wrong shape"),
@@ -394,7 +398,7 @@ def test_the_core_checks_what_could_crash_it(changes, message):
         NativeEngine(spec, make_weights(spec))._core.token_vectors(**{**arguments, **changes})
 
 
-def threads_of_this_process() -> int:
+def count_threads() -> int:
     return len(list(Path("/proc/self/task").iterdir()))
 
 
@@ -406,12 +410,12 @@ class TestThreads:
         return NativeEngine(spec, make_weights(spec), threads=2)
 
     @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts threads in /proc")
-    def test_none_is_left_after_a_call(self, engine):
-        before = threads_of_this_process()
+    def test_no_thread_is_left_after_a_call(self, engine):
+        before = count_threads()
         engine.token_vectors(make_batch([60] * 20))
         engine.token_vectors(make_batch([60]))
-        deadline = time.monotonic() + 60  # A thread that was joined may stand in /proc for a moment longer.
-        while threads_of_this_process() > before:
+        deadline = time.monotonic() + 60  # A joined thread may stay in /proc for a moment.
+        while count_threads() > before:
             assert time.monotonic() < deadline, "a thread is left"
             time.sleep(0.01)
 
@@ -419,11 +423,11 @@ class TestThreads:
         batches = [make_batch([length, 5, 60], seed) for seed, length in enumerate(range(1, 41))]
         expected = [engine.token_vectors(batch) for batch in batches]
         with ThreadPoolExecutor(8) as pool:
-            for found, wanted in zip(pool.map(engine.token_vectors, batches), expected, strict=True):
-                np.testing.assert_array_equal(found, wanted)
+            for actual, vectors in zip(pool.map(engine.token_vectors, batches), expected, strict=True):
+                np.testing.assert_array_equal(actual, vectors)
 
-    def test_other_python_threads_go_on_meanwhile(self, engine):
-        """The interpreter's lock is released: a thread that only counts gets on while the engine works."""
+    def test_other_python_threads_run_meanwhile(self, engine):
+        """The engine releases the interpreter's lock: another thread can count while it works."""
         stop, steps = threading.Event(), []
 
         def count():
@@ -433,16 +437,19 @@ class TestThreads:
         counter = threading.Thread(target=count)
         counter.start()
         during, deadline = 0, time.monotonic() + 60
-        while during < 3 and time.monotonic() < deadline:  # On a busy machine it may not get its turn at once.
+        while during < 3 and time.monotonic() < deadline:  # On a busy machine, the thread may not run at once.
             before = len(steps)
             engine.token_vectors(make_batch([60] * 120))
             during = len(steps) - before
         stop.set()
         counter.join()
-        assert during >= 3  # Under the lock, it would be one at most: that between `before` and the call.
+        assert during >= 3  # With the lock held, at most one step fits, between `before` and the call.
 
     def test_off_the_main_thread_it_does_not_wait_for_the_interpreter(self, engine, monkeypatch):
-        """Only the main thread may ask for Ctrl-C. Here it keeps the interpreter to itself, and another one embeds."""
+        """Only a call from the main thread may ask Python about Ctrl-C.
+
+        Here, the main thread keeps the interpreter's lock while another thread embeds.
+        """
         core, rows = engine._core, []
 
         class Core:
@@ -462,7 +469,7 @@ class TestThreads:
             deadline = time.monotonic() + 30
             finished = False
             while not finished and time.monotonic() < deadline:
-                finished = all(map(math.isfinite, rows[0][:, 0].tolist()))  # np.isnan would let go of it.
+                finished = all(map(math.isfinite, rows[0][:, 0].tolist()))  # np.isnan would release the lock.
         finally:
             sys.setswitchinterval(interval)
             worker.join()
@@ -485,30 +492,30 @@ class TestThreads:
         assert os.waitstatus_to_exitcode(ended[1]) == 0
 
     @pytest.mark.parametrize("lengths", ["[60] * 2000", "[60]"])
-    def test_a_process_may_end_while_a_daemon_thread_embeds(self, lengths):
+    def test_a_process_can_end_while_a_daemon_thread_embeds(self, lengths):
         script = f"""
 import threading, time
 from tests.engines.test_native import make_batch, make_spec, make_weights, NativeEngine
 spec = make_spec(384, 12, 1536, layers=2)
 engine = NativeEngine(spec, make_weights(spec), threads=2)
 batch = make_batch({lengths})
-begun = threading.Event()
+started = threading.Event()
 def work():
     while True:
-        begun.set()
+        started.set()
         engine.token_vectors(batch)
 threading.Thread(target=work, daemon=True).start()
-begun.wait()
+started.wait()
 time.sleep(0.1)
 """
         ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
         assert (ended.returncode, ended.stderr) == (0, "")
 
-    def test_ctrl_c_is_answered_long_before_the_call_would_end(self):
+    def test_ctrl_c_ends_a_call_early(self):
         script = """
 import signal, time
 from tests.engines.test_native import make_batch, make_spec, make_weights, NativeEngine
-signal.signal(signal.SIGINT, signal.default_int_handler)  # Started in the background, it would be ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)  # In the background, Python may ignore it.
 spec = make_spec(384, 12, 1536, layers=6)
 engine = NativeEngine(spec, make_weights(spec), threads=2)
 batch, fiftieth = make_batch([68] * 20_000), make_batch([68] * 400)
@@ -530,8 +537,8 @@ except KeyboardInterrupt:
             assert process.wait(timeout=60) == 0
 
 
-def replace_engine(embedder, dtype):
-    """A function that embeds texts as ``embedder`` does, but with the native engine as it is set up now."""
+def embed_function(embedder, dtype):
+    """A function that embeds texts with the model of ``embedder``, and with the native engine as it is set up now."""
     from pellucid import Embedder
 
     return Embedder(embedder.files.folder, dtype=dtype, on_truncation="ignore").embed_documents

@@ -1,4 +1,4 @@
-"""The reference engine against a second, slow reading of the papers: plain loops over tokens, heads and layers."""
+"""The reference engine against a second, slow implementation of the papers, in loops over tokens, heads and layers."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ def slow_linear(x, layer):
 
 
 def slow_bucket(distance):
-    """relative_position_bucket of T5, bidirectional, with 32 buckets and distance 128, read from its definition."""
+    """T5's bidirectional relative_position_bucket, with 32 buckets and a maximum distance of 128, as defined."""
     start, distance = (16, distance) if distance > 0 else (0, -distance)
     if distance < 8:
         return start + distance
     return start + min(15, 8 + int(np.float32(math.log(np.float32(distance / 8)) / math.log(16) * 8)))
 
 
-def slow_turn(vector, place, base):
-    """Pairs of numbers as complex numbers, each turned by an angle that grows with the place."""
+def slow_rotation(vector, position, base):
+    """Pairs of numbers as complex numbers, each rotated by an angle that grows with the position."""
     half = len(vector) // 2
-    turned = [
-        complex(vector[i], vector[half + i]) * cmath.exp(1j * place / base ** (2 * i / len(vector)))
+    rotated = [
+        complex(vector[i], vector[half + i]) * cmath.exp(1j * position / base ** (2 * i / len(vector)))
         for i in range(half)
     ]
-    return np.array([number.real for number in turned] + [number.imag for number in turned])
+    return np.array([number.real for number in rotated] + [number.imag for number in rotated])
 
 
 def slow_activation(name, values):
@@ -60,21 +60,22 @@ def slow_activation(name, values):
     return np.array([0.5 * value * (1 + math.erf(value / math.sqrt(2))) for value in values])
 
 
-def slow_attention(x, layer, own, weights):
-    """What each token takes from those that it looks at."""
-    size = own.head_size
+def slow_attention(x, layer, spec, weights):
+    """What each token takes from the tokens that it looks at."""
+    size = spec.head_size
     q, k, v = ([slow_linear(token, part) for token in x] for part in (layer.query, layer.key, layer.value))
     contexts = []
     for i in range(len(x)):
         context = []
-        for head in range(own.heads):
+        for head in range(spec.heads):
             part = slice(head * size, (head + 1) * size)
-            seen = [j for j in range(len(x)) if own.window is None or abs(i - j) <= own.window]
+            seen = [j for j in range(len(x)) if spec.window is None or abs(i - j) <= spec.window]
             scores = []
             for j in seen:
                 query, key = q[i][part], k[j][part]
-                if own.rotary_base is not None:
-                    query, key = slow_turn(query, i, own.rotary_base), slow_turn(key, j, own.rotary_base)
+                if spec.rotary_base is not None:
+                    query = slow_rotation(query, i, spec.rotary_base)
+                    key = slow_rotation(key, j, spec.rotary_base)
                 bias = 0 if weights.relative_bias is None else weights.relative_bias[slow_bucket(j - i), head]
                 scores.append(query @ key / math.sqrt(size) + bias)
             exponents = [math.exp(score) for score in scores]
@@ -92,15 +93,15 @@ def slow_feed_forward(token, layer, spec):
 
 
 def slow_encode(ids, spec, weights):
-    """float64, one number at a time where that is bearable."""
+    """The token vectors in float64, computed one number at a time where that is fast enough."""
     padding = spec.embedding.padding_id
     if padding is None:
         positions = list(range(len(ids)))
     else:
-        positions, place = [], padding
+        positions, last = [], padding
         for token in ids:
-            place += token != padding
-            positions.append(place if token != padding else padding)
+            last += token != padding
+            positions.append(last if token != padding else padding)
 
     def norm(vector, weights):
         return vector if weights is None else slow_norm(vector, weights, spec.embedding.norm.eps)
@@ -116,36 +117,38 @@ def slow_encode(ids, spec, weights):
     for number, layer in enumerate(weights.layers):
         block = spec.blocks[number]
         first, second = layer.attention_norms, layer.feed_forward_norms
-        if spec.final_norm is not None:  # Norms come first.
-            seen = slow_attention([norm(token, first.before) for token in x], layer, block.attention, weights)
-            x = [token + change for token, change in zip(x, seen, strict=True)]
+        if spec.final_norm is not None:  # The norms are before the sublayers.
+            changes = slow_attention([norm(token, first.before) for token in x], layer, block.attention, weights)
+            x = [token + change for token, change in zip(x, changes, strict=True)]
             x = [token + slow_feed_forward(norm(token, second.before), layer, block) for token in x]
         else:
-            seen = slow_attention(x, layer, block.attention, weights)
-            x = [norm(token + change, first.sum) for token, change in zip(x, seen, strict=True)]
+            changes = slow_attention(x, layer, block.attention, weights)
+            x = [norm(token + change, first.sum) for token, change in zip(x, changes, strict=True)]
             x = [norm(token + slow_feed_forward(token, layer, block), second.sum) for token in x]
     return np.array([norm(token, weights.final_norm) for token in x])
 
 
-def last_of(engine, ids):
+def last_vectors(engine, ids):
     *_, last = engine.steps(ids)
     return last.vectors
 
 
 @pytest.mark.parametrize("length", [1, 2, 7, tiny.MAX_TOKENS])
-def test_it_computes_what_the_papers_say(engine, length):
+def test_it_computes_what_the_papers_describe(engine, length):
     ids = np.random.default_rng(length).integers(0, engine.spec.vocab_size, length).astype(np.int32)
     exact = slow_encode(ids.tolist(), engine.spec, engine.weights)
-    np.testing.assert_allclose(last_of(engine, ids), exact, atol=5e-6)
+    np.testing.assert_allclose(last_vectors(engine, ids), exact, atol=5e-6)
 
 
 def test_a_padding_token_in_the_text_follows_the_familys_rule(engine):
     ids = np.array([2, 1, 1, 9, 1, 3], dtype=np.int32)
-    np.testing.assert_allclose(last_of(engine, ids), slow_encode(ids.tolist(), engine.spec, engine.weights), atol=5e-6)
+    np.testing.assert_allclose(
+        last_vectors(engine, ids), slow_encode(ids.tolist(), engine.spec, engine.weights), atol=5e-6
+    )
 
 
 @given(st.lists(st.lists(st.integers(0, 40), max_size=tiny.MAX_TOKENS), min_size=1, max_size=5))
-def test_a_text_has_the_same_bits_whatever_stands_beside_it(engine, sequences):
+def test_a_text_has_the_same_bits_whatever_the_other_texts_are(engine, sequences):
     batch = TokenBatch.from_sequences(sequences)
     together = engine.token_vectors(batch)
     assert together.shape == (len(batch.ids), engine.spec.hidden_size)
@@ -155,14 +158,14 @@ def test_a_text_has_the_same_bits_whatever_stands_beside_it(engine, sequences):
         assert rows.tobytes() == engine.token_vectors(TokenBatch.from_sequences([ids])).tobytes()
 
 
-def test_texts_without_tokens_are_passed_over(engine):
+def test_texts_without_tokens_are_skipped(engine):
     batch = TokenBatch.from_sequences([[], [2, 3], [], [5], []])
     np.testing.assert_array_equal(
         engine.token_vectors(batch), engine.token_vectors(TokenBatch.from_sequences([[2, 3], [5]]))
     )
 
 
-def test_the_steps_are_the_embedding_each_layer_and_the_last_norm_if_there_is_one(engine):
+def test_the_steps_are_the_embedding_each_layer_and_any_final_norm(engine):
     ids = np.array([2, 9, 8, 3], dtype=np.int32)
     steps = list(engine.steps(ids))
     layers = [f"layer {number + 1}" for number in range(len(engine.spec.blocks))]
@@ -174,7 +177,7 @@ def test_the_steps_are_the_embedding_each_layer_and_the_last_norm_if_there_is_on
         if step.attention is not None:
             heads = engine.spec.blocks[0].attention.heads
             np.testing.assert_allclose(step.attention.sum(axis=-1), np.ones((heads, 4)), rtol=1e-6)
-    np.testing.assert_array_equal(steps[-1].vectors, last_of(engine, ids))
+    np.testing.assert_array_equal(steps[-1].vectors, last_vectors(engine, ids))
 
 
 def test_an_empty_batch_gives_no_rows(engine):
@@ -188,7 +191,7 @@ def test_relative_buckets_follow_the_definition_at_every_distance():
     assert (buckets.min(), buckets.max()) == (0, 31)
 
 
-def test_positions_of_fairseq_do_not_count_padding():
+def test_fairseq_positions_do_not_count_padding():
     spec = type("Spec", (), {"embedding": type("EmbeddingSpec", (), {"padding_id": 1})})
     assert reference.position_ids(np.array([0, 5, 1, 1, 6]), spec).tolist() == [2, 3, 1, 1, 4]
 
@@ -198,7 +201,7 @@ def test_softmax_does_not_overflow():
     assert weights.tolist() == [[1, 0], [0.5, 0.5]]
 
 
-def test_threads_sets_the_threads_of_blas(engine):
+def test_threads_sets_the_number_of_blas_threads(engine):
     before = threadpoolctl.threadpool_info()
     try:
         for threads in (2, 1):

@@ -21,7 +21,7 @@ from pellucid.layers.finish import Pool
     ],
 )
 @pytest.mark.parametrize("threads", [None, 1, 64])
-def test_what_can_be_served_passes(engine, dtype, threads):
+def test_supported_options_pass(engine, dtype, threads):
     assert check_options(engine, dtype=dtype, device="cpu", threads=threads) is None
 
 
@@ -29,33 +29,36 @@ def test_what_can_be_served_passes(engine, dtype, threads):
     ("options", "message"),
     [
         ({"name": "fast"}, "engine='fast' is not one of auto, native, reference"),
-        ({"dtype": "int4"}, "dtype='int4' is not served by engine='auto', only float32, int16, int8"),
-        ({"name": "reference", "dtype": "int8"}, "dtype='int8' is not served by engine='reference', only float32"),
-        ({"name": "native", "device": "cuda"}, "device='cuda' is not served by engine='native'"),
-        ({"name": "torch", "dtype": "int8"}, "dtype='int8' is not served by engine='torch'"),
-        ({"device": "cuda", "dtype": "int8"}, "dtype='int8' is not served by engine='auto' on 'cuda'"),
+        ({"dtype": "int4"}, "dtype='int4' is not supported by engine='auto'. Choose one of float32, int16, int8"),
+        (
+            {"name": "reference", "dtype": "int8"},
+            "dtype='int8' is not supported by engine='reference'. Choose one of float32",
+        ),
+        ({"name": "native", "device": "cuda"}, "device='cuda' is not supported by engine='native'"),
+        ({"name": "torch", "dtype": "int8"}, "dtype='int8' is not supported by engine='torch'"),
+        ({"device": "cuda", "dtype": "int8"}, "dtype='int8' is not supported by engine='auto' on 'cuda'"),
         ({"threads": 0}, "threads=0 must be a whole number from 1 to 16,384"),
         ({"threads": True}, "threads=True must be"),
         ({"threads": 1.5}, "threads=1.5 must be"),
     ],
 )
-def test_what_cannot_be_served_is_refused_by_name(options, message):
+def test_an_unsupported_option_is_named_in_the_error(options, message):
     with pytest.raises(OptionError, match=message):
         check_options(**{"name": "auto", "dtype": "float32", "device": "cpu", "threads": None, **options})
 
 
-@pytest.mark.skipif(is_installed(), reason="PyTorch is there")
+@pytest.mark.skipif(is_installed(), reason="PyTorch is installed")
 @pytest.mark.parametrize("options", [{"engine": "torch"}, {"device": "cuda"}, {"dtype": "float16"}])
-def test_without_pytorch_the_install_command_is_told_before_a_file_is_looked_for(options):
+def test_without_pytorch_the_error_has_the_install_command_and_comes_before_any_file_is_looked_for(options):
     with pytest.raises(MissingExtraError, match=r"pip install '\.\[torch\]'"):
         Embedder("no/such-model", **options)
 
 
-class TestAnEngineOfSomebodyElse:
-    """Registered from outside, as a third party would."""
+class TestAThirdPartyEngine:
+    """It is registered from outside, as a third party would do it."""
 
     @pytest.fixture(autouse=True)
-    def registered(self, monkeypatch):
+    def register_toy(self, monkeypatch):
         monkeypatch.setattr(registry, "_ENTRIES", dict(registry._ENTRIES))
         registry.register(registry.EngineEntry("toy", dtypes=("float32", "int4"), module="tests.engines.toy"))
 
@@ -64,20 +67,22 @@ class TestAnEngineOfSomebodyElse:
         assert (embedder.engine.name, embedder.engine.dtype, embedder.engine.threads) == ("toy", "int4", 3)
         vectors = embedder.embed_documents(["the cat", "a dog sat", ""])
         assert vectors.shape == (3, embedder.dimensions)
-        expected = embedder.spec.pooling, embedder.encoder.modules
+        finish = Pool(embedder.spec.pooling, embedder.encoder.modules)
         tokens, _ = embedder.tokenizer.tokenize(["a dog sat"])
         rows = np.repeat(tokens.ids[:, None], embedder.spec.encoder.hidden_size, axis=1).astype(np.float32)
-        np.testing.assert_array_equal(vectors[1:2], Pool(*expected)(rows, tokens.offsets))
+        np.testing.assert_array_equal(vectors[1:2], finish(rows, tokens.offsets))
 
-    def test_it_is_offered_and_its_options_are_checked(self, tiny_bert):
+    def test_error_messages_offer_it_and_its_options_are_checked(self, tiny_bert):
         with pytest.raises(OptionError, match="is not one of auto, native, reference, torch, toy"):
             Embedder(tiny_bert, engine="fast")
-        with pytest.raises(OptionError, match="dtype='int8' is not served by engine='toy', only float32, int4"):
+        with pytest.raises(
+            OptionError, match="dtype='int8' is not supported by engine='toy'. Choose one of float32, int4"
+        ):
             Embedder(tiny_bert, engine="toy", dtype="int8")
-        with pytest.raises(OptionError, match="device='cuda' is not served by engine='toy'"):
+        with pytest.raises(OptionError, match="device='cuda' is not supported by engine='toy'"):
             Embedder(tiny_bert, engine="toy", device="cuda")
 
     @pytest.mark.parametrize("name", ["toy", "native", "auto"])
-    def test_a_name_that_is_taken_is_refused(self, name):
-        with pytest.raises(OptionError, match=f"there is an engine '{name}' already"):
+    def test_a_taken_name_is_refused(self, name):
+        with pytest.raises(OptionError, match=f"the engine name '{name}' is already taken"):
             registry.register(registry.EngineEntry(name, ("float32",), "tests.engines.toy"))

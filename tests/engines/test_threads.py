@@ -42,18 +42,18 @@ def write(root, files):
         ({"proc/self/cgroup": "0::/a\n", "sys/fs/cgroup/a/cpu.max": "rubbish\n"}, []),
     ],
 )
-def test_quotas_of_control_groups(tmp_path, files, expected):
+def test_cgroup_quotas(tmp_path, files, expected):
     assert list(threads.cgroup_quotas(write(tmp_path, files))) == expected
 
 
 @pytest.mark.parametrize(("quotas", "expected"), [([], 8), ([2.0, 16.0], 2), ([1.5], 2), ([0.2], 1)])
-def test_the_smallest_limit_counts_and_part_of_a_processor_is_one(monkeypatch, quotas, expected):
+def test_the_smallest_limit_counts_and_part_of_a_processor_counts_as_one(monkeypatch, quotas, expected):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     monkeypatch.setattr(threads, "cgroup_quotas", lambda: quotas)
     assert threads.usable_processors() == expected
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity here")
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity")
 def test_the_affinity_counts():
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(before)})

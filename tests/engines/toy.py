@@ -1,4 +1,4 @@
-"""An engine of somebody else: each token's vector is its id, over and over."""
+"""A third-party engine. Each token's vector is its id, repeated."""
 
 from __future__ import annotations
 

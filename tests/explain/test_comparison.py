@@ -43,7 +43,7 @@ def test_pairs_sum_to_the_cosine(embedder, first, second):
 )
 @pytest.mark.parametrize("include_prompt", [True, False])
 @pytest.mark.parametrize("residual", [True, False])
-def test_every_linear_way_is_exact(tmp_path, modes, modules, include_prompt, residual):
+def test_pairs_are_exact_for_every_linear_pooling_and_module(tmp_path, modes, modules, include_prompt, residual):
     pooling = dict.fromkeys(modes, True) | {"include_prompt": include_prompt}
     folder = tiny.write_model(
         tmp_path / "m", pooling=pooling, modules=modules, dense=(8, "linear.Identity"), residual=residual
@@ -61,13 +61,13 @@ def test_every_linear_way_is_exact(tmp_path, modes, modules, include_prompt, res
 @pytest.mark.parametrize(
     ("pooling", "modules", "why"),
     [
-        ({"pooling_mode_cls_token": True}, ["Pooling"], "cls pooling takes the first token's vector alone"),
-        ({"pooling_mode_lasttoken": True}, ["Pooling"], "lasttoken pooling takes the last token's vector alone"),
+        ({"pooling_mode_cls_token": True}, ["Pooling"], "cls pooling uses only the first token's vector"),
+        ({"pooling_mode_lasttoken": True}, ["Pooling"], "lasttoken pooling uses only the last token's vector"),
         ({"pooling_mode_max_tokens": True}, ["Pooling", "Normalize"], "max pooling takes each number from one token"),
-        ({}, ["Pooling", "Dense"], "a Dense layer with the activation 'tanh'"),
+        ({}, ["Pooling", "Dense"], "a Dense layer with the non-linear activation 'tanh'"),
     ],
 )
-def test_where_it_is_not_exact_tokens_are_left_out_one_by_one(tmp_path, pooling, modules, why):
+def test_without_pairs_each_token_is_left_out_in_turn(tmp_path, pooling, modules, why):
     embedder = Embedder(tiny.write_model(tmp_path / "m", pooling=pooling, modules=modules))
     found = embedder.compare("the cat sat", "a dog")
     assert found.pairs is None
@@ -88,16 +88,16 @@ def test_the_top_pairs_are_the_largest(embedder):
     assert all(found.pairs[i, j] == share for i, j, share in top)
 
 
-def test_it_goes_to_json(embedder):
+def test_a_comparison_is_written_as_json(embedder):
     found = embedder.compare("the cat", "a dog")
-    told = json.loads(found.to_json())
-    assert told["cosine"] == found.cosine
-    assert told["pairs"] == found.pairs.tolist()
-    assert told["second"]["prompt"] == "passage: "
-    assert [token["id"] for token in told["first"]["tokens"]] == [token.id for token in found.first.tokens]
+    stored = json.loads(found.to_json())
+    assert stored["cosine"] == found.cosine
+    assert stored["pairs"] == found.pairs.tolist()
+    assert stored["second"]["prompt"] == "passage: "
+    assert [token["id"] for token in stored["first"]["tokens"]] == [token.id for token in found.first.tokens]
 
 
-def test_a_prompt_is_for_both(embedder):
+def test_a_given_prompt_applies_to_both_texts(embedder):
     found = embedder.compare("the cat", "the cat", prompt="")
     assert found.first.prompt == found.second.prompt == ""
     assert found.cosine == pytest.approx(1)

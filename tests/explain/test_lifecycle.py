@@ -8,7 +8,7 @@ from pellucid.errors import ModelError
 from pellucid.explain.lifecycle import observe
 
 
-def test_each_phase_is_watched(tiny_bert):
+def test_each_phase_is_measured(tiny_bert):
     life = observe(str(tiny_bert), "the cat", {})
     assert [phase.name for phase in life.phases] == ["import", "construct", "call"]
     assert all(phase.connections == () for phase in life.phases)
@@ -24,11 +24,11 @@ def test_each_phase_is_watched(tiny_bert):
     )
 
 
-def test_options_are_those_of_embedder(tiny_bert, tmp_path):
+def test_options_go_to_the_embedder(tiny_bert, tmp_path):
     assert observe(str(tiny_bert), "the cat", {"dtype": "int8", "cache_folder": str(tmp_path)}).files
 
 
-def test_a_model_that_cannot_be_loaded_says_why(tmp_path):
+def test_the_error_of_a_model_that_cannot_be_loaded_is_reported(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ModelError, match=r"modules.json|config.json"):
         observe(str(tmp_path / "empty"), "my secret", {"local_files_only": True})

@@ -53,59 +53,59 @@ def distances(points):
 
 class TestPca:
     @given(VECTORS)
-    def test_it_is_finite_and_keeps_a_share(self, vectors):
-        plane, kept = pca(vectors)
+    def test_positions_are_finite_and_the_variance_is_a_share(self, vectors):
+        plane, explained_variance = pca(vectors)
         assert plane.shape == (len(vectors), 2)
         assert np.isfinite(plane).all()
-        assert 0 <= kept <= 1 + 1e-9
+        assert 0 <= explained_variance <= 1 + 1e-9
 
     @given(arrays(np.float32, (7, 2), elements=st.integers(-20, 20).map(float)), st.integers(0, 5))
-    def test_what_is_flat_keeps_all_its_distances_however_it_lies(self, flat, seed):
+    def test_vectors_in_a_plane_keep_their_distances_whatever_its_direction(self, flat, seed):
         turn, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(6, 6)))
         lying = (np.pad(flat, ((0, 0), (0, 4))) @ turn + 3).astype(np.float32)
-        plane, kept = pca(lying)
+        plane, explained_variance = pca(lying)
         np.testing.assert_allclose(distances(plane), distances(flat), atol=1e-3)
-        assert kept == pytest.approx(1, abs=1e-6)
+        assert explained_variance == pytest.approx(1, abs=1e-6)
 
     @given(arrays(np.float32, (6, 4), elements=st.integers(-20, 20).map(float)))
-    def test_the_first_direction_differs_most(self, vectors):
+    def test_the_first_direction_varies_most(self, vectors):
         plane, _ = pca(vectors)
         assert plane[:, 0].var() >= plane[:, 1].var() - 1e-6
 
 
-def test_texts_have_places_colours_and_cosines(embedder):
+def test_texts_have_positions_colours_and_cosines(embedder):
     found = text_map(embedder.encoder, TEXTS)
     vectors = embedder.embed_documents(TEXTS)
     assert found.plane.shape == (6, 2)
     assert set(found.labels) <= {f"cluster {number}" for number in range(1, 6)}
     np.testing.assert_allclose(found.similarity, vectors @ vectors.T, atol=1e-6)
     assert sorted(found.order().tolist()) == list(range(6))
-    assert f"{found.kept:.0%}" in found.sentence
-    assert f"{len(set(found.labels))} stand out most" in found.colours
+    assert f"{found.explained_variance:.0%}" in found.sentence
+    assert f"{len(set(found.labels))} fit best" in found.colour_sentence
 
 
-def test_texts_that_the_model_did_not_read_to_their_end_are_known(embedder):
+def test_texts_that_are_too_long_for_the_model_are_marked_as_cut(embedder):
     embedder = Embedder(embedder.files.folder, on_truncation="ignore")
     found = text_map(embedder.encoder, ["the cat", "cat " * tiny.MAX_TOKENS, "cat " * (tiny.MAX_TOKENS - 2)])
     assert found.cut == {1}
     assert found.max_tokens == tiny.MAX_TOKENS
 
 
-def test_labels_are_colours(embedder):
+def test_given_labels_decide_the_colours(embedder):
     labels = ["b", "a", "b", "a", "b", "a"]
     found = text_map(embedder.encoder, TEXTS, labels=labels)
     assert found.labels == tuple(labels)
     assert [labels[place] for place in found.order()] == ["a"] * 3 + ["b"] * 3
-    assert found.colours == "The colours are the labels that were given."
+    assert found.colour_sentence == "The colours show the given labels."
 
 
-def test_labels_are_in_the_order_of_people(embedder):
+def test_labels_are_sorted_as_people_expect(embedder):
     labels = ["10", "2 b", "2 a", "x10", "", "x9"]
-    assert text_map(embedder.encoder, TEXTS, labels=labels).names == ("", "2 a", "2 b", "10", "x9", "x10")
+    assert text_map(embedder.encoder, TEXTS, labels=labels).distinct_labels == ("", "2 a", "2 b", "10", "x9", "x10")
 
 
 @pytest.mark.parametrize("texts", [[], ["a cat"], ["a cat"] * 3])
-def test_few_texts_are_a_map_too(embedder, texts, tmp_path):
+def test_a_map_can_have_few_texts(embedder, texts, tmp_path):
     found = text_map(embedder.encoder, texts)
     assert np.isfinite(found.plane).all()
     found.save(tmp_path / "x.html")
@@ -113,22 +113,22 @@ def test_few_texts_are_a_map_too(embedder, texts, tmp_path):
 
 
 def data_of(page):
-    (told,) = re.findall(r'id="data">(.*?)</script>', page, re.DOTALL)
-    return told, json.loads(told)
+    (data,) = re.findall(r'id="data">(.*?)</script>', page, re.DOTALL)
+    return data, json.loads(data)
 
 
 def test_the_page_has_the_texts_as_data_and_never_as_tags(embedder, tmp_path):
     nasty = ["</script><script>alert(1)</script>", "<img src=x onerror=alert(1)>", "a & b \u2028 {{script}} {{data}}"]
     text_map(embedder.encoder, nasty, labels=["<b>", "x", "{{style}}"]).save(tmp_path / "x.html")
     page = (tmp_path / "x.html").read_text(encoding="utf-8")
-    told, data = data_of(page)
+    raw, data = data_of(page)
     assert page.count("</script") == 3
-    assert not re.search(r"[<>&\u2028]", told)
+    assert not re.search(r"[<>&\u2028]", raw)
     assert sorted(data["texts"]) == sorted(nasty)
     assert set(data["labels"]) == {"<b>", "x", "{{style}}"}
 
 
-def test_many_texts_have_no_matrix(embedder, tmp_path):
+def test_a_map_of_many_texts_has_no_similarity(embedder, tmp_path):
     found = text_map(embedder.encoder, ["the cat sat", "the dog"] * 200)
     assert found.similarity is None
     found.save(tmp_path / "x.html")
@@ -138,7 +138,7 @@ def test_many_texts_have_no_matrix(embedder, tmp_path):
 
 
 @pytest.mark.parametrize("ending", [".html", ".png"])
-def test_a_place_where_nothing_can_be_written_is_named(embedder, tmp_path, ending):
+def test_a_file_that_cannot_be_written_is_named(embedder, tmp_path, ending):
     with pytest.raises(OptionError, match="missing.* cannot be written"):
         text_map(embedder.encoder, TEXTS).save(tmp_path / "missing" / f"x{ending}")
 
@@ -153,7 +153,7 @@ def test_pictures_are_drawn(embedder, tmp_path, texts):
 
 
 def test_any_label_and_text_can_be_drawn(embedder, tmp_path):
-    # Mathematics to matplotlib, a label that it would leave out, letters that its font has not, several lines.
+    # Mathematics for matplotlib, a label that a legend would leave out, letters that its font lacks, several lines.
     texts = [
         "$\\frac{$",
         "_hidden",
@@ -167,14 +167,14 @@ def test_any_label_and_text_can_be_drawn(embedder, tmp_path):
     text_map(embedder.encoder, texts, labels=texts).save(tmp_path / "x.svg")
 
 
-@pytest.mark.filterwarnings("ignore")  # Of numba and of umap.
+@pytest.mark.filterwarnings("ignore")  # numba and umap warn.
 @pytest.mark.parametrize("texts", [[], ["a cat"], ["a cat"] * 4, TEXTS])
-def test_umap_gives_every_text_a_place_and_always_the_same(embedder, texts):
+def test_umap_gives_every_text_a_position_that_is_always_the_same(embedder, texts):
     pytest.importorskip("umap", reason="the extra umap is not installed")
     found = text_map(embedder.encoder, texts, method="umap")
     assert found.plane.shape == (len(texts), 2)
     assert np.isfinite(found.plane).all()
-    assert (found.method, found.kept) == ("umap", None)
+    assert (found.method, found.explained_variance) == ("umap", None)
     np.testing.assert_array_equal(text_map(embedder.encoder, texts, method="umap").plane, found.plane)
 
 
@@ -201,8 +201,8 @@ def test_wrong_calls_are_refused(embedder, tmp_path, call, message):
 
 
 def test_more_texts_than_a_map_can_show_are_refused_before_any_work(embedder, monkeypatch):
-    monkeypatch.setattr("pellucid.explain.text_map.MOST_TEXTS", 3)
+    monkeypatch.setattr("pellucid.explain.text_map.MAX_TEXTS", 3)
     assert len(text_map(embedder.encoder, TOPICS[:3]).texts) == 3
     monkeypatch.setattr(Embedder, "embed_documents", None)
-    with pytest.raises(OptionError, match="there are 4 texts; a map shows 3 at most"):
+    with pytest.raises(OptionError, match="there are 4 texts, and a map shows at most 3"):
         text_map(embedder.encoder, TOPICS[:4])

@@ -31,7 +31,7 @@ def embedder(family, tmp_path_factory):
 
 @given(text=st.text(max_size=60) | st.sampled_from(tiny.TEXTS))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_the_vector_is_that_of_embed_query(embedder, text):
+def test_the_vector_equals_the_result_of_embed_query(embedder, text):
     trace = embedder.trace(text)
     np.testing.assert_allclose(trace.vector, embedder.embed_query(text), rtol=0, atol=2e-6)
     assert trace.shares.sum() == pytest.approx(1)
@@ -72,7 +72,7 @@ def test_stages_are_in_order_and_have_their_arrays(embedder):
         trace.stage("soup")
 
 
-def test_tokens_know_their_characters(tmp_path):
+def test_tokens_have_the_positions_of_their_characters(tmp_path):
     trace = Embedder(tiny.write_model(tmp_path / "m")).trace("The matting zzz \U0001f600")
     joined = trace.prompt + trace.text
     assert trace.normalized == "the matting zzz \U0001f600"
@@ -95,7 +95,7 @@ def test_tokens_know_their_characters(tmp_path):
 
 
 @pytest.mark.parametrize("side", ["right", "left"])
-def test_what_was_cut_off_is_told(tmp_path, side):
+def test_tokens_that_were_cut_off_are_reported(tmp_path, side):
     folder = tiny.write_model(tmp_path / "m")
     tiny.edit_json(folder / "tokenizer_config.json", truncation_side=side)
     words = ["cat", "dog", "mat"] * 10
@@ -117,12 +117,12 @@ def test_a_text_without_tokens_has_a_trace(tmp_path):
     assert trace.drift().size == 0
 
 
-def test_it_goes_to_json_and_npz(embedder, tmp_path):
+def test_a_trace_is_written_as_json_and_npz(embedder, tmp_path):
     trace = embedder.trace("a cat")
-    told = json.loads(trace.to_json())
-    assert [stage["name"] for stage in told["stages"]] == [stage.name for stage in trace.stages]
-    assert told["stages"][-1]["arrays"]["vector"] == trace.vector.tolist()
-    assert told["tokens"][1]["piece"] == trace.tokens[1].piece
+    written = json.loads(trace.to_json())
+    assert [stage["name"] for stage in written["stages"]] == [stage.name for stage in trace.stages]
+    assert written["stages"][-1]["arrays"]["vector"] == trace.vector.tolist()
+    assert written["tokens"][1]["piece"] == trace.tokens[1].piece
     assert "arrays" not in json.loads(trace.to_json(arrays=False))["stages"][-1]
     trace.save_npz(tmp_path / "trace.npz")
     with np.load(tmp_path / "trace.npz") as stored:
@@ -130,14 +130,14 @@ def test_it_goes_to_json_and_npz(embedder, tmp_path):
         np.testing.assert_array_equal(stored["layer 1/attention"], trace.layers[0].arrays["attention"])
 
 
-def test_attention_that_is_too_large_is_left_out_and_said_to_be(embedder, monkeypatch):
-    monkeypatch.setattr(traces, "ATTENTION_BYTES", 100)
+def test_attention_that_is_too_large_is_left_out_with_a_note(embedder, monkeypatch):
+    monkeypatch.setattr(traces, "MAX_ATTENTION_BYTES", 100)
     trace = embedder.trace("the cat")
     assert "attention" not in trace.layers[0].arrays
     assert "is left out" in trace.left_out
 
 
-def test_the_reference_engine_is_not_made_twice(tmp_path):
+def test_an_embedder_with_the_reference_engine_uses_it_for_traces(tmp_path):
     embedder = Embedder(tiny.write_model(tmp_path / "m"), engine="reference")
     embedder.trace("a cat")
     assert embedder.encoder.reference is embedder.engine
@@ -149,13 +149,13 @@ def test_the_real_model(minilm):
     np.testing.assert_allclose(trace.vector, minilm.embed_query("word " * 300), rtol=0, atol=2e-6)
 
 
-def test_the_folder_of_a_model_is_not_told(tmp_path):
+def test_a_trace_does_not_reveal_the_path_of_the_model(tmp_path):
     trace = Embedder(tiny.write_model(tmp_path / "my-model")).trace("a cat")
     assert trace.model_name == "my-model"
     assert str(tmp_path) not in trace.to_json()
 
 
-def test_of_a_text_of_megabytes_no_more_is_told_than_was_read(tiny_bert):
+def test_of_a_text_of_megabytes_only_the_start_is_tokenized(tiny_bert):
     trace = Embedder(tiny_bert).trace("the cat. " * 150_000)
     assert len(trace.tokens) == tiny.MAX_TOKENS
     assert len(trace.cut) == 16_384 - tiny.MAX_TOKENS

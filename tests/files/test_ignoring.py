@@ -7,11 +7,11 @@ import subprocess
 import pytest
 
 from pellucid.errors import IgnoreFileError
-from pellucid.files.ignoring import LARGEST, parse_rules, read_rules
+from pellucid.files.ignoring import MAX_BYTES, parse_rules, read_rules
 
 
 def left_out(lines, path, *, is_folder=False):
-    return parse_rules(lines).leaves_out(path, is_folder=is_folder)
+    return parse_rules(lines).ignores(path, is_folder=is_folder)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_a_line_matches_as_in_git(line, matching, others):
 
 def test_the_last_rule_that_matches_decides():
     rules = parse_rules("*.log\n!keep.log\nkeep.*\n!keep.log\n")
-    assert [rules.leaves_out(path, is_folder=False) for path in ("a.log", "keep.log", "a.txt")] == [True, False, None]
+    assert [rules.ignores(path, is_folder=False) for path in ("a.log", "keep.log", "a.txt")] == [True, False, None]
 
 
 def test_a_slash_at_the_end_means_folders():
@@ -71,7 +71,7 @@ def test_many_stars_are_followed_at_once(line, path):
 
 
 def test_a_file_that_is_too_large_is_not_followed(tmp_path):
-    (tmp_path / ".gitignore").write_bytes(b"#" * (LARGEST + 1))
+    (tmp_path / ".gitignore").write_bytes(b"#" * (MAX_BYTES + 1))
     with pytest.raises(IgnoreFileError, match="more than 100,000 bytes"):
         read_rules(tmp_path / ".gitignore")
     with pytest.raises(IgnoreFileError, match="line 2 of .gitignore has more than 500 letters"):
@@ -80,7 +80,7 @@ def test_a_file_that_is_too_large_is_not_followed(tmp_path):
 
 def test_bytes_that_are_no_text_match_themselves(tmp_path):
     (tmp_path / ".gitignore").write_bytes(b"\xef\xbb\xbfcaf\xe9\n")
-    assert read_rules(tmp_path / ".gitignore").leaves_out("caf\udce9", is_folder=False)
+    assert read_rules(tmp_path / ".gitignore").ignores("caf\udce9", is_folder=False)
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
@@ -104,4 +104,4 @@ def test_git_says_the_same(tmp_path):
         for path in paths:
             parts = path.split("/")
             ways = (("/".join(parts[:count]), count < len(parts)) for count in range(1, len(parts) + 1))
-            assert any(rules.leaves_out(way, is_folder=is_folder) for way, is_folder in ways) == git_says[path], line
+            assert any(rules.ignores(way, is_folder=is_folder) for way, is_folder in ways) == git_says[path], line

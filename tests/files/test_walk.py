@@ -8,11 +8,11 @@ import pytest
 from fuzz.hostile import nest_folders
 
 from pellucid.errors import OptionError
-from pellucid.files.walk import FoundFile, Skipped, find
+from pellucid.files.walk import FoundFile, SkippedFile, find_files
 
 
 def names(*roots):
-    return [found.name for found in find(roots)]
+    return [found.name for found in find_files(roots)]
 
 
 def write(folder, *paths, content="cat"):
@@ -25,7 +25,7 @@ def write(folder, *paths, content="cat"):
 def test_all_files_come_in_order_with_the_roots_name(tmp_path):
     root = write(tmp_path / "notes", "b.txt", "a/z.md", "a/y.md")
     assert names(root) == ["notes/a/y.md", "notes/a/z.md", "notes/b.txt"]
-    found = next(find([root]))
+    found = next(find_files([root]))
     assert found == FoundFile(root / "a/y.md", "notes/a/y.md", 3, (root / "a/y.md").stat().st_mtime_ns)
 
 
@@ -49,13 +49,15 @@ def test_a_loop_of_links_ends_and_a_dangling_link_is_told(tmp_path):
     root = write(tmp_path / "n", "a/x.txt")
     (root / "a" / "loop").symlink_to(root)
     (root / "gone").symlink_to(root / "nowhere")
-    assert list(find([root]))[1:] == [Skipped("n/gone", "No such file or directory")]
+    assert list(find_files([root]))[1:] == [SkippedFile(root / "gone", "n/gone", "No such file or directory")]
     assert names(root)[0] == "n/a/x.txt"
 
 
 def test_what_is_no_file_is_told(tmp_path):
     os.mkfifo(write(tmp_path / "n", "a") / "pipe")
-    assert Skipped("n/pipe", "neither a file nor a folder") in list(find([tmp_path / "n"]))
+    assert SkippedFile(tmp_path / "n/pipe", "n/pipe", "neither a file nor a folder") in list(
+        find_files([tmp_path / "n"])
+    )
 
 
 def test_a_root_that_is_not_there_is_refused(tmp_path):
@@ -73,16 +75,16 @@ def test_roots_of_one_name_are_told_apart_by_the_folders_above(tmp_path):
 def test_folders_deeper_than_calls_may_go_are_read_as_far_as_a_path_can_name(tmp_path):
     write(tmp_path / "n", "z.txt")
     nest_folders(tmp_path / "n")
-    found = list(find([tmp_path / "n"]))
+    found = list(find_files([tmp_path / "n"]))
     subprocess.run(["rm", "-r", tmp_path / "n"], check=True)  # shutil.rmtree() does not get as deep.
-    assert [type(one) for one in found] == [Skipped, FoundFile]
+    assert [type(one) for one in found] == [SkippedFile, FoundFile]
     assert found[0].reason == "File name too long"
 
 
 @pytest.mark.skipif(sys.platform in {"win32", "darwin"}, reason="there, names are always Unicode")
 def test_a_name_that_is_not_utf8_is_one_that_text_can_hold(tmp_path):
     write(tmp_path / "n", os.fsdecode(b"caf\xe9.txt"))
-    (found,) = find([tmp_path / "n"])
+    (found,) = find_files([tmp_path / "n"])
     assert found.name == "n/caf\\xe9.txt"
     assert found.path.read_text() == "cat"
 
@@ -97,13 +99,15 @@ class TestGitignores:
     def test_one_that_cannot_be_followed_leaves_its_folder_out_and_no_other(self, tmp_path):
         root = write(tmp_path / "n", "a/secret.txt", "b.txt")
         (root / "a" / ".gitignore").write_text("*" * 1000)
-        assert next(find([root])) == Skipped("n/a", "line 1 of .gitignore has more than 500 letters")
+        assert next(find_files([root])) == SkippedFile(
+            root / "a", "n/a", "line 1 of .gitignore has more than 500 letters", is_folder=True
+        )
         assert names(root)[1:] == ["n/b.txt"]
 
     def test_one_that_cannot_be_read_leaves_its_folder_out(self, tmp_path, monkeypatch):
         root = write(tmp_path / "n", "a.txt", ".gitignore")
         monkeypatch.setattr("pathlib.Path.open", lambda *_, **__: (_ for _ in ()).throw(PermissionError(13, "no")))
-        assert list(find([root])) == [Skipped("n", "no")]
+        assert list(find_files([root])) == [SkippedFile(root, "n", "no", is_folder=True)]
 
     @pytest.mark.skipif(sys.platform == "win32", reason="POSIX's kinds of files")
     def test_one_that_is_no_file_leaves_nothing_out(self, tmp_path):

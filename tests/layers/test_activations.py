@@ -10,7 +10,7 @@ from pellucid.layers.activations import ACTIVATIONS, erf
 GRID = np.linspace(-8, 8, 20_001).astype(np.float32)
 
 
-def test_erf_is_right_to_a_unit_in_the_last_place_of_float32():
+def test_erf_is_accurate_to_a_unit_in_the_last_place_of_float32():
     exact = np.array([math.erf(float(x)) for x in GRID])
     assert np.abs(erf(GRID) - exact).max() <= 6e-8
 
@@ -31,7 +31,7 @@ EXACT = {
 }
 
 
-def test_each_activation_has_its_formula_here():
+def test_every_activation_has_a_formula():
     assert ACTIVATIONS.keys() == EXACT.keys()
 
 

@@ -16,8 +16,8 @@ from pellucid.types import MultiVectors
 X = np.array([[3.0, 4.0], [0.0, 0.0], [-1.0, 0.0]], dtype=np.float32)
 
 
-def finish(pooled, modules, normalize, truncate_dim):
-    """What a Pool does after pooling."""
+def after_pooling(pooled, modules, normalize, truncate_dim):
+    """What a Pool makes of pooled vectors."""
     return Pool(Pooling(), modules, 0, normalize, truncate_dim).after_pooling(pooled)
 
 
@@ -25,12 +25,12 @@ def test_everything_stays_float32():
     weight = np.eye(2, dtype=np.float32)
     modules = (Dense(weight, weight[0], "tanh", True, weight), LayerNorm(weight[0], weight[1]), Normalize())
     assert [module(X).dtype for module in modules] == [np.float32] * 3
-    assert finish(X, modules, True, 1).dtype == np.float32
+    assert after_pooling(X, modules, True, 1).dtype == np.float32
 
 
 @pytest.mark.parametrize(("into", "out"), [(16, 8), (384, 256), (30, 77)])
 @pytest.mark.parametrize("residual", [False, True])
-def test_every_module_gives_a_row_the_same_bits_alone_and_among_others(into, out, residual):
+def test_every_module_gives_a_row_the_same_bits_alone_and_beside_others(into, out, residual):
     rng = np.random.default_rng(0)
     rows, weight, other = (rng.normal(size=size).astype(np.float32) for size in ((40, into), (out, into), (out, into)))
     dense = Dense(weight, weight[:, 0], "tanh", use_residual=residual, residual=other if residual else None)
@@ -41,91 +41,93 @@ def test_every_module_gives_a_row_the_same_bits_alone_and_among_others(into, out
     assert dense(rows[:0]).shape == (0, out)
 
 
-class TestFinish:
+class TestAfterPooling:
     modules = (Dense(np.array([[2, 0], [0, 2]], dtype=np.float32), None, "identity"), Normalize())
 
     def test_by_default_the_modules_are_applied_in_order(self):
-        np.testing.assert_allclose(finish(X[:1], self.modules, None, None), [[0.6, 0.8]], rtol=1e-6)
+        np.testing.assert_allclose(after_pooling(X[:1], self.modules, None, None), [[0.6, 0.8]], rtol=1e-6)
 
-    def test_normalize_false_passes_over_the_models_normalize_only(self):
-        np.testing.assert_allclose(finish(X[:1], self.modules, False, None), [[6, 8]])
+    def test_normalize_false_skips_only_the_models_normalize(self):
+        np.testing.assert_allclose(after_pooling(X[:1], self.modules, False, None), [[6, 8]])
 
     def test_cutting_dimensions_comes_after_the_modules(self):
-        np.testing.assert_allclose(finish(X[:1], self.modules, None, 1), [[0.6]], rtol=1e-6)
+        np.testing.assert_allclose(after_pooling(X[:1], self.modules, None, 1), [[0.6]], rtol=1e-6)
 
     def test_normalize_true_gives_unit_length_after_cutting(self):
-        np.testing.assert_allclose(finish(X[:1], self.modules, True, 1), [[1.0]], rtol=1e-6)
+        np.testing.assert_allclose(after_pooling(X[:1], self.modules, True, 1), [[1.0]], rtol=1e-6)
 
 
 class TestUnitLengthTwice:
     @given(hnp.arrays(np.float32, (7, 5), elements=st.floats(-9, 9, width=32)))
-    def test_a_model_that_ends_in_unit_length_has_the_same_bits_when_asked_for_it(self, pooled):
+    def test_normalize_true_changes_no_bits_if_the_model_ends_in_normalize(self, pooled):
         layer = LayerNorm(np.ones(5, np.float32), np.ones(5, np.float32))
         for modules in ((Normalize(),), (Normalize(), Normalize()), (layer, Normalize())):
-            assert finish(pooled, modules, True, None).tobytes() == finish(pooled, modules, None, None).tobytes()
+            assert (
+                after_pooling(pooled, modules, True, None).tobytes()
+                == after_pooling(pooled, modules, None, None).tobytes()
+            )
 
-    def test_one_in_the_middle_is_not_the_end(self):
+    def test_a_normalize_in_the_middle_does_not_count_as_the_end(self):
         pooled = np.array([[3.0, 4.0, 5.0]], dtype=np.float32)
         modules = (Normalize(), LayerNorm(np.ones(3, np.float32), np.ones(3, np.float32)))
-        assert np.allclose(np.linalg.norm(finish(pooled, modules, True, None), axis=1), 1)
-        assert not np.allclose(np.linalg.norm(finish(pooled, modules, None, None), axis=1), 1)
+        assert np.allclose(np.linalg.norm(after_pooling(pooled, modules, True, None), axis=1), 1)
+        assert not np.allclose(np.linalg.norm(after_pooling(pooled, modules, None, None), axis=1), 1)
 
-    def test_what_is_cut_afterwards_gets_unit_length_again(self):
+    def test_a_cut_vector_is_normalized_again(self):
         pooled = np.array([[3.0, 4.0, 5.0]], dtype=np.float32)
-        once = finish(pooled, (Normalize(),), None, None)
+        once = after_pooling(pooled, (Normalize(),), None, None)
         for kept in (2, 3):
-            assert finish(pooled, (Normalize(),), True, kept).tobytes() == normalize(once[:, :kept]).tobytes()
+            assert after_pooling(pooled, (Normalize(),), True, kept).tobytes() == normalize(once[:, :kept]).tobytes()
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_a_vector_that_is_not_finite_names_its_text(value):
+def test_the_error_names_the_text_whose_vector_is_not_finite(value):
     vectors = np.ones((4, 3), dtype=np.float32)
-    pool, each = Pool(Pooling()), EachToken()
+    pool, each_token = Pool(Pooling()), EachToken()
     offsets = np.array([0, 1, 3, 4], dtype=np.int32)
-    for finish, result in ((pool, vectors), (pool, vectors[:0]), (each, MultiVectors(vectors, offsets))):
+    for finish, result in ((pool, vectors), (pool, vectors[:0]), (each_token, MultiVectors(vectors, offsets))):
         finish.check(result, lambda row: row)
     vectors[2, 1] = value
     with pytest.raises(InvalidModelError, match="text 102 a vector that is not finite"):
         pool.check(vectors, lambda row: row + 100)
     with pytest.raises(InvalidModelError, match="text 101 a vector that is not finite"):
-        each.check(MultiVectors(vectors, offsets), lambda text: text + 100)
+        each_token.check(MultiVectors(vectors, offsets), lambda text: text + 100)
 
 
-def test_a_length_beyond_float32_does_not_become_zeros():
+def test_a_vector_whose_length_does_not_fit_float32_does_not_become_zeros():
     with np.errstate(all="ignore"), pytest.raises(InvalidModelError, match="text 0"):
         Pool(Pooling()).check(normalize(np.full((1, 4), 1e30, dtype=np.float32)), int)
 
 
 class TestManyTexts:
-    """Each finish gives for many texts, in calls and parts of any kind, what it gives for each alone."""
+    """However the texts are split into calls and parts, a finish gives each text the same result."""
 
     vectors = np.arange(18, dtype=np.float32).reshape(9, 2)
     offsets = np.array([0, 3, 3, 4, 9], dtype=np.int32)
     pool = Pool(Pooling(("mean", "cls")), (Normalize(),), truncate_dim=3)
 
-    def some(self, finish, places):
-        rows = [self.vectors[self.offsets[p] : self.offsets[p + 1]] for p in places]
+    def apply(self, finish, texts):
+        rows = [self.vectors[self.offsets[text] : self.offsets[text + 1]] for text in texts]
         return finish(np.concatenate(rows), np.cumsum([0, *map(len, rows)], dtype=np.int32))
 
     @pytest.mark.parametrize("calls", [[[3, 0, 1, 2]], [[2], [3, 1], [0]]])
-    def test_results_of_calls_come_in_the_texts_order(self, calls):
-        parts = [(np.array(places), self.some(self.pool, places)) for places in calls]
-        np.testing.assert_array_equal(self.pool.in_order(parts), self.pool(self.vectors, self.offsets))
-        each = EachToken()
-        joined = each.in_order([(np.array(places), self.some(each, places)) for places in calls])
-        np.testing.assert_array_equal(joined.vectors, self.vectors)
-        np.testing.assert_array_equal(joined.offsets, self.offsets)
+    def test_merged_results_are_in_the_order_of_the_texts(self, calls):
+        parts = [(np.array(texts), self.apply(self.pool, texts)) for texts in calls]
+        np.testing.assert_array_equal(self.pool.merge(parts), self.pool(self.vectors, self.offsets))
+        each_token = EachToken()
+        merged = each_token.merge([(np.array(texts), self.apply(each_token, texts)) for texts in calls])
+        np.testing.assert_array_equal(merged.vectors, self.vectors)
+        np.testing.assert_array_equal(merged.offsets, self.offsets)
 
-    def test_a_result_is_taken_apart_by_counts_of_texts(self):
-        for found, places in zip(
-            self.pool.split(self.some(self.pool, range(4)), [1, 0, 3]), [[0], [], [1, 2, 3]], strict=True
-        ):
-            assert len(found) == len(places)
-            np.testing.assert_array_equal(found, self.pool(self.vectors, self.offsets)[places])
+    def test_a_result_is_split_by_numbers_of_texts(self):
+        vectors = self.apply(self.pool, range(4))
+        for part, texts in zip(self.pool.split(vectors, [1, 0, 3]), [[0], [], [1, 2, 3]], strict=True):
+            assert len(part) == len(texts)
+            np.testing.assert_array_equal(part, self.pool(self.vectors, self.offsets)[texts])
         first, second = EachToken().split(MultiVectors(self.vectors, self.offsets), [2, 2])
         assert [rows.tolist() for rows in first] == [self.vectors[:3].tolist(), []]
         assert [rows.tolist() for rows in second] == [self.vectors[3:4].tolist(), self.vectors[4:].tolist()]
 
-    def test_equal_ones_are_one(self):
+    def test_equal_finishes_compare_equal(self):
         assert Pool(Pooling(), (Normalize(),)) == Pool(Pooling(), (Normalize(),))
         assert len({Pool(Pooling()), Pool(Pooling()), Pool(Pooling(), prompt_tokens=1), EachToken(), EachToken()}) == 3

@@ -23,8 +23,8 @@ def test_normalized_vectors_have_unit_length_or_are_zero(vectors):
     assert (lengths <= 1 + 1e-5).all()
 
 
-def test_a_vector_that_is_almost_nothing_is_not_blown_up():
-    """The length counts as 1e-12 at least, as in PyTorch."""
+def test_a_tiny_vector_is_not_scaled_to_unit_length():
+    """The length counts as at least 1e-12, as in PyTorch."""
     np.testing.assert_allclose(normalize(np.array([[0, 1e-13]], dtype=np.float32)), [[0, 0.1]], rtol=1e-6)
 
 
@@ -35,7 +35,7 @@ def test_layer_norm_adds_eps_to_the_variance():
     np.testing.assert_allclose(LayerNorm(one, zero)(X[2:]), [[-0.5 / (0.25 + 1e-5) ** 0.5, 0.5 / (0.25 + 1e-5) ** 0.5]])
 
 
-def test_each_row_is_normed_by_itself():
+def test_each_row_is_normalized_by_itself():
     module = LayerNorm(np.array([2, 1], dtype=np.float32), np.array([0, 5], dtype=np.float32))
     np.testing.assert_array_equal(module(X), np.concatenate([module(X[row : row + 1]) for row in range(len(X))]))
 

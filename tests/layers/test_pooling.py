@@ -19,7 +19,7 @@ EXPECTED = {
     "weightedmean": [(1 + 4 + 18) / 6, (5 + 0 - 6) / 6],
     "lasttoken": [6, -2],
 }
-WITHOUT_THE_FIRST = {
+EXPECTED_WITHOUT_FIRST = {
     "cls": [2, 0],
     "max": [6, 0],
     "mean": [4, -1],
@@ -33,8 +33,8 @@ def pool_one(rows: Float32, pooling: Pooling, prompt_tokens: int = 0) -> Float32
     return pool(rows, np.array([0, len(rows)], dtype=np.int32), pooling, prompt_tokens)[0]
 
 
-def test_every_mode_has_its_values_here():
-    assert MODES.keys() == EXPECTED.keys() == WITHOUT_THE_FIRST.keys()
+def test_every_mode_has_expected_values():
+    assert MODES.keys() == EXPECTED.keys() == EXPECTED_WITHOUT_FIRST.keys()
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -43,9 +43,9 @@ def test_a_mode_pools_by_its_formula(mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_the_prompt_can_be_left_out_and_keeps_its_places(mode):
+def test_a_skipped_prompt_keeps_its_positions(mode):
     pooled = pool_one(ROWS, Pooling((mode,), include_prompt=False), prompt_tokens=1)
-    np.testing.assert_allclose(pooled, WITHOUT_THE_FIRST[mode], rtol=1e-6)
+    np.testing.assert_allclose(pooled, EXPECTED_WITHOUT_FIRST[mode], rtol=1e-6)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -54,7 +54,7 @@ def test_the_prompt_counts_unless_the_model_says_otherwise(mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_without_a_prompt_nothing_is_left_out(mode):
+def test_without_a_prompt_nothing_is_skipped(mode):
     pooled = pool(ROWS, np.array([0, 3], dtype=np.int32), Pooling((mode,), include_prompt=False))
     np.testing.assert_allclose(pooled[0], EXPECTED[mode], rtol=1e-6)
 
@@ -67,7 +67,7 @@ def test_a_text_that_is_all_prompt_gives_zeros(mode):
     )
 
 
-def test_several_modes_are_laid_side_by_side_in_order():
+def test_several_modes_are_concatenated_in_order():
     pooled = pool_one(ROWS, Pooling(("max", "cls")))
     assert pooled.tolist() == [6, 5, 1, 5]
 
@@ -84,7 +84,7 @@ def test_a_text_without_tokens_gives_zeros(mode):
 
 @pytest.mark.parametrize("mode", MODES)
 @given(st.lists(st.integers(1, 7), min_size=1, max_size=6), st.integers(0, 2**32 - 1))
-def test_a_text_is_pooled_to_the_same_bits_whatever_stands_beside_it(mode, lengths, seed):
+def test_a_text_is_pooled_to_the_same_bits_whatever_the_other_texts_are(mode, lengths, seed):
     vectors = np.random.default_rng(seed).standard_normal((sum(lengths), 5)).astype(np.float32)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
     together = pool(vectors, offsets, Pooling((mode,)))

@@ -32,26 +32,26 @@ def work(folder, model, **job) -> dict:
     return json.loads((folder / "result.json").read_text())
 
 
-def test_it_measures_a_model_and_keeps_its_vectors(folder, tmp_path):
+def test_the_worker_measures_a_model_and_keeps_its_vectors(folder, tmp_path):
     model = tiny.write_model(tmp_path / "m", modules=["Pooling", "Dense"], dense=(8, "activation.Tanh"))
     (model / "README.md").write_text("never read")
-    answer = work(folder, model)
+    result = work(folder, model)
     embedder = Embedder(model, on_truncation="ignore")
     np.testing.assert_array_equal(np.load(folder / "vectors.npy"), embedder.embed_documents(TEXTS))
     weights = [load_file(path) for path in model.rglob("*.safetensors")]
     assert len(weights) == 2
-    assert answer["parameters"] == sum(array.size for file in weights for array in file.values())
-    assert answer["disk_bytes"] == sum(
+    assert result["parameters"] == sum(array.size for file in weights for array in file.values())
+    assert result["disk_bytes"] == sum(
         path.stat().st_size for path in model.rglob("*") if path.is_file() and path.name != "README.md"
     )
-    assert (answer["dimensions"], answer["max_tokens"]) == (8, 24)
-    assert (answer["texts_cut"], answer["tokens"]) == (2, embedder.count_tokens(TEXTS[:2]).sum() + 2 * 24)
+    assert (result["dimensions"], result["max_tokens"]) == (8, 24)
+    assert (result["texts_cut"], result["tokens"]) == (2, embedder.count_tokens(TEXTS[:2]).sum() + 2 * 24)
     for key in ("loading_seconds", "query_seconds", "texts_seconds"):
-        assert 0 < answer[key] < 60
-    assert 1e6 < answer["memory_bytes"] < 1e9
+        assert 0 < result[key] < 60
+    assert 1e6 < result["memory_bytes"] < 1e9
 
 
-def test_whole_numbers_of_old_checkpoints_are_no_parameters(folder, broken):
+def test_integer_tensors_of_old_checkpoints_do_not_count_as_parameters(folder, broken):
     from safetensors.numpy import save_file
 
     before = work(folder, broken)["parameters"]
@@ -60,22 +60,22 @@ def test_whole_numbers_of_old_checkpoints_are_no_parameters(folder, broken):
     assert work(folder, broken)["parameters"] == before
 
 
-def test_vectors_are_kept_only_if_asked_for(folder, tiny_bert):
+def test_vectors_are_kept_only_on_request(folder, tiny_bert):
     work(folder, tiny_bert, keep_vectors=False)
     assert not (folder / "vectors.npy").exists()
 
 
-def test_an_error_of_ours_is_an_answer(folder, broken):
+def test_a_pellucid_error_becomes_the_result(folder, broken):
     (broken / "config.json").write_text("{")
     assert "config.json" in work(folder, broken)["error"]
 
 
-def test_the_memory_of_a_process_is_its_own_and_grows_with_what_it_holds():
-    ballast = np.ones(40_000_000)  # 320 MB, which a child must not be charged with.
+def test_peak_memory_is_the_processs_own_and_grows_with_its_data():
+    ballast = np.ones(40_000_000)  # 320 MB, which must not count as a child's memory.
     code = """
 from pellucid.measuring.worker import peak_memory
 bare = peak_memory()
-held = b"x" * 50_000_000
+data = b"x" * 50_000_000
 print(bare, peak_memory() - bare)
 """
     bare, grown = map(int, subprocess.check_output([sys.executable, "-c", code], text=True).split())

@@ -19,14 +19,14 @@ def test_values_are_read_by_type():
     assert (c.string("string"), c.strings("strings"), c.strings("none")) == ("s", {"a": "b"}, {})
 
 
-def test_a_number_beyond_what_a_float_holds_is_infinite():
+def test_a_number_too_large_for_a_float_is_infinite():
     assert [config(key=value).number("key") for value in (10**400, -(10**400))] == [math.inf, -math.inf]
 
 
-def test_a_number_may_have_a_least_value():
-    assert config(key=0).number("key", least=0) == 0
-    with pytest.raises(InvalidModelError, match="'key' is -0.5, and must be a number of at least 0"):
-        config(key=-0.5).number("key", least=0)
+def test_a_number_may_have_a_minimum():
+    assert config(key=0).number("key", minimum=0) == 0
+    with pytest.raises(InvalidModelError, match="'key' is -0.5, but must be a number of at least 0"):
+        config(key=-0.5).number("key", minimum=0)
 
 
 def test_a_missing_or_null_value_has_its_default():
@@ -38,26 +38,26 @@ def test_a_missing_or_null_value_has_its_default():
     ("read", "value", "message"),
     [
         ("size", None, r"m: config.json has no 'key', which must be a whole number"),
-        ("size", 0, r"'key' is 0, and must be at least 1"),
+        ("size", 0, r"'key' is 0, but must be at least 1"),
         ("size", -5, r"must be at least 1"),
-        ("size", 2.5, r"'key' is 2.5, and must be a whole number"),
-        ("size", "12", r"'key' is '12', and must be a whole number"),
-        ("size", True, r"'key' is True, and must be a whole number"),
+        ("size", 2.5, r"'key' is 2.5, but must be a whole number"),
+        ("size", "12", r"'key' is '12', but must be a whole number"),
+        ("size", True, r"'key' is True, but must be a whole number"),
         ("number", [1], r"must be a number"),
-        ("number", float("nan"), r"'key' is nan, and must be a number of at least -inf"),
+        ("number", float("nan"), r"'key' is nan, but must be a number of at least -inf"),
         ("flag", 1, r"must be true or false"),
-        ("string", 1, r"must be a text"),
-        ("strings", {"a": 1}, r"has a 'a' that is not a text"),
+        ("string", 1, r"must be a string"),
+        ("strings", {"a": 1}, r"'key': the value of 'a' must be a string"),
     ],
 )
-def test_a_wrong_value_is_named_with_its_file_and_key(read, value, message):
+def test_the_error_for_a_wrong_value_names_the_file_and_the_key(read, value, message):
     with pytest.raises(InvalidModelError, match=message):
         getattr(config(key=value), read)("key")
 
 
 @pytest.mark.parametrize("value", [[], 3, "text", None])
-def test_what_is_no_object_is_refused(value):
-    with pytest.raises(InvalidModelError, match="where a JSON object belongs"):
+def test_a_value_that_is_not_an_object_is_refused(value):
+    with pytest.raises(InvalidModelError, match="m: config.json: expected a JSON object, but found"):
         Config("m: config.json", value)
 
 

@@ -1,4 +1,4 @@
-"""Models of the Hub that many people use, in the shape that their files have there; see tests/layouts.py."""
+"""Popular models, with their files laid out as on the Hub; see tests/layouts.py."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def layout(request):
     return LAYOUTS[request.param]
 
 
-def test_the_files_as_they_are(layout, tmp_path, monkeypatch):
-    # Names, types and shapes are judged as ever, but 20 GB of zeros are not read from their files: that takes a minute.
-    monkeypatch.setattr(tensors, "_map", lambda stored: (np.zeros(stored.shape, dtype=np.float32), None))
+def test_the_spec_and_the_weights_of_the_full_size_files(layout, tmp_path, monkeypatch):
+    # Names, types and shapes are checked as usual. But 20 GB of zeros are not read from disk, which takes a minute.
+    monkeypatch.setattr(tensors, "_map_tensor", lambda stored: (np.zeros(stored.shape, dtype=np.float32), None))
     expected = layout["expected"]
     files = local.find(str(write(tmp_path, layout, shrink=False)))
     spec = load_spec(files)
@@ -40,7 +40,7 @@ def test_the_files_as_they_are(layout, tmp_path, monkeypatch):
     } == expected
     assert Tokenizer(files, spec.tokenizer, spec.encoder).tokenize(TEXTS)[1].min() > 2
     layers = load_weights(files, spec).layers
-    assert sum(1 for _ in layers) == len(spec.encoder.blocks)  # Each has been read, and its shapes are right.
+    assert sum(1 for _ in layers) == len(spec.encoder.blocks)  # Reading each layer has checked its shapes.
 
 
 def test_both_engines_give_the_same_vectors(layout, tmp_path):
@@ -54,7 +54,7 @@ def test_both_engines_give_the_same_vectors(layout, tmp_path):
 
 @pytest.mark.parametrize("name", [name for name, layout in LAYOUTS.items() if "bytes" in layout["tensors"]])
 def test_the_weights_are_as_long_as_the_real_ones(name, tmp_path):
-    """The real length is known for some, and tells of a tensor too many or too few, or of another type."""
+    """For some models the real length is known. A missing tensor, an extra one or a wrong type would change it."""
     folder = write(tmp_path, LAYOUTS[name], shrink=False)
     assert (folder / "model.safetensors").stat().st_size == LAYOUTS[name]["tensors"]["bytes"]
 

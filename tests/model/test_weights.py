@@ -22,11 +22,11 @@ WORD = "embeddings.word_embeddings.weight"
 def load(folder):
     files = local.find(str(folder))
     weights = load_weights(files, load_spec(files))
-    return replace(weights, layers=tuple(weights.layers))  # read and checked now, as engines do
+    return replace(weights, layers=tuple(weights.layers))  # Engines read all layers too.
 
 
 def rewrite(folder, **changes):
-    """Change tensors of a model by name (with __ for a dot); None leaves one out."""
+    """Replace tensors of a model by name, with __ for a dot. None removes a tensor."""
     path = folder / "model.safetensors"
     arrays = load_file(path) | {name.replace("__", "."): array for name, array in changes.items()}
     save_file({name: array for name, array in arrays.items() if array is not None}, path)
@@ -67,12 +67,12 @@ def test_the_first_bert_checkpoints_say_gamma_and_beta(broken):
 
 
 def test_float16_float64_and_bfloat16_are_converted(tmp_path):
-    values = np.array([[1.5, -2.0], [0.25, 3.0]])  # Exact in all of them.
+    values = np.array([[1.5, -2.0], [0.25, 3.0]])  # Every type represents these numbers exactly.
     tensors = {"half": values.astype(np.float16), "double": values}
     save_file(tensors, tmp_path / "model.safetensors")
-    opened = Tensors.open(local.find(str(tmp_path)))
+    stored = Tensors.open(local.find(str(tmp_path)))
     for name in tensors:
-        assert opened.read(name, (2, 2)).tolist() == values.tolist()
+        assert stored.read(name, (2, 2)).tolist() == values.tolist()
     upper = (values.astype(np.float32).view(np.uint32) >> 16).astype("<u2").tobytes()
     write_raw(tmp_path / "model.safetensors", {"b": {"dtype": "BF16", "shape": [2, 2], "data_offsets": [0, 8]}}, upper)
     result = Tensors.open(local.find(str(tmp_path))).read("b", (2, 2))
@@ -83,10 +83,10 @@ def test_shards_are_read_through_their_index(broken):
     stored = load_file(broken / "model.safetensors")
     names = sorted(stored)
     shards = {"model-00001-of-00002.safetensors": names[::2], "model-00002-of-00002.safetensors": names[1::2]}
-    for shard, held in shards.items():
-        save_file({name: stored[name] for name in held}, broken / shard)
+    for shard, members in shards.items():
+        save_file({name: stored[name] for name in members}, broken / shard)
     (broken / "model.safetensors").unlink()
-    index = {"weight_map": {name: shard for shard, held in shards.items() for name in held}}
+    index = {"weight_map": {name: shard for shard, members in shards.items() for name in members}}
     tiny.write_json(broken / "model.safetensors.index.json", index)
     np.testing.assert_array_equal(load(broken).word, stored[WORD])
 
@@ -101,7 +101,7 @@ def test_shards_are_read_through_their_index(broken):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_a_number_that_is_none_is_refused_by_name(broken, bad):
+def test_nan_and_infinity_are_refused_and_the_tensor_is_named(broken, bad):
     word = load_file(broken / "model.safetensors")[WORD]
     word[3, 5] = bad
     rewrite(broken, **{WORD.replace(".", "__"): word})
@@ -111,7 +111,7 @@ def test_a_number_that_is_none_is_refused_by_name(broken, bad):
 
 def test_a_wrong_shape_is_named_with_both_shapes(broken):
     rewrite(broken, embeddings__position_embeddings__weight=np.zeros((39, 16), dtype=np.float32))
-    with pytest.raises(InvalidModelError, match=r"shape \[39, 16\], and by config.json it should have \[40, 16\]"):
+    with pytest.raises(InvalidModelError, match=r"shape \[39, 16\], but config.json calls for \[40, 16\]"):
         load(broken)
 
 
@@ -126,18 +126,18 @@ def test_more_layers_than_the_file_has_are_refused(broken):
     with pytest.raises(InvalidModelError, match=r"no tensor 'encoder.layer.3.attention"):
         load(broken)
     tiny.edit_json(broken / "config.json", num_hidden_layers=10**12)
-    with pytest.raises(InvalidModelError, match="'num_hidden_layers' is 1000000000000, and can be at most 10000"):
+    with pytest.raises(InvalidModelError, match="'num_hidden_layers' is 1000000000000, but must be at most 10000"):
         load(broken)
 
 
-def test_a_type_that_is_no_float_is_refused(broken):
+def test_a_type_that_is_not_floating_point_is_refused(broken):
     rewrite(broken, embeddings__LayerNorm__bias=np.zeros(16, dtype=np.int8))
     with pytest.raises(UnsupportedModelError, match="stored as I8. Supported: F32, F16, BF16, F64"):
         load(broken)
 
 
 @pytest.mark.parametrize("others", [["pytorch_model.bin"], ["rust_model.ot", "tf_model.h5"]])
-def test_weights_of_another_format_are_refused_and_why_is_said(broken, others):
+def test_weights_of_another_format_are_refused_with_a_reason(broken, others):
     (broken / "model.safetensors").unlink()
     for name in others:
         (broken / name).write_bytes(b"anything")
@@ -152,7 +152,7 @@ def test_a_folder_without_weights_says_so(broken):
 
 
 ENTRY = {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}
-LIES = {
+BROKEN_FILES = {
     "an empty file": lambda path: path.write_bytes(b""),
     "seven bytes": lambda path: path.write_bytes(b"1234567"),
     "a header longer than the file": lambda path: write_raw(path, {"t": ENTRY}, bytes(16), length=10**6),
@@ -175,55 +175,59 @@ LIES = {
 }
 
 
-@pytest.mark.parametrize("lie", LIES)
-def test_a_file_that_lies_is_refused_and_named(broken, lie):
-    LIES[lie](broken / "model.safetensors")
+@pytest.mark.parametrize("name", BROKEN_FILES)
+def test_a_broken_file_is_refused_and_named(broken, name):
+    BROKEN_FILES[name](broken / "model.safetensors")
     with pytest.raises(InvalidModelError, match="model.safetensors is not a sound safetensors file"):
         load(broken)
 
 
-def test_a_file_that_cannot_be_read_is_not_said_to_be_broken(broken):
+def test_the_error_for_a_link_to_a_missing_file_says_so(broken):
     (broken / "model.safetensors").unlink()
     (broken / "model.safetensors").symlink_to("gone")
-    with pytest.raises(InvalidModelError, match=r"model\.safetensors cannot be read: it is a link to gone, which is"):
+    with pytest.raises(
+        InvalidModelError, match=r"model\.safetensors cannot be read: it is a link to gone, which does not exist"
+    ):
         load(broken)
 
 
-def test_a_folder_in_the_place_of_the_file_is_no_weights(broken):
+def test_a_folder_named_like_the_weights_is_refused(broken):
     (broken / "model.safetensors").unlink()
     (broken / "model.safetensors").mkdir()
     with pytest.raises(InvalidModelError, match="it is not a regular file, but a folder, a pipe or a device"):
         load(broken)
 
 
-def test_a_header_that_says_it_is_huge_is_not_read(broken):
+def test_a_header_that_claims_to_be_huge_is_not_read(broken):
     with (broken / "model.safetensors").open("r+b") as file:
         file.write((5 << 20).to_bytes(8, "little"))
-        file.truncate(20 << 20)  # So many bytes are there, of nothing.
-    with pytest.raises(InvalidModelError, match="its header would have 5,242,880 bytes, and at most 4,194,304"):
+        file.truncate(20 << 20)  # The file does have that many bytes, all of them zero.
+    with pytest.raises(
+        InvalidModelError, match="its header claims to have 5,242,880 bytes, and the limit is 4,194,304"
+    ):
         load(broken)
 
 
-def test_an_index_that_names_a_great_many_shards_is_refused(broken):
+def test_an_index_that_names_too_many_shards_is_refused(broken):
     (broken / "model.safetensors").unlink()
     names = {str(number): f"model-{number:05}-of-01001.safetensors" for number in range(1001)}
     tiny.write_json(broken / "model.safetensors.index.json", {"weight_map": names})
-    with pytest.raises(InvalidModelError, match=r"index\.json names 1,001 files, and at most 1,000 are read"):
+    with pytest.raises(InvalidModelError, match=r"index\.json names 1,001 files, and the limit is 1,000"):
         load(broken)
 
 
-def test_shards_are_called_as_they_always_are(broken):
-    """Others are not listed, so they would be neither fetched nor checked."""
+def test_shards_must_have_the_usual_names(broken):
+    """Files of other names would be neither downloaded nor checked."""
     (broken / "model.safetensors").rename(broken / "weights.safetensors")
     tiny.write_json(broken / "model.safetensors.index.json", {"weight_map": {"a": "weights.safetensors"}})
     with pytest.raises(
-        InvalidModelError, match=r"index\.json names 'weights\.safetensors'\. Shards must lie beside it"
+        InvalidModelError, match=r"index\.json names 'weights\.safetensors'\. Shards must be in the same folder"
     ):
         load(broken)
 
 
 @given(st.data())
-def test_no_damage_to_the_header_gives_another_error_than_ours(tiny_bert, tmp_path_factory, data):
+def test_a_damaged_header_works_or_gives_one_of_our_errors(tiny_bert, tmp_path_factory, data):
     content = bytearray((tiny_bert / "model.safetensors").read_bytes())
     header = 8 + int.from_bytes(content[:8], "little")
     for _ in range(data.draw(st.integers(1, 4))):

@@ -107,7 +107,7 @@ def test_decoders(tmp_path, kind, caplog):
     with caplog.at_level(logging.WARNING, "pellucid"):
         ours = Embedder(folder, on_truncation="ignore")
     assert ours.engine.name == "torch"
-    assert "PyTorch does the arithmetic" in caplog.text
+    assert "It runs in PyTorch instead" in caplog.text
     theirs = load_reference(folder)
     texts = [text for text in tiny.TEXTS if text]
     np.testing.assert_allclose(ours.embed_documents(texts), encode_alone(theirs, texts), **CLOSE)
@@ -131,7 +131,7 @@ def test_other_engines_say_that_torch_may(tmp_path):
     for engine in ("native", "reference"):
         with pytest.raises(UnsupportedModelError, match=r"'qwen3' is not supported.*engine='torch' runs"):
             Embedder(folder, engine=engine)
-    with pytest.raises(OptionError, match="dtype='int8' is not served by engine='torch'"):
+    with pytest.raises(OptionError, match="dtype='int8' is not supported by engine='torch'"):
         Embedder(folder, dtype="int8")
     with pytest.raises(UnsupportedModelError, match="qwen3"):
         Embedder(folder).trace("the cat")
@@ -184,7 +184,7 @@ class TestOutOfMemory:
     """A device that takes only so many tokens at a time."""
 
     def narrow(self, monkeypatch, engine: TorchEngine, most: int) -> list[int]:
-        step, sizes = engine._step, []
+        step, sizes = engine._run_step, []
 
         def narrow(batch, finish):
             padded = len(batch) * int(batch.lengths.max())
@@ -193,7 +193,7 @@ class TestOutOfMemory:
                 raise torch.OutOfMemoryError
             return step(batch, finish)
 
-        monkeypatch.setattr(engine, "_step", narrow)
+        monkeypatch.setattr(engine, "_run_step", narrow)
         return sizes
 
     def test_smaller_steps_give_the_same_in_order(self, tiny_bert, monkeypatch, caplog):
@@ -210,7 +210,7 @@ class TestOutOfMemory:
     def test_one_text_that_is_too_much_is_an_error(self, tiny_bert, monkeypatch):
         embedder = Embedder(tiny_bert, engine="torch", on_truncation="ignore")
         self.narrow(monkeypatch, embedder.engine, 10)
-        with pytest.raises(DeviceError, match="no room for one text"):
+        with pytest.raises(DeviceError, match="too little memory for one text"):
             embedder.embed_documents(["the cat", "cat " * 20])
 
 
@@ -218,16 +218,16 @@ def test_padding_changes_nothing(family, tmp_path, monkeypatch):
     """As on a GPU, where texts of unlike lengths go together."""
     embedder = Embedder(tiny.write_model(tmp_path / "m", family), engine="torch", on_truncation="ignore")
     expected = embedder.embed_documents(tiny.TEXTS)
-    monkeypatch.setattr(embedder.engine._encoder, "least_share", 0.0)
+    monkeypatch.setattr(embedder.engine._encoder, "min_length_ratio", 0.0)
     np.testing.assert_allclose(embedder.embed_documents(tiny.TEXTS), expected, **CLOSE)
 
 
-@pytest.mark.parametrize("least_share", [0.0, 1.0])
+@pytest.mark.parametrize("min_length_ratio", [0.0, 1.0])
 @pytest.mark.parametrize("skip", [0, 1, 3, 30])
 @pytest.mark.parametrize("modes", [*((mode,) for mode in MODES), tuple(MODES)])
-def test_pooling_on_the_device_is_the_one_pooling(torch_bert, modes, skip, least_share, monkeypatch):
+def test_pooling_on_the_device_is_the_one_pooling(torch_bert, modes, skip, min_length_ratio, monkeypatch):
     engine = torch_bert.engine
-    monkeypatch.setattr(engine._encoder, "least_share", least_share)
+    monkeypatch.setattr(engine._encoder, "min_length_ratio", min_length_ratio)
     tokens, _ = torch_bert.tokenizer.tokenize(tiny.TEXTS)
     how = Pooling(modes, include_prompt=False)
     expected = pool(engine.token_vectors(tokens), tokens.offsets, how, skip)

@@ -56,9 +56,9 @@ def test_the_live_library(embedder):
     np.testing.assert_allclose(embedder.embed_documents(tiny.TEXTS), encode_alone(theirs, tiny.TEXTS), **CLOSE)
 
 
-@pytest.mark.parametrize("least_share", [0.0, 0.5, 1.0])
-def test_the_reference_engine(embedder, least_share):
-    embedder.engine._encoder.least_share = least_share
+@pytest.mark.parametrize("min_length_ratio", [0.0, 0.5, 1.0])
+def test_the_reference_engine(embedder, min_length_ratio):
+    embedder.engine._encoder.min_length_ratio = min_length_ratio
     reference = ReferenceEngine(embedder.spec.encoder, load_weights(embedder.files, embedder.spec))
     for tokens in batches(embedder):
         expected = reference.token_vectors(tokens)
@@ -137,7 +137,7 @@ def test_every_activation_is_there():
 
 def test_a_gpu_takes_the_projects_families_so(tiny_bert, monkeypatch):
     """Feigned: PyTorch's "meta" device stands for it, which has shapes and no numbers."""
-    monkeypatch.setattr("pellucid.engines.torch.engine.checked_device", lambda device: device)
+    monkeypatch.setattr("pellucid.engines.torch.engine.check_device", lambda device: device)
     embedder = Embedder(tiny_bert)
     engine = TorchEngine(
         embedder.spec.encoder,
@@ -148,7 +148,7 @@ def test_a_gpu_takes_the_projects_families_so(tiny_bert, monkeypatch):
     )
     assert isinstance(engine._encoder, ragged.RaggedEncoder)
     tokens, _ = embedder.tokenizer.tokenize(tiny.TEXTS)
-    states = engine._step(tokens, lambda states, _step: states)
+    states = engine._run_step(tokens, lambda states, _step: states)
     assert states.shape == (len(tokens.ids), tiny.HIDDEN)
     assert states.device.type == "meta"
 
@@ -157,4 +157,4 @@ def test_a_step_lies_side_by_side_and_end_to_end():
     step = DeviceBatch.of(TokenBatch.from_sequences([[1, 2, 3], [4], [5, 6]]), "cpu")
     assert step.side_by_side(step.ids).tolist() == [[1, 2, 3], [4, 0, 0], [5, 6, 0]]
     assert step.end_to_end(step.side_by_side(step.ids)).tolist() == [1, 2, 3, 4, 5, 6]
-    assert step.inside.tolist() == [[True] * 3, [True, False, False], [True, True, False]]
+    assert step.is_token.tolist() == [[True] * 3, [True, False, False], [True, True, False]]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import random
@@ -18,8 +19,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pellucid import Embedder
+from pellucid.encoder.fingerprint import Fingerprint
 from pellucid.errors import IndexStateError, IndexWriteError, OptionError, TextError, TruncationWarning
-from pellucid.files.walk import FoundFile, Skipped, find
+from pellucid.files.walk import FoundFile, SkippedFile, find_files
 from pellucid.search.index import Index, fuse
 from pellucid.search.rows import Row
 from pellucid.search.store import Identity, Store
@@ -33,6 +35,11 @@ WORDS = ["cat", "dog", "mat", "sat", "the", "on", "zebra", "query"]
 def embedder(tmp_path_factory):
     folder = tiny.write_model(tmp_path_factory.mktemp("models") / "m", prompts={"query": "query: "})
     return Embedder(folder, on_truncation="error")
+
+
+@pytest.fixture(scope="module")
+def reference_embedder(embedder):
+    return Embedder(embedder.files.folder, engine="reference", on_truncation="error")
 
 
 @pytest.fixture
@@ -128,20 +135,22 @@ class TestUpdates:
         (notes / "a.jsonl").write_text('{"text": "okapi"}\n{"text":', encoding="utf-8")
         index = Index.create(tmp_path / "index", embedder)
         for _ in range(2):
-            assert index.update([notes]).skipped == (Skipped("notes/a.jsonl", "line 2 is no JSON"),)
+            assert index.update([notes]).skipped == (
+                SkippedFile(notes / "a.jsonl", "notes/a.jsonl", "line 2: it is not JSON"),
+            )
             assert index.search("okapi", mode="text") == []
 
     def test_a_file_without_a_text_is_told(self, tmp_path, notes, embedder):
         (notes / "blank.md").write_text(" \n\n", encoding="utf-8")
         index = Index.create(tmp_path / "index", embedder)
-        assert index.update([notes]).skipped == (Skipped("notes/blank.md", "no text in it"),)
+        assert index.update([notes]).skipped == (SkippedFile(notes / "blank.md", "notes/blank.md", "no text in it"),)
         assert index.update([notes]).added == 0
 
     def test_a_file_that_goes_while_it_is_looked_for_is_told(self, tmp_path, notes, embedder, monkeypatch):
         gone = FoundFile(notes / "gone.txt", "notes/gone.txt", 1, 1)
-        monkeypatch.setattr("pellucid.search.index.find", lambda roots: [*find(roots), gone])
+        monkeypatch.setattr("pellucid.search.index.find_files", lambda roots: [*find_files(roots), gone])
         summary = Index.create(tmp_path / "index", embedder).update([notes])
-        assert summary.skipped == (Skipped("notes/gone.txt", "No such file or directory"),)
+        assert summary.skipped == (SkippedFile(gone.path, "notes/gone.txt", "No such file or directory"),)
 
     def test_a_file_that_cannot_be_read_is_told_and_leaves_the_index(self, tmp_path, notes, embedder):
         index = Index.create(tmp_path / "index", embedder)
@@ -202,6 +211,7 @@ class TestIdentity:
             "{}",
             "[]",
             "[" * 10_000,
+            '{"format": 4}',
             '{"format": 3}',
             '{"format": 2}',
             '{"format": 1, "pointer": {}, "identity": {}}',
@@ -327,13 +337,53 @@ def test_an_index_of_an_older_version_is_brought_up_to_date(tmp_path, notes, emb
     folder = tmp_path / "index"
     index = Index.create(folder, embedder)
     index.update([notes])
-    told = json.loads((folder / "index.json").read_text())
-    (folder / "index.json").write_text(json.dumps({"format": 1, **{k: told[k] for k in ("pointer", "identity")}}))
+    write_as_version(1, folder)
     assert Index.open(folder, embedder).search("okapi", mode="text")
     summary = Index.create(folder, embedder).update([notes])
     assert (summary.files, summary.added, summary.embedded) == (6, 1, 0)
-    assert json.loads((folder / "index.json").read_text())["format"] == 2
+    assert json.loads((folder / "index.json").read_text())["format"] == 3
     assert Index.create(folder, embedder).update([notes]).added == 0
+
+
+def write_as_version(number, folder):
+    """Rewrite index.json as an older Pellucid wrote it: without engine and device; the first, without records too."""
+    path = folder / "index.json"
+    content = json.loads(path.read_text())
+    fingerprint = content["identity"].pop("fingerprint")
+    content["identity"] |= {"fingerprint": fingerprint["model"], "dtype": fingerprint["dtype"]}
+    content["identity"]["prompt"] = fingerprint["prompt"]
+    content["format"] = number
+    del content["sha256"]
+    if number == 1:
+        del content["files"]
+    else:
+        content["sha256"] = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_an_index_that_does_not_say_which_engine_made_it_gets_the_engine_that_updates_it(
+    tmp_path, notes, embedder, number
+):
+    folder = tmp_path / "index"
+    Index.create(folder, embedder).update([notes])
+    written = (folder / "index.json").read_text()
+    write_as_version(number, folder)
+    assert Index.create(folder, embedder).update([notes]).embedded == 0
+    found = json.loads((folder / "index.json").read_text())
+    assert found["identity"] == json.loads(written)["identity"]
+    assert found["identity"]["fingerprint"]["engine"] == "native"
+
+
+def test_another_engine_may_search_an_index_and_not_change_it(tmp_path, notes, embedder, reference_embedder):
+    folder = tmp_path / "index"
+    Index.create(folder, embedder).update([notes])
+    other = Index.open(folder, reference_embedder)
+    assert other.search("okapi")
+    with pytest.raises(IndexStateError, match="has engine 'native', not 'reference'.*--rebuild"):
+        other.update([notes])
+    with pytest.raises(IndexStateError, match="has engine 'native', not 'reference'"):
+        Index.create(folder, reference_embedder)
 
 
 def test_what_was_embedded_before_a_kill_is_not_embedded_again(tmp_path, notes, embedder):
@@ -347,10 +397,12 @@ def test_what_was_embedded_before_a_kill_is_not_embedded_again(tmp_path, notes, 
     }
 
 
-@pytest.mark.parametrize("change", [{"fingerprint": "b"}, {"dtype": "int8"}, {"prompt": "p: "}])
+@pytest.mark.parametrize("change", [{"model": "b"}, {"dtype": "int8"}, {"engine": "torch"}, {"prompt": "p: "}])
 def test_what_another_models_process_had_embedded_is_not_taken(tmp_path, change):
-    identity = Identity("m", "a", "float32", "", 16, "text")
-    killed = Store(tmp_path, dataclasses.replace(identity, **change), None, rebuild=True)
+    fingerprint = Fingerprint("a", "native", "float32", "cpu", "")
+    identity = Identity("m", fingerprint, 16, "text")
+    other = dataclasses.replace(identity, fingerprint=dataclasses.replace(fingerprint, **change))
+    killed = Store(tmp_path, other, None, rebuild=True)
     killed.stage([row(1)], np.eye(16, dtype=np.float32)[:1])
     assert Store(tmp_path, identity, None).staged() == {}
     assert Store(tmp_path, killed.identity, None).staged().keys() == {"1"}

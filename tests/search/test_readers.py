@@ -6,7 +6,7 @@ import json
 import pytest
 
 from pellucid.errors import UnreadableFileError
-from pellucid.search.readers import LARGEST, Document, read
+from pellucid.search.readers import MAX_BYTES, Document, read
 
 pyarrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -101,7 +101,7 @@ def test_an_encrypted_pdf_says_so(tmp_path, monkeypatch):
 
 def test_a_pdf_that_is_broken_within_is_no_more_than_unreadable(tmp_path):
     assert [document.text for document in documents(tmp_path / "a.pdf", pdf("the cat"))] == ["the cat"]
-    with pytest.raises(UnreadableFileError, match="no sound PDF"):
+    with pytest.raises(UnreadableFileError, match="broken PDF"):
         documents(tmp_path / "a.pdf", pdf("the cat").replace(b"/FlateDecode", b"/FlateDecodX"))
 
 
@@ -128,17 +128,17 @@ def pdf(text):
         ("a.txt", b"", "empty"),
         ("a.txt", b"a\0b", "binary"),
         ("a.txt", "caf\u00e9".encode("latin-1"), r"not UTF-8 \(byte 4\)"),
-        ("a.pdf", b"%PDF-1.4 nonsense", "no sound PDF"),
-        ("a.pdf", b"nonsense", "no sound PDF"),
-        ("a.jsonl", b'{"text": "a"}\n{', "line 2 is no JSON"),
-        ("a.jsonl", b'{"body": "a"}', "line 1 has no text called 'text'"),
-        ("a.jsonl", b"[]", "line 1 has no text called 'text'"),
-        ("a.jsonl", b"[" * 100_000, "line 1 is no JSON"),
+        ("a.pdf", b"%PDF-1.4 nonsense", "broken PDF"),
+        ("a.pdf", b"nonsense", "broken PDF"),
+        ("a.jsonl", b'{"text": "a"}\n{', "line 2: it is not JSON"),
+        ("a.jsonl", b'{"body": "a"}', "line 1: it has no 'text'"),
+        ("a.jsonl", b"[]", "line 1: it is not a JSON object"),
+        ("a.jsonl", b"[" * 100_000, "line 1: it is not JSON"),
         ("a.csv", b"a,b\n1,2\n", "no column 'text', only a, b"),
         ("a.csv", b"text,text\n1,2\n", "several columns 'text'"),
-        ("a.csv", b"text,b\n1,2\n\n1,2,3\n", "row 2 has 3 fields, and the header 2"),
-        ("a.csv", b'text\n"a', r"no sound CSV \(line 2\)"),
-        ("a.parquet", b"PAR1 nonsense", "no sound Parquet"),
+        ("a.csv", b"text,b\n1,2\n\n1,2,3\n", "row 2: it has 3 fields, and the header has 2"),
+        ("a.csv", b'text\n"a', "row 1: its quotes do not match"),
+        ("a.parquet", b"PAR1 nonsense", "broken Parquet"),
         ("a.html", b"\xff\xff", "not UTF-8"),
     ],
 )
@@ -164,8 +164,8 @@ def test_a_broken_pdf_is_not_quoted_in_a_log(tmp_path, caplog):
 
 def test_a_huge_file_is_not_read(tmp_path):
     with (tmp_path / "a.txt").open("wb") as file:
-        file.truncate(LARGEST + 1)
-    with pytest.raises(UnreadableFileError, match="more than the 67,108,864 that are read"):
+        file.truncate(MAX_BYTES + 1)
+    with pytest.raises(UnreadableFileError, match="at most 67,108,864 are read"):
         list(read(tmp_path / "a.txt"))
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from pellucid.errors import MissingExtraError, UnreadableFileError
 from pellucid.search import reader_process, reading
-from pellucid.search.readers import MOST_TEXTS, Document, parse
+from pellucid.search.readers import MAX_TEXTS, Document, parse
 from pellucid.search.reading import DocumentReader
 
 hostile = pytest.importorskip("fuzz.hostile")
@@ -62,7 +62,7 @@ class TestBounds:
 
     @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not hold a process to a limit on its memory")
     def test_memory(self, reader, monkeypatch):
-        monkeypatch.setattr(reading, "MEMORY", 1 << 30)
+        monkeypatch.setattr(reading, "MEMORY_BYTES", 1 << 30)
         content = hostile.long_text(256 << 20)
         with pytest.raises(UnreadableFileError, match="reading it takes more than 1 GiB of memory"):
             reader.read(content, ".parquet")
@@ -72,7 +72,7 @@ class TestBounds:
     def test_rows(self, name):
         texts = parse(hostile.FILES[name](), name[name.index(".") :])
         with pytest.raises(UnreadableFileError, match="more than 100,000 rows or pages"):
-            assert sum(1 for _ in texts) <= MOST_TEXTS
+            assert sum(1 for _ in texts) <= MAX_TEXTS
 
     def test_characters(self):
         """A few hundred bytes of Parquet, whose rows all point to one long text."""

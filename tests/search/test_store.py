@@ -5,13 +5,14 @@ import shutil
 import numpy as np
 import pytest
 
+from pellucid.encoder.fingerprint import Fingerprint
 from pellucid.errors import IndexStateError
 from pellucid.search import store as stores
 from pellucid.search.rows import Row
 from pellucid.search.store import Identity, Store
 
 pytest.importorskip("lancedb")
-IDENTITY = Identity("model", "fingerprint", "float32", "", 8, "text")
+IDENTITY = Identity("model", Fingerprint("digest", "native", "float32", "cpu", ""), 8, "text")
 ROWS = 4 * stores._ROWS_PER_PARTITION
 
 
@@ -83,7 +84,7 @@ def test_an_approximate_search_looks_at_some_partitions(store, made, monkeypatch
 
     queries = unit_vectors(5, 4)
     assert [missed(query) for query in queries] == [0] * 5  # There are fewer than 64 partitions.
-    monkeypatch.setattr(stores, "_PROBES_AT_LEAST", 1)
+    monkeypatch.setattr(stores, "_MIN_PROBES", 1)
     assert all(0 < missed(query) < count for query in queries)
 
 
@@ -108,6 +109,6 @@ def test_a_reader_keeps_what_it_opened_until_that_is_made_again(store):
     again = Store(store.folder, IDENTITY, None)
     again.stage([row(0)], unit_vectors(1, 0))
     again.commit([])
-    with pytest.raises(IndexStateError, match="made again since it was opened"):
+    with pytest.raises(IndexStateError, match="rebuilt since it was opened"):
         reader.count()
     assert Store.open(store.folder).count() == 1

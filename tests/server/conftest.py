@@ -1,4 +1,4 @@
-"""A server in a thread, for tests that ask it over HTTP."""
+"""A server in a thread, for tests that send it HTTP requests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from pellucid import Embedder
-from pellucid.server.http.app import create
+from pellucid.server.http.app import create_app
 from pellucid.server.http.serving import Serving
 from pellucid.server.http.stopping import Server
 from pellucid.server.settings import Settings
@@ -21,7 +21,7 @@ from tests import tiny
 
 @dataclass(frozen=True)
 class Running:
-    """A server that answers, and a client of it."""
+    """A running server, and a client for it."""
 
     url: str
     client: httpx.Client
@@ -30,7 +30,7 @@ class Running:
 
 @contextmanager
 def running(settings: Settings) -> Iterator[Running]:
-    app, serving = create(settings)
+    app, serving = create_app(settings)
     server = Server(app, serving)
     server.config.port = 0
     thread = threading.Thread(target=server.run)
@@ -48,10 +48,10 @@ def running(settings: Settings) -> Iterator[Running]:
         assert not thread.is_alive()
 
 
-def until(condition):
+def wait_until(condition):
     deadline = time.monotonic() + 60
     while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, "the condition was not met within a minute"
         time.sleep(0.005)
 
 
@@ -67,21 +67,21 @@ def embedder(model) -> Embedder:
 
 @pytest.fixture(scope="package")
 def server(model) -> Iterator[Running]:
-    """A server of the tiny model as it is without options, shared: ask it, and change nothing."""
+    """A server of the tiny model with default settings. Tests share it, so they must not change it."""
     with running(Settings((model,))) as found:
         yield found
 
 
 @pytest.fixture
 def serve(model) -> Iterator[Callable[..., Running]]:
-    """Starts servers of one's own."""
-    stacks = []
+    """Starts servers for one test."""
+    contexts = []
 
     def start(*models: str, **options) -> Running:
         context = running(Settings(models or (model,), **options))
-        stacks.append(context)
+        contexts.append(context)
         return context.__enter__()
 
     yield start
-    for context in reversed(stacks):
+    for context in reversed(contexts):
         context.__exit__(None, None, None)

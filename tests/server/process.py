@@ -1,4 +1,4 @@
-"""``pellucid serve`` as a process of its own, as people run it."""
+"""``pellucid serve`` in its own process, as users run it."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from dataclasses import dataclass
 from typing import IO
 
 COMMAND = (
-    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"  # Background jobs have none.
+    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"  # Background jobs ignore SIGINT.
     "from pellucid.cli import main; main()"
 )
 
 
 @dataclass(frozen=True)
 class Process:
-    """A server that runs."""
+    """A running server."""
 
     url: str
     process: subprocess.Popen[str]
     errors: IO[str]
 
     def log(self) -> list[str]:
-        """The lines on its standard error so far."""
+        """The lines that it has written to standard error."""
         self.errors.seek(0)
         return self.errors.read().splitlines()
 
-    def stop(self, how: int = signal.SIGTERM) -> int:
-        """Its exit status after this signal."""
-        self.process.send_signal(how)
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal, and return the exit status."""
+        self.process.send_signal(number)
         return self.process.wait(60)
 
 

@@ -1,4 +1,4 @@
-"""A server of the page, its views and its figures, from the standard library: what the page may ask, and no more."""
+"""A stand-in for the server, from the standard library. It has only the routes that the home page uses."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 
 from pellucid.errors import InputError
 from pellucid.server.http import views
-from pellucid.server.http.page import home
+from pellucid.server.http.page import home_page
 
-FIGURES: dict[str, Any] = {
+STATS: dict[str, Any] = {
     "dimensions": 384,
     "max_tokens": 256,
     "loaded": True,
@@ -29,23 +29,23 @@ FIGURES: dict[str, Any] = {
 
 
 class Stub:
-    """What the server is to do, and what it was asked.
+    """What the server should do, and the requests that it got.
 
     Attributes:
-        models: the embedders by name.
-        key: what it asks for, or "".
-        figures: what it says of each model.
-        before: called before a view is made, with the path and what was asked.
-        asked: the paths and the bodies, in order, of views alone.
+        models: the embedders, by name.
+        key: the API key that it needs, or "".
+        model_stats: its statistics of each model.
+        on_request: called before a view is made, with the path and the body.
+        requests: the paths and bodies of the requests for views, in order.
     """
 
     def __init__(self, models: dict[str, Any], port: int = 0) -> None:
         self.models = models
         self.key = ""
-        self.figures: dict[str, dict[str, Any]] = {name: dict(FIGURES) for name in models}
-        self.before: Callable[[str, dict[str, Any]], object] = lambda _path, _body: None
-        self.asked: list[tuple[str, dict[str, Any]]] = []
-        self.stats_asked = 0
+        self.model_stats: dict[str, dict[str, Any]] = {name: dict(STATS) for name in models}
+        self.on_request: Callable[[str, dict[str, Any]], object] = lambda _path, _body: None
+        self.requests: list[tuple[str, dict[str, Any]]] = []
+        self.stats_requests = 0
         self.port = port
         self.server: ThreadingHTTPServer | None = None
 
@@ -59,20 +59,20 @@ class Stub:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 if self.path == "/":
-                    content, policy = home()
+                    content, policy = home_page()
                     self.reply(200, content.encode(), "text/html; charset=utf-8", policy)
                 elif self.path == "/stats":
-                    stub.stats_asked += 1
-                    self.tell(*stub.stats(self.headers["Authorization"]))
+                    stub.stats_requests += 1
+                    self.send_json(*stub.stats(self.headers["Authorization"]))
                 else:
-                    self.tell(404, {"error": {"message": "not here"}})
+                    self.send_json(404, {"error": {"message": "no such route"}})
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                stub.asked.append((self.path, body))
-                self.tell(*stub.view(self.path, body, self.headers["Authorization"]))
+                stub.requests.append((self.path, body))
+                self.send_json(*stub.view(self.path, body, self.headers["Authorization"]))
 
-            def tell(self, status: int, value: Any) -> None:
+            def send_json(self, status: int, value: Any) -> None:
                 self.reply(status, json.dumps(value).encode(), "application/json")
 
             def reply(self, status: int, content: bytes, kind: str, policy: str = "") -> None:
@@ -85,7 +85,7 @@ class Stub:
                     self.end_headers()
                     self.wfile.write(content)
                 except (BrokenPipeError, ConnectionResetError):
-                    pass  # The page did not wait.
+                    pass  # The page has cancelled the request.
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -103,13 +103,13 @@ class Stub:
     def stats(self, authorization: str | None) -> tuple[int, Any]:
         if self.key and authorization != f"Bearer {self.key}":
             return 401, {"error": {"message": "a key is needed"}}
-        models = [{"name": name, **figures} for name, figures in self.figures.items()]
+        models = [{"name": name, **stats} for name, stats in self.model_stats.items()]
         return 200, {"models": models, "uptime_s": 7300.0, "version": "9.9", "needs_key": bool(self.key)}
 
     def view(self, path: str, body: dict[str, Any], authorization: str | None) -> tuple[int, Any]:
         if self.key and authorization != f"Bearer {self.key}":
             return 401, {"error": {"message": "a key is needed"}}
-        self.before(path, body)
+        self.on_request(path, body)
         embedder = self.models[body.get("model", next(iter(self.models)))]
         try:
             if path == "/view/trace":
@@ -131,7 +131,7 @@ def serving(models: dict[str, Any]) -> Iterator[Stub]:
         stub.stop()
 
 
-if __name__ == "__main__":  # To look at the page.
+if __name__ == "__main__":  # Start it to look at the page.
     from pellucid import Embedder
 
     with serving({"all-MiniLM-L6-v2": Embedder("all-MiniLM-L6-v2", on_truncation="ignore")}) as running:

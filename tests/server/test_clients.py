@@ -1,4 +1,4 @@
-"""Other people's clients against the running process. ``make test-integrations`` runs this."""
+"""Clients that other people wrote, with a real server process. ``make test-integrations`` runs these tests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TEXTS = ["the cat", "the cat sat on the mat", "A dog, a cat!"]
 
 @pytest.fixture(autouse=True)
 def _collected():
-    """What a test left is complained of here, where that is expected, and not in a later one."""
+    """Collect garbage after each test, so that its warnings appear here, where they are expected."""
     yield
     gc.collect()
 
@@ -45,7 +45,7 @@ def test_openai(url, expected, embedder):
     from openai import OpenAI
 
     with OpenAI(base_url=f"{url}/v1", api_key=KEY) as client:
-        answer = client.embeddings.create(model="tiny", input=TEXTS)  # In base64, as this client does unasked.
+        answer = client.embeddings.create(model="tiny", input=TEXTS)  # By default, this client asks for base64.
         same([item.embedding for item in answer.data], expected)
         assert answer.usage.total_tokens == int(embedder.count_tokens(TEXTS).sum())
         answer = client.embeddings.create(model="tiny", input=TEXTS, encoding_format="float")
@@ -72,7 +72,7 @@ def test_openai_understands_our_errors(url):
     ):
         client.embeddings.create(model="tiny", input="a")
     with OpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0) as client:
-        with pytest.raises(NotFoundError, match="Served: 'tiny'"):
+        with pytest.raises(NotFoundError, match="It serves 'tiny'"):
             client.embeddings.create(model="other", input="a")
         with pytest.raises(BadRequestError) as caught:
             client.embeddings.create(model="tiny", input="cat " * 200)
@@ -94,7 +94,7 @@ def test_huggingface_hub(url, embedder, path):
 async def test_langchain(url, expected):
     from langchain_openai import OpenAIEmbeddings
 
-    # Else LangChain tokenizes by itself, as for OpenAI's models, whose ids mean nothing here.
+    # Otherwise LangChain tokenizes for OpenAI's models, and those ids mean other words here.
     embeddings = OpenAIEmbeddings(
         model="tiny", base_url=f"{url}/v1", api_key=KEY, check_embedding_ctx_length=False, tiktoken_enabled=False
     )

@@ -6,7 +6,7 @@ import re
 from importlib import resources
 
 from pellucid import __version__
-from pellucid.server.http.page import home
+from pellucid.server.http.page import home_page
 from tests.explain.render.test_html import Elements
 
 PARTS = [part for part in resources.files("pellucid").joinpath("server", "http", "page").iterdir() if part.is_file()]
@@ -16,8 +16,8 @@ def rules(policy: str) -> dict[str, str]:
     return dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
 
 
-def test_the_policy_lets_run_what_is_in_the_page_and_ask_its_own_server():
-    content, policy = home()
+def test_the_policy_allows_only_the_pages_own_scripts_and_its_own_server():
+    content, policy = home_page()
     elements = Elements(content)
 
     def digests(tag):
@@ -39,8 +39,8 @@ def test_the_policy_lets_run_what_is_in_the_page_and_ask_its_own_server():
     assert rules(own) == {name: rule for name, rule in allowed.items() if name != "frame-ancestors"}
 
 
-def test_the_page_is_one_file_without_anything_from_elsewhere():
-    content = home().content
+def test_the_page_is_one_file_that_loads_nothing_else():
+    content = home_page().content
     assert "{{" not in content
     assert f"Made by Pellucid {__version__}" in content
     for _, attributes, _ in Elements(content).found:
@@ -53,10 +53,10 @@ def test_the_page_is_one_file_without_anything_from_elsewhere():
     }
 
 
-def test_the_parts_never_read_text_as_html_and_keep_nothing():
+def test_the_scripts_never_read_text_as_html_and_store_nothing():
     assert len(PARTS) >= 7
     for part in PARTS:
         text = part.read_text(encoding="utf-8")
         assert not re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", text)
         assert not re.findall(r"localStorage|sessionStorage|indexedDB|document\.cookie", text)
-        assert "\r" not in text  # Browsers make it \n, and the policy's hashes would be wrong.
+        assert "\r" not in text  # Browsers turn \r into \n, and the policy's hashes would not match.

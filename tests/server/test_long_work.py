@@ -1,4 +1,4 @@
-"""Long work takes turns, ends when its time is over or its client has left, and no failure in it ends a thread."""
+"""Long work takes turns, and ends when its time is over or its client has left. A failure does not end its thread."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ import numpy as np
 import pytest
 
 from pellucid.server.settings import Limits
-from tests.server.conftest import until
+from tests.server.conftest import wait_until
 
 LONG = ["the cat sat on the mat " * 1000] * 20
-"""Beyond what is tokenized on the event loop, and many turns."""
+"""Too long to be tokenized on the event loop. It takes many turns."""
 
 
 class Panic(BaseException):
-    """Like pyo3's PanicException, which is no Exception."""
+    """Like pyo3's PanicException, which is not an Exception."""
 
 
 @pytest.fixture
 def slow(serve, monkeypatch):
-    """A server whose tokenizer takes its time, and how often it went on."""
+    """Starts a server with a slow tokenizer, and returns it with a list that grows at each step of the tokenizer."""
 
     def start(turn: float, **limits):
         own = serve(limits=Limits(**limits), on_truncation="cut")
         service = next(own.serving.models.states()).service
         tokenizer = service.embedder.tokenizer
         steps = []
-        whole = type(tokenizer).tokenize
+        tokenize = type(tokenizer).tokenize
 
-        def slowly(_self, texts, prompt="", *, first=0, check=lambda: None):
+        def tokenize_slowly(_self, texts, prompt="", *, first=0, check=lambda: None):
             for _ in range(max(1, round(turn / 0.02))):
                 check()
                 steps.append(len(texts))
                 time.sleep(0.02)
-            return whole(tokenizer, texts, prompt, first=first, check=check)
+            return tokenize(tokenizer, texts, prompt, first=first, check=check)
 
-        monkeypatch.setattr(type(tokenizer), "tokenize", slowly)
+        monkeypatch.setattr(type(tokenizer), "tokenize", tokenize_slowly)
         return own, steps
 
     return start
 
 
-def waiting(own) -> float:
+def waiting_characters(own) -> float:
     lines = own.client.get("/metrics").text.splitlines()
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith("pellucid_waiting_characters"))
 
@@ -60,20 +60,20 @@ def test_tokenizing_ends_when_the_time_is_over(slow, path):
     assert answer.status_code == 503
     assert "within 0.5 s" in answer.text
     assert time.monotonic() - start < 60
-    until(lambda: waiting(own) == 0)
+    wait_until(lambda: waiting_characters(own) == 0)
     count = len(steps)
     time.sleep(0.2)
     assert len(steps) <= count + 1
 
 
-def test_a_client_that_closes_its_side_gets_a_sign_that_others_answer_with_a_reset(slow):
+def test_a_client_that_closes_its_sending_side_is_probed_and_still_answered(slow):
     own, steps = slow(1)
     body = json.dumps({"inputs": LONG}).encode()
     head = b"POST /embed HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
     with socket.create_connection(("127.0.0.1", int(own.url.rstrip("/").rpartition(":")[2]))) as connected:
         connected.settimeout(60)
         connected.sendall(head % len(body) + body)
-        until(lambda: steps)
+        wait_until(lambda: steps)
         connected.shutdown(socket.SHUT_WR)
         received = b"".join(iter(lambda: connected.recv(1 << 16), b""))
     assert received.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
@@ -83,18 +83,18 @@ def test_tokenizing_ends_when_the_client_has_left(slow):
     own, steps = slow(30)
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(f"{own.url}/embed", json={"inputs": LONG}, timeout=0.5)
-    until(lambda: waiting(own) == 0)
+    wait_until(lambda: waiting_characters(own) == 0)
     count = len(steps)
     time.sleep(0.2)
     assert len(steps) <= count + 1
-    until(lambda: own.serving.budget.in_use == 0)
+    wait_until(lambda: own.serving.budget.in_use == 0)
 
 
-def test_a_request_of_one_turn_does_not_wait_for_one_of_many(slow):
+def test_a_request_of_one_turn_does_not_wait_for_a_request_of_many(slow):
     own, _ = slow(0.1)
     with ThreadPoolExecutor(1) as pool:
         many = pool.submit(own.client.post, "/embed", json={"inputs": LONG})
-        until(lambda: waiting(own) > 0)
+        wait_until(lambda: waiting_characters(own) > 0)
         one = httpx.post(f"{own.url}/embed", json={"inputs": LONG[:1]}, timeout=60)
         assert one.status_code == 200
         assert not many.done()
@@ -102,7 +102,7 @@ def test_a_request_of_one_turn_does_not_wait_for_one_of_many(slow):
 
 
 @pytest.mark.parametrize("path", ["/tokenize", "/decode", "/trace", "/view/trace"])
-def test_other_work_ends_too(serve, monkeypatch, path):
+def test_other_long_work_ends_when_the_time_is_over(serve, monkeypatch, path):
     own = serve(limits=Limits(seconds=0.3))
     service = next(own.serving.models.states()).service
     free = threading.Event()
@@ -113,11 +113,11 @@ def test_other_work_ends_too(serve, monkeypatch, path):
     free.set()
     assert answer.status_code == 503
     assert "within 0.3 s" in answer.text
-    until(lambda: own.serving.budget.in_use == 0)
+    wait_until(lambda: own.serving.budget.in_use == 0)
 
 
 @pytest.mark.parametrize("size", [1, 1000])
-def test_a_panic_of_the_tokenizer_is_a_500_in_json_and_the_server_goes_on(serve, monkeypatch, size):
+def test_after_a_panic_in_the_tokenizer_the_server_answers_500_in_json_and_goes_on(serve, monkeypatch, size):
     own = serve(on_truncation="cut")
     service = next(own.serving.models.states()).service
 
@@ -133,7 +133,7 @@ def test_a_panic_of_the_tokenizer_is_a_500_in_json_and_the_server_goes_on(serve,
     assert own.client.post("/v1/embeddings", json={"input": LONG}).status_code == 200
 
 
-def test_a_panic_of_the_engine_is_a_500_in_json_and_the_server_goes_on(serve, monkeypatch):
+def test_after_a_panic_in_the_engine_the_server_answers_500_and_goes_on(serve, monkeypatch):
     own = serve()
     engine = next(own.serving.models.states()).service.embedder.engine
 
@@ -146,7 +146,7 @@ def test_a_panic_of_the_engine_is_a_500_in_json_and_the_server_goes_on(serve, mo
     assert own.client.post("/v1/embeddings", json={"input": "the cat"}).status_code == 200
 
 
-def test_long_answers_are_the_same_bytes_as_short_ones(server, embedder, monkeypatch):
+def test_long_responses_have_the_same_bytes_as_short_ones(server, embedder, monkeypatch):
     texts = ["the cat sat", "a dog", "the mat"] * 40
     requests = [
         ("/v1/embeddings", {"input": texts}),
@@ -155,19 +155,19 @@ def test_long_answers_are_the_same_bytes_as_short_ones(server, embedder, monkeyp
         ("/embed_all", {"inputs": texts}),
     ]
     short = [server.client.post(path, json=body).content for path, body in requests]
-    monkeypatch.setattr("pellucid.server.http.answers._AT_ONCE_NUMBERS", 10)
+    monkeypatch.setattr("pellucid.server.http.answers._SHORT_NUMBERS", 10)
     monkeypatch.setattr("pellucid.server.http.answers._SLICE_NUMBERS", 100)
     assert [server.client.post(path, json=body).content for path, body in requests] == short
 
 
 @pytest.mark.parametrize("path", ["/embed", "/embed_all"])
-def test_a_vector_that_is_not_finite_is_a_500_that_names_the_text(serve, monkeypatch, path):
+def test_a_vector_that_is_not_finite_gives_a_500_with_the_texts_position(serve, monkeypatch, path):
     own = serve()
     engine = next(own.serving.models.states()).service.embedder.engine
-    whole = engine.token_vectors
+    token_vectors = engine.token_vectors
 
     def broken(batch):
-        vectors = whole(batch).copy()
+        vectors = token_vectors(batch).copy()
         vectors[-1] = np.inf
         return vectors
 

@@ -1,4 +1,4 @@
-"""The page as the real server gives it, in a browser. ``make test-browser`` runs this."""
+"""The home page of the real server in a browser. ``make test-browser`` runs these tests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests import browser as browsers
 from tests.browser import PHONE, WIDE, fits
 
 pytestmark = browsers.needed()
-ASKED = {"one": ["the cat sat"], "two": ["the cat", "a dog"], "many": ["the cat\na dog\nthe mat"]}
+TEXTS = {"one": ["the cat sat"], "two": ["the cat", "a dog"], "many": ["the cat\na dog\nthe mat"]}
 
 
 @pytest.fixture(scope="module")
@@ -19,25 +19,25 @@ def browser():
 
 @pytest.mark.parametrize("viewport", [WIDE, PHONE])
 @pytest.mark.parametrize("keys", [(), ("a-key-of-mine",)])
-def test_each_view_is_drawn_and_only_its_server_is_asked(browser, serve, viewport, keys):
+def test_each_view_is_drawn_and_the_page_contacts_only_its_server(browser, serve, viewport, keys):
     own = serve(keys=keys)
     context = browser.new_context(viewport=viewport, reduced_motion="reduce")
-    others, complaints = [], []
-    context.on("request", lambda request: request.url.startswith(own.url) or others.append(request.url))
+    other_urls, errors = [], []
+    context.on("request", lambda request: request.url.startswith(own.url) or other_urls.append(request.url))
     page = context.new_page()
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(own.url)
     if keys:
         page.fill("#key-field", keys[0])
         page.click("#key button")
-    page.wait_for_selector("#figures dt")
-    for mode, texts in ASKED.items():
+    page.wait_for_selector("#stats dt")
+    for mode, texts in TEXTS.items():
         page.click(f"#tab-{mode}")
         for number, text in enumerate(texts, start=1):
             page.fill(f"#panel-{mode}-text-{number}", text)
-        page.click(f"#panel-{mode} .go")
+        page.click(f"#panel-{mode} .submit")
         page.wait_for_selector(f"#panel-{mode} .result > *", timeout=20_000)
         assert "Done in" in page.inner_text(f"#panel-{mode} .state")
         assert fits(page)
-    assert (others, complaints) == ([], [])
+    assert (other_urls, errors) == ([], [])
     context.close()

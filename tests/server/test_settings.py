@@ -3,16 +3,16 @@ from __future__ import annotations
 import pytest
 
 from pellucid.errors import OptionError
-from pellucid.server.settings import Settings, keys_of
+from pellucid.server.settings import Settings, parse_keys
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
-def test_the_own_machine_needs_no_key(host):
+def test_a_server_for_this_machine_needs_no_key(host):
     assert Settings(("m",), host=host).loopback
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.7", "example.org", ""])
-def test_other_machines_are_let_in_only_with_a_key_or_if_told(host):
+def test_serving_other_machines_needs_a_key_or_public(host):
     with pytest.raises(OptionError, match="no API key"):
         Settings(("m",), host=host)
     assert Settings(("m",), host=host, keys=("a-long-key",)).keys
@@ -25,7 +25,7 @@ def test_a_server_without_a_model_is_refused():
 
 
 def test_keys_are_read_line_by_line():
-    assert keys_of("# mine\nfirst-key\n\n second-key , third-key\n", "f") == ("first-key", "second-key", "third-key")
+    assert parse_keys("# mine\nfirst-key\n\n second-key , third-key\n", "f") == ("first-key", "second-key", "third-key")
 
 
 @pytest.mark.parametrize(
@@ -37,8 +37,8 @@ def test_keys_are_read_line_by_line():
         ("good-enough\nmit Löchern", "key 2"),
     ],
 )
-def test_keys_that_will_not_do_are_refused_and_not_quoted(text, words):
+def test_invalid_keys_are_refused_and_not_quoted(text, words):
     with pytest.raises(OptionError, match=words) as caught:
-        keys_of(text, "f")
+        parse_keys(text, "f")
     assert "Löchern" not in str(caught.value)
-    assert "short" not in str(caught.value).replace("too short", "")
+    assert "short" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""A package index in a folder."""
+"""Fixtures: a package index in a folder, and an empty cache."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pytest
 
 @pytest.fixture
 def index(tmp_path, monkeypatch) -> Path:
-    """The folder that is this test's package index."""
+    """A folder that serves as the package index of this test."""
     folder = tmp_path / "index"
     folder.mkdir()
     for name in [name for name in os.environ if name.startswith("PIP_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", folder.as_uri())  # Of a path, pip makes two at a space.
+    monkeypatch.setenv("PIP_FIND_LINKS", folder.as_uri())  # A URL, because pip splits a path at spaces.
     return folder
 
 

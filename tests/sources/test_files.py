@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from pellucid import Embedder
 from pellucid.errors import InvalidModelError
 from pellucid.sources import local
-from pellucid.sources.files import Digest, ModelFiles, lacking, module_folders, wanted
+from pellucid.sources.files import Digest, ModelFiles, missing_files, read_module_folders, select_files
 from tests import tiny
 
 FILES = ModelFiles("m", Path("/models/m"), "folder", None, {})
 
 
 @pytest.mark.parametrize("relative", ["config.json", "1_Pooling/config.json", "a..b", "...", ""])
-def test_a_path_within_the_folder_is_given(relative):
+def test_a_path_within_the_folder_is_allowed(relative):
     assert FILES.path(relative) == Path("/models/m") / relative
 
 
@@ -29,12 +29,12 @@ def test_a_path_within_the_folder_is_given(relative):
     ["..", "../x", "a/../../x", "a/..", "/etc/passwd", "C:\\x", "C:x", "\\\\host\\x", "\\x", "..\\x", "a\0b"],
 )
 def test_a_path_that_leaves_the_folder_is_refused(relative):
-    with pytest.raises(InvalidModelError, match="outside the model's folder; refused"):
+    with pytest.raises(InvalidModelError, match="outside the model's folder"):
         FILES.path(relative)
 
 
 @given(st.lists(st.sampled_from(["..", ".", "a", "b", "", "~", "C:"]), max_size=5), st.sampled_from("/\\"))
-def test_whatever_is_given_lies_within_the_folder(parts, separator):
+def test_every_allowed_path_is_within_the_folder(parts, separator):
     try:
         path = FILES.path(separator.join(parts))
     except InvalidModelError:
@@ -42,16 +42,16 @@ def test_whatever_is_given_lies_within_the_folder(parts, separator):
     assert path.resolve().is_relative_to(FILES.folder)
 
 
-def test_what_may_not_be_seen_is_said_to_be_so(monkeypatch):
+def test_an_error_while_looking_for_a_file_is_reported(monkeypatch):
     def refuse(self):
         raise PermissionError(13, "Permission denied", str(self))
 
     monkeypatch.setattr(Path, "lstat", refuse)
-    with pytest.raises(InvalidModelError, match=r"config\.json cannot be looked for .*Permission denied"):
+    with pytest.raises(InvalidModelError, match=r"could not check whether config\.json exists .*Permission denied"):
         FILES.has("config.json")
 
 
-def test_a_link_that_leads_nowhere_is_there(tmp_path):
+def test_a_link_to_a_missing_file_counts_as_present(tmp_path):
     files = ModelFiles("m", tmp_path, "folder", None, {"config.json": None})
     (tmp_path / "config.json").symlink_to("gone.json")
     assert files.has("config.json")
@@ -60,19 +60,21 @@ def test_a_link_that_leads_nowhere_is_there(tmp_path):
 
 
 class TestReadable:
-    """Only regular files of a sane size are read: a pipe never ends, and /dev/zero neither."""
+    """Only regular files of a sane size are read. Reading a pipe or /dev/zero would never end."""
 
     @pytest.fixture
     def files(self, tmp_path) -> ModelFiles:
         return ModelFiles("m", tmp_path, "folder", None, {})
 
-    def test_a_file_is_read_and_through_a_link_too(self, files, tmp_path):
+    def test_a_file_is_read_through_a_link(self, files, tmp_path):
         (tmp_path / "a").write_bytes(b"{}")
         (tmp_path / "config.json").symlink_to("a")
         assert files.read("config.json") == b"{}"
 
     def test_a_missing_file_is_named(self, files):
-        with pytest.raises(InvalidModelError, match=r"m: no config\.json in .*the folder of a sentence-transf"):
+        with pytest.raises(
+            InvalidModelError, match=r"m: there is no config\.json in .*the folder of a sentence-transf"
+        ):
             files.read("config.json")
 
     def test_a_pipe_a_device_and_a_folder_are_refused(self, files, tmp_path):
@@ -85,16 +87,16 @@ class TestReadable:
                 files.read(name)
 
     @pytest.mark.parametrize(
-        ("name", "most"), [("config.json", 4 << 20), ("tokenizer.json", 64 << 20), ("1_Pooling/vocab.txt", 64 << 20)]
+        ("name", "limit"), [("config.json", 4 << 20), ("tokenizer.json", 64 << 20), ("1_Pooling/vocab.txt", 64 << 20)]
     )
-    def test_a_file_beyond_its_bound_is_refused(self, files, tmp_path, name, most):
+    def test_a_file_over_its_limit_is_refused(self, files, tmp_path, name, limit):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.touch()
-        os.truncate(path, most)
+        os.truncate(path, limit)
         assert files.readable(name) == path
-        os.truncate(path, most + 1)
-        with pytest.raises(InvalidModelError, match=f"it has {most + 1:,} bytes, and at most {most:,} are read"):
+        os.truncate(path, limit + 1)
+        with pytest.raises(InvalidModelError, match=f"it has {limit + 1:,} bytes, and the limit is {limit:,}"):
             files.readable(name)
 
     def test_weights_may_be_large(self, files, tmp_path):
@@ -105,11 +107,11 @@ class TestReadable:
 
 @pytest.mark.parametrize("kind", ["pipe", "device"])
 def test_no_file_of_a_model_may_be_a_pipe_or_a_device(tmp_path, kind):
-    """Each that is read is tried, one after another."""
+    """Replace each file that is read, one after another."""
     folder = tiny.write_model(tmp_path / "m", modules=["Pooling", "Dense", "LayerNorm", "Normalize"])
     for name in local.find(str(folder)).wanted():
-        path, kept = folder / name, tmp_path / "kept"
-        path.rename(kept)
+        path, original = folder / name, tmp_path / "original"
+        path.rename(original)
         if kind == "pipe":
             os.mkfifo(path)
         else:
@@ -117,11 +119,11 @@ def test_no_file_of_a_model_may_be_a_pipe_or_a_device(tmp_path, kind):
         with pytest.raises(InvalidModelError, match=f"{name} cannot be read: it is not a regular file"):
             Embedder(folder)
         path.unlink()
-        kept.rename(path)
+        original.rename(path)
     Embedder(folder)
 
 
-def test_the_folders_that_modules_json_names_are_read_too(tmp_path):
+def test_module_folders_with_other_names_are_read_too(tmp_path):
     folder = tiny.write_model(tmp_path / "m", modules=["Pooling", "Dense"])
     (folder / "modules").mkdir()
     (folder / "1_Pooling").rename(folder / "modules" / "pooling")
@@ -137,17 +139,17 @@ def test_the_folders_that_modules_json_names_are_read_too(tmp_path):
 
 
 @pytest.mark.parametrize("path", ["/etc/x", "../a/b", "a/../../b", "a/\0/b"])
-def test_the_folder_of_a_module_is_not_looked_for_elsewhere(tmp_path, path):
+def test_a_module_folder_outside_the_model_is_refused(tmp_path, path):
     folder = tiny.write_model(tmp_path / "m")
     entries = json.loads((folder / "modules.json").read_bytes())
     entries[1]["path"] = path
     tiny.write_json(folder / "modules.json", entries)
-    assert module_folders(folder) == ["", "2_Normalize"]
-    with pytest.raises(InvalidModelError, match="outside the model's folder; refused"):
+    assert read_module_folders(folder) == ["", "2_Normalize"]
+    with pytest.raises(InvalidModelError, match="outside the model's folder"):
         Embedder(folder)
 
 
-def test_weights_of_other_runtimes_are_never_wanted():
+def test_weights_of_other_runtimes_are_never_selected():
     listing = {
         "1_Pooling/config.json": True,
         "2_Dense/config.json": True,
@@ -171,7 +173,7 @@ def test_weights_of_other_runtimes_are_never_wanted():
         "training/a/config.json": False,
         "vocab.txt": True,
     }
-    assert wanted(listing) == [name for name, is_wanted in listing.items() if is_wanted]
+    assert select_files(listing) == [name for name, is_read in listing.items() if is_read]
 
 
 def make(folder: Path, *names: str, modules: list[tuple[str, str]] | None = None) -> Path:
@@ -184,29 +186,29 @@ def make(folder: Path, *names: str, modules: list[tuple[str, str]] | None = None
     return folder
 
 
-WHOLE = ("config.json", "model.safetensors", "tokenizer.json")
+COMPLETE = ("config.json", "model.safetensors", "tokenizer.json")
 
 
-class TestLacking:
+class TestMissingFiles:
     def test_a_plain_transformer_needs_config_weights_and_tokenizer(self, tmp_path):
-        assert lacking(make(tmp_path)) == list(WHOLE)
-        assert lacking(make(tmp_path, *WHOLE)) == []
+        assert missing_files(make(tmp_path)) == list(COMPLETE)
+        assert missing_files(make(tmp_path, *COMPLETE)) == []
 
-    def test_a_shard_index_is_weights_and_a_vocabulary_a_tokenizer(self, tmp_path):
-        assert lacking(make(tmp_path, "config.json", "model.safetensors.index.json", "vocab.txt")) == []
+    def test_a_shard_index_counts_as_weights_and_a_vocabulary_as_a_tokenizer(self, tmp_path):
+        assert missing_files(make(tmp_path, "config.json", "model.safetensors.index.json", "vocab.txt")) == []
 
     def test_modules_need_their_configs(self, tmp_path):
         modules = [("Transformer", ""), ("Pooling", "1_Pooling"), ("Normalize", "2_Normalize")]
-        assert lacking(make(tmp_path, *WHOLE, modules=modules)) == ["1_Pooling/config.json"]
-        assert lacking(make(tmp_path, "1_Pooling/config.json")) == []
+        assert missing_files(make(tmp_path, *COMPLETE, modules=modules)) == ["1_Pooling/config.json"]
+        assert missing_files(make(tmp_path, "1_Pooling/config.json")) == []
 
-    def test_the_transformer_may_have_a_folder(self, tmp_path):
-        make(tmp_path, *WHOLE, modules=[("Transformer", "0_T")])
-        assert lacking(tmp_path) == [f"0_T/{name}" for name in WHOLE]
+    def test_the_transformer_may_have_its_own_folder(self, tmp_path):
+        make(tmp_path, *COMPLETE, modules=[("Transformer", "0_T")])
+        assert missing_files(tmp_path) == [f"0_T/{name}" for name in COMPLETE]
 
-    def test_a_dense_module_needs_weights_too_and_what_we_do_not_know_needs_nothing(self, tmp_path):
+    def test_a_dense_module_needs_weights_and_an_unknown_module_needs_nothing(self, tmp_path):
         modules = [("StaticEmbedding", ""), ("Dense", "2_Dense"), ("LayerNorm", "3"), ("Dropout", "4"), ("Router", "5")]
-        assert lacking(make(tmp_path, modules=modules)) == [
+        assert missing_files(make(tmp_path, modules=modules)) == [
             "2_Dense/config.json",
             "2_Dense/model.safetensors",
             "3/model.safetensors",
@@ -215,9 +217,9 @@ class TestLacking:
     @pytest.mark.parametrize(
         "content", ["{", "3", "[3]", "[{}]", '[{"path": 1, "type": 2}]', '[{"path": 1, "type": "a"}]']
     )
-    def test_a_broken_list_is_for_the_loader_to_judge(self, tmp_path, content):
+    def test_a_broken_list_is_left_to_the_loader(self, tmp_path, content):
         (tmp_path / "modules.json").write_text(content)
-        assert lacking(tmp_path) == []
+        assert missing_files(tmp_path) == []
 
 
 @given(st.binary(max_size=100), st.binary(max_size=100))
@@ -228,7 +230,7 @@ def test_a_digest_matches_its_content_and_no_other(tmp_path_factory, content, ot
     assert digest.matches(path) == (content == other)
 
 
-def test_a_git_digest_is_what_git_says(tmp_path):
+def test_a_git_digest_is_that_of_git(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"{}\r\n\0")
     command = ["git", "hash-object", "--no-filters", str(path)]

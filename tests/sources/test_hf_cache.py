@@ -14,7 +14,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @pytest.fixture
 def cache(tmp_path) -> Path:
-    """A cache with one whole model, written by hand as the Hugging Face cache's own page describes it."""
+    """A cache with one complete model, in the layout that the documentation of the Hugging Face cache describes."""
     storage = tmp_path / "models--org--name"
     tiny.write_model(storage / "snapshots" / COMMIT)
     (storage / "refs" / "pr").mkdir(parents=True)
@@ -31,45 +31,45 @@ def write_tree(cache: Path, *names: str, content: str | None = None) -> None:
 
 
 @pytest.mark.parametrize("revision", [None, "main", "pr/1", COMMIT])
-def test_a_revision_stands_for_a_commit(cache, revision):
+def test_a_revision_is_resolved_to_a_commit(cache, revision):
     snapshot = hf_cache.find("org/name", revision, cache)
-    assert (snapshot.commit, snapshot.lacking()) == (COMMIT, [])
+    assert (snapshot.commit, snapshot.missing_files()) == (COMMIT, [])
     files = snapshot.model_files("org/name", "Hugging Face cache")
     assert (files.revision, files.folder) == (COMMIT, cache / "models--org--name" / "snapshots" / COMMIT)
     assert files.has("1_Pooling/config.json")
 
 
 @pytest.mark.parametrize(("repo", "revision"), [("org/other", None), ("org/name", "v1"), ("org/name", COMMIT[::-1])])
-def test_what_is_not_there_is_not_found(cache, repo, revision):
+def test_a_missing_model_or_revision_is_not_found(cache, repo, revision):
     assert hf_cache.find(repo, revision, cache) is None
 
 
-def test_a_copy_is_whole_if_every_file_that_the_hub_listed_and_we_read_is_there(cache):
+def test_a_copy_is_complete_if_it_has_every_listed_file_that_we_read(cache):
     write_tree(cache, "config.json", "pytorch_model.bin", "README.md")
-    assert hf_cache.find("org/name", None, cache).lacking() == []
+    assert hf_cache.find("org/name", None, cache).missing_files() == []
     write_tree(cache, "config.json", "vocab.txt")
-    assert hf_cache.find("org/name", None, cache).lacking() == ["vocab.txt"]
+    assert hf_cache.find("org/name", None, cache).missing_files() == ["vocab.txt"]
 
 
-def test_what_transformers_alone_has_fetched_is_not_known_to_be_whole(cache):
+def test_a_copy_that_transformers_made_is_not_known_to_be_complete(cache):
     snapshot = hf_cache.find("org/name", None, cache)
     (snapshot.folder / "modules.json").unlink()
-    assert snapshot.lacking() == ["modules.json"]
-    known = cache / "models--org--name" / ".no_exist" / COMMIT / "modules.json"
-    known.parent.mkdir(parents=True)
-    known.touch()
-    assert snapshot.lacking() == []
+    assert snapshot.missing_files() == ["modules.json"]
+    record = cache / "models--org--name" / ".no_exist" / COMMIT / "modules.json"
+    record.parent.mkdir(parents=True)
+    record.touch()
+    assert snapshot.missing_files() == []
 
 
 @pytest.mark.parametrize("name", ["modules.json", "sentence_bert_config.json", "1_Pooling/config.json"])
-def test_a_link_whose_blob_is_gone_is_lacking(cache, name):
+def test_a_link_without_its_blob_counts_as_missing(cache, name):
     snapshot = hf_cache.find("org/name", None, cache)
     (snapshot.folder / name).unlink()
     (snapshot.folder / name).symlink_to("../../blobs/gone")
-    assert snapshot.lacking() == [name]
+    assert snapshot.missing_files() == [name]
 
 
-def test_a_download_that_has_just_begun_is_known_and_lacks_everything(cache):
+def test_a_download_that_has_just_begun_is_found_and_misses_everything(cache):
     storage = cache / "models--org--new"
     (storage / "refs").mkdir(parents=True)
     (storage / "refs" / "main").write_text(COMMIT)
@@ -77,7 +77,7 @@ def test_a_download_that_has_just_begun_is_known_and_lacks_everything(cache):
     (storage / "trees").mkdir()
     tree = {"files": {"config.json": {"size": 1, "blob_id": "b"}}}
     (storage / "trees" / f"{COMMIT}.json").write_text(json.dumps(tree))
-    assert "config.json" in hf_cache.find("org/new", None, cache).lacking()
+    assert "config.json" in hf_cache.find("org/new", None, cache).missing_files()
 
 
 def test_the_tree_gives_the_digests(cache):
@@ -91,23 +91,23 @@ def test_the_tree_gives_the_digests(cache):
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"files": 3}', '{"files": {"a": 3}}', '{"files": {"a": {}}}'])
-def test_a_tree_that_cannot_be_read_is_as_none(cache, content):
+def test_a_broken_tree_is_ignored(cache, content):
     write_tree(cache, content=content)
     assert hf_cache.find("org/name", None, cache).tree is None
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff", b"../../../elsewhere", b"0" * 5000, b"main"])
-def test_a_ref_that_names_no_commit_is_as_none(cache, content):
+def test_a_ref_without_a_commit_is_ignored(cache, content):
     (cache / "models--org--name" / "refs" / "main").write_bytes(content)
     assert hf_cache.find("org/name", None, cache) is None
 
 
-def test_a_record_that_is_nested_too_deep_is_as_none(cache):
+def test_a_tree_that_is_nested_too_deep_is_ignored(cache):
     write_tree(cache, content="[" * 100_000)
     assert hf_cache.find("org/name", None, cache).tree is None
 
 
-def test_the_folder_is_the_option_then_the_environment(monkeypatch, tmp_path):
+def test_the_folder_comes_from_the_option_then_the_environment(monkeypatch, tmp_path):
     from huggingface_hub import constants
 
     monkeypatch.delenv("SENTENCE_TRANSFORMERS_HOME", raising=False)

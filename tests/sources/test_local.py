@@ -6,7 +6,7 @@ from pellucid.errors import ModelNotFoundError
 from pellucid.sources import local
 
 
-def test_a_folder_is_a_model_under_the_name_it_was_given(tiny_bert, monkeypatch):
+def test_a_folder_is_a_model_with_the_name_that_was_given(tiny_bert, monkeypatch):
     monkeypatch.chdir(tiny_bert.parent)
     files = local.find(tiny_bert.name)
     assert (files.name, files.source, files.revision) == (tiny_bert.name, "folder", None)
@@ -27,7 +27,7 @@ def test_the_home_folder_may_be_written_as_a_tilde(tiny_bert, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["name", "org/name"])
-def test_what_may_be_a_name_of_the_hub_is_no_error(name, tmp_path, monkeypatch):
+def test_a_missing_folder_that_could_be_a_hub_name_is_not_an_error(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert local.find(name) is None
 
@@ -35,7 +35,7 @@ def test_what_may_be_a_name_of_the_hub_is_no_error(name, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "name", ["./model", "../model", "/no/such/folder", "~/no-such-folder", "a/b/c", "a\\b", "all-MiniLM-L6-v2/"]
 )
-def test_what_can_only_be_a_path_must_be_there(name):
+def test_a_name_that_can_only_be_a_path_must_exist(name):
     with pytest.raises(ModelNotFoundError, match="no folder .* Check the path"):
         local.find(name)
 
@@ -46,6 +46,6 @@ def test_a_folder_may_have_any_name(tiny_bert, tmp_path):
     assert local.find(str(folder)).folder == folder
 
 
-def test_a_file_is_no_model(tiny_bert):
+def test_a_file_is_not_a_model(tiny_bert):
     with pytest.raises(ModelNotFoundError, match="is a file. Give the folder"):
         local.find(str(tiny_bert / "model.safetensors"))

@@ -1,4 +1,4 @@
-"""The order of the sources, and what is said when none has the model. The Hub's part is in tests/test_lifecycle.py."""
+"""The order of the sources, and the error if none has the model. tests/test_lifecycle.py covers the Hub."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ NOWHERE = ModelFiles("org/tiny", Path("/nowhere"), "Hugging Face Hub", "commit",
 
 @pytest.fixture
 def online(monkeypatch) -> list[str]:
-    """A Hub that has every model; what was asked of it."""
-    asked: list[str] = []
+    """A Hub that has every model. The list has the repositories that were requested."""
+    requested: list[str] = []
 
     def download(repo, **_options):
-        asked.append(repo)
+        requested.append(repo)
         return NOWHERE
 
     monkeypatch.setattr(hub, "download", download)
     monkeypatch.setattr(hub, "is_offline", lambda: False)
-    return asked
+    return requested
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def blocked(monkeypatch) -> None:
 
 @pytest.fixture
 def entry(index, monkeypatch):
-    """A catalog with one model, which the package index has."""
+    """A catalog with one model, which is on the package index."""
     entry = entry_in_one_wheel(index)
     monkeypatch.setattr(catalog, "entries", lambda: (entry,))
     return entry
@@ -56,13 +56,13 @@ def test_a_folder_comes_first(online, tiny_bert, monkeypatch, tmp_path):
     assert online == []
 
 
-def test_a_short_name_gets_the_organisation_of_sentence_transformers(online, tmp_path):
+def test_a_short_name_gets_the_default_organisation(online, tmp_path):
     resolve.resolve("name", cache_folder=tmp_path)
     resolve.resolve("org/name", cache_folder=tmp_path)
     assert online == ["sentence-transformers/name", "org/name"]
 
 
-def test_if_the_hub_cannot_be_reached_the_index_is_tried_and_one_line_says_so(blocked, entry, tmp_path, caplog):
+def test_if_the_hub_cannot_be_reached_the_index_is_tried_and_one_warning_says_so(blocked, entry, tmp_path, caplog):
     with caplog.at_level(logging.WARNING, logger="pellucid"):
         files = resolve.resolve("org/tiny", cache_folder=tmp_path)
     assert (files.source, files.folder.is_relative_to(tmp_path / "pellucid")) == ("package index", True)
@@ -72,7 +72,7 @@ def test_if_the_hub_cannot_be_reached_the_index_is_tried_and_one_line_says_so(bl
     ]
 
 
-def test_what_came_from_the_index_is_found_again_without_any_network(blocked, entry, tmp_path, monkeypatch):
+def test_a_download_from_the_index_is_found_again_without_the_network(blocked, entry, tmp_path, monkeypatch):
     first = resolve.resolve("org/tiny", cache_folder=tmp_path)
     monkeypatch.setattr(package_index, "download", None)
     monkeypatch.setattr(hub, "download", None)
@@ -80,20 +80,20 @@ def test_what_came_from_the_index_is_found_again_without_any_network(blocked, en
     assert resolve.resolve("org/tiny", cache_folder=tmp_path, local_files_only=True, revision="main") == first
 
 
-def test_another_revision_than_main_is_not_on_the_index(blocked, entry, tmp_path):
+def test_the_index_has_only_the_main_revision(blocked, entry, tmp_path):
     with pytest.raises(DownloadError, match="the Hub could not be reached"):
         resolve.resolve("org/tiny", cache_folder=tmp_path, revision="v1")
     assert not (tmp_path / "pellucid").exists()
 
 
-def test_if_the_index_has_it_not_either_both_are_named(blocked, entry, index, tmp_path):
+def test_if_the_index_fails_too_both_errors_are_shown(blocked, entry, index, tmp_path):
     (index / entry.index.wheels[0].file).unlink()
     with pytest.raises(DownloadError, match=r"org/tiny: the Hub could not be reached \(blocked\); and pip could not"):
         resolve.resolve("org/tiny", cache_folder=tmp_path)
 
 
 @pytest.mark.parametrize("offline", ["local_files_only", "HF_HUB_OFFLINE"])
-def test_offline_neither_the_hub_nor_the_index_is_asked(online, entry, tmp_path, monkeypatch, offline):
+def test_offline_mode_uses_neither_the_hub_nor_the_index(online, entry, tmp_path, monkeypatch, offline):
     monkeypatch.setattr(package_index, "download", None)
     monkeypatch.setattr(hub, "is_offline", lambda: offline == "HF_HUB_OFFLINE")
     with pytest.raises(ModelNotFoundError, match=f"org/tiny is not on this machine, and {offline} is set"):
@@ -101,13 +101,13 @@ def test_offline_neither_the_hub_nor_the_index_is_asked(online, entry, tmp_path,
     assert online == []
 
 
-def test_a_name_that_is_wrong_is_told_near_ones(blocked, tmp_path):
+def test_the_error_for_a_wrong_name_suggests_similar_names(blocked, tmp_path):
     with pytest.raises(DownloadError, match="Did you mean sentence-transformers/all-mpnet-base-v2"):
         resolve.resolve("all-mpnet-v2", cache_folder=tmp_path)
 
 
 @pytest.mark.parametrize("name", ["", "a\0b", None, 3, b"name"])
-def test_what_is_no_name_is_refused(name):
+def test_an_impossible_name_is_refused(name):
     with pytest.raises(OptionError):
         resolve.resolve(name)
 
@@ -119,25 +119,25 @@ def test_a_name_that_cannot_be_looked_up_is_not_found(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a b", "a\nb", "a" * 200, "モデル"])
-def test_what_the_hub_cannot_have_is_not_asked_for(name, tmp_path):
-    with pytest.raises(ModelNotFoundError, match="neither a folder here nor a name the Hub can have"):
+def test_an_invalid_hub_name_is_not_requested(name, tmp_path):
+    with pytest.raises(ModelNotFoundError, match="neither a folder on this machine nor a valid Hub name"):
         resolve.resolve(name, cache_folder=tmp_path)
 
 
 @pytest.mark.parametrize("revision", ["", "..", "../x", "a/../b"])
-def test_what_is_no_revision_is_refused(revision):
-    with pytest.raises(OptionError, match="is not the name of a branch or tag, or a commit"):
+def test_an_impossible_revision_is_refused(revision):
+    with pytest.raises(OptionError, match="must be the name of a branch or tag, or a commit"):
         resolve.resolve("org/name", revision=revision)
 
 
-def test_remove_takes_whole_copies_and_unfinished_ones_from_both_caches(blocked, entry, tmp_path):
+def test_remove_deletes_complete_and_unfinished_copies_from_both_caches(blocked, entry, tmp_path):
     resolve.resolve("org/tiny", cache_folder=tmp_path)
     storage = tmp_path / "models--org--tiny"
     (storage / "blobs").mkdir(parents=True)
     (storage / "blobs" / "0.pellucid-partial").write_text("x")
     other = tmp_path / "models--org--other" / "snapshots" / "0"
     other.mkdir(parents=True)
-    assert resolve.copies("org/tiny", tmp_path) == [storage, tmp_path / "pellucid" / "models--org--tiny"]
+    assert resolve.cached_folders("org/tiny", tmp_path) == [storage, tmp_path / "pellucid" / "models--org--tiny"]
     resolve.remove("org/tiny", tmp_path)
-    assert resolve.copies("org/tiny", tmp_path) == []
+    assert resolve.cached_folders("org/tiny", tmp_path) == []
     assert other.is_dir()

@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pellucid.batch.survey import PartReader, survey
+from pellucid.batch.survey import survey
 from pellucid.errors import BatchError
 from pellucid.tables import parquet
+from pellucid.tables.reader import PartReader
 
 ROWS = 20_000
 
@@ -47,8 +48,9 @@ def test_a_small_file_that_expands_to_200_gigabytes_is_refused(tmp_path, bomb, s
     assert path.stat().st_size < 100_000
     code = textwrap.dedent(f"""
         from pathlib import Path
-        from pellucid.batch.survey import PartReader, survey
+        from pellucid.batch.survey import survey
         from pellucid.errors import BatchError
+        from pellucid.tables.reader import PartReader
         found = survey([Path({str(path)!r})], "text", 16384)
         try:
             PartReader(found.schema, "text").read(found.files[0], 0, min(16384, found.files[0].rows), 16384)
@@ -69,7 +71,7 @@ def test_a_small_file_that_expands_to_200_gigabytes_is_refused(tmp_path, bomb, s
 
 
 def test_once_a_file_was_refused_its_other_parts_are_refused_at_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(parquet, "MOST_BYTES", 1 << 20)
+    monkeypatch.setattr("pellucid.tables.reader.MAX_PART_BYTES", 1 << 20)
     path = tmp_path / "bomb.parquet"
     pq.write_table(pa.table({"text": repeated(100_000, 1000)}), path, store_schema=False)
     found = survey([path], "text", 100)
@@ -77,12 +79,12 @@ def test_once_a_file_was_refused_its_other_parts_are_refused_at_once(tmp_path, m
     for start in (0, 500):
         with pytest.raises(BatchError, match="100 rows take more than 1 MiB"):
             reader.read(found.files[0], start, start + 100, 100)
-        monkeypatch.setattr(parquet, "batches", None)
+        monkeypatch.setattr(parquet, "read_batches", None)
 
 
 @pytest.mark.parametrize("encoding", ["PLAIN", "DELTA_BYTE_ARRAY", "RLE_DICTIONARY"])
 def test_what_does_not_expand_is_read(tmp_path, encoding, monkeypatch):
-    monkeypatch.setattr(parquet, "_BYTES_AT_ONCE", 5000)
+    monkeypatch.setattr(parquet, "_BYTES_PER_BATCH", 5000)
     texts = [f"{'the same ' * 50}{n % 100}" for n in range(1000)]
     table = pa.table({"text": texts, "more": [[text, None] for text in texts], "n": range(1000)})
     how = {"use_dictionary": True} if encoding == "RLE_DICTIONARY" else {"use_dictionary": False}

@@ -6,8 +6,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pellucid.batch.survey import PartReader, survey
-from pellucid.tables.records import column_type, see
+from pellucid.batch.survey import survey
+from pellucid.tables.reader import PartReader
+from pellucid.tables.records import column_type, note_kinds
 
 BIG = 2**53 + 1  # Which no double is.
 
@@ -29,7 +30,7 @@ BIG = 2**53 + 1  # Which no double is.
 def test_a_column_of_json_is_of_a_type_that_holds_all_that_was_seen(tmp_path, values, kind):
     seen = {}
     for value in values:
-        see(seen, {"n": value})
+        note_kinds(seen, {"n": value})
     assert column_type(seen["n"]) == kind
     path = tmp_path / "a.jsonl"
     path.write_text("".join(json.dumps({"text": "a", "n": value}) + "\n" for value in values))

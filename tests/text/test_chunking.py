@@ -56,15 +56,15 @@ def test_nothing_is_lost_and_nothing_is_too_long(tokenizer, text, max_tokens, ov
         assert passage == passage.strip() != ""
         count = int(tokenizer.tokenize([passage], prompt)[1][0])
         assert span.tokens == count
-        assert count <= max_tokens or len(passage) == 1  # One character can be several tokens.
-        assert span.end > seen  # It goes on.
+        assert count <= max_tokens or len(passage) == 1  # A single character can have several tokens.
+        assert span.end > seen  # It makes progress.
         assert text[seen : max(seen, span.start)].strip() == "" or _without_tokens(tokenizer, text[seen : span.start])
         seen = span.end
     assert text[seen:].strip() == "" or _without_tokens(tokenizer, text[seen:])
 
 
 def _without_tokens(tokenizer, text):
-    """Some characters, such as control characters, are thrown away by the tokenizer itself."""
+    """True if the tokenizer itself drops all of the text, such as control characters."""
     return len(tokenizer.characters(text)[0]) == 0
 
 
@@ -76,7 +76,7 @@ def test_a_text_that_fits_is_one_passage(word_pieces, text):
 
 
 def test_the_best_place_in_the_second_half_is_taken(word_pieces):
-    # 10 tokens fit. In "text", a paragraph is better than a sentence, that better than a line, that than a word.
+    # 10 tokens fit. From best to worst, the places are: paragraph, sentence, line, word, inside a word.
     words = "cat " * 6
     assert cut(f"{words}\n\ndog. cat dog cat dog", word_pieces, max_tokens=12)[0] == words.strip()
     assert cut(f"{words}dog. cat\ndog cat dog", word_pieces, max_tokens=12)[0] == f"{words}dog."
@@ -91,13 +91,13 @@ def test_markdown_is_cut_before_a_heading(word_pieces):
     assert not cut(text, word_pieces, max_tokens=13, kind="text")[1].startswith("## dog")
 
 
-def test_code_is_cut_before_what_begins_at_the_margin(word_pieces):
+def test_code_is_cut_before_a_line_without_indentation(word_pieces):
     text = "cat cat\n\n    cat cat cat\n\ndog dog\n\n    cat cat cat cat cat"
     assert cut(text, word_pieces, max_tokens=12, kind="code")[1].startswith("dog dog")
 
 
 @pytest.mark.parametrize("kind", ["text", "markdown", "code"])
-def test_lines_that_end_as_on_windows_are_cut_where_others_are(word_pieces, kind):
+def test_windows_line_endings_are_cut_at_the_same_places(word_pieces, kind):
     text = "the cat sat\n\n# cat\n\nthe dog. sat\nthe cat\n\nthe dog\n sat on\n\n\nthe mat sat"
     passages = cut(text, word_pieces, max_tokens=8, kind=kind)
     assert len(passages) > 3
@@ -108,8 +108,8 @@ def test_lines_that_end_as_on_windows_are_cut_where_others_are(word_pieces, kind
 
 @pytest.mark.parametrize("kind", ["text", "markdown", "code"])
 @pytest.mark.parametrize("spaces", [" ", "\n", " \n\t"])
-def test_many_spaces_are_gone_through_once(word_pieces, kind, spaces):
-    """Once for each of them, this would take hours."""
+def test_many_spaces_are_scanned_once(word_pieces, kind, spaces):
+    """Scanning the rest again from every space would take hours."""
     text = f"the cat{spaces * 150_000} dog{spaces * 150_000}"
     assert cut(text, word_pieces, kind=kind) in (["the cat", "dog"], [text.rstrip()])
 
@@ -126,7 +126,7 @@ def test_long_texts_are_cut_at_a_blank_line_before_they_are_tokenized(word_piece
     assert cut(text, word_pieces)[0] == "cat dog cat dog cat dog"
 
 
-def test_characters_are_those_of_the_text(word_pieces):
+def test_spans_count_the_characters_of_the_text(word_pieces):
     text = "  The  é\U0001f600 matting "
     assert list(spans(text, word_pieces)) == [Span(2, len(text) - 1, 7)]
 
@@ -142,6 +142,6 @@ def test_characters_are_those_of_the_text(word_pieces):
         ({"prompt": "cat " * 30}, "max_tokens=24"),
     ],
 )
-def test_what_leaves_no_room_is_refused(word_pieces, options, message):
+def test_options_that_leave_no_room_are_refused(word_pieces, options, message):
     with pytest.raises(OptionError, match=message):
         list(spans("cat", word_pieces, **options))

@@ -1,4 +1,4 @@
-"""A long text read in pieces has exactly the tokens that the tokenizers library gives for the whole text."""
+"""A long text that is read in pieces has exactly the tokens that the tokenizers library gives for the whole text."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from tokenizers import AddedToken, Regex, normalizers, pre_tokenizers, processor
 from pellucid.errors import TextError
 from pellucid.model.load import load_spec
 from pellucid.sources import local
-from pellucid.text import checks as texts
-from pellucid.text import seams
+from pellucid.text import checks, seams
 from pellucid.text import tokenizer as tokenizer_module
 from pellucid.text.tokenizer import Tokenizer
 from tests import tiny, tiny_families
@@ -78,11 +77,11 @@ ADDED = {
 
 @pytest.fixture(autouse=True, scope="module")
 def _small():
-    """Bounds so small that short texts are long."""
+    """Make the limits so small that short texts count as long."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(seams, "PIECE_CHARACTERS", 6)
-        patch.setattr(tokenizer_module, "_LONG", 12)
-        patch.setattr(texts, "_FAIR_COUNT", 4)
+        patch.setattr(tokenizer_module, "_LONG_TEXT_CHARACTERS", 12)
+        patch.setattr(checks, "_MIN_COUNTING_LIMIT", 4)
         yield
 
 
@@ -110,7 +109,8 @@ def tokenizer_of(folder, family, changes, added, **spec):
     return Tokenizer(files, dataclasses.replace(loaded.tokenizer, **spec), encoder)
 
 
-def check_law(tokenizer, text):
+def check_against_library(tokenizer, text):
+    """Compare everything that a tokenizer says about a text with the library's encoding of the whole text."""
     whole = tokenizer._backend.encode(text, add_special_tokens=False)
     room = tokenizer.spec.max_tokens - tokenizer._specials
     left = tokenizer.spec.truncation_side == "left"
@@ -118,33 +118,33 @@ def check_law(tokenizer, text):
     kept = whole.ids[-room:] if left else whole.ids[:room]
     assert batch.ids.tolist() == [*tokenizer._before, *kept, *tokenizer._after]
     total = len(whole.ids) + tokenizer._specials
-    assert counts.tolist() == [min(total, texts.most_counted(tokenizer.spec.max_tokens))]
+    assert counts.tolist() == [min(total, checks.counting_limit(tokenizer.spec.max_tokens))]
     assert tokenizer.count([text]).tolist() == [total]
     starts, ends = tokenizer.characters(text)
     assert list(zip(starts.tolist(), ends.tolist(), strict=True)) == whole.offsets
-    seen = tokenizer.inspect(text)
-    assert [token.id for token in seen.tokens] == batch.ids.tolist()
-    if seen.finished:
-        spoken = [token for token in seen.tokens if token.kind != "special"]
-        every = [*seen.cut, *spoken] if left else [*spoken, *seen.cut]
-        assert [(token.start, token.end) for token in every] == whole.offsets
-        assert [token.piece for token in every] == whole.tokens
+    shown = tokenizer.inspect(text)
+    assert [token.id for token in shown.tokens] == batch.ids.tolist()
+    if shown.finished:
+        plain = [token for token in shown.tokens if token.kind != "special"]
+        tokens = [*shown.cut, *plain] if left else [*plain, *shown.cut]
+        assert [(token.start, token.end) for token in tokens] == whole.offsets
+        assert [token.piece for token in tokens] == whole.tokens
 
 
 @pytest.mark.parametrize("added", ADDED)
 @pytest.mark.parametrize("changes", CHANGES)
 @pytest.mark.parametrize("family", ["bert", "roberta", "xlm-roberta"])
-def test_the_tokens_of_the_pieces_are_those_of_the_whole(folder, family, changes, added):
+def test_the_pieces_have_the_tokens_of_the_whole(folder, family, changes, added):
     tokenizer = tokenizer_of(folder, family, CHANGES[changes], ADDED[added])
     left = tokenizer_of(folder, family, CHANGES[changes], ADDED[added], truncation_side="left")
 
     @settings(max_examples=10)
     @given(TEXT)
-    def law(text):
-        check_law(tokenizer, text)
-        check_law(left, text)
+    def compare(text):
+        check_against_library(tokenizer, text)
+        check_against_library(left, text)
 
-    law()
+    compare()
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_the_tokens_of_the_pieces_are_those_of_the_whole(folder, family, changes
         ("roberta", "none", "none", 1),
     ],
 )
-def test_the_tokenizers_that_we_know_have_seams_and_others_have_none(folder, family, changes, added, pieces):
+def test_known_tokenizers_have_seams_and_others_have_none(folder, family, changes, added, pieces):
     tokenizer = tokenizer_of(folder, family, CHANGES[changes], ADDED[added])
     assert len(list(tokenizer._seams.pieces("the cat sat on the mat"))) == pieces
 
@@ -172,11 +172,11 @@ def test_the_tokenizers_that_we_know_have_seams_and_others_have_none(folder, fam
 def test_bert_has_seams_between_marks_and_between_chinese_characters(folder, text):
     tokenizer = tokenizer_of(folder, "bert", {}, [])
     assert len(list(tokenizer._seams.pieces(text))) > 4
-    check_law(tokenizer, text)
+    check_against_library(tokenizer, text)
 
 
 @given(TEXT)
-def test_the_pieces_are_the_same_from_the_end(folder, text):
+def test_the_pieces_are_the_same_when_read_from_the_end(folder, text):
     tokenizer = tokenizer_of(folder, "bert", {}, [])
     forwards = list(tokenizer._seams.pieces(text))
     assert forwards == [*tokenizer._seams.pieces(text, backwards=True)][::-1]
@@ -184,21 +184,21 @@ def test_the_pieces_are_the_same_from_the_end(folder, text):
 
 
 @pytest.mark.parametrize("near", ["[MASK]", "x[MASK", "[CLS][SEP]"])
-def test_a_place_near_an_added_token_is_none(folder, near):
+def test_a_place_near_an_added_token_is_not_a_seam(folder, near):
     tokenizer = tokenizer_of(folder, "bert", {}, [])
-    check_law(tokenizer, f"{near} " * 20)
-    check_law(tokenizer, near * 20)
+    check_against_library(tokenizer, f"{near} " * 20)
+    check_against_library(tokenizer, near * 20)
 
 
-def test_a_long_text_is_read_no_further_than_its_tokens_need(folder, monkeypatch):
+def test_a_long_text_is_read_only_as_far_as_its_tokens_need(folder, monkeypatch):
     tokenizer = tokenizer_of(folder, "bert", {}, [])
     read, encode = [], tokenizer._encode
 
-    def watched(part, **options):
+    def record(part, **options):
         read.extend(part)
         return encode(part, **options)
 
-    monkeypatch.setattr(tokenizer, "_encode", watched)
+    monkeypatch.setattr(tokenizer, "_encode", record)
     text = "cat " * 1000
     batch, counts = tokenizer.tokenize([text])
     assert counts.tolist() == [2 * tiny.MAX_TOKENS]
@@ -207,16 +207,16 @@ def test_a_long_text_is_read_no_further_than_its_tokens_need(folder, monkeypatch
     assert text.startswith("".join(read))
 
 
-def test_what_is_said_of_a_text_depends_on_no_other(folder):
+def test_the_count_of_a_text_does_not_depend_on_other_texts(folder):
     tokenizer = tokenizer_of(folder, "bert", {}, [])
     many = ["cat " * words for words in (1000, 3, 500, 40)]
     together = tokenizer.tokenize(many)[1].tolist()
     assert together == [int(tokenizer.tokenize([text])[1][0]) for text in many]
 
 
-def test_a_text_that_must_be_seen_at_once_is_refused_beyond_a_bound(folder, monkeypatch):
-    monkeypatch.setattr(tokenizer_module, "MOST_WITHOUT_SEAM", 100)
-    monkeypatch.setattr(seams, "MOST_WITHOUT_SEAM", 100)
+def test_a_text_without_seams_is_refused_if_it_is_too_long(folder, monkeypatch):
+    monkeypatch.setattr(tokenizer_module, "MAX_PIECE_CHARACTERS", 100)
+    monkeypatch.setattr(seams, "MAX_PIECE_CHARACTERS", 100)
     tokenizer = tokenizer_of(folder, "roberta", {}, [])
     assert len(tokenizer.tokenize(["'" * 100])[0].ids) == tiny.MAX_TOKENS
     for use in (tokenizer.tokenize, tokenizer.count):
@@ -226,9 +226,9 @@ def test_a_text_that_must_be_seen_at_once_is_refused_beyond_a_bound(folder, monk
         with pytest.raises(TextError, match=r"text 0 has more than 100 characters"):
             use("'" * 101)
     words = "cat " * 100
-    with pytest.raises(TextError, match=r"lie between the characters 39\d and 1,400"):
+    with pytest.raises(TextError, match=r"are between the characters 39\d and 1,400"):
         tokenizer.count([words + "'" * 1000])
-    assert tokenizer.tokenize([words + "'" * 1000])[1] == [2 * tiny.MAX_TOKENS]  # It is not read so far.
+    assert tokenizer.tokenize([words + "'" * 1000])[1] == [2 * tiny.MAX_TOKENS]  # It does not read that far.
     with pytest.raises(TextError, match=r"Split the text"):
         tokenizer.tokenize(["'" * 1000 + words])
 
@@ -241,7 +241,7 @@ def test_the_check_is_called_between_the_pieces_of_a_text(folder):
 
 
 @pytest.mark.parametrize("side", ["right", "left"])
-def test_so_are_those_of_the_real_model(minilm, side):
+def test_the_real_model_has_the_tokens_of_the_whole_too(minilm, side):
     tokenizer = Tokenizer(
         minilm.files,
         dataclasses.replace(minilm.spec.tokenizer, max_tokens=9, truncation_side=side),
@@ -251,7 +251,7 @@ def test_so_are_those_of_the_real_model(minilm, side):
 
     @settings(max_examples=60)
     @given(TEXT)
-    def law(text):
-        check_law(tokenizer, text)
+    def compare(text):
+        check_against_library(tokenizer, text)
 
-    law()
+    compare()

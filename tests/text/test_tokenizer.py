@@ -37,36 +37,36 @@ CLS, SEP = 2, 3
 
 
 @given(texts_of_utf8)
-def test_the_special_tokens_of_the_template_stand_at_both_ends(tokenizer, text):
+def test_the_template_puts_special_tokens_at_both_ends(tokenizer, text):
     ids = ids_of(tokenizer, text)
     assert (ids[0], ids[-1]) == (CLS, SEP)
 
 
 @given(st.lists(texts_of_utf8, max_size=5))
-def test_a_text_is_cut_the_same_way_alone_and_among_others(tokenizer, texts):
+def test_a_text_has_the_same_tokens_alone_and_among_others(tokenizer, texts):
     batch, counts = tokenizer.tokenize(texts)
     assert [ids.tolist() for ids in batch] == [ids_of(tokenizer, text) for text in texts]
     assert counts.dtype == np.int32
     assert len(counts) == len(texts)
 
 
-def test_the_library_is_given_neither_too_many_texts_nor_too_long_ones_at_a_time(tokenizer, monkeypatch):
-    given_to_it, encode = [], tokenizer._encode
+def test_the_library_gets_a_limited_number_of_texts_and_characters_per_call(tokenizer, monkeypatch):
+    parts, encode = [], tokenizer._encode
 
-    def watched(part, **options):
-        given_to_it.append(part)
+    def record(part, **options):
+        parts.append(part)
         return encode(part, **options)
 
-    monkeypatch.setattr(tokenizer, "_encode", watched)
+    monkeypatch.setattr(tokenizer, "_encode", record)
     texts = ["cat"] * 1100 + ["dog " * 20_000] * 4 + ["dog " * 200_000, "", "cat"]
     batch, counts = tokenizer.tokenize(texts, "the ")
-    assert [len(part) for part in given_to_it] == [512, 512, 76 + 3, 1, 3, 2]
+    assert [len(part) for part in parts] == [512, 512, 76 + 3, 1, 3, 2]
     assert counts.tolist() == [4] * 1100 + [16_384] * 5 + [3, 4]
     assert tokenizer.count(texts, "the ").tolist() == [4] * 1100 + [20_003] * 4 + [200_003, 3, 4]
     assert len(batch) == len(texts)
 
 
-def test_what_the_check_between_parts_raises_ends_the_work(tokenizer):
+def test_an_exception_from_the_check_between_parts_stops_the_work(tokenizer):
     calls = []
 
     def check():
@@ -80,7 +80,7 @@ def test_what_the_check_between_parts_raises_ends_the_work(tokenizer):
 
 
 @given(st.integers(0, 80))
-def test_a_longer_text_loses_its_end_and_never_its_special_tokens(tokenizer, words):
+def test_a_long_text_loses_its_end_but_never_its_special_tokens(tokenizer, words):
     batch, counts = tokenizer.tokenize(["cat " * words])
     assert counts.tolist() == [words + 2]
     cat = tokenizer.tokenize(["cat"])[0].ids[1]
@@ -88,15 +88,15 @@ def test_a_longer_text_loses_its_end_and_never_its_special_tokens(tokenizer, wor
 
 
 @given(texts_of_utf8, texts_of_utf8)
-def test_a_prompt_is_put_before_the_text(tokenizer, prompt, text):
+def test_a_prompt_goes_before_the_text(tokenizer, prompt, text):
     assert ids_of(tokenizer, text, prompt) == ids_of(tokenizer, prompt + text)
 
 
-def test_the_truncation_and_padding_of_tokenizer_json_do_not_count(tokenizer):
+def test_truncation_and_padding_in_tokenizer_json_are_ignored(tokenizer):
     assert tokenizer.tokenize(["cat", "cat " * 12])[0].lengths.tolist() == [3, 14]
 
 
-def test_the_dropout_of_training_does_not_count(tmp_path):
+def test_dropout_in_tokenizer_json_is_ignored(tmp_path):
     folder = tiny.write_model(tmp_path / "m", "roberta")
     ids = ids_of(tokenizer_of(folder), "the cat sat on the mat " * 3)
     stored = json.loads((folder / "tokenizer.json").read_text())
@@ -106,7 +106,7 @@ def test_the_dropout_of_training_does_not_count(tmp_path):
     assert ids_of(tokenizer_of(folder), "the cat sat on the mat " * 3) == ids
 
 
-def test_the_left_end_is_cut_where_the_model_says_so(broken):
+def test_the_left_end_is_cut_if_the_model_says_so(broken):
     tiny.edit_json(broken / "tokenizer_config.json", truncation_side="left")
     ids = ids_of(tokenizer_of(broken), "dog " + "cat " * 30 + "mat")
     whole = tokenizer_of(broken)._backend.encode("cat mat").ids
@@ -114,7 +114,7 @@ def test_the_left_end_is_cut_where_the_model_says_so(broken):
     assert (len(ids), ids[0]) == (tiny.MAX_TOKENS, CLS)
 
 
-def test_do_lower_case_lowers_even_if_the_tokenizer_does_not(broken):
+def test_do_lower_case_counts_even_if_the_tokenizer_keeps_case(broken):
     tiny.edit_json(broken / "tokenizer_config.json", do_lower_case=False)
     assert ids_of(tokenizer_of(broken), "CAT") != ids_of(tokenizer_of(broken), "cat")
     tiny.edit_json(broken / "sentence_bert_config.json", do_lower_case=True)
@@ -137,7 +137,7 @@ def test_a_lone_surrogate_is_named_by_position(tokenizer):
         tokenizer.tokenize(["cat", "abc\ud800"], first=11)
 
 
-def test_a_lone_surrogate_in_the_prompt_is_told_too(tokenizer):
+def test_a_lone_surrogate_in_the_prompt_is_an_error_too(tokenizer):
     with pytest.raises(TextError, match=r"the prompt has a lone surrogate .*U\+DFFF\) at character 1"):
         tokenizer.tokenize(["cat"], "a\udfff")
 
@@ -148,16 +148,14 @@ def test_an_error_never_quotes_the_text(tokenizer):
     assert "secret" not in str(raised.value)
 
 
-@pytest.mark.parametrize("of_token", [["[SEP]", 99999], ["[SEP]", 71]])
-def test_special_tokens_beyond_the_vocabulary_are_refused(broken, of_token):
-    """The template has ids of its own, which need not be those of the vocabulary."""
+@pytest.mark.parametrize("token", [["[SEP]", 99999], ["[SEP]", 71]])
+def test_special_tokens_beyond_the_vocabulary_are_refused(broken, token):
+    """The template has its own list of ids, which may differ from the vocabulary's."""
     stored = json.loads((broken / "tokenizer.json").read_text())
     assert len(stored["model"]["vocab"]) == 71
-    stored["post_processor"]["sep"] = of_token
+    stored["post_processor"]["sep"] = token
     tiny.write_json(broken / "tokenizer.json", stored)
-    with pytest.raises(
-        InvalidModelError, match=f"has the id {of_token[1]}, and the encoder has vectors for the ids below"
-    ):
+    with pytest.raises(InvalidModelError, match=f"has the id {token[1]}, but the encoder has vectors only for the ids"):
         tokenizer_of(broken)
 
 
@@ -171,13 +169,13 @@ def test_a_template_with_more_ids_than_tokens_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("use", ["tokenize", "inspect", "characters", "prompt_tokens"])
-def test_an_unknown_word_without_a_token_for_it_is_an_error_of_ours(broken, use):
+def test_an_unknown_word_without_an_unknown_token_is_our_error(broken, use):
     stored = json.loads((broken / "tokenizer.json").read_text())
     stored["model"]["unk_token"] = "[NOPE]"
     tiny.write_json(broken / "tokenizer.json", stored)
     tokenizer = tokenizer_of(broken)
     assert ids_of(tokenizer, "the cat")
-    with pytest.raises(InvalidModelError, match="the tokenizer's files are not sound: .*UNK"):
+    with pytest.raises(InvalidModelError, match="the tokenizer's files are broken: .*UNK"):
         getattr(tokenizer, use)(["\u4e2d", "the cat"] if use == "tokenize" else "\u4e2d")
 
 
@@ -187,7 +185,7 @@ def test_tokens_beyond_the_vocabulary_are_refused(broken):
     stored["model"]["vocab"]["zebra"] = vocabulary
     tiny.write_json(broken / "tokenizer.json", stored)
     with pytest.raises(
-        InvalidModelError, match=rf"has the id {vocabulary}, and the encoder has vectors for the ids below"
+        InvalidModelError, match=f"has the id {vocabulary}, but the encoder has vectors only for the ids"
     ):
         tokenizer_of(broken)
 
@@ -195,12 +193,12 @@ def test_tokens_beyond_the_vocabulary_are_refused(broken):
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"version": "1.0"}', "\x00\xff", "null"])
 def test_a_broken_tokenizer_file_is_refused(broken, content):
     (broken / "tokenizer.json").write_text(content)
-    with pytest.raises(InvalidModelError, match="the tokenizer.s files are not sound"):
+    with pytest.raises(InvalidModelError, match="the tokenizer.s files are broken"):
         tokenizer_of(broken)
 
 
-class TestWhatTheConfigOfTheTokenizerSays:
-    """transformers' own classes follow tokenizer_config.json; tests/reference holds this against them."""
+class TestTokenizerConfig:
+    """transformers' own classes follow tokenizer_config.json. tests/reference compares ours with them."""
 
     @pytest.mark.parametrize(
         ("changes", "text", "same_as"),
@@ -212,11 +210,11 @@ class TestWhatTheConfigOfTheTokenizerSays:
             ({"strip_accents": False}, "cát", "[UNK]"),
         ],
     )
-    def test_of_letters(self, broken, changes, text, same_as):
+    def test_letters(self, broken, changes, text, same_as):
         tiny.edit_json(broken / "tokenizer_config.json", **changes)
         assert ids_of(tokenizer_of(broken), text) == ids_of(tokenizer_of(broken), same_as)
 
-    def test_of_a_space_before_the_text(self, tmp_path):
+    def test_a_space_before_the_text(self, tmp_path):
         folder = tiny.write_model(tmp_path / "m", "roberta")
         plain = tokenizer_of(folder)
         tiny.edit_json(folder / "tokenizer_config.json", add_prefix_space=True)
@@ -224,7 +222,7 @@ class TestWhatTheConfigOfTheTokenizerSays:
 
 
 class TestFilesFromBeforeTokenizerJson:
-    """The ids are those that the model's tokenizer.json, written by other code, gives."""
+    """The ids are the same as with the model's tokenizer.json, which other code wrote."""
 
     def tokenizers(self, tmp_path, family, **files):
         folder = tiny.write_model(tmp_path / family, family)
@@ -254,7 +252,7 @@ class TestFilesFromBeforeTokenizerJson:
         for first, second in zip(before.tokenize(tiny.TEXTS)[0], after.tokenize(tiny.TEXTS)[0], strict=True):
             assert first.tolist() == second.tolist()
 
-    def test_the_config_of_the_tokenizer_counts(self, broken):
+    def test_the_tokenizer_config_counts(self, broken):
         (broken / "vocab.txt").write_text("".join(f"{token}\n" for token in self.model_of("bert")["vocab"]))
         (broken / "tokenizer.json").unlink()
         tiny.edit_json(broken / "tokenizer_config.json", do_lower_case=False, unk_token={"content": "[MASK]"})
@@ -273,37 +271,37 @@ class TestFilesFromBeforeTokenizerJson:
         (broken / "vocab.json").write_text(json.dumps(self.model_of("roberta")["vocab"]))
         (broken / "merges.txt").write_text(content)
         (broken / "tokenizer.json").unlink()
-        with pytest.raises(InvalidModelError, match="the tokenizer.s files are not sound"):
+        with pytest.raises(InvalidModelError, match="the tokenizer.s files are broken"):
             tokenizer_of(broken)
 
 
-def test_other_threads_work_while_a_long_text_is_cut(tokenizer):
-    """The library has a call that keeps the interpreter to itself, for half a second here."""
+def test_other_threads_work_while_a_long_text_is_tokenized(tokenizer):
+    """One of the library's calls would block the other threads, for half a second here."""
     times: list[float] = []
-    cut = threading.Event()
+    done = threading.Event()
 
     def tick():
-        while not cut.is_set():
+        while not done.is_set():
             time.sleep(0.001)
             times.append(time.monotonic())
 
     ticking = threading.Thread(target=tick)
     ticking.start()
     start = time.monotonic()
-    tokenizer.tokenize(["\N{GRINNING FACE}" * 500_000])  # which has no place where it could be cut in two
+    tokenizer.tokenize(["\N{GRINNING FACE}" * 500_000])  # It has no place to cut.
     end = time.monotonic()
-    cut.set()
+    done.set()
     ticking.join()
     assert len([moment for moment in times if start < moment < end]) > 10
 
 
-def test_a_model_without_a_tokenizer_that_can_be_read_says_how_to_get_one(broken):
+def test_without_a_readable_tokenizer_the_error_says_how_to_get_one(broken):
     (broken / "tokenizer.json").unlink()
     with pytest.raises(UnsupportedModelError, match=r"no tokenizer.json.*AutoTokenizer"):
         tokenizer_of(broken)
 
 
-def test_a_length_without_room_for_a_token_is_refused(broken):
+def test_a_max_seq_length_without_room_for_a_token_is_refused(broken):
     tiny.edit_json(broken / "sentence_bert_config.json", max_seq_length=2)
     with pytest.raises(InvalidModelError, match="leaves no room beside 2 special tokens"):
         tokenizer_of(broken)
@@ -314,5 +312,5 @@ def test_the_golden_texts_have_the_golden_ids(golden, request):
     embedder = request.getfixturevalue(golden.replace("golden_", ""))
     expected = request.getfixturevalue(golden)
     batch, _ = embedder.tokenizer.tokenize(expected.texts)
-    for number, (ids, wanted) in enumerate(zip(batch, expected.ids, strict=True)):
-        assert ids.tolist() == wanted.tolist(), f"text {number}"
+    for number, (ids, golden_ids) in enumerate(zip(batch, expected.ids, strict=True)):
+        assert ids.tolist() == golden_ids.tolist(), f"text {number}"

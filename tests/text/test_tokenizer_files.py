@@ -1,4 +1,4 @@
-"""Whatever a tokenizer.json holds, it is a tokenizer or an error of ours."""
+"""Any tokenizer.json gives a tokenizer or one of our errors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 import pytest
 
 from pellucid.errors import InvalidModelError, ModelError, UnsupportedModelError
-from pellucid.text.tokenizer_files import guarded
+from pellucid.text.tokenizer_files import translate_errors
 from tests import tiny
 from tests.text.test_tokenizer import ids_of, tokenizer_of
 
@@ -36,12 +36,12 @@ def replace(pattern, content):
 
 
 def charsmap(size, *, trie=b"\0" * 8, strings=b"a\0b\0"):
-    said = (len(trie) if size is None else size).to_bytes(4, "little")
-    return {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(said + trie + strings).decode()}
+    claimed = (len(trie) if size is None else size).to_bytes(4, "little")
+    return {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(claimed + trie + strings).decode()}
 
 
-class TestWhereTheLibraryGivesUp:
-    """Rust panics: what reaches Python is no ``Exception``."""
+class TestPanics:
+    """Where Rust code panics, Python gets something that is not an ``Exception``."""
 
     @pytest.mark.parametrize("use", ["tokenize", "count", "inspect", "characters", "prompt_tokens"])
     def test_a_regular_expression_that_backtracks(self, broken, use):
@@ -55,7 +55,7 @@ class TestWhereTheLibraryGivesUp:
         assert ids_of(tokenizer, "cat")
 
     def test_a_bad_charsmap(self, broken):
-        with pytest.raises(InvalidModelError, match="its library gave up on them"):
+        with pytest.raises(InvalidModelError, match="the tokenizers library gave up on them"):
             ids_of(tokenizer_of(change(broken, normalizer=charsmap(None, trie=b"\xff" * 8))), "cat")
 
     def test_decoding(self, broken, monkeypatch):
@@ -65,15 +65,15 @@ class TestWhereTheLibraryGivesUp:
             tokenizer.decode([1])
 
     @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
-    def test_what_ends_a_program_goes_through(self, error):
-        with pytest.raises(error), guarded("m"):
+    def test_exceptions_that_end_a_program_pass_through(self, error):
+        with pytest.raises(error), translate_errors("m"):
             raise error
 
 
 @pytest.mark.parametrize("size", [1 << 31, 0xFFFFFFFF, 13])
 @pytest.mark.parametrize("spelled", ["plain", "escaped slash", "escaped key"])
-def test_a_charsmap_that_says_it_is_longer_than_it_is(broken, size, spelled):
-    """The library would take that much memory on trust, and end the process if there is not as much."""
+def test_a_charsmap_that_claims_to_be_longer_than_it_is(broken, size, spelled):
+    """The library would allocate that much memory, and end the process if there is not enough."""
     path = change(broken, normalizer=charsmap(size, trie=b"\xff" * 8)) / "tokenizer.json"
     text = path.read_text()
     if spelled == "escaped slash":
@@ -81,7 +81,7 @@ def test_a_charsmap_that_says_it_is_longer_than_it_is(broken, size, spelled):
     if spelled == "escaped key":
         text = text.replace("precompiled", "\\u0070recompiled")
     path.write_text(text)
-    with pytest.raises(InvalidModelError, match=r"precompiled_charsmap has 16 bytes and says that [\d,]+ follow"):
+    with pytest.raises(InvalidModelError, match=r"precompiled_charsmap has 16 bytes, but claims that [\d,]+ follow"):
         tokenizer_of(broken)
 
 
@@ -109,13 +109,13 @@ def test_a_normalizer_that_multiplies_characters(broken, normalizer):
         tokenizer_of(change(broken, normalizer=normalizer))
 
 
-def test_a_normalizer_that_multiplies_a_little(broken):
+def test_a_normalizer_that_multiplies_characters_a_little(broken):
     assert ids_of(tokenizer_of(change(broken, normalizer=replace({"String": "a"}, "x" * 64))), "a")
 
 
 @pytest.mark.parametrize("value", [None, [], 1, "x", {}, {"type": "Nope"}, {"type": "Sequence"}])
 @pytest.mark.parametrize("part", ["normalizer", "pre_tokenizer", "post_processor", "model", "decoder", "added_tokens"])
-def test_parts_of_any_kind(broken, part, value):
+def test_parts_with_any_value(broken, part, value):
     try:
         tokenizer = tokenizer_of(change(broken, **{part: value}))
     except ModelError:
@@ -123,7 +123,7 @@ def test_parts_of_any_kind(broken, part, value):
     tokenizer.tokenize(["the cat"])
 
 
-def test_without_threads_texts_are_cut_one_by_one(broken, monkeypatch, caplog):
+def test_without_threads_texts_are_tokenized_one_by_one(broken, monkeypatch, caplog):
     tokenizer = tokenizer_of(broken)
     panic = type("PanicException", (BaseException,), {})
     backend = tokenizer._backend
@@ -134,7 +134,7 @@ def test_without_threads_texts_are_cut_one_by_one(broken, monkeypatch, caplog):
         def encode_batch_fast(self, *_args, **_options):
             raise panic("The global thread pool has not been initialized.: ThreadPoolBuildError")
 
-    wanted = tokenizer.tokenize(["the cat", "dog"])[0].ids.tolist()
+    expected = tokenizer.tokenize(["the cat", "dog"])[0].ids.tolist()
     monkeypatch.setattr(tokenizer, "_backend", NoThreads())
-    assert tokenizer.tokenize(["the cat", "dog"])[0].ids.tolist() == wanted
+    assert tokenizer.tokenize(["the cat", "dog"])[0].ids.tolist() == expected
     assert "cannot start threads" in caplog.text

@@ -1,11 +1,12 @@
-"""Whole tables of texts to tables of vectors: streamed, and gone on with after any death.
+"""Whole tables of texts to tables of vectors, streamed. A job that was interrupted continues where it stopped.
 
 ::
 
-    files ─ sources ─▶ parts ─ stages.prepare ─▶ tokens ─ Embedder ─▶ vectors ─ stages.write ─▶ one file a part
+    input files ─ survey ─▶ parts ─ prepare ─▶ tokens ─ Embedder ─▶ vectors ─ write ─▶ one output file for each part
 
-A part is so many rows of one file. What becomes of it depends on nothing but those rows, the model and the options, and
-its file takes its name when it is whole; so it is of no account who does which part, in what order, and how often.
+A part is a number of consecutive rows of one file. Its output depends on those rows, the model and the options alone,
+and the output file gets its name when it is whole. So it does not matter which process does which part, in what order,
+or how often.
 """
 
 from __future__ import annotations

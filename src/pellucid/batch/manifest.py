@@ -1,9 +1,9 @@
-"""What says which job a folder has: its input, its model and its options. Another job is refused there."""
+"""The manifest of a job: its input, its model and its options. Another job is refused in the same folder."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,78 +12,155 @@ import numpy as np
 from pellucid.batch.parts import JobOptions
 from pellucid.batch.survey import Survey
 from pellucid.embedder import Embedder
+from pellucid.encoder.fingerprint import Fingerprint
 from pellucid.errors import BatchError, printable
 from pellucid.files.whole import in_one_step
+from pellucid.tables.schemas import type_names
+from pellucid.types import Float32
 
-FORMAT = 1
 NAME = "_manifest.json"
+_FORMAT = 2
+_WITHOUT_FINGERPRINT = 1
+"""The format of Pellucid 0.1, which did not keep the device."""
+_NAMES_SHOWN = 3
+_IN_FINGERPRINT = ("prompt", "normalize", "truncate_dim")
 
 
-def described(survey: Survey, embedder: Embedder, options: JobOptions) -> dict[str, Any]:
-    """What makes a job the same job."""
-    return {
-        "model": printable(embedder.model_name),
-        "model_digest": embedder.digest,
-        "engine": embedder.engine.name,
-        "dtype": embedder.engine.dtype,
-        "dimensions": options.truncate_dim or embedder.dimensions,
-        **asdict(options),
-        "columns": {
-            name: str(kind).removeprefix("large_")
-            for name, kind in zip(survey.schema.names, survey.schema.types, strict=True)
-        },
-        "inputs": [{"name": file.name, "sha256": file.sha256, "rows": file.rows} for file in survey.files],
-    }
+@dataclass(frozen=True)
+class Manifest:
+    """What makes a job the same job.
+
+    Attributes:
+        model: the model's name, for people to read.
+        fingerprint: what its vectors depend on beside the texts.
+        dimensions: the length of a vector.
+        options: the job's options that are not in the fingerprint.
+        columns: the input's columns, with the names of their types.
+        inputs: the name, SHA-256 and rows of each input file.
+        ranges: for int8, the lowest and the highest number of each dimension, ``float32[d]`` each.
+    """
+
+    model: str
+    fingerprint: Fingerprint
+    dimensions: int
+    options: dict[str, Any]
+    columns: dict[str, str]
+    inputs: list[dict[str, Any]]
+    ranges: tuple[Float32, Float32] | None = None
 
 
-def check_same(held: dict[str, Any], wanted: dict[str, Any], folder: Path) -> None:
-    """Refuse a job that is not the one which a folder has.
+def describe(survey: Survey, embedder: Embedder, options: JobOptions, *, device: str | None = None) -> Manifest:
+    """The manifest of a job.
+
+    Args:
+        survey: its input.
+        embedder: the model.
+        options: its options.
+        device: where the engines run, if that is not where the embedder's engine runs.
+    """
+    values = {name: value for name, value in asdict(options).items() if name not in _IN_FINGERPRINT}
+    dimensions = options.truncate_dim or embedder.dimensions
+    inputs = [{"name": file.name, "sha256": file.sha256, "rows": file.rows} for file in survey.files]
+    fingerprint = options.fingerprint(embedder, device=device)
+    return Manifest(printable(embedder.model_name), fingerprint, dimensions, values, type_names(survey.schema), inputs)
+
+
+def check_same(existing: Manifest, requested: Manifest, folder: Path) -> None:
+    """Refuse a job that is not the one in the folder.
 
     Raises:
         BatchError: the input, the model or an option differs.
     """
     where = printable(folder)
-    ours, theirs = ({file["name"]: file for file in each["inputs"]} for each in (wanted, held))
+    ours, theirs = ({file["name"]: file for file in each.inputs} for each in (requested, existing))
     if hidden := [name for name in theirs if name.startswith("_")]:
         raise BatchError(
-            f"{where} has a job of an earlier version, which named files {hidden[0]}-…: Arrow, pandas and Spark skip "
-            f"names that begin with _. Begin it again in another folder."
+            f"{where} has a job of an earlier version, which named its files {hidden[0]}-…. Arrow, pandas and Spark "
+            f"skip names that begin with _. Start the job again in another folder."
         )
     if names := sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)):
-        what = f"{', '.join(names[:3])}{' and others' if len(names) > 3 else ''} changed, came or went"  # noqa: PLR2004
-        raise BatchError(f"{where} has a job of other input: {what}. Finish it with its own, or name another folder.")
-    differing = [key for key in wanted if held.get(key) != wanted[key] and key not in ("model", "inputs")]
-    if differing:
-        key = differing[0]
-        what = "another model" if key == "model_digest" else f"{key} {held.get(key)!r}, not {wanted[key]!r}"
-        raise BatchError(f"{where} has a job with {what}. Finish it as it was begun, or name another folder.")
+        shown = ", ".join(names[:_NAMES_SHOWN]) + (" and others" if len(names) > _NAMES_SHOWN else "")
+        raise BatchError(
+            f"{where} has a job with other input: {shown} changed, or was added or removed. Finish that job with its "
+            f"own input, or choose another folder."
+        )
+    if (difference := _difference(existing, requested)) is not None:
+        raise BatchError(
+            f"{where} has a job with {difference}. Finish that job with its own options, or choose another folder."
+        )
 
 
-def read(folder: Path) -> dict[str, Any]:
-    """The manifest of a folder.
+def _difference(existing: Manifest, requested: Manifest) -> str | None:
+    """The first thing in which two jobs on the same input differ, or None."""
+    name = existing.fingerprint.difference(requested.fingerprint)
+    if name == "model":
+        return "another model"
+    if name is not None and name != "options":
+        return f"{name} {getattr(existing.fingerprint, name)!r}, not {getattr(requested.fingerprint, name)!r}"
+    ours, theirs = (
+        {**(each.fingerprint.options or {}), "dimensions": each.dimensions, **each.options, "columns": each.columns}
+        for each in (requested, existing)
+    )
+    changed = [key for key in ours if theirs.get(key) != ours[key]]
+    return f"{changed[0]} {theirs.get(changed[0])!r}, not {ours[changed[0]]!r}" if changed else None
+
+
+def read(folder: Path) -> Manifest:
+    """The manifest in a folder.
 
     Raises:
-        BatchError: it is something else.
+        BatchError: the file is something else, or of a later version.
     """
     path = folder / NAME
     try:
-        if path.is_file():
-            held = json.loads(path.read_bytes())
-            names = [file["name"] for file in held["job"]["inputs"]]
-            bounds = [np.array(held["ranges"][end], dtype=np.float32) for end in held.get("ranges", ())]
-            sound = all(bound.shape == (held["job"]["dimensions"],) for bound in bounds)
-            if held["format"] == FORMAT and sound and all(isinstance(name, str) for name in names):
-                return dict(held)
+        if path.is_file() and (manifest := _parse(json.loads(path.read_bytes()))) is not None:
+            return manifest
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
-    raise BatchError(f"{printable(path)} is not a manifest of this version. Name another folder.")
+    raise BatchError(f"{printable(path)} is not a manifest that this version can read. Choose another folder.")
+
+
+def _parse(content: dict[str, Any]) -> Manifest | None:
+    job = dict(content["job"])
+    if content["format"] == _WITHOUT_FINGERPRINT:
+        options = {name: job.pop(name) for name in ("normalize", "truncate_dim")}
+        digest, dtype, engine, prompt = (job.pop(name) for name in ("model_digest", "dtype", "engine", "prompt"))
+        job["fingerprint"] = Fingerprint(digest, engine, dtype, None, prompt, options).to_json()
+        names = ("model", "fingerprint", "dimensions", "columns", "inputs")
+        job["options"] = {name: job.pop(name) for name in list(job) if name not in names}
+    elif content["format"] != _FORMAT:
+        return None
+    job["fingerprint"] = Fingerprint.from_json(job["fingerprint"])
+    ranges = content.get("ranges")
+    manifest = Manifest(**job, ranges=None if ranges is None else (_floats(ranges["low"]), _floats(ranges["high"])))
+    bounds = manifest.ranges or ()
+    is_sound = all(bound.shape == (manifest.dimensions,) for bound in bounds)
+    is_sound &= isinstance(manifest.options, dict) and isinstance(manifest.columns, dict)
+    return manifest if is_sound and all(isinstance(file["name"], str) for file in manifest.inputs) else None
+
+
+def write(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest of a folder, whole or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    job = {name: value for name, value in vars(manifest).items() if name not in ("ranges", "fingerprint")}
+    content: dict[str, Any] = {"format": _FORMAT, "job": job | {"fingerprint": manifest.fingerprint.to_json()}}
+    if manifest.ranges is not None:
+        content["ranges"] = {"low": manifest.ranges[0].tolist(), "high": manifest.ranges[1].tolist()}
+    write_json(folder / NAME, content)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a file whole.
+    """Write a file of JSON, whole or not at all.
 
     Raises:
         OSError: it cannot be written.
     """
     with in_one_step(path) as unfinished:
         unfinished.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _floats(values: list[float]) -> Float32:
+    return np.array(values, dtype=np.float32)

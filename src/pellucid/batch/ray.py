@@ -1,7 +1,7 @@
 """The same job on a cluster: Ray, which is imported here and nowhere else.
 
-The driver surveys the input and hands out parts; each actor has the model, and does a part as this machine would: the
-same files, to the bit. An actor or a node that dies costs the parts that it had, which another does again.
+The driver surveys the input and hands out parts. Each actor has the model, and its output is the same to the last bit
+as a single machine's. When an actor or a node dies, other actors do its parts again.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pellucid.batch import parts as stages
-from pellucid.batch.parts import Done, Part
-from pellucid.batch.survey import PartReader
+from pellucid.batch import parts
+from pellucid.batch.parts import PACKED_BITS, Done, Part
 from pellucid.embedder import Embedder
+from pellucid.encoder.fingerprint import Fingerprint
 from pellucid.engines.registry import check_options
 from pellucid.errors import BatchError, MissingExtraError
+from pellucid.tables.arrow import Table, vector_column, with_nulls
+from pellucid.tables.reader import PartReader
 
 if TYPE_CHECKING:
-    import pyarrow as pa  # type: ignore[import-untyped]
-
     from pellucid.batch.runner import Plan
 
 _ROWS_PER_BATCH = 4096
@@ -33,50 +33,62 @@ _ROWS_PER_BATCH = 4096
 
 @dataclass(frozen=True)
 class Model:
-    """How an actor makes its embedder: what of the driver's decides the numbers, and what is the actor's own.
+    """How an actor loads the model.
 
     Attributes:
-        name: of the model, or a folder that every node has.
-        digest: of its files; an actor that finds others refuses to work.
-        dtype, engine, device: as :class:`~pellucid.embedder.Embedder` takes them.
-        threads: of each actor.
+        name: the model's name, or a folder that every node has.
+        dtype: as for :class:`~pellucid.embedder.Embedder`.
+        engine: likewise.
+        device: likewise.
+        threads: how many each actor uses.
+        max_tokens: as for :class:`~pellucid.embedder.Embedder`.
+        fingerprint: what the vectors must depend on; an actor that finds anything else refuses to work. None to accept
+            whatever it finds.
     """
 
     name: str
-    digest: str
     dtype: str
     engine: str
     device: str
     threads: int
+    max_tokens: int | None = None
+    fingerprint: Fingerprint | None = None
 
     def load(self) -> Embedder:
-        """The embedder of an actor."""
+        """Load the model.
+
+        Raises:
+            BatchError: this node has other files of the model than the driver, or another engine.
+        """
         embedder = Embedder(
             self.name,
             dtype=self.dtype,  # type: ignore[arg-type]
             engine=self.engine,  # type: ignore[arg-type]
             device=self.device,
             threads=self.threads,
+            max_tokens=self.max_tokens,
             on_truncation="ignore",
         )
-        if self.digest and embedder.digest != self.digest:
-            raise BatchError(f"a node of the cluster has other files of {self.name} than the one that began the job.")
+        if (expected := self.fingerprint) is not None:
+            found = Fingerprint.of(embedder.encoder, expected.prompt, expected.options or {}, expected.task)
+            if (difference := expected.difference(found)) is not None:
+                what = "other files" if difference == "model" else f"another {difference}"
+                raise BatchError(f"a node of the cluster has {what} for {self.name} than the driver of the job.")
         return embedder
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """The actors of Ray that embed the parts, each with the model. Give it to :func:`pellucid.batch.runner.run` as
-    ``engine``.
+    """Does the parts of a job in Ray actors. Give it to :func:`pellucid.batch.runner.run` as ``executor``.
 
-    The input and the job's folder must be where every node finds them, under the same path.
+    Every node must find the input and the job's folder under the same path.
 
     Attributes:
-        address: of a cluster that runs; None starts one on this machine, for this job.
-        actors: how many; None, as many as have room.
-        cpus: of an actor; a fraction, to share a core.
-        device: "cpu", or "cuda" for a GPU to each actor.
-        threads: of each actor; None, its whole cores.
+        address: the address of a running cluster; None starts one on this machine, for this job.
+        actors: how many actors; None for as many as there is room for.
+        cpus: the cores of an actor; a fraction shares a core.
+        device: "cpu", or "cuda" to give each actor a GPU.
+        threads: how many each actor uses; None for its whole cores.
     """
 
     address: str | None = None
@@ -85,7 +97,7 @@ class Cluster:
     device: str = "cpu"
     threads: int | None = None
 
-    def __call__(self, plan: Plan, embedder: Embedder, told: Callable[[int, int], object]) -> Iterator[Done]:
+    def __call__(self, plan: Plan, embedder: Embedder, advance: Callable[[int, int], object]) -> Iterator[Done]:
         """Do each part of ``plan.todo``, in any order.
 
         Raises:
@@ -93,30 +105,35 @@ class Cluster:
         """
         if not plan.todo:
             return
-        dtype = embedder.engine.dtype
-        engine = embedder.engine.name
-        name = embedder.files.name if embedder.files.source != "folder" else str(embedder.files.folder.resolve())
-        threads = self.threads or max(1, int(self.cpus))
-        model = Model(name, embedder.digest, dtype, engine, self.device, threads)
+        engine, files = embedder.engine, embedder.files
+        model = Model(
+            name=files.name if files.source != "folder" else str(files.folder.resolve()),
+            dtype=engine.dtype,
+            engine=engine.name,
+            device=self.device,
+            threads=self.threads or max(1, int(self.cpus)),
+            max_tokens=embedder.max_tokens,
+            fingerprint=plan.options.fingerprint(embedder, device=self.device),
+        )
         with _connected(self.address) as ray:
-            count = self.actors or _room(ray, self.cpus, self.device)
-            parts = ray.data.from_items(
+            actors = self.actors or _actors_with_room(ray, self.cpus, self.device)
+            numbers = ray.data.from_items(
                 [{"part": number} for number in range(len(plan.todo))], override_num_blocks=len(plan.todo)
             )
-            done = parts.map_batches(
-                _PartsDone,
+            done = numbers.map_batches(
+                _PartActor,
                 fn_constructor_args=(plan, model),
                 batch_size=1,
-                **_pool(ray, min(count, len(plan.todo)), self.cpus, self.device),
+                **_actor_options(ray, min(actors, len(plan.todo)), self.cpus, self.device),
             )
             for row in done.iter_rows():
                 part = plan.todo[row.pop("part")]
-                told(part.stop - part.start, row["tokens"])
+                advance(part.stop - part.start, row["tokens"])
                 yield Done(**row)
 
 
-class _PartsDone:
-    """An actor: whole parts, from file to file."""
+class _PartActor:
+    """An actor that does whole parts, from input file to output file."""
 
     def __init__(self, plan: Plan, model: Model) -> None:
         self._plan = plan
@@ -130,9 +147,9 @@ class _PartsDone:
 
     def _do(self, part: Part) -> Done:
         options = self._plan.options
-        prepared = stages.prepare(part, self._reader, self._embedder, options)
-        vectors = stages.embed(prepared, self._embedder, options)
-        return stages.write(prepared, vectors, options, self._plan.ranges, self._plan.folder)
+        prepared = parts.prepare(part, self._reader, self._embedder, options)
+        vectors = parts.embed(prepared, self._embedder, options)
+        return parts.write(prepared, vectors, options, self._plan.ranges, self._plan.folder)
 
 
 def embed_dataset(
@@ -152,38 +169,39 @@ def embed_dataset(
     device: str = "cpu",
     threads: int | None = None,
 ) -> Any:
-    """A Ray ``Dataset`` with a column of vectors more.
+    """Add a column of vectors to a Ray ``Dataset``.
 
     Args:
-        dataset: a ``ray.data.Dataset`` whose ``column`` has texts. A null has a null for its vector.
-        column: where the texts are.
-        vector_column: where their vectors go: ``fixed_size_list<float>[d]``, or bytes for "binary" and "ubinary".
-        model: a name, or a folder that every node has.
-        dtype: of the arithmetic.
+        dataset: a ``ray.data.Dataset`` whose ``column`` has texts. A null gets a null for its vector.
+        column: the column of texts.
+        vector_column: the column that the vectors get: ``fixed_size_list<float>[d]``, or bytes for "binary" and
+            "ubinary".
+        model: the model's name, or a folder that every node has.
+        dtype: the arithmetic, as for :class:`~pellucid.embedder.Embedder`.
         output_dtype: "float32", "float16", "binary" or "ubinary".
         prompt_name: as for :meth:`~pellucid.embedder.Embedder.embed_documents`.
         prompt: likewise.
         normalize: likewise.
         truncate_dim: likewise.
-        actors: how many; None, as many as the cluster has room for.
-        cpus: of an actor.
-        device: "cpu", or "cuda" for a GPU to each actor.
-        threads: of each actor; None, its whole cores.
+        actors: how many actors; None for as many as the cluster has room for.
+        cpus: the cores of an actor.
+        device: "cpu", or "cuda" to give each actor a GPU.
+        threads: how many each actor uses; None for its whole cores.
 
     Returns:
-        A ``ray.data.Dataset``; nothing is computed until it is consumed.
+        A ``ray.data.Dataset``. Nothing is computed until it is consumed.
 
     Raises:
-        OptionError: an option's value cannot be served.
+        OptionError: an option's value cannot be used.
         MissingExtraError: the extra ``batch`` is not installed.
     """
     ray = _ray()
     from pellucid.batch.runner import check_output
 
     check_output(output_dtype, without=("int8",))
-    check_options("auto", dtype=dtype, device="cpu", threads=threads)  # Where a GPU is, only the nodes know.
-    loaded = Model(model, "", dtype, "auto", device, threads or max(1, int(cpus)))
-    how = {
+    check_options("auto", dtype=dtype, device="cpu", threads=threads)  # Only the nodes know whether they have a GPU.
+    loaded = Model(model, dtype, "auto", device, threads or max(1, int(cpus)))
+    options = {
         "prompt_name": prompt_name,
         "prompt": prompt,
         "normalize": normalize,
@@ -193,79 +211,77 @@ def embed_dataset(
     if not ray.is_initialized():
         ray.init(log_to_driver=False, include_dashboard=False)
     return dataset.map_batches(
-        _Embedded,
-        fn_constructor_args=(loaded, column, vector_column, how),
+        _DatasetActor,
+        fn_constructor_args=(loaded, column, vector_column, options),
         batch_size=_ROWS_PER_BATCH,
         batch_format="pyarrow",
-        **_pool(ray, actors or _room(ray, cpus, device), cpus, device),
+        **_actor_options(ray, actors or _actors_with_room(ray, cpus, device), cpus, device),
     )
 
 
-class _Embedded:
-    """An actor: a table with a column of vectors more."""
+class _DatasetActor:
+    """An actor that adds a column of vectors to Arrow tables."""
 
-    def __init__(self, model: Model, column: str, vector_column: str, how: dict[str, Any]) -> None:
+    def __init__(self, model: Model, column: str, vector_column: str, options: dict[str, Any]) -> None:
         self._embedder = model.load()
-        self._column, self._vector_column, self._how = column, vector_column, how
+        self._column, self._vector_column, self._options = column, vector_column, options
 
-    def __call__(self, table: pa.Table) -> pa.Table:
-        import pyarrow as pa
-
+    def __call__(self, table: Table) -> Table:
         if self._column not in table.column_names:
-            has = ", ".join(map(repr, table.column_names))
+            names = ", ".join(map(repr, table.column_names))
             raise BatchError(
-                f"the dataset has no column {self._column!r}; its columns are {has}. Name one with column=."
+                f"the dataset has no column {self._column!r}; its columns are {names}. Choose one with column=."
             )
         if self._vector_column in table.column_names:
-            raise BatchError(f"the dataset has a column {self._vector_column!r}. Name another with vector_column=.")
+            raise BatchError(
+                f"the dataset has a column {self._vector_column!r} already. Choose another with vector_column=."
+            )
         texts = table.column(self._column).to_pylist()
         places = [place for place, text in enumerate(texts) if text is not None]
-        vectors = self._embedder.embed_documents([texts[place] for place in places], **self._how)
-        column = stages.vector_array(vectors, self._how["output_dtype"])
+        vectors = self._embedder.embed_documents([texts[place] for place in places], **self._options)
+        column = vector_column(vectors, packed_bits=self._options["output_dtype"] in PACKED_BITS)
         if len(places) < len(texts):
-            indices: list[int | None] = [None] * len(texts)
-            for row, place in enumerate(places):
-                indices[place] = row
-            column = column.take(pa.array(indices, pa.int64()))
+            row_of = {place: row for row, place in enumerate(places)}
+            column = with_nulls(column, [row_of.get(place) for place in range(len(texts))])
         return table.append_column(self._vector_column, column)
 
 
-def _pool(ray: Any, actors: int, cpus: float, device: str) -> dict[str, Any]:
-    """What ``map_batches`` is told of its actors."""
+def _actor_options(ray: Any, actors: int, cpus: float, device: str) -> dict[str, Any]:
+    """The arguments of ``map_batches`` that say which actors do the work."""
     resources: dict[str, Any] = {"num_cpus": cpus}
     if device != "cpu":
         resources["num_gpus"] = 1
-    # A part takes seconds, so one more waiting at each actor is enough.
+    # A part takes seconds, so it is enough if one more waits at each actor.
     return {"compute": ray.data.ActorPoolStrategy(size=actors, max_tasks_in_flight_per_actor=2), **resources}
 
 
-def _room(ray: Any, cpus: float, device: str) -> int:
+def _actors_with_room(ray: Any, cpus: float, device: str) -> int:
     """How many actors the cluster has room for."""
-    there = ray.cluster_resources()
-    return max(1, int(there.get("CPU", 1) / cpus) if device == "cpu" else int(there.get("GPU", 1)))
+    resources = ray.cluster_resources()
+    return max(1, int(resources.get("CPU", 1) / cpus) if device == "cpu" else int(resources.get("GPU", 1)))
 
 
 @contextlib.contextmanager
 def _connected(address: str | None) -> Iterator[Any]:
-    """Ray, connected to a cluster, whose errors are ours."""
+    """Connect to a cluster, and turn its errors into ours."""
     ray = _ray()
     ours = not ray.is_initialized()
     if ours:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # A cluster that is started here tells nobody of it.
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # A cluster that we start reports to nobody.
         how: dict[str, Any] = {"address": address} if address else {"address": "local", "include_dashboard": False}
         try:
             ray.init(log_to_driver=False, logging_level="ERROR", **how)
         except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
-            raise BatchError(f"there is no Ray cluster to be had at {how['address']!r} ({_reason(error)}).") from error
+            raise BatchError(f"no Ray cluster answers at {how['address']!r} ({_reason(error)}).") from error
     try:
-        # The progress is told by whoever began the job.
+        # Whoever started the job shows its progress.
         ray.data.DataContext.get_current().enable_progress_bars = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         yield ray
     except ray.exceptions.RayError as error:
         raise BatchError(
-            f"the cluster could not do the job ({_reason(error)}). What is there is whole; run the same again: "
-            f"it goes on."
+            f"the cluster could not do the job ({_reason(error)}). All files that were written are whole. Run the same "
+            f"command again: it continues."
         ) from error
     finally:
         if ours:
@@ -273,7 +289,7 @@ def _connected(address: str | None) -> Iterator[Any]:
 
 
 def _reason(error: BaseException) -> str:
-    """What went wrong, of a message that may be an actor's whole traceback: our own error in it, or how it begins."""
+    """What went wrong. A message may be an actor's whole traceback: take our own error from it, or its first line."""
     ours: list[str] = re.findall(r"^pellucid\.errors\.\w+: (.+)$", str(error), re.MULTILINE)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return [*ours, *lines, type(error).__name__][0]

@@ -1,9 +1,9 @@
-"""A job: what is to be done, what has been, and the doing of the rest on one machine.
+"""A job: its plan, what is done of it, and doing the rest on this machine.
 
-The folder of a job has ``_manifest.json``, which says what the job is; a ``.parquet`` for each part that is done;
-``_rejected/`` with a line for each row that could not be used; and ``_report.json`` once all is done. What begins with
-``_`` is no data to Arrow and Spark, so the folder is one table to them. A part is done when its file has its name, so
-any death leaves nothing to repair.
+The folder of a job has ``_manifest.json``, which says what the job is; a ``.parquet`` file for each part that is done;
+``_rejected/``, with a line for each row that could not be used; and, once all parts are done, ``_report.json``. Arrow
+and Spark skip names that begin with ``_``, so they see the folder as one table. A part is done when its file has its
+name. So whenever a process dies, there is nothing to repair.
 """
 
 from __future__ import annotations
@@ -21,29 +21,26 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-import filelock
-import numpy as np
-import pyarrow as pa  # type: ignore[import-untyped]
-import pyarrow.parquet as pq  # type: ignore[import-untyped]
-
-from pellucid.batch import files, manifest
-from pellucid.batch import parts as stages
-from pellucid.batch import survey as sources
+from pellucid.batch import files, manifest, parts
 from pellucid.batch.parts import Done, JobOptions, Part, PreparedPart
-from pellucid.batch.survey import PartReader, Survey
+from pellucid.batch.survey import Survey, survey
 from pellucid.embedder import Embedder
 from pellucid.errors import BatchError, OptionError, printable
+from pellucid.files.locks import locked
 from pellucid.files.prefetch import one_thread, prefetch
 from pellucid.files.whole import UNFINISHED, remove_unfinished
+from pellucid.tables import parquet
+from pellucid.tables.arrow import ARROW_ERRORS
+from pellucid.tables.reader import PartReader
 from pellucid.text.checks import check_utf8
 from pellucid.types import Float32
 
 OUTPUT_DTYPES = ("float32", "float16", "int8", "binary", "ubinary")
 _REPORT, _LOCK = "_report.json", ".lock"
-_AHEAD = 2
-"""How many parts are read before their turn, and how many may wait to be written."""
+_MAX_WAITING = 2
+"""How many parts are read ahead, and how many may wait to be written."""
 _CALIBRATION_ROWS = 4096
-"""From so many of the first texts come the ranges of int8."""
+"""The ranges of int8 come from this many of the first rows."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +48,9 @@ class Progress:
     """How far a job is.
 
     Attributes:
-        rows: done, of this job's earlier runs too.
-        total: to be done in all.
-        tokens: embedded in this run.
+        rows: how many are done, in earlier runs too.
+        total: how many there are.
+        tokens: how many were embedded in this run.
     """
 
     rows: int
@@ -66,18 +63,18 @@ class Report:
     """What a run did, and what the job has now.
 
     Attributes:
-        rows: in the output.
-        rejected: rows that are not.
-        parts: files of output.
-        parts_before: those that an earlier run had written.
-        texts: embedded in this run: equal texts of a part count once.
-        tokens: of these.
-        cut: texts of this run that were longer than the model reads.
-        lost: their tokens beyond.
-        seconds: that this run took, the survey of the input included.
-        engine_busy: of the time from the first part's tokens to the last part's vectors, how much the engine worked;
-            None if nothing was to be done.
-        peak_rss_mb: the most memory that the process had.
+        rows: rows in the output.
+        rejected: rows that could not be used.
+        parts: output files.
+        parts_before: output files that earlier runs had written.
+        texts: texts that this run embedded. Equal texts of a part count once.
+        tokens: tokens of those texts.
+        cut: rows of this run whose texts were longer than the model reads.
+        lost: tokens that were cut off.
+        seconds: how long this run took, with the survey of the input.
+        engine_busy: which share of the time the engine worked, from its first part to its last; None if there was
+            nothing to do.
+        peak_rss_mb: the most memory that the process used, in megabytes.
     """
 
     rows: int
@@ -95,13 +92,13 @@ class Report:
 
 @dataclass(frozen=True)
 class Plan:
-    """A job that has been surveyed, and whose manifest is written.
+    """A job whose input is surveyed and whose manifest is written.
 
     Attributes:
-        folder: where the output goes.
-        survey: of the input.
-        options: what is to become of it.
-        ranges: of int8.
+        folder: the job's folder.
+        survey: the input.
+        options: what to do with its texts.
+        ranges: for int8, the lowest and the highest number of each dimension.
         todo: the parts that are not done.
         total: how many parts there are.
     """
@@ -115,15 +112,19 @@ class Plan:
 
 
 class Executor(Protocol):
-    """Who does the parts of a plan: this process, or others (:class:`pellucid.batch.ray.Cluster`)."""
+    """Does the parts of a plan, in this process or in others (:class:`pellucid.batch.ray.Cluster`)."""
 
-    def __call__(self, plan: Plan, embedder: Embedder, told: Callable[[int, int], object]) -> Iterator[Done]:
-        """Do each part of ``plan.todo``; ``told`` hears of rows and tokens as they are embedded."""
+    @property
+    def device(self) -> str | None:
+        """Where its engines run; None where the embedder's engine runs."""
+
+    def __call__(self, plan: Plan, embedder: Embedder, advance: Callable[[int, int], object]) -> Iterator[Done]:
+        """Do each part of ``plan.todo``. ``advance`` is called with the rows and tokens that were embedded since."""
 
 
 @dataclass
-class Busy:
-    """How long the engine worked, and from when to when."""
+class _Busy:
+    """How long the engine worked, and when it first and last did."""
 
     seconds: float = 0.0
     first: float = 0.0
@@ -136,73 +137,77 @@ def run(
     embedder: Embedder,
     options: JobOptions,
     *,
-    engine: Executor | None = None,
-    progress: Callable[[Progress], object] = lambda _progress: None,
-    surveyed: Callable[[int], object] = lambda _bytes: None,
+    executor: Executor | None = None,
+    on_progress: Callable[[Progress], object] = lambda _progress: None,
+    on_survey: Callable[[int], object] = lambda _bytes: None,
 ) -> Report:
-    """Do a job, or what is left of it.
+    """Do a job, or the rest of it.
 
     Args:
         inputs: files, folders and patterns.
-        folder: for the output; it is made.
+        folder: the folder for the output; it is made if it is missing.
         embedder: the model, made with ``on_truncation="ignore"``.
-        options: what is to become of the texts.
-        engine: who does it; by default, this process.
-        progress: hears how far it is.
-        surveyed: hears how many bytes of the input have been looked at, before.
+        options: what to do with the texts.
+        executor: does the parts; None for this process.
+        on_progress: called whenever more rows are done.
+        on_survey: called with the number of bytes that the survey of the input has read since the last call.
 
     Raises:
-        BatchError: the input cannot be read, is not what it was, or has rows and not one that can be used; the folder
-            cannot be written to, or has another job; or somebody else is at this one.
-        OptionError: an option cannot be served.
+        BatchError: the input cannot be read, was changed, or has rows but none that can be used; the folder cannot be
+            written to, or has another job; or another process is doing this job.
+        OptionError: an option cannot be used.
     """
     start = time.perf_counter()
     _check(options, embedder)
     paths = files.find(inputs, folder)
+    busy = _Busy()
+    chosen = executor or _ThisProcess(busy)
     with _locked(folder):
-        plan = planned(paths, folder, embedder, options, surveyed)
+        plan = make_plan(paths, folder, embedder, options, device=chosen.device, on_survey=on_survey)
         total = sum(file.rows for file in plan.survey.files)
         rows = total - sum(part.stop - part.start for part in plan.todo)
-        tokens, busy = 0, Busy()
+        tokens = 0
 
-        def told(more_rows: int, more_tokens: int) -> None:
+        def advance(more_rows: int, more_tokens: int) -> None:
             nonlocal rows, tokens
             rows += more_rows
             tokens += more_tokens
-            progress(Progress(rows, total, tokens))
+            on_progress(Progress(rows, total, tokens))
 
-        progress(Progress(rows, total, 0))
-        done = list((engine or _Local(busy))(plan, embedder, told))
-        report = _reported(plan, done, time.perf_counter() - start, busy)
+        on_progress(Progress(rows, total, 0))
+        done = list(chosen(plan, embedder, advance))
+        report = _report(plan, done, time.perf_counter() - start, busy)
         manifest.write_json(folder / _REPORT, asdict(report))
     if report.rejected and not report.rows:
         raise BatchError(
             f"none of the {report.rejected:,} rows could be used. The first: {_first_fault(folder)}. "
-            f"{printable(folder / stages.REJECTED)} has all of them."
+            f"{printable(folder / parts.REJECTED)} lists all of them."
         )
     return report
 
 
-class _Local:
-    """One process: reading, tokenizing and writing in threads of their own, while the engine works."""
+class _ThisProcess:
+    """Does parts in this process. Two threads read and tokenize, and write, while the engine works."""
 
-    def __init__(self, busy: Busy) -> None:
+    device: str | None = None
+
+    def __init__(self, busy: _Busy) -> None:
         self._busy = busy
 
-    def __call__(self, plan: Plan, embedder: Embedder, told: Callable[[int, int], object]) -> Iterator[Done]:
+    def __call__(self, plan: Plan, embedder: Embedder, advance: Callable[[int, int], object]) -> Iterator[Done]:
         options, reader = plan.options, PartReader(plan.survey.schema, plan.options.text_column)
-        behind: collections.deque[Future[Done]] = collections.deque()
+        written: collections.deque[Future[Done]] = collections.deque()
         with one_thread() as reading, one_thread() as writing:
-            prepare = functools.partial(stages.prepare, reader=reader, embedder=embedder, options=options)
-            for prepared in prefetch(reading, plan.todo, prepare, most=_AHEAD):
+            prepare = functools.partial(parts.prepare, reader=reader, embedder=embedder, options=options)
+            for prepared in prefetch(reading, plan.todo, prepare, count=_MAX_WAITING):
                 begin = time.perf_counter()
-                vectors = stages.embed(prepared, embedder, options, advance=_rows_told(prepared, told))
+                vectors = parts.embed(prepared, embedder, options, advance=_by_text(prepared, advance))
                 self._count(begin, time.perf_counter())
-                behind.append(writing.submit(stages.write, prepared, vectors, options, plan.ranges, plan.folder))
-                while len(behind) > _AHEAD:
-                    yield behind.popleft().result()
-            while behind:
-                yield behind.popleft().result()
+                written.append(writing.submit(parts.write, prepared, vectors, options, plan.ranges, plan.folder))
+                while len(written) > _MAX_WAITING:
+                    yield written.popleft().result()
+            while written:
+                yield written.popleft().result()
 
     def _count(self, begin: float, end: float) -> None:
         busy = self._busy
@@ -210,79 +215,96 @@ class _Local:
         busy.seconds += end - begin
 
 
-def _rows_told(prepared: PreparedPart, told: Callable[[int, int], object]) -> Callable[[int], None]:
-    """From how many texts of a part are embedded to how many of its rows and tokens: about, but in all exactly."""
+def _by_text(prepared: PreparedPart, advance: Callable[[int, int], object]) -> Callable[[int], None]:
+    """``advance`` for numbers of texts. The rows and tokens are estimates, which are right once the part is done."""
     rows = prepared.part.stop - prepared.part.start
     texts, tokens = max(1, len(prepared.texts)), len(prepared.tokens.ids)
     done = 0
     if not prepared.texts:
-        told(rows, 0)
+        advance(rows, 0)
 
-    def advance(more: int) -> None:
+    def advance_texts(more: int) -> None:
         nonlocal done
         before, done = done, done + more
-        told(rows * done // texts - rows * before // texts, tokens * done // texts - tokens * before // texts)
+        advance(rows * done // texts - rows * before // texts, tokens * done // texts - tokens * before // texts)
 
-    return advance
+    return advance_texts
 
 
-def planned(
-    paths: Sequence[Path], folder: Path, embedder: Embedder, options: JobOptions, surveyed: Callable[[int], object]
+def make_plan(
+    paths: Sequence[Path],
+    folder: Path,
+    embedder: Embedder,
+    options: JobOptions,
+    *,
+    device: str | None = None,
+    on_survey: Callable[[int], object] = lambda _bytes: None,
 ) -> Plan:
-    """Survey the input, and hold it against the manifest, or write one.
+    """Survey the input, and compare it with the manifest of the folder, or write one.
+
+    Args:
+        paths: the input files.
+        folder: the job's folder; it exists.
+        embedder: the model.
+        options: what to do with the texts.
+        device: where the engines run, if that is not where the embedder's engine runs.
+        on_survey: as for :func:`run`.
 
     Raises:
-        BatchError: the folder has another job's manifest, or files of something else.
+        BatchError: the folder has another job, or other files.
     """
-    survey = sources.survey(paths, options.text_column, options.rows_per_file, told=surveyed)
-    if options.vector_column in survey.schema.names:
+    surveyed = survey(paths, options.text_column, options.rows_per_file, on_bytes=on_survey)
+    if options.vector_column in surveyed.schema.names:
         raise BatchError(
-            f"the input has a column {options.vector_column!r} already. Name another with --vector-column."
+            f"the input has a column {options.vector_column!r} already. Choose another name with --vector-column."
         )
-    job = manifest.described(survey, embedder, options)
+    job = manifest.describe(surveyed, embedder, options, device=device)
     if (folder / manifest.NAME).exists():
-        held = manifest.read(folder)
-        manifest.check_same(held["job"], job, folder)
+        existing = manifest.read(folder)
+        manifest.check_same(existing, job, folder)
+        job = replace(job, ranges=existing.ranges)
     else:
-        there = (path.name for path in folder.iterdir())
-        if strange := sorted(name for name in there if name != _LOCK and not name.startswith(UNFINISHED)):
-            raise BatchError(
-                f"{printable(folder)} is not empty (it has {strange[0]!r}), and has no job. Name an empty folder."
-            )
-        held = {"format": manifest.FORMAT, "job": job}
+        _check_empty(folder)
         if options.output_dtype == "int8":
-            low, high = _calibrated(survey, embedder, options)
-            held["ranges"] = {"low": low.tolist(), "high": high.tolist()}
-        manifest.write_json(folder / manifest.NAME, held)
-    ranges = held.get("ranges")
-    for place in (folder, folder / stages.REJECTED):
+            job = replace(job, ranges=_calibrate(surveyed, embedder, options))
+        manifest.write(folder, job)
+    for place in (folder, folder / parts.REJECTED):
         remove_unfinished(place)
-    parts = stages.parts_of(survey.files, options.rows_per_file)
-    todo = tuple(part for part in parts if not (folder / f"{part.name}.parquet").exists())
-    bounds = None if ranges is None else (_float32(ranges["low"]), _float32(ranges["high"]))
-    return Plan(folder, survey, options, bounds, todo, len(parts))
+    every = parts.parts_of(surveyed.files, options.rows_per_file)
+    todo = tuple(part for part in every if not (folder / f"{part.name}.parquet").exists())
+    return Plan(folder, surveyed, options, job.ranges, todo, len(every))
 
 
-def _calibrated(survey: Survey, embedder: Embedder, options: JobOptions) -> tuple[Float32, Float32]:
-    """The ranges of int8, from the vectors of the first texts: every part must have the same."""
-    reader = PartReader(survey.schema, options.text_column)
-    for part in stages.parts_of(survey.files, options.rows_per_file):
+def _check_empty(folder: Path) -> None:
+    names = (path.name for path in folder.iterdir())
+    if others := sorted(name for name in names if name != _LOCK and not name.startswith(UNFINISHED)):
+        raise BatchError(
+            f"{printable(folder)} is not empty (it has {others[0]!r}), and no job wrote it. Choose an empty folder."
+        )
+
+
+def _calibrate(surveyed: Survey, embedder: Embedder, options: JobOptions) -> tuple[Float32, Float32]:
+    """The ranges of int8, from the vectors of the first texts: every part must have the same ranges."""
+    reader = PartReader(surveyed.schema, options.text_column)
+    for part in parts.parts_of(surveyed.files, options.rows_per_file):
         first = replace(part, stop=min(part.stop, part.start + _CALIBRATION_ROWS))
-        prepared = stages.prepare(first, reader, embedder, replace(options, on_truncation="cut"))
+        prepared = parts.prepare(first, reader, embedder, replace(options, on_truncation="cut"))
         if len(prepared.texts) > 1:
-            return stages.ranges_of(stages.embed(prepared, embedder, options))
-    raise BatchError("int8 takes each dimension's range from the first texts, and there are not two. Take float16.")
+            return parts.ranges_of(parts.embed(prepared, embedder, options))
+    raise BatchError(
+        "int8 needs at least two different texts, for the range of each dimension. Choose float16 instead."
+    )
 
 
-def _reported(plan: Plan, done: Sequence[Done], seconds: float, busy: Busy) -> Report:
-    files = list(plan.folder.glob("*.parquet"))
-    rejected = sum(_lines(path) for path in plan.folder.glob(f"{stages.REJECTED}/*.jsonl"))
+def _report(plan: Plan, done: Sequence[Done], seconds: float, busy: _Busy) -> Report:
+    output = list(plan.folder.glob("*.parquet"))
+    rejected = sum(_count_lines(path) for path in plan.folder.glob(f"{parts.REJECTED}/*.jsonl"))
     sums = {name: sum(getattr(part, name) for part in done) for name in ("texts", "tokens", "cut", "lost")}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
     return Report(
-        rows=sum(map(_rows_of, files)),
+        rows=sum(_count_rows(path) for path in output),
         rejected=rejected,
-        parts=len(files),
+        parts=len(output),
         parts_before=plan.total - len(plan.todo),
         **sums,
         seconds=round(seconds, 3),
@@ -291,17 +313,17 @@ def _reported(plan: Plan, done: Sequence[Done], seconds: float, busy: Busy) -> R
     )
 
 
-def _rows_of(part: Path) -> int:
+def _count_rows(part: Path) -> int:
     try:
-        return int(pq.read_metadata(part).num_rows)
-    except (OSError, pa.ArrowException) as error:
+        return parquet.describe(part)[0]
+    except ARROW_ERRORS as error:
         raise BatchError(
-            f"{printable(part)} is damaged. Remove it, and run the same again: it is made again."
+            f"{printable(part)} is damaged. Remove it, and run the same command again: it is made again."
         ) from error
 
 
 def _first_fault(folder: Path) -> str:
-    first = min((folder / stages.REJECTED).glob("*.jsonl"))
+    first = min((folder / parts.REJECTED).glob("*.jsonl"))
     with first.open(encoding="utf-8") as file:
         return str(json.loads(file.readline())["fault"])
 
@@ -310,11 +332,11 @@ def check_output(output_dtype: str, *, without: Sequence[str] = ()) -> None:
     """Refuse a type of vectors that cannot be written.
 
     Raises:
-        OptionError: it is not one of ``OUTPUT_DTYPES``, less ``without``.
+        OptionError: it is not in ``OUTPUT_DTYPES``, or it is in ``without``.
     """
-    served = [name for name in OUTPUT_DTYPES if name not in without]
-    if output_dtype not in served:
-        raise OptionError(f"output_dtype={output_dtype!r} is not one of {', '.join(served)}.")
+    allowed = [name for name in OUTPUT_DTYPES if name not in without]
+    if output_dtype not in allowed:
+        raise OptionError(f"output_dtype={output_dtype!r} is not one of {', '.join(allowed)}.")
 
 
 def _check(options: JobOptions, embedder: Embedder) -> None:
@@ -329,28 +351,30 @@ def _check(options: JobOptions, embedder: Embedder) -> None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """The folder, made if it is not there, to ourselves."""
+    """Make the folder if it is missing, and keep other processes out of it."""
     where = printable(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
-        raise BatchError(f"{where} is a file; the output goes to a folder.") from error
+        raise BatchError(f"{where} is a file. The output needs a folder.") from error
     except OSError as error:
-        raise BatchError(f"the folder {where} cannot be made ({error.strerror}). Name another.") from error
+        raise BatchError(f"the folder {where} cannot be made ({error.strerror}). Choose another.") from error
+
+    def refuse() -> None:
+        raise BatchError(
+            f"another process is doing the job in {where}. Wait until it is done, or choose another folder."
+        )
+
     try:
-        with filelock.FileLock(folder / _LOCK, timeout=0):
+        with locked(folder / _LOCK, on_wait=refuse):
             yield
-    except filelock.Timeout as error:
-        raise BatchError(f"another process is at the job in {where}. Wait for it, or name another folder.") from error
     except OSError as error:
         reason = error.strerror or printable(str(error))
-        raise BatchError(f"{where} cannot be used ({reason}). What is there is whole; run the same again.") from error
+        raise BatchError(
+            f"{where} cannot be used ({reason}). All files there are whole. Run the same command again."
+        ) from error
 
 
-def _lines(path: Path) -> int:
+def _count_lines(path: Path) -> int:
     with path.open("rb") as file:
         return sum(1 for _ in file)
-
-
-def _float32(values: list[float]) -> Float32:
-    return np.array(values, dtype=np.float32)

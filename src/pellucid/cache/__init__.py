@@ -1,1 +1,1 @@
-"""Vectors kept on disk, and the look-up of a call."""
+"""Keep vectors on disk, and find the texts of a call among them."""

@@ -1,4 +1,4 @@
-"""The ``pellucid`` command. Each command is a file beside this one; here is what they share a process for."""
+"""The ``pellucid`` command. Each subcommand is a file beside this one."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import typer
 
 from pellucid import __version__
 from pellucid.cli import batch, bench, embed, explain, models, search, serve
-from pellucid.cli.terminal import escaped
+from pellucid.cli.terminal import escape_controls
 from pellucid.errors import InputError, PellucidError
 
 app = typer.Typer(
-    help="Text to vectors, on the machine you have.",
+    help="Turn text into vectors, on your own machine.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -32,14 +32,18 @@ app.add_typer(models.app, name="models")
 
 
 @app.callback(invoke_without_command=True)
-def _options(version: bool = typer.Option(False, "--version", help="Print the version and leave.")) -> None:
+def _show_version(version: bool = typer.Option(False, "--version", help="Show the version and exit.")) -> None:
     if version:
         typer.echo(f"pellucid {__version__}")
         raise typer.Exit
 
 
 def main() -> None:
-    """Run the command. Our own errors and warnings are one line on standard error; 1 is a failure, 2 a wrong call."""
+    """Run the command line.
+
+    Each of Pellucid's errors and warnings is printed on standard error, without a traceback. The exit status is 2 if
+    the call or a text was wrong, and 1 for any other failure.
+    """
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     warnings.showwarning = _show_warning
     try:
@@ -47,10 +51,10 @@ def main() -> None:
     except PellucidError as error:
         typer.echo(f"pellucid: {error}", err=True)
         sys.exit(2 if isinstance(error, InputError) else 1)
-    except BrokenPipeError:  # The reader of our output has left, as `head` does.
+    except BrokenPipeError:  # The program that reads our output has ended, as `head` does.
         sys.stderr.close()
         sys.exit(1)
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    typer.echo(f"warning: {escaped(str(message))}", err=True)
+    typer.echo(f"warning: {escape_controls(str(message))}", err=True)

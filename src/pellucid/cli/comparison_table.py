@@ -1,4 +1,4 @@
-"""How a comparison of models is shown: a column for each model, then how far each two agree."""
+"""The tables of a comparison of models: a column for each model, then how far each pair of models agrees."""
 
 from __future__ import annotations
 
@@ -18,118 +18,119 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _GAP = 2
-_NARROWEST = 12
-"""The width of a column that has room for any number here; a model's name is broken to fit."""
+_MIN_COLUMN_WIDTH = 12
+"""Every number fits a column of this width. A model's name is broken into lines to fit."""
 
-_UNSTEADY = 1.2
-"""How many times the fastest round the slowest may take on a machine that has nothing else to do."""
+_MAX_STEADY_RATIO = 1.2
+"""On a machine that does nothing else, the slowest round takes at most this many times as long as the fastest."""
 
 
 @contextlib.contextmanager
-def progress(contenders: Sequence[Contender]) -> Iterator[Callable[[Contender], None]]:
-    """A bar on standard error, if that is a terminal; gives what says whose turn it is."""
+def progress_bar(contenders: Sequence[Contender]) -> Iterator[Callable[[Contender], None]]:
+    """Show a bar on standard error if it is a terminal. Gives the function to call when a contender's turn begins."""
     from tqdm import tqdm  # type: ignore[import-untyped]
 
     names = dict(zip(contenders, labels(contenders), strict=True))
     with tqdm(total=ROUNDS * len(contenders), disable=None, leave=False, bar_format="{desc} |{bar}| {elapsed}") as bar:
         turns = itertools.count()
 
-        def step(contender: Contender) -> None:
+        def begin_turn(contender: Contender) -> None:
             bar.n = next(turns)
             bar.set_description_str(f"Measuring {names[contender]}")
 
-        yield step
+        yield begin_turn
 
 
-def show(comparison: BenchResult, texts: str, setting: str) -> None:
-    """Print the tables, with a word on what the numbers mean.
+def print_comparison(result: BenchResult, texts: str, setting: str) -> None:
+    """Print the tables, and what their numbers mean.
 
     Args:
-        comparison: with one model or more.
-        texts: what they were measured on.
-        setting: arithmetic, threads and instruction set.
+        result: the measurements of at least one model.
+        texts: a description of the texts that were embedded.
+        setting: the dtypes, the number of threads and the instruction set.
     """
     from rich.console import Console
     from rich.markup import escape
 
     console = Console()
-    names = labels([one.contender for one in comparison.figures])
+    names = labels([measurement.contender for measurement in result.measurements])
     console.print(f"{escape(texts)}\n{setting}\n", highlight=False)
-    _print_figures(console, names, [_rows(one, comparison.texts) for one in comparison.figures])
+    columns = [_format_measurement(measurement, result.texts) for measurement in result.measurements]
+    _print_measurements(console, names, columns)
     console.print(
-        f"[dim]Medians of {ROUNDS} rounds, each in a new process: loading, {QUERIES} queries, all texts. "
-        f"Memory is the most it held beyond a bare Python.[/dim]",
+        f"[dim]Times are medians of {ROUNDS} rounds, each in a new process: loading, {QUERIES} queries, all texts. "
+        f"Memory is the peak, less that of a bare Python.[/dim]",
         highlight=False,
     )
-    for name, one in zip(names, comparison.figures, strict=True):
-        if (spread := max(one.texts_seconds) / min(one.texts_seconds)) > _UNSTEADY:
+    for name, measurement in zip(names, result.measurements, strict=True):
+        if (ratio := max(measurement.texts_seconds) / min(measurement.texts_seconds)) > _MAX_STEADY_RATIO:
             console.print(
-                f"[yellow]The slowest round of {escape(name)} took {spread:.1f} times the fastest: "
-                f"something else may keep this machine busy.[/yellow]",
+                f"[yellow]The slowest round of {escape(name)} took {ratio:.1f} times as long as the fastest: "
+                f"other programs may be using this machine.[/yellow]",
                 highlight=False,
             )
-    if comparison.agreement is None:
+    if result.agreement is None:
         return
-    near = comparison.neighbours
-    console.print(f"\n[bold]agreement on the {near} nearest texts[/bold]", highlight=False)
-    _print_agreement(console, names, comparison.agreement)
+    neighbours = result.neighbours
+    console.print(f"\n[bold]agreement on the {neighbours} nearest texts[/bold]", highlight=False)
+    _print_agreement(console, names, result.agreement)
     console.print(
-        f"\n[dim]How many of the {near} texts nearest to a text in one model are among the {near} nearest in the other "
-        f"too, on average; by chance it would be {comparison.chance:.1%}. It says how alike the models see these "
-        f"texts, not which is right.[/dim]",
+        f"\n[dim]The share of a text's {neighbours} nearest texts that two models have in common, on average over the "
+        f"texts; by chance it would be {result.chance:.1%}. It says how alike the models see these texts, not which "
+        f"model is right.[/dim]",
         highlight=False,
     )
 
 
-def _print_figures(console: Console, names: Sequence[str], rows: Sequence[Mapping[str, str]]) -> None:
-    """As many models to a table as the terminal has room for, and as evenly as can be."""
+def _print_measurements(console: Console, names: Sequence[str], columns: Sequence[Mapping[str, str]]) -> None:
+    """Print as many models side by side as fit the terminal, in tables of about the same size."""
     from rich.markup import escape
 
-    first = max(map(len, rows[0]))
-    tables = math.ceil(len(rows) / max(1, (console.width - first) // (_NARROWEST + _GAP)))
-    each = math.ceil(len(rows) / tables)
-    for start in range(0, len(rows), each):
-        some = rows[start : start + each]
-        table = _table()
+    heading_width = max(map(len, columns[0]))
+    max_per_table = max(1, (console.width - heading_width) // (_MIN_COLUMN_WIDTH + _GAP))
+    tables = math.ceil(len(columns) / max_per_table)
+    per_table = math.ceil(len(columns) / tables)
+    for start in range(0, len(columns), per_table):
+        table = _make_table()
         table.add_column("", no_wrap=True)
-        for name in names[start : start + each]:
-            heading = broken(name, (console.width - first) // each - _GAP)
+        for name in names[start : start + per_table]:
+            heading = break_name(name, (console.width - heading_width) // per_table - _GAP)
             table.add_column(escape(heading), justify="right", overflow="fold")
-        for key in rows[0]:
-            table.add_row(key, *(of_model[key] for of_model in some))
+        for key in columns[0]:
+            table.add_row(key, *(column[key] for column in columns[start : start + per_table]))
         console.print(table)
         console.print()
 
 
 def _print_agreement(console: Console, names: Sequence[str], agreement: Float64) -> None:
-    """The columns are numbered as the rows are; as many to a table as there is room for."""
+    """Print the matrix, with as many columns in a table as fit. Columns have the numbers of the rows as headings."""
     from rich.markup import escape
 
-    number, cell = len(str(len(names))) + _GAP, len("100.0%") + _GAP
-    each = min(len(names), max(1, (console.width - number - _NARROWEST - _GAP) // cell))
-    room = max(_NARROWEST, console.width - number - each * cell - _GAP)
-    for start in range(0, len(names), each):
-        table = _table()
+    number_width, cell_width = len(str(len(names))) + _GAP, len("100.0%") + _GAP
+    cells = min(len(names), max(1, (console.width - number_width - _MIN_COLUMN_WIDTH - _GAP) // cell_width))
+    name_width = max(_MIN_COLUMN_WIDTH, console.width - number_width - cells * cell_width - _GAP)
+    for start in range(0, len(names), cells):
+        table = _make_table()
         table.add_column("#", justify="right", style="bold")
         table.add_column("")
-        for column in range(start, min(start + each, len(names))):
+        for column in range(start, min(start + cells, len(names))):
             table.add_column(str(column + 1), justify="right", no_wrap=True)
-        for row, (name, values) in enumerate(zip(names, agreement[:, start : start + each].tolist(), strict=True)):
-            shown = name if len(name) <= room else broken(name, room)
-            table.add_row(str(row + 1), escape(shown), *(f"{value:.1%}" for value in values))
+        for row, (name, values) in enumerate(zip(names, agreement[:, start : start + cells].tolist(), strict=True)):
+            label = name if len(name) <= name_width else break_name(name, name_width)
+            table.add_row(str(row + 1), escape(label), *(f"{value:.1%}" for value in values))
         console.print(table)
 
 
-def _table() -> Table:
+def _make_table() -> Table:
     from rich.table import Table
 
     return Table(box=None, header_style="bold", pad_edge=False, padding=(0, _GAP, 0, 0))
 
 
-def broken(name: str, width: int) -> str:
-    """A model's name on lines of at most ``width``, broken where it has a separator, and always before its dtype.
+def break_name(name: str, width: int) -> str:
+    """Break a model's name into lines of at most ``width``, at its separators, and always before its dtype.
 
-    >>> broken("paraphrase-multilingual-MiniLM-L12-v2 int8", 16).splitlines()
+    >>> break_name("paraphrase-multilingual-MiniLM-L12-v2 int8", 16).splitlines()
     ['paraphrase-', 'multilingual-', 'MiniLM-L12-v2', 'int8']
     """
     lines = []
@@ -142,17 +143,17 @@ def broken(name: str, width: int) -> str:
     return "\n".join(lines)
 
 
-def _rows(figures: ModelMeasurement, texts: int) -> dict[str, str]:
-    """What there is to say of one model, in the order of the table."""
+def _format_measurement(measurement: ModelMeasurement, texts: int) -> dict[str, str]:
+    """The cells of a model's column, by the headings of their rows."""
     return {
-        "dimensions": f"{figures.dimensions:,}",
-        "max tokens": f"{figures.max_tokens:,}",
-        "texts cut": f"{figures.texts_cut:,}",
-        "parameters": f"{figures.parameters / 1e6:,.1f} M",
-        "on disk": f"{figures.disk_bytes / 1e6:,.1f} MB",
-        "memory": f"{figures.memory / 1e6:,.1f} MB",
-        "loading": f"{figures.loading:.2f} s",
-        "one query": f"{1e3 * figures.query:.2f} ms",
-        "texts/s": f"{texts / figures.embedding:,.0f}",
-        "tokens/s": f"{figures.tokens / figures.embedding:,.0f}",
+        "dimensions": f"{measurement.dimensions:,}",
+        "max tokens": f"{measurement.max_tokens:,}",
+        "texts cut": f"{measurement.texts_cut:,}",
+        "parameters": f"{measurement.parameters / 1e6:,.1f} M",
+        "on disk": f"{measurement.disk_bytes / 1e6:,.1f} MB",
+        "memory": f"{measurement.median_memory_bytes / 1e6:,.1f} MB",
+        "loading": f"{measurement.median_loading_seconds:.2f} s",
+        "one query": f"{1e3 * measurement.median_query_seconds:.2f} ms",
+        "texts/s": f"{texts / measurement.median_texts_seconds:,.0f}",
+        "tokens/s": f"{measurement.tokens / measurement.median_texts_seconds:,.0f}",
     }

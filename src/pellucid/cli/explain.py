@@ -1,4 +1,4 @@
-"""``pellucid explain``: a text on its way to its vector, two texts and why they are close, many texts in a plane."""
+"""``pellucid explain``: how a text becomes a vector, why two texts are close, and a map of many texts."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pellucid.cli import vectors as output
-from pellucid.cli.embed import DEFAULT_MODEL, read_lines
+from pellucid.cli import options
+from pellucid.cli.embed import read_lines
+from pellucid.cli.vectors import check_ending, open_output
 from pellucid.errors import OptionError
 
 if TYPE_CHECKING:
@@ -20,74 +21,83 @@ if TYPE_CHECKING:
 
 
 def explain(
-    text: Annotated[str | None, typer.Argument(help="The text.")] = None,
-    other: Annotated[str | None, typer.Option("--with", help="Another text: why are the two close?")] = None,
-    model: Annotated[str, typer.Option("--model", "-m", help="Hub name, short name or folder.")] = DEFAULT_MODEL,
-    prompt: Annotated[str | None, typer.Option(help="Put this before each text.")] = None,
-    prompt_name: Annotated[str | None, typer.Option(help="Put this prompt of the model before each text.")] = None,
-    lifecycle: Annotated[bool, typer.Option("--lifecycle", help="What import, construction and the call did.")] = False,
-    texts: Annotated[
-        Path | None, typer.Option("--map", help="A file of texts, one a line: see them in a plane.")
+    text: Annotated[str | None, typer.Argument(help="Text to explain.")] = None,
+    other: Annotated[
+        str | None, typer.Option("--with", help="Second text, to show why it is close to the first.")
     ] = None,
-    labels: Annotated[Path | None, typer.Option(help="A file of their labels, one a line, for --map.")] = None,
-    method: Annotated[str, typer.Option(help="How --map is drawn: pca or umap.")] = "pca",
-    out: Annotated[Path | None, typer.Option("--output", "-o", help="Where the map goes: .html, .png or .svg.")] = None,
-    html: Annotated[Path | None, typer.Option("--html", help="Write a page that can be sent to someone.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
-    npz: Annotated[Path | None, typer.Option("--npz", help="Write every array, for numpy.load.")] = None,
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the Hub's copy.")] = None,
-    cache_folder: Annotated[Path | None, typer.Option(help="Where models are kept.")] = None,
-    local_files_only: Annotated[bool, typer.Option("--local-files-only", help="Never use the network.")] = False,
+    model: options.ModelOption = options.DEFAULT_MODEL,
+    prompt: options.PromptOption = None,
+    prompt_name: options.PromptNameOption = None,
+    lifecycle: Annotated[
+        bool, typer.Option("--lifecycle", help="Show what the import, the construction and the call did.")
+    ] = False,
+    texts: Annotated[Path | None, typer.Option("--map", help="File with one text per line, to draw a map of.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="File with one label per line, for the texts of --map.")] = None,
+    method: Annotated[str, typer.Option(help="How --map places the texts: pca or umap.")] = "pca",
+    out: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the map to this .html, .png or .svg file.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option("--html", help="Write the explanation to this .html file.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the explanation as JSON.")] = False,
+    npz: Annotated[
+        Path | None, typer.Option("--npz", help="Write all arrays to this .npz file, for numpy.load.")
+    ] = None,
+    revision: options.RevisionOption = None,
+    cache_folder: options.CacheFolderOption = None,
+    local_files_only: options.LocalFilesOnlyOption = False,
 ) -> None:
-    """Show how a text becomes a vector, and why two texts are close."""
-    _check(text, other, texts=texts, out=out, labels=labels, npz=npz, lifecycle=lifecycle, html=html, json=json)
-    options = {"revision": revision, "cache_folder": cache_folder, "local_files_only": local_files_only}
-    if text is not None and lifecycle:
-        from pellucid.explain.lifecycle import observe
-        from pellucid.explain.render.terminal import lifecycle_views
+    """Show how a text becomes a vector.
 
-        # Paths and None go through JSON.
-        kept = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
-        _print(lifecycle_views(observe(model, text, kept)))
+    For two texts, it shows why they are close; for a file of texts, it draws a map.
+    """
+    _check_options(text, other, texts=texts, out=out, labels=labels, npz=npz, lifecycle=lifecycle, html=html, json=json)
+    if text is not None and lifecycle:
+        from pellucid.cli.explain_views import lifecycle_views
+        from pellucid.explain.lifecycle import observe
+
+        # The options travel to a new process as JSON, which has no paths.
+        folder = None if cache_folder is None else str(cache_folder)
+        embedder_options = {"revision": revision, "cache_folder": folder, "local_files_only": local_files_only}
+        _print_views(lifecycle_views(observe(model, text, embedder_options)))
         return
 
+    from pellucid.cli.explain_views import comparison_views, trace_views
     from pellucid.embedder import Embedder
-    from pellucid.explain.render.terminal import comparison_views, views
 
     embedder = Embedder(model, revision=revision, cache_folder=cache_folder, local_files_only=local_files_only)
     if texts is not None and out is not None:
         from pellucid.explain.text_map import text_map
 
-        given = list(read_lines(labels)) if labels is not None else None
-        text_map(embedder.encoder, list(read_lines(texts)), labels=given, method=method).save(out)
+        label_lines = list(read_lines(labels)) if labels is not None else None
+        text_map(embedder.encoder, list(read_lines(texts)), labels=label_lines, method=method).save(out)
         typer.echo(f"wrote {out}", err=True)
         return
     if text is None:
-        raise AssertionError("_check lets no call through that has neither a text nor a map")
+        raise AssertionError("_check_options refuses a call that has neither a text nor a map")
     subject: Trace | Comparison
     if other is None:
         subject = trace = embedder.trace(text, prompt=prompt, prompt_name=prompt_name)
-        shown = views(trace)
+        views = trace_views(trace)
         if npz is not None:
-            with output.in_one_step(npz, option="--npz") as path:
+            with open_output(npz, option="--npz") as path:
                 trace.save_npz(path)
             typer.echo(f"wrote {npz}", err=True)
     else:
         subject = comparison = embedder.compare(text, other, prompt=prompt, prompt_name=prompt_name)
-        shown = comparison_views(comparison)
+        views = comparison_views(comparison)
     if html is not None:
         from pellucid.explain.render.html import page
 
-        with output.in_one_step(html, option="--html") as path:
+        with open_output(html, option="--html") as path:
             path.write_text(page(subject), encoding="utf-8")
         typer.echo(f"wrote {html}", err=True)
     if json:
         typer.echo(subject.to_json())
     elif html is None and npz is None:
-        _print(shown)
+        _print_views(views)
 
 
-def _check(
+def _check_options(
     text: str | None,
     other: str | None,
     *,
@@ -99,7 +109,7 @@ def _check(
     html: Path | None,
     json: bool,
 ) -> None:
-    """Judge the options together, before a model is loaded."""
+    """Refuse options that do not go together, before a model is loaded."""
     if (text is None) == (texts is None):
         raise OptionError("give one text, or --map FILE.")
     if texts is not None:
@@ -109,23 +119,23 @@ def _check(
             if file is not None and not file.is_file():
                 raise OptionError(f"{file} is not a file.")
         if other is not None or lifecycle or html is not None or json or npz is not None:
-            raise OptionError("--map goes with --output, --labels and --method alone.")
+            raise OptionError("--map works only with --output, --labels and --method.")
         return
     if out is not None or labels is not None:
-        raise OptionError("--output and --labels are for --map.")
+        raise OptionError("--output and --labels need --map.")
     if lifecycle and (other is not None or html is not None or json or npz is not None):
-        raise OptionError("--lifecycle is shown in the terminal, for one text.")
+        raise OptionError("--lifecycle works only for one text, in the terminal.")
     if npz is not None and other is not None:
-        raise OptionError("--npz is for one text.")
+        raise OptionError("--npz works only for one text, not with --with.")
     if html is not None:
-        output.checked_ending(html, (".html", ".htm"), option="--html")
+        check_ending(html, (".html", ".htm"), option="--html")
     if npz is not None:
-        output.checked_ending(npz, (".npz",), option="--npz")
+        check_ending(npz, (".npz",), option="--npz")
 
 
-def _print(shown: Iterable[RenderableType]) -> None:
+def _print_views(views: Iterable[RenderableType]) -> None:
     from rich.console import Console
 
     console = Console(highlight=False)
-    for view in shown:
+    for view in views:
         console.print(view)

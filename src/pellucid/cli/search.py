@@ -1,18 +1,17 @@
-"""``pellucid index`` and ``pellucid search``: one's own files, and questions about them."""
+"""``pellucid index`` and ``pellucid search``: an index of the user's own files, and questions to it."""
 
 from __future__ import annotations
 
 import dataclasses
-import json as jsons
+import json as json_module
 import os
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pellucid.cli.embed import DEFAULT_MODEL, Dtype
-from pellucid.cli.terminal import escaped, escaped_json
+from pellucid.cli import options
+from pellucid.cli.terminal import escape_controls, escape_json_controls, plural
 from pellucid.errors import OptionError, printable
 
 if TYPE_CHECKING:
@@ -20,30 +19,29 @@ if TYPE_CHECKING:
     from pellucid.search.index import Hit
 
 DEFAULT_INDEX = Path(".pellucid-index")
-_SKIPPED = 10
-
-
-class SearchMode(StrEnum):
-    """What decides which chunks answer a question."""
-
-    hybrid = "hybrid"
-    vector = "vector"
-    text = "text"
+_INDEX_HELP = "Folder of the index."
+_MAX_LISTED_SKIPS = 10
+_MAX_TOKEN_PAIRS = 5
 
 
 def index(
     folders: Annotated[list[Path], typer.Argument(help="Files and folders to read.")],
-    to: Annotated[Path, typer.Option("--to", help="The folder of the index.")] = DEFAULT_INDEX,
-    model: Annotated[str, typer.Option("--model", "-m", help="Hub name, short name or folder.")] = DEFAULT_MODEL,
-    dtype: Annotated[Dtype, typer.Option(help="The arithmetic: exact, near-lossless, or smallest.")] = Dtype.float32,
-    column: Annotated[str, typer.Option(help="Of tables (.csv, .jsonl, .parquet), where the texts are.")] = "text",
-    rebuild: Annotated[bool, typer.Option("--rebuild", help="Make the index again, whatever is there.")] = False,
-    cache_folder: Annotated[Path | None, typer.Option(help="Where models are kept.")] = None,
-    local_files_only: Annotated[bool, typer.Option("--local-files-only", help="Never use the network.")] = False,
-    threads: Annotated[int | None, typer.Option(help="How many threads to work with.")] = None,
+    to: Annotated[Path, typer.Option("--to", help=_INDEX_HELP)] = DEFAULT_INDEX,
+    model: options.ModelOption = options.DEFAULT_MODEL,
+    dtype: options.NativeDtypeOption = "float32",
+    column: Annotated[str, typer.Option(help="Column with the texts, in .csv, .jsonl and .parquet files.")] = "text",
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Build the index from scratch, even if there is one.")
+    ] = False,
+    cache_folder: options.CacheFolderOption = None,
+    local_files_only: options.LocalFilesOnlyOption = False,
+    threads: options.ThreadsOption = None,
 ) -> None:
-    """Make files searchable; only what is new is embedded."""
-    # LanceDB warns of its own affairs: of many texts that are equal, for one.
+    """Build or update an index of your files.
+
+    An update embeds only what is new or changed, and drops files that are gone.
+    """
+    # LanceDB warns about matters that are not the user's, for example about many equal texts.
     os.environ.setdefault("LANCEDB_LOG", "error")
     from tqdm import tqdm  # type: ignore[import-untyped]
 
@@ -52,61 +50,63 @@ def index(
 
     embedder = Embedder(
         model,
-        dtype=dtype.value,
+        dtype=dtype,
         threads=threads,
         cache_folder=cache_folder,
         local_files_only=local_files_only,
         on_truncation="ignore",
     )
-    made = Index.create(to, embedder, column=column, rebuild=rebuild)
+    file_index = Index.create(to, embedder, column=column, rebuild=rebuild)
     with tqdm(unit="B", unit_scale=True, desc="Indexing", disable=None, delay=1, leave=False) as bar:
 
-        def progress(done: int, total: int) -> None:
+        def show_progress(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
-        summary = made.update(folders, progress=progress)
+        summary = file_index.update(folders, on_progress=show_progress)
     typer.echo(
-        f"{summary.files:,} files, {summary.chunks:,} chunks in {to}: {summary.added:,} files new or changed, "
-        f"{summary.removed:,} gone, {summary.embedded:,} chunks embedded"
+        f"{plural(summary.files, 'file')}, {plural(summary.chunks, 'chunk')} in {to}: "
+        f"{plural(summary.added, 'file')} new or changed, {summary.removed:,} gone, "
+        f"{plural(summary.embedded, 'chunk')} embedded"
     )
     if summary.skipped:
         typer.echo(f"{len(summary.skipped):,} skipped:", err=True)
-        for skipped in summary.skipped[:_SKIPPED]:
+        for skipped in summary.skipped[:_MAX_LISTED_SKIPS]:
             typer.echo(f"  {printable(skipped.name)}: {printable(skipped.reason)}", err=True)
-        if len(summary.skipped) > _SKIPPED:
-            typer.echo(f"  … and {len(summary.skipped) - _SKIPPED:,} more", err=True)
+        if len(summary.skipped) > _MAX_LISTED_SKIPS:
+            typer.echo(f"  … and {len(summary.skipped) - _MAX_LISTED_SKIPS:,} more", err=True)
 
 
 def search(
-    question: Annotated[str, typer.Argument(help="What to look for.")],
-    within: Annotated[Path, typer.Option("--in", help="The folder of the index.")] = DEFAULT_INDEX,
-    count: Annotated[int, typer.Option("-k", help="How many passages.")] = 10,
-    mode: Annotated[SearchMode, typer.Option(help="By meaning, by words, or by both.")] = SearchMode.hybrid,
+    question: Annotated[str, typer.Argument(help="Question, or words to look for.")],
+    within: Annotated[Path, typer.Option("--in", help=_INDEX_HELP)] = DEFAULT_INDEX,
+    count: Annotated[int, typer.Option("-k", help="Number of passages to find.")] = 10,
+    mode: options.SearchModeOption = "hybrid",
     approximate: Annotated[
-        bool, typer.Option("--approximate", help="Of a very large index, look only at the likelier half.")
+        bool, typer.Option("--approximate", help="In a very large index, search only the likelier half.")
     ] = False,
-    why: Annotated[bool, typer.Option("--why", help="Say which tokens brought each passage up.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each passage.")] = False,
-    cache_folder: Annotated[Path | None, typer.Option(help="Where models are kept.")] = None,
-    local_files_only: Annotated[bool, typer.Option("--local-files-only", help="Never use the network.")] = False,
+    why: Annotated[bool, typer.Option("--why", help="Show which tokens make each passage match.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one line of JSON for each passage.")] = False,
+    cache_folder: options.CacheFolderOption = None,
+    local_files_only: options.LocalFilesOnlyOption = False,
 ) -> None:
-    """Find the passages of an index that answer a question."""
+    """Find passages that answer a question."""
     if count < 1:
         raise OptionError("-k must be at least 1.")
     from pellucid.search.index import Index
 
-    opened = Index.open(within, cache_folder=cache_folder, local_files_only=local_files_only)
-    hits = opened.search(question, count, mode=mode.value, approximate=approximate)
+    file_index = Index.open(within, cache_folder=cache_folder, local_files_only=local_files_only)
+    hits = file_index.search(question, count, mode=mode, approximate=approximate)
     if json:
         for hit in hits:
-            line = jsons.dumps({"score": hit.score, **dataclasses.asdict(hit.row)}, ensure_ascii=False)
-            typer.echo(escaped_json(line))
+            line = json_module.dumps({"score": hit.score, **dataclasses.asdict(hit.row)}, ensure_ascii=False)
+            typer.echo(escape_json_controls(line))
     else:
-        _show(hits, opened.embedder, question, why=why)
+        _print_hits(hits, file_index.embedder, question, why=why)
 
 
-def _show(hits: list[Hit], embedder: Embedder, question: str, *, why: bool) -> None:
+def _print_hits(hits: list[Hit], embedder: Embedder, question: str, *, why: bool) -> None:
+    """Print each passage, with everything but its best sentence dimmed."""
     from rich.console import Console
     from rich.text import Text
 
@@ -124,17 +124,21 @@ def _show(hits: list[Hit], embedder: Embedder, question: str, *, why: bool) -> N
         )
         start, end = best_sentence(embedder, question, row.text)
         passage = Text.assemble(
-            (escaped(row.text[:start]), "dim"), escaped(row.text[start:end]), (escaped(row.text[end:]), "dim")
+            (escape_controls(row.text[:start]), "dim"),
+            escape_controls(row.text[start:end]),
+            (escape_controls(row.text[end:]), "dim"),
         )
         console.print(passage)
         if why:
-            console.print(Text(_why(embedder, question, row.text), style="yellow"))
+            console.print(Text(_explain_hit(embedder, question, row.text), style="yellow"))
         console.print()
 
 
-def _why(embedder: Embedder, question: str, passage: str) -> str:
-
+def _explain_hit(embedder: Embedder, question: str, passage: str) -> str:
+    """The cosine of the two texts, and the pairs of tokens that add most to it."""
     comparison = embedder.compare(question, passage)
-    pieces = [[printable(token.piece) for token in side.tokens] for side in (comparison.first, comparison.second)]
-    pairs = ", ".join(f"{pieces[0][i]} ~ {pieces[1][j]} {share:+.3f}" for i, j, share in comparison.top(5))
+    first, second = (
+        [printable(token.piece) for token in side.tokens] for side in (comparison.first, comparison.second)
+    )
+    pairs = ", ".join(f"{first[i]} ~ {second[j]} {share:+.3f}" for i, j, share in comparison.top(_MAX_TOKEN_PAIRS))
     return f"cosine {comparison.cosine:.3f}: {pairs or comparison.why_no_pairs}"

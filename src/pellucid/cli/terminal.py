@@ -1,17 +1,26 @@
-"""What may go to a terminal: texts of files and names of others could hold commands to it."""
+"""Text for a terminal. Texts of files and names from elsewhere may hold control characters, which a terminal obeys."""
 
 from __future__ import annotations
 
 from pellucid.errors import JOINER, printable
 
-_C1 = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
+_JSON_ESCAPES = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
 
 
-def escaped(text: str) -> str:
-    r"""A text with its control characters written out, such as ``\x1b``. Line ends and tabs stay."""
+def escape_controls(text: str) -> str:
+    r"""Write out a text's control characters, such as ``\x1b``. Line ends and tabs stay."""
     return printable(text, keep=f"\n\t{JOINER}")
 
 
-def escaped_json(line: str) -> str:
-    """JSON that says the same, without those control characters that JSON allows as they are."""
-    return line.translate(_C1)
+def escape_json_controls(line: str) -> str:
+    """Write out the control characters that JSON allows in strings. The JSON still has the same meaning."""
+    return line.translate(_JSON_ESCAPES)
+
+
+def plural(number: int, noun: str) -> str:
+    """A number and its noun, in the singular or the plural.
+
+    >>> plural(1, "row"), plural(2000, "row")
+    ('1 row', '2,000 rows')
+    """
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -1,7 +1,7 @@
-"""How vectors are shown and written: a table for a person; .npy, .jsonl and .parquet for a program.
+"""How the commands print and write vectors: tables for people; .npy, .jsonl and .parquet files for programs.
 
-Everything here works on *windows*: some texts in a row, and their vectors ``[m, d]``. The first window may be empty;
-it then tells the width and the type.
+Writers take *windows*: consecutive texts with their vectors ``[m, d]``. There is at least one window. The first one may
+have no texts, and still gives the vectors' width and type.
 """
 
 from __future__ import annotations
@@ -10,24 +10,26 @@ import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.embedder import Embedder
 from pellucid.errors import JOINER, MissingExtraError, OptionError, printable
-from pellucid.files import whole as writing
+from pellucid.files import whole
+
+if TYPE_CHECKING:
+    from pellucid.embedder import Embedder
 
 VectorArray = npt.NDArray[Any]
 Windows = Iterable[tuple[list[str], VectorArray]]
 
-_SHOWN_NUMBERS = 4
+_NUMBERS_PER_ROW = 4
 _GAP = 2
 
 
 def json_lines(windows: Windows) -> Iterator[str]:
-    """A line of JSON a text: its number, the text, and the vector with as many digits as float32 holds."""
+    """One line of JSON for each text: its number, the text, and the vector with as many digits as float32 holds."""
     index = 0
     for texts, vectors in windows:
         for text, vector in zip(texts, vectors.tolist(), strict=True):
@@ -36,24 +38,32 @@ def json_lines(windows: Windows) -> Iterator[str]:
             index += 1
 
 
-def writer_for(out: Path) -> Callable[[Path, Windows], None]:
-    """What writes files of this kind.
+def choose_writer(out: Path) -> Callable[[Path, Windows], None]:
+    """Choose the function that writes this kind of file.
 
     Raises:
-        OptionError: there is no such kind, or no such folder.
-        MissingExtraError: the kind needs a package that is not installed.
+        OptionError: the name has another ending, or its folder does not exist.
+        MissingExtraError: the format needs a package that is not installed.
     """
-    suffix = checked_ending(out, _WRITERS)
-    if suffix == ".parquet":
+    ending = check_ending(out, _WRITERS)
+    if ending == ".parquet":
         _pyarrow()
-    return _WRITERS[suffix]
+    return _WRITERS[ending]
 
 
-def checked_ending(out: Path, endings: Iterable[str], *, option: str = "--output") -> str:
-    """Which of ``endings`` the name of a file to write has, in lower case; ``option`` is the one that named the file.
+def check_ending(out: Path, endings: Iterable[str], *, option: str = "--output") -> str:
+    """Check the name of a file to write.
+
+    Args:
+        out: the file.
+        endings: the endings that the name may have.
+        option: the option that names the file, for error messages.
+
+    Returns:
+        The name's ending, in lower case.
 
     Raises:
-        OptionError: none of them, or no such folder.
+        OptionError: the name has another ending, or is a folder, or its folder does not exist.
     """
     ending = out.suffix.lower()
     if ending not in endings:
@@ -61,35 +71,43 @@ def checked_ending(out: Path, endings: Iterable[str], *, option: str = "--output
     if out.is_dir():
         raise OptionError(f"{option}: {printable(out)} is a folder.")
     if not out.parent.is_dir():
-        raise OptionError(f"{option}: there is no folder {printable(out.parent)}.")
+        raise OptionError(f"{option}: there is no folder {printable(out.parent)}. Make it first.")
     return ending
 
 
 @contextlib.contextmanager
-def in_one_step(out: Path, *, option: str = "--output") -> Iterator[Path]:
-    """As :func:`pellucid.files.whole.in_one_step`; what goes wrong is told of the option that named the file."""
+def open_output(out: Path, *, option: str = "--output") -> Iterator[Path]:
+    """Give a temporary path to write to, which becomes ``out`` once it is complete.
+
+    Args:
+        out: the file.
+        option: the option that names the file, for error messages.
+
+    Raises:
+        OptionError: the file cannot be written.
+    """
     try:
-        with writing.in_one_step(out) as unfinished:
+        with whole.in_one_step(out) as unfinished:
             yield unfinished
     except OSError as error:
-        reason = error.strerror or "the disk may be full"  # NumPy's errors of short writes have no code.
+        reason = error.strerror or "the disk may be full"  # NumPy's error for a short write has no code.
         raise OptionError(f"{option}: {printable(out)} cannot be written ({reason}).") from error
 
 
 def _write_npy(out: Path, windows: Windows) -> None:
-    with in_one_step(out) as path:
+    with open_output(out) as path:
         np.save(path, np.concatenate([vectors for _, vectors in windows]))
 
 
 def _write_jsonl(out: Path, windows: Windows) -> None:
-    with in_one_step(out) as path, path.open("w", encoding="utf-8") as file:
+    with open_output(out) as path, path.open("w", encoding="utf-8") as file:
         file.writelines(f"{line}\n" for line in json_lines(windows))
 
 
 def _write_parquet(out: Path, windows: Windows) -> None:
     pa, pq = _pyarrow()
     writer = None
-    with in_one_step(out) as path, contextlib.ExitStack() as stack:
+    with open_output(out) as path, contextlib.ExitStack() as stack:
         for texts, vectors in windows:
             column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
             table = pa.table({"text": pa.array(texts, pa.string()), "vector": column})
@@ -110,14 +128,14 @@ def _pyarrow() -> tuple[Any, Any]:
     return pa, pq
 
 
-def print_vectors(embedder: Embedder, texts: Sequence[str], vectors: VectorArray, *, beyond: int = 0) -> None:
-    """What a person wants to see of vectors: each text, its tokens, and the first numbers.
+def print_vectors(embedder: Embedder, texts: Sequence[str], vectors: VectorArray, *, omitted: int = 0) -> None:
+    """Print a table: each text, its number of tokens, and the first numbers of its vector.
 
     Args:
-        embedder: what made the vectors.
-        texts: the texts to show.
-        vectors: theirs, ``[n, d]``.
-        beyond: how many more texts there were.
+        embedder: the model that made the vectors.
+        texts: the texts to print.
+        vectors: their vectors, ``[n, d]``.
+        omitted: the number of further texts, which are not printed.
     """
     from rich.console import Console
     from rich.markup import escape
@@ -126,10 +144,10 @@ def print_vectors(embedder: Embedder, texts: Sequence[str], vectors: VectorArray
     console = Console()
     width = vectors.shape[1]
     console.print(f"[bold]{escape(embedder.model_name)}[/bold], files from {embedder.files.source}", soft_wrap=True)
-    console.print(f"{width} numbers a text, at most {embedder.max_tokens} tokens\n")
-    title = f"the first {min(_SHOWN_NUMBERS, width)} of {width} numbers"
-    numbers = ["  ".join(_number(value) for value in row) for row in vectors[:, :_SHOWN_NUMBERS].tolist()]
-    # Where there is little room, a text is cut short; a number never.
+    console.print(f"{width} numbers per text, at most {embedder.max_tokens} tokens\n")
+    title = f"the first {min(_NUMBERS_PER_ROW, width)} of {width} numbers"
+    numbers = ["  ".join(_format_number(value) for value in row) for row in vectors[:, :_NUMBERS_PER_ROW].tolist()]
+    # In a narrow terminal the texts are cut short, but never the numbers.
     room = console.width - max(map(len, [title, *numbers])) - len(str(len(texts))) - len("tokens") - 3 * _GAP
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, _GAP, 0, 0))
     table.add_column("#", justify="right")
@@ -138,14 +156,14 @@ def print_vectors(embedder: Embedder, texts: Sequence[str], vectors: VectorArray
     table.add_column(title, no_wrap=True)
     counts = embedder.count_tokens(texts)
     for number, (text, count, first) in enumerate(zip(texts, counts.tolist(), numbers, strict=True)):
-        table.add_row(str(number), _one_line(text), str(count), first)
+        table.add_row(str(number), _format_text(text), str(count), first)
     console.print(table)
-    if beyond:
-        console.print(f"… and {beyond:,} more. To keep all vectors: --output vectors.npy, .jsonl or .parquet")
+    if omitted:
+        console.print(f"… and {omitted:,} more. To save all vectors: --output vectors.npy (or .jsonl, or .parquet)")
 
 
 def print_similarities(vectors: VectorArray) -> None:
-    """The cosine of each two vectors (``[n, d]``), as a table."""
+    """Print a table of the cosine of each pair of vectors (``[n, d]``)."""
     from rich.console import Console
     from rich.table import Table
 
@@ -156,25 +174,25 @@ def print_similarities(vectors: VectorArray) -> None:
     for number in range(len(vectors)):
         table.add_column(str(number), justify="right")
     for number, row in enumerate((unit @ unit.T).tolist()):
-        table.add_row(str(number), *(_cosine(value) for value in row))
+        table.add_row(str(number), *(_format_cosine(value) for value in row))
     console = Console()
     console.print("\n[bold]cosine similarity[/bold]")
     console.print(table)
 
 
-def _cosine(value: float) -> str:
-    """A cosine, the more visible the larger."""
+def _format_cosine(value: float) -> str:
+    """A cosine with three digits. The larger it is, the more it stands out."""
     style = "bold green" if value > 0.5 else "green" if value > 0.3 else "dim" if value < 0.1 else ""  # noqa: PLR2004
     text = f"{value:.3f}".replace("-0.000", "0.000")
     return f"[{style}]{text}[/]" if style else text
 
 
-def _number(value: float) -> str:
+def _format_number(value: float) -> str:
     return f"{value:+.6f}" if isinstance(value, float) else str(value)
 
 
-def _one_line(text: str) -> str:
-    """A text as it can stand in a table: control characters shown, and no markup of ours in it."""
+def _format_text(text: str) -> str:
+    """A text on one line of a table, with control characters written out and Rich's markup escaped."""
     from rich.markup import escape
 
-    return escape(printable(text[:200], keep=JOINER)) if text else "[dim](the empty text)[/dim]"
+    return escape(printable(text[:200], keep=JOINER)) if text else "[dim](empty text)[/dim]"

@@ -1,1 +1,1 @@
-"""From tokens to results: a loaded model, and what one call asks of it."""
+"""A loaded model, and how texts go through it."""

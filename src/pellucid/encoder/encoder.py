@@ -1,4 +1,4 @@
-"""A loaded model. The file to read first.
+"""A loaded model. If you are new to this code, read this file first.
 
 ::
 
@@ -7,8 +7,8 @@
                                                                           ▼
     input ─ task (prompt) ─▶ TokenBatch ─▶ Encoder.run(tokens, finish) ─▶ rows ─ task ─▶ result
 
-Whoever turns tokens into numbers does it with :meth:`Encoder.run`: tasks, the server, explanations, batch jobs and
-searches. It decides which texts go through the engine together, and puts the results in the texts' order.
+Everything that turns tokens into numbers calls :meth:`Encoder.run`: tasks, the server, explanations, batch jobs and
+searches. It decides which texts go through the engine together, and returns the results in the order of the texts.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from pellucid.checks import check_whole
+from pellucid.checks import check_integer
 from pellucid.encoder.batching import plan
 from pellucid.engines import registry
 from pellucid.engines.reference import ReferenceEngine
@@ -37,42 +37,45 @@ Dtype = Literal["float32", "int16", "int8", "float16", "bfloat16"]
 EngineName = Literal["auto", "native", "reference", "torch"]
 Result = TypeVar("Result")
 
-_ANY_LENGTH = 1 << 31
+_MAX_MAX_TOKENS = 1 << 31
 
 
 class Encoder:
-    """A model of sentence-transformers, loaded and ready for any task.
+    """A sentence-transformers model, loaded and ready for any task.
 
     Args:
-        model_name: a Hub name (``"sentence-transformers/all-MiniLM-L6-v2"``), a short name of that organisation's
-            models (``"all-MiniLM-L6-v2"``), or a folder.
-        dtype: the arithmetic: ``"float32"`` is exact; ``"int16"`` is near-lossless, with every cosine to float32 above
-            0.9999; ``"int8"`` is the fastest and smallest, with cosines above 0.99 on ordinary text (docs/models.md).
-            ``"float16"`` and ``"bfloat16"`` are PyTorch's, for GPUs.
-        engine: what does the arithmetic; ``"auto"`` takes the fastest that serves the model and the other options:
-            ``"native"``, or ``"torch"`` for a GPU, and for an architecture that only transformers knows.
-        device: ``"cpu"``; or with the ``torch`` extra as PyTorch names them, ``"cuda"``, ``"cuda:1"``, ``"mps"``. A GPU
-            is used only when asked for.
-        threads: how many threads to work with; None takes as many as there are usable processors.
-        revision: a branch, tag or commit of the Hub's copy.
-        cache_folder: instead of the Hugging Face cache's usual place.
-        local_files_only: never use the network; ``HF_HUB_OFFLINE=1`` does the same.
-        token: for private models, as huggingface_hub takes it; None uses ``HF_TOKEN`` or the saved login.
-        max_tokens: read no more of a text than so many tokens, special tokens included; None for all that the model
-            reads, which is also the most.
+        model_name: a Hub name (``"sentence-transformers/all-MiniLM-L6-v2"``), the short name of a model of that
+            organisation (``"all-MiniLM-L6-v2"``), or a folder.
+        dtype: the number type of the arithmetic. ``"float32"`` is exact. ``"int16"`` is near-lossless: every cosine to
+            float32 is above 0.9999. ``"int8"`` is the fastest and smallest, with cosines above 0.99 on ordinary text
+            (docs/models.md). ``"float16"`` and ``"bfloat16"`` run in PyTorch and are meant for GPUs.
+        engine: the engine that does the arithmetic. ``"auto"`` takes the fastest one that supports the model and the
+            other options: ``"native"``; or ``"torch"``, for a GPU and for an architecture that only transformers
+            supports.
+        device: ``"cpu"``; or, with the ``torch`` extra, PyTorch's name of a device: ``"cuda"``, ``"cuda:1"``,
+            ``"mps"``. A GPU is used only if you ask for it.
+        threads: the number of threads; None for one thread per usable processor.
+        revision: a branch, tag or commit of the model on the Hub.
+        cache_folder: the folder for downloads, instead of the Hugging Face cache's usual place.
+        local_files_only: never use the network. ``HF_HUB_OFFLINE=1`` does the same.
+        token: the access token for private models, as huggingface_hub takes it; None for ``HF_TOKEN`` or the saved
+            login.
+        max_tokens: read at most this many tokens of a text, special tokens included. It can only lower the model's own
+            limit; None keeps that limit.
 
     Attributes:
-        files: :class:`~pellucid.sources.files.ModelFiles`: where the files are and where they came from.
-        spec: :class:`~pellucid.model.spec.ModelSpec`: everything that the model's JSON files say.
-        tokenizer: :class:`~pellucid.text.tokenizer.Tokenizer`: cuts texts into tokens.
-        modules: what follows pooling, with its weights: each takes ``float32[B, d]`` to ``float32[B, d']``.
-        engine: the engine at work; ``engine.name`` says which.
+        files: the :class:`~pellucid.sources.files.ModelFiles`: where the files are and where they came from.
+        spec: the :class:`~pellucid.model.spec.ModelSpec`: everything that the model's JSON files say.
+        tokenizer: the :class:`~pellucid.text.tokenizer.Tokenizer`, which cuts texts into tokens.
+        modules: the modules that follow pooling, with their weights. Each turns ``float32[B, d]`` into
+            ``float32[B, d']``.
+        engine: the engine in use; ``engine.name`` says which one it is.
 
     Raises:
-        OptionError: an option's value cannot be served.
-        ModelError: no such model, a failed download, or files that are broken or unsupported.
+        OptionError: an option has a value that cannot be used.
+        ModelError: the model does not exist, its download failed, or its files are broken or unsupported.
 
-    An Encoder may be used from several threads at once.
+    Several threads may use one Encoder at the same time.
     """
 
     def __init__(
@@ -89,7 +92,7 @@ class Encoder:
         token: str | bool | None = None,
         max_tokens: int | None = None,
     ) -> None:
-        self._again = functools.partial(
+        self._load_again = functools.partial(
             type(self),
             model_name,
             dtype=dtype,
@@ -102,7 +105,9 @@ class Encoder:
             max_tokens=max_tokens,
         )
         if max_tokens is not None:
-            check_whole("max_tokens", max_tokens, 1, _ANY_LENGTH, "of at least 1, or None for what the model reads")
+            check_integer(
+                "max_tokens", max_tokens, 1, _MAX_MAX_TOKENS, "of at least 1, or None for the model's own limit"
+            )
         registry.check_options(engine, dtype=dtype, device=device, threads=threads)
         self.files = resolve(
             model_name, revision=revision, cache_folder=cache_folder, local_files_only=local_files_only, token=token
@@ -110,7 +115,7 @@ class Encoder:
         self.spec = load_spec(self.files)
         self.modules = load_modules(self.files, self.spec)
         self.tokenizer = Tokenizer(self.files, self.spec.tokenizer, self.spec.encoder)
-        self._longest = self.spec.tokenizer.max_tokens
+        self._model_max_tokens = self.spec.tokenizer.max_tokens
         if max_tokens is not None:
             self.tokenizer.limit(max_tokens)
             self.spec = replace(self.spec, tokenizer=self.tokenizer.spec)
@@ -126,74 +131,84 @@ class Encoder:
 
     @property
     def max_tokens(self) -> int:
-        """The longest text, in tokens, special tokens included; longer ones are truncated."""
+        """The most tokens that are read of a text, special tokens included. Longer texts are truncated."""
         return self.spec.tokenizer.max_tokens
 
     def __repr__(self) -> str:
         return f"Encoder({self.spec.name!r}, engine={self.engine.name!r})"
 
     def __reduce__(self) -> tuple[Callable[[], Encoder], tuple[()]]:
-        """Pickled as what it was made with, it is loaded again where it arrives; ``token``, a secret, stays here."""
-        return self._again, ()
+        """Pickle the arguments, not the model: it is loaded again where it is unpickled.
+
+        The ``token`` is a secret and is left out.
+        """
+        return self._load_again, ()
 
     def run(
         self, tokens: TokenBatch, finish: Finish[Result], *, advance: Callable[[int], object] = lambda _texts: None
     ) -> Result:
-        """Tokens to results.
+        """Run texts through the model.
 
         Args:
-            tokens: ids in ``[0, spec.encoder.vocab_size)``, at most ``max_tokens`` a text, special tokens included.
-            finish: what is made of each text's token vectors.
-            advance: called after each call of the engine with how many texts it had.
+            tokens: the texts. Ids are in ``[0, spec.encoder.vocab_size)``; a text has at most ``max_tokens`` tokens,
+                special tokens included.
+            finish: turns each text's token vectors into its result.
+            advance: called after each engine call with the number of texts in that call, for progress bars.
 
         Returns:
-            What ``finish`` makes of the texts, in their order. That of a text depends on the text alone.
+            What ``finish`` makes of the texts, in their order. A text's result depends on that text alone.
         """
         if not len(tokens):
             return finish(np.empty((0, self.spec.encoder.hidden_size), dtype=np.float32), tokens.offsets)
         parts = []
-        for places in plan(tokens.lengths, self.engine.tokens_per_call):
-            parts.append((places, self.engine.run(tokens.select(places), finish)))
-            advance(len(places))
-        return parts[0][1] if len(tokens) == 1 else finish.in_order(parts)
+        for indices in plan(tokens.lengths, self.engine.tokens_per_call):
+            parts.append((indices, self.engine.run(tokens.select(indices), finish)))
+            advance(len(indices))
+        return parts[0][1] if len(tokens) == 1 else finish.merge(parts)
 
-    def run_together(self, parts: Sequence[tuple[TokenBatch, Finish[Any]]]) -> list[Any]:
-        """Several requests, those with equal finishes in one call of the engine.
+    def run_together(self, requests: Sequence[tuple[TokenBatch, Finish[Any]]]) -> list[Any]:
+        """Run several requests, with one engine call for all those that have the same finish.
 
         Args:
-            parts: the tokens of each request, and what is made of its texts. Together they are no more than one call
-                may have.
+            requests: the texts of each request, and the finish that makes their results. All requests together have at
+                most ``engine.tokens_per_call`` tokens, or are one longer text.
 
         Returns:
-            The result of each.
+            The result of each request.
         """
-        results: list[Any] = [None] * len(parts)
-        for finish in dict.fromkeys(finish for _, finish in parts):
-            mine = [number for number, (_, its) in enumerate(parts) if its == finish]
-            batches = [parts[number][0] for number in mine]
+        results: list[Any] = [None] * len(requests)
+        for finish in dict.fromkeys(finish for _, finish in requests):
+            indices = [index for index, (_, other) in enumerate(requests) if other == finish]
+            batches = [requests[index][0] for index in indices]
             joined = self.engine.run(TokenBatch.join(batches), finish)
-            for number, result in zip(mine, finish.split(joined, list(map(len, batches))), strict=True):
-                results[number] = result
+            for index, result in zip(indices, finish.split(joined, list(map(len, batches))), strict=True):
+                results[index] = result
         return results
 
     @functools.cached_property
     def reference(self) -> ReferenceEngine:
-        """The engine that can be looked into; it maps the model's file once more, when it is first asked for."""
+        """The reference engine, which shows every step of the arithmetic.
+
+        It is created on first use, which maps the model's file a second time unless ``engine`` is it already.
+
+        Raises:
+            ModelError: the weights could not be read.
+        """
         if isinstance(self.engine, ReferenceEngine):
             return self.engine
         try:
             return ReferenceEngine(self.spec.encoder, load_weights(self.files, self.spec))
         except OSError as error:
             raise ModelError(
-                f"{self.spec.name}: the weights cannot be read again to look into them: {error.strerror}. "
-                f"Where too many files are open, close some, or raise the limit (ulimit -n)."
+                f"{self.spec.name}: the reference engine could not read the weights: {error.strerror}. "
+                f"If too many files are open, close some, or raise the limit (ulimit -n)."
             ) from error
 
     @functools.cached_property
     def digest(self) -> str:
-        """What says that a model is the same: a digest of its files, and ``max_tokens`` if you lowered it.
+        """A digest of the model: equal digests mean equal files, and an equal ``max_tokens`` if you lowered it.
 
-        All files are read for it, once, which takes a moment.
+        Computing it reads all files once, which takes a moment.
         """
-        lowered = self.max_tokens < self._longest
+        lowered = self.max_tokens < self._model_max_tokens
         return self.files.digest() + (f" max_tokens={self.max_tokens}" if lowered else "")

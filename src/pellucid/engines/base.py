@@ -1,6 +1,7 @@
-"""The contract of an engine, which does the arithmetic of an encoder. This file is all that anyone may ask of one.
+"""The contract of an engine. An engine does the arithmetic of an encoder: token ids in, token vectors out.
 
-An engine knows nothing of text, files of texts, or the network. :mod:`pellucid.engines.registry` makes one by its name.
+This file is everything that the rest of Pellucid knows of an engine. An engine knows nothing of text, files or the
+network. :mod:`pellucid.engines.registry` creates engines by name.
 """
 
 from __future__ import annotations
@@ -14,18 +15,18 @@ from pellucid.types import Float32, TokenBatch
 Result = TypeVar("Result")
 
 TOKENS_PER_CALL = 8192
-"""Tokens in one call: large enough to hide the cost of a call, small enough that the token vectors that it returns
-(8192 × 768 floats are 25 MB) bound the memory, whatever the input."""
+"""The most tokens in one call, unless an engine says otherwise. That is large enough to hide the cost of a call, and
+small enough to bound the memory of a call whatever the input: 8192 token vectors of 768 floats are 25 MB."""
 
 
 class Engine(ABC):
     """Turns token ids into token vectors.
 
     Attributes:
-        name: as :mod:`pellucid.engines.registry` knows it.
-        dtype: of the arithmetic: "float32", "int8", ….
-        device: "cpu", or where the model is, as PyTorch names it.
-        tokens_per_call: how many tokens it is best given in one call.
+        name: the engine's name in :mod:`pellucid.engines.registry`.
+        dtype: the number type of the arithmetic: "float32", "int8", ….
+        device: where the arithmetic happens: "cpu", or PyTorch's name of a device.
+        tokens_per_call: the number of tokens that suits the engine best in one call.
     """
 
     name: str
@@ -35,25 +36,27 @@ class Engine(ABC):
 
     @abstractmethod
     def token_vectors(self, batch: TokenBatch) -> Float32:
-        """The encoder's last hidden state.
+        """Compute the encoder's last hidden state.
 
         Args:
-            batch: ids in ``[0, vocab_size)``; no text longer than the spec's ``max_tokens``. A text may have no tokens,
-                where the tokenizer adds no special ones, and then has no rows.
+            batch: the texts. Ids are in ``[0, vocab_size)``, and no text is longer than the spec's ``max_tokens``. A
+                text may have no tokens, if the tokenizer adds no special ones; then it has no rows either.
 
         Returns:
-            ``float32[T, hidden_size]``, row ``t`` for ``batch.ids[t]``. The rows of a text depend on that text alone:
-            not on its neighbours, on their order, or on the number of threads. (Of "torch", but for rounding.)
+            ``float32[T, hidden_size]``; row ``t`` belongs to ``batch.ids[t]``. The rows of a text depend on that text
+            alone, to the bit: not on its neighbours, their order, or the number of threads. Only the engine "torch" is
+            less strict: its rows may differ by rounding.
         """
 
     def run(self, batch: TokenBatch, finish: Finish[Result]) -> Result:
-        """The token vectors of some texts, and what is made of them.
+        """Compute the token vectors, and turn each text's vectors into its result.
 
-        An engine whose token vectors are far away, in a GPU, may do a finish there. It is held to these lines.
+        An engine whose token vectors are on a GPU may compute the finish there. Its results must agree with this
+        method's, up to rounding.
 
         Args:
-            batch: as for :meth:`token_vectors`.
-            finish: what is made of each text's token vectors.
+            batch: the texts, as for :meth:`token_vectors`.
+            finish: turns each text's token vectors into its result.
         """
-        # Token vectors have no name, so that those of one call are gone before the next are made.
+        # The token vectors get no name here, so that they are freed before the next call makes new ones.
         return finish(self.token_vectors(batch), batch.offsets)

@@ -1,7 +1,7 @@
-"""The C++ core behind our rules: fast, and within rounding of the reference.
+"""The engine "native": the C++ core, fast, and within rounding of the reference.
 
-``native/`` has the arithmetic. It takes arrays and knows nothing of specs; what a spec and its weights mean in arrays,
-which instruction set to use and how many threads, is settled here.
+The arithmetic is in ``native/``. That code takes arrays and knows nothing of specs. This file turns a spec and its
+weights into those arrays, and chooses the instruction set and the number of threads.
 """
 
 from __future__ import annotations
@@ -16,34 +16,40 @@ import numpy as np
 
 from pellucid.engines.base import Engine
 from pellucid.engines.reference import Turns, relative_buckets, rotary_turns
-from pellucid.engines.threads import usable_processors
+from pellucid.engines.threads import MAX_THREADS, usable_processors
 from pellucid.errors import OptionError, UnsupportedModelError
 from pellucid.model.spec import BlockSpec, EncoderSpec, NormPlaces, NormSpec
 from pellucid.model.weights import EncoderWeights, Layer, Linear, Norm, Norms
 from pellucid.types import Float32, Int32, TokenBatch
 
 CPU_VARIABLE = "PELLUCID_CPU"
+"""The environment variable that chooses the instruction set."""
 ACTIVATIONS = ("gelu", "gelu_tanh", "relu", "silu")
+"""The activations that the core has."""
 _NO_WINDOW = 1 << 30
-_PackedNorm = tuple[Float32, Float32, float] | None
-_MOST_THREADS = 1 << 14
+_NormArrays = tuple[Float32, Float32, float] | None
+"""Weight, bias and epsilon."""
 
 
 class NativeEngine(Engine):
-    """The encoder in C++.
+    """An encoder in C++.
 
-    In float32 it is within rounding of the reference. In int16 and int8 the weights and what they are multiplied with
-    are rounded to scaled integers, and the sums are exact; all else stays in float32. Weights are packed once, here,
-    in a third form for each dtype, and the arrays that they came from are not kept, but for the embedding tables.
+    In float32, its results are within rounding of the reference. In int16 and int8, the weights and the vectors that
+    they are multiplied with are rounded to scaled integers. The sums of their products are exact, and everything else
+    stays in float32.
+
+    The weights are packed once, here, into the layout that the dtype needs. The original arrays are not kept, except
+    for the embedding tables.
 
     Attributes:
-        cpu: the instruction set at work: the best that this machine has, or what ``PELLUCID_CPU`` says.
+        cpu: the instruction set in use: the best that this machine supports, or the one named by ``PELLUCID_CPU``.
         dtype: "float32", "int16" or "int8".
-        threads: how many a call may use; by default, as many as there are usable processors.
+        threads: the most threads that a call may use; by default, one per usable processor.
 
     Raises:
-        OptionError: ``PELLUCID_CPU`` names no instruction set of this machine, or there are absurdly many threads.
-        UnsupportedModelError: an activation that the core does not have.
+        OptionError: ``PELLUCID_CPU`` names an instruction set that this machine does not support, or there are more
+            threads than any machine has.
+        UnsupportedModelError: the core does not have one of the activations.
     """
 
     name = "native"
@@ -56,49 +62,49 @@ class NativeEngine(Engine):
         for block in spec.blocks:
             if (activation := block.feed_forward.activation) not in ACTIVATIONS:
                 raise UnsupportedModelError(
-                    f"the native engine has no activation {activation!r}, only {', '.join(ACTIVATIONS)}. "
-                    f"engine='reference' has it."
+                    f"engine='native' does not support the activation {activation!r}, only {', '.join(ACTIVATIONS)}. "
+                    f"Choose engine='reference'."
                 )
         self.spec = spec
         self.cpu = instruction_set()
         self.dtype = dtype
         self.threads = threads or usable_processors()
-        if self.threads > _MOST_THREADS:
+        if self.threads > MAX_THREADS:
             raise OptionError(
-                f"threads={threads} is more than any machine has; the native engine takes {_MOST_THREADS}."
+                f"threads={threads} is more than any machine has. engine='native' uses at most {MAX_THREADS:,}."
             )
-        self._has_types = weights.token_type is not None
+        self._has_token_types = weights.token_type is not None
         self._core = _native.Encoder(
             cpu=self.cpu,
             dtype=dtype,
             word=weights.word,
             position=weights.position,
             token_type=weights.token_type,
-            norm=_norm(weights.embedding_norm, spec.embedding.norm),
+            norm=_norm_arrays(weights.embedding_norm, spec.embedding.norm),
             relative_bias=bias_by_distance(spec, weights),
         )
         attentions = [block.attention for block in spec.blocks]
         self._head_size = attentions[0].head_size
         bases = (attention.rotary_base for attention in attentions if attention.rotary_base is not None)
-        self._rotary_bases = list(dict.fromkeys(bases))  # each once, in order
+        self._rotary_bases = list(dict.fromkeys(bases))  # Each base once, in the order of the layers.
         for block, layer in zip(spec.blocks, weights.layers, strict=True):
             self._add_layer(block, layer)
-        if weights.final_norm is not None and (final := _norm(weights.final_norm, spec.final_norm)) is not None:
-            self._core.add_final_norm(final)
+        if (final_norm := _norm_arrays(weights.final_norm, spec.final_norm)) is not None:
+            self._core.add_final_norm(final_norm)
 
     def _add_layer(self, block: BlockSpec, layer: Layer) -> None:
-        """Pack a layer."""
+        """Pack the weights of a layer."""
         attention = block.attention
         self._core.add_layer(
-            query=_linear(layer.query),
-            key=_linear(layer.key),
-            value=_linear(layer.value),
-            attention_output=_linear(layer.attention_output),
-            attention_norms=_norms(layer.attention_norms, block.attention_norms),
-            gate=_linear(layer.gate) if layer.gate else None,
-            intermediate=_linear(layer.intermediate),
-            output=_linear(layer.output),
-            feed_forward_norms=_norms(layer.feed_forward_norms, block.feed_forward_norms),
+            query=_linear_arrays(layer.query),
+            key=_linear_arrays(layer.key),
+            value=_linear_arrays(layer.value),
+            attention_output=_linear_arrays(layer.attention_output),
+            attention_norms=_norms_arrays(layer.attention_norms, block.attention_norms),
+            gate=_linear_arrays(layer.gate) if layer.gate else None,
+            intermediate=_linear_arrays(layer.intermediate),
+            output=_linear_arrays(layer.output),
+            feed_forward_norms=_norms_arrays(layer.feed_forward_norms, block.feed_forward_norms),
             heads=attention.heads,
             kv_heads=attention.kv_heads,
             head_size=attention.head_size,
@@ -114,10 +120,10 @@ class NativeEngine(Engine):
         lengths = batch.lengths
         longest = int(lengths.max(initial=1))
         turns = [_turns_for(longest, self._head_size, base) for base in self._rotary_bases]
-        # A text without tokens, as "" is to a tokenizer without special ones, has no rows to be computed.
+        # Without special tokens, an empty text has no tokens and no rows. The core does not take such texts.
         offsets = batch.offsets if lengths.all() else batch.offsets[np.append(True, lengths > 0)]
-        in_main_thread = threading.current_thread() is threading.main_thread()  # Only there does Ctrl-C arrive.
-        segments = batch.segments if self._has_types else None
+        in_main_thread = threading.current_thread() is threading.main_thread()  # Only that thread receives Ctrl-C.
+        segments = batch.segments if self._has_token_types else None
         self._core.token_vectors(batch.ids, positions, offsets, segments, turns, vectors, self.threads, in_main_thread)
         return vectors
 
@@ -135,57 +141,69 @@ def create(
     return NativeEngine(spec, weights(), dtype=dtype, threads=threads)
 
 
-def _linear(layer: Linear) -> tuple[Float32, Float32]:
+def _linear_arrays(layer: Linear) -> tuple[Float32, Float32]:
     return layer.weight, layer.bias
 
 
-def _norm(norm: Norm | None, spec: NormSpec | None) -> tuple[Float32, Float32, float] | None:
+def _norm_arrays(norm: Norm | None, spec: NormSpec | None) -> _NormArrays:
     return None if norm is None or spec is None else (norm.weight, norm.bias, spec.eps)
 
 
-def _norms(norms: Norms, places: NormPlaces) -> tuple[_PackedNorm, _PackedNorm, _PackedNorm]:
-    """Before, after, and of the sum."""
-    return _norm(norms.before, places.before), _norm(norms.after, places.after), _norm(norms.sum, places.sum)
+def _norms_arrays(norms: Norms, places: NormPlaces) -> tuple[_NormArrays, _NormArrays, _NormArrays]:
+    """The norms before the sublayer, after it, and of the sum."""
+    return (
+        _norm_arrays(norms.before, places.before),
+        _norm_arrays(norms.after, places.after),
+        _norm_arrays(norms.sum, places.sum),
+    )
 
 
 def _turns_for(longest: int, head_size: int, base: float) -> Turns:
-    """:func:`pellucid.engines.reference.rotary_turns` of at least ``longest`` places."""
-    return _turns(1 << (longest - 1).bit_length(), head_size, base)
+    """The :func:`pellucid.engines.reference.rotary_turns` of at least ``longest`` positions.
+
+    The number of positions is rounded up to a power of two, so that few tables serve texts of all lengths.
+    """
+    return _cached_turns(1 << (longest - 1).bit_length(), head_size, base)
 
 
 @functools.lru_cache(maxsize=16)
-def _turns(places: int, head_size: int, base: float) -> Turns:
-    return rotary_turns(places, head_size, base)
+def _cached_turns(positions: int, head_size: int, base: float) -> Turns:
+    return rotary_turns(positions, head_size, base)
 
 
 def instruction_set() -> str:
-    """The instruction set to use: the best of this machine, or the one that ``PELLUCID_CPU`` names.
+    """The instruction set to use: the one named by ``PELLUCID_CPU``, or else the best that this machine supports.
 
     Raises:
-        OptionError: this machine has none of that name.
+        OptionError: this machine does not support the instruction set that ``PELLUCID_CPU`` names.
     """
-    wanted = os.environ.get(CPU_VARIABLE, available()[0])
-    if wanted not in available():
-        raise OptionError(f"{CPU_VARIABLE}={wanted!r} is not one of this machine's: {', '.join(available())}.")
-    return wanted
+    supported = supported_instruction_sets()
+    requested = os.environ.get(CPU_VARIABLE, supported[0])
+    if requested not in supported:
+        raise OptionError(
+            f"{CPU_VARIABLE}={requested!r} is not an instruction set of this machine. "
+            f"Choose one of {', '.join(supported)}."
+        )
+    return requested
 
 
-def available() -> list[str]:
-    """The instruction sets of this machine that there are kernels for, best first; the last is always "scalar"."""
+def supported_instruction_sets() -> list[str]:
+    """The instruction sets that this machine and the core both support, best first. The last is always "scalar"."""
     from pellucid import _native
 
     return _native.instruction_sets()
 
 
 def peaks(threads: int, *, seconds: float = 0.5) -> dict[str, float]:
-    """What this machine can do at best, for rooflines, in GFLOP/s, two operations to a multiply-add.
+    """Measure the highest speeds that this machine can reach, for rooflines.
 
     Args:
-        threads: how many work at once.
-        seconds: how long each is measured.
+        threads: the number of threads to measure with.
+        seconds: the time to spend on each measurement.
 
     Returns:
-        ``"multiply_add"``, float32 out of registers; and for each dtype the packed matrix product alone, in cache.
+        Speeds in GFLOP/s, where a multiply-add counts as two operations. ``"multiply_add"`` is the speed of float32
+        arithmetic in registers; each dtype has the speed of the packed matrix product, with all its data in cache.
     """
     from pellucid import _native
 
@@ -195,19 +213,23 @@ def peaks(threads: int, *, seconds: float = 0.5) -> dict[str, float]:
 
 
 def position_ids(batch: TokenBatch, spec: EncoderSpec) -> Int32:
-    """:func:`pellucid.engines.reference.position_ids` of all texts at once, ``int32[T]``."""
+    """The :func:`pellucid.engines.reference.position_ids` of all texts in one array, ``int32[T]``."""
     starts = np.repeat(batch.offsets[:-1], batch.lengths)
     padding = spec.embedding.padding_id
     if padding is None:
         return np.arange(len(batch.ids), dtype=np.int32) - starts
-    counts = batch.ids != padding
-    until = np.cumsum(np.insert(counts, 0, False), dtype=np.int32)
-    positions: Int32 = (until[1:] - until[starts]) * counts + np.int32(padding)
+    is_counted = batch.ids != padding
+    counts_before = np.cumsum(np.insert(is_counted, 0, False), dtype=np.int32)
+    positions: Int32 = (counts_before[1:] - counts_before[starts]) * is_counted + np.int32(padding)
     return positions
 
 
 def bias_by_distance(spec: EncoderSpec, weights: EncoderWeights) -> Float32 | None:
-    """The relative bias of each distance, key's place less query's: ``float32[heads, 2 * max_tokens - 1]``."""
+    """The relative bias for each distance from query to key: ``float32[heads, 2 * max_tokens - 1]``.
+
+    Column ``max_tokens - 1`` is for distance 0, and the columns after it are for keys after the query. None if the
+    encoder has no relative bias.
+    """
     if weights.relative_bias is None or spec.relative_bias is None:
         return None
     distances = np.arange(1 - spec.max_tokens, spec.max_tokens)

@@ -1,13 +1,14 @@
-"""The engines by name, and which of them ``"auto"`` is.
+"""The engines by name, and the choice that ``"auto"`` makes.
 
-Pellucid's own engines are registered as yours would be::
+You can register an engine of your own, in the same way as Pellucid registers its engines::
 
     from pellucid.engines.registry import EngineEntry, register
 
     register(EngineEntry("mine", dtypes=("float32",), module="mine.engine"))
     Embedder("all-MiniLM-L6-v2", engine="mine")
 
-The module has a function ``create``; :class:`Create` says how it is called. It is imported when an engine is made.
+The module must have a function ``create`` with the signature of :class:`Create`. The module is imported only when its
+engine is created.
 """
 
 from __future__ import annotations
@@ -21,17 +22,16 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from pellucid.engines.base import Engine
+from pellucid.engines.threads import MAX_THREADS
 from pellucid.errors import OptionError, UnsupportedModelError, install_hint
 from pellucid.model.spec import EncoderSpec
 from pellucid.model.weights import EncoderWeights
 
 logger = logging.getLogger("pellucid")
-MOST_THREADS = 1 << 14
-"""More than any machine has."""
 
 
 class Create(Protocol):
-    """How an engine is made."""
+    """The signature of an engine module's function ``create``."""
 
     def __call__(
         self,
@@ -43,33 +43,33 @@ class Create(Protocol):
         device: str,
         threads: int | None,
     ) -> Engine:
-        """Make an engine, ready to run.
+        """Create an engine that is ready to run.
 
         Args:
-            spec: of the encoder.
-            weights: reads its weights, if it is of one of Pellucid's families.
-            folder: of its files, for what only transformers knows.
-            dtype: one of the entry's.
-            device: "cpu", or another if the entry has others.
-            threads: how many to work with; None for as many as there are usable processors.
+            spec: the encoder's spec.
+            weights: a function that reads the encoder's weights, for the families that Pellucid supports itself.
+            folder: the folder of the encoder's files, for architectures that only transformers supports.
+            dtype: one of the entry's dtypes.
+            device: "cpu", or any other device if the entry has ``other_devices``.
+            threads: the number of threads; None for one thread per usable processor.
 
         Raises:
-            OptionError: the engine cannot serve the device or the threads.
-            UnsupportedModelError: it cannot run this encoder.
-            MissingExtraError: what it needs is not installed.
+            OptionError: the engine does not support the device or the number of threads.
+            UnsupportedModelError: the engine cannot run this encoder.
+            MissingExtraError: a package that the engine needs is not installed.
         """
 
 
 @dataclass(frozen=True)
 class EngineEntry:
-    """An engine that can be asked for.
+    """An engine that users can choose.
 
     Attributes:
-        name: as people ask for it.
-        dtypes: the arithmetic that it serves.
-        module: the module with its function ``create``.
-        other_devices: whether it serves devices other than "cpu".
-        any_architecture: whether it runs architectures that are none of Pellucid's families.
+        name: the value of the option ``engine`` that chooses it.
+        dtypes: the dtypes that it supports.
+        module: the name of the module with its function ``create``.
+        other_devices: True if it supports devices other than "cpu".
+        any_architecture: True if it can run architectures outside Pellucid's own families.
     """
 
     name: str
@@ -83,13 +83,13 @@ _ENTRIES: dict[str, EngineEntry] = {}
 
 
 def register(entry: EngineEntry) -> None:
-    """Let an engine be asked for by its name.
+    """Add an engine, so that users can choose it by its name.
 
     Raises:
-        OptionError: there is one of this name, or it is "auto".
+        OptionError: the name is already taken, or is "auto".
     """
     if entry.name in ("auto", *_ENTRIES):
-        raise OptionError(f"there is an engine {entry.name!r} already. Give yours another name.")
+        raise OptionError(f"the engine name {entry.name!r} is already taken. Choose another name.")
     _ENTRIES[entry.name] = entry
 
 
@@ -107,7 +107,7 @@ register(
 
 
 def names() -> tuple[str, ...]:
-    """What may be asked for."""
+    """The valid values of the option ``engine``."""
     return ("auto", *_ENTRIES)
 
 
@@ -121,68 +121,77 @@ def create(
     device: str,
     threads: int | None,
 ) -> Engine:
-    """The engine of this name; "auto" is "native", the fastest on a CPU, or "torch" for what only that serves.
+    """Create the engine of this name.
 
-    The arguments and errors are those of :class:`Create`.
+    "auto" means "native", the fastest engine on a CPU, or "torch" where only that engine supports the options or the
+    model. The other arguments, and the errors, are those of :class:`Create`.
 
     Raises:
-        OptionError: also if there is no engine of this name, or it cannot serve the dtype.
+        OptionError: also if there is no engine of this name, or it does not support the dtype.
     """
-    chosen = _chosen(name, spec, dtype, device)
+    chosen = _resolve_auto(spec, dtype, device) if name == "auto" else name
     check_options(chosen, dtype=dtype, device=device, threads=threads)
     entry = _ENTRIES[chosen]
     if spec.only_torch and not entry.any_architecture:
         raise UnsupportedModelError(
-            f"{spec.only_torch} engine='torch' runs whatever transformers knows. {install_hint('torch')}"
+            f"{spec.only_torch} engine='torch' runs every model that transformers supports. {install_hint('torch')}"
         )
-    make = cast("Create", importlib.import_module(entry.module).create)
-    engine = make(spec, weights, folder, dtype=dtype, device=device, threads=threads)
+    create_engine = cast("Create", importlib.import_module(entry.module).create)
+    engine = create_engine(spec, weights, folder, dtype=dtype, device=device, threads=threads)
     if name == "auto" and chosen == "torch" and device == "cpu" and spec.only_torch:
-        logger.warning("%s PyTorch does the arithmetic.", spec.only_torch)
+        logger.warning("%s It runs in PyTorch instead.", spec.only_torch)
     return engine
 
 
 def check_options(name: str, *, dtype: str, device: str, threads: int | None) -> None:
-    """Check an engine's options before any file is fetched or read; the errors of :func:`create`."""
+    """Check an engine's options, before any file is downloaded or read.
+
+    Raises:
+        OptionError, MissingExtraError: as :func:`create` would.
+    """
     for option, value in (("engine", name), ("dtype", dtype), ("device", device)):
         if not isinstance(value, str):
             raise OptionError(f"{option} is of type {type(value).__name__}; it must be a str.")
     if name not in names():
         raise OptionError(f"engine={name!r} is not one of {', '.join(names())}.")
-    elsewhere = device != "cpu"
-    dtypes = _auto_dtypes(elsewhere=elsewhere) if name == "auto" else _ENTRIES[name].dtypes
+    dtypes = _auto_dtypes(device) if name == "auto" else _ENTRIES[name].dtypes
     if dtype not in dtypes:
-        where = f" on {device!r}" if elsewhere else ""
-        raise OptionError(f"dtype={dtype!r} is not served by engine={name!r}{where}, only {', '.join(dtypes)}.")
-    if elsewhere and name != "auto" and not _ENTRIES[name].other_devices:
-        raise OptionError(f"device={device!r} is not served by engine={name!r}, only 'cpu'; engine='torch' has others.")
-    if name == "torch" or (name == "auto" and _needs_torch(dtype, device)):
-        from pellucid.engines.torch.devices import checked_device
-
-        checked_device(device)
-    whole = isinstance(threads, int) and not isinstance(threads, bool)
-    if threads is not None and not (whole and 1 <= threads <= MOST_THREADS):
+        where = f" on {device!r}" if device != "cpu" else ""
         raise OptionError(
-            f"threads={reprlib.repr(threads)} must be a whole number from 1 to {MOST_THREADS:,}, or None for the "
-            f"default."
+            f"dtype={dtype!r} is not supported by engine={name!r}{where}. Choose one of {', '.join(dtypes)}."
+        )
+    if device != "cpu" and name != "auto" and not _ENTRIES[name].other_devices:
+        raise OptionError(
+            f"device={device!r} is not supported by engine={name!r}, which runs only on 'cpu'. Choose engine='torch'."
+        )
+    if name == "torch" or (name == "auto" and _needs_torch(dtype, device)):
+        from pellucid.engines.torch.devices import check_device
+
+        check_device(device)
+    is_integer = isinstance(threads, int) and not isinstance(threads, bool)
+    if threads is not None and not (is_integer and 1 <= threads <= MAX_THREADS):
+        raise OptionError(
+            f"threads={reprlib.repr(threads)} must be a whole number from 1 to {MAX_THREADS:,}, "
+            f"or None for the default."
         )
 
 
-def _chosen(name: str, spec: EncoderSpec, dtype: str, device: str) -> str:
-    """What "auto" is."""
-    if name != "auto":
-        return name
-    if spec.only_torch and not _needs_torch(dtype, device):
+def _resolve_auto(spec: EncoderSpec, dtype: str, device: str) -> str:
+    """The engine that "auto" means for this model and these options."""
+    if _needs_torch(dtype, device):
+        return "torch"
+    if spec.only_torch:
         from pellucid.engines.torch.devices import is_installed
 
-        return "torch" if is_installed() else "native"  # Which says what is missing.
-    return "torch" if _needs_torch(dtype, device) else "native"
+        return "torch" if is_installed() else "native"  # create() then says what to install.
+    return "native"
 
 
 def _needs_torch(dtype: str, device: str) -> bool:
     return device != "cpu" or dtype not in _ENTRIES["native"].dtypes
 
 
-def _auto_dtypes(*, elsewhere: bool) -> tuple[str, ...]:
-    torch = _ENTRIES["torch"].dtypes
-    return torch if elsewhere else tuple(dict.fromkeys((*_ENTRIES["native"].dtypes, *torch)))
+def _auto_dtypes(device: str) -> tuple[str, ...]:
+    """The dtypes that "auto" supports on this device, each once."""
+    torch_dtypes = _ENTRIES["torch"].dtypes
+    return torch_dtypes if device != "cpu" else tuple(dict.fromkeys((*_ENTRIES["native"].dtypes, *torch_dtypes)))

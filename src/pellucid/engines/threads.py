@@ -1,4 +1,4 @@
-"""How many processors this process may use."""
+"""How many threads to use: the number of processors that this process may use."""
 
 from __future__ import annotations
 
@@ -7,19 +7,26 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+MAX_THREADS = 1 << 14
+"""More than any machine has."""
+
 
 def usable_processors() -> int:
-    """The processors that the scheduler lets this process run on, and no more than its control group pays for."""
+    """The number of processors that the scheduler lets this process run on, limited by the quota of its control group.
+
+    Part of a processor counts as one.
+    """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min([allowed, *(math.ceil(quota) for quota in cgroup_quotas())]))
 
 
 def cgroup_quotas(root: Path = Path("/")) -> Iterator[float]:
-    """The limits, in processors, of the control groups that hold this process (cgroups(7)); containers set them.
+    """The CPU limits of this process's control groups, in processors. Containers set these limits; see cgroups(7).
 
-    Version 2 has ``cpu.max`` in each group, "max" or a number and then the period; version 1 has two files.
+    In version 2, each group has a file ``cpu.max`` with two fields: the quota, which may be "max", and the period. In
+    version 1, quota and period are in two files.
     """
-    for group in _groups(root):
+    for group in _cgroup_folders(root):
         try:
             if (group / "cpu.max").is_file():
                 quota, period = (group / "cpu.max").read_text().split()
@@ -29,11 +36,11 @@ def cgroup_quotas(root: Path = Path("/")) -> Iterator[float]:
             if quota not in ("max", "-1"):
                 yield int(quota) / int(period)
         except (OSError, ValueError, ZeroDivisionError):
-            continue  # No limit here, or none that we can read: the affinity stands.
+            continue  # This group has no limit, or none that we can read.
 
 
-def _groups(root: Path) -> Iterator[Path]:
-    """The folders of this process's group and of those above it, in either version."""
+def _cgroup_folders(root: Path) -> Iterator[Path]:
+    """The folders of this process's control group and of the groups above it, for both versions of cgroups."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:
@@ -44,5 +51,5 @@ def _groups(root: Path) -> Iterator[Path]:
             continue
         mount = root / "sys/fs/cgroup" / ("cpu" if controllers else "")
         group = mount / path.lstrip("/")
-        # In a container the path may be the host's, and the group is mounted at the top.
+        # In a container, the path may be the host's, while the group itself is mounted at the top.
         yield from (folder for folder in (group, *group.parents) if folder.is_relative_to(mount))

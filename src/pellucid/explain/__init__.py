@@ -1,1 +1,1 @@
-"""Looking inside: what happens to a text on its way to a vector, and why two vectors are close."""
+"""A look inside: how a text becomes its vector, and why two vectors are close."""

@@ -1,4 +1,4 @@
-"""Why two texts are as close as they are: the cosine, as a sum over pairs of tokens."""
+"""Why two texts are as close as they are: their cosine as a sum over pairs of tokens."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pellucid.encoder.encoder import Encoder
-from pellucid.explain import shares
-from pellucid.explain.shares import Float64
+from pellucid.explain.shares import Float64, token_parts, why_no_parts
 from pellucid.explain.trace import Trace, trace
 from pellucid.layers.finish import Pool
 from pellucid.types import TokenBatch
@@ -17,18 +16,19 @@ from pellucid.types import TokenBatch
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Two traced texts, and what each token has to do with their cosine.
+    """Two traced texts, and how much each token contributes to their cosine.
 
     Attributes:
-        first: the one text, traced.
-        second: the other.
-        cosine: of their vectors.
-        pairs: ``float64[n, m]``: what token i of the first and token j of the second add to the cosine. They sum to
-            it. None if the model's vectors are no sums of their tokens' parts.
-        why_no_pairs: why there are none.
-        first_shares: ``float64[n]``: what each token of the first adds: the sums of rows. Without pairs, by how much
-            the cosine falls when the token is left out of the text; these do not sum to anything.
-        second_shares: ``float64[m]``, likewise.
+        first: the trace of the first text.
+        second: the trace of the second text.
+        cosine: the cosine of the two vectors.
+        pairs: ``float64[n, m]``: how much token i of the first text and token j of the second add to the cosine. All
+            entries sum to the cosine. None if the model's vectors are not sums with one part for each token.
+        why_no_pairs: the reason if ``pairs`` is None; otherwise None.
+        first_shares: ``float64[n]``: how much each token of the first text adds to the cosine, which is the sum of its
+            row in ``pairs``. Without pairs: how much the cosine falls when the token is left out of the text. Those
+            numbers do not sum to the cosine.
+        second_shares: ``float64[m]``: the same for the tokens of the second text, by columns.
     """
 
     first: Trace
@@ -40,21 +40,24 @@ class Comparison:
     second_shares: Float64
 
     def top(self, count: int = 10) -> list[tuple[int, int, float]]:
-        """The pairs that add most, as ``(token of the first, token of the second, share)``; empty without pairs."""
+        """The pairs that add most to the cosine, largest first; an empty list if there are no pairs.
+
+        Each is ``(index of the token in the first text, index of the token in the second text, share)``.
+        """
         if self.pairs is None:
             return []
         order = np.argsort(-self.pairs, axis=None, kind="stable")[:count]
-        places = zip(*np.unravel_index(order, self.pairs.shape), strict=True)
-        return [(int(i), int(j), float(self.pairs[i, j])) for i, j in places]
+        indices = zip(*np.unravel_index(order, self.pairs.shape), strict=True)
+        return [(int(i), int(j), float(self.pairs[i, j])) for i, j in indices]
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the page, in a frame."""
-        from pellucid.explain.render.html import notebook
+        """Show the page in a notebook."""
+        from pellucid.explain.render.html import notebook_frame
 
-        return notebook(self)
+        return notebook_frame(self)
 
     def to_json(self) -> str:
-        """The texts, their tokens, and the numbers; the traces have their own."""
+        """The texts, their tokens and the numbers, as JSON. Use ``first.to_json()`` for a trace's own arrays."""
         sides = {
             name: {"text": side.text, "prompt": side.prompt, "tokens": [vars(token) for token in side.tokens]}
             for name, side in (("first", self.first), ("second", self.second))
@@ -70,15 +73,21 @@ class Comparison:
 
 
 def compare(encoder: Encoder, first_text: tuple[str, str], second_text: tuple[str, str]) -> Comparison:
-    """Share out the cosine of two texts, each with its prompt, among their tokens."""
+    """Trace two texts and divide their cosine among their tokens.
+
+    Args:
+        encoder: the model.
+        first_text: a text and its prompt.
+        second_text: another text and its prompt.
+    """
     first, second = (trace(encoder, text, prompt) for text, prompt in (first_text, second_text))
     vectors = [traced.vector.astype(np.float64) for traced in (first, second)]
     lengths = [max(float(np.linalg.norm(vector)), 1e-12) for vector in vectors]
     cosine = float(vectors[0] @ vectors[1]) / (lengths[0] * lengths[1])
-    why = shares.why_not(Pool(encoder.spec.pooling, encoder.modules))
-    if why is None:
+    reason = why_no_parts(Pool(encoder.spec.pooling, encoder.modules))
+    if reason is None:
         parts = [
-            shares.parts(traced.token_vectors, _finish(encoder, traced)) / length
+            token_parts(traced.token_vectors, _finish_of(encoder, traced)) / length
             for traced, length in zip((first, second), lengths, strict=True)
         ]
         pairs = parts[0] @ parts[1].T
@@ -88,27 +97,37 @@ def compare(encoder: Encoder, first_text: tuple[str, str], second_text: tuple[st
         second,
         cosine,
         None,
-        why,
-        _left_out(encoder, first, vectors[1] / lengths[1], cosine),
-        _left_out(encoder, second, vectors[0] / lengths[0], cosine),
+        reason,
+        _cosine_drops(encoder, first, vectors[1] / lengths[1], cosine),
+        _cosine_drops(encoder, second, vectors[0] / lengths[0], cosine),
     )
 
 
-def _finish(encoder: Encoder, traced: Trace, left_out: int | None = None) -> Pool:
-    """What makes the text's vector, of all tokens or without one."""
+def _finish_of(encoder: Encoder, traced: Trace, without: int | None = None) -> Pool:
+    """The finish that turns the traced text into its vector, with all tokens or without the token ``without``."""
     prompt_tokens = encoder.tokenizer.prompt_tokens(traced.prompt)
-    if left_out is not None and left_out < prompt_tokens:
+    if without is not None and without < prompt_tokens:
         prompt_tokens -= 1
     return Pool(encoder.spec.pooling, encoder.modules, prompt_tokens)
 
 
-def _left_out(encoder: Encoder, traced: Trace, other: Float64, cosine: float) -> Float64:
-    """By how much the cosine to ``other``, of unit length, falls without each token of a text: ``float64[n]``."""
+def _cosine_drops(encoder: Encoder, traced: Trace, other: Float64, cosine: float) -> Float64:
+    """Leave out each token of a text in turn, and measure how much the cosine falls.
+
+    Args:
+        encoder: the model.
+        traced: the text.
+        other: the other text's vector, of unit length.
+        cosine: the cosine with all tokens.
+
+    Returns:
+        ``float64[n]``; 0 for special tokens.
+    """
     ids = np.array([token.id for token in traced.tokens], dtype=np.int32)
-    falls = np.zeros(len(ids))
-    # Special tokens stay: without them the model would be in a state that it has never seen.
-    for place in (place for place, token in enumerate(traced.tokens) if token.kind != "special"):
-        batch = TokenBatch.from_sequences([np.delete(ids, place)])
-        vector = encoder.run(batch, _finish(encoder, traced, place))[0].astype(np.float64)
-        falls[place] = cosine - float(vector @ other) / max(float(np.linalg.norm(vector)), 1e-12)
-    return falls
+    drops = np.zeros(len(ids))
+    # Special tokens stay in: the model has never seen a text without them.
+    for index in (index for index, token in enumerate(traced.tokens) if token.kind != "special"):
+        batch = TokenBatch.from_sequences([np.delete(ids, index)])
+        vector = encoder.run(batch, _finish_of(encoder, traced, index))[0].astype(np.float64)
+        drops[index] = cosine - float(vector @ other) / max(float(np.linalg.norm(vector)), 1e-12)
+    return drops

@@ -1,6 +1,6 @@
-"""What importing, constructing and calling each did on this machine: files, network, memory, time.
+"""What importing, constructing and calling cost on this machine: files, network connections, memory and time.
 
-A process of its own, which has done nothing before, does the three and watches itself: see ``watched.py``.
+A new process does all three and measures itself; see ``lifecycle_script.py``.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from pellucid.errors import ModelError
 
 @dataclass(frozen=True)
 class Phase:
-    """One of the three.
+    """The cost of one phase.
 
     Attributes:
         name: "import", "construct" or "call".
         seconds: how long it took.
         memory: by how many bytes the process grew.
         modules: how many modules Python loaded.
-        connections: the hosts that were connected to.
+        connections: the hosts that the process connected to.
     """
 
     name: str
@@ -40,10 +40,10 @@ class ModelFile:
     """A file of the model that was read.
 
     Attributes:
-        name: relative to the model's folder.
-        size: in bytes.
-        sha256: of its bytes, in hexadecimal.
-        official: whether that is what the catalog or the Hub gives; None if neither says.
+        name: its path in the model's folder.
+        size: its size in bytes.
+        sha256: the SHA-256 of its content, in hexadecimal.
+        official: True if that is the digest in the catalog or on the Hub, False if it is not; None if neither has one.
     """
 
     name: str
@@ -54,14 +54,14 @@ class ModelFile:
 
 @dataclass(frozen=True)
 class Lifecycle:
-    """The life of an embedder so far.
+    """The life cycle of an embedder, up to its first call.
 
     Attributes:
-        model_name: the model.
+        model_name: the model's name.
         source: where its files came from.
-        folder: where they are.
-        phases: import, construct, call.
-        files: those that were read.
+        folder: the folder with its files.
+        phases: import, construct and call, in this order.
+        files: the files that were read.
     """
 
     model_name: str
@@ -72,19 +72,24 @@ class Lifecycle:
 
 
 def observe(model: str, text: str, options: Mapping[str, Any]) -> Lifecycle:
-    """Watch a new process import Pellucid, load ``model`` with the options of ``Embedder``, and embed ``text``.
+    """Start a process that imports Pellucid, loads ``model`` and embeds ``text``, and measure each phase.
+
+    Args:
+        model: as for :class:`~pellucid.Embedder`.
+        text: the text to embed.
+        options: the other options of :class:`~pellucid.Embedder`.
 
     Raises:
-        ModelError: the model could not be loaded there; with that process's words.
+        ModelError: that process could not load the model; the message is its own.
     """
-    # The text goes through a pipe, not on the command line, which everyone on the machine can read.
-    asked = json.dumps({"model": model, "text": text, "options": dict(options)})
-    # -P: this folder has modules that are called like those of the standard library.
+    # The text goes through a pipe. Everyone on the machine could read it on the command line.
+    request = json.dumps({"model": model, "text": text, "options": dict(options)})
+    # Without -P, Python would search the script's folder first, and could take a module of ours for one of its own.
     command = [sys.executable, "-P", str(Path(__file__).with_name("lifecycle_script.py"))]
-    done = subprocess.run(command, input=asked, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise ModelError(done.stderr.strip() or f"the process that was watched ended with {done.returncode}.")
-    told = json.loads(done.stdout)
-    phases = tuple(Phase(**phase | {"connections": tuple(phase["connections"])}) for phase in told["phases"])
-    files = tuple(ModelFile(**file) for file in told["files"])
-    return Lifecycle(told["model_name"], told["source"], told["folder"], phases, files)
+    process = subprocess.run(command, input=request, capture_output=True, text=True, check=False)
+    if process.returncode:
+        raise ModelError(process.stderr.strip() or f"the observed process ended with exit code {process.returncode}.")
+    report = json.loads(process.stdout)
+    phases = tuple(Phase(**phase | {"connections": tuple(phase["connections"])}) for phase in report["phases"])
+    files = tuple(ModelFile(**file) for file in report["files"])
+    return Lifecycle(report["model_name"], report["source"], report["folder"], phases, files)

@@ -1,7 +1,7 @@
-"""A script, started by ``lifecycle.py``: imports Pellucid, loads a model, embeds a text, and says what each did.
+"""A script that imports Pellucid, loads a model, embeds a text, and reports what each step cost.
 
-It is no module to import, and imports nothing of Pellucid before it watches. Python reports every connection that is
-made to an audit hook (PEP 578).
+``lifecycle.py`` starts it as a process of its own. It is not a module to import, and it imports nothing of Pellucid
+before it starts to measure. Python reports every network connection to an audit hook (PEP 578).
 """
 
 from __future__ import annotations
@@ -17,50 +17,50 @@ from typing import Any
 
 
 def memory() -> int:
-    """What the process holds, in bytes: now, or where that is not known, at most so far."""
-    now = Path("/proc/self/statm")
-    if now.is_file():
-        return int(now.read_text().split()[1]) * resource.getpagesize()
+    """The process's current memory in bytes; on systems that do not report it, the most it has used so far."""
+    statm = Path("/proc/self/statm")
+    if statm.is_file():
+        return int(statm.read_text().split()[1]) * resource.getpagesize()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def main() -> None:
-    """Read what to do from standard input, and write what was seen to standard output, both as JSON."""
-    asked = json.loads(sys.stdin.read())
+    """Read a request from standard input and write a report to standard output, both as JSON."""
+    request = json.loads(sys.stdin.read())
     connections: list[str] = []
     phases: list[dict[str, Any]] = []
 
-    def hear(event: str, arguments: tuple[Any, ...]) -> None:
+    def record_connection(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "socket.connect" and isinstance(arguments[1], tuple):
             connections.append(str(arguments[1][0]))
 
-    def phase(name: str, work: Callable[[], Any]) -> Any:
+    def measure(name: str, work: Callable[[], Any]) -> Any:
         connections.clear()
-        held, modules, start = memory(), len(sys.modules), time.perf_counter()
+        memory_before, modules_before, start = memory(), len(sys.modules), time.perf_counter()
         result = work()
         phases.append(
             {
                 "name": name,
                 "seconds": time.perf_counter() - start,
-                "memory": memory() - held,
-                "modules": len(sys.modules) - modules,
+                "memory": memory() - memory_before,
+                "modules": len(sys.modules) - modules_before,
                 "connections": list(dict.fromkeys(connections)),
             }
         )
         return result
 
-    def import_it() -> Any:
+    def import_embedder() -> Any:
         from pellucid import Embedder
 
         return Embedder
 
-    sys.addaudithook(hear)
-    embedder_class = phase("import", import_it)
+    sys.addaudithook(record_connection)
+    embedder_class = measure("import", import_embedder)
     from pellucid.errors import PellucidError
 
     try:
-        embedder = phase("construct", lambda: embedder_class(asked["model"], **asked["options"]))
-        phase("call", lambda: embedder.embed_query(asked["text"]))
+        embedder = measure("construct", lambda: embedder_class(request["model"], **request["options"]))
+        measure("call", lambda: embedder.embed_query(request["text"]))
     except PellucidError as error:
         sys.exit(str(error))
     files = []
@@ -70,8 +70,8 @@ def main() -> None:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         official = None if digest is None else digest.matches(path)
         files.append({"name": name, "size": path.stat().st_size, "sha256": sha256, "official": official})
-    told = {"model_name": embedder.model_name, "source": embedder.files.source, "folder": str(embedder.files.folder)}
-    sys.stdout.write(json.dumps({**told, "phases": phases, "files": files}))
+    model = {"model_name": embedder.model_name, "source": embedder.files.source, "folder": str(embedder.files.folder)}
+    sys.stdout.write(json.dumps({**model, "phases": phases, "files": files}))
 
 
 if __name__ == "__main__":

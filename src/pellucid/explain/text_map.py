@@ -1,8 +1,9 @@
-"""Many texts in the plane, so that one sees which lie together, and how alike each is to each.
+"""A map of many texts: a plane that shows which texts are similar, and the similarity of each pair.
 
-The plane is that of the two directions in which the vectors differ most (PCA; Pearson, 1901), which keeps as much of
-their distances as two dimensions can; or UMAP's (McInnes et al., 2018), which keeps neighbours together and says
-nothing about distances. Colours are clusters of the vectors themselves, not of the plane; or given labels.
+The plane's axes are the two directions in which the vectors differ most (PCA; Pearson, 1901), which keeps as much of
+their distances as two dimensions can. UMAP (McInnes et al., 2018) is the alternative: it keeps neighbours together, but
+its distances mean nothing. The colours show the given labels, or clusters. Clusters are found in the vectors
+themselves, not in the plane.
 """
 
 from __future__ import annotations
@@ -18,38 +19,40 @@ import numpy as np
 from pellucid.encoder.encoder import Encoder
 from pellucid.encoder.prompts import DOCUMENT_PROMPTS, choose_prompt
 from pellucid.errors import MissingExtraError, OptionError
-from pellucid.explain.clusters import MOST, clusters
+from pellucid.explain.clusters import MAX_CLUSTERS, find_clusters
 from pellucid.explain.shares import Float64
-from pellucid.explain.trace import shown_name
+from pellucid.explain.trace import display_name
 from pellucid.layers.finish import Pool
 from pellucid.text.checks import as_list
 from pellucid.types import Float32, Int64
 
 Method = Literal["pca", "umap"]
-MOST_TEXTS = 50_000
-"""Finding the plane takes some 40 bytes for each number of their vectors, and the page holds every text."""
-SIMILARITY_TEXTS = 300
-"""Up to so many texts, how alike each is to each is shown too."""
+MAX_TEXTS = 50_000
+"""PCA takes some 40 bytes for each number of the vectors, and the page holds every text."""
+MAX_SIMILARITY_TEXTS = 300
+"""A map of more texts does not show the similarity of each pair."""
 PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8a8a00", "#777777")
-"""Eight that can be told apart with any kind of colour vision (Okabe and Ito, 2008), darker where they were light."""
+"""Eight colours that people with any kind of colour vision can tell apart (Okabe and Ito, 2008). The light ones of that
+palette are darker here."""
 ENDINGS = (".html", ".png", ".svg")
 
 
 @dataclass(frozen=True, eq=False)
 class TextMap:
-    """Texts in the plane.
+    """Texts in a plane.
 
     Attributes:
-        model_name: whose vectors they have.
-        texts: in the order in which they were given.
-        plane: where each is, ``float64[n, 2]``.
-        labels: the name of each one's colour: what was given, or "cluster 1", ….
-        clustered: whether they are clusters.
+        model_name: the model that made the vectors.
+        texts: the texts, in the order in which they were given.
+        plane: the position of each text, ``float64[n, 2]``.
+        labels: the label of each text, which decides its colour: a given label, or "cluster 1", ….
+        clustered: True if the labels are clusters.
         method: "pca" or "umap".
-        kept: how much of the vectors' variance the plane has, from 0 to 1; None for UMAP, which has no such number.
-        similarity: the cosines, ``float32[n, n]``; None for more than ``SIMILARITY_TEXTS`` texts.
-        cut: which texts were too long for the model, and were read only in part.
-        max_tokens: how long a text may be.
+        explained_variance: the share of the vectors' variance that the plane shows, from 0 to 1; None for UMAP, which
+            has no such number.
+        similarity: the cosine of each pair, ``float32[n, n]``; None for more than ``MAX_SIMILARITY_TEXTS`` texts.
+        cut: the indices of texts that were too long for the model, so that it read only a part of them.
+        max_tokens: the most tokens of a text that the model reads.
     """
 
     model_name: str
@@ -58,51 +61,51 @@ class TextMap:
     labels: tuple[str, ...]
     clustered: bool
     method: Method
-    kept: float | None
+    explained_variance: float | None
     similarity: Float32 | None
     cut: frozenset[int]
     max_tokens: int
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """The labels that there are, in the order of people: 2 before 10."""
+    def distinct_labels(self) -> tuple[str, ...]:
+        """Each label once, in the order that people expect: "cluster 2" before "cluster 10"."""
         parts = {label: re.split(r"(\d+)", label) for label in self.labels}
         return tuple(sorted(parts, key=lambda label: [(int(p) if k % 2 else 0, p) for k, p in enumerate(parts[label])]))
 
     @property
     def sentence(self) -> str:
-        """What the picture shows."""
-        if self.kept is None:
-            return "UMAP: near texts have near vectors. The distances between groups mean nothing."
+        """A sentence that says what the plane shows."""
+        if self.explained_variance is None:
+            return "UMAP puts texts with similar vectors close together. The distances between groups mean nothing."
         return (
-            f"The two directions in which the vectors differ most (PCA). They have {self.kept:.0%} of the variance; "
-            f"the rest cannot be seen here."
+            f"The axes are the two directions in which the vectors differ most (PCA). They show "
+            f"{self.explained_variance:.0%} of the variance; the rest is not visible here."
         )
 
     @property
-    def colours(self) -> str:
-        """What the colours are."""
+    def colour_sentence(self) -> str:
+        """A sentence that says what the colours mean; "" if there is only one."""
         if not self.clustered:
-            return "The colours are the labels that were given."
-        found = len(self.names)
+            return "The colours show the given labels."
+        found = len(self.distinct_labels)
         if found < 2:  # noqa: PLR2004
             return ""
         return (
-            f"The colours are clusters of the whole vectors, not of the plane: k-means with 2 to {MOST} groups, of "
-            f"which {found} stand out most (by their silhouette)."
+            f"The colours show clusters of the whole vectors, not of the plane. k-means tried 2 to {MAX_CLUSTERS} "
+            f"clusters, and {found} fit best (by their silhouette)."
         )
 
     def order(self) -> Int64:
-        """The texts by label and, within a label, by their place from left to right: ``int64[n]``."""
-        numbers = {name: number for number, name in enumerate(self.names)}
+        """Sort the texts by label, and within a label from left to right in the plane: ``int64[n]``."""
+        numbers = {label: number for number, label in enumerate(self.distinct_labels)}
         return np.lexsort((self.plane[:, 0], np.array([numbers[label] for label in self.labels])))
 
     def save(self, path: Path) -> None:
         """Write a page (``.html``) or a picture (``.png``, ``.svg``).
 
         Raises:
-            OptionError: another ending, or a place where nothing can be written.
-            MissingExtraError: a picture, and the extra ``plot`` is not installed.
+            OptionError: the name has another ending, or the file cannot be written.
+            MissingExtraError: a picture needs the extra ``plot``, and it is not installed.
         """
         ending = path.suffix.lower()
         if ending not in ENDINGS:
@@ -123,34 +126,34 @@ class TextMap:
 def text_map(
     encoder: Encoder, texts: Sequence[str], *, labels: Sequence[str] | None = None, method: str = "pca"
 ) -> TextMap:
-    """Put texts in the plane.
+    """Embed texts and make a map of them.
 
     Args:
         encoder: the model.
-        texts: any number of them; the model's prompt for documents is put before each.
-        labels: one for each text; without them, clusters are looked for.
+        texts: at most ``MAX_TEXTS`` texts. The model's prompt for documents is put before each.
+        labels: one label for each text. Without labels, the texts are clustered.
         method: "pca" or "umap".
 
     Raises:
-        OptionError: an unknown method, too many texts, or another number of labels than of texts.
-        MissingExtraError: UMAP, and the extra ``umap`` is not installed.
+        OptionError: unknown method, too many texts, or not one label for each text.
+        MissingExtraError: UMAP needs the extra ``umap``, and it is not installed.
     """
     if method not in ("pca", "umap"):
         raise OptionError(f"method={method!r} is not one of 'pca', 'umap'.")
-    if len(texts) > MOST_TEXTS:
-        raise OptionError(f"there are {len(texts):,} texts; a map shows {MOST_TEXTS:,} at most. Take some of them.")
+    if len(texts) > MAX_TEXTS:
+        raise OptionError(f"there are {len(texts):,} texts, and a map shows at most {MAX_TEXTS:,}. Leave some out.")
     if labels is not None and len(labels) != len(texts):
-        raise OptionError(f"there are {len(labels)} labels for {len(texts)} texts; there must be one for each.")
+        raise OptionError(f"there are {len(labels)} labels for {len(texts)} texts. Give one label for each text.")
     prompt = choose_prompt(encoder.spec, DOCUMENT_PROMPTS, None, None)
     tokens, lengths = encoder.tokenizer.tokenize(as_list(texts), prompt)
     finish = Pool(encoder.spec.pooling, encoder.modules, encoder.tokenizer.prompt_tokens(prompt), normalize=True)
     vectors = encoder.run(tokens, finish)
     finish.check(vectors, lambda row: row)
     cut = frozenset(np.flatnonzero(lengths > encoder.max_tokens).tolist())
-    return map_of(encoder, texts, vectors, cut, labels=labels, method=method)
+    return map_vectors(encoder, texts, vectors, cut, labels=labels, method=method)
 
 
-def map_of(
+def map_vectors(
     encoder: Encoder,
     texts: Sequence[str],
     vectors: Float32,
@@ -159,46 +162,47 @@ def map_of(
     labels: Sequence[str] | None = None,
     method: str = "pca",
 ) -> TextMap:
-    """Put texts in the plane whose vectors are there already.
+    """Make a map of texts that are already embedded.
 
     Args:
         encoder: the model.
-        texts: any number of them.
-        vectors: theirs, of unit length: ``float32[n, d]``.
-        cut: which texts are too long for the model.
+        texts: any number of texts.
+        vectors: their vectors, of unit length: ``float32[n, d]``.
+        cut: the indices of texts that are too long for the model.
         labels: as for :func:`text_map`.
-        method: likewise.
+        method: as for :func:`text_map`.
 
     Raises:
-        MissingExtraError: UMAP, and the extra ``umap`` is not installed.
+        MissingExtraError: UMAP needs the extra ``umap``, and it is not installed.
     """
-    plane, kept = pca(vectors) if method == "pca" else (_umap(vectors), None)
+    plane, explained_variance = pca(vectors) if method == "pca" else (_umap(vectors), None)
     clustered = labels is None
     if labels is None:
-        labels = [f"cluster {number + 1}" for number in clusters(vectors)]
+        labels = [f"cluster {number + 1}" for number in find_clusters(vectors)]
     return TextMap(
-        model_name=shown_name(encoder),
+        model_name=display_name(encoder),
         texts=tuple(texts),
         plane=plane,
         labels=tuple(str(label) for label in labels),
         clustered=clustered,
-        method="pca" if kept is not None else "umap",
-        kept=kept,
-        similarity=vectors @ vectors.T if len(texts) <= SIMILARITY_TEXTS else None,
+        method="pca" if explained_variance is not None else "umap",
+        explained_variance=explained_variance,
+        similarity=vectors @ vectors.T if len(texts) <= MAX_SIMILARITY_TEXTS else None,
         cut=cut,
         max_tokens=encoder.max_tokens,
     )
 
 
 def pca(vectors: Float32) -> tuple[Float64, float]:
-    """The two directions of most variance.
+    """Project vectors onto the two directions in which they vary most.
 
     Args:
         vectors: ``float32[n, d]``.
 
     Returns:
-        The places, ``float64[n, 2]``, and the share of the variance that they have. Of the two signs that each
-        direction can have, the one that makes its largest number positive is taken: the same vectors, the same picture.
+        The positions, ``float64[n, 2]``, and the share of the variance that they show. The sign of a direction is
+        arbitrary; it is chosen so that the number with the largest absolute value is positive. So the same vectors
+        always give the same picture.
     """
     centred = vectors.astype(np.float64) - (vectors.mean(axis=0, dtype=np.float64) if len(vectors) else 0)
     left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
@@ -213,6 +217,7 @@ def pca(vectors: Float32) -> tuple[Float64, float]:
 
 
 def _umap(vectors: Float32) -> Float64:
+    """The position of each vector by UMAP: ``float64[n, 2]``."""
     try:
         import umap
     except ImportError:
@@ -221,6 +226,6 @@ def _umap(vectors: Float32) -> Float64:
     neighbours = min(15, len(vectors) - 1)
     if neighbours < 2:  # noqa: PLR2004
         return np.zeros((len(vectors), 2))
-    # With a seed it works on one thread, and says so unless it is told to.
+    # A seed makes UMAP use one thread. It warns about that unless n_jobs=1 asks for it.
     method = umap.UMAP(n_neighbors=neighbours, metric="cosine", init="random", random_state=0, n_jobs=1)
     return np.asarray(method.fit_transform(vectors), dtype=np.float64)

@@ -1,7 +1,7 @@
-"""One text on its way to its vector: every stage, with its arrays.
+"""How one text becomes its vector: every stage, with its arrays.
 
-The reference engine computes it, whatever engine the embedder has: its arithmetic can be read, and its numbers are
-those of the others within rounding.
+The reference engine computes the stages, whichever engine the embedder uses. Its arithmetic is easy to read, and its
+numbers equal those of the other engines within rounding.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.encoder.encoder import Encoder
-from pellucid.engines.reference import ReferenceEngine, Step, lookups
-from pellucid.explain import shares as token_shares
-from pellucid.explain.shares import Float64
+from pellucid.engines.reference import ReferenceEngine, Step, embedding_rows
+from pellucid.explain.shares import Float64, token_parts, why_no_parts
 from pellucid.layers import pooling
 from pellucid.layers.finish import Pool
 from pellucid.layers.norms import Normalize
 from pellucid.model.spec import EncoderSpec, ModelSpec
 from pellucid.types import Float32, Token
 
-ATTENTION_BYTES = 256 << 20
-"""More attention than this is left out of a trace: it grows with the square of a text's tokens."""
+MAX_ATTENTION_BYTES = 256 << 20
+"""A trace leaves out attention that takes more memory than this. It grows with the square of the number of tokens."""
 
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """One stage of the way.
+    """One stage between a text and its vector.
 
     Attributes:
-        name: "text", "tokens", "embedding", "layer 1", …, "pooling", a module of the head, or "vector".
+        name: "text", "tokens", "embedding", "layer 1", …, "final norm" if the model has one, "pooling", the name of a
+            module after the pooling, or "vector".
         sentence: what happened, in plain words.
-        arrays: what there is after it, by name.
+        arrays: the results of the stage, by name.
     """
 
     name: str
@@ -49,17 +49,19 @@ class Trace:
     """A text, traced from its characters to its vector.
 
     Attributes:
-        model_name: the model's name; of a folder, its last part alone, because a trace may be shown to others.
+        model_name: the model's name. For a folder it is the folder's own name, not its path, because other people may
+            see the trace.
         spec: everything that the model's JSON files say.
-        prompt: what was put before the text.
+        prompt: the prompt that was put before the text.
         text: the text.
-        normalized: prompt and text as the tokenizer changed them.
-        tokens: what the encoder read. Characters are counted in prompt + text.
+        normalized: prompt and text after the tokenizer normalized them.
+        tokens: the tokens that the encoder read. Their ``start`` and ``end`` count characters of ``prompt + text``.
         cut: the tokens that were cut off.
-        stages: in order.
-        left_out: what is not in the stages because it would be too large, in plain words; "" if nothing.
-        shares: how much of the vector each token is, ``float64[n]``, summing to 1; None if no such shares exist.
-        why_no_shares: and why.
+        stages: all stages, in order.
+        left_out: a sentence about an array that is too large to be in the stages; "" if nothing is missing.
+        shares: ``float64[n]``: each token's share of the vector. The shares sum to 1. None if the vector cannot be
+            divided among the tokens.
+        why_no_shares: the reason if ``shares`` is None; otherwise None.
     """
 
     model_name: str
@@ -76,14 +78,14 @@ class Trace:
 
     @property
     def vector(self) -> Float32:
-        """The final vector, ``float32[d]``: that of ``embed_query`` within 2e-6."""
+        """The text's vector, ``float32[d]``. It equals the result of ``embed_query`` within 2e-6."""
         return self.stages[-1].arrays["vector"]
 
     @property
     def token_vectors(self) -> Float32:
-        """What is pooled: the encoder's last vectors, ``float32[n, hidden]``."""
-        found = [stage.arrays["vectors"] for stage in self.stages if "vectors" in stage.arrays]
-        return found[-1] if found else np.zeros((0, self.spec.encoder.hidden_size), dtype=np.float32)
+        """The token vectors that are pooled: the encoder's last hidden state, ``float32[n, hidden]``."""
+        vectors = [stage.arrays["vectors"] for stage in self.stages if "vectors" in stage.arrays]
+        return vectors[-1] if vectors else np.zeros((0, self.spec.encoder.hidden_size), dtype=np.float32)
 
     @property
     def layers(self) -> tuple[Stage, ...]:
@@ -91,15 +93,15 @@ class Trace:
         return tuple(stage for stage in self.stages if stage.name.startswith("layer "))
 
     def stage(self, name: str) -> Stage:
-        """The stage of this name.
+        """The stage with this name.
 
         Raises:
-            KeyError: there is none.
+            KeyError: no stage has this name.
         """
         for stage in self.stages:
             if stage.name == name:
                 return stage
-        raise KeyError(f"no stage {name!r}; there are {', '.join(stage.name for stage in self.stages)}")
+        raise KeyError(f"no stage {name!r}; the stages are {', '.join(stage.name for stage in self.stages)}")
 
     def drift(self) -> Float64:
         """How far each token is from its looked-up vector after each layer: 1 - cosine, ``float64[layers, n]``."""
@@ -109,13 +111,18 @@ class Trace:
         return np.stack([1 - (_unit(layer.arrays["vectors"]) * start).sum(axis=1) for layer in self.layers])
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the page, in a frame."""
-        from pellucid.explain.render.html import notebook
+        """Show the page in a notebook."""
+        from pellucid.explain.render.html import notebook_frame
 
-        return notebook(self)
+        return notebook_frame(self)
 
     def to_json(self, *, arrays: bool = True) -> str:
-        """Everything, as JSON: arrays as nested lists (of a long text, millions of numbers), or only their shapes."""
+        """The whole trace as JSON.
+
+        Args:
+            arrays: True writes the arrays as nested lists, which are millions of numbers for a long text. False writes
+                only their shapes.
+        """
         return json.dumps(
             {
                 "model": self.model_name,
@@ -129,7 +136,7 @@ class Trace:
                         "name": stage.name,
                         "sentence": stage.sentence,
                         "shapes": {name: array.shape for name, array in stage.arrays.items()},
-                        **({"arrays": {n: array.tolist() for n, array in stage.arrays.items()}} if arrays else {}),
+                        **({"arrays": {name: a.tolist() for name, a in stage.arrays.items()}} if arrays else {}),
                     }
                     for stage in self.stages
                 ],
@@ -141,7 +148,7 @@ class Trace:
         )
 
     def save_npz(self, path: str | os.PathLike[str]) -> None:
-        """Every array, in a file that ``numpy.load`` opens; the name is ``"stage/array"``."""
+        """Write every array to a file for ``numpy.load``, under names such as "layer 1/attention"."""
         arrays = {f"{stage.name}/{name}": array for stage in self.stages for name, array in stage.arrays.items()}
         np.savez_compressed(path, allow_pickle=False, **arrays)
 
@@ -152,122 +159,131 @@ def trace(encoder: Encoder, text: str, prompt: str) -> Trace:
     Args:
         encoder: the model.
         text: any text.
-        prompt: what is put before it.
+        prompt: put before the text.
     """
     spec, engine = encoder.spec, encoder.reference
-    seen = encoder.tokenizer.inspect(text, prompt)
-    ids = np.array([token.id for token in seen.tokens], dtype=np.int32)
+    inspected = encoder.tokenizer.inspect(text, prompt)
+    ids = np.array([token.id for token in inspected.tokens], dtype=np.int32)
     n, hidden = len(ids), spec.encoder.hidden_size
     finish = Pool(spec.pooling, encoder.modules, encoder.tokenizer.prompt_tokens(prompt))
 
-    cut = f" {'' if seen.finished else 'At least '}{len(seen.cut):,} more were cut off: the model reads "
-    cut = f"{cut}{spec.tokenizer.max_tokens}." if seen.cut else ""
+    cut = f" {'' if inspected.finished else 'At least '}{len(inspected.cut):,} more were cut off: the model reads "
+    cut = f"{cut}at most {spec.tokenizer.max_tokens}." if inspected.cut else ""
     stages = [
-        Stage("text", f"The tokenizer is given {len(prompt + text):,} characters.", {}),
+        Stage("text", f"The tokenizer receives {len(prompt + text):,} characters.", {}),
         Stage(
             "tokens",
-            f"They become {n} tokens, each a number from 0 to {spec.encoder.vocab_size - 1:,}: its row in a table."
-            f"{cut}",
+            f"They become {n} tokens. Each token is a number from 0 to {spec.encoder.vocab_size - 1:,}, which is its "
+            f"row in the embedding table.{cut}",
             {"ids": ids},
         ),
     ]
     attention_bytes = 4 * sum(block.attention.heads for block in spec.encoder.blocks) * n * n
-    keep_attention = attention_bytes <= ATTENTION_BYTES
+    keep_attention = attention_bytes <= MAX_ATTENTION_BYTES
     vectors = np.zeros((0, hidden), dtype=np.float32)
     if n:
         for step in engine.steps(ids):
             vectors = step.vectors
             stages.append(_encoder_stage(step, engine, ids, spec, keep_attention=keep_attention))
-    stages += _after_encoder(vectors, finish)
-    why = token_shares.why_not(finish)
+    stages += _stages_after_encoder(vectors, finish)
+    reason = why_no_parts(finish)
     return Trace(
-        model_name=shown_name(encoder),
+        model_name=display_name(encoder),
         spec=spec,
         prompt=prompt,
         text=text,
-        normalized=seen.normalized,
-        tokens=seen.tokens,
-        cut=seen.cut,
+        normalized=inspected.normalized,
+        tokens=inspected.tokens,
+        cut=inspected.cut,
         stages=tuple(stages),
-        left_out="" if keep_attention else _left_out(n, spec.encoder, attention_bytes),
-        shares=None if why else _own_shares(token_shares.parts(vectors, finish)),
-        why_no_shares=why,
+        left_out="" if keep_attention else _attention_note(n, spec.encoder, attention_bytes),
+        shares=None if reason else _shares(token_parts(vectors, finish)),
+        why_no_shares=reason,
     )
 
 
-def _left_out(tokens: int, encoder: EncoderSpec, size: int) -> str:
-    what = f"{len(encoder.blocks)} layers of {encoder.blocks[0].attention.heads} heads"
-    return f"The attention of {tokens:,} tokens in {what} is {size / 1e9:.1f} GB, and is left out."
+def _attention_note(tokens: int, encoder: EncoderSpec, size: int) -> str:
+    """Say that the attention is left out, and how many bytes it would take."""
+    layers = f"{len(encoder.blocks)} layers of {encoder.blocks[0].attention.heads} heads"
+    return f"The attention of {tokens:,} tokens in {layers} would take {size / 1e9:.1f} GB, so it is left out."
 
 
-def shown_name(encoder: Encoder) -> str:
-    """What a model is called where others may see it: never where it lies on this machine."""
+def display_name(encoder: Encoder) -> str:
+    """The model's name for other people's eyes: of a folder only its own name, never its path on this machine."""
     return encoder.files.folder.name if encoder.files.source == "folder" else encoder.spec.name
 
 
 def _encoder_stage(
     step: Step, engine: ReferenceEngine, ids: npt.NDArray[np.int32], spec: ModelSpec, *, keep_attention: bool
 ) -> Stage:
+    """The stage of one step of the encoder: the embedding, a layer, or the final norm."""
     n, encoder = len(ids), spec.encoder
     if step.name == "embedding":
-        rows = lookups(ids, None, engine.spec, engine.weights)
-        names = " + ".join(rows)
+        rows = embedding_rows(ids, None, engine.spec, engine.weights)
         sentence = (
-            f"Each token's row is looked up ({names}) and normalised: {n} vectors of {encoder.hidden_size} numbers. "
+            f"Each token's row is looked up ({' + '.join(rows)}) and normalised, which gives {n} vectors of "
+            f"{encoder.hidden_size} numbers. No token's vector depends on another token yet."
         )
-        return Stage(step.name, sentence + "No token knows of any other yet.", {**rows, "vectors": step.vectors})
+        return Stage(step.name, sentence, {**rows, "vectors": step.vectors})
     if step.attention is None:
         return Stage(step.name, "The vectors are normalised once more.", {"vectors": step.vectors})
     arrays = {"vectors": step.vectors} | ({"attention": step.attention} if keep_attention else {})
     attention = encoder.blocks[int(step.name.rpartition(" ")[2]) - 1].attention
     reach = "the tokens of the text" if attention.window is None else f"the tokens up to {attention.window} places away"
-    sentence = f"In {attention.heads} heads, each token looks at {reach} and takes from what it sees."
-    return Stage(step.name, f"{sentence} Then each thinks for itself.", arrays)
+    sentence = (
+        f"In {attention.heads} attention heads, each token takes information from {reach}. Then a feed-forward network "
+        f"transforms each token alone."
+    )
+    return Stage(step.name, sentence, arrays)
 
 
-_POOLINGS = {
-    "mean": "the mean of the tokens' vectors",
+_POOLING_WORDS = {
+    "mean": "their mean",
     "cls": "the vector of the first token",
     "lasttoken": "the vector of the last token",
-    "max": "the largest of each of the tokens' numbers",
-    "mean_sqrt_len_tokens": "the sum of the tokens' vectors, divided by the root of their number",
-    "weightedmean": "a mean of the tokens' vectors in which later ones weigh more",
+    "max": "their largest number in each dimension",
+    "mean_sqrt_len_tokens": "their sum, divided by the square root of their count",
+    "weightedmean": "their weighted mean, in which later tokens weigh more",
 }
 
 
-def _after_encoder(vectors: Float32, finish: Pool) -> list[Stage]:
+def _stages_after_encoder(vectors: Float32, finish: Pool) -> list[Stage]:
+    """The stages of the pooling, of each module after it, and of the vector."""
     offsets = np.array([0, len(vectors)], dtype=np.int32)
     vector = pooling.pool(vectors, offsets, finish.pooling, finish.prompt_tokens)
     finish.check(vector, lambda row: row)
-    how = ", beside ".join(_POOLINGS[mode] for mode in finish.pooling.modes)
-    counts = finish.pooling.include_prompt or not finish.prompt_tokens
-    without = "" if counts else " The prompt's tokens do not count."
-    stages = [Stage("pooling", f"One vector is made of them: {how}.{without}", {"pooled": vector[0]})]
+    modes = ", followed by ".join(_POOLING_WORDS[mode] for mode in finish.pooling.modes)
+    pools_prompt = finish.pooling.include_prompt or not finish.prompt_tokens
+    note = "" if pools_prompt else " The prompt's tokens are not counted."
+    stages = [Stage("pooling", f"The token vectors become one vector: {modes}.{note}", {"pooled": vector[0]})]
     for module in finish.modules:
         length = float(np.linalg.norm(vector[0]))
-        with np.errstate(over="ignore", invalid="ignore"):  # check() tells it.
+        with np.errstate(over="ignore", invalid="ignore"):  # finish.check() below reports such numbers.
             vector = module(vector)
         name = type(module).__name__
         if isinstance(module, Normalize):
-            sentence = f"It is divided by its length, {length:.4f}, so that its own length is 1."
+            sentence = f"It is divided by its length, {length:.4f}, which makes its length 1."
             stages.append(
                 Stage("normalize", sentence, {"norm": np.array([length], dtype=np.float32), "normalized": vector[0]})
             )
         else:
-            stages.append(Stage(name.lower(), f"It goes through a {name} layer of the model.", {"output": vector[0]}))
+            stages.append(Stage(name.lower(), f"It passes through a {name} layer of the model.", {"output": vector[0]}))
     finish.check(vector, lambda row: row)
-    stages.append(Stage("vector", f"That is the text's vector: {vector.shape[1]} numbers.", {"vector": vector[0]}))
+    stages.append(
+        Stage("vector", f"The result is the text's vector: {vector.shape[1]} numbers.", {"vector": vector[0]})
+    )
     return stages
 
 
-def _own_shares(each: Float64) -> Float64:
-    """How much each part adds in the direction of the whole: ``float64[n]``, summing to 1."""
-    whole = each.sum(axis=0)
+def _shares(parts: Float64) -> Float64:
+    """Each part's share of the sum of all parts, measured along that sum: ``float64[n]``, summing to 1."""
+    whole = parts.sum(axis=0)
     square = float(whole @ whole)
-    return each @ whole / square if square else np.full(len(each), 1 / max(1, len(each)))
+    return parts @ whole / square if square else np.full(len(parts), 1 / max(1, len(parts)))
 
 
 def _unit(vectors: Float32) -> Float64:
+    """The vectors scaled to unit length; a vector of zeros stays as it is."""
     lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
     unit: Float64 = vectors / np.maximum(lengths, 1e-12)
     return unit

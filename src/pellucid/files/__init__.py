@@ -1,1 +1,1 @@
-"""Whole files or none, folders walked, work done ahead of its turn, progress."""
+"""Files on disk: written whole or not at all, locked, found under folders; and work done ahead of its turn."""

@@ -1,8 +1,9 @@
-"""What a ``.gitignore`` leaves out, by git's rules (gitignore(5), and git's ``wildmatch.c``).
+"""What a ``.gitignore`` excludes, by git's rules (gitignore(5), and git's ``wildmatch.c``).
 
-pathspec has regular expressions for them whose time grows with a power of a name's length: a name of 255 letters takes
-half a minute with five stars. Here, what a star has matched is final: the first place where the letters after it fit
-is as good as any later one. So the time grows with the length of the name, times that of the pattern.
+The library pathspec has these rules too, but its regular expressions take time that grows with a power of the name's
+length: a name of 255 letters and a pattern with five stars take half a minute. Here, a star never gives back what it
+has matched: the first place where the letters after it fit is as good as any later one. So the time grows with the
+length of the name times the length of the pattern.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from pathlib import Path
 
 from pellucid.errors import IgnoreFileError
 
-LARGEST = 100_000
-"""A ``.gitignore`` of more bytes is not followed, nor a line of more than ``LONGEST`` letters."""
-LONGEST = 500
+MAX_BYTES = 100_000
+"""A larger ``.gitignore`` is not followed."""
+MAX_LINE_LETTERS = 500
+"""Nor is one with a longer line."""
 _STARS = ("*", "**")
 _CLASSES = {
     "alnum": "0-9A-Za-z",
@@ -33,8 +35,6 @@ _CLASSES = {
     "upper": "A-Z",
     "xdigit": "0-9A-Fa-f",
 }
-
-
 _NAMED = re.compile(r"\[:(\w*):\]")
 
 
@@ -43,54 +43,54 @@ class Rule:
     """A line of a ``.gitignore``.
 
     Attributes:
-        pattern: what it matches: names, or paths from the folder of the file.
-        of_names: whether it is names.
-        of_folders: whether only folders are meant.
-        leaves_out: whether what matches is left out, or taken in again.
+        pattern: matches names, or paths from the folder of the ``.gitignore``.
+        for_names: whether it matches names.
+        for_folders: whether it applies to folders only.
+        ignores: True if what matches is ignored; False if it is included again (``!``).
     """
 
     pattern: re.Pattern[str]
-    of_names: bool
-    of_folders: bool
-    leaves_out: bool
+    for_names: bool
+    for_folders: bool
+    ignores: bool
 
 
 @dataclass(frozen=True)
 class Rules:
-    """The rules of a ``.gitignore``, the last one first: the first that matches decides."""
+    """The rules of a ``.gitignore``, the last line first: the first rule that matches decides."""
 
     rules: tuple[Rule, ...]
 
-    def leaves_out(self, path: str, *, is_folder: bool) -> bool | None:
-        """Whether a file is left out; None if no rule says anything.
+    def ignores(self, path: str, *, is_folder: bool) -> bool | None:
+        """Whether a file or folder is ignored; None if no rule matches it.
 
         Args:
-            path: from the folder of the ``.gitignore``, with ``/``.
+            path: the path from the folder of the ``.gitignore``, with ``/``.
             is_folder: whether it is a folder.
         """
         name = path.rpartition("/")[2]
         for rule in self.rules:
-            if (is_folder or not rule.of_folders) and rule.pattern.fullmatch(name if rule.of_names else path):
-                return rule.leaves_out
+            if (is_folder or not rule.for_folders) and rule.pattern.fullmatch(name if rule.for_names else path):
+                return rule.ignores
         return None
 
 
 def read_rules(file: Path) -> Rules:
-    """The rules in a file.
+    """The rules in a ``.gitignore``.
 
     Raises:
-        IgnoreFileError: it is too large, or has a line that is too long, to be followed in bounded time.
-        OSError: it cannot be read.
+        IgnoreFileError: the file, or a line, is too long to be followed in bounded time.
+        OSError: the file cannot be read.
     """
     with file.open("rb") as opened:
-        content = opened.read(LARGEST + 1)
-    if len(content) > LARGEST:
-        raise IgnoreFileError(f".gitignore has more than {LARGEST:,} bytes")
+        content = opened.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise IgnoreFileError(f".gitignore has more than {MAX_BYTES:,} bytes")
     return parse_rules(content.decode("utf-8-sig", "surrogateescape"))
 
 
 def parse_rules(text: str) -> Rules:
-    """The rules of a text. Lines that git could not understand match nothing, there and here.
+    """The rules in the text of a ``.gitignore``. A line that git cannot understand matches nothing, as in git.
 
     Raises:
         IgnoreFileError: a line is too long.
@@ -100,45 +100,45 @@ def parse_rules(text: str) -> Rules:
 
 
 def _rule(line: str, number: int) -> Rule | None:
-    line = _without_end(line.removesuffix("\r"))
-    if len(line) > LONGEST:
-        raise IgnoreFileError(f"line {number} of .gitignore has more than {LONGEST} letters")
+    line = _strip_end(line.removesuffix("\r"))
+    if len(line) > MAX_LINE_LETTERS:
+        raise IgnoreFileError(f"line {number} of .gitignore has more than {MAX_LINE_LETTERS} letters")
     if line.startswith("#"):
         return None
-    leaves_out = not line.startswith("!")
-    glob = line if leaves_out else line[1:]
-    of_folders = glob.endswith("/")
+    ignores = not line.startswith("!")
+    glob = line if ignores else line[1:]
+    for_folders = glob.endswith("/")
     glob = glob.removesuffix("/")
-    of_names = "/" not in glob
+    for_names = "/" not in glob
     glob = glob.removeprefix("/")
-    expression = _expression(glob, of_names=of_names)
+    expression = _expression(glob, for_names=for_names)
     if expression is None:
         return None
-    return Rule(re.compile(expression, re.DOTALL), of_names, of_folders, leaves_out)
+    return Rule(re.compile(expression, re.DOTALL), for_names, for_folders, ignores)
 
 
-def _expression(glob: str, *, of_names: bool) -> str | None:
+def _expression(glob: str, *, for_names: bool) -> str | None:
     """A regular expression for a glob, or None if it matches nothing."""
-    # Of a path, git compares the letters before the first wildcard apart: so "a**/b" is "a", and then "**/b".
-    plain = 0 if of_names else len(re.split(r"[*?\[\\]", glob, maxsplit=1)[0])
+    # In a path, git compares the letters before the first wildcard separately: "a**/b" is "a", and then "**/b".
+    plain = 0 if for_names else len(re.split(r"[*?\[\\]", glob, maxsplit=1)[0])
     found = list(_tokens(glob[plain:]))
     tokens = [token for token in found if token is not None]
     if not glob or len(tokens) < len(found):
         return None
     if not tokens:
         return re.escape(glob)
-    return re.escape(glob[:plain]) + (_segment(tokens) if of_names else _path(tokens))
+    return re.escape(glob[:plain]) + (_segment(tokens) if for_names else _path(tokens))
 
 
-def _without_end(line: str) -> str:
-    """A line without the spaces at its end, but for those after a backslash."""
+def _strip_end(line: str) -> str:
+    """A line without the spaces at its end, but with one after a backslash."""
     kept = len(line.rstrip(" "))
     backslashes = kept - len(line[:kept].rstrip("\\"))
     return line[: kept + backslashes % 2]
 
 
 def _tokens(glob: str) -> Iterator[str | None]:
-    """A regular expression for each letter; ``*``, ``**`` and ``/``; None for what matches nothing."""
+    """A glob's tokens: ``*``, ``**``, ``/``, or a regular expression for a letter; None for what matches nothing."""
     place = 0
     while place < len(glob):
         letter, start = glob[place], place
@@ -160,7 +160,7 @@ def _tokens(glob: str) -> Iterator[str | None]:
 
 
 def _bracket(glob: str, place: int) -> tuple[str | None, int]:
-    """The letters of a bracket expression that begins before ``place``, and where it ends."""
+    """A bracket expression as a regular expression, and where it ends. ``place`` is after its opening bracket."""
     is_not = glob[place : place + 1] in ("!", "^")
     place += is_not
     letters, first = "", place
@@ -176,7 +176,7 @@ def _bracket(glob: str, place: int) -> tuple[str | None, int]:
         letters += re.escape(low)
         if glob[place : place + 1] == "-" and glob[place + 1 : place + 2] not in ("]", ""):
             high, place = _letter(glob, place + 1)
-            if low < high:  # A range from z to a has z only.
+            if low < high:  # A range from z to a is only z.
                 letters += f"-{re.escape(high)}"
     if place >= len(glob):
         return None, len(glob)
@@ -184,13 +184,13 @@ def _bracket(glob: str, place: int) -> tuple[str | None, int]:
 
 
 def _letter(glob: str, place: int) -> tuple[str, int]:
-    """A letter of a bracket expression, and where the next one is."""
+    """A letter of a bracket expression, and where the next letter is."""
     place += glob[place] == "\\" and place + 1 < len(glob)
     return glob[place], place + 1
 
 
 def _segment(tokens: list[str]) -> str:
-    """All of a name, or of what is between two slashes."""
+    """A regular expression for a whole name, or for the part of a path between two slashes."""
     chunks = ["".join(group) for stars, group in groupby(tokens, _STARS.__contains__) if not stars]
     starts, ends = tokens[0] in _STARS, tokens[-1] in _STARS
     if not chunks:
@@ -203,11 +203,11 @@ def _segment(tokens: list[str]) -> str:
 
 
 def _path(tokens: list[str]) -> str:
-    """A path: groups of segments, with any folders between them where ``**`` stands alone."""
+    """A regular expression for a path: groups of segments, with any folders between them for each lone ``**``."""
     slashes = [place for place, token in enumerate(tokens) if token == "/"]  # noqa: S105  of a glob, not a secret
     starts, ends = [0, *(place + 1 for place in slashes)], [*slashes, len(tokens)]
     segments = [tokens[start:end] for start, end in zip(starts, ends, strict=True)]
-    if not all(segments):  # Two slashes in a row, which no path has.
+    if not all(segments):  # Two consecutive slashes: no path has them.
         return "(?!)"
     groups: list[list[str]] = [[]]
     for segment in segments:
@@ -215,7 +215,7 @@ def _path(tokens: list[str]) -> str:
             groups.append([])
         else:
             groups[-1].append(_segment(segment))
-    # Between two "**" the first place where a group fits will do; the last group must be at the end.
+    # Between two "**", a group may match at the first place where it fits; the last group must be at the end.
     first, *others = ["/".join(group) for group in groups]
     expression = f"{first}/" if first and others else first
     for group in filter(None, others[:-1]):

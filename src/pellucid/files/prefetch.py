@@ -1,4 +1,4 @@
-"""Work that another thread does before its turn."""
+"""Work that another thread does ahead of its turn."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Made = TypeVar("Made")
 
 
 def prefetch(
-    pool: ThreadPoolExecutor, items: Iterable[Item], make: Callable[[Item], Made], *, most: int = 1
+    pool: ThreadPoolExecutor, items: Iterable[Item], make: Callable[[Item], Made], *, count: int = 1
 ) -> Iterator[Made]:
-    """What ``make`` makes of each item, in order; up to ``most`` are made while the one before is in use."""
+    """``make(item)`` for each item, in order. While one result is in use, up to ``count`` more are made."""
     waiting: collections.deque[Future[Made]] = collections.deque()
     left = iter(items)
-    waiting.extend(pool.submit(make, item) for item in itertools.islice(left, most))
+    waiting.extend(pool.submit(make, item) for item in itertools.islice(left, count))
     while waiting:
         made = waiting.popleft().result()
         waiting.extend(pool.submit(make, item) for item in itertools.islice(left, 1))
@@ -29,7 +29,7 @@ def prefetch(
 
 @contextmanager
 def one_thread() -> Iterator[ThreadPoolExecutor]:
-    """A thread that ends with the block. After an error or Ctrl-C it finishes what is begun, and begins no more."""
+    """A thread that ends with the block. After an error or Ctrl-C, it finishes what it has begun, and no more."""
     pool = ThreadPoolExecutor(1)
     try:
         yield pool

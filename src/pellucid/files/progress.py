@@ -1,4 +1,4 @@
-"""A progress bar over texts: drawn only if asked for, and only on a terminal."""
+"""A progress bar over texts, drawn only if asked for and only on a terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 @contextlib.contextmanager
 def progress(total: int, *, show: bool) -> Iterator[Callable[[int], object]]:
-    """A bar on standard error; gives what advances it by so many texts."""
+    """Draw a bar on standard error. Gives a function that moves it on by a number of texts."""
     if not show:
         yield lambda _: None
         return

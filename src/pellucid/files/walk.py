@@ -1,4 +1,4 @@
-"""Which files of a folder are worth reading: all but hidden ones and those that ``.gitignore`` leaves out."""
+"""The files under folders, for search and for batch jobs."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from pellucid.files.ignoring import Rules, read_rules
 
 @dataclass(frozen=True)
 class FoundFile:
-    r"""A file.
+    r"""A regular file.
 
     Attributes:
-        path: where it is.
-        name: what it is called in the index: relative to the folder that it was found under, with ``/``, after that
-            folder's own name, and as much of the way to that folder as tells it from others of its name. No two
-            files have the same: a byte that is not UTF-8 is written ``\xff``, and a backslash is written twice.
+        path: the file.
+        name: its path below the folder it was found under, with ``/``, after that folder's own name. Where two of
+            those folders have the same name, the names of the folders above them come first. No two files have the
+            same name: a byte that is not UTF-8 is written ``\xff``, and a backslash is written twice.
         size: in bytes.
-        modified: when it was changed last, in nanoseconds since 1970.
+        modified: when it was last changed, in nanoseconds since 1970.
     """
 
     path: Path
@@ -33,19 +33,52 @@ class FoundFile:
 
 
 @dataclass(frozen=True)
-class Skipped:
-    """A file or folder that could not be read, and why."""
+class SkippedFile:
+    """A file or folder that cannot be read.
 
+    Attributes:
+        path: the file or folder.
+        name: as for :class:`FoundFile`.
+        reason: why it cannot be read.
+        is_folder: whether it is a folder.
+    """
+
+    path: Path
     name: str
     reason: str
+    is_folder: bool = False
 
 
-def find(roots: Sequence[Path]) -> Iterator[FoundFile | Skipped]:
-    """All files under some folders, or files named themselves, in the order of their names.
+@dataclass(frozen=True)
+class _Walk:
+    """What one walk skips, and which folders it has entered.
 
-    Hidden files and folders are passed over in silence, and so is what a ``.gitignore`` leaves out, by git's own rules.
-    Where a ``.gitignore`` cannot be followed, its folder is skipped: it may have what nobody should find. Links are
-    followed, each folder is entered once, so a loop of links ends.
+    Attributes:
+        hidden: skip names that begin with one of these.
+        gitignore: whether to follow ``.gitignore`` files.
+        follow_links: whether to enter folders through links.
+        entered: the device and inode of each folder that was entered.
+    """
+
+    hidden: tuple[str, ...]
+    gitignore: bool
+    follow_links: bool
+    entered: set[tuple[int, int]]
+
+
+def find_files(
+    roots: Sequence[Path], *, hidden: tuple[str, ...] = (".",), gitignore: bool = True, follow_links: bool = True
+) -> Iterator[FoundFile | SkippedFile]:
+    """All files under some folders, and files named themselves, ordered by name.
+
+    Each folder is entered once, so a loop of links ends.
+
+    Args:
+        roots: folders and files.
+        hidden: skip files and folders whose names begin with one of these.
+        gitignore: skip what a ``.gitignore`` names, by git's rules. Where a ``.gitignore`` cannot be followed, its
+            folder is skipped: it may hold files that nobody should find.
+        follow_links: enter folders through links.
 
     Raises:
         OptionError: a root is neither a file nor a folder.
@@ -53,51 +86,55 @@ def find(roots: Sequence[Path]) -> Iterator[FoundFile | Skipped]:
     for root in roots:
         if not os.path.exists(root):  # noqa: PTH110  Path.exists() raises where a folder above it cannot be entered.
             raise OptionError(f"{root} is neither a file nor a folder.")
-    entered: set[tuple[int, int]] = set()
-    for root, name in _names(roots):
-        yield from _under(root, name, entered)
+    walk = _Walk(hidden, gitignore, follow_links, set())
+    for root, name in _root_names(roots):
+        yield from _under(root, name, walk)
 
 
-def _names(roots: Sequence[Path]) -> list[tuple[Path, str]]:
-    """What each root is called: its own name, after those of folders above it as long as two would have the same."""
+def _root_names(roots: Sequence[Path]) -> list[tuple[Path, str]]:
+    """Each root with its name. Roots of the same name get as many folder names before it as tell them apart."""
     resolved = {root.resolve(): root for root in roots}
     counts = dict.fromkeys(resolved, 1)
     while True:
         names = {place: "/".join(place.parts[-count:]) for place, count in counts.items()}
-        taken = Counter(names.values())
-        longer = [place for place, name in names.items() if taken[name] > 1 and counts[place] < len(place.parts)]
-        if not longer:
+        uses = Counter(names.values())
+        ambiguous = [place for place, name in names.items() if uses[name] > 1 and counts[place] < len(place.parts)]
+        if not ambiguous:
             return [(resolved[place], name) for place, name in names.items()]
-        for place in longer:
+        for place in ambiguous:
             counts[place] += 1
 
 
-def _under(root: Path, name: str, entered: set[tuple[int, int]]) -> Iterator[FoundFile | Skipped]:
-    """A file, or all files below a folder, with a list of what is to come: folders may be deeper than calls.
+def _under(root: Path, root_name: str, walk: _Walk) -> Iterator[FoundFile | SkippedFile]:
+    """A file, or all files below a folder.
 
-    Paths are plain strings here: to make a Path of a deep one takes long.
+    A list of what is left to visit, not recursion: folders may be nested deeper than Python's calls. Paths are plain
+    strings, because making a Path of a deep one takes long.
     """
-    waiting: list[tuple[str, str, Sequence[tuple[int, Rules]]]] = [(str(root), name, ())]
+    waiting: list[tuple[str, str, Sequence[tuple[int, Rules]]]] = [(str(root), root_name, ())]
     while waiting:
         path, name, rules = waiting.pop()
         if not _is_folder(path):
-            yield _judged(path, name)
+            yield _describe_file(path, name)
             continue
         try:
             status = os.stat(path)  # noqa: PTH116
-            if (status.st_dev, status.st_ino) in entered:
+            if (status.st_dev, status.st_ino) in walk.entered:
                 continue
-            entered.add((status.st_dev, status.st_ino))
+            walk.entered.add((status.st_dev, status.st_ino))
             entries = sorted(os.scandir(path), key=lambda entry: entry.name, reverse=True)
-            if any(entry.name == ".gitignore" and entry.is_file() for entry in entries):
+            if walk.gitignore and any(entry.name == ".gitignore" and entry.is_file() for entry in entries):
                 rules = [*rules, (name.count("/") + 1, read_rules(Path(path, ".gitignore")))]
         except (OSError, IgnoreFileError) as error:
-            yield Skipped(_readable(name), getattr(error, "strerror", None) or str(error))
+            reason = getattr(error, "strerror", None) or str(error)
+            yield SkippedFile(Path(path), _printable_name(name), reason, is_folder=True)
             continue
         waiting += [
             (entry.path, f"{name}/{entry.name}", rules)
             for entry in entries
-            if not entry.name.startswith(".") and not _left_out(f"{name}/{entry.name}", entry, rules)
+            if not entry.name.startswith(walk.hidden)
+            and not _is_ignored(f"{name}/{entry.name}", entry, rules)
+            and (walk.follow_links or not (entry.is_symlink() and _is_folder(entry.path)))
         ]
 
 
@@ -105,34 +142,34 @@ def _is_folder(path: str) -> bool:
     return os.path.isdir(path)  # noqa: PTH112
 
 
-def _readable(name: str) -> str:
-    r"""A name as text can hold it, though its bytes need not be UTF-8: ``\xff`` for a byte, ``\\`` for a backslash."""
+def _printable_name(name: str) -> str:
+    r"""A name as text, though its bytes need not be UTF-8: ``\xff`` for a byte, ``\\`` for a backslash."""
     return os.fsencode(name.replace("\\", "\\\\")).decode("utf-8", "backslashreplace")
 
 
-def _judged(path: str, name: str) -> FoundFile | Skipped:
+def _describe_file(path: str, name: str) -> FoundFile | SkippedFile:
     try:
         status = os.stat(path)  # noqa: PTH116
     except OSError as error:
-        return Skipped(_readable(name), error.strerror or str(error))
+        return SkippedFile(Path(path), _printable_name(name), error.strerror or str(error))
     if not stat.S_ISREG(status.st_mode):
-        return Skipped(_readable(name), "neither a file nor a folder")
-    return FoundFile(Path(path), _readable(name), status.st_size, status.st_mtime_ns)
+        return SkippedFile(Path(path), _printable_name(name), "neither a file nor a folder")
+    return FoundFile(Path(path), _printable_name(name), status.st_size, status.st_mtime_ns)
 
 
-def _left_out(name: str, entry: os.DirEntry[str], rules: Sequence[tuple[int, Rules]]) -> bool:
-    """Whether a rule leaves an entry of a folder out. Those of deeper folders go first, and may take it in again.
+def _is_ignored(name: str, entry: os.DirEntry[str], rules: Sequence[tuple[int, Rules]]) -> bool:
+    """Whether a rule ignores an entry of a folder. Rules of deeper folders go first, and may include it again.
 
     Args:
-        name: what the entry is called in the index.
+        name: the entry's name, from the root's on.
         entry: the entry.
-        rules: of each ``.gitignore`` above, with how many parts of the name lead to its folder.
+        rules: for each ``.gitignore`` above it, how many parts of ``name`` lead to its folder, and its rules.
     """
     if not rules:
         return False
     is_folder = _is_folder(entry.path)
-    for parts, each in reversed(rules):
-        left_out = each.leaves_out(name.split("/", parts)[-1], is_folder=is_folder)
-        if left_out is not None:
-            return left_out
+    for depth, folder_rules in reversed(rules):
+        ignored = folder_rules.ignores(name.split("/", depth)[-1], is_folder=is_folder)
+        if ignored is not None:
+            return ignored
     return False

@@ -10,15 +10,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 UNFINISHED = ".unfinished-"
-"""How the names of the folders begin that a process that was killed may leave."""
+"""The beginning of the names of folders that a killed process may leave behind."""
 
 
 @contextlib.contextmanager
 def in_one_step(path: Path) -> Iterator[Path]:
-    """A file to write to, which becomes ``path`` when all of it is on the disk.
+    """A file to write to, which becomes ``path`` once all of it is on the disk.
 
-    Whatever goes wrong leaves what was there before. Until then it lies in a hidden folder beside, under its own name,
-    because to some libraries the ending says the kind, and so that no pattern finds it.
+    If anything goes wrong, what was at ``path`` before is still there. Until then, the file is in a hidden folder
+    beside ``path``, so that no pattern matches it. It has its final name there, because some libraries choose the
+    format by the ending.
 
     Raises:
         OSError: it cannot be written.
@@ -35,6 +36,6 @@ def in_one_step(path: Path) -> Iterator[Path]:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove what processes that were killed have left; the caller knows that nobody else writes there."""
+    """Remove what killed processes have left. The caller makes sure that no other process writes there."""
     for path in folder.glob(f"{UNFINISHED}*"):
         shutil.rmtree(path)

@@ -1,1 +1,1 @@
-"""The mathematics of a model in NumPy, one idea a file: what the reference engine is made of."""
+"""The mathematics of a model in NumPy, one idea per file. The reference engine is built from these."""

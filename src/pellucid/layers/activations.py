@@ -1,4 +1,4 @@
-"""The activation functions, on float32 arrays of any shape."""
+"""The activation functions. Each takes a float32 array of any shape and returns one of the same shape."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 
 from pellucid.types import Float32
 
-# erf(x) ≈ x P(x²) / Q(x²) on |x| ≤ 4: a rational least-squares fit of our own, reweighted towards the minimax one.
-# Its error is below 1e-9 there, and erf(4) differs from 1 by 1.6e-8. Constant term first.
+# erf(x) ≈ x P(x²) / Q(x²) for |x| ≤ 4, a rational least-squares fit of our own, reweighted towards the minimax fit. Its
+# error is below 1e-9 there, and erf(4) differs from 1 by only 1.6e-8. These are the coefficients, constant term first.
 _ERF_P = (
     1.1283791746064968,
     0.16947170353178326,
@@ -31,11 +31,11 @@ _ERF_Q = (
 
 
 def erf(x: Float32) -> Float32:
-    """The error function, to one unit in the last place of float32 (NumPy has none)."""
+    """The error function, accurate to one unit in the last place of float32. NumPy has no such function."""
     wide = np.clip(x.astype(np.float64), -4.0, 4.0)
     square = wide * wide
     p, q = np.full_like(square, _ERF_P[-1]), np.full_like(square, _ERF_Q[-1])
-    for a, b in zip(_ERF_P[-2::-1], _ERF_Q[-2::-1], strict=True):  # Horner's rule, in place
+    for a, b in zip(_ERF_P[-2::-1], _ERF_Q[-2::-1], strict=True):  # Horner's rule, in place.
         p *= square
         p += a
         q *= square
@@ -44,12 +44,12 @@ def erf(x: Float32) -> Float32:
 
 
 def gelu(x: Float32) -> Float32:
-    """``x Φ(x)``, in the exact erf form (Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016)."""
+    """``x Φ(x)``, computed exactly, with erf (Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016)."""
     return np.float32(0.5) * x * (np.float32(1) + erf(x * np.float32(np.sqrt(0.5))))
 
 
 def gelu_tanh(x: Float32) -> Float32:
-    """The tanh approximation of GELU, for the models that were trained with it."""
+    """The tanh approximation of GELU, for models that were trained with it."""
     inner = np.float32(np.sqrt(2 / np.pi)) * (x + np.float32(0.044715) * x * x * x)
     return np.float32(0.5) * x * (np.float32(1) + tanh(inner))
 
@@ -65,7 +65,7 @@ def silu(x: Float32) -> Float32:
 
 
 def sigmoid(x: Float32) -> Float32:
-    """``1 / (1 + exp(-x))``, by tanh, which does not overflow."""
+    """``1 / (1 + exp(-x))``, computed from tanh, which does not overflow."""
     return np.float32(0.5) * (np.float32(1) + tanh(np.float32(0.5) * x))
 
 
@@ -76,7 +76,7 @@ def tanh(x: Float32) -> Float32:
 
 
 def identity(x: Float32) -> Float32:
-    """``x``."""
+    """``x``, unchanged."""
     return x
 
 
@@ -89,4 +89,4 @@ ACTIVATIONS: dict[str, Callable[[Float32], Float32]] = {
     "silu": silu,
     "tanh": tanh,
 }
-"""Every activation, by the name that a spec uses."""
+"""The activations by name. A spec names its activation by one of these keys."""

@@ -1,4 +1,4 @@
-"""A linear layer with an activation: sentence-transformers' ``Dense``."""
+"""The linear layer with an activation that may follow pooling: sentence-transformers' ``Dense``."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ class Dense:
         weight: ``float32[out, in]``.
         bias: ``float32[out]``, or None.
         activation: a key of :data:`pellucid.layers.activations.ACTIVATIONS`.
-        use_residual: whether the input is added to the result.
-        residual: ``float32[out, in]``, through which it goes first; None to add it as it is.
+        use_residual: True if the input is added to the result.
+        residual: ``float32[out, in]``, a matrix that the input is multiplied with before it is added; None to add the
+            input itself.
     """
 
     weight: Float32
@@ -29,17 +30,19 @@ class Dense:
     residual: Float32 | None = None
 
     def __call__(self, vectors: Float32, /) -> Float32:
-        """``activation(x Wᵀ + b)``, and with a residual ``+ x`` or ``+ x Rᵀ``."""
-        linear = times(vectors, self.weight)
-        result = ACTIVATIONS[self.activation](linear if self.bias is None else linear + self.bias)
+        """``activation(x Wᵀ + b)``, plus ``x`` or ``x Rᵀ`` if the layer has a residual."""
+        product = multiply_rows(vectors, self.weight)
+        result = ACTIVATIONS[self.activation](product if self.bias is None else product + self.bias)
         if not self.use_residual:
             return result
-        return result + (vectors if self.residual is None else times(vectors, self.residual))
+        return result + (vectors if self.residual is None else multiply_rows(vectors, self.residual))
 
 
-def times(vectors: Float32, weight: Float32) -> Float32:
-    """``x Wᵀ``, row by row: the product of many rows rounds otherwise than that of one, and the bits of a text's vector
-    are not to depend on the texts beside it.
+def multiply_rows(vectors: Float32, weight: Float32) -> Float32:
+    """``x Wᵀ``, computed row by row.
+
+    A product of many rows at once may round differently from a product of one row. A text's vector must not depend on
+    the other texts, not even in its last bits.
     """
     product = np.empty((len(vectors), len(weight)), dtype=np.float32)
     for row, vector in zip(product, vectors, strict=True):

@@ -1,6 +1,7 @@
-"""What is made of each text's token vectors. A finish is data, and its meaning is a few lines of NumPy.
+"""What to make of each text's token vectors.
 
-An engine may do the same where the token vectors are, as in a GPU; it is held to these lines.
+A finish is data, and its meaning is a few lines of NumPy. An engine whose token vectors are elsewhere, as on a GPU, may
+compute a finish there. Its results must agree with these lines.
 """
 
 from __future__ import annotations
@@ -21,54 +22,64 @@ Result = TypeVar("Result")
 
 
 class Module(Protocol):
-    """A module after pooling: ``float32[B, d]`` to ``float32[B, d']``."""
+    """A module after pooling: it turns ``float32[B, d]`` into ``float32[B, d']``."""
 
     def __call__(self, vectors: Float32, /) -> Float32:
         """Apply the module."""
 
 
 class Finish(Protocol[Result]):
-    """What is made of each text's token vectors."""
+    """Turns the token vectors of texts into a result, such as one vector per text."""
 
     def __call__(self, vectors: Float32, offsets: Int32, /) -> Result:
-        """Do it for some texts.
+        """Turn the token vectors of some texts into their result.
 
         Args:
             vectors: ``float32[T, hidden]``, the token vectors of all texts.
             offsets: ``int32[B + 1]``; text ``i`` owns rows ``offsets[i]:offsets[i + 1]``.
         """
 
-    def in_order(self, parts: Sequence[tuple[Int64, Result]], /) -> Result:
-        """Join the results of several calls. With each come the places, ``int64[b]``, of the texts that it is of."""
-
-    def split(self, result: Result, counts: Sequence[int], /) -> list[Result]:
-        """Take a result apart: the first ``counts[0]`` texts, and so on."""
-
-    def check(self, result: Result, position: Callable[[int], int], /) -> None:
-        """Refuse numbers that are infinite or NaN, before anybody sees or keeps them.
+    def merge(self, parts: Sequence[tuple[Int64, Result]], /) -> Result:
+        """Merge the results of several engine calls into one.
 
         Args:
-            result: of some texts.
-            position: which text of the call each of them is, for the message.
+            parts: the result of each call, and before it the indices of that call's texts, ``int64[b]``. The calls
+                together have the indices 0 to ``n - 1``.
+
+        Returns:
+            The result of all ``n`` texts, in the order of their indices.
+        """
+
+    def split(self, result: Result, counts: Sequence[int], /) -> list[Result]:
+        """Split a result: the first ``counts[0]`` texts, the next ``counts[1]``, and so on."""
+
+    def check(self, result: Result, position: Callable[[int], int], /) -> None:
+        """Refuse NaN and infinity, before anybody sees or stores them.
+
+        Args:
+            result: the result of some texts.
+            position: turns a text's index in ``result`` into its position in the caller's input, for the message.
 
         Raises:
-            InvalidModelError: a text has such a number; it is named.
+            InvalidModelError: a text's result has NaN or infinity. The message names the text by its position.
         """
 
 
 @dataclass(frozen=True)
 class Pool:
-    """One vector for each text: pooling, the model's modules after it, and what the caller asked for.
+    """One vector per text: pooling, the model's modules after it, and the changes that the caller asked for.
 
     Attributes:
         pooling: how the model pools.
-        modules: what follows pooling, in order.
-        prompt_tokens: how many tokens at the start of each text are the prompt's.
-        normalize: None, as the model's own modules say; True, unit length whatever they say, after cutting; False, not
-            at all: the model's ``Normalize`` is passed over. A model that ends in ``Normalize`` gives unit length
-            already; it is not done again, because that would change the last bits.
-        truncate_dim: keep only so many leading dimensions (Kusupati et al., "Matryoshka Representation Learning",
-            2022). The rest is cut after the modules, so unit length is lost unless ``normalize`` is True.
+        modules: the modules that follow pooling, in order.
+        prompt_tokens: the number of tokens at the start of each text that belong to the prompt.
+        normalize: None to do what the model's own modules say. True for unit length, whatever they say; a cut vector is
+            normalized after the cut. False to skip the model's ``Normalize`` modules. If the model ends in
+            ``Normalize`` and nothing is cut, True does not normalize a second time, since that would change the last
+            bits.
+        truncate_dim: keep only this many leading dimensions (Kusupati et al., "Matryoshka Representation Learning",
+            2022); None for all. The cut comes after the modules, so the vectors lose their unit length unless
+            ``normalize`` is True.
     """
 
     pooling: Pooling
@@ -78,70 +89,70 @@ class Pool:
     truncate_dim: int | None = None
 
     def __call__(self, vectors: Float32, offsets: Int32, /) -> Float32:
-        """``float32[B, d]``. A text without tokens has zeros for its pooled vector."""
+        """The vectors of the texts, ``float32[B, d]``. The pooled vector of a text without tokens is zeros."""
         return self.after_pooling(pool(vectors, offsets, self.pooling, self.prompt_tokens))
 
     def after_pooling(self, pooled: Float32) -> Float32:
-        """From pooled vectors, ``float32[B, p]``, to the texts' vectors, ``float32[B, d]``."""
+        """Turn pooled vectors, ``float32[B, p]``, into the vectors of the texts, ``float32[B, d]``."""
         vectors = pooled
-        with np.errstate(over="ignore", invalid="ignore"):  # What is not finite is for check() to tell.
+        with np.errstate(over="ignore", invalid="ignore"):  # check() reports NaN and infinity.
             for module in self.modules:
                 if not (isinstance(module, Normalize) and self.normalize is False):
                     vectors = module(vectors)
             vectors = vectors[:, : self.truncate_dim]
-            done = self.truncate_dim is None and bool(self.modules) and isinstance(self.modules[-1], Normalize)
-            return normalize(vectors) if self.normalize and not done else vectors
+            is_unit = self.truncate_dim is None and bool(self.modules) and isinstance(self.modules[-1], Normalize)
+            return normalize(vectors) if self.normalize and not is_unit else vectors
 
-    def in_order(self, parts: Sequence[tuple[Int64, Float32]], /) -> Float32:
-        """``float32[n, d]``."""
-        joined = np.empty((sum(len(places) for places, _ in parts), parts[0][1].shape[1]), dtype=np.float32)
-        for places, vectors in parts:
-            joined[places] = vectors
-        return joined
+    def merge(self, parts: Sequence[tuple[Int64, Float32]], /) -> Float32:
+        """``float32[n, d]``; see :meth:`Finish.merge`."""
+        merged = np.empty((sum(len(indices) for indices, _ in parts), parts[0][1].shape[1]), dtype=np.float32)
+        for indices, vectors in parts:
+            merged[indices] = vectors
+        return merged
 
     def split(self, result: Float32, counts: Sequence[int], /) -> list[Float32]:
-        """Some rows after others."""
+        """Consecutive rows, as views."""
         return np.split(result, np.cumsum(counts)[:-1])
 
     def check(self, result: Float32, position: Callable[[int], int], /) -> None:
-        """Each number of each vector."""
-        if (row := _not_finite(result)) is not None:
-            raise _broken(position(row))
+        """Check every number of every vector."""
+        if (row := _first_not_finite(result)) is not None:
+            raise _not_finite_error(position(row))
 
 
 @dataclass(frozen=True)
 class EachToken:
-    """The token vectors as they are."""
+    """The token vectors themselves, unchanged."""
 
     def __call__(self, vectors: Float32, offsets: Int32, /) -> MultiVectors:
-        """A vector for each token."""
+        """One vector for each token."""
         return MultiVectors(vectors, offsets)
 
-    def in_order(self, parts: Sequence[tuple[Int64, MultiVectors]], /) -> MultiVectors:
-        """All of them, text by text."""
-        each = {place: rows for places, part in parts for place, rows in zip(places.tolist(), part, strict=True)}
-        return MultiVectors.of([each[place] for place in range(len(each))])
+    def merge(self, parts: Sequence[tuple[Int64, MultiVectors]], /) -> MultiVectors:
+        """The vectors of all texts; see :meth:`Finish.merge`."""
+        by_index = {index: rows for indices, part in parts for index, rows in zip(indices.tolist(), part, strict=True)}
+        return MultiVectors.concatenate([by_index[index] for index in range(len(by_index))])
 
     def split(self, result: MultiVectors, counts: Sequence[int], /) -> list[MultiVectors]:
-        """Some texts after others."""
+        """Consecutive texts."""
         ends = np.cumsum([0, *counts]).tolist()
-        bounds = [result.offsets[start : end + 1] for start, end in itertools.pairwise(ends)]
-        return [MultiVectors(result.vectors[each[0] : each[-1]], each - each[0]) for each in bounds]
+        parts = [result.offsets[start : end + 1] for start, end in itertools.pairwise(ends)]
+        return [MultiVectors(result.vectors[part[0] : part[-1]], part - part[0]) for part in parts]
 
     def check(self, result: MultiVectors, position: Callable[[int], int], /) -> None:
-        """Each number of each token's vector."""
-        if (row := _not_finite(result.vectors)) is not None:
-            raise _broken(position(int(np.searchsorted(result.offsets, row, side="right")) - 1))
+        """Check every number of every token's vector."""
+        if (row := _first_not_finite(result.vectors)) is not None:
+            raise _not_finite_error(position(int(np.searchsorted(result.offsets, row, side="right")) - 1))
 
 
-def _not_finite(vectors: Float32) -> int | None:
-    """The first row with a number that is infinite or NaN, or None."""
+def _first_not_finite(vectors: Float32) -> int | None:
+    """The index of the first row with NaN or infinity; None if there is no such row."""
     finite = np.isfinite(vectors)
     return None if finite.all() else int(np.flatnonzero(~finite.all(axis=1))[0])
 
 
-def _broken(position: int) -> InvalidModelError:
+def _not_finite_error(position: int) -> InvalidModelError:
     return InvalidModelError(
         f"the model gives text {position} a vector that is not finite (NaN or infinity). Its weights are broken, or "
-        f"too large for this dtype: get the model's files again, or try dtype='float32'."
+        f"too large for this dtype. Get the model's files again, or try dtype='float32'."
     )

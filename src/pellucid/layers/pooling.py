@@ -1,8 +1,8 @@
-"""From token vectors to one vector a text: once, for every engine.
+"""Pooling: from the token vectors of a text to one vector. Every engine's token vectors are pooled here.
 
-The modes are those of sentence-transformers' ``Pooling`` module, read from ``1_Pooling/config.json``. Mean pooling
-is that of Reimers and Gurevych, "Sentence-BERT" (2019), section 3; the weighted mean is that of Muennighoff, "SGPT"
-(2022), section 3.1.1.
+The modes are those of sentence-transformers' ``Pooling`` module. A model chooses its modes in
+``1_Pooling/config.json``. Mean pooling is described in Reimers and Gurevych, "Sentence-BERT" (2019), section 3, and the
+weighted mean in Muennighoff, "SGPT" (2022), section 3.1.1.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class Pooling:
     """How a model pools.
 
     Attributes:
-        modes: keys of :data:`MODES`; the results of several are laid side by side, in this order.
-        include_prompt: whether the prompt's tokens count. If not, they still give context to the others.
+        modes: keys of :data:`MODES`. The results of several modes are concatenated, in this order.
+        include_prompt: True if the prompt's tokens are pooled too. If False, they still give context to the others.
     """
 
     modes: tuple[str, ...] = ("mean",)
@@ -34,11 +34,11 @@ def pool(vectors: Float32, offsets: Int32, pooling: Pooling, prompt_tokens: int 
     Args:
         vectors: ``float32[T, hidden]``, the token vectors of all texts, special tokens included.
         offsets: ``int32[B + 1]``; text ``i`` owns rows ``offsets[i]:offsets[i + 1]``.
-        pooling: the model's modes.
-        prompt_tokens: how many tokens at the start of every text belong to the prompt.
+        pooling: how the model pools.
+        prompt_tokens: the number of tokens at the start of every text that belong to the prompt.
 
     Returns:
-        ``float32[B, len(modes) * hidden]``. A text without tokens gives zeros.
+        ``float32[B, len(modes) * hidden]``. A text with no tokens to pool gives zeros.
     """
     skip = 0 if pooling.include_prompt else prompt_tokens
     hidden = vectors.shape[1]
@@ -52,7 +52,7 @@ def pool(vectors: Float32, offsets: Int32, pooling: Pooling, prompt_tokens: int 
 
 
 def _weighted_mean(rows: Float32, skip: int) -> Float32:
-    # Later tokens weigh more: 1, 2, 3, …, and a prompt that is left out keeps its places.
+    # The weights are 1, 2, 3, …, so later tokens count more. Skipped prompt tokens still use up the first weights.
     weights = np.arange(skip + 1, skip + len(rows) + 1, dtype=np.float32)
     weighted: Float32 = (weights[:, None] * rows).sum(axis=0) / weights.sum()
     return weighted
@@ -91,5 +91,6 @@ MODES: dict[str, Callable[[Float32, int], Float32]] = {
     "weightedmean": _weighted_mean,
     "lasttoken": _last_token,
 }
-"""Each mode: ``(rows float32[n, hidden], prompt tokens left out) → float32[hidden]``, for n ≥ 1. Listed in the order
-in which sentence-transformers lays several side by side."""
+"""The pooling modes by name. Each takes a text's token vectors, ``float32[n, hidden]`` with n ≥ 1, and the number of
+prompt tokens that were skipped before them; it returns ``float32[hidden]``. The order is that in which
+sentence-transformers concatenates several modes."""

@@ -1,1 +1,1 @@
-"""Models in figures, on this machine: how large, how fast, and how far they agree on which texts are near."""
+"""Models measured side by side on this machine: size, speed, and how often they find the same neighbours."""

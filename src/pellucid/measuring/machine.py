@@ -1,4 +1,4 @@
-"""What a result must say of where it was measured, without naming the machine or any of its folders."""
+"""A description of this machine for a result. It gives away neither the machine's name nor any folder."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from pellucid.engines.threads import usable_processors
 
 
 def describe() -> dict[str, Any]:
-    """Processor, instruction set, memory in bytes (None where it is not known), system, and versions."""
-    pages = "SC_PHYS_PAGES" in getattr(os, "sysconf_names", ())
+    """Describe processor, instruction set, memory in bytes (None if unknown), operating system and versions."""
+    memory_is_known = "SC_PHYS_PAGES" in getattr(os, "sysconf_names", ())
     return {
         "processor": _processor(),
         "instruction_set": instruction_set(),
         "usable_processors": usable_processors(),
-        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if pages else None,
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if memory_is_known else None,
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "numpy": np.__version__,
@@ -30,10 +30,10 @@ def describe() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """The model of the processor; Python knows only the architecture on Linux, which has a list of its own."""
-    listed = Path("/proc/cpuinfo")
-    if listed.is_file():
-        for line in listed.read_text(errors="replace").splitlines():
+    """The processor's model. On Linux, Python knows only the architecture, but ``/proc/cpuinfo`` has the model."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(errors="replace").splitlines():
             key, _, value = line.partition(":")
             if key.strip() == "model name":
                 return value.strip()

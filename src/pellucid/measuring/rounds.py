@@ -1,7 +1,7 @@
-"""Measure models one beside the other: rounds in which each takes its turn, each time in a new process.
+"""Measure models side by side, in rounds. Each model takes one turn in each round, in a new process.
 
-A process of its own gives a model its own loading time and its own memory (``worker.py``). Turns let whatever else the
-machine is doing fall on all of them.
+A process of its own shows the model's own loading time and memory (see ``worker.py``). Taking turns is fair: whatever
+else the machine is doing slows down all models alike.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ import numpy as np
 
 from pellucid.engines import registry
 from pellucid.errors import OptionError, PellucidError
-from pellucid.measuring.neighbours import Float64, agreement, most_neighbours
+from pellucid.measuring.neighbours import Float64, agreement, cap_neighbours
 from pellucid.sources.files import ModelFiles
 from pellucid.sources.resolve import resolve
 
 ROUNDS = 3
 WORKER = "pellucid.measuring.worker"
-_FEWEST_TEXTS = 3
-"""With fewer, a text has one other text, and nearest is no choice."""
+_MIN_TEXTS = 3
+"""With fewer texts, each has only one other text, and models cannot disagree about the nearest."""
 _BYTES_PER_READ = 1 << 20
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A model as it was asked for, and the arithmetic to run it with."""
+    """A model, as the user named it, and the dtype to run it with."""
 
     model: str
     dtype: str = "float32"
@@ -43,7 +43,7 @@ class Contender:
 
 @dataclass(frozen=True)
 class BenchOptions:
-    """How each model is looked for and run; as :class:`~pellucid.Embedder` takes them."""
+    """How to find and run the models. The fields are options of :class:`~pellucid.Embedder`."""
 
     threads: int | None = None
     revision: str | None = None
@@ -53,23 +53,23 @@ class BenchOptions:
 
 @dataclass(frozen=True)
 class ModelMeasurement:
-    """What was measured of one model. What varies has a value for each round.
+    """The measurements of one model. Those that vary have one value for each round.
 
     Attributes:
-        contender: which.
-        name: the model's full name, or the folder.
+        contender: the model and its dtype.
+        name: the model's full name, or its folder.
         source: where its files came from.
         family: its architecture.
-        dimensions: the length of a vector.
-        max_tokens: the longest text that it reads whole.
+        dimensions: the length of its vectors.
+        max_tokens: the most tokens of a text that it reads.
         parameters: how many numbers its weights have.
-        disk_bytes: of the files that are read.
-        tokens: of all texts, as far as they are read.
+        disk_bytes: the size of the files that are read.
+        tokens: the tokens of all texts, without those that are cut off.
         texts_cut: how many texts are longer than ``max_tokens``.
-        memory_bytes: the most that the process held, above a bare interpreter.
-        loading_seconds: constructing the Embedder, the files being in the system's cache.
-        query_seconds: embedding one short question; the median of each round's.
-        texts_seconds: embedding all texts.
+        memory_bytes: the peak memory of the process, minus that of a bare interpreter.
+        loading_seconds: the time to construct the Embedder, with its files in the system's page cache.
+        query_seconds: the time to embed one short question: the median of those in the round.
+        texts_seconds: the time to embed all texts.
     """
 
     contender: Contender
@@ -88,40 +88,40 @@ class ModelMeasurement:
     texts_seconds: tuple[float, ...]
 
     @property
-    def memory(self) -> float:
-        """Bytes, the median of the rounds."""
+    def median_memory_bytes(self) -> float:
+        """The median of ``memory_bytes``."""
         return statistics.median(self.memory_bytes)
 
     @property
-    def loading(self) -> float:
-        """Seconds, the median of the rounds."""
+    def median_loading_seconds(self) -> float:
+        """The median of ``loading_seconds``."""
         return statistics.median(self.loading_seconds)
 
     @property
-    def query(self) -> float:
-        """Seconds, the median of the rounds."""
+    def median_query_seconds(self) -> float:
+        """The median of ``query_seconds``."""
         return statistics.median(self.query_seconds)
 
     @property
-    def embedding(self) -> float:
-        """Seconds for all texts, the median of the rounds."""
+    def median_texts_seconds(self) -> float:
+        """The median of ``texts_seconds``."""
         return statistics.median(self.texts_seconds)
 
 
 @dataclass(frozen=True, eq=False)
 class BenchResult:
-    """What came out.
+    """The measurements of all models.
 
     Attributes:
-        figures: of the models that could be measured, in the order in which they were asked for.
-        failures: why the others could not be.
-        texts: how many there were.
-        neighbours: how many nearest texts were compared; 0 if there is no agreement.
-        agreement: ``float64[m, m]``, as :func:`~pellucid.measuring.neighbours.agreement` gives it; None with fewer
-            than two models or three texts.
+        measurements: the models that could be measured, in the order in which they were given.
+        failures: the reason for each model that could not be measured.
+        texts: the number of texts.
+        neighbours: how many nearest texts were compared; 0 without agreement.
+        agreement: ``float64[m, m]``, see :func:`~pellucid.measuring.neighbours.agreement`; None for fewer than two
+            models or three texts.
     """
 
-    figures: tuple[ModelMeasurement, ...]
+    measurements: tuple[ModelMeasurement, ...]
     failures: dict[Contender, str]
     texts: int
     neighbours: int
@@ -129,7 +129,7 @@ class BenchResult:
 
     @property
     def chance(self) -> float:
-        """The agreement of models that know nothing of each other."""
+        """The agreement of unrelated models."""
         return self.neighbours / (self.texts - 1)
 
 
@@ -139,32 +139,32 @@ def compare(
     options: BenchOptions = BenchOptions(),
     *,
     neighbours: int = 10,
-    step: Callable[[Contender], object] = lambda _: None,
+    on_turn: Callable[[Contender], object] = lambda _: None,
 ) -> BenchResult:
-    """Measure each contender on the texts, and how far they agree on which of them are near.
+    """Measure each contender on the texts, and compare which texts they find similar.
 
-    A model that is not on disk is fetched first, as by :class:`~pellucid.Embedder`. One that cannot be measured is
-    among the failures, and the others are measured all the same.
+    A model that is not on disk is downloaded first, as by :class:`~pellucid.Embedder`. A model that cannot be measured
+    becomes a failure in the result, and the others are still measured.
 
     Args:
-        contenders: no two the same.
-        texts: at least one.
-        options: for all of them.
-        neighbours: how many nearest texts to compare; never more than half of the other texts.
-        step: is told whose turn it is, ``ROUNDS`` times each.
+        contenders: models and dtypes, all different.
+        texts: at least one text.
+        options: the options for all models.
+        neighbours: how many nearest texts to compare. At most half of the other texts are compared.
+        on_turn: called with each contender at the start of its turn: ``ROUNDS`` times for each.
 
     Raises:
-        OptionError: an option cannot be served by any model.
+        OptionError: no texts, a contender that is listed twice, or an option that no model can use.
     """
     if len(set(contenders)) < len(contenders):
-        twice = next(one for one in contenders if contenders.count(one) > 1)
-        raise OptionError(f"{twice.model} is there twice.")
+        duplicate = next(contender for contender in contenders if contenders.count(contender) > 1)
+        raise OptionError(f"{duplicate.model} is listed twice.")
     if not texts:
-        raise OptionError("there are no texts.")
+        raise OptionError("give at least one text.")
     for contender in contenders:
         registry.check_options("auto", dtype=contender.dtype, device="cpu", threads=options.threads)
     failures: dict[Contender, str] = {}
-    answers: dict[Contender, list[dict[str, Any]]] = {contender: [] for contender in contenders}
+    results: dict[Contender, list[dict[str, Any]]] = {contender: [] for contender in contenders}
     vectors: dict[Contender, Any] = {}
     for contender in contenders:
         try:
@@ -174,7 +174,7 @@ def compare(
                 cache_folder=options.cache_folder,
                 local_files_only=options.local_files_only,
             )
-            _read_through(files)
+            _warm_page_cache(files)
         except PellucidError as error:
             failures[contender] = str(error)
     with tempfile.TemporaryDirectory(prefix="pellucid-") as name:
@@ -184,66 +184,70 @@ def compare(
             for contender in contenders:
                 if contender in failures:
                     continue
-                step(contender)
-                answer = _round(folder, contender, options, keep_vectors=contender not in vectors)
-                if "error" in answer:
-                    failures[contender] = answer["error"]
+                on_turn(contender)
+                result = _run_worker(folder, contender, options, keep_vectors=contender not in vectors)
+                if "error" in result:
+                    failures[contender] = result["error"]
                     continue
-                answers[contender].append(answer)
+                results[contender].append(result)
                 if contender not in vectors:
                     vectors[contender] = np.load(folder / "vectors.npy")
     measured = [contender for contender in contenders if contender not in failures]
-    k = most_neighbours(neighbours, len(texts))
-    compared = len(measured) > 1 and len(texts) >= _FEWEST_TEXTS
+    k = cap_neighbours(neighbours, len(texts))
+    has_agreement = len(measured) > 1 and len(texts) >= _MIN_TEXTS
     return BenchResult(
-        figures=tuple(_figures(contender, answers[contender]) for contender in measured),
+        measurements=tuple(_join_rounds(contender, results[contender]) for contender in measured),
         failures=failures,
         texts=len(texts),
-        neighbours=k if compared else 0,
-        agreement=agreement([vectors[contender] for contender in measured], k) if compared else None,
+        neighbours=k if has_agreement else 0,
+        agreement=agreement([vectors[contender] for contender in measured], k) if has_agreement else None,
     )
 
 
-def _read_through(files: ModelFiles) -> None:
-    """Bring a model's files into the system's cache, so that no model's loading is the disk's."""
+def _warm_page_cache(files: ModelFiles) -> None:
+    """Read a model's files once, so that no loading time depends on the speed of the disk."""
     for name in files.wanted():
-        with contextlib.suppress(OSError), files.path(name).open("rb") as file:  # Loading will say what is wrong.
+        with contextlib.suppress(OSError), files.path(name).open("rb") as file:  # Loading will report the error.
             while file.read(_BYTES_PER_READ):
                 pass
 
 
-def _round(folder: Path, contender: Contender, options: BenchOptions, *, keep_vectors: bool) -> dict[str, Any]:
-    """What a new process measured, or ``{"error": why not}``."""
-    result = folder / "result.json"
-    result.unlink(missing_ok=True)
-    # It has been fetched by now.
-    its_options = asdict(options) | {"dtype": contender.dtype, "local_files_only": True}
-    job = {"model": contender.model, "options": its_options, "keep_vectors": keep_vectors}
+def _run_worker(folder: Path, contender: Contender, options: BenchOptions, *, keep_vectors: bool) -> dict[str, Any]:
+    """Run one round of one model in a new process, and return its measurements, or ``{"error": reason}``."""
+    result_file = folder / "result.json"
+    result_file.unlink(missing_ok=True)
+    # compare() has downloaded the files already, so the worker stays off the network.
+    worker_options = asdict(options) | {"dtype": contender.dtype, "local_files_only": True}
+    job = {"model": contender.model, "options": worker_options, "keep_vectors": keep_vectors}
     (folder / "job.json").write_text(json.dumps(job))
-    # -P: a numpy.py in the working folder is none of ours. The pipe ends when we do, and the worker with it.
+    # -P keeps Python from importing a numpy.py in the working folder. The pipe ends when this process ends, and then
+    # the worker ends too.
     command = [sys.executable, "-P", "-m", WORKER, str(folder)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
         try:
             code = process.wait()
-        finally:  # Ctrl-C, perhaps. If the process has ended, this does nothing.
+        finally:  # After Ctrl-C, for example. If the process has ended, this does nothing.
             process.kill()
             process.wait()
     if code < 0:
-        return {"error": f"its process was ended by {signal.Signals(-code).name}; there may be too little memory."}
-    if code or not result.is_file():
-        return {"error": f"its process ended with code {code}."}
-    return dict(json.loads(result.read_bytes()))
+        return {"error": f"its process was killed by {signal.Signals(-code).name}; there may be too little memory."}
+    if code or not result_file.is_file():
+        return {"error": f"its process ended with exit code {code} and without a result."}
+    return dict(json.loads(result_file.read_bytes()))
 
 
-def _figures(contender: Contender, answers: Sequence[dict[str, Any]]) -> ModelMeasurement:
-    """The answers of all rounds in one."""
+def _join_rounds(contender: Contender, results: Sequence[dict[str, Any]]) -> ModelMeasurement:
+    """Join the results of all rounds of one model."""
     varying = ("memory_bytes", "loading_seconds", "query_seconds", "texts_seconds")
-    rounds = {key: tuple(answer[key] for answer in answers) for key in varying}
-    return ModelMeasurement(contender=contender, **(answers[0] | rounds))
+    rounds = {key: tuple(result[key] for result in results) for key in varying}
+    return ModelMeasurement(contender=contender, **(results[0] | rounds))
 
 
 def labels(contenders: Sequence[Contender]) -> list[str]:
-    """A short name for each: the last part of its name if that tells them apart, and the dtype if there are several.
+    """A short label for each contender.
+
+    It is the last part of the model's name if that tells the models apart, otherwise the whole name. The dtype follows
+    if there are several dtypes.
 
     >>> labels([Contender("org/a"), Contender("models/b/"), Contender("c")])
     ['a', 'b', 'c']
@@ -256,5 +260,6 @@ def labels(contenders: Sequence[Contender]) -> list[str]:
     short = {name: Path(name).name or name for name in names}
     if len(set(short.values())) < len(names):
         short = {name: name for name in names}
-    several = len({contender.dtype for contender in contenders}) > 1
-    return [f"{short[one.model]} {one.dtype}" if several else short[one.model] for one in contenders]
+    if len({contender.dtype for contender in contenders}) > 1:
+        return [f"{short[contender.model]} {contender.dtype}" for contender in contenders]
+    return [short[contender.model] for contender in contenders]

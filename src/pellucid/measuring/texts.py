@@ -1,4 +1,4 @@
-"""Real texts that every machine has, for those who bring none."""
+"""Real texts that every machine has, for users without texts of their own."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ import inspect
 from collections.abc import Iterable
 
 QUERY = "What is the capital city of France today?"
-"""One short question, of eleven tokens in the catalog's first two models."""
+"""A short question. It has eleven tokens in the first two models of the catalog."""
 ORIGIN = "the docstrings of Python's builtins"
+"""Where the paragraphs come from, for the reader of a result."""
 
 
 def paragraphs() -> list[str]:
-    """The paragraphs of the docstrings of Python's builtins and their methods, each once; about 700."""
-    things = [thing for value in vars(builtins).values() for thing in (value, *getattr(value, "__dict__", {}).values())]
-    docs = [inspect.getdoc(thing) or "" for thing in things]
+    """The distinct paragraphs in the docstrings of Python's builtins and their methods: about 700."""
+    objects = [item for value in vars(builtins).values() for item in (value, *getattr(value, "__dict__", {}).values())]
+    docs = [inspect.getdoc(item) or "" for item in objects]
     return list(dict.fromkeys(" ".join(part.split()) for doc in docs for part in doc.split("\n\n") if part.strip()))
 
 
 def sha256(texts: Iterable[str]) -> str:
-    """What says that two results are of the same texts, in hexadecimal."""
+    """A digest in hexadecimal. Two results with the same digest were measured on the same texts."""
     digest = hashlib.sha256()
     for text in texts:
         digest.update(text.encode() + b"\0")

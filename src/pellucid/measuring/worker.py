@@ -1,10 +1,10 @@
 """One round of one model, in a process of its own: ``python -m pellucid.measuring.worker FOLDER``.
 
-Loading and memory are those of this model alone, because nothing else has been loaded here. FOLDER has ``job.json``
-and ``texts.json``; the answer goes to ``result.json``, and the vectors to ``vectors.npy`` if the job asks for them.
+Loading time and memory belong to this model alone, because the process has loaded nothing before. FOLDER contains
+``job.json`` and ``texts.json``. The worker writes ``result.json``, and ``vectors.npy`` if the job asks for the vectors.
 
-Standard input is a pipe that the parent holds open: when it ends, so does this process, however the parent has ended.
-Nothing but the standard library is imported before the memory of a bare interpreter is known.
+Standard input is a pipe that the parent keeps open. When the pipe ends, so does this process, however the parent ended.
+The worker first measures the memory of a bare interpreter, so until then it imports only the standard library.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import Any
 
 QUERIES = 50
+"""A round embeds the query this many times, and reports the median."""
 _WARM_UP_TEXTS = 256
 
 
 def peak_memory() -> int:
-    """The most memory that this process has held at once, in bytes."""
+    """The most memory that this process has used at one time, in bytes."""
     status = Path("/proc/self/status")
-    if status.is_file():  # Linux's getrusage also counts what the parent held when it started this process.
+    if status.is_file():  # On Linux, getrusage also counts the parent's memory at the time of the fork.
         return int(status.read_text().partition("VmHWM:")[2].split()[0]) * 1024
     import resource
 
@@ -34,18 +35,18 @@ def peak_memory() -> int:
 
 
 def measure(folder: Path, model: str, options: dict[str, Any], keep_vectors: bool) -> dict[str, Any]:
-    """Load a model and embed the texts of ``folder``.
+    """Load a model and embed the texts in ``folder``.
 
     Args:
-        folder: where ``texts.json`` is, and where vectors are kept.
-        model: as :class:`~pellucid.Embedder` takes it.
-        options: likewise.
-        keep_vectors: whether to write ``vectors.npy``, ``float32[n, d]``.
+        folder: the folder with ``texts.json``; the vectors go there too.
+        model: as for :class:`~pellucid.Embedder`.
+        options: other options of :class:`~pellucid.Embedder`.
+        keep_vectors: True writes ``vectors.npy``, ``float32[n, d]``.
 
     Returns:
-        Seconds, bytes and counts; :class:`~pellucid.measuring.rounds.Figures` says which.
+        The values of a :class:`~pellucid.measuring.rounds.ModelMeasurement` for one round, by name.
     """
-    bare = peak_memory()
+    bare_memory = peak_memory()
     import numpy as np
 
     from pellucid.embedder import Embedder
@@ -55,18 +56,18 @@ def measure(folder: Path, model: str, options: dict[str, Any], keep_vectors: boo
     texts = json.loads((folder / "texts.json").read_bytes())
     start = time.perf_counter()
     embedder = Embedder(model, **options, on_truncation="ignore")
-    loading = time.perf_counter() - start
+    loading_seconds = time.perf_counter() - start
 
     embedder.embed_documents(texts[:_WARM_UP_TEXTS])
-    queries = []
+    query_seconds = []
     for _ in range(QUERIES):
         start = time.perf_counter()
         embedder.embed_query(QUERY)
-        queries.append(time.perf_counter() - start)
+        query_seconds.append(time.perf_counter() - start)
     start = time.perf_counter()
     vectors = embedder.embed_documents(texts)
-    embedding = time.perf_counter() - start
-    memory = peak_memory() - bare
+    texts_seconds = time.perf_counter() - start
+    memory = peak_memory() - bare_memory
 
     if keep_vectors:
         np.save(folder / "vectors.npy", vectors)
@@ -82,13 +83,15 @@ def measure(folder: Path, model: str, options: dict[str, Any], keep_vectors: boo
         "tokens": int(tokens.clip(max=embedder.max_tokens).sum()),
         "texts_cut": int((tokens > embedder.max_tokens).sum()),
         "memory_bytes": memory,
-        "loading_seconds": loading,
-        "query_seconds": statistics.median(queries),
-        "texts_seconds": embedding,
+        "loading_seconds": loading_seconds,
+        "query_seconds": statistics.median(query_seconds),
+        "texts_seconds": texts_seconds,
     }
 
 
-def _end_with_the_parent() -> None:
+def _exit_with_parent() -> None:
+    """Start a thread that ends this process when the parent closes the pipe."""
+
     def wait() -> None:
         os.read(0, 1)
         os._exit(1)
@@ -97,19 +100,20 @@ def _end_with_the_parent() -> None:
 
 
 def main() -> None:
-    """Do the job in the folder that the command line names."""
+    """Do the job in the folder named on the command line."""
     from pellucid.errors import PellucidError
 
-    _end_with_the_parent()
-    # The parent says what there is to say of Ctrl-C; where it is ignored, as in a script's background, it stays so.
+    _exit_with_parent()
+    # Ctrl-C ends this process without a traceback: the parent reports it. If it is ignored, as in a background job of a
+    # script, it stays ignored.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     folder = Path(sys.argv[1])
     try:
-        answer = measure(folder, **json.loads((folder / "job.json").read_bytes()))
+        result = measure(folder, **json.loads((folder / "job.json").read_bytes()))
     except PellucidError as error:
-        answer = {"error": str(error)}
-    (folder / "result.json").write_text(json.dumps(answer))
+        result = {"error": str(error)}
+    (folder / "result.json").write_text(json.dumps(result))
 
 
 if __name__ == "__main__":

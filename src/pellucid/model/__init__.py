@@ -1,1 +1,1 @@
-"""What a model's files say, read once and checked: JSON to a spec, tensors to named arrays."""
+"""Reading a model's files, once and with checks: JSON files become a spec, tensors become named arrays."""

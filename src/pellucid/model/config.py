@@ -1,4 +1,4 @@
-"""A JSON object of a model, read with errors that name the file and the key."""
+"""Read the JSON objects of a model. Every error names the file and the key."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def read_json(files: ModelFiles, relative: str) -> Any:
     """The JSON value of a file.
 
     Raises:
-        InvalidModelError: the file is missing, or is not JSON; or as :meth:`ModelFiles.readable`.
+        InvalidModelError: the file is missing or is not JSON; or as :meth:`ModelFiles.readable`.
     """
     content = files.read(relative)
     try:
@@ -28,62 +28,76 @@ def read_json(files: ModelFiles, relative: str) -> Any:
 class Config:
     """A JSON object whose values are read by type.
 
+    A missing key and the value ``null`` give the default. Without a default, they are an error, as is a value of
+    another type.
+
+    Args:
+        where: the model and the file, for error messages.
+        values: the parsed JSON value.
+
+    Raises:
+        InvalidModelError: ``values`` is not a JSON object.
+
     >>> Config("config.json", {"hidden_size": 384}).integer("hidden_size")
     384
     """
 
     def __init__(self, where: str, values: Any) -> None:
         if not isinstance(values, dict):
-            raise InvalidModelError(f"{where} holds a {type(values).__name__} where a JSON object belongs.")
+            raise InvalidModelError(
+                f"{where}: expected a JSON object, but found a value of type {type(values).__name__}."
+            )
         self.where = where
         self.values: dict[str, Any] = values
 
     @classmethod
     def read(cls, files: ModelFiles, relative: str) -> Config:
-        """The object of a file; the errors of :func:`read_json`."""
+        """The JSON object in a file. The errors are those of :func:`read_json`."""
         return cls(f"{files.name}: {relative}", read_json(files, relative))
 
     @classmethod
-    def read_if_there(cls, files: ModelFiles, relative: str) -> Config:
-        """The object of a file, or an empty one."""
+    def read_if_present(cls, files: ModelFiles, relative: str) -> Config:
+        """The JSON object in a file, or an empty one if there is no such file."""
         return cls.read(files, relative) if files.has(relative) else cls(f"{files.name}: {relative}", {})
 
-    def _get(self, key: str, kinds: tuple[type, ...], words: str, default: Any) -> Any:
+    def _get(self, key: str, types: tuple[type, ...], expected: str, default: Any) -> Any:
         value = self.values.get(key)
         if value is None:
             if default is _REQUIRED:
-                raise InvalidModelError(f"{self.where} has no {key!r}, which must be {words}.")
+                raise InvalidModelError(f"{self.where} has no {key!r}, which must be {expected}.")
             return default
-        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-            raise InvalidModelError(f"{self.where}: {key!r} is {value!r:.80}, and must be {words}.")
+        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+            raise InvalidModelError(f"{self.where}: {key!r} is {value!r:.80}, but must be {expected}.")
         return value
 
-    def size(self, key: str, default: int = _REQUIRED, *, most: float = math.inf) -> int:
-        """A whole number from 1 to ``most``."""
-        return self.integer(key, default, least=1, most=most)
+    def size(self, key: str, default: int = _REQUIRED, *, maximum: float = math.inf) -> int:
+        """A whole number from 1 to ``maximum``."""
+        return self.integer(key, default, minimum=1, maximum=maximum)
 
-    def integer(self, key: str, default: int = _REQUIRED, *, least: float = -math.inf, most: float = math.inf) -> int:
-        """A whole number from ``least`` to ``most``."""
+    def integer(
+        self, key: str, default: int = _REQUIRED, *, minimum: float = -math.inf, maximum: float = math.inf
+    ) -> int:
+        """A whole number from ``minimum`` to ``maximum``."""
         number: int = self._get(key, (int,), "a whole number", default)
-        if number < least:
-            raise InvalidModelError(f"{self.where}: {key!r} is {number}, and must be at least {least}.")
-        if number > most:
-            raise InvalidModelError(f"{self.where}: {key!r} is {number}, and can be at most {most}.")
+        if number < minimum:
+            raise InvalidModelError(f"{self.where}: {key!r} is {number}, but must be at least {minimum}.")
+        if number > maximum:
+            raise InvalidModelError(f"{self.where}: {key!r} is {number}, but must be at most {maximum}.")
         return number
 
     def number(
-        self, key: str, default: float = _REQUIRED, *, least: float = -math.inf, most: float = math.inf
+        self, key: str, default: float = _REQUIRED, *, minimum: float = -math.inf, maximum: float = math.inf
     ) -> float:
-        """A number from ``least`` to ``most``; one beyond what a float holds counts as infinite."""
+        """A number from ``minimum`` to ``maximum``. A number too large for a float counts as infinite."""
         value = self._get(key, (int, float), "a number", default)
         try:
             number = float(value)
         except OverflowError:
             number = math.inf if value > 0 else -math.inf
-        if not number >= least:  # Put so that NaN fails too.
-            raise InvalidModelError(f"{self.where}: {key!r} is {number}, and must be a number of at least {least}.")
-        if number > most:
-            raise InvalidModelError(f"{self.where}: {key!r} is {number}, and can be at most {most}.")
+        if not number >= minimum:  # Written this way because NaN must fail too.
+            raise InvalidModelError(f"{self.where}: {key!r} is {number}, but must be a number of at least {minimum}.")
+        if number > maximum:
+            raise InvalidModelError(f"{self.where}: {key!r} is {number}, but must be at most {maximum}.")
         return number
 
     def flag(self, key: str, default: bool = _REQUIRED) -> bool:
@@ -92,17 +106,17 @@ class Config:
         return value
 
     def string(self, key: str, default: str = _REQUIRED) -> str:
-        """A text."""
-        value: str = self._get(key, (str,), "a text", default)
+        """A string."""
+        value: str = self._get(key, (str,), "a string", default)
         return value
 
     def section(self, key: str) -> Config:
-        """An object within this one, or an empty one."""
+        """A nested object, or an empty one."""
         return Config(f"{self.where}: {key!r}", self._get(key, (dict,), "an object", {}))
 
     def strings(self, key: str) -> dict[str, str]:
-        """An object of texts, or an empty one."""
-        value: dict[str, Any] = self._get(key, (dict,), "an object of texts", {})
+        """An object whose values are strings, or an empty one."""
+        value: dict[str, Any] = self._get(key, (dict,), "an object of strings", {})
         if wrong := [name for name, text in value.items() if not isinstance(text, str)]:
-            raise InvalidModelError(f"{self.where}: {key!r} has a {wrong[0]!r:.80} that is not a text.")
+            raise InvalidModelError(f"{self.where}: {key!r}: the value of {wrong[0]!r:.80} must be a string.")
         return value

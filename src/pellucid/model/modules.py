@@ -1,7 +1,7 @@
-"""What follows the transformer in ``modules.json``: read as values, and their weights as modules that can be called.
+"""The stages after the transformer in ``modules.json``: read as specs, and loaded with their weights.
 
-Each stage's own config lies in the folder that the list gives. No code of the model is ever run: a class that we do not
-know is refused.
+The list gives a folder for each stage, which holds the stage's own config. Pellucid never runs code of the model. A
+class that it does not know is an error.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pellucid.model.config import Config, read_json
 from pellucid.model.spec import DenseSpec, LayerNormSpec, ModelSpec, NormalizeSpec, Stage
 from pellucid.model.tensors import Tensors
 from pellucid.model.weights import read_norm
-from pellucid.sources.files import MOST_MODULES, ModelFiles, tidy
+from pellucid.sources.files import MAX_MODULES, ModelFiles, normalize_folder
 
-# pooling_mode_* flags of 1_Pooling/config.json, in the order in which their results are laid side by side.
+# The pooling_mode_* flags of 1_Pooling/config.json, in the order in which their results are concatenated.
 _POOLING_FLAGS = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_max_tokens": "max",
@@ -35,151 +35,177 @@ _DENSE_ACTIVATIONS = {
     "torch.nn.modules.activation.Tanh": "tanh",
     "torch.nn.modules.linear.Identity": "identity",
 }
-# Each name that sentence-transformers has used, up to version 6, for a class of its own.
+_MODULE_KINDS = ("Transformer", "Pooling", "Dense", "LayerNorm", "Normalize", "Dropout")
+# The packages that have held sentence-transformers' own module classes, up to version 6.
 _PACKAGES = ("sentence_transformers.models", "sentence_transformers.base", "sentence_transformers.sentence_transformer")
 
 
 @dataclass(frozen=True)
-class Listed:
-    """One entry of modules.json."""
+class ModuleEntry:
+    """One entry of modules.json.
+
+    Attributes:
+        kind: the name of the module's class, such as "Pooling".
+        folder: the module's folder, relative to the model's; "" for the model's own folder.
+    """
 
     kind: str
     folder: str
 
     def file(self, name: str) -> str:
-        """The path of one of its files, relative to the model's folder."""
+        """The path of one of the module's files, relative to the model's folder."""
         return f"{self.folder}/{name}" if self.folder else name
 
 
-def listed(files: ModelFiles) -> list[Listed]:
-    """The stages of ``modules.json``; a model without it is a plain transformer, which is pooled by its mean."""
-    if not files.has("modules.json"):
-        return [Listed("Transformer", ""), Listed("Pooling", "")]
-    where = f"{files.name}: modules.json"
-    entries = read_json(files, "modules.json")
-    if not isinstance(entries, list) or not entries:
-        raise InvalidModelError(f"{where} must hold a list of modules.")
-    if len(entries) > MOST_MODULES:
-        raise InvalidModelError(f"{where} lists {len(entries):,} modules, and at most {MOST_MODULES} are read.")
-    modules = []
-    for entry in entries:
-        config = Config(where, entry)
-        kind, folder = _kind(where, config.string("type")), config.string("path", "")
-        files.path(folder)  # Refuses a path that leaves the model's folder.
-        if kind == "Pooling" and not folder.strip("/"):
-            raise InvalidModelError(
-                f"{where}: Pooling has no path, and without its config it is not known how to pool."
-            )
-        modules.append(Listed(kind, tidy(folder)))
-    kinds = [module.kind for module in modules]
-    if kinds[0] != "Transformer" or "Transformer" in kinds[1:]:
-        raise UnsupportedModelError(f"{where}: {' → '.join(kinds)} does not begin with its one Transformer.")
-    return modules
-
-
-def read_stages(files: ModelFiles, modules: list[Listed], encoder: Config, hidden: int) -> tuple[Stage, ...]:
-    """The stages after the transformer.
-
-    Args:
-        files: the model's.
-        modules: those of :func:`listed` after the transformer.
-        encoder: the encoder's config.json.
-        hidden: how many numbers a token's vector has.
+def read_entries(files: ModelFiles) -> list[ModuleEntry]:
+    """Read the list of modules in ``modules.json``. A model without that file is a transformer with mean pooling.
 
     Raises:
-        InvalidModelError: a config is missing, broken, or contradicts another.
-        UnsupportedModelError: a setting that we do not run.
+        InvalidModelError: the list is broken, or a path leaves the model's folder.
+        UnsupportedModelError: a module is of an unknown class, or the list does not start with its only Transformer.
+    """
+    if not files.has("modules.json"):
+        return [ModuleEntry("Transformer", ""), ModuleEntry("Pooling", "")]
+    where = f"{files.name}: modules.json"
+    values = read_json(files, "modules.json")
+    if not isinstance(values, list) or not values:
+        raise InvalidModelError(f"{where} must hold a list of modules.")
+    if len(values) > MAX_MODULES:
+        raise InvalidModelError(f"{where} lists {len(values):,} modules, and the limit is {MAX_MODULES}.")
+    entries = []
+    for value in values:
+        config = Config(where, value)
+        kind, folder = _module_kind(where, config.string("type")), config.string("path", "")
+        files.path(folder)  # Raises an error if the path leaves the model's folder.
+        if kind == "Pooling" and not folder.strip("/"):
+            raise InvalidModelError(f"{where}: Pooling has no path, so there is no config that says how to pool.")
+        entries.append(ModuleEntry(kind, normalize_folder(folder)))
+    kinds = [entry.kind for entry in entries]
+    if kinds[0] != "Transformer" or "Transformer" in kinds[1:]:
+        raise UnsupportedModelError(
+            f"{where} lists {' → '.join(kinds)}. A model must have exactly one Transformer, in first place."
+        )
+    return entries
+
+
+def read_stages(
+    files: ModelFiles, entries: list[ModuleEntry], encoder_config: Config, hidden_size: int
+) -> tuple[Stage, ...]:
+    """Read the stages after the transformer.
+
+    Args:
+        files: the files of the model.
+        entries: the entries of :func:`read_entries` after the transformer.
+        encoder_config: the encoder's config.json.
+        hidden_size: the length of a token's vector.
+
+    Raises:
+        InvalidModelError: a config is missing or broken, or contradicts another.
+        UnsupportedModelError: a stage has a setting that Pellucid does not support.
     """
     stages: list[Stage] = []
-    size = hidden
-    for module in modules:
-        stage = _pooling(files, module, encoder, hidden) if module.kind == "Pooling" else _module(files, module, size)
-        if stage is None:
-            continue
-        stages.append(stage)
-        if isinstance(stage, Pooling):
-            size = hidden * len(stage.modes)
-        elif isinstance(stage, DenseSpec):
-            size = stage.out
+    size = hidden_size
+    for entry in entries:
+        if entry.kind == "Pooling":
+            pooling = _read_pooling(files, entry, encoder_config, hidden_size)
+            stages.append(pooling)
+            size = hidden_size * len(pooling.modes)
+        elif (module := _read_module(files, entry, size)) is not None:
+            stages.append(module)
+            if isinstance(module, DenseSpec):
+                size = module.out_features
     return tuple(stages)
 
 
 def load_modules(files: ModelFiles, spec: ModelSpec) -> tuple[Module, ...]:
-    """The modules after pooling, with their weights; the errors of :meth:`pellucid.model.tensors.Tensors.read`."""
-    return tuple(_loaded(files, module) for module in spec.modules)
+    """Load the modules after pooling, with their weights.
+
+    The errors are those of :meth:`pellucid.model.tensors.Tensors.read`.
+    """
+    return tuple(_load_module(files, module) for module in spec.modules)
 
 
-def _loaded(files: ModelFiles, module: DenseSpec | LayerNormSpec | NormalizeSpec) -> Module:
-    if isinstance(module, NormalizeSpec):
+def _load_module(files: ModelFiles, spec: DenseSpec | LayerNormSpec | NormalizeSpec) -> Module:
+    if isinstance(spec, NormalizeSpec):
         return norms.Normalize()
-    tensors = Tensors.open(files, module.folder)
-    if isinstance(module, LayerNormSpec):
-        norm = read_norm(tensors, "norm", module.size)
+    tensors = Tensors.open(files, spec.folder)
+    if isinstance(spec, LayerNormSpec):
+        norm = read_norm(tensors, "norm", spec.size)
         return norms.LayerNorm(norm.weight, norm.bias)
-    shape = module.out, module.into
+    shape = spec.out_features, spec.in_features
+    has_residual_weight = spec.use_residual and spec.in_features != spec.out_features
     return dense.Dense(
         weight=tensors.read("linear.weight", shape),
-        bias=tensors.read("linear.bias", (module.out,)) if module.bias else None,
-        activation=module.activation,
-        use_residual=module.use_residual,
-        residual=tensors.read("residual.weight", shape) if module.use_residual and module.into != module.out else None,
+        bias=tensors.read("linear.bias", (spec.out_features,)) if spec.bias else None,
+        activation=spec.activation,
+        use_residual=spec.use_residual,
+        residual=tensors.read("residual.weight", shape) if has_residual_weight else None,
     )
 
 
-def _kind(where: str, class_name: str) -> str:
+def _module_kind(where: str, class_name: str) -> str:
+    """The kind of a module, from the full name of its class."""
     package, _, kind = class_name.rpartition(".")
-    known = ("Transformer", "Pooling", "Dense", "LayerNorm", "Normalize", "Dropout")
-    if kind in known and (package in _PACKAGES or any(package.startswith(f"{p}.") for p in _PACKAGES)):
+    is_official = package in _PACKAGES or any(package.startswith(f"{name}.") for name in _PACKAGES)
+    if kind in _MODULE_KINDS and is_official:
         return kind
     raise UnsupportedModelError(
         f"{where}: the module class {class_name!r:.200} is not supported, and code of a model is never run. "
-        f"Supported: {', '.join(known)} of sentence-transformers."
+        f"Supported: {', '.join(_MODULE_KINDS)} of sentence-transformers."
     )
 
 
-def _pooling(files: ModelFiles, module: Listed, encoder: Config, hidden: int) -> Pooling:
-    """How the model pools. ``encoder`` is the encoder's config.json: a model without
-    modules.json that was made to tell the next token is pooled by its last, as sentence-transformers does.
+def _read_pooling(files: ModelFiles, entry: ModuleEntry, encoder_config: Config, hidden_size: int) -> Pooling:
+    """Read how the model pools.
+
+    A model without ``modules.json`` has no pooling config. It is pooled by its mean; or by its last token if it was
+    trained to predict the next one, which the encoder's config.json says. sentence-transformers does the same.
     """
-    if not module.folder:
-        architectures = encoder.values.get("architectures")
-        causal = isinstance(architectures, list) and architectures and str(architectures[0]).endswith("ForCausalLM")
-        return Pooling(("lasttoken" if causal and encoder.flag("is_causal", True) else "mean",))
-    config = Config.read(files, module.file("config.json"))
-    named = config.values.get("pooling_mode")
-    if named is None:
+    if not entry.folder:
+        architectures = encoder_config.values.get("architectures")
+        is_causal_lm = (
+            isinstance(architectures, list) and architectures and str(architectures[0]).endswith("ForCausalLM")
+        )
+        return Pooling(("lasttoken" if is_causal_lm and encoder_config.flag("is_causal", True) else "mean",))
+    config = Config.read(files, entry.file("config.json"))
+    value = config.values.get("pooling_mode")
+    if value is None:
         modes = tuple(mode for flag, mode in _POOLING_FLAGS.items() if config.flag(flag, False)) or ("mean",)
     else:
-        modes = tuple(named) if isinstance(named, list) else (named,)
+        modes = tuple(value) if isinstance(value, list) else (value,)
     if not modes:
-        raise InvalidModelError(f"{config.where}: 'pooling_mode' names no mode. We have {list(MODES)}.")
+        raise InvalidModelError(f"{config.where}: 'pooling_mode' is an empty list. Supported: {', '.join(MODES)}.")
     if unknown := [mode for mode in modes if not isinstance(mode, str) or mode not in MODES]:
         raise UnsupportedModelError(
-            f"{config.where}: pooling {unknown[0]!r:.80} is not supported. We have {list(MODES)}."
+            f"{config.where}: pooling {unknown[0]!r:.80} is not supported. Supported: {', '.join(MODES)}."
         )
-    size = config.size("embedding_dimension", config.size("word_embedding_dimension", hidden))
-    if size != hidden:
-        raise InvalidModelError(f"{config.where}: pools vectors of {size} numbers, and the encoder gives {hidden}.")
+    size = config.size("embedding_dimension", config.size("word_embedding_dimension", hidden_size))
+    if size != hidden_size:
+        raise InvalidModelError(
+            f"{config.where}: pooling expects token vectors of length {size}, but the encoder gives {hidden_size}."
+        )
     return Pooling(modes, config.flag("include_prompt", True))
 
 
-def _module(files: ModelFiles, module: Listed, size: int) -> DenseSpec | LayerNormSpec | NormalizeSpec | None:
-    """A module after pooling, for vectors of ``size`` numbers; None if it does nothing outside training."""
-    config = Config.read_if_there(files, module.file("config.json"))
+def _read_module(files: ModelFiles, entry: ModuleEntry, size: int) -> DenseSpec | LayerNormSpec | NormalizeSpec | None:
+    """Read a module after pooling, whose input has length ``size``; None if the module only matters in training."""
+    config = Config.read_if_present(files, entry.file("config.json"))
     for key in ("module_input_name", "module_output_name"):
         if (name := config.string(key, "sentence_embedding")) != "sentence_embedding":
             raise UnsupportedModelError(
                 f"{config.where}: {key} {name!r:.80} is not supported, only 'sentence_embedding'."
             )
-    if module.kind == "Normalize":
+    if entry.kind == "Normalize":
         return NormalizeSpec()
-    if module.kind == "Dropout":
+    if entry.kind == "Dropout":
         return None
-    if module.kind == "LayerNorm":
-        return LayerNormSpec(module.folder, size)
-    into, out = config.size("in_features"), config.size("out_features")
-    if into != size:
-        raise InvalidModelError(f"{config.where}: takes {into} features, and the stage before it gives {size}.")
+    if entry.kind == "LayerNorm":
+        return LayerNormSpec(entry.folder, size)
+    in_features, out_features = config.size("in_features"), config.size("out_features")
+    if in_features != size:
+        raise InvalidModelError(
+            f"{config.where}: in_features is {in_features}, but the stage before it gives vectors of length {size}."
+        )
     use_residual = config.flag("use_residual", False)
     activation = config.string("activation_function", "torch.nn.modules.activation.Tanh")
     if activation not in _DENSE_ACTIVATIONS:
@@ -188,4 +214,4 @@ def _module(files: ModelFiles, module: Listed, size: int) -> DenseSpec | LayerNo
             f"run. Supported: {', '.join(_DENSE_ACTIVATIONS)}."
         )
     bias = config.flag("bias", True)
-    return DenseSpec(module.folder, into, out, _DENSE_ACTIVATIONS[activation], bias, use_residual)
+    return DenseSpec(entry.folder, in_features, out_features, _DENSE_ACTIVATIONS[activation], bias, use_residual)

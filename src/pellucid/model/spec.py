@@ -1,4 +1,4 @@
-"""What a model is, as plain values: the shape of its encoder, and everything around it."""
+"""A model as plain values: the shape of its encoder, and everything around it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class NormSpec:
     """A normalisation of each token's vector.
 
     Attributes:
-        eps: added to the variance.
-        kind: "layer" (Ba et al., "Layer Normalization", 2016).
-        bias: whether it has one.
+        eps: the number added to the variance.
+        kind: "layer" is layer normalisation (Ba et al., "Layer Normalization", 2016).
+        bias: True if the norm has a bias.
     """
 
     eps: float
@@ -28,11 +28,13 @@ class NormSpec:
 
 @dataclass(frozen=True)
 class NormPlaces:
-    """Where norms stand around a sublayer ``f``, which changes ``x`` to ``sum(x + after(f(before(x))))``.
+    """The norms around a sublayer ``f``, which turns ``x`` into ``sum(x + after(f(before(x))))``.
+
+    Each is None if there is no norm in that place.
 
     Attributes:
         before: pre-norm (Xiong et al., "On Layer Normalization in the Transformer Architecture", 2020).
-        after: of what comes out, before it is added.
+        after: applied to the output of ``f``, before it is added to ``x``.
         sum: post-norm, as in the first transformer (Vaswani et al., 2017) and in BERT.
     """
 
@@ -46,14 +48,14 @@ class EmbeddingSpec:
     """How token ids become vectors.
 
     Attributes:
-        vocab_size: rows of the word table.
-        positions: rows of the position table; without one, the longest sequence.
-        position_table: whether there is one.
+        vocab_size: the number of rows in the table of token vectors.
+        positions: the number of rows in the position table; without such a table, the maximum length in tokens.
+        position_table: True if there is a position table.
         padding_id: None if positions count 0, 1, 2, …. Otherwise positions follow fairseq's rule: they start at
-            ``padding_id + 1`` and count only tokens other than ``padding_id``, which sits at ``padding_id`` itself.
-        token_types: rows of the token type table; 0 if there is none. A text alone is of type 0, the second of a pair
-            of type 1.
-        norm: follows the sum of the tables' rows.
+            ``padding_id + 1`` and count only tokens other than ``padding_id``, whose own position is ``padding_id``.
+        token_types: the number of rows in the token type table; 0 if there is none. A single text has type 0, and the
+            second text of a pair has type 1.
+        norm: the norm after the sum of the tables' rows, or None.
     """
 
     vocab_size: int
@@ -66,17 +68,17 @@ class EmbeddingSpec:
 
 @dataclass(frozen=True)
 class AttentionSpec:
-    """Multi-head attention of a text to itself.
+    """Multi-head self-attention.
 
     Attributes:
-        heads: how many heads query.
-        head_size: how many numbers each has.
-        kv_heads: how many heads have keys and values; each serves ``heads / kv_heads`` that query (Ainslie et al.,
+        heads: the number of query heads.
+        head_size: the length of a head's vectors.
+        kv_heads: the number of key and value heads. Each serves ``heads / kv_heads`` query heads (Ainslie et al.,
             "GQA", 2023).
-        bias: whether the four linear layers have one.
-        window: how many tokens on each side a token looks at; None for all of the text.
-        rotary_base: the base of the rotations by which queries and keys know their places (Su et al., "RoFormer",
-            2021); None if there are none.
+        bias: True if the four linear layers have biases.
+        window: how many tokens on each side a token attends to; None for the whole text.
+        rotary_base: the base of the rotary position embedding of queries and keys (Su et al., "RoFormer", 2021); None
+            if the model has none.
     """
 
     heads: int
@@ -88,24 +90,24 @@ class AttentionSpec:
 
     @property
     def query_size(self) -> int:
-        """How many numbers the queries of a token have."""
+        """The length of a token's query, all heads together."""
         return self.heads * self.head_size
 
     @property
     def key_size(self) -> int:
-        """How many numbers the keys of a token have, and its values."""
+        """The length of a token's key, all heads together. Its value has the same length."""
         return self.kv_heads * self.head_size
 
 
 @dataclass(frozen=True)
 class FeedForwardSpec:
-    """What happens to each token alone.
+    """The feed-forward network, which works on each token alone.
 
     Attributes:
-        size: how many numbers there are between its linear layers.
+        size: the length of the vectors between its linear layers.
         activation: a key of :data:`pellucid.layers.activations.ACTIVATIONS`.
-        gated: whether the activation is multiplied by a second product (Shazeer, "GLU Variants", 2020).
-        bias: whether the linear layers have one.
+        gated: True if the activation's result is multiplied by a second linear layer's (Shazeer, "GLU Variants", 2020).
+        bias: True if the linear layers have biases.
     """
 
     size: int
@@ -116,7 +118,7 @@ class FeedForwardSpec:
 
 @dataclass(frozen=True)
 class BlockSpec:
-    """One transformer layer: attention, then feed-forward, each with norms around it."""
+    """One transformer layer: attention, then a feed-forward network, each with norms around it."""
 
     attention: AttentionSpec
     feed_forward: FeedForwardSpec
@@ -126,11 +128,13 @@ class BlockSpec:
 
 @dataclass(frozen=True)
 class RelativeBiasSpec:
-    """A bias of attention scores for the distance of two tokens, which all layers share (Raffel et al., "T5", 2020).
+    """A bias on attention scores that depends on the distance of two tokens (Raffel et al., "T5", 2020).
+
+    All layers share it.
 
     Attributes:
-        buckets: how many distances are told apart.
-        max_distance: the distance from which on all tokens share the last bucket.
+        buckets: the number of groups into which distances are sorted. Each group has its own bias.
+        max_distance: from this distance on, all tokens share the last bucket.
     """
 
     buckets: int
@@ -139,17 +143,17 @@ class RelativeBiasSpec:
 
 @dataclass(frozen=True)
 class EncoderSpec:
-    """The shape of a transformer encoder: all that an engine needs to know besides the weights.
+    """The shape of a transformer encoder: everything that an engine needs to know besides the weights.
 
     Attributes:
         family: the ``model_type`` of config.json.
-        hidden_size: how many numbers a token's vector has.
+        hidden_size: the length of a token's vector.
         embedding: how token ids become vectors.
         blocks: the layers, in order.
-        final_norm: follows the last layer; None if there is none.
-        relative_bias: None if there is none.
-        only_torch: why only the engine "torch" may run it, in a sentence; "" if the others can. What they would need
-            to know of it is then not told.
+        final_norm: the norm after the last layer, or None.
+        relative_bias: the bias on attention scores by distance, or None.
+        only_torch: a sentence that says why only the engine "torch" can run this encoder; "" if every engine can. If it
+            is set, the spec leaves out details that the other engines would need.
     """
 
     family: str
@@ -162,12 +166,12 @@ class EncoderSpec:
 
     @property
     def vocab_size(self) -> int:
-        """Token ids are below it."""
+        """The number of token ids. Every id is below it."""
         return self.embedding.vocab_size
 
     @property
     def max_tokens(self) -> int:
-        """The longest sequence that the position table has room for."""
+        """The maximum length of a text in tokens, as far as there are positions for them."""
         rows, padding = self.embedding.positions, self.embedding.padding_id
         return rows if padding is None else rows - padding - 1
 
@@ -177,10 +181,11 @@ class TokenizerSpec:
     """How texts are cut into tokens.
 
     Attributes:
-        folder: the subfolder of the tokenizer's files, "" for the top.
-        max_tokens: the longest sequence, special tokens included.
-        lowercase: lower the text before everything else (``do_lower_case`` of ``sentence_bert_config.json``).
-        truncation_side: which end of a text is cut off.
+        folder: the subfolder with the tokenizer's files; "" for the model's own folder.
+        max_tokens: the maximum length of a text in tokens, special tokens included.
+        lowercase: True if texts are lowercased before anything else (``do_lower_case`` of
+            ``sentence_bert_config.json``).
+        truncation_side: the end at which texts are cut off.
     """
 
     folder: str
@@ -194,16 +199,17 @@ class DenseSpec:
     """A linear layer after pooling.
 
     Attributes:
-        folder: of its weights.
-        into, out: how many numbers a vector has before and after it.
+        folder: the folder with its weights.
+        in_features, out_features: the length of a vector before and after it.
         activation: a key of :data:`pellucid.layers.activations.ACTIVATIONS`.
-        bias: whether it has one.
-        use_residual: whether the input is added to the result; through a matrix of its own if the sizes differ.
+        bias: True if it has a bias.
+        use_residual: True if the input is added to the result. If the two lengths differ, the input first goes through
+            a matrix of its own.
     """
 
     folder: str
-    into: int
-    out: int
+    in_features: int
+    out_features: int
     activation: str
     bias: bool = True
     use_residual: bool = False
@@ -211,7 +217,7 @@ class DenseSpec:
 
 @dataclass(frozen=True)
 class LayerNormSpec:
-    """A layer normalisation after pooling, of vectors of ``size`` numbers; ``folder`` has its weights."""
+    """A layer normalisation after pooling, for vectors of length ``size``. Its weights are in ``folder``."""
 
     folder: str
     size: int
@@ -219,12 +225,12 @@ class LayerNormSpec:
 
 @dataclass(frozen=True)
 class NormalizeSpec:
-    """Division by the length."""
+    """Scaling of each vector to length 1."""
 
 
 Module = DenseSpec | LayerNormSpec | NormalizeSpec
 Stage = Pooling | Module
-"""What may follow the Transformer in ``modules.json``."""
+"""The stages that may follow the Transformer in ``modules.json``."""
 
 
 @dataclass(frozen=True)
@@ -233,12 +239,12 @@ class ModelSpec:
 
     Attributes:
         name: the model's name, for messages.
-        encoder_folder: the subfolder of the encoder's files, "" for the top.
+        encoder_folder: the subfolder with the encoder's files; "" for the model's own folder.
         encoder: the shape of the transformer.
-        tokenizer: how texts are cut.
-        stages: what follows the transformer, in order. Which stages make sense is for a task to say.
-        prompts: texts that are put before a text, by name.
-        default_prompt_name: the prompt that ``sentence-transformers``' plain ``encode`` uses.
+        tokenizer: how texts are cut into tokens.
+        stages: the stages after the transformer, in order. Each task decides which stages it accepts.
+        prompts: by name, the texts that can be put before an input text.
+        default_prompt_name: the prompt that sentence-transformers' ``encode`` uses by default, or None.
     """
 
     name: str
@@ -254,29 +260,29 @@ class ModelSpec:
         """How the model pools.
 
         Raises:
-            UnsupportedModelError: its first stage after the transformer is not the one pooling.
+            UnsupportedModelError: Pooling is not the first stage after the transformer, or there are several.
         """
         match self.stages:
             case (Pooling() as pooling, *rest) if not any(isinstance(stage, Pooling) for stage in rest):
                 return pooling
         kinds = ["Transformer", *(type(stage).__name__.removesuffix("Spec") for stage in self.stages)]
         raise UnsupportedModelError(
-            f"{self.name}: modules.json: {' → '.join(kinds)} is not Transformer → Pooling → …, as an embedding model "
-            f"is."
+            f"{self.name}: modules.json lists {' → '.join(kinds)}, but an embedding model must be "
+            f"Transformer → Pooling → …, with one Pooling only."
         )
 
     @functools.cached_property
     def modules(self) -> tuple[Module, ...]:
-        """What follows pooling, in order."""
+        """The modules after pooling, in order."""
         return tuple(stage for stage in self.stages if not isinstance(stage, Pooling))
 
     @functools.cached_property
     def dimensions(self) -> int:
         """The length of a text's vector."""
-        sizes = [stage.out for stage in self.stages if isinstance(stage, DenseSpec)]
+        sizes = [stage.out_features for stage in self.stages if isinstance(stage, DenseSpec)]
         return sizes[-1] if sizes else len(self.pooling.modes) * self.encoder.hidden_size
 
     @functools.cached_property
     def unit_length(self) -> bool:
-        """Whether the model itself makes its vectors one long: its last stage is Normalize."""
+        """True if the model itself scales its vectors to length 1, because its last stage is Normalize."""
         return bool(self.stages) and isinstance(self.stages[-1], NormalizeSpec)

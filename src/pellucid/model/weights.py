@@ -1,4 +1,4 @@
-"""An encoder's weights, each with the shape that the encoder's spec asks for."""
+"""An encoder's weights. Each has the shape that the encoder's spec calls for."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pellucid.types import Float32
 
 @dataclass(frozen=True, eq=False)
 class Linear:
-    """A linear layer: ``x Wᵀ + b`` with weight ``float32[out, in]`` and bias ``float32[out]``, zeros if it has none."""
+    """A linear layer, ``x Wᵀ + b``: weight ``float32[out, in]`` and bias ``float32[out]``, zeros if it has none."""
 
     weight: Float32
     bias: Float32
@@ -23,7 +23,7 @@ class Linear:
 
 @dataclass(frozen=True, eq=False)
 class Norm:
-    """A layer normalisation: weight and bias are ``float32[hidden]``; the bias is zeros if it has none."""
+    """A layer normalisation: weight and bias, both ``float32[hidden]``. The bias is zeros if the model has none."""
 
     weight: Float32
     bias: Float32
@@ -31,7 +31,7 @@ class Norm:
 
 @dataclass(frozen=True, eq=False)
 class Norms:
-    """The norms around a sublayer, where :class:`pellucid.model.spec.NormPlaces` says that there are any."""
+    """The norms around a sublayer; :class:`pellucid.model.spec.NormPlaces` explains their places. None is no norm."""
 
     before: Norm | None = None
     after: Norm | None = None
@@ -43,11 +43,12 @@ class Layer:
     """One transformer layer, as :class:`pellucid.model.spec.BlockSpec` describes it.
 
     Attributes:
-        query, key, value, attention_output: the attention.
-        attention_norms: around it.
-        gate: of a gated feed-forward, what the activation is applied to; else None.
-        intermediate, output: the feed-forward. The activation is applied to the first, if there is no gate.
-        feed_forward_norms: around it.
+        query, key, value, attention_output: the linear layers of attention.
+        attention_norms: the norms around attention.
+        gate: in a gated feed-forward network, the linear layer whose output goes through the activation; else None.
+        intermediate, output: the linear layers of the feed-forward network. Without a gate, the activation is applied
+            to the output of ``intermediate``.
+        feed_forward_norms: the norms around the feed-forward network.
     """
 
     query: Linear
@@ -69,11 +70,11 @@ class EncoderWeights:
         word: ``float32[vocab_size, hidden]``.
         position: ``float32[positions, hidden]``, or None.
         token_type: ``float32[token_types, hidden]``, or None.
-        embedding_norm: follows the sum of those, or None.
+        embedding_norm: the norm after the sum of these three, or None.
         relative_bias: ``float32[buckets, heads]``, or None.
-        layers: in order. Each is read from the file, and checked, when it is taken, and not kept: an engine that packs
-            the weights in a form of its own never holds them twice.
-        final_norm: follows the last layer, or None.
+        layers: the layers in order. Iterating reads each layer from the file and checks it, and keeps none. So an
+            engine that packs the weights into its own format never holds them twice.
+        final_norm: the norm after the last layer, or None.
     """
 
     word: Float32
@@ -85,8 +86,8 @@ class EncoderWeights:
     final_norm: Norm | None = None
 
 
-class _LayersInTheFile(Iterable[Layer]):
-    """Layers that are read each time they are gone through."""
+class _LazyLayers(Iterable[Layer]):
+    """Layers that every iteration reads from the file anew."""
 
     def __init__(self, count: int, read: Callable[[int], Layer]) -> None:
         self._count = count
@@ -97,66 +98,73 @@ class _LayersInTheFile(Iterable[Layer]):
 
 
 def read_linear(
-    tensors: Tensors, name: str | TensorPart, out: int, into: int, *, start: str = "", bias: bool = True
+    tensors: Tensors,
+    name: str | TensorPart,
+    out_features: int,
+    in_features: int,
+    *,
+    prefix: str = "",
+    bias: bool = True,
 ) -> Linear:
-    """The linear layer of this name, from ``into`` to ``out`` features; ``start`` is put before the name."""
+    """Read the linear layer of this name. ``prefix`` is put before the name."""
     part = name if isinstance(name, TensorPart) else None
-    tensor = start + (name.name if isinstance(name, TensorPart) else name)
+    tensor = prefix + (name.name if isinstance(name, TensorPart) else name)
     return Linear(
-        tensors.read(f"{tensor}.weight", (out, into), part),
-        tensors.read(f"{tensor}.bias", (out,), part) if bias else np.zeros(out, dtype=np.float32),
+        tensors.read(f"{tensor}.weight", (out_features, in_features), part),
+        tensors.read(f"{tensor}.bias", (out_features,), part) if bias else np.zeros(out_features, dtype=np.float32),
     )
 
 
 def read_norm(tensors: Tensors, name: str, size: int, *, bias: bool = True) -> Norm:
-    """The layer normalisation of this name. The first BERT checkpoints call its parts gamma and beta."""
-    weight, shift = ("gamma", "beta") if f"{name}.gamma" in tensors else ("weight", "bias")
+    """Read the layer normalisation of this name. The first BERT checkpoints call its weight gamma and its bias beta."""
+    weight_name, bias_name = ("gamma", "beta") if f"{name}.gamma" in tensors else ("weight", "bias")
     return Norm(
-        tensors.read(f"{name}.{weight}", (size,)),
-        tensors.read(f"{name}.{shift}", (size,)) if bias else np.zeros(size, dtype=np.float32),
+        tensors.read(f"{name}.{weight_name}", (size,)),
+        tensors.read(f"{name}.{bias_name}", (size,)) if bias else np.zeros(size, dtype=np.float32),
     )
 
 
 def read_encoder(tensors: Tensors, spec: EncoderSpec, tables: Sequence[TensorNames]) -> EncoderWeights:
-    """The weights of an encoder, each with the shape that its spec asks for.
+    """Read the weights of an encoder, each with the shape that the spec calls for.
 
     Args:
-        tensors: those of the model's file.
+        tensors: the tensors in the encoder's folder.
         spec: the encoder's shape.
-        tables: the names that its family may go by.
+        tables: the tables of tensor names that files of its family may use.
 
     Raises:
-        InvalidModelError, UnsupportedModelError: as :meth:`Tensors.read`; for a layer's tensors, when it is taken.
+        InvalidModelError, UnsupportedModelError: as :meth:`Tensors.read`. For a layer's tensors, the error comes when
+            that layer is read.
     """
-    names, prefix = _naming(tensors, tables)
+    names, prefix = _detect_names(tensors, tables)
     hidden, embedding = spec.hidden_size, spec.embedding
 
     def table(name: str | None, rows: int, width: int) -> Float32 | None:
         return tensors.read(f"{prefix}{name}.weight", (rows, width)) if name and rows else None
 
-    def norm(name: str | None, wanted: NormSpec | None) -> Norm | None:
-        return read_norm(tensors, f"{prefix}{name}", hidden, bias=wanted.bias) if wanted else None
+    def norm(name: str | None, norm_spec: NormSpec | None) -> Norm | None:
+        return read_norm(tensors, f"{prefix}{name}", hidden, bias=norm_spec.bias) if norm_spec else None
 
     def norms(name: str, places: NormPlaces) -> Norms:
         return Norms(before=norm(name, places.before), sum=norm(name, places.sum))
 
     def layer(number: int) -> Layer:
-        block, start = spec.blocks[number], names.layer.format(number)
+        block, layer_prefix = spec.blocks[number], names.layer.format(number)
         attention, feed_forward = block.attention, block.feed_forward
 
-        def linear(name: str | TensorPart, out: int, into: int, bias: bool) -> Linear:
-            return read_linear(tensors, name, out, into, start=prefix + start, bias=bias)
+        def linear(name: str | TensorPart, out_features: int, in_features: int, bias: bool) -> Linear:
+            return read_linear(tensors, name, out_features, in_features, prefix=prefix + layer_prefix, bias=bias)
 
         return Layer(
             query=linear(names.query, attention.query_size, hidden, attention.bias),
             key=linear(names.key, attention.key_size, hidden, attention.bias),
             value=linear(names.value, attention.key_size, hidden, attention.bias),
             attention_output=linear(names.attention_output, hidden, attention.query_size, attention.bias),
-            attention_norms=norms(start + names.attention_norm, block.attention_norms),
+            attention_norms=norms(layer_prefix + names.attention_norm, block.attention_norms),
             gate=linear(names.gate, feed_forward.size, hidden, feed_forward.bias) if names.gate else None,
             intermediate=linear(names.intermediate, feed_forward.size, hidden, feed_forward.bias),
             output=linear(names.output, hidden, feed_forward.size, feed_forward.bias),
-            feed_forward_norms=norms(start + names.feed_forward_norm, block.feed_forward_norms),
+            feed_forward_norms=norms(layer_prefix + names.feed_forward_norm, block.feed_forward_norms),
         )
 
     buckets = spec.relative_bias.buckets if spec.relative_bias else 0
@@ -166,17 +174,21 @@ def read_encoder(tensors: Tensors, spec: EncoderSpec, tables: Sequence[TensorNam
         token_type=table(names.token_type, embedding.token_types, hidden),
         embedding_norm=norm(names.embedding_norm, embedding.norm),
         relative_bias=table(names.relative_bias, buckets, spec.blocks[0].attention.heads),
-        layers=_LayersInTheFile(len(spec.blocks), layer),
+        layers=_LazyLayers(len(spec.blocks), layer),
         final_norm=norm(names.final_norm, spec.final_norm),
     )
 
 
-def _naming(tensors: Tensors, tables: Sequence[TensorNames]) -> tuple[TensorNames, str]:
-    """The table of names and the prefix that this file goes by: those by which most of two tensors are found."""
+def _detect_names(tensors: Tensors, tables: Sequence[TensorNames]) -> tuple[TensorNames, str]:
+    """The table of names and the prefix that this file uses.
 
-    def found(candidate: tuple[TensorNames, str]) -> int:
+    Two tensors that every model has are looked up under each table and prefix. The combination that finds most wins.
+    """
+
+    def count_found(candidate: tuple[TensorNames, str]) -> int:
         names, prefix = candidate
-        output = names.layer.format(0) + names.attention_output
-        return sum(f"{prefix}{name}.weight" in tensors for name in (names.word, output))
+        attention_output = names.layer.format(0) + names.attention_output
+        return sum(f"{prefix}{name}.weight" in tensors for name in (names.word, attention_output))
 
-    return max(((names, prefix) for names in tables for prefix in names.prefixes), key=found)
+    candidates = [(names, prefix) for names in tables for prefix in names.prefixes]
+    return max(candidates, key=count_found)

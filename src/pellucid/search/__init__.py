@@ -1,1 +1,7 @@
-"""Finding things in one's own files: chunks of them, their vectors on disk, and questions."""
+"""An index of files: kept up to date by embedding only what is new, and searched by meaning and by words.
+
+::
+
+    files ─ readers ─▶ documents ─ chunks ─▶ rows ─ Embedder ─▶ vectors ─ staging ─▶ store (LanceDB)
+    question ─ Embedder ─▶ vector ─ store ─▶ rankings by vector and by words ─ fuse ─▶ hits
+"""

@@ -1,6 +1,6 @@
-"""Damaged files of an index, noticed before LanceDB reads them: it may crash on them, or answer with wrong vectors.
+"""Finds damaged files of an index before LanceDB reads them: it may crash on them, or return wrong vectors.
 
-LanceDB never changes a file that it has written. So an index can say what each was: its size and its SHA-256.
+LanceDB never changes a file that it has written. So an index can record the size and SHA-256 of each file.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ALWAYS_HASHED = 1 << 20
-"""A file of at most so many bytes is hashed each time. A larger one is trusted while its time of change is right."""
+"""A file of at most this many bytes is hashed each time. A larger one is trusted if its time of change is the same."""
 _HINTS = ("latest_version_hint.json",)
-"""Files that LanceDB does change, and can do without."""
+"""Files that LanceDB does change, and does not need."""
 
 
 @dataclass(frozen=True)
 class FileRecord:
-    """What a file was when it was recorded: bytes, nanoseconds since 1970, and the SHA-256 in hexadecimal digits."""
+    """A file as it was: bytes, nanoseconds since 1970 when it was last changed, and the SHA-256 in hexadecimal."""
 
     size: int
     modified: int
@@ -28,11 +28,11 @@ class FileRecord:
 
 
 def record(folder: Path, known: Mapping[str, FileRecord]) -> dict[str, FileRecord]:
-    """All files under a folder, by their path from there.
+    """Record all files below a folder, by their path from there.
 
     Args:
         folder: the folder.
-        known: an earlier record of it. Files that have neither its size nor its time of change are hashed.
+        known: an earlier record of it. Files with the same size and time of change are not hashed again.
     """
     records = {}
     for path in _files(folder):
@@ -46,9 +46,9 @@ def record(folder: Path, known: Mapping[str, FileRecord]) -> dict[str, FileRecor
 
 
 def first_damaged(folder: Path, records: Mapping[str, FileRecord]) -> str | None:
-    """The first file that is no longer what it was, or None.
+    """The first file that was changed since it was recorded, or None.
 
-    A file that is gone is not damaged: LanceDB removes what it needs no more, and says what it misses.
+    A missing file is not damaged: LanceDB removes files that it no longer needs, and says if it misses one.
 
     Raises:
         OSError: a file cannot be read.
@@ -64,7 +64,7 @@ def _is_damaged(path: Path, before: FileRecord) -> bool:
         if before.size > ALWAYS_HASHED and status.st_mtime_ns == before.modified:
             return False
         return _sha256(path) != before.sha256
-    except FileNotFoundError:  # It may go at any moment: another process may be writing to the index.
+    except FileNotFoundError:  # It may disappear at any moment: another process may be writing to the index.
         return False
 
 

@@ -1,4 +1,4 @@
-"""An index of one's own files: kept up to date by embedding only what is new, and asked questions."""
+"""An index of your files: kept up to date by embedding only what is new, and searched."""
 
 from __future__ import annotations
 
@@ -11,29 +11,30 @@ from typing import Literal
 import numpy as np
 
 from pellucid.embedder import Embedder
+from pellucid.encoder.fingerprint import Fingerprint
 from pellucid.errors import IndexWriteError, OptionError, TextError, UnreadableFileError
-from pellucid.files.walk import FoundFile, Skipped, find
+from pellucid.files.walk import FoundFile, SkippedFile, find_files
 from pellucid.search.pointer import POINTER, Identity
-from pellucid.search.readers import Document, content_of
+from pellucid.search.readers import Document, read_bytes
 from pellucid.search.reading import DocumentReader
 from pellucid.search.rows import Row
-from pellucid.search.store import Known, Store
+from pellucid.search.store import IndexedFile, Store
 from pellucid.text.checks import check_texts
 from pellucid.text.chunking import spans
 from pellucid.types import Float32
 
 SearchMode = Literal["vector", "text", "hybrid"]
-_OVERLAP = 32
+_OVERLAP_TOKENS = 32
 _CHUNKS_PER_STEP = 1024
 _RANK_CONSTANT = 60
-"""Of reciprocal rank fusion (Cormack, Clarke and Büttcher, 2009)."""
-_RANKED = 60
-"""How many chunks of each ranking are fused, at least."""
+"""The constant of reciprocal rank fusion (Cormack, Clarke and Büttcher, 2009)."""
+_MIN_RANKED = 60
+"""Rankings of at least this many chunks are fused."""
 
 
 @dataclass(frozen=True)
 class Hit:
-    """A chunk that answers a query, and how well: its cosine, its BM25 score, or its fused ranks."""
+    """A chunk that answers a question, and its score: a cosine, a BM25 score, or a sum of fused ranks."""
 
     row: Row
     score: float
@@ -45,11 +46,11 @@ class Summary:
 
     Attributes:
         files: how many files the index has.
-        chunks: how many chunks.
+        chunks: how many chunks the index has.
         added: how many files are new or changed.
-        removed: how many are gone.
-        embedded: how many chunks were embedded; others were found embedded already.
-        skipped: what could not be read, and why.
+        removed: how many files are gone.
+        embedded: how many chunks were embedded; the others had vectors already.
+        skipped: the files that could not be read, and why.
     """
 
     files: int
@@ -57,7 +58,7 @@ class Summary:
     added: int
     removed: int
     embedded: int
-    skipped: tuple[Skipped, ...]
+    skipped: tuple[SkippedFile, ...]
 
 
 class Index:
@@ -74,27 +75,33 @@ class Index:
 
     @classmethod
     def create(cls, folder: Path, embedder: Embedder, *, column: str = "text", rebuild: bool = False) -> Index:
-        """The index in ``folder``, or a new one that is empty until it is updated.
+        """Open the index in ``folder`` for updates, or make an empty one there.
 
-        A folder that is made is only its owner's, who may read what is in it.
+        Only the owner of a new folder may read it.
+
+        Args:
+            folder: the folder of the index.
+            embedder: the model.
+            column: in tables, the column of texts.
+            rebuild: replace whatever index is there.
 
         Raises:
-            IndexStateError: the index there holds the vectors of another model, and ``rebuild`` does not say that they
-                may go; or it is damaged.
+            IndexStateError: the index there is damaged, or has other vectors than the embedder's, and ``rebuild`` is
+                False.
             IndexWriteError: ``folder`` cannot be made.
         """
-        wanted = _identity(embedder, column)
+        requested = _identity(embedder, column)
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
-            # It will have the texts of files that others may not be allowed to read.
+            # It will hold the texts of files that others may not be allowed to read.
             folder.mkdir(mode=0o700, exist_ok=True)
             is_new = not (folder / POINTER).exists()
         except OSError as error:
-            raise IndexWriteError(f"{folder} cannot be the folder of an index ({error}). Name another.") from error
+            raise IndexWriteError(f"{folder} cannot be the folder of an index ({error}). Choose another.") from error
         if rebuild or is_new:
-            return cls(Store(folder, wanted, None, rebuild=rebuild), embedder)
+            return cls(Store(folder, requested, None, rebuild=rebuild), embedder)
         store = Store.open(folder)
-        store.check(wanted)
+        store.check(requested, for_update=True)
         return cls(store, embedder)
 
     @classmethod
@@ -106,22 +113,23 @@ class Index:
         cache_folder: Path | None = None,
         local_files_only: bool = False,
     ) -> Index:
-        """The index in ``folder``, with the model that it names, or with this one, which must be the same.
+        """Open the index in ``folder`` for searches.
 
         Args:
-            folder: the index.
-            embedder: the model.
-            cache_folder: where else to look for the model that it names; as in ``Embedder``.
+            folder: the folder of the index.
+            embedder: the model, which must be the one that made the index; None to load the model that the index
+                names.
+            cache_folder: for that model, as in ``Embedder``.
             local_files_only: likewise.
 
         Raises:
-            IndexStateError: there is no index, it is damaged, or it holds the vectors of another model.
+            IndexStateError: there is no index, it is damaged, or it has another model's vectors.
         """
         store = Store.open(folder)
         if embedder is None:
             embedder = Embedder(
                 store.identity.model,
-                dtype=store.identity.dtype,  # type: ignore[arg-type]
+                dtype=store.identity.fingerprint.dtype,  # type: ignore[arg-type]
                 cache_folder=cache_folder,
                 local_files_only=local_files_only,
             )
@@ -129,24 +137,25 @@ class Index:
         return cls(store, embedder)
 
     def update(
-        self, roots: Sequence[Path], *, progress: Callable[[int, int], object] = lambda _done, _all: None
+        self, roots: Sequence[Path], *, on_progress: Callable[[int, int], object] = lambda _done, _total: None
     ) -> Summary:
-        """Make the index one of these files and folders: read what is new or changed, and forget what is gone.
+        """Bring the index up to date with files and folders: read what is new or changed, and remove what is gone.
 
-        Killed at any moment, the index is the one before or the one after. What the killed process left behind is gone
-        after the next update. A file that cannot be read within bounds (docs/security.md) is skipped, and the summary
-        says why.
+        If the process is killed, the index is the one before or the one after, and the next update removes what is
+        left over. A file that cannot be read within bounds (docs/security.md) is skipped, and the summary says why.
 
         Args:
             roots: files and folders.
-            progress: told, now and then, how many bytes of the files have been read, and how many there are.
+            on_progress: called now and then with the number of bytes that have been read, and of all bytes to read.
 
         Raises:
-            OptionError: a root is not there.
-            IndexWriteError: the disk is full, for one. The index is the one before.
+            OptionError: a root does not exist.
+            IndexStateError: the index has other vectors than the embedder's.
+            IndexWriteError: the disk is full, for example. The index is the one before.
         """
+        self.store.check(_identity(self.embedder, self.store.identity.column), for_update=True)
         with self.store.writing(), DocumentReader() as reader:
-            return self._update(roots, reader, progress)
+            return self._update(roots, reader, on_progress)
 
     def search(
         self, query: str, count: int = 10, *, mode: SearchMode = "hybrid", approximate: bool = False
@@ -157,13 +166,13 @@ class Index:
             query: the question.
             count: how many chunks.
             mode: "vector", by the cosine; "text", by its words (BM25); "hybrid", by the ranks in both.
-            approximate: compare the question with the half of the vectors that is likely to be near it. Only an index
-                of hundreds of thousands of chunks gains by it.
+            approximate: search only the half of the vectors that is likely to be near the question. That saves time
+                in an index of hundreds of thousands of chunks.
 
         Raises:
             OptionError: ``mode`` is unknown, or ``count`` is less than 1.
             TextError: the question is blank, or is not a text.
-            IndexStateError: the index is damaged, or was made again since it was opened.
+            IndexStateError: the index is damaged, or was rebuilt since it was opened.
         """
         if mode not in ("vector", "text", "hybrid"):
             raise OptionError(f"mode={mode!r} is not one of 'vector', 'text', 'hybrid'.")
@@ -171,10 +180,10 @@ class Index:
             raise OptionError(f"count={count} must be at least 1.")
         check_texts([query])
         if not query.strip():
-            raise TextError("the question is blank: ask for something.")
+            raise TextError("the question is blank.")
         if not self.store.count():
             return []
-        ranked = max(count, _RANKED) if mode == "hybrid" else count
+        ranked = max(count, _MIN_RANKED) if mode == "hybrid" else count
         rankings = []
         if mode in ("vector", "hybrid"):
             vector = self.embedder.embed_query(query, normalize=self._normalize)
@@ -185,38 +194,40 @@ class Index:
             return [Hit(row, score) for row, score in rankings[0]]
         return fuse([[row for row, _ in ranking] for ranking in rankings])[:count]
 
-    def _update(self, roots: Sequence[Path], reader: DocumentReader, progress: Callable[[int, int], object]) -> Summary:
-        entries = list(find(roots))
-        skipped = [entry for entry in entries if isinstance(entry, Skipped)]
+    def _update(
+        self, roots: Sequence[Path], reader: DocumentReader, on_progress: Callable[[int, int], object]
+    ) -> Summary:
+        entries = list(find_files(roots))
+        skipped = [entry for entry in entries if isinstance(entry, SkippedFile)]
         files = {entry.name: entry for entry in entries if isinstance(entry, FoundFile) and not self._is_own(entry)}
-        known = self.store.known()
-        changed = [file for file in files.values() if not self._is_known(file, known.get(file.name))]
-        removed = known.keys() - files.keys()
-        vectors, held = self.store.staged(), self.store.digests() if changed else set()
+        indexed = self.store.files()
+        changed = [file for file in files.values() if not self._is_unchanged(file, indexed.get(file.name))]
+        removed = indexed.keys() - files.keys()
+        vectors, stored = self.store.staged(), self.store.digests() if changed else set()
         added, embedded, done, total = 0, 0, 0, sum(file.size for file in changed)
         pending: list[Row] = []
         for file in changed:
             try:
-                # All of them or none: a table that breaks off in its last row is not half there.
+                # All rows or none: a table that is broken in its last row is not half indexed.
                 rows = list(_rows(file, reader, self.embedder, self.store.identity))
             except UnreadableFileError as error:
-                skipped.append(Skipped(file.name, str(error)))
+                skipped.append(SkippedFile(file.path, file.name, str(error)))
             else:
                 pending += rows
                 added += 1
             done += file.size
             while len(pending) >= _CHUNKS_PER_STEP:
-                embedded += self._stage(pending[:_CHUNKS_PER_STEP], vectors, held)
+                embedded += self._stage(pending[:_CHUNKS_PER_STEP], vectors, stored)
                 pending = pending[_CHUNKS_PER_STEP:]
-                progress(done, total)
-        embedded += self._stage(pending, vectors, held)
-        progress(total, total)
+                on_progress(done, total)
+        embedded += self._stage(pending, vectors, stored)
+        on_progress(total, total)
         if removed or changed or self.store.needs_commit():
-            self.store.commit(removed | {file.name for file in changed if file.name in known})
+            self.store.commit(removed | {file.name for file in changed if file.name in indexed})
         else:
             self.store.clean()
         return Summary(
-            files=len(self.store.known()),
+            files=len(self.store.files()),
             chunks=self.store.count(),
             added=added,
             removed=len(removed),
@@ -226,77 +237,86 @@ class Index:
 
     @property
     def _normalize(self) -> bool | None:
-        """To unit length: by the model itself, whose bits stay as they are, or, if it does not do that, afterwards."""
-        return None if self.embedder.spec.unit_length else True
+        return _normalize(self.embedder)
 
-    def _is_known(self, file: FoundFile, known: Known | None) -> bool:
-        """Whether the index has the file as it is."""
+    def _is_unchanged(self, file: FoundFile, indexed: IndexedFile | None) -> bool:
+        """Whether the index has the file as it is now."""
         pointer = self.store.pointer
-        if pointer is not None and pointer.is_old and "\\" in file.name:  # Then, another file may have had this name.
-            return False
-        return known is not None and (known.size, known.modified) == (file.size, file.modified)
+        if pointer is not None and not pointer.has_records and "\\" in file.name:
+            return False  # In so old an index, the name may be another file's.
+        return indexed is not None and (indexed.size, indexed.modified) == (file.size, file.modified)
 
     def _is_own(self, file: FoundFile) -> bool:
         return self.store.folder.resolve() in file.path.resolve().parents
 
-    def _stage(self, rows: list[Row], vectors: dict[str, Float32], held: set[str]) -> int:
-        """Embed what has no vector yet, and keep the rows; returns how many were embedded.
+    def _stage(self, rows: list[Row], vectors: dict[str, Float32], stored: set[str]) -> int:
+        """Embed the chunks that have no vector yet, and keep all of them.
 
         Args:
-            rows: some chunks.
+            rows: the chunks.
             vectors: what an earlier process had embedded, by the digest of the text.
-            held: of which texts the index has vectors.
+            stored: the digests of the texts that the index has vectors for.
+
+        Returns:
+            How many were embedded.
         """
         if not rows:
             return 0
         texts = {row.digest: row.text for row in rows}
-        # A file that was moved, or changed in one place, has chunks that the index has already.
-        vectors = vectors | self.store.vectors_of(list((texts.keys() & held) - vectors.keys()))
+        # Most chunks of a file that was moved, or changed in one place, are in the index already.
+        vectors = vectors | self.store.vectors_of(list((texts.keys() & stored) - vectors.keys()))
         new = [digest for digest in texts if digest not in vectors]
-        made = self.embedder.embed_documents(
-            [texts[digest] for digest in new], prompt=self.store.identity.prompt, normalize=self._normalize
+        embedded = self.embedder.embed_documents(
+            [texts[digest] for digest in new],
+            prompt=self.store.identity.fingerprint.prompt,
+            normalize=self._normalize,
         )
-        found = vectors | dict(zip(new, made, strict=True))
-        self.store.stage(rows, np.stack([found[row.digest] for row in rows]))
+        vectors = vectors | dict(zip(new, embedded, strict=True))
+        self.store.stage(rows, np.stack([vectors[row.digest] for row in rows]))
         return len(new)
 
 
 def fuse(rankings: Sequence[Sequence[Row]]) -> list[Hit]:
-    """One ranking of several, by reciprocal rank fusion: the sum of ``1 / (60 + rank)`` where a chunk is ranked."""
+    """Join rankings by reciprocal rank fusion: a chunk's score is the sum of ``1 / (60 + rank)`` over its rankings."""
     scores: dict[Row, float] = {}
     for ranking in rankings:
         for rank, row in enumerate(ranking, start=1):
             scores[row] = scores.get(row, 0.0) + 1 / (_RANK_CONSTANT + rank)
-    # Of equal ones, the one that a ranking had first; sorted() keeps that order.
+    # sorted() is stable: of equal scores, the chunk that was ranked first comes first.
     return [Hit(row, score) for row, score in sorted(scores.items(), key=lambda item: -item[1])]
 
 
+def _normalize(embedder: Embedder) -> bool | None:
+    """The ``normalize`` that gives unit length. A model that normalizes by itself keeps its own bits (None)."""
+    return None if embedder.spec.unit_length else True
+
+
 def _identity(embedder: Embedder, column: str) -> Identity:
-    dtype = embedder.engine.dtype
+    options = {"normalize": _normalize(embedder), "truncate_dim": None}
+    fingerprint = Fingerprint.of(embedder.encoder, embedder.document_prompt, options)
     files = embedder.files
-    # A folder of this process's may be given from where it stands; who asks the index may stand elsewhere.
+    # The path of a folder may be relative to this process's folder; a later process may run elsewhere.
     name = embedder.model_name if files.source != "folder" else str(files.folder.resolve())
-    return Identity(name, embedder.digest, dtype, embedder.document_prompt, embedder.dimensions, column)
+    return Identity(name, fingerprint, embedder.dimensions, column)
 
 
 def _rows(file: FoundFile, reader: DocumentReader, embedder: Embedder, identity: Identity) -> Iterator[Row]:
-    content = content_of(file.path)
+    content = read_bytes(file.path)
     file_digest = hashlib.sha256(content).hexdigest()
-    found = False
+    is_empty = True
     for document in reader.read(content, file.path.suffix, identity.column):
-        for row in _chunks(document, embedder, identity):
-            yield Row(file.name, file_digest, file.size, file.modified, *row)
-            found = True
-    if not found:
+        for chunk in _chunks(document, embedder, identity.fingerprint.prompt):
+            yield Row(file.name, file_digest, file.size, file.modified, *chunk)
+            is_empty = False
+    if is_empty:
         raise UnreadableFileError("no text in it")
 
 
-def _chunks(
-    document: Document, embedder: Embedder, identity: Identity
-) -> Iterator[tuple[str, int, int, int, int, str, str]]:
+def _chunks(document: Document, embedder: Embedder, prompt: str) -> Iterator[tuple[str, int, int, int, int, str, str]]:
+    """The chunks of a document: the attributes of :class:`Row` from ``part`` on."""
     line, counted = 1, 0
-    overlap = min(_OVERLAP, embedder.max_tokens // 8)
-    for span in spans(document.text, embedder.tokenizer, overlap=overlap, kind=document.kind, prompt=identity.prompt):
+    overlap = min(_OVERLAP_TOKENS, embedder.max_tokens // 8)
+    for span in spans(document.text, embedder.tokenizer, overlap=overlap, kind=document.kind, prompt=prompt):
         text = document.text[span.start : span.end]
         line += document.text.count("\n", counted, span.start) - document.text.count("\n", span.start, counted)
         counted = span.start

@@ -1,4 +1,4 @@
-"""Within a passage, the sentence that answers best."""
+"""The sentence of a passage that answers a question best."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _ENDS = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|[。！？]|\n\s*\n|\n(?=[ 
 
 
 def sentences(text: str) -> list[tuple[int, int]]:
-    """The first character of each sentence, and the one after its last; they are without the spaces around them."""
+    """Where each sentence begins, and where it ends, without the spaces around it."""
     found = []
     start = 0
     for match in (*_ENDS.finditer(text), None):
@@ -26,7 +26,7 @@ def sentences(text: str) -> list[tuple[int, int]]:
 
 
 def best_sentence(embedder: Embedder, question: str, passage: str) -> tuple[int, int]:
-    """Where in a passage the sentence stands whose vector is nearest to the question's; (0, 0) if it has none."""
+    """Where the sentence is whose vector is nearest to the question's; (0, 0) if the passage has no sentence."""
     places = sentences(passage)
     if not places:
         return 0, 0

@@ -1,4 +1,4 @@
-"""``index.json``: whose vectors an index holds, which version of which table counts, and what its files are."""
+"""``index.json``: whose vectors an index holds, which version of which table is valid, and what its files are."""
 
 from __future__ import annotations
 
@@ -7,64 +7,70 @@ import json
 import re
 import stat
 from collections.abc import Mapping
-from dataclasses import asdict, astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pellucid.encoder.fingerprint import Fingerprint
 from pellucid.errors import IndexStateError
 from pellucid.files.whole import in_one_step
 from pellucid.search.damage import FileRecord, first_damaged
 
 POINTER = "index.json"
 CHUNKS = "chunks-"
-"""How a table's name begins; it goes on with a number of its own."""
-_FORMAT = 2
+"""The beginning of a table's name. A unique number follows."""
+_FORMAT = 3
+_WITHOUT_ENGINE = 2
+"""An older format, which kept the digest, dtype and prompt of the model, but neither engine nor device."""
 _WITHOUT_RECORDS = 1
-"""The format of Pellucid 0.1: no records of files, and a name might stand for two files."""
-_LARGEST = 256 << 20
+"""The format of Pellucid 0.1: like format 2, but without records of files, and a name might stand for two files."""
+_MAX_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Whose vectors an index holds. Vectors of another identity cannot be compared with them.
+    """Whose vectors an index holds.
 
     Attributes:
         model: the model's name, or its folder.
-        fingerprint: of its files.
-        dtype: the arithmetic.
-        prompt: what was put before each chunk.
+        fingerprint: what the vectors depend on beside their texts.
         dimensions: the length of a vector.
-        column: of tables, where the texts were.
+        column: in tables, the column of texts.
     """
 
     model: str
-    fingerprint: str
-    dtype: str
-    prompt: str
+    fingerprint: Fingerprint
     dimensions: int
     column: str
 
     def space(self) -> str:
-        """A name for what a vector depends on beside its text: vectors of another space are never taken for its own."""
-        told = (self.fingerprint, self.dtype, self.prompt, self.dimensions)
-        return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+        """A name for what a vector depends on beside its text. Vectors of different spaces are never mixed."""
+        return self.fingerprint.key().hex()[:16]
+
+    def completed(self, other: Identity) -> Identity:
+        """The same, with what an older version did not keep taken from ``other``."""
+        mine, theirs = self.fingerprint, other.fingerprint
+        unknown = {name: value for name, value in vars(theirs).items() if getattr(mine, name) is None}
+        return replace(self, fingerprint=replace(mine, **unknown))
 
 
 @dataclass(frozen=True)
 class Pointer:
-    """Which version of which table counts.
+    """The version of the table that is valid.
 
     Attributes:
-        table: its name.
-        version: its number.
-        files: what the table's files were when the version was made, by their path within the table's folder.
-        is_old: whether an older Pellucid wrote it, which recorded no files.
+        table: the table's name.
+        version: the number of the version.
+        files: what the table's files were when the version was made, by their path below the table's folder.
+        is_old: whether an older Pellucid wrote it.
+        has_records: whether ``files`` was kept.
     """
 
     table: str
     version: int
     files: Mapping[str, FileRecord] = field(default_factory=dict, compare=False)
     is_old: bool = False
+    has_records: bool = True
 
 
 def folder_of(folder: Path, table: str) -> Path:
@@ -73,76 +79,88 @@ def folder_of(folder: Path, table: str) -> Path:
 
 
 def write(folder: Path, pointer: Pointer, identity: Identity) -> None:
-    """Let a version be the one that counts, in one step.
+    """Make a version the valid one, in one step.
 
     Raises:
         OSError: it cannot be written.
     """
-    told = {
+    content = {
         "format": _FORMAT,
         "pointer": {"table": pointer.table, "version": pointer.version},
-        "identity": asdict(identity),
+        "identity": {**vars(identity), "fingerprint": identity.fingerprint.to_json()},
         "files": {name: astuple(file) for name, file in pointer.files.items()},
     }
     with in_one_step(folder / POINTER) as path:
-        path.write_text(json.dumps(told | {"sha256": _sha256(told)}, indent=1), encoding="utf-8")
+        path.write_text(json.dumps(content | {"sha256": _sha256(content)}, indent=1), encoding="utf-8")
 
 
 def read(folder: Path) -> tuple[Pointer, Identity]:
-    """What counts in ``folder``, once its files are known to be sound.
+    """The valid version of the index in ``folder``, once its files are known to be sound.
 
     Raises:
-        IndexStateError: there is no index, it is damaged, or of another format.
+        IndexStateError: there is no index, it is damaged, or it has another format.
     """
     try:
-        told = json.loads(_content(folder / POINTER))
-        if told["format"] not in (_FORMAT, _WITHOUT_RECORDS):
+        content = json.loads(_read_bytes(folder / POINTER))
+        if content["format"] not in (_FORMAT, _WITHOUT_ENGINE, _WITHOUT_RECORDS):
             raise IndexStateError(
-                f"{folder} is an index of format {int(told['format'])}, which this version of Pellucid cannot read. "
-                f"{cure(folder)}"
+                f"{folder} is an index of format {int(content['format'])}, which this version of Pellucid cannot "
+                f"read. {rebuild_hint(folder)}"
             )
-        pointer, identity = _parsed(told)
+        pointer, identity = _parse(content)
         damaged = first_damaged(folder_of(folder, pointer.table), pointer.files)
     except FileNotFoundError:
         raise IndexStateError(f"there is no index in {folder}. Make one: pellucid index FOLDER --to {folder}") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise IndexStateError(
-            f"the index in {folder} is damaged: {POINTER} cannot be read ({type(error).__name__}). {cure(folder)}"
+            f"the index in {folder} is damaged: {POINTER} cannot be read ({type(error).__name__}). "
+            f"{rebuild_hint(folder)}"
         ) from error
     if damaged is not None:
         raise IndexStateError(
-            f"the index in {folder} is damaged: {damaged} is not what was written there. {cure(folder)}"
+            f"the index in {folder} is damaged: {damaged} was changed since it was written. {rebuild_hint(folder)}"
         )
     return pointer, identity
 
 
-def cure(folder: Path) -> str:
+def rebuild_hint(folder: Path) -> str:
     """What to do with an index that cannot be used."""
     return f"Make it again: pellucid index FOLDER --to {folder} --rebuild"
 
 
-def _content(path: Path) -> bytes:
+def _read_bytes(path: Path) -> bytes:
     status = path.stat()
-    if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST:
-        raise ValueError("no file of a sane size")
+    if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_BYTES:
+        raise ValueError("not a file of a sane size")
     return path.read_bytes()
 
 
-def _parsed(told: dict[str, Any]) -> tuple[Pointer, Identity]:
-    """What a file says, if it is what we wrote."""
-    is_old = told["format"] == _WITHOUT_RECORDS
-    if not is_old and told.pop("sha256") != _sha256(told):
+def _parse(content: dict[str, Any]) -> tuple[Pointer, Identity]:
+    """What the file says, if Pellucid wrote it.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: the file says something else.
+    """
+    number = content["format"]
+    if number != _WITHOUT_RECORDS and content.pop("sha256") != _sha256(content):
         raise ValueError("not the digest it should have")
-    files = {name: FileRecord(*values) for name, values in told.get("files", {}).items()}
-    pointer = Pointer(told["pointer"]["table"], told["pointer"]["version"], files, is_old)
-    identity = Identity(**told["identity"])
-    texts = (identity.model, identity.fingerprint, identity.dtype, identity.prompt, identity.column)
+    files = {name: FileRecord(*values) for name, values in content.get("files", {}).items()}
+    table, version = content["pointer"]["table"], content["pointer"]["version"]
+    pointer = Pointer(table, version, files, number != _FORMAT, number != _WITHOUT_RECORDS)
+    values = dict(content["identity"])
+    if number == _FORMAT:
+        fingerprint = Fingerprint.from_json(values.pop("fingerprint"))
+    else:
+        digest, dtype, prompt = (values.pop(name) for name in ("fingerprint", "dtype", "prompt"))
+        fingerprint = Fingerprint.from_json(Fingerprint(digest, None, dtype, None, prompt, None).to_json())
+    identity = Identity(**values, fingerprint=fingerprint)
+    texts = (identity.model, identity.column)
     if not all(isinstance(text, str) for text in texts) or not re.fullmatch(f"{CHUNKS}[0-9a-f]{{32}}", pointer.table):
-        raise ValueError("no text where one belongs")
+        raise ValueError("not a text where one belongs")
     if not all(type(number) is int and number > 0 for number in (pointer.version, identity.dimensions)):
-        raise ValueError("no number where one belongs")
+        raise ValueError("not a number where one belongs")
     return pointer, identity
 
 
-def _sha256(told: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+def _sha256(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,8 +1,8 @@
-"""The process that reads files whose formats can lie: HTML, PDF and tables. ``reading.py`` starts it and asks it.
+"""The process that reads files whose formats can be hostile: HTML, PDF and tables. ``reading.py`` starts and asks it.
 
-A question is a line of JSON with the ``suffix`` of a file, the ``column``, the ``size`` and the ``seconds`` that
-reading may take, and then that many bytes. An answer is lines of JSON, each a list of texts; the last line is an object
-that says how it ended.
+A question is a line of JSON with a file's ``suffix``, ``column``, ``size`` and the ``seconds`` that reading may take,
+followed by the file's bytes. The answer is lines of JSON, each a list of texts. Its last line is an object that says
+how it ended.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pellucid.errors import MissingExtraError, UnreadableFileError
 from pellucid.search.readers import parse
 
 OUT_OF_MEMORY = 77
-"""What the process ends with when its memory does not suffice."""
+"""The exit status of the process when it runs out of memory."""
 
 _TEXTS_PER_LINE, _CHARACTERS_PER_LINE = 500, 1 << 20
 
@@ -46,19 +46,21 @@ def answer(question: dict[str, Any], content: bytes, out: BinaryIO) -> None:
 
 
 def serve(questions: BinaryIO, out: BinaryIO) -> None:
-    """Answer until nobody asks any more."""
+    """Answer questions until there are no more."""
     while line := questions.readline():
         question = json.loads(line)
         content = questions.read(question["size"])
-        # Should who asked be gone, nobody else would end this.
+        # If the asking process is gone, nothing else would end this one.
         faulthandler.dump_traceback_later(question["seconds"], exit=True, file=2)
         answer(question, content, out)
         faulthandler.cancel_dump_traceback_later()
 
 
 def bound(memory: int) -> None:
-    """Let this process have so many bytes of memory, where the system can hold it to that, and write no files."""
-    with contextlib.suppress(ImportError, ValueError, OSError):  # Windows has no limits, and macOS does not keep all.
+    """Limit this process to so many bytes of memory, where the system can enforce it, and forbid it to write files."""
+    with contextlib.suppress(
+        ImportError, ValueError, OSError
+    ):  # Windows has no limits, and macOS does not enforce all.
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
@@ -67,8 +69,8 @@ def bound(memory: int) -> None:
 
 
 def main() -> None:
-    """Read what is asked for on standard input. The argument is how many bytes of memory there are."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who started this, and who then ends it.
+    """Answer the questions on standard input. The argument is how many bytes of memory the process may use."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The process that started this one handles Ctrl-C, and ends this one.
     bound(int(sys.argv[1]))
     try:
         serve(sys.stdin.buffer, sys.stdout.buffer)
@@ -76,8 +78,8 @@ def main() -> None:
         os._exit(OUT_OF_MEMORY)
 
 
-def _write(out: BinaryIO, told: object) -> None:
-    out.write(json.dumps(told, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
+def _write(out: BinaryIO, value: object) -> None:
+    out.write(json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Chunks as rows of a table: what a row is, and how it goes into Arrow and comes back."""
+"""Chunks as rows of a table."""
 
 from __future__ import annotations
 
@@ -6,9 +6,15 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 from typing import Any
 
-import numpy as np
-
+from pellucid.errors import MissingExtraError
 from pellucid.types import Float32
+
+try:
+    from pellucid.tables import arrow
+except MissingExtraError:  # LanceDB would install PyArrow.
+    raise MissingExtraError("lancedb", "search") from None
+
+VECTOR = "vector"
 
 
 @dataclass(frozen=True)
@@ -17,16 +23,16 @@ class Row:
 
     Attributes:
         file: the name of its file.
-        file_digest: SHA-256 of the file's bytes.
-        size: of the file, in bytes.
-        modified: when the file was changed last, in nanoseconds since 1970.
-        part: of the file, such as "page 3", or "".
-        start: the first of its characters in the text of that part.
-        end: the one after the last.
-        first_line: the line of the first, from 1.
-        last_line: the line of the last.
-        text: the characters.
-        digest: SHA-256 of them.
+        file_digest: the SHA-256 of the file's bytes.
+        size: the file's size in bytes.
+        modified: when the file was last changed, in nanoseconds since 1970.
+        part: the part of the file, such as "page 3"; "" for the whole file.
+        start: the chunk's first character in the text of that part.
+        end: the character after its last.
+        first_line: the line where it begins, from 1.
+        last_line: the line where it ends.
+        text: its characters.
+        digest: their SHA-256.
     """
 
     file: str
@@ -42,45 +48,33 @@ class Row:
     digest: str
 
 
-def schema_of(dimensions: int) -> Any:
-    """The columns of a table of chunks: what a row has, and ``vector``, ``float32[d]``."""
-    import pyarrow  # type: ignore[import-untyped]
-
-    types = {"str": pyarrow.string(), "int": pyarrow.int64()}
-    columns = [pyarrow.field(field.name, types[str(field.type)]) for field in fields(Row)]
-    return pyarrow.schema([*columns, pyarrow.field("vector", pyarrow.list_(pyarrow.float32(), dimensions))])
-
-
-def to_table(rows: Sequence[Row], vectors: Float32, dimensions: int) -> Any:
-    """Rows and their vectors, ``float32[n, d]``, as an Arrow table."""
-    import pyarrow
-
-    columns = zip(*(astuple(row) for row in rows), strict=True)
-    flat = pyarrow.array(np.ascontiguousarray(vectors, dtype=np.float32).reshape(-1))
-    schema = schema_of(dimensions)
-    arrays = [pyarrow.array(column, type=field.type) for column, field in zip(columns, schema, strict=False)]
-    vector = pyarrow.FixedSizeListArray.from_arrays(flat, dimensions)
-    return pyarrow.table([*arrays, vector], schema=schema)
-
-
-def in_order(batches: Any, schema: Any) -> Any:
-    """Batches of rows with the columns in the order of a schema, one batch in memory at a time."""
-    import pyarrow
-
-    return pyarrow.RecordBatchReader.from_batches(schema, (batch.select(schema.names) for batch in batches))
-
-
-_TYPES = {field.name: field.type for field in fields(Row)}
+COLUMNS = {field.name: str(field.type) for field in fields(Row)}
 """The names of a row's values, and of their types."""
 
 
-def from_record(found: dict[str, Any]) -> Row:
-    """A row of what was found, which may say more than that.
+def schema_of(dimensions: int) -> arrow.Schema:
+    """The columns of a table of chunks: the attributes of a row, and ``vector``, ``float32[d]``."""
+    return arrow.schema_of(COLUMNS, VECTOR, dimensions)
+
+
+def to_table(rows: Sequence[Row], vectors: Float32) -> arrow.Table:
+    """Rows and their vectors, ``float32[n, d]``, as an Arrow table."""
+    columns = zip(*(astuple(row) for row in rows), strict=True)
+    return arrow.table_of(schema_of(vectors.shape[1]), columns, vectors)
+
+
+def vectors_by_digest(table: arrow.Table, dimensions: int) -> dict[str, Float32]:
+    """The vectors of a table with the columns ``digest`` and ``vector``: ``float32[d]`` for each digest."""
+    return dict(zip(table["digest"].to_pylist(), arrow.vectors_in(table, VECTOR, dimensions), strict=True))
+
+
+def from_record(values: dict[str, Any]) -> Row:
+    """The row in what a search found; other values there are ignored.
 
     Raises:
-        TypeError: a value is missing, or of another type.
+        KeyError, TypeError: a value is missing, or has another type.
     """
-    row = Row(**{name: found[name] for name in _TYPES})
-    if not all(type(found[name]).__name__ == kind for name, kind in _TYPES.items()):
-        raise TypeError("a row of other types")
+    row = Row(**{name: values[name] for name in COLUMNS})
+    if not all(type(values[name]).__name__ == kind for name, kind in COLUMNS.items()):
+        raise TypeError("a value of another type")
     return row

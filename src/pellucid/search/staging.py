@@ -1,7 +1,7 @@
-"""Chunks that are embedded but do not count yet: Arrow files, kept until the index has them.
+"""Chunks that are embedded but not in the index yet: Arrow files, kept until the index has them.
 
-Each is written in one step, and its name has the SHA-256 of what is in it. So what a process had embedded before it
-was killed is found again whole, or not at all.
+Each file is written whole, and its name has the SHA-256 of its content. So what a process embedded before it was killed
+is found again whole, or not at all.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ import shutil
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from pellucid.files.whole import in_one_step
-from pellucid.search.rows import Row, to_table
+from pellucid.search.rows import Row, to_table, vectors_by_digest
+from pellucid.tables import arrow
 from pellucid.types import Float32
 
 FOLDER = "staged"
 
 
 class Staging:
-    """What one process has embedded, and what processes before it had.
+    """What this process has embedded, and what earlier processes had.
 
     Args:
         folder: the index.
-        space: a name for what the vectors depend on beside their texts: model, arithmetic and prompt.
+        space: a name for what the vectors depend on beside their texts.
         dimensions: the length of a vector.
     """
 
@@ -37,42 +37,35 @@ class Staging:
         self._own: list[Path] = []
 
     def add(self, rows: Sequence[Row], vectors: Float32) -> None:
-        """Keep some chunks and their vectors, ``float32[n, d]``.
+        """Keep chunks and their vectors, ``float32[n, d]``.
 
         Raises:
             OSError: they cannot be written.
         """
-        import pyarrow  # type: ignore[import-untyped]
-
-        table = to_table(rows, vectors, self._dimensions)
-        sink = pyarrow.BufferOutputStream()
-        with pyarrow.ipc.new_file(sink, table.schema) as writer:
-            writer.write_table(table)
-        content = sink.getvalue()
+        content = arrow.to_file_format(to_table(rows, vectors))
         self._folder.mkdir(exist_ok=True)
         name = f"{self._space}-{self._process}-{len(self._own)}-{hashlib.sha256(content).hexdigest()}.arrow"
-        with in_one_step(self._folder / name) as path, path.open("wb") as file:
-            file.write(content)
+        with in_one_step(self._folder / name) as path:
+            path.write_bytes(content)
         self._own.append(self._folder / name)
 
     def vectors(self) -> dict[str, Float32]:
-        """What was embedded so far, by any process, by the digest of the text: ``float32[d]``."""
+        """The vectors that any process has embedded so far, by the digest of their texts: ``float32[d]``."""
         vectors: dict[str, Float32] = {}
         for path in sorted(self._folder.glob(f"{self._space}-*.arrow")):
-            table = _table(path)
+            table = _read_table(path)
             if table is not None:  # What is damaged is embedded again.
-                numbers = table["vector"].combine_chunks().flatten().to_numpy().reshape(-1, self._dimensions)
-                vectors |= zip(table["digest"].to_pylist(), numbers, strict=True)
+                vectors |= vectors_by_digest(table, self._dimensions)
         return vectors
 
-    def batches(self) -> Iterator[Any]:
-        """Arrow batches of what this process has embedded, in order; one file in memory at a time.
+    def batches(self) -> Iterator[arrow.Batch]:
+        """What this process has embedded, in order. Only one file is in memory at a time.
 
         Raises:
-            OSError: a file is gone, or is damaged.
+            OSError: a file is gone or damaged.
         """
         for path in self._own:
-            table = _table(path)
+            table = _read_table(path)
             if table is None:
                 raise OSError(f"{path.name} was changed by another program")
             yield from table.to_batches()
@@ -82,7 +75,7 @@ class Staging:
         return not self._own
 
     def clear(self) -> None:
-        """Remove everything, of any process.
+        """Remove what all processes have kept.
 
         Raises:
             OSError: something cannot be removed.
@@ -92,11 +85,9 @@ class Staging:
             shutil.rmtree(self._folder)
 
 
-def _table(path: Path) -> Any:
-    """The table in a file, or None if its bytes are not those that its name tells of."""
-    import pyarrow
-
+def _read_table(path: Path) -> arrow.Table | None:
+    """The table in a file; None if its content does not have the digest in its name."""
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != path.stem.rpartition("-")[2]:
         return None
-    return pyarrow.ipc.open_file(content).read_all()
+    return arrow.from_file_format(content)

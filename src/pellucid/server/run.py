@@ -1,4 +1,4 @@
-"""A process that serves until it is told to stop."""
+"""Run a server until a signal stops it."""
 
 from __future__ import annotations
 
@@ -9,60 +9,61 @@ import sys
 from collections.abc import Callable
 
 from pellucid.errors import OptionError
-from pellucid.server.http.app import create
-from pellucid.server.http.gate import JsonLines
+from pellucid.server.http.app import create_app
+from pellucid.server.http.gate import JsonFormatter
 from pellucid.server.http.stopping import Server, end_process
 from pellucid.server.settings import Settings
 
 _BACKLOG = 2048
 _RECEIVE_BYTES = 1 << 18
-"""What the system keeps of each connection until we read it; without a bound, that may be many megabytes."""
-_OWN_FILES = 256
-"""Files that are open beside the connections."""
+"""How much the system buffers for each connection until we read it. Without a limit, that can be many megabytes."""
+_OTHER_FILES = 256
+"""How many files besides the connections the process may have open."""
 _LAST_SECONDS = 0.2
 _SWITCH_SECONDS = 0.0002
-"""How long the event loop may keep the interpreter from the engine's thread, and the other way; Python's own 5 ms are
-more than a short request takes."""
+"""How long the event loop and the engine's threads may keep the interpreter from each other. Python's default of 5 ms
+is longer than a short request takes."""
 
 
-def run(settings: Settings, *, started: Callable[[str], object] = lambda _url: None) -> bool:
+def run(settings: Settings, *, on_ready: Callable[[str], object] = lambda _url: None) -> bool:
     """Serve until SIGTERM or SIGINT.
 
-    Then no connection is accepted any more, what was accepted is answered, each answer ends its connection, and the
-    process ends by itself, after ``settings.drain_seconds`` at the latest. A second signal ends it at once, with the
-    status 128 + the signal's number.
+    After the signal the server accepts no new connection, answers the requests that it has accepted, closes each
+    connection after its response, and ends. It ends after ``settings.drain_seconds`` at the latest. A second signal
+    ends the process at once, with exit status 128 plus the signal's number.
 
     Args:
-        settings: what to serve, and how.
-        started: called with the address, once requests are answered.
+        settings: the models to serve, and how.
+        on_ready: called with the server's URL once it answers requests.
 
     Returns:
-        Whether everything that was accepted was answered.
+        True if every accepted request was answered.
 
     Raises:
-        OptionError: the address cannot be listened to.
+        OptionError: the server cannot listen on this address.
         ModelError: a model could not be loaded.
     """
-    _log_json_lines()
-    _allow_files(settings.limits.connections + _OWN_FILES)
-    listening = _listen(settings.host, settings.port)
+    _log_as_json()
+    _raise_file_limit(settings.limits.connections + _OTHER_FILES)
+    listener = _listen(settings.host, settings.port)
     sys.setswitchinterval(_SWITCH_SECONDS)
-    with listening, asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_serve(settings, listening, started))
+    with listener, asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(_serve(settings, listener, on_ready))
 
 
-async def _serve(settings: Settings, listening: socket.socket, started: Callable[[str], object]) -> bool:
-    app, serving = create(settings)
-    # Before uvicorn's own start, so that an error is raised to the caller, and is no line in uvicorn's log.
+async def _serve(settings: Settings, listener: socket.socket, on_ready: Callable[[str], object]) -> bool:
+    app, serving = create_app(settings)
+    # Load before uvicorn starts. So an error reaches the caller and does not end up as a line in uvicorn's log.
     await serving.models.start()
-    address, port = listening.getsockname()[:2]
+    address, port = listener.getsockname()[:2]
     url = f"http://{f'[{address}]' if ':' in address else address}:{port}"
-    server = Server(app, serving, lambda: started(url))
-    await server.serve(sockets=[listening])
-    if serving.busy():
+    server = Server(app, serving, lambda: on_ready(url))
+    await server.serve(sockets=[listener])
+    if serving.is_busy():
         await asyncio.sleep(_LAST_SECONDS)
-    if serving.busy():
-        # A thread that is at work for nobody cannot be stopped, and Python would wait for it, or fail in it.
+    if serving.is_busy():
+        # A thread is still working on abandoned requests. It cannot be stopped, and Python would wait for it or crash
+        # in it.
         end_process(1)
     return server.answered_all
 
@@ -70,7 +71,7 @@ async def _serve(settings: Settings, listening: socket.socket, started: Callable
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     try:
         import uvloop
-    except ImportError:  # There is none for Windows; asyncio's own is the same, but slower.
+    except ImportError:  # uvloop does not exist for Windows. asyncio's own loop does the same, but more slowly.
         return None
     factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
     return factory
@@ -79,30 +80,33 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 def _listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except (OSError, OverflowError, UnicodeError) as error:
         raise OptionError(
-            f"cannot listen at {host}, port {port}: {getattr(error, 'strerror', None) or error}. "
-            f"Is another server there already? --port 0 takes a free port."
+            f"cannot listen on {host}, port {port}: {getattr(error, 'strerror', None) or error}. "
+            f"If another server uses this port, choose another one; --port 0 picks a free port."
         ) from error
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
-    return listening
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
+    return listener
 
 
-def _allow_files(count: int) -> None:
-    """Each connection is an open file, and many systems allow a thousand unless they are asked for more."""
+def _raise_file_limit(count: int) -> None:
+    """Ask the system for ``count`` open files, or as many as it allows.
+
+    Each connection is an open file, and many systems allow only about a thousand by default.
+    """
     try:
         import resource
-    except ImportError:  # There is no such limit on Windows.
+    except ImportError:  # Windows has no such limit.
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    requested = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < requested:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (requested, hard))
 
 
-def _log_json_lines() -> None:
+def _log_as_json() -> None:
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines())
+    handler.setFormatter(JsonFormatter())
     logging.root.handlers[:] = [handler]
     logging.getLogger("pellucid").setLevel(logging.INFO)

@@ -1,4 +1,4 @@
-"""What a server was told at its start."""
+"""The settings and limits of a server."""
 
 from __future__ import annotations
 
@@ -11,34 +11,38 @@ from pellucid.encoder.encoder import Dtype
 from pellucid.errors import OptionError
 
 Load = Literal["start", "first-use"]
-OnTruncation = Literal["error", "cut"]
+RequestTruncation = Literal["error", "cut"]
 KEYS_VARIABLE = "PELLUCID_API_KEYS"
-_SHORTEST_KEY = 8
+_MIN_KEY_LENGTH = 8
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How much one client may ask, and how much may wait.
+    """How much one request may ask for, and how much may wait.
 
     Attributes:
-        body_bytes: of one request.
-        texts: in one request.
-        characters: of one text. Beyond what the model reads, it would be cut anyway.
-        waiting_tokens: in each model's queue; more is answered with 429.
-        tokens_per_call: how many tokens go through the engine together: the longer, the longer waits who comes next.
-        seconds: how long a request may take: its body, tokenizing and waiting included.
-        views: how many views (traces, comparisons, maps) may wait; they are made one after another.
-        view_tokens: of a text to be looked into; every layer has a number for each pair of them, in each head.
-        map_texts: in a map: the matrix of many more cannot be read.
-        answered_tokens: of one request for a vector of each token: an answer has some kilobytes for each.
-        answered_numbers: in a trace that is sent with its arrays; each takes some 20 bytes.
-        request_bytes: of memory that all requests hold together: headers, bodies, work, answers until they are read.
-        connections: at once; the one that was idle for longest makes room for a new one.
-        header_bytes: of one request's URL and headers together.
-        headers: of one request.
-        header_seconds: until all of a request's headers must be there.
-        pause_seconds: between two pieces of a body.
-        answer_seconds: how long a client may take to read an answer.
+        body_bytes: the largest body of a request.
+        texts: the most texts in one request.
+        characters: the most characters in one text. The model reads far fewer, and the rest would be cut.
+        waiting_tokens: the most tokens in each model's queue. A request that finds no room is answered with 429.
+        tokens_per_call: how many tokens go through the engine together. The more there are, the longer the next request
+            waits.
+        seconds: how long a request may take. This includes receiving its body, tokenizing and waiting.
+        views: how many views (traces, comparisons, maps) may wait. The server makes them one after another.
+        view_tokens: the most tokens in a text to trace or compare. Each layer has a number for each pair of tokens, in
+            each attention head.
+        map_texts: the most texts in a map. A matrix of many more is unreadable.
+        answered_tokens: the most tokens in a request for one vector per token. Each takes some kilobytes of the
+            response.
+        answered_numbers: the most numbers in a trace that is sent with its arrays. Each takes about 20 bytes.
+        request_bytes: the most memory that all requests use together, for headers, bodies, work, and responses until
+            clients have read them.
+        connections: the most open connections. A new one replaces the one that has been idle longest.
+        header_bytes: the most bytes in one request's URL and headers together.
+        headers: the most headers in one request.
+        header_seconds: how long a request's headers may take to arrive.
+        pause_seconds: the longest pause between two pieces of a body.
+        answer_seconds: how long a client may take to read a response.
     """
 
     body_bytes: int = 16_000_000
@@ -63,21 +67,21 @@ class Limits:
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that ``pellucid serve`` was told.
+    """The settings of ``pellucid serve``.
 
     Attributes:
-        models: names or folders; the first answers where a request names none.
-        dtype, device, threads, cache_folder, local_files_only: as :class:`~pellucid.embedder.Embedder` takes them.
-        load: load all models at the start, or each when it is first asked for.
-        memory: how many bytes the loaded models may take, by the size of their files; None for no bound. Who was not
-            asked for longest goes.
-        host, port: where to listen; port 0 takes a free one.
-        public: listen to other machines without a key.
-        keys: a request needs one of these; empty: no key is needed.
+        models: model names or folders. A request that names no model gets the first.
+        dtype, device, threads, cache_folder, local_files_only: as in :class:`~pellucid.embedder.Embedder`.
+        load: load all models at the start, or each one at its first request.
+        memory: how many bytes the loaded models may take together, counted by the size of their files. None sets no
+            limit. To make room, the server unloads the model that has been unused longest.
+        host, port: the address to listen on. Port 0 picks a free port.
+        public: serve other machines without an API key.
+        keys: the API keys. A request must send one of them; without any, no key is needed.
         origins: other sites whose pages may send requests (CORS).
-        on_truncation: refuse texts that are too long, or cut them and say so in a header.
-        limits: how much.
-        drain_seconds: how long what was accepted may take after SIGTERM.
+        on_truncation: refuse texts that are too long, or cut them and say so in a response header.
+        limits: how much requests may ask for.
+        drain_seconds: how long accepted requests may take after SIGTERM.
     """
 
     models: tuple[str, ...]
@@ -93,7 +97,7 @@ class Settings:
     public: bool = False
     keys: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
-    on_truncation: OnTruncation = "error"
+    on_truncation: RequestTruncation = "error"
     limits: Limits = Limits()
     drain_seconds: float = 30.0
 
@@ -102,13 +106,13 @@ class Settings:
             raise OptionError("a server needs at least one --model.")
         if not self.loopback and not self.keys and not self.public:
             raise OptionError(
-                f"--host {self.host} lets other machines in, and there is no API key. Give --api-key-file FILE, or "
-                f"{KEYS_VARIABLE} in the environment, or --public to serve everybody."
+                f"--host {self.host} lets other machines send requests, and there is no API key. Give --api-key-file "
+                f"FILE, set the environment variable {KEYS_VARIABLE}, or give --public to serve everybody."
             )
 
     @property
     def loopback(self) -> bool:
-        """Whether only this machine can ask."""
+        """True if only this machine can reach the server."""
         if self.host == "localhost":
             return True
         try:
@@ -117,20 +121,27 @@ class Settings:
             return False
 
 
-def keys_of(text: str, where: str) -> tuple[str, ...]:
-    """The keys in a file or a variable: one a line, or with commas between; what follows ``#`` at a line's start not.
+def parse_keys(text: str, source: str) -> tuple[str, ...]:
+    """Read the API keys in a file or a variable.
+
+    Each line has one key, or several with commas between them. Lines that start with ``#`` are comments.
+
+    Args:
+        text: the content of the file or variable.
+        source: its name, for error messages.
 
     Raises:
-        OptionError: there is none, or one that is too short or could not be sent.
+        OptionError: there is no key, or a key is too short or cannot be sent in a header. The message gives the key's
+            number and does not quote it.
     """
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
     keys = tuple(key.strip() for line in lines for key in line.split(",") if key.strip())
     if not keys:
-        raise OptionError(f"{where} has no API key in it: put one on each line.")
+        raise OptionError(f"{source} has no API key in it. Put one on each line.")
     for number, key in enumerate(keys, start=1):
-        if len(key) < _SHORTEST_KEY or not all("!" <= letter <= "~" for letter in key):
+        if len(key) < _MIN_KEY_LENGTH or not all("!" <= character <= "~" for character in key):
             raise OptionError(
-                f"key {number} of {where} will not do: a key has at least {_SHORTEST_KEY} letters, digits or signs of "
-                f"ASCII, and no spaces. `openssl rand -hex 32` makes good ones."
+                f"key {number} of {source} is not valid. A key has at least {_MIN_KEY_LENGTH} characters: ASCII "
+                f"letters, digits and punctuation, and no spaces. `openssl rand -hex 32` makes a good one."
             )
     return keys

@@ -1,4 +1,4 @@
-"""Where a model's files come from: a folder, the Hugging Face cache, the Hub, or the Python package index.
+"""The sources of a model's files: a folder, the Hugging Face cache, the Hub, or the Python package index.
 
-``resolve.resolve`` is the one door; each source is a file beside it.
+``resolve.resolve`` tries them in order. Each source has a file of its own.
 """

@@ -1,4 +1,4 @@
-"""A model's files on disk: which of them are read at all, and what a file must be so that it is read."""
+"""A model's files on disk: which ones Pellucid reads, and what it checks before it reads one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pellucid.errors import InvalidModelError
 
 Source = Literal["folder", "Hugging Face cache", "Hugging Face Hub", "package index"]
 
-_FILES = (
+_FILE_PATTERNS = (
     "config.json",
     "model.safetensors",
     "model.safetensors.index.json",
@@ -30,15 +30,15 @@ _FILES = (
     "merges.txt",
     "sentencepiece.bpe.model",
 )
-_MODULE_FOLDER = "[0-9]_*"  # As sentence-transformers names them: 1_Pooling, 2_Dense, 0_Transformer, …
+_MODULE_FOLDER_PATTERN = "[0-9]_*"  # sentence-transformers names module folders 1_Pooling, 2_Dense, 0_Transformer, …
 
-MOST_JSON_BYTES = 4 << 20
-"""The largest JSON file, and the largest header of a safetensors file, that is read; real ones have 1.2 MB at most."""
-MOST_MODULES = 100
-"""The longest ``modules.json`` that is read."""
-_MOST_TOKENIZER_BYTES = 64 << 20  # The largest that we know, of 262,144 tokens, has 33 MB.
-_MOST_BYTES = dict.fromkeys(
-    ("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model"), _MOST_TOKENIZER_BYTES
+MAX_JSON_BYTES = 4 << 20
+"""The size limit for a JSON file and for the header of a safetensors file. Real ones have at most 1.2 MB."""
+MAX_MODULES = 100
+"""The largest number of modules that ``modules.json`` may list."""
+_MAX_TOKENIZER_BYTES = 64 << 20  # The largest tokenizer file that we know has 33 MB, for 262,144 tokens.
+_MAX_BYTES = dict.fromkeys(
+    ("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model"), _MAX_TOKENIZER_BYTES
 )
 
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model")
@@ -47,13 +47,13 @@ WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json")
 
 @dataclass(frozen=True)
 class Digest:
-    """What a file must be.
+    """The expected digest and size of a file.
 
     Attributes:
-        kind: "sha256" of the bytes, or "git-sha1": the id of git's blob, which the Hub gives for small files
-            (https://git-scm.com/book/en/v2/Git-Internals-Git-Objects).
-        hex: in hexadecimal.
-        size: in bytes.
+        kind: "sha256" is the SHA-256 of the file's bytes. "git-sha1" is the id of the git blob, which the Hub gives
+            for small files (https://git-scm.com/book/en/v2/Git-Internals-Git-Objects).
+        hex: the digest in hexadecimal.
+        size: the file's size in bytes.
     """
 
     kind: Literal["sha256", "git-sha1"]
@@ -61,25 +61,26 @@ class Digest:
     size: int
 
     def matches(self, path: Path) -> bool:
-        """Whether the file at ``path`` is that."""
+        """True if the file at ``path`` has this digest."""
         with path.open("rb") as file:
             if self.kind == "sha256":
                 return hashlib.file_digest(file, "sha256").hexdigest() == self.hex
-            start = b"blob %d\0" % path.stat().st_size
-            return hashlib.file_digest(file, lambda: hashlib.sha1(start, usedforsecurity=False)).hexdigest() == self.hex
+            header = b"blob %d\0" % path.stat().st_size
+            sha1 = hashlib.file_digest(file, lambda: hashlib.sha1(header, usedforsecurity=False))
+            return sha1.hexdigest() == self.hex
 
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """The files of one model, all under one folder.
+    """The files of one model, all in one folder.
 
     Attributes:
         name: the Hub name, or the path as the caller wrote it.
-        folder: where the files are.
-        source: where this copy came from.
-        revision: the commit, where one is known.
-        listing: every file that the source is known to have, fetched or not (relative, with ``/``), and what it must
-            be, where that is known.
+        folder: the folder that holds the files.
+        source: the place where this copy came from.
+        revision: the commit, or None if it is not known.
+        listing: every file that the source is known to have, downloaded or not, with its digest, or None where the
+            digest is not known. Paths are relative, with ``/``.
     """
 
     name: str
@@ -89,23 +90,25 @@ class ModelFiles:
     listing: Mapping[str, Digest | None]
 
     def path(self, relative: str) -> Path:
-        """The path of a file of this model, which need not exist.
+        """The path of a file of this model. The file need not exist.
 
         Raises:
             InvalidModelError: ``relative`` leads out of the model's folder.
         """
-        if _leads_outside(relative):
+        if _leaves_folder(relative):
             raise InvalidModelError(
-                f"{self.name}: a file of the model points to {relative!r:.80}, outside the model's folder; "
-                f"refused. Only load models from people you trust, or correct its modules.json."
+                f"{self.name}: the model refers to the path {relative!r:.80}, which is outside the model's folder, so "
+                f"it was not read. Only load models from people you trust, or correct modules.json."
             )
         return self.folder / PurePosixPath(relative)
 
     def has(self, relative: str) -> bool:
-        """Whether anything of that name is on disk, even a link that leads nowhere: reading it says what is wrong.
+        """True if anything with this name is on disk.
+
+        A folder, a pipe or a link to a missing file counts too. Reading it raises an error that says what is wrong.
 
         Raises:
-            InvalidModelError: as :meth:`path`; or no file can have that name, or be looked for there.
+            InvalidModelError: as :meth:`path`; or the name is impossible for a file; or this process may not look.
         """
         try:
             self.path(relative).lstat()
@@ -113,30 +116,31 @@ class ModelFiles:
             return False
         except OSError as error:
             raise InvalidModelError(
-                f"{self.name}: {relative:.80} cannot be looked for ({error.strerror}). May this process read the "
-                f"model's folder? And does its modules.json have a name that no file can have?"
+                f"{self.name}: could not check whether {relative:.80} exists ({error.strerror}). Check that you may "
+                f"read the model's folder, and that the file names in modules.json are valid."
             ) from error
         return True
 
     def readable(self, relative: str) -> Path:
-        """The path of a file that can be read without harm: a regular file, after all links, and not too large.
+        """The path of a file that is safe to read: after following links, a regular file, and not too large.
 
-        A pipe would never end, nor would a device, and no JSON file of a model has gigabytes.
+        Reading a pipe or a device might never end, and no JSON file of a real model has gigabytes.
 
         Raises:
-            InvalidModelError: the file is missing, is something else, or is too large; or as :meth:`path`.
+            InvalidModelError: the file is missing, is not a regular file, or is too large; or as :meth:`path`.
         """
         path = self.path(relative)
         try:
-            check_readable(path, _MOST_BYTES.get(path.name, MOST_JSON_BYTES))
+            check_readable(path, _MAX_BYTES.get(path.name, MAX_JSON_BYTES))
         except FileNotFoundError:
             if path.is_symlink():
                 raise InvalidModelError(
-                    f"{self.name}: {relative} cannot be read: it is a link to {path.readlink()}, which is not there."
+                    f"{self.name}: {relative} cannot be read: it is a link to {path.readlink()}, which does not exist."
                 ) from None
             raise InvalidModelError(
-                f"{self.name}: no {relative} in {self.folder}. Is this the folder of a sentence-transformers model? "
-                f"If you meant the Hub's model of that name, the folder here hides it."
+                f"{self.name}: there is no {relative} in {self.folder}. Is this the folder of a sentence-transformers "
+                f"model? If you meant the model of that name on the Hub, rename this folder: a local folder comes "
+                f"first."
             ) from None
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
@@ -144,7 +148,7 @@ class ModelFiles:
         return path
 
     def read(self, relative: str) -> bytes:
-        """What a file holds; the errors of :meth:`readable`."""
+        """The content of a file. It raises the errors of :meth:`readable`."""
         path = self.readable(relative)
         try:
             return path.read_bytes()
@@ -152,113 +156,122 @@ class ModelFiles:
             raise InvalidModelError(f"{self.name}: {relative} cannot be read: {error.strerror}.") from error
 
     def wanted(self) -> list[str]:
-        """The files on disk that are read, in name order."""
-        return [name for name in wanted(self.listing, module_folders(self.folder)) if self.path(name).is_file()]
+        """The names of the files that Pellucid reads and that are on disk, in alphabetical order."""
+        names = select_files(self.listing, read_module_folders(self.folder))
+        return [name for name in names if self.path(name).is_file()]
 
     def digest(self) -> str:
-        """SHA-256 over the names and the contents of the files that are read: what says that a model is the same."""
-        whole = hashlib.sha256()
+        """The SHA-256 of the names and contents of all files that Pellucid reads. Equal models have equal digests."""
+        digest = hashlib.sha256()
         for name in self.wanted():
             with self.path(name).open("rb") as file:
-                whole.update(f"{name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\0".encode())
-        return whole.hexdigest()
+                digest.update(f"{name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\0".encode())
+        return digest.hexdigest()
 
     def size(self) -> int:
-        """How many bytes the files on disk have that are read."""
+        """The total size in bytes of the files that Pellucid reads."""
         return sum(self.path(name).stat().st_size for name in self.wanted())
 
 
-def _leads_outside(relative: str) -> bool:
-    """Whether a path leads out of the folder that it is relative to, on any system."""
-    # Judged by its text, not by where links lead: the files of the Hugging Face cache are links to blobs.
+def _leaves_folder(relative: str) -> bool:
+    """True if a relative path leads out of its folder, on any operating system."""
+    # This looks at the text only, not at where links lead: in the Hugging Face cache every file is a link to a blob.
     windows = PureWindowsPath(relative)
     return bool(windows.drive or windows.root or ".." in windows.parts or "\0" in relative)
 
 
-def check_readable(path: Path, most: int) -> None:
-    """Check that a file is a regular one, after all links, and has at most ``most`` bytes; safetensors may have more.
+def check_readable(path: Path, max_bytes: int) -> None:
+    """Check that ``path`` is a regular file, after following links, and has at most ``max_bytes`` bytes.
+
+    Safetensors files may be larger.
 
     Raises:
-        OSError: it is not there, or cannot be looked at.
-        ValueError: it is something else, or is too large.
+        OSError: the file does not exist, or cannot be examined.
+        ValueError: the path is not a regular file, or the file is too large.
     """
-    found = path.stat()
-    if not stat.S_ISREG(found.st_mode):
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
         raise ValueError("it is not a regular file, but a folder, a pipe or a device")
-    if found.st_size > most and path.suffix != ".safetensors":  # Their header is bounded, and the rest is mapped.
-        raise ValueError(f"it has {found.st_size:,} bytes, and at most {most:,} are read")
+    # Safetensors files are mapped into memory, and their headers have a size limit of their own.
+    if status.st_size > max_bytes and path.suffix != ".safetensors":
+        raise ValueError(f"it has {status.st_size:,} bytes, and the limit is {max_bytes:,}")
 
 
-def wanted(names: Iterable[str], folders: Collection[str] = ()) -> list[str]:
-    """Of all the files that a model has, those that are read, in name order.
+def select_files(names: Iterable[str], module_folders: Collection[str] = ()) -> list[str]:
+    """Select the files that Pellucid reads from all files of a model. The result is in alphabetical order.
 
-    Never the .bin, .onnx, .h5 and .ot copies of the weights.
+    The .bin, .onnx, .h5 and .ot copies of the weights are never among them.
 
     Args:
-        names: the files.
-        folders: those of the modules that have a name of their own; ones like 1_Pooling are known.
+        names: all files of the model.
+        module_folders: the model's module folders. They may have any name; those like 1_Pooling need not be given.
 
-    >>> wanted(["model.safetensors", "pytorch_model.bin", "onnx/model.onnx", "1_Pooling/config.json"])
+    >>> select_files(["model.safetensors", "pytorch_model.bin", "onnx/model.onnx", "1_Pooling/config.json"])
     ['1_Pooling/config.json', 'model.safetensors']
     """
-    return sorted(name for name in names if _is_wanted(*name.rpartition("/")[::2], folders))
+    return sorted(name for name in names if _is_read(*name.rpartition("/")[::2], module_folders))
 
 
-def _is_wanted(folder: str, file: str, folders: Collection[str]) -> bool:
+def _is_read(folder: str, file: str, module_folders: Collection[str]) -> bool:
+    """True if Pellucid reads ``file`` in ``folder``."""
     if not folder and file in ("modules.json", "config_sentence_transformers.json"):
         return True
-    # fnmatch's * also matches "/".
-    of_a_module = "/" not in folder and fnmatch.fnmatchcase(folder, _MODULE_FOLDER)
-    return (not folder or of_a_module or folder in folders) and any(fnmatch.fnmatchcase(file, p) for p in _FILES)
+    # fnmatch's * also matches "/", so nested folders are ruled out first.
+    has_module_name = "/" not in folder and fnmatch.fnmatchcase(folder, _MODULE_FOLDER_PATTERN)
+    is_model_folder = not folder or has_module_name or folder in module_folders
+    return is_model_folder and any(fnmatch.fnmatchcase(file, pattern) for pattern in _FILE_PATTERNS)
 
 
-def tidy(folder: str) -> str:
-    """A module's folder as it is named in a listing of files.
+def normalize_folder(folder: str) -> str:
+    """A module's folder, written as in a listing of files.
 
-    >>> [tidy(folder) for folder in ("", "./1_Pooling/", "a//b")]
+    >>> [normalize_folder(folder) for folder in ("", "./1_Pooling/", "a//b")]
     ['', '1_Pooling', 'a/b']
     """
     return PurePosixPath(folder).as_posix() if PurePosixPath(folder).parts else ""
 
 
-def module_folders(folder: Path) -> list[str]:
-    """The folders of the modules that ``modules.json`` lists; none if it is not there or is broken."""
-    return [path for path, _ in _modules(folder) or () if not _leads_outside(path)]
+def read_module_folders(folder: Path) -> list[str]:
+    """The folders of the modules that ``modules.json`` lists; an empty list if it is broken.
+
+    A model without that file has one module, in the top folder "".
+    """
+    return [path for path, _ in _read_modules(folder) or () if not _leaves_folder(path)]
 
 
-def _modules(folder: Path) -> list[tuple[str, str]] | None:
-    """The folder and the kind of each module that ``modules.json`` lists; None if it is broken, or lists none."""
+def _read_modules(folder: Path) -> list[tuple[str, str]] | None:
+    """The folder and the kind of each module that ``modules.json`` lists; None if it is broken or too long."""
     path = folder / "modules.json"
     try:
-        check_readable(path, MOST_JSON_BYTES)
+        check_readable(path, MAX_JSON_BYTES)
         modules = json.loads(path.read_bytes())
-        if len(modules) > MOST_MODULES:
+        if len(modules) > MAX_MODULES:
             return None
-        return [(tidy(m["path"]), m["type"].rpartition(".")[2]) for m in modules]
+        return [(normalize_folder(m["path"]), m["type"].rpartition(".")[2]) for m in modules]
     except FileNotFoundError:
         return [("", "Transformer")]
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
 
-_NEEDED: Mapping[str, tuple[tuple[str, ...], ...]] = {
+_REQUIRED_FILES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "Transformer": (("config.json",), WEIGHT_FILES, TOKENIZER_FILES),
     "Pooling": (("config.json",),),
     "Dense": (("config.json",), WEIGHT_FILES),
     "LayerNorm": (WEIGHT_FILES,),
 }
-"""What each kind of module needs: one file of each group."""
+"""The files that each kind of module needs: one file from each group."""
 
 
-def lacking(folder: Path) -> list[str]:
-    """What a folder lacks to be a whole model, by its own ``modules.json``; empty if nothing.
+def missing_files(folder: Path) -> list[str]:
+    """The files that a folder lacks to be a complete model, according to its ``modules.json``; empty if it lacks none.
 
-    Judges only what is there and what is not. Whether the files are sound, and every kind of module is one that we
-    run, is for the loader to say.
+    This only checks which files exist. The loader checks that they are sound, and that Pellucid supports each kind of
+    module.
     """
     return [
         (PurePosixPath(path) / names[0]).as_posix()
-        for path, kind in _modules(folder) or ()
-        for names in _NEEDED.get(kind, ())
+        for path, kind in _read_modules(folder) or ()
+        for names in _REQUIRED_FILES.get(kind, ())
         if not any((folder / path / name).is_file() for name in names)
     ]

@@ -1,10 +1,12 @@
-"""The third source: the Hugging Face Hub, through ``huggingface_hub``, which only this folder imports.
+"""The third source: the Hugging Face Hub, through ``huggingface_hub``. Only this folder imports that library.
 
-huggingface_hub brings what a good client needs (``HF_ENDPOINT``, ``HF_TOKEN``, proxies, retries, progress bars, a
-cache that several processes may use). We add three things: only the files that are read are fetched; each is
-checked against the digest that the Hub gave for it; and the weights go on from where an earlier process stopped.
+huggingface_hub already does what a good client must do: it follows ``HF_ENDPOINT``, ``HF_TOKEN`` and proxy settings,
+retries, shows progress bars, and keeps a cache that several processes can share. This module adds three things. It
+downloads only the files that Pellucid reads. It checks each of them against the digest that the Hub gave. And it
+resumes the weights where an earlier process stopped.
 
-The weights come last, and have their place only once everything is checked: before that, no copy is whole.
+The weights come last, and they get their place in the snapshot only after every file has been checked. Until then, no
+copy counts as complete.
 """
 
 from __future__ import annotations
@@ -21,69 +23,73 @@ from pellucid.errors import DownloadError, HubUnreachableError, IntegrityError, 
 from pellucid.sources import hf_cache
 from pellucid.sources.files import ModelFiles
 
-_WEIGHTS = ".safetensors"
+_WEIGHTS_SUFFIX = ".safetensors"
 
 
 def is_offline() -> bool:
-    """Whether ``HF_HUB_OFFLINE`` (or ``TRANSFORMERS_OFFLINE``) forbids the network."""
+    """True if ``HF_HUB_OFFLINE`` (or ``TRANSFORMERS_OFFLINE``) forbids the network."""
     from huggingface_hub import constants
 
     return constants.is_offline_mode()
 
 
 def download(repo: str, *, revision: str | None, cache: Path, token: str | bool | None) -> ModelFiles:
-    """Fetch the files of ``repo`` that are read and are not yet in the cache, and check all that are read.
+    """Download the files of ``repo`` that Pellucid reads and the cache lacks, and check all that Pellucid reads.
 
-    Those in the cache are checked too, whichever program fetched them.
+    Files that are already in the cache are checked too, whichever program downloaded them.
 
     Raises:
-        HubUnreachableError: nothing answered.
-        ModelNotFoundError: the Hub has no such model or revision, or keeps it from us.
-        DownloadError: the transfer broke off. What has come stays, is not loadable, and is resumed next time.
-        IntegrityError: a file is not what the Hub says it is. The file is removed.
+        HubUnreachableError: the Hub did not answer.
+        ModelNotFoundError: the Hub has no such model or revision, or does not give us access to it.
+        DownloadError: the transfer was interrupted. The part that arrived is kept. It cannot be loaded, and the next
+            download resumes it.
+        IntegrityError: a file does not have the digest that the Hub gave. The file is removed.
     """
     from huggingface_hub import errors
 
     try:
-        snapshot = _bring(repo, revision, cache, token)
+        snapshot = _download_snapshot(repo, revision, cache, token)
     except (errors.HTTPError, OSError, ValueError) as error:  # type: ignore[attr-defined]  # httpx's or httpx2's
-        raise _translated(error, repo, revision, cache) from error
+        raise _translate_error(error, repo, revision, cache) from error
     return snapshot.model_files(repo, "Hugging Face Hub")
 
 
-def _bring(repo: str, revision: str | None, cache: Path, token: str | bool | None) -> hf_cache.Snapshot:
-    """What says which files there are, the small files, and the weights; the errors are huggingface_hub's own."""
+def _download_snapshot(repo: str, revision: str | None, cache: Path, token: str | bool | None) -> hf_cache.Snapshot:
+    """Download the two files that say what else is needed, then the small files, then the weights.
+
+    The errors are huggingface_hub's own.
+    """
     from huggingface_hub import constants
 
-    first = ["modules.json", "config.json"]
-    _fetch(repo, revision, cache, token, first)
+    first_files = ["modules.json", "config.json"]
+    _fetch(repo, revision, cache, token, first_files)
     snapshot = hf_cache.find(repo, revision, cache)
     if snapshot is None or snapshot.tree is None:
-        raise HubUnreachableError(f"{constants.ENDPOINT} could not be reached to ask which files the model has")
-    _verify(snapshot, first)
-    names = snapshot.wanted()
-    small = [name for name in names if not name.endswith(_WEIGHTS)]
-    _fetch_missing(repo, snapshot, cache, token, small)
-    _verify(snapshot, small)
-    weights = [name for name in names if name.endswith(_WEIGHTS)]
-    missing = [name for name in weights if not (snapshot.folder / name).is_file()]
-    for name in missing:
+        raise HubUnreachableError(f"{constants.ENDPOINT} could not be reached for the list of the model's files")
+    _verify(snapshot, first_files)
+    names = snapshot.files_to_read()
+    small_files = [name for name in names if not name.endswith(_WEIGHTS_SUFFIX)]
+    _fetch_missing(repo, snapshot, cache, token, small_files)
+    _verify(snapshot, small_files)
+    weights = [name for name in names if name.endswith(_WEIGHTS_SUFFIX)]
+    missing_weights = [name for name in weights if not (snapshot.folder / name).is_file()]
+    for name in missing_weights:
         _fetch_blob(repo, snapshot, name, token)
-    _fetch_missing(repo, snapshot, cache, token, missing)  # Only the links to the blobs.
-    _verify(snapshot, weights, checked=missing)
+    _fetch_missing(repo, snapshot, cache, token, missing_weights)  # The blobs are here; this only makes the links.
+    _verify(snapshot, weights, checked_blobs=missing_weights)
     return snapshot
 
 
-def _translated(error: Exception, repo: str, revision: str | None, cache: Path) -> ModelError:  # noqa: PLR0911
-    """Our error for one of huggingface_hub's, of its HTTP library's, or of the file system's."""
+def _translate_error(error: Exception, repo: str, revision: str | None, cache: Path) -> ModelError:  # noqa: PLR0911
+    """Turn an error of huggingface_hub, of its HTTP library or of the file system into one of ours."""
     from huggingface_hub import constants, errors
 
     hub = constants.ENDPOINT
     match error:
         case errors.GatedRepoError():
             return ModelNotFoundError(
-                f"{repo} is on the Hub, but its owners give access on request. Ask for it at {hub}/{repo}, then pass "
-                f"token=… or set HF_TOKEN."
+                f"{repo} is on the Hub, but its owners give access on request only. Request it at {hub}/{repo}, then "
+                f"pass token=… or set HF_TOKEN."
             )
         case errors.RevisionNotFoundError():
             return ModelNotFoundError(f"{repo} has no revision {revision!r} on {hub}.")
@@ -92,34 +98,34 @@ def _translated(error: Exception, repo: str, revision: str | None, cache: Path) 
             hint = f"Did you mean {' or '.join(near)}?" if near else "Check the spelling."
             return ModelNotFoundError(
                 f"there is no model {repo!r} on {hub}, or it is private. {hint} "
-                f"A private one needs token=… or HF_TOKEN."
+                f"A private model needs token=… or HF_TOKEN."
             )
         case errors.HFValidationError():
-            return ModelNotFoundError(f"{repo!r} is neither a folder here nor a name the Hub can have: {error}")
-        case OSError(errno=int()):  # Of this machine, not of the network.
+            return ModelNotFoundError(f"{repo!r} is neither a folder on this machine nor a valid Hub name: {error}")
+        case OSError(errno=int()):  # This comes from the local file system, not from the network.
             return DownloadError(
-                f"{repo} cannot be kept in {cache} ({_reason(error)}). Mend that, or give another cache_folder."
+                f"{repo} cannot be kept in {cache} ({_root_cause(error)}). Fix that, or choose another cache_folder."
             )
-    begun = hf_cache.find(repo, revision, cache)
-    if isinstance(error, errors.LocalEntryNotFoundError) or begun is None or begun.tree is None:
-        # Nothing answered, a proxy refused, or what answered is not a Hub.
-        return HubUnreachableError(f"{hub} could not be reached ({_reason(error)})")
+    snapshot = hf_cache.find(repo, revision, cache)
+    if isinstance(error, errors.LocalEntryNotFoundError) or snapshot is None or snapshot.tree is None:
+        # Nothing answered, a proxy refused the request, or the server that answered is not a Hub.
+        return HubUnreachableError(f"{hub} could not be reached ({_root_cause(error)})")
     return DownloadError(
-        f"the download of {repo} from {hub} broke off ({_reason(error)}). What has come is kept in {cache}: run the "
-        f"same again and it goes on from there."
+        f"the download of {repo} from {hub} was interrupted ({_root_cause(error)}). The part that arrived is kept in "
+        f"{cache}. To resume, run the same again."
     )
 
 
 def remove(repo: str, cache: Path) -> None:
-    """Remove every revision of a model from the cache, and what unfinished downloads of it have left."""
+    """Remove every revision of a model from the cache, and the remains of unfinished downloads."""
     import huggingface_hub
 
     scan = huggingface_hub.scan_cache_dir(cache)
     commits = [
-        r.commit_hash
-        for each in scan.repos
-        if each.repo_id == repo and each.repo_type == "model"
-        for r in each.revisions
+        revision.commit_hash
+        for cached in scan.repos
+        if cached.repo_id == repo and cached.repo_type == "model"
+        for revision in cached.revisions
     ]
     scan.delete_revisions(*commits).execute()
     if (storage := hf_cache.storage_folder(repo, cache)).is_dir():
@@ -127,7 +133,10 @@ def remove(repo: str, cache: Path) -> None:
 
 
 def _fetch(repo: str, revision: str | None, cache: Path, token: str | bool | None, names: Sequence[str]) -> None:
-    """Have huggingface_hub fetch the files of these names that the commit has, and record all files that it has."""
+    """Let huggingface_hub download these files, and save the list of all files of the commit.
+
+    Names that the commit does not have are skipped.
+    """
     import huggingface_hub
     from tqdm import tqdm  # type: ignore[import-untyped]
 
@@ -138,7 +147,7 @@ def _fetch(repo: str, revision: str | None, cache: Path, token: str | bool | Non
         token=token,
         allow_patterns=[glob.escape(name) for name in names],
         library_name="pellucid",
-        # These are small files: the bar that matters is that of _fetch_blob.
+        # These files are small. The progress bar that matters is the one of _fetch_blob.
         tqdm_class=cast("type[Any]", functools.partial(tqdm, disable=True)),
     )
 
@@ -146,17 +155,18 @@ def _fetch(repo: str, revision: str | None, cache: Path, token: str | bool | Non
 def _fetch_missing(
     repo: str, snapshot: hf_cache.Snapshot, cache: Path, token: str | bool | None, names: Sequence[str]
 ) -> None:
+    """Download those of the files that the snapshot lacks."""
     if missing := [name for name in names if not (snapshot.folder / name).is_file()]:
         _fetch(repo, snapshot.commit, cache, token, missing)
 
 
 def _fetch_blob(repo: str, snapshot: hf_cache.Snapshot, name: str, token: str | bool | None) -> None:
-    """Fetch a file to its place among the cache's blobs, going on from what an earlier process has left.
+    """Download a file into the cache's blobs, and resume what an earlier process left unfinished.
 
-    One that is there is checked, and fetched again if it is wrong.
+    If the blob is there already, it is checked, and downloaded again if its digest is wrong.
 
-    huggingface_hub itself resumes within a process only. Several processes take turns; should a lock not hold, as on
-    some network file systems, the digest tells, and the file is not used.
+    huggingface_hub itself resumes only within one process. A lock makes several processes take turns. Should the lock
+    fail, as it does on some network file systems, the digest reveals the damage and the file is not used.
     """
     import filelock
     from huggingface_hub import file_download, utils
@@ -183,36 +193,36 @@ def _fetch_blob(repo: str, snapshot: hf_cache.Snapshot, name: str, token: str | 
             )
         if not digest.matches(partial):
             partial.unlink()
-            raise _changed(snapshot, name)
+            raise _digest_error(snapshot, name)
         partial.replace(blob)
 
 
-def _verify(snapshot: hf_cache.Snapshot, names: Iterable[str], checked: Collection[str] = ()) -> None:
-    """Check each of these files that is there against the digest that the Hub gave for it.
+def _verify(snapshot: hf_cache.Snapshot, names: Iterable[str], checked_blobs: Collection[str] = ()) -> None:
+    """Check the digest of each of these files that is on disk.
 
-    Those of ``checked`` have been, as blobs; here it only has to be that blob.
+    The blobs of ``checked_blobs`` have passed this check already. Their files only have to be links to those blobs.
     """
     for name in names:
         path, digest = snapshot.folder / name, (snapshot.tree or {}).get(name)
         if digest is None or not path.is_file():
             continue
-        if name in checked and path.resolve() == (snapshot.storage / "blobs" / digest.hex).resolve():
+        if name in checked_blobs and path.resolve() == (snapshot.storage / "blobs" / digest.hex).resolve():
             continue
         if not digest.matches(path):
-            path.resolve().unlink()  # The blob, which the path in the snapshot links to …
-            path.unlink(missing_ok=True)  # … and the link.
-            raise _changed(snapshot, name)
+            path.resolve().unlink()  # First the blob, which the path in the snapshot links to,
+            path.unlink(missing_ok=True)  # then the link.
+            raise _digest_error(snapshot, name)
 
 
-def _changed(snapshot: hf_cache.Snapshot, name: str) -> IntegrityError:
+def _digest_error(snapshot: hf_cache.Snapshot, name: str) -> IntegrityError:
     return IntegrityError(
-        f"{name} of {snapshot.storage.name} is not what the Hub says it is (its digest differs), and was removed. "
-        f"Something between here and the Hub changed it; try again, or another network."
+        f"{name} of {snapshot.storage.name} does not have the digest that the Hub gives for it, and was removed. "
+        f"Something between this machine and the Hub changed it: try again, or use another network."
     )
 
 
-def _reason(error: BaseException) -> str:
-    """The root of a chain of errors, on one line."""
+def _root_cause(error: BaseException) -> str:
+    """The first error in a chain of errors, on one line."""
     while error.__cause__ is not None:
         error = error.__cause__
     return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no details'}"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from pellucid.errors import ModelNotFoundError
-from pellucid.sources.files import ModelFiles, module_folders
+from pellucid.sources.files import ModelFiles, read_module_folders
 
 
 def looks_like_path(name: str) -> bool:
-    """Whether ``name`` can only be meant as a path: the Hub has no such names.
+    """True if ``name`` can only be a path, because no model on the Hub can have such a name.
 
     >>> [looks_like_path(name) for name in ("./model", "/m", "~/m", "m/", "a/b/c", "org/name", "name")]
     [True, True, True, True, True, False, False]
@@ -24,20 +24,20 @@ def looks_like_path(name: str) -> bool:
 
 
 def find(name: str) -> ModelFiles | None:
-    """The model in the folder ``name``, or None if ``name`` is not a folder and may be a Hub name.
+    """The model in the folder ``name``, or None if there is no such folder and ``name`` could be a Hub name.
 
     Raises:
-        ModelNotFoundError: ``name`` is a file, or can only be a path and is not there.
+        ModelNotFoundError: ``name`` is a file; or it can only be a path, and there is no such folder.
     """
     try:
-        folder = Path(name).expanduser().absolute()  # Where it is, whatever the working directory is later.
+        folder = Path(name).expanduser().absolute()  # The working directory may change later.
     except RuntimeError as error:
         raise ModelNotFoundError(f"{name!r}: there is no such user on this machine. Check the path.") from error
     if folder.is_dir():
         listing = sorted(
             path.relative_to(folder).as_posix()
-            # Modules lie one folder deep, if modules.json does not say otherwise.
-            for path in (*folder.glob("*"), *folder.glob("*/*"), *_deeper(folder))
+            # Modules are one folder deep unless modules.json says otherwise.
+            for path in (*folder.glob("*"), *folder.glob("*/*"), *_nested_module_files(folder))
             if path.is_file()
         )
         return ModelFiles(name=name, folder=folder, source="folder", revision=None, listing=dict.fromkeys(listing))
@@ -48,7 +48,7 @@ def find(name: str) -> ModelFiles | None:
     return None
 
 
-def _deeper(folder: Path) -> list[Path]:
-    """What lies in the folders of modules that are two or more deep."""
-    deep = [name for name in module_folders(folder) if "/" in name]
-    return [path for name in deep for path in (folder / name).glob("*")]
+def _nested_module_files(folder: Path) -> list[Path]:
+    """The content of those module folders that are two or more levels deep."""
+    nested = [name for name in read_module_folders(folder) if "/" in name]
+    return [path for name in nested for path in (folder / name).glob("*")]

@@ -1,1 +1,12 @@
-"""Rows of Parquet, JSON lines, CSV and plain text, for batch and search."""
+"""Tables of texts: Parquet, JSON lines, CSV and plain lines, for batch jobs and for search.
+
+::
+
+    records.py   lines of JSON, CSV and text, one row at a time, good or bad
+    parquet.py   Parquet in bounded memory, both ways
+    schemas.py   which columns a table must have
+    reader.py    parts of files, as Arrow tables without the rows that cannot be used
+    arrow.py     Arrow columns and tables from NumPy arrays and Python lists
+
+PyArrow is imported in this package and nowhere else.
+"""

@@ -1,86 +1,115 @@
-"""Reading Parquet in bounded memory, whatever the file claims.
+"""Parquet files, read in bounded memory whatever they claim, and written.
 
-A small file can expand to any size: a dictionary has a value once that a million rows point to. So rows are read a few
-at a time, the fewer the larger a value may be, and a part that grows beyond its bound is refused.
+A small file can expand to any size: a dictionary stores a value once, and a million rows may point to it. So rows are
+read a few at a time, and fewer where a single value may be large.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import io
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import pyarrow as pa  # type: ignore[import-untyped]
-import pyarrow.compute as pc  # type: ignore[import-untyped]
-import pyarrow.parquet as pq  # type: ignore[import-untyped]
+import numpy.typing as npt
 
-from pellucid.batch.files import BYTES_AT_ONCE
-from pellucid.errors import BatchError, printable
+from pellucid.tables.arrow import Schema, Table, vector_column  # First: it says what to install if PyArrow is missing.
 
-MOST_BYTES = 512 << 20
-"""Of a part's rows in memory."""
-_ROWS_AT_ONCE = 256
-_BYTES_AT_ONCE = 256 << 20
+import pyarrow as pa  # type: ignore[import-untyped]  # isort: skip
+import pyarrow.compute as pc  # type: ignore[import-untyped]  # isort: skip
+import pyarrow.parquet as pq  # type: ignore[import-untyped]  # isort: skip
+
+Source = Path | bytes
+"""A file, or the bytes of one."""
+
+_BUFFER_BYTES = 1 << 20
+_ROWS_PER_BATCH = 256
+_BYTES_PER_BATCH = 256 << 20
 _DICTIONARY_PAGE = 2
 
 
-def batches(path: Path, start: int) -> Iterator[pa.RecordBatch]:
-    """The rows of a file from ``start`` on, some at a time; what lies before in whole groups is not read.
+def describe(source: Source) -> tuple[int, Schema]:
+    """How many rows a file says it has, and its schema.
 
     Raises:
         OSError, pa.ArrowException: it cannot be read.
     """
-    with pq.ParquetFile(path) as opened, path.open("rb") as file:
-        groups = [opened.metadata.row_group(number) for number in range(opened.metadata.num_row_groups)]
+    with _opened(source) as file:
+        return file.metadata.num_rows, file.schema_arrow
+
+
+def read_batches(source: Source, start: int = 0, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """The rows of a file from ``start`` on, a few at a time. Row groups that end before ``start`` are not read.
+
+    Args:
+        source: the file.
+        start: the first row, from 0.
+        columns: read only these; None for all.
+
+    Raises:
+        OSError, pa.ArrowException: it cannot be read.
+    """
+    with _opened(source) as file, _bytes_of(source) as content:
+        metadata = file.metadata
         before = 0
-        for number, group in enumerate(groups):  # One after another: of several, PyArrow keeps all that it has read.
-            if before + group.num_rows > start:
-                for batch in _group_batches(path, opened.metadata, number, *_rows_at_once(group, file)):
+        for number in range(metadata.num_row_groups):  # One by one: PyArrow keeps what it has read of several.
+            group = metadata.row_group(number)
+            if before + group.num_rows <= start:
+                before += group.num_rows
+                continue
+            rows, dictionaries = _rows_per_batch(group, content, columns)
+            # Passing the metadata on saves time: that of many groups takes long to read.
+            options = {"metadata": metadata, "read_dictionary": dictionaries, "buffer_size": _BUFFER_BYTES}
+            with _opened(source, pre_buffer=False, **options) as part:
+                for batch in part.iter_batches(batch_size=rows, row_groups=[number], columns=columns):
                     if before + len(batch) > start:
                         yield batch.slice(max(0, start - before))
                     before += len(batch)
-            else:
-                before += group.num_rows
 
 
-def _group_batches(
-    path: Path, metadata: pq.FileMetaData, number: int, rows: int, dictionaries: list[str]
-) -> Iterator[pa.RecordBatch]:
-    options: dict[str, Any] = {"read_dictionary": dictionaries, "buffer_size": BYTES_AT_ONCE, "pre_buffer": False}
-    # The metadata is passed on because that of many groups takes long to read.
-    with pq.ParquetFile(path, metadata=metadata, **options) as opened:
-        yield from opened.iter_batches(batch_size=rows, row_groups=[number])
+def _opened(source: Source, **options: Any) -> pq.ParquetFile:
+    return pq.ParquetFile(source if isinstance(source, Path) else pa.BufferReader(source), **options)
 
 
-def _rows_at_once(group: Any, file: BinaryIO) -> tuple[int, list[str]]:
-    """How many rows of a group to read at once, and which columns to read as dictionaries, because a single row of
-    them, which may have any number of values, may be too large.
+def _bytes_of(source: Source) -> contextlib.AbstractContextManager[BinaryIO]:
+    return source.open("rb") if isinstance(source, Path) else io.BytesIO(source)
+
+
+def _rows_per_batch(group: Any, file: BinaryIO, columns: Sequence[str] | None) -> tuple[int, list[str]]:
+    """How many rows of a row group to read at once, and which columns to read as dictionaries.
+
+    A single row of a nested column may have any number of values. Where they could be too large together, the column
+    stays a dictionary.
     """
-    rows, dictionaries = _ROWS_AT_ONCE, []
+    rows, dictionaries = _ROWS_PER_BATCH, []
     for column in map(group.column, range(group.num_columns)):
+        if columns is not None and column.path_in_schema.partition(".")[0] not in columns:
+            continue
         if column.physical_type not in ("BYTE_ARRAY", "FIXED_LEN_BYTE_ARRAY"):
             continue
         is_delta = any(encoding.startswith("DELTA") for encoding in column.encodings)
-        size = column.total_uncompressed_size if is_delta else _dictionary_size(column, file)
+        size = column.total_uncompressed_size if is_delta else _dictionary_bytes(column, file)
         is_nested = "." in column.path_in_schema and column.physical_type == "BYTE_ARRAY" and not is_delta
-        if is_nested and column.num_values * size > _BYTES_AT_ONCE:
+        if is_nested and column.num_values * size > _BYTES_PER_BATCH:
             dictionaries.append(column.path_in_schema)
         else:
-            rows = min(rows, max(1, _BYTES_AT_ONCE // max(1, size)))
+            rows = min(rows, max(1, _BYTES_PER_BATCH // max(1, size)))
     return rows, dictionaries
 
 
-def _dictionary_size(column: Any, file: BinaryIO) -> int:
-    """How large a column's dictionary is in memory, in bytes: no value that rows share is larger. 0 if it has none."""
+def _dictionary_bytes(column: Any, file: BinaryIO) -> int:
+    """The size of a column's dictionary in memory; 0 if it has none. No value that rows share is larger."""
     file.seek(min(column.dictionary_page_offset or column.data_page_offset, column.data_page_offset))
-    kind, size = _page_header(file.read(16))
+    kind, size = _parse_page_header(file.read(16))
     return size if kind == _DICTIONARY_PAGE else 0
 
 
-def _page_header(header: bytes) -> tuple[int, int]:
-    """The kind of a page and its size in memory; 0 and 0 if it has no such header.
+def _parse_page_header(header: bytes) -> tuple[int, int]:
+    """The kind of a page and its size in memory, in bytes; 0 and 0 if ``header`` is not a page's header.
 
-    It is in Thrift's compact protocol: https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift
+    The header is in Thrift's compact protocol:
+    https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift
     """
     numbers, place = [], 0
     for _ in range(2):
@@ -98,35 +127,55 @@ def _page_header(header: bytes) -> tuple[int, int]:
     return numbers[0], numbers[1]
 
 
-def check_size(held: int, path: Path, rows: int) -> None:
-    """Refuse a part of ``rows`` rows of which those that were read take ``held`` bytes.
-
-    Raises:
-        BatchError: that is too much.
-    """
-    if held > MOST_BYTES:
-        raise BatchError(
-            f"{printable(path)}: {rows:,} rows take more than {MOST_BYTES >> 20} MiB of memory. Begin the job in "
-            f"another folder, with fewer rows a file: --rows-per-file."
-        )
+def bytes_in_memory(batch: pa.RecordBatch, schema: Schema) -> int:
+    """How many bytes a batch takes once it is cast to ``schema``, which may have values instead of a dictionary."""
+    return sum(_column_bytes(batch.column(name), schema.field(name).type) for name in schema.names)
 
 
-def bytes_of(batch: pa.RecordBatch, schema: pa.Schema) -> int:
-    """What rows take in memory once they are of ``schema``, where a column may have values instead of a dictionary."""
-    return sum(_bytes_of(batch.column(name), schema.field(name).type) for name in schema.names)
-
-
-def _bytes_of(column: pa.Array, becomes: pa.DataType) -> int:
+def _column_bytes(column: pa.Array, target: pa.DataType) -> int:
     kind = column.type
     if pa.types.is_dictionary(kind):
-        if pa.types.is_dictionary(becomes):
+        if pa.types.is_dictionary(target):
             return int(column.indices.nbytes)
         lengths = pc.binary_length(column.dictionary.cast(pa.large_binary()))
         return int(pc.sum(lengths.take(column.indices)).as_py() or 0)
     if pa.types.is_struct(kind):
-        return sum(_bytes_of(each, field.type) for each, field in zip(column.flatten(), becomes, strict=True))
+        return sum(_column_bytes(child, field.type) for child, field in zip(column.flatten(), target, strict=True))
     if pa.types.is_map(kind):
-        return _bytes_of(column.keys, becomes.key_type) + _bytes_of(column.items, becomes.item_type)
+        return _column_bytes(column.keys, target.key_type) + _column_bytes(column.items, target.item_type)
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-        return _bytes_of(column.flatten(), becomes.value_type)
+        return _column_bytes(column.flatten(), target.value_type)
     return int(column.nbytes)
+
+
+def write_with_vectors(path: Path, table: Table) -> None:
+    """Write a table whose last column has vectors, which neither a dictionary nor a byte codec makes smaller.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    others = _leaf_columns(table.schema)[:-1]
+    pq.write_table(table, path, use_dictionary=others, compression=dict.fromkeys(others, "zstd"))
+
+
+def _leaf_columns(schema: Schema) -> list[str]:
+    """The columns that Parquet stores for a schema: a nested column becomes one for each kind of value in it."""
+    sink = pa.BufferOutputStream()
+    pq.ParquetWriter(sink, schema).close()
+    with pq.ParquetFile(pa.BufferReader(sink.getvalue())) as written:
+        return [written.schema.column(number).path for number in range(len(written.schema))]
+
+
+def write_windows(path: Path, windows: Iterable[tuple[list[str], npt.NDArray[Any]]]) -> None:
+    """Write texts and their vectors, ``[m, d]``, as two columns, window by window.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    with contextlib.ExitStack() as stack:
+        writer = None
+        for texts, vectors in windows:
+            table = pa.table({"text": pa.array(texts, pa.string()), "vector": vector_column(vectors)})
+            if writer is None:
+                writer = stack.enter_context(pq.ParquetWriter(path, table.schema))
+            writer.write_table(table)

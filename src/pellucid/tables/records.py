@@ -1,65 +1,102 @@
-"""Rows of files of lines, JSON, CSV and text: what each of them says, or what is wrong with it. No value is quoted."""
+"""The rows of JSON lines, CSV and plain lines: what each row holds, or what is wrong with it. No value is quoted."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pellucid.errors import BatchError, printable
+from pellucid.errors import UnreadableFileError
 
-LONGEST_ROW = 16 << 20
-"""Bytes of a row. A longer one is rejected, and never in memory whole."""
-TOO_LONG = f"it is longer than {LONGEST_ROW >> 20} MiB"
-_LONGEST_HEADER = 1 << 20
-_MOST_COLUMNS = 10_000
-_DEEPEST = 100
-_QUOTES = "its quotes do not fit together"
-_EXACT = 1 << 53
-"""Whole numbers up to this are the same as floating-point numbers."""
+KINDS = {".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".txt": "text"}
+"""From the ending of a file's name to what kind of table it is."""
+MAX_ROW_BYTES = 16 << 20
+"""A longer row is rejected, and never held in memory whole."""
+TOO_LONG = f"it is longer than {MAX_ROW_BYTES >> 20} MiB"
+_MAX_HEADER_BYTES = 1 << 20
+_MAX_COLUMNS = 10_000
+_MAX_DEPTH = 100
+_BAD_QUOTES = "its quotes do not match"
+_NOT_UTF8 = "it is not UTF-8"
+_MAX_EXACT_FLOAT = 1 << 53
+"""Every whole number up to this one is also a float64."""
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(frozen=True)
 class Record:
-    """A row of a file of lines: where it begins, and its values or what is wrong with it."""
+    """One row.
+
+    Attributes:
+        offset: the byte where it begins.
+        values: what it holds, by the name of the column.
+        fault: what is wrong with it; None if nothing is.
+    """
 
     offset: int
     values: dict[str, Any] = field(default_factory=dict)
     fault: str | None = None
 
 
-def records(file: BinaryIO, kind: str, column: str, header: tuple[list[str], int] | None = None) -> Iterator[Record]:
-    """The rows of a file from where it stands on, good and bad.
+def read_records(
+    file: BinaryIO,
+    kind: str,
+    column: str,
+    *,
+    header: tuple[list[str], int] | None = None,
+    keep_surrogates: bool = False,
+) -> Iterator[Record]:
+    """The rows of a file from its present position on, good and bad.
 
     Args:
-        file: opened, at the beginning of a row or of the file.
+        file: positioned at its beginning, or at the beginning of a row.
         kind: "jsonl", "csv" or "text".
-        column: where the texts are.
-        header: of CSV, what :func:`header_of` says, if that is known.
+        column: the name of the column of texts.
+        header: for CSV, the result of :func:`read_header`; needed only if the file is not at its beginning.
+        keep_surrogates: let JSON texts have half characters (lone surrogates), which are a fault otherwise.
+
+    Raises:
+        UnreadableFileError: the header of a CSV file cannot be read.
     """
     if kind == "csv":
-        names, begin = header or header_of(Path(file.name))
-        if file.tell() < begin:
-            file.seek(begin)
-        yield from _csv(file, names, column)
+        names, end = header or read_header(file)
+        if file.tell() < end:
+            file.seek(end)
+        yield from _csv_records(file, names, column)
         return
     for offset, line in _lines(file):
         if line is None:
             yield Record(offset, fault=TOO_LONG)
         elif kind == "text":
-            yield _text(offset, line, column)
+            yield _text_record(offset, line, column)
         elif line.strip():  # An empty line is not a row of JSON.
-            yield _json(offset, line, column)
+            yield _json_record(offset, line, column, keep_surrogates=keep_surrogates)
+
+
+def check_encoding(path: Path) -> None:
+    """Refuse UTF-16 and UTF-32, whose first two bytes are a byte order mark or have a zero.
+
+    Raises:
+        OSError: the file cannot be read.
+        UnreadableFileError: the file has one of these encodings.
+    """
+    with path.open("rb") as file:
+        start = file.read(2)
+    if start in _UTF16_MARKS or b"\0" in start:
+        raise UnreadableFileError(
+            "it is not UTF-8 but probably UTF-16 or UTF-32. Convert it first, for example with: "
+            "iconv -f UTF-16 -t UTF-8"
+        )
 
 
 def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
-    """Where each line begins, and the line; None for one that is too long."""
+    """The offset of each line, and the line; None instead of a line that is too long."""
     offset = file.tell()
-    while line := file.readline(LONGEST_ROW + 1):
-        if len(line) <= LONGEST_ROW:
+    while line := file.readline(MAX_ROW_BYTES + 1):
+        if len(line) <= MAX_ROW_BYTES:
             yield offset, line
             offset += len(line)
         else:
@@ -68,62 +105,68 @@ def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
             offset = file.tell()
 
 
-def _skip_line(file: BinaryIO, begun: bytes) -> None:
-    """Read on to the end of a line that begins with ``begun``."""
-    while begun and not begun.endswith(b"\n"):
-        begun = file.readline(LONGEST_ROW)
+def _skip_line(file: BinaryIO, beginning: bytes) -> None:
+    """Read to the end of the line that starts with ``beginning``."""
+    while beginning and not beginning.endswith(b"\n"):
+        beginning = file.readline(MAX_ROW_BYTES)
 
 
-def _text(offset: int, line: bytes, column: str) -> Record:
+def _text_record(offset: int, line: bytes, column: str) -> Record:
+    encoding = "utf-8-sig" if offset == 0 else "utf-8"
     try:
-        encoding = "utf-8-sig" if offset == 0 else "utf-8"
         return Record(offset, {column: line.removesuffix(b"\n").removesuffix(b"\r").decode(encoding)})
     except UnicodeDecodeError:
-        return Record(offset, fault="it is not UTF-8")
+        return Record(offset, fault=_NOT_UTF8)
 
 
-def _json(offset: int, line: bytes, column: str) -> Record:
+def _json_record(offset: int, line: bytes, column: str, *, keep_surrogates: bool) -> Record:
     try:
         values = json.loads(line.removeprefix(b"\xef\xbb\xbf"))
     except UnicodeDecodeError:
-        return Record(offset, fault="it is not UTF-8")
+        return Record(offset, fault=_NOT_UTF8)
     except (ValueError, RecursionError):
         return Record(offset, fault="it is not JSON")
-    fault = _fault_of(values, column)
-    if fault is None and line.count(b"[") + line.count(b"{") > _DEEPEST and not _is_shallow(values):
-        fault = f"it is nested more than {_DEEPEST} deep"
-    if fault is None and b"\\u" in line and not _is_utf8(json.dumps(values, ensure_ascii=False)):
+    fault = _json_fault(values, column)
+    if fault is None and line.count(b"[") + line.count(b"{") > _MAX_DEPTH and not _is_shallow(values):
+        fault = f"it is nested more than {_MAX_DEPTH} deep"
+    if (
+        fault is None
+        and not keep_surrogates
+        and b"\\u" in line
+        and not _is_utf8(json.dumps(values, ensure_ascii=False))
+    ):
         fault = "it has half a character (a lone surrogate)"
-    return Record(offset, fault=fault) if fault is not None else Record(offset, values)
+    return Record(offset, values) if fault is None else Record(offset, fault=fault)
+
+
+def _json_fault(values: Any, column: str) -> str | None:
+    if not isinstance(values, dict):
+        return "it is not a JSON object"
+    if values.get(column) is None:
+        return f"it has no {column!r}"
+    return None if isinstance(values[column], str) else f"its {column!r} is not a text"
 
 
 def _is_shallow(value: Any) -> bool:
-    """Whether a value is nested at most so deep that what reads it next can."""
-    layer = [value]
-    for _ in range(_DEEPEST):
-        if not layer:
+    """Whether a value is nested at most ``_MAX_DEPTH`` deep, so that what reads it next does not recurse too far."""
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        if not level:
             return True
-        lists = [each for each in layer if isinstance(each, list)]
-        objects = [each.values() for each in layer if isinstance(each, dict)]
-        layer = [inner for each in (*lists, *objects) for inner in each if isinstance(inner, (list, dict))]
-    return not layer
-
-
-def _fault_of(values: Any, column: str) -> str | None:
-    if not isinstance(values, dict):
-        return "it is not an object of JSON"
-    if values.get(column) is None:
-        return f"it has no {column!r}"
-    return None if isinstance(values[column], str) else f"its {column!r} is no text"
+        lists = [item for item in level if isinstance(item, list)]
+        objects = [item.values() for item in level if isinstance(item, dict)]
+        level = [inner for items in (*lists, *objects) for inner in items if isinstance(inner, (list, dict))]
+    return not level
 
 
 class _RowLines:
-    """The lines of a CSV file, decoded, as far as a row may reach.
+    """The decoded lines of a CSV file, no further than one row may reach.
 
     Attributes:
-        begin, end: of the row: its first byte, and the byte after what was read of it.
-        second: where its second line begins.
-        stopped: whether the file, or what a row may have, came to an end.
+        begin: the byte where the row begins.
+        end: the byte after what was read of the row.
+        second: the byte where the row's second line begins.
+        stopped: whether the file ended, or the row became too long.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -133,33 +176,34 @@ class _RowLines:
         self.begin_row()
 
     def begin_row(self) -> None:
-        """What is read next is of another row."""
+        """Count what is read next as another row."""
         self.begin, self.second = self.end, 0
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        line = self._file.readline(LONGEST_ROW + 1)
+        line = self._file.readline(MAX_ROW_BYTES + 1)
         self.end += len(line)
         self.second = self.second or self.end
-        if not line or self.end - self.begin > LONGEST_ROW:
+        if not line or self.end - self.begin > MAX_ROW_BYTES:
             self.stopped = True
             raise StopIteration
         return line.decode("utf-8", "surrogateescape")
 
     def skip_line(self) -> None:
-        """Put the file after the first line of the row."""
+        """Position the file after the first line of the row."""
         self._file.seek(self.second - 1)
         _skip_line(self._file, self._file.read(1))
 
 
-def _csv(file: BinaryIO, names: list[str], column: str) -> Iterator[Record]:
+def _csv_records(file: BinaryIO, names: list[str], column: str) -> Iterator[Record]:
     """Rows of CSV (RFC 4180), whose fields may have line ends in them.
 
-    A quote that is not closed would make one row of the rest of the file. It costs its line: the next is read as a row.
+    A quote that is never closed would make one row of the rest of the file. So only its first line is lost, and the
+    next line is read as a row.
     """
-    csv.field_size_limit(LONGEST_ROW)
+    csv.field_size_limit(MAX_ROW_BYTES)
     while True:
         lines = _RowLines(file)
         reader = csv.reader(lines, strict=True)
@@ -168,74 +212,79 @@ def _csv(file: BinaryIO, names: list[str], column: str) -> Iterator[Record]:
             try:
                 fields = next(reader, None)
             except csv.Error:
-                yield Record(lines.begin, fault=_QUOTES)
+                yield Record(lines.begin, fault=_BAD_QUOTES)
                 continue
             if fields:
-                yield _csv_row(lines.begin, fields, names, column)
-            elif lines.end - lines.begin > LONGEST_ROW:
+                yield _csv_record(lines.begin, fields, names, column)
+            elif lines.end - lines.begin > MAX_ROW_BYTES:
                 yield Record(lines.begin, fault=TOO_LONG)
         if lines.end == lines.begin:
             return
         lines.skip_line()
 
 
-def _csv_row(offset: int, fields: list[str], names: list[str], column: str) -> Record:
+def _csv_record(offset: int, fields: list[str], names: list[str], column: str) -> Record:
     values = dict(zip(names, fields, strict=False))
     if len(fields) != len(names):
-        return Record(offset, fault=f"it has {len(fields)} fields, and the header {len(names)}")
+        return Record(offset, fault=f"it has {len(fields)} fields, and the header has {len(names)}")
     if not _is_utf8("".join(fields)):
-        return Record(offset, fault="it is not UTF-8")
+        return Record(offset, fault=_NOT_UTF8)
     return Record(offset, values) if column in values else Record(offset, fault=f"it has no {column!r}")
 
 
-def header_of(path: Path) -> tuple[list[str], int]:
-    """The names of a CSV file's columns, and the byte after them.
+def read_header(file: BinaryIO) -> tuple[list[str], int]:
+    """Read the first line of a CSV file, which names its columns.
+
+    Args:
+        file: positioned at its beginning.
+
+    Returns:
+        The names, and the offset of the byte after them.
 
     Raises:
-        BatchError: the header is not UTF-8, not CSV, or far too long.
+        UnreadableFileError: the header is not UTF-8, not CSV, or far too long.
     """
-    with path.open("rb") as file:
-        lines = iter(lambda: file.readline(max(0, _LONGEST_HEADER - file.tell())), b"")
-        try:
-            names = next(csv.reader((line.decode("utf-8-sig") for line in lines), strict=True), [])
-        except UnicodeDecodeError:
-            raise BatchError(
-                f"{printable(path)}: the header is not UTF-8. Convert the file first, as with: iconv -f LATIN1 -t UTF-8"
-            ) from None
-        except csv.Error as error:
-            raise BatchError(f"{printable(path)}: the first line is not the header of a CSV file ({error}).") from None
-        if file.tell() >= _LONGEST_HEADER:
-            raise BatchError(f"{printable(path)}: the header is longer than {_LONGEST_HEADER >> 20} MiB.")
-        check_columns(names, path)
-        return names, file.tell()
+    lines = iter(lambda: file.readline(max(0, _MAX_HEADER_BYTES - file.tell())), b"")
+    try:
+        names = next(csv.reader((line.decode("utf-8-sig") for line in lines), strict=True), [])
+    except UnicodeDecodeError:
+        raise UnreadableFileError(
+            "the header is not UTF-8. Convert the file first, for example with: iconv -f LATIN1 -t UTF-8"
+        ) from None
+    except csv.Error as error:
+        raise UnreadableFileError(f"the first line is not the header of a CSV file ({error}).") from None
+    if file.tell() >= _MAX_HEADER_BYTES:
+        raise UnreadableFileError(f"the header is longer than {_MAX_HEADER_BYTES >> 20} MiB.")
+    check_column_count(len(names))
+    return names, file.tell()
 
 
-def check_columns(names: Collection[str], path: Path) -> None:
-    """Refuse a table with more columns than anybody has.
+def check_column_count(count: int) -> None:
+    """Refuse a table with an absurd number of columns.
 
     Raises:
-        BatchError: there are too many.
+        UnreadableFileError: there are too many.
     """
-    if len(names) > _MOST_COLUMNS:
-        raise BatchError(f"{printable(path)} has {len(names):,} columns; at most {_MOST_COLUMNS:,} can be read.")
+    if count > _MAX_COLUMNS:
+        raise UnreadableFileError(f"it has {count:,} columns; at most {_MAX_COLUMNS:,} can be read.")
 
 
-def see(seen: dict[str, set[str]], values: dict[str, Any]) -> None:
-    """Note of what kinds the values of a JSON object are."""
+def note_kinds(kinds: dict[str, set[str]], values: dict[str, Any]) -> None:
+    """Add the kinds of a JSON object's values to ``kinds``, key by key."""
     for key, value in values.items():
-        kinds = seen.setdefault(key, set())
+        seen = kinds.setdefault(key, set())
         if value is not None:
-            kinds.add(_kind_of(value))
+            seen.add(_kind_of(value))
 
 
 def _kind_of(value: Any) -> str:
     if not isinstance(value, int) or isinstance(value, bool):
         return type(value).__name__
-    return "int" if -_EXACT <= value <= _EXACT else "long" if -(2**63) <= value < 2**63 else "other"
+    return "int" if -_MAX_EXACT_FLOAT <= value <= _MAX_EXACT_FLOAT else "long" if -(2**63) <= value < 2**63 else "other"
 
 
 def column_type(kinds: set[str]) -> str:
-    """What a column of JSON is stored as, by what was seen in it: whatever else than these, as strings.
+    """The Arrow type that holds all values of these kinds; "string" if no other does.
 
     >>> [column_type(kinds) for kinds in ({"int", "long"}, {"int", "float"}, {"long", "float"})]
     ['int64', 'double', 'string']

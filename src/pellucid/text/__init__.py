@@ -1,1 +1,1 @@
-"""Texts to tokens: what a text is, how it is cut, and how much of it is read."""
+"""From text to tokens: checks, tokenizing, truncation, and cutting long texts into passages."""

@@ -1,4 +1,4 @@
-"""What a text is, and a list of texts: judged before any is worked on, and named by position, never quoted."""
+"""Checks of texts and lists of texts, before any work on them. An error gives a text's position and never quotes it."""
 
 from __future__ import annotations
 
@@ -6,42 +6,45 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
 from pellucid.errors import TextError, TextTypeError
 
-_FAIR_COUNT = 16_384
+_MIN_COUNTING_LIMIT = 16_384
 
 
-def most_counted(max_tokens: int) -> int:
-    """Up to how many tokens a text's tokens are counted, for a model that reads ``max_tokens``: what has so many or
-    more has "at least" so many. A text need not be read further to be cut, nor to say that much was cut off it.
+def counting_limit(max_tokens: int) -> int:
+    """Where the tokenizer stops counting a text's tokens, for a model that reads ``max_tokens``.
+
+    A text with at least this many tokens is reported as having "at least" this many. To cut a text, and to say that
+    much was cut off, nobody needs to read further.
     """
-    return max(_FAIR_COUNT, 2 * max_tokens)
+    return max(_MIN_COUNTING_LIMIT, 2 * max_tokens)
 
 
 def as_list(texts: Iterable[str]) -> list[str]:
-    """The texts as a list; the errors of :func:`as_iterator`."""
+    """The texts as a list. The errors are those of :func:`as_iterator`."""
     return list(as_iterator(texts))
 
 
 def as_iterator(texts: Iterable[str]) -> Iterator[str]:
-    """The texts one by one; refuses what would be taken apart into letters, keys or an order of chance.
+    """Iterate over texts. :func:`check_texts` checks the texts themselves.
 
     Raises:
-        TextTypeError: it is no such collection. What is in it is for :func:`check_texts` to judge.
+        TextTypeError: ``texts`` is not an ordered collection of texts. Iterating over a string would give letters, over
+            a mapping keys, over a table column names, and over a set an arbitrary order.
     """
     if _is_table(texts):
         raise TextTypeError(
-            f"texts is a {type(texts).__name__}, a table; going through one gives its columns, not its texts. "
-            f'Pass the column, as in df["text"].'
+            f"texts is a {type(texts).__name__}, a table; iterating over it gives its columns, not its texts. "
+            f'Pass a column, such as df["text"].'
         )
     if isinstance(texts, (str, bytes, bytearray, Mapping, Set)) or not isinstance(texts, Iterable):
         hint = " For one text, use embed_query, or a list with one text." if isinstance(texts, str) else ""
         raise TextTypeError(f"texts is of type {type(texts).__name__}; it must be a list of str.{hint}")
     try:
         return iter(texts)
-    except TypeError as error:  # An array without dimensions says that it can be iterated over, and cannot.
-        raise TextTypeError(f"texts cannot be taken apart into texts: {error}.") from error
+    except TypeError as error:  # An array without dimensions claims to be iterable, but is not.
+        raise TextTypeError(f"texts cannot be iterated over: {error}. It must be a list of str.") from error
 
 
-_TABLES = {
+_TABLE_CLASSES = {
     "pandas": {"DataFrame"},
     "polars": {"DataFrame", "LazyFrame"},
     "pyarrow": {"Table", "RecordBatch", "RecordBatchReader"},
@@ -49,38 +52,43 @@ _TABLES = {
 
 
 def _is_table(value: object) -> bool:
-    """Whether a value is a table of a library that we know by name; none of them is imported."""
-    classes = type(value).__mro__
-    return any(each.__name__ in _TABLES.get(each.__module__.partition(".")[0], ()) for each in classes)
+    """True for a table of pandas, polars or pyarrow. Classes are compared by name, so none of these is imported."""
+    return any(
+        base.__name__ in _TABLE_CLASSES.get(base.__module__.partition(".")[0], ()) for base in type(value).__mro__
+    )
 
 
 def check_texts(texts: Sequence[str], *, first: int = 0) -> None:
-    """Judge texts before any is worked on; ``first`` is the position of the first, for messages.
+    """Check texts before any work on them.
+
+    Args:
+        texts: the texts.
+        first: the position of the first text, for messages.
 
     Raises:
-        TextTypeError: a value is not a ``str``; its position and type are named.
-        TextError: a text has a lone surrogate, which is half a character; its position is named.
+        TextTypeError: a value is not a ``str``. The message gives its position and type.
+        TextError: a text has a lone surrogate, which is half a character. The message gives its position.
     """
     for position, text in enumerate(texts, start=first):
         if not isinstance(text, str):
             raise TextTypeError(
                 f"text {position} is of type {type(text).__name__}; every text must be a str. "
-                f"Leave out what has no text, or pass ''."
+                f"Leave out entries without a text, or pass ''."
             )
         check_utf8(text, f"text {position}")
 
 
 def check_utf8(text: str, name: str) -> None:
-    """Refuse what UTF-8 cannot write; ``name`` is what the text is called in the message.
+    """Refuse a text that cannot be written in UTF-8. ``name`` is what the message calls it.
 
     Raises:
-        TextError: it has a lone surrogate.
+        TextError: the text has a lone surrogate.
     """
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise TextError(
             f"{name} has a lone surrogate (half of a UTF-16 pair, U+{ord(text[error.start]):04X}) at character "
-            f"{error.start}, which no encoding can write. Text that was read with errors='surrogateescape' is bytes of "
-            f"another encoding: decode it with the right one."
+            f"{error.start}, which no encoding can write. If the text was read with errors='surrogateescape', its "
+            f"bytes are in another encoding. Decode them with that encoding."
         ) from None

@@ -1,8 +1,9 @@
-"""Text to token ids: the ``tokenizers`` library, known to this file and ``tokenizer_files.py`` alone, behind our rules.
+"""From text to token ids: the ``tokenizers`` library, with our rules around it.
 
-The library does the cutting. The rules that decide the numbers are here: a prompt is put before the text; special
-tokens are added as the model's template says; a longer text loses its end, never its special tokens; and what
-``tokenizer.json`` says of truncation and padding is put aside (that of all-MiniLM-L6-v2 carries a training run's 128).
+Only this file and ``tokenizer_files.py`` use the library, which does the cutting. The rules that decide the numbers are
+ours. A prompt goes before the text. Special tokens are added as the model's template says. A text that is too long
+loses its end, but never its special tokens. The truncation and padding in ``tokenizer.json`` are ignored: that of
+all-MiniLM-L6-v2, for example, still has the 128 tokens of a training run.
 
 A long text is read in pieces (:mod:`pellucid.text.seams`), and no further than its vector and a fair count of its
 tokens need.
@@ -21,9 +22,9 @@ import numpy as np
 from pellucid.errors import InvalidModelError, OptionError, TextError, UnsupportedModelError
 from pellucid.model.spec import EncoderSpec, TokenizerSpec
 from pellucid.sources.files import ModelFiles
-from pellucid.text.checks import check_texts, check_utf8, most_counted
-from pellucid.text.seams import MOST_WITHOUT_SEAM, AddedToken, Seams, seams_of
-from pellucid.text.tokenizer_files import guarded, is_panic, load, state
+from pellucid.text.checks import check_texts, check_utf8, counting_limit
+from pellucid.text.seams import MAX_PIECE_CHARACTERS, AddedToken, Seams, find_seams
+from pellucid.text.tokenizer_files import is_panic, load, part_json, translate_errors
 from pellucid.types import Int32, Int64, Token, TokenBatch, TokenizedText
 
 if TYPE_CHECKING:
@@ -31,19 +32,20 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer as Backend
 
 logger = logging.getLogger("pellucid")
-_PROBES = 5
+_PROBE_WORDS = 5  # How many words of the vocabulary to try, to find out where the special tokens go.
+# The library holds a few hundred bytes for each token until a call ends, and ignores Ctrl-C meanwhile. So a call is
+# limited to this many texts and this many characters.
 _TEXTS_PER_CALL = 512
 _CHARACTERS_PER_CALL = 250_000
-"""The library holds some hundred bytes a token until a call ends, and hears no Ctrl-C meanwhile; these bound both."""
-_SHORT = 10_000
-"""Characters of a text that the library may cut without letting Python's other threads work: some 20 ms."""
-_LONG = 100_000
-"""A text of more characters is read in pieces, this many characters of them at a time."""
+_MAX_BLOCKING_CHARACTERS = 10_000
+"""The longest text that the library may cut while Python's other threads wait, which takes about 20 ms."""
+_LONG_TEXT_CHARACTERS = 100_000
+"""A text with more characters is long: it is read in pieces, about this many characters of them at a time."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Piece:
-    """Characters ``start`` to ``end`` of a text, tokenized without special tokens."""
+    """The characters from ``start`` to ``end`` of a text, tokenized without special tokens."""
 
     start: int
     end: int
@@ -51,16 +53,17 @@ class _Piece:
 
 
 class Tokenizer:
-    """Cuts texts into tokens as a model was trained with.
+    """Cuts texts into the tokens that a model was trained on.
 
     Args:
-        files, spec: the model's.
-        encoder: its shape, for the range of the ids.
+        files: the model's files.
+        spec: what they say about the tokenizer.
+        encoder: what they say about the encoder. The ids must fit its vocabulary.
 
     Raises:
-        InvalidModelError: the tokenizer's files are broken, or have ids beyond the encoder's vocabulary.
-        UnsupportedModelError: there are none that the ``tokenizers`` library can read, or they ask for more than
-            special tokens before and after a text.
+        InvalidModelError: the tokenizer's files are broken, or have ids outside the encoder's vocabulary.
+        UnsupportedModelError: the ``tokenizers`` library cannot read any of the files, or their template does more than
+            add special tokens before and after a text.
     """
 
     def __init__(self, files: ModelFiles, spec: TokenizerSpec, encoder: EncoderSpec) -> None:
@@ -68,66 +71,68 @@ class Tokenizer:
         self._name = files.name
         self._backend = load(files, spec, encoder.family)
         self._unknown = _unknown_id(self._backend)
-        nothing: Any = self._encode([""])[0]  # Only what the template adds, which has ids of its own.
-        if not len(nothing.ids) == len(nothing.tokens) == len(nothing.special_tokens_mask):
-            given = f"{len(nothing.ids)} ids to {len(nothing.tokens)} tokens"
-            raise InvalidModelError(f"{files.name}: the tokenizer's post_processor gives {given}; each must have one.")
-        largest = max((*self._backend.get_vocab(with_added_tokens=True).values(), *nothing.ids), default=-1)
+        empty: Any = self._encode([""])[0]  # Only the special tokens. The template has its own list of their ids.
+        if not len(empty.ids) == len(empty.tokens) == len(empty.special_tokens_mask):
+            raise InvalidModelError(
+                f"{files.name}: the tokenizer's post_processor gives {len(empty.ids)} ids to {len(empty.tokens)} "
+                f"tokens. Each token must have one id."
+            )
+        largest = max((*self._backend.get_vocab(with_added_tokens=True).values(), *empty.ids), default=-1)
         if largest >= encoder.vocab_size:
             raise InvalidModelError(
-                f"{files.name}: the tokenizer has the id {largest}, and the encoder has vectors for the ids below "
+                f"{files.name}: the tokenizer has the id {largest}, but the encoder has vectors only for the ids below "
                 f"{encoder.vocab_size}. The files may be of different models."
             )
-        if spec.max_tokens <= len(nothing.ids):
+        if spec.max_tokens <= len(empty.ids):
             raise InvalidModelError(
-                f"{files.name}: max_seq_length {spec.max_tokens} leaves no room beside {len(nothing.ids)} special "
-                f"tokens."
+                f"{files.name}: max_seq_length {spec.max_tokens} leaves no room beside {len(empty.ids)} special tokens."
             )
-        self._before, self._after = self._template(nothing.ids)
-        self._seams = self._found_seams()
-        self._trims = _trims_first_space(state(self._backend.post_processor))
+        self._before, self._after = self._split_specials(empty.ids)
+        self._seams = self._find_seams()
+        self._trims = _trims_first_space(part_json(self._backend.post_processor))
 
     def limit(self, max_tokens: int) -> None:
-        """Read no more of a text than so many tokens.
+        """Read at most ``max_tokens`` tokens of a text, special tokens included.
 
         Raises:
-            OptionError: that is more than the model reads, or leaves no room beside the special tokens.
+            OptionError: the model reads fewer tokens, or there is no room beside the special tokens.
         """
         if not self._specials < max_tokens <= self.spec.max_tokens:
             raise OptionError(
                 f"max_tokens={max_tokens} must be from {self._specials + 1} ({self._specials} special tokens and one "
-                f"of the text) to {self.spec.max_tokens}, the most that {self._name} reads."
+                f"of the text) to {self.spec.max_tokens}, the limit of {self._name}."
             )
         self.spec = replace(self.spec, max_tokens=int(max_tokens))
 
     def tokenize(
         self, texts: Sequence[str], prompt: str = "", *, first: int = 0, check: Callable[[], object] = lambda: None
     ) -> tuple[TokenBatch, Int32]:
-        """Cut texts into tokens, at most ``max_tokens`` each.
+        """Cut texts into tokens, at most ``max_tokens`` for each text.
 
         Args:
-            texts: any texts; ``""`` is one.
-            prompt: put before each of them.
+            texts: any texts; ``""`` is a text too.
+            prompt: goes before each text.
             first: the position of the first text, for messages.
-            check: called between the parts of the work; what it raises ends the work.
+            check: called between the parts of the work. To stop the work, it raises an exception.
 
         Returns:
-            The tokens, and ``int32[B]``: how many each text had before it was truncated. They are counted up to
-            16,384, or twice ``max_tokens`` if that is more; a long text is not read beyond.
+            The tokens, and ``int32[B]``: how many tokens each text had before truncation. The count stops at 16,384, or
+            at twice ``max_tokens`` if that is more. A long text is not read beyond that.
 
         Raises:
-            TextTypeError, TextError: a value is not a text, or not one that UTF-8 can write, or a text of more than a
-                million characters that cannot be read in pieces.
+            TextTypeError: a value is not a text.
+            TextError: a text cannot be written in UTF-8, or has more than a million characters in a row that cannot be
+                cut into pieces.
         """
         check_texts(texts, first=first)
         check_utf8(prompt, "the prompt")
-        most = most_counted(self.spec.max_tokens)
+        limit = counting_limit(self.spec.max_tokens)
         sequences: list[Int32] = []
         counts: list[int] = []
         for part in _parts((prompt + text for text in texts) if prompt else texts):
             check()
-            if len(part[0]) > _LONG:
-                pieces, _ = self._until(part[0], most, check, first + len(counts))
+            if len(part[0]) > _LONG_TEXT_CHARACTERS:
+                pieces, _ = self._read_until(part[0], limit, check, first + len(counts))
                 ids = np.concatenate([np.array(piece.encoding.ids, dtype=np.int32) for piece in pieces])
                 counts.append(self._specials + len(ids))
                 sequences.append(self._cut(ids))
@@ -138,18 +143,18 @@ class Tokenizer:
                 if len(ids) > self.spec.max_tokens:
                     ids = self._cut(ids[len(self._before) : len(ids) - len(self._after)])
                 sequences.append(ids)
-        return TokenBatch.from_sequences(sequences), np.minimum(np.array(counts, dtype=np.int32), most)
+        return TokenBatch.from_sequences(sequences), np.minimum(np.array(counts, dtype=np.int32), limit)
 
     def count(
         self, texts: Sequence[str], prompt: str = "", *, first: int = 0, check: Callable[[], object] = lambda: None
     ) -> Int32:
-        """How many tokens each text has, ``int32[B]``, however many; the arguments and errors of :meth:`tokenize`."""
+        """Count all the tokens of each text, ``int32[B]``. Arguments and errors are those of :meth:`tokenize`."""
         check_texts(texts, first=first)
         check_utf8(prompt, "the prompt")
         counts: list[int] = []
         for part in _parts((prompt + text for text in texts) if prompt else texts):
             check()
-            if len(part[0]) > _LONG:
+            if len(part[0]) > _LONG_TEXT_CHARACTERS:
                 pieces = self._pieces(part[0], check, first + len(counts), backwards=False)
                 counts.append(self._specials + sum(len(piece.encoding) for piece in pieces))
             else:
@@ -157,24 +162,25 @@ class Tokenizer:
         return np.array(counts, dtype=np.int32)
 
     def prompt_tokens(self, prompt: str) -> int:
-        """How many tokens at the start of a text are the prompt's, with the special tokens before it.
+        """How many tokens at the start of a text belong to the prompt, with the special tokens before it.
 
-        As sentence-transformers counts them: the prompt alone, less the special token that closes it.
+        They are counted as in sentence-transformers: the tokens of the prompt alone, minus the special token after it.
 
         Raises:
-            TextError: the prompt is not one that UTF-8 can write.
+            TextError: the prompt cannot be written in UTF-8.
         """
         check_utf8(prompt, "the prompt")
         return int(self.count([prompt])[0]) - min(1, len(self._after)) if prompt else 0
 
     def characters(self, text: str) -> tuple[Int64, Int64]:
-        """From which characters of a text each token was made: the first, and the one after the last.
+        """The characters of a text that each token was made from.
 
         Returns:
-            Both ``int64[T]``, without special tokens and without truncation.
+            The first character of each token, and the character after its last. Both are ``int64[T]``, without special
+            tokens and without truncation.
 
         Raises:
-            TextTypeError, TextError: as :meth:`tokenize`.
+            TextTypeError, TextError: as in :meth:`tokenize`.
         """
         check_texts([text])
         pieces = self._pieces(text, lambda: None, 0, backwards=False, offsets=True)
@@ -182,59 +188,63 @@ class Tokenizer:
         return offsets[:, 0], offsets[:, 1]
 
     def decode(self, ids: Sequence[int], *, skip_special: bool = True) -> str:
-        """What token ids spell, as far as they can: what the normalizer changed stays changed.
+        """The text that token ids stand for. It is the normalized text, not the original.
 
         Args:
-            ids: of the vocabulary; one that has no token is passed over.
-            skip_special: leave out the tokens that the model adds.
+            ids: token ids. Ids without a token are skipped.
+            skip_special: leave out special tokens.
         """
-        with guarded(self._name):
+        with translate_errors(self._name):
             spelled: str = self._backend.decode(list(ids), skip_special_tokens=skip_special)
         return spelled
 
     def inspect(self, text: str, prompt: str = "") -> TokenizedText:
-        """What :meth:`tokenize` does to one text, with every token's characters; the errors are the same.
+        """Show what :meth:`tokenize` does to one text, with the characters of each token. It raises the same errors.
 
-        Of a long text, it tells no more than 16,384 tokens, or twice ``max_tokens`` if that is more.
+        For a long text, it shows at most 16,384 tokens, or twice ``max_tokens`` if that is more.
         """
         check_texts([text])
         check_utf8(prompt, "the prompt")
-        whole, most = prompt + text, most_counted(self.spec.max_tokens) - self._specials
-        left = self.spec.truncation_side == "left"
-        pieces, finished = self._until(whole, most + self._specials, lambda: None, 0, offsets=True)
-        finished = finished and sum(len(piece.encoding) for piece in pieces) <= most
+        whole, limit = prompt + text, counting_limit(self.spec.max_tokens) - self._specials
+        is_left = self.spec.truncation_side == "left"
+        pieces, finished = self._read_until(whole, limit + self._specials, lambda: None, 0, offsets=True)
+        finished = finished and sum(len(piece.encoding) for piece in pieces) <= limit
         for piece in pieces:
-            piece.encoding.truncate(most, direction=self.spec.truncation_side)
-        every = tuple(token for piece in pieces for token in self._tokens(piece))
-        every = every[-most:] if left else every[:most]
+            piece.encoding.truncate(limit, direction=self.spec.truncation_side)
+        tokens = tuple(token for piece in pieces for token in self._tokens(piece))
+        tokens = tokens[-limit:] if is_left else tokens[:limit]
         room = self.spec.max_tokens - self._specials
-        kept, cut = (every[-room:], every[:-room]) if left else (every[:room], every[room:])
-        read = whole if finished else whole[min(t.start for t in every) : max(t.end for t in every)]
-        return TokenizedText(self._normalized(read), self._with_specials(kept), cut, finished)
+        kept, cut = (tokens[-room:], tokens[:-room]) if is_left else (tokens[:room], tokens[room:])
+        read = whole if finished else whole[min(t.start for t in tokens) : max(t.end for t in tokens)]
+        return TokenizedText(self._normalize(read), self._add_specials(kept), cut, finished)
 
     @property
     def _specials(self) -> int:
         return len(self._before) + len(self._after)
 
     def _cut(self, ids: Int32) -> Int32:
-        """Ids without special tokens, cut to what the model reads, with the special tokens put around them."""
+        """Cut ids to what the model reads, and put the special tokens around them."""
         room = self.spec.max_tokens - self._specials
         kept = ids[-room:] if self.spec.truncation_side == "left" else ids[:room]
         return np.concatenate([self._before, kept, self._after])
 
-    def _until(
-        self, text: str, most: int, check: Callable[[], object], position: int, *, offsets: bool = False
+    def _read_until(
+        self, text: str, limit: int, check: Callable[[], object], position: int, *, offsets: bool = False
     ) -> tuple[list[_Piece], bool]:
-        """Pieces of a text, in order, from the end that is kept until they have ``most`` tokens with special ones; and
-        whether they are all of it.
+        """Read pieces of a text until they have ``limit`` tokens, special tokens included.
+
+        Reading begins at the end of the text that truncation keeps.
+
+        Returns:
+            The pieces, in order, and True if they are the whole text.
         """
-        left = self.spec.truncation_side == "left"
         pieces: list[_Piece] = []
         tokens = self._specials
-        for piece in self._pieces(text, check, position, backwards=left, offsets=offsets):
+        is_left = self.spec.truncation_side == "left"
+        for piece in self._pieces(text, check, position, backwards=is_left, offsets=offsets):
             pieces.append(piece)
             tokens += len(piece.encoding)
-            if tokens >= most:
+            if tokens >= limit:
                 break
         pieces.sort(key=lambda piece: piece.start)
         return pieces, pieces[0].start == 0 and pieces[-1].end == len(text)
@@ -242,82 +252,84 @@ class Tokenizer:
     def _pieces(
         self, text: str, check: Callable[[], object], position: int, *, backwards: bool, offsets: bool = False
     ) -> Iterator[_Piece]:
-        """The pieces of a text, tokenized a few at a time; a text that is not long is a single one.
+        """The pieces of a text, tokenized a few at a time. A text that is not long is a single piece.
 
         Raises:
-            TextError: one is too long; ``position`` is the text's.
+            TextError: a piece is too long. ``position`` is the position of the text, for the message.
         """
-        spans = self._seams.pieces(text, backwards=backwards) if len(text) > _LONG else iter([(0, len(text))])
+        is_long = len(text) > _LONG_TEXT_CHARACTERS
+        spans = self._seams.pieces(text, backwards=backwards) if is_long else iter([(0, len(text))])
         for group in _groups(spans):
             check()
             start, end = group[0]
-            if end - start > MOST_WITHOUT_SEAM:
+            if end - start > MAX_PIECE_CHARACTERS:
                 raise TextError(
-                    f"text {position} has more than {MOST_WITHOUT_SEAM:,} characters in a row that the tokenizer must "
-                    f"see at once, such as a very long word; they lie between the characters {start:,} and {end:,}. "
-                    f"Split the text, or leave them out."
+                    f"text {position} has more than {MAX_PIECE_CHARACTERS:,} characters in a row that the tokenizer "
+                    f"cannot read in pieces, such as a very long word. They are between the characters {start:,} and "
+                    f"{end:,}. Split the text, or leave them out."
                 )
             encodings = self._encode([text[start:end] for start, end in group], specials=False, offsets=offsets)
             for (start, end), encoding in zip(group, encodings, strict=True):
                 yield _Piece(start, end, encoding)
 
     def _encode(self, texts: list[str], *, specials: bool = True, offsets: bool = False) -> Sequence[Encoding]:
-        """The encodings of texts.
+        """Call the library.
 
-        A single short one is spared the library's threads, which would linger on its core. But that way Python's other
-        threads wait for the library, and a long text would stop a server for seconds.
+        A single short text is encoded without the library's threads, because these would linger on the core. But in
+        this way Python's other threads wait for the library, and a long text would stop a server for seconds.
         """
-        with guarded(self._name):
-            if len(texts) > 1 or len(texts[0]) > _SHORT:
+        with translate_errors(self._name):
+            if len(texts) > 1 or len(texts[0]) > _MAX_BLOCKING_CHARACTERS:
                 batch = self._backend.encode_batch if offsets else self._backend.encode_batch_fast
                 try:
                     return batch(texts, add_special_tokens=specials)
                 except BaseException as error:
                     if not is_panic(error) or "thread pool" not in str(error):
                         raise
-                    logger.warning("The tokenizers library cannot start threads, so that texts are cut one by one.")
+                    logger.warning("The tokenizers library cannot start threads, so texts are tokenized one by one.")
             return [self._backend.encode(text, add_special_tokens=specials) for text in texts]
 
     def _offsets(self, piece: _Piece) -> Int64:
-        """The characters of a piece's tokens, in the whole text: ``int64[T, 2]``."""
+        """The characters of a piece's tokens, counted in the whole text: ``int64[T, 2]``."""
         offsets = np.array(piece.encoding.offsets, dtype=np.int64).reshape(-1, 2)
         if piece.start and self._trims and len(offsets) and piece.encoding.tokens[0].startswith("Ġ"):
-            # Such a post-processor takes the first space of what it is given for one that was put before it.
+            # The post-processor assumes that the first space of the piece was added, and is not part of the text.
             offsets[0] = max(1, offsets[0, 0]), max(1, offsets[0, 1])
         return offsets + piece.start
 
     def _tokens(self, piece: _Piece) -> Iterator[Token]:
-        encoding, before = piece.encoding, None
+        encoding, previous_word = piece.encoding, None
         columns = (encoding.ids, encoding.tokens, self._offsets(piece).tolist(), encoding.word_ids)
-        for number, spelled, (start, end), word in zip(*columns, strict=True):
-            kind: Literal["unknown", "text"] = "unknown" if number == self._unknown else "text"
-            yield Token(number, spelled, start, end, kind, word is not None and word == before)
-            before = word
+        for token_id, spelling, (start, end), word in zip(*columns, strict=True):
+            kind: Literal["unknown", "text"] = "unknown" if token_id == self._unknown else "text"
+            yield Token(token_id, spelling, start, end, kind, word is not None and word == previous_word)
+            previous_word = word
 
-    def _with_specials(self, tokens: tuple[Token, ...]) -> tuple[Token, ...]:
-        nothing = self._encode([""])[0]
-        added = tuple(Token(*each, 0, 0, "special", False) for each in zip(nothing.ids, nothing.tokens, strict=True))
-        return added[: len(self._before)] + tokens + added[len(self._before) :]
+    def _add_specials(self, tokens: tuple[Token, ...]) -> tuple[Token, ...]:
+        empty = self._encode([""])[0]
+        specials = tuple(Token(*pair, 0, 0, "special", False) for pair in zip(empty.ids, empty.tokens, strict=True))
+        return specials[: len(self._before)] + tokens + specials[len(self._before) :]
 
-    def _normalized(self, text: str) -> str:
+    def _normalize(self, text: str) -> str:
         normalizer = self._backend.normalizer
-        with guarded(self._name):
+        with translate_errors(self._name):
             normalized: str = text if normalizer is None else normalizer.normalize_str(text)
         return normalized
 
-    def _template(self, specials: list[int]) -> tuple[Int32, Int32]:
-        """The special tokens that stand before a text, and those after it.
+    def _split_specials(self, specials: list[int]) -> tuple[Int32, Int32]:
+        """Split the special tokens into those before a text and those after it, by tokenizing a word.
 
         Raises:
             UnsupportedModelError: the template does not give a text's tokens once, in one piece.
-            InvalidModelError: no text has tokens.
+            InvalidModelError: none of the words has tokens.
         """
-        some = itertools.islice(self._backend.get_vocab(with_added_tokens=False), _PROBES)
+        words = itertools.islice(self._backend.get_vocab(with_added_tokens=False), _PROBE_WORDS)
         failure = None
-        for probe in ("a", "the", *some):
+        for word in ("a", "the", *words):
             try:
-                encoded, plain = (list(self._encode([probe], specials=each)[0].ids) for each in (True, False))
-            except InvalidModelError as error:  # It has no token for unknown words, which other texts may not need.
+                encoded = list(self._encode([word])[0].ids)
+                plain = list(self._encode([word], specials=False)[0].ids)
+            except InvalidModelError as error:  # It has no token for unknown words. Other texts may not need one.
                 failure = error
                 continue
             if not plain or set(plain) & set(specials):
@@ -327,23 +339,23 @@ class Tokenizer:
                     return np.array(specials[:place], dtype=np.int32), np.array(specials[place:], dtype=np.int32)
             raise UnsupportedModelError(
                 f"{self._name}: the tokenizer's post_processor does not give a text's tokens once, with special tokens "
-                f"before and after them. Pellucid knows no other templates."
+                f"before and after them. Pellucid supports no other templates."
             )
-        raise failure or InvalidModelError(f"{self._name}: the tokenizer makes tokens of no text that was tried.")
+        raise failure or InvalidModelError(f"{self._name}: the tokenizer finds no tokens in any of the words we tried.")
 
-    def _found_seams(self) -> Seams:
+    def _find_seams(self) -> Seams:
         backend = self._backend
-        with guarded(self._name):
+        with translate_errors(self._name):
             added = [AddedToken(t.content, t.normalized, t.rstrip) for t in backend.get_added_tokens_decoder().values()]
-            parts = state(backend.normalizer), state(backend.pre_tokenizer)
-            return seams_of(*parts, added, None if parts[0] is None else self._normalized)
+            parts = part_json(backend.normalizer), part_json(backend.pre_tokenizer)
+            return find_seams(*parts, added, None if parts[0] is None else self._normalize)
 
 
 def _groups(spans: Iterator[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
-    """The spans, as many at a time as have ``_LONG`` characters, or one that is longer."""
+    """Group spans, so that a group has at most ``_LONG_TEXT_CHARACTERS`` characters, or is a single longer span."""
     group: list[tuple[int, int]] = []
     for start, end in spans:
-        if group and end - start + sum(b - a for a, b in group) > _LONG:
+        if group and end - start + sum(b - a for a, b in group) > _LONG_TEXT_CHARACTERS:
             yield group
             group = []
         group.append((start, end))
@@ -351,12 +363,12 @@ def _groups(spans: Iterator[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]
 
 
 def _parts(texts: Iterable[str]) -> Iterator[list[str]]:
-    """The texts, as many at a time as one call of the library may have, or one that is long."""
+    """Group texts, so that a group is what one call of the library may have, or is a single long text."""
     part: list[str] = []
     characters = 0
     for text in texts:
-        full = len(part) == _TEXTS_PER_CALL or characters + len(text) > _CHARACTERS_PER_CALL
-        if part and (full or len(text) > _LONG or len(part[0]) > _LONG):
+        is_full = len(part) == _TEXTS_PER_CALL or characters + len(text) > _CHARACTERS_PER_CALL
+        if part and (is_full or max(len(text), len(part[0])) > _LONG_TEXT_CHARACTERS):
             yield part
             part, characters = [], 0
         part.append(text)
@@ -366,14 +378,14 @@ def _parts(texts: Iterable[str]) -> Iterator[list[str]]:
 
 
 def _unknown_id(backend: Backend) -> int | None:
-    """The id of what the vocabulary does not have; None for a tokenizer that can spell anything."""
+    """The id of the unknown token; None for a tokenizer that can spell any text."""
     model: Any = backend.model
     token = getattr(model, "unk_token", None)
     return getattr(model, "unk_id", None) if token is None else backend.token_to_id(token)
 
 
 def _trims_first_space(part: dict[str, Any] | None) -> bool:
-    """Whether a post-processor changes the characters of a first token that begins with a space."""
+    """True if a post-processor moves the offsets of a first token that begins with a space."""
     if part is None:
         return False
     if part["type"] == "Sequence":

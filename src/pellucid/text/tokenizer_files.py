@@ -1,8 +1,8 @@
-"""The tokenizer of a model's files, as the ``tokenizers`` library reads it, and the guard around that library.
+"""Reads the tokenizer of a model with the ``tokenizers`` library, and guards against that library.
 
-What is wrong with a file reaches us in three ways: as the library's own plain ``Exception``; as ``PanicException``, by
-which Rust says that the library itself did not expect it, and which is no ``Exception``; and, worst, by ending the
-process. :func:`guarded` turns the first two into our error. The third is prevented: see :func:`_check_charsmap`.
+A broken file shows itself in three ways: as a plain ``Exception`` of the library; as a ``PanicException``, which is not
+an ``Exception`` and means that Rust code met something it did not expect; or, at worst, by ending the process.
+:func:`translate_errors` turns the first two into our errors. :func:`_check_charsmap` prevents the third.
 """
 
 from __future__ import annotations
@@ -25,76 +25,79 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer as Backend
 
 
-_MOST_GROWTH = 64
-"""How many characters a normalizer may make of one. Unicode's own most is 18 (U+FDFA under NFKC)."""
+_MAX_GROWTH = 64
+"""How many characters a normalizer may make of one. In Unicode itself, the largest number is 18 (U+FDFA under NFKC)."""
 
 
 @contextlib.contextmanager
-def guarded(name: str) -> Iterator[None]:
-    """Around each call of the library: whatever it raises becomes our error.
+def translate_errors(name: str) -> Iterator[None]:
+    """Turn whatever the library raises into our error. Put this around every call of the library.
 
     Raises:
-        InvalidModelError: the tokenizer's files are broken, or promise what they do not have, such as a token for
-            unknown words. A panic's own words are left out, because they may quote a text.
+        InvalidModelError: the tokenizer's files are broken, or lack something that they refer to, such as a token for
+            unknown words. The message of a panic is left out, because it may quote a text.
     """
     try:
         yield
     except PellucidError:
         raise
-    except Exception as error:  # The library raises plain Exception for whatever is wrong with its files.
-        raise InvalidModelError(f"{name}: the tokenizer's files are not sound: {error}") from error
+    except Exception as error:  # The library raises plain Exception for everything that is wrong with its files.
+        raise InvalidModelError(f"{name}: the tokenizer's files are broken: {error}") from error
     except BaseException as error:
         if not is_panic(error):
             raise
-        reason = "a regular expression takes too long" if "retry-limit" in str(error) else "its library gave up on them"
-        raise InvalidModelError(f"{name}: the tokenizer's files are not sound: {reason}.") from None
+        is_slow = "retry-limit" in str(error)
+        reason = "a regular expression takes too long" if is_slow else "the tokenizers library gave up on them"
+        raise InvalidModelError(f"{name}: the tokenizer's files are broken: {reason}.") from None
 
 
 def is_panic(error: BaseException) -> bool:
-    """Whether Rust code gave up. The class of these errors cannot be imported."""
+    """True if Rust code gave up. The class of these errors cannot be imported, so it is known by its name."""
     return type(error).__name__ == "PanicException"
 
 
-def state(part: Any) -> dict[str, Any] | None:
-    """A part of a tokenizer as ``tokenizer.json`` describes it; None for none."""
-    described: dict[str, Any] | None = None if part is None else json.loads(part.__getstate__())
-    return described
+def part_json(part: Any) -> dict[str, Any] | None:
+    """A part of a tokenizer as ``tokenizer.json`` describes it; None if the tokenizer has no such part."""
+    description: dict[str, Any] | None = None if part is None else json.loads(part.__getstate__())
+    return description
 
 
 def load(files: ModelFiles, spec: TokenizerSpec, family: str) -> Backend:
-    """The tokenizer of a model's files.
+    """Load the tokenizer of a model.
 
     Raises:
         InvalidModelError: the files are broken.
-        UnsupportedModelError: there are none that the library can read, or its normalizer multiplies characters.
+        UnsupportedModelError: the library cannot read any of the files, the normalizer makes too many characters of
+            one, or the template does not give a text's tokens once.
     """
     from tokenizers import normalizers
 
     prefix = f"{spec.folder}/" if spec.folder else ""
-    there = files.has(f"{prefix}tokenizer.json")
-    with guarded(files.name):
-        backend: Backend = _read(files, prefix, family) if there else _build(files, prefix)
+    has_json = files.has(f"{prefix}tokenizer.json")
+    with translate_errors(files.name):
+        backend: Backend = _read(files, prefix, family) if has_json else _build(files, prefix)
         backend.no_truncation()
         backend.no_padding()
         if getattr(backend.model, "dropout", None):
-            backend.model.dropout = None  # Of training (Provilkov et al., "BPE-Dropout", 2020): it cuts at random.
+            backend.model.dropout = None  # Only for training: it cuts at random (Provilkov, "BPE-Dropout", 2020).
         if spec.lowercase:
             steps = [normalizers.Lowercase()] + ([backend.normalizer] if backend.normalizer is not None else [])
             backend.normalizer = normalizers.Sequence(steps)
-        if (growth := _growth(state(backend.normalizer))) > _MOST_GROWTH:
+        if (growth := _growth(part_json(backend.normalizer))) > _MAX_GROWTH:
             raise UnsupportedModelError(
-                f"{files.name}: the tokenizer's normalizer can make {growth:,} characters of one, so that short texts "
-                f"would fill the memory. Pellucid takes at most {_MOST_GROWTH}."
+                f"{files.name}: the tokenizer's normalizer can make {growth:,} characters of one, so short texts could "
+                f"fill the memory. Pellucid accepts at most {_MAX_GROWTH}."
             )
-        if not _gives_text_once(state(backend.post_processor)):
+        if not _gives_text_once(part_json(backend.post_processor)):
             raise UnsupportedModelError(
                 f"{files.name}: the tokenizer's post_processor does not give a text's tokens once: its template "
-                f'"single" must have the sequence A one time, and no other.'
+                f'"single" must have the sequence A exactly once, and no other sequence.'
             )
     return backend
 
 
 def _gives_text_once(part: Mapping[str, Any] | None) -> bool:
+    """True if a post-processor gives the tokens of a text exactly once."""
     if part is None:
         return True
     if part["type"] == "Sequence":
@@ -114,50 +117,53 @@ def _growth(step: Mapping[str, Any] | None) -> int:
     if kind == "Precompiled":
         charsmap = base64.b64decode(step["precompiled_charsmap"])
         replacements = charsmap[4 + int.from_bytes(charsmap[:4], "little") :].split(b"\0")
-        return max(len(each.decode(errors="replace")) for each in replacements)
+        return max(len(replacement.decode(errors="replace")) for replacement in replacements)
     if kind == "Prepend":
         return 1 + len(step["prepend"])
     string = step["pattern"].get("String")
     if string or step["pattern"].get("Regex") == " {2,}":
         return max(1, -(-len(step["content"]) // len(string or "  ")))
-    return 1 + len(step["content"])  # Any other pattern may match the nothing before each character.
+    return 1 + len(step["content"])  # Any other pattern may match the empty string before each character.
 
 
 def _check_charsmap(data: bytes, where: str) -> None:
-    """Refuse a charsmap that says it is longer than it is: the library would take that much memory on trust, and end
-    the process where there is not as much.
+    """Refuse a charsmap that claims to be longer than it is.
 
-    Parsing all of a file of 17 MB takes long, so this looks for the key alone, unless the file spells letters as
+    The library would allocate as much memory as it claims, and end the process if there is not that much.
+
+    Parsing a whole file of 17 MB takes long. So this searches for the key alone, unless the file writes letters as
     escapes, which no program that writes such files does.
 
     Raises:
-        InvalidModelError: it does.
+        InvalidModelError: the charsmap is not base64, or claims to be longer than it is.
     """
     if re.search(rb"\\u00[4-7]", data):
-        found = _charsmaps(json.loads(data))
+        charsmaps = _charsmaps(json.loads(data))
     else:
         matches = re.finditer(rb'"precompiled_charsmap"\s*:\s*"([^"]*)"', data)
-        found = iter([match[1].replace(b"\\/", b"/").decode("ascii", "replace") for match in matches])
-    for encoded in found:
+        charsmaps = iter([match[1].replace(b"\\/", b"/").decode("ascii", "replace") for match in matches])
+    for encoded in charsmaps:
         try:
             charsmap = base64.b64decode(encoded)
         except (binascii.Error, ValueError) as error:
             raise InvalidModelError(f"{where}: precompiled_charsmap is not base64: {error}.") from error
-        said = int.from_bytes(charsmap[:4], "little")
-        if said > len(charsmap) - 4:
+        claimed = int.from_bytes(charsmap[:4], "little")
+        if claimed > len(charsmap) - 4:
             raise InvalidModelError(
-                f"{where}: precompiled_charsmap has {len(charsmap):,} bytes and says that {said:,} follow."
+                f"{where}: precompiled_charsmap has {len(charsmap):,} bytes, but claims that {claimed:,} follow its "
+                f"first 4."
             )
 
 
 def _charsmaps(value: Any) -> Iterator[str]:
+    """All charsmaps in parsed JSON, at any depth."""
     if isinstance(value, dict):
-        if isinstance(found := value.get("precompiled_charsmap"), str):
-            yield found
+        if isinstance(charsmap := value.get("precompiled_charsmap"), str):
+            yield charsmap
         value = list(value.values())
     if isinstance(value, list):
-        for each in value:
-            yield from _charsmaps(each)
+        for child in value:
+            yield from _charsmaps(child)
 
 
 _CLASSES = {
@@ -167,12 +173,14 @@ _CLASSES = {
     "nomic_bert": "BertTokenizer",
     "roberta": "RobertaTokenizer",
 }
-"""Which of transformers' classes cuts the texts of a family, if tokenizer_config.json names none."""
+"""The tokenizer class in transformers for each family, if tokenizer_config.json does not name one."""
 
 
 def _read(files: ModelFiles, prefix: str, family: str) -> Backend:
-    """The tokenizer of ``tokenizer.json``. What transformers' own classes take from ``tokenizer_config.json``, which
-    letters are changed and what a text begins with, goes before it; what is not said there has the class's default.
+    """Read the tokenizer in ``tokenizer.json``.
+
+    As in transformers' own classes, two things come from ``tokenizer_config.json`` instead: how BERT's normalizer
+    changes letters, and whether RoBERTa puts a space before a text. If it does not say, the class's default counts.
     """
     from tokenizers import Tokenizer as Backend
     from tokenizers import normalizers, pre_tokenizers
@@ -180,7 +188,7 @@ def _read(files: ModelFiles, prefix: str, family: str) -> Backend:
     data = files.read(f"{prefix}tokenizer.json")
     _check_charsmap(data, f"{files.name}: {prefix}tokenizer.json")
     backend: Backend = Backend.from_buffer(data)
-    config = Config.read_if_there(files, f"{prefix}tokenizer_config.json")
+    config = Config.read_if_present(files, f"{prefix}tokenizer_config.json")
     name = config.string("tokenizer_class", _CLASSES.get(family, "")).removesuffix("Fast")
     if isinstance(backend.normalizer, normalizers.BertNormalizer) and name in _CLASSES.values():
         backend.normalizer = _bert_normalizer(config)
@@ -194,20 +202,21 @@ def _bert_normalizer(config: Config) -> Any:
 
     return normalizers.BertNormalizer(
         handle_chinese_chars=config.flag("tokenize_chinese_chars", True),
-        # None, for "where letters are lowered", is not the same as false.
+        # None is not the same as False: it means that accents are stripped if letters are lower-cased.
         strip_accents=None if config.values.get("strip_accents") is None else config.flag("strip_accents"),
         lowercase=config.flag("do_lower_case", True),
     )
 
 
 def _build(files: ModelFiles, prefix: str) -> Backend:
-    """The tokenizer of a model from the time before ``tokenizer.json``, as transformers builds it: WordPiece from
-    ``vocab.txt``, or byte-level BPE from ``vocab.json`` and ``merges.txt``.
+    """Build the tokenizer of a model that is older than ``tokenizer.json``, as transformers does.
+
+    It is WordPiece from ``vocab.txt``, or byte-level BPE from ``vocab.json`` and ``merges.txt``.
     """
     from tokenizers import Tokenizer as Backend
     from tokenizers import models, pre_tokenizers, processors
 
-    config = Config.read_if_there(files, f"{prefix}tokenizer_config.json")
+    config = Config.read_if_present(files, f"{prefix}tokenizer_config.json")
     if files.has(f"{prefix}vocab.txt"):
         vocabulary = models.WordPiece.read_file(str(files.readable(f"{prefix}vocab.txt")))
         specials = _special_tokens(config, vocabulary)
@@ -215,15 +224,15 @@ def _build(files: ModelFiles, prefix: str) -> Backend:
         backend.normalizer = _bert_normalizer(config)
         backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     elif files.has(f"{prefix}merges.txt"):
-        both = (str(files.readable(prefix + name)) for name in ("vocab.json", "merges.txt"))
-        vocabulary, pairs = models.BPE.read_file(*both)
+        paths = (str(files.readable(prefix + name)) for name in ("vocab.json", "merges.txt"))
+        vocabulary, pairs = models.BPE.read_file(*paths)
         specials = _special_tokens(config, vocabulary)
         backend = Backend(models.BPE(vocabulary, pairs))
         backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=config.flag("add_prefix_space", False))
     else:
         raise UnsupportedModelError(
-            f"{files.name}: no {prefix}tokenizer.json, nor a vocab.txt or merges.txt to build one from. If the model "
-            f"has another tokenizer file, write one where transformers is installed: "
+            f"{files.name}: there is no {prefix}tokenizer.json, nor a vocab.txt or merges.txt to build one from. If "
+            f"the model has another tokenizer file, convert it on a machine with transformers: "
             f"AutoTokenizer.from_pretrained({files.name!r}).save_pretrained('folder')."
         )
     ends = [(specials[kind], vocabulary[specials[kind]]) for kind in ("cls", "sep")]
@@ -242,13 +251,19 @@ _SPECIAL_TOKENS = {
 
 
 def _special_tokens(config: Config, vocabulary: Mapping[str, int]) -> dict[str, str]:
-    """By kind, the special tokens that tokenizer_config.json names, or the usual ones, that the vocabulary has."""
+    """The special token of each kind: the one that tokenizer_config.json names, or a usual one.
+
+    Only tokens in the vocabulary count.
+
+    Raises:
+        InvalidModelError: the vocabulary has no cls, sep or unk token.
+    """
     found: dict[str, str] = {}
     for kind, usual in _SPECIAL_TOKENS.items():
         named = config.values.get(f"{kind}_token")
         named = named.get("content") if isinstance(named, dict) else named
-        if there := [token for token in (named, *usual) if isinstance(token, str) and token in vocabulary]:
-            found[kind] = there[0]
+        if available := [token for token in (named, *usual) if isinstance(token, str) and token in vocabulary]:
+            found[kind] = available[0]
     if missing := [kind for kind in ("cls", "sep", "unk") if kind not in found]:
         raise InvalidModelError(f"{config.where}: the vocabulary has no {missing[0]}_token.")
     return found

@@ -1,4 +1,4 @@
-"""What was cut off in one call, and how it is told. Nothing is cut off in silence."""
+"""Counts what was cut off in one call, and says so. Nothing is cut off silently, unless the caller asks for it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from pellucid.errors import TruncationError
-from pellucid.text.checks import most_counted
+from pellucid.text.checks import counting_limit
 from pellucid.types import Int32
 
 OnTruncation = Literal["warn", "error", "ignore"]
@@ -16,14 +16,15 @@ OnTruncation = Literal["warn", "error", "ignore"]
 
 @dataclass(frozen=True)
 class Truncation:
-    """A sum over the texts of a call.
+    """Totals over the texts of a call.
 
     Attributes:
-        texts, tokens: how many there were.
-        cut: how many texts were longer than the model's longest.
-        lost: how many tokens were cut off them.
-        first: the position of the first text that was cut, or None.
-        at_least: whether a text was not counted to its end, so that ``tokens`` and ``lost`` are the least there are.
+        texts: the number of texts.
+        tokens: the number of their tokens.
+        cut: how many of the texts were too long for the model.
+        lost: how many tokens were cut off these texts.
+        first: the position of the first text that was too long; None if there was none.
+        at_least: True if a text was not counted to its end. ``tokens`` and ``lost`` are then lower bounds.
     """
 
     texts: int = 0
@@ -34,14 +35,16 @@ class Truncation:
     at_least: bool = False
 
     @classmethod
-    def of(cls, counts: Int32, max_tokens: int) -> Truncation:
-        """Of the texts with ``counts`` tokens (``int32[n]``), special tokens included, as ``Tokenizer.tokenize`` counts
-        them: up to :func:`~pellucid.text.checks.most_counted`.
+    def from_counts(cls, counts: Int32, max_tokens: int) -> Truncation:
+        """Add up the token counts of texts, ``int32[n]``, special tokens included.
+
+        ``Tokenizer.tokenize`` gives these counts, and stops counting at
+        :func:`~pellucid.text.checks.counting_limit`.
         """
-        if counts.max(initial=0) <= max_tokens:  # Nearly always, and a query feels every step.
+        if counts.max(initial=0) <= max_tokens:  # The usual case. For a query, every step here takes noticeable time.
             return cls(len(counts), int(counts.sum(dtype=np.int64)))
-        most = most_counted(max_tokens)
-        counts = np.minimum(counts, most)
+        limit = counting_limit(max_tokens)
+        counts = np.minimum(counts, limit)
         over = np.flatnonzero(counts > max_tokens)
         return cls(
             texts=len(counts),
@@ -49,42 +52,48 @@ class Truncation:
             cut=len(over),
             lost=int((counts[over] - max_tokens).sum(dtype=np.int64)),
             first=int(over[0]) if len(over) else None,
-            at_least=bool((counts == most).any()),
+            at_least=bool((counts == limit).any()),
         )
 
     def __add__(self, later: Truncation) -> Truncation:
-        """Both, ``later`` being of the texts that follow."""
-        after = None if later.first is None else self.texts + later.first
+        """The totals of both. The texts of ``later`` follow these."""
+        later_first = None if later.first is None else self.texts + later.first
         return Truncation(
             self.texts + later.texts,
             self.tokens + later.tokens,
             self.cut + later.cut,
             self.lost + later.lost,
-            after if self.first is None else self.first,
+            later_first if self.first is None else self.first,
             self.at_least or later.at_least,
         )
 
     def describe(self, max_tokens: int) -> str:
-        """The sentence that tells it."""
+        """A sentence for a message: how many texts are too long, and by how much."""
         lost = f"{self.lost:,} of {self.tokens:,} tokens ({self.lost / max(self.tokens, 1):.1%})"
         if self.at_least:
             lost = f"at least {self.lost:,} tokens"
         return (
             f"{self.cut:,} of {self.texts:,} texts {'is' if self.cut == 1 else 'are'} longer than the model's "
-            f"{max_tokens} tokens (the first is text {self.first}): {lost} lie beyond"
+            f"{max_tokens} tokens (the first is text {self.first}): {lost} are over the limit"
         )
 
 
-def cut_from(counts: Int32, max_tokens: int, on_truncation: OnTruncation, first: int) -> Truncation:
-    """What is to be cut off texts of ``counts`` tokens (``int32[n]``), unless that is an error.
+def check_truncation(counts: Int32, max_tokens: int, on_truncation: OnTruncation, first: int) -> Truncation:
+    """Add up what will be cut off texts.
+
+    Args:
+        counts: ``int32[n]``, how many tokens each text has.
+        max_tokens: how many tokens of a text the model reads.
+        on_truncation: "error" to refuse a text that is too long.
+        first: the position of the first text, for the message.
 
     Raises:
-        TruncationError: something is, and ``on_truncation`` is "error"; positions count from ``first``.
+        TruncationError: a text is too long, and ``on_truncation`` is "error".
     """
-    truncation = Truncation.of(counts, max_tokens)
+    truncation = Truncation.from_counts(counts, max_tokens)
     if truncation.cut and on_truncation == "error":
         raise TruncationError(
-            f"{(Truncation(texts=first) + truncation).describe(max_tokens)}. Split them, or take "
+            f"{(Truncation(texts=first) + truncation).describe(max_tokens)}. Split them, or pass "
             f"on_truncation='warn' or 'ignore' to cut them."
         )
     return truncation

@@ -11,35 +11,35 @@ LENGTHS = st.lists(st.integers(1, 50), min_size=1, max_size=60).map(
 )
 
 
-def steps(lengths, tokens, least_share):
+def plan_steps(lengths, max_tokens, min_length_ratio):
     start = 0
     while start < len(lengths):
-        stop = end_of_step(lengths, start, tokens, least_share)
+        stop = end_of_step(lengths, start, max_tokens, min_length_ratio)
         yield lengths[start:stop]
         start = stop
 
 
 @given(LENGTHS, st.integers(1, 200), st.sampled_from([0.0, 0.5, 0.875, 1.0]))
-def test_every_text_is_in_one_step_and_no_step_is_too_large_or_too_uneven(lengths, tokens, least_share):
-    planned = list(steps(lengths, tokens, least_share))
+def test_every_text_is_in_one_step_and_no_step_is_too_large_or_too_uneven(lengths, max_tokens, min_length_ratio):
+    planned = list(plan_steps(lengths, max_tokens, min_length_ratio))
     assert np.concatenate(planned).tolist() == lengths.tolist()
     for step in planned:
-        assert len(step) == 1 or len(step) * step[0] <= tokens
-        assert step[-1] >= least_share * step[0]
+        assert len(step) == 1 or len(step) * step[0] <= max_tokens
+        assert step[-1] >= min_length_ratio * step[0]
 
 
 @given(LENGTHS, st.integers(1, 200), st.sampled_from([0.0, 0.5, 1.0]))
-def test_no_step_could_have_taken_the_next_text_too(lengths, tokens, least_share):
+def test_no_step_has_room_for_the_next_text(lengths, max_tokens, min_length_ratio):
     start = 0
     while start < len(lengths):
-        stop = end_of_step(lengths, start, tokens, least_share)
+        stop = end_of_step(lengths, start, max_tokens, min_length_ratio)
         if stop < len(lengths):
-            too_large = (stop + 1 - start) * lengths[start] > tokens
-            assert too_large or lengths[stop] < least_share * lengths[start]
+            too_large = (stop + 1 - start) * lengths[start] > max_tokens
+            assert too_large or lengths[stop] < min_length_ratio * lengths[start]
         start = stop
 
 
 @given(st.lists(st.integers(0, 9), max_size=30))
-def test_texts_without_tokens_are_left_out_and_equal_ones_keep_their_order(lengths):
+def test_texts_without_tokens_are_left_out_and_texts_of_equal_length_keep_their_order(lengths):
     expected = sorted((i for i, n in enumerate(lengths) if n), key=lambda i: (-lengths[i], i))
     assert longest_first(np.array(lengths, dtype=np.int32)).tolist() == expected

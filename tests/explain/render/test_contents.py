@@ -19,94 +19,96 @@ def embedder(tmp_path_factory):
     return Embedder(tiny.write_model(tmp_path_factory.mktemp("models") / "m"), on_truncation="ignore")
 
 
-def test_a_short_text_is_there_whole(embedder):
+def test_a_short_text_is_complete(embedder):
     trace = embedder.trace("the cat sat")
-    told = contents.of_trace(trace)
-    assert [token["piece"] for token in told["tokens"]] == ["[CLS]", "the", "cat", "sat", "[SEP]"]
-    assert [token["source"] for token in told["tokens"]] == ["", "the", "cat", "sat", ""]
-    assert (told["attention"]["heads"], told["attention"]["note"]) == (HEADS, "")
-    assert told["attention"]["layers"] == list(range(1, LAYERS + 1))
-    for layer, packed in zip(trace.layers, told["attention"]["maps"], strict=True):
+    data = contents.trace_data(trace)
+    assert [token["piece"] for token in data["tokens"]] == ["[CLS]", "the", "cat", "sat", "[SEP]"]
+    assert [token["source"] for token in data["tokens"]] == ["", "the", "cat", "sat", ""]
+    assert (data["attention"]["heads"], data["attention"]["note"]) == (HEADS, "")
+    assert data["attention"]["layers"] == list(range(1, LAYERS + 1))
+    for layer, packed in zip(trace.layers, data["attention"]["maps"], strict=True):
         maps, attention = unpacked(packed), layer.arrays["attention"]
         np.testing.assert_allclose(maps[0], attention.mean(axis=0), rtol=0, atol=0.51e-4)
         np.testing.assert_allclose(maps[1:], attention, rtol=0, atol=0.51e-4)
-    np.testing.assert_allclose(unpacked(told["vector"]), trace.vector, rtol=0, atol=0.51e-6)
-    np.testing.assert_allclose(unpacked(told["drift"]), trace.drift(), rtol=0, atol=0.51e-4)
-    np.testing.assert_allclose(unpacked(told["shares"]), trace.shares, rtol=0, atol=0.51e-6)
+    np.testing.assert_allclose(unpacked(data["vector"]), trace.vector, rtol=0, atol=0.51e-6)
+    np.testing.assert_allclose(unpacked(data["drift"]), trace.drift(), rtol=0, atol=0.51e-4)
+    np.testing.assert_allclose(unpacked(data["shares"]), trace.shares, rtol=0, atol=0.51e-6)
 
 
-def test_attention_takes_the_room_that_there_is_and_says_what_is_left_out(embedder):
+def test_attention_fits_the_size_limit_and_a_note_says_what_is_left_out(embedder):
     trace = embedder.trace("the cat sat on the mat " * 4)
-    told = contents.of_trace(trace)
-    whole = len(json.dumps(told))
-    seen = []
-    for room in range(whole, whole // 8, -500):
-        told = contents.of_trace(trace, room)
-        attention = told["attention"]
-        assert len(json.dumps(told)) <= room + 500 or attention["layers"] == [LAYERS]  # 500: brackets and notes
+    data = contents.trace_data(trace)
+    whole_size = len(json.dumps(data))
+    details = []
+    for max_characters in range(whole_size, whole_size // 8, -500):
+        data = contents.trace_data(trace, max_characters)
+        attention = data["attention"]
+        assert len(json.dumps(data)) <= max_characters + 500 or attention["layers"] == [
+            LAYERS
+        ]  # 500: brackets and notes
         (decimals,) = {packed["decimals"] for packed in attention["maps"]}
-        way = (attention["heads"], len(attention["maps"]), decimals)
-        seen += [way] if way not in seen else []
+        detail = (attention["heads"], len(attention["maps"]), decimals)
+        details += [detail] if detail not in details else []
         assert ("rounded to three decimals" in attention["note"]) == (decimals == 3)
         left_out = f"{LAYERS} layers have {HEADS} heads each: {LAYERS * HEADS} maps of 24 × 24" in attention["note"]
         assert left_out == (attention["heads"] == 0)
         for number, packed in zip(attention["layers"], attention["maps"], strict=True):
             expected = trace.stage(f"layer {number}").arrays["attention"].mean(axis=0)
             np.testing.assert_allclose(unpacked(packed)[0], expected, rtol=0, atol=0.51 * 10**-decimals)
-    assert seen == [(HEADS, LAYERS, 4), (HEADS, LAYERS, 3), (0, LAYERS, 4), (0, LAYERS, 3), (0, 1, 3)]
+    assert details == [(HEADS, LAYERS, 4), (HEADS, LAYERS, 3), (0, LAYERS, 4), (0, LAYERS, 3), (0, 1, 3)]
 
 
-def test_attention_that_the_trace_has_left_out_is_said_to_be(embedder, monkeypatch):
-    monkeypatch.setattr(traces, "ATTENTION_BYTES", 100)
-    told = contents.of_trace(embedder.trace("the cat"))
-    assert told["attention"] is None
-    assert "is left out" in told["left_out"]
+def test_a_note_says_that_the_trace_has_left_out_attention(embedder, monkeypatch):
+    monkeypatch.setattr(traces, "MAX_ATTENTION_BYTES", 100)
+    data = contents.trace_data(embedder.trace("the cat"))
+    assert data["attention"] is None
+    assert "is left out" in data["left_out"]
 
 
-def test_of_many_tokens_the_first_are_shown_and_all_are_counted(embedder, monkeypatch):
-    monkeypatch.setattr(contents, "TOKENS", 5)
-    monkeypatch.setattr(contents, "_CUT", 2)
-    told = contents.of_trace(embedder.trace("cat " * 100))
-    assert (len(told["tokens"]), told["count"]) == (5, tiny.MAX_TOKENS)
-    assert (len(told["cut"]), told["cut_count"]) == (2, 100 - tiny.MAX_TOKENS + 2)
-    assert told["embedding"]["shape"][0] == told["shares"]["shape"][0] == told["drift"]["shape"][1] == 5
-    assert told["attention"]["maps"][0]["shape"] == [1 + HEADS, 5, 5]
-    told = contents.of_comparison(embedder.compare("cat " * 10, "the"))
-    assert (told["pairs"]["shape"], told["count"]) == ([5, 3], 12 * 3)
-    assert [len(side["tokens"]) for side in told["sides"]] == [5, 3]
+def test_the_first_of_many_tokens_are_shown_and_all_are_counted(embedder, monkeypatch):
+    monkeypatch.setattr(contents, "MAX_TOKENS", 5)
+    monkeypatch.setattr(contents, "_MAX_CUT_TOKENS", 2)
+    data = contents.trace_data(embedder.trace("cat " * 100))
+    assert (len(data["tokens"]), data["count"]) == (5, tiny.MAX_TOKENS)
+    assert (len(data["cut"]), data["cut_count"]) == (2, 100 - tiny.MAX_TOKENS + 2)
+    assert data["embedding"]["shape"][0] == data["shares"]["shape"][0] == data["drift"]["shape"][1] == 5
+    assert data["attention"]["maps"][0]["shape"] == [1 + HEADS, 5, 5]
+    data = contents.comparison_data(embedder.compare("cat " * 10, "the"))
+    assert (data["pairs"]["shape"], data["count"]) == ([5, 3], 12 * 3)
+    assert [len(side["tokens"]) for side in data["sides"]] == [5, 3]
 
 
-def test_of_a_very_long_text_the_start_is_shown(embedder):
-    told = contents.of_trace(embedder.trace("z" * 30_000))
-    assert told["text"].endswith("z … and 20,000 characters more, which this page leaves out.")
-    assert len(json.dumps(told)) < 100_000
+def test_the_start_of_a_very_long_text_is_shown(embedder):
+    data = contents.trace_data(embedder.trace("z" * 30_000))
+    assert data["text"].endswith("z … and 20,000 more characters, which this page leaves out.")
+    assert len(json.dumps(data)) < 100_000
 
 
 def test_a_text_without_tokens(tmp_path):
     folder = tiny.write_model(tmp_path / "m")
     stored = json.loads((folder / "tokenizer.json").read_text())
     tiny.write_json(folder / "tokenizer.json", stored | {"post_processor": None})
-    told = contents.of_trace(Embedder(folder).trace(""))
-    assert (told["tokens"], told["embedding"], told["attention"]) == ([], None, None)
+    data = contents.trace_data(Embedder(folder).trace(""))
+    assert (data["tokens"], data["embedding"], data["attention"]) == ([], None, None)
 
 
 def test_a_comparison_without_pairs_has_its_reason(tmp_path):
     folder = tiny.write_model(tmp_path / "m", pooling={"pooling_mode_cls_token": True})
     comparison = Embedder(folder).compare("the cat", "a dog")
-    told = contents.of_comparison(comparison)
-    assert (told["pairs"], told["top"]) == (None, [])
-    assert "cls pooling" in told["why_no_pairs"]
-    np.testing.assert_allclose(unpacked(told["sides"][0]["shares"]), comparison.first_shares, rtol=0, atol=0.51e-6)
+    data = contents.comparison_data(comparison)
+    assert (data["pairs"], data["top"]) == (None, [])
+    assert "cls pooling" in data["why_no_pairs"]
+    np.testing.assert_allclose(unpacked(data["sides"][0]["shares"]), comparison.first_shares, rtol=0, atol=0.51e-6)
 
 
-def test_a_map_is_there_group_after_group_with_long_texts_shortened(embedder):
+def test_a_map_is_sorted_by_label_and_long_texts_are_shortened(embedder):
     texts = ["the cat", "z" * 500, "a dog", "the cat sat"]
     found = text_map(embedder.encoder, texts, labels=["b", "a", "b", "a"])
-    told = contents.of_map(found)
+    data = contents.map_data(found)
     order = found.order()
-    assert told["labels"] == ["a", "a", "b", "b"]
-    assert [text[:300] for text in told["texts"]] == [texts[place][:300] for place in order]
-    assert max(len(text) for text in told["texts"]) == 301
-    np.testing.assert_allclose(unpacked(told["plane"]), found.plane[order], rtol=0, atol=0.51e-5)
-    alike = found.similarity[order][:, order]
-    np.testing.assert_allclose(unpacked(told["similarity"]), alike, rtol=0, atol=0.51e-3)
+    assert data["labels"] == ["a", "a", "b", "b"]
+    assert [text[:300] for text in data["texts"]] == [texts[place][:300] for place in order]
+    assert max(len(text) for text in data["texts"]) == 301
+    np.testing.assert_allclose(unpacked(data["plane"]), found.plane[order], rtol=0, atol=0.51e-5)
+    similarity = found.similarity[order][:, order]
+    np.testing.assert_allclose(unpacked(data["similarity"]), similarity, rtol=0, atol=0.51e-3)

@@ -13,7 +13,7 @@ from importlib import resources
 import pytest
 
 from pellucid import Embedder, __version__
-from pellucid.explain.render.html import notebook, page
+from pellucid.explain.render.html import notebook_frame, page
 from pellucid.explain.text_map import text_map
 from tests import tiny
 
@@ -67,7 +67,7 @@ def subjects(embedder):
     )
 
 
-def test_a_page_has_its_data_and_nothing_from_elsewhere(embedder):
+def test_a_page_has_its_data_and_loads_nothing_else(embedder):
     for subject in subjects(embedder):
         content = page(subject)
         assert "{{" not in content
@@ -79,12 +79,12 @@ def test_a_page_has_its_data_and_nothing_from_elsewhere(embedder):
     assert data_of(page(embedder.trace("the cat")))["prompt"] == "query: "
 
 
-def test_the_policy_lets_run_what_is_in_the_page_and_nothing_else(embedder):
+def test_the_policy_allows_only_the_scripts_and_styles_of_the_page(embedder):
     for subject in subjects(embedder):
-        lets_run_its_own_parts_alone(Elements(page(subject)))
+        check_policy(Elements(page(subject)))
 
 
-def lets_run_its_own_parts_alone(elements):
+def check_policy(elements):
     (policy,) = [meta["content"] for meta, _ in elements.of("meta") if "http-equiv" in meta]
     allowed = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
     assert allowed["default-src"] == allowed["base-uri"] == allowed["form-action"] == "'none'"
@@ -107,10 +107,10 @@ def test_html_in_a_text_a_prompt_or_a_name_stays_data(embedder):
     ]
     raw = page(trace).split('id="data">')[1].split("</script>\n<script")[0]
     assert not set("<>&") & set(raw)
-    told = data_of(page(trace))
-    assert told["text"] == told["prompt"] == told["model"] == evil
-    told = data_of(page(dataclasses.replace(embedder.compare(evil, evil), first=trace)))
-    assert told["model"] == told["sides"][1]["text"] == evil
+    data = data_of(page(trace))
+    assert data["text"] == data["prompt"] == data["model"] == evil
+    data = data_of(page(dataclasses.replace(embedder.compare(evil, evil), first=trace)))
+    assert data["model"] == data["sides"][1]["text"] == evil
 
 
 def test_the_parts_never_read_text_as_html():
@@ -118,17 +118,17 @@ def test_the_parts_never_read_text_as_html():
     for part in PARTS:
         text = part.read_text(encoding="utf-8")
         assert not re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", text)
-        assert "\r" not in text  # Browsers make it \n, and the policy's hashes would be wrong.
+        assert "\r" not in text  # Browsers turn it into \n, and the policy's hashes would not match.
 
 
-def test_a_notebook_shows_the_page_in_a_closed_frame(embedder):
+def test_a_notebook_shows_the_page_in_a_sandboxed_frame(embedder):
     comparison = embedder.compare("<b>the</b> cat", "a dog")
     ((frame, _),) = Elements(comparison._repr_html_()).of("iframe")
     assert frame["sandbox"] == "allow-scripts"
     assert data_of(frame["srcdoc"])["sides"][0]["text"] == "<b>the</b> cat"
     trace = embedder.trace("the cat")
-    assert trace._repr_html_() == notebook(trace)
-    assert html.escape(page(trace, room=500_000)) in notebook(trace)
+    assert trace._repr_html_() == notebook_frame(trace)
+    assert html.escape(page(trace, max_characters=500_000)) in notebook_frame(trace)
 
 
 def luminance(color: str) -> float:
@@ -137,14 +137,14 @@ def luminance(color: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def contrast(one: str, other: str) -> float:
-    """As https://www.w3.org/TR/WCAG21/#dfn-contrast-ratio has it."""
-    low, high = sorted((luminance(one), luminance(other)))
+def contrast(first: str, second: str) -> float:
+    """The contrast ratio of https://www.w3.org/TR/WCAG21/#dfn-contrast-ratio."""
+    low, high = sorted((luminance(first), luminance(second)))
     return (high + 0.05) / (low + 0.05)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_contrast_is_that_of_wcag_aa(theme):
+def test_contrast_meets_wcag_aa(theme):
     (style,) = [part.read_text(encoding="utf-8") for part in PARTS if part.name == "page.css"]
     block = style.split('[data-theme="dark"]')[theme == "dark"]
     colors = dict(re.findall(r"--(\w+): (#\w{6});", block.split("}")[0]))
@@ -155,21 +155,21 @@ def test_contrast_is_that_of_wcag_aa(theme):
     for ground in grounds:
         assert contrast(colors["edge"], colors[ground]) >= 3
     scale = [luminance(color) for color in re.findall(r"--sequential: (.*);", block)[0].split()]
-    assert scale == sorted(scale, reverse=theme == "light"), "the scale keeps its order in grey"
+    assert scale == sorted(scale, reverse=theme == "light"), "the colours of the scale must keep their order in grey"
 
 
-def test_a_real_text_as_long_as_the_model_reads_stays_under_3_mb(minilm, golden_minilm):
+def test_the_page_of_the_longest_text_that_minilm_reads_is_under_3_mb(minilm, golden_minilm):
     text = " ".join(golden_minilm.texts)
     content = page(minilm.trace(text))
     assert len(content) < 3_000_000
-    told = data_of(content)
-    assert len(told["tokens"]) == 256
-    assert told["cut_count"] > 0
-    assert (told["attention"]["heads"], len(told["attention"]["maps"])) == (12, 6)
+    data = data_of(content)
+    assert len(data["tokens"]) == 256
+    assert data["cut_count"] > 0
+    assert (data["attention"]["heads"], len(data["attention"]["maps"])) == (12, 6)
     assert len(page(minilm.compare(text, text[::-1]))) < 3_000_000
 
 
-def test_a_text_that_is_longer_still_says_what_was_left_out(mpnet, golden_mpnet):
+def test_the_page_of_the_longest_text_that_mpnet_reads_says_what_is_left_out(mpnet, golden_mpnet):
     content = page(mpnet.trace(" ".join(golden_mpnet.texts)))
     assert len(content) < 3_000_000
     assert "12 layers have 12 heads each: 144 maps of 384" in data_of(content)["attention"]["note"]

@@ -13,10 +13,10 @@ from pellucid.explain.render.packing import pack
 
 
 def unpacked(packed) -> np.ndarray:
-    """What ``unpack`` in page/elements.js does."""
+    """The same in Python as ``unpack`` in page/elements.js."""
     content = np.frombuffer(zlib.decompress(base64.b64decode(packed["data"])), dtype=np.uint8)
     planes = content.reshape(packed["planes"], -1).astype(np.int64)
-    zigzag = sum(plane << 8 * place for place, plane in enumerate(planes))
+    zigzag = sum(plane << 8 * number for number, plane in enumerate(planes))
     integers = np.where(zigzag % 2, -(zigzag + 1) // 2, zigzag // 2)
     return (integers / 10 ** packed["decimals"]).reshape(packed["shape"])
 

@@ -1,4 +1,4 @@
-"""The page in a browser: Debian's chromium, driven by Playwright. ``make test-browser`` runs this."""
+"""The pages in a browser: Debian's chromium, driven by Playwright. ``make test-browser`` runs these tests."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def browser():
 
 @pytest.fixture
 def show(browser, tmp_path):
-    """Opens a page, and holds at the end that it asked for nothing and complained of nothing."""
+    """Opens pages. At the end, checks that they requested nothing and logged nothing."""
     seen: list[str] = []
     contexts = []
 
@@ -63,13 +63,13 @@ def embedder(tmp_path_factory):
 @pytest.mark.parametrize("family", ["bert", "mpnet", "modernbert"])
 @pytest.mark.parametrize(("viewport", "scheme"), [(WIDE, "light"), (PHONE, "dark")])
 @pytest.mark.parametrize("text", ["", "the cat sat", "the matting \U0001f600 " * 30])
-def test_it_renders(show, tmp_path, family, viewport, scheme, text):
+def test_a_trace_is_drawn(show, tmp_path, family, viewport, scheme, text):
     embedder = Embedder(tiny.write_model(tmp_path / "m", family, prompts={"query": "query: "}), on_truncation="ignore")
     trace = embedder.trace(text)
     opened = show(html_of(trace), viewport=viewport, scheme=scheme)
     titles = ["Text", "Tokens", "Ids", "Token vectors", "Context", "Pooling", "Vector"]
     assert opened.locator("h2").all_inner_texts() == titles
-    assert opened.locator(".way a").all_inner_texts() == titles
+    assert opened.locator(".toc a").all_inner_texts() == titles
     n = len(trace.tokens)
     shapes = [f"[{n}]", f"[{n}]", f"[{n} × {HIDDEN}]", f"[{n} × {HIDDEN}]", f"[{HIDDEN}]", f"[{HIDDEN}]"]
     assert opened.locator(".shape").all_inner_texts() == shapes
@@ -77,18 +77,18 @@ def test_it_renders(show, tmp_path, family, viewport, scheme, text):
     assert opened.locator("#ids b").all_inner_texts() == [str(token.id) for token in trace.tokens]
     for stage in ("text", "tokens", "embedding", "layer 1", "pooling", "normalize", "vector"):
         assert trace.stage(stage).sentence.strip() in " ".join(opened.locator(".sentence").all_inner_texts())
-    assert "query: " in opened.locator(".given").inner_text()
+    assert "query: " in opened.locator(".tokenizer-input").inner_text()
     cut = opened.locator(".cut")
     assert cut.count() == (1 if trace.cut else 0)
     if trace.cut:
         assert f"{len(trace.cut)} tokens" in cut.inner_text()
     assert fits(opened)
-    # A heat map that was drawn has many colours.
+    # A canvas with many colours shows that the heat map was drawn.
     for canvas in opened.locator(".cells canvas").all():
         assert len({tuple(color) for color in np.reshape(canvas.evaluate(PIXELS), (-1, 4))}) > 3
 
 
-def test_hover_and_keyboard_say_the_numbers_of_attention(show, embedder):
+def test_hover_and_keyboard_show_the_numbers_of_attention(show, embedder):
     trace = embedder.trace("the cat sat on a mat")
     opened = show(html_of(trace))
     context = opened.locator("#context")
@@ -131,7 +131,7 @@ def test_hover_and_keyboard_say_the_numbers_of_attention(show, embedder):
     np.testing.assert_allclose(np.array(cells, float).reshape(n, n), attention[-2][2], rtol=0, atol=0.51e-4)
 
 
-def test_a_token_that_is_chosen_is_followed_through_the_walk(show, embedder):
+def test_a_chosen_token_is_highlighted_in_every_section(show, embedder):
     trace = embedder.trace("the cat sat on the mat")
     opened = show(html_of(trace))
     chips = opened.locator("#tokens .chip[role=option]")
@@ -154,10 +154,12 @@ def test_a_token_that_is_chosen_is_followed_through_the_walk(show, embedder):
     share = opened.locator("#pooling tr.on td").last.inner_text()
     assert number(share) == pytest.approx(trace.shares[3], abs=0.51e-3)
     chips.nth(5).click()
-    assert opened.locator("#token-vectors .readout").inner_text().startswith("the (5)[0] = "), "it is there twice"
+    assert opened.locator("#token-vectors .readout").inner_text().startswith("the (5)[0] = "), (
+        "the position follows, because the piece occurs twice"
+    )
 
 
-def test_drift_and_vector_by_hover_and_keyboard(show, embedder):
+def test_hover_and_keyboard_show_the_numbers_of_drift_and_vector(show, embedder):
     trace = embedder.trace("the cat sat")
     opened = show(html_of(trace))
     opened.locator(".lines").focus()
@@ -187,7 +189,7 @@ def test_drift_and_vector_by_hover_and_keyboard(show, embedder):
 
 
 @pytest.mark.parametrize(("viewport", "scheme"), [(WIDE, "light"), (PHONE, "dark")])
-def test_a_comparison(show, embedder, viewport, scheme):
+def test_a_comparison_is_drawn(show, embedder, viewport, scheme):
     comparison = embedder.compare("the cat sat", "a dog on the mat")
     opened = show(html_of(comparison), viewport=viewport, scheme=scheme)
     assert opened.locator("h1").inner_text() == f"cosine {comparison.cosine:.4f}"
@@ -238,7 +240,7 @@ def test_html_in_a_text_a_prompt_a_piece_or_a_name_is_shown_and_not_run(show, em
     trace = dataclasses.replace(trace, model_name=EVIL, tokens=tokens, cut=tokens)
     opened = show(html_of(trace))
     assert opened.locator("h1").inner_text() == EVIL
-    assert opened.locator(".given dd").all_inner_texts()[:2] == [EVIL, EVIL]
+    assert opened.locator(".tokenizer-input dd").all_inner_texts()[:2] == [EVIL, EVIL]
     assert opened.locator(".facts").inner_text().startswith(EVIL)
     assert opened.locator(".chip[role=option]").first.inner_text() == EVIL
     assert opened.locator(".cut .chip").first.inner_text() == EVIL
@@ -251,7 +253,7 @@ def test_html_in_a_text_a_prompt_a_piece_or_a_name_is_shown_and_not_run(show, em
     assert fits(opened)
 
 
-def test_the_policy_stops_what_would_be_put_in(show, embedder):
+def test_the_policy_blocks_injected_scripts_and_requests(show, embedder):
     opened = show(html_of(embedder.trace("the cat")))
     opened.evaluate("""() => {
         const script = document.createElement('script');
@@ -261,12 +263,12 @@ def test_the_policy_stops_what_would_be_put_in(show, embedder):
     assert opened.evaluate("window.ran") is None
     refused = opened.evaluate("fetch('http://127.0.0.1:9/').then(() => 'let through', error => error.name)")
     assert refused == "TypeError"
-    # And so these tests would notice a complaint or a request.
+    # This shows that the fixture notices what the browser logs.
     assert any("Content Security Policy" in line for line in opened.seen)
     opened.seen.clear()
 
 
-def test_light_and_dark_and_the_button_between(show, embedder):
+def test_the_theme_follows_the_system_and_the_button(show, embedder):
     content = html_of(embedder.trace("the cat sat"))
     ground = "getComputedStyle(document.documentElement).backgroundColor"
     light, dark = show(content, scheme="light"), show(content, scheme="dark")
@@ -282,12 +284,12 @@ def test_light_and_dark_and_the_button_between(show, embedder):
     light.get_by_role("button", name="light colours").click()
     assert drawn(light) == in_light
     dark.emulate_media(color_scheme="light")
-    # The browser tells the page at its next frame; wait_for_function would need eval, which the policy forbids.
+    # The page is notified at its next frame. wait_for_function would need eval, which the policy forbids.
     dark.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
     assert drawn(dark) == in_light
 
 
-def test_a_phone_taps(show, embedder):
+def test_a_tap_on_a_phone_chooses_a_cell(show, embedder):
     trace = embedder.trace("the cat sat on a mat " * 9)
     opened = show(html_of(trace), viewport=PHONE, touch=True)
     cells = opened.locator("#context .cells")
@@ -301,7 +303,7 @@ def test_a_phone_taps(show, embedder):
     assert fits(opened)
 
 
-def test_the_keyboard_reaches_everything_and_can_be_seen(show, embedder):
+def test_the_keyboard_reaches_everything_and_the_focus_is_visible(show, embedder):
     opened = show(html_of(embedder.trace("the cat")))
     reached = []
     for _ in range(60):
@@ -316,24 +318,24 @@ def test_the_keyboard_reaches_everything_and_can_be_seen(show, embedder):
         reached.append(focused)
     assert all(visible for _, visible in reached), reached
     assert {"skip", "theme", "box", "lines", "layer", "scroll", "SUMMARY"} <= {name for name, _ in reached}
-    assert sum("chip" in name for name, _ in reached) == 1, "a strip is one stop, whatever its length"
+    assert sum("chip" in name for name, _ in reached) == 1, "a strip is one tab stop, whatever its length"
     names = "[...document.querySelectorAll('[tabindex=\"0\"]:not([role=option])')].every(one => one.ariaLabel)"
     assert opened.evaluate(names)
 
 
-def test_a_notebook_shows_it_in_its_frame(show, embedder, tmp_path):
+def test_a_notebook_shows_the_page_in_a_frame(show, embedder, tmp_path):
     trace = embedder.trace("the cat")
     opened = show(f"<!doctype html><title>x</title><main data-ready></main>{trace._repr_html_()}")
     frame = opened.frame_locator("iframe")
     frame.locator("main[data-ready]").wait_for(state="attached")
     assert frame.locator("h1").inner_text() == "the cat"
-    frame.locator(".way a").last.click()
+    frame.locator(".toc a").last.click()
     assert frame.locator("h2#vector-title").evaluate("one => document.activeElement === one")
     assert frame.locator("h1").count() == 1
     opened.seen[:] = [line for line in opened.seen if line != "request about:srcdoc"]
 
 
-def test_the_real_model(show, minilm, golden_minilm):
+def test_the_page_of_a_long_text_on_the_real_model(show, minilm, golden_minilm):
     trace = minilm.trace(" ".join(golden_minilm.texts))
     opened = show(html_of(trace), viewport=PHONE)
     assert opened.locator(".head").count() == 13
@@ -348,32 +350,38 @@ def test_the_real_model(show, minilm, golden_minilm):
 
 
 @pytest.mark.parametrize(("viewport", "scheme"), [(WIDE, "light"), (PHONE, "dark")])
-def test_a_map_of_texts_is_read_by_pointing_and_by_keyboard(show, embedder, viewport, scheme):
+def test_hover_and_keyboard_choose_texts_in_a_map(show, embedder, viewport, scheme):
     texts = ["the cat sat", EVIL, "a dog", "the mat", "dog dog"]
     found = text_map(embedder.encoder, texts)
     opened = show(html_of(found), viewport=viewport, scheme=scheme)
     order = found.order()
-    assert opened.locator("h2").all_inner_texts() == ["In the plane", "How alike each is to each", "The texts"]
+    assert opened.locator("h2").all_inner_texts() == [
+        "The texts in the plane",
+        "The similarity of each pair",
+        "The texts",
+    ]
     assert opened.locator(".texts .words").all_inner_texts() == [texts[place] for place in order]
     assert opened.locator("img, main script").count() == 0
-    plane, told = opened.locator(".plane"), opened.locator("#plane .readout")
+    plane, readout = opened.locator(".plane"), opened.locator("#plane .readout")
     plane.evaluate("one => one.scrollIntoView({block: 'center'})")
     box = plane.bounding_box()
     for row, dot in enumerate(opened.locator(".plane text").all()):
         assert dot.text_content() == str(row + 1)
         opened.mouse.move(box["x"] + float(dot.get_attribute("x")) - 9, box["y"] + float(dot.get_attribute("y")) + 7)
-        assert told.inner_text().startswith(f"{row + 1} “{texts[order[row]][:60]}"), "what is pointed at is told"
+        assert readout.inner_text().startswith(f"{row + 1} “{texts[order[row]][:60]}"), (
+            "the line must describe the text under the pointer"
+        )
         assert opened.locator(".texts button.on span:first-child").all_inner_texts() == [str(row + 1)]
     plane.focus()
-    heard = {told.inner_text()}
+    lines = {readout.inner_text()}
     for key in ("ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"):
         opened.keyboard.press(key)
-        heard.add(told.inner_text())
-    assert len(heard) > 1
-    opened.locator("#alike .box").focus()
+        lines.add(readout.inner_text())
+    assert len(lines) > 1
+    opened.locator("#similarity .box").focus()
     opened.keyboard.press("Control+Home")
     opened.keyboard.press("ArrowRight")
-    assert number(opened.locator("#alike .readout").inner_text()) == pytest.approx(
+    assert number(opened.locator("#similarity .readout").inner_text()) == pytest.approx(
         found.similarity[order[0], order[1]], abs=0.51e-3
     )
     assert opened.locator(".texts button.on span:first-child").all_inner_texts() == ["1", "2"]
@@ -387,7 +395,7 @@ def test_a_map_of_texts_is_read_by_pointing_and_by_keyboard(show, embedder, view
 def test_a_map_of_any_number_of_texts_is_drawn(show, embedder, texts):
     opened = show(html_of(text_map(embedder.encoder, texts)))
     assert opened.locator(".plane path").count() == opened.locator(".texts button").count() == len(texts)
-    assert opened.locator("#alike").count() == (2 <= len(texts) <= 300)
+    assert opened.locator("#similarity").count() == (2 <= len(texts) <= 300)
 
 
 def test_texts_that_were_cut_are_marked_in_a_map(show, embedder):

@@ -8,7 +8,7 @@ from pellucid.model.families import bert
 from pellucid.model.spec import EncoderSpec
 from tests.specs import encoder_spec
 
-# config.json of all-MiniLM-L6-v2, as far as it is read.
+# config.json of all-MiniLM-L6-v2, only the keys that are read.
 MINILM = {
     "hidden_act": "gelu",
     "hidden_size": 384,
@@ -43,7 +43,7 @@ def test_the_config_of_minilm_is_this_spec():
     assert (spec().blocks[0].attention.head_size, spec().max_tokens) == (32, 512)
 
 
-def test_what_transformers_leaves_out_has_its_default():
+def test_keys_that_transformers_leaves_out_have_their_defaults():
     config = {key: MINILM[key] for key in MINILM if "num" in key or ("size" in key and "type" not in key)}
     assert bert.spec(Config("m: config.json", config)) == spec()
 
@@ -51,7 +51,7 @@ def test_what_transformers_leaves_out_has_its_default():
 @pytest.mark.parametrize(
     ("theirs", "ours"), [("gelu_new", "gelu_tanh"), ("gelu_pytorch_tanh", "gelu_tanh"), ("relu", "relu")]
 )
-def test_activations_have_our_names(theirs, ours):
+def test_activations_get_our_names(theirs, ours):
     assert spec(hidden_act=theirs).blocks[0].feed_forward.activation == ours
 
 
@@ -60,14 +60,14 @@ def test_activations_have_our_names(theirs, ours):
     [
         ({"hidden_act": "mish"}, UnsupportedModelError, "hidden_act 'mish' is not supported"),
         ({"position_embedding_type": "relative_key"}, UnsupportedModelError, "position_embedding_type 'relative_key'"),
-        ({"is_decoder": True}, UnsupportedModelError, "a decoder"),
-        ({"num_attention_heads": 7}, InvalidModelError, "7 attention heads do not divide a hidden size of 384"),
-        ({"num_hidden_layers": 10**9}, InvalidModelError, "can be at most 10000"),
-        ({"num_attention_heads": 0}, InvalidModelError, "'num_attention_heads' is 0, and must be at least 1"),
+        ({"is_decoder": True}, UnsupportedModelError, "decoders are not supported"),
+        ({"num_attention_heads": 7}, InvalidModelError, "7 attention heads do not divide the hidden size 384"),
+        ({"num_hidden_layers": 10**9}, InvalidModelError, "must be at most 10000"),
+        ({"num_attention_heads": 0}, InvalidModelError, "'num_attention_heads' is 0, but must be at least 1"),
         ({"hidden_size": None}, InvalidModelError, "has no 'hidden_size'"),
         ({"vocab_size": "many"}, InvalidModelError, "'vocab_size' is 'many'"),
     ],
 )
-def test_what_cannot_be_run_is_refused_and_why_is_said(changes, kind, message):
+def test_an_unsupported_config_is_refused_with_a_reason(changes, kind, message):
     with pytest.raises(kind, match=message):
         spec(**changes)

@@ -8,7 +8,7 @@ from pellucid.model.families import distilbert
 from pellucid.model.spec import EncoderSpec
 from tests.specs import encoder_spec
 
-# config.json of msmarco-distilbert-base-v4, as far as it is read.
+# config.json of msmarco-distilbert-base-v4, only the keys that are read.
 MSMARCO = {
     "activation": "gelu",
     "dim": 768,
@@ -39,10 +39,10 @@ def test_the_config_of_msmarco_distilbert_is_this_spec():
     )
 
 
-def test_how_the_position_table_was_made_does_not_matter():
+def test_the_origin_of_the_position_table_does_not_matter():
     assert spec(sinusoidal_pos_embds=True) == spec()
 
 
-def test_an_unknown_activation_is_refused_by_its_key():
+def test_the_error_for_an_unknown_activation_names_the_key():
     with pytest.raises(UnsupportedModelError, match="activation 'mish' is not supported"):
         spec(activation="mish")

@@ -1,4 +1,4 @@
-"""Every family against what sentence-transformers gave for its tiny model; see tests/data/README.md."""
+"""Every family against the results of sentence-transformers for its tiny model; see tests/data/README.md."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ def frozen(family):
 
 
 @pytest.mark.parametrize("engine", ["reference", "native"])
-def test_vectors_are_those_of_the_reference(folder, frozen, engine):
+def test_vectors_are_those_of_sentence_transformers(folder, frozen, engine):
     vectors = Embedder(folder, engine=engine, on_truncation="ignore").embed_documents(tiny.TEXTS)
     np.testing.assert_allclose(vectors, frozen["vectors"], rtol=0, atol=5e-6)
 
 
-def test_tokens_are_those_of_the_reference(folder, frozen):
+def test_tokens_are_those_of_sentence_transformers(folder, frozen):
     batch, _ = Embedder(folder).tokenizer.tokenize(tiny.TEXTS)
     assert batch.lengths.tolist() == frozen["lengths"].tolist()
     assert batch.ids.tolist() == frozen["ids"].tolist()
 
 
-@pytest.mark.parametrize(("dtype", "least"), [("int16", 0.9999), ("int8", 0.99)])
-def test_integers_keep_the_cosines(folder, frozen, dtype, least):
+@pytest.mark.parametrize(("dtype", "min_cosine"), [("int16", 0.9999), ("int8", 0.99)])
+def test_quantized_vectors_stay_close(folder, frozen, dtype, min_cosine):
     vectors = Embedder(folder, dtype=dtype, on_truncation="ignore").embed_documents(tiny.TEXTS)
-    assert (vectors * frozen["vectors"]).sum(axis=1).min() > least
+    assert (vectors * frozen["vectors"]).sum(axis=1).min() > min_cosine

@@ -8,7 +8,7 @@ from pellucid.model.families import modernbert
 from pellucid.model.spec import EncoderSpec
 from tests.specs import encoder_spec
 
-# config.json of ModernBERT-base, as far as it is read, with fewer layers.
+# config.json of ModernBERT-base, only the keys that are read, and with fewer layers.
 BASE = {
     "attention_bias": False,
     "global_attn_every_n_layers": 3,
@@ -33,8 +33,8 @@ def spec(**changes) -> EncoderSpec:
     return modernbert.spec(Config("m: config.json", BASE | changes))
 
 
-def windows_and_bases(found):
-    return [(block.attention.window, block.attention.rotary_base) for block in found.blocks]
+def windows_and_bases(encoder):
+    return [(block.attention.window, block.attention.rotary_base) for block in encoder.blocks]
 
 
 def test_the_config_of_modernbert_base_is_this_spec():
@@ -59,7 +59,7 @@ def test_the_config_of_modernbert_base_is_this_spec():
     assert windows_and_bases(spec()) == [GLOBAL, LOCAL, LOCAL, GLOBAL, LOCAL]
 
 
-def test_newer_configs_list_the_layers_and_name_the_bases_by_kind():
+def test_newer_configs_list_the_layer_types_and_have_a_base_for_each():
     newer = {key: BASE[key] for key in BASE if "rope" not in key and "every" not in key}
     newer |= {
         "layer_types": ["sliding_attention", "full_attention"],
@@ -69,25 +69,37 @@ def test_newer_configs_list_the_layers_and_name_the_bases_by_kind():
             "sliding_attention": {"rope_type": "default", "rope_theta": 77},
         },
     }
-    found = modernbert.spec(Config("m: config.json", newer))
-    assert windows_and_bases(found) == [(64, 77), (None, 5000.0)]
+    encoder = modernbert.spec(Config("m: config.json", newer))
+    assert windows_and_bases(encoder) == [(64, 77), (None, 5000.0)]
 
 
 @pytest.mark.parametrize(
     ("changes", "kind", "message"),
     [
-        ({"layer_types": ["full_attention"]}, InvalidModelError, "layer_types must list 5 times one of"),
-        ({"layer_types": ["chunked"] * 5}, InvalidModelError, "layer_types must list 5 times one of"),
-        ({"layer_types": [["full_attention"]] * 5}, InvalidModelError, "layer_types must list 5 times one of"),
+        (
+            {"layer_types": ["full_attention"]},
+            InvalidModelError,
+            "layer_types must list one type for each of the 5 layers",
+        ),
+        (
+            {"layer_types": ["chunked"] * 5},
+            InvalidModelError,
+            "layer_types must list one type for each of the 5 layers",
+        ),
+        (
+            {"layer_types": [["full_attention"]] * 5},
+            InvalidModelError,
+            "layer_types must list one type for each of the 5 layers",
+        ),
         ({"global_attn_every_n_layers": 0}, InvalidModelError, "'global_attn_every_n_layers' is 0"),
-        ({"global_attn_every_n_layers": 1 << 70}, InvalidModelError, "can be at most 10000"),
+        ({"global_attn_every_n_layers": 1 << 70}, InvalidModelError, "must be at most 10000"),
         ({"rope_scaling": {"type": "yarn"}}, UnsupportedModelError, "rope_scaling is not supported"),
         ({"rope_parameters": {"full_attention": {"rope_type": "yarn"}}}, UnsupportedModelError, "rope_type 'yarn'"),
-        ({"global_rope_theta": 0}, InvalidModelError, "rope_theta of 0.0 is none"),
-        ({"local_rope_theta": 1e400}, InvalidModelError, "rope_theta of inf is none"),
+        ({"global_rope_theta": 0}, InvalidModelError, "'global_rope_theta' is 0.0, but must be finite and above 1"),
+        ({"local_rope_theta": 1e400}, InvalidModelError, "'local_rope_theta' is inf, but must be finite"),
         ({"hidden_activation": "mish"}, UnsupportedModelError, "hidden_activation 'mish'"),
     ],
 )
-def test_what_cannot_be_run_is_refused_and_why_is_said(changes, kind, message):
+def test_an_unsupported_config_is_refused_with_a_reason(changes, kind, message):
     with pytest.raises(kind, match=message):
         spec(**changes)

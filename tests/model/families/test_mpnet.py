@@ -8,7 +8,7 @@ from pellucid.model.families import mpnet
 from pellucid.model.spec import EncoderSpec
 from tests.specs import encoder_spec
 
-# config.json of all-mpnet-base-v2, as far as it is read.
+# config.json of all-mpnet-base-v2, only the keys that are read.
 MPNET = {
     "hidden_act": "gelu",
     "hidden_size": 768,
@@ -44,7 +44,7 @@ def test_the_config_of_all_mpnet_base_v2_is_this_spec():
     )
 
 
-def test_two_positions_are_lost_to_padding():
+def test_padding_takes_two_positions():
     assert spec().max_tokens == 512
 
 

@@ -8,7 +8,7 @@ from pellucid.model.families import FAMILIES, roberta
 from pellucid.model.spec import EncoderSpec
 from tests.specs import encoder_spec
 
-# config.json of all-distilroberta-v1, as far as it is read.
+# config.json of all-distilroberta-v1, only the keys that are read.
 DISTILROBERTA = {
     "hidden_act": "gelu",
     "hidden_size": 768,
@@ -45,18 +45,18 @@ def test_the_config_of_distilroberta_is_this_spec():
     )
 
 
-def test_the_rows_up_to_the_paddings_are_no_positions():
+def test_rows_up_to_the_padding_tokens_are_not_positions():
     assert spec().max_tokens == 512
     assert spec(pad_token_id=0).max_tokens == 513
 
 
 @pytest.mark.parametrize("name", ["roberta", "xlm-roberta", "camembert"])
-def test_its_relatives_are_read_alike(name):
+def test_related_families_are_read_in_the_same_way(name):
     config = Config("m: config.json", DISTILROBERTA | {"model_type": name})
     assert FAMILIES[name].spec(config).embedding.padding_id == 1
     assert FAMILIES[name].spec(config).family == name
 
 
-def test_a_padding_before_the_first_row_is_refused():
-    with pytest.raises(InvalidModelError, match="'pad_token_id' is -1, and must be at least 0"):
+def test_a_negative_padding_id_is_refused():
+    with pytest.raises(InvalidModelError, match="'pad_token_id' is -1, but must be at least 0"):
         spec(pad_token_id=-1)

@@ -6,7 +6,7 @@ import pytest
 
 from pellucid.errors import ModelError, NoRoomForModelError, OptionError
 from pellucid.server.core.models import served_name
-from pellucid.server.http.app import create
+from pellucid.server.http.app import create_app
 from pellucid.server.settings import Settings
 from tests import tiny
 
@@ -27,14 +27,14 @@ def loaded(own):
     return [state.name for state in own.serving.models.states() if state.service is not None]
 
 
-def test_several_models_answer_each_to_its_name(serve, two):
+def test_each_of_several_models_answers_under_its_name(serve, two):
     own = serve(*two)
     assert ask(own) == ask(own, "first") != ask(own, "second")
     assert ask(own, "third") == 404
     assert [card["id"] for card in own.client.get("/v1/models").json()["data"]] == ["first", "second"]
 
 
-def test_models_are_loaded_at_the_start_or_when_asked_for(serve, two):
+def test_models_are_loaded_at_the_start_or_at_first_use(serve, two):
     assert loaded(serve(*two)) == ["first", "second"]
     own = serve(*two, load="first-use")
     assert loaded(own) == []
@@ -44,7 +44,7 @@ def test_models_are_loaded_at_the_start_or_when_asked_for(serve, two):
     assert [model["loaded"] for model in stats] == [False, True]
 
 
-def test_who_was_not_asked_longest_makes_room(serve, two):
+def test_the_model_that_was_unused_longest_is_unloaded(serve, two):
     size = sum(f.stat().st_size for f in (tiny_files(two[0])))
     own = serve(*two, load="first-use", memory=int(size * 1.5))
     before = ask(own, "first")
@@ -60,24 +60,24 @@ def tiny_files(folder):
     return [file for file in Path(folder).rglob("*") if file.is_file()]
 
 
-async def test_a_model_that_was_unloaded_meanwhile_says_to_ask_again(two):
-    _, serving = create(Settings(two[:1]))
+async def test_a_request_whose_model_was_unloaded_must_try_again(two):
+    _, serving = create_app(Settings(two[:1]))
     service = await serving.models.get(None)
-    with serving.models.used(service):
+    with serving.models.keep_loaded(service):
         pass
     next(iter(serving.models._entries.values())).service = None
-    with pytest.raises(NoRoomForModelError, match="Ask again"), serving.models.used(service):
+    with pytest.raises(NoRoomForModelError, match="unloaded meanwhile"), serving.models.keep_loaded(service):
         pass
     service.close()
 
 
-def test_a_model_without_room_is_a_503_and_nothing_for_the_log(serve, two, caplog):
+def test_a_model_that_does_not_fit_gives_a_503_and_no_log_line(serve, two, caplog):
     own = serve(*two, load="first-use", memory=1000)
     assert ask(own, "first") == 503
     assert "failed" not in caplog.messages
 
 
-def test_a_model_that_cannot_be_loaded_on_first_use_is_a_503_that_names_no_folder(serve, two, tmp_path):
+def test_a_model_that_cannot_be_loaded_on_first_use_gives_a_503_that_names_no_folder(serve, two, tmp_path):
     own = serve(*two, load="first-use")
     (tmp_path / "second" / "model.safetensors").unlink()
     answer = own.client.post("/v1/embeddings", json={"input": "a", "model": "second"})
@@ -87,13 +87,13 @@ def test_a_model_that_cannot_be_loaded_on_first_use_is_a_503_that_names_no_folde
 
 
 async def test_a_model_that_cannot_be_loaded_at_the_start_is_an_error(tmp_path):
-    _, serving = create(Settings((str(tmp_path / "none"),), local_files_only=True))
+    _, serving = create_app(Settings((str(tmp_path / "none"),), local_files_only=True))
     with pytest.raises(ModelError):
         await serving.models.start()
 
 
-def test_names_are_those_of_the_hub_or_of_the_folder(model):
+def test_models_are_named_as_on_the_hub_or_by_their_folder(model):
     assert served_name("all-MiniLM-L6-v2") == "sentence-transformers/all-MiniLM-L6-v2"
     assert served_name(model) == "tiny"
     with pytest.raises(OptionError, match="two models"):
-        create(Settings((model, model)))
+        create_app(Settings((model, model)))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pellucid.server.settings import Limits
-from tests.server.conftest import until
+from tests.server.conftest import wait_until
 
 WORDS = ["the", "cat", "sat", "on", "mat", "a", "dog", "and", "bird"]
 
@@ -19,8 +19,8 @@ def texts_of(seed):
 
 
 @pytest.fixture
-def held(serve, monkeypatch):
-    """A server whose engine waits until it is let go, and the calls that it got."""
+def blocked(serve, monkeypatch):
+    """Starts a server whose engine waits for an event. Returns the server, the event, and a list of the calls."""
 
     def start(**limits):
         own = serve(limits=Limits(**limits))
@@ -29,12 +29,12 @@ def held(serve, monkeypatch):
         engine = service.embedder.engine
         compute = engine.token_vectors
 
-        def waiting(batch):
+        def wait_and_compute(batch):
             calls.append(batch.lengths.tolist())
             assert free.wait(60)
             return compute(batch)
 
-        monkeypatch.setattr(engine, "token_vectors", waiting)
+        monkeypatch.setattr(engine, "token_vectors", wait_and_compute)
         return own, service, free, calls
 
     return start
@@ -44,7 +44,7 @@ def post(own, texts, **options):
     return own.client.post("/v1/embeddings", json={"input": texts}, **options)
 
 
-def test_many_at_once_get_their_own_vectors_to_the_bit(server, embedder):
+def test_concurrent_requests_get_exactly_their_own_vectors(server, embedder):
     def one(seed):
         options = [{}, {"dimensions": 3}, {"prompt_name": "query"}][seed % 3]
         body = {"input": texts_of(seed), **options}
@@ -59,38 +59,38 @@ def test_many_at_once_get_their_own_vectors_to_the_bit(server, embedder):
         assert (vectors == embedder.embed_documents(texts_of(seed), **options)).all()
 
 
-def test_what_comes_while_the_engine_works_goes_in_one_call(held):
-    own, service, free, calls = held()
+def test_requests_that_arrive_while_the_engine_works_share_one_call(blocked):
+    own, service, free, calls = blocked()
     with ThreadPoolExecutor(5) as pool:
         first = pool.submit(post, own, ["the cat"])
-        until(lambda: calls)
+        wait_until(lambda: calls)
         others = [pool.submit(post, own, ["a dog"]) for _ in range(4)]
-        until(lambda: service.waiting() == (4, 16))
+        wait_until(lambda: service.count_waiting() == (4, 16))
         free.set()
         assert {future.result().status_code for future in [first, *others]} == {200}
     assert calls == [[4], [4] * 4]
 
 
-def test_who_hangs_up_costs_no_arithmetic(held):
-    own, service, free, calls = held()
+def test_nothing_is_computed_for_a_client_that_has_hung_up(blocked):
+    own, service, free, calls = blocked()
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(post, own, ["the cat"])
-        until(lambda: calls)
+        wait_until(lambda: calls)
         with pytest.raises(httpx.ReadTimeout):
             httpx.post(f"{own.url}/v1/embeddings", json={"input": ["a dog"]}, timeout=0.3)
-        until(lambda: service.waiting() == (0, 0))
+        wait_until(lambda: service.count_waiting() == (0, 0))
         free.set()
         assert first.result().status_code == 200
     assert calls == [[4]]
 
 
-def test_too_much_is_a_429_that_says_when_to_come_back(held):
-    own, service, free, calls = held(waiting_tokens=40)
+def test_a_full_queue_gives_a_429_that_says_when_to_try_again(blocked):
+    own, service, free, calls = blocked(waiting_tokens=40)
     with ThreadPoolExecutor(5) as pool:
         futures = [pool.submit(post, own, ["the cat"])]
-        until(lambda: calls)
+        wait_until(lambda: calls)
         futures += [pool.submit(post, own, ["a dog"] * 5) for _ in range(2)]
-        until(lambda: service.waiting()[0] == 2)
+        wait_until(lambda: service.count_waiting()[0] == 2)
         refused = post(own, ["a dog"])
         assert refused.status_code == 429
         assert int(refused.headers["retry-after"]) >= 1
@@ -100,16 +100,16 @@ def test_too_much_is_a_429_that_says_when_to_come_back(held):
     assert post(own, ["a dog"]).status_code == 200
 
 
-def test_what_takes_too_long_is_a_503(held):
-    own, service, free, _ = held(seconds=0.2)
+def test_a_request_that_takes_too_long_gets_a_503(blocked):
+    own, service, free, _ = blocked(seconds=0.2)
     answer = post(own, ["the cat"])
     assert answer.status_code == 503
     assert "within 0.2 s" in answer.json()["error"]["message"]
-    assert service.waiting() == (0, 0)
+    assert service.count_waiting() == (0, 0)
     free.set()
 
 
-def test_an_engine_that_fails_is_a_500_for_those_of_the_call_alone(serve, monkeypatch):
+def test_when_the_engine_fails_only_the_requests_of_that_call_get_a_500(serve, monkeypatch):
     own = serve()
     engine = next(own.serving.models.states()).service.embedder.engine
     with monkeypatch.context() as patch:

@@ -10,10 +10,10 @@ from pellucid.server.core.worker import Worker
 
 
 class Panic(BaseException):
-    """Like pyo3's PanicException, which is no Exception."""
+    """Like pyo3's PanicException, which is not an Exception."""
 
 
-def test_a_panic_is_an_error_and_the_thread_goes_on():
+def test_a_panic_becomes_an_error_and_the_thread_goes_on():
     async def ask():
         worker = Worker("tested")
         with pytest.raises(UnexpectedError) as caught:
@@ -26,7 +26,7 @@ def test_a_panic_is_an_error_and_the_thread_goes_on():
     asyncio.run(ask())
 
 
-def test_work_that_nobody_waits_for_is_ended_or_not_begun():
+def test_abandoned_work_is_stopped_or_never_started():
     begun, seen, may_go_on = threading.Event(), [], threading.Event()
 
     def long(check):
@@ -41,9 +41,11 @@ def test_work_that_nobody_waits_for_is_ended_or_not_begun():
     async def ask():
         worker = Worker("tested")
         ended = []
-        tasks = [asyncio.create_task(worker.run(long, ended=lambda: ended.append("first")))]
+        tasks = [asyncio.create_task(worker.run(long, on_end=lambda: ended.append("first")))]
         await asyncio.to_thread(begun.wait, 10)
-        tasks.append(asyncio.create_task(worker.run(lambda _: seen.append("begun"), ended=lambda: ended.append("2nd"))))
+        tasks.append(
+            asyncio.create_task(worker.run(lambda _: seen.append("begun"), on_end=lambda: ended.append("2nd")))
+        )
         await asyncio.sleep(0)
         for task in tasks:
             task.cancel()

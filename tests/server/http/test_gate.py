@@ -7,13 +7,13 @@ import re
 
 import pytest
 
-from pellucid.server.http.gate import JsonLines
-from tests.server.conftest import until
+from pellucid.server.http.gate import JsonFormatter
+from tests.server.conftest import wait_until
 
 KEY = "a-key-of-somebody"
 
 
-def test_with_keys_only_what_says_nothing_is_open(serve):
+def test_without_a_key_only_routes_that_reveal_nothing_answer(serve):
     client = serve(keys=(KEY, "another-key")).client
     for path in ("/", "/health", "/docs", "/openapi.json"):
         assert client.get(path).status_code == 200
@@ -23,40 +23,44 @@ def test_with_keys_only_what_says_nothing_is_open(serve):
         assert answer.headers["www-authenticate"] == "Bearer"
 
 
-@pytest.mark.parametrize("given", ["", KEY, f"Basic {KEY}", "Bearer", f"Bearer {KEY}x", f"Bearer {KEY[:-1]}"])
-def test_a_wrong_key_is_a_401_in_openais_shape(serve, given):
-    answer = serve(keys=(KEY,)).client.post("/v1/embeddings", json={"input": "a"}, headers={"authorization": given})
+@pytest.mark.parametrize("authorization", ["", KEY, f"Basic {KEY}", "Bearer", f"Bearer {KEY}x", f"Bearer {KEY[:-1]}"])
+def test_a_wrong_key_gets_a_401_in_openais_shape(serve, authorization):
+    answer = serve(keys=(KEY,)).client.post(
+        "/v1/embeddings", json={"input": "a"}, headers={"authorization": authorization}
+    )
     assert answer.status_code == 401
     assert answer.json()["error"]["code"] == "invalid_api_key"
 
 
-@pytest.mark.parametrize("given", [f"Bearer {KEY}", f"bearer  {KEY}"])
-def test_a_right_key_lets_in(serve, given):
+@pytest.mark.parametrize("authorization", [f"Bearer {KEY}", f"bearer  {KEY}"])
+def test_a_valid_key_is_accepted(serve, authorization):
     client = serve(keys=("another-key", KEY)).client
-    assert client.post("/v1/embeddings", json={"input": "a"}, headers={"authorization": given}).status_code == 200
+    assert (
+        client.post("/v1/embeddings", json={"input": "a"}, headers={"authorization": authorization}).status_code == 200
+    )
 
 
-def test_pages_of_other_sites_cannot_ask_under_their_own_name(server):
+def test_pages_of_other_sites_cannot_reach_the_server_under_their_own_name(server):
     answer = server.client.get("/stats", headers={"host": "evil.example"})
     assert answer.status_code == 403
     assert server.client.get("/stats", headers={"host": "localhost:8080"}).status_code == 200
     assert server.client.get("/stats", headers={"host": "[::1]"}).status_code == 200
 
 
-def test_only_json_is_read(server):
+def test_only_json_is_accepted(server):
     answer = server.client.post("/v1/embeddings", content=b'{"input": "a"}', headers={"content-type": "text/plain"})
     assert answer.status_code == 415
     assert "application/json" in answer.json()["error"]["message"]
 
 
-def test_a_compressed_body_says_so(server):
+def test_a_compressed_body_is_refused(server):
     headers = {"content-type": "application/json", "content-encoding": "gzip"}
     answer = server.client.post("/v1/embeddings", content=gzip.compress(b'{"input": "a"}'), headers=headers)
     assert answer.status_code == 415
     assert "without Content-Encoding" in answer.json()["error"]["message"]
 
 
-def test_too_large_a_body_is_refused_whether_it_says_so_or_not(serve):
+def test_a_body_that_is_too_large_is_refused_with_or_without_a_length(serve):
     from pellucid.server.settings import Limits
 
     client = serve(limits=Limits(body_bytes=1000)).client
@@ -67,13 +71,13 @@ def test_too_large_a_body_is_refused_whether_it_says_so_or_not(serve):
     assert answer.json()["error"]["code"] == "too_large"
 
 
-def test_request_ids_come_back_or_are_made(server):
+def test_request_ids_are_returned_or_made(server):
     assert server.client.get("/health", headers={"x-request-id": "mine-1"}).headers["x-request-id"] == "mine-1"
     made = server.client.get("/health", headers={"x-request-id": "not good"}).headers["x-request-id"]
     assert re.fullmatch(r"[0-9a-f]{32}", made)
 
 
-def test_other_sites_may_ask_only_if_told(serve, server):
+def test_only_listed_sites_may_send_requests(serve, server):
     headers = {"origin": "https://friend.example", "access-control-request-method": "POST"}
     assert "access-control-allow-origin" not in server.client.options("/v1/embeddings", headers=headers).headers
     own = serve(origins=("https://friend.example",), keys=(KEY,)).client
@@ -92,18 +96,18 @@ def test_the_log_has_no_texts(server, caplog):
         server.client.post("/v1/embeddings?q=secretquery", json={"input": "secret " * 300})
         server.client.post("/v1/embeddings", json={"inputs": "secret"})
         server.client.post("/v1/embeddings", content=b'{"input": "secret', headers={"content-type": "application/json"})
-        until(lambda: len(answered(caplog)) == 3)
-    lines = [JsonLines().format(record) for record in answered(caplog)]
+        wait_until(lambda: len(answered(caplog)) == 3)
+    lines = [JsonFormatter().format(record) for record in answered(caplog)]
     assert all("secret" not in line for line in lines)
-    told = json.loads(lines[0])
-    assert (told["event"], told["method"], told["path"], told["status"]) == ("answered", "POST", "/v1/embeddings", 400)
+    line = json.loads(lines[0])
+    assert (line["event"], line["method"], line["path"], line["status"]) == ("answered", "POST", "/v1/embeddings", 400)
 
 
-def test_a_failure_of_ours_is_a_500_without_particulars(serve, monkeypatch, caplog):
+def test_an_unexpected_error_gives_a_500_without_details(serve, monkeypatch, caplog):
     own = serve()
     service = next(own.serving.models.states()).service
     monkeypatch.setattr(service, "tokenize", None)
     answer = own.client.post("/v1/embeddings", json={"input": "a"})
     assert answer.status_code == 500
-    assert answer.json()["error"]["message"] == "The server failed; the fault is its own. Its log has more."
-    until(lambda: any(record.exc_info for record in caplog.records))
+    assert answer.json()["error"]["message"] == "The server failed. This is its own fault; its log says more."
+    wait_until(lambda: any(record.exc_info for record in caplog.records))

@@ -7,14 +7,14 @@ import pytest
 
 from pellucid.errors import RequestError
 from pellucid.server.core.metrics import Metrics
-from pellucid.server.http.bodies import read
+from pellucid.server.http.bodies import read_body
 from pellucid.server.http.inputs import EmbeddingsBody
 from pellucid.server.http.serving import Serving
 from pellucid.server.settings import Settings
 
 
 class Client:
-    """A request whose client leaves when it is told to."""
+    """A request whose client leaves when ``left`` is set."""
 
     def __init__(self) -> None:
         self.left = asyncio.Event()
@@ -25,35 +25,35 @@ class Client:
         return {"type": "http.disconnect"}
 
 
-def test_views_are_made_one_at_a_time_even_if_who_asked_has_left():
-    at_work, together, may_end = 0, [], threading.Event()
+def test_views_are_made_one_at_a_time_even_if_a_client_has_left():
+    running, counts, may_end = 0, [], threading.Event()
 
     def make(_):
-        nonlocal at_work
-        at_work += 1
-        together.append(at_work)
+        nonlocal running
+        running += 1
+        counts.append(running)
         may_end.wait(60)
-        at_work -= 1
+        running -= 1
         return "made"
 
     async def ask():
         serving = Serving(Settings(models=("m",)), Metrics(), None)
         first, second = Client(), Client()
-        asked = [asyncio.create_task(serving.view(client, make)) for client in (first, second)]
-        while not together:
+        views = [asyncio.create_task(serving.make_view(client, make)) for client in (first, second)]
+        while not counts:
             await asyncio.sleep(0.01)
         first.left.set()
-        with pytest.raises(RequestError, match="has left"):
-            await asked[0]
+        with pytest.raises(RequestError, match="closed the connection"):
+            await views[0]
         await asyncio.sleep(0.1)
         may_end.set()
-        assert await asked[1] == "made"
+        assert await views[1] == "made"
 
     asyncio.run(ask())
-    assert together == [1, 1]
+    assert counts == [1, 1]
 
 
-def test_a_view_of_who_leaves_before_its_turn_is_not_made():
+def test_a_view_is_not_made_if_its_client_leaves_before_its_turn():
     made, may_end = [], threading.Event()
 
     def make(number):
@@ -63,18 +63,18 @@ def test_a_view_of_who_leaves_before_its_turn_is_not_made():
     async def ask():
         serving = Serving(Settings(models=("m",)), Metrics(), None)
         clients = [Client() for _ in range(3)]
-        asked = [asyncio.create_task(serving.view(c, lambda _, n=n: make(n))) for n, c in enumerate(clients)]
+        views = [asyncio.create_task(serving.make_view(c, lambda _, n=n: make(n))) for n, c in enumerate(clients)]
         clients[1].left.set()
-        with pytest.raises(RequestError, match="has left"):
-            await asked[1]
+        with pytest.raises(RequestError, match="closed the connection"):
+            await views[1]
         may_end.set()
-        await asyncio.gather(asked[0], asked[2])
+        await asyncio.gather(views[0], views[2])
 
     asyncio.run(ask())
     assert made == [0, 2]
 
 
-def test_who_leaves_in_the_middle_of_a_body_is_no_failure_of_ours():
+def test_a_client_that_leaves_in_the_middle_of_a_body_is_not_a_server_error():
     from fastapi import Request
 
     parts = iter([{"type": "http.request", "body": b'{"inp', "more_body": True}, {"type": "http.disconnect"}])
@@ -82,6 +82,6 @@ def test_who_leaves_in_the_middle_of_a_body_is_no_failure_of_ours():
     async def receive():
         return next(parts)
 
-    with pytest.raises(RequestError) as told:
-        asyncio.run(read(Request({"type": "http"}, receive), EmbeddingsBody))
-    assert told.value.status == 499
+    with pytest.raises(RequestError) as caught:
+        asyncio.run(read_body(Request({"type": "http"}, receive), EmbeddingsBody))
+    assert caught.value.status == 499

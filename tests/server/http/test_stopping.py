@@ -1,4 +1,4 @@
-"""What happens to those who ask while the server is told to stop: real processes, real signals."""
+"""What happens to clients while the server stops. These tests use real processes and real signals."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ HEAD = b"POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Type: applic
 REQUEST = HEAD + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(BODY) + BODY
 
 
-def ask(port: int) -> str:
-    """The status of one request on a connection of its own, or what became of it."""
+def send_request(port: int) -> str:
+    """Send one request on a new connection. Returns its status, or a word for what went wrong."""
     with socket.socket() as connected:
         connected.settimeout(60)
         try:
@@ -38,48 +38,48 @@ def ask(port: int) -> str:
     return answer.split(b" ", 2)[1].decode() if answer else "no answer"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can keep new clients out without cutting off others")
-def test_nobody_is_cut_off_around_a_signal(model):
-    """A thousand requests and more, each on a new connection: what is not answered was refused from the start."""
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can ignore new clients without cutting off others")
+def test_no_client_is_cut_off_around_a_signal(model):
+    """More than a thousand requests, each on a new connection. All are answered, or refused before they are sent."""
     seen: collections.Counter[str] = collections.Counter()
 
     def client(port: int) -> None:
-        while (status := ask(port)) != "refused":
+        while (status := send_request(port)) != "refused":
             seen[status] += 1
 
     with process("--model", model) as server:
         port = int(server.url.rpartition(":")[2])
         clients = [threading.Thread(target=client, args=(port,)) for _ in range(CLIENTS)]
-        for one in clients:
-            one.start()
+        for thread in clients:
+            thread.start()
         time.sleep(SECONDS)
         assert server.stop() == 0
-        for one in clients:
-            one.join(60)
-            assert not one.is_alive()
+        for thread in clients:
+            thread.join(60)
+            assert not thread.is_alive()
     assert set(seen) == {"200"}
     assert seen["200"] > CLIENTS
 
 
-def busy(server) -> threading.Thread:
-    """Has the server at work for a long while: many long texts to be cut into tokens and shown."""
+def keep_busy(server) -> threading.Thread:
+    """Give the server work for a long time: many long texts to tokenize."""
     words = "the cat sat on the mat and a dog " * 30_000
     body = json.dumps({"inputs": [words[:900_000]] * 15})
 
-    def long() -> None:
+    def send() -> None:
         headers = {"content-type": "application/json"}
-        with contextlib.suppress(httpx.HTTPError):  # It is cut off: that is what is tested.
+        with contextlib.suppress(httpx.HTTPError):  # The server cuts it off, and the test expects that.
             httpx.post(f"{server.url}/tokenize", content=body, headers=headers, timeout=60)
 
-    thread = threading.Thread(target=long)
+    thread = threading.Thread(target=send)
     thread.start()
     time.sleep(1)
     return thread
 
 
 @contextlib.contextmanager
-def half_a_request(server):
-    """A request that the server has accepted, and that never becomes whole."""
+def incomplete_request(server):
+    """A request that the server has accepted, and that stays incomplete."""
     with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))) as connected:
         connected.settimeout(60)
         connected.sendall(HEAD + b"Expect: 100-continue\r\nContent-Length: 100\r\n\r\n")
@@ -88,7 +88,7 @@ def half_a_request(server):
 
 
 def test_a_second_signal_ends_the_process_at_once(model):
-    with process("--model", model, "--drain", "600") as server, half_a_request(server):
+    with process("--model", model, "--drain", "600") as server, incomplete_request(server):
         server.process.send_signal(signal.SIGTERM)
         time.sleep(0.5)
         assert server.process.poll() is None
@@ -96,18 +96,18 @@ def test_a_second_signal_ends_the_process_at_once(model):
         assert json.loads(server.log()[-1])["event"] == "ended by a second signal"
 
 
-def test_work_that_takes_too_long_ends_with_the_drain(model):
+def test_the_process_ends_in_time_although_work_goes_on(model):
     with process("--model", model, "--drain", "1") as server:
-        thread = busy(server)
+        thread = keep_busy(server)
         start = time.monotonic()
         status = server.stop()
         assert time.monotonic() - start < 30
         thread.join(60)
-        assert status in (0, 1)  # 0 if the machine is so fast that it was answered.
+        assert status in (0, 1)  # 0 if the machine is fast enough to answer in time.
 
 
-def test_what_was_not_answered_in_time_is_told_by_the_status(model):
-    with process("--model", model, "--drain", "0.5") as server, half_a_request(server):
+def test_the_exit_status_tells_that_a_request_was_not_answered_in_time(model):
+    with process("--model", model, "--drain", "0.5") as server, incomplete_request(server):
         start = time.monotonic()
         assert server.stop() == 1
         assert time.monotonic() - start < 25  # Without the option, it would be 30 s.

@@ -26,10 +26,10 @@ def embedder(folder):
 
 
 def test_a_trace_ends_in_the_vector_of_a_query(embedder):
-    told = trace_view(embedder, "cat sat")
-    assert (told["kind"], told["text"], told["prompt"]) == ("trace", "cat sat", "the ")
-    assert [token["piece"] for token in told["tokens"]] == ["[CLS]", "the", "cat", "sat", "[SEP]"]
-    np.testing.assert_allclose(unpacked(told["vector"]), embedder.embed_query("cat sat"), rtol=0, atol=3e-6)
+    view = trace_view(embedder, "cat sat")
+    assert (view["kind"], view["text"], view["prompt"]) == ("trace", "cat sat", "the ")
+    assert [token["piece"] for token in view["tokens"]] == ["[CLS]", "the", "cat", "sat", "[SEP]"]
+    np.testing.assert_allclose(unpacked(view["vector"]), embedder.embed_query("cat sat"), rtol=0, atol=3e-6)
     named = trace_view(embedder, "cat sat", "passage")
     assert named["prompt"] == "a "
     np.testing.assert_allclose(
@@ -37,55 +37,55 @@ def test_a_trace_ends_in_the_vector_of_a_query(embedder):
     )
 
 
-def test_a_comparison_is_of_a_query_and_a_document(embedder):
-    told = compare_view(embedder, "cat sat", "dog")
-    assert [side["prompt"] for side in told["sides"]] == ["the ", "a "]
+def test_a_comparison_treats_the_texts_as_query_and_document(embedder):
+    view = compare_view(embedder, "cat sat", "dog")
+    assert [side["prompt"] for side in view["sides"]] == ["the ", "a "]
     cosine = embedder.embed_query("cat sat") @ embedder.embed_documents(["dog"])[0]
-    assert told["cosine"] == pytest.approx(cosine, abs=1e-5)
-    assert unpacked(told["pairs"]).sum() == pytest.approx(cosine, abs=1e-4)
+    assert view["cosine"] == pytest.approx(cosine, abs=1e-5)
+    assert unpacked(view["pairs"]).sum() == pytest.approx(cosine, abs=1e-4)
     assert [side["prompt"] for side in compare_view(embedder, "cat", "dog", "query")["sides"]] == ["the ", "the "]
 
 
 @settings(max_examples=20)
 @given(texts=st.lists(st.sampled_from(["the cat", "a dog", "the mat sat", "", "cat"]), min_size=2, max_size=9))
-def test_a_map_has_each_text_once_and_the_cosines_of_its_own_order(embedder, texts):
-    told = map_view(embedder, texts)
-    assert sorted(told["texts"]) == sorted(texts)
-    vectors = embedder.embed_documents(told["texts"])
-    np.testing.assert_allclose(unpacked(told["similarity"]), vectors @ vectors.T, rtol=0, atol=0.51e-3)
-    assert told["plane"]["shape"] == [len(texts), 2]
-    assert told["labels"] == sorted(told["labels"])
+def test_a_map_has_each_text_once_and_its_cosines_in_the_same_order(embedder, texts):
+    view = map_view(embedder, texts)
+    assert sorted(view["texts"]) == sorted(texts)
+    vectors = embedder.embed_documents(view["texts"])
+    np.testing.assert_allclose(unpacked(view["similarity"]), vectors @ vectors.T, rtol=0, atol=0.51e-3)
+    assert view["plane"]["shape"] == [len(texts), 2]
+    assert view["labels"] == sorted(view["labels"])
 
 
-def test_what_was_cut_is_said(embedder):
+def test_views_say_what_was_cut(embedder):
     long = "cat " * 60
     assert trace_view(embedder, long)["cut_count"] > 0
-    told = map_view(embedder, ["the dog", long, "the mat"])
-    assert [told["texts"][row] for row in told["cut"]] == [long]
-    assert told["max_tokens"] == tiny.MAX_TOKENS
+    view = map_view(embedder, ["the dog", long, "the mat"])
+    assert [view["texts"][row] for row in view["cut"]] == [long]
+    assert view["max_tokens"] == tiny.MAX_TOKENS
 
 
 def test_views_are_plain_json_without_paths(embedder, folder):
-    for told in (
+    for view in (
         trace_view(embedder, "the cat"),
         compare_view(embedder, "the cat", "dog"),
         map_view(embedder, ["a cat", "a dog"]),
     ):
-        assert json.loads(json.dumps(told, allow_nan=False))["model"] == folder.name
-        assert str(folder) not in json.dumps(told)
+        assert json.loads(json.dumps(view, allow_nan=False))["model"] == folder.name
+        assert str(folder) not in json.dumps(view)
 
 
 @pytest.mark.parametrize("count", [2, 200])
-def test_a_map_may_have_so_many_texts(embedder, count):
+def test_a_map_may_have_2_to_200_texts(embedder, count):
     assert len(map_view(embedder, ["the cat"] * count)["texts"]) == count
 
 
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda e: map_view(e, []), OptionError, "at least 2 texts, and there is none"),
-        (lambda e: map_view(e, ["a cat"]), OptionError, "at least 2 texts, and there is 1"),
-        (lambda e: map_view(e, ["a cat"] * 201), OptionError, "at most 200 texts here, and there are 201.*--map FILE"),
+        (lambda e: map_view(e, []), OptionError, "at least 2 texts, not 0"),
+        (lambda e: map_view(e, ["a cat"]), OptionError, "at least 2 texts, not 1"),
+        (lambda e: map_view(e, ["a cat"] * 201), OptionError, "at most 200 texts here, not 201.*--map FILE"),
         (lambda e: map_view(e, "a cat"), TextTypeError, "it must be a list of str"),
         (lambda e: map_view(e, 5), TextTypeError, "it must be a list of str"),
         (lambda e: map_view(e, ["a cat", None]), TextTypeError, "text 1 is of type NoneType"),
@@ -95,7 +95,7 @@ def test_a_map_may_have_so_many_texts(embedder, count):
         (lambda e: compare_view(e, "a", "b", "answer"), OptionError, "no prompt 'answer'"),
     ],
 )
-def test_wrong_calls_are_refused_and_told_what_to_do(embedder, call, error, message):
+def test_wrong_calls_are_refused_with_advice(embedder, call, error, message):
     with pytest.raises(error, match=message):
         call(embedder)
 

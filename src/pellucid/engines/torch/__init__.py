@@ -1,13 +1,16 @@
-"""PyTorch: the families of the project on a GPU, and any architecture that transformers knows.
+"""The engine "torch": Pellucid's own model families on a GPU, and every architecture that transformers supports.
 
-Nothing here is imported before it is asked for. PyTorch has no other owner than this folder, and transformers no other
-than ``known.py``::
+Nothing here is imported unless this engine is chosen. Only this folder imports PyTorch, and only ``known.py`` imports
+transformers.
 
-    engine.py    TorchEngine: steps, out of memory, what comes back
-    planning.py  which texts go together
-    steps.py     how they lie: end to end, or side by side
-    ragged.py    the forward pass of the project's own families: no padding
+A *step* is one forward pass: a group of texts that go through the model together. One engine call makes several
+steps. ::
+
+    engine.py    TorchEngine: runs the steps, handles out-of-memory errors, returns the results
+    planning.py  which texts go together in a step
+    steps.py     the layout of a step's texts: end to end, or side by side with padding
+    ragged.py    the forward pass of Pellucid's own families, without padding
     known.py     the models of transformers
-    pooled.py    pooling where the token vectors are
-    devices.py   what is there
+    pooled.py    pooling on the device
+    devices.py   the devices that PyTorch has on this machine
 """

@@ -1,4 +1,4 @@
-"""What there is of PyTorch and of its devices on this machine."""
+"""Whether PyTorch is installed, and which of its devices this machine has."""
 
 from __future__ import annotations
 
@@ -9,40 +9,42 @@ from pellucid.errors import MissingExtraError, OptionError
 
 
 def is_installed() -> bool:
-    """Whether the ``torch`` extra is there; imports nothing."""
+    """True if the packages of the ``torch`` extra are installed. Imports nothing."""
     return all(importlib.util.find_spec(name) is not None for name in ("torch", "transformers"))
 
 
-def checked_device(device: str) -> str:
-    """A device that is there.
+def check_device(device: str) -> str:
+    """Check that this machine has a device, and return its name.
 
     Raises:
-        OptionError: PyTorch knows no such device, or this machine has none.
+        OptionError: PyTorch knows no such device, or this machine does not have it.
         MissingExtraError: the extra ``torch`` is not installed.
     """
-    torch = _imported()
+    torch = _import_torch()
     try:
-        wanted = torch.device(device)
+        requested = torch.device(device)
     except RuntimeError as error:
         raise OptionError(f"device={device!r} is not one of 'cpu', 'cuda', 'cuda:1', …, 'mps'.") from error
-    if wanted.type == "cpu":
+    if requested.type == "cpu":
         return "cpu"
-    if wanted.type == "cuda":
+    if requested.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if not count:
             raise OptionError(
-                f"device={device!r}: PyTorch {torch.__version__} sees no CUDA device. Look whether `nvidia-smi` does, "
-                f"and whether this PyTorch was built with CUDA; or take device='cpu'."
+                f"device={device!r}: PyTorch {torch.__version__} sees no CUDA device. Check that `nvidia-smi` shows "
+                f"one, and that this PyTorch was built with CUDA; or use device='cpu'."
             )
-        if wanted.index is not None and wanted.index >= count:
+        if requested.index is not None and requested.index >= count:
             raise OptionError(f"device={device!r}: this machine has {count}, the last of them 'cuda:{count - 1}'.")
         return device
-    if wanted.type == "mps" and torch.backends.mps.is_available():
+    if requested.type == "mps" and torch.backends.mps.is_available():
         return device
-    raise OptionError(f"device={device!r} is not there for PyTorch {torch.__version__}. Take device='cpu'.")
+    raise OptionError(
+        f"device={device!r} is not available in PyTorch {torch.__version__} on this machine. Use device='cpu'."
+    )
 
 
-def _imported() -> Any:
+def _import_torch() -> Any:
     try:
         import torch
     except ImportError as error:

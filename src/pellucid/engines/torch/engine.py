@@ -1,8 +1,8 @@
-"""The engine ``torch``: steps of texts through a model on a device, and what comes back.
+"""The engine "torch": it runs steps of texts through a model on a device, and returns the results.
 
-On a CPU the models are those of transformers, and so are their numbers, which are sentence-transformers' own. On a GPU
-the project's families go without padding. Nothing moves to another device by itself: what was asked for and cannot be
-had is an error.
+On a CPU, the models are those of transformers, so the numbers are those of sentence-transformers. On a GPU, Pellucid's
+own model families run without padding. The engine never moves to another device by itself: if the requested device
+cannot be used, that is an error.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import torch
 
 from pellucid.engines.base import Engine
 from pellucid.engines.threads import usable_processors
-from pellucid.engines.torch.devices import checked_device
-from pellucid.engines.torch.known import KnownEncoder
+from pellucid.engines.torch.devices import check_device
+from pellucid.engines.torch.known import TransformersEncoder
 from pellucid.engines.torch.planning import end_of_step, longest_first
-from pellucid.engines.torch.pooled import pooled
+from pellucid.engines.torch.pooled import pool_on_device
 from pellucid.engines.torch.ragged import RaggedEncoder
 from pellucid.engines.torch.steps import DeviceBatch
 from pellucid.errors import DeviceError
@@ -33,46 +33,49 @@ from pellucid.types import Float32, Int64, TokenBatch
 Result = TypeVar("Result")
 
 logger = logging.getLogger("pellucid")
-_TOKENS_PER_STEP = {"cpu": 8192}
-_TOKENS_PER_STEP_ELSEWHERE = 65_536
-_STEPS_PER_CALL = {"cpu": 1}
-_STEPS_PER_CALL_ELSEWHERE = 64
-"""While a GPU is at a step, the next one is on its way; a call that ends is waited for."""
+_CPU_TOKENS_PER_STEP = 8192
+_GPU_TOKENS_PER_STEP = 65_536
+_CPU_STEPS_PER_CALL = 1
+_GPU_STEPS_PER_CALL = 64
+"""While a GPU computes one step, the next one is being prepared. Only at the end of a call does the CPU wait for it, so
+calls on a GPU have many steps."""
 
 
 class TorchEncoder(Protocol):
-    """What a step goes through."""
+    """A model that a step goes through."""
 
-    least_share: float
+    min_length_ratio: float
 
     def states(self, step: DeviceBatch) -> torch.Tensor:
         """The last hidden state, ``[T, hidden]``."""
 
 
 class TorchEngine(Engine):
-    """An encoder in PyTorch: whatever transformers knows; on a GPU, the project's own families without padding.
+    """An encoder in PyTorch: Pellucid's own families without padding on a GPU, or any model of transformers.
 
-    In float32 its vectors are within rounding of those of the reference. A text's numbers depend on the others of a
-    step in the last bits, as those of every library of matrices do.
+    In float32, its vectors are within rounding of the reference. As with every matrix library, a text's last bits
+    depend on the other texts of its step.
 
     Args:
-        spec: what the project knows of the encoder.
-        weights: gives its weights, if it is of one of the project's families.
-        folder: of the model's config.json and safetensors.
+        spec: the encoder's spec.
+        weights: a function that reads the encoder's weights, for Pellucid's own families.
+        folder: the folder of the model's config.json and safetensors.
         dtype: "float32", "float16" or "bfloat16".
-        device: as PyTorch names it: "cpu", "cuda", "cuda:1", "mps".
-        threads: on the CPU; None takes as many as there are usable processors. It is PyTorch's setting for the process.
+        device: PyTorch's name of the device: "cpu", "cuda", "cuda:1", "mps".
+        threads: the number of threads on the CPU; None for one per usable processor. PyTorch has one such number for
+            the whole process, and this sets it.
 
     Attributes:
-        device: where the model is.
-        dtype: of the arithmetic.
-        tokens_per_call: how many tokens it is best given together.
-        tokens_per_step: how many go through the model together; halved when the device's memory does not suffice.
+        device: the device that holds the model.
+        dtype: the number type of the arithmetic.
+        tokens_per_call: the number of tokens that suits the engine best in one call.
+        tokens_per_step: the most tokens that go through the model together, padding included. It is halved each time
+            the device runs out of memory.
 
     Raises:
-        OptionError: there is no such device here.
-        DeviceError: the device has no room for the model.
-        UnsupportedModelError, InvalidModelError, MissingExtraError: of the weights, and of transformers.
+        OptionError: this machine does not have the device.
+        DeviceError: the device has too little memory for the model.
+        UnsupportedModelError, InvalidModelError, MissingExtraError: the weights or transformers cannot be used.
     """
 
     name = "torch"
@@ -89,85 +92,92 @@ class TorchEngine(Engine):
     ) -> None:
         self.spec = spec
         self.dtype = dtype
-        self.device = checked_device(device)
-        kind = torch.device(self.device).type
-        elsewhere = kind != "cpu"
-        if not elsewhere:
+        self.device = check_device(device)
+        on_cpu = torch.device(self.device).type == "cpu"
+        if on_cpu:
             torch.set_num_threads(threads or usable_processors())
-        self.tokens_per_step = _TOKENS_PER_STEP.get(kind, _TOKENS_PER_STEP_ELSEWHERE)
-        self.tokens_per_call = self.tokens_per_step * _STEPS_PER_CALL.get(kind, _STEPS_PER_CALL_ELSEWHERE)
-        arithmetic = getattr(torch, dtype)
+        self.tokens_per_step = _CPU_TOKENS_PER_STEP if on_cpu else _GPU_TOKENS_PER_STEP
+        self.tokens_per_call = self.tokens_per_step * (_CPU_STEPS_PER_CALL if on_cpu else _GPU_STEPS_PER_CALL)
+        torch_dtype = getattr(torch, dtype)
         try:
-            if elsewhere and not spec.only_torch:
-                self._encoder: TorchEncoder = RaggedEncoder(spec, weights(), self.device, arithmetic)
+            if on_cpu or spec.only_torch:
+                self._encoder: TorchEncoder = TransformersEncoder(folder, self.device, torch_dtype)
             else:
-                self._encoder = KnownEncoder(folder, self.device, arithmetic)
+                self._encoder = RaggedEncoder(spec, weights(), self.device, torch_dtype)
         except torch.OutOfMemoryError as error:
             raise DeviceError(
-                f"{self.device} has no room for the model. Take dtype='float16', or device='cpu'."
+                f"{self.device} has too little memory for the model. Use dtype='float16', or device='cpu'."
             ) from error
 
     def token_vectors(self, batch: TokenBatch) -> Float32:
         """The encoder's last hidden state, ``float32[T, hidden]``; see :class:`~pellucid.engines.base.Engine`.
 
         Raises:
-            DeviceError: the device has no room for even one of the texts.
+            DeviceError: the device has too little memory even for a single text.
         """
         vectors = np.empty((len(batch.ids), self.spec.hidden_size), dtype=np.float32)
-        for texts, states in self._each(batch, lambda states, _step: states.float()):
-            spans = [np.arange(batch.offsets[text], batch.offsets[text + 1]) for text in texts]
-            vectors[np.concatenate(spans)] = states.cpu().numpy()
+        for texts, states in self._run_steps(batch, lambda states, _step: states.float()):
+            rows = [np.arange(batch.offsets[text], batch.offsets[text + 1]) for text in texts]
+            vectors[np.concatenate(rows)] = states.cpu().numpy()
         return vectors
 
     def run(self, batch: TokenBatch, finish: Finish[Result]) -> Result:
-        """Pool where the token vectors are, so that one vector a text comes back; do any other finish here.
+        """Pool on the device, so that only one vector per text is copied back. Compute any other finish on the CPU.
 
         The errors are those of :meth:`token_vectors`.
         """
-        wanted: object = finish
-        if isinstance(wanted, Pool):
-            pooled = self._pooled(batch, wanted.pooling, wanted.prompt_tokens)
-            return cast("Result", wanted.after_pooling(pooled))
+        any_finish: object = finish  # Type checkers cannot narrow a Finish[Result] to a Pool.
+        if isinstance(any_finish, Pool):
+            pooled = self._pool(batch, any_finish.pooling, any_finish.prompt_tokens)
+            return cast("Result", any_finish.after_pooling(pooled))
         return super().run(batch, finish)
 
-    def _pooled(self, batch: TokenBatch, pooling: Pooling, prompt_tokens: int) -> Float32:
-        """What :func:`pellucid.layers.pooling.pool` makes of the token vectors, within rounding."""
+    def _pool(self, batch: TokenBatch, pooling: Pooling, prompt_tokens: int) -> Float32:
+        """Pool the token vectors as :func:`pellucid.layers.pooling.pool` does, within rounding."""
         skip = 0 if pooling.include_prompt else prompt_tokens
         vectors = np.zeros((len(batch), len(pooling.modes) * self.spec.hidden_size), dtype=np.float32)
-        made = list(self._each(batch, lambda states, step: pooled(states, step, pooling.modes, skip)))
-        for texts, rows in made:  # Only now is a GPU waited for: it has been given all steps, and is at work on them.
+        steps = list(self._run_steps(batch, lambda states, step: pool_on_device(states, step, pooling.modes, skip)))
+        for texts, rows in steps:  # A GPU has been given all steps by now. Copying its results back waits for it.
             vectors[texts] = rows.cpu().numpy()
         return vectors
 
-    def _each(
+    def _run_steps(
         self, batch: TokenBatch, finish: Callable[[torch.Tensor, DeviceBatch], torch.Tensor]
     ) -> Iterator[tuple[Int64, torch.Tensor]]:
-        """Some texts after others, and what ``finish`` makes of their hidden states on the device."""
+        """Run the texts that have tokens, step by step.
+
+        Args:
+            batch: the texts.
+            finish: turns the hidden states of a step into its result, on the device.
+
+        Yields:
+            For each step, the indices of its texts, and its result.
+        """
         order = longest_first(batch.lengths)
         lengths = batch.lengths[order]
         start = 0
         while start < len(order):
-            stop = end_of_step(lengths, start, self.tokens_per_step, self._encoder.least_share)
+            stop = end_of_step(lengths, start, self.tokens_per_step, self._encoder.min_length_ratio)
             texts = order[start:stop]
             try:
-                made = self._step(batch.select(texts), finish)
+                result = self._run_step(batch.select(texts), finish)
             except torch.OutOfMemoryError as error:
-                self._give_way(len(texts), error)
+                self._halve_steps(len(texts), error)
             else:
-                yield texts, made
+                yield texts, result
                 start = stop
 
     @torch.inference_mode()  # type: ignore[untyped-decorator, unused-ignore]
-    def _step(self, batch: TokenBatch, finish: Callable[[torch.Tensor, DeviceBatch], torch.Tensor]) -> torch.Tensor:
+    def _run_step(self, batch: TokenBatch, finish: Callable[[torch.Tensor, DeviceBatch], torch.Tensor]) -> torch.Tensor:
         step = DeviceBatch.of(batch, self.device)
         return finish(self._encoder.states(step), step)
 
-    def _give_way(self, texts: int, error: Exception) -> None:
-        """After a step that the device had no room for: smaller ones, or an error if it was of one text."""
+    def _halve_steps(self, texts: int, error: Exception) -> None:
+        """Make steps smaller after the device ran out of memory; raise if that step had a single text."""
         if texts == 1:
             raise DeviceError(
-                f"{self.device} has no room for one text of this length. Take a model with fewer tokens, "
-                f"dtype='float16', or device='cpu'; or end what else uses its memory."
+                f"{self.device} has too little memory for one text of this length. Use a model that reads fewer "
+                f"tokens, dtype='float16', or device='cpu'; or stop other programs that use this memory."
             ) from error
         self.tokens_per_step = max(1, self.tokens_per_step // 2)
         logger.warning("%s is out of memory; from now on %d tokens at a time", self.device, self.tokens_per_step)

@@ -1,4 +1,4 @@
-"""Which texts go through a model together. Pure functions of lengths."""
+"""Which texts go through the model together, in one step. Pure functions of the texts' lengths."""
 
 from __future__ import annotations
 
@@ -8,23 +8,25 @@ from pellucid.types import Int32, Int64
 
 
 def longest_first(lengths: Int32) -> Int64:
-    """The texts that have tokens, longest first: ``int64[n]``."""
+    """The indices of the texts that have tokens, longest text first: ``int64[n]``."""
     return np.argsort(-lengths, kind="stable")[: np.count_nonzero(lengths)]
 
 
-def end_of_step(lengths: Int32, start: int, tokens: int, least_share: float) -> int:
-    """Where the step ends that begins with text ``start``.
+def end_of_step(lengths: Int32, start: int, max_tokens: int, min_length_ratio: float) -> int:
+    """Find the end of the step that begins with text ``start``.
 
     Args:
-        lengths: of texts, longest first: ``int32[n]``.
-        start: a place in it.
-        tokens: how many a step may have at most, counted as if each text were as long as its longest. A single text may
-            have more.
-        least_share: how long the shortest text of a step is, at least, beside the longest.
+        lengths: the lengths of the texts, longest first: ``int32[n]``.
+        start: the index in ``lengths`` of the step's first text.
+        max_tokens: the most tokens in a step, with every text padded to the longest one. A single text may have more.
+        min_length_ratio: every text of the step is at least this fraction of the length of the longest.
 
-    >>> end_of_step(np.array([9, 4, 3, 3, 3]), 2, tokens=8, least_share=1.0)
+    Returns:
+        The index after the step's last text.
+
+    >>> end_of_step(np.array([9, 4, 3, 3, 3]), 2, max_tokens=8, min_length_ratio=1.0)
     4
     """
     longest = int(lengths[start])
-    like = int(np.searchsorted(-lengths, -least_share * longest, side="right"))
-    return min(like, start + max(1, tokens // longest))
+    end_of_similar = int(np.searchsorted(-lengths, -min_length_ratio * longest, side="right"))
+    return min(end_of_similar, start + max(1, max_tokens // longest))

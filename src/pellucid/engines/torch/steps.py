@@ -1,4 +1,4 @@
-"""How the texts of a step lie: end to end, or side by side."""
+"""The texts of a step on a device, and their two layouts: end to end, or side by side with padding."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from pellucid.types import Int8, Int32, TokenBatch
 
 @dataclass(frozen=True, eq=False)
 class DeviceBatch:
-    """Some texts of at least one token each, on a device.
+    """The texts of a step, on a device. Each text has at least one token.
 
     Attributes:
-        batch: the texts, in memory.
-        device: as PyTorch names it.
-        ids: ``int64[T]``, end to end.
-        offsets: ``int32[B + 1]``.
-        lengths: ``int64[B]``.
-        rows: of each token, which text it is of: ``int64[T]``.
-        places: of each token, where in its text it stands, from 0: ``int64[T]``.
-        longest: the most tokens of a text.
-        even: whether all texts have as many.
+        batch: the same texts, in main memory.
+        device: PyTorch's name of the device.
+        ids: the token ids, end to end: ``int64[T]``.
+        offsets: ``int32[B + 1]``; text ``i`` owns ``ids[offsets[i]:offsets[i + 1]]``.
+        lengths: the number of tokens of each text, ``int64[B]``.
+        texts: the index of each token's text, ``int64[T]``.
+        positions: the position of each token in its text, from 0: ``int64[T]``.
+        longest: the number of tokens of the longest text.
+        has_equal_lengths: True if all texts have the same number of tokens.
     """
 
     batch: TokenBatch
@@ -31,45 +31,45 @@ class DeviceBatch:
     ids: torch.Tensor
     offsets: torch.Tensor
     lengths: torch.Tensor
-    rows: torch.Tensor
-    places: torch.Tensor
+    texts: torch.Tensor
+    positions: torch.Tensor
     longest: int
-    even: bool
+    has_equal_lengths: bool
 
     @classmethod
     def of(cls, batch: TokenBatch, device: str) -> DeviceBatch:
-        """Send the texts on their way; nothing waits for a GPU here."""
-        offsets = sent(batch.offsets, device)
+        """Copy texts to a device. This does not wait for a GPU."""
+        offsets = to_device(batch.offsets, device)
         lengths = offsets.diff().long()
-        count = torch.arange(len(batch), device=device)
-        rows = torch.repeat_interleave(count, lengths, output_size=len(batch.ids))
-        places = torch.arange(len(batch.ids), device=device) - offsets[rows]
+        indices = torch.arange(len(batch), device=device)
+        texts = torch.repeat_interleave(indices, lengths, output_size=len(batch.ids))
+        positions = torch.arange(len(batch.ids), device=device) - offsets[texts]
         longest, shortest = int(batch.lengths.max()), int(batch.lengths.min())
-        ids = sent(batch.ids, device).long()
-        return cls(batch, device, ids, offsets, lengths, rows, places, longest, longest == shortest)
+        ids = to_device(batch.ids, device).long()
+        return cls(batch, device, ids, offsets, lengths, texts, positions, longest, longest == shortest)
 
     def side_by_side(self, x: torch.Tensor) -> torch.Tensor:
-        """``[T, …]`` to ``[B, longest, …]``, with zeros beyond the end of a text."""
+        """Lay ``[T, …]`` out as ``[B, longest, …]``. Each text is padded with zeros at its end."""
         shape = (len(self.batch), self.longest, *x.shape[1:])
-        if self.even:
+        if self.has_equal_lengths:
             return x.reshape(shape)
         padded = x.new_zeros(shape)
-        padded[self.rows, self.places] = x
+        padded[self.texts, self.positions] = x
         return padded
 
     def end_to_end(self, x: torch.Tensor) -> torch.Tensor:
-        """``[B, longest, …]`` to ``[T, …]``: without what lies beyond the end of a text."""
-        return x.flatten(0, 1) if self.even else x[self.rows, self.places]
+        """Lay ``[B, longest, …]`` out as ``[T, …]``, without the padding."""
+        return x.flatten(0, 1) if self.has_equal_lengths else x[self.texts, self.positions]
 
     @functools.cached_property
-    def inside(self) -> torch.Tensor:
-        """What of ``[B, longest]`` is a token: ``bool``."""
+    def is_token(self) -> torch.Tensor:
+        """Which places of ``[B, longest]`` hold a token, not padding: ``bool[B, longest]``."""
         return torch.arange(self.longest, device=self.device) < self.lengths[:, None]
 
 
-def sent(array: Int8 | Int32, device: str) -> torch.Tensor:
-    """An array on a device. From pinned memory, a copy to a GPU goes on by itself, beside what the GPU is at."""
-    there = torch.from_numpy(array)
+def to_device(array: Int8 | Int32, device: str) -> torch.Tensor:
+    """Copy an array to a device. From pinned memory, a GPU copies it by itself while it computes something else."""
+    tensor = torch.from_numpy(array)
     if torch.device(device).type == "cuda":
-        return there.pin_memory().to(device, non_blocking=True)
-    return there.to(device)
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)

@@ -1,1 +1,1 @@
-"""Traces, comparisons and maps as a page, a picture, or lines in a terminal."""
+"""Traces, comparisons and maps as HTML pages and pictures."""

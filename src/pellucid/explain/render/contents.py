@@ -1,14 +1,14 @@
-"""What stands in a page: a trace, a comparison or a map as plain values for JSON, and words for what was left out.
+"""The data of a page: a trace, a comparison or a map as plain values for JSON, with notes about what is left out.
 
-A page is to stay under 3 MB, whatever the text. So of a long text only the first tokens are shown, and of its attention
-what there is room for. Nothing is left out in silence.
+A page stays under 3 MB, whatever the text. It therefore shows only the first tokens of a long text, and only as much
+attention as fits. A note on the page says what is missing.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,150 +18,178 @@ from pellucid.explain.text_map import PALETTE, TextMap
 from pellucid.explain.trace import Stage, Trace
 from pellucid.types import Float32, Token
 
-TOKENS = 512
-"""How many tokens are shown."""
-ROOM = 2_750_000
-"""How many characters all of it may take: with the page around it, and what JSON must escape, 3 MB."""
-_CHARACTERS = 10_000
-"""How much of a text is shown."""
-_SOURCE = 80
-"""How many of the characters that a token was made from are shown: one unknown word may be a megabyte."""
-_CUT = 60
-"""How many of the tokens that were cut off are shown."""
-_ATTENTION_NUMBERS = 8_000_000
-"""More numbers than these are not even tried: they cannot be packed into so few characters."""
-_WAYS = ((False, True, 4), (False, True, 3), (False, False, 4), (False, False, 3), (True, False, 3))
-"""What to keep of attention: the last layer only, each head or their mean, decimals. The last fits any page."""
-_PAIRS = 20
-_LINE = 300
-"""How much of each of many texts is shown."""
+MAX_TOKENS = 512
+"""A page shows at most this many tokens of a text."""
+MAX_CHARACTERS = 2_750_000
+"""The size limit of all data. With the page around it, and what JSON must escape, that makes 3 MB."""
+_MAX_TEXT_CHARACTERS = 10_000
+"""A page shows at most this many characters of a text."""
+_MAX_SOURCE_CHARACTERS = 80
+"""A page shows at most this many of the characters behind a token: one unknown word can be a megabyte."""
+_MAX_CUT_TOKENS = 60
+"""A page shows at most this many of the tokens that were cut off."""
+_MAX_ATTENTION_NUMBERS = 8_000_000
+"""More numbers than this never fit the size limit, so packing them is not even tried."""
+_MAX_PAIRS = 20
+"""A comparison lists at most this many of its largest pairs."""
+_MAX_LINE_CHARACTERS = 300
+"""A map shows at most this many characters of each text."""
 
 
-def of(subject: Trace | Comparison | TextMap, room: int = ROOM) -> dict[str, Any]:
-    """What a page shows of a subject of any kind, in ``room`` characters as far as :func:`of_trace` can."""
+class _AttentionDetail(NamedTuple):
+    """How much of the attention a page keeps."""
+
+    last_layer_only: bool
+    each_head: bool
+    """True keeps each head and the mean of the heads; False keeps only the mean."""
+    decimals: int
+
+
+_ATTENTION_DETAILS = (
+    _AttentionDetail(last_layer_only=False, each_head=True, decimals=4),
+    _AttentionDetail(last_layer_only=False, each_head=True, decimals=3),
+    _AttentionDetail(last_layer_only=False, each_head=False, decimals=4),
+    _AttentionDetail(last_layer_only=False, each_head=False, decimals=3),
+    _AttentionDetail(last_layer_only=True, each_head=False, decimals=3),
+)
+"""From most to least detail. A page takes the first one that fits; the last one always fits."""
+
+
+def page_data(subject: Trace | Comparison | TextMap, max_characters: int = MAX_CHARACTERS) -> dict[str, Any]:
+    """The data of a page about a subject of any kind. Only a trace adapts to ``max_characters``: see below."""
     if isinstance(subject, Trace):
-        return of_trace(subject, room)
-    return of_comparison(subject) if isinstance(subject, Comparison) else of_map(subject)
+        return trace_data(subject, max_characters)
+    return comparison_data(subject) if isinstance(subject, Comparison) else map_data(subject)
 
 
-def of_trace(trace: Trace, room: int = ROOM) -> dict[str, Any]:
-    """What a page shows of a trace, in ``room`` characters if leaving out attention is enough for that."""
+def trace_data(trace: Trace, max_characters: int = MAX_CHARACTERS) -> dict[str, Any]:
+    """The data of a page about a trace.
+
+    Attention is left out, step by step, until the data has at most ``max_characters`` characters as JSON. The last
+    layer's mean attention always stays, so the data of a long text may still be a little larger.
+    """
     embedding = [stage.arrays["vectors"] for stage in trace.stages if stage.name == "embedding"]
-    told = {
+    data = {
         "kind": "trace",
-        **_text(trace),
+        **_text_data(trace),
         "layers": len(trace.layers),
         "hidden": trace.spec.encoder.hidden_size,
         "stages": [{"name": stage.name, "sentence": stage.sentence} for stage in trace.stages],
-        "embedding": pack(embedding[0][:TOKENS], 3) if embedding else None,
+        "embedding": pack(embedding[0][:MAX_TOKENS], 3) if embedding else None,
         "left_out": trace.left_out,
-        "drift": pack(trace.drift()[:, :TOKENS], 4),
-        "shares": None if trace.shares is None else pack(trace.shares[:TOKENS], 6),
+        "drift": pack(trace.drift()[:, :MAX_TOKENS], 4),
+        "shares": None if trace.shares is None else pack(trace.shares[:MAX_TOKENS], 6),
         "why_no_shares": trace.why_no_shares,
         "pooled": len(trace.stage("pooling").arrays["pooled"]),
         "vector": pack(trace.vector, 6),
     }
-    return told | {"attention": _attention(trace, room - len(json.dumps(told)))}
+    return data | {"attention": _attention_data(trace, max_characters - len(json.dumps(data)))}
 
 
-def of_comparison(comparison: Comparison) -> dict[str, Any]:
-    """What a page shows of a comparison."""
+def comparison_data(comparison: Comparison) -> dict[str, Any]:
+    """The data of a page about a comparison."""
     first, second = comparison.first, comparison.second
     sides = ((first, comparison.first_shares), (second, comparison.second_shares))
     return {
         "kind": "comparison",
         "model": first.model_name,
-        "sides": [{**_text(trace), "shares": pack(shares[:TOKENS], 6)} for trace, shares in sides],
+        "sides": [{**_text_data(trace), "shares": pack(shares[:MAX_TOKENS], 6)} for trace, shares in sides],
         "cosine": comparison.cosine,
-        "pairs": None if comparison.pairs is None else pack(comparison.pairs[:TOKENS, :TOKENS], 6),
+        "pairs": None if comparison.pairs is None else pack(comparison.pairs[:MAX_TOKENS, :MAX_TOKENS], 6),
         "count": len(first.tokens) * len(second.tokens),
         "why_no_pairs": comparison.why_no_pairs,
-        "top": [[i, j, first.tokens[i].piece, second.tokens[j].piece, s] for i, j, s in comparison.top(_PAIRS)],
+        "top": [[i, j, first.tokens[i].piece, second.tokens[j].piece, s] for i, j, s in comparison.top(_MAX_PAIRS)],
     }
 
 
-def of_map(text_map: TextMap) -> dict[str, Any]:
-    """What a page shows of many texts: group after group, in the order of ``text_map.order()``."""
+def map_data(text_map: TextMap) -> dict[str, Any]:
+    """The data of a page about a map. The texts are in the order of ``text_map.order()``: one label after the other."""
     order = text_map.order()
-    alike = text_map.similarity
+    similarity = text_map.similarity
     return {
         "kind": "map",
         "model": text_map.model_name,
         "sentence": text_map.sentence,
-        "colours": text_map.colours,
+        "colours": text_map.colour_sentence,
         "palette": PALETTE,
-        "texts": [_line(text_map.texts[place]) for place in order],
-        "labels": [text_map.labels[place] for place in order],
+        "texts": [_shorten_line(text_map.texts[index]) for index in order],
+        "labels": [text_map.labels[index] for index in order],
         "plane": pack(text_map.plane[order], 5),
-        "similarity": None if alike is None else pack(alike[np.ix_(order, order)], 3),
-        "cut": [row for row, place in enumerate(order) if place in text_map.cut],
+        "similarity": None if similarity is None else pack(similarity[np.ix_(order, order)], 3),
+        "cut": [row for row, index in enumerate(order) if index in text_map.cut],
         "max_tokens": text_map.max_tokens,
     }
 
 
-def _line(text: str) -> str:
-    return text if len(text) <= _LINE else f"{text[:_LINE]}…"
+def _shorten_line(text: str) -> str:
+    return text if len(text) <= _MAX_LINE_CHARACTERS else f"{text[:_MAX_LINE_CHARACTERS]}…"
 
 
-def _text(trace: Trace) -> dict[str, Any]:
+def _text_data(trace: Trace) -> dict[str, Any]:
+    """The text of a trace, its prompt, and its tokens."""
     joined = trace.prompt + trace.text
     return {
         "model": trace.model_name,
-        "prompt": _shortened(trace.prompt),
-        "text": _shortened(trace.text),
-        "normalized": "" if trace.normalized == joined else _shortened(trace.normalized),
-        "tokens": _tokens(trace.tokens[:TOKENS], joined),
+        "prompt": _shorten_text(trace.prompt),
+        "text": _shorten_text(trace.text),
+        "normalized": "" if trace.normalized == joined else _shorten_text(trace.normalized),
+        "tokens": _tokens_data(trace.tokens[:MAX_TOKENS], joined),
         "count": len(trace.tokens),
-        "cut": _tokens(trace.cut[:_CUT], joined),
+        "cut": _tokens_data(trace.cut[:_MAX_CUT_TOKENS], joined),
         "cut_count": len(trace.cut),
-        # What is cut off may be the start.
+        # Some tokenizers cut off the start of a text, not its end.
         "cut_first": bool(trace.cut) and trace.spec.tokenizer.truncation_side == "left",
     }
 
 
-def _shortened(text: str) -> str:
-    left = len(text) - _CHARACTERS
-    return text if left <= 0 else f"{text[:_CHARACTERS]} … and {left:,} characters more, which this page leaves out."
+def _shorten_text(text: str) -> str:
+    rest = len(text) - _MAX_TEXT_CHARACTERS
+    if rest <= 0:
+        return text
+    return f"{text[:_MAX_TEXT_CHARACTERS]} … and {rest:,} more characters, which this page leaves out."
 
 
-def _tokens(tokens: Sequence[Token], joined: str) -> list[dict[str, Any]]:
-    return [vars(token) | {"source": joined[token.start : min(token.end, token.start + _SOURCE)]} for token in tokens]
+def _tokens_data(tokens: Sequence[Token], joined: str) -> list[dict[str, Any]]:
+    """The tokens' own values, and the characters of ``joined`` (prompt and text) that each was made from."""
+    ends = [min(token.end, token.start + _MAX_SOURCE_CHARACTERS) for token in tokens]
+    return [vars(token) | {"source": joined[token.start : end]} for token, end in zip(tokens, ends, strict=True)]
 
 
-def _attention(trace: Trace, room: int) -> dict[str, Any] | None:
-    """As much attention as there is room for; None if there is none, or the trace itself has left it out.
+def _attention_data(trace: Trace, max_characters: int) -> dict[str, Any] | None:
+    """As much attention as fits; None if the trace has no attention.
 
-    Each layer's maps are ``[1 + heads, n, n]``, the mean of the heads first; or the mean alone.
+    Each layer's maps are ``[1 + heads, n, n]``, the mean of the heads first; or ``[1, n, n]``, the mean alone.
     """
     layers = [(number, layer) for number, layer in enumerate(trace.layers, 1) if "attention" in layer.arrays]
     if not layers:
         return None
     heads, n = trace.spec.encoder.blocks[0].attention.heads, len(trace.tokens)
-    for last_only, each_head, decimals in _WAYS:
-        kept = layers[-1:] if last_only else layers
-        if len(kept) * (heads if each_head else 1) * min(TOKENS, n) ** 2 > _ATTENTION_NUMBERS:
+    for detail in _ATTENTION_DETAILS:
+        kept = layers[-1:] if detail.last_layer_only else layers
+        if len(kept) * (heads if detail.each_head else 1) * min(MAX_TOKENS, n) ** 2 > _MAX_ATTENTION_NUMBERS:
             continue
-        maps = [pack(_maps(layer, each_head=each_head), decimals) for _, layer in kept]
-        if sum(len(packed["data"]) for packed in maps) <= room:
+        maps = [pack(_layer_maps(layer, each_head=detail.each_head), detail.decimals) for _, layer in kept]
+        if sum(len(packed["data"]) for packed in maps) <= max_characters:
             break
     notes = []
-    if not each_head:
-        where = "each layer" if len(kept) == len(layers) else "the last layer"
+    if not detail.each_head:
+        where = "of each layer" if len(kept) == len(layers) else "of the last layer"
         notes.append(
             f"The {len(layers)} layers have {heads} heads each: {heads * len(layers)} maps of {n:,} × {n:,} numbers, "
-            f"too many for a page. It has the mean of the heads, in {where}."
+            f"too many for a page. It shows the mean of the heads {where}."
         )
-    if decimals < _WAYS[0][2]:
-        notes.append("To save room, the numbers of attention are rounded to three decimals.")
+    if detail.decimals < _ATTENTION_DETAILS[0].decimals:
+        notes.append("To save space, attention is rounded to three decimals.")
     return {
-        "heads": heads if each_head else 0,
+        "heads": heads if detail.each_head else 0,
         "layers": [number for number, _ in kept],
         "maps": maps,
         "note": " ".join(notes),
     }
 
 
-def _maps(layer: Stage, *, each_head: bool) -> Float32:
-    attention: Float32 = layer.arrays["attention"][:, :TOKENS, :TOKENS]
+def _layer_maps(layer: Stage, *, each_head: bool) -> Float32:
+    """The attention maps of a layer: the mean of the heads, and with ``each_head`` the heads after it."""
+    attention: Float32 = layer.arrays["attention"][:, :MAX_TOKENS, :MAX_TOKENS]
     mean: Float32 = attention.mean(axis=0, keepdims=True)
     return np.concatenate([mean, attention]) if each_head else mean

@@ -1,9 +1,10 @@
-"""A trace, a comparison or a map as a page: one file, which asks nothing of the network and can be sent to anyone.
+"""A trace, a comparison or a map as an HTML page: one file to send to anyone, which loads nothing from the network.
 
-Its parts are in ``page/``. The text goes into it as JSON, and onto the screen as text: HTML or script in it is shown
-and not run. A content security policy lets only the page's own scripts run, and nothing be fetched at all.
+The parts of a page are in ``page/``. A text gets into the page as JSON and onto the screen as plain text, so HTML or
+script in it is shown and not run. A content security policy allows only the page's own scripts to run, and lets
+nothing be fetched.
 
-The page of the server is made of the same parts; see ``pellucid.server.http.page``.
+The server's page is made of the same parts; see ``pellucid.server.http.page``.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pellucid.explain.render import contents
 from pellucid.explain.text_map import TextMap
 from pellucid.explain.trace import Trace
 
-_VIEWS = (
+_SCRIPTS = (
     "elements",
     "colors",
     "heatmap",
@@ -37,78 +38,81 @@ _VIEWS = (
     "views",
 )
 _STYLES = ("page", "strips", "maps", "charts", "plane")
-_NOTEBOOK_ROOM = 500_000
-"""In a notebook, a page is kept with every cell that shows one."""
+_MAX_NOTEBOOK_CHARACTERS = 500_000
+"""The limit is lower in a notebook, which stores the whole page with every cell that shows one."""
 
 
 class Page(NamedTuple):
-    """A whole page, to be written in UTF-8, and its content security policy, which it has in itself as well."""
+    """A whole page, to be written in UTF-8, and its content security policy, which the page itself contains too."""
 
     content: str
     policy: str
 
 
-def page(subject: Trace | Comparison | TextMap, *, room: int = contents.ROOM) -> str:
+def page(subject: Trace | Comparison | TextMap, *, max_characters: int = contents.MAX_CHARACTERS) -> str:
     """A whole HTML page, to be written in UTF-8.
 
     Args:
         subject: what to show.
-        room: how many characters the data may take; attention is left out for it, and the page says so.
+        max_characters: the most characters that the data may take. A trace leaves out attention to stay below, and the
+            page says so.
     """
-    data = inert_json(contents.of(subject, room))
+    data = inert_json(contents.page_data(subject, max_characters))
     return assemble(
-        part("explain/render", "main.html"),
-        "All that this page shows is in this file; it asks nothing of the network.",
-        script=part("explain/render", "main.js"),
+        read_part("explain/render", "main.html"),
+        "Everything on this page is in this file. It loads nothing from the network.",
+        script=read_part("explain/render", "main.js"),
         data=f'<script type="application/json" id="data">{data}</script>\n',
     ).content
 
 
 def assemble(main: str, footer: str, *, script: str, style: str = "", data: str = "", connect: str = "") -> Page:
-    """A page of its own parts and those of ``page/``: the frame, the looks, and the functions that draw the views.
+    """Build a page from the parts in ``page/`` (the frame, the styles, the functions that draw the views) and others.
 
     Args:
-        main: HTML: what stands in the page before its script runs.
-        footer: HTML: what the page says of itself at its end.
-        script: what runs after the views' scripts, in the same module.
-        style: what comes after the views' styles.
-        data: HTML: an element with data.
-        connect: what the page may ask, as in a policy (https://www.w3.org/TR/CSP3/#directive-connect-src); "": nothing.
+        main: the HTML of the page's main element before its script runs.
+        footer: the HTML of the sentence at the end of the page.
+        script: JavaScript that runs after the scripts of the views, in the same module.
+        style: CSS that follows the styles of the views.
+        data: the HTML of an element with data.
+        connect: the addresses that the page may connect to, as in a policy
+            (https://www.w3.org/TR/CSP3/#directive-connect-src); "" for none.
     """
-    theme = part("explain/render", "theme.js")
-    script = "".join(part("explain/render", f"{name}.js") for name in _VIEWS) + script
-    style = "".join(part("explain/render", f"{name}.css") for name in _STYLES) + style
+    theme = read_part("explain/render", "theme.js")
+    script = "".join(read_part("explain/render", f"{name}.js") for name in _SCRIPTS) + script
+    style = "".join(read_part("explain/render", f"{name}.css") for name in _STYLES) + style
     policy = (
         f"default-src 'none'; script-src {hash_source(theme)} {hash_source(script)}; style-src {hash_source(style)}; "
         f"img-src data:; base-uri 'none'; form-action 'none'" + (f"; connect-src {connect}" if connect else "")
     )
     parts = {"policy": policy, "style": style, "theme": theme, "script": script, "data": data}
     parts |= {"main": main, "footer": footer, "version": pellucid.__version__}
-    # In one go, so that a text that looks like one of the marks stays as it is.
-    return Page(re.sub(r"\{\{(\w+)\}\}", lambda mark: parts[mark[1]], part("explain/render", "page.html")), policy)
+    frame = read_part("explain/render", "page.html")
+    # One pass over the frame alone: a text that contains "{{script}}" stays as it is.
+    return Page(re.sub(r"\{\{(\w+)\}\}", lambda placeholder: parts[placeholder[1]], frame), policy)
 
 
-def notebook(subject: Trace | Comparison) -> str:
-    """The page in a frame of its own, which can reach nothing of the notebook around it."""
-    content = html.escape(page(subject, room=_NOTEBOOK_ROOM))
-    # Colours are for frames whose notebook has a style of its own.
+def notebook_frame(subject: Trace | Comparison) -> str:
+    """The page in a frame, which cannot reach the notebook around it."""
+    content = html.escape(page(subject, max_characters=_MAX_NOTEBOOK_CHARACTERS))
+    # This half-transparent grey suits light and dark notebooks.
     return (
         f'<iframe title="Pellucid" sandbox="allow-scripts" srcdoc="{content}" width="100%" height="720" '
         f'style="border: 1px solid #8885; border-radius: 8px"></iframe>'
     )
 
 
-def part(package: str, name: str) -> str:
-    """A file of the folder ``page`` of one of Pellucid's packages."""
+def read_part(package: str, name: str) -> str:
+    """Read a file from the folder ``page`` of one of Pellucid's packages."""
     return resources.files(pellucid).joinpath(package, "page", name).read_text(encoding="utf-8")
 
 
 def inert_json(value: Any) -> str:
-    """JSON of ASCII alone, in which nothing can end or begin an element of HTML."""
+    """JSON in ASCII that is safe inside an HTML element: nothing in it can begin or end an element."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def hash_source(content: str) -> str:
-    """As the policy names a script or a style (https://www.w3.org/TR/CSP3/#grammardef-hash-source)."""
+    """The name of a script or a style in the policy (https://www.w3.org/TR/CSP3/#grammardef-hash-source)."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"

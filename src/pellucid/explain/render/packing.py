@@ -1,4 +1,4 @@
-"""Arrays in a page: rounded to decimals, as bytes that compress well, as text."""
+"""Arrays as text for a page: rounded to a number of decimals, compressed, and encoded in base64."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import numpy.typing as npt
 
 
 class Packed(TypedDict):
-    """An array as text; ``unpack`` in ``page/elements.js`` is the way back.
+    """An array as text. The function ``unpack`` in ``page/elements.js`` reads it.
 
-    Each number, times ``10 ** decimals`` and rounded, is an integer; its sign goes to the lowest bit (zigzag), so that
-    small numbers have small bytes. First come the lowest bytes of all numbers, then the next ones, ``planes`` in all.
-    The bytes are deflated, and written in base64.
+    Each number is multiplied by ``10 ** decimals`` and rounded to an integer. Its sign moves to the lowest bit (zigzag
+    encoding), so that numbers near zero need few bytes. Then come the lowest bytes of all numbers, the second lowest
+    bytes of all numbers, and so on: ``planes`` blocks in all. The blocks are compressed together (deflate) and encoded
+    in base64.
     """
 
     shape: list[int]
@@ -25,14 +26,14 @@ class Packed(TypedDict):
 
 
 def pack(array: npt.NDArray[Any], decimals: int) -> Packed:
-    """Pack an array of finite numbers, which come back within half of ``10 ** -decimals``.
+    """Pack an array of finite numbers. Unpacked, each is within half of ``10 ** -decimals`` of the original.
 
     >>> pack(np.array([[0.25, -0.5]]), 2)
     {'shape': [1, 2], 'decimals': 2, 'planes': 1, 'data': 'eNo7AQAAlgCV'}
     """
     scaled = np.rint(array.reshape(-1).astype(np.float64) * 10.0**decimals).astype(np.int64)
-    integers = np.where(scaled < 0, -2 * scaled - 1, 2 * scaled)
-    planes = max(1, (int(integers.max(initial=0)).bit_length() + 7) // 8)
-    content = b"".join((integers >> 8 * plane & 255).astype(np.uint8).tobytes() for plane in range(planes))
+    zigzag = np.where(scaled < 0, -2 * scaled - 1, 2 * scaled)
+    planes = max(1, (int(zigzag.max(initial=0)).bit_length() + 7) // 8)
+    content = b"".join((zigzag >> 8 * plane & 255).astype(np.uint8).tobytes() for plane in range(planes))
     data = base64.b64encode(zlib.compress(content)).decode()
     return {"shape": list(array.shape), "decimals": decimals, "planes": planes, "data": data}

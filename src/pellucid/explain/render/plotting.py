@@ -1,4 +1,4 @@
-"""matplotlib, which is imported here and nowhere else."""
+"""The only module that imports matplotlib."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from pellucid.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes as Axes  # noqa: PLC0414  # for those who say what they draw on
+    from matplotlib.axes import Axes as Axes  # noqa: PLC0414  # re-exported for annotations in other modules
     from matplotlib.figure import Figure
 
 
 def figure_class() -> type[Figure]:
-    """The class ``Figure``, which draws to files and needs no screen.
+    """Import matplotlib's ``Figure`` class, which draws to files and needs no screen.
 
     Raises:
         MissingExtraError: the extra ``plot`` is not installed.

@@ -1,4 +1,4 @@
-"""The families of encoders: each is a small file that turns config.json into a spec and names the tensors."""
+"""The families of encoders. Each is a small file that turns config.json into a spec and names the tensors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ from pellucid.model.spec import EncoderSpec
 
 @dataclass(frozen=True)
 class Family:
-    """What a family is: a reader of config.json, and the tables of names that its files may go by."""
+    """A family of encoders.
+
+    Attributes:
+        spec: turns the family's config.json into a spec.
+        names: the tables of tensor names that the family's files may use.
+    """
 
     spec: Callable[[Config], EncoderSpec]
     names: tuple[TensorNames, ...]
@@ -26,18 +31,18 @@ FAMILIES = {
     "distilbert": Family(distilbert.spec, (distilbert.NAMES,)),
     "modernbert": Family(modernbert.spec, (modernbert.NAMES,)),
     "mpnet": Family(mpnet.spec, (mpnet.NAMES,)),
-    "nomic_bert": Family(nomic_bert.spec, (nomic_bert.NAMES, nomic_bert.NOMICS_NAMES)),
+    "nomic_bert": Family(nomic_bert.spec, (nomic_bert.NAMES, nomic_bert.ORIGINAL_NAMES)),
     "roberta": Family(roberta.spec, (roberta.NAMES,)),
     "xlm-roberta": Family(roberta.spec, (roberta.NAMES,)),
 }
-"""Every family, by the ``model_type`` of config.json."""
+"""All families, by the ``model_type`` in config.json."""
 
 
-def family_of(config: Config) -> Family:
+def get_family(config: Config) -> Family:
     """The family that a config.json names.
 
     Raises:
-        UnsupportedModelError: it is none of ours.
+        UnsupportedModelError: Pellucid does not have this family.
     """
     model_type = config.string("model_type", "")
     if model_type not in FAMILIES:

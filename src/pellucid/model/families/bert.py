@@ -1,4 +1,4 @@
-"""BERT (Devlin et al., 2018): config.json and tensor names as transformers' ``BertModel`` writes them."""
+"""BERT (Devlin et al., 2018), with the config.json and the tensor names that transformers' ``BertModel`` writes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NAMES = TensorNames(
     final_norm=None,
 )
 
-MOST_LAYERS = 10_000  # No model comes near, and a config that lies should not cost memory.
+MAX_LAYERS = 10_000  # Far more than any model has. A false number in a config must not fill the memory.
 _ACTIVATIONS = {
     "gelu": "gelu",
     "gelu_new": "gelu_tanh",
@@ -46,12 +46,12 @@ _ACTIVATIONS = {
 
 
 def spec(config: Config) -> EncoderSpec:
-    """The shape of a BERT encoder. Defaults are those of transformers' ``BertConfig``."""
+    """The shape of a BERT encoder. The defaults are those of transformers' ``BertConfig``."""
     if (kind := config.string("position_embedding_type", "absolute")) != "absolute":
         raise UnsupportedModelError(f"{config.where}: position_embedding_type {kind!r:.80} is not supported.")
     if config.flag("is_decoder", False):
-        raise UnsupportedModelError(f"{config.where}: a decoder (is_decoder) is not supported.")
-    hidden, norm = config.size("hidden_size"), NormSpec(config.number("layer_norm_eps", 1e-12, least=0, most=1))
+        raise UnsupportedModelError(f"{config.where}: is_decoder is true, but decoders are not supported.")
+    hidden, norm = config.size("hidden_size"), NormSpec(config.number("layer_norm_eps", 1e-12, minimum=0, maximum=1))
     return EncoderSpec(
         family="bert",
         hidden_size=hidden,
@@ -62,7 +62,7 @@ def spec(config: Config) -> EncoderSpec:
             norm=norm,
         ),
         blocks=blocks(
-            layers(config, "num_hidden_layers"),
+            layer_count(config, "num_hidden_layers"),
             attention(config, hidden, config.size("num_attention_heads")),
             FeedForwardSpec(config.size("intermediate_size"), activation(config, "hidden_act")),
             norm,
@@ -73,34 +73,36 @@ def spec(config: Config) -> EncoderSpec:
 def blocks(
     count: int, attention: AttentionSpec, feed_forward: FeedForwardSpec, norm: NormSpec
 ) -> tuple[BlockSpec, ...]:
-    """BERT's layers: a norm follows each sum."""
+    """The layers of a BERT-like encoder, with a norm after each sum."""
     places = NormPlaces(sum=norm)
     return (BlockSpec(attention, feed_forward, places, places),) * count
 
 
-def layers(config: Config, key: str, default: int | None = None) -> int:
-    """How many layers there are."""
-    return config.size(key, most=MOST_LAYERS) if default is None else config.size(key, default, most=MOST_LAYERS)
+def layer_count(config: Config, key: str, default: int | None = None) -> int:
+    """The number of layers."""
+    if default is None:
+        return config.size(key, maximum=MAX_LAYERS)
+    return config.size(key, default, maximum=MAX_LAYERS)
 
 
 def attention(
     config: Config, hidden: int, heads: int, *, bias: bool = True, rotary_base: float | None = None
 ) -> AttentionSpec:
-    """Attention whose heads share the hidden size.
+    """Attention whose heads together are as wide as the hidden size.
 
     Raises:
-        InvalidModelError: they do not divide it, or cannot be turned.
+        InvalidModelError: the heads do not divide the hidden size, or their size is odd and positions are rotary.
     """
     if hidden % heads:
-        raise InvalidModelError(f"{config.where}: {heads} attention heads do not divide a hidden size of {hidden}.")
+        raise InvalidModelError(f"{config.where}: {heads} attention heads do not divide the hidden size {hidden}.")
     size = hidden // heads
     if rotary_base is not None and size % 2:
-        raise InvalidModelError(f"{config.where}: heads of {size} numbers cannot be turned in pairs.")
+        raise InvalidModelError(f"{config.where}: the head size is {size}, but rotary positions need an even one.")
     return AttentionSpec(heads, size, heads, bias=bias, rotary_base=rotary_base)
 
 
 def activation(config: Config, key: str, default: str = "gelu") -> str:
-    """Our name for the activation that ``key`` names."""
+    """The activation in the config's ``key``, by Pellucid's own name."""
     name = config.string(key, default)
     if name not in _ACTIVATIONS:
         raise UnsupportedModelError(

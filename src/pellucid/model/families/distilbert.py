@@ -1,4 +1,4 @@
-"""DistilBERT (Sanh et al., 2019): BERT without token types, and with names of its own for everything."""
+"""DistilBERT (Sanh et al., 2019): BERT without token types, and with its own names for config keys and tensors."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ NAMES = dataclasses.replace(
 
 
 def spec(config: Config) -> EncoderSpec:
-    """The shape of a DistilBERT encoder. Defaults are those of transformers' ``DistilBertConfig``.
+    """The shape of a DistilBERT encoder. The defaults are those of transformers' ``DistilBertConfig``.
 
-    ``sinusoidal_pos_embds`` says how the position table was made, and the file holds what was made.
+    ``sinusoidal_pos_embds`` can be ignored: it says how the position table was made, and the weights hold that table.
     """
-    hidden, norm = config.size("dim"), NormSpec(1e-12)  # in transformers' code, whatever the config says
+    hidden, norm = config.size("dim"), NormSpec(1e-12)  # Hard-coded in transformers; the config cannot change it.
     return EncoderSpec(
         family="distilbert",
         hidden_size=hidden,
         embedding=EmbeddingSpec(config.size("vocab_size"), config.size("max_position_embeddings", 512), norm),
         blocks=bert.blocks(
-            bert.layers(config, "n_layers"),
+            bert.layer_count(config, "n_layers"),
             bert.attention(config, hidden, config.size("n_heads")),
             FeedForwardSpec(config.size("hidden_dim"), bert.activation(config, "activation")),
             norm,

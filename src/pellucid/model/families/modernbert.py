@@ -1,9 +1,10 @@
-"""ModernBERT (Warner et al., 2024): norms come first, positions are rotations, two layers of three look nearby only."""
+"""ModernBERT (Warner et al., 2024): pre-norm layers, rotary positions, and local attention in two layers of three."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from typing import cast
 
 from pellucid.errors import InvalidModelError, UnsupportedModelError
 from pellucid.model.config import Config
@@ -19,31 +20,31 @@ NAMES = TensorNames(
     embedding_norm="embeddings.norm",
     relative_bias=None,
     layer="layers.{}.",
-    query=TensorPart("attn.Wqkv", 0, of=3),
-    key=TensorPart("attn.Wqkv", 1, of=3),
-    value=TensorPart("attn.Wqkv", 2, of=3),
+    query=TensorPart("attn.Wqkv", 0, count=3),
+    key=TensorPart("attn.Wqkv", 1, count=3),
+    value=TensorPart("attn.Wqkv", 2, count=3),
     attention_output="attn.Wo",
     attention_norm="attn_norm",
-    gate=TensorPart("mlp.Wi", 0, of=2),
-    intermediate=TensorPart("mlp.Wi", 1, of=2),
+    gate=TensorPart("mlp.Wi", 0, count=2),
+    intermediate=TensorPart("mlp.Wi", 1, count=2),
     output="mlp.Wo",
     feed_forward_norm="mlp_norm",
     final_norm="final_norm",
 )
 
-_MOST_EVERY = 10_000
+_MAX_GLOBAL_INTERVAL = 10_000
 
 
 def spec(config: Config) -> EncoderSpec:
-    """The shape of a ModernBERT encoder. Defaults are those of transformers' ``ModernBertConfig``."""
+    """The shape of a ModernBERT encoder. The defaults are those of transformers' ``ModernBertConfig``."""
     hidden, heads = config.size("hidden_size", 768), config.size("num_attention_heads", 12)
     bias = config.flag("attention_bias", False)
-    far = _rotary_base(config, "full_attention", "global", 160_000.0)
-    near = _rotary_base(config, "sliding_attention", "local", 10_000.0)
-    kinds = {
-        "full_attention": bert.attention(config, hidden, heads, bias=bias, rotary_base=far),
+    global_base = _read_attention_base(config, "full_attention", "global", 160_000.0)
+    local_base = _read_attention_base(config, "sliding_attention", "local", 10_000.0)
+    attentions = {
+        "full_attention": bert.attention(config, hidden, heads, bias=bias, rotary_base=global_base),
         "sliding_attention": dataclasses.replace(
-            bert.attention(config, hidden, heads, bias=bias, rotary_base=near),
+            bert.attention(config, hidden, heads, bias=bias, rotary_base=local_base),
             window=config.size("local_attention", 128) // 2,
         ),
     }
@@ -53,10 +54,10 @@ def spec(config: Config) -> EncoderSpec:
         gated=True,
         bias=config.flag("mlp_bias", False),
     )
-    norm = NormSpec(config.number("norm_eps", 1e-5, least=0, most=1), bias=config.flag("norm_bias", False))
-    before = NormPlaces(before=norm)
-    layers = bert.layers(config, "num_hidden_layers", 22)
-    types = _layer_types(config, layers, tuple(kinds))
+    norm = NormSpec(config.number("norm_eps", 1e-5, minimum=0, maximum=1), bias=config.flag("norm_bias", False))
+    pre_norm = NormPlaces(before=norm)
+    layers = bert.layer_count(config, "num_hidden_layers", 22)
+    layer_types = _read_layer_types(config, layers, tuple(attentions))
     return EncoderSpec(
         family="modernbert",
         hidden_size=hidden,
@@ -66,44 +67,57 @@ def spec(config: Config) -> EncoderSpec:
             position_table=False,
             norm=norm,
         ),
-        # The first layer's attention takes the embeddings as they are, which are normalised.
+        # The first attention has no norm before it, because the embeddings are normalised already.
         blocks=tuple(
-            BlockSpec(kinds[kind], feed_forward, before if number else NormPlaces(), before)
-            for number, kind in enumerate(types)
+            BlockSpec(attentions[layer_type], feed_forward, pre_norm if number else NormPlaces(), pre_norm)
+            for number, layer_type in enumerate(layer_types)
         ),
         final_norm=norm,
     )
 
 
-def _layer_types(config: Config, layers: int, known: tuple[str, ...]) -> list[str]:
-    """Each layer's kind: listed, or, in the configs of the first models, every so many of them global."""
-    types = config.values.get("layer_types")
-    if types is None:
-        every = config.size("global_attn_every_n_layers", 3, most=_MOST_EVERY)
-        return ["sliding_attention" if number % every else "full_attention" for number in range(layers)]
-    if not isinstance(types, list) or len(types) != layers or not all(kind in known for kind in types):
-        raise InvalidModelError(f"{config.where}: layer_types must list {layers} times one of {', '.join(known)}.")
-    return types
+def _read_layer_types(config: Config, layers: int, supported: tuple[str, ...]) -> list[str]:
+    """The type of each layer's attention.
+
+    Newer configs list the types. The configs of the first models only say that every n-th layer has global attention.
+    """
+    layer_types = config.values.get("layer_types")
+    if layer_types is None:
+        interval = config.size("global_attn_every_n_layers", 3, maximum=_MAX_GLOBAL_INTERVAL)
+        return ["sliding_attention" if number % interval else "full_attention" for number in range(layers)]
+    is_valid = (
+        isinstance(layer_types, list)
+        and len(layer_types) == layers
+        and all(layer_type in supported for layer_type in layer_types)
+    )
+    if not is_valid:
+        raise InvalidModelError(
+            f"{config.where}: layer_types must list one type for each of the {layers} layers. "
+            f"Supported: {', '.join(supported)}."
+        )
+    return cast("list[str]", layer_types)
 
 
-def _rotary_base(config: Config, kind: str, older: str, default: float) -> float:
-    """The base of the rotations, by its present name, or by that in the configs of the first models."""
+def _read_attention_base(config: Config, layer_type: str, old_prefix: str, default: float) -> float:
+    """The rotary base of a type of attention, under its current key or the key in the configs of the first models."""
     if config.values.get("rope_scaling") is not None:
         raise UnsupportedModelError(f"{config.where}: rope_scaling is not supported.")
-    rope = config.section("rope_parameters").section(kind)
-    return rotary_base(rope, checked_base(config, f"{older}_rope_theta", default))
+    parameters = config.section("rope_parameters").section(layer_type)
+    return read_rope_theta(parameters, read_rotary_base(config, f"{old_prefix}_rope_theta", default))
 
 
-def rotary_base(rope: Config, default: float) -> float:
-    """``rope_theta`` of an object of transformers' "rope_parameters" (Su et al., "RoFormer", 2021)."""
-    if (kind := rope.string("rope_type", "default")) != "default":
-        raise UnsupportedModelError(f"{rope.where}: rope_type {kind!r:.80} is not supported, only 'default'.")
-    return checked_base(rope, "rope_theta", default)
+def read_rope_theta(parameters: Config, default: float) -> float:
+    """The rotary base in the "rope_parameters" of transformers (Su et al., "RoFormer", 2021)."""
+    if (rope_type := parameters.string("rope_type", "default")) != "default":
+        raise UnsupportedModelError(
+            f"{parameters.where}: rope_type {rope_type!r:.80} is not supported, only 'default'."
+        )
+    return read_rotary_base(parameters, "rope_theta", default)
 
 
-def checked_base(config: Config, key: str, default: float) -> float:
-    """The base of rotations: a finite number above 1."""
+def read_rotary_base(config: Config, key: str, default: float) -> float:
+    """The base of rotary positions: a finite number above 1."""
     base = config.number(key, default)
     if not 1 < base < math.inf:
-        raise InvalidModelError(f"{config.where}: a {key} of {base} is none; it must be finite and above 1.")
+        raise InvalidModelError(f"{config.where}: {key!r} is {base}, but must be finite and above 1.")
     return base

@@ -1,6 +1,6 @@
-"""MPNet (Song et al., 2020): BERT with other positions and no token types.
+"""MPNet (Song et al., 2020): BERT with other positions and without token types.
 
-Positions are counted by fairseq's rule, and all layers share a bias for the distance between two tokens.
+Positions follow fairseq's rule. All layers share a bias on attention scores that depends on the distance of two tokens.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ NAMES = dataclasses.replace(
 
 
 def spec(config: Config) -> EncoderSpec:
-    """The shape of an MPNet encoder. Defaults are those of transformers' ``MPNetConfig``."""
+    """The shape of an MPNet encoder. The defaults are those of transformers' ``MPNetConfig``."""
     if (buckets := config.integer("relative_attention_num_buckets", _BUCKETS)) != _BUCKETS:
-        # transformers computes with 32 whatever the config says, so no other number has a reference to follow.
+        # transformers always uses 32, whatever the config says. For another number there is no reference to match.
         raise UnsupportedModelError(
             f"{config.where}: relative_attention_num_buckets is {buckets}; only 32 is supported."
         )
-    hidden, norm = config.size("hidden_size"), NormSpec(config.number("layer_norm_eps", 1e-12, least=0, most=1))
+    hidden, norm = config.size("hidden_size"), NormSpec(config.number("layer_norm_eps", 1e-12, minimum=0, maximum=1))
     return EncoderSpec(
         family="mpnet",
         hidden_size=hidden,
         embedding=EmbeddingSpec(
             vocab_size=config.size("vocab_size"),
             positions=config.size("max_position_embeddings", 512),
-            # transformers' MPNetEmbeddings has padding_idx = 1 in its code, whatever pad_token_id says.
+            # transformers' MPNetEmbeddings hard-codes padding_idx = 1 and ignores pad_token_id.
             padding_id=1,
             norm=norm,
         ),
         blocks=bert.blocks(
-            bert.layers(config, "num_hidden_layers"),
+            bert.layer_count(config, "num_hidden_layers"),
             bert.attention(config, hidden, config.size("num_attention_heads")),
             FeedForwardSpec(config.size("intermediate_size"), bert.activation(config, "hidden_act")),
             norm,

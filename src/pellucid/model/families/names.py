@@ -1,4 +1,4 @@
-"""The table of tensor names that each family fills in."""
+"""The table of tensor names. Each family fills in its own."""
 
 from __future__ import annotations
 
@@ -7,31 +7,33 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TensorPart:
-    """One of several matrices of the same shape that a file keeps in one tensor, one below the other.
+    """One of several matrices of equal shape that a file stacks into one tensor, along its first axis.
 
     Attributes:
-        name: the tensor's.
-        number: which of them, from 0.
-        of: how many there are.
+        name: the name of the tensor.
+        index: the position of this matrix in the stack, from 0.
+        count: the number of matrices in the stack.
     """
 
     name: str
-    number: int
-    of: int
+    index: int
+    count: int
 
 
 @dataclass(frozen=True)
 class TensorNames:
-    """What a family's weight files call each part. ``.weight`` and ``.bias`` are added to it.
+    """The names of an encoder's parts in a family's weight files. ``.weight`` and ``.bias`` are added to them.
 
     Attributes:
-        prefixes: what may stand before every name, depending on which class saved the model.
-        word, position, token_type, embedding_norm, relative_bias: the embeddings; None if the family has none.
-        layer: the start of a layer's names, with ``{}`` for its number.
-        query, key, value, attention_output, attention_norm: within a layer.
-        gate: what the activation is applied to in a gated family; None in others.
-        intermediate, output, feed_forward_norm: within a layer.
-        final_norm: after the last layer, in a family whose norms come first; None in others.
+        prefixes: the prefixes that all names may have, depending on which class saved the model.
+        word, position, token_type, embedding_norm, relative_bias: the parts of the embeddings; None if the family does
+            not have that part.
+        layer: the prefix of a layer's names, with ``{}`` for its number. The following names are without it.
+        query, key, value, attention_output, attention_norm: the parts of attention.
+        gate: the linear layer whose output goes through the activation, in a family with gated feed-forward networks;
+            else None.
+        intermediate, output, feed_forward_norm: the other parts of the feed-forward network.
+        final_norm: the norm after the last layer, in a family with pre-norm layers; else None.
     """
 
     prefixes: tuple[str, ...]

@@ -1,7 +1,7 @@
-"""NomicBERT (Nussbaum et al., "Nomic Embed", 2024): BERT with rotations for positions, a gate, and few biases.
+"""NomicBERT (Nussbaum et al., "Nomic Embed", 2024): BERT with rotary positions, a gated feed-forward, and few biases.
 
-There are two ways to write one: as Nomic's own code does, with the keys of GPT-2's config and fused tensors, and as
-transformers does since it has the family. Each config and each file of tensors is read as what it is.
+The files come in two forms. Nomic's own code writes config keys as GPT-2 has them, and fused tensors. transformers,
+since it supports the family, writes its usual keys and tensors. Config and weights are each recognised on their own.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import dataclasses
 from pellucid.errors import UnsupportedModelError
 from pellucid.model.config import Config
 from pellucid.model.families import bert
-from pellucid.model.families.modernbert import checked_base, rotary_base
+from pellucid.model.families.modernbert import read_rope_theta, read_rotary_base
 from pellucid.model.families.names import TensorNames, TensorPart
 from pellucid.model.spec import EmbeddingSpec, EncoderSpec, FeedForwardSpec, NormSpec
 
@@ -34,13 +34,13 @@ NAMES = TensorNames(
     feed_forward_norm="post_mlp_layernorm",
     final_norm=None,
 )
-NOMICS_NAMES = dataclasses.replace(
+ORIGINAL_NAMES = dataclasses.replace(
     NAMES,
     embedding_norm="emb_ln",
     layer="encoder.layers.{}.",
-    query=TensorPart("attn.Wqkv", 0, of=3),
-    key=TensorPart("attn.Wqkv", 1, of=3),
-    value=TensorPart("attn.Wqkv", 2, of=3),
+    query=TensorPart("attn.Wqkv", 0, count=3),
+    key=TensorPart("attn.Wqkv", 1, count=3),
+    value=TensorPart("attn.Wqkv", 2, count=3),
     attention_output="attn.out_proj",
     attention_norm="norm1",
     gate="mlp.fc12",
@@ -49,9 +49,9 @@ NOMICS_NAMES = dataclasses.replace(
     feed_forward_norm="norm2",
 )
 
-_GATED = {"swiglu": "silu", "geglu": "gelu"}
-# What Nomic's config can switch on, and no published model of theirs for text has.
-_ALWAYS = {
+_GATED_ACTIVATIONS = {"swiglu": "silu", "geglu": "gelu"}
+# Nomic's config has these settings too, but none of their published text models uses another value.
+_SUPPORTED_FLAGS = {
     "causal": False,
     "parallel_block": False,
     "prenorm": False,
@@ -62,16 +62,19 @@ _ALWAYS = {
 
 def spec(config: Config) -> EncoderSpec:
     """The shape of a NomicBERT encoder."""
-    return _nomics_spec(config) if "n_embd" in config.values else _transformers_spec(config)
+    return _original_spec(config) if "n_embd" in config.values else _transformers_spec(config)
 
 
 def _transformers_spec(config: Config) -> EncoderSpec:
-    """Defaults are those of transformers' ``NomicBertConfig``."""
+    """The spec of a config that transformers wrote. The defaults are those of its ``NomicBertConfig``."""
     hidden, heads = config.size("hidden_size", 768), config.size("num_attention_heads", 12)
     if (head_dim := config.size("head_dim", max(1, hidden // heads))) * heads != hidden:
-        raise UnsupportedModelError(f"{config.where}: {heads} heads of {head_dim} (head_dim) are not {hidden} wide.")
-    norm = NormSpec(config.number("layer_norm_eps", 1e-12, least=0, most=1))
-    base = rotary_base(config.section("rope_parameters"), 1000.0)
+        raise UnsupportedModelError(
+            f"{config.where}: head_dim is {head_dim}, but only hidden_size / num_attention_heads ({hidden} / {heads}) "
+            f"is supported."
+        )
+    norm = NormSpec(config.number("layer_norm_eps", 1e-12, minimum=0, maximum=1))
+    base = read_rope_theta(config.section("rope_parameters"), 1000.0)
     activation = bert.activation(config, "hidden_act", "silu")
     return EncoderSpec(
         family="nomic_bert",
@@ -84,7 +87,7 @@ def _transformers_spec(config: Config) -> EncoderSpec:
             norm=norm,
         ),
         blocks=bert.blocks(
-            bert.layers(config, "num_hidden_layers", 12),
+            bert.layer_count(config, "num_hidden_layers", 12),
             bert.attention(config, hidden, heads, bias=False, rotary_base=base),
             FeedForwardSpec(config.size("intermediate_size", 3072), activation, gated=True, bias=False),
             norm,
@@ -92,43 +95,47 @@ def _transformers_spec(config: Config) -> EncoderSpec:
     )
 
 
-def _nomics_spec(config: Config) -> EncoderSpec:
-    """Defaults are those of Nomic's own ``NomicBertConfig``, which is GPT-2's with more keys."""
-    for key, value in _ALWAYS.items():
+def _original_spec(config: Config) -> EncoderSpec:
+    """The spec of a config that Nomic's own code wrote.
+
+    The defaults are those of its ``NomicBertConfig``, which is GPT-2's config with more keys.
+    """
+    for key, value in _SUPPORTED_FLAGS.items():
         if config.flag(key, value) is not value:
             raise UnsupportedModelError(f"{config.where}: {key} is {not value}, which is not supported.")
     if config.number("rotary_emb_fraction", 0.0) != 1:
-        raise UnsupportedModelError(f"{config.where}: rotary_emb_fraction must be 1, rotations of whole heads.")
+        raise UnsupportedModelError(f"{config.where}: rotary_emb_fraction must be 1, so that whole heads are rotated.")
     if config.integer("num_experts", 0):
         raise UnsupportedModelError(f"{config.where}: a mixture of experts (num_experts) is not supported.")
-    if (activation := config.string("activation_function", "gelu")) not in _GATED:
+    if (activation := config.string("activation_function", "gelu")) not in _GATED_ACTIVATIONS:
         raise UnsupportedModelError(
-            f"{config.where}: activation_function {activation!r:.80} is not supported. Supported: {', '.join(_GATED)}."
+            f"{config.where}: activation_function {activation!r:.80} is not supported. "
+            f"Supported: {', '.join(_GATED_ACTIVATIONS)}."
         )
     if (bias := config.flag("mlp_fc1_bias", True)) is not config.flag("mlp_fc2_bias", True):
         raise UnsupportedModelError(f"{config.where}: mlp_fc1_bias and mlp_fc2_bias differ, which is not supported.")
-    # Texts longer than those of training need rotations that stretch with the text, where that factor is set. They
-    # would be another function of each length; here such a model reads as far as it was trained.
-    stretched = config.values.get("rotary_scaling_factor") is not None
+    # With a rotary_scaling_factor, the rotations of a text that is longer than those of the training depend on its
+    # length. Pellucid does not support that. It limits such a model to the length of its training texts.
+    has_scaling = config.values.get("rotary_scaling_factor") is not None
     hidden = config.size("n_embd")
-    norm = NormSpec(config.number("layer_norm_epsilon", 1e-5, least=0, most=1))
-    base = checked_base(config, "rotary_emb_base", 10_000.0)
+    norm = NormSpec(config.number("layer_norm_epsilon", 1e-5, minimum=0, maximum=1))
+    base = read_rotary_base(config, "rotary_emb_base", 10_000.0)
     return EncoderSpec(
         family="nomic_bert",
         hidden_size=hidden,
         embedding=EmbeddingSpec(
             vocab_size=config.size("vocab_size", 50257),
-            positions=config.size("max_trained_positions", 2048) if stretched else config.size("n_positions", 1024),
+            positions=config.size("max_trained_positions", 2048) if has_scaling else config.size("n_positions", 1024),
             position_table=False,
             token_types=config.size("type_vocab_size", 2),
             norm=norm,
         ),
         blocks=bert.blocks(
-            bert.layers(config, "n_layer", 12),
+            bert.layer_count(config, "n_layer", 12),
             bert.attention(
                 config, hidden, config.size("n_head", 12), bias=config.flag("qkv_proj_bias", True), rotary_base=base
             ),
-            FeedForwardSpec(config.size("n_inner", 4 * hidden), _GATED[activation], gated=True, bias=bias),
+            FeedForwardSpec(config.size("n_inner", 4 * hidden), _GATED_ACTIVATIONS[activation], gated=True, bias=bias),
             norm,
         ),
     )

@@ -1,7 +1,7 @@
-"""RoBERTa (Liu et al., 2019), and XLM-RoBERTa and CamemBERT, which differ from it in their words alone.
+"""RoBERTa (Liu et al., 2019), XLM-RoBERTa and CamemBERT, which differ only in their vocabularies.
 
-BERT with positions counted by fairseq's rule. What their config.json calls ``max_position_embeddings`` are the rows of
-the table, of which those up to the padding's are no positions.
+They are BERT with fairseq's rule for positions. ``max_position_embeddings`` in config.json is the number of rows in the
+position table. The rows up to and including the padding token's are not available as positions.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ NAMES = dataclasses.replace(bert.NAMES, prefixes=("", "roberta."))
 
 
 def spec(config: Config) -> EncoderSpec:
-    """The shape of a RoBERTa encoder. Defaults are those of transformers' ``RobertaConfig``."""
-    as_bert = bert.spec(config)
+    """The shape of a RoBERTa encoder. The defaults are those of transformers' ``RobertaConfig``."""
+    bert_spec = bert.spec(config)
     return dataclasses.replace(
-        as_bert,
+        bert_spec,
         family=config.string("model_type"),
-        embedding=dataclasses.replace(as_bert.embedding, padding_id=config.integer("pad_token_id", 1, least=0)),
+        embedding=dataclasses.replace(bert_spec.embedding, padding_id=config.integer("pad_token_id", 1, minimum=0)),
     )

@@ -1,1 +1,1 @@
-"""The server without HTTP: models, their queues, and the threads that work for the event loop."""
+"""The server without HTTP: the models, their queues, and the threads that do long work for the event loop."""

@@ -1,7 +1,7 @@
-"""One budget for the memory that all requests hold: headers, bodies, work and answers.
+"""One memory budget for all requests: headers, bodies, work and responses.
 
-Memory is taken from the budget before it is used, so its size never depends on what clients send. The event loop
-alone uses it, so there is no lock.
+A request takes memory from the budget before it uses it, so clients cannot make the server use more. Only the event
+loop uses the budget, so it needs no lock.
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ from __future__ import annotations
 from pellucid.errors import RequestMemoryFullError, RequestTooLargeError
 
 SMALL_BYTES = 1 << 16
-"""A request that holds no more than this may use all of the budget; a larger one leaves an eighth for small ones."""
+"""A request that needs no more than this may use the whole budget. A larger one must leave an eighth for small ones."""
 
 
 class Budget:
-    """Bytes that requests hold together.
+    """The memory that all requests share.
 
     Args:
-        limit: how many there are.
+        limit: its size in bytes.
 
     >>> budget = Budget(1000)
-    >>> with budget.hold() as hold:
-    ...     hold.take(600)
+    >>> with budget.reservation() as reservation:
+    ...     reservation.take(600)
     ...     budget.in_use
     600
     >>> budget.in_use
@@ -31,17 +31,17 @@ class Budget:
         self.limit = limit
         self.in_use = 0
 
-    def hold(self) -> Hold:
-        """What one request holds: nothing yet."""
-        return Hold(self)
+    def reservation(self) -> Reservation:
+        """A reservation for one request, empty at first."""
+        return Reservation(self)
 
-    def largest(self) -> int:
-        """How much a single request may hold."""
+    def max_request_bytes(self) -> int:
+        """The most bytes that a single request may take."""
         return max(self.limit - self.limit // 8, min(self.limit, SMALL_BYTES))
 
 
-class Hold:
-    """The bytes of one request. Leaving the ``with`` block, or :meth:`release`, gives back all of them."""
+class Reservation:
+    """The bytes that one request has taken. Leaving the ``with`` block or calling :meth:`release` gives them back."""
 
     __slots__ = ("_budget", "size")
 
@@ -50,50 +50,50 @@ class Hold:
         self.size = 0
 
     def take(self, count: int) -> None:
-        """Take so many bytes more.
+        """Take ``count`` more bytes.
 
         Raises:
-            RequestMemoryFullError: others hold too much now.
-            RequestTooLargeError: a single request never gets so much.
+            RequestMemoryFullError: other requests use too much now.
+            RequestTooLargeError: no single request may take so much.
         """
         budget = self._budget
-        wanted = self.size + count
-        most = budget.limit if wanted <= SMALL_BYTES else budget.largest()
-        if budget.in_use + count > most:
-            if wanted > most:
+        size = self.size + count
+        limit = budget.limit if size <= SMALL_BYTES else budget.max_request_bytes()
+        if budget.in_use + count > limit:
+            if size > limit:
                 raise RequestTooLargeError(
-                    f"this request needs {_megabytes(wanted)} of memory, and one request gets at most "
-                    f"{_megabytes(most)}. Send less at a time, or start the server with more --request-memory."
+                    f"this request needs {_megabytes(size)} of memory, and one request gets at most "
+                    f"{_megabytes(limit)}. Send less at a time, or start the server with more --request-memory."
                 )
             raise RequestMemoryFullError(
-                f"other requests hold {_megabytes(budget.in_use)} of the {_megabytes(budget.limit)} of memory for "
+                f"other requests use {_megabytes(budget.in_use)} of the {_megabytes(budget.limit)} of memory for "
                 f"requests. Try again in {RequestMemoryFullError.retry_after} s."
             )
-        self.size = wanted
+        self.size = size
         budget.in_use += count
 
     def give_back(self, count: int) -> None:
-        """Give back so many bytes, or all of them if there are fewer."""
+        """Give back ``count`` bytes, or all of them if there are fewer."""
         count = min(count, self.size)
         self.size -= count
         self._budget.in_use -= count
 
     def resize(self, count: int) -> None:
-        """Hold so many bytes instead; the errors of :meth:`take`."""
+        """Take or give back bytes until the size is ``count``. Raises the same errors as :meth:`take`."""
         if count > self.size:
             self.take(count - self.size)
         else:
-            self.keep(count)
+            self.shrink(count)
 
-    def keep(self, count: int) -> None:
-        """Give back everything beyond so many bytes."""
+    def shrink(self, count: int) -> None:
+        """Keep at most ``count`` bytes, and give back the rest."""
         self.give_back(max(0, self.size - count))
 
     def release(self) -> None:
-        """Give back everything."""
+        """Give back all bytes."""
         self.give_back(self.size)
 
-    def __enter__(self) -> Hold:
+    def __enter__(self) -> Reservation:
         return self
 
     def __exit__(self, *_: object) -> None:

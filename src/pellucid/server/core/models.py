@@ -1,4 +1,4 @@
-"""The models of one server: loaded at the start or when first asked for, and within a bound of memory."""
+"""The models of one server: loaded at the start or at their first request, and within a memory limit."""
 
 from __future__ import annotations
 
@@ -26,11 +26,18 @@ logger = logging.getLogger("pellucid.server")
 
 @dataclass(eq=False)
 class _Entry:
-    """A model that is served, loaded or not."""
+    """A model that this server serves, loaded or not.
+
+    Attributes:
+        name: the name that clients use.
+        source: the Hub name or folder to load it from.
+        size: the bytes of its files, once they are known.
+        users: how many requests keep it loaded now.
+    """
 
     name: str
-    wanted: str
-    figures: ModelMetrics
+    source: str
+    metrics: ModelMetrics
     loading: asyncio.Lock = field(default_factory=asyncio.Lock)
     service: Service | None = None
     size: int = 0
@@ -40,60 +47,66 @@ class _Entry:
 
 @dataclass(frozen=True)
 class State:
-    """What is told of a model: its name, its figures, and what it is at work with, or None while it is not loaded."""
+    """A model's name, its metrics, and its service, which is None while the model is not loaded."""
 
     name: str
-    figures: ModelMetrics
+    metrics: ModelMetrics
     service: Service | None
 
 
 class Models:
-    """The models by name. All of it happens on the event loop, but for the loading itself.
+    """The models by name. Everything happens on the event loop, except the loading itself.
 
     Args:
-        settings: which, and how.
-        metrics: what their figures are part of.
+        settings: which models to serve, and how.
+        metrics: the server's metrics, to which each model adds its own.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings = settings
         self._entries: dict[str, _Entry] = {}
-        self._engine_free = threading.Lock()
-        self._room = asyncio.Lock()
-        self._loading = Worker("loading")
-        self._tokenizing = Worker("tokenizing")
-        for wanted in settings.models:
-            name = served_name(wanted)
+        self._engine_lock = threading.Lock()
+        self._load_lock = asyncio.Lock()
+        self._load_worker = Worker("loading")
+        self._tokenize_worker = Worker("tokenizing")
+        for source in settings.models:
+            name = served_name(source)
             if name in self._entries:
-                raise OptionError(f"two models are to be served as {name!r}; leave one out, or rename its folder.")
-            self._entries[name] = _Entry(name, wanted, ModelMetrics(metrics, name))
+                raise OptionError(
+                    f"two models would have the same name, {name!r}. Leave one out, or rename its folder."
+                )
+            self._entries[name] = _Entry(name, source, ModelMetrics(metrics, name))
 
     def names(self) -> list[str]:
-        """Under which names they are served, the default one first."""
+        """The names of all models, the default one first."""
         return list(self._entries)
 
     def states(self) -> Iterator[State]:
-        """Each in turn."""
+        """The state of each model, the default one first."""
         for entry in self._entries.values():
-            yield State(entry.name, entry.figures, entry.service)
+            yield State(entry.name, entry.metrics, entry.service)
 
     def find(self, name: str | None) -> State:
-        """What is known of a model, without loading it; the errors of :meth:`get`."""
+        """The state of a model. It does not load the model. None names the first model.
+
+        Raises:
+            ModelNotServedError: this server has no model of this name.
+        """
         entry = self._entry(name)
-        return State(entry.name, entry.figures, entry.service)
+        return State(entry.name, entry.metrics, entry.service)
 
     async def start(self) -> None:
-        """Load what is to be loaded at the start."""
+        """Load all models, unless each is to be loaded at its first request."""
         if self._settings.load == "start":
             for name in self._entries:
                 await self.get(name)
 
     async def get(self, name: str | None) -> Service:
-        """The model of this name, loaded; None is the first one.
+        """The model of this name, which is loaded if necessary. None names the first model.
 
         Raises:
-            ModelNotServedError: there is none of this name.
-            NoRoomForModelError: there is no room for it now.
+            ModelNotServedError: this server has no model of this name.
+            NoRoomForModelError: there is not enough memory for it now.
             ModelError: it could not be loaded.
         """
         entry = self._entry(name)
@@ -103,19 +116,19 @@ class Models:
                 if entry.service is None:
                     await self._load(entry)
         if entry.service is None:
-            raise AssertionError("a model is loaded, or that it cannot be is an error")
+            raise AssertionError("loading a model either succeeds or raises an error")
         return entry.service
 
     @contextmanager
-    def used(self, service: Service) -> Iterator[None]:
-        """While a request is at work, its model is not unloaded.
+    def keep_loaded(self, service: Service) -> Iterator[None]:
+        """Keep a model loaded while a request uses it.
 
         Raises:
-            NoRoomForModelError: it was, since the request got it.
+            NoRoomForModelError: the model was unloaded after the request got it.
         """
         entry = next((entry for entry in self._entries.values() if entry.service is service), None)
         if entry is None:
-            raise NoRoomForModelError("the model had to make room for another meanwhile. Ask again.")
+            raise NoRoomForModelError("the model was unloaded meanwhile to make room for another. Try again.")
         entry.users += 1
         try:
             yield
@@ -123,43 +136,43 @@ class Models:
             entry.users -= 1
 
     def close(self) -> None:
-        """Let each model's thread end."""
+        """Let all threads end once they have done their work."""
         for entry in self._entries.values():
             if entry.service is not None:
                 entry.service.close()
-        self._loading.close()
-        self._tokenizing.close()
+        self._load_worker.close()
+        self._tokenize_worker.close()
 
-    def busy(self) -> bool:
-        """Whether a thread is at work."""
+    def is_busy(self) -> bool:
+        """True if a thread is working."""
         services = [entry.service for entry in self._entries.values() if entry.service is not None]
-        return self._loading.busy or self._tokenizing.busy or any(service.busy for service in services)
+        return self._load_worker.busy or self._tokenize_worker.busy or any(service.busy for service in services)
 
     def _entry(self, name: str | None) -> _Entry:
         if name is None:
             return next(iter(self._entries.values()))
-        found = self._entries.get(name) or self._entries.get(catalog.full_name(name))
-        if found is None:
-            served = ", ".join(map(repr, self._entries))
-            raise ModelNotServedError(f"the model {name[:200]!r} is not served here. Served: {served}.")
-        return found
+        entry = self._entries.get(name) or self._entries.get(catalog.full_name(name))
+        if entry is None:
+            names = ", ".join(map(repr, self._entries))
+            raise ModelNotServedError(f"this server has no model {name[:200]!r}. It serves {names}.")
+        return entry
 
     async def _load(self, entry: _Entry) -> None:
-        # One at a time, so that two do not count on the same room.
-        async with self._room:
+        # Load one model at a time, so that two do not count on the same room.
+        async with self._load_lock:
             settings = self._settings
             start = time.perf_counter()
             if settings.memory is not None:
-                files = await self._loading.run(
+                files = await self._load_worker.run(
                     lambda _: resolve.resolve(
-                        entry.wanted, cache_folder=settings.cache_folder, local_files_only=settings.local_files_only
+                        entry.source, cache_folder=settings.cache_folder, local_files_only=settings.local_files_only
                     )
                 )
                 entry.size = files.size()
                 self._make_room(entry, settings.memory)
-            embedder = await self._loading.run(
+            embedder = await self._load_worker.run(
                 lambda _: Embedder(
-                    entry.wanted,
+                    entry.source,
                     dtype=settings.dtype,
                     device=settings.device,
                     threads=settings.threads,
@@ -168,37 +181,42 @@ class Models:
                     on_truncation="ignore",
                 )
             )
-            # What is said of it goes to clients, who need not know in which folder it lies.
+            # Responses contain the model's name. Clients must not learn which folder it is in.
             embedder.encoder.spec = dataclasses.replace(embedder.spec, name=entry.name)
             entry.service = Service(
-                embedder, settings.limits, entry.figures, self._engine_free, self._tokenizing, entry.name
+                embedder, settings.limits, entry.metrics, self._engine_lock, self._tokenize_worker, entry.name
             )
             logger.info("loaded", extra={"model": entry.name, "seconds": round(time.perf_counter() - start, 3)})
 
     def _make_room(self, entry: _Entry, memory: int) -> None:
-        """Unload idle models, the one that was not asked for longest first, until there is room."""
+        """Unload idle models until ``entry`` fits, starting with the one that has been unused longest.
+
+        Raises:
+            NoRoomForModelError: the models that are in use leave too little room.
+        """
         loaded = [other for other in self._entries.values() if other.service is not None]
         idle = sorted((other for other in loaded if not other.users), key=lambda other: other.last_used)
-        taken = sum(other.size for other in loaded)
-        while taken + entry.size > memory and idle:
-            leaving = idle.pop(0)
-            taken -= leaving.size
-            if leaving.service is not None:
-                leaving.service.close()
-            leaving.service = None
-            logger.info("unloaded", extra={"model": leaving.name})
-        if taken + entry.size > memory:
+        in_use = sum(other.size for other in loaded)
+        while in_use + entry.size > memory and idle:
+            unloaded = idle.pop(0)
+            in_use -= unloaded.size
+            if unloaded.service is not None:
+                unloaded.service.close()
+            unloaded.service = None
+            logger.info("unloaded", extra={"model": unloaded.name})
+        if in_use + entry.size > memory:
             raise NoRoomForModelError(
-                f"the model {entry.name!r} takes {entry.size / 1e6:,.0f} MB, and of the {memory / 1e6:,.0f} MB for all "
-                f"{taken / 1e6:,.0f} MB are at work. Try again later, or start the server with more --memory."
+                f"the model {entry.name!r} needs {entry.size / 1e6:,.0f} MB, and models that are working use "
+                f"{in_use / 1e6:,.0f} MB of the {memory / 1e6:,.0f} MB for all models. Try again later, or start the "
+                f"server with more --memory."
             )
 
 
-def served_name(wanted: str) -> str:
-    """The name that clients ask for: of a model of the Hub its full name, of a folder its last part.
+def served_name(source: str) -> str:
+    """The name under which clients find a model: the full name on the Hub, or the last part of a folder's path.
 
     >>> served_name("all-MiniLM-L6-v2")
     'sentence-transformers/all-MiniLM-L6-v2'
     """
-    folder = Path(wanted)
-    return folder.resolve().name if folder.is_dir() else catalog.full_name(wanted)
+    folder = Path(source)
+    return folder.resolve().name if folder.is_dir() else catalog.full_name(source)

@@ -1,8 +1,9 @@
-"""What waits for the engine, and what goes through it together: no HTTP here, and no event loop.
+"""The queue of requests that wait for an engine, and the choice of what goes through it in one call.
 
-Requests that arrive while the engine works are joined into one call, up to a budget of tokens; a request that finds the
-engine idle goes at once. A call takes a fair share of each waiting request before it takes more of any, oldest first,
-so that a short request behind a huge one waits for the call at work and not for the huge one.
+It knows nothing of HTTP or the event loop. Requests that arrive while the engine works are joined into one call, up to
+a number of tokens. A request that finds the engine idle starts at once. A call takes a fair share of each waiting
+request, oldest first, before it takes more of any. So a short request behind a huge one waits only for the current
+call.
 """
 
 from __future__ import annotations
@@ -21,21 +22,23 @@ from pellucid.types import TokenBatch
 
 @dataclass(eq=False)
 class QueuedRequest:
-    """Texts that somebody waits for.
+    """The tokenized texts of one request, and the results so far.
 
     Attributes:
         tokens: the texts.
-        finish: what is made of each text's token vectors; texts with equal finishes go through the engine together.
-        tag: whatever the one who put it needs to find the one who waits.
-        taken: how many of the texts went into calls.
-        counted: how many tokens it counts for in the queue while any of it waits.
+        finish: turns each text's token vectors into its result. Texts with equal finishes go through the engine
+            together.
+        tag: any object by which the sender recognizes the request.
+        taken: how many texts calls have taken.
+        counted_tokens: how many tokens the request counts for in the queue, until calls have taken all its texts.
+        dropped: True if nobody waits for the result any more.
     """
 
     tokens: TokenBatch
     finish: Finish[Any]
     tag: Any = None
     taken: int = field(default=0, init=False)
-    counted: int = field(default=0, init=False)
+    counted_tokens: int = field(default=0, init=False)
     dropped: bool = field(default=False, init=False)
     _parts: list[Any] = field(default_factory=list, init=False)
 
@@ -45,17 +48,17 @@ class QueuedRequest:
         return int(self.tokens.offsets[-1] - self.tokens.offsets[self.taken])
 
     def add(self, part: Any, start: int, stop: int) -> None:
-        """The result of some more of the texts."""
+        """Store the result of the texts from ``start`` to ``stop``."""
         self._parts.append((np.arange(start, stop), part))
 
     def result(self) -> Any:
-        """All results that were added, as one."""
-        return self._parts[0][1] if len(self._parts) == 1 else self.finish.in_order(self._parts)
+        """All stored results, joined into one."""
+        return self._parts[0][1] if len(self._parts) == 1 else self.finish.merge(self._parts)
 
 
 @dataclass(frozen=True)
-class Share:
-    """The texts ``start`` to ``stop`` of a request, to go through the engine in this call."""
+class RequestSlice:
+    """The texts ``start`` to ``stop`` of a request, which go through the engine in one call."""
 
     request: QueuedRequest
     start: int
@@ -63,120 +66,120 @@ class Share:
 
     @property
     def tokens(self) -> TokenBatch:
-        """Those texts."""
-        whole = self.request.tokens
-        if self.start == 0 and self.stop == len(whole):
-            return whole
-        return whole.part(self.start, self.stop)
+        """The tokens of these texts."""
+        batch = self.request.tokens
+        if self.start == 0 and self.stop == len(batch):
+            return batch
+        return batch.part(self.start, self.stop)
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What came of a request: what its finish makes of its texts, or an error."""
+class Outcome:
+    """A request, and its result or the error that stopped it."""
 
     request: QueuedRequest
     result: Any
 
 
 class Queue:
-    """Requests in the order of their arrival. Any thread may put and drop; one takes.
+    """Requests in the order in which they arrived. Any thread may put and drop requests; one thread takes them.
 
     Args:
-        most_tokens: how many tokens may wait. One request counts for half of them at most, so that a huge one
-            does not shut the others out; and what finds room is taken whole.
-        tokens_per_call: how many tokens go through the engine together, or one longer text.
+        max_tokens: how many tokens may wait. One request counts for at most half of them, so that a huge request does
+            not shut out the others. A request that finds room is accepted whole.
+        tokens_per_call: how many tokens go through the engine in one call. A longer text goes alone.
     """
 
-    def __init__(self, *, most_tokens: int, tokens_per_call: int) -> None:
-        self.most_tokens = most_tokens
+    def __init__(self, *, max_tokens: int, tokens_per_call: int) -> None:
+        self.max_tokens = max_tokens
         self.tokens_per_call = tokens_per_call
-        self._waiting: dict[QueuedRequest, None] = {}  # A set that keeps the order.
+        self._waiting: dict[QueuedRequest, None] = {}  # A set that keeps the order of arrival.
         self._changed = threading.Condition()
-        self._counted = 0
+        self._counted_tokens = 0
         self._closed = False
 
     def put(self, request: QueuedRequest, *, tokens_per_second: float = 0.0) -> None:
-        """Let a request wait. It must have at least one text.
+        """Add a request to the end of the queue.
 
         Args:
-            request: what is wanted.
-            tokens_per_second: how fast the engine has been, for the advice in the error.
+            request: it must have at least one text.
+            tokens_per_second: how fast the engine has been. The error uses it to say when to try again.
 
         Raises:
-            QueueFullError: too much waits already.
+            QueueFullError: too many tokens are waiting.
             ServerStoppingError: the queue is closed.
         """
         with self._changed:
             if self._closed:
-                raise ServerStoppingError("the server is stopping; ask another, or this one when it is back.")
-            counted = min(len(request.tokens.ids), self.most_tokens // 2)
-            if self._waiting and self._counted + counted > self.most_tokens:
-                seconds = self._counted / 2 / tokens_per_second if tokens_per_second else 1
-                raise QueueFullError(f"{self._counted:,} tokens", max(1, round(seconds)))
-            request.counted = counted
-            self._counted += counted
+                raise ServerStoppingError("the server is stopping. Use another server, or try again later.")
+            counted = min(len(request.tokens.ids), self.max_tokens // 2)
+            if self._waiting and self._counted_tokens + counted > self.max_tokens:
+                seconds = self._counted_tokens / 2 / tokens_per_second if tokens_per_second else 1
+                raise QueueFullError(f"{self._counted_tokens:,} tokens", max(1, round(seconds)))
+            request.counted_tokens = counted
+            self._counted_tokens += counted
             self._waiting[request] = None
             self._changed.notify()
 
     def drop(self, request: QueuedRequest) -> None:
-        """Nobody waits for this one any more: what no call has taken yet costs nothing."""
+        """Forget a request that nobody waits for any more. Texts that no call has taken will not be computed."""
         with self._changed:
             request.dropped = True
             if request in self._waiting:
                 self._remove(request)
 
-    def take(self) -> list[Share] | None:
-        """What goes through the engine next, of at least one request; waits for it. None once closed and empty."""
+    def take(self) -> list[RequestSlice] | None:
+        """The slices for the next call. Waits until there is a request; None once the queue is closed and empty."""
         with self._changed:
             while not self._waiting:
                 if self._closed:
                     return None
                 self._changed.wait()
-            shares = choose(self._waiting, self.tokens_per_call)
-            for share in shares:
-                share.request.taken = share.stop
-                if share.stop == len(share.request.tokens):
-                    self._remove(share.request)
-            return shares
+            slices = choose_slices(self._waiting, self.tokens_per_call)
+            for chosen in slices:
+                chosen.request.taken = chosen.stop
+                if chosen.stop == len(chosen.request.tokens):
+                    self._remove(chosen.request)
+            return slices
 
     def _remove(self, request: QueuedRequest) -> None:
         del self._waiting[request]
-        self._counted -= request.counted
+        self._counted_tokens -= request.counted_tokens
 
     def close(self) -> None:
-        """Take nothing more; what waits is still worked on."""
+        """Accept no more requests. Those that wait are still computed."""
         with self._changed:
             self._closed = True
             self._changed.notify()
 
-    def waiting(self) -> tuple[int, int]:
-        """How many requests wait, and how many tokens of them."""
+    def count_waiting(self) -> tuple[int, int]:
+        """How many requests wait, and how many of their tokens no call has taken yet."""
         with self._changed:
             return len(self._waiting), sum(request.tokens_left for request in self._waiting)
 
 
-def choose(waiting: Iterable[QueuedRequest], budget: int) -> list[Share]:
-    """What goes through the engine together.
+def choose_slices(waiting: Iterable[QueuedRequest], max_tokens: int) -> list[RequestSlice]:
+    """Choose what goes through the engine in one call.
 
-    First a fair share of each request, oldest first; then, while there is room, more of the oldest. At least one text,
-    however long; else at most ``budget`` tokens.
+    It takes a fair share of each request, oldest first. While there is room, it then takes more of the oldest. The
+    call has at most ``max_tokens`` tokens, or a single longer text.
 
     >>> three = TokenBatch.from_sequences([[1, 2, 3, 4]] * 3)
     >>> one = TokenBatch.from_sequences([[1, 2]])
     >>> requests = [QueuedRequest(three, EachToken()), QueuedRequest(one, EachToken())]
-    >>> [(share.start, share.stop) for share in choose(requests, budget=10)]
+    >>> [(chosen.start, chosen.stop) for chosen in choose_slices(requests, max_tokens=10)]
     [(0, 2), (0, 1)]
     """
     requests = list(waiting)
     stops = [request.taken for request in requests]
-    left = budget
-    for limit in (max(1, budget // max(1, len(requests))), budget):
+    left = max_tokens
+    for limit in (max(1, max_tokens // max(1, len(requests))), max_tokens):
         for number, request in enumerate(requests):
             offsets, start = request.tokens.offsets, stops[number]
             allowed = offsets[start] + min(limit, left)
             stop = int(np.searchsorted(offsets, allowed, side="right")) - 1
             fits_alone = stop == start < len(request.tokens) and offsets[start + 1] - offsets[start] <= left
-            if fits_alone or (left == budget and stop == start):
+            if fits_alone or (left == max_tokens and stop == start):
                 stop = start + 1
             stop = min(stop, len(request.tokens))
             left -= int(offsets[stop] - offsets[start])
@@ -185,32 +188,36 @@ def choose(waiting: Iterable[QueuedRequest], budget: int) -> list[Share]:
                 break
         if left <= 0:
             break
-    return [Share(r, r.taken, stop) for r, stop in zip(requests, stops, strict=True) if stop > r.taken]
+    return [
+        RequestSlice(request, request.taken, stop)
+        for request, stop in zip(requests, stops, strict=True)
+        if stop > request.taken
+    ]
 
 
-def work(
+def process_queue(
     queue: Queue,
-    compute: Callable[[Sequence[Share]], list[Any]],
-    deliver: Callable[[list[Answer]], object],
+    compute: Callable[[Sequence[RequestSlice]], list[Any]],
+    deliver: Callable[[list[Outcome]], object],
 ) -> None:
-    """Take from a queue until it is closed and empty; every request that is not dropped gets one answer, its own.
+    """Compute requests until the queue is closed and empty. Each request gets one outcome, unless it is dropped.
 
     Args:
-        queue: where requests wait.
-        compute: the result of each share. What it raises is the answer to all requests of that call.
-        deliver: takes the answers of a call. It must not raise.
+        queue: the waiting requests.
+        compute: returns the result of each slice. If it raises, all requests of that call get the error.
+        deliver: takes the outcomes of a call. It must not raise.
     """
-    while (shares := queue.take()) is not None:
-        answers: list[Answer] = []
+    while (slices := queue.take()) is not None:
+        outcomes: list[Outcome] = []
         try:
-            parts = compute(shares)
-        except BaseException as error:  # noqa: BLE001  Whatever it is, those who wait must hear of it, and work goes on.
-            for share in shares:
-                queue.drop(share.request)
-                answers.append(Answer(share.request, error))
+            parts = compute(slices)
+        except BaseException as error:  # noqa: BLE001  Whoever waits must get the error, and the thread must go on.
+            for failed in slices:
+                queue.drop(failed.request)
+                outcomes.append(Outcome(failed.request, error))
         else:
-            for share, part in zip(shares, parts, strict=True):
-                share.request.add(part, share.start, share.stop)
-                if share.stop == len(share.request.tokens) and not share.request.dropped:
-                    answers.append(Answer(share.request, share.request.result()))
-        deliver(answers)
+            for done, part in zip(slices, parts, strict=True):
+                done.request.add(part, done.start, done.stop)
+                if done.stop == len(done.request.tokens) and not done.request.dropped:
+                    outcomes.append(Outcome(done.request, done.request.result()))
+        deliver(outcomes)

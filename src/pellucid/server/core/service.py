@@ -1,4 +1,4 @@
-"""A model at work: texts in, and vectors out, for many who ask at once."""
+"""One loaded model that turns the texts of many concurrent requests into vectors."""
 
 from __future__ import annotations
 
@@ -15,171 +15,187 @@ from pellucid.embedder import Embedder
 from pellucid.errors import EngineFailedError, TruncationError
 from pellucid.layers.finish import Finish
 from pellucid.server.core.metrics import ModelMetrics
-from pellucid.server.core.queue import Answer, Queue, QueuedRequest, Share, work
+from pellucid.server.core.queue import Outcome, Queue, QueuedRequest, RequestSlice, process_queue
 from pellucid.server.core.worker import Check, Worker
 from pellucid.server.settings import Limits
 from pellucid.text.truncation import Truncation
 from pellucid.types import Int32, TokenBatch
 
-_AT_ONCE = 20_000
-"""So many characters are tokenized on the event loop, in some milliseconds; more, in a thread of their own."""
-PART = 50_000
-"""So many characters are tokenized before it is another request's turn."""
+_SHORT_CHARACTERS = 20_000
+"""Up to this many characters are tokenized on the event loop, which takes some milliseconds. More go to a thread."""
+PART_CHARACTERS = 50_000
+"""How many characters of one request are tokenized before other requests get a turn."""
 T = TypeVar("T")
 S = TypeVar("S", bound=Sequence[Any])
 Result = TypeVar("Result")
 
 
 class Service:
-    """One model, its queue, and the thread that takes from it.
+    """One model, its queue, and the thread that works on the queue.
 
     Args:
-        embedder: the model, made with ``on_truncation="ignore"``: what is cut is told by whoever asks here.
-        limits: how much may wait, and how long.
-        figures: counts the work.
-        engine_free: held while the engine works, so that several models do not fight for the same processors.
-        tokenizing: the thread that tokenizes long texts, for all models.
-        name: of the model, as clients know it.
+        embedder: the model. It must be made with ``on_truncation="ignore"``, because each request decides here whether
+            long texts are cut.
+        limits: how much may wait, and how many tokens go into one call.
+        metrics: counts the work.
+        engine_lock: held while the engine works, so that several models do not compete for the same processors.
+        tokenize_worker: the thread that tokenizes long texts, shared by all models.
+        name: the model's name, as clients know it.
     """
 
     def __init__(
         self,
         embedder: Embedder,
         limits: Limits,
-        figures: ModelMetrics,
-        engine_free: threading.Lock,
-        tokenizing: Worker,
+        metrics: ModelMetrics,
+        engine_lock: threading.Lock,
+        tokenize_worker: Worker,
         name: str,
     ) -> None:
         self.embedder = embedder
-        self.figures = figures
+        self.metrics = metrics
         self.name = name
         self.busy = False
-        self._engine_free = engine_free
-        self._tokenizing = tokenizing
-        self._queue = Queue(most_tokens=limits.waiting_tokens, tokens_per_call=limits.tokens_per_call)
-        figures.watch(self._queue.waiting)
+        self._engine_lock = engine_lock
+        self._tokenize_worker = tokenize_worker
+        self._queue = Queue(max_tokens=limits.waiting_tokens, tokens_per_call=limits.tokens_per_call)
+        metrics.watch_queue(self._queue.count_waiting)
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(
-            target=work, args=(self._queue, self._compute, self._deliver), name=name, daemon=True
+            target=process_queue, args=(self._queue, self._compute, self._deliver), name=name, daemon=True
         )
         self._thread.start()
 
     async def tokenize(self, texts: Sequence[str], prompt: str, *, cut: bool) -> tuple[TokenBatch, Int32]:
-        """Texts to tokens: few at once, many part by part, in turns with other requests.
+        """Turn texts into tokens: short ones at once, long ones in parts, in turns with other requests.
 
         Args:
-            texts: any texts.
-            prompt: put before each.
-            cut: whether texts that are too long are cut; else they are refused.
+            texts: the texts.
+            prompt: goes before each text.
+            cut: cut texts that are too long, instead of refusing them.
 
         Returns:
             The tokens, and how many each text had before it was cut, ``int32[n]``.
 
         Raises:
-            TextError: a text is not one; its position is named.
-            TruncationError: a text is too long, and is not to be cut.
+            TextError: a text cannot be used. The message gives its position.
+            TruncationError: a text is too long and must not be cut.
         """
         if is_short(texts, prompt):
-            tokens, count = self.embedder.tokenizer.tokenize(texts, prompt)
+            tokens, counts = self.embedder.tokenizer.tokenize(texts, prompt)
             if not cut:
-                self._check_lengths(count, 0)
-            return tokens, count
+                self._check_lengths(counts, 0)
+            return tokens, counts
         batches: list[TokenBatch] = []
-        counts: list[Int32] = []
+        all_counts: list[Int32] = []
         first = 0
-        for part in parts(texts, PART):
+        for part in split_parts(texts, PART_CHARACTERS):
             job = functools.partial(self.embedder.tokenizer.tokenize, part, prompt, first=first)
-            tokens, count = await self.in_turn(functools.partial(_checked, job), sum(map(len, part)))
+            tokens, counts = await self.run_in_tokenizer(functools.partial(_call, job), sum(map(len, part)))
             if not cut:
-                self._check_lengths(count, first)
+                self._check_lengths(counts, first)
             batches.append(tokens)
-            counts.append(count)
+            all_counts.append(counts)
             first += len(part)
-        return TokenBatch.join(batches), np.concatenate(counts)
+        return TokenBatch.join(batches), np.concatenate(all_counts)
 
     def _check_lengths(self, counts: Int32, first: int) -> None:
-        most = self.embedder.max_tokens
-        if counts.max(initial=0) > most:
-            found = (Truncation(texts=first) + Truncation.of(counts, most)).describe(most)
-            raise TruncationError(f'{found}. Split them, or ask the server to cut them: "truncate": true.')
+        max_tokens = self.embedder.max_tokens
+        if counts.max(initial=0) > max_tokens:
+            description = (Truncation(texts=first) + Truncation.from_counts(counts, max_tokens)).describe(max_tokens)
+            raise TruncationError(f'{description}. Split these texts, or send "truncate": true to have them cut.')
 
-    async def in_turn(self, job: Callable[[Check], T], characters: int) -> T:
-        """A job for the tokenizer. Who has many puts one after another, and so takes turns with others."""
+    async def run_in_tokenizer(self, job: Callable[[Check], T], characters: int) -> T:
+        """Run a job in the tokenizer's thread, and return its result.
 
-        def timed(check: Check) -> T:
+        A request with much work submits one short job after another, and so takes turns with other requests.
+
+        Args:
+            job: the work; see :meth:`Worker.run`.
+            characters: how many characters it works on, for the metrics.
+        """
+
+        def measured(check: Check) -> T:
             start = time.perf_counter()
             try:
                 return job(check)
             finally:
-                self.figures.tokenized(time.perf_counter() - start)
+                self.metrics.count_tokenizing(time.perf_counter() - start)
 
-        with self.figures.untokenized(characters):
-            return await self._tokenizing.run(timed)
+        with self.metrics.count_characters(characters):
+            return await self._tokenize_worker.run(measured)
 
     async def run(self, tokens: TokenBatch, finish: Finish[Result]) -> Result:
-        """Tokens to results, as :meth:`pellucid.encoder.encoder.Encoder.run`, with those of others in one call.
+        """Compute the results of texts, as :meth:`pellucid.encoder.encoder.Encoder.run` does.
+
+        Other requests may share the same call of the engine.
 
         Raises:
-            QueueFullError, ServerStoppingError: the request was not taken.
-            EngineFailedError: the arithmetic failed.
+            QueueFullError, ServerStoppingError: the queue does not accept the request.
+            EngineFailedError: the engine failed.
         """
         if not len(tokens):
             return self.embedder.encoder.run(tokens, finish)
         start = time.perf_counter()
         future: asyncio.Future[Result] = self._loop.create_future()
         request = QueuedRequest(tokens, finish, tag=future)
-        self._queue.put(request, tokens_per_second=self.figures.tokens_per_second())
+        self._queue.put(request, tokens_per_second=self.metrics.tokens_per_second())
         try:
             result = await future
         except BaseException:
             self._queue.drop(request)
             raise
-        self.figures.answered(time.perf_counter() - start)
+        self.metrics.count_request(time.perf_counter() - start)
         return result
 
-    def waiting(self) -> tuple[int, int]:
-        """How many requests wait, and how many tokens of them."""
-        return self._queue.waiting()
+    def count_waiting(self) -> tuple[int, int]:
+        """How many requests wait, and how many of their tokens no call has taken yet."""
+        return self._queue.count_waiting()
 
     def close(self) -> None:
-        """Take nothing more, and let the thread end when nothing waits; the weights go with the last reference."""
+        """Accept no more requests, and let the thread end once nothing waits.
+
+        The weights stay in memory until nothing refers to this service any more.
+        """
         self._queue.close()
 
-    def _compute(self, shares: Sequence[Share]) -> list[Any]:
+    def _compute(self, slices: Sequence[RequestSlice]) -> list[Any]:
         self.busy = True
-        parts = [(share.tokens, share.request.finish) for share in shares]
-        with self._engine_free:
+        parts = [(chosen.tokens, chosen.request.finish) for chosen in slices]
+        with self._engine_lock:
             start = time.perf_counter()
             results = self.embedder.encoder.run_together(parts)
-            texts, tokens = (sum(map(len, counted)) for counted in ([t for t, _ in parts], [t.ids for t, _ in parts]))
-            self.figures.call(texts, tokens, time.perf_counter() - start)
+            text_count = sum(len(tokens) for tokens, _ in parts)
+            token_count = sum(len(tokens.ids) for tokens, _ in parts)
+            self.metrics.count_call(text_count, token_count, time.perf_counter() - start)
         return results
 
-    def _deliver(self, answers: list[Answer]) -> None:
+    def _deliver(self, outcomes: list[Outcome]) -> None:
         self.busy = False
-        if answers and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(_settle, answers)
+        if outcomes and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(_settle, outcomes)
 
 
 def is_short(texts: Sequence[str], prompt: str) -> bool:
-    """Whether texts are tokenized on the event loop."""
-    return sum(map(len, texts)) + len(texts) * len(prompt) <= _AT_ONCE
+    """True if these texts are tokenized on the event loop."""
+    return sum(map(len, texts)) + len(texts) * len(prompt) <= _SHORT_CHARACTERS
 
 
-def _checked(tokenize: Callable[..., T], check: Check) -> T:
+def _call(tokenize: Callable[..., T], check: Check) -> T:
     return tokenize(check=check)
 
 
-def parts(texts: Sequence[S], characters: int) -> Iterator[Sequence[S]]:
-    """Texts, or lists of ids, in parts of so many characters or ids at most, or of a single longer one.
+def split_parts(texts: Sequence[S], max_length: int) -> Iterator[Sequence[S]]:
+    """Split texts, or lists of ids, into parts.
 
-    >>> list(parts(["ab", "c", "defg", "h"], 3))
+    Each part has at most ``max_length`` characters or ids together, or a single longer text or list.
+
+    >>> list(split_parts(["ab", "c", "defg", "h"], 3))
     [['ab', 'c'], ['defg'], ['h']]
     """
     start = length = 0
     for number, text in enumerate(texts):
-        if number > start and length + len(text) > characters:
+        if number > start and length + len(text) > max_length:
             yield texts[start:number]
             start, length = number, 0
         length += len(text)
@@ -187,15 +203,15 @@ def parts(texts: Sequence[S], characters: int) -> Iterator[Sequence[S]]:
         yield texts[start:]
 
 
-def _settle(answers: list[Answer]) -> None:
-    """On the event loop: each answer to the one who waits for it, unless they have left."""
-    for answer in answers:
-        future: asyncio.Future[Any] = answer.request.tag
-        if future.done():
+def _settle(outcomes: list[Outcome]) -> None:
+    """Give each outcome to the task that awaits it, on the event loop."""
+    for outcome in outcomes:
+        future: asyncio.Future[Any] = outcome.request.tag
+        if future.done():  # The task was cancelled.
             continue
-        if isinstance(answer.result, BaseException):
-            problem = EngineFailedError("the model's arithmetic failed; the fault is the server's. Its log has more.")
-            problem.__cause__ = answer.result
-            future.set_exception(problem)
+        if isinstance(outcome.result, BaseException):
+            error = EngineFailedError("the model's engine failed. This is the server's fault; its log says more.")
+            error.__cause__ = outcome.result
+            future.set_exception(error)
         else:
-            future.set_result(answer.result)
+            future.set_result(outcome.result)

@@ -1,1 +1,1 @@
-"""The server as HTTP: connections, requests, routes, answers and pages."""
+"""The HTTP part of the server: connections, requests, routes, responses and pages."""

@@ -1,4 +1,4 @@
-"""The API on one page, from its own description in OpenAPI: self-contained, without a script."""
+"""The page at ``/docs``, made from the API's OpenAPI description. It is self-contained and has no script."""
 
 from __future__ import annotations
 
@@ -21,33 +21,35 @@ td { padding: .2rem .75rem .2rem 0; vertical-align: top; } td:first-child { whit
 """
 
 
-def described(openapi: dict[str, Any]) -> Page:
-    """The page of an API.
+def api_page(openapi: dict[str, Any]) -> Page:
+    """The page that describes an API.
 
     Args:
-        openapi: its description (https://spec.openapis.org/oas/v3.1.0).
+        openapi: the API's description (https://spec.openapis.org/oas/v3.1.0).
     """
     groups: dict[str, list[str]] = {}
     for path, methods in openapi["paths"].items():
         for method, operation in methods.items():
             groups.setdefault(operation["tags"][0], []).append(_operation(method, path, operation))
     title = html.escape(f"{openapi['info']['title']} {openapi['info']['version']}")
-    parts = "".join(f"<section><h2>{html.escape(tag)}</h2>{''.join(found)}</section>" for tag, found in groups.items())
+    parts = "".join(
+        f"<section><h2>{html.escape(tag)}</h2>{''.join(operations)}</section>" for tag, operations in groups.items()
+    )
     policy = f"default-src 'none'; style-src {hash_source(_STYLE)}; base-uri 'none'; frame-ancestors 'none'"
     return Page(
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
         f"<style>{_STYLE}</style></head><body><main><h1>{title}</h1>"
-        f'<p>For programs, as <a href="openapi.json">OpenAPI</a>. Bodies and answers are JSON.</p>{parts}</main></body>'
-        f"</html>\n",
+        f'<p>Programs can read <a href="openapi.json">the OpenAPI description</a>. Requests and responses are JSON.</p>'
+        f"{parts}</main></body></html>\n",
         policy.replace("style-src", "img-src data:; style-src"),
     )
 
 
 def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
     rows = "".join(
-        f"<tr><td><code>{html.escape(key)}</code></td><td>{html.escape(words)}</td></tr>"
-        for key, words in _keys(operation)
+        f"<tr><td><code>{html.escape(key)}</code></td><td>{html.escape(description)}</td></tr>"
+        for key, description in _parameters(operation)
     )
     return (
         f'<article><h3><code><span class="method">{method.upper()}</span> {html.escape(path)}</code></h3>'
@@ -57,13 +59,13 @@ def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
     )
 
 
-def _keys(operation: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """What may be given, and in words what it is."""
+def _parameters(operation: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The name and description of each query parameter and each key of the body."""
     for parameter in operation.get("parameters", []):
-        yield parameter["name"], parameter.get("description", f"in the {parameter['in']}")
+        yield parameter["name"], parameter.get("description", f"In the {parameter['in']}.")
     body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
     for key, value in body.get("properties", {}).items():
-        needed = "Needed." if key in body.get("required", ()) else ""
+        required = "Required." if key in body.get("required", ()) else ""
         choices = [repr(choice) for choice in value.get("enum", ())]
         default = f"Default: {value['default']!r}." if value.get("default") not in (None, "") else ""
-        yield key, " ".join(filter(None, [needed, value.get("description", ""), " or ".join(choices), default]))
+        yield key, " ".join(filter(None, [required, value.get("description", ""), " or ".join(choices), default]))

@@ -1,8 +1,8 @@
-"""From an error to an answer: its status, its words, and the shape that the route's clients know.
+"""From an error to an error response: its status, its message, and the JSON shape that the route's clients expect.
 
-OpenAI's, on ``/v1`` and on our own routes: ``{"error": {"message", "type", "param", "code"}}``
-(https://platform.openai.com/docs/guides/error-codes). Text-embeddings-inference's, on its own: ``{"error",
-"error_type"}``.
+On ``/v1`` and on our own routes the shape is OpenAI's: ``{"error": {"message", "type", "param", "code"}}``
+(https://platform.openai.com/docs/guides/error-codes). On the routes of text-embeddings-inference (TEI) it is that
+server's: ``{"error", "error_type"}``.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _OPENAI_TYPES = {401: "authentication_error", 429: "rate_limit_error", 500: "ser
 
 @dataclass(frozen=True)
 class Failure:
-    """An answer that is no success.
+    """The content of an error response.
 
     Attributes:
-        status: of HTTP.
+        status: the HTTP status.
         message: what was wrong, where, and what to do.
         code: a word for programs, or None.
-        param: which key of the body was wrong, or None.
-        retry_after: in how many seconds to try again, or None.
+        param: the key of the body that was wrong, or None.
+        retry_after: after how many seconds to try again, or None.
     """
 
     status: int
@@ -51,34 +51,34 @@ class Failure:
     retry_after: int | None = None
 
     def body(self, path: str) -> bytes:
-        """The JSON for the clients of this path."""
+        """The JSON that clients of this path expect."""
         if path in TEI_PATHS:
-            kind = _TEI_TYPES.get(self.status, "Validation")
-            return json.dumps({"error": self.message, "error_type": kind}).encode()
-        kind = _OPENAI_TYPES.get(self.status, "invalid_request_error")
-        error = {"message": self.message, "type": kind, "param": self.param, "code": self.code}
+            error_type = _TEI_TYPES.get(self.status, "Validation")
+            return json.dumps({"error": self.message, "error_type": error_type}).encode()
+        error_type = _OPENAI_TYPES.get(self.status, "invalid_request_error")
+        error = {"message": self.message, "type": error_type, "param": self.param, "code": self.code}
         return json.dumps({"error": error}).encode()
 
     def headers(self) -> dict[str, str]:
-        """What goes with it."""
-        found = {"content-type": "application/json"}
+        """The headers of the response."""
+        headers = {"content-type": "application/json"}
         if self.retry_after is not None:
-            found["retry-after"] = str(self.retry_after)
+            headers["retry-after"] = str(self.retry_after)
         if self.status == 401:  # noqa: PLR2004
-            found["www-authenticate"] = "Bearer"
-        return found
+            headers["www-authenticate"] = "Bearer"
+        return headers
 
     def error(self) -> RequestError:
-        """The same, to be raised."""
+        """An exception with the same content."""
         return RequestError(self.status, self.message, self.code or "", self.param)
 
 
 def client_left() -> RequestError:
-    """What ends the work for a client that has closed its connection."""
-    return RequestError(499, "The client has left.", "client_left")
+    """The error that stops work for a client that has closed its connection. Status 499 is nginx's for this case."""
+    return RequestError(499, "The client has closed the connection.", "client_left")
 
 
-_ANSWERS: tuple[tuple[type[Exception], int, str | None, str | None], ...] = (
+_RESPONSES: tuple[tuple[type[Exception], int, str | None, str | None], ...] = (
     (ModelNotServedError, 404, "model_not_found", "model"),
     (TruncationError, 400, "context_length_exceeded", "input"),
     (InputError, 400, None, None),
@@ -90,28 +90,31 @@ _ANSWERS: tuple[tuple[type[Exception], int, str | None, str | None], ...] = (
     (VectorNotFiniteError, 500, "vector_not_finite", "input"),
     (RequestTimeoutError, 503, "timeout", None),
 )
-"""Errors whose messages clients may read: the status, the code, and the key of the body that is wrong."""
+"""Errors whose messages clients may read. For each, the status, the code, and the key of the body that is wrong."""
 
 
-def is_for_the_log(error: BaseException) -> bool:
-    """Whether the answer does not say what happened: a model that cannot be loaded, or what we did not foresee."""
-    return not isinstance(error, (RequestError, *(kind for kind, *_ in _ANSWERS)))
+def needs_log(error: BaseException) -> bool:
+    """True if the response hides what happened, so that the log must say it.
+
+    This is so for a model that cannot be loaded, and for errors that we did not foresee.
+    """
+    return not isinstance(error, (RequestError, *(kind for kind, *_ in _RESPONSES)))
 
 
 def failure_of(error: BaseException) -> Failure:
-    """The answer to a request that ended in an error."""
+    """The error response to a request that ended with this error."""
     if isinstance(error, RequestError):
         return Failure(error.status, str(error), error.code, error.param)
-    for kind, status, code, param in _ANSWERS:
+    for kind, status, code, param in _RESPONSES:
         if isinstance(error, kind):
             retry_after = error.retry_after if isinstance(error, ServerError) else None
-            return Failure(status, _sentence(error), code, param, retry_after)
+            return Failure(status, _capitalized(error), code, param, retry_after)
     if isinstance(error, ModelError | MissingExtraError):
-        # What a model's files say may name folders of this machine.
-        return Failure(503, "The model could not be loaded; the server's log says why.", "model_not_loaded")
-    return Failure(500, "The server failed; the fault is its own. Its log has more.", "internal_error")
+        # Errors about a model's files may name folders of this machine.
+        return Failure(503, "The model could not be loaded. The server's log says why.", "model_not_loaded")
+    return Failure(500, "The server failed. This is its own fault; its log says more.", "internal_error")
 
 
-def _sentence(error: BaseException) -> str:
+def _capitalized(error: BaseException) -> str:
     message = str(error)
     return message[:1].upper() + message[1:]

@@ -1,4 +1,4 @@
-"""What every request passes on its way in, and every answer on its way out: key, limits, request id, log."""
+"""What happens before and after every request: the checks of key, host and limits, the request id, and the log."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from pellucid.server.core.budget import Hold
-from pellucid.server.http.errors import Failure, failure_of, is_for_the_log
-from pellucid.server.http.serving import CONNECTION, DEADLINE, HOLD, Serving
+from pellucid.server.core.budget import Reservation
+from pellucid.server.http.errors import Failure, failure_of, needs_log
+from pellucid.server.http.serving import CONNECTION, DEADLINE, RESERVATION, Serving
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -23,25 +23,25 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 logger = logging.getLogger("pellucid.server")
-OPEN = {("GET", "/"), ("GET", "/health"), ("HEAD", "/health"), ("GET", "/docs"), ("GET", "/openapi.json")}
-"""What is shown without a key: nothing of it says what the server did or was asked."""
-_ONCE = frozenset(
+KEYLESS_ROUTES = {("GET", "/"), ("GET", "/health"), ("HEAD", "/health"), ("GET", "/docs"), ("GET", "/openapi.json")}
+"""Routes that need no key. They say nothing about what the server did or which requests it got."""
+_SINGLE_HEADERS = frozenset(
     (b"host", b"authorization", b"content-type", b"content-length", b"content-encoding", b"transfer-encoding")
 )
-"""Headers of which a second one would be read differently by a proxy and by us."""
-_LOCAL = re.compile(rb"(localhost|127(\.\d+){3}|\[::1\])(:\d+)?", re.IGNORECASE)
+"""Headers that a request may have only once. A proxy and we could each use a different one of two."""
+_LOCAL_HOST = re.compile(rb"(localhost|127(\.\d+){3}|\[::1\])(:\d+)?", re.IGNORECASE)
 _REQUEST_ID = re.compile(rb"[\w.:-]{1,128}")
-_ROUTES = 200
-_ERRORS = 400
+_MAX_LOGGED_PATH = 200
+_MIN_ERROR_STATUS = 400
 
 
 class Gate:
-    """Wraps the app.
+    """Wraps the app: checks each request before the app sees it, and logs each response.
 
     Args:
-        app: what answers.
-        serving: what the server has.
-        takes_body: whether something is answered at a path with POST.
+        app: the ASGI app.
+        serving: what the routes of the server share.
+        takes_body: returns True if this path has a POST route.
     """
 
     def __init__(self, app: App, serving: Serving, takes_body: Callable[[str], bool]) -> None:
@@ -49,11 +49,11 @@ class Gate:
         self._serving = serving
         self._takes_body = takes_body
         self._keys = [key.encode() for key in serving.settings.keys]
-        # Without a key, a page of another site could have its own name point at this machine, and ask.
+        # Without a key, another site could make its own name resolve to this machine, and its page could send requests.
         self._only_local = serving.settings.loopback and not self._keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request; anything else of ASGI (the lifespan) goes straight on."""
+        """Handle one request. Other ASGI events, such as the lifespan, go straight to the app."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -63,94 +63,102 @@ class Gate:
         path, method = scope["path"], scope["method"]
         limits = self._serving.settings.limits
         scope[DEADLINE] = asyncio.get_running_loop().time() + limits.seconds, limits.seconds
-        hold: Hold = scope.setdefault(HOLD, self._serving.budget.hold())
-        least = hold.size
-        status = read = 0
+        reservation: Reservation = scope.setdefault(RESERVATION, self._serving.budget.reservation())
+        header_bytes = reservation.size
+        status = received_bytes = 0
 
-        async def sending(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
-                # From here on, the request holds its answer, and nothing else.
-                hold.resize(max(least, _length_of(message)))
+                # From here on, the request needs memory only for its headers or its response.
+                reservation.resize(max(header_bytes, _content_length(message)))
                 status = message["status"]
-                if status >= _ERRORS and CONNECTION in scope:
-                    scope[CONNECTION].end_unless_whole(scope)
+                if status >= _MIN_ERROR_STATUS and CONNECTION in scope:
+                    scope[CONNECTION].close_if_incomplete(scope)
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
                 if self._serving.draining:
                     message["headers"].append((b"connection", b"close"))
             await send(message)
 
-        async def receiving() -> Message:
-            nonlocal read
+        async def receive_within_limit() -> Message:
+            nonlocal received_bytes
             message = await receive()
             if message["type"] == "http.request":
-                read += len(message.get("body", b""))
-                if read > limits.body_bytes:
+                received_bytes += len(message.get("body", b""))
+                if received_bytes > limits.body_bytes:
                     raise _too_large(limits.body_bytes).error()
             return message
 
         try:
-            if (refusal := self._refusal(method, path, scope["headers"], headers)) is not None:
-                await self._answer(refusal, path, sending)
+            if (refusal := self._check(method, path, scope["headers"], headers)) is not None:
+                await self._respond(refusal, path, send_with_headers)
             else:
-                await self._app(scope, receiving, sending)
+                await self._app(scope, receive_within_limit, send_with_headers)
         except (asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
-        except BaseException as error:  # A library in Rust panics with what is no Exception.
+        except BaseException as error:  # A panic in a Rust library is not an Exception.
             failure = failure_of(error)
-            if failure.status >= 500 and is_for_the_log(error):  # noqa: PLR2004
+            if failure.status >= 500 and needs_log(error):  # noqa: PLR2004
                 logger.exception("failed", extra={"id": request_id.decode()})
-            if not status:  # Else the answer has begun; uvicorn closes the connection of one without an end.
-                await self._answer(failure, path, sending)
+            if not status:  # If the response has begun, uvicorn closes the connection because it stays incomplete.
+                await self._respond(failure, path, send_with_headers)
         finally:
-            self._tell(request_id, scope, status, time.perf_counter() - start)
+            self._log(request_id, scope, status, time.perf_counter() - start)
 
-    def _tell(self, request_id: bytes, scope: Scope, status: int, seconds: float) -> None:
+    def _log(self, request_id: bytes, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "other")
-        self._serving.metrics.answers.labels(route, str(status)).inc()
-        told = {"id": request_id.decode(), "method": scope["method"], "path": scope["path"][:_ROUTES], "status": status}
-        logger.info("answered", extra=told | {"ms": round(seconds * 1000, 2)})
+        self._serving.metrics.responses.labels(route, str(status)).inc()
+        fields = {
+            "id": request_id.decode(),
+            "method": scope["method"],
+            "path": scope["path"][:_MAX_LOGGED_PATH],
+            "status": status,
+            "ms": round(seconds * 1000, 2),
+        }
+        logger.info("answered", extra=fields)
 
-    def _refusal(
+    def _check(
         self, method: str, path: str, pairs: list[tuple[bytes, bytes]], headers: dict[bytes, bytes]
     ) -> Failure | None:
-        """Why a request is not even read, or None."""
+        """The reason to refuse a request before its body is read, or None."""
         if len(pairs) != len(headers) and (name := _repeated(pairs)) is not None:
-            return Failure(400, f"The header {name} is there twice. Send it once.", "repeated_header")
-        if self._only_local and not _LOCAL.fullmatch(headers.get(b"host", b"")):
+            return Failure(400, f"The request has the header {name} twice. Send it once.", "repeated_header")
+        if self._only_local and not _LOCAL_HOST.fullmatch(headers.get(b"host", b"")):
             return Failure(
                 403,
-                "This server answers its own machine only. Call it by the address localhost or 127.0.0.1.",
+                "This server has no API keys, so it answers only under the names localhost and 127.0.0.1. Use one of "
+                "them in the URL.",
                 "wrong_host",
             )
-        if self._keys and (method, path) not in OPEN and not self._has_key(headers.get(b"authorization", b"")):
+        needs_key = self._keys and (method, path) not in KEYLESS_ROUTES
+        if needs_key and not self._has_valid_key(headers.get(b"authorization", b"")):
             return Failure(401, "Send a valid API key in the header Authorization: Bearer KEY.", "invalid_api_key")
-        return self._wrong_body(headers) if method == "POST" and self._takes_body(path) else None
+        return self._check_body_headers(headers) if method == "POST" and self._takes_body(path) else None
 
-    def _wrong_body(self, headers: dict[bytes, bytes]) -> Failure | None:
-        """What is wrong with a body, from what its headers say."""
+    def _check_body_headers(self, headers: dict[bytes, bytes]) -> Failure | None:
+        """The reason to refuse a body, from what its headers say about it, or None."""
         if headers.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
-            return Failure(400, "The only Transfer-Encoding that is read is chunked.", "bad_transfer_encoding")
+            return Failure(400, "Transfer-Encoding must be chunked.", "bad_transfer_encoding")
         length = headers.get(b"content-length", b"0")
-        most = self._serving.settings.limits.body_bytes
-        if not length.isdigit() or int(length) > most:
-            return _too_large(most)
+        max_bytes = self._serving.settings.limits.body_bytes
+        if not length.isdigit() or int(length) > max_bytes:
+            return _too_large(max_bytes)
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
-            return Failure(415, "The body must not be compressed: send it without Content-Encoding.", "compressed")
-        kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-        if kind != b"application/json":
+            return Failure(415, "The body must not be compressed. Send it without Content-Encoding.", "compressed")
+        content_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+        if content_type != b"application/json":
             # A form on another site's page cannot send this type.
             return Failure(415, "The body must be JSON, with the header Content-Type: application/json.", "not_json")
         return None
 
-    def _has_key(self, authorization: bytes) -> bool:
-        scheme, _, given = authorization.partition(b" ")
-        # Each is compared, and each in constant time, so that the time says nothing of them.
-        found = [hmac.compare_digest(given.strip(), key) for key in self._keys]
-        return scheme.lower() == b"bearer" and any(found)
+    def _has_valid_key(self, authorization: bytes) -> bool:
+        scheme, _, sent_key = authorization.partition(b" ")
+        # Compare with every key, each in constant time, so that the time reveals nothing about the keys.
+        matches = [hmac.compare_digest(sent_key.strip(), key) for key in self._keys]
+        return scheme.lower() == b"bearer" and any(matches)
 
-    async def _answer(self, failure: Failure, path: str, send: Send) -> None:
-        self._serving.metrics.failed(failure.status, failure.code)
+    async def _respond(self, failure: Failure, path: str, send: Send) -> None:
+        self._serving.metrics.count_refusal(failure.status, failure.code)
         body = failure.body(path)
         headers = [(name.encode(), value.encode()) for name, value in failure.headers().items()]
         headers.append((b"content-length", str(len(body)).encode()))
@@ -158,42 +166,43 @@ class Gate:
         await send({"type": "http.response.body", "body": body})
 
 
-def _request_id(given: bytes) -> bytes:
-    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16).encode()
+def _request_id(sent_id: bytes) -> bytes:
+    """The client's own id if it is a valid one, or else a new one."""
+    return sent_id if _REQUEST_ID.fullmatch(sent_id) else secrets.token_hex(16).encode()
 
 
-def _length_of(message: Message) -> int:
-    """How many bytes an answer has: all of ours say so at their start."""
+def _content_length(message: Message) -> int:
+    """The length of a response in bytes. All our responses declare it."""
     return next((int(value) for name, value in message["headers"] if name == b"content-length"), 0)
 
 
 def _repeated(pairs: list[tuple[bytes, bytes]]) -> str | None:
-    """The first header that is there twice and must not be, or None."""
+    """The name of the first header that a request has twice and may have only once, or None."""
     seen: set[bytes] = set()
     for name, _ in pairs:
-        if name in seen and name in _ONCE:
+        if name in seen and name in _SINGLE_HEADERS:
             return name.decode().title()
         seen.add(name)
     return None
 
 
-def _too_large(most: int) -> Failure:
-    return Failure(413, f"The body is larger than {most:,} bytes, the most that this server reads.", "too_large")
+def _too_large(max_bytes: int) -> Failure:
+    return Failure(413, f"The body is larger than {max_bytes:,} bytes, this server's limit.", "too_large")
 
 
-class JsonLines(logging.Formatter):
-    """A line of JSON for each record: time, level, what happened, and its particulars. Never a text."""
+class JsonFormatter(logging.Formatter):
+    """Writes each log record as a line of JSON: time, level, event, and the event's fields. Never a text."""
 
-    _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
+    _STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
-        told = {
+        """The line of JSON for a record."""
+        line = {
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
             "level": record.levelname.lower(),
             "event": record.getMessage(),
-            **{key: value for key, value in vars(record).items() if key not in self._PLAIN},
+            **{key: value for key, value in vars(record).items() if key not in self._STANDARD_FIELDS},
         }
         if record.exc_info:
-            told["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(told, ensure_ascii=False, default=str)
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False, default=str)

@@ -1,4 +1,4 @@
-"""What may stand in the bodies of requests. A key that is not known is refused, never passed over."""
+"""The bodies that requests may have. An unknown key is an error, never ignored."""
 
 from __future__ import annotations
 
@@ -10,114 +10,127 @@ from pydantic_core import PydanticCustomError
 from pellucid.server.settings import Limits
 
 LIMIT = "x-pellucid-limit"
-"""Stands in a schema where a limit of the server belongs; see :func:`with_limits`."""
+"""Marks the place in a schema where a limit of the server belongs; see :func:`fill_limits`."""
 
 
 class _FailFast(FailFast):
-    """Pydantic's, which is not hashable, and so cannot be part of a union."""
+    """Pydantic's ``FailFast``, made hashable. Otherwise it could not be part of a union."""
 
     __hash__ = object.__hash__
 
 
-_FIRST_FAULT = _FailFast()
-"""The first wrong value of a list ends the checking: there may be a million."""
+_STOP_AT_FIRST_ERROR = _FailFast()
+"""Stops validating a list at its first wrong value. There may be a million."""
 
 
-def _at_most(limit: str) -> dict[str, str]:
+def _limited_by(limit: str) -> dict[str, str]:
     return {LIMIT: limit}
 
 
-Text = Annotated[StrictStr, Field(description="A text.", json_schema_extra=_at_most("characters"))]
+Text = Annotated[StrictStr, Field(description="A text.", json_schema_extra=_limited_by("characters"))]
 TokenId = Annotated[int, Field(strict=True, ge=0, le=2**31 - 1)]
 Ids = Annotated[
     list[TokenId],
-    _FIRST_FAULT,
+    _STOP_AT_FIRST_ERROR,
     Field(
         min_length=1,
-        description="Token ids of the model, special tokens included.",
-        json_schema_extra=_at_most("characters"),
+        description="Token ids of the model, with its special tokens.",
+        json_schema_extra=_limited_by("characters"),
     ),
 ]
-Texts = Annotated[list[Text], _FIRST_FAULT, Field(json_schema_extra=_at_most("texts"))]
-ManyIds = Annotated[list[Ids], _FIRST_FAULT, Field(json_schema_extra=_at_most("texts"))]
-OneOrMany = Text | Texts | Ids | ManyIds
-ModelName = Annotated[StrictStr | None, Field(description="A model of /v1/models; without one, the first.")]
-PromptName = Annotated[StrictStr | None, Field(description="A prompt of the model to put before each text.")]
-Dimensions = Annotated[int | None, Field(strict=True, ge=1, description="Keep only so many leading dimensions.")]
-Truncate = Annotated[
-    StrictBool | None, Field(description="Cut texts that are too long, or refuse them; without it, as the server says.")
+Texts = Annotated[list[Text], _STOP_AT_FIRST_ERROR, Field(json_schema_extra=_limited_by("texts"))]
+IdLists = Annotated[list[Ids], _STOP_AT_FIRST_ERROR, Field(json_schema_extra=_limited_by("texts"))]
+AnyInput = Annotated[
+    Text | Texts | Ids | IdLists,
+    Field(description="A text, a list of texts, a list of token ids, or a list of lists of token ids."),
 ]
-Side = Annotated[
-    Literal["Left", "Right", "left", "right"] | None, Field(description="The end that is cut: the model's own.")
+ModelName = Annotated[
+    StrictStr | None, Field(description="The name of a model in /v1/models. Without it, the first model answers.")
+]
+PromptName = Annotated[
+    StrictStr | None, Field(description="The name of one of the model's prompts, which goes before each text.")
+]
+Dimensions = Annotated[
+    int | None, Field(strict=True, ge=1, description="Keep only this many leading dimensions of each vector.")
+]
+Truncate = Annotated[
+    StrictBool | None,
+    Field(description="true cuts texts that are too long; false refuses them. Without it, the server's setting holds."),
+]
+TruncationDirection = Annotated[
+    Literal["Left", "Right", "left", "right"] | None,
+    Field(description="The end at which texts are cut. Only the model's own is accepted."),
 ]
 
 
 class Body(BaseModel):
-    """What all bodies have in common."""
+    """The base of all request bodies."""
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
-    def _no_unknown_key(cls, value: Any) -> Any:
-        """The first unknown key ends the checking: there may be a million."""
+    def _refuse_unknown_key(cls, value: Any) -> Any:
+        """Stop validating at the first unknown key. There may be a million."""
         if isinstance(value, dict) and not value.keys() <= cls.model_fields.keys():
             key = next(key for key in value if key not in cls.model_fields)
-            raise PydanticCustomError("unknown_key", "A key is not known here", {"key": key})
+            raise PydanticCustomError("unknown_key", "Unknown key", {"key": key})
         return value
 
 
 class EmbeddingsBody(Body):
-    """OpenAI's request (https://platform.openai.com/docs/api-reference/embeddings), and three keys of ours."""
+    """OpenAI's body (https://platform.openai.com/docs/api-reference/embeddings), plus prompt_name and truncate."""
 
-    input: Annotated[OneOrMany, Field(description="A text, texts, token ids, or lists of token ids.")]
+    input: AnyInput
     model: ModelName = None
     encoding_format: Literal["float", "base64"] | None = "float"
     dimensions: Dimensions = None
-    user: Annotated[StrictStr | None, Field(description="Taken, and not looked at.")] = None
+    user: Annotated[StrictStr | None, Field(description="Accepted and ignored.")] = None
     prompt_name: PromptName = None
     truncate: Truncate = None
 
 
 class EmbedBody(Body):
-    """Text-embeddings-inference's ``/embed``."""
+    """The body of text-embeddings-inference's ``/embed``."""
 
-    inputs: Annotated[OneOrMany, Field(description="A text, texts, token ids, or lists of token ids.")]
+    inputs: AnyInput
     model: ModelName = None
-    normalize: Annotated[StrictBool | None, Field(description="To unit length; null, as the model says.")] = True
+    normalize: Annotated[
+        StrictBool | None, Field(description="Scale vectors to unit length. null does as the model does.")
+    ] = True
     truncate: Truncate = None
-    truncation_direction: Side = None
+    truncation_direction: TruncationDirection = None
     prompt_name: PromptName = None
     dimensions: Dimensions = None
 
 
 class EmbedAllBody(Body):
-    """Text-embeddings-inference's ``/embed_all``: a vector for each token."""
+    """The body of text-embeddings-inference's ``/embed_all``, which gives a vector for each token."""
 
-    inputs: Annotated[OneOrMany, Field(description="A text, texts, token ids, or lists of token ids.")]
+    inputs: AnyInput
     model: ModelName = None
     truncate: Truncate = None
-    truncation_direction: Side = None
+    truncation_direction: TruncationDirection = None
     prompt_name: PromptName = None
 
 
 class SimilarityInputs(Body):
-    """One text, and those that it is held against."""
+    """A text, and the texts to compare it with."""
 
     source_sentence: Text
-    sentences: Annotated[list[Text], _FIRST_FAULT, Field(min_length=1, json_schema_extra=_at_most("texts"))]
+    sentences: Annotated[list[Text], _STOP_AT_FIRST_ERROR, Field(min_length=1, json_schema_extra=_limited_by("texts"))]
 
 
 class SimilarityParameters(Body):
-    """How the texts are embedded."""
+    """How to embed the texts."""
 
     truncate: Truncate = None
-    truncation_direction: Side = None
+    truncation_direction: TruncationDirection = None
     prompt_name: PromptName = None
 
 
 class SimilarityBody(Body):
-    """Text-embeddings-inference's ``/similarity``."""
+    """The body of text-embeddings-inference's ``/similarity``."""
 
     inputs: SimilarityInputs
     parameters: SimilarityParameters | None = None
@@ -125,7 +138,7 @@ class SimilarityBody(Body):
 
 
 class TokenizeBody(Body):
-    """Text-embeddings-inference's ``/tokenize``."""
+    """The body of text-embeddings-inference's ``/tokenize``."""
 
     inputs: Text | Texts
     model: ModelName = None
@@ -134,15 +147,15 @@ class TokenizeBody(Body):
 
 
 class DecodeBody(Body):
-    """Text-embeddings-inference's ``/decode``."""
+    """The body of text-embeddings-inference's ``/decode``."""
 
-    ids: Ids | Annotated[list[Ids], _FIRST_FAULT, Field(min_length=1, json_schema_extra=_at_most("texts"))]
+    ids: Ids | Annotated[list[Ids], _STOP_AT_FIRST_ERROR, Field(min_length=1, json_schema_extra=_limited_by("texts"))]
     model: ModelName = None
     skip_special_tokens: StrictBool = True
 
 
 class TraceBody(Body):
-    """One text, to be looked into."""
+    """A text to trace."""
 
     input: Text
     model: ModelName = None
@@ -150,42 +163,42 @@ class TraceBody(Body):
 
 
 class CompareBody(Body):
-    """Two texts: the first like a query, the second like a document, if the model tells them apart."""
+    """Two texts to compare. If the model treats them differently, the first is a query and the second a document."""
 
-    inputs: Annotated[list[Text], _FIRST_FAULT, Field(min_length=2, max_length=2)]
+    inputs: Annotated[list[Text], _STOP_AT_FIRST_ERROR, Field(min_length=2, max_length=2)]
     model: ModelName = None
     prompt_name: PromptName = None
 
 
 class MapBody(Body):
-    """Many texts, to be laid out in the plane."""
+    """Texts to draw as a map."""
 
-    inputs: Annotated[list[Text], _FIRST_FAULT, Field(min_length=2, json_schema_extra=_at_most("map_texts"))]
+    inputs: Annotated[list[Text], _STOP_AT_FIRST_ERROR, Field(min_length=2, json_schema_extra=_limited_by("map_texts"))]
     model: ModelName = None
 
 
-def schema(kind: type[Body]) -> dict[str, Any]:
-    """What FastAPI is told of a body that :func:`pellucid.server.http.bodies.read` reads."""
-    described = kind.model_json_schema()
-    definitions = described.pop("$defs", {})
+def openapi_body(kind: type[Body]) -> dict[str, Any]:
+    """The OpenAPI description of a body that :func:`pellucid.server.http.bodies.read_body` reads."""
+    schema = kind.model_json_schema()
+    definitions = schema.pop("$defs", {})
 
-    def inlined(value: Any) -> Any:
+    def inline(value: Any) -> Any:
         if isinstance(value, dict):
             if "$ref" in value:
-                return inlined(definitions[value["$ref"].rpartition("/")[2]])
-            return {key: inlined(part) for key, part in value.items()}
-        return [inlined(part) for part in value] if isinstance(value, list) else value
+                return inline(definitions[value["$ref"].rpartition("/")[2]])
+            return {key: inline(part) for key, part in value.items()}
+        return [inline(part) for part in value] if isinstance(value, list) else value
 
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": inlined(described)}}}}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": inline(schema)}}}}
 
 
-def with_limits(described: Any, limits: Limits) -> Any:
-    """A schema with the limits of this server as ``maxLength`` and ``maxItems``."""
-    if isinstance(described, list):
-        return [with_limits(part, limits) for part in described]
-    if not isinstance(described, dict):
-        return described
-    found = {key: with_limits(value, limits) for key, value in described.items() if key != LIMIT}
-    if LIMIT in described:
-        found["maxItems" if found.get("type") == "array" else "maxLength"] = getattr(limits, described[LIMIT])
-    return found
+def fill_limits(schema: Any, limits: Limits) -> Any:
+    """A copy of a schema with the limits of this server as ``maxLength`` and ``maxItems``."""
+    if isinstance(schema, list):
+        return [fill_limits(part, limits) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    filled = {key: fill_limits(value, limits) for key, value in schema.items() if key != LIMIT}
+    if LIMIT in schema:
+        filled["maxItems" if filled.get("type") == "array" else "maxLength"] = getattr(limits, schema[LIMIT])
+    return filled

@@ -1,4 +1,4 @@
-"""What stands in answers, for the API's description; the answers themselves are written straight from arrays."""
+"""The shapes of responses, for the API's description. The responses themselves are written directly from arrays."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, RootModel
 
 
 class Embedding(BaseModel):
-    """The vector of one text; in base64, of its float32 numbers, little-endian."""
+    """The vector of one text. In base64, it is the bytes of its numbers as little-endian float32."""
 
     object: Literal["embedding"]
     index: int
@@ -16,14 +16,14 @@ class Embedding(BaseModel):
 
 
 class Usage(BaseModel):
-    """Tokens that went through the model, special tokens included."""
+    """How many tokens went through the model, special tokens included."""
 
     prompt_tokens: int
     total_tokens: int
 
 
 class Embeddings(BaseModel):
-    """OpenAI's answer."""
+    """OpenAI's response with vectors."""
 
     object: Literal["list"]
     data: list[Embedding]
@@ -32,7 +32,7 @@ class Embeddings(BaseModel):
 
 
 class ModelCard(BaseModel):
-    """OpenAI's model, and what one must know of it."""
+    """A model, as OpenAI describes it."""
 
     id: str
     object: Literal["model"]
@@ -41,7 +41,7 @@ class ModelCard(BaseModel):
 
 
 class ModelCards(BaseModel):
-    """OpenAI's list."""
+    """OpenAI's list of models."""
 
     object: Literal["list"]
     data: list[ModelCard]
@@ -56,11 +56,11 @@ class TokenVectors(RootModel[list[list[list[float]]]]):
 
 
 class Similarities(RootModel[list[float]]):
-    """A cosine for each sentence."""
+    """The cosine of the source sentence with each sentence."""
 
 
-class TokenSeen(BaseModel):
-    """A token, and from which characters of the text it was made; null for one that the model adds."""
+class TokenInfo(BaseModel):
+    """A token, and the range of characters that it comes from. The range is null for tokens that the model adds."""
 
     id: int
     text: str
@@ -69,7 +69,7 @@ class TokenSeen(BaseModel):
     stop: int | None
 
 
-class Tokens(RootModel[list[list[TokenSeen]]]):
+class Tokens(RootModel[list[list[TokenInfo]]]):
     """The tokens of each text."""
 
 
@@ -78,19 +78,19 @@ class Texts(RootModel[list[str]]):
 
 
 class Pooling(BaseModel):
-    """How token vectors become one."""
+    """How token vectors become one vector."""
 
     pooling: str
 
 
 class ModelType(BaseModel):
-    """What a model is for."""
+    """The type of a model."""
 
     embedding: Pooling
 
 
 class Info(BaseModel):
-    """Text-embeddings-inference's ``/info``."""
+    """The response of text-embeddings-inference's ``/info``."""
 
     model_id: str
     model_sha: str | None
@@ -107,25 +107,25 @@ class Info(BaseModel):
 
 
 class Health(BaseModel):
-    """Whether requests are answered."""
+    """The state of the server."""
 
     status: Literal["ready", "stopping"]
 
 
 class View(RootModel[dict[str, Any]]):
-    """Everything that is known of a text, two or many."""
+    """Data about one text, two or many."""
 
 
 class Latency(BaseModel):
-    """Percentiles of the last thousand requests, in milliseconds."""
+    """The percentiles of the last thousand requests, in milliseconds."""
 
     p50: float
     p95: float
     p99: float
 
 
-class ModelFigures(BaseModel):
-    """What one model did."""
+class ModelStats(BaseModel):
+    """Statistics of one model."""
 
     name: str
     dimensions: int
@@ -134,23 +134,23 @@ class ModelFigures(BaseModel):
     requests: int
     texts: int
     tokens: int
-    tokens_per_second: float = Field(description="In the last ten seconds.")
+    tokens_per_second: float = Field(description="The average over the last ten seconds.")
     queued_requests: int
     queued_tokens: int
     latency_ms: Latency | None
 
 
 class Stats(BaseModel):
-    """What the server did since its start."""
+    """Statistics of the server since its start."""
 
-    models: list[ModelFigures]
+    models: list[ModelStats]
     uptime_s: float
     version: str
     needs_key: bool
 
 
 class OpenAIError(BaseModel):
-    """What was wrong, and what to do."""
+    """What was wrong, and what to do about it."""
 
     message: str
     type: str
@@ -159,30 +159,30 @@ class OpenAIError(BaseModel):
 
 
 class OpenAIFailure(BaseModel):
-    """An answer that is no success, as OpenAI's clients know it."""
+    """An error response in OpenAI's shape."""
 
     error: OpenAIError
 
 
 class TEIFailure(BaseModel):
-    """An answer that is no success, as text-embeddings-inference's clients know it."""
+    """An error response in text-embeddings-inference's shape."""
 
     error: str
     error_type: str
 
 
-_WORDS = {
-    400: "The request is wrong; the message says where.",
-    401: "The server asks for an API key, and this is none of its keys.",
-    404: "No such model here.",
+_DESCRIPTIONS = {
+    400: "The request is wrong. The message says where.",
+    401: "The API key is missing or wrong.",
+    404: "This server has no such model.",
     413: "The body is too large.",
     415: "The body's Content-Type is not application/json.",
-    429: "Too much is waiting; Retry-After says when to try again.",
+    429: "Too many requests are waiting. Retry-After says when to try again.",
     500: "The server failed.",
-    503: "It took too long, or the model has no room, or the server is stopping.",
+    503: "The answer took too long, memory is full, the model could not be loaded, or the server is stopping.",
 }
 
 
-def failures(shape: type[BaseModel], *statuses: int) -> dict[int | str, dict[str, Any]]:
-    """What FastAPI is told of the failures of a route: of these statuses, or all."""
-    return {status: {"model": shape, "description": _WORDS[status]} for status in statuses or _WORDS}
+def error_responses(shape: type[BaseModel], *statuses: int) -> dict[int | str, dict[str, Any]]:
+    """FastAPI's description of a route's error responses: those with these statuses, or all."""
+    return {status: {"model": shape, "description": _DESCRIPTIONS[status]} for status in statuses or _DESCRIPTIONS}

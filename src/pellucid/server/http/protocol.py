@@ -1,6 +1,7 @@
-"""HTTP/1.1 as uvicorn and httptools speak it, within bounds: what a client sends, and how slowly, costs only so much.
+"""HTTP/1.1 with uvicorn and httptools, and with limits on how much clients send, and how slowly.
 
-Everything is judged while it arrives. What breaks a rule gets an answer in JSON, and its connection ends.
+The server checks all input while it arrives. If a client breaks a limit, it gets an error response in JSON, and the
+server closes the connection.
 """
 
 from __future__ import annotations
@@ -16,93 +17,95 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from pellucid.errors import RequestError
-from pellucid.server.core.budget import Hold
+from pellucid.server.core.budget import Reservation
 from pellucid.server.http.connections import Connections
 from pellucid.server.http.errors import Failure
-from pellucid.server.http.serving import CONNECTION, HOLD
-from pellucid.server.http.wire import Flow, Gentle, failure_in, written
+from pellucid.server.http.serving import CONNECTION, RESERVATION
+from pellucid.server.http.wire import GracefulTransport, PipelineFlow, parser_failure, raw_response
 
 _PIECE_BYTES = 2048
-"""The parser gets so much at a time: hundreds of short requests may be in what one read gives."""
+"""How many bytes the parser gets at a time. The data of one read may hold hundreds of short requests."""
 _REQUEST_BYTES = 4096
-"""About what the objects of one request take, without what the client sent."""
+"""Roughly the memory that the objects of one request take, without the bytes that the client sent."""
 _HEADER_BYTES = 128
-"""About what the objects of one header take."""
+"""Roughly the memory that the objects of one header take."""
 _LINGER_SECONDS = 2.0
-"""How long we listen after the last answer: closing at once would make the client's system throw the answer away."""
+"""How long to keep reading after the last response. If we closed at once, the client's system could discard it."""
 _PAUSE_SECONDS = 0.05
-_CLOSED = 7
-"""TCP_CLOSE in Linux' ``enum`` of states (include/net/tcp_states.h)."""
+_TCP_CLOSE = 7
+"""The state TCP_CLOSE in Linux (include/net/tcp_states.h)."""
 
 
 class Protocol(HttpToolsProtocol):
     """One connection.
 
     Args:
-        connections: all of them, with what is allowed and counted.
+        connections: all connections of the server, with its limits and counts.
     """
 
     def __init__(self, connections: Connections, **options: Any) -> None:
         super().__init__(**options)
-        self.app = cast("Any", functools.partial(self._run, self.app))
+        self.app = cast("Any", functools.partial(self._run_request, self.app))
         self._connections = connections
         self._limits = connections.limits
-        self._holds: dict[RequestResponseCycle, Hold] = {}
-        self._unsent: list[Hold] = []
-        self._rest = b""
+        self._reservations: dict[RequestResponseCycle, Reservation] = {}
+        self._unsent: list[Reservation] = []  # Of answered requests, while bytes of the responses are not sent yet.
+        self._unparsed = b""
         self._body_left = 0
-        self._header_bytes = self._header_count = self._silent_bytes = 0
-        self._in_headers = self._progress = self._ending = self._ended = self._used = self._upgrading = False
-        self._since = self.loop.time()
+        self._header_bytes = self._header_count = self._bytes_without_progress = 0
+        self._in_headers = self._made_progress = self._has_received = self._skipping_upgrade = False
+        self._ignores_input = False  # Input is discarded, because one request has already been refused.
+        self._has_finished = False  # The last response is written; only reading goes on for a while.
+        self._last_active = self.loop.time()
         self._slow_since: float | None = None
 
-    # What asyncio calls
+    # Called by asyncio
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A client is there."""
+        """A client has connected."""
         super().connection_made(transport)
-        self.flow = Flow(transport, self._behind)
-        self._gentle = Gentle(self.transport, self.end_gently)
-        self._connections.opened += 1
-        if not self._connections.has_room():
+        self.flow = PipelineFlow(transport, self._has_waiting)
+        self._graceful_transport = GracefulTransport(self.transport, self.close_gracefully)
+        self._connections.total += 1
+        if not self._connections.make_room():
             self._refuse(Failure(503, "This server has too many connections. Try again later.", "too_many_connections"))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client is gone. What is held for it is given back; requests at work do so themselves."""
+        """The client is gone. Release the memory of its waiting requests; running requests release their own."""
         super().connection_lost(exc)
         for cycle, _ in self.pipeline:
-            self._holds.pop(cycle).release()
+            self._reservations.pop(cycle).release()
         self.pipeline.clear()
-        for cycle in self._holds:
+        for cycle in self._reservations:
             cycle.disconnected = True
             cycle.message_event.set()
-        self._rest = b""
-        self._forget_unsent()
+        self._unparsed = b""
+        self._release_unsent()
 
     def data_received(self, data: bytes) -> None:
-        """Some bytes of requests."""
+        """Bytes have arrived."""
         self._unset_keepalive_if_required()
-        self._used = True
-        if self._ending:
-            # What comes now is thrown away, not faster than others' requests are read.
+        self._has_received = True
+        if self._ignores_input:
+            # Discard the data, and pause, so that this takes no time from other clients' requests.
             self.flow.pause_reading()
-            self.loop.call_later(_PAUSE_SECONDS, self._listen_on)
+            self.loop.call_later(_PAUSE_SECONDS, self._resume_reading)
             return
-        if self._behind():
-            self._rest += data
+        if self._has_waiting():
+            self._unparsed += data
             self.flow.pause_reading()
             return
         self._feed(data)
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """The client sends nothing more. It gets its answers if it still reads."""
-        if self._ended or not self._at_work() or self.cycle.more_body:
+        """The client has closed its sending side. It still gets its responses if it reads."""
+        if self._has_finished or not self._is_answering() or self.cycle.more_body:
             return False
         self.cycle.keep_alive = False
         if self.scope["http_version"] == "1.1" and not self.cycle.response_started and not self.pipeline:
-            # Every client passes over this one. The system of a client that has hung up answers it with a reset.
+            # Every client skips this response. If the client has hung up, its system answers with a reset.
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        self.loop.call_later(0.05, self._end_if_reset)
+        self.loop.call_later(0.05, self._abort_if_reset)
         return True
 
     def pause_writing(self) -> None:
@@ -111,29 +114,29 @@ class Protocol(HttpToolsProtocol):
         if self._slow_since is None:
             self._slow_since = self.loop.time()
 
-    # What the parser calls
+    # Called by the parser
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """A request starts."""
         super().on_message_begin()
-        self._in_headers = self._progress = True
+        self._in_headers = self._made_progress = True
         self._header_bytes = self._header_count = self._body_left = 0
-        self._since = self.loop.time()
+        self._last_active = self.loop.time()
 
     def on_url(self, url: bytes) -> None:
-        """A piece of what is asked for."""
+        """A piece of the URL has arrived."""
         self._header_bytes += len(url)
         if self._header_bytes > self._limits.header_bytes:
-            words = f"The URL is longer than {self._limits.header_bytes:,} bytes. Send texts in the body."
-            raise RequestError(414, words, "url_too_long")
+            message = f"The URL is longer than {self._limits.header_bytes:,} bytes. Send texts in the body."
+            raise RequestError(414, message, "url_too_long")
         self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header; or, after the last chunk of a body, a trailer, which nothing here needs."""
+        """A header has arrived, or a trailer after the last chunk of a body. Trailers are ignored."""
         self._header_bytes += len(name) + len(value)
         self._header_count += 1
         if self._header_bytes > self._limits.header_bytes or self._header_count > self._limits.headers:
-            raise self._headers_too_large().error()
+            raise self._too_large_headers().error()
         if self._in_headers:
             name = name.lower()
             if name == b"content-length":
@@ -141,186 +144,190 @@ class Protocol(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """All headers are there."""
-        self._progress = True
+        """All headers have arrived."""
+        self._made_progress = True
         if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
-            self._upgrading = True
+            self._skipping_upgrade = True
             return
-        hold = self._connections.budget.hold()
-        hold.take(_REQUEST_BYTES + 2 * self._header_bytes + _HEADER_BYTES * self._header_count)
+        reservation = self._connections.budget.reservation()
+        reservation.take(_REQUEST_BYTES + 2 * self._header_bytes + _HEADER_BYTES * self._header_count)
         try:
             super().on_headers_complete()
         except BaseException:
-            hold.release()
+            reservation.release()
             raise
         self._in_headers = False
-        self._holds[self.cycle] = hold
-        self.cycle.transport = cast("Any", self._gentle)
+        self._reservations[self.cycle] = reservation
+        self.cycle.transport = cast("Any", self._graceful_transport)
         scope = cast("dict[str, Any]", self.scope)
-        scope[HOLD], scope[CONNECTION] = hold, self
+        scope[RESERVATION], scope[CONNECTION] = reservation, self
         if self.scope["method"] == "CONNECT":
             self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
-        """A piece of the body."""
-        self._progress = True
-        self._since = self.loop.time()
+        """A piece of the body has arrived."""
+        self._made_progress = True
+        self._last_active = self.loop.time()
         self._body_left -= len(body)
-        if not self.cycle.response_complete and (hold := self._holds.get(self.cycle)) is not None:
-            hold.take(len(body) + len(body) // 8)  # A bytearray that grows has an eighth to spare.
+        if not self.cycle.response_complete and (reservation := self._reservations.get(self.cycle)) is not None:
+            reservation.take(len(body) + len(body) // 8)  # A growing bytearray has about an eighth of spare room.
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """A request is whole."""
-        self._progress = True
+        """A request is complete."""
+        self._made_progress = True
         self._body_left = 0
-        if not self._upgrading:
+        if not self._skipping_upgrade:
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """An answer is written, at least to the system."""
+        """A response is written, at least to the system's buffer."""
         super().on_response_complete()
-        self._since = self.loop.time()
+        self._last_active = self.loop.time()
         self.flow.resume_reading()
         if self.transport.is_closing() or self.pipeline:
             return
-        if self._ended:
+        if self._has_finished:
             return
-        if self._ending:
-            self._end()
-        elif self._rest:
-            data, self._rest = self._rest, b""
+        if self._ignores_input:
+            self._finish()
+        elif self._unparsed:
+            data, self._unparsed = self._unparsed, b""
             self._unset_keepalive_if_required()
             self._feed(data)
 
-    # What the watch over all connections calls
+    # Called by other parts of the server
 
-    def look(self, now: float) -> None:
-        """End what takes too long. Called about once a second."""
+    def end_if_slow(self, now: float) -> None:
+        """End the connection if its client is too slow. Called about once a second."""
         if self.transport.get_write_buffer_size() == 0:
-            self._forget_unsent()
-            if not self._at_work():
+            self._release_unsent()
+            if not self._is_answering():
                 self._slow_since = None
-        if self._ended:
-            if now - self._since > _LINGER_SECONDS:
+        if self._has_finished:
+            if now - self._last_active > _LINGER_SECONDS:
                 self.transport.abort()
         elif self._slow_since is not None and now - self._slow_since > self._limits.answer_seconds:
-            self._connections.refused("slow_reader")
+            self._connections.count_refusal("slow_reader")
             self.transport.abort()
         elif self._in_headers:
-            if now - self._since > self._limits.header_seconds:
-                words = f"The headers were not there within {self._limits.header_seconds:g} s."
-                self._refuse(Failure(408, words, "slow_request"))
-        elif self._at_work():
-            self._end_if_reset()
-            if self.cycle.more_body and not self.flow.read_paused and now - self._since > self._limits.pause_seconds:
-                words = f"Nothing more of the body came for {self._limits.pause_seconds:g} s."
-                self._refuse(Failure(408, words, "slow_request"))
-        elif self.timeout_keep_alive_task is None and now - self._since > self.timeout_keep_alive:
+            if now - self._last_active > self._limits.header_seconds:
+                message = f"The headers did not arrive within {self._limits.header_seconds:g} s."
+                self._refuse(Failure(408, message, "slow_request"))
+        elif self._is_answering():
+            self._abort_if_reset()
+            has_paused = now - self._last_active > self._limits.pause_seconds
+            if self.cycle.more_body and not self.flow.read_paused and has_paused:
+                message = f"No more of the body arrived for {self._limits.pause_seconds:g} s."
+                self._refuse(Failure(408, message, "slow_request"))
+        elif self.timeout_keep_alive_task is None and now - self._last_active > self.timeout_keep_alive:
             self.transport.close()
 
-    def end_unless_whole(self, scope: Mapping[str, Any]) -> None:
-        """A request is refused: its connection ends with the answer if its body is still on its way."""
-        for cycle in self._holds:
+    def close_if_incomplete(self, scope: Mapping[str, Any]) -> None:
+        """After an error response, close the connection if the body of the request has not fully arrived."""
+        for cycle in self._reservations:
             if cycle.scope is scope and cycle.more_body:
                 cycle.keep_alive = False
 
-    def end_gently(self) -> None:
-        """End the connection, but let the client read what was said if it is still sending."""
-        if self.cycle.more_body and not self._ended:
-            self._end()
-        elif not self._ended:
+    def close_gracefully(self) -> None:
+        """Close the connection. A client that is still sending can first read its response."""
+        if self.cycle.more_body and not self._has_finished:
+            self._finish()
+        elif not self._has_finished:
             self.transport.close()
 
-    def idle(self) -> bool:
-        """Whether nothing was asked that is not answered."""
-        return not self._at_work() and not self._in_headers
+    def is_idle(self) -> bool:
+        """True if every request has been answered and no new one has begun."""
+        return not self._is_answering() and not self._in_headers
 
     @property
-    def used(self) -> bool:
-        """Whether the client has sent anything."""
-        return self._used
+    def has_received(self) -> bool:
+        """True if the client has sent anything."""
+        return self._has_received
 
     @property
-    def since(self) -> float:
-        """When something happened last."""
-        return self._since
+    def last_active(self) -> float:
+        """The event loop's time when something last happened on this connection."""
+        return self._last_active
 
-    # Ours
+    # Our own
 
     def _feed(self, data: bytes) -> None:
+        """Give bytes to the parser, piece by piece, until the client must wait or breaks a limit."""
         start = 0
-        while start < len(data) and not self._ending and not self.transport.is_closing():
+        while start < len(data) and not self._ignores_input and not self.transport.is_closing():
             if self.pipeline:
-                self._rest = data[start:]
+                self._unparsed = data[start:]
                 self.flow.pause_reading()
                 return
             stop = start + max(_PIECE_BYTES, self._body_left)
             piece = data if start == 0 and stop >= len(data) else data[start:stop]
-            self._progress = False
+            self._made_progress = False
             try:
                 self.parser.feed_data(piece)
             except httptools.HttpParserUpgrade as upgrade:
-                if not self._upgrading:  # After CONNECT, what follows is no HTTP.
+                if not self._skipping_upgrade:  # What follows CONNECT is not HTTP.
                     return
-                self._ask_again_without_upgrade()
+                self._parse_without_upgrade()
                 start += upgrade.args[0]
                 continue
             except httptools.HttpParserError as error:
-                self._refuse(failure_in(error))
+                self._refuse(parser_failure(error))
                 return
-            self._silent_bytes = 0 if self._progress else self._silent_bytes + len(piece)
-            if self._silent_bytes > self._limits.header_bytes:  # An endless header, trailer or extension of a chunk.
-                self._refuse(self._headers_too_large())
+            self._bytes_without_progress = 0 if self._made_progress else self._bytes_without_progress + len(piece)
+            # An endless header, trailer or chunk extension brings no progress.
+            if self._bytes_without_progress > self._limits.header_bytes:
+                self._refuse(self._too_large_headers())
                 return
             start += len(piece)
 
-    def _ask_again_without_upgrade(self) -> None:
-        """Parse the headers of a request once more, without the wish for another protocol, which may be passed over.
+    def _parse_without_upgrade(self) -> None:
+        """Parse the headers of a request again, without the request to switch to another protocol.
 
-        The parser takes what follows such a request for the other protocol, its body included.
+        HTTP lets a server ignore such a request. The parser, however, takes everything after the headers for the other
+        protocol, including the body.
         """
-        self._upgrading = False
-        left = [pair for pair in self.headers if pair[0] not in (b"upgrade", b"connection", b"http2-settings")]
-        wishes = b",".join(value for name, value in self.headers if name == b"connection").lower().split(b",")
-        if b"close" in [wish.strip() for wish in wishes]:
-            left.append((b"connection", b"close"))
+        self._skipping_upgrade = False
+        kept = [pair for pair in self.headers if pair[0] not in (b"upgrade", b"connection", b"http2-settings")]
+        options = b",".join(value for name, value in self.headers if name == b"connection").lower().split(b",")
+        if b"close" in [option.strip() for option in options]:
+            kept.append((b"connection", b"close"))
         line = b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
         self.parser = httptools.HttpRequestParser(self)
-        self.parser.feed_data(line + b"".join(b"%b: %b\r\n" % pair for pair in left) + b"\r\n")
+        self.parser.feed_data(line + b"".join(b"%b: %b\r\n" % pair for pair in kept) + b"\r\n")
 
-    def _behind(self) -> bool:
-        """Whether requests wait that the client sent before it had the answer to an earlier one."""
-        return bool(self._rest or self.pipeline)
+    def _has_waiting(self) -> bool:
+        """True if the client has sent more requests before it got the response to an earlier one."""
+        return bool(self._unparsed or self.pipeline)
 
-    def _at_work(self) -> bool:
+    def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
     def _refuse(self, failure: Failure) -> None:
-        """Answer what is wrong in itself, after the answers to what came before it, and end the connection."""
-        if self._ending:
+        """Send an error response after the responses to earlier requests, and close the connection."""
+        if self._ignores_input:
             return
-        self._ending = True
-        self._rest = b""
-        self._connections.refused(failure.code)
-        if not self._at_work():
-            self._end(failure)
-        elif self.cycle.more_body:  # The last request will never be whole.
+        self._ignores_input = True
+        self._unparsed = b""
+        self._connections.count_refusal(failure.code)
+        if not self._is_answering():
+            self._finish(failure)
+        elif self.cycle.more_body:  # The last request will never be complete.
             waiting = [cycle for cycle, _ in self.pipeline]
             if self.cycle in waiting:
                 self.pipeline.popleft()
-                self._holds.pop(self.cycle).release()
+                self._reservations.pop(self.cycle).release()
                 return
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-            self._end(None if self.cycle.response_started else failure)
+            self._finish(None if self.cycle.response_started else failure)
 
-    def _end(self, failure: Failure | None = None) -> None:
-        """Say no more, and give the client time to read what was said."""
-        self._ending = self._ended = True
-        self._since = self.loop.time()
+    def _finish(self, failure: Failure | None = None) -> None:
+        """Write the last response, close our sending side, and give the client time to read."""
+        self._ignores_input = self._has_finished = True
+        self._last_active = self.loop.time()
         if failure is not None and not self.transport.is_closing():
-            self.transport.write(written(failure, self.server_state.default_headers))
+            self.transport.write(raw_response(failure, self.server_state.default_headers))
         if self.transport.is_closing():
             return
         self._unset_keepalive_if_required()
@@ -328,38 +335,38 @@ class Protocol(HttpToolsProtocol):
         with contextlib.suppress(OSError, RuntimeError):  # The client may be gone already.
             self.transport.write_eof()
 
-    def _listen_on(self) -> None:
+    def _resume_reading(self) -> None:
         if not self.transport.is_closing():
             self.flow.resume_reading()
 
-    def _end_if_reset(self) -> None:
-        """Notice that a client has hung up whose end of sending was noticed before."""
-        connected = self.transport.get_extra_info("socket")
-        if connected is None or not hasattr(socket, "TCP_INFO") or self.transport.is_closing():
+    def _abort_if_reset(self) -> None:
+        """Abort if the client has hung up. Once its sending side is closed, asyncio does not report that."""
+        client = self.transport.get_extra_info("socket")
+        if client is None or not hasattr(socket, "TCP_INFO") or self.transport.is_closing():
             return
         with contextlib.suppress(OSError):
-            if connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _CLOSED:
+            if client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _TCP_CLOSE:
                 self.transport.abort()
 
-    async def _run(self, app: Callable[..., Awaitable[None]], scope: Any, receive: Any, send: Any) -> None:
-        """One request: what it held is given back at its end, but for what the client has not read yet."""
+    async def _run_request(self, app: Callable[..., Awaitable[None]], scope: Any, receive: Any, send: Any) -> None:
+        """Run the app for one request. Then release its memory, except for what the client has not read yet."""
         try:
             await app(scope, receive, send)
         finally:
-            self._finish(scope[HOLD])
+            self._release(scope[RESERVATION])
 
-    def _finish(self, hold: Hold) -> None:
-        self._holds = {cycle: held for cycle, held in self._holds.items() if held is not hold}
-        unsent = 0 if self.transport.is_closing() else self.transport.get_write_buffer_size()
-        hold.keep(unsent)
-        if unsent:
-            self._unsent.append(hold)
+    def _release(self, reservation: Reservation) -> None:
+        self._reservations = {cycle: kept for cycle, kept in self._reservations.items() if kept is not reservation}
+        unsent_bytes = 0 if self.transport.is_closing() else self.transport.get_write_buffer_size()
+        reservation.shrink(unsent_bytes)
+        if unsent_bytes:
+            self._unsent.append(reservation)
 
-    def _forget_unsent(self) -> None:
-        for hold in self._unsent:
-            hold.release()
+    def _release_unsent(self) -> None:
+        for reservation in self._unsent:
+            reservation.release()
         self._unsent.clear()
 
-    def _headers_too_large(self) -> Failure:
-        words = f"At most {self._limits.headers} headers of {self._limits.header_bytes:,} bytes together are read."
-        return Failure(431, words, "headers_too_large")
+    def _too_large_headers(self) -> Failure:
+        message = f"At most {self._limits.headers} headers of {self._limits.header_bytes:,} bytes together are allowed."
+        return Failure(431, message, "headers_too_large")

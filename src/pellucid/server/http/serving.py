@@ -1,295 +1,170 @@
-"""What the routes share: the models, the limits, and the way from what was asked to its vectors."""
+"""What the routes of one server share: its models, limits, memory budget and threads."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
-import numpy as np
 from fastapi import Request
 
-from pellucid.errors import (
-    InputError,
-    InvalidModelError,
-    OptionError,
-    QueueFullError,
-    RequestError,
-    RequestTimeoutError,
-    TextError,
-    VectorNotFiniteError,
-)
-from pellucid.layers.finish import EachToken, Finish
-from pellucid.server.core.budget import Budget, Hold
+from pellucid.errors import QueueFullError, RequestTimeoutError
+from pellucid.server.core.budget import Budget, Reservation
 from pellucid.server.core.metrics import Metrics
 from pellucid.server.core.models import Models
-from pellucid.server.core.service import Service, is_short
 from pellucid.server.core.worker import Check, Worker
 from pellucid.server.http.connections import Connections
 from pellucid.server.http.errors import client_left
 from pellucid.server.settings import Settings
-from pellucid.text.truncation import Truncation
-from pellucid.types import Float32, Int32, MultiVectors, TokenBatch
 
-Given = str | list[str] | list[int] | list[list[int]]
 T = TypeVar("T")
-_IDS_AT_ONCE = 20_000
-"""So many token ids are checked on the event loop; more, in a thread."""
-_NUMBER_BYTES = 32
-"""What a number takes on its way: twice in vectors, and once, as digits, in the answer."""
-_PATIENCE = 0.05
-"""Seconds after which we begin to look whether the client is still there; most requests are answered by then."""
+_WATCH_DELAY_SECONDS = 0.05
+"""After this time we start to watch whether the client is still there. Most requests are answered sooner."""
+_VIEW_RETRY_SECONDS = 5
 
+RESERVATION, CONNECTION, DEADLINE = "pellucid.reservation", "pellucid.connection", "pellucid.deadline"
+"""Keys of a request's scope: its memory reservation, its connection, and its deadline.
 
-HOLD, CONNECTION, DEADLINE = "pellucid.hold", "pellucid.connection", "pellucid.deadline"
-"""Keys of a request's scope: the memory that it holds, the connection that it came by, and when its time is over (with
-how long that was)."""
+The deadline is a pair: the event loop's time at which it ends, and how many seconds the request had in all.
+"""
 
 
 @dataclass(eq=False)
 class Serving:
-    """What a server has while it runs; one for each app.
+    """Everything that a running server has. Each app has one.
 
     Attributes:
-        settings: what it was told.
-        metrics: what it counts.
-        models: what it serves.
-        draining: whether it is stopping, and answers what was accepted.
+        settings: the server's settings.
+        metrics: the server's metrics.
+        models: the models that it serves.
+        draining: True while the server is stopping and answers only the requests that it has accepted.
+        started_at: when it started, by ``time.monotonic``.
         budget: the memory of all requests.
-        connections: how many there may be, and for how long.
-        parsing: the thread that parses long bodies and writes long answers.
-        viewing: the thread that makes views.
+        connections: all connections.
+        json_worker: the thread that parses long bodies and writes long responses.
+        view_worker: the thread that makes views.
     """
 
     settings: Settings
     metrics: Metrics
     models: Models
     draining: bool = False
-    started: float = field(default_factory=time.monotonic)
-    parsing: Worker = field(default_factory=lambda: Worker("parsing"))
-    viewing: Worker = field(default_factory=lambda: Worker("viewing"))
-    _view: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
-    _views: int = 0
+    started_at: float = field(default_factory=time.monotonic)
+    json_worker: Worker = field(default_factory=lambda: Worker("parsing"))
+    view_worker: Worker = field(default_factory=lambda: Worker("viewing"))
+    _view_turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    _view_count: int = 0
 
     def __post_init__(self) -> None:
         self.budget = Budget(self.settings.limits.request_bytes)
         self.connections = Connections(self.settings.limits, self.budget, self.metrics)
-        self.metrics.held_limit.set(self.budget.limit)
-        self.metrics.held.set_function(lambda: self.budget.in_use)
+        self.metrics.request_memory_limit.set(self.budget.limit)
+        self.metrics.request_memory.set_function(lambda: self.budget.in_use)
         self.metrics.connections.set_function(lambda: len(self.connections.open))
 
-    async def view(self, request: Request, make: Callable[[Check], T], *, memory: int = 0) -> T:
-        """Something to look at, made in a thread, one after another: they take their time.
+    async def make_view(self, request: Request, make: Callable[[Check], T], *, memory: int = 0) -> T:
+        """Make a view in a thread. Views take long, so the server makes one after another.
 
         Args:
-            request: whose view it is.
-            make: makes it.
-            memory: how much it takes; it is held until the thread has ended.
+            request: the request for the view.
+            make: makes the view.
+            memory: how many bytes it takes. They are reserved until the thread has ended.
 
         Raises:
-            QueueFullError: too many wait already.
-            RequestMemoryFullError, RequestTooLargeError: there is no room for it.
+            QueueFullError: too many views are waiting.
+            RequestMemoryFullError, RequestTooLargeError: there is not enough memory for it.
             RequestTimeoutError: it took too long.
         """
-        if self._views >= self.settings.limits.views:
-            raise QueueFullError(f"{self._views} views", 5)
-        self._views += 1
+        if self._view_count >= self.settings.limits.views:
+            raise QueueFullError(f"{self._view_count} views", _VIEW_RETRY_SECONDS)
+        self._view_count += 1
         try:
-            return await attended(request, self._in_turn(make, memory))
+            return await wait_or_cancel(request, self._make_in_turn(make, memory))
         finally:
-            self._views -= 1
+            self._view_count -= 1
 
-    async def _in_turn(self, make: Callable[[Check], T], memory: int) -> T:
-        await self._view.acquire()
-        hold = self.budget.hold()
+    async def _make_in_turn(self, make: Callable[[Check], T], memory: int) -> T:
+        await self._view_turn.acquire()
+        reservation = self.budget.reservation()
 
-        def ended() -> None:
-            # A thread cannot be stopped: the next begins when it has ended, also if nobody waits for it any more.
-            hold.release()
-            self._view.release()
+        def end_turn() -> None:
+            reservation.release()
+            self._view_turn.release()
 
         try:
-            hold.take(memory)
+            reservation.take(memory)
         except BaseException:
-            ended()
+            end_turn()
             raise
-        return await self.viewing.run(make, ended=ended)
+        # A thread cannot be stopped. So the next view starts once this one has ended, even if nobody waits for it.
+        return await self.view_worker.run(make, on_end=end_turn)
 
     def close(self) -> None:
         """Let all threads end."""
         self.models.close()
-        self.parsing.close()
-        self.viewing.close()
+        self.json_worker.close()
+        self.view_worker.close()
 
-    def busy(self) -> bool:
-        """Whether a thread is at work."""
-        return self.parsing.busy or self.viewing.busy or self.models.busy()
-
-
-@dataclass(frozen=True)
-class TokenizedTexts:
-    """Texts as tokens.
-
-    Attributes:
-        tokens: of all texts.
-        counts: how many each had before it was cut, ``int32[n]``.
-        max_tokens: how many the model reads.
-        prompt_tokens: how many at the start of each are the prompt's.
-    """
-
-    tokens: TokenBatch
-    counts: Int32
-    max_tokens: int
-    prompt_tokens: int = 0
-
-    def headers(self) -> dict[str, str]:
-        """What tells the client that something was cut off: nothing is in silence."""
-        if self.counts.max(initial=0) <= self.max_tokens:
-            return {}
-        cut = Truncation.of(self.counts, self.max_tokens)
-        return {"x-pellucid-truncated": f"texts={cut.cut}, tokens={cut.lost}"}
-
-    def cut(self) -> frozenset[int]:
-        """The positions of the texts that were cut."""
-        return frozenset(np.flatnonzero(self.counts > self.max_tokens).tolist())
+    def is_busy(self) -> bool:
+        """True if a thread is working."""
+        return self.json_worker.busy or self.view_worker.busy or self.models.is_busy()
 
 
 def serving_of(request: Request) -> Serving:
-    """What this request's server has."""
+    """The :class:`Serving` of the server that got this request."""
     return cast("Serving", request.app.state.serving)
 
 
-def hold_of(request: Request) -> Hold:
-    """The memory that this request holds."""
-    return cast("Hold", request.scope[HOLD])
+def reservation_of(request: Request) -> Reservation:
+    """The memory reservation of this request."""
+    return cast("Reservation", request.scope[RESERVATION])
 
 
-async def prepared(
-    serving: Serving,
-    request: Request,
-    service: Service,
-    given: Given,
-    *,
-    prompt_name: str | None,
-    truncate: bool | None,
-) -> TokenizedTexts:
-    """What was given, checked against the limits, as tokens.
+async def wait_or_cancel(request: Request, work: Awaitable[T]) -> T:
+    """Wait for ``work``, and cancel it if the client leaves or the request's time is over.
 
-    Raises:
-        InputError: it is empty, too many, too long, or not of this model; which text is named.
-    """
-    limits = serving.settings.limits
-    items = cast("list[str] | list[list[int]]", [given] if isinstance(given, str) or _is_ids(given) else given)
-    if not items:
-        raise InputError("the input is empty: there is no text to embed.")
-    check_count(items, limits.texts)
-    cut = serving.settings.on_truncation == "cut" if truncate is None else truncate
-    if not isinstance(items[0], str):
-        if prompt_name is not None:
-            raise OptionError("prompt_name is for texts; token ids are embedded as they are.")
-        check_ids(items, limits.characters)
-        check = functools.partial(_checked_ids, items, service, cut=cut)
-        if sum(map(len, items)) <= _IDS_AT_ONCE:
-            return check()
-        return await attended(request, serving.parsing.run(lambda _: check()))
-    texts = items
-    check_characters(texts, limits.characters)
-    for position, text in enumerate(texts):
-        if not text:
-            raise TextError(f"text {position} is empty. Leave it out.")
-    prompt = service.embedder.prompt_named(prompt_name)
-    tokenizing = service.tokenize(texts, prompt, cut=cut)
-    # A short text is tokenized before anybody could leave.
-    tokens, counts = await (tokenizing if is_short(texts, prompt) else attended(request, tokenizing))
-    return TokenizedTexts(tokens, counts, service.embedder.max_tokens, service.embedder.tokenizer.prompt_tokens(prompt))
-
-
-async def embedded(
-    serving: Serving,
-    request: Request,
-    service: Service,
-    ready: TokenizedTexts,
-    *,
-    normalize: bool | None = None,
-    dimensions: int | None = None,
-) -> Float32:
-    """The vectors of prepared texts, ``float32[n, d]``; nothing is computed for a client that has left.
-
-    Raises:
-        RequestError: the model has not so many dimensions, or the client has left.
-        VectorNotFiniteError: a vector is not finite; the text is named.
-    """
-    most = service.embedder.dimensions
-    if dimensions is not None and dimensions > most:
-        words = f"dimensions: {dimensions:,} is more than the model has: {most}."
-        raise RequestError(400, words, "invalid_value", "dimensions")
-    finish = service.embedder.finish(ready.prompt_tokens, normalize, dimensions)
-    return await _run(serving, request, service, ready, finish, len(ready.tokens) * (dimensions or most))
-
-
-async def each_token(serving: Serving, request: Request, service: Service, ready: TokenizedTexts) -> MultiVectors:
-    """A vector for each token of prepared texts; the errors of :func:`embedded`."""
-    numbers = len(ready.tokens.ids) * service.embedder.spec.encoder.hidden_size
-    return await _run(serving, request, service, ready, EachToken(), numbers)
-
-
-async def _run(
-    serving: Serving, request: Request, service: Service, ready: TokenizedTexts, finish: Finish[T], numbers: int
-) -> T:
-    """What ``finish`` makes of prepared texts: so many numbers."""
-    hold_of(request).take(4 * len(ready.tokens.ids) + _NUMBER_BYTES * numbers)
-    with serving.models.used(service):
-        result = await attended(request, service.run(ready.tokens, finish))
-    try:
-        finish.check(result, lambda row: row)
-    except InvalidModelError as error:
-        raise VectorNotFiniteError(str(error)) from None
-    return result
-
-
-async def attended(request: Request, work: Awaitable[T]) -> T:
-    """The result of ``work``, which is cancelled if the client leaves, or the time is over, before it is there.
+    Returns:
+        The result of ``work``.
 
     Raises:
         RequestError: the client has left.
-        RequestTimeoutError: the time is over.
+        RequestTimeoutError: the request's time is over.
     """
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
-    gone = late = False
+    has_left = is_late = False
     deadline, seconds = request.scope.get(DEADLINE, (None, 0.0))
     watcher: asyncio.Task[None] | None = None
 
-    async def watch() -> None:
-        nonlocal gone
+    async def watch_client() -> None:
+        nonlocal has_left
         while (await request.receive())["type"] != "http.disconnect":
             pass
-        gone = True
+        has_left = True
         if task is not None:
             task.cancel()
 
-    def end() -> None:
-        nonlocal late
-        late = True
+    def cancel_late() -> None:
+        nonlocal is_late
+        is_late = True
         if task is not None:
             task.cancel()
 
-    def begin() -> None:
+    def start_watching() -> None:
         nonlocal watcher
-        watcher = loop.create_task(watch())
+        watcher = loop.create_task(watch_client())
 
-    timers = [loop.call_later(_PATIENCE, begin)]
+    timers = [loop.call_later(_WATCH_DELAY_SECONDS, start_watching)]
     if deadline is not None:
-        timers.append(loop.call_at(deadline, end))
+        timers.append(loop.call_at(deadline, cancel_late))
     try:
         return await work
     except asyncio.CancelledError:
-        if (gone or late) and task is not None and not task.uncancel():
-            raise (client_left() if gone else RequestTimeoutError(seconds)) from None
+        if (has_left or is_late) and task is not None and not task.uncancel():
+            raise (client_left() if has_left else RequestTimeoutError(seconds)) from None
         raise
     finally:
         for timer in timers:
@@ -298,57 +173,3 @@ async def attended(request: Request, work: Awaitable[T]) -> T:
             watcher.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await watcher
-
-
-def check_count(items: Sequence[object], most: int) -> None:
-    """Refuse more texts than one request may have.
-
-    Raises:
-        InputError: there are too many.
-    """
-    if len(items) > most:
-        raise InputError(f"{len(items):,} texts are too many for one request; at most {most:,}.")
-
-
-def check_characters(texts: list[str], most: int) -> None:
-    """Refuse texts that nobody means to have embedded whole; the tokenizer would read all of each.
-
-    Raises:
-        TextError: a text is too long; its position is named.
-    """
-    for position, text in enumerate(texts):
-        if len(text) > most:
-            raise TextError(
-                f"text {position} has {len(text):,} characters, and this server reads at most {most:,}. Split it."
-            )
-
-
-def check_ids(sequences: list[list[int]], most: int) -> None:
-    """Refuse lists of more token ids than a text may have characters.
-
-    Raises:
-        InputError: a list is too long; its position is named.
-    """
-    for position, ids in enumerate(sequences):
-        if len(ids) > most:
-            raise InputError(f"list {position} has {len(ids):,} token ids, and this server reads at most {most:,}.")
-
-
-def _is_ids(given: Given) -> bool:
-    return bool(given) and isinstance(given[0], int)
-
-
-def _checked_ids(sequences: list[list[int]], service: Service, *, cut: bool) -> TokenizedTexts:
-    embedder = service.embedder
-    vocabulary, most = embedder.spec.encoder.vocab_size, embedder.max_tokens
-    for position, ids in enumerate(sequences):
-        if max(ids) >= vocabulary:
-            raise InputError(
-                f"text {position} has the token id {max(ids):,}; the model's vocabulary ends at {vocabulary - 1:,}. "
-                f"Are the ids another model's? LangChain's OpenAIEmbeddings needs check_embedding_ctx_length=False."
-            )
-    counts = np.array([len(ids) for ids in sequences], dtype=np.int32)
-    truncation = Truncation.of(counts, most)
-    if truncation.cut and not cut:
-        raise InputError(f"{truncation.describe(most)}. Split them.")
-    return TokenizedTexts(TokenBatch.from_sequences([ids[:most] for ids in sequences]), counts, most)

@@ -1,4 +1,4 @@
-"""Small parts of a connection: how its end is put off, how reading is held back, and answers to what is no request."""
+"""Small parts of a connection: a transport that closes gracefully, paused reading, and raw error responses."""
 
 from __future__ import annotations
 
@@ -13,8 +13,13 @@ from pellucid.errors import PellucidError
 from pellucid.server.http.errors import Failure, failure_of
 
 
-class Gentle:
-    """A transport as uvicorn needs it for one answer; its end is gentle."""
+class GracefulTransport:
+    """The transport as uvicorn uses it for one response, but with another way to close it.
+
+    Args:
+        transport: the connection's transport.
+        close: called in place of ``transport.close``.
+    """
 
     __slots__ = ("close", "is_closing", "write")
 
@@ -24,29 +29,39 @@ class Gentle:
         self.close = close
 
 
-class Flow(FlowControl):
-    """Reads nothing more while whole requests wait, whoever asks for it."""
+class PipelineFlow(FlowControl):
+    """Reads nothing more from the client while earlier requests wait, whoever calls :meth:`resume_reading`.
 
-    def __init__(self, transport: asyncio.Transport, behind: Callable[[], bool]) -> None:
+    Args:
+        transport: the connection's transport.
+        has_waiting: returns True while requests wait.
+    """
+
+    def __init__(self, transport: asyncio.Transport, has_waiting: Callable[[], bool]) -> None:
         super().__init__(transport)
-        self._behind = behind
+        self._has_waiting = has_waiting
 
     def resume_reading(self) -> None:
-        """Read again, if nothing waits."""
-        if not self._behind():
+        """Read again, unless requests wait."""
+        if not self._has_waiting():
             super().resume_reading()
 
 
-def failure_in(error: httptools.HttpParserError) -> Failure:
-    """What we said ourselves while the parser was at work, or that it found no HTTP."""
+def parser_failure(error: httptools.HttpParserError) -> Failure:
+    """The failure to report for a parser error: our own error that a callback raised, or that this is not HTTP."""
     cause = error.__context__
     if isinstance(cause, PellucidError):
         return failure_of(cause)
     return Failure(400, "This is not a valid HTTP/1.1 request.", "invalid_http")
 
 
-def written(failure: Failure, headers: list[tuple[bytes, bytes]]) -> bytes:
-    """The bytes of an answer that ends its connection, with these headers before its own."""
+def raw_response(failure: Failure, headers: list[tuple[bytes, bytes]]) -> bytes:
+    """The bytes of an error response that closes its connection.
+
+    Args:
+        failure: the error.
+        headers: headers that go before those of the failure.
+    """
     body = failure.body("")
     own = [(name.encode(), value.encode()) for name, value in failure.headers().items()]
     own += [(b"content-length", str(len(body)).encode()), (b"connection", b"close")]

@@ -14,13 +14,13 @@ def ask(server, path, **body):
     return answer.json()
 
 
-def test_a_trace_is_the_librarys(server, embedder):
+def test_a_trace_is_that_of_the_library(server, embedder):
     assert ask(server, "/trace", input="the cat") == json.loads(embedder.trace("the cat").to_json(arrays=False))
     whole = ask(server, "/trace?arrays=true", input="the cat")
     assert whole == json.loads(embedder.trace("the cat").to_json())
 
 
-def test_a_comparison_is_the_librarys(server, embedder):
+def test_a_comparison_is_that_of_the_library(server, embedder):
     found = ask(server, "/compare", inputs=["the cat", "a dog"])
     assert found == json.loads(embedder.compare("the cat", "a dog").to_json())
 
@@ -36,12 +36,12 @@ def test_the_page_gets_its_views(server, embedder):
     [("/trace", {"input": "the cat sat"}), ("/compare", {"inputs": ["cat", "the cat sat"]})],
 )
 @pytest.mark.parametrize("view", ["", "/view"])
-def test_only_so_much_of_a_text_is_looked_into(serve, path, body, view):
+def test_the_length_of_a_text_to_trace_is_limited(serve, path, body, view):
     own = serve(limits=Limits(view_tokens=4))
     answer = own.client.post(view + path, json=body)
     assert answer.status_code == 400
     position = len(body.get("inputs", [0])) - 1
-    assert f"ext {position} has 5 tokens, and at most 4 can be shown" in answer.json()["error"]["message"]
+    assert f"ext {position} has 5 tokens, but at most 4 can be shown" in answer.json()["error"]["message"]
     ask(own, "/trace", input="the cat")
     ask(own, "/view/map", inputs=["the cat sat", "cat", "dog"])
 
@@ -57,7 +57,7 @@ def test_only_so_much_of_a_text_is_looked_into(serve, path, body, view):
         ("/view/trace", {"input": "a" * 1_000_001}, "1,000,001 characters"),
     ],
 )
-def test_what_is_wrong_is_a_400_that_helps(server, path, body, words):
+def test_a_wrong_body_gets_a_400_that_helps(server, path, body, words):
     answer = server.client.post(path, json=body)
     assert answer.status_code == 400
     assert words in answer.json()["error"]["message"]

@@ -2,16 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from pellucid.server.http.page import home
+from pellucid.server.http.page import home_page
 
 
 def test_the_page_comes_with_its_policy(server):
     answer = server.client.get("/")
-    assert answer.text == home().content
-    assert answer.headers["content-security-policy"] == home().policy
+    assert answer.text == home_page().content
+    assert answer.headers["content-security-policy"] == home_page().policy
 
 
-def test_the_apis_page_asks_nothing_of_anybody_and_has_every_route(server):
+def test_the_page_of_the_api_loads_nothing_and_has_every_route(server):
     answer = server.client.get("/docs")
     assert "default-src 'none'" in answer.headers["content-security-policy"]
     assert "http" not in answer.text.replace("HTTP", "")
@@ -19,7 +19,7 @@ def test_the_apis_page_asks_nothing_of_anybody_and_has_every_route(server):
         assert f"{path}</code>" in answer.text
 
 
-def test_figures_grow_with_what_is_asked(server):
+def test_statistics_grow_with_each_request(server):
     before = server.client.get("/stats").json()["models"][0]
     server.client.post("/v1/embeddings", json={"input": ["the cat", "a dog"]})
     after = server.client.get("/stats").json()
@@ -29,11 +29,11 @@ def test_figures_grow_with_what_is_asked(server):
     assert 'pellucid_texts_total{model="tiny"}' in server.client.get("/metrics").text
 
 
-def test_health_is_good_until_the_server_is_told_to_stop(serve):
+def test_health_is_ready_until_the_server_stops(serve):
     own = serve()
     assert own.client.get("/health").json() == {"status": "ready"}
-    asked = own.client.head("/health")
-    assert (asked.status_code, asked.content) == (200, b"")
+    head = own.client.head("/health")
+    assert (head.status_code, head.content) == (200, b"")
     own.serving.draining = True
     answer = own.client.get("/health")
     assert (answer.status_code, answer.json()) == (503, {"status": "stopping"})
@@ -41,7 +41,7 @@ def test_health_is_good_until_the_server_is_told_to_stop(serve):
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nowhere", 404), ("GET", "/embed", 405)])
-def test_what_is_not_there_says_where_to_look(server, method, path, status):
+def test_an_unknown_route_says_where_to_look(server, method, path, status):
     answer = server.client.request(method, path)
     assert answer.status_code == status
-    assert "GET /docs lists what there is" in answer.text
+    assert "GET /docs lists its routes" in answer.text

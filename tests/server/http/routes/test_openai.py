@@ -17,7 +17,7 @@ def vectors(answer):
     return np.array([item["embedding"] for item in answer.json()["data"]], dtype=np.float32)
 
 
-def test_vectors_are_the_librarys_to_the_bit(server, embedder):
+def test_vectors_are_exactly_those_of_the_library(server, embedder):
     expected = embedder.embed_documents(TEXTS)
     assert (vectors(post(server, input=TEXTS)) == expected).all()
     assert (vectors(post(server, input=TEXTS[1])) == expected[1:2]).all()
@@ -29,7 +29,7 @@ def test_base64_is_little_endian_float32(server, embedder):
     assert (np.stack(found) == embedder.embed_documents(TEXTS)).all()
 
 
-def test_keys_that_are_null_are_not_given(server, embedder):
+def test_null_means_that_a_key_is_absent(server, embedder):
     answer = post(server, input=TEXTS, encoding_format=None, dimensions=None, user=None, prompt_name=None)
     assert (vectors(answer) == embedder.embed_documents(TEXTS)).all()
 
@@ -40,7 +40,7 @@ def test_token_ids_are_embedded_as_they_are(server, embedder):
     assert (vectors(post(server, input=ids[0])) == embedder.embed_documents(TEXTS[:1])).all()
 
 
-def test_fewer_dimensions_are_of_unit_length_again(server, embedder):
+def test_vectors_with_fewer_dimensions_have_unit_length_again(server, embedder):
     found = vectors(post(server, input=TEXTS, dimensions=3))
     assert (found == embedder.embed_documents(TEXTS, truncate_dim=3, normalize=True)).all()
 
@@ -55,7 +55,7 @@ def test_the_answer_counts_real_tokens_and_names_the_model(server, embedder):
     assert [item["index"] for item in answer["data"]] == [0, 1, 2]
 
 
-def test_a_folder_is_named_as_it_is_served_and_never_by_its_path(server, model):
+def test_a_models_folder_is_never_named_by_its_path(server, model):
     for path, key in (("/v1/embeddings", "input"), ("/embed", "inputs"), ("/trace", "input"), ("/view/trace", "input")):
         answer = server.client.post(path, json={key: "the cat"})
         assert answer.status_code == 200
@@ -74,7 +74,7 @@ def test_prompts_are_the_models_own(server, embedder):
     assert (found == embedder.embed_documents(TEXTS, prompt_name="query")).all()
 
 
-def test_what_is_too_long_is_refused_or_cut_and_told(server, embedder):
+def test_long_texts_are_refused_or_cut_with_a_note(server, embedder):
     long = "cat " * 100
     refused = post(server, input=["cat", long])
     assert refused.status_code == 400
@@ -117,17 +117,17 @@ WRONG = {
     "many texts": (b'{"input": [' + b'"a",' * 2048 + b'"a"]}', "2,049 texts are too many"),
     "a type": (b'{"input": "a", "encoding_format": "hex"}', "encoding_format"),
     "dimensions": (b'{"input": "a", "dimensions": 0}', "dimensions"),
-    "many dimensions": (b'{"input": "a", "dimensions": 4096}', "dimensions: 4,096 is more than the model has"),
+    "many dimensions": (b'{"input": "a", "dimensions": 4096}', "dimensions: 4,096 is more than the model's"),
     "half a dimension": (b'{"input": "a", "dimensions": 1.5}', "dimensions"),
     "a prompt": (b'{"input": "a", "prompt_name": "other"}', "has no prompt 'other'"),
-    "a prompt for ids": (b'{"input": [5], "prompt_name": "query"}', "token ids are embedded as they are"),
-    "a key": (b'{"input": "a", "dimension": 3}', "The key 'dimension' is not known here"),
+    "a prompt for ids": (b'{"input": [5], "prompt_name": "query"}', "Token ids are embedded as they are"),
+    "a key": (b'{"input": "a", "dimension": 3}', "Unknown key 'dimension'"),
     "not a number": (b'{"input": "a", "dimensions": NaN}', "dimensions"),
 }
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_wrong_is_a_400_that_helps(server, model, case):
+def test_a_wrong_body_gets_a_400_that_helps(server, model, case):
     content, words = WRONG[case]
     answer = server.client.post("/v1/embeddings", content=content, headers={"content-type": "application/json"})
     assert answer.status_code == 400
@@ -139,14 +139,14 @@ def test_what_is_wrong_is_a_400_that_helps(server, model, case):
     assert model not in answer.text
 
 
-def test_ten_megabytes_are_refused_and_the_server_goes_on(server):
+def test_huge_bodies_are_refused_and_the_server_goes_on(server):
     assert post(server, input="a" * 10_000_000).status_code == 400
     assert post(server, input="a " * 8_500_000).status_code == 413
     assert post(server, input="cat").status_code == 200
 
 
-def test_an_unknown_model_is_a_404_that_names_those_that_are_served(server):
+def test_an_unknown_model_gets_a_404_that_names_the_served_models(server):
     answer = post(server, input="a", model="text-embedding-3-small")
     assert answer.status_code == 404
     assert answer.json()["error"]["code"] == "model_not_found"
-    assert "Served: 'tiny'" in answer.json()["error"]["message"]
+    assert "It serves 'tiny'" in answer.json()["error"]["message"]

@@ -15,14 +15,14 @@ def ask(server, path, **body):
 
 
 @pytest.mark.parametrize("path", ["/embed", "/"])
-def test_embed_gives_the_librarys_vectors(server, embedder, path):
+def test_embed_gives_the_vectors_of_the_library(server, embedder, path):
     found = np.array(ask(server, path, inputs=TEXTS), dtype=np.float32)
     assert (found == embedder.embed_documents(TEXTS, normalize=True)).all()
     (single,) = ask(server, path, inputs=TEXTS[0])
     assert (np.array(single, dtype=np.float32) == found[0]).all()
 
 
-def test_embed_gives_what_the_plain_call_gives_of_a_model_with_unit_length(server, embedder):
+def test_embed_gives_the_default_vectors_of_a_model_with_unit_length(server, embedder):
     assert embedder.spec.unit_length
     found = np.array(ask(server, "/embed", inputs=TEXTS), dtype=np.float32)
     assert (found == embedder.embed_documents(TEXTS)).all()
@@ -33,7 +33,7 @@ def test_embed_without_unit_length_and_with_fewer_dimensions(server, embedder):
     assert (found == embedder.embed_documents(TEXTS, normalize=False, truncate_dim=5)).all()
 
 
-def test_embed_all_gives_the_engines_token_vectors(server, embedder):
+def test_embed_all_gives_the_token_vectors_of_the_engine(server, embedder):
     tokens = embedder.tokenizer.tokenize(TEXTS)[0]
     expected = np.split(embedder.engine.token_vectors(tokens), tokens.offsets[1:-1])
     found = ask(server, "/embed_all", inputs=TEXTS)
@@ -41,12 +41,12 @@ def test_embed_all_gives_the_engines_token_vectors(server, embedder):
         assert (np.array(text, dtype=np.float32) == vectors).all()
 
 
-def test_only_so_many_token_vectors_are_answered(serve):
+def test_the_number_of_token_vectors_is_limited(serve):
     own = serve(limits=Limits(answered_tokens=8))
     assert len(ask(own, "/embed_all", inputs=["the cat", "a dog"])) == 2
     answer = own.client.post("/embed_all", json={"inputs": ["the cat", "a dog sat"]})
     assert answer.status_code == 400
-    assert "9 tokens are too many for a vector of each; at most 8" in answer.json()["error"]
+    assert "The texts have 9 tokens, but one response has vectors for at most 8" in answer.json()["error"]
 
 
 def test_similarity_is_the_cosine(server, embedder):
@@ -79,17 +79,17 @@ def test_info_says_what_is_served(server, embedder):
     [
         ("/embed", {"inputs": []}, "empty"),
         ("/embed", {"inputs": "a", "truncation_direction": "left"}, "must be 'Right'"),
-        ("/embed", {"inputs": "a", "dimensions": 99}, "more than the model has"),
+        ("/embed", {"inputs": "a", "dimensions": 99}, "more than the model's"),
         ("/embed_all", {"inputs": 3}, "Must be"),
         ("/similarity", {"inputs": {"source_sentence": "a", "sentences": []}}, "at least 1"),
-        ("/similarity", {"inputs": {"source_sentence": "a", "sentences": ["b"], "more": 1}}, "not known here"),
+        ("/similarity", {"inputs": {"source_sentence": "a", "sentences": ["b"], "more": 1}}, "Unknown key 'more'"),
         ("/tokenize", {"inputs": ["a"] * 3000}, "too many"),
         ("/decode", {"ids": [10**6]}, "does not know"),
         ("/decode", {"ids": []}, "at least 1"),
         ("/decode", {"ids": [[5]] * 3000}, "too many"),
     ],
 )
-def test_what_is_wrong_has_the_shape_that_its_clients_know(server, path, body, words):
+def test_errors_have_the_shape_that_tei_clients_expect(server, path, body, words):
     answer = server.client.post(path, json=body)
     assert answer.status_code == 400
     assert answer.json()["error_type"] == "Validation"

@@ -1,52 +1,52 @@
-// Two texts, and why they are close: the cosine as a sum over pairs of tokens.
+// The view of two texts: why they are close. Their cosine is a sum over pairs of tokens.
 
 async function comparisonView(data, heading) {
   const [shares, pairs] = await Promise.all([
     Promise.all(data.sides.map((side) => unpack(side.shares))),
     data.pairs && unpack(data.pairs),
   ]);
-  const names = ["the first text", "the second text"];
-  const shareDigits = digits(Math.max(...shares.map(({ values }) => largestOf(values))), 6);
-  const said = pairs ? "adds" : "without it, the cosine falls by";
-  const sayShare = (which) => (token, place) =>
-    `${said} ${signed(shares[which].values[place], shareDigits)} · ${aboutToken(token, place)}`;
+  const titles = ["The first text", "The second text"];
+  const shareDecimals = decimalsFor(Math.max(...shares.map(({ values }) => maxAbs(values))), 6);
+  const words = pairs ? "adds" : "without it, the cosine falls by";
+  const describeShare = (s) => (token, index) =>
+    `${words} ${signed(shares[s].values[index], shareDecimals)} · ${describeToken(token, index)}`;
   let pairMap = null;
-  const strips = data.sides.map((side, which) =>
-    strip(side, {
-      label: `Tokens of ${names[which]}`,
-      say: sayShare(which),
-      chosen: (place) => pairMap?.choose(which ? pairMap.row : place, which ? place : pairMap.column),
+  const strips = data.sides.map((side, s) =>
+    tokenStrip(side, {
+      label: `Tokens of ${lowerFirst(titles[s])}`,
+      describe: describeShare(s),
+      onChoose: (index) => pairMap?.choose(s ? pairMap.row : index, s ? index : pairMap.column),
     }));
-  const tint = () => tintAll(strips, shares);
-  onTheme(strips[0].element, tint);
+  const tint = () => tintChips(strips, shares);
+  redrawOnTheme(strips[0].element, tint);
   tint();
 
-  const sections = [
-    ...data.sides.map((side, which) =>
-      section(`text-${which + 1}`, which ? "The second text" : "The first text", `[${grouped(side.count)}]`,
-        `Each token, tinted by what it ${pairs ? "adds to the cosine" : "is worth to the cosine"}.`,
-        ...(side.prompt || side.normalized ? [given(side)] : []), strips[which].element)),
-  ];
+  const tintMeaning = pairs ? "how much it adds to the cosine" : "how much the cosine falls without it";
+  const sections = data.sides.map((side, s) =>
+    section(`text-${s + 1}`, titles[s], `[${grouped(side.count)}]`, `The colour of each token shows ${tintMeaning}.`,
+      ...(side.prompt || side.normalized ? [tokenizerInput(side)] : []), strips[s].element));
   if (pairs?.values.length) {
-    const total = `${data.cosine.toFixed(4)} is the sum of ${grouped(data.count)} numbers, one for each pair of a token of the first text and a token of the second. Nothing is approximated.`;
-    pairMap = pairsMap(data, pairs);
+    const sentence = `The cosine, ${data.cosine.toFixed(4)}, is the sum of ${grouped(data.count)} numbers, one for each pair of a token of the first text and a token of the second. Nothing is approximated.`;
+    pairMap = pairHeatmap(data, pairs);
     const shape = data.sides.map((side) => grouped(side.count)).join(" × ");
-    sections.push(section("pairs", "Pairs of tokens", `[${shape}]`, total, pairMap.element, topPairs(data, pairMap)));
+    sections.push(section("pairs", "Pairs of tokens", `[${shape}]`, sentence, pairMap.element, topPairs(data, pairMap)));
     pairMap.chooseLargest();
   }
   const sentence = pairs
-    ? "The rows and the columns of the map, added up: what each token has to do with the cosine."
-    : `No pair has a share of its own: ${data.why_no_pairs}. So each token was left out in turn, and here is by how much the cosine fell. These numbers do not sum to it.`;
-  const columns = data.sides.map((side, which) =>
-    el("div", {}, el("h3", {}, which ? "The second text" : "The first text"),
-      side.tokens.length ? bars(`Shares of ${names[which]}`, pairs ? "adds" : "falls by", side.tokens, shares[which].values, shareDigits).element
-        : el("p", { class: "note" }, "It has no tokens.")));
-  sections.push(section("shares", pairs ? "Shares of the tokens" : "What each token is worth", "", sentence, el("div", { class: "two" }, ...columns)));
-  return [comparisonHead(data, heading), way(sections, "What there is to see"), ...sections];
+    ? "How much each token adds to the cosine: the sums of the map's rows and columns."
+    : `The cosine cannot be divided among pairs of tokens: ${data.why_no_pairs}. Instead, each token was left out in turn. The numbers show how much the cosine fell; they do not sum to it.`;
+  const columns = data.sides.map((side, s) =>
+    el("div", {}, el("h3", {}, titles[s]),
+      side.tokens.length ? bars(`Shares of ${lowerFirst(titles[s])}`, pairs ? "adds" : "falls by", side.tokens, shares[s].values, shareDecimals).element
+        : el("p", { class: "note" }, "This text has no tokens.")));
+  sections.push(section("shares", pairs ? "Shares of the tokens" : "The effect of each token", "", sentence, el("div", { class: "side-by-side" }, ...columns)));
+  return [comparisonHeader(data, heading), tableOfContents(sections, "Contents"), ...sections];
 }
 
-function comparisonHead(data, heading) {
-  const quotes = data.sides.map((side) => el("blockquote", {}, side.text.trim() === "" ? "(empty)" : side.text));
+const lowerFirst = (text) => text[0].toLowerCase() + text.slice(1);
+
+function comparisonHeader(data, heading) {
+  const quotes = data.sides.map((side) => el("blockquote", {}, quoted(side.text)));
   const needle = el("i");
   needle.style.left = `${clamp(50 + 50 * data.cosine, 0, 100)}%`;
   const scale = el("div", { class: "cosine-scale", "aria-hidden": "true" }, el("span", {}, "−1 opposite"), el("span", {}, "0"), el("span", {}, "1 the same"), needle);
@@ -56,45 +56,46 @@ function comparisonHead(data, heading) {
     scale, el("p", { class: "facts" }, data.model));
 }
 
-function pairsMap(data, pairs) {
+function pairHeatmap(data, pairs) {
   const [first, second] = data.sides.map((side) => side.tokens.map((token) => token.piece));
-  const [rowNames, columnNames] = data.sides.map((side) => namesOf(side.tokens));
-  const decimals = digits(largestOf(pairs.values), pairs.decimals);
+  const [rowNames, columnNames] = data.sides.map((side) => tokenNames(side.tokens));
+  const decimals = decimalsFor(maxAbs(pairs.values), pairs.decimals);
   const map = heatmap({
-    label: "What each pair adds: rows are the first text's tokens, columns the second's",
+    label: "How much each pair adds: rows are tokens of the first text, columns are tokens of the second",
     rows: first,
     columns: second,
     width: second.length,
     cell: { width: [14, 52] },
     scale: "diverging",
     decimals,
-    say: (i, j, value) => `${rowNames[i]} × ${columnNames[j]}: ${signed(value, decimals)}`,
+    describe: (i, j, value) => `${rowNames[i]} × ${columnNames[j]}: ${signed(value, decimals)}`,
   });
   map.show(pairs.values);
   return map;
 }
 
-/** The pairs that add most; choosing one shows it in the map. */
+/** The pairs that add most. A click on a pair chooses it in the map. */
 function topPairs(data, map) {
-  const [rowNames, columnNames] = data.sides.map((side) => namesOf(side.tokens));
-  const decimals = data.top.length ? digits(data.top[0][4], 6) : 0;
+  const [rowNames, columnNames] = data.sides.map((side) => tokenNames(side.tokens));
+  const decimals = data.top.length ? decimalsFor(data.top[0][4], 6) : 0;
   const items = data.top.map(([i, j, first, second, share]) => {
-    const text = [el("span", { class: "pair" }, `${rowNames[i] ?? shown(first)} × ${columnNames[j] ?? shown(second)}`), el("b", {}, signed(share, decimals))];
-    // A pair of tokens that the page leaves out has no place in the map.
-    const inMap = i < data.sides[0].tokens.length && j < data.sides[1].tokens.length;
-    return el("li", {}, inMap ? el("button", { type: "button", click: () => map.choose(i, j) }, ...text) : el("p", {}, ...text));
+    const pair = `${rowNames[i] ?? visiblePiece(first)} × ${columnNames[j] ?? visiblePiece(second)}`;
+    const text = [el("span", { class: "pair" }, pair), el("b", {}, signed(share, decimals))];
+    // The map does not have the tokens that the page leaves out.
+    const isInMap = i < data.sides[0].tokens.length && j < data.sides[1].tokens.length;
+    return el("li", {}, isInMap ? el("button", { type: "button", click: () => map.choose(i, j) }, ...text) : el("p", {}, ...text));
   });
   return el("div", {}, el("h3", {}, "The pairs that add most"), el("ol", { class: "pairs" }, ...items));
 }
 
-/** The strips' chips, in the colours of what they add. */
-function tintAll(strips, shares) {
-  const colors = colorsOf("diverging");
-  const most = Math.max(...shares.map(({ values }) => largestOf(values))) || 1;
-  strips.forEach(({ element, chips }, which) => {
+/** Colour the chips of both strips by what their tokens add. */
+function tintChips(strips, shares) {
+  const colors = scaleColors("diverging");
+  const max = Math.max(...shares.map(({ values }) => maxAbs(values))) || 1;
+  strips.forEach(({ element, chips }, s) => {
     element.classList.add("tinted");
-    chips.forEach((chip, place) => {
-      const part = shares[which].values[place] / most;
+    chips.forEach((chip, index) => {
+      const part = shares[s].values[index] / max;
       const [r, g, b] = colors[part < 0 ? 40 : 215];
       chip.style.backgroundColor = `rgb(${r} ${g} ${b} / ${(0.5 * Math.abs(part)).toFixed(3)})`;
     });

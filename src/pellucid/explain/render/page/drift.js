@@ -1,43 +1,43 @@
-// How far each token moves: a line for each, from its looked-up vector through the layers.
+// How far each token moves: one line for each token, from its looked-up vector through all layers.
 
-/** drift: {shape: [layers, n], values}; chosen (token) => nothing, when the reader chooses a line. */
-function driftLines(drift, tokens, chosen) {
+/** drift: {shape: [layers, n], values}; onChoose: called with the index of the token that the reader chooses. */
+function driftChart(drift, tokens, onChoose) {
   const [layers, n] = drift.shape;
-  const most = Math.max(0.25, Math.ceil(4 * drift.values.reduce((a, b) => Math.max(a, b), 0)) / 4);
+  const max = Math.max(0.25, Math.ceil(4 * drift.values.reduce((a, b) => Math.max(a, b), 0)) / 4);
   const value = (layer, token) => (layer ? drift.values[(layer - 1) * n + token] : 0);
-  const names = namesOf(tokens);
+  const names = tokenNames(tokens);
   const readout = el("output", { class: "readout" });
   const role = { role: "application", "aria-roledescription": "line chart" };
-  const name = "How far each token is from its looked-up vector after each layer; arrow keys left and right for the layer, up and down for the token";
-  const box = el("div", { class: "lines", tabindex: 0, ...role, "aria-label": name });
+  const label = "How far each token has moved from its looked-up vector after each layer. Left and right arrow keys choose the layer, up and down the token.";
+  const box = el("div", { class: "lines", tabindex: 0, ...role, "aria-label": label });
   const margin = { left: 40, right: 14, top: 12, bottom: 34 };
   let [layer, token] = [layers, 0];
-  let wide = 0;
-  const tall = 300;
+  let width = 0;
+  const height = 300;
 
-  const x = (step) => margin.left + (step / layers) * (wide - margin.left - margin.right);
-  const y = (height) => tall - margin.bottom - (height / most) * (tall - margin.top - margin.bottom);
-  const points = (which) => Array.from({ length: layers + 1 }, (_, step) => `${x(step)},${y(value(step, which))}`).join(" ");
-  const line = (which, look) => svg("polyline", { class: look, points: points(which) });
+  const x = (step) => margin.left + (step / layers) * (width - margin.left - margin.right);
+  const y = (distance) => height - margin.bottom - (distance / max) * (height - margin.top - margin.bottom);
+  const points = (index) => Array.from({ length: layers + 1 }, (_, step) => `${x(step)},${y(value(step, index))}`).join(" ");
+  const line = (index, style) => svg("polyline", { class: style, points: points(index) });
 
   function draw() {
-    wide = Math.max(240, box.clientWidth);
-    const picture = svg("svg", { viewBox: `0 0 ${wide} ${tall}`, width: wide, height: tall, "aria-hidden": "true" });
-    for (let height = 0; height <= most + 1e-9; height += 0.25) {
-      picture.append(svg("line", { class: "rule", x1: margin.left, x2: wide - margin.right, y1: y(height), y2: y(height) }));
-      picture.append(svg("text", { x: margin.left - 8, y: y(height) + 4, "text-anchor": "end" }, height.toFixed(2)));
+    width = Math.max(240, box.clientWidth);
+    const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, "aria-hidden": "true" });
+    for (let distance = 0; distance <= max + 1e-9; distance += 0.25) {
+      picture.append(svg("line", { class: "rule", x1: margin.left, x2: width - margin.right, y1: y(distance), y2: y(distance) }));
+      picture.append(svg("text", { x: margin.left - 8, y: y(distance) + 4, "text-anchor": "end" }, distance.toFixed(2)));
     }
-    const every = Math.ceil((layers * 26) / (wide - margin.left - margin.right));
-    for (let step = 0; step <= layers; step += step ? every : 1) {
+    const interval = Math.ceil((layers * 26) / (width - margin.left - margin.right));
+    for (let step = 0; step <= layers; step += step ? interval : 1) {
       const anchor = step ? (step === layers ? "end" : "middle") : "start";
       const text = step ? `${step}` : "looked up";
-      if (step === 0 || x(step) > 100) picture.append(svg("text", { x: x(step), y: tall - 12, "text-anchor": anchor }, text));
+      if (step === 0 || x(step) > 100) picture.append(svg("text", { x: x(step), y: height - 12, "text-anchor": anchor }, text));
     }
-    tokens.forEach((_, which) => which !== token && picture.append(line(which, n > 40 ? "faint thin" : "faint")));
+    tokens.forEach((_, index) => index !== token && picture.append(line(index, n > 40 ? "faint thin" : "faint")));
     picture.append(line(token, "chosen"));
     for (let step = 0; step <= layers; step++) {
-      const look = step === layer ? "dot on" : "dot";
-      picture.append(svg("circle", { class: look, cx: x(step), cy: y(value(step, token)), r: step === layer ? 6 : 3 }));
+      const style = step === layer ? "dot on" : "dot";
+      picture.append(svg("circle", { class: style, cx: x(step), cy: y(value(step, token)), r: step === layer ? 6 : 3 }));
     }
     box.replaceChildren(picture);
     const after = layer ? `after layer ${layer}: ${value(layer, token).toFixed(drift.decimals)}` : "as looked up: 0";
@@ -47,14 +47,14 @@ function driftLines(drift, tokens, chosen) {
   function choose(newToken, newLayer = layer, { quiet = false } = {}) {
     [token, layer] = [clamp(newToken, 0, n - 1), clamp(newLayer, 0, layers)];
     draw();
-    if (!quiet) chosen?.(token);
+    if (!quiet) onChoose?.(token);
   }
 
-  function pointed(event) {
+  function chooseAtPointer(event) {
     const area = box.getBoundingClientRect();
-    const step = clamp(Math.round(((event.clientX - area.left - margin.left) / (wide - margin.left - margin.right)) * layers), 1, layers);
-    const far = (which) => Math.abs(y(value(step, which)) - (event.clientY - area.top));
-    const nearest = tokens.reduce((best, _, which) => (far(which) < far(best) ? which : best), 0);
+    const step = clamp(Math.round(((event.clientX - area.left - margin.left) / (width - margin.left - margin.right)) * layers), 1, layers);
+    const distance = (index) => Math.abs(y(value(step, index)) - (event.clientY - area.top));
+    const nearest = tokens.reduce((best, _, index) => (distance(index) < distance(best) ? index : best), 0);
     if (step !== layer || nearest !== token) choose(nearest, step, { quiet: true });
   }
 
@@ -67,15 +67,15 @@ function driftLines(drift, tokens, chosen) {
     event.preventDefault();
     choose(...moves[event.key]);
   });
-  box.addEventListener("pointermove", pointed);
-  box.addEventListener("pointerdown", pointed);
-  new ResizeObserver(() => box.clientWidth !== wide && draw()).observe(box);
+  box.addEventListener("pointermove", chooseAtPointer);
+  box.addEventListener("pointerdown", chooseAtPointer);
+  new ResizeObserver(() => box.clientWidth !== width && draw()).observe(box);
   draw();
 
-  const heads = ["token", ...Array.from({ length: layers }, (_, step) => `layer ${step + 1}`)];
-  const rows = () => tokens.map((_, which) =>
-    [names[which], ...heads.slice(1).map((_, step) => value(step + 1, which).toFixed(drift.decimals))]);
-  const table = later("The numbers as a table", () => tableOf("Drift of each token after each layer", heads, rows()));
-  const hint = el("p", { class: "hint" }, "Point at a line, tap it, or use the arrow keys: up and down for the token, left and right for the layer.");
+  const headers = ["token", ...Array.from({ length: layers }, (_, step) => `layer ${step + 1}`)];
+  const rows = () => tokens.map((_, index) =>
+    [names[index], ...headers.slice(1).map((_, step) => value(step + 1, index).toFixed(drift.decimals))]);
+  const table = lazyDetails("Show the numbers as a table", () => tableOf("Drift of each token after each layer", headers, rows()));
+  const hint = el("p", { class: "hint" }, "Hover over a line, tap it, or use the arrow keys: up and down for the token, left and right for the layer.");
   return { element: el("div", { class: "drift" }, el("div", { class: "line" }, readout), box, hint, table.element), choose };
 }

@@ -1,15 +1,16 @@
-// The small tools of all parts. Nothing here or elsewhere reads text as HTML.
+// Small helpers for all other scripts. No script of this page reads text as HTML.
 
-/** An element with attributes (functions are listeners) and children (strings become text). */
+/** Create an HTML element. Attributes that are functions become listeners; children that are strings become text. */
 function el(tag, attributes = {}, ...children) {
-  return built(document.createElement(tag), attributes, children);
+  return fill(document.createElement(tag), attributes, children);
 }
 
+/** Create an SVG element, in the same way. */
 function svg(tag, attributes = {}, ...children) {
-  return built(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
+  return fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 }
 
-function built(element, attributes, children) {
+function fill(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (typeof value === "function") element.addEventListener(name, value);
     else if (value !== null && value !== false) element.setAttribute(name, value === true ? "" : value);
@@ -18,7 +19,7 @@ function built(element, attributes, children) {
   return element;
 }
 
-/** The numbers of an array that `packing.py` wrote, row after row: {shape, decimals, values}. */
+/** Unpack an array that `packing.py` has written. Returns {shape, decimals, values}, with the values row by row. */
 async function unpack(packed) {
   const bytes = Uint8Array.from(atob(packed.data), (character) => character.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
@@ -33,22 +34,25 @@ async function unpack(packed) {
   return { shape: packed.shape, decimals: packed.decimals, values };
 }
 
+/** A number with a comma after each group of three digits. */
 const grouped = (number) => number.toLocaleString("en");
 
+/** A number with its sign, also if it is positive. */
 const signed = (value, decimals) => `${value < 0 ? "" : "+"}${value.toFixed(decimals)}`;
 
-/** A token's piece, with what cannot be seen made visible. */
-const shown = (piece) => (piece === "" ? "␣" : piece.replaceAll("\n", "⏎"));
+/** A token's piece, with visible signs for an empty piece and for line breaks. */
+const visiblePiece = (piece) => (piece === "" ? "␣" : piece.replaceAll("\n", "⏎"));
 
-/** How many decimals leave three digits of the largest number. */
-const digits = (most, stored) => clamp(2 - Math.floor(Math.log10(most || 1)), 3, stored);
+/** How many decimals show three digits of the largest number: at least 3, at most as many as the numbers have. */
+const decimalsFor = (max, available) => clamp(2 - Math.floor(Math.log10(max || 1)), 3, available);
 
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
-const largestOf = (values) => values.reduce((most, value) => (Math.abs(value) > most ? Math.abs(value) : most), 0);
+/** The largest absolute value. */
+const maxAbs = (values) => values.reduce((max, value) => (Math.abs(value) > max ? Math.abs(value) : max), 0);
 
-/** A details element whose content is made when it is opened, and made anew by refresh. */
-function later(summary, make) {
+/** A details element. make creates its content when the reader opens it; refresh creates the content again. */
+function lazyDetails(summary, make) {
   const content = el("div");
   const element = el("details", {}, el("summary", {}, summary), content);
   const refresh = () => content.replaceChildren(...(element.open ? [make()] : []));
@@ -56,13 +60,13 @@ function later(summary, make) {
   return { element, refresh };
 }
 
-/** A table of texts in a box that scrolls by itself; the first of each row is its head. */
-function tableOf(caption, heads, rows) {
-  const head = el("tr", {}, ...heads.map((text) => el("th", { scope: "col" }, text)));
+/** A table of texts in a box with its own scroll bars. The first cell of each row is the row's header. */
+function tableOf(caption, headers, rows) {
+  const head = el("tr", {}, ...headers.map((text) => el("th", { scope: "col" }, text)));
   const body = rows.map(([name, ...cells]) =>
     el("tr", {}, el("th", { scope: "row" }, name), ...cells.map((cell) => el("td", {}, cell))),
   );
-  const table = el("table", {}, el("caption", { class: "unseen" }, caption), el("thead", {}, head));
+  const table = el("table", {}, el("caption", { class: "visually-hidden" }, caption), el("thead", {}, head));
   table.append(el("tbody", {}, ...body));
   return el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption }, table);
 }

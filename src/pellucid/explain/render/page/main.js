@@ -1,4 +1,4 @@
-// Draws the page from its data.
+// Draws the page from the data in it.
 
 const main = document.getElementById("main");
 try {
@@ -8,7 +8,7 @@ try {
   document.title = `${title[data.kind]().slice(0, 60)} · Pellucid`;
   main.replaceChildren(...parts);
 } catch (error) {
-  const advice = "This page could not be drawn. It needs a browser of 2023 or later.";
+  const advice = "This page could not be drawn. It needs a browser from 2023 or later.";
   main.replaceChildren(el("p", { class: "note", role: "alert" }, `${advice} (${error.message})`));
   throw error;
 } finally {

@@ -1,100 +1,101 @@
-// The token strip: pieces side by side, those that go on with a word joined to the one before.
+// The token strip: the tokens side by side as chips. A piece that continues a word is joined to the piece before it.
 
-const KINDS = { special: "added by the model", unknown: "not in the vocabulary", text: "" };
+const KIND_NOTES = { special: "added by the model", unknown: "not in the vocabulary", text: "" };
+const CONTINUES_NOTE = "continues the word before it";
 
-/** What there is to say about a token. */
-function aboutToken(token, place) {
+/** A line about a token: its piece, its id, where it comes from, and its kind. */
+function describeToken(token, index) {
   const length = [...token.source].length;
-  const whole = length === token.end - token.start ? token.source : `${token.source}…`;
-  const from = length ? `from “${whole}”, characters ${token.start} to ${token.end}` : "";
-  const goesOn = token.continues ? "goes on with the word before" : "";
-  return [`token ${place}: ${shown(token.piece)}`, `id ${token.id}`, from, goesOn, KINDS[token.kind]]
+  const source = length === token.end - token.start ? token.source : `${token.source}…`;
+  const from = length ? `from “${source}”, characters ${token.start} to ${token.end}` : "";
+  const note = token.continues ? CONTINUES_NOTE : "";
+  return [`token ${index}: ${visiblePiece(token.piece)}`, `id ${token.id}`, from, note, KIND_NOTES[token.kind]]
     .filter(Boolean)
     .join(" · ");
 }
 
-/** The tokens' names: their pieces, and where a piece comes more than once, its places. */
-function namesOf(tokens) {
-  const times = new Map();
-  for (const { piece } of tokens) times.set(piece, (times.get(piece) ?? 0) + 1);
-  return tokens.map(({ piece }, place) => (times.get(piece) > 1 ? `${shown(piece)} (${place})` : shown(piece)));
+/** The tokens' names. A name is the piece; if a piece occurs more than once, its position follows. */
+function tokenNames(tokens) {
+  const counts = new Map();
+  for (const { piece } of tokens) counts.set(piece, (counts.get(piece) ?? 0) + 1);
+  return tokens.map(({ piece }, index) => (counts.get(piece) > 1 ? `${visiblePiece(piece)} (${index})` : visiblePiece(piece)));
 }
 
-const marksOf = (token) => `chip ${token.kind}${token.continues ? " continues" : ""}`;
+const chipClass = (token) => `chip ${token.kind}${token.continues ? " continues" : ""}`;
 
 /**
  * The strip of one text, side = {tokens, count, cut, cut_count, cut_first}.
- * options: label; say (token, place) => line; chosen (place) => nothing; under (token) => a second line in the chip.
+ * options: label; describe: (token, index) => the line above the strip; onChoose: called with the index of the chosen
+ * token; may be missing.
  */
-function strip(side, options) {
+function tokenStrip(side, options) {
   const readout = el("output", { class: "readout" });
-  const chips = side.tokens.map((token, place) => {
-    const under = options.under ? [el("small", {}, options.under(token))] : [];
-    const chip = el("span", { class: marksOf(token), role: "option", tabindex: place ? -1 : 0, "aria-selected": false },
-      shown(token.piece), ...under);
-    chip.addEventListener("pointerenter", () => tell(place));
-    chip.addEventListener("focus", () => choose(place));
+  const chips = side.tokens.map((token, index) => {
+    const chip = el("span", { class: chipClass(token), role: "option", tabindex: index ? -1 : 0, "aria-selected": false },
+      visiblePiece(token.piece));
+    chip.addEventListener("pointerenter", () => describe(index));
+    chip.addEventListener("focus", () => choose(index));
     return chip;
   });
   const list = el("div", { class: "chips", role: "listbox", "aria-label": options.label, "aria-orientation": "horizontal" },
     ...chips);
-  let at = 0;
+  let chosen = 0;
 
-  function tell(place) {
-    readout.textContent = options.say(side.tokens[place], place);
+  function describe(index) {
+    readout.textContent = options.describe(side.tokens[index], index);
   }
 
-  function choose(place, { quiet = false } = {}) {
-    chips[at].tabIndex = -1;
-    chips[at].setAttribute("aria-selected", "false");
-    at = place;
-    chips[at].tabIndex = 0;
-    chips[at].setAttribute("aria-selected", "true");
-    tell(at);
-    if (!quiet) options.chosen?.(at);
+  function choose(index, { quiet = false } = {}) {
+    chips[chosen].tabIndex = -1;
+    chips[chosen].setAttribute("aria-selected", "false");
+    chosen = index;
+    chips[chosen].tabIndex = 0;
+    chips[chosen].setAttribute("aria-selected", "true");
+    describe(chosen);
+    if (!quiet) options.onChoose?.(chosen);
   }
 
   list.addEventListener("keydown", (event) => {
-    const moves = { ArrowLeft: at - 1, ArrowUp: at - 1, ArrowRight: at + 1, ArrowDown: at + 1, Home: 0, End: chips.length - 1 };
+    const [before, after] = [chosen - 1, chosen + 1];
+    const moves = { ArrowLeft: before, ArrowUp: before, ArrowRight: after, ArrowDown: after, Home: 0, End: chips.length - 1 };
     if (!(event.key in moves) || event.altKey) return;
     event.preventDefault();
     chips[clamp(moves[event.key], 0, chips.length - 1)].focus();
   });
   list.addEventListener("click", (event) => event.target.closest(".chip")?.focus());
-  list.addEventListener("pointerleave", () => chips.length && tell(at));
+  list.addEventListener("pointerleave", () => chips.length && describe(chosen));
 
   const element = el("div", { class: "strip" });
   if (chips.length) element.append(readout);
-  if (side.cut_first) element.append(cutOff(side));
-  element.append(chips.length ? list : el("p", { class: "none" }, "There are none."));
+  if (side.cut_first) element.append(cutTokens(side));
+  element.append(chips.length ? list : el("p", {}, "This text has no tokens."));
   if (side.count > chips.length) {
     const hidden = grouped(side.count - chips.length);
-    element.append(el("p", { class: "note" }, `The model read ${hidden} more, which this page leaves out here and below.`));
+    element.append(el("p", { class: "note" }, `The model read ${hidden} more tokens, which this page leaves out here and below.`));
   }
-  if (side.cut_count && !side.cut_first) element.append(cutOff(side));
-  element.append(marks(side));
+  if (side.cut_count && !side.cut_first) element.append(cutTokens(side));
+  element.append(chipLegend(side));
   if (chips.length) choose(0, { quiet: true });
   return { element, choose, chips };
 }
 
-/** What the model did not read. */
-function cutOff(side) {
+/** The tokens that the model did not read. */
+function cutTokens(side) {
   const more = side.cut_count - side.cut.length;
-  const chips = side.cut.map((token) => el("span", { class: marksOf(token) }, shown(token.piece)));
+  const chips = side.cut.map((token) => el("span", { class: chipClass(token) }, visiblePiece(token.piece)));
   const rest = more ? [el("span", { class: "more" }, `… and ${grouped(more)} more`)] : [];
-  const counted = `Cut off, never read by the model: ${grouped(side.cut_count)} tokens`;
-  return el("div", { class: "cut" }, el("p", { class: "note" }, counted), el("div", { class: "chips" }, ...chips, ...rest));
+  const note = `Cut off: the model did not read ${grouped(side.cut_count)} tokens.`;
+  return el("div", { class: "cut" }, el("p", { class: "note" }, note), el("div", { class: "chips" }, ...chips, ...rest));
 }
 
-/** What the looks of the chips mean, for those that occur. */
-function marks(side) {
-  const seen = (has) => side.tokens.some(has);
-  const all = [
-    ["chip special", "added by the model", seen((token) => token.kind === "special")],
-    ["chip text continues", "goes on with the word before", seen((token) => token.continues)],
-    ["chip unknown", "not in the vocabulary", seen((token) => token.kind === "unknown")],
+/** A legend of the chips' styles, for those that occur. */
+function chipLegend(side) {
+  const entries = [
+    ["chip special", KIND_NOTES.special, (token) => token.kind === "special"],
+    ["chip text continues", CONTINUES_NOTE, (token) => token.continues],
+    ["chip unknown", KIND_NOTES.unknown, (token) => token.kind === "unknown"],
   ];
-  const items = all.filter(([, , occurs]) => occurs)
-    .map(([look, meaning]) => el("li", {}, el("span", { class: look, "aria-hidden": "true" }, "abc"), meaning));
-  return el("ul", { class: "marks" }, ...items);
+  const items = entries.filter(([, , matches]) => side.tokens.some(matches))
+    .map(([style, meaning]) => el("li", {}, el("span", { class: style, "aria-hidden": "true" }, "abc"), meaning));
+  return el("ul", { class: "chip-legend" }, ...items);
 }

@@ -1,6 +1,6 @@
-// The walk of one text: a section for each stage.
+// The view of one text: a section for each stage on the way to its vector.
 
-/** A numbered section: its title, the shape of what there is after it, what happened, and what there is to see. */
+/** A section: its title, the shape of the result, a sentence about what happened, and the content. */
 function section(id, title, shape, sentence, ...content) {
   const heading = el("h2", { id: `${id}-title`, tabindex: -1 }, title);
   const badge = shape ? [el("span", { class: "shape" }, shape)] : [];
@@ -8,121 +8,125 @@ function section(id, title, shape, sentence, ...content) {
   return el("section", { id, "aria-labelledby": `${id}-title` }, head, el("p", { class: "sentence" }, sentence), ...content);
 }
 
-/** The way, as links to the sections; label says from where to where. */
-function way(sections, label) {
+/** A table of contents: a link to each section. */
+function tableOfContents(sections, label) {
   const links = sections.map((part) => {
     const heading = part.querySelector("h2");
-    // A link to a part of this page would lead out of a frame that has no address of its own.
-    const go = (event) => {
+    // In a frame without an address of its own, following the link would leave the frame. So the script scrolls instead.
+    const scrollToPart = (event) => {
       event.preventDefault();
       part.scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
       heading.focus({ preventScroll: true });
     };
-    return el("li", {}, el("a", { href: `#${part.id}`, click: go }, heading.textContent));
+    return el("li", {}, el("a", { href: `#${part.id}`, click: scrollToPart }, heading.textContent));
   });
-  return el("nav", { "aria-label": label }, el("ol", { class: "way" }, ...links));
+  return el("nav", { "aria-label": label }, el("ol", { class: "toc" }, ...links));
 }
 
-/** The text as the tokenizer is given it. */
-function given(side) {
+/** The prompt and the text as the tokenizer receives them, and how it normalises them. */
+function tokenizerInput(side) {
   const lines = [];
-  if (side.prompt) lines.push(["The model's prompt, put before it", side.prompt]);
+  if (side.prompt) lines.push(["The model's prompt, which is put before the text", side.prompt]);
   lines.push(["The text", side.text === "" ? "(empty)" : side.text]);
-  if (side.normalized) lines.push(["What the tokenizer made of it first", side.normalized]);
-  return el("dl", { class: "given" }, ...lines.flatMap(([name, text]) => [el("dt", {}, name), el("dd", {}, text)]));
+  if (side.normalized) lines.push(["Normalised by the tokenizer", side.normalized]);
+  return el("dl", { class: "tokenizer-input" }, ...lines.flatMap(([name, text]) => [el("dt", {}, name), el("dd", {}, text)]));
 }
+
+/** The text, or "(empty)" if there is nothing to see in it. */
+const quoted = (text) => (text.trim() === "" ? "(empty)" : text);
 
 async function traceView(data, heading) {
   const sentence = (name) => data.stages.find((stage) => stage.name === name)?.sentence ?? "";
   const n = data.tokens.length;
-  const each = `[${grouped(data.count)} × ${grouped(data.hidden)}]`;
+  const shape = `[${grouped(data.count)} × ${grouped(data.hidden)}]`;
   const pieces = data.tokens.map((token) => token.piece);
-  const names = namesOf(data.tokens);
+  const names = tokenNames(data.tokens);
+  // A token that is chosen in the strip or in the drift chart is chosen in all other parts too.
   const followers = [];
-  const follow = (place) => followers.forEach((choose) => choose(place));
+  const chooseEverywhere = (index) => followers.forEach((choose) => choose(index));
   const [shares, vector] = await Promise.all([data.shares && unpack(data.shares), unpack(data.vector)]);
 
-  const tokenStrip = strip(data, { label: "Tokens", say: aboutToken, chosen: follow });
+  const strip = tokenStrip(data, { label: "Tokens", describe: describeToken, onChoose: chooseEverywhere });
   const ids = el("ol", { class: "ids" }, ...data.tokens.map((token) =>
-    el("li", { class: token.kind }, el("span", {}, shown(token.piece)), el("b", {}, `${token.id}`))));
+    el("li", { class: token.kind }, el("span", {}, visiblePiece(token.piece)), el("b", {}, `${token.id}`))));
   const idsBox = el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Ids" }, ids);
   const sections = [
-    section("text", "Text", "", sentence("text"), given(data)),
-    section("tokens", "Tokens", `[${grouped(data.count)}]`, sentence("tokens"), tokenStrip.element),
+    section("text", "Text", "", sentence("text"), tokenizerInput(data)),
+    section("tokens", "Tokens", `[${grouped(data.count)}]`, sentence("tokens"), strip.element),
   ];
   if (n) {
     const embedding = await unpack(data.embedding);
     const lookups = heatmap({
-      label: "Looked-up vectors: a row for each token",
+      label: "Looked-up vectors: one row for each token",
       rows: pieces,
       columns: null,
       width: data.hidden,
       cell: { width: [2, 24], height: 20 },
       scale: "diverging",
       decimals: 2,
-      say: (i, j, value) => `${names[i]}[${j}] = ${value.toFixed(embedding.decimals)}`,
+      describe: (i, j, value) => `${names[i]}[${j}] = ${value.toFixed(embedding.decimals)}`,
     });
     lookups.show(embedding.values);
-    followers.push((place) => lookups.choose(place, lookups.column));
+    followers.push((index) => lookups.choose(index, lookups.column));
     sections.push(
-      section("ids", "Ids", `[${grouped(data.count)}]`, "From here on a token is a number. The model never sees a letter.", idsBox),
-      section("token-vectors", "Token vectors", each, sentence("embedding"), lookups.element),
-      await contextSection(data, each, followers, follow),
+      section("ids", "Ids", `[${grouped(data.count)}]`, "From here on, a token is a number. The model never sees a letter.", idsBox),
+      section("token-vectors", "Token vectors", shape, sentence("embedding"), lookups.element),
+      await contextSection(data, shape, followers, chooseEverywhere),
     );
   }
-  const own = shares && n ? bars("What share of the vector each token is", "share", data.tokens, shares.values, digits(largestOf(shares.values), shares.decimals)) : null;
-  if (own) followers.push(own.choose);
-  const why = data.why_no_shares ? `No token has a share of its own: ${data.why_no_shares}.` : "There is no token to have a share.";
-  const sharing = "How much of the vector each token is. The shares sum to 1.";
+  const shareBars = shares && n ? bars("Each token's share of the vector", "share", data.tokens, shares.values, decimalsFor(maxAbs(shares.values), shares.decimals)) : null;
+  if (shareBars) followers.push(shareBars.choose);
+  const reason = data.why_no_shares ? `The vector cannot be divided among the tokens: ${data.why_no_shares}.` : "The text has no tokens.";
+  const meaning = "How much of the vector comes from each token. The shares sum to 1.";
   sections.push(
     section("pooling", "Pooling", `[${grouped(data.pooled)}]`, sentence("pooling"),
-      el("h3", {}, "Shares of the tokens"), el("p", { class: own ? "hint" : "note" }, own ? sharing : why), ...(own ? [own.element] : [])),
-    vectorSection(data, vector, sentence),
+      el("h3", {}, "Shares of the tokens"), el("p", { class: shareBars ? "hint" : "note" }, shareBars ? meaning : reason), ...(shareBars ? [shareBars.element] : [])),
+    vectorSection(data, vector),
   );
   const facts = `${data.model} · ${grouped(data.count)} tokens · ${grouped(vector.values.length)} numbers`;
-  const head = el("header", {}, el("p", { class: "kicker" }, "The walk of a text"),
-    el(heading, { class: "headline quoted" }, data.text.trim() === "" ? "(empty)" : data.text), el("p", { class: "facts" }, facts));
-  return [head, way(sections, "The way from text to vector"), ...sections];
+  const head = el("header", {}, el("p", { class: "kicker" }, "How a text becomes its vector"),
+    el(heading, { class: "headline quoted" }, quoted(data.text)), el("p", { class: "facts" }, facts));
+  return [head, tableOfContents(sections, "From text to vector"), ...sections];
 }
 
-async function contextSection(data, each, followers, follow) {
-  const parts = [el("h3", {}, "Attention"), el("p", { class: "hint" }, "Each row is a token, and shows how its look is shared out among the tokens above.")];
+async function contextSection(data, shape, followers, chooseEverywhere) {
+  const parts = [el("h3", {}, "Attention"), el("p", { class: "hint" }, "Each row belongs to one token, and shows how it divides its attention among the tokens named above the map.")];
   if (data.attention) {
     const maps = await Promise.all(data.attention.maps.map(unpack));
     const panel = attentionPanel(data.attention, maps, data.tokens, data.layers);
     followers.push(panel.chooseRow);
     parts.push(panel.element);
   } else {
-    parts.push(el("p", { class: "note" }, data.left_out || "There is none."));
+    parts.push(el("p", { class: "note" }, data.left_out || "There is no attention to show."));
   }
-  const drift = driftLines(await unpack(data.drift), data.tokens, follow);
-  followers.push((place) => drift.choose(place, undefined, { quiet: true }));
-  const meaning = "How far each token has moved from its looked-up vector: 1 − cosine. 0 is not at all, 1 is a right angle.";
+  const drift = driftChart(await unpack(data.drift), data.tokens, chooseEverywhere);
+  followers.push((index) => drift.choose(index, undefined, { quiet: true }));
+  const meaning = "How far each token has moved from its looked-up vector, measured as 1 − cosine. 0 is not at all, 1 is a right angle.";
   parts.push(el("h3", {}, "Drift"), el("p", { class: "hint" }, meaning), drift.element);
   const sentence = data.stages.find((stage) => stage.name === "layer 1").sentence;
-  const again = `${sentence} ${data.layers} layers do so one after the other.`;
-  const last = data.stages.find((stage) => stage.name === "final norm");
-  return section("context", "Context", each, last ? `${again} ${last.sentence}` : again, ...parts);
+  const layersSentence = `${sentence} Each of the ${data.layers} layers does this.`;
+  const finalNorm = data.stages.find((stage) => stage.name === "final norm");
+  return section("context", "Context", shape, finalNorm ? `${layersSentence} ${finalNorm.sentence}` : layersSentence, ...parts);
 }
 
-function vectorSection(data, vector, sentence) {
+function vectorSection(data, vector) {
   const size = vector.values.length;
   const width = Math.min(size, matchMedia("(max-width: 40rem)").matches ? 24 : 48);
   const map = heatmap({
-    label: "The vector, in rows from left to right",
+    label: "The numbers of the vector, row by row",
     rows: null,
     columns: null,
     width,
     cell: { width: [6, 30], height: 20 },
     scale: "diverging",
     decimals: 3,
-    say: (i, j, value) => `vector[${i * width + j}] = ${value.toFixed(vector.decimals)}`,
+    describe: (i, j, value) => `vector[${i * width + j}] = ${value.toFixed(vector.decimals)}`,
   });
   const cells = new Float32Array(Math.ceil(size / width) * width).fill(NaN);
   cells.set(vector.values);
   map.show(cells);
-  const after = data.stages.slice(data.stages.findIndex((stage) => stage.name === "pooling") + 1);
-  const text = () => el("p", { class: "all" }, Array.from(vector.values, (value) => value.toFixed(vector.decimals)).join(", "));
-  return section("vector", "Vector", `[${grouped(size)}]`, after.map((stage) => stage.sentence).join(" "),
-    map.element, later(`All ${grouped(size)} numbers`, text).element);
+  const stages = data.stages.slice(data.stages.findIndex((stage) => stage.name === "pooling") + 1);
+  const numbers = () => el("p", { class: "all-numbers" }, Array.from(vector.values, (value) => value.toFixed(vector.decimals)).join(", "));
+  return section("vector", "Vector", `[${grouped(size)}]`, stages.map((stage) => stage.sentence).join(" "),
+    map.element, lazyDetails(`Show all ${grouped(size)} numbers`, numbers).element);
 }

@@ -1,6 +1,6 @@
-// The view of each kind of data that contents.py makes.
+// The view for each kind of data that contents.py makes.
 
-/** What there is to see, as elements in order. heading: the tag of their title, for a page that has others above it. */
+/** The view of data, as elements in order. heading: the tag of its title, such as "h2" on a page that has an h1. */
 function viewOf(data, heading) {
   return { trace: traceView, comparison: comparisonView, map: mapView }[data.kind](data, heading);
 }

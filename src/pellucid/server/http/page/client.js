@@ -1,41 +1,51 @@
-// What the page asks of its server, and the key that it may need, which is kept in memory and nowhere else.
+// Sends requests to the page's own server. It keeps the API key, if there is one, in memory and nowhere else.
 
-/** An answer that is no view: in words for the reader, and with the status, 0 if there was no answer. */
-class Refusal extends Error {
+/** An error response, or no response: a message for the reader, and the HTTP status, 0 without a response. */
+class ServerFailure extends Error {
   constructor(message, status) {
     super(message);
     this.status = status;
   }
 }
 
-const LOST = "The server does not answer.";
+const NO_RESPONSE = "The server does not answer.";
 
-/** ask (path, body, signal) => what the server's JSON says; a 401 asks for a key. */
-function clientOf(form) {
+/**
+ * A client that shows the form for an API key when the server needs one.
+ *
+ * request (path, body, signal): sends a GET, or a POST if there is a body, and returns the response's JSON.
+ * focusKeyField (): puts the cursor into the form.
+ * requireKey (): shows the form if there is no key yet.
+ * onKey (listener): calls the listener whenever the user has entered a key.
+ */
+function createClient(form) {
   const field = form.querySelector("input");
   const error = form.querySelector(".error");
-  const told = [];
+  const keyListeners = [];
   let key = "";
 
-  async function ask(path, body, signal) {
+  async function request(path, body, signal) {
     const headers = { ...(body && { "Content-Type": "application/json" }), ...(key && { Authorization: `Bearer ${key}` }) };
-    const used = key;
+    const sentKey = key;
     const options = { method: body ? "POST" : "GET", headers, body: body && JSON.stringify(body), signal, cache: "no-store" };
     const response = await fetch(path, options).catch((problem) => {
-      throw problem.name === "TypeError" ? new Refusal(LOST, 0) : problem;
+      throw problem.name === "TypeError" ? new ServerFailure(NO_RESPONSE, 0) : problem;
     });
-    const answer = await response.json().catch((problem) => {
+    const data = await response.json().catch((problem) => {
       if (problem.name === "AbortError" || problem.name === "TimeoutError") throw problem;
       return null;
     });
-    if (response.ok && answer) return answer;
-    // An answer to an earlier key says nothing about the one that was given since.
-    if (response.status === 401 && used === key) askForKey(used && "The server does not accept this key.");
-    const words = answer?.error?.message ?? `The server answered with status ${response.status} and without words.`;
-    throw new Refusal(response.status === 401 ? "The server asks for an API key; it goes into the field above." : words, response.status);
+    if (response.ok && data) return data;
+    if (response.status === 401) {
+      // If the user has entered another key meanwhile, this response says nothing about it.
+      if (sentKey === key) showForm(sentKey && "The server does not accept this key.");
+      throw new ServerFailure("The server needs an API key. Enter it in the field above.", 401);
+    }
+    const message = data?.error?.message ?? `The server answered with status ${response.status} and no message.`;
+    throw new ServerFailure(message, response.status);
   }
 
-  function askForKey(problem = "") {
+  function showForm(problem = "") {
     form.hidden = false;
     if (!problem) return;
     error.textContent = problem;
@@ -44,13 +54,19 @@ function clientOf(form) {
 
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    // What a header can carry.
-    if (!/^[\x21-\x7e]+$/.test(field.value.trim())) return askForKey("A key has only letters, digits and signs of ASCII, and no spaces.");
-    key = field.value.trim();
+    const entered = field.value.trim();
+    // Only these characters can be sent in a header.
+    if (!/^[\x21-\x7e]+$/.test(entered)) return showForm("A key has only ASCII letters, digits and punctuation, and no spaces.");
+    key = entered;
     field.value = "";
     error.textContent = "";
     form.hidden = true;
-    for (const tell of told) tell();
+    for (const listener of keyListeners) listener();
   });
-  return { ask, focus: () => field.focus(), needKey: () => key || askForKey(), onKey: (tell) => told.push(tell) };
+  return {
+    request,
+    focusKeyField: () => field.focus(),
+    requireKey: () => key || showForm(),
+    onKey: (listener) => keyListeners.push(listener),
+  };
 }

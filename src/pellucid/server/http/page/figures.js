@@ -1,16 +1,16 @@
-// Live figures of the server, every two seconds while the page can be seen.
+// Live statistics of the server, fetched every two seconds while the page is visible.
 
-const EVERY = 2000;
-const PATIENCE = 8000;
-const SPAN = 120_000;
+const POLL_MS = 2000;
+const TIMEOUT_MS = 8000;
+const CHART_MS = 120_000;
 
-/** A line of the last two minutes, its right end now; where nothing was heard, it has a gap. */
+/** A line chart of the last two minutes. Its right end is now. It has a gap where statistics are missing. */
 function sparkline(samples, now) {
   const [width, height] = [120, 28];
-  const most = Math.max(1, ...samples.map(([, value]) => value));
+  const max = Math.max(1, ...samples.map(([, value]) => value));
   const path = samples.map(([time, value], i) => {
-    const joined = i && time - samples[i - 1][0] < 3 * EVERY;
-    return `${joined ? "L" : "M"}${(width * (1 - (now - time) / SPAN)).toFixed(1)} ${(height - 2 - (height - 4) * (value / most)).toFixed(1)}`;
+    const isJoined = i && time - samples[i - 1][0] < 3 * POLL_MS;
+    return `${isJoined ? "L" : "M"}${(width * (1 - (now - time) / CHART_MS)).toFixed(1)} ${(height - 2 - (height - 4) * (value / max)).toFixed(1)}`;
   });
   return svg("svg", { class: "spark", viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", "aria-hidden": "true" },
     svg("path", { d: path.join(""), "vector-effect": "non-scaling-stroke" }));
@@ -18,84 +18,96 @@ function sparkline(samples, now) {
 
 const milliseconds = (value) => (value < 10 ? value.toFixed(1) : grouped(Math.round(value)));
 
-const counted = (number, one, many = `${one}s`) => `${grouped(number)} ${number === 1 ? one : many}`;
+/** A number with its noun in the singular or plural. */
+const withNoun = (number, singular, plural = `${singular}s`) => `${grouped(number)} ${number === 1 ? singular : plural}`;
 
-function age(seconds) {
+function duration(seconds) {
   const [minutes, hours, days] = [60, 3600, 86_400].map((unit) => Math.floor(seconds / unit));
-  return days ? counted(days, "day") : hours ? counted(hours, "hour") : minutes ? counted(minutes, "minute") : "less than a minute";
+  if (days) return withNoun(days, "day");
+  if (hours) return withNoun(hours, "hour");
+  return minutes ? withNoun(minutes, "minute") : "less than a minute";
 }
 
-/** Shows what client answers. picked () => the name of the model to show; heard (stats) => nothing, before they are shown. */
-function figuresStrip({ client, section, lost, footer, picked, heard }) {
+/**
+ * Fetches statistics and shows those of one model.
+ *
+ * client: sends the requests.
+ * section, offline, footer: the elements for the statistics, for the note that they are out of date, and for the version.
+ * selectedModel (): returns the name of the model to show.
+ * onStats (stats): called before the statistics are shown.
+ *
+ * Returns {show}, which shows the last statistics again.
+ */
+function statsPanel({ client, section, offline, footer, selectedModel, onStats }) {
   const list = section.querySelector("dl");
   const samples = new Map();
-  const made = footer.textContent;
-  let last = null;
+  const footerText = footer.textContent;
+  let lastStats = null;
   let timer = 0;
   let running = null;
 
-  function figure(name, value, unit, note, ...more) {
-    return el("div", {}, el("dt", {}, name), el("dd", {}, el("b", {}, value), unit && el("span", { class: "unit" }, ` ${unit}`), ...more, el("small", {}, note)));
+  function item(name, value, unit, note, ...children) {
+    return el("div", {}, el("dt", {}, name), el("dd", {}, el("b", {}, value), unit && el("span", { class: "unit" }, ` ${unit}`), ...children, el("small", {}, note)));
   }
 
   function show() {
-    section.hidden = !last?.models.length;
+    section.hidden = !lastStats?.models.length;
     if (section.hidden) return;
-    heard(last);
-    const model = last.models.find(({ name }) => name === picked()) ?? last.models[0];
+    onStats(lastStats);
+    const model = lastStats.models.find(({ name }) => name === selectedModel()) ?? lastStats.models[0];
     const latency = model.latency_ms;
-    const line = sparkline(samples.get(model.name), Date.now());
+    const chart = sparkline(samples.get(model.name), Date.now());
     list.replaceChildren(
-      figure("Requests", grouped(model.requests), "", model.loaded ? `${counted(model.texts, "text")}, ${counted(model.tokens, "token")}` : "the first will load the model"),
-      figure("Tokens a second", grouped(Math.round(model.tokens_per_second)), "", "in the last ten seconds", line),
-      figure("Waiting", grouped(model.queued_requests), "", counted(model.queued_tokens, "token")),
-      figure("Latency", latency ? milliseconds(latency.p50) : "–", latency && "ms",
+      item("Requests", grouped(model.requests), "", model.loaded ? `${withNoun(model.texts, "text")}, ${withNoun(model.tokens, "token")}` : "the first request loads the model"),
+      item("Tokens per second", grouped(Math.round(model.tokens_per_second)), "", "in the last ten seconds", chart),
+      item("Waiting", grouped(model.queued_requests), "", withNoun(model.queued_tokens, "token")),
+      item("Latency", latency ? milliseconds(latency.p50) : "–", latency && "ms",
         latency ? `p95 ${milliseconds(latency.p95)}, p99 ${milliseconds(latency.p99)}` : "no request yet"),
     );
   }
 
-  function remember(stats) {
+  function addSamples(stats) {
     const now = Date.now();
     for (const { name, tokens_per_second } of stats.models) {
-      const kept = (samples.get(name) ?? []).filter(([time]) => now - time < SPAN);
-      samples.set(name, [...kept, [now, tokens_per_second]]);
+      const recent = (samples.get(name) ?? []).filter(([time]) => now - time < CHART_MS);
+      samples.set(name, [...recent, [now, tokens_per_second]]);
     }
   }
 
-  async function once() {
+  async function poll() {
     clearTimeout(timer);
     running?.abort();
     const own = (running = new AbortController());
     try {
-      const stats = await client.ask("/stats", null, AbortSignal.any([own.signal, AbortSignal.timeout(PATIENCE)]));
-      if (stats.needs_key) client.needKey();
-      remember(stats);
-      last = stats;
-      found();
+      const stats = await client.request("/stats", null, AbortSignal.any([own.signal, AbortSignal.timeout(TIMEOUT_MS)]));
+      if (stats.needs_key) client.requireKey();
+      addSamples(stats);
+      lastStats = stats;
+      showOnline();
       show();
-      footer.textContent = `${made} The server runs Pellucid ${stats.version}, for ${age(stats.uptime_s)}.`;
+      footer.textContent = `${footerText} The server runs Pellucid ${stats.version} and has been up for ${duration(stats.uptime_s)}.`;
     } catch (problem) {
       if (own.signal.aborted) return;
-      const unheard = !(problem instanceof Refusal) || problem.status !== 401;
-      if (unheard) lose(problem.status ? problem.message : LOST);
-      else found();
+      // A server that asks for a key is not offline.
+      if (problem instanceof ServerFailure && problem.status === 401) showOnline();
+      else showOffline(problem.status ? problem.message : NO_RESPONSE);
     }
-    if (!document.hidden) timer = setTimeout(once, EVERY);
+    if (!document.hidden) timer = setTimeout(poll, POLL_MS);
   }
 
-  function lose(words) {
-    const text = `${words} These figures are old. The page asks again every two seconds.`;
-    if (lost.textContent !== text) lost.textContent = text;
-    section.classList.add("old");
+  function showOffline(reason) {
+    const text = `${reason} These statistics are out of date. The page tries again every two seconds.`;
+    if (offline.textContent !== text) offline.textContent = text;
+    section.classList.add("stale");
   }
 
-  function found() {
-    lost.textContent = "";
-    section.classList.remove("old");
+  function showOnline() {
+    offline.textContent = "";
+    section.classList.remove("stale");
   }
 
-  document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : once()));
-  client.onKey(once);
-  once();
+  document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : poll()));
+  client.onKey(poll);
+  poll();
   return { show };
 }

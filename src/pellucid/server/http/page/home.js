@@ -1,46 +1,46 @@
-// The page of the server: three panels, one model, and the figures above them.
+// The server's home page: three panels, the choice of the model, and the statistics above them.
 
 const picker = document.getElementById("model");
-const client = clientOf(document.getElementById("key"));
-// With one model the server takes it unasked.
-const chosen = () => (picker.options.length > 1 ? { model: picker.value } : {});
-const linesOf = (text) => text.split("\n").map((line) => line.trim()).filter((line) => line !== "");
+const client = createClient(document.getElementById("key"));
+// A server with one model needs no name.
+const modelChoice = () => (picker.options.length > 1 ? { model: picker.value } : {});
+const nonEmptyLines = (text) => text.split("\n").map((line) => line.trim()).filter((line) => line !== "");
 
-panel({
+createPanel({
   client,
   element: document.getElementById("panel-one"),
-  fields: [{ label: "A text", rows: 3 }],
+  fields: [{ label: "Text", rows: 3 }],
   examples: [
     { name: "a sentence", values: ["Retrieval augmented generation improves accuracy"] },
-    { name: "a word of many meanings", values: ["She sat on the bank of the river and counted her money from the bank"] },
-    { name: "a typing mistake, an emoji", values: ["The wether is beautifull today ☀️"] },
+    { name: "a word with two meanings", values: ["She sat on the bank of the river and counted her money from the bank"] },
+    { name: "typing mistakes and an emoji", values: ["The wether is beautifull today ☀️"] },
   ],
-  go: "Show its way",
-  request: ([text]) => ({ path: "/view/trace", body: { ...chosen(), input: text } }),
+  submitLabel: "Show every step",
+  buildRequest: ([text]) => ({ path: "/view/trace", body: { ...modelChoice(), input: text } }),
 });
-panel({
+createPanel({
   client,
   element: document.getElementById("panel-two"),
-  fields: [{ label: "The first text", rows: 3 }, { label: "The second text", rows: 3 }],
+  fields: [{ label: "First text", rows: 3 }, { label: "Second text", rows: 3 }],
   examples: [
-    { name: "other words, one meaning", values: ["How do I reset my password?", "I forgot my login credentials"] },
-    { name: "like words, other meaning", values: ["The bank raised its interest rates", "We picnicked on the bank of the river"] },
-    { name: "yes and no", values: ["The film was good", "The film was not good"] },
+    { name: "different words, same meaning", values: ["How do I reset my password?", "I forgot my login credentials"] },
+    { name: "same word, different meanings", values: ["The bank raised its interest rates", "We picnicked on the bank of the river"] },
+    { name: "a sentence and its opposite", values: ["The film was good", "The film was not good"] },
   ],
-  go: "Compare them",
-  request: (texts) => ({ path: "/view/compare", body: { ...chosen(), inputs: texts } }),
+  submitLabel: "Compare them",
+  buildRequest: (texts) => ({ path: "/view/compare", body: { ...modelChoice(), inputs: texts } }),
 });
-panel({
+createPanel({
   client,
   element: document.getElementById("panel-many"),
-  fields: [{ label: "Texts, one on each line", rows: 8 }],
+  fields: [{ label: "Texts, one per line", rows: 8 }],
   note: ([text]) => {
-    const count = linesOf(text).length;
-    return count ? `${grouped(count)} ${count === 1 ? "text" : "texts"}` : "2 to 200 lines";
+    const count = nonEmptyLines(text).length;
+    return count ? withNoun(count, "text") : "2 to 200 lines";
   },
   examples: [
     {
-      name: "ten questions to a help desk",
+      name: "ten questions for a help desk",
       values: [[
         "How do I reset my password?", "I forgot my login credentials", "My account is locked",
         "Where is my parcel?", "The delivery is three days late", "The tracking number does not work",
@@ -48,7 +48,7 @@ panel({
       ].join("\n")],
     },
     {
-      name: "twelve sentences on four things",
+      name: "twelve sentences about four subjects",
       values: [[
         "The cat sat on the mat", "A kitten is sleeping on the rug", "My dog barks at the postman",
         "Stir the onions until they are golden", "Bake the bread for forty minutes", "Add a pinch of salt to the soup",
@@ -57,33 +57,33 @@ panel({
       ].join("\n")],
     },
   ],
-  go: "Draw the map",
-  request: ([text]) => ({ path: "/view/map", body: { ...chosen(), inputs: linesOf(text) } }),
+  submitLabel: "Draw the map",
+  buildRequest: ([text]) => ({ path: "/view/map", body: { ...modelChoice(), inputs: nonEmptyLines(text) } }),
 });
-tabsOf(["one", "two", "many"]);
+createTabs(["one", "two", "many"]);
 
-const live = figuresStrip({
+const stats = statsPanel({
   client,
-  section: document.getElementById("figures"),
-  lost: document.getElementById("lost"),
+  section: document.getElementById("stats"),
+  offline: document.getElementById("offline"),
   footer: document.querySelector("footer"),
-  picked: () => picker.value,
-  heard({ models }) {
-    offer(models.map(({ name }) => name));
-    const { name, dimensions, max_tokens: most } = models.find((model) => model.name === picker.value) ?? models[0];
-    const facts = `${grouped(dimensions)} numbers, at most ${grouped(most)} tokens`;
+  selectedModel: () => picker.value,
+  onStats({ models }) {
+    setModels(models.map(({ name }) => name));
+    const { name, dimensions, max_tokens } = models.find((model) => model.name === picker.value) ?? models[0];
+    const facts = `${grouped(dimensions)} dimensions, up to ${withNoun(max_tokens, "token")}`;
     document.getElementById("model-facts").textContent = models.length > 1 ? facts : `${name} · ${facts}`;
   },
 });
 
-/** Offer these models, and leave the choice as it was. */
-function offer(names) {
+/** Lets the user choose among these models. Keeps the current choice if it is one of them. */
+function setModels(names) {
   if (names.join("\n") === Array.from(picker.options, ({ value }) => value).join("\n")) return;
-  const before = picker.value;
+  const current = picker.value;
   picker.replaceChildren(...names.map((name) => el("option", { value: name }, name)));
-  if (names.includes(before)) picker.value = before;
+  if (names.includes(current)) picker.value = current;
   picker.hidden = names.length < 2;
 }
 
-picker.addEventListener("change", live.show);
+picker.addEventListener("change", stats.show);
 document.getElementById("main").dataset.ready = "";

@@ -1,36 +1,36 @@
-// One tab at a time; the address remembers which, and never a text (https://www.w3.org/WAI/ARIA/apg/patterns/tabs/).
+// Tabs (https://www.w3.org/WAI/ARIA/apg/patterns/tabs/). The page's address keeps which tab is open, but never a text.
 
-/** names: of the tabs, as after "#" in the address and after "tab-" and "panel-" in the page. */
-function tabsOf(names) {
+/** names: each is the end of the tab's address after "#", of its id after "tab-", and of its panel's id after "panel-". */
+function createTabs(names) {
   const tabs = names.map((name) => document.getElementById(`tab-${name}`));
 
-  function choose(name) {
+  function select(name) {
     for (const [i, tab] of tabs.entries()) {
-      const on = names[i] === name;
-      tab.setAttribute("aria-selected", on);
-      tab.tabIndex = on ? 0 : -1;
-      document.getElementById(`panel-${names[i]}`).hidden = !on;
+      const isSelected = names[i] === name;
+      tab.setAttribute("aria-selected", isSelected);
+      tab.tabIndex = isSelected ? 0 : -1;
+      document.getElementById(`panel-${names[i]}`).hidden = !isSelected;
     }
   }
 
-  function take(i) {
-    choose(names[i]);
+  function open(i) {
+    select(names[i]);
     history.replaceState(null, "", `#${names[i]}`);
     tabs[i].focus();
   }
 
-  const asked = () => names.includes(location.hash.slice(1)) && choose(location.hash.slice(1));
+  const selectFromAddress = () => names.includes(location.hash.slice(1)) && select(location.hash.slice(1));
   tabs.forEach((tab, i) => {
-    tab.addEventListener("click", () => take(i));
+    tab.addEventListener("click", () => open(i));
     tab.addEventListener("keydown", (event) => {
       const last = tabs.length - 1;
-      const moves = { ArrowLeft: i ? i - 1 : last, ArrowRight: i === last ? 0 : i + 1, Home: 0, End: last };
-      if (!(event.key in moves) || event.altKey) return;
+      const targets = { ArrowLeft: i ? i - 1 : last, ArrowRight: i === last ? 0 : i + 1, Home: 0, End: last };
+      if (!(event.key in targets) || event.altKey) return;
       event.preventDefault();
-      take(moves[event.key]);
+      open(targets[event.key]);
     });
   });
-  addEventListener("hashchange", asked);
-  choose(names[0]);
-  asked();
+  addEventListener("hashchange", selectFromAddress);
+  select(names[0]);
+  selectFromAddress();
 }

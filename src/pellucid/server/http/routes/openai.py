@@ -8,60 +8,65 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from pydantic_core import to_json
 
-from pellucid.server.http.answers import json_answer, rows_answer
-from pellucid.server.http.bodies import read
+from pellucid.server.http.answers import json_response, list_response
+from pellucid.server.http.bodies import read_body
+from pellucid.server.http.embedding import embed, tokenize_input
 from pellucid.server.http.inputs import EmbeddingsBody
-from pellucid.server.http.outputs import Embeddings, ModelCard, ModelCards, OpenAIFailure, failures
-from pellucid.server.http.routes.direct import DirectRoute, post
-from pellucid.server.http.serving import embedded, prepared, serving_of
+from pellucid.server.http.outputs import Embeddings, ModelCard, ModelCards, OpenAIFailure, error_responses
+from pellucid.server.http.routes.direct import DirectRoute, post_route
+from pellucid.server.http.serving import serving_of
 from pellucid.types import Float32
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"], route_class=DirectRoute)
 
 
-@post(router, "/embeddings", EmbeddingsBody, Embeddings, OpenAIFailure, "Turn texts into vectors")
+@post_route(router, "/embeddings", EmbeddingsBody, Embeddings, OpenAIFailure, "Turn texts into vectors")
 async def embeddings(request: Request) -> Response:
-    """The vectors of texts, in their order."""
-    body = await read(request, EmbeddingsBody)
+    """One vector for each text, in the texts' order."""
+    body = await read_body(request, EmbeddingsBody)
     serving = serving_of(request)
     service = await serving.models.get(body.model)
-    ready = await prepared(serving, request, service, body.input, prompt_name=body.prompt_name, truncate=body.truncate)
-    # As OpenAI does: what was of unit length is so again after cutting.
+    texts = await tokenize_input(
+        serving, request, service, body.input, prompt_name=body.prompt_name, truncate=body.truncate
+    )
+    # As at OpenAI, vectors of unit length are scaled to unit length again when dimensions are cut off.
     normalize = True if body.dimensions is not None and service.embedder.spec.unit_length else None
-    vectors = await embedded(serving, request, service, ready, normalize=normalize, dimensions=body.dimensions)
-    tokens = len(ready.tokens.ids)
-    about = {
+    vectors = await embed(serving, request, service, texts, normalize=normalize, dimensions=body.dimensions)
+    tokens = len(texts.tokens.ids)
+    end = {
         "model": service.name if body.model is None else body.model,
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
     }
-    spelled = _base64 if body.encoding_format == "base64" else _numbers
+    encode = _base64 if body.encoding_format == "base64" else _numbers
 
     def values(start: int, stop: int) -> list[dict[str, Any]]:
-        found = enumerate(spelled(vectors[start:stop]), start)
-        return [{"object": "embedding", "index": index, "embedding": embedding} for index, embedding in found]
+        encoded = enumerate(encode(vectors[start:stop]), start)
+        return [{"object": "embedding", "index": index, "embedding": embedding} for index, embedding in encoded]
 
-    before, after = b'{"object":"list","data":[', b"]," + to_json(about)[1:]
-    return await rows_answer(request, vectors, values, ready.headers(), before=before, after=after)
+    before, after = b'{"object":"list","data":[', b"]," + to_json(end)[1:]
+    return await list_response(request, vectors, values, texts.headers(), before=before, after=after)
 
 
-@router.get("/models", response_model=ModelCards, responses=failures(OpenAIFailure, 401), summary="List the models")
+@router.get(
+    "/models", response_model=ModelCards, responses=error_responses(OpenAIFailure, 401), summary="List the models"
+)
 async def models(request: Request) -> Response:
-    """The models that are served, loaded or not."""
+    """The models that this server serves, loaded or not."""
     cards = [_card(name) for name in serving_of(request).models.names()]
-    return json_answer({"object": "list", "data": cards})
+    return json_response({"object": "list", "data": cards})
 
 
 @router.get(
     "/models/{name:path}",
     response_model=ModelCard,
-    responses=failures(OpenAIFailure, 401, 404),
+    responses=error_responses(OpenAIFailure, 401, 404),
     openapi_extra={"parameters": [{"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}]},
-    summary="One model",
+    summary="Describe one model",
 )
 async def model(request: Request) -> Response:
-    """One model that is served."""
-    found = serving_of(request).models.find(request.path_params["name"])
-    return json_answer(_card(found.name))
+    """One of the models that this server serves."""
+    state = serving_of(request).models.find(request.path_params["name"])
+    return json_response(_card(state.name))
 
 
 def _card(name: str) -> dict[str, str | int]:
@@ -69,10 +74,10 @@ def _card(name: str) -> dict[str, str | int]:
 
 
 def _numbers(vectors: Float32) -> list[list[float]]:
-    found: list[list[float]] = vectors.tolist()
-    return found
+    numbers: list[list[float]] = vectors.tolist()
+    return numbers
 
 
 def _base64(vectors: Float32) -> list[str]:
-    """Each vector's float32 numbers, little-endian, in base64."""
+    """The numbers of each vector as little-endian float32, in base64."""
     return [base64.b64encode(vector.astype("<f4", copy=False).tobytes()).decode() for vector in vectors]

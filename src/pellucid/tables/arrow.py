@@ -1,0 +1,88 @@
+"""Arrow columns and tables, made of NumPy arrays and Python lists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid.errors import MissingExtraError
+from pellucid.types import Float32
+
+try:
+    import pyarrow as pa  # type: ignore[import-untyped]
+except ImportError as error:
+    raise MissingExtraError("pyarrow", "batch") from error
+
+Table: TypeAlias = pa.Table
+Schema: TypeAlias = pa.Schema
+Batch: TypeAlias = pa.RecordBatch
+ARROW_ERRORS: tuple[type[Exception], ...] = (OSError, pa.ArrowException)
+"""What PyArrow raises where a file cannot be read."""
+
+_TYPES = {"str": pa.string(), "int": pa.int64()}
+
+
+def vector_column(vectors: npt.NDArray[Any], *, packed_bits: bool = False) -> pa.Array:
+    """Vectors, ``[n, d]``, as lists of a fixed size; with ``packed_bits``, ``uint8[n, d]`` as bytes of a fixed size."""
+    width = vectors.shape[1]
+    values = np.ascontiguousarray(vectors)
+    if packed_bits:
+        return pa.Array.from_buffers(pa.binary(width), len(values), [None, pa.py_buffer(values.tobytes())])
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), width)
+
+
+def with_nulls(column: pa.Array, rows: Sequence[int | None]) -> pa.Array:
+    """The values at ``rows`` of a column, and a null for each None."""
+    return column.take(pa.array(rows, pa.int64()))
+
+
+def schema_of(columns: Mapping[str, str], vector_name: str, dimensions: int) -> Schema:
+    """A schema of columns and, as the last one, vectors of ``dimensions`` float32 numbers.
+
+    Args:
+        columns: from each column's name to its type, ``"str"`` or ``"int"``.
+        vector_name: the name of the column of vectors.
+        dimensions: the length of a vector.
+    """
+    fields = [pa.field(name, _TYPES[kind]) for name, kind in columns.items()]
+    return pa.schema([*fields, pa.field(vector_name, pa.list_(pa.float32(), dimensions))])
+
+
+def table_of(schema: Schema, columns: Iterable[Sequence[Any]], vectors: Float32) -> Table:
+    """A table of a schema from :func:`schema_of`.
+
+    Args:
+        schema: its last column is for the vectors.
+        columns: the values of each column before that.
+        vectors: ``float32[n, d]``.
+    """
+    arrays = [pa.array(column, type=field.type) for column, field in zip(columns, schema, strict=False)]
+    return pa.table([*arrays, vector_column(vectors.astype(np.float32, copy=False))], schema=schema)
+
+
+def vectors_in(table: Table, name: str, dimensions: int) -> Float32:
+    """A column of vectors as ``float32[n, dimensions]``."""
+    vectors: Float32 = table[name].combine_chunks().flatten().to_numpy().reshape(-1, dimensions)
+    return vectors
+
+
+def stream(batches: Iterable[pa.RecordBatch], schema: Schema) -> pa.RecordBatchReader:
+    """Batches with their columns in the order of a schema. Only one batch is in memory at a time."""
+    return pa.RecordBatchReader.from_batches(schema, (batch.select(schema.names) for batch in batches))
+
+
+def to_file_format(table: Table) -> bytes:
+    """A table in Arrow's file format (https://arrow.apache.org/docs/format/Columnar.html#ipc-file-format)."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
+
+
+def from_file_format(content: bytes) -> Table:
+    """The table in bytes that :func:`to_file_format` made."""
+    return pa.ipc.open_file(content).read_all()

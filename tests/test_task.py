@@ -1,0 +1,266 @@
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+import pickle
+import threading
+import warnings
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from pellucid import Embedder, TruncationWarning
+from pellucid.cache.store import Cache
+from pellucid.errors import InvalidModelError, OptionError, TextTypeError, TruncationError
+
+TEXTS = ["the cat sat on the mat", "a dog", "", "cat " * 60, "  ", "dog, dog!"]
+
+
+@pytest.fixture(scope="module")
+def embedder(tiny_bert) -> Embedder:
+    return Embedder(tiny_bert, on_truncation="ignore")
+
+
+class TestCopies:
+    def test_unpickling_loads_the_model_again_with_the_same_options(self, tiny_bert, tmp_path):
+        cache = Cache(tmp_path / "vectors.db", max_bytes=10_000_000)
+        original = Embedder(tiny_bert, dtype="int8", threads=1, cache=cache, token="hf_secret", on_truncation="ignore")
+        original.on_truncation = "error"
+        pickled = pickle.dumps(original)
+        again = pickle.loads(pickled)  # noqa: S301  our own
+        assert again.embed_documents(TEXTS[:3]).tobytes() == original.embed_documents(TEXTS[:3]).tobytes()
+        assert (again.engine.dtype, again.engine.threads, again.on_truncation) == ("int8", 1, "error")
+        assert (again.cache.path, again.cache.max_bytes) == (cache.path, cache.max_bytes)
+        assert b"secret" not in pickled
+
+    def test_a_copy_is_another_object_with_the_same_vectors(self, embedder):
+        again = copy.deepcopy(embedder)
+        assert again is not embedder
+        assert again.embed_query("cat").tobytes() == embedder.embed_query("cat").tobytes()
+
+    def test_the_working_directory_may_change(self, tiny_bert, tmp_path, monkeypatch):
+        monkeypatch.chdir(tiny_bert.parent)
+        embedder = Embedder(tiny_bert.name, cache=tmp_path / "vectors.db")
+        monkeypatch.chdir(tmp_path)
+        assert embedder.trace("cat").vector.shape == embedder.embed_query("cat").shape
+        assert embedder.model_name == tiny_bert.name
+
+
+class TestMaxTokens:
+    """``max_tokens`` may be lower than the model's."""
+
+    def test_a_text_is_cut_at_max_tokens(self, tiny_bert, embedder):
+        lower = Embedder(tiny_bert, max_tokens=6, on_truncation="ignore")
+        assert (lower.max_tokens, lower.spec.tokenizer.max_tokens, lower.tokenizer.spec.max_tokens) == (6, 6, 6)
+        assert lower.embed_query("cat " * 9).tobytes() == embedder.embed_query("cat " * 4).tobytes()
+        assert lower.embed_query("the cat").tobytes() == embedder.embed_query("the cat").tobytes()
+        with pytest.warns(TruncationWarning, match="longer than the model's 6 tokens"):
+            Embedder(tiny_bert, max_tokens=6).embed_query("cat " * 9)
+
+    def test_copies_keep_it(self, tiny_bert):
+        assert copy.copy(Embedder(tiny_bert, max_tokens=6)).max_tokens == 6
+
+    @pytest.mark.parametrize("value", [0, -1, True, 2.5, "6", [6], 2, 25, 10**40, np.arange(3)])
+    def test_an_impossible_value_is_refused(self, tiny_bert, value):
+        with pytest.raises(OptionError, match=r"max_tokens=.* must be (a whole number|from 3 .* to 24)"):
+            Embedder(tiny_bert, max_tokens=value)
+
+    def test_a_cache_keeps_the_vectors_apart(self, tiny_bert, tmp_path, embedder):
+        text, options = "cat " * 9, {"cache": tmp_path / "cache", "on_truncation": "ignore"}
+        lower, whole = Embedder(tiny_bert, max_tokens=6, **options), Embedder(tiny_bert, max_tokens=24, **options)
+        assert lower.embed_query(text).tobytes() != whole.embed_query(text).tobytes()
+        assert whole.embed_query(text).tobytes() == embedder.embed_query(text).tobytes()
+        assert lower.embed_query(text).tobytes() == embedder.embed_query("cat " * 4).tobytes()
+        assert whole.digest == whole.files.digest()  # So older caches stay valid.
+
+
+class TestStream:
+    def test_a_stream_gives_the_same_bits_as_a_call(self, embedder):
+        texts = [f"cat {number}" for number in range(5000)]
+        windows = list(embedder.embed_stream(iter(texts)))
+        assert len(windows) > 1
+        assert np.concatenate(windows).tobytes() == embedder.embed_documents(texts).tobytes()
+
+    def test_a_stream_takes_no_more_texts_than_it_needs(self, embedder):
+        taken = itertools.count()
+        stream = embedder.embed_stream("cat" for _ in iter(lambda: next(taken), -1))
+        first = next(stream)
+        assert next(taken) <= len(first) + 1
+        stream.close()
+
+    @pytest.mark.parametrize("texts", ["cat", b"cat", {"cat": 1}, {"cat"}, None, np.array("cat")])
+    def test_other_collections_are_refused(self, embedder, texts):
+        with pytest.raises(TextTypeError, match=r"^texts (is of type|cannot be iterated over)"):
+            embedder.embed_stream(texts)
+
+    def test_an_empty_stream_ends(self, embedder):
+        assert list(embedder.embed_stream([])) == []
+
+    def test_a_position_counts_from_the_start_of_the_stream(self, embedder):
+        stream = embedder.embed_stream(itertools.chain(["cat"] * 4000, [None]))
+        assert len(next(stream)) > 0
+        with pytest.raises(TextTypeError, match="text 4000 is of type NoneType"):
+            list(stream)
+
+    @pytest.mark.parametrize("dtype", ["int8", "uint8"])
+    def test_dtypes_that_need_all_vectors_are_refused(self, embedder, dtype):
+        with pytest.raises(OptionError, match="needs the ranges of all vectors"):
+            embedder.embed_stream(["cat"], output_dtype=dtype)
+
+    def test_there_is_one_truncation_warning_at_the_end(self, tiny_bert):
+        embedder = Embedder(tiny_bert)
+        texts = ["cat " * 30 if number % 1000 == 0 else "cat" for number in range(5000)]
+        with pytest.warns(TruncationWarning) as warned:
+            list(embedder.embed_stream(texts))
+        assert [str(warning.message)[:45] for warning in warned] == ["5 of 5,000 texts are longer than the model's "]
+        assert warned[0].filename == __file__
+
+
+class TestTruncation:
+    def test_by_default_a_call_gives_one_warning_with_numbers(self, tiny_bert):
+        with pytest.warns(TruncationWarning) as warned:
+            Embedder(tiny_bert).embed_documents(["cat", "cat " * 30, "cat " * 98])
+        assert [str(warning.message) for warning in warned] == [
+            "2 of 3 texts are longer than the model's 24 tokens (the first is text 1): 84 of 135 tokens (62.2%) are "
+            "over the limit and were cut off."
+        ]
+        assert warned[0].filename == __file__
+
+    def test_ignore_does_not_warn(self, tiny_bert):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            Embedder(tiny_bert, on_truncation="ignore").embed_query("cat " * 30)
+
+    def test_error_raises_before_any_arithmetic(self, tiny_bert, monkeypatch):
+        embedder = Embedder(tiny_bert, on_truncation="error")
+        monkeypatch.setattr(embedder.encoder, "engine", None)
+        with pytest.raises(TruncationError, match="1 of 2 texts is longer than the model's 24 tokens"):
+            embedder.embed_documents(["cat", "cat " * 30])
+
+    def test_texts_that_fit_give_no_warning(self, tiny_bert):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            Embedder(tiny_bert).embed_documents(["cat " * 22])
+
+    def test_a_cut_text_has_the_vector_of_the_part_that_is_left(self, embedder):
+        assert embedder.embed_query("cat " * 60).tobytes() == embedder.embed_query("cat " * 22).tobytes()
+
+
+class TestPrefetching:
+    """While an engine on another device works, the next texts are tokenized."""
+
+    @pytest.fixture
+    def far(self, tiny_bert, monkeypatch) -> Embedder:
+        monkeypatch.setattr("pellucid.task._TEXTS_PER_PREFETCH", 2)
+        far = Embedder(tiny_bert)
+        monkeypatch.setattr(far.engine, "device", "cuda")
+        return far
+
+    @pytest.mark.parametrize("count", range(len(TEXTS) + 1))
+    @pytest.mark.filterwarnings("ignore::pellucid.errors.TruncationWarning")
+    def test_the_vectors_are_the_same(self, far, embedder, count):
+        vectors = far.embed_documents(TEXTS[:count])
+        assert vectors.tobytes() == embedder.embed_documents(TEXTS[:count]).tobytes()
+
+    def test_the_next_texts_are_tokenized_while_the_engine_works(self, far, monkeypatch):
+        token_vectors, tokenize = far.engine.token_vectors, far.tokenizer.tokenize
+        tokenized, second_part = [], threading.Event()
+
+        def record(texts, *args, **options):
+            tokenized.append(len(texts))
+            if len(tokenized) == 2:
+                second_part.set()
+            return tokenize(texts, *args, **options)
+
+        def wait_for_second_part(batch):
+            assert second_part.wait(60)
+            return token_vectors(batch)
+
+        monkeypatch.setattr(far.tokenizer, "tokenize", record)
+        monkeypatch.setattr(far.engine, "token_vectors", wait_for_second_part)
+        assert far.embed_documents(["a cat"] * 5).shape == (5, far.dimensions)
+        assert tokenized == [2, 2, 1]
+
+    def test_there_is_one_warning_with_the_position_of_the_first_cut_text(self, far):
+        with pytest.warns(TruncationWarning, match="2 of 6 texts .*the first is text 3") as warned:
+            far.embed_documents(["a", "b", "c", "cat " * 60, "d", "dog " * 60])
+        assert len(warned) == 1
+
+    def test_a_bad_text_is_found_before_any_arithmetic(self, far, monkeypatch):
+        monkeypatch.setattr(far.engine, "token_vectors", lambda _batch: pytest.fail("it computed"))
+        with pytest.raises(TextTypeError, match="text 4 "):
+            far.embed_documents(["a", "b", "c", "d", None])
+        far.on_truncation = "error"
+        with pytest.raises(TruncationError, match="text 3"):
+            far.embed_documents(["a", "b", "c", "cat " * 60])
+
+
+class TestNotFinite:
+    """Weights that are finite but huge give vectors that are not finite."""
+
+    @pytest.fixture
+    def broken_model(self, broken):
+        path = broken / "model.safetensors"
+        arrays = load_file(path)
+        words = arrays["embeddings.word_embeddings.weight"]
+        arrays["encoder.layer.2.output.LayerNorm.weight"][:] = 1.0
+        cat = json.loads((broken / "tokenizer.json").read_text())["model"]["vocab"]["cat"]
+        words[cat] = np.finfo(np.float32).max
+        save_file(arrays, path)
+        return broken
+
+    @pytest.mark.parametrize("engine", ["native", "reference"])
+    @pytest.mark.filterwarnings("ignore::RuntimeWarning")
+    def test_every_method_names_the_text(self, broken_model, engine, tmp_path):
+        embedder = Embedder(broken_model, engine=engine)
+        cached = Embedder(broken_model, engine=engine, cache=tmp_path / "cache")
+        texts = ["dog", "the", "dog", "cat"]
+        for task in (embedder, cached, cached):
+            with pytest.raises(InvalidModelError, match="text 3 a vector that is not finite"):
+                task.embed_documents(texts)
+        assert cached.cache.state().vectors == 0
+        assert np.isfinite(embedder.embed_documents(texts[:3])).all()
+        with pytest.raises(InvalidModelError, match="text 0 a vector that is not finite"):
+            embedder.embed_query("cat")
+        with pytest.raises(InvalidModelError, match="text 3 a vector"):
+            list(embedder.embed_stream(iter(texts)))
+        with pytest.raises(InvalidModelError, match="text 0 a vector"):
+            embedder.embed_long("cat " * 50)
+        with pytest.raises(InvalidModelError, match="text 3 a vector"):
+            embedder.embed_tokens(embedder.tokenizer.tokenize(texts)[0])
+        for use in (embedder.trace, lambda text: embedder.compare("dog", text)):
+            with pytest.raises(InvalidModelError, match="text 0 a vector"):
+                use("cat")
+
+    def test_a_stream_counts_positions_from_its_start(self, broken_model, monkeypatch):
+        monkeypatch.setattr("pellucid.task._TEXTS_PER_WINDOW", 2)
+        with pytest.raises(InvalidModelError, match="text 5 a vector"):
+            list(Embedder(broken_model).embed_stream(iter(["dog"] * 5 + ["cat"])))
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "max_seq_length"])
+def test_max_tokens_cannot_be_set_later(embedder, name):
+    with pytest.raises(OptionError, match=r"cannot be set. Pass max_tokens= when you create the Embedder"):
+        setattr(embedder, name, 6)
+
+
+@pytest.mark.parametrize("name", ["normalize", "model_name", "embed_documents", "threads"])
+def test_an_unknown_attribute_is_refused(embedder, name):
+    with pytest.raises(OptionError, match=f"no attribute '{name}' that can be set"):
+        setattr(embedder, name, 6)
+
+
+@pytest.mark.parametrize(
+    "options", [{"dtype": "int8"}, {"engine": "reference"}, {"threads": 2}, {"max_tokens": 6}, {"token": "hf_secret"}]
+)
+def test_an_encoder_has_its_options_already(embedder, options):
+    with pytest.raises(OptionError, match=f"^{next(iter(options))} belongs to the Encoder"):
+        Embedder(embedder.encoder, **options)
+    assert Embedder(embedder.encoder).encoder is embedder.encoder
+
+
+def test_there_is_no_progress_bar_if_standard_error_is_not_a_terminal(embedder, capfd):
+    embedder.embed_documents(["cat"] * 10, show_progress=True)
+    assert capfd.readouterr() == ("", "")
