@@ -12,84 +12,84 @@ CMAKE_TESTS = $(VENV)/bin/cmake -G Ninja -DCMAKE_MAKE_PROGRAM='$(CURDIR)/$(VENV)
   licences coverage fuzz attack mutants bench-guard clean help
 .DEFAULT_GOAL := help
 
-help:  ## Say what there is to make.
+help:  ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .make/run  ## Install, and turn the README's texts into vectors with the real model.
 	$(VENV)/bin/python examples/first_vectors.py
 
-test: .make/dev test-native  ## Everything that needs no PyTorch.
+test: .make/dev test-native  ## Run all tests that need no PyTorch.
 	$(VENV)/bin/python -m pytest --numprocesses 2 --dist worksteal $(ARGS)
 
-test-native: .make/dev  ## The C++ core alone, under the address and undefined-behaviour sanitizers.
+test-native: .make/dev  ## Test the C++ core alone, under the address and undefined-behaviour sanitizers.
 	$(CMAKE_TESTS) -B build/test-native -DCMAKE_CXX_FLAGS="-fsanitize=address,undefined -fno-sanitize-recover=all -g1"
 	$(VENV)/bin/ninja -C build/test-native
 	build/test-native/tests/core_tests
 	build/test-native/tests/out_of_memory
 
 # Debian: apt install g++-aarch64-linux-gnu qemu-user-static
-test-neon: .make/dev  ## The C++ core for Arm, cross-compiled, under an emulator: with the dot-product extension, and without.
+test-neon: .make/dev  ## Test the C++ core for Arm, cross-compiled, under an emulator, with the dot-product extension and without.
 	$(CMAKE_TESTS) -B build/test-neon -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 \
 	  -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ -DCMAKE_EXE_LINKER_FLAGS=-static
 	$(VENV)/bin/ninja -C build/test-neon
 	qemu-aarch64-static build/test-neon/tests/core_tests
 	qemu-aarch64-static -cpu cortex-a53 build/test-neon/tests/core_tests
 
-docs: .make/docs  ## Run the code on the pages and write what it prints below it; then make the site, in build/docs.
+docs: .make/docs  ## Run the code on the pages, write its output below it, and make the site in build/docs.
 	$(VENV)/bin/python -m docs.build
 	$(MAKE) site
 
-site: .make/docs  ## The site alone, of the pages as they are; a warning is an error.
+site: .make/docs  ## Make the site from the pages as they are. A warning is an error.
 	$(VENV)/bin/python -m sphinx -W --keep-going --nitpicky --quiet docs build/docs
 
 # Debian: apt install chromium
-test-browser: .make/browser  ## The pages of `pellucid explain --html` and of the server, in chromium.
+test-browser: .make/browser  ## Test the pages of `pellucid explain --html` and of the server in chromium.
 	PELLUCID_BROWSER=required $(VENV)/bin/python -m pytest tests/explain/render/test_page.py \
 	  tests/server/http/test_page.py tests/server/test_served_page.py $(ARGS)
 
-test-integrations: .make/integrations  ## Vector stores, clients of the server, clusters of Ray.
+test-integrations: .make/integrations  ## Test vector stores, clients of the server, and clusters of Ray.
 	PELLUCID_INTEGRATIONS=required $(VENV)/bin/python -m pytest tests/examples tests/server/test_clients.py \
 	  tests/batch/test_ray.py 'tests/docs/test_pages.py::test_it_does_what_it_says[docs/stores.md]' \
 	  tests/docs/test_pages.py::test_what_a_page_needs_is_here $(ARGS)
 
-check: .make/dev  ## Style, types and layers.
+check: .make/dev  ## Check style, types and imports.
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/zizmor --offline --quiet .github
 
-wheel: .make/release  ## The sdist and the wheel: made, looked into, installed, run and weighed. They lie in dist/.
+wheel: .make/release  ## Make the sdist and the wheel in dist/; inspect, install, run and weigh them.
 	$(RELEASE)/bin/python release/distributions.py
 
-sbom: wheel  ## What the wheel brings with it, in versions, as CycloneDX: build/sbom.cdx.json.
+sbom: wheel  ## List what the wheel installs, with versions, as CycloneDX: build/sbom.cdx.json.
 	$(RELEASE)/bin/cyclonedx-py environment --output-reproducible --output-file build/sbom.cdx.json \
 	  build/wheel-environment/bin/python
 
-licences: .make/release  ## THIRD_PARTY.md: the licence of everything that Pellucid and its extras bring.
+licences: .make/release  ## Write THIRD_PARTY.md: the licence of everything that Pellucid and its extras install.
 	$(RELEASE)/bin/python release/third_party.py
 
 # The life cycle too, because sentence-transformers brings an older huggingface_hub than `make test` has.
-test-reference: .make/reference  ## Parity with live sentence-transformers and langchain-huggingface.
+test-reference: .make/reference  ## Compare with live sentence-transformers and langchain-huggingface.
 	$(REFERENCE)/bin/python -m pytest tests/reference tests/test_lifecycle.py $(ARGS)
 
-bench: .make/run .make/benchmark  ## Speed, against the peers; see benchmarks/README.md. Long, and needs the machine to itself.
+bench: .make/run .make/benchmark  ## Measure speed beside the peers (benchmarks/README.md). Slow, and needs the machine to itself.
 	.venv-benchmark/bin/python benchmarks/run.py $(ARGS)
 
-coverage: .make/dev  ## The tests, and which lines of src/pellucid none of them reaches; see docs/testing.md.
+coverage: .make/dev  ## Run the tests, and list the lines of src/pellucid that none of them reaches (docs/testing.md).
 	$(VENV)/bin/python -m pytest --numprocesses 2 --cov --cov-report term $(ARGS)
 
-fuzz: .make/fuzz  ## Inputs that break a law, looked for a minute a target; ARGS="--seconds 600" for longer. Linux.
+fuzz: .make/fuzz  ## Look for inputs that break a law, a minute for each target; ARGS="--seconds 600" for longer. Linux.
 	for target in model_files tokens texts documents; do \
 	  $(VENV)/bin/python -W ignore -m fuzz.run $$target $(ARGS) || exit 1; done
 
-attack: .make/dev  ## Thousands of hostile inputs and kills, under bounds; ARGS="--short", or "models --seconds 60". Linux.
+attack: .make/dev  ## Try thousands of hostile inputs and kills, under bounds; ARGS="--short", or "models --seconds 60". Linux.
 	$(VENV)/bin/python -m attack.run $(ARGS)
 
-mutants: .make/dev  ## Which changes of a line no test notices; ARGS="pooling head" for some modules. Takes its time.
+mutants: .make/dev  ## List the changes of a line that no test notices; ARGS="layers/pooling" for some modules. Slow.
 	nice $(VENV)/bin/python -m tests.mutants $(ARGS)
 
-bench-guard: .make/run  ## Whether a change made Pellucid much slower or larger; half a minute.
+bench-guard: .make/run  ## Check that a change has not made Pellucid much slower or larger; half a minute.
 	$(VENV)/bin/python benchmarks/guard.py $(ARGS)
 
 # The extra is what the README's first block needs.
@@ -136,5 +136,5 @@ bench-guard: .make/run  ## Whether a change made Pellucid much slower or larger;
 	$(VENV)/bin/python $(PIP_INSTALL) --requirement requirements-fuzz.txt
 	touch $@
 
-clean:  ## Remove the environments.
+clean:  ## Remove all environments and builds.
 	rm -rf $(VENV) $(REFERENCE) $(RELEASE) .venv-benchmark .make build dist

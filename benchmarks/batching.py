@@ -84,11 +84,11 @@ def throughput(model: str, dtype: str, rounds: int, folder: Path, *, ray: bool) 
     return told
 
 
-def timed(source: Path, folder: Path, embedder: Embedder, engine: Any) -> tuple[float, job.Report]:
+def timed(source: Path, folder: Path, embedder: Embedder, executor: Any) -> tuple[float, job.Report]:
     """How long a whole job takes, the survey of its input included."""
     out = folder / "out"
     start = time.perf_counter()
-    report = job.run([str(source)], out, embedder, JobOptions(rows_per_file=2048), engine=engine)
+    report = job.run([str(source)], out, embedder, JobOptions(rows_per_file=2048), executor=executor)
     seconds = time.perf_counter() - start
     shutil.rmtree(out)
     return seconds, report

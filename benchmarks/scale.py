@@ -26,8 +26,9 @@ import texts
 from pellucid import Embedder
 from pellucid.batch import parts as stages
 from pellucid.batch import runner as job
-from pellucid.batch import survey as sources
 from pellucid.batch.parts import JobOptions
+from pellucid.batch.survey import survey
+from pellucid.tables.reader import PartReader
 
 ROWS_PER_PART = 1024
 AHEAD = 2
@@ -95,9 +96,9 @@ def costs(model: str, dtype: str, source: Path, folder: Path) -> Costs:
     """What each step costs on one core, one step after the other."""
     embedder = Embedder(model, dtype=dtype, threads=1, on_truncation="ignore")
     options = JobOptions(rows_per_file=ROWS_PER_PART)
-    survey = sources.survey([source], "text", ROWS_PER_PART)
-    reader = sources.PartReader(survey.schema, "text")
-    parts = stages.parts_of(survey.files, ROWS_PER_PART)
+    surveyed = survey([source], "text", ROWS_PER_PART)
+    reader = PartReader(surveyed.schema, "text")
+    parts = stages.parts_of(surveyed.files, ROWS_PER_PART)
     out = folder / "costs"
     out.mkdir()
     took = {"read": 0.0, "tokenize": 0.0, "embed": 0.0, "write": 0.0}
@@ -105,7 +106,7 @@ def costs(model: str, dtype: str, source: Path, folder: Path) -> Costs:
     stages.embed(stages.prepare(parts[0], reader, embedder, options), embedder, options)
     for part in parts:
         begin = time.process_time()
-        sources.PartReader(survey.schema, "text").read(part.file, part.start, part.stop, ROWS_PER_PART)
+        PartReader(surveyed.schema, "text").read(part.file, part.start, part.stop, ROWS_PER_PART)
         read = time.process_time()
         prepared = stages.prepare(part, reader, embedder, options)
         tokenized = time.process_time()

@@ -7,6 +7,7 @@ which is run to show a real message, or ``message``, where an error cannot be ha
 from __future__ import annotations
 
 import inspect
+import re
 import textwrap
 import tomllib
 from collections.abc import Iterator
@@ -17,18 +18,18 @@ from pellucid import errors
 
 _HEAD = """# Errors
 
-Everything that Pellucid raises on purpose is of one tree. Messages say what was wrong, which text, file or option it
-was, and what to do next. Texts are named by their position and never quoted. Catch `PellucidError` to catch them
-all. The command line prints the message and ends with status 2 for an `InputError`, and 1 for all others.
+Every error that Pellucid raises on purpose belongs to one tree. A message says what was wrong, which text, file or
+option it was, and what to do next. It names texts by their position and never quotes them. Catch `PellucidError` to
+catch all of them. The command line prints the message and exits with status 2 for an `InputError`, and 1 for any other.
 
 ```text
 {tree}
 ```
 
-Another exception than these, out of a call to Pellucid, is a bug; two are Python's own: `KeyboardInterrupt`, and
-`KeyError` of `trace.stage(name)`.
+If a call to Pellucid raises anything else, that is a bug, apart from two of Python's own errors: `KeyboardInterrupt`,
+and the `KeyError` of `trace.stage(name)`.
 
-The code on this page, which is run to get its messages, begins with
+The code on this page is run to get its messages. It begins with
 
 ```python
 import shutil
@@ -78,15 +79,21 @@ def _signature(each: type[Exception]) -> str:
 
 def _section(each: type[Exception], told: dict[str, Any]) -> str:
     name = each.__name__
-    parts = [f"## {name}", inspect.getdoc(each) or ""]
+    parts = [f"## {name}", _summary(each)]
     if "brings" in told:
-        parts.append(f"**What brings it.** {told['brings'].strip()}")
-    parts.append(f"**The cure.** {told['cure'].strip()}")
+        parts.append(f"**Cause.** {told['brings'].strip()}")
+    parts.append(f"**What to do.** {told['cure'].strip()}")
     if "code" in told:
         parts.append(f"```python\n{_catching(name, told['code'])}\n```")
     if "message" in told:
         parts.append(f"```text\n{told['message'].strip()}\n```")
     return "\n\n".join(parts) + "\n"
+
+
+def _summary(each: type[Exception]) -> str:
+    """The docstring of a class, without its arguments and attributes."""
+    docstring = inspect.getdoc(each) or ""
+    return re.split(r"\n\n(?:Args|Attributes):\n", docstring)[0]
 
 
 def _catching(name: str, code: str) -> str:

@@ -22,15 +22,17 @@ from typing import Any
 
 SOURCES = Path("src/pellucid")
 TESTS = {
-    "pooling": ("test_pooling.py",),
-    "head": ("test_head.py",),
-    "batching": ("test_batching.py",),
-    "truncation": ("test_truncation.py",),
-    "activations": ("test_activations.py",),
+    "layers/pooling": ("layers/test_pooling.py",),
+    "layers/norms": ("layers/test_norms.py",),
+    "layers/dense": ("layers/test_dense.py",),
+    "layers/finish": ("layers/test_finish.py",),
+    "layers/activations": ("layers/test_activations.py",),
+    "encoder/batching": ("encoder/test_batching.py",),
+    "text/truncation": ("text/test_truncation.py",),
+    "text/chunking": ("text/test_chunking.py",),
     "types": ("test_types.py",),
     "explain/shares": ("explain/test_shares.py",),
     "engines/reference": ("engines/test_reference.py",),
-    "chunking": ("test_chunking.py",),
 }
 """The modules that are arithmetic and nothing else, with the tests that say what they do."""
 _SLOW = (

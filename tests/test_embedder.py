@@ -383,5 +383,5 @@ class TestStrangeOptions:
             raise OSError(errno.EMFILE, "Too many open files")
 
         monkeypatch.setattr("pellucid.encoder.encoder.load_weights", fail)
-        with pytest.raises(ModelError, match=r"Too many open files. Where too many files are open, close some"):
+        with pytest.raises(ModelError, match=r"Too many open files. If too many files are open, close some"):
             embedder.trace("cat")

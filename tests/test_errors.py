@@ -14,7 +14,7 @@ from pellucid.errors import JOINER, printable
 CLASSES = {name: cls for name, cls in vars(errors).items() if inspect.isclass(cls)}
 
 
-def test_the_tree_that_is_drawn_is_the_tree_that_there_is():
+def test_the_tree_in_the_docstring_is_the_tree_of_classes():
     drawn: dict[str, str] = {}
     above = [""] * 9
     for line in (errors.__doc__ or "").splitlines():
@@ -29,11 +29,11 @@ def test_the_tree_that_is_drawn_is_the_tree_that_there_is():
 
 
 @pytest.mark.parametrize(
-    ("error", "of_python"),
+    ("error", "python_error"),
     [(errors.InputError, ValueError), (errors.TextTypeError, TypeError), (errors.MissingExtraError, ImportError)],
 )
-def test_some_are_also_errors_of_python(error, of_python):
-    assert issubclass(error, of_python)
+def test_some_are_also_pythons_errors(error, python_error):
+    assert issubclass(error, python_error)
 
 
 def test_a_missing_extra_says_what_to_run():
@@ -42,7 +42,7 @@ def test_a_missing_extra_says_what_to_run():
     assert error.name == "lancedb"
 
 
-def test_a_message_sends_no_commands_to_the_terminal():
+def test_a_message_has_no_terminal_commands():
     assert str(errors.ModelError("no \x1b[2J/config.json\nin \udcff")) == "no \\x1b[2J/config.json\nin \\udcff"
 
 
@@ -54,18 +54,18 @@ def test_a_long_message_keeps_its_beginning_and_its_end():
     assert str(copy.copy(error)) == str(error)
 
 
-def test_control_characters_and_odd_bytes_are_written_out():
+def test_control_characters_and_odd_bytes_are_escaped():
     assert printable("añ 漢.txt") == "añ 漢.txt"
     assert printable("a\x1b[31m\n\udcff.txt") == "a\\x1b[31m\\n\\udcff.txt"
     assert printable(Path("a\tb")) == "a\\tb"
 
 
-def test_what_may_stay_stays():
+def test_characters_to_keep_are_kept():
     family = JOINER.join("👩👧")
     assert printable(f"{family}\n\x07", keep=f"\n{JOINER}") == f"{family}\n\\x07"
 
 
 @given(st.text())
-def test_nothing_is_left_that_a_terminal_obeys(text):
+def test_no_control_character_is_left(text):
     assert printable(text).isprintable()
     assert printable(printable(text)) == printable(text)

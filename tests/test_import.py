@@ -1,4 +1,4 @@
-"""What importing costs: nothing. Seen from outside, in processes of their own."""
+"""Importing costs nothing. Each test watches a process of its own from outside."""
 
 from __future__ import annotations
 
@@ -33,25 +33,25 @@ def modules_after(tmp_path, statement: str) -> set[str]:
     return set(done.stdout.split())
 
 
-def test_importing_the_package_loads_nothing_heavy_and_touches_nothing(tmp_path):
+def test_importing_the_package_loads_nothing_heavy_and_opens_nothing(tmp_path):
     loaded = modules_after(tmp_path, "import pellucid")
     assert not loaded & (HEAVY | {"numpy", "tokenizers", "safetensors", "tqdm"})
     assert list(tmp_path.iterdir()) == []
 
 
-def test_importing_the_embedder_loads_numpy_and_nothing_else_that_is_heavy(tmp_path):
+def test_importing_the_embedder_loads_nothing_heavy_but_numpy(tmp_path):
     loaded = modules_after(tmp_path, "from pellucid import Embedder")
     assert "numpy" in loaded
     assert not loaded & (HEAVY | {"tokenizers", "tqdm"})
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_command_line_starts_without_what_only_some_commands_need(tmp_path):
+def test_the_command_line_starts_without_packages_that_only_some_commands_need(tmp_path):
     loaded = modules_after(tmp_path, "import pellucid.cli")
     assert not loaded & {"torch", "transformers", "pydantic", "httpx", "httpx2", "huggingface_hub", "tokenizers"}
 
 
-def test_the_public_names_are_these():
+def test_the_public_names():
     assert sorted(pellucid.__all__) == [
         "Embedder",
         "PellucidError",

@@ -24,8 +24,8 @@ def folder(tmp_path_factory) -> str:
     return str(tiny.write_model(tmp_path_factory.mktemp("m") / "m", prompts=prompts, modules=["Pooling"]))
 
 
-class OfLangChain:
-    """What LangChain's own standard suites need to know."""
+class LangChainSuite:
+    """What LangChain's standard test suites need to know."""
 
     @pytest.fixture(autouse=True)
     def _model(self, tiny_bert):
@@ -40,15 +40,15 @@ class OfLangChain:
         return {"model_name": self.folder}
 
 
-class TestUnitsOfLangChain(OfLangChain, EmbeddingsUnitTests):
-    """LangChain's standard suite of unit tests."""
+class TestLangChainUnits(LangChainSuite, EmbeddingsUnitTests):
+    """LangChain's standard unit tests."""
 
 
-class TestIntegrationOfLangChain(OfLangChain, EmbeddingsIntegrationTests):
-    """LangChain's standard suite of integration tests, sync and async."""
+class TestLangChainIntegration(LangChainSuite, EmbeddingsIntegrationTests):
+    """LangChain's standard integration tests, sync and async."""
 
 
-def test_fields_defaults_and_repr_are_those_of_langchain_huggingface(folder):
+def test_fields_defaults_and_repr_are_as_in_langchain_huggingface(folder):
     assert repr(HuggingFaceEmbeddings(model=folder)) == (
         f"HuggingFaceEmbeddings(model_name={folder!r}, cache_folder=None, model_kwargs={{}}, encode_kwargs={{}}, "
         f"query_encode_kwargs={{}}, multi_process=False, show_progress=False)"
@@ -75,7 +75,7 @@ def test_line_breaks_become_spaces(folder):
 
 
 @pytest.mark.parametrize(
-    ("model_kwargs", "encode_kwargs", "same"),
+    ("model_kwargs", "encode_kwargs", "options"),
     [
         ({}, {"normalize_embeddings": True}, {"normalize": True}),
         ({}, {"normalize_embeddings": False}, {}),
@@ -101,9 +101,9 @@ def test_line_breaks_become_spaces(folder):
         ({"device": None, "local_files_only": True, "engine": "native", "on_truncation": "error"}, {}, {}),
     ],
 )
-def test_keys_that_are_served_do_what_they_do_there(folder, model_kwargs, encode_kwargs, same):
+def test_supported_keys_do_what_they_do_there(folder, model_kwargs, encode_kwargs, options):
     embeddings = HuggingFaceEmbeddings(model_name=folder, model_kwargs=model_kwargs, encode_kwargs=encode_kwargs)
-    expected = Embedder(folder).embed_documents(["the cat", "a"], **{"prompt": "", **same}).tolist()
+    expected = Embedder(folder).embed_documents(["the cat", "a"], **{"prompt": "", **options}).tolist()
     assert embeddings.embed_documents(["the cat", "a"]) == expected
     assert embeddings.embed_query("the cat") == expected[0]
 
@@ -119,66 +119,66 @@ def test_queries_may_have_options_of_their_own(folder):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"model_kwargs": {"devise": "cpu"}}, "model_kwargs: 'devise' cannot be served; did you mean 'device'"),
+        ({"model_kwargs": {"devise": "cpu"}}, "model_kwargs: 'devise' is not supported. Did you mean 'device'"),
         ({"model_kwargs": {"device": "cuda", "engine": "native"}}, "device='cuda' is not served"),
         (
             {"model_kwargs": {"trust_remote_code": "yes"}},
-            "trust_remote_code='yes' cannot be served, only False or True",
+            "trust_remote_code='yes' is not supported, only False or True",
         ),
-        ({"model_kwargs": {"backend": "onnx"}}, "backend='onnx' cannot be served"),
-        ({"model_kwargs": {"model_kwargs": {"torch_dtype": "float16"}}}, "model_kwargs=.* cannot be served"),
+        ({"model_kwargs": {"backend": "onnx"}}, "backend='onnx' is not supported"),
+        ({"model_kwargs": {"model_kwargs": {"torch_dtype": "float16"}}}, "model_kwargs=.* is not supported"),
         (
             {"encode_kwargs": {"normalise": True}},
-            "encode_kwargs: 'normalise' cannot be served; did you mean 'normalize_embeddings'",
+            "encode_kwargs: 'normalise' is not supported. Did you mean 'normalize_embeddings'",
         ),
-        ({"encode_kwargs": {"output_value": "token_embeddings"}}, "output_value='token_embeddings' cannot be served"),
-        ({"encode_kwargs": {"show_progress_bar": True}}, "is the field show_progress"),
+        ({"encode_kwargs": {"output_value": "token_embeddings"}}, "output_value='token_embeddings' is not supported"),
+        ({"encode_kwargs": {"show_progress_bar": True}}, r"set HuggingFaceEmbeddings\(show_progress="),
         ({"encode_kwargs": {"batch_size": 0}}, "batch_size=0 must be a whole number of at least 1"),
         ({"encode_kwargs": {"chunk_size": 2.0}}, "chunk_size=2.0 must be a whole number of at least 1"),
-        ({"encode_kwargs": {"convert_to_numpy": False}}, "convert_to_numpy=False cannot be served"),
+        ({"encode_kwargs": {"convert_to_numpy": False}}, "convert_to_numpy=False is not supported"),
         ({"model_kwargs": {"use_auth_token": "hf_a", "token": "hf_b"}}, "give 'token' alone"),
-        ({"query_encode_kwargs": {"foo": 1}}, "query_encode_kwargs: 'foo' cannot be served"),
+        ({"query_encode_kwargs": {"foo": 1}}, "query_encode_kwargs: 'foo' is not supported"),
     ],
 )
-def test_a_key_that_cannot_be_served_is_an_error_that_names_it(folder, fields, message):
+def test_an_unsupported_key_is_an_error_that_names_it(folder, fields, message):
     with pytest.raises(OptionError, match=message):
         HuggingFaceEmbeddings(model_name=folder, **fields)
 
 
-def test_fields_that_are_assigned_later_are_judged_too(folder):
+def test_fields_that_are_assigned_later_are_checked_too(folder):
     embeddings = HuggingFaceEmbeddings(model_name=folder)
     embeddings.encode_kwargs["truncate_dim"] = 4
     assert len(embeddings.embed_query("cat")) == 4
     embeddings.encode_kwargs = {"normalise": True}
-    with pytest.raises(OptionError, match="encode_kwargs: 'normalise' cannot be served"):
+    with pytest.raises(OptionError, match="encode_kwargs: 'normalise' is not supported"):
         embeddings.embed_documents(["cat"])
 
 
 @pytest.mark.parametrize(
-    ("given", "category", "served"),
+    ("given", "category", "kept"),
     [
         ({"backend": "ipex"}, UserWarning, {"backend": "torch"}),
         ({"use_auth_token": "hf_a"}, FutureWarning, {"use_auth_token": "hf_a"}),
     ],
 )
-def test_what_is_deprecated_there_is_served_with_a_warning_too(folder, given, category, served, monkeypatch):
-    made, real = {}, Embedder
-    monkeypatch.setattr("pellucid.langchain.Embedder", lambda *names, **options: made.update(options) or real(*names))
-    with pytest.warns(category, match=next(iter(given))) as told:
+def test_keys_that_are_deprecated_there_give_a_warning_too(folder, given, category, kept, monkeypatch):
+    passed, real = {}, Embedder
+    monkeypatch.setattr("pellucid.langchain.Embedder", lambda *names, **options: passed.update(options) or real(*names))
+    with pytest.warns(category, match=next(iter(given))) as warned:
         embeddings = HuggingFaceEmbeddings(model_name=folder, model_kwargs=given)
-    assert told[0].filename == __file__
-    assert (embeddings.model_kwargs, made.get("token")) == (served, given.get("use_auth_token"))
+    assert warned[0].filename == __file__
+    assert (embeddings.model_kwargs, passed.get("token")) == (kept, given.get("use_auth_token"))
 
 
-def test_vectors_may_be_kept(folder, tmp_path):
-    kept = HuggingFaceEmbeddings(model_name=folder, model_kwargs={"cache": str(tmp_path / "vectors.db")})
-    assert kept.embed_documents(["the cat"]) == kept.embed_documents(["the cat"])
-    assert kept._client.cache.state().vectors == 1
+def test_vectors_may_be_cached(folder, tmp_path):
+    cached = HuggingFaceEmbeddings(model_name=folder, model_kwargs={"cache": str(tmp_path / "vectors.db")})
+    assert cached.embed_documents(["the cat"]) == cached.embed_documents(["the cat"])
+    assert cached._client.cache.state().vectors == 1
 
 
-def test_every_option_of_embedder_is_served_by_its_name():
+def test_every_option_of_embedder_is_supported_by_name():
     options = set(inspect.signature(Embedder).parameters) - {"model_name", "cache_folder"}
-    assert set(langchain._FOR_EMBEDDER) == options
+    assert set(langchain._EMBEDDER_KEYS) == options
 
 
 def test_equal_fields_make_equal_embeddings(folder):
@@ -196,7 +196,7 @@ def test_they_can_be_copied_and_pickled(folder, again):
     assert again(embeddings).embed_documents(["the cat"]) == embeddings.embed_documents(["the cat"])
 
 
-def test_keys_are_judged_before_the_model_is_looked_for():
+def test_keys_are_checked_before_the_model_is_looked_for():
     with pytest.raises(OptionError, match="'foo'"):
         HuggingFaceEmbeddings(model_name="no/such-model", encode_kwargs={"foo": 1})
 
@@ -215,7 +215,7 @@ def test_keys_are_judged_before_the_model_is_looked_for():
         ({"model_kwargs": {"prompts": "x"}}, "'prompts' must be a dict of texts"),
     ],
 )
-def test_values_are_judged_at_construction(folder, fields, message):
+def test_values_are_checked_at_construction(folder, fields, message):
     with pytest.raises(OptionError, match=message):
         HuggingFaceEmbeddings(model_name=folder, **fields)
 
@@ -226,12 +226,12 @@ def test_an_unknown_field_is_an_error(folder):
 
 
 @pytest.mark.parametrize("texts", ["a bare string", None, [None], [b"bytes"]])
-def test_bad_texts_have_our_errors(folder, texts):
+def test_bad_texts_give_our_errors(folder, texts):
     with pytest.raises(TextTypeError):
         HuggingFaceEmbeddings(model_name=folder).embed_documents(texts)
 
 
-def test_without_langchain_core_the_error_is_the_install_command(monkeypatch):
+def test_without_langchain_core_the_error_has_the_install_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "langchain_core.embeddings", None)
     monkeypatch.delitem(sys.modules, "pellucid.langchain")
     with pytest.raises(MissingExtraError, match=r"pip install '\.\[langchain\]'"):

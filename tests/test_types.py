@@ -12,7 +12,7 @@ sequences = st.lists(st.lists(st.integers(0, 2**31 - 1), max_size=9), max_size=9
 
 
 @given(sequences)
-def test_a_batch_gives_back_the_sequences_it_was_made_of(ids):
+def test_a_batch_gives_back_its_sequences(ids):
     batch = TokenBatch.from_sequences(ids)
     assert [sequence.tolist() for sequence in batch] == ids
     assert len(batch) == len(ids)
@@ -21,26 +21,26 @@ def test_a_batch_gives_back_the_sequences_it_was_made_of(ids):
 
 
 @given(sequences, st.data())
-def test_select_takes_texts_in_the_order_asked_for(ids, data):
+def test_select_takes_texts_in_the_given_order(ids, data):
     indices = data.draw(st.lists(st.integers(0, len(ids) - 1), max_size=9)) if ids else []
     chosen = TokenBatch.from_sequences(ids).select(np.array(indices, dtype=np.int64))
     assert [sequence.tolist() for sequence in chosen] == [ids[index] for index in indices]
 
 
-def test_select_turns_two_texts_round():
+def test_select_can_swap_two_texts():
     chosen = TokenBatch.from_sequences([[1, 2], [3]]).select(np.array([1, 0]))
     assert (chosen.ids.tolist(), chosen.offsets.tolist()) == ([3, 1, 2], [0, 1, 3])
 
 
-def test_as_many_tokens_as_int32_can_count_are_a_batch(monkeypatch):
-    """Without the 8 GB that they would take."""
+def test_a_batch_may_have_as_many_tokens_as_int32_can_count(monkeypatch):
+    """The patch avoids the 8 GB that they would take."""
     monkeypatch.setattr(np, "concatenate", lambda arrays: arrays[0])
-    most = np.broadcast_to(np.int32(0), 2**31 - 1)
-    assert TokenBatch.from_sequences([most]).offsets.tolist() == [0, 2**31 - 1]
+    ids = np.broadcast_to(np.int32(0), 2**31 - 1)
+    assert TokenBatch.from_sequences([ids]).offsets.tolist() == [0, 2**31 - 1]
 
 
 def test_more_tokens_than_int32_can_count_are_refused():
-    many = np.broadcast_to(np.int32(0), 2**30)  # Takes no memory.
+    many = np.broadcast_to(np.int32(0), 2**30)  # It takes no memory.
     with pytest.raises(InputError, match="2,147,483,648 tokens are too many for one call"):
         TokenBatch.from_sequences([many, many])
 
@@ -48,9 +48,9 @@ def test_more_tokens_than_int32_can_count_are_refused():
 @pytest.mark.parametrize(
     ("ids", "offsets", "message"),
     [
-        ([1, 2, -1], [0, 2, 3], "text 1 has the token id -1; the model's are from 0 to 9"),
+        ([1, 2, -1], [0, 2, 3], "text 1 has the token id -1. The model has the ids 0 to 9"),
         ([1, 10, 3], [0, 0, 1, 3], "text 2 has the token id 10"),
-        ([1] * 6, [0, 1, 6], "text 1 has 5 tokens, and the model reads 4 at most"),
+        ([1] * 6, [0, 1, 6], "text 1 has 5 tokens, but the model reads at most 4"),
         ([1, 2], [0, 1], "must rise from 0 to the number of its ids"),
         ([1, 2], [1, 2], "must rise from 0"),
         ([1, 2], [0, 2, 1, 2], "must rise from 0"),
@@ -58,29 +58,29 @@ def test_more_tokens_than_int32_can_count_are_refused():
         ([], [], "must rise from 0"),
     ],
 )
-def test_a_batch_that_is_not_of_the_model_is_refused(ids, offsets, message):
+def test_a_batch_that_does_not_fit_the_model_is_refused(ids, offsets, message):
     with pytest.raises(InputError, match=message):
         check_tokens(TokenBatch(np.array(ids, dtype=np.int32), np.array(offsets, dtype=np.int32)), 10, 4)
 
 
-def test_a_batch_that_is_of_the_model_is_not():
+def test_a_batch_that_fits_the_model_is_accepted():
     check_tokens(TokenBatch.from_sequences([[0, 9, 1, 2], [], [3]]), 10, 4)
     check_tokens(TokenBatch.from_sequences([]), 10, 4)
     with pytest.raises(InputError, match="tokens is of type list"):
         check_tokens([[1, 2]], 10, 4)
 
 
-def test_arrays_that_are_no_ids_and_offsets_are_refused():
+def test_wrong_arrays_are_refused():
     offsets = np.array([0, 2], dtype=np.int32)
     for ids in ([1, 2], np.array([1, 2]), np.array([[1, 2]], dtype=np.int32)):
-        with pytest.raises(InputError, match="the ids of a TokenBatch must be an int32 array of one dimension"):
+        with pytest.raises(InputError, match="the ids of a TokenBatch must be a one-dimensional int32 array"):
             check_tokens(TokenBatch(ids, offsets), 10, 4)
-    with pytest.raises(InputError, match="the offsets of a TokenBatch must be an int32 array"):
+    with pytest.raises(InputError, match="the offsets of a TokenBatch must be a one-dimensional int32 array"):
         check_tokens(TokenBatch(np.zeros(2, dtype=np.int32), np.array([0.0, 2.0])), 10, 4)
 
 
 @given(sequences)
-def test_what_sequences_make_is_a_batch(ids):
+def test_from_sequences_makes_a_valid_batch(ids):
     check_tokens(TokenBatch.from_sequences(ids), 2**31, 9)
 
 

@@ -25,7 +25,7 @@ from pellucid.batch import runner as job
 from pellucid.batch.parts import JobOptions
 from pellucid.errors import BatchError, OptionError
 from tests import tiny
-from tests.batch.test_runner import contents, sentences
+from tests.batch.jobs import contents, sentences
 
 if "PELLUCID_INTEGRATIONS" not in os.environ:
     pytest.skip("make test-integrations runs this", allow_module_level=True)

@@ -26,7 +26,7 @@ from pellucid.tables.arrow import Table, vector_column, with_nulls
 from pellucid.tables.reader import PartReader
 
 if TYPE_CHECKING:
-    from pellucid.batch.runner import Plan
+    from pellucid.batch.plan import Plan
 
 _ROWS_PER_BATCH = 4096
 

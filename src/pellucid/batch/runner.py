@@ -1,4 +1,4 @@
-"""A job: its plan, what is done of it, and doing the rest on this machine.
+"""Doing a job, or the rest of it, on this machine.
 
 The folder of a job has ``_manifest.json``, which says what the job is; a ``.parquet`` file for each part that is done;
 ``_rejected/``, with a line for each row that could not be used; and, once all parts are done, ``_report.json``. Arrow
@@ -17,30 +17,26 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
 from pellucid.batch import files, manifest, parts
-from pellucid.batch.parts import Done, JobOptions, Part, PreparedPart
-from pellucid.batch.survey import Survey, survey
+from pellucid.batch.parts import Done, JobOptions, PreparedPart
+from pellucid.batch.plan import LOCK, Plan, make_plan
 from pellucid.embedder import Embedder
 from pellucid.errors import BatchError, OptionError, printable
 from pellucid.files.locks import locked
 from pellucid.files.prefetch import one_thread, prefetch
-from pellucid.files.whole import UNFINISHED, remove_unfinished
 from pellucid.tables import parquet
 from pellucid.tables.arrow import ARROW_ERRORS
 from pellucid.tables.reader import PartReader
 from pellucid.text.checks import check_utf8
-from pellucid.types import Float32
 
 OUTPUT_DTYPES = ("float32", "float16", "int8", "binary", "ubinary")
-_REPORT, _LOCK = "_report.json", ".lock"
+_REPORT = "_report.json"
 _MAX_WAITING = 2
 """How many parts are read ahead, and how many may wait to be written."""
-_CALIBRATION_ROWS = 4096
-"""The ranges of int8 come from this many of the first rows."""
 
 
 @dataclass(frozen=True)
@@ -88,27 +84,6 @@ class Report:
     seconds: float
     engine_busy: float | None
     peak_rss_mb: float
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A job whose input is surveyed and whose manifest is written.
-
-    Attributes:
-        folder: the job's folder.
-        survey: the input.
-        options: what to do with its texts.
-        ranges: for int8, the lowest and the highest number of each dimension.
-        todo: the parts that are not done.
-        total: how many parts there are.
-    """
-
-    folder: Path
-    survey: Survey
-    options: JobOptions
-    ranges: tuple[Float32, Float32] | None
-    todo: tuple[Part, ...]
-    total: int
 
 
 class Executor(Protocol):
@@ -231,71 +206,6 @@ def _by_text(prepared: PreparedPart, advance: Callable[[int, int], object]) -> C
     return advance_texts
 
 
-def make_plan(
-    paths: Sequence[Path],
-    folder: Path,
-    embedder: Embedder,
-    options: JobOptions,
-    *,
-    device: str | None = None,
-    on_survey: Callable[[int], object] = lambda _bytes: None,
-) -> Plan:
-    """Survey the input, and compare it with the manifest of the folder, or write one.
-
-    Args:
-        paths: the input files.
-        folder: the job's folder; it exists.
-        embedder: the model.
-        options: what to do with the texts.
-        device: where the engines run, if that is not where the embedder's engine runs.
-        on_survey: as for :func:`run`.
-
-    Raises:
-        BatchError: the folder has another job, or other files.
-    """
-    surveyed = survey(paths, options.text_column, options.rows_per_file, on_bytes=on_survey)
-    if options.vector_column in surveyed.schema.names:
-        raise BatchError(
-            f"the input has a column {options.vector_column!r} already. Choose another name with --vector-column."
-        )
-    job = manifest.describe(surveyed, embedder, options, device=device)
-    if (folder / manifest.NAME).exists():
-        existing = manifest.read(folder)
-        manifest.check_same(existing, job, folder)
-        job = replace(job, ranges=existing.ranges)
-    else:
-        _check_empty(folder)
-        if options.output_dtype == "int8":
-            job = replace(job, ranges=_calibrate(surveyed, embedder, options))
-        manifest.write(folder, job)
-    for place in (folder, folder / parts.REJECTED):
-        remove_unfinished(place)
-    every = parts.parts_of(surveyed.files, options.rows_per_file)
-    todo = tuple(part for part in every if not (folder / f"{part.name}.parquet").exists())
-    return Plan(folder, surveyed, options, job.ranges, todo, len(every))
-
-
-def _check_empty(folder: Path) -> None:
-    names = (path.name for path in folder.iterdir())
-    if others := sorted(name for name in names if name != _LOCK and not name.startswith(UNFINISHED)):
-        raise BatchError(
-            f"{printable(folder)} is not empty (it has {others[0]!r}), and no job wrote it. Choose an empty folder."
-        )
-
-
-def _calibrate(surveyed: Survey, embedder: Embedder, options: JobOptions) -> tuple[Float32, Float32]:
-    """The ranges of int8, from the vectors of the first texts: every part must have the same ranges."""
-    reader = PartReader(surveyed.schema, options.text_column)
-    for part in parts.parts_of(surveyed.files, options.rows_per_file):
-        first = replace(part, stop=min(part.stop, part.start + _CALIBRATION_ROWS))
-        prepared = parts.prepare(first, reader, embedder, replace(options, on_truncation="cut"))
-        if len(prepared.texts) > 1:
-            return parts.ranges_of(parts.embed(prepared, embedder, options))
-    raise BatchError(
-        "int8 needs at least two different texts, for the range of each dimension. Choose float16 instead."
-    )
-
-
 def _report(plan: Plan, done: Sequence[Done], seconds: float, busy: _Busy) -> Report:
     output = list(plan.folder.glob("*.parquet"))
     rejected = sum(_count_lines(path) for path in plan.folder.glob(f"{parts.REJECTED}/*.jsonl"))
@@ -366,7 +276,7 @@ def _locked(folder: Path) -> Iterator[None]:
         )
 
     try:
-        with locked(folder / _LOCK, on_wait=refuse):
+        with locked(folder / LOCK, on_wait=refuse):
             yield
     except OSError as error:
         reason = error.strerror or printable(str(error))

@@ -20,6 +20,7 @@ from typing import Any, cast
 
 from pellucid import catalog
 from pellucid.errors import DownloadError, HubUnreachableError, IntegrityError, ModelError, ModelNotFoundError
+from pellucid.files.locks import locked
 from pellucid.sources import hf_cache
 from pellucid.sources.files import ModelFiles
 
@@ -168,7 +169,6 @@ def _fetch_blob(repo: str, snapshot: hf_cache.Snapshot, name: str, token: str | 
     huggingface_hub itself resumes only within one process. A lock makes several processes take turns. Should the lock
     fail, as it does on some network file systems, the digest reveals the damage and the file is not used.
     """
-    import filelock
     from huggingface_hub import file_download, utils
 
     digest = (snapshot.tree or {})[name]
@@ -177,7 +177,7 @@ def _fetch_blob(repo: str, snapshot: hf_cache.Snapshot, name: str, token: str | 
     locks = snapshot.storage.parent / ".locks" / snapshot.storage.name
     for folder in (blob.parent, locks):
         folder.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(locks / f"{partial.name}.lock"):
+    with locked(locks / f"{partial.name}.lock"):
         if blob.exists():
             if digest.matches(blob):
                 return
