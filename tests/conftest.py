@@ -1,4 +1,4 @@
-"""Fixtures: tiny models of random weights, the real models, and what sentence-transformers gave for 120 texts."""
+"""Fixtures: tiny models with random weights, the real models, and sentence-transformers' vectors of 120 texts."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tests import tiny, tiny_families
 
 DATA = Path(__file__).parent / "data"
 
-# Here, and not in a fixture: typer reads some of them when it is imported.
+# This is not in a fixture, because typer reads some of these variables when it is imported.
 for _name in PERSONAL:
     os.environ.pop(_name, None)
 
-# No test is timed: on a busy machine any of them may take seconds. What decides whether a change lands tries the same
-# examples each time; people's runs go on looking for new ones.
+# No example has a deadline, because on a busy machine any of them may take seconds. In CI, which decides whether a
+# change lands, the examples are the same each time. Other runs look for new ones.
 hypothesis.settings.register_profile(
     "pellucid",
     deadline=None,
@@ -34,8 +34,8 @@ hypothesis.settings.load_profile("pellucid")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _one_blas_thread_for_each_of_several_workers():
-    """Two workers on two cores, each with two threads of BLAS, would wait for each other most of the time."""
+def _one_blas_thread_per_worker():
+    """Two workers on two cores, each with two BLAS threads, would wait for each other most of the time."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
         yield
         return
@@ -51,31 +51,34 @@ def family(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny whole BERT model. Shared by all tests: copy it before you break it."""
+    """A tiny BERT model. All tests share it, so copy it before you break it."""
     return tiny.write_model(tmp_path_factory.mktemp("models") / "tiny-bert")
 
 
 @pytest.fixture
 def broken(tmp_path: Path) -> Path:
-    """A tiny whole BERT model of one's own, to be broken."""
+    """A tiny BERT model that belongs to one test, which may break it."""
     return tiny.write_model(tmp_path / "model")
 
 
 @pytest.fixture(scope="session")
 def minilm() -> Embedder:
-    """The real all-MiniLM-L6-v2, fetched once a machine (91 MB)."""
+    """The real all-MiniLM-L6-v2 (91 MB), downloaded once per machine."""
     return Embedder("all-MiniLM-L6-v2")
 
 
 @pytest.fixture(scope="session")
 def mpnet() -> Embedder:
-    """The real all-mpnet-base-v2, fetched once a machine (438 MB)."""
+    """The real all-mpnet-base-v2 (438 MB), downloaded once per machine."""
     return Embedder("all-mpnet-base-v2")
 
 
 @dataclass(frozen=True)
 class Golden:
-    """120 texts, and what sentence-transformers 6.2 gave for each alone; see tests/data/README.md."""
+    """120 texts, with the ids and the vector that sentence-transformers 6.2 gave for each one alone.
+
+    See tests/data/README.md.
+    """
 
     texts: list[str]
     ids: list[np.ndarray]

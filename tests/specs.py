@@ -1,4 +1,4 @@
-"""Shapes of encoders from a few words: what the tests of families expect, and what the tests of engines run."""
+"""Makes an encoder's spec from a few arguments, for the tests of families and engines."""
 
 from __future__ import annotations
 
@@ -35,8 +35,11 @@ def encoder_spec(
     norm_bias=True,
     attention=((None, None),),
 ) -> EncoderSpec:
-    """``attention`` has the window and the base of the rotations of each layer, over again while there are more. With
-    a base, there is no position table; with ``norm_first``, norms stand before, but not before the first attention.
+    """The spec of an encoder.
+
+    ``attention`` has the window and the rotary base of each layer, and repeats if there are more layers. With a rotary
+    base, there is no position table. With ``norm_first``, the norms come before attention and feed-forward, except
+    before the first attention.
     """
     norm = NormSpec(layer_norm_eps, bias=norm_bias)
     kinds = [

@@ -120,7 +120,7 @@ def test_queries_may_have_options_of_their_own(folder):
     ("fields", "message"),
     [
         ({"model_kwargs": {"devise": "cpu"}}, "model_kwargs: 'devise' is not supported. Did you mean 'device'"),
-        ({"model_kwargs": {"device": "cuda", "engine": "native"}}, "device='cuda' is not served"),
+        ({"model_kwargs": {"device": "cuda", "engine": "native"}}, "device='cuda' is not supported"),
         (
             {"model_kwargs": {"trust_remote_code": "yes"}},
             "trust_remote_code='yes' is not supported, only False or True",

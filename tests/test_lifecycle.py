@@ -1,6 +1,7 @@
-"""Import touches nothing; construction finds or fetches; embed_* computes. Through the real huggingface_hub.
+"""Importing opens nothing, the constructor finds or downloads files, and embed_* computes.
 
-Each step is a process of its own, with an empty home, on a Hub that the test serves.
+These tests use the real huggingface_hub. Each step is a process of its own, with an empty home, and the Hub is a server
+of the test.
 """
 
 from __future__ import annotations
@@ -33,31 +34,18 @@ else:
     print(json.dumps({"source": e.files.source, "revision": e.files.revision, "vector": vector}))
 """
 READ = {
-    "1_Pooling/config.json",
-    "config.json",
-    "config_sentence_transformers.json",
-    "model.safetensors",
-    "modules.json",
-    "sentence_bert_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
+    *("1_Pooling/config.json", "config.json", "config_sentence_transformers.json", "model.safetensors"),
+    *("modules.json", "sentence_bert_config.json", "tokenizer.json", "tokenizer_config.json"),
 }
-NEVER_READ = [
-    "README.md",
-    "pytorch_model.bin",
-    "tf_model.h5",
-    "rust_model.ot",
-    "onnx/model.onnx",
-    "onnx/config.json",
-    "openvino/openvino_model.bin",
-    "2_Normalize/README.md",
-    "training/config.json",
-]
+NEVER_READ = (
+    *("README.md", "pytorch_model.bin", "tf_model.h5", "rust_model.ot", "onnx/model.onnx", "onnx/config.json"),
+    *("openvino/openvino_model.bin", "2_Normalize/README.md", "training/config.json"),
+)
 
 
 @pytest.fixture
 def model(tmp_path) -> Path:
-    """A model among the files of other runtimes."""
+    """A model with files of other runtimes beside it."""
     folder = tiny.write_model(tmp_path / "repository")
     for name in NEVER_READ:
         (folder / name).parent.mkdir(exist_ok=True)
@@ -84,7 +72,7 @@ def load(env, name=REPOSITORY, **options) -> dict:
 
 
 def wait_for_bytes(home: Path, size: int) -> None:
-    """Wait until another process has written so much of a download."""
+    """Wait until another process has written ``size`` bytes of a download."""
     deadline = time.monotonic() + 60
     while not any(path.stat().st_size >= size for path in home.rglob("*.pellucid-partial")):
         assert time.monotonic() < deadline, "nothing was written"
@@ -127,15 +115,15 @@ list(e.embed_stream(["a dog"])), e.count_tokens(["a"])
     assert (done.returncode, hub.requests) == (0, []), done.stderr
 
 
-def test_offline_without_a_copy_says_what_was_tried(hub, env):
-    for options, settings, why in (
+def test_offline_without_a_copy_the_error_says_what_was_tried(hub, env):
+    for options, settings, reason in (
         ({"local_files_only": True}, {}, "local_files_only"),
         ({}, {"HF_HUB_OFFLINE": "1"}, "HF_HUB_OFFLINE"),
     ):
         result = load(env | settings, **options)
         assert result["error"] == "ModelNotFoundError"
-        for said in (f"{why} is set", "a folder of that name (none)", "models--some--model (no copy)"):
-            assert said in result["message"]
+        for part in (f"{reason} is set", "a folder of that name (none)", "models--some--model (no copy)"):
+            assert part in result["message"]
     assert hub.requests == []
 
 
@@ -161,7 +149,7 @@ class TestRevisions:
         result = load(env, revision="v9")
         assert (result["error"], "no revision 'v9'" in result["message"]) == ("ModelNotFoundError", True)
 
-    def test_a_revision_that_is_no_name_is_refused(self, env, hub):
+    def test_a_revision_that_is_not_a_name_is_refused(self, env, hub):
         assert load(env, revision="../../x")["error"] == "OptionError"
         assert hub.requests == []
 
@@ -182,7 +170,7 @@ def test_the_cache_is_where_the_environment_or_the_option_says(hub, env, tmp_pat
 
 class TestInterruptions:
     @pytest.mark.parametrize("file", ["model.safetensors", "modules.json", "sentence_bert_config.json"])
-    def test_a_download_that_breaks_off_leaves_nothing_that_loads_and_goes_on_later(self, hub, env, model, file):
+    def test_a_download_that_breaks_off_leaves_nothing_that_loads_and_can_continue(self, hub, env, model, file):
         hub.cut_after = {file: (model / file).stat().st_size // 2}
         result = load(env)
         assert (result["error"], "run the same again" in result["message"]) == ("DownloadError", True)
@@ -192,12 +180,13 @@ class TestInterruptions:
         complete = {name for name in hub.sent if name != file}
         hub.sent.clear()
         assert load(env)["vector"] == vector_of(model)
-        assert not complete & hub.sent.keys(), "what was complete is not fetched again"
+        assert not complete & hub.sent.keys(), "complete files are not downloaded again"
 
-    def test_a_large_file_goes_on_from_where_the_earlier_process_stopped(self, hub, env, model):
+    def test_a_large_file_continues_where_the_earlier_process_stopped(self, hub, env, model):
         weights = load_file(model / "model.safetensors")
         save_file(weights | {"unused": np.zeros(6_000_000, dtype=np.float32)}, model / "model.safetensors")
-        size, chunk = (model / "model.safetensors").stat().st_size, 10 * 1024 * 1024  # As huggingface_hub writes.
+        size = (model / "model.safetensors").stat().st_size
+        chunk = 10 * 1024 * 1024  # huggingface_hub writes chunks of this size.
         hub.stall = {"model.safetensors": 2 * chunk + 1000}
         with subprocess.Popen(
             [sys.executable, "-c", LOAD, REPOSITORY, "{}"], env=env, stderr=subprocess.DEVNULL
@@ -215,7 +204,7 @@ class TestInterruptions:
         }
         assert ranges == f"bytes={2 * chunk}-"
 
-    def test_a_process_that_is_killed_leaves_nothing_that_loads_and_the_next_goes_on(self, hub, env, model):
+    def test_a_process_that_is_killed_leaves_nothing_that_loads_and_the_next_one_continues(self, hub, env, model):
         size = (model / "model.safetensors").stat().st_size
         hub.stall = {"model.safetensors": size // 2}
         with subprocess.Popen(
@@ -228,7 +217,7 @@ class TestInterruptions:
         hub.stall = {}
         assert load(env)["vector"] == vector_of(model)
 
-    def test_two_processes_at_once_give_one_good_copy(self, hub, env, model, tmp_path):
+    def test_two_processes_at_once_make_one_good_copy(self, hub, env, model, tmp_path):
         command = [sys.executable, "-c", LOAD, REPOSITORY, "{}"]
         processes = [subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) for _ in range(2)]
         results = [json.loads(process.communicate(timeout=120)[0]) for process in processes]
@@ -238,9 +227,9 @@ class TestInterruptions:
         assert [path.name for path in snapshots.iterdir()] == [commit_of(model)]
 
 
-class TestWhatTheHubHas:
+class TestHubContent:
     @pytest.mark.parametrize("file", ["model.safetensors", "sentence_bert_config.json"])
-    def test_a_file_that_is_not_what_the_hub_says_is_refused_and_removed(self, hub, env, model, file):
+    def test_a_file_with_another_digest_than_on_the_hub_is_refused_and_removed(self, hub, env, model, file):
         hub.changed = {file}
         result = load(env)
         assert (result["error"], file in result["message"]) == ("IntegrityError", True)
@@ -249,7 +238,7 @@ class TestWhatTheHubHas:
         assert load(env)["vector"] == vector_of(model)
 
     @pytest.mark.parametrize("file", ["model.safetensors", "dense/model.safetensors", "dense/config.json"])
-    def test_so_are_weights_outside_lfs_and_the_modules_with_folders_of_their_own(self, hub, env, model, file):
+    def test_so_are_weights_outside_lfs_and_modules_in_other_folders(self, hub, env, model, file):
         model_with_dense(model)
         hub.outside_lfs = {"model.safetensors", "dense/model.safetensors"}
         hub.changed = {file}
@@ -261,8 +250,8 @@ class TestWhatTheHubHas:
         assert load(env | {"HF_HUB_OFFLINE": "1"})["vector"] == vector_of(model)
 
     @pytest.mark.parametrize("file", ["model.safetensors", "sentence_bert_config.json", "modules.json"])
-    def test_so_is_what_another_program_has_put_into_the_cache(self, env, model, file):
-        """When the Hub is asked for what the copy lacks."""
+    def test_so_is_a_file_that_another_program_has_put_into_the_cache(self, env, model, file):
+        """It is found when the Hub is asked for a file that the copy lacks."""
         load(env)
         snapshot = next(Path(env["HOME"]).rglob("snapshots/*"))
         (snapshot / "tokenizer.json").unlink()
@@ -271,8 +260,8 @@ class TestWhatTheHubHas:
         assert load(env).get("error") == "IntegrityError"
         assert load(env)["vector"] == vector_of(model)
 
-    def test_a_file_whose_etag_is_anothers_is_refused(self, hub, env):
-        """What the list of files says counts, and not what comes with the file."""
+    def test_a_file_with_a_wrong_etag_is_refused(self, hub, env):
+        """The digest in the list of files counts, not the one that comes with the file."""
         hub.changed = {"config.json"}
         hub.etags = {"config.json": "f" * 40}
         assert load(env)["error"] == "IntegrityError"
@@ -305,14 +294,14 @@ class TestWhatTheHubHas:
         assert result["error"] == "ModelNotFoundError"
         assert "Did you mean sentence-transformers/all-MiniLM-L6-v2" in result["message"]
 
-    def test_only_pickled_weights_are_refused_and_never_fetched(self, hub, env, model):
+    def test_pickled_weights_are_refused_and_never_downloaded(self, hub, env, model):
         (model / "model.safetensors").unlink()
         result = load(env)
         assert result["error"] == "UnsupportedModelError"
         assert "only pytorch_model.bin, rust_model.ot, tf_model.h5. Pickled" in result["message"]
         assert "pytorch_model.bin" not in hub.requested_files()
 
-    def test_a_module_folder_with_a_name_of_its_own_is_fetched_too(self, env, model):
+    def test_a_module_folder_with_an_unusual_name_is_downloaded_too(self, env, model):
         (model / "1_Pooling").rename(model / "pooling")
         modules = json.loads((model / "modules.json").read_text())
         modules[1]["path"] = "pooling"
@@ -321,7 +310,7 @@ class TestWhatTheHubHas:
 
 
 def model_with_dense(model: Path) -> None:
-    """Make it one with a Dense module in a folder of a name of its own."""
+    """Give the model a Dense module, in a folder with an unusual name."""
     tiny.write_model(model, modules=["Pooling", "Dense"])
     (model / "2_Dense").rename(model / "dense")
     modules = json.loads((model / "modules.json").read_bytes())
@@ -329,12 +318,12 @@ def model_with_dense(model: Path) -> None:
     tiny.write_json(model / "modules.json", modules)
 
 
-class TestACopyThatTransformersFetched:
-    """It never fetches modules.json, and keeps no record of which files there are."""
+class TestACopyFromTransformers:
+    """transformers never downloads modules.json, and keeps no record of the files on the Hub."""
 
     @pytest.fixture
     def copy(self, env) -> Path:
-        """The snapshot's folder."""
+        """The folder of the snapshot."""
         load(env)
         storage = Path(env["HOME"]) / ".cache" / "huggingface" / "hub" / "models--some--model"
         for record in (storage / "trees").iterdir():
@@ -345,22 +334,18 @@ class TestACopyThatTransformersFetched:
         return snapshot
 
     @pytest.mark.parametrize("settings", [{"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": "http://127.0.0.1:9"}])
-    def test_without_the_hub_it_is_not_guessed_how_the_model_pools(self, env, copy, settings):
+    def test_without_the_hub_we_do_not_guess_how_the_model_pools(self, env, copy, settings):
         result = load(env | settings)
         assert result.get("error") in ("ModelNotFoundError", "DownloadError"), result
-        for said in (
-            "whether the model has a modules.json",
-            "pellucid models pull some/model",
-            f"give the folder {copy}",
-        ):
-            assert said in result["message"]
+        for part in ("has a modules.json", "pellucid models pull some/model", f"give the folder {copy}"):
+            assert part in result["message"]
         assert load(env | settings, str(copy))["source"] == "folder"
 
     @pytest.mark.usefixtures("copy")
-    def test_with_the_hub_its_modules_are_fetched(self, env, model):
+    def test_with_the_hub_its_modules_are_downloaded(self, env, model):
         assert load(env)["vector"] == vector_of(model)
 
-    def test_if_the_hub_has_none_it_is_whole_and_known_to_be_so_from_then_on(self, hub, env, copy, model):
+    def test_if_the_hub_has_no_modules_the_copy_is_complete_and_recorded_as_such(self, hub, env, copy, model):
         for path in (model / "modules.json", *model.glob("*_*/config.json")):
             path.unlink()
         (copy.parents[1] / "refs" / "main").unlink()
@@ -372,7 +357,7 @@ class TestACopyThatTransformersFetched:
 
 
 @pytest.mark.parametrize("folder", ["", "0_StaticEmbedding"])
-def test_a_module_that_we_do_not_run_is_named_and_its_copy_is_not_said_to_be_unfinished(hub, env, model, folder):
+def test_an_unsupported_module_is_named_and_its_copy_is_not_called_unfinished(hub, env, model, folder):
     for path in [path for path in model.rglob("*") if path.is_file()]:
         if path.name not in ("model.safetensors", "tokenizer.json"):
             path.unlink()
@@ -392,15 +377,15 @@ def test_a_cache_that_cannot_be_written_is_named(env, tmp_path):
     assert (result["error"], "cannot be kept in" in result["message"]) == ("DownloadError", True)
 
 
-def test_a_hub_that_is_not_there_is_named_and_the_others_too(env):
+def test_a_hub_that_does_not_answer_is_named_with_all_other_places(env):
     result = load(env | {"HF_ENDPOINT": "http://127.0.0.1:9"})
     assert result["error"] == "DownloadError"
-    for said in ("http://127.0.0.1:9 could not be reached", "a folder of that name (none)", "(no copy)"):
-        assert said in result["message"]
+    for part in ("http://127.0.0.1:9 could not be reached", "a folder of that name (none)", "(no copy)"):
+        assert part in result["message"]
 
 
-def test_the_same_cache_serves_what_sentence_transformers_has_fetched(hub, env, tmp_path, model):
-    """Which fetches file by file and keeps no record of the commit's files."""
+def test_a_copy_from_sentence_transformers_is_found_in_the_same_cache(hub, env, tmp_path, model):
+    """sentence-transformers downloads file by file, and keeps no record of the commit's files."""
     load(env)
     storage = tmp_path / "home" / ".cache" / "huggingface" / "hub" / "models--some--model"
     for record in (storage / "trees").iterdir():

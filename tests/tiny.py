@@ -1,4 +1,4 @@
-"""Tiny models with random weights, written as sentence-transformers lays out a model: whole, and easy to break."""
+"""Tiny models with random weights, laid out as sentence-transformers does. They are complete, and easy to break."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from tests.tiny_families import FAMILIES, HIDDEN, MAX_TOKENS, config, make_token
 
 TEXTS = ["", "the", "the cat", "the cat sat on the mat", "A dog, a cat!", "<s> [SEP] </s> <pad> [PAD]", "cat " * 20]
 TEXTS += ["cat " * count for count in (MAX_TOKENS - 3, MAX_TOKENS - 2, MAX_TOKENS - 1, 90)]
-"""Texts of few tokens and many, of as many as a tiny model reads, one less, one more, and far more."""
+"""Texts of various lengths: short ones, and ones with exactly as many tokens as a tiny model reads, one less, one more,
+and many more."""
 
 
 def write_model(
@@ -29,13 +30,19 @@ def write_model(
     dense: tuple[int, str] | None = None,
     residual: bool = False,
 ) -> Path:
-    """Write a tiny model of ``family`` (a key of ``FAMILIES``) to ``folder``, and return the folder.
+    """Write a tiny model to ``folder``, and return the folder.
 
     Args:
-        modules: kinds after Transformer; default Pooling, Normalize. "Dense" and "LayerNorm" get random weights.
-        pooling: the content of 1_Pooling/config.json beside the size.
-        dense: the output size and the activation (a class of torch.nn.modules) of "Dense".
-        residual: whether "Dense" adds its input.
+        folder: where to write it.
+        family: a key of ``FAMILIES``.
+        seed: for the random weights.
+        modules: the modules after Transformer; by default Pooling and Normalize. "Dense" and "LayerNorm" get random
+            weights.
+        pooling: the content of 1_Pooling/config.json, except the size.
+        prompts: the model's prompts.
+        default_prompt_name: the name of its default prompt.
+        dense: the output size of "Dense", and its activation (a class in torch.nn.modules).
+        residual: True if "Dense" adds its input.
     """
     rng = np.random.RandomState(seed)
     folder.mkdir(parents=True, exist_ok=True)
@@ -87,7 +94,7 @@ def write_model(
 
 
 def edit_json(path: Path, **changes: Any) -> None:
-    """Change keys of a JSON object in a file; None removes a key."""
+    """Change keys of a JSON object in a file. None removes a key."""
     values = json.loads(path.read_text()) | changes
     write_json(path, {key: value for key, value in values.items() if value is not None})
 

@@ -1,6 +1,7 @@
-"""What tiny models of each family consist of: config.json, tensors by the names that are found in files, a tokenizer.
+"""The parts of a tiny model of each family: config.json, tensors under the names that files use, and a tokenizer.
 
-Written down here a second time, from the files that transformers writes, and not taken from the library under test.
+They are written down here a second time, from the files that transformers writes. They do not come from the library
+under test.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _ROBERTA_SPECIALS = {"cls": "<s>", "pad": "<pad>", "sep": "</s>", "unk": "<unk>"
 
 
 def word_piece(specials: Mapping[str, str]) -> Tokenizer:
-    """A WordPiece tokenizer that lowers its text: BERT's."""
+    """A WordPiece tokenizer that lower-cases its text, like BERT's."""
     vocabulary = {token: number for number, token in enumerate([*specials.values(), *LETTERS, *WORDS])}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=specials["unk"]))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
@@ -31,7 +32,7 @@ def word_piece(specials: Mapping[str, str]) -> Tokenizer:
 
 
 def byte_level(specials: Mapping[str, str]) -> Tokenizer:
-    """A BPE tokenizer over bytes, with a few merges: RoBERTa's and ModernBERT's."""
+    """A byte-level BPE tokenizer with a few merges, like RoBERTa's and ModernBERT's."""
     merges = [("t", "h"), ("th", "e"), ("c", "a"), ("ca", "t"), ("Ġ", "the"), ("Ġ", "cat"), ("o", "n")]
     tokens = [*specials.values(), *sorted(pre_tokenizers.ByteLevel.alphabet()), *(a + b for a, b in merges)]
     vocabulary = {token: number for number, token in enumerate(tokens)}
@@ -42,7 +43,7 @@ def byte_level(specials: Mapping[str, str]) -> Tokenizer:
 
 
 def unigram(specials: Mapping[str, str]) -> Tokenizer:
-    """A Unigram tokenizer: XLM-RoBERTa's."""
+    """A Unigram tokenizer, like XLM-RoBERTa's."""
     pieces = [*(f"▁{word}" for word in WORDS if word.isalpha()), "▁", *LETTERS[:26], ":", ",", ".", "!", "?", "ca"]
     scores = [*((token, 0.0) for token in specials.values()), *((p, -2.0 - 0.1 * n) for n, p in enumerate(pieces))]
     tokenizer = Tokenizer(models.Unigram(scores, unk_id=list(specials).index("unk")))
@@ -53,17 +54,20 @@ def unigram(specials: Mapping[str, str]) -> Tokenizer:
 
 @dataclass(frozen=True)
 class Family:
-    """A family, as its files show it.
+    """A family, as its files describe it.
 
     Attributes:
         config: config.json, without the size of the vocabulary.
-        tables: the embeddings, by name: their shapes, with None for the size of the vocabulary.
-        linears: the linear layers within a layer, by name: their shapes.
-        norms, layer_norms: the normalisations outside and within a layer.
-        layer: the start of a layer's names.
-        tokenizer, specials, tokenizer_class: the tokenizer.
-        biases: which parts have a bias: "linears" and "norms".
-        without: names that a family's pattern has and its files have not.
+        tables: the shape of each embedding table, by name; None stands for the size of the vocabulary.
+        linears: the shape of each linear layer in an encoder layer, by name.
+        norms: the names of the norms outside the encoder layers.
+        layer_norms: the names of the norms in an encoder layer.
+        layer: the prefix of an encoder layer's names.
+        tokenizer: makes the tokenizer.
+        specials: its special tokens, by kind.
+        tokenizer_class: its class in transformers.
+        biases: the parts that have a bias: "linears", "norms" or both.
+        without: names that follow the pattern but are not in the files.
     """
 
     config: dict[str, Any]
@@ -240,32 +244,32 @@ FAMILIES = {
 
 
 def config(family: str, vocabulary: int) -> dict[str, Any]:
-    """The config.json of a tiny model."""
+    """The content of a tiny model's config.json."""
     return {**FAMILIES[family].config, "vocab_size": vocabulary}
 
 
 def tensors(family: str, vocabulary: int, rng: np.random.RandomState) -> dict[str, np.ndarray]:
-    """Random weights by the names that files have for them."""
-    made = FAMILIES[family]
-    arrays = {f"{name}.weight": normal(rng, rows or vocabulary, width) for name, (rows, width) in made.tables.items()}
-    norms = list(made.norms)
+    """Random weights, under the names that files use."""
+    parts = FAMILIES[family]
+    arrays = {f"{name}.weight": normal(rng, rows or vocabulary, width) for name, (rows, width) in parts.tables.items()}
+    norms = list(parts.norms)
     for layer in range(LAYERS):
-        start = made.layer.format(layer)
-        for name, (out, into) in made.linears.items():
-            arrays[f"{start}{name}.weight"] = normal(rng, out, into)
-            if "linears" in made.biases:
-                arrays[f"{start}{name}.bias"] = normal(rng, out)
-        norms += [f"{start}{norm}" for norm in made.layer_norms]
+        prefix = parts.layer.format(layer)
+        for name, (rows, columns) in parts.linears.items():
+            arrays[f"{prefix}{name}.weight"] = normal(rng, rows, columns)
+            if "linears" in parts.biases:
+                arrays[f"{prefix}{name}.bias"] = normal(rng, rows)
+        norms += [f"{prefix}{norm}" for norm in parts.layer_norms]
     for name in norms:
-        if name not in made.without:
+        if name not in parts.without:
             arrays[f"{name}.weight"] = 1 + normal(rng, HIDDEN)
-            if "norms" in made.biases:
+            if "norms" in parts.biases:
                 arrays[f"{name}.bias"] = normal(rng, HIDDEN)
     return arrays
 
 
 def make_tokenizer(family: str) -> Tokenizer:
-    """A family's tokenizer, which carries, as the real ones do, a training run's truncation and padding."""
+    """A family's tokenizer. Like the real ones, it still has the truncation and padding of a training run."""
     specials = FAMILIES[family].specials
     tokenizer = FAMILIES[family].tokenizer(specials)
     cls, sep, pad = ((specials[name], tokenizer.token_to_id(specials[name])) for name in ("cls", "sep", "pad"))
@@ -282,5 +286,5 @@ def make_tokenizer(family: str) -> Tokenizer:
 
 
 def normal(rng: np.random.RandomState, *shape: int) -> np.ndarray:
-    """Random numbers large enough to matter. RandomState, because its numbers are promised to stay the same."""
+    """Random numbers, large enough to matter. NumPy promises that the numbers of RandomState stay the same."""
     return (0.3 * rng.standard_normal(shape)).astype(np.float32)

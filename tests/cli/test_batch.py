@@ -31,7 +31,7 @@ def test_a_table_becomes_a_table_of_vectors(tmp_path, source, model):
     result = run(*arguments, "--vector-column", "v", "--prompt-name", "query")
     assert result.code == 0, result.err
     assert result.out.startswith(f"3 rows in 1 file in {out}; this run: 3 texts in ")
-    assert "1 text too long: 78 tokens cut off" in result.err
+    assert "1 text too long: 79 tokens cut off" in result.err
     assert "1 row rejected: " in result.err
     table = pq.read_table(out / "in-000000000000-000000000004.parquet")
     expected = Embedder(model, on_truncation="ignore").embed_documents(["the cat", LONG, "a dog"], prompt_name="query")
@@ -66,7 +66,7 @@ def test_a_wrong_call_is_refused_with_a_reason(tmp_path, source, model, argument
 def test_a_missing_input_is_an_error(tmp_path, model):
     result = run("batch", str(tmp_path / "none"), "-o", str(tmp_path / "out"), "--model", model)
     assert result.code == 1
-    assert "there is no file of that name" in result.err
+    assert "there is no such file" in result.err
 
 
 def test_a_table_without_a_usable_row_is_an_error(tmp_path, model):

@@ -104,8 +104,8 @@ def test_a_failure_half_way_keeps_the_existing_file(tiny_bert, tmp_path):
 def test_truncation_is_one_line_of_warning(tiny_bert):
     result = embed(tiny_bert, "--json", stdin=b"cat " * 30 + b"\ncat\n")
     assert result.err.splitlines() == [
-        "warning: 1 of 2 texts is longer than the model's 24 tokens (the first is text 0): 8 of 35 tokens (22.9%) lie "
-        "beyond and had no part in the vectors."
+        "warning: 1 of 2 texts is longer than the model's 24 tokens (the first is text 0): 8 of 35 tokens (22.9%) are "
+        "over the limit and were cut off."
     ]
     assert embed(tiny_bert, "--on-truncation", "ignore", "--json", stdin=b"cat " * 30).err == ""
     assert embed(tiny_bert, "--on-truncation", "error", "--json", stdin=b"cat " * 30).code == 2

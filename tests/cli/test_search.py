@@ -50,7 +50,7 @@ def test_skipped_files_are_listed_with_control_characters_written_out(tmp_path, 
         "3 skipped:",
         "  notes/c.bin: binary",
         "  notes/d\\x1b[31m\\n.bin: binary",
-        "  notes/e.pdf: no sound PDF (PdfStreamError)",
+        "  notes/e.pdf: broken PDF (PdfStreamError)",
     ]
 
 

@@ -75,7 +75,9 @@ def check_same_columns(schemas: Sequence[Schema]) -> None:
         if other == first:
             continue
         missing = sorted(repr(name) for name in other.keys() ^ first.keys())
-        changed = [f"{name!r} ({kind} and {first[name]})" for name, kind in other.items() if kind != first.get(name)]
+        changed = [
+            f"{name!r} ({kind} and {first[name]})" for name, kind in other.items() if first.get(name, kind) != kind
+        ]
         raise BatchError(
             f"the input files do not all have the same columns; they differ in {', '.join(missing or changed)}. Make "
             f"a job of each kind, with an output folder of its own."

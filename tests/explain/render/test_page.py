@@ -184,7 +184,7 @@ def test_hover_and_keyboard_show_the_numbers_of_drift_and_vector(show, embedder)
         assert text.startswith(f"vector[{column}] = ")
         assert number(text) == pytest.approx(trace.vector[column], abs=0.51e-6)
     vector.locator("summary").click()
-    numbers = [float(part) for part in vector.locator(".all").inner_text().split(", ")]
+    numbers = [float(part) for part in vector.locator(".all-numbers").inner_text().split(", ")]
     np.testing.assert_allclose(numbers, trace.vector, rtol=0, atol=0.51e-6)
 
 

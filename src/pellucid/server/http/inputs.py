@@ -91,7 +91,7 @@ class EmbeddingsBody(Body):
 
 
 class EmbedBody(Body):
-    """The body of text-embeddings-inference's ``/embed``."""
+    """The body of text-embeddings-inference's /embed."""
 
     inputs: AnyInput
     model: ModelName = None
@@ -105,7 +105,7 @@ class EmbedBody(Body):
 
 
 class EmbedAllBody(Body):
-    """The body of text-embeddings-inference's ``/embed_all``, which gives a vector for each token."""
+    """The body of text-embeddings-inference's /embed_all, which gives a vector for each token."""
 
     inputs: AnyInput
     model: ModelName = None
@@ -130,7 +130,7 @@ class SimilarityParameters(Body):
 
 
 class SimilarityBody(Body):
-    """The body of text-embeddings-inference's ``/similarity``."""
+    """The body of text-embeddings-inference's /similarity."""
 
     inputs: SimilarityInputs
     parameters: SimilarityParameters | None = None
@@ -138,7 +138,7 @@ class SimilarityBody(Body):
 
 
 class TokenizeBody(Body):
-    """The body of text-embeddings-inference's ``/tokenize``."""
+    """The body of text-embeddings-inference's /tokenize."""
 
     inputs: Text | Texts
     model: ModelName = None
@@ -147,7 +147,7 @@ class TokenizeBody(Body):
 
 
 class DecodeBody(Body):
-    """The body of text-embeddings-inference's ``/decode``."""
+    """The body of text-embeddings-inference's /decode."""
 
     ids: Ids | Annotated[list[Ids], _STOP_AT_FIRST_ERROR, Field(min_length=1, json_schema_extra=_limited_by("texts"))]
     model: ModelName = None

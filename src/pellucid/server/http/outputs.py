@@ -90,7 +90,7 @@ class ModelType(BaseModel):
 
 
 class Info(BaseModel):
-    """The response of text-embeddings-inference's ``/info``."""
+    """The response of text-embeddings-inference's /info."""
 
     model_id: str
     model_sha: str | None
