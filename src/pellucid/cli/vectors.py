@@ -143,7 +143,7 @@ def print_vectors(embedder: Embedder, texts: Sequence[str], vectors: VectorArray
 
     console = Console()
     width = vectors.shape[1]
-    console.print(f"[bold]{escape(embedder.model_name)}[/bold], files from {embedder.files.source}", soft_wrap=True)
+    console.print(f"[bold]{escape(embedder.model_name)}[/bold], files from the {embedder.files.source}", soft_wrap=True)
     console.print(f"{width} numbers per text, at most {embedder.max_tokens} tokens\n")
     title = f"the first {min(_NUMBERS_PER_ROW, width)} of {width} numbers"
     numbers = ["  ".join(_format_number(value) for value in row) for row in vectors[:, :_NUMBERS_PER_ROW].tolist()]

@@ -43,7 +43,7 @@ def token_parts(vectors: Float32, finish: Pool) -> Float64:
 
     Returns:
         ``float64[n, d]``. If the text has tokens, the rows sum to the model's vector; that vector has unit length only
-        if the model normalizes.
+        if the model normalises it.
     """
     skip = 0 if finish.pooling.include_prompt else finish.prompt_tokens
     weights = np.stack([_pooling_weights(mode, len(vectors), skip) for mode in finish.pooling.modes])

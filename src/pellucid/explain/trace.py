@@ -25,7 +25,7 @@ from pellucid.model.spec import EncoderSpec, ModelSpec
 from pellucid.types import Float32, Token
 
 MAX_ATTENTION_BYTES = 256 << 20
-"""A trace leaves out attention that takes more memory than this. It grows with the square of the number of tokens."""
+"""A trace leaves out attention that takes more memory. Attention grows with the square of the number of tokens."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ class Trace:
         spec: everything that the model's JSON files say.
         prompt: the prompt that was put before the text.
         text: the text.
-        normalized: prompt and text after the tokenizer normalized them.
+        normalized: prompt and text after the tokenizer normalised them.
         tokens: the tokens that the encoder read. Their ``start`` and ``end`` count characters of ``prompt + text``.
         cut: the tokens that were cut off.
         stages: all stages, in order.

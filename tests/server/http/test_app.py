@@ -16,7 +16,7 @@ FEW = settings(max_examples=EXAMPLES, database=None, suppress_health_check=list(
 
 
 def test_the_server_does_what_its_description_says(serve):
-    """There is no 5xx, every status, content type and shape is described, and no wrong body is accepted."""
+    """No response is a 5xx. Every status, content type and shape is described, and no wrong body is accepted."""
     server = serve(limits=Limits(characters=200, texts=8, map_texts=8))  # Small requests already exceed these limits.
     schema = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
     request_count = 0

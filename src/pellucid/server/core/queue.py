@@ -29,7 +29,7 @@ class QueuedRequest:
         finish: turns each text's token vectors into its result. Texts with equal finishes go through the engine
             together.
         tag: any object by which the sender recognizes the request.
-        taken: how many texts calls have taken.
+        taken: how many of the texts have gone into calls.
         counted_tokens: how many tokens the request counts for in the queue, until calls have taken all its texts.
         dropped: True if nobody waits for the result any more.
     """

@@ -55,7 +55,9 @@ Dimensions = Annotated[
 ]
 Truncate = Annotated[
     StrictBool | None,
-    Field(description="true cuts texts that are too long; false refuses them. Without it, the server's setting holds."),
+    Field(
+        description="true cuts texts that are too long; false refuses them. Without it, the server's setting applies."
+    ),
 ]
 TruncationDirection = Annotated[
     Literal["Left", "Right", "left", "right"] | None,

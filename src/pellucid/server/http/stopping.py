@@ -1,4 +1,4 @@
-"""Uvicorn's server with our own start and stop. At the end, every accepted request is answered, none is cut off."""
+"""Uvicorn's server with our own start and stop. Before it stops, it answers every request that it has accepted."""
 
 from __future__ import annotations
 

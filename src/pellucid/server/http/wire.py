@@ -30,7 +30,7 @@ class GracefulTransport:
 
 
 class PipelineFlow(FlowControl):
-    """Reads nothing more from the client while earlier requests wait, whoever calls :meth:`resume_reading`.
+    """Does not resume reading while earlier requests wait, even if uvicorn wants to.
 
     Args:
         transport: the connection's transport.

@@ -32,10 +32,12 @@ _ARRAYS_PARAMETER = {
     "description": "true sends the numbers of all arrays; false sends only their shapes.",
 }
 _FLAGS = {"true": True, "false": False}
-_TRACE_NUMBER_BYTES, _WRITTEN_NUMBER_BYTES, _VIEW_BYTES = 4, 40, 8_000_000
-"""The memory that a number takes in a trace, the same if it is also written to the response, and the most memory that
-a view takes.
-"""
+_TRACE_NUMBER_BYTES = 4
+"""The memory that a number takes in a trace."""
+_WRITTEN_NUMBER_BYTES = 40
+"""The memory that a number takes in a trace whose response contains it as digits."""
+_VIEW_BYTES = 8_000_000
+"""The most memory that a view takes."""
 
 
 async def _trace_response(

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from pellucid.encoder.fingerprint import Fingerprint
+from pellucid.errors import IndexStateError
+from pellucid.search import pointer as pointers
+from pellucid.search.damage import record
+from pellucid.search.pointer import Identity, Pointer
+
+FINGERPRINT = Fingerprint("digest", "native", "float32", "cpu", "passage: ", {"normalize": True, "truncate_dim": None})
+IDENTITY = Identity("org/model", FINGERPRINT, 8, "text")
+TABLE = "chunks-" + "0123456789abcdef" * 2
+
+
+@pytest.fixture
+def pointer(tmp_path):
+    """A pointer to a table of one file, written to ``tmp_path``."""
+    folder = pointers.folder_of(tmp_path, TABLE)
+    folder.mkdir()
+    (folder / "data").write_bytes(b"rows")
+    pointer = Pointer(TABLE, 3, record(folder, {}))
+    pointers.write(tmp_path, pointer, IDENTITY)
+    return pointer
+
+
+def test_what_is_written_is_read(tmp_path, pointer):
+    found, identity = pointers.read(tmp_path)
+    assert (found, dict(found.files)) == (pointer, dict(pointer.files))
+    assert identity == IDENTITY
+    assert (found.is_old, found.has_records) == (False, True)
+
+
+def test_a_changed_file_of_the_table_is_noticed(tmp_path, pointer):
+    (pointers.folder_of(tmp_path, TABLE) / "data").write_bytes(b"else")
+    with pytest.raises(IndexStateError, match=r"data was changed since it was written.*--rebuild"):
+        pointers.read(tmp_path)
+
+
+def edited(tmp_path, edit):
+    path = tmp_path / "index.json"
+    content = json.loads(path.read_text())
+    edit(content)
+    del content["sha256"]
+    path.write_text(json.dumps(content | {"sha256": pointers._sha256(content)}))
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda content: content["pointer"].update(table="../../etc"),
+        lambda content: content["pointer"].update(version=0),
+        lambda content: content["pointer"].update(version=True),
+        lambda content: content["identity"].update(model=1),
+        lambda content: content["identity"].update(dimensions="8"),
+        lambda content: content["identity"].update(other="x"),
+        lambda content: content["identity"]["fingerprint"].update(engine=1),
+        lambda content: content["identity"]["fingerprint"].update(options=[]),
+        lambda content: content["identity"].update(fingerprint="digest"),
+        lambda content: content.update(files=[]),
+    ],
+)
+def test_values_of_another_kind_are_refused_even_if_the_digest_fits(tmp_path, pointer, edit):
+    edited(tmp_path, edit)
+    with pytest.raises(IndexStateError, match=r"index.json cannot be read.*--rebuild"):
+        pointers.read(tmp_path)
+
+
+def test_a_byte_that_was_changed_is_noticed_by_the_digest(tmp_path, pointer):
+    path = tmp_path / "index.json"
+    path.write_text(path.read_text().replace("org/model", "org/other"))
+    with pytest.raises(IndexStateError, match="index.json cannot be read"):
+        pointers.read(tmp_path)
+
+
+def test_a_later_format_is_refused(tmp_path, pointer):
+    edited(tmp_path, lambda content: content.update(format=4))
+    with pytest.raises(IndexStateError, match=r"is an index of format 4.*cannot read"):
+        pointers.read(tmp_path)
+
+
+def test_what_an_older_index_does_not_say_is_taken_from_the_model_that_opens_it(tmp_path, pointer):
+    def to_format_2(content):
+        fingerprint = content["identity"].pop("fingerprint")
+        content["identity"] |= {"fingerprint": fingerprint["model"]}
+        content["identity"] |= {name: fingerprint[name] for name in ("dtype", "prompt")}
+        content["format"] = 2
+
+    edited(tmp_path, to_format_2)
+    found, identity = pointers.read(tmp_path)
+    assert (found.is_old, found.has_records) == (True, True)
+    assert (identity.fingerprint.engine, identity.fingerprint.device, identity.fingerprint.options) == (None,) * 3
+    assert identity.completed(IDENTITY) == IDENTITY
+    other = replace(IDENTITY, fingerprint=replace(FINGERPRINT, model="other"))
+    assert identity.completed(other).fingerprint.difference(other.fingerprint) == "model"
+
+
+def test_whatever_changes_a_vector_changes_the_space():
+    changes = [{"model": "b"}, {"dtype": "int8"}, {"engine": "torch"}, {"device": "cuda"}, {"prompt": ""}]
+    spaces = {replace(IDENTITY, fingerprint=replace(FINGERPRINT, **change)).space() for change in changes}
+    assert len(spaces | {IDENTITY.space()}) == len(changes) + 1
