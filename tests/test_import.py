@@ -54,6 +54,7 @@ def test_the_command_line_starts_without_packages_that_only_some_commands_need(t
 def test_the_public_names():
     assert sorted(pellucid.__all__) == [
         "Embedder",
+        "Encoder",
         "PellucidError",
         "TokenBatch",
         "TruncationWarning",

@@ -6,29 +6,24 @@
 (384,)
 
 Importing this package loads nothing heavy, and uses neither the network nor the disk. Each public name is imported
-when it is first used.
+when it is first used. ``__init__.pyi`` tells type checkers what the names are.
 """
 
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from pellucid import errors
-    from pellucid.embedder import Embedder
-    from pellucid.errors import PellucidError, TruncationWarning
-    from pellucid.types import TokenBatch
+from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["Embedder", "PellucidError", "TokenBatch", "TruncationWarning", "__version__", "errors"]
 
 _MODULES = {
     "Embedder": "pellucid.embedder",
+    "Encoder": "pellucid.encoder.encoder",
     "PellucidError": "pellucid.errors",
     "TokenBatch": "pellucid.types",
     "TruncationWarning": "pellucid.errors",
 }
+__all__ = [*_MODULES, "__version__", "errors"]  # noqa: PLE0604  The names are strings.
 
 
 def __getattr__(name: str) -> Any:

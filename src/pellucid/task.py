@@ -141,8 +141,8 @@ class Task:
         is_ours = kind.__module__.partition(".")[0] == "pellucid"  # A subclass of yours may set what it likes.
         if is_ours and not name.startswith("_") and name not in _SETTABLE:
             raise OptionError(
-                f"an {kind.__name__} has no attribute {name!r} that can be set. Pass options when you create it, or "
-                f"when you call its methods."
+                f"{kind.__name__} has no attribute {name!r} that can be set. Pass options when you create it, or when "
+                f"you call its methods."
             )
         super().__setattr__(name, value)
 
@@ -153,13 +153,13 @@ class Task:
     # From texts to results
 
     def _run(self, texts: list[str], call: Call[Result], *, show_progress: bool = False) -> Result:
-        """The results of texts. Warns about truncation, so call it directly from a public method: see :meth:`_warn`."""
+        """Compute the results of texts, and warn about truncation. Only public methods may call it: see :meth:`_warn`."""
         result, truncation = self._run_part(texts, call, show_progress=show_progress)
         self._warn(truncation)
         return result
 
     def _run_stream(self, texts: Iterator[str], call: Call[Result]) -> Iterator[Result]:
-        """The results of any number of texts, window by window. The warning about truncation comes at the end."""
+        """Compute the results of any number of texts, window by window. The warning about truncation comes last."""
         total = Truncation()
         try:
             while window := list(itertools.islice(texts, _TEXTS_PER_WINDOW)):

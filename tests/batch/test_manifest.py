@@ -42,6 +42,7 @@ def test_a_job_that_version_01_began_continues(tmp_path, table, embedder):
     folder = tmp_path / "out"
     run([table], folder, embedder)
     before = contents(folder)
+    before.pop("_manifest.json")
     path = folder / "_manifest.json"
     content = json.loads(path.read_text())
     job_content = content["job"]
@@ -53,7 +54,7 @@ def test_a_job_that_version_01_began_continues(tmp_path, table, embedder):
     next(folder.glob("*.parquet")).unlink()
     report = run([table], folder, embedder)
     assert (report.parts, report.parts_before) == (7, 6)
-    assert contents(folder) == before
+    assert before.items() <= contents(folder).items()
     for changed in (replace(SMALL, prompt="q: "), replace(SMALL, normalize=False), replace(SMALL, rows_per_file=8)):
         with pytest.raises(BatchError, match=r"has a job with (prompt|normalize|rows_per_file)"):
             run([table], folder, embedder, changed)
@@ -85,7 +86,7 @@ def test_the_order_of_the_input_makes_no_other_job(tmp_path, embedder):
 
 
 CHANGES = {
-    "the input": (lambda path: pq.write_table(pa.table({"text": sentences(99)}), path), "job of other input: in"),
+    "the input": (lambda path: pq.write_table(pa.table({"text": sentences(99)}), path), "job with other input: in"),
     "the type": (replace(SMALL, output_dtype="float16"), "output_dtype 'float32', not 'float16'"),
     "the prompt": (replace(SMALL, prompt="the "), "prompt '', not 'the '"),
     "the rows": (replace(SMALL, rows_per_file=8), "rows_per_file 16, not 8"),

@@ -75,7 +75,7 @@ def test_a_job_of_which_no_row_can_be_used_fails(tmp_path, embedder, name, conte
     else:
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     for _ in range(2):
-        with pytest.raises(BatchError, match=r"none of the 2 rows could be used. The first: it.*_rejected has all"):
+        with pytest.raises(BatchError, match=r"none of the 2 rows could be used. The first: it.*_rejected lists all"):
             run([path], tmp_path / "out", embedder)
     assert json.loads((tmp_path / "out" / "_report.json").read_text())["rejected"] == 2
 
@@ -219,6 +219,6 @@ def test_every_ending_and_pattern_is_found(tmp_path, embedder):
     ]
     report = run([folder / "*.txt"], tmp_path / "two", embedder)
     assert report.rows == 4
-    for wrong, words in ((folder / "c.dat", "must end in"), (folder / "none*", "no file of that name")):
+    for wrong, words in ((folder / "c.dat", "must end in"), (folder / "none*", "there is no such file")):
         with pytest.raises(BatchError, match=words):
             run([wrong], tmp_path / "three", embedder)

@@ -181,7 +181,7 @@ class TestIdentity:
         Index.create(tmp_path / "index", embedder).update([notes])
         other = Embedder(tiny.write_model(tmp_path / "other", seed=1))
         for make in (Index.create, Index.open):
-            with pytest.raises(IndexStateError, match="has the vectors of .*, and not .*--rebuild"):
+            with pytest.raises(IndexStateError, match="has the vectors of .*, not .*--rebuild"):
                 make(tmp_path / "index", other)
         with pytest.raises(IndexStateError, match="has dtype 'float32', and not 'int8'"):
             Index.open(tmp_path / "index", Embedder(embedder.files.folder, dtype="int8"))
@@ -434,7 +434,9 @@ class TestTwoProcesses:
                     time.sleep(0.01)
                 assert not waiting.done()
             assert waiting.result().files == 5
-        assert caplog.messages == [f"another process writes to the index in {tmp_path / 'index'}; waiting for it"]
+        assert caplog.messages == [
+            f"another process is writing to the index in {tmp_path / 'index'}; waiting until it is done"
+        ]
 
 
 def test_a_file_where_the_folder_of_the_index_should_be_is_told(tmp_path, embedder):

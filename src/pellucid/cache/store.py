@@ -119,7 +119,7 @@ class Cache:
         """Find the vectors of ``keys``, and mark them as used today.
 
         Args:
-            keys: keys from :func:`make_keys`.
+            keys: keys from ``make_keys``.
             dimensions: the length of a vector. A row of another length is damaged.
         """
         rows: dict[bytes, int] = {}

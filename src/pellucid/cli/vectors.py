@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.errors import JOINER, MissingExtraError, OptionError, printable
+from pellucid.errors import JOINER, OptionError, printable
 from pellucid.files import whole
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def choose_writer(out: Path) -> Callable[[Path, Windows], None]:
     """
     ending = check_ending(out, _WRITERS)
     if ending == ".parquet":
-        _pyarrow()
+        from pellucid.tables import parquet  # noqa: F401  Before any work, in case PyArrow is missing.
     return _WRITERS[ending]
 
 
@@ -105,27 +105,13 @@ def _write_jsonl(out: Path, windows: Windows) -> None:
 
 
 def _write_parquet(out: Path, windows: Windows) -> None:
-    pa, pq = _pyarrow()
-    writer = None
-    with open_output(out) as path, contextlib.ExitStack() as stack:
-        for texts, vectors in windows:
-            column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
-            table = pa.table({"text": pa.array(texts, pa.string()), "vector": column})
-            if writer is None:
-                writer = stack.enter_context(pq.ParquetWriter(path, table.schema))
-            writer.write_table(table)
+    from pellucid.tables import parquet
+
+    with open_output(out) as path:
+        parquet.write_windows(path, windows)
 
 
 _WRITERS = {".npy": _write_npy, ".jsonl": _write_jsonl, ".parquet": _write_parquet}
-
-
-def _pyarrow() -> tuple[Any, Any]:
-    try:
-        import pyarrow as pa  # type: ignore[import-untyped]
-        import pyarrow.parquet as pq  # type: ignore[import-untyped]
-    except ImportError as error:
-        raise MissingExtraError("pyarrow", "batch") from error
-    return pa, pq
 
 
 def print_vectors(embedder: Embedder, texts: Sequence[str], vectors: VectorArray, *, omitted: int = 0) -> None:

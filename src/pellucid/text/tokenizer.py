@@ -5,8 +5,8 @@ ours. A prompt goes before the text. Special tokens are added as the model's tem
 loses its end, but never its special tokens. The truncation and padding in ``tokenizer.json`` are ignored: that of
 all-MiniLM-L6-v2, for example, still has the 128 tokens of a training run.
 
-A long text is read in pieces (:mod:`pellucid.text.seams`), and no further than its vector and a fair count of its
-tokens need.
+A long text is read in pieces (:mod:`pellucid.text.seams`), and only as far as its vector and a useful count of its
+tokens require.
 """
 
 from __future__ import annotations
@@ -195,8 +195,8 @@ class Tokenizer:
             skip_special: leave out special tokens.
         """
         with translate_errors(self._name):
-            spelled: str = self._backend.decode(list(ids), skip_special_tokens=skip_special)
-        return spelled
+            text: str = self._backend.decode(list(ids), skip_special_tokens=skip_special)
+        return text
 
     def inspect(self, text: str, prompt: str = "") -> TokenizedText:
         """Show what :meth:`tokenize` does to one text, with the characters of each token. It raises the same errors.
@@ -223,7 +223,7 @@ class Tokenizer:
         return len(self._before) + len(self._after)
 
     def _cut(self, ids: Int32) -> Int32:
-        """Cut ids to what the model reads, and put the special tokens around them."""
+        """Cut ids without special tokens to what the model reads, and put the special tokens around them."""
         room = self.spec.max_tokens - self._specials
         kept = ids[-room:] if self.spec.truncation_side == "left" else ids[:room]
         return np.concatenate([self._before, kept, self._after])
@@ -233,7 +233,7 @@ class Tokenizer:
     ) -> tuple[list[_Piece], bool]:
         """Read pieces of a text until they have ``limit`` tokens, special tokens included.
 
-        Reading begins at the end of the text that truncation keeps.
+        Reading starts on the side of the text that truncation keeps.
 
         Returns:
             The pieces, in order, and True if they are the whole text.
@@ -275,8 +275,8 @@ class Tokenizer:
     def _encode(self, texts: list[str], *, specials: bool = True, offsets: bool = False) -> Sequence[Encoding]:
         """Call the library.
 
-        A single short text is encoded without the library's threads, because these would linger on the core. But in
-        this way Python's other threads wait for the library, and a long text would stop a server for seconds.
+        A single short text is encoded without the library's threads, because they would linger on the core. But then
+        Python's other threads wait for the library, so a long text would stop a server for seconds.
         """
         with translate_errors(self._name):
             if len(texts) > 1 or len(texts[0]) > _MAX_BLOCKING_CHARACTERS:

@@ -1,4 +1,4 @@
-"""Reads the tokenizer of a model with the ``tokenizers`` library, and guards against that library.
+"""Loads the tokenizer of a model with the ``tokenizers`` library, and guards against that library's failures.
 
 A broken file shows itself in three ways: as a plain ``Exception`` of the library; as a ``PanicException``, which is not
 an ``Exception`` and means that Rust code met something it did not expect; or, at worst, by ending the process.
@@ -79,7 +79,8 @@ def load(files: ModelFiles, spec: TokenizerSpec, family: str) -> Backend:
         backend.no_truncation()
         backend.no_padding()
         if getattr(backend.model, "dropout", None):
-            backend.model.dropout = None  # Only for training: it cuts at random (Provilkov, "BPE-Dropout", 2020).
+            # Dropout is for training: it cuts words at random (Provilkov et al., "BPE-Dropout", 2020).
+            backend.model.dropout = None
         if spec.lowercase:
             steps = [normalizers.Lowercase()] + ([backend.normalizer] if backend.normalizer is not None else [])
             backend.normalizer = normalizers.Sequence(steps)

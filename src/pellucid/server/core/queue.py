@@ -164,6 +164,7 @@ def choose_slices(waiting: Iterable[QueuedRequest], max_tokens: int) -> list[Req
     It takes a fair share of each request, oldest first. While there is room, it then takes more of the oldest. The
     call has at most ``max_tokens`` tokens, or a single longer text.
 
+    >>> from pellucid.layers.finish import EachToken
     >>> three = TokenBatch.from_sequences([[1, 2, 3, 4]] * 3)
     >>> one = TokenBatch.from_sequences([[1, 2]])
     >>> requests = [QueuedRequest(three, EachToken()), QueuedRequest(one, EachToken())]
