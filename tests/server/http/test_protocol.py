@@ -108,7 +108,7 @@ def test_a_body_that_never_fits_gets_a_413(serve):
 
 
 def test_too_many_connections_are_refused(serve):
-    own = serve(limits=QUICK)
+    own = serve(limits=Limits(connections=8))
     own.client.close()
     working = [connected(own, HEAD) for _ in range(8)]  # Their headers are incomplete.
     for one in working:
