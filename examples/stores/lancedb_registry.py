@@ -1,7 +1,7 @@
 """LanceDB's own embedding registry with Pellucid: ``pip install '.[search]'``.
 
-The table keeps the function's name, the model's and its options: whoever opens it later, with this class imported, asks
-in words.
+The table records the function's name, the model's name and the options. Whoever opens the table later needs only to
+import this class, and can then search with plain text.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pellucid import Embedder
 
 @register("pellucid")
 class PellucidFunction(TextEmbeddingFunction):
-    """A model for LanceDB, by its name. Options that are not LanceDB's own, as ``dtype``, go to the Embedder."""
+    """An embedding model for LanceDB. Options unknown to LanceDB, such as ``dtype``, go to the Embedder."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -42,7 +42,7 @@ class PellucidFunction(TextEmbeddingFunction):
 
 
 def main() -> list[tuple[str, float]]:
-    """Store the notes, open the table again, ask, and return the best with their cosines."""
+    """Store the notes, reopen the table, search it, and return the best notes with their cosines."""
     function = get_registry().get("pellucid").create(name="all-MiniLM-L6-v2")
 
     class Note(LanceModel):

@@ -1,7 +1,7 @@
 """LangChain's FAISS store with Pellucid's vectors: ``pip install '.[langchain]' langchain-community faiss-cpu``.
 
-It keeps texts in memory and vectors in FAISS. Its ``save_local`` writes the texts with pickle, and its ``load_local``
-reads them so, which runs whatever such a file says: load only what you saved yourself.
+The store keeps texts in memory and vectors in FAISS. Its ``save_local`` writes the texts with pickle, and its
+``load_local`` unpickles them. Unpickling a file can run any code in it, so load only files that you saved yourself.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from pellucid.langchain import HuggingFaceEmbeddings
 
 
 def main() -> list[tuple[str, float]]:
-    """Store the notes, ask, and return the best with their cosines."""
+    """Store the notes, search them, and return the best ones with their cosines."""
     embeddings = HuggingFaceEmbeddings(model_name="sentence-transformers/all-MiniLM-L6-v2")
-    # Of vectors of unit length, as this model's are, the inner product is the cosine.
+    # This model's vectors have unit length, so their inner product is their cosine.
     store = FAISS.from_texts(NOTES, embeddings, distance_strategy=DistanceStrategy.MAX_INNER_PRODUCT)
     found = store.similarity_search_with_score(QUESTION, k=COUNT)
     return [(document.page_content, float(score)) for document, score in found]

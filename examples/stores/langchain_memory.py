@@ -9,7 +9,7 @@ from pellucid.langchain import HuggingFaceEmbeddings
 
 
 def main() -> list[tuple[str, float]]:
-    """Store the notes, ask, and return the best with their cosines."""
+    """Store the notes, search them, and return the best ones with their cosines."""
     embeddings = HuggingFaceEmbeddings(model_name="sentence-transformers/all-MiniLM-L6-v2")
     store = InMemoryVectorStore.from_texts(NOTES, embeddings)
     found = store.similarity_search_with_score(QUESTION, k=COUNT)

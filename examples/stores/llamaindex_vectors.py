@@ -1,6 +1,6 @@
 """LlamaIndex with Pellucid as its embedding model: ``pip install . llama-index-core``.
 
-Queries and documents go different ways, because a model may have a prompt for each.
+Queries and documents use different methods, because a model may have a prompt for each.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pellucid import Embedder
 
 
 class PellucidEmbedding(BaseEmbedding):
-    """A model for LlamaIndex, by its name. Options that are not LlamaIndex's own, as ``dtype``, go to the Embedder."""
+    """An embedding model for LlamaIndex. Options unknown to LlamaIndex, such as ``dtype``, go to the Embedder."""
 
     _embedder: Embedder = PrivateAttr()
 
@@ -39,7 +39,7 @@ class PellucidEmbedding(BaseEmbedding):
 
 
 def main() -> list[tuple[str, float]]:
-    """Store the notes, ask, and return the best with their cosines."""
+    """Store the notes, search them, and return the best ones with their cosines."""
     model = PellucidEmbedding("all-MiniLM-L6-v2", embed_batch_size=256)
     index = VectorStoreIndex.from_documents([Document(text=note) for note in NOTES], embed_model=model)
     found = index.as_retriever(similarity_top_k=COUNT).retrieve(QUESTION)

@@ -1,4 +1,4 @@
-"""What the examples store, and what they ask."""
+"""The notes that the examples store, and the question they search for."""
 
 NOTES = [
     "The lease of the flat ends on the last day of June.",

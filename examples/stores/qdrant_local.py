@@ -1,6 +1,6 @@
 """Qdrant's client in local mode with Pellucid's vectors: ``pip install . qdrant-client``.
 
-With a folder instead of ":memory:" it keeps them; with a URL it is the same code against a server.
+To keep the vectors, pass a folder (``QdrantClient(path=…)``) instead of ":memory:". To use a server, pass its URL.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pellucid import Embedder
 
 
 def main() -> list[tuple[str, float]]:
-    """Store the notes, ask, and return the best with their cosines."""
+    """Store the notes, search them, and return the best ones with their cosines."""
     embedder = Embedder("all-MiniLM-L6-v2")
     client = QdrantClient(":memory:")
     client.create_collection("notes", VectorParams(size=embedder.dimensions, distance=Distance.COSINE))
