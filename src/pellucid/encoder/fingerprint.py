@@ -43,7 +43,7 @@ class Fingerprint:
 
     def difference(self, other: Fingerprint) -> str | None:
         """The name of the first attribute in which two fingerprints differ, or None. An unknown one (None) fits all."""
-        for name in (field.name for field in fields(self)):
+        for name in (each.name for each in fields(self)):
             mine, theirs = getattr(self, name), getattr(other, name)
             if mine is not None and theirs is not None and mine != theirs:
                 return name
