@@ -153,7 +153,7 @@ class Task:
     # From texts to results
 
     def _run(self, texts: list[str], call: Call[Result], *, show_progress: bool = False) -> Result:
-        """Compute the results of texts, and warn about truncation. Only public methods may call it: see :meth:`_warn`."""
+        """Compute the results of texts, and warn about truncation. Call it from a public method: see :meth:`_warn`."""
         result, truncation = self._run_part(texts, call, show_progress=show_progress)
         self._warn(truncation)
         return result
