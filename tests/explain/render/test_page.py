@@ -163,13 +163,8 @@ def test_hover_and_keyboard_show_the_numbers_of_drift_and_vector(show, embedder)
     trace = embedder.trace("the cat sat")
     opened = show(html_of(trace))
     opened.locator(".lines").focus()
-    for key, token, layer in [
-        ("ArrowDown", 1, 3),
-        ("ArrowLeft", 1, 2),
-        ("ArrowDown", 2, 2),
-        ("ArrowUp", 1, 2),
-        ("End", 4, 2),
-    ]:
+    steps = [("ArrowDown", 1, 3), ("ArrowLeft", 1, 2), ("ArrowDown", 2, 2), ("ArrowUp", 1, 2), ("End", 4, 2)]
+    for key, token, layer in steps:
         opened.keyboard.press(key)
         text = opened.locator(".drift .readout").inner_text()
         assert text.startswith(f"{trace.tokens[token].piece} · after layer {layer}: ")
