@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -53,6 +55,17 @@ def wait_until(condition):
     while not condition():
         assert time.monotonic() < deadline, "the condition was not met within a minute"
         time.sleep(0.005)
+
+
+@contextmanager
+def asking(server: Running, path: str, body: object) -> Iterator[socket.socket]:
+    """A connection on which a request is sent whole, and which is closed with the block, answered or not."""
+    content = json.dumps(body).encode()
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    with socket.create_connection(("127.0.0.1", int(server.url.rstrip("/").rpartition(":")[2]))) as connected:
+        connected.settimeout(60)
+        connected.sendall(head.encode() + b"Content-Length: %d\r\n\r\n" % len(content) + content)
+        yield connected
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import threading
 import time
@@ -13,7 +12,7 @@ import numpy as np
 import pytest
 
 from pellucid.server.settings import Limits
-from tests.server.conftest import wait_until
+from tests.server.conftest import asking, wait_until
 
 LONG = ["the cat sat on the mat " * 1000] * 20
 """Too long to be tokenized on the event loop. It takes many turns."""
@@ -68,11 +67,7 @@ def test_tokenizing_ends_when_the_time_is_over(slow, path):
 
 def test_a_client_that_closes_its_sending_side_is_probed_and_still_answered(slow):
     own, steps = slow(1)
-    body = json.dumps({"inputs": LONG}).encode()
-    head = b"POST /embed HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", int(own.url.rstrip("/").rpartition(":")[2]))) as connected:
-        connected.settimeout(60)
-        connected.sendall(head % len(body) + body)
+    with asking(own, "/embed", {"inputs": LONG}) as connected:
         wait_until(lambda: steps)
         connected.shutdown(socket.SHUT_WR)
         received = b"".join(iter(lambda: connected.recv(1 << 16), b""))
@@ -81,8 +76,8 @@ def test_a_client_that_closes_its_sending_side_is_probed_and_still_answered(slow
 
 def test_tokenizing_ends_when_the_client_has_left(slow):
     own, steps = slow(30)
-    with pytest.raises(httpx.ReadTimeout):
-        httpx.post(f"{own.url}/embed", json={"inputs": LONG}, timeout=0.5)
+    with asking(own, "/embed", {"inputs": LONG}):
+        wait_until(lambda: steps)
     wait_until(lambda: waiting_characters(own) == 0)
     count = len(steps)
     time.sleep(0.2)

@@ -14,6 +14,7 @@ import time
 import httpx
 import pytest
 
+from tests.server.conftest import wait_until
 from tests.server.process import process
 
 CLIENTS, SECONDS = 48, 1.5
@@ -87,10 +88,18 @@ def incomplete_request(server):
         yield
 
 
+def is_stopping(server):
+    """Whether the first signal has been noticed: it takes no connections any more, or says so."""
+    try:
+        return httpx.get(f"{server.url}/health", timeout=60).status_code == 503
+    except httpx.TransportError:
+        return True
+
+
 def test_a_second_signal_ends_the_process_at_once(model):
     with process("--model", model, "--drain", "600") as server, incomplete_request(server):
         server.process.send_signal(signal.SIGTERM)
-        time.sleep(0.5)
+        wait_until(lambda: is_stopping(server))  # Two signals at once may be one.
         assert server.process.poll() is None
         assert server.stop() == 128 + signal.SIGTERM
         assert json.loads(server.log()[-1])["event"] == "ended by a second signal"
