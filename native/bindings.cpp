@@ -148,8 +148,8 @@ class PythonEncoder {
     require(out > 0 && out <= 1 << 24, "the intermediate size is out of range");
     const int inner = static_cast<int>(out);
     const Heads layer_heads{heads, kv_heads, head_size};
-    require(heads > 0 && kv_heads > 0 && heads % kv_heads == 0 && head_size > 0 && heads <= 1 << 16 &&
-                head_size <= 1 << 14 && (bias_heads_ == 0 || heads == bias_heads_),
+    require(heads > 0 && kv_heads > 0 && heads % kv_heads == 0 && head_size > 0 &&
+                std::int64_t{heads} * head_size <= 1 << 24 && (bias_heads_ == 0 || heads == bias_heads_),
             "the number or size of the attention heads is out of range");
     require(intermediate_ == 0 || (inner == intermediate_ && gate.has_value() == gated_ && layer_heads == heads_),
             "all layers must have the same shape");

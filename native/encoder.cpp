@@ -80,7 +80,8 @@ struct Encoder::Workspace {
   Workspace(const Encoder& e, int rows, int longest, int threads)
       : stride(e.layers_.front().attention_output.stride()),
         context_stride(static_cast<std::ptrdiff_t>(
-            round_up(size(e.layers_.front().heads * e.layers_.front().head_size), 16))),
+            // The padding keeps rows from being a multiple of 4 KiB apart, where they would share one set of the cache.
+            round_up(size(e.layers_.front().heads * e.layers_.front().head_size), 16) + 16)),
         wide(std::max(e.layers_.front().attention_input.stride(), e.layers_.front().intermediate.stride())),
         x(size(rows) * size(int(stride)) + slack),
         sum(size(rows) * size(int(stride)) + slack),

@@ -32,7 +32,8 @@ def check_installation() -> None:
     package = Path(pellucid.__file__).resolve().parent
     assert not package.is_relative_to(CHECKOUT / "src"), f"{package} is the checkout, not an installation"
     assert importlib.metadata.version("pellucid") == pellucid.__version__
-    for name in ("py.typed", "_native.pyi", "catalog.toml", "explain/page/page.html", "server/page/home.html"):
+    pages = ("explain/render/page/page.html", "server/http/page/home.html")
+    for name in ("py.typed", "__init__.pyi", "_native.pyi", "catalog.toml", *pages):
         assert (package / name).is_file(), f"{name} is missing in {package}"
 
 

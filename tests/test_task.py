@@ -118,6 +118,14 @@ class TestStream:
         assert warned[0].filename == __file__
 
 
+    def test_a_stream_that_is_left_early_warns_where_it_is_left(self, tiny_bert):
+        stream = Embedder(tiny_bert).embed_stream(["cat " * 30] * 5000)
+        next(stream)
+        with pytest.warns(TruncationWarning, match="2,048 of 2,048 texts") as warned:
+            stream.close()
+        assert warned[0].filename == __file__
+
+
 class TestTruncation:
     def test_by_default_a_call_gives_one_warning_with_numbers(self, tiny_bert):
         with pytest.warns(TruncationWarning) as warned:

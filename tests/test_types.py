@@ -60,28 +60,59 @@ def test_more_tokens_than_int32_can_count_are_refused():
 )
 def test_a_batch_that_does_not_fit_the_model_is_refused(ids, offsets, message):
     with pytest.raises(InputError, match=message):
-        check_tokens(TokenBatch(np.array(ids, dtype=np.int32), np.array(offsets, dtype=np.int32)), 10, 4)
+        check_tokens(TokenBatch(np.array(ids, dtype=np.int32), np.array(offsets, dtype=np.int32)), 10, 4, 0)
 
 
 def test_a_batch_that_fits_the_model_is_accepted():
-    check_tokens(TokenBatch.from_sequences([[0, 9, 1, 2], [], [3]]), 10, 4)
-    check_tokens(TokenBatch.from_sequences([]), 10, 4)
+    check_tokens(TokenBatch.from_sequences([[0, 9, 1, 2], [], [3]]), 10, 4, 0)
+    check_tokens(TokenBatch.from_sequences([]), 10, 4, 0)
     with pytest.raises(InputError, match="tokens is of type list"):
-        check_tokens([[1, 2]], 10, 4)
+        check_tokens([[1, 2]], 10, 4, 0)
 
 
 def test_wrong_arrays_are_refused():
     offsets = np.array([0, 2], dtype=np.int32)
     for ids in ([1, 2], np.array([1, 2]), np.array([[1, 2]], dtype=np.int32)):
         with pytest.raises(InputError, match="the ids of a TokenBatch must be a one-dimensional int32 array"):
-            check_tokens(TokenBatch(ids, offsets), 10, 4)
+            check_tokens(TokenBatch(ids, offsets), 10, 4, 0)
     with pytest.raises(InputError, match="the offsets of a TokenBatch must be a one-dimensional int32 array"):
-        check_tokens(TokenBatch(np.zeros(2, dtype=np.int32), np.array([0.0, 2.0])), 10, 4)
+        check_tokens(TokenBatch(np.zeros(2, dtype=np.int32), np.array([0.0, 2.0])), 10, 4, 0)
+
+
+@pytest.mark.parametrize(
+    ("segments", "message"),
+    [
+        (np.zeros(3, dtype=np.int64), "must be an int8 array"),
+        (np.zeros(2, dtype=np.int8), "with one number for each id"),
+        ([0, 0, 1], "must be an int8 array"),
+        (np.array([0, 0, 2], dtype=np.int8), "text 1 has the segment 2. The model has the segments 0 to 1"),
+        (np.array([0, -1, 0], dtype=np.int8), "text 0 has the segment -1"),
+    ],
+)
+def test_segments_that_do_not_fit_the_model_are_refused(segments, message):
+    batch = TokenBatch.from_sequences([[1, 2], [3]])
+    check_tokens(TokenBatch(batch.ids, batch.offsets, np.array([0, 1, 1], dtype=np.int8)), 10, 4, 2)
+    with pytest.raises(InputError, match=message):
+        check_tokens(TokenBatch(batch.ids, batch.offsets, segments), 10, 4, 2)
+
+
+def test_a_model_without_token_types_has_no_second_segment():
+    batch = TokenBatch.from_sequences([[1, 2]])
+    check_tokens(TokenBatch(batch.ids, batch.offsets, np.zeros(2, dtype=np.int8)), 10, 4, 0)
+    with pytest.raises(InputError, match="segments 0 to 0"):
+        check_tokens(TokenBatch(batch.ids, batch.offsets, np.ones(2, dtype=np.int8)), 10, 4, 0)
+
+
+def test_no_texts_can_be_selected_from_a_batch_with_segments():
+    batch = TokenBatch.from_sequences([[1, 2]])
+    pairs = TokenBatch(batch.ids, batch.offsets, np.ones(2, dtype=np.int8))
+    chosen = pairs.select(np.array([], dtype=np.int64))
+    assert (len(chosen), len(chosen.ids), len(chosen.segments)) == (0, 0, 0)
 
 
 @given(sequences)
 def test_from_sequences_makes_a_valid_batch(ids):
-    check_tokens(TokenBatch.from_sequences(ids), 2**31, 9)
+    check_tokens(TokenBatch.from_sequences(ids), 2**31, 9, 0)
 
 
 def test_an_empty_batch_has_no_texts_and_no_tokens():

@@ -205,7 +205,8 @@ class Embedder(Task):
             OptionError: an option's value is not supported.
         """
         finish = self.finish(prompt_tokens, normalize, truncate_dim)
-        check_tokens(tokens, self.spec.encoder.vocab_size, self.max_tokens)
+        encoder = self.spec.encoder
+        check_tokens(tokens, encoder.vocab_size, self.max_tokens, encoder.embedding.token_types)
         vectors = self.encoder.run(tokens, finish, advance=advance)
         finish.check(vectors, lambda row: row)
         return vectors

@@ -47,6 +47,8 @@ text by its position and never quotes the text.
 from __future__ import annotations
 
 import os
+import sys
+import warnings
 
 # Pellucid is on no package index yet, so it is installed from a clone. Once it is released, change these two lines and
 # run `make docs`, which writes the command on every page. Never name a package index where the name is not ours.
@@ -197,11 +199,19 @@ class RequestError(ServerError):
         param: the wrong key of the body; None if the fault is not a single key.
     """
 
-    def __init__(self, status: int, message: str, code: str, param: str | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        code: str | None = None,
+        param: str | None = None,
+        retry_after: int | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.param = param
+        self.retry_after = retry_after
 
 
 class ModelNotServedError(ServerError):
@@ -278,3 +288,11 @@ class CacheWarning(UserWarning):
 
 class TruncationWarning(UserWarning):
     """Some texts were longer than the model's ``max_tokens`` and were cut."""
+
+
+def warn(message: str, category: type[Warning]) -> None:
+    """Warn, and point at the code that called Pellucid, however deep the call is."""
+    stacklevel, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(("pellucid.", "contextlib")):
+        stacklevel, frame = stacklevel + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=stacklevel)

@@ -6,7 +6,6 @@ import functools
 import itertools
 import operator
 import os
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_args
@@ -17,7 +16,7 @@ from pellucid.cache.lookup import look_up, open_cache
 from pellucid.checks import check_choice
 from pellucid.encoder.encoder import Encoder
 from pellucid.encoder.fingerprint import Fingerprint, Option
-from pellucid.errors import OptionError, TruncationWarning
+from pellucid.errors import OptionError, TruncationWarning, warn
 from pellucid.files.progress import progress
 from pellucid.layers.finish import Finish
 from pellucid.text.checks import check_texts
@@ -83,13 +82,13 @@ class Task:
     ) -> None:
         check_choice("on_truncation", on_truncation, get_args(OnTruncation))
         self.on_truncation: OnTruncation = on_truncation
-        self.cache = open_cache(cache)
         if isinstance(model, Encoder):
             if given := [name for name, value in options.items() if value != _OPTION_DEFAULTS.get(name)]:
                 raise OptionError(f"{given[0]} belongs to the Encoder. Pass it when you create the Encoder.")
             self.encoder = model
         else:
             self.encoder = Encoder(model, **options)
+        self.cache = open_cache(cache)
 
     @property
     def files(self) -> ModelFiles:
@@ -153,7 +152,7 @@ class Task:
     # From texts to results
 
     def _run(self, texts: list[str], call: Call[Result], *, show_progress: bool = False) -> Result:
-        """Compute the results of texts, and warn about truncation. Call it from a public method: see :meth:`_warn`."""
+        """Compute the results of texts, and warn about truncation."""
         result, truncation = self._run_part(texts, call, show_progress=show_progress)
         self._warn(truncation)
         return result
@@ -178,14 +177,17 @@ class Task:
                 rows, truncation = self._run_cached(self.cache, texts, cast("Call[Float32]", call), first, advance)
                 return cast("Result", rows), truncation
             truncation = Truncation()
-            parts: list[tuple[Int64, Result]] = []
-            for tokens, counts in self._tokenize(texts, call.prompt, first):
-                start = truncation.texts
-                truncation += check_truncation(counts, self.max_tokens, self.on_truncation, first + start)
-                result = self.encoder.run(tokens, call.finish, advance=advance)
-                call.finish.check(result, functools.partial(operator.add, first + start))
-                parts.append((np.arange(start, truncation.texts), result))
-            return parts[0][1] if len(parts) == 1 else call.finish.merge(parts), truncation
+
+            def parts() -> Iterator[tuple[Int64, Result]]:
+                nonlocal truncation
+                for tokens, counts in self._tokenize(texts, call.prompt, first):
+                    start = truncation.texts
+                    truncation += check_truncation(counts, self.max_tokens, self.on_truncation, first + start)
+                    result = self.encoder.run(tokens, call.finish, advance=advance)
+                    call.finish.check(result, functools.partial(operator.add, first + start))
+                    yield np.arange(start, truncation.texts), result
+
+            return call.finish.merge(parts(), len(texts)), truncation
 
     def _run_cached(
         self, cache: Cache, texts: list[str], call: Call[Float32], first: int, advance: Callable[[int], object]
@@ -225,10 +227,9 @@ class Task:
             )
 
     def _warn(self, truncation: Truncation) -> None:
-        """Warn about what was cut off. The warning points at the code that called the public method."""
+        """Warn about what was cut off."""
         if truncation.cut and self.on_truncation == "warn":
-            message = f"{truncation.describe(self.max_tokens)} and were cut off."
-            warnings.warn(message, TruncationWarning, stacklevel=4)
+            warn(f"{truncation.describe(self.max_tokens)} and were cut off.", TruncationWarning)
 
 
 def _create(task: Callable[..., Task], encoder: Encoder, cache: Cache | None, on_truncation: OnTruncation) -> Task:

@@ -95,7 +95,7 @@ class TokenBatch:
         chosen = TokenBatch.from_sequences([self.ids[start:end] for start, end in spans])
         if self.segments is None:
             return chosen
-        segments = np.concatenate([self.segments[start:end] for start, end in spans])
+        segments = np.concatenate([self.segments[:0], *(self.segments[start:end] for start, end in spans)])
         return TokenBatch(chosen.ids, chosen.offsets, segments)
 
 
@@ -126,17 +126,18 @@ class MultiVectors:
             yield self.vectors[start:end]
 
 
-def check_tokens(tokens: TokenBatch, vocab_size: int, max_tokens: int) -> None:
+def check_tokens(tokens: TokenBatch, vocab_size: int, max_tokens: int, token_types: int) -> None:
     """Check a batch that a caller made, before an engine relies on it.
 
     Args:
         tokens: the batch.
         vocab_size: every id must be below it.
         max_tokens: how many tokens a text may have.
+        token_types: every segment must be below it; 0 if the model has no token types, and so no segments.
 
     Raises:
-        InputError: ``tokens`` is not a batch, its arrays are not ids and offsets, an id is out of range, or a text is
-            too long. The message gives the text's position.
+        InputError: ``tokens`` is not a batch, its arrays are not ids, offsets and segments, an id or a segment is out
+            of range, or a text is too long. The message gives the text's position.
     """
     if not isinstance(tokens, TokenBatch):
         raise InputError(f"tokens is of type {type(tokens).__name__}. Make a TokenBatch with from_sequences.")
@@ -157,6 +158,17 @@ def check_tokens(tokens: TokenBatch, vocab_size: int, max_tokens: int) -> None:
     if len(too_long := np.flatnonzero(lengths > max_tokens)):
         text = int(too_long[0])
         raise InputError(f"text {text} has {lengths[text]} tokens, but the model reads at most {max_tokens}.")
+    if tokens.segments is not None:
+        _check_segments(tokens, tokens.segments, token_types)
+
+
+def _check_segments(tokens: TokenBatch, segments: Int8, token_types: int) -> None:
+    if not isinstance(segments, np.ndarray) or segments.dtype != np.int8 or segments.shape != tokens.ids.shape:
+        raise InputError("the segments of a TokenBatch must be an int8 array with one number for each id.")
+    if len(wrong := np.flatnonzero((segments < 0) | (segments >= max(1, token_types)))):
+        text = int(np.searchsorted(tokens.offsets, wrong[0], side="right")) - 1
+        last = max(1, token_types) - 1
+        raise InputError(f"text {text} has the segment {segments[wrong[0]]}. The model has the segments 0 to {last}.")
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 
 import pytest
+from fuzz.hostile import nest_folders
 
 from pellucid.batch.files import find, names_of
 from pellucid.batch.survey import survey
@@ -58,6 +60,23 @@ def test_a_folder_that_cannot_be_read_is_told(tmp_path, monkeypatch):
         find([str(tmp_path)], tmp_path / "out")
 
 
+def test_a_folder_whose_path_is_too_long_is_not_passed_over(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.txt").write_text("a\n")
+    nest_folders(tmp_path / "in")
+    with pytest.raises(BatchError, match=r"cannot be read \(File name too long\)"):
+        find([str(tmp_path / "in")], tmp_path / "out")
+    subprocess.run(["rm", "-r", tmp_path / "in"], check=True)  # shutil.rmtree() does not get as deep.
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
+def test_what_lies_in_the_output_is_not_judged(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "a.txt").write_text("a\n")
+    os.mkfifo(tmp_path / "out" / "pipe.txt")
+    assert find([str(tmp_path)], tmp_path / "out") == [tmp_path / "a.txt"]
+
+
 @pytest.mark.parametrize(
     ("stem", "name"),
     [
@@ -109,7 +128,7 @@ def test_only_regular_files_are_read(tmp_path):
             BatchError, match=f"{name} cannot be read: it is not a regular file, or it is a broken link"
         ):
             find([str(tmp_path / name)], tmp_path / "out")
-    with pytest.raises(BatchError, match="not a regular file"):
+    with pytest.raises(BatchError, match=r"cannot be read \(neither a file nor a folder\)"):
         find([str(tmp_path)], tmp_path / "out")
     with pytest.raises(BatchError, match="must end in"):
         find(["/dev/zero"], tmp_path / "out")

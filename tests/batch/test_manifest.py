@@ -33,6 +33,7 @@ MANIFESTS = {
     "no inputs": '{"format": 1, "job": {}}',
     "inputs of another kind": '{"format": 1, "job": {"inputs": [1]}}',
     "ranges of another kind": '{"format": 1, "job": {"inputs": [], "dimensions": 9}, "ranges": {"low": 1, "high": 2}}',
+    "huge ranges": f'{{"format": 2, "job": {{}}, "ranges": {{"low": [{"9" * 400}], "high": [1]}}}}',
     "not UTF-8": b"\xff",
 }
 
@@ -55,6 +56,7 @@ def test_a_job_that_version_01_began_continues(tmp_path, table, embedder):
     report = run([table], folder, embedder)
     assert (report.parts, report.parts_before) == (7, 6)
     assert before.items() <= contents(folder).items()
+    assert json.loads(path.read_text())["job"]["fingerprint"]["device"] == "cpu"
     for changed in (replace(SMALL, prompt="q: "), replace(SMALL, normalize=False), replace(SMALL, rows_per_file=8)):
         with pytest.raises(BatchError, match=r"has a job with (prompt|normalize|rows_per_file)"):
             run([table], folder, embedder, changed)

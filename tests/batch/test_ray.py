@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -73,9 +73,21 @@ def local_ray():
 
 
 def test_an_actor_with_other_files_of_the_model_refuses(model):
-    Model(str(model), Embedder(model).files.digest(), "float32", "native", "cpu", 1).load()
-    with pytest.raises(BatchError, match="has other files of"):
-        Model(str(model), "another digest", "float32", "native", "cpu", 1).load()
+    fingerprint = PARTS.fingerprint(Embedder(model))
+    found = Model(str(model), "float32", "native", "cpu", 1, fingerprint=fingerprint).load()
+    assert PARTS.fingerprint(found) == fingerprint
+    other = replace(fingerprint, model="another digest")
+    with pytest.raises(BatchError, match="has other files for"):
+        Model(str(model), "float32", "native", "cpu", 1, fingerprint=other).load()
+    with pytest.raises(BatchError, match="has another engine for"):
+        Model(str(model), "float32", "reference", "cpu", 1, fingerprint=fingerprint).load()
+
+
+def test_an_actor_reads_no_more_tokens_than_the_driver(model):
+    embedder = Embedder(model, max_tokens=5)
+    lowered = embedder.encoder.lowered_max_tokens
+    fingerprint = PARTS.fingerprint(embedder)
+    assert Model(str(model), "float32", "native", "cpu", 1, lowered, fingerprint).load().max_tokens == 5
 
 
 def kill_an_actor_each(seconds, stopped, killed):
@@ -83,7 +95,7 @@ def kill_an_actor_each(seconds, stopped, killed):
     rng = random.Random(0)
     while not stopped.wait(seconds):
         found = subprocess.run(
-            ["pgrep", "-f", "^ray::.*_PartsDone"], capture_output=True, text=True, check=False
+            ["pgrep", "-f", "^ray::.*_PartActor"], capture_output=True, text=True, check=False
         ).stdout.split()
         if found and len(killed) < 3:
             os.kill(int(rng.choice(found)), signal.SIGKILL)
@@ -223,12 +235,12 @@ def test_a_node_that_dies_loses_nothing(nodes, source, expected, model, tmp_path
 
 def test_a_table_without_the_column_or_with_the_vectors_column_is_told(model):
     table = pa.table({"body": ["the cat"], "vector": [1]})
-    actor = Model(str(model), "", "float32", "auto", "cpu", 1)
+    actor = Model(str(model), "float32", "auto", "cpu", 1)
     how = {"output_dtype": "float32"}
     with pytest.raises(
-        BatchError, match="has no column 'text'; its columns are 'body', 'vector'. Name one with column="
+        BatchError, match="has no column 'text'; its columns are 'body', 'vector'. Choose one with column="
     ):
         _DatasetActor(actor, "text", "v", how)(table)
-    with pytest.raises(BatchError, match="has a column 'vector'. Name another"):
+    with pytest.raises(BatchError, match="has a column 'vector' already. Choose another"):
         _DatasetActor(actor, "body", "vector", how)(table)
     assert _DatasetActor(actor, "body", "v", how)(table).column_names == ["body", "vector", "v"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -22,6 +23,25 @@ def test_whatever_decides_a_result_changes_the_key():
         {"task": "sparse"},
     ]
     assert len({PLAIN.key(), *(replace(PLAIN, **other).key() for other in others)}) == len(others) + 1
+
+
+def test_one_gpu_is_like_another_and_what_an_old_file_does_not_say_fits_all():
+    gpu = replace(PLAIN, device="cuda")
+    assert gpu.difference(replace(gpu, device="cuda:1")) is None
+    assert gpu.difference(PLAIN) == "device"
+    old = replace(PLAIN, engine=None, device=None, options=None)
+    assert old.difference(gpu) is gpu.difference(old) is None
+    assert old.difference(replace(gpu, dtype="int8")) == "dtype"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"model": 1}, {"engine": 1}, {"dtype": None}, {"options": []}, {"options": {"a": [1]}}, {"task": None}, {"x": ""}],
+)
+def test_it_comes_back_from_json_and_other_values_are_refused(change):
+    assert Fingerprint.from_json(json.loads(json.dumps(PLAIN.to_json()))) == PLAIN
+    with pytest.raises((TypeError, ValueError)):
+        Fingerprint.from_json(PLAIN.to_json() | change)
 
 
 def test_vectors_that_were_kept_before_there_were_tasks_are_found():

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -112,12 +114,20 @@ class TestManyTexts:
 
     @pytest.mark.parametrize("calls", [[[3, 0, 1, 2]], [[2], [3, 1], [0]]])
     def test_merged_results_are_in_the_order_of_the_texts(self, calls):
-        parts = [(np.array(texts), self.apply(self.pool, texts)) for texts in calls]
-        np.testing.assert_array_equal(self.pool.merge(parts), self.pool(self.vectors, self.offsets))
+        parts = ((np.array(texts), self.apply(self.pool, texts)) for texts in calls)
+        np.testing.assert_array_equal(self.pool.merge(parts, 4), self.pool(self.vectors, self.offsets))
         each_token = EachToken()
-        merged = each_token.merge([(np.array(texts), self.apply(each_token, texts)) for texts in calls])
+        merged = each_token.merge(((np.array(texts), self.apply(each_token, texts)) for texts in calls), 4)
         np.testing.assert_array_equal(merged.vectors, self.vectors)
         np.testing.assert_array_equal(merged.offsets, self.offsets)
+
+    def test_one_call_with_all_texts_in_order_is_not_copied(self):
+        vectors = self.apply(self.pool, range(4))
+        assert self.pool.merge([(np.arange(4), vectors)], 4) is vectors
+
+    def test_dimensions_that_are_cut_off_are_not_kept_in_memory(self):
+        vectors = self.apply(replace(self.pool, normalize=False, truncate_dim=1), range(4))
+        assert (vectors.shape, vectors.base) == ((4, 1), None)
 
     def test_a_result_is_split_by_numbers_of_texts(self):
         vectors = self.apply(self.pool, range(4))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from release.distributions import IN_SDIST, megabytes, sdist_problems, wheel_problems
 
-SOURCES = ["pellucid/__init__.py", "pellucid/py.typed", "pellucid/explain/page/page.html"]
+SOURCES = ["pellucid/__init__.py", "pellucid/py.typed", "pellucid/explain/render/page/page.html"]
 WHEEL = [*SOURCES, "pellucid/_native.abi3.so", "pellucid-0.1.0.dist-info/METADATA"]
 
 
@@ -28,7 +28,7 @@ def test_a_wheel_of_all_sources_and_one_core_is_right():
 def test_a_wheel_that_lost_a_page_or_the_core_or_gained_a_test_is_wrong():
     names = [name for name in WHEEL if not name.endswith((".html", ".so"))]
     assert wheel_problems([*names, "tests/tiny.py"], SOURCES) == [
-        "the wheel lacks pellucid/explain/page/page.html",
+        "the wheel lacks pellucid/explain/render/page/page.html",
         "the wheel has 0 compiled cores; one is expected",
         "the wheel has tests/tiny.py",
     ]

@@ -82,6 +82,18 @@ def test_a_line_of_json_ends_where_a_line_ends(tmp_path):
     assert [d.text for d in documents(tmp_path / "a.jsonl", content)] == ["a\u2028b\u0085c", "d"]
 
 
+def test_lines_of_an_old_mac_are_rows(tmp_path):
+    assert [d.text for d in documents(tmp_path / "a.csv", "text,n\rthe cat,1\ra dog,2\r")] == ["the cat", "a dog"]
+
+
+def test_rows_may_be_long_and_what_is_not_read_of_them_may_be_nested(tmp_path):
+    text = "the cat " * (20 << 17)  # 20 MiB, more than a row of a batch job may have.
+    nested = "[" * 500 + "]" * 500
+    content = f'{{"text": "{text}", "n": {nested}}}\n'
+    assert [len(d.text) for d in documents(tmp_path / "a.jsonl", content)] == [len(text)]
+    assert [len(d.text) for d in documents(tmp_path / "a.csv", f"text\n{text}\n")] == [len(text)]
+
+
 def test_half_a_character_is_replaced(tmp_path):
     content = r'{"text": "a\ud800b \ud83d\ude00"}'
     assert [d.text for d in documents(tmp_path / "a.jsonl", content)] == ["a\ufffdb \U0001f600"]

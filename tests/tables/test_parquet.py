@@ -82,6 +82,17 @@ def test_once_a_file_was_refused_its_other_parts_are_refused_at_once(tmp_path, m
         monkeypatch.setattr(parquet, "read_batches", None)
 
 
+def test_many_small_row_groups_are_read_in_order_from_any_row(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet, "_BYTES_PER_OPENING", 5000)  # So that some are read together.
+    table = pa.table({"text": [f"text {number}" for number in range(300)], "a.b": [["x"]] * 300})
+    pq.write_table(table, tmp_path / "t.parquet", row_group_size=2)
+    content = (tmp_path / "t.parquet").read_bytes()
+    for start in (0, 1, 77, 299, 300):
+        batches = list(parquet.read_batches(content, start, ["text"], use_threads=False))
+        found = [text for batch in batches for text in batch["text"].to_pylist()]
+        assert found == table["text"].to_pylist()[start:]
+
+
 @pytest.mark.parametrize("encoding", ["PLAIN", "DELTA_BYTE_ARRAY", "RLE_DICTIONARY"])
 def test_what_does_not_expand_is_read(tmp_path, encoding, monkeypatch):
     monkeypatch.setattr(parquet, "_BYTES_PER_BATCH", 5000)

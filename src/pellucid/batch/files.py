@@ -36,7 +36,7 @@ def find(inputs: Sequence[str], output: Path) -> list[Path]:
     found: dict[Path, Path] = {}
     own = _resolve(output)
     for name in inputs:
-        files = {_resolve(file): file for file in _expand(name)}
+        files = {_resolve(file): file for file in _expand(name, own)}
         if not files:
             raise BatchError(
                 f"{printable(name)}: there is no such file, and no table in a folder or pattern of that name."
@@ -73,24 +73,24 @@ def _naming(path: str | Path) -> Iterator[None]:
         raise BatchError(f"{printable(where)} cannot be read ({printable(str(reason))}).") from error
 
 
-def _expand(name: str) -> list[Path]:
-    """The files that an input stands for."""
+def _expand(name: str, output: Path) -> list[Path]:
+    """The files that an input stands for. ``output`` is the job's folder."""
     path = Path(name)
     with _naming(name):
         if path.is_dir():
-            return list(_tables_below(path))
+            return list(_tables_below(path, output))
         if os.path.lexists(path):
             return [path]
         return [file for file in _matching(name) if not file.is_dir()]
 
 
-def _tables_below(folder: Path) -> Iterator[Path]:
+def _tables_below(folder: Path, output: Path) -> Iterator[Path]:
     for file in find_files([folder], hidden=_HIDDEN, gitignore=False, follow_links=False):
-        if isinstance(file, SkippedFile) and file.is_folder:
-            raise BatchError(f"{printable(file.path)} cannot be read ({file.reason}).")
-        if file.path.suffix.lower() in KINDS:
-            if isinstance(file, SkippedFile):
-                raise _not_a_file(file.path)
+        is_table = file.path.suffix.lower() in KINDS
+        if isinstance(file, SkippedFile):
+            if (is_table or file.is_folder) and output not in (folder := _resolve(file.path.parent), *folder.parents):
+                raise BatchError(f"{printable(file.path)} cannot be read ({file.reason}).")
+        elif is_table:
             yield file.path
 
 

@@ -115,7 +115,7 @@ def read(folder: Path) -> Manifest:
     try:
         if path.is_file() and (manifest := _parse(json.loads(path.read_bytes()))) is not None:
             return manifest
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         pass
     raise BatchError(f"{printable(path)} is not a manifest that this version can read. Choose another folder.")
 

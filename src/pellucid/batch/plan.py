@@ -73,6 +73,8 @@ def make_plan(
         existing = manifest.read(folder)
         manifest.check_same(existing, job, folder)
         job = replace(job, ranges=existing.ranges)
+        if existing.fingerprint.device is None:  # From now on, the job stays on this device.
+            manifest.write(folder, job)
     else:
         _check_empty(folder)
         if options.output_dtype == "int8":

@@ -41,7 +41,7 @@ class Model:
         engine: likewise.
         device: likewise.
         threads: how many each actor uses.
-        max_tokens: as for :class:`~pellucid.embedder.Embedder`.
+        max_tokens: the limit that the driver lowered; None for the model's own.
         fingerprint: what the vectors must depend on; an actor that finds anything else refuses to work. None to accept
             whatever it finds.
     """
@@ -112,7 +112,7 @@ class Cluster:
             engine=engine.name,
             device=self.device,
             threads=self.threads or max(1, int(self.cpus)),
-            max_tokens=embedder.max_tokens,
+            max_tokens=embedder.encoder.lowered_max_tokens,
             fingerprint=plan.options.fingerprint(embedder, device=self.device),
         )
         with _connected(self.address) as ray:

@@ -68,8 +68,8 @@ class Report:
         cut: rows of this run whose texts were longer than the model reads.
         lost: tokens that were cut off.
         seconds: how long this run took, with the survey of the input.
-        engine_busy: which share of the time the engine worked, from its first part to its last; None if there was
-            nothing to do.
+        engine_busy: which fraction of the time the engine worked, from its first part to its last; None if there was
+            nothing to do, or if a cluster did it.
         peak_rss_mb: the most memory that the process used, in megabytes.
     """
 
@@ -210,7 +210,7 @@ def _report(plan: Plan, done: Sequence[Done], seconds: float, busy: _Busy) -> Re
     output = list(plan.folder.glob("*.parquet"))
     rejected = sum(_count_lines(path) for path in plan.folder.glob(f"{parts.REJECTED}/*.jsonl"))
     sums = {name: sum(getattr(part, name) for part in done) for name in ("texts", "tokens", "cut", "lost")}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
     return Report(
         rows=sum(_count_rows(path) for path in output),
         rejected=rejected,

@@ -16,7 +16,6 @@ import functools
 import hashlib
 import os
 import threading
-import warnings
 import weakref
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pellucid.cache.database import FAILURES, bytes_used, connect, shrink
-from pellucid.errors import CacheError, CacheWarning, OptionError, printable
+from pellucid.errors import CacheError, CacheWarning, OptionError, printable, warn
 from pellucid.types import Float32, Int32
 
 if TYPE_CHECKING:
@@ -249,7 +248,7 @@ class Cache:
         """Warn, but only once for each kind of problem."""
         if kind not in self._warned:
             self._warned.add(kind)
-            warnings.warn(message, CacheWarning, stacklevel=6)
+            warn(message, CacheWarning)
 
 
 _CACHES: weakref.WeakSet[Cache] = weakref.WeakSet()

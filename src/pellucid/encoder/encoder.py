@@ -7,15 +7,16 @@
                                                                           ▼
     input ─ task (prompt) ─▶ TokenBatch ─▶ Encoder.run(tokens, finish) ─▶ rows ─ task ─▶ result
 
-Everything that turns tokens into numbers calls :meth:`Encoder.run`: tasks, the server, explanations, batch jobs and
-searches. It decides which texts go through the engine together, and returns the results in the order of the texts.
+Tasks call :meth:`Encoder.run`. It decides which texts go through the engine together, and returns the results in the
+order of the texts. The server, whose queue decides that itself, calls :meth:`Encoder.run_together`. Explanations look
+into :attr:`Encoder.reference`.
 """
 
 from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal, TypeVar
 
@@ -31,7 +32,7 @@ from pellucid.model.load import load_spec, load_weights
 from pellucid.model.modules import load_modules
 from pellucid.sources.resolve import resolve
 from pellucid.text.tokenizer import Tokenizer
-from pellucid.types import TokenBatch
+from pellucid.types import Int64, TokenBatch
 
 Dtype = Literal["float32", "int16", "int8", "float16", "bfloat16"]
 EngineName = Literal["auto", "native", "reference", "torch"]
@@ -134,6 +135,11 @@ class Encoder:
         """The most tokens that are read of a text, special tokens included. Longer texts are truncated."""
         return self.spec.tokenizer.max_tokens
 
+    @property
+    def lowered_max_tokens(self) -> int | None:
+        """:attr:`max_tokens` if you lowered it; None if it is the model's own."""
+        return self.max_tokens if self.max_tokens < self._model_max_tokens else None
+
     def __repr__(self) -> str:
         return f"Encoder({self.spec.name!r}, engine={self.engine.name!r})"
 
@@ -160,14 +166,16 @@ class Encoder:
         """
         if not len(tokens):
             return finish(np.empty((0, self.spec.encoder.hidden_size), dtype=np.float32), tokens.offsets)
-        parts = []
-        for indices in plan(tokens.lengths, self.engine.tokens_per_call):
-            parts.append((indices, self.engine.run(tokens.select(indices), finish)))
-            advance(len(indices))
-        return parts[0][1] if len(tokens) == 1 else finish.merge(parts)
+
+        def parts() -> Iterator[tuple[Int64, Result]]:
+            for indices in plan(tokens.lengths, self.engine.tokens_per_call):
+                yield indices, self.engine.run(tokens.select(indices), finish)
+                advance(len(indices))
+
+        return finish.merge(parts(), len(tokens))
 
     def run_together(self, requests: Sequence[tuple[TokenBatch, Finish[Any]]]) -> list[Any]:
-        """Run several requests, with one engine call for all those that have the same finish.
+        """Run several requests in one engine call, for the server.
 
         Args:
             requests: the texts of each request, and the finish that makes their results. All requests together have at
@@ -176,14 +184,7 @@ class Encoder:
         Returns:
             The result of each request.
         """
-        results: list[Any] = [None] * len(requests)
-        for finish in dict.fromkeys(finish for _, finish in requests):
-            indices = [index for index, (_, other) in enumerate(requests) if other == finish]
-            batches = [requests[index][0] for index in indices]
-            joined = self.engine.run(TokenBatch.join(batches), finish)
-            for index, result in zip(indices, finish.split(joined, list(map(len, batches))), strict=True):
-                results[index] = result
-        return results
+        return self.engine.run_each(requests)
 
     @functools.cached_property
     def reference(self) -> ReferenceEngine:
@@ -210,5 +211,5 @@ class Encoder:
 
         Computing it reads all files once, which takes a moment.
         """
-        lowered = self.max_tokens < self._model_max_tokens
-        return self.files.digest() + (f" max_tokens={self.max_tokens}" if lowered else "")
+        lowered = self.lowered_max_tokens
+        return self.files.digest() + ("" if lowered is None else f" max_tokens={lowered}")

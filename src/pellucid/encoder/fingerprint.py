@@ -15,16 +15,18 @@ Option = str | int | bool | None
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """Results with equal fingerprints are equal to the last bit, on one kind of processor.
+    """Texts with equal fingerprints have equal results: to the last bit on CPUs of one kind, within rounding on a GPU.
 
     Attributes:
         model: the digest of the model's files.
-        engine: the name of the engine; None in files of older versions, which did not keep it.
-        dtype: the arithmetic.
-        device: where the engine ran; None likewise.
+        engine: the name of the engine.
+        dtype: the type of number that the engine computes with.
+        device: the device that the engine runs on.
         prompt: what was put before each text.
-        options: the task's other options; None likewise.
+        options: the task's other options.
         task: the kind of result.
+
+    An attribute that may be None is None only if it comes from a file of an older version, which did not keep it.
     """
 
     model: str
@@ -45,12 +47,14 @@ class Fingerprint:
         """The name of the first attribute in which two fingerprints differ, or None. An unknown one (None) fits all."""
         for name in (each.name for each in fields(self)):
             mine, theirs = getattr(self, name), getattr(other, name)
+            if name == "device" and mine is not None and theirs is not None:
+                mine, theirs = mine.partition(":")[0], theirs.partition(":")[0]  # "cuda:1" is another "cuda".
             if mine is not None and theirs is not None and mine != theirs:
                 return name
         return None
 
     def key(self) -> bytes:
-        """32 bytes: BLAKE2b (RFC 7693). For embeddings they are what they were before there were other tasks."""
+        """32 bytes: BLAKE2b (RFC 7693). Embeddings leave out the task's name, so keys of older caches stay valid."""
         parts = {
             "model": self.model,
             "engine": self.engine if self.device == "cpu" else f"{self.engine} on {self.device}",
@@ -63,7 +67,7 @@ class Fingerprint:
 
     def to_json(self) -> dict[str, Any]:
         """What :meth:`from_json` takes."""
-        return asdict(self) | {"options": None if self.options is None else dict(self.options)}
+        return asdict(self)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
@@ -75,6 +79,10 @@ class Fingerprint:
         made = cls(**values)
         texts = [made.model, made.dtype, made.prompt, made.task]
         texts += [text for text in (made.engine, made.device) if text is not None]
-        if not all(isinstance(text, str) for text in texts) or not isinstance(made.options, dict | None):
+        options = made.options if isinstance(made.options, dict | None) else {"options": made.options}
+        values_ = [] if options is None else list(options.values())
+        if not all(isinstance(text, str) for text in texts) or not all(
+            isinstance(each, Option | None) for each in values_
+        ):
             raise ValueError("not a fingerprint")
         return made

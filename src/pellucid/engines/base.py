@@ -7,7 +7,10 @@ network. :mod:`pellucid.engines.registry` creates engines by name.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TypeVar
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import numpy as np
 
 from pellucid.layers.finish import Finish
 from pellucid.types import Float32, TokenBatch
@@ -26,7 +29,7 @@ class Engine(ABC):
         name: the engine's name in :mod:`pellucid.engines.registry`.
         dtype: the number type of the arithmetic: "float32", "int8", ….
         device: where the arithmetic happens: "cpu", or PyTorch's name of a device.
-        tokens_per_call: the number of tokens that suits the engine best in one call.
+        tokens_per_call: the most tokens to give the engine in one call; a single longer text is one call too.
     """
 
     name: str
@@ -60,3 +63,22 @@ class Engine(ABC):
         """
         # The token vectors get no name here, so that they are freed before the next call makes new ones.
         return finish(self.token_vectors(batch), batch.offsets)
+
+    def run_each(self, requests: Sequence[tuple[TokenBatch, Finish[Any]]]) -> list[Any]:
+        """Run several requests in one call, each with its own finish.
+
+        An engine that overrides :meth:`run` may make one call for each finish instead.
+
+        Args:
+            requests: the texts of each request, and the finish that makes their results.
+
+        Returns:
+            The result of each request.
+        """
+        batches = [batch for batch, _ in requests]
+        vectors = self.token_vectors(TokenBatch.join(batches))
+        starts = np.cumsum([0, *(len(batch.ids) for batch in batches)]).tolist()
+        return [
+            finish(vectors[start : start + len(batch.ids)], batch.offsets)
+            for start, (batch, finish) in zip(starts, requests, strict=False)
+        ]

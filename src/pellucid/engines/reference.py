@@ -166,10 +166,11 @@ def attention(
     """
     n = len(x)
 
-    def heads(linear_layer: Linear) -> Float32:  # [heads, n, head_size]
-        return linear(x, linear_layer).reshape(n, -1, spec.head_size).transpose(1, 0, 2)
+    def split(linear_layer: Linear, heads: int) -> Float32:  # [heads, n, head_size]
+        return linear(x, linear_layer).reshape(n, heads, spec.head_size).transpose(1, 0, 2)
 
-    query, key, value = heads(layer.query), heads(layer.key), heads(layer.value)
+    query = split(layer.query, spec.heads)
+    key, value = split(layer.key, spec.kv_heads), split(layer.value, spec.kv_heads)
     if turns is not None:
         query, key = rotate(query, turns), rotate(key, turns)
     if spec.kv_heads != spec.heads:  # Several query heads share each key and value head.

@@ -18,12 +18,13 @@ import numpy as np
 
 from pellucid.encoder.encoder import Encoder
 from pellucid.encoder.prompts import DOCUMENT_PROMPTS, choose_prompt
-from pellucid.errors import MissingExtraError, OptionError
+from pellucid.errors import MissingExtraError, OptionError, TruncationWarning, warn
 from pellucid.explain.clusters import MAX_CLUSTERS, find_clusters
 from pellucid.explain.shares import Float64
 from pellucid.explain.trace import display_name
 from pellucid.layers.finish import Pool
 from pellucid.text.checks import as_list
+from pellucid.text.truncation import OnTruncation, check_truncation
 from pellucid.types import Float32, Int64
 
 Method = Literal["pca", "umap"]
@@ -124,7 +125,12 @@ class TextMap:
 
 
 def text_map(
-    encoder: Encoder, texts: Sequence[str], *, labels: Sequence[str] | None = None, method: str = "pca"
+    encoder: Encoder,
+    texts: Sequence[str],
+    *,
+    labels: Sequence[str] | None = None,
+    method: str = "pca",
+    on_truncation: OnTruncation = "warn",
 ) -> TextMap:
     """Embed texts and make a map of them.
 
@@ -133,8 +139,10 @@ def text_map(
         texts: at most ``MAX_TEXTS`` texts. The model's prompt for documents is put before each.
         labels: one label for each text. Without labels, the texts are clustered.
         method: "pca" or "umap".
+        on_truncation: what to do with a text that is too long: as for :class:`~pellucid.embedder.Embedder`.
 
     Raises:
+        TruncationError: a text is too long for ``on_truncation="error"``.
         OptionError: unknown method, too many texts, or not one label for each text.
         MissingExtraError: UMAP needs the extra ``umap``, and it is not installed.
     """
@@ -146,6 +154,9 @@ def text_map(
         raise OptionError(f"there are {len(labels)} labels for {len(texts)} texts. Give one label for each text.")
     prompt = choose_prompt(encoder.spec, DOCUMENT_PROMPTS, None, None)
     tokens, lengths = encoder.tokenizer.tokenize(as_list(texts), prompt)
+    truncation = check_truncation(lengths, encoder.max_tokens, on_truncation, 0)
+    if truncation.cut and on_truncation == "warn":
+        warn(f"{truncation.describe(encoder.max_tokens)} and were cut off.", TruncationWarning)
     finish = Pool(encoder.spec.pooling, encoder.modules, encoder.tokenizer.prompt_tokens(prompt), normalize=True)
     vectors = encoder.run(tokens, finish)
     finish.check(vectors, lambda row: row)

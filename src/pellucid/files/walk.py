@@ -12,6 +12,9 @@ from pathlib import Path
 from pellucid.errors import IgnoreFileError, OptionError
 from pellucid.files.ignoring import Rules, read_rules
 
+NOT_A_FILE = "neither a file nor a folder"
+"""Why a pipe, a socket or a device is skipped."""
+
 
 @dataclass(frozen=True)
 class FoundFile:
@@ -111,17 +114,18 @@ def _under(root: Path, root_name: str, walk: _Walk) -> Iterator[FoundFile | Skip
     A list of what is left to visit, not recursion: folders may be nested deeper than Python's calls. Paths are plain
     strings, because making a Path of a deep one takes long.
     """
-    waiting: list[tuple[str, str, Sequence[tuple[int, Rules]]]] = [(str(root), root_name, ())]
+    waiting: list[tuple[str, str, bool, Sequence[tuple[int, Rules]]]] = [(str(root), root_name, root.is_dir(), ())]
     while waiting:
-        path, name, rules = waiting.pop()
-        if not _is_folder(path):
+        path, name, is_folder, rules = waiting.pop()
+        if not is_folder:
             yield _describe_file(path, name)
             continue
         try:
-            status = os.stat(path)  # noqa: PTH116
-            if (status.st_dev, status.st_ino) in walk.entered:
-                continue
-            walk.entered.add((status.st_dev, status.st_ino))
+            if walk.follow_links:
+                status = os.stat(path)  # noqa: PTH116
+                if (status.st_dev, status.st_ino) in walk.entered:
+                    continue
+                walk.entered.add((status.st_dev, status.st_ino))
             entries = sorted(os.scandir(path), key=lambda entry: entry.name, reverse=True)
             if walk.gitignore and any(entry.name == ".gitignore" and entry.is_file() for entry in entries):
                 rules = [*rules, (name.count("/") + 1, read_rules(Path(path, ".gitignore")))]
@@ -129,17 +133,20 @@ def _under(root: Path, root_name: str, walk: _Walk) -> Iterator[FoundFile | Skip
             reason = getattr(error, "strerror", None) or str(error)
             yield SkippedFile(Path(path), _printable_name(name), reason, is_folder=True)
             continue
-        waiting += [
-            (entry.path, f"{name}/{entry.name}", rules)
-            for entry in entries
-            if not entry.name.startswith(walk.hidden)
-            and not _is_ignored(f"{name}/{entry.name}", entry, rules)
-            and (walk.follow_links or not (entry.is_symlink() and _is_folder(entry.path)))
-        ]
+        for entry in entries:
+            entry_name, is_folder = f"{name}/{entry.name}", _is_folder(entry)
+            if entry.name.startswith(walk.hidden) or _is_ignored(entry_name, rules, is_folder=is_folder):
+                continue
+            if walk.follow_links or not (is_folder and entry.is_symlink()):
+                waiting.append((entry.path, entry_name, is_folder, rules))
 
 
-def _is_folder(path: str) -> bool:
-    return os.path.isdir(path)  # noqa: PTH112
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder, or a link to one. A folder that cannot be entered is one too."""
+    try:
+        return entry.is_dir()
+    except OSError:  # A link whose target cannot be reached.
+        return False
 
 
 def _printable_name(name: str) -> str:
@@ -153,21 +160,18 @@ def _describe_file(path: str, name: str) -> FoundFile | SkippedFile:
     except OSError as error:
         return SkippedFile(Path(path), _printable_name(name), error.strerror or str(error))
     if not stat.S_ISREG(status.st_mode):
-        return SkippedFile(Path(path), _printable_name(name), "neither a file nor a folder")
+        return SkippedFile(Path(path), _printable_name(name), NOT_A_FILE)
     return FoundFile(Path(path), _printable_name(name), status.st_size, status.st_mtime_ns)
 
 
-def _is_ignored(name: str, entry: os.DirEntry[str], rules: Sequence[tuple[int, Rules]]) -> bool:
+def _is_ignored(name: str, rules: Sequence[tuple[int, Rules]], *, is_folder: bool) -> bool:
     """Whether a rule ignores an entry of a folder. Rules of deeper folders go first, and may include it again.
 
     Args:
         name: the entry's name, from the root's on.
-        entry: the entry.
         rules: for each ``.gitignore`` above it, how many parts of ``name`` lead to its folder, and its rules.
+        is_folder: whether it is a folder.
     """
-    if not rules:
-        return False
-    is_folder = _is_folder(entry.path)
     for depth, folder_rules in reversed(rules):
         ignored = folder_rules.ignores(name.split("/", depth)[-1], is_folder=is_folder)
         if ignored is not None:

@@ -7,7 +7,7 @@ compute a finish there. Its results must agree with these lines.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -39,15 +39,17 @@ class Finish(Protocol[Result]):
             offsets: ``int32[B + 1]``; text ``i`` owns rows ``offsets[i]:offsets[i + 1]``.
         """
 
-    def merge(self, parts: Sequence[tuple[Int64, Result]], /) -> Result:
-        """Merge the results of several engine calls into one.
+    def merge(self, parts: Iterable[tuple[Int64, Result]], texts: int, /) -> Result:
+        """Merge the results of one or more engine calls into one.
 
         Args:
             parts: the result of each call, and before it the indices of that call's texts, ``int64[b]``. The calls
-                together have the indices 0 to ``n - 1``.
+                together have the indices 0 to ``texts - 1``. An iterator may compute each result when it is asked for
+                it, so that no more than one is held besides the merged result.
+            texts: the number of texts, at least 1.
 
         Returns:
-            The result of all ``n`` texts, in the order of their indices.
+            The result of all texts, in the order of their indices.
         """
 
     def split(self, result: Result, counts: Sequence[int], /) -> list[Result]:
@@ -99,14 +101,19 @@ class Pool:
             for module in self.modules:
                 if not (isinstance(module, Normalize) and self.normalize is False):
                     vectors = module(vectors)
-            vectors = vectors[:, : self.truncate_dim]
+            if self.truncate_dim is not None:
+                vectors = vectors[:, : self.truncate_dim].copy()  # A view would keep all dimensions in memory.
             is_unit = self.truncate_dim is None and bool(self.modules) and isinstance(self.modules[-1], Normalize)
             return normalize(vectors) if self.normalize and not is_unit else vectors
 
-    def merge(self, parts: Sequence[tuple[Int64, Float32]], /) -> Float32:
-        """``float32[n, d]``; see :meth:`Finish.merge`."""
-        merged = np.empty((sum(len(indices) for indices, _ in parts), parts[0][1].shape[1]), dtype=np.float32)
+    def merge(self, parts: Iterable[tuple[Int64, Float32]], texts: int, /) -> Float32:
+        """``float32[texts, d]``; see :meth:`Finish.merge`."""
+        merged = np.empty((0, 0), dtype=np.float32)
         for indices, vectors in parts:
+            if len(indices) == texts and (indices[1:] > indices[:-1]).all():
+                return vectors  # All texts, in order.
+            if not len(merged):
+                merged = np.empty((texts, vectors.shape[1]), dtype=np.float32)
             merged[indices] = vectors
         return merged
 
@@ -128,10 +135,10 @@ class EachToken:
         """One vector for each token."""
         return MultiVectors(vectors, offsets)
 
-    def merge(self, parts: Sequence[tuple[Int64, MultiVectors]], /) -> MultiVectors:
+    def merge(self, parts: Iterable[tuple[Int64, MultiVectors]], texts: int, /) -> MultiVectors:
         """The vectors of all texts; see :meth:`Finish.merge`."""
         by_index = {index: rows for indices, part in parts for index, rows in zip(indices.tolist(), part, strict=True)}
-        return MultiVectors.concatenate([by_index[index] for index in range(len(by_index))])
+        return MultiVectors.concatenate([by_index[index] for index in range(texts)])
 
     def split(self, result: MultiVectors, counts: Sequence[int], /) -> list[MultiVectors]:
         """Consecutive texts."""

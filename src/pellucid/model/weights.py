@@ -145,12 +145,18 @@ def read_encoder(tensors: Tensors, spec: EncoderSpec, tables: Sequence[TensorNam
     def norm(name: str | None, norm_spec: NormSpec | None) -> Norm | None:
         return read_norm(tensors, f"{prefix}{name}", hidden, bias=norm_spec.bias) if norm_spec else None
 
-    def norms(name: str, places: NormPlaces) -> Norms:
-        return Norms(before=norm(name, places.before), sum=norm(name, places.sum))
+    def norms(start: str, name: str, after_name: str | None, places: NormPlaces) -> Norms:
+        return Norms(
+            before=norm(start + name, places.before),
+            after=norm(f"{start}{after_name}", places.after),
+            sum=norm(start + name, places.sum),
+        )
 
     def layer(number: int) -> Layer:
         block, layer_prefix = spec.blocks[number], names.layer.format(number)
         attention, feed_forward = block.attention, block.feed_forward
+        if feed_forward.gated != (names.gate is not None):
+            raise AssertionError("the family's tensor names and its spec disagree on whether there is a gate")
 
         def linear(name: str | TensorPart, out_features: int, in_features: int, bias: bool) -> Linear:
             return read_linear(tensors, name, out_features, in_features, prefix=prefix + layer_prefix, bias=bias)
@@ -160,11 +166,15 @@ def read_encoder(tensors: Tensors, spec: EncoderSpec, tables: Sequence[TensorNam
             key=linear(names.key, attention.key_size, hidden, attention.bias),
             value=linear(names.value, attention.key_size, hidden, attention.bias),
             attention_output=linear(names.attention_output, hidden, attention.query_size, attention.bias),
-            attention_norms=norms(layer_prefix + names.attention_norm, block.attention_norms),
+            attention_norms=norms(
+                layer_prefix, names.attention_norm, names.attention_after_norm, block.attention_norms
+            ),
             gate=linear(names.gate, feed_forward.size, hidden, feed_forward.bias) if names.gate else None,
             intermediate=linear(names.intermediate, feed_forward.size, hidden, feed_forward.bias),
             output=linear(names.output, hidden, feed_forward.size, feed_forward.bias),
-            feed_forward_norms=norms(layer_prefix + names.feed_forward_norm, block.feed_forward_norms),
+            feed_forward_norms=norms(
+                layer_prefix, names.feed_forward_norm, names.feed_forward_after_norm, block.feed_forward_norms
+            ),
         )
 
     buckets = spec.relative_bias.buckets if spec.relative_bias else 0

@@ -186,7 +186,7 @@ class Index:
         ranked = max(count, _MIN_RANKED) if mode == "hybrid" else count
         rankings = []
         if mode in ("vector", "hybrid"):
-            vector = self.embedder.embed_query(query, normalize=self._normalize)
+            vector = self.embedder.embed_query(query, normalize=_normalize_option(self.embedder))
             rankings.append(self.store.nearest(vector, ranked, "vector", approximate=approximate))
         if mode in ("text", "hybrid"):
             rankings.append(self.store.nearest(query, ranked, "text"))
@@ -235,10 +235,6 @@ class Index:
             skipped=tuple(skipped),
         )
 
-    @property
-    def _normalize(self) -> bool | None:
-        return _normalize(self.embedder)
-
     def _is_unchanged(self, file: FoundFile, indexed: IndexedFile | None) -> bool:
         """Whether the index has the file as it is now."""
         pointer = self.store.pointer
@@ -269,7 +265,7 @@ class Index:
         embedded = self.embedder.embed_documents(
             [texts[digest] for digest in new],
             prompt=self.store.identity.fingerprint.prompt,
-            normalize=self._normalize,
+            normalize=_normalize_option(self.embedder),
         )
         vectors = vectors | dict(zip(new, embedded, strict=True))
         self.store.stage(rows, np.stack([vectors[row.digest] for row in rows]))
@@ -286,13 +282,13 @@ def fuse(rankings: Sequence[Sequence[Row]]) -> list[Hit]:
     return [Hit(row, score) for row, score in sorted(scores.items(), key=lambda item: -item[1])]
 
 
-def _normalize(embedder: Embedder) -> bool | None:
+def _normalize_option(embedder: Embedder) -> bool | None:
     """The ``normalize`` that gives unit length. A model that normalizes by itself keeps its own bits (None)."""
     return None if embedder.spec.unit_length else True
 
 
 def _identity(embedder: Embedder, column: str) -> Identity:
-    options = {"normalize": _normalize(embedder), "truncate_dim": None}
+    options = {"normalize": _normalize_option(embedder), "truncate_dim": None}
     fingerprint = Fingerprint.of(embedder.encoder, embedder.document_prompt, options)
     files = embedder.files
     # The path of a folder may be relative to this process's folder; a later process may run elsewhere.

@@ -111,7 +111,7 @@ def read(folder: Path) -> tuple[Pointer, Identity]:
         damaged = first_damaged(folder_of(folder, pointer.table), pointer.files)
     except FileNotFoundError:
         raise IndexStateError(f"there is no index in {folder}. Make one: pellucid index FOLDER --to {folder}") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise IndexStateError(
             f"the index in {folder} is damaged: {POINTER} cannot be read ({type(error).__name__}). "
             f"{rebuild_hint(folder)}"

@@ -215,7 +215,7 @@ def _pdf(content: bytes, _column: str) -> Iterator[Document]:
 def _jsonl(content: bytes, column: str) -> Iterator[Document]:
     content = _decode(content).encode()  # It may have been UTF-16.
     line, counted = 1, 0
-    for record in read_records(io.BytesIO(content), "jsonl", column, keep_surrogates=True):
+    for record in read_records(io.BytesIO(content), "jsonl", column, max_row_bytes=MAX_BYTES, texts_only=True):
         line += content.count(b"\n", counted, record.offset)
         counted = record.offset
         if record.fault is not None:
@@ -224,10 +224,13 @@ def _jsonl(content: bytes, column: str) -> Iterator[Document]:
 
 
 def _csv(content: bytes, column: str) -> Iterator[Document]:
-    file = io.BytesIO(_decode(content).encode())
+    content = _decode(content).encode()
+    if b"\n" not in content:  # Line ends of old Macs.
+        content = content.replace(b"\r", b"\n")
+    file = io.BytesIO(content)
     header = read_header(file)
     _check_column(column, header[0])
-    for number, record in enumerate(read_records(file, "csv", column, header=header), start=1):
+    for number, record in enumerate(read_records(file, "csv", column, header=header, max_row_bytes=MAX_BYTES), start=1):
         if record.fault is not None:
             raise UnreadableFileError(f"row {number}: {record.fault}")
         yield Document(record.values[column], "text", f"row {number}")
@@ -245,7 +248,7 @@ def _parquet(content: bytes, column: str) -> Iterator[Document]:
         rows, schema = parquet.describe(content)
         _check_column(column, schema.names)
         _check_count(rows)
-        for batch in parquet.read_batches(content, columns=[column]):
+        for batch in parquet.read_batches(content, columns=[column], use_threads=False):
             for value in batch.column(0).to_pylist():
                 number += 1
                 if isinstance(value, str):

@@ -88,8 +88,9 @@ class Store:
     def check(self, requested: Identity, *, for_update: bool = False) -> None:
         """Refuse another model's vectors.
 
-        A search may use another engine or device than the index was made with: its vector differs by a rounding and is
-        not stored. An update may not, so that all vectors of an index are of one kind.
+        A search may use another engine or device than the index: its vector differs by a rounding, and is not stored.
+        An update may not. An index of an older version does not say which engine made it; it gets the engine of its
+        next update.
 
         Raises:
             IndexStateError: the index has other vectors than ``requested``.

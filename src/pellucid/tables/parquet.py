@@ -26,6 +26,7 @@ Source = Path | bytes
 _BUFFER_BYTES = 1 << 20
 _ROWS_PER_BATCH = 256
 _BYTES_PER_BATCH = 256 << 20
+_BYTES_PER_OPENING = 16 << 20
 _DICTIONARY_PAGE = 2
 
 
@@ -39,13 +40,16 @@ def describe(source: Source) -> tuple[int, Schema]:
         return file.metadata.num_rows, file.schema_arrow
 
 
-def read_batches(source: Source, start: int = 0, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+def read_batches(
+    source: Source, start: int = 0, columns: Sequence[str] | None = None, *, use_threads: bool = True
+) -> Iterator[pa.RecordBatch]:
     """The rows of a file from ``start`` on, a few at a time. Row groups that end before ``start`` are not read.
 
     Args:
         source: the file.
         start: the first row, from 0.
         columns: read only these; None for all.
+        use_threads: decode several columns at a time.
 
     Raises:
         OSError, pa.ArrowException: it cannot be read.
@@ -53,19 +57,40 @@ def read_batches(source: Source, start: int = 0, columns: Sequence[str] | None =
     with _opened(source) as file, _bytes_of(source) as content:
         metadata = file.metadata
         before = 0
-        for number in range(metadata.num_row_groups):  # One by one: PyArrow keeps what it has read of several.
-            group = metadata.row_group(number)
-            if before + group.num_rows <= start:
-                before += group.num_rows
+        for numbers in _group_row_groups(metadata):
+            groups = [metadata.row_group(number) for number in numbers]
+            rows_in_groups = sum(group.num_rows for group in groups)
+            if before + rows_in_groups <= start:
+                before += rows_in_groups
                 continue
-            rows, dictionaries = _rows_per_batch(group, content, columns)
+            found = [_rows_per_batch(group, content, columns) for group in groups]
+            rows = min(rows for rows, _ in found)
+            dictionaries = sorted({name for _, names in found for name in names})
             # Passing the metadata on saves time: that of many groups takes long to read.
             options = {"metadata": metadata, "read_dictionary": dictionaries, "buffer_size": _BUFFER_BYTES}
             with _opened(source, pre_buffer=False, **options) as part:
-                for batch in part.iter_batches(batch_size=rows, row_groups=[number], columns=columns):
+                for batch in part.iter_batches(rows, numbers, columns, use_threads=use_threads):
                     if before + len(batch) > start:
                         yield batch.slice(max(0, start - before))
                     before += len(batch)
+
+
+def _group_row_groups(metadata: Any) -> Iterator[list[int]]:
+    """The numbers of consecutive row groups to read from one opened file, which keeps what it has read of each.
+
+    A large group is read alone. Opening the file for each of many small ones would take long.
+    """
+    numbers: list[int] = []
+    size = 0
+    for number in range(metadata.num_row_groups):
+        group_bytes = metadata.row_group(number).total_byte_size
+        if numbers and size + group_bytes > _BYTES_PER_OPENING:
+            yield numbers
+            numbers, size = [], 0
+        numbers.append(number)
+        size += group_bytes
+    if numbers:
+        yield numbers
 
 
 def _opened(source: Source, **options: Any) -> pq.ParquetFile:
@@ -84,7 +109,8 @@ def _rows_per_batch(group: Any, file: BinaryIO, columns: Sequence[str] | None) -
     """
     rows, dictionaries = _ROWS_PER_BATCH, []
     for column in map(group.column, range(group.num_columns)):
-        if columns is not None and column.path_in_schema.partition(".")[0] not in columns:
+        path = column.path_in_schema
+        if columns is not None and not any(path == name or path.startswith(f"{name}.") for name in columns):
             continue
         if column.physical_type not in ("BYTE_ARRAY", "FIXED_LEN_BYTE_ARRAY"):
             continue

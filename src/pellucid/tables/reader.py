@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pellucid.errors import BatchError, printable
 from pellucid.tables import parquet
 from pellucid.tables.arrow import ARROW_ERRORS, Schema, Table
-from pellucid.tables.records import MAX_ROW_BYTES, TOO_LONG, Record, read_header, read_records
+from pellucid.tables.records import MAX_ROW_BYTES, Record, read_header, read_records, too_long
 
 import pyarrow as pa  # type: ignore[import-untyped]  # isort: skip
 import pyarrow.compute as pc  # type: ignore[import-untyped]  # isort: skip
@@ -199,8 +199,9 @@ def _without_bad_texts(table: Table, column: str, start: int) -> Rows:
         (start + number, "its text is null") for number, valid in enumerate(texts.is_valid()) if not valid.as_py()
     ]
     if (pc.max(pc.binary_length(texts)).as_py() or 0) > MAX_ROW_BYTES:
-        too_long = pc.fill_null(pc.greater(pc.binary_length(texts), MAX_ROW_BYTES), False)
-        faults += [(start + number, f"its text: {TOO_LONG}") for number in np.flatnonzero(too_long.to_numpy()).tolist()]
+        is_long = pc.fill_null(pc.greater(pc.binary_length(texts), MAX_ROW_BYTES), False)
+        fault = f"its text: {too_long(MAX_ROW_BYTES)}"
+        faults += [(start + number, fault) for number in np.flatnonzero(is_long.to_numpy()).tolist()]
     try:
         texts.validate(full=True)
     except pa.ArrowInvalid:  # Parquet's strings should be UTF-8, but need not be.

@@ -15,7 +15,7 @@ KINDS = {".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "
 """From the ending of a file's name to what kind of table it is."""
 MAX_ROW_BYTES = 16 << 20
 """A longer row is rejected, and never held in memory whole."""
-TOO_LONG = f"it is longer than {MAX_ROW_BYTES >> 20} MiB"
+_SKIPPED_BYTES = 16 << 20
 _MAX_HEADER_BYTES = 1 << 20
 _MAX_COLUMNS = 10_000
 _MAX_DEPTH = 100
@@ -47,7 +47,8 @@ def read_records(
     column: str,
     *,
     header: tuple[list[str], int] | None = None,
-    keep_surrogates: bool = False,
+    max_row_bytes: int | None = None,
+    texts_only: bool = False,
 ) -> Iterator[Record]:
     """The rows of a file from its present position on, good and bad.
 
@@ -56,24 +57,27 @@ def read_records(
         kind: "jsonl", "csv" or "text".
         column: the name of the column of texts.
         header: for CSV, the result of :func:`read_header`; needed only if the file is not at its beginning.
-        keep_surrogates: let JSON texts have half characters (lone surrogates), which are a fault otherwise.
+        max_row_bytes: how long a row may be; None for ``MAX_ROW_BYTES``.
+        texts_only: only the texts are used. So other JSON values may be nested to any depth, and texts may have half
+            characters (lone surrogates). Both are faults otherwise.
 
     Raises:
         UnreadableFileError: the header of a CSV file cannot be read.
     """
+    limit = MAX_ROW_BYTES if max_row_bytes is None else max_row_bytes
     if kind == "csv":
         names, end = header or read_header(file)
         if file.tell() < end:
             file.seek(end)
-        yield from _csv_records(file, names, column)
+        yield from _csv_records(file, names, column, limit)
         return
-    for offset, line in _lines(file):
+    for offset, line in _lines(file, limit):
         if line is None:
-            yield Record(offset, fault=TOO_LONG)
+            yield Record(offset, fault=too_long(limit))
         elif kind == "text":
             yield _text_record(offset, line, column)
         elif line.strip():  # An empty line is not a row of JSON.
-            yield _json_record(offset, line, column, keep_surrogates=keep_surrogates)
+            yield _json_record(offset, line, column, texts_only=texts_only)
 
 
 def check_encoding(path: Path) -> None:
@@ -92,11 +96,16 @@ def check_encoding(path: Path) -> None:
         )
 
 
-def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
-    """The offset of each line, and the line; None instead of a line that is too long."""
+def too_long(limit: int) -> str:
+    """The fault of a row of more than ``limit`` bytes."""
+    return f"it is longer than {limit >> 20} MiB"
+
+
+def _lines(file: BinaryIO, limit: int) -> Iterator[tuple[int, bytes | None]]:
+    """The offset of each line, and the line; None instead of a line of more than ``limit`` bytes."""
     offset = file.tell()
-    while line := file.readline(MAX_ROW_BYTES + 1):
-        if len(line) <= MAX_ROW_BYTES:
+    while line := file.readline(limit + 1):
+        if len(line) <= limit:
             yield offset, line
             offset += len(line)
         else:
@@ -108,7 +117,7 @@ def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
 def _skip_line(file: BinaryIO, beginning: bytes) -> None:
     """Read to the end of the line that starts with ``beginning``."""
     while beginning and not beginning.endswith(b"\n"):
-        beginning = file.readline(MAX_ROW_BYTES)
+        beginning = file.readline(_SKIPPED_BYTES)
 
 
 def _text_record(offset: int, line: bytes, column: str) -> Record:
@@ -119,7 +128,7 @@ def _text_record(offset: int, line: bytes, column: str) -> Record:
         return Record(offset, fault=_NOT_UTF8)
 
 
-def _json_record(offset: int, line: bytes, column: str, *, keep_surrogates: bool) -> Record:
+def _json_record(offset: int, line: bytes, column: str, *, texts_only: bool) -> Record:
     try:
         values = json.loads(line.removeprefix(b"\xef\xbb\xbf"))
     except UnicodeDecodeError:
@@ -127,14 +136,11 @@ def _json_record(offset: int, line: bytes, column: str, *, keep_surrogates: bool
     except (ValueError, RecursionError):
         return Record(offset, fault="it is not JSON")
     fault = _json_fault(values, column)
+    if fault is None and texts_only:
+        return Record(offset, values)
     if fault is None and line.count(b"[") + line.count(b"{") > _MAX_DEPTH and not _is_shallow(values):
         fault = f"it is nested more than {_MAX_DEPTH} deep"
-    if (
-        fault is None
-        and not keep_surrogates
-        and b"\\u" in line
-        and not _is_utf8(json.dumps(values, ensure_ascii=False))
-    ):
+    if fault is None and b"\\u" in line and not _is_utf8(json.dumps(values, ensure_ascii=False)):
         fault = "it has half a character (a lone surrogate)"
     return Record(offset, values) if fault is None else Record(offset, fault=fault)
 
@@ -169,8 +175,9 @@ class _RowLines:
         stopped: whether the file ended, or the row became too long.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, limit: int) -> None:
         self._file = file
+        self._limit = limit
         self.stopped = False
         self.end = file.tell()
         self.begin_row()
@@ -183,10 +190,10 @@ class _RowLines:
         return self
 
     def __next__(self) -> str:
-        line = self._file.readline(MAX_ROW_BYTES + 1)
+        line = self._file.readline(self._limit + 1)
         self.end += len(line)
         self.second = self.second or self.end
-        if not line or self.end - self.begin > MAX_ROW_BYTES:
+        if not line or self.end - self.begin > self._limit:
             self.stopped = True
             raise StopIteration
         return line.decode("utf-8", "surrogateescape")
@@ -197,15 +204,15 @@ class _RowLines:
         _skip_line(self._file, self._file.read(1))
 
 
-def _csv_records(file: BinaryIO, names: list[str], column: str) -> Iterator[Record]:
+def _csv_records(file: BinaryIO, names: list[str], column: str, limit: int) -> Iterator[Record]:
     """Rows of CSV (RFC 4180), whose fields may have line ends in them.
 
     A quote that is never closed would make one row of the rest of the file. So only its first line is lost, and the
     next line is read as a row.
     """
-    csv.field_size_limit(MAX_ROW_BYTES)
+    csv.field_size_limit(limit)
     while True:
-        lines = _RowLines(file)
+        lines = _RowLines(file, limit)
         reader = csv.reader(lines, strict=True)
         while not lines.stopped:
             lines.begin_row()
@@ -216,8 +223,8 @@ def _csv_records(file: BinaryIO, names: list[str], column: str) -> Iterator[Reco
                 continue
             if fields:
                 yield _csv_record(lines.begin, fields, names, column)
-            elif lines.end - lines.begin > MAX_ROW_BYTES:
-                yield Record(lines.begin, fault=TOO_LONG)
+            elif lines.end - lines.begin > limit:
+                yield Record(lines.begin, fault=too_long(limit))
         if lines.end == lines.begin:
             return
         lines.skip_line()
@@ -244,6 +251,7 @@ def read_header(file: BinaryIO) -> tuple[list[str], int]:
     Raises:
         UnreadableFileError: the header is not UTF-8, not CSV, or far too long.
     """
+    csv.field_size_limit(_MAX_HEADER_BYTES)
     lines = iter(lambda: file.readline(max(0, _MAX_HEADER_BYTES - file.tell())), b"")
     try:
         names = next(csv.reader((line.decode("utf-8-sig") for line in lines), strict=True), [])

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pellucid import Embedder
-from pellucid.errors import OptionError, TextTypeError
+from pellucid.errors import OptionError, TextTypeError, TruncationError
 from pellucid.server.http.views import compare_view, map_view, trace_view
 from tests import tiny
 from tests.explain.render.test_packing import unpacked
@@ -98,3 +98,8 @@ def test_a_map_may_have_2_to_200_texts(embedder, count):
 def test_wrong_calls_are_refused_with_advice(embedder, call, error, message):
     with pytest.raises(error, match=message):
         call(embedder)
+
+
+def test_an_embedder_that_refuses_long_texts_refuses_them_in_a_map(folder):
+    with pytest.raises(TruncationError):
+        map_view(Embedder(folder, on_truncation="error"), ["a cat", "cat " * 60])

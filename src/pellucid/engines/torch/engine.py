@@ -8,9 +8,9 @@ cannot be used, that is an error.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 import torch
@@ -131,6 +131,17 @@ class TorchEngine(Engine):
             pooled = self._pool(batch, any_finish.pooling, any_finish.prompt_tokens)
             return cast("Result", any_finish.after_pooling(pooled))
         return super().run(batch, finish)
+
+    def run_each(self, requests: Sequence[tuple[TokenBatch, Finish[Any]]]) -> list[Any]:
+        """Make one call for all requests with the same finish, so that it can be computed on the device."""
+        results: list[Any] = [None] * len(requests)
+        for finish in dict.fromkeys(finish for _, finish in requests):
+            indices = [index for index, (_, other) in enumerate(requests) if other == finish]
+            batches = [requests[index][0] for index in indices]
+            joined = self.run(TokenBatch.join(batches), finish)
+            for index, result in zip(indices, finish.split(joined, list(map(len, batches))), strict=True):
+                results[index] = result
+        return results
 
     def _pool(self, batch: TokenBatch, pooling: Pooling, prompt_tokens: int) -> Float32:
         """Pool the token vectors as :func:`pellucid.layers.pooling.pool` does, within rounding."""

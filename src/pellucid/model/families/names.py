@@ -34,6 +34,8 @@ class TensorNames:
             else None.
         intermediate, output, feed_forward_norm: the other parts of the feed-forward network.
         final_norm: the norm after the last layer, in a family with pre-norm layers; else None.
+        attention_after_norm, feed_forward_after_norm: the norms of a sublayer's result before it is added, in a family
+            that has them; else None.
     """
 
     prefixes: tuple[str, ...]
@@ -53,3 +55,5 @@ class TensorNames:
     output: str
     feed_forward_norm: str
     final_norm: str | None
+    attention_after_norm: str | None = None
+    feed_forward_after_norm: str | None = None

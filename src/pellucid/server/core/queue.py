@@ -53,7 +53,7 @@ class QueuedRequest:
 
     def result(self) -> Any:
         """All stored results, joined into one."""
-        return self._parts[0][1] if len(self._parts) == 1 else self.finish.merge(self._parts)
+        return self.finish.merge(self._parts, len(self.tokens))
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ async def read_body(request: Request, kind: type[AnyBody]) -> AnyBody:
         RequestError: the body is not JSON or not valid. The message names the key and quotes no value. Or the client
             left before all of the body arrived.
         RequestMemoryFullError, RequestTooLargeError: its values would take too much memory.
-        RequestTimeoutError: it did not arrive in time.
+        RequestTimeoutError: parsing it took too long.
     """
     raw = await _receive(request)
     serving, reservation = serving_of(request), reservation_of(request)

@@ -70,7 +70,7 @@ class Failure:
 
     def error(self) -> RequestError:
         """An exception with the same content."""
-        return RequestError(self.status, self.message, self.code or "", self.param)
+        return RequestError(self.status, self.message, self.code, self.param, self.retry_after)
 
 
 def client_left() -> RequestError:
@@ -104,7 +104,7 @@ def needs_log(error: BaseException) -> bool:
 def failure_of(error: BaseException) -> Failure:
     """The error response to a request that ended with this error."""
     if isinstance(error, RequestError):
-        return Failure(error.status, str(error), error.code, error.param)
+        return Failure(error.status, str(error), error.code, error.param, error.retry_after)
     for kind, status, code, param in _RESPONSES:
         if isinstance(error, kind):
             retry_after = error.retry_after if isinstance(error, ServerError) else None

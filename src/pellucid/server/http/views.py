@@ -68,7 +68,7 @@ def map_view(embedder: Embedder, texts: Sequence[str]) -> dict[str, Any]:
     """
     texts = as_list(texts)
     check_map(texts)
-    return contents.map_data(text_map(embedder.encoder, texts))
+    return contents.map_data(text_map(embedder.encoder, texts, on_truncation=embedder.on_truncation))
 
 
 def check_map(texts: Sequence[str], max_texts: int = MAX_MAP_TEXTS) -> None:
