@@ -73,20 +73,20 @@ licences: .make/release  ## Write THIRD_PARTY.md: the licence of everything that
 test-reference: .make/reference  ## Compare with live sentence-transformers and langchain-huggingface.
 	$(REFERENCE)/bin/python -m pytest tests/reference tests/test_lifecycle.py $(ARGS)
 
-bench: .make/run .make/benchmark  ## Measure speed beside the peers (benchmarks/README.md). Slow, and needs the machine to itself.
+bench: .make/run .make/benchmark  ## Measure speed compared with the peers (benchmarks/README.md). Slow, and needs the machine to itself.
 	.venv-benchmark/bin/python benchmarks/run.py $(ARGS)
 
 coverage: .make/dev  ## Run the tests, and list the lines of src/pellucid that none of them reaches (docs/testing.md).
 	$(VENV)/bin/python -m pytest --numprocesses 2 --cov --cov-report term $(ARGS)
 
-fuzz: .make/fuzz  ## Look for inputs that break a law, a minute for each target; ARGS="--seconds 600" for longer. Linux.
+fuzz: .make/fuzz  ## Look for inputs that violate an invariant, a minute for each target; ARGS="--seconds 600" for longer. Linux.
 	for target in model_files tokens texts documents; do \
 	  $(VENV)/bin/python -W ignore -m fuzz.run $$target $(ARGS) || exit 1; done
 
 attack: .make/dev  ## Try thousands of hostile inputs and kills, under bounds; ARGS="--short", or "models --seconds 60". Linux.
 	$(VENV)/bin/python -m attack.run $(ARGS)
 
-mutants: .make/dev  ## List the changes of a line that no test notices; ARGS="layers/pooling" for some modules. Slow.
+mutants: .make/dev  ## Mutation testing: list changed lines that no test detects; ARGS="layers/pooling" for some modules. Slow.
 	nice $(VENV)/bin/python -m tests.mutants $(ARGS)
 
 bench-guard: .make/run  ## Check that a change has not made Pellucid much slower or larger; half a minute.

@@ -77,16 +77,16 @@ def unchanged(embedder: Embedder, folder: Path) -> dict[str, Any]:
 
 
 def searching(embedder: Embedder, folder: Path) -> dict[str, Any]:
-    """Median times of a search beyond the embedding of its question: in vectors, words and both."""
+    """Median times of a search beyond the embedding of its query: in vectors, words and both."""
     index = Index.create(folder / "index-of-chunks", embedder)
     _fill(index.store, embedder)
     vector = embedder.embed_query(texts.QUERY)
     index.search(texts.QUERY)
     return {
         "chunks": index.store.count(),
-        "vector": median(lambda: index.store.nearest(vector, 10, "vector")),
-        "vector, approximate": median(lambda: index.store.nearest(vector, 10, "vector", approximate=True)),
-        "text": median(lambda: index.store.nearest(texts.QUERY, 10, "text")),
+        "vector": median(lambda: index.store.rank(vector, 10, "vector")),
+        "vector, approximate": median(lambda: index.store.rank(vector, 10, "vector", approximate=True)),
+        "text": median(lambda: index.store.rank(texts.QUERY, 10, "text")),
         "hybrid, with the embedding": median(lambda: index.search(texts.QUERY)),
         "embedding": median(lambda: embedder.embed_query(texts.QUERY)),
     }

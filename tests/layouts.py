@@ -105,7 +105,7 @@ _TENSORS = {
         "encoder.layers.*.norm2": "hidden +bias",
     },
 }
-_ABSENT = ("layers.0.attn_norm",)  # ModernBERT has no norm here, because its embeddings are normalised already.
+_ABSENT = ("layers.0.attn_norm",)  # ModernBERT has no norm here, because its embeddings are normalized already.
 # The special tokens whose ids in ModernBERT's config.json are beyond a small vocabulary.
 _SPECIAL_TOKENS = {"bos": "[CLS]", "cls": "[CLS]", "eos": "[SEP]", "sep": "[SEP]", "pad": "[PAD]"}
 _BYTES = {"F32": 4, "F16": 2, "I64": 8}

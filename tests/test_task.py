@@ -117,7 +117,6 @@ class TestStream:
         assert [str(warning.message)[:45] for warning in warned] == ["5 of 5,000 texts are longer than the model's "]
         assert warned[0].filename == __file__
 
-
     def test_a_stream_that_is_left_early_warns_where_it_is_left(self, tiny_bert):
         stream = Embedder(tiny_bert).embed_stream(["cat " * 30] * 5000)
         next(stream)

@@ -48,7 +48,7 @@ def test_more_tokens_than_int32_can_count_are_refused():
 @pytest.mark.parametrize(
     ("ids", "offsets", "message"),
     [
-        ([1, 2, -1], [0, 2, 3], "text 1 has the token id -1. The model has the ids 0 to 9"),
+        ([1, 2, -1], [0, 2, 3], "text 1 has the token id -1, but this model's ids are 0 to 9"),
         ([1, 10, 3], [0, 0, 1, 3], "text 2 has the token id 10"),
         ([1] * 6, [0, 1, 6], "text 1 has 5 tokens, but the model reads at most 4"),
         ([1, 2], [0, 1], "must rise from 0 to the number of its ids"),
@@ -85,7 +85,7 @@ def test_wrong_arrays_are_refused():
         (np.zeros(3, dtype=np.int64), "must be an int8 array"),
         (np.zeros(2, dtype=np.int8), "with one number for each id"),
         ([0, 0, 1], "must be an int8 array"),
-        (np.array([0, 0, 2], dtype=np.int8), "text 1 has the segment 2. The model has the segments 0 to 1"),
+        (np.array([0, 0, 2], dtype=np.int8), "text 1 has the segment 2, but this model's segments are 0 to 1"),
         (np.array([0, -1, 0], dtype=np.int8), "text 0 has the segment -1"),
     ],
 )
@@ -99,7 +99,7 @@ def test_segments_that_do_not_fit_the_model_are_refused(segments, message):
 def test_a_model_without_token_types_has_no_second_segment():
     batch = TokenBatch.from_sequences([[1, 2]])
     check_tokens(TokenBatch(batch.ids, batch.offsets, np.zeros(2, dtype=np.int8)), 10, 4, 0)
-    with pytest.raises(InputError, match="segments 0 to 0"):
+    with pytest.raises(InputError, match="segments are 0 to 0"):
         check_tokens(TokenBatch(batch.ids, batch.offsets, np.ones(2, dtype=np.int8)), 10, 4, 0)
 
 

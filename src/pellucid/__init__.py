@@ -5,8 +5,8 @@
 >>> e.embed_query("Hello, I am learning about embeddings!").shape  # doctest: +SKIP
 (384,)
 
-Importing this package loads nothing heavy, and uses neither the network nor the disk. Each public name is imported
-when it is first used. ``__init__.pyi`` tells type checkers what the names are.
+Importing this package loads nothing heavy, reads no model and no configuration, and uses no network. Each public name
+is imported when it is first used. ``__init__.pyi`` tells type checkers what the names are.
 """
 
 from __future__ import annotations

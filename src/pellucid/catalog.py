@@ -25,7 +25,7 @@ class FileDigest:
 
 @dataclass(frozen=True)
 class Wheel:
-    """A pinned release on the Python package index.
+    """A pinned release on PyPI.
 
     Attributes:
         requirement: the name and version, in the form that pip takes.
@@ -44,7 +44,7 @@ class Wheel:
 
 @dataclass(frozen=True)
 class IndexCopy:
-    """The place of a model's files on the Python package index.
+    """The place of a model's files on PyPI.
 
     There are two layouts. Either a single wheel has the files in ``folder``. Or each wheel has one part, its
     ``member``; the parts, joined in order, are a zip that has the files in ``archive_folder``.
@@ -64,7 +64,7 @@ class CatalogEntry:
         dimensions: the length of its vectors.
         description: what the model is good for, in a few words.
         files: the model's files with their digests; empty if the digests are not known.
-        index: the copy on the Python package index, or None if there is none.
+        index: the copy on PyPI, or None if there is none.
     """
 
     name: str

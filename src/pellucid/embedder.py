@@ -16,7 +16,7 @@ from pellucid.layers.finish import Pool
 from pellucid.layers.quantization import OUTPUT_DTYPES, check_ranges, to_dtype
 from pellucid.task import Call, Task
 from pellucid.text.checks import as_iterator, as_list, check_texts
-from pellucid.text.chunking import Kind, LongText, join_passages, spans_or_whole
+from pellucid.text.chunking import Kind, LongText, join_chunks, spans_or_whole
 from pellucid.text.truncation import OnTruncation
 from pellucid.types import Float32, Int32, TokenBatch, check_tokens
 
@@ -171,18 +171,18 @@ class Embedder(Task):
         prompt: str | None = None,
         normalize: bool | None = None,
     ) -> LongText:
-        """Embed all of a long text: as passages that the model reads whole, and their mean, weighted by tokens.
+        """Split a long text into chunks that fit the model, embed each, and return them with their token-weighted mean.
 
-        ``kind`` ("text", "markdown" or "code") decides where to cut. About the last ``overlap`` tokens of a passage are
+        ``kind`` ("text", "markdown" or "code") decides where to cut. About the last ``overlap`` tokens of a chunk are
         repeated at the start of the next. The other options and the errors are those of :meth:`embed_documents`: the
-        prompt goes before each passage, and ``normalize`` applies to the mean too.
+        prompt goes before each chunk, and ``normalize`` applies to the mean too.
         """
         check_texts([text])
         prompt = choose_prompt(self.spec, DOCUMENT_PROMPTS, prompt_name, prompt)
         spans = spans_or_whole(text, self.tokenizer, overlap=overlap, kind=kind, prompt=prompt)
-        passages = [text[span.start : span.end] for span in spans]
-        vectors = self.embed_documents(passages, prompt=prompt, normalize=normalize)
-        return join_passages(spans, vectors, unit_length=self.spec.unit_length if normalize is None else normalize)
+        chunks = [text[span.start : span.end] for span in spans]
+        vectors = self.embed_documents(chunks, prompt=prompt, normalize=normalize)
+        return join_chunks(spans, vectors, unit_length=self.spec.unit_length if normalize is None else normalize)
 
     def embed_tokens(
         self,
@@ -231,7 +231,7 @@ class Embedder(Task):
         return Call(prompt, finish, finish.truncate_dim or self.dimensions, options)
 
     def count_tokens(self, texts: Sequence[str]) -> Int32:
-        """How many tokens each text has before truncation, special tokens included: ``int32[n]``."""
+        """How many tokens each text has before truncation, with special tokens and without any prompt: ``int32[n]``."""
         return self.tokenizer.count(as_list(texts))
 
     def trace(self, text: str, *, prompt_name: str | None = None, prompt: str | None = None) -> Trace:

@@ -16,7 +16,7 @@
     │   ├── OptionError                   an option, or its value, that cannot be used
     │   ├── TruncationError               a text longer than ``max_tokens`` under ``on_truncation="error"``
     │   ├── UnreadableFileError           a document that has no text Pellucid can read
-    │   └── IgnoreFileError               a ``.gitignore`` that cannot be followed
+    │   └── GitignoreError                a ``.gitignore`` that cannot be followed
     ├── BatchError                        a batch job: its input, its output, or an existing job
     ├── DeviceError                       a device, such as a GPU, with too little memory
     ├── CacheError                        a cache of vectors that cannot be used
@@ -26,7 +26,7 @@
     └── ServerError                       a request that the server could not answer with a result
         ├── RequestError                  the request itself is wrong
         ├── ModelNotServedError           this server has no model of that name
-        ├── NoRoomForModelError           the model does not fit in memory beside the models in use
+        ├── NoRoomForModelError           the model does not fit in memory next to the models in use
         ├── QueueFullError                too many requests are waiting
         ├── RequestMemoryFullError        other requests use the memory that this one needs
         ├── RequestTooLargeError          the request needs more memory than any request may use
@@ -50,8 +50,9 @@ import os
 import sys
 import warnings
 
-# Pellucid is on no package index yet, so it is installed from a clone. Once it is released, change these two lines and
-# run `make docs`, which writes the command on every page. Never name a package index where the name is not ours.
+# Pellucid is not on PyPI yet, so it is installed from a clone. Once it is released, change these two lines and run
+# `make docs`, which writes the command on every page. Until then, the name `pellucid` on PyPI is not ours: no page and
+# no message may tell anyone to install it from there.
 INSTALL_EXTRA = "pip install '.[{extra}]'"
 WHERE_TO_INSTALL = "In your clone of Pellucid, run: "
 
@@ -145,7 +146,7 @@ class UnreadableFileError(InputError):
     """A document has no text that Pellucid can read. The message says why, and never quotes the document."""
 
 
-class IgnoreFileError(InputError):
+class GitignoreError(InputError):
     """A ``.gitignore`` cannot be followed. The message says why."""
 
 
@@ -219,7 +220,7 @@ class ModelNotServedError(ServerError):
 
 
 class NoRoomForModelError(ServerError):
-    """The model does not fit in memory beside the models in use."""
+    """The model does not fit in memory next to the models in use."""
 
     retry_after = 1
 
@@ -233,7 +234,7 @@ class QueueFullError(ServerError):
     """
 
     def __init__(self, waiting: str, retry_after: int) -> None:
-        super().__init__(f"{waiting} are waiting already, and there is no room for more. Try again in {retry_after} s.")
+        super().__init__(f"the queue is full ({waiting} waiting). Retry in {retry_after} s.")
         self.retry_after = retry_after
 
 

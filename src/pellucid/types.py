@@ -154,12 +154,17 @@ def check_tokens(tokens: TokenBatch, vocab_size: int, max_tokens: int, token_typ
         raise InputError("the offsets of a TokenBatch must rise from 0 to the number of its ids.")
     if len(wrong := np.flatnonzero((ids < 0) | (ids >= vocab_size))):
         text = int(np.searchsorted(tokens.offsets, wrong[0], side="right")) - 1
-        raise InputError(f"text {text} has the token id {ids[wrong[0]]}. The model has the ids 0 to {vocab_size - 1}.")
+        raise InputError(describe_wrong_id(f"text {text}", int(ids[wrong[0]]), vocab_size))
     if len(too_long := np.flatnonzero(lengths > max_tokens)):
         text = int(too_long[0])
         raise InputError(f"text {text} has {lengths[text]} tokens, but the model reads at most {max_tokens}.")
     if tokens.segments is not None:
         _check_segments(tokens, tokens.segments, token_types)
+
+
+def describe_wrong_id(owner: str, token_id: int, vocab_size: int) -> str:
+    """Say that ``owner``, such as "text 3", has a token id that the model does not have."""
+    return f"{owner} has the token id {token_id}, but this model's ids are 0 to {vocab_size - 1}."
 
 
 def _check_segments(tokens: TokenBatch, segments: Int8, token_types: int) -> None:
@@ -168,7 +173,9 @@ def _check_segments(tokens: TokenBatch, segments: Int8, token_types: int) -> Non
     if len(wrong := np.flatnonzero((segments < 0) | (segments >= max(1, token_types)))):
         text = int(np.searchsorted(tokens.offsets, wrong[0], side="right")) - 1
         last = max(1, token_types) - 1
-        raise InputError(f"text {text} has the segment {segments[wrong[0]]}. The model has the segments 0 to {last}.")
+        raise InputError(
+            f"text {text} has the segment {segments[wrong[0]]}, but this model's segments are 0 to {last}."
+        )
 
 
 @dataclass(frozen=True)

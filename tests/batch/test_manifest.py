@@ -58,7 +58,9 @@ def test_a_job_that_version_01_began_continues(tmp_path, table, embedder):
     assert before.items() <= contents(folder).items()
     assert json.loads(path.read_text())["job"]["fingerprint"]["device"] == "cpu"
     for changed in (replace(SMALL, prompt="q: "), replace(SMALL, normalize=False), replace(SMALL, rows_per_file=8)):
-        with pytest.raises(BatchError, match=r"has a job with (prompt|normalize|rows_per_file)"):
+        with pytest.raises(
+            BatchError, match=r"contains a job with different options: (prompt|normalize|rows_per_file)"
+        ):
             run([table], folder, embedder, changed)
 
 
@@ -88,7 +90,7 @@ def test_the_order_of_the_input_makes_no_other_job(tmp_path, embedder):
 
 
 CHANGES = {
-    "the input": (lambda path: pq.write_table(pa.table({"text": sentences(99)}), path), "job with other input: in"),
+    "the input": (lambda path: pq.write_table(pa.table({"text": sentences(99)}), path), "job with different input: in"),
     "the type": (replace(SMALL, output_dtype="float16"), "output_dtype 'float32', not 'float16'"),
     "the prompt": (replace(SMALL, prompt="the "), "prompt '', not 'the '"),
     "the rows": (replace(SMALL, rows_per_file=8), "rows_per_file 16, not 8"),
@@ -115,5 +117,5 @@ def test_another_model_is_refused_and_a_copy_is_not(tmp_path, table, embedder):
     run([table], tmp_path / "out", embedder)
     copy = Embedder(shutil.copytree(embedder.files.folder, tmp_path / "copy"))
     assert run([table], tmp_path / "out", copy).parts_before == 7
-    with pytest.raises(BatchError, match="another model"):
+    with pytest.raises(BatchError, match="a different model"):
         run([table], tmp_path / "out", Embedder(tiny.write_model(tmp_path / "other", seed=1)))

@@ -125,7 +125,7 @@ def test_a_full_disk_is_an_error_and_what_is_there_is_whole(tmp_path, table, emb
 
     with monkeypatch.context() as patch:
         patch.setattr(pq, "write_table", full)
-        with pytest.raises(BatchError, match="No space left.*it continues"):
+        with pytest.raises(BatchError, match="No space left.*Every finished file is intact"):
             run([table], tmp_path / "out", embedder)
     assert not list((tmp_path / "out").glob(".unfinished*"))
     report = run([table], tmp_path / "out", embedder)

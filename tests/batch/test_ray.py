@@ -79,7 +79,7 @@ def test_an_actor_with_other_files_of_the_model_refuses(model):
     other = replace(fingerprint, model="another digest")
     with pytest.raises(BatchError, match="has other files for"):
         Model(str(model), "float32", "native", "cpu", 1, fingerprint=other).load()
-    with pytest.raises(BatchError, match="has another engine for"):
+    with pytest.raises(BatchError, match="has a different engine for"):
         Model(str(model), "float32", "reference", "cpu", 1, fingerprint=fingerprint).load()
 
 

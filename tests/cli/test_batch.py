@@ -42,7 +42,7 @@ def test_a_table_becomes_a_table_of_vectors(tmp_path, source, model):
     assert "3 rows in 1 file (1 from earlier runs)" in again.out
     other = run(*arguments, "--vector-column", "v")
     assert other.code == 1
-    assert "has a job with prompt 'the ', not ''" in other.err
+    assert "contains a job with different options: prompt 'the ', not ''" in other.err
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_a_wrong_call_is_refused_with_a_reason(tmp_path, source, model, argument
 def test_a_missing_input_is_an_error(tmp_path, model):
     result = run("batch", str(tmp_path / "none"), "-o", str(tmp_path / "out"), "--model", model)
     assert result.code == 1
-    assert "there is no such file" in result.err
+    assert "no file, folder or pattern matches" in result.err
 
 
 def test_a_table_without_a_usable_row_is_an_error(tmp_path, model):

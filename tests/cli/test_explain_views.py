@@ -30,7 +30,7 @@ def test_a_trace_shows_every_stage_and_its_shape(embedder):
     assert "'The'" in text
     assert "continues the word" in text
     assert "not in the vocabulary" in text
-    assert "normalised to: the matting" in text
+    assert "normalized to: the matting" in text
 
 
 def test_a_long_text_shows_its_first_and_last_tokens_and_what_was_cut(embedder):
@@ -75,7 +75,7 @@ def test_markup_in_a_text_is_shown_as_text(tmp_path):
 
 @pytest.mark.parametrize("text", ["\x1b[31mred", "a\rb\x07", "\u202eevil", "\x9b31m"])
 def test_a_text_cannot_control_the_terminal(tmp_path, text):
-    """Byte-level tokenizers write every byte as a letter, so the pieces are harmless. The normalised text is not."""
+    """Byte-level tokenizers write every byte as a letter, so the pieces are harmless. The normalized text is not."""
     folder = tiny.write_model(tmp_path / "m", "modernbert")
     written = shown(explain_views.trace_views(Embedder(folder).trace(text, prompt=text)))
     assert all(character.isprintable() or character == "\n" for character in written)

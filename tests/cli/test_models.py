@@ -12,7 +12,7 @@ from tests.cli.command import run
 
 @pytest.fixture
 def downloaded(tmp_path, tiny_bert, monkeypatch) -> CatalogEntry:
-    """A catalog of one model, the tiny one, already downloaded from the package index."""
+    """A catalog of one model, the tiny one, already downloaded from PyPI."""
     import hashlib
 
     contents = {
@@ -53,7 +53,7 @@ def test_the_list_says_what_is_on_disk(tmp_path, downloaded):
 def test_show_names_files_origin_and_digests(tmp_path, downloaded):
     result = models(tmp_path, "show", "tiny")
     assert result.code == 0
-    for shown in ("package index", "bert, 3 layers of 16", "mean", "Normalize", "1_Pooling/config.json"):
+    for shown in ("PyPI", "bert, 3 layers of 16", "mean", "Normalize", "1_Pooling/config.json"):
         assert shown in result.out
     assert result.out.count("agrees with the catalog") == len(downloaded.files)
 

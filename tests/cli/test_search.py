@@ -118,7 +118,7 @@ def test_errors_say_what_to_do(tmp_path, model, arguments, code, message):
     assert message in result.err
 
 
-def test_a_question_to_an_empty_index_finds_nothing(tmp_path, model):
+def test_a_query_against_an_empty_index_finds_nothing(tmp_path, model):
     (tmp_path / "empty").mkdir()
     run("index", str(tmp_path / "empty"), "--to", str(tmp_path / "index"), "--model", model)
     assert run("search", "cat", "--in", str(tmp_path / "index")).out == "nothing found\n"

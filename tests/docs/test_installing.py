@@ -1,4 +1,4 @@
-"""Whatever says how to install Pellucid can be followed today: it is on no package index, so it comes from a clone."""
+"""Whatever says how to install Pellucid can be followed today: it is not on PyPI, so it comes from a clone."""
 
 from __future__ import annotations
 

@@ -331,7 +331,7 @@ class TestChoices:
     @pytest.mark.parametrize("threads", [2**31, 10**12])
     def test_absurdly_many_threads_are_refused(self, threads):
         spec = make_spec()
-        with pytest.raises(OptionError, match=f"threads={threads} is more than any machine has"):
+        with pytest.raises(OptionError, match=f"threads={threads} exceeds the limit of 16,384"):
             NativeEngine(spec, make_weights(spec), threads=threads)
 
     def test_an_activation_that_the_core_does_not_have_is_refused(self):

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from pellucid.errors import IgnoreFileError
+from pellucid.errors import GitignoreError
 from pellucid.files.ignoring import MAX_BYTES, parse_rules, read_rules
 
 
@@ -72,9 +72,9 @@ def test_many_stars_are_followed_at_once(line, path):
 
 def test_a_file_that_is_too_large_is_not_followed(tmp_path):
     (tmp_path / ".gitignore").write_bytes(b"#" * (MAX_BYTES + 1))
-    with pytest.raises(IgnoreFileError, match="more than 100,000 bytes"):
+    with pytest.raises(GitignoreError, match="more than 100,000 bytes"):
         read_rules(tmp_path / ".gitignore")
-    with pytest.raises(IgnoreFileError, match="line 2 of .gitignore has more than 500 letters"):
+    with pytest.raises(GitignoreError, match="line 2 of .gitignore has more than 500 letters"):
         parse_rules("a\n" + "*" * 501)
 
 

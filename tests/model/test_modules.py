@@ -146,7 +146,7 @@ class TestModules:
         ],
     )
     def test_a_class_from_another_package_is_refused(self, broken, name):
-        with pytest.raises(UnsupportedModelError, match="is not supported, and code of a model is never run"):
+        with pytest.raises(UnsupportedModelError, match="is not supported, and Pellucid never runs code from a model"):
             spec_of(self.replace_entry(broken, 1, type=name))
 
     @pytest.mark.parametrize("path", ["../elsewhere", "/etc", "1_Pooling/../../x", "C:\\x", "..\\x"])

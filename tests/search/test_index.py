@@ -230,13 +230,13 @@ class TestIdentity:
             Index.open(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("question", ["", " \n", "\ud800"])
-def test_a_question_that_is_none_is_refused(tmp_path, embedder, question):
+@pytest.mark.parametrize("query", ["", " \n", "\ud800"])
+def test_a_blank_or_broken_query_is_refused(tmp_path, embedder, query):
     with pytest.raises(TextError, match=r"is blank|lone surrogate"):
-        Index.create(tmp_path / "index", embedder).search(question, mode="text")
+        Index.create(tmp_path / "index", embedder).search(query, mode="text")
 
 
-def test_a_question_that_is_cut_is_told(tmp_path, notes, embedder):
+def test_a_query_that_is_cut_is_told(tmp_path, notes, embedder):
     Index.create(tmp_path / "index", embedder).update([notes])
     with pytest.warns(TruncationWarning):
         Index.open(tmp_path / "index").search("the cat " * 100)

@@ -1,4 +1,4 @@
-"""Fixtures: a package index in a folder, and an empty cache."""
+"""Fixtures: a folder that stands in for PyPI, and an empty cache."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture
 def index(tmp_path, monkeypatch) -> Path:
-    """A folder that serves as the package index of this test."""
+    """A folder that stands in for PyPI in this test."""
     folder = tmp_path / "index"
     folder.mkdir()
     for name in [name for name in os.environ if name.startswith("PIP_")]:

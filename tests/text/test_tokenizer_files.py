@@ -87,7 +87,7 @@ def test_a_charsmap_that_claims_to_be_longer_than_it_is(broken, size, spelled):
 
 @pytest.mark.parametrize("single", [(TEXT, TEXT, TEXT), (), (TEXT, TEXT), (SECOND,), (TEXT, SECOND)])
 def test_a_template_that_does_not_give_a_text_once(broken, single):
-    with pytest.raises(UnsupportedModelError, match="does not give a text's tokens once"):
+    with pytest.raises(UnsupportedModelError, match="the template must contain the text exactly once"):
         tokenizer_of(change(broken, post_processor=template(*single)))
 
 

@@ -39,7 +39,8 @@ def find(inputs: Sequence[str], output: Path) -> list[Path]:
         files = {_resolve(file): file for file in _expand(name, own)}
         if not files:
             raise BatchError(
-                f"{printable(name)}: there is no such file, and no table in a folder or pattern of that name."
+                f"no file, folder or pattern matches {printable(name)}, or it contains no tables. A table's name ends "
+                f"in {', '.join(KINDS)}."
             )
         input_files = {real: file for real, file in files.items() if file == Path(name) or own not in real.parents}
         if not input_files:

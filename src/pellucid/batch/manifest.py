@@ -32,7 +32,7 @@ class Manifest:
 
     Attributes:
         model: the model's name, for people to read.
-        fingerprint: what its vectors depend on beside the texts.
+        fingerprint: what its vectors depend on besides the texts.
         dimensions: the length of a vector.
         options: the job's options that are not in the fingerprint.
         columns: the input's columns, with the names of their types.
@@ -81,12 +81,13 @@ def check_same(existing: Manifest, requested: Manifest, folder: Path) -> None:
     if names := sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)):
         shown = ", ".join(names[:_NAMES_SHOWN]) + (" and others" if len(names) > _NAMES_SHOWN else "")
         raise BatchError(
-            f"{where} has a job with other input: {shown} changed, or was added or removed. Finish that job with its "
-            f"own input, or choose another folder."
+            f"{where} contains a job with different input: {shown} changed, or was added or removed. Run the command "
+            f"with that job's input, or choose a new folder."
         )
     if (difference := _difference(existing, requested)) is not None:
         raise BatchError(
-            f"{where} has a job with {difference}. Finish that job with its own options, or choose another folder."
+            f"{where} contains a job with {difference}. Run the command with that job's model and options, or choose a "
+            f"new folder."
         )
 
 
@@ -94,15 +95,18 @@ def _difference(existing: Manifest, requested: Manifest) -> str | None:
     """The first thing in which two jobs on the same input differ, or None."""
     name = existing.fingerprint.difference(requested.fingerprint)
     if name == "model":
-        return "another model"
+        return "a different model"
     if name is not None and name != "options":
-        return f"{name} {getattr(existing.fingerprint, name)!r}, not {getattr(requested.fingerprint, name)!r}"
+        existing_value, requested_value = getattr(existing.fingerprint, name), getattr(requested.fingerprint, name)
+        return f"different options: {name} {existing_value!r}, not {requested_value!r}"
     ours, theirs = (
         {**(each.fingerprint.options or {}), "dimensions": each.dimensions, **each.options, "columns": each.columns}
         for each in (requested, existing)
     )
     changed = [key for key in ours if theirs.get(key) != ours[key]]
-    return f"{changed[0]} {theirs.get(changed[0])!r}, not {ours[changed[0]]!r}" if changed else None
+    if not changed:
+        return None
+    return f"different options: {changed[0]} {theirs.get(changed[0])!r}, not {ours[changed[0]]!r}"
 
 
 def read(folder: Path) -> Manifest:

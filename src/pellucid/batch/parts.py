@@ -66,7 +66,7 @@ class JobOptions:
     rows_per_file: int = 16_384
 
     def fingerprint(self, embedder: Embedder, *, device: str | None = None) -> Fingerprint:
-        """What the vectors depend on beside their texts. ``device`` is where the engine runs, if not as here."""
+        """What the vectors depend on besides their texts. ``device``: the engine's, if it is not the embedder's."""
         options = {"normalize": self.normalize, "truncate_dim": self.truncate_dim}
         fingerprint = Fingerprint.of(embedder.encoder, self.prompt, options)
         return fingerprint if device is None else replace(fingerprint, device=device)
@@ -245,8 +245,8 @@ def write(
             parquet.write_with_vectors(path, table)
     except OSError as error:
         raise BatchError(
-            f"{printable(folder)} cannot be written to ({error.strerror or 'the disk may be full'}). All files there "
-            f"are whole. Make room, and run the same command again: it continues."
+            f"{printable(folder)} cannot be written to ({error.strerror or 'the disk may be full'}). Every finished "
+            f"file is intact. Fix the cause (permissions, disk space), then run the same command again."
         ) from error
     return Done(
         len(table),

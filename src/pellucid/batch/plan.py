@@ -91,7 +91,8 @@ def _check_empty(folder: Path) -> None:
     names = (path.name for path in folder.iterdir())
     if others := sorted(name for name in names if name != LOCK and not name.startswith(UNFINISHED)):
         raise BatchError(
-            f"{printable(folder)} is not empty (it has {others[0]!r}), and no job wrote it. Choose an empty folder."
+            f"{printable(folder)} is not empty (it has {others[0]!r}) and was not created by `pellucid batch`. Choose "
+            f"an empty folder."
         )
 
 

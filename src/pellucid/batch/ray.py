@@ -58,7 +58,7 @@ class Model:
         """Load the model.
 
         Raises:
-            BatchError: this node has other files of the model than the driver, or another engine.
+            BatchError: this node's model files differ from the driver's, or its engine does.
         """
         embedder = Embedder(
             self.name,
@@ -72,8 +72,12 @@ class Model:
         if (expected := self.fingerprint) is not None:
             found = Fingerprint.of(embedder.encoder, expected.prompt, expected.options or {}, expected.task)
             if (difference := expected.difference(found)) is not None:
-                what = "other files" if difference == "model" else f"another {difference}"
-                raise BatchError(f"a node of the cluster has {what} for {self.name} than the driver of the job.")
+                is_model = difference == "model"
+                what = "different files" if is_model else f"a different {difference}"
+                fix = (
+                    "Install the same model files on every node." if is_model else "Set up every node in the same way."
+                )
+                raise BatchError(f"a node of the cluster has {what} for {self.name} than the driver of the job. {fix}")
         return embedder
 
 
@@ -196,9 +200,9 @@ def embed_dataset(
         MissingExtraError: the extra ``batch`` is not installed.
     """
     ray = _ray()
-    from pellucid.batch.runner import check_output
+    from pellucid.batch.runner import check_output_dtype
 
-    check_output(output_dtype, without=("int8",))
+    check_output_dtype(output_dtype, exclude=("int8",))
     check_options("auto", dtype=dtype, device="cpu", threads=threads)  # Only the nodes know whether they have a GPU.
     loaded = Model(model, dtype, "auto", device, threads or max(1, int(cpus)))
     options = {
@@ -280,7 +284,7 @@ def _connected(address: str | None) -> Iterator[Any]:
         yield ray
     except ray.exceptions.RayError as error:
         raise BatchError(
-            f"the cluster could not do the job ({_reason(error)}). All files that were written are whole. Run the same "
+            f"the cluster could not do the job ({_reason(error)}). Every finished file is intact. Run the same "
             f"command again: it continues."
         ) from error
     finally:

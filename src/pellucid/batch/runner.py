@@ -1,9 +1,9 @@
-"""Doing a job, or the rest of it, on this machine.
+"""Runs or resumes a batch job, by default in this process.
 
-The folder of a job has ``_manifest.json``, which says what the job is; a ``.parquet`` file for each part that is done;
+The folder of a job has ``_manifest.json``, which describes the job; a ``.parquet`` file for each part that is done;
 ``_rejected/``, with a line for each row that could not be used; and, once all parts are done, ``_report.json``. Arrow
-and Spark skip names that begin with ``_``, so they see the folder as one table. A part is done when its file has its
-name. So whenever a process dies, there is nothing to repair.
+and Spark skip names that begin with ``_``, so they see the folder as one table. A file gets its final name only when it
+is complete, so a crash leaves no half-written part.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from pellucid.tables.arrow import ARROW_ERRORS
 from pellucid.tables.reader import PartReader
 from pellucid.text.checks import check_utf8
 
-OUTPUT_DTYPES = ("float32", "float16", "int8", "binary", "ubinary")
+BATCH_OUTPUT_DTYPES = ("float32", "float16", "int8", "binary", "ubinary")
 _REPORT = "_report.json"
 _MAX_WAITING = 2
 """How many parts are read ahead, and how many may wait to be written."""
@@ -91,7 +91,7 @@ class Executor(Protocol):
 
     @property
     def device(self) -> str | None:
-        """Where its engines run; None where the embedder's engine runs."""
+        """The device of its engines. None if the device is that of the embedder's engine."""
 
     def __call__(self, plan: Plan, embedder: Embedder, advance: Callable[[int, int], object]) -> Iterator[Done]:
         """Do each part of ``plan.todo``. ``advance`` is called with the rows and tokens that were embedded since."""
@@ -116,7 +116,7 @@ def run(
     on_progress: Callable[[Progress], object] = lambda _progress: None,
     on_survey: Callable[[int], object] = lambda _bytes: None,
 ) -> Report:
-    """Do a job, or the rest of it.
+    """Run or resume a batch job.
 
     Args:
         inputs: files, folders and patterns.
@@ -191,7 +191,7 @@ class _ThisProcess:
 
 
 def _by_text(prepared: PreparedPart, advance: Callable[[int, int], object]) -> Callable[[int], None]:
-    """``advance`` for numbers of texts. The rows and tokens are estimates, which are right once the part is done."""
+    """Convert progress in texts into rows and tokens. They are estimates, and exact once the part is done."""
     rows = prepared.part.stop - prepared.part.start
     texts, tokens = max(1, len(prepared.texts)), len(prepared.tokens.ids)
     done = 0
@@ -238,19 +238,19 @@ def _first_fault(folder: Path) -> str:
         return str(json.loads(file.readline())["fault"])
 
 
-def check_output(output_dtype: str, *, without: Sequence[str] = ()) -> None:
+def check_output_dtype(output_dtype: str, *, exclude: Sequence[str] = ()) -> None:
     """Refuse a type of vectors that cannot be written.
 
     Raises:
-        OptionError: it is not in ``OUTPUT_DTYPES``, or it is in ``without``.
+        OptionError: it is not in ``BATCH_OUTPUT_DTYPES``, or it is in ``exclude``.
     """
-    allowed = [name for name in OUTPUT_DTYPES if name not in without]
+    allowed = [name for name in BATCH_OUTPUT_DTYPES if name not in exclude]
     if output_dtype not in allowed:
         raise OptionError(f"output_dtype={output_dtype!r} is not one of {', '.join(allowed)}.")
 
 
 def _check(options: JobOptions, embedder: Embedder) -> None:
-    check_output(options.output_dtype)
+    check_output_dtype(options.output_dtype)
     for name in ("text_column", "vector_column", "prompt"):
         check_utf8(getattr(options, name), name)
     if options.rows_per_file < 1:
@@ -281,7 +281,8 @@ def _locked(folder: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or printable(str(error))
         raise BatchError(
-            f"{where} cannot be used ({reason}). All files there are whole. Run the same command again."
+            f"{where} cannot be used ({reason}). Every finished file is intact. Fix the cause (permissions, disk "
+            f"space), then run the same command again."
         ) from error
 
 

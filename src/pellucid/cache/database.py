@@ -66,7 +66,7 @@ def bytes_used(connection: sqlite3.Connection) -> int:
 
 
 def shrink(connection: sqlite3.Connection, max_bytes: int) -> None:
-    """Remove the vectors that have gone unused the longest, until the rest fits in ``max_bytes``.
+    """Remove the least recently used vectors, until the rest fits in ``max_bytes``.
 
     Raises:
         sqlite3.DatabaseError: the file is damaged, and its vectors cannot be removed.

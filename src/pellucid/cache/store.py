@@ -2,7 +2,7 @@
 
 A vector is found by everything it depends on: the model's files, the engine and its arithmetic, the prompt,
 normalization, the dimensions that are kept, and the text. The file holds a digest of each text, not the text. When it
-grows past its limit, the vectors that have gone unused the longest are removed.
+grows past its limit, the least recently used vectors are removed.
 
 SQLite does not notice most damage to a file, so each row has a checksum. A row that fails it counts as missing: its
 vector is computed again and overwrites the row.
@@ -186,7 +186,7 @@ class Cache:
             return CacheState(count, bytes_used(connection), _date(oldest), _date(newest))
 
     def trim(self, max_bytes: int) -> None:
-        """Shrink the file to at most ``max_bytes``, by removing the vectors that have gone unused the longest.
+        """Shrink the file to at most ``max_bytes``, by removing the least recently used vectors.
 
         Raises:
             CacheError: the file cannot be written.

@@ -1,4 +1,4 @@
-"""The ``pellucid`` command. Each subcommand is a file beside this one."""
+"""The ``pellucid`` command. Each subcommand is a file next to this one."""
 
 from __future__ import annotations
 

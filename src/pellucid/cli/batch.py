@@ -48,7 +48,8 @@ def batch(
         float | None, typer.Option(help="CPU cores of each Ray actor; with 0.5, two share a core. Default: 1.")
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(help="Number of threads, in each Ray actor if there are any. Default: all cores.")
+        int | None,
+        typer.Option(help="Number of threads, in each Ray actor if there are any. Default: all available CPU cores."),
     ] = None,
     cache_folder: options.CacheFolderOption = None,
     local_files_only: options.LocalFilesOnlyOption = False,

@@ -26,7 +26,7 @@ def compare(
         Path | None,
         typer.Option(help="File with one text per line; - for standard input. Default: Python's own docstrings."),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Maximum number of texts to use, from the first.")] = 1000,
+    limit: Annotated[int, typer.Option(min=1, help="Use only the first N texts.")] = 1000,
     dtype: options.CompareDtypesOption = None,
     threads: options.ThreadsOption = None,
     neighbours: Annotated[int, typer.Option(min=1, help="Number of nearest texts to compare.")] = 10,

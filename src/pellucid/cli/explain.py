@@ -22,14 +22,12 @@ if TYPE_CHECKING:
 
 def explain(
     text: Annotated[str | None, typer.Argument(help="Text to explain.")] = None,
-    other: Annotated[
-        str | None, typer.Option("--with", help="Second text, to show why it is close to the first.")
-    ] = None,
+    other: Annotated[str | None, typer.Option("--with", help="Second text, to explain how similar they are.")] = None,
     model: options.ModelOption = options.DEFAULT_MODEL,
     prompt: options.PromptOption = None,
     prompt_name: options.PromptNameOption = None,
     lifecycle: Annotated[
-        bool, typer.Option("--lifecycle", help="Show what the import, the construction and the call did.")
+        bool, typer.Option("--lifecycle", help="Show what happens on import, on loading and on embedding.")
     ] = False,
     texts: Annotated[Path | None, typer.Option("--map", help="File with one text per line, to draw a map of.")] = None,
     labels: Annotated[Path | None, typer.Option(help="File with one label per line, for the texts of --map.")] = None,

@@ -13,6 +13,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from pellucid.cli.terminal import source_name
 from pellucid.errors import printable
 from pellucid.explain.comparison import Comparison
 from pellucid.explain.lifecycle import Lifecycle
@@ -76,7 +77,7 @@ def lifecycle_views(lifecycle: Lifecycle) -> Iterator[RenderableType]:
     verdicts = {True: "as published", False: "NOT as published", None: ""}
     for file in lifecycle.files:
         files.add_row(file.name, f"{file.size:,}", f"{file.sha256[:12]}…", verdicts[file.official])
-    sentence = f"{lifecycle.model_name} was read from {lifecycle.folder} ({lifecycle.source})."
+    sentence = f"{lifecycle.model_name} was read from {lifecycle.folder} ({source_name(lifecycle.source)})."
     yield _section("files", "", sentence, files)
 
 
@@ -114,14 +115,14 @@ def _visible_tokens(count: int) -> list[int | None]:
 
 
 def _text_details(trace: Trace) -> RenderableType | None:
-    """The prompt, and the text as the tokenizer normalised it; None if there is nothing to add to the text itself."""
+    """The prompt, and the text as the tokenizer normalized it; None if there is nothing to add to the text itself."""
     lines = []
     if trace.prompt:
         lines.append(Text.assemble(("after the model's prompt: ", "dim"), repr(trace.prompt)))
     if trace.normalized != trace.prompt + trace.text:
         normalized = printable(trace.normalized[:_MAX_CHARACTERS])
         ellipsis = "…" if len(trace.normalized) > _MAX_CHARACTERS else ""
-        lines.append(Text.assemble(("normalised to: ", "dim"), normalized + ellipsis))
+        lines.append(Text.assemble(("normalized to: ", "dim"), normalized + ellipsis))
     return Group(*lines) if lines else None
 
 

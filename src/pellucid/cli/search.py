@@ -1,4 +1,4 @@
-"""``pellucid index`` and ``pellucid search``: an index of the user's own files, and questions to it."""
+"""``pellucid index`` and ``pellucid search``: an index of the user's own files, and queries against it."""
 
 from __future__ import annotations
 
@@ -78,35 +78,38 @@ def index(
 
 
 def search(
-    question: Annotated[str, typer.Argument(help="Question, or words to look for.")],
+    query: Annotated[str, typer.Argument(help="Question, or words to look for.")],
     within: Annotated[Path, typer.Option("--in", help=_INDEX_HELP)] = DEFAULT_INDEX,
-    count: Annotated[int, typer.Option("-k", help="Number of passages to find.")] = 10,
+    count: Annotated[int, typer.Option("-k", help="Number of chunks to find.")] = 10,
     mode: options.SearchModeOption = "hybrid",
     approximate: Annotated[
-        bool, typer.Option("--approximate", help="In a very large index, search only the likelier half.")
+        bool,
+        typer.Option(
+            "--approximate", help="Search only the most promising half of the vectors; faster, may miss results."
+        ),
     ] = False,
-    why: Annotated[bool, typer.Option("--why", help="Show which tokens make each passage match.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one line of JSON for each passage.")] = False,
+    why: Annotated[bool, typer.Option("--why", help="Show which tokens make each chunk match.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one line of JSON for each chunk.")] = False,
     cache_folder: options.CacheFolderOption = None,
     local_files_only: options.LocalFilesOnlyOption = False,
 ) -> None:
-    """Find passages that answer a question."""
+    """Find the chunks that match a query."""
     if count < 1:
         raise OptionError("-k must be at least 1.")
     from pellucid.search.index import Index
 
     file_index = Index.open(within, cache_folder=cache_folder, local_files_only=local_files_only)
-    hits = file_index.search(question, count, mode=mode, approximate=approximate)
+    hits = file_index.search(query, count, mode=mode, approximate=approximate)
     if json:
         for hit in hits:
             line = json_module.dumps({"score": hit.score, **dataclasses.asdict(hit.row)}, ensure_ascii=False)
             typer.echo(escape_json_controls(line))
     else:
-        _print_hits(hits, file_index.embedder, question, why=why)
+        _print_hits(hits, file_index.embedder, query, why=why)
 
 
-def _print_hits(hits: list[Hit], embedder: Embedder, question: str, *, why: bool) -> None:
-    """Print each passage, with everything but its best sentence dimmed."""
+def _print_hits(hits: list[Hit], embedder: Embedder, query: str, *, why: bool) -> None:
+    """Print each chunk, with everything but its best sentence dimmed."""
     from rich.console import Console
     from rich.text import Text
 
@@ -122,21 +125,21 @@ def _print_hits(hits: list[Hit], embedder: Embedder, question: str, *, why: bool
         console.print(
             Text.assemble((f"{number:2} ", "dim"), (printable(place), "bold"), (f"  {hit.score:.4f}", "cyan"))
         )
-        start, end = best_sentence(embedder, question, row.text)
-        passage = Text.assemble(
+        start, end = best_sentence(embedder, query, row.text)
+        chunk = Text.assemble(
             (escape_controls(row.text[:start]), "dim"),
             escape_controls(row.text[start:end]),
             (escape_controls(row.text[end:]), "dim"),
         )
-        console.print(passage)
+        console.print(chunk)
         if why:
-            console.print(Text(_explain_hit(embedder, question, row.text), style="yellow"))
+            console.print(Text(_explain_hit(embedder, query, row.text), style="yellow"))
         console.print()
 
 
-def _explain_hit(embedder: Embedder, question: str, passage: str) -> str:
+def _explain_hit(embedder: Embedder, query: str, chunk: str) -> str:
     """The cosine of the two texts, and the pairs of tokens that add most to it."""
-    comparison = embedder.compare(question, passage)
+    comparison = embedder.compare(query, chunk)
     first, second = (
         [printable(token.piece) for token in side.tokens] for side in (comparison.first, comparison.second)
     )

@@ -28,18 +28,16 @@ def serve(
     load: options.LoadOption = "start",
     memory: Annotated[
         int | None,
-        typer.Option(help="MB for loaded models; the one unused longest is unloaded. Default: no limit."),
+        typer.Option(help="MB for loaded models; the least recently used is unloaded. Default: no limit."),
     ] = None,
     on_truncation: options.RequestTruncationOption = "error",
     api_key_file: Annotated[
         Path | None, typer.Option(help="File with one API key per line. Requests must send one of the keys.")
     ] = None,
     public: Annotated[bool, typer.Option("--public", help="Serve other machines without an API key.")] = False,
-    cors: Annotated[
-        list[str] | None, typer.Option(help="Site whose pages may send requests; repeat for more than one.")
-    ] = None,
+    cors: Annotated[list[str] | None, typer.Option(help="Allowed CORS origin; repeat for more than one.")] = None,
     max_waiting: Annotated[
-        int, typer.Option(help="Maximum tokens in each model's queue. More are refused with status 429.")
+        int, typer.Option(help="Maximum number of tokens in each model's queue. More are refused with status 429.")
     ] = 262_144,
     max_texts: Annotated[int, typer.Option(help="Maximum number of texts in a request.")] = 2048,
     max_body: Annotated[int, typer.Option(help="Maximum size of a request, in MB.")] = 16,
@@ -55,8 +53,8 @@ def serve(
 ) -> None:
     """Serve vectors over HTTP.
 
-    The server has the APIs of OpenAI and of text-embeddings-inference. The page / lets you look inside a model, and
-    /docs describes the APIs. API keys can also come from the environment variable PELLUCID_API_KEYS.
+    The server has the APIs of OpenAI and of text-embeddings-inference. Open / in a browser to inspect a model; /docs
+    describes the APIs. API keys can also come from the environment variable PELLUCID_API_KEYS.
     """
     from pellucid.server.settings import Limits, Settings
 

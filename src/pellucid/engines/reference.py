@@ -1,6 +1,6 @@
 """The engine "reference": a transformer encoder in NumPy, and Pellucid's definition of a correct result.
 
-Every other engine is tested against this one. It is written to be read beside a picture of a transformer. It takes one
+Every other engine is tested against this one. It is written to be read next to a picture of a transformer. It takes one
 text at a time, so ``x`` is always ``float32[n, hidden]`` for the text's n tokens, without padding or a batch dimension.
 The layers are those of "Attention Is All You Need" (Vaswani et al., 2017) and BERT (Devlin et al., 2018), with the
 changes that later families made.
@@ -101,7 +101,7 @@ def create(
 
 
 def embed(ids: Int32, segments: Int8 | None, spec: EncoderSpec, weights: EncoderWeights) -> Float32:
-    """Turn each token id into a vector: the sum of its rows in the embedding tables, then normalised.
+    """Turn each token id into a vector: the sum of its rows in the embedding tables, then normalized.
 
     Returns:
         ``float32[n, hidden]``.
@@ -200,7 +200,7 @@ def linear(x: Float32, layer: Linear) -> Float32:
 
 
 def norm(x: Float32, weights: Norm | None, spec: NormSpec | None) -> Float32:
-    """Normalise each token's vector. If the encoder has no norm in this place, return the vectors unchanged."""
+    """Normalize each token's vector. If the encoder has no norm in this place, return the vectors unchanged."""
     if weights is None or spec is None:
         return x
     return layer_norm(x, weights.weight, weights.bias, spec.eps)

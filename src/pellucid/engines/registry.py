@@ -51,7 +51,7 @@ class Create(Protocol):
             folder: the folder of the encoder's files, for architectures that only transformers supports.
             dtype: one of the entry's dtypes.
             device: "cpu", or any other device if the entry has ``other_devices``.
-            threads: the number of threads; None for one thread per usable processor.
+            threads: the number of threads; None for all available CPU cores.
 
         Raises:
             OptionError: the engine does not support the device or the number of threads.

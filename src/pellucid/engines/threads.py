@@ -1,4 +1,4 @@
-"""How many threads to use: the number of processors that this process may use."""
+"""How many threads to use by default: one for each CPU core that this process may use."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ MAX_THREADS = 1 << 14
 
 
 def usable_processors() -> int:
-    """The number of processors that the scheduler lets this process run on, limited by the quota of its control group.
+    """The number of available CPU cores: those that the scheduler allows, limited by the quota of the control group.
 
-    Part of a processor counts as one.
+    Part of a core counts as one.
     """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min([allowed, *(math.ceil(quota) for quota in cgroup_quotas())]))
 
 
 def cgroup_quotas(root: Path = Path("/")) -> Iterator[float]:
-    """The CPU limits of this process's control groups, in processors. Containers set these limits; see cgroups(7).
+    """The CPU limits of this process's control groups, in cores. Containers set these limits; see cgroups(7).
 
     In version 2, each group has a file ``cpu.max`` with two fields: the quota, which may be "max", and the period. In
     version 1, quota and period are in two files.

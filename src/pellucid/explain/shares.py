@@ -1,6 +1,6 @@
 """How much each token contributes to a vector. The answer is exact where pooling and the layers after it are linear.
 
-Mean pooling is linear, and normalising divides by one number. A vector is then a sum with one part for each token. The
+Mean pooling is linear, and normalizing divides by one number. A vector is then a sum with one part for each token. The
 cosine of two texts is a sum over all pairs of tokens, one from each text: every pair adds the product of its two parts.
 Nothing is approximated. There are no such parts where pooling selects numbers instead of adding them up, or where a
 layer after the pooling is not linear.
@@ -43,7 +43,7 @@ def token_parts(vectors: Float32, finish: Pool) -> Float64:
 
     Returns:
         ``float64[n, d]``. If the text has tokens, the rows sum to the model's vector; that vector has unit length only
-        if the model normalises it.
+        if the model normalizes it.
     """
     skip = 0 if finish.pooling.include_prompt else finish.prompt_tokens
     weights = np.stack([_pooling_weights(mode, len(vectors), skip) for mode in finish.pooling.modes])

@@ -54,7 +54,7 @@ class Trace:
         spec: everything that the model's JSON files say.
         prompt: the prompt that was put before the text.
         text: the text.
-        normalized: prompt and text after the tokenizer normalised them.
+        normalized: prompt and text after the tokenizer normalized them.
         tokens: the tokens that the encoder read. Their ``start`` and ``end`` count characters of ``prompt + text``.
         cut: the tokens that were cut off.
         stages: all stages, in order.
@@ -221,12 +221,12 @@ def _encoder_stage(
     if step.name == "embedding":
         rows = embedding_rows(ids, None, engine.spec, engine.weights)
         sentence = (
-            f"Each token's row is looked up ({' + '.join(rows)}) and normalised, which gives {n} vectors of "
+            f"Each token's row is looked up ({' + '.join(rows)}) and normalized, which gives {n} vectors of "
             f"{encoder.hidden_size} numbers. No token's vector depends on another token yet."
         )
         return Stage(step.name, sentence, {**rows, "vectors": step.vectors})
     if step.attention is None:
-        return Stage(step.name, "The vectors are normalised once more.", {"vectors": step.vectors})
+        return Stage(step.name, "The vectors are normalized once more.", {"vectors": step.vectors})
     arrays = {"vectors": step.vectors} | ({"attention": step.attention} if keep_attention else {})
     attention = encoder.blocks[int(step.name.rpartition(" ")[2]) - 1].attention
     reach = "the tokens of the text" if attention.window is None else f"the tokens up to {attention.window} places away"

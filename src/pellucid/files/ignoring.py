@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from pellucid.errors import IgnoreFileError
+from pellucid.errors import GitignoreError
 
 MAX_BYTES = 100_000
 """A larger ``.gitignore`` is not followed."""
@@ -79,13 +79,13 @@ def read_rules(file: Path) -> Rules:
     """The rules in a ``.gitignore``.
 
     Raises:
-        IgnoreFileError: the file, or a line, is too long to be followed in bounded time.
+        GitignoreError: the file, or a line, is too long to be followed in bounded time.
         OSError: the file cannot be read.
     """
     with file.open("rb") as opened:
         content = opened.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
-        raise IgnoreFileError(f".gitignore has more than {MAX_BYTES:,} bytes")
+        raise GitignoreError(f".gitignore has more than {MAX_BYTES:,} bytes")
     return parse_rules(content.decode("utf-8-sig", "surrogateescape"))
 
 
@@ -93,7 +93,7 @@ def parse_rules(text: str) -> Rules:
     """The rules in the text of a ``.gitignore``. A line that git cannot understand matches nothing, as in git.
 
     Raises:
-        IgnoreFileError: a line is too long.
+        GitignoreError: a line is too long.
     """
     rules = [_rule(line, number) for number, line in enumerate(text.split("\n"), start=1)]
     return Rules(tuple(rule for rule in reversed(rules) if rule is not None))
@@ -102,7 +102,7 @@ def parse_rules(text: str) -> Rules:
 def _rule(line: str, number: int) -> Rule | None:
     line = _strip_end(line.removesuffix("\r"))
     if len(line) > MAX_LINE_LETTERS:
-        raise IgnoreFileError(f"line {number} of .gitignore has more than {MAX_LINE_LETTERS} letters")
+        raise GitignoreError(f"line {number} of .gitignore has more than {MAX_LINE_LETTERS} letters")
     if line.startswith("#"):
         return None
     ignores = not line.startswith("!")

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pellucid.errors import IgnoreFileError, OptionError
+from pellucid.errors import GitignoreError, OptionError
 from pellucid.files.ignoring import Rules, read_rules
 
 NOT_A_FILE = "neither a file nor a folder"
@@ -129,7 +129,7 @@ def _under(root: Path, root_name: str, walk: _Walk) -> Iterator[FoundFile | Skip
             entries = sorted(os.scandir(path), key=lambda entry: entry.name, reverse=True)
             if walk.gitignore and any(entry.name == ".gitignore" and entry.is_file() for entry in entries):
                 rules = [*rules, (name.count("/") + 1, read_rules(Path(path, ".gitignore")))]
-        except (OSError, IgnoreFileError) as error:
+        except (OSError, GitignoreError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             yield SkippedFile(Path(path), _printable_name(name), reason, is_folder=True)
             continue

@@ -18,7 +18,7 @@ def in_one_step(path: Path) -> Iterator[Path]:
     """A file to write to, which becomes ``path`` once all of it is on the disk.
 
     If anything goes wrong, what was at ``path`` before is still there. Until then, the file is in a hidden folder
-    beside ``path``, so that no pattern matches it. It has its final name there, because some libraries choose the
+    next to ``path``, so that no pattern matches it. It has its final name there, because some libraries choose the
     format by the ending.
 
     Raises:

@@ -1,7 +1,8 @@
-"""What to make of each text's token vectors.
+"""How the token vectors of texts become results.
 
-A finish is data, and its meaning is a few lines of NumPy. An engine whose token vectors are elsewhere, as on a GPU, may
-compute a finish there. Its results must agree with these lines.
+A finish is a frozen dataclass that describes how token vectors become the result, for example by pooling. Calling it
+runs a few lines of NumPy. An engine that keeps its token vectors on another device, such as a GPU, may do the same work
+there. Its results must agree with these lines.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Two normalisations: of a vector's numbers to mean 0 and variance 1, and of its length to 1."""
+"""Two normalizations: of a vector's numbers to mean 0 and variance 1, and of its length to 1."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pellucid.types import Float32
 
 
 def layer_norm(x: Float32, weight: Float32, bias: Float32, eps: float) -> Float32:
-    """Layer normalisation over the last axis (Ba et al., "Layer Normalization", 2016).
+    """Layer normalization over the last axis (Ba et al., "Layer Normalization", 2016).
 
     That is ``(x - mean) / sqrt(variance + eps) * weight + bias``.
     """
@@ -35,7 +35,7 @@ def normalize(vectors: Float32) -> Float32:
 
 @dataclass(frozen=True, eq=False)
 class LayerNorm:
-    """Layer normalisation of each row: sentence-transformers' ``LayerNorm``. Weight and bias are ``float32[d]``."""
+    """Layer normalization of each row: sentence-transformers' ``LayerNorm``. Weight and bias are ``float32[d]``."""
 
     weight: Float32
     bias: Float32
@@ -48,7 +48,7 @@ class LayerNorm:
 
 @dataclass(frozen=True)
 class Normalize:
-    """L2 normalisation to unit length: sentence-transformers' ``Normalize``."""
+    """L2 normalization to unit length: sentence-transformers' ``Normalize``."""
 
     def __call__(self, vectors: Float32, /) -> Float32:
         """Apply :func:`normalize` to each row."""

@@ -1,6 +1,6 @@
 """The stages after the transformer in ``modules.json``: read as specs, and loaded with their weights.
 
-The list gives a folder for each stage, which holds the stage's own config. Pellucid never runs code of the model. A
+The list gives a folder for each stage, which holds the stage's own config. Pellucid never runs code from a model. A
 class that it does not know is an error.
 """
 
@@ -150,8 +150,8 @@ def _module_kind(where: str, class_name: str) -> str:
     if kind in _MODULE_KINDS and is_official:
         return kind
     raise UnsupportedModelError(
-        f"{where}: the module class {class_name!r:.200} is not supported, and code of a model is never run. "
-        f"Supported: {', '.join(_MODULE_KINDS)} of sentence-transformers."
+        f"{where}: the module class {class_name!r:.200} is not supported, and Pellucid never runs code from a "
+        f"model. Supported: {', '.join(_MODULE_KINDS)} of sentence-transformers."
     )
 
 
@@ -210,8 +210,8 @@ def _read_module(files: ModelFiles, entry: ModuleEntry, size: int) -> DenseSpec 
     activation = config.string("activation_function", "torch.nn.modules.activation.Tanh")
     if activation not in _DENSE_ACTIVATIONS:
         raise UnsupportedModelError(
-            f"{config.where}: activation_function {activation!r:.80} is not supported, and code of a model is never "
-            f"run. Supported: {', '.join(_DENSE_ACTIVATIONS)}."
+            f"{config.where}: activation_function {activation!r:.80} is not supported, and Pellucid never runs code "
+            f"from a model. Supported: {', '.join(_DENSE_ACTIVATIONS)}."
         )
     bias = config.flag("bias", True)
     return DenseSpec(entry.folder, in_features, out_features, _DENSE_ACTIVATIONS[activation], bias, use_residual)

@@ -13,11 +13,11 @@ from pellucid.layers.pooling import Pooling
 
 @dataclass(frozen=True)
 class NormSpec:
-    """A normalisation of each token's vector.
+    """A normalization of each token's vector.
 
     Attributes:
         eps: the number added to the variance.
-        kind: "layer" is layer normalisation (Ba et al., "Layer Normalization", 2016).
+        kind: "layer" is layer normalization (Ba et al., "Layer Normalization", 2016).
         bias: True if the norm has a bias.
     """
 
@@ -217,7 +217,7 @@ class DenseSpec:
 
 @dataclass(frozen=True)
 class LayerNormSpec:
-    """A layer normalisation after pooling, for vectors of length ``size``. Its weights are in ``folder``."""
+    """A layer normalization after pooling, for vectors of length ``size``. Its weights are in ``folder``."""
 
     folder: str
     size: int

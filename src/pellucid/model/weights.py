@@ -23,7 +23,7 @@ class Linear:
 
 @dataclass(frozen=True, eq=False)
 class Norm:
-    """A layer normalisation: weight and bias, both ``float32[hidden]``. The bias is zeros if the model has none."""
+    """A layer normalization: weight and bias, both ``float32[hidden]``. The bias is zeros if the model has none."""
 
     weight: Float32
     bias: Float32
@@ -116,7 +116,7 @@ def read_linear(
 
 
 def read_norm(tensors: Tensors, name: str, size: int, *, bias: bool = True) -> Norm:
-    """Read the layer normalisation of this name. The first BERT checkpoints call its weight gamma and its bias beta."""
+    """Read the layer normalization of this name. The first BERT checkpoints call its weight gamma and its bias beta."""
     weight_name, bias_name = ("gamma", "beta") if f"{name}.gamma" in tensors else ("weight", "bias")
     return Norm(
         tensors.read(f"{name}.{weight_name}", (size,)),

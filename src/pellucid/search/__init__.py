@@ -3,5 +3,5 @@
 ::
 
     files ─ readers ─▶ documents ─ chunks ─▶ rows ─ Embedder ─▶ vectors ─ staging ─▶ store (LanceDB)
-    question ─ Embedder ─▶ vector ─ store ─▶ rankings by vector and by words ─ fuse ─▶ hits
+    query ─ Embedder ─▶ vector ─ store ─▶ rankings by vector and by words ─ fuse ─▶ hits
 """

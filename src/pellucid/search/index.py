@@ -25,16 +25,18 @@ from pellucid.types import Float32
 
 SearchMode = Literal["vector", "text", "hybrid"]
 _OVERLAP_TOKENS = 32
+"""About how many tokens at the end of a chunk are repeated at the start of the next."""
 _CHUNKS_PER_STEP = 1024
+"""How many chunks are embedded and written to disk at a time."""
 _RANK_CONSTANT = 60
 """The constant of reciprocal rank fusion (Cormack, Clarke and Büttcher, 2009)."""
-_MIN_RANKED = 60
-"""Rankings of at least this many chunks are fused."""
+_MIN_CHUNKS_PER_RANKING = 60
+"""How many chunks each ranking contributes at least."""
 
 
 @dataclass(frozen=True)
 class Hit:
-    """A chunk that answers a question, and its score: a cosine, a BM25 score, or a sum of fused ranks."""
+    """A chunk that matches a query, and its score: a cosine, a BM25 score, or a sum of fused ranks."""
 
     row: Row
     score: float
@@ -141,7 +143,7 @@ class Index:
     ) -> Summary:
         """Bring the index up to date with files and folders: read what is new or changed, and remove what is gone.
 
-        If the process is killed, the index is the one before or the one after, and the next update removes what is
+        If the process is killed, the index is in either the old or the new state, and the next update removes what is
         left over. A file that cannot be read within bounds (docs/security.md) is skipped, and the summary says why.
 
         Args:
@@ -151,7 +153,7 @@ class Index:
         Raises:
             OptionError: a root does not exist.
             IndexStateError: the index has other vectors than the embedder's.
-            IndexWriteError: the disk is full, for example. The index is the one before.
+            IndexWriteError: the disk is full, for example. The index stays in the old state.
         """
         self.store.check(_identity(self.embedder, self.store.identity.column), for_update=True)
         with self.store.writing(), DocumentReader() as reader:
@@ -160,18 +162,18 @@ class Index:
     def search(
         self, query: str, count: int = 10, *, mode: SearchMode = "hybrid", approximate: bool = False
     ) -> list[Hit]:
-        """The chunks that answer a question best.
+        """The chunks that match a query best.
 
         Args:
-            query: the question.
+            query: a question, or words to look for.
             count: how many chunks.
             mode: "vector", by the cosine; "text", by its words (BM25); "hybrid", by the ranks in both.
-            approximate: search only the half of the vectors that is likely to be near the question. That saves time
+            approximate: search only the half of the vectors that is likely to be near the query. That saves time
                 in an index of hundreds of thousands of chunks.
 
         Raises:
             OptionError: ``mode`` is unknown, or ``count`` is less than 1.
-            TextError: the question is blank, or is not a text.
+            TextError: the query is blank, or is not a text.
             IndexStateError: the index is damaged, or was rebuilt since it was opened.
         """
         if mode not in ("vector", "text", "hybrid"):
@@ -180,16 +182,16 @@ class Index:
             raise OptionError(f"count={count} must be at least 1.")
         check_texts([query])
         if not query.strip():
-            raise TextError("the question is blank.")
+            raise TextError("the query is blank.")
         if not self.store.count():
             return []
-        ranked = max(count, _MIN_RANKED) if mode == "hybrid" else count
+        ranked = max(count, _MIN_CHUNKS_PER_RANKING) if mode == "hybrid" else count
         rankings = []
         if mode in ("vector", "hybrid"):
             vector = self.embedder.embed_query(query, normalize=_normalize_option(self.embedder))
-            rankings.append(self.store.nearest(vector, ranked, "vector", approximate=approximate))
+            rankings.append(self.store.rank(vector, ranked, "vector", approximate=approximate))
         if mode in ("text", "hybrid"):
-            rankings.append(self.store.nearest(query, ranked, "text"))
+            rankings.append(self.store.rank(query, ranked, "text"))
         if mode != "hybrid":
             return [Hit(row, score) for row, score in rankings[0]]
         return fuse([[row for row, _ in ranking] for ranking in rankings])[:count]

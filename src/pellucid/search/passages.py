@@ -1,4 +1,4 @@
-"""The sentence of a passage that answers a question best."""
+"""The sentence of a chunk that matches a query best."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def sentences(text: str) -> list[tuple[int, int]]:
     return found
 
 
-def best_sentence(embedder: Embedder, question: str, passage: str) -> tuple[int, int]:
-    """Where the sentence is whose vector is nearest to the question's; (0, 0) if the passage has no sentence."""
-    places = sentences(passage)
+def best_sentence(embedder: Embedder, query: str, chunk: str) -> tuple[int, int]:
+    """The start and end of the sentence whose vector is nearest to the query's; (0, 0) if the chunk has no sentence."""
+    places = sentences(chunk)
     if not places:
         return 0, 0
-    vectors = embedder.embed_documents([passage[start:end] for start, end in places])
+    vectors = embedder.embed_documents([chunk[start:end] for start, end in places])
     lengths = np.linalg.norm(vectors, axis=1)
-    cosines = vectors @ embedder.embed_query(question) / np.maximum(lengths, 1e-12)
+    cosines = vectors @ embedder.embed_query(query) / np.maximum(lengths, 1e-12)
     return places[int(cosines.argmax())]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pellucid.encoder.fingerprint import Fingerprint
-from pellucid.errors import IndexStateError
+from pellucid.errors import IndexStateError, printable
 from pellucid.files.whole import in_one_step
 from pellucid.search.damage import FileRecord, first_damaged
 
@@ -33,7 +33,7 @@ class Identity:
 
     Attributes:
         model: the model's name, or its folder.
-        fingerprint: what the vectors depend on beside their texts.
+        fingerprint: what the vectors depend on besides their texts.
         dimensions: the length of a vector.
         column: in tables, the column of texts.
     """
@@ -44,7 +44,7 @@ class Identity:
     column: str
 
     def space(self) -> str:
-        """A name for what a vector depends on beside its text. Vectors of different spaces are never mixed."""
+        """A name for what a vector depends on besides its text. Vectors of different spaces are never mixed."""
         return self.fingerprint.key().hex()[:16]
 
     def completed(self, other: Identity) -> Identity:
@@ -113,8 +113,7 @@ def read(folder: Path) -> tuple[Pointer, Identity]:
         raise IndexStateError(f"there is no index in {folder}. Make one: pellucid index FOLDER --to {folder}") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise IndexStateError(
-            f"the index in {folder} is damaged: {POINTER} cannot be read ({type(error).__name__}). "
-            f"{rebuild_hint(folder)}"
+            f"the index in {folder} is damaged: {POINTER} cannot be read ({_describe(error)}). {rebuild_hint(folder)}"
         ) from error
     if damaged is not None:
         raise IndexStateError(
@@ -128,10 +127,18 @@ def rebuild_hint(folder: Path) -> str:
     return f"Make it again: pellucid index FOLDER --to {folder} --rebuild"
 
 
+def _describe(error: Exception) -> str:
+    """The reason that an error gives."""
+    if isinstance(error, KeyError):
+        return f"it has no {printable(str(error))}"
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    return printable(reason or type(error).__name__)
+
+
 def _read_bytes(path: Path) -> bytes:
     status = path.stat()
     if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_BYTES:
-        raise ValueError("not a file of a sane size")
+        raise ValueError(f"not a regular file of at most {_MAX_BYTES >> 20} MiB")
     return path.read_bytes()
 
 
@@ -143,7 +150,7 @@ def _parse(content: dict[str, Any]) -> tuple[Pointer, Identity]:
     """
     number = content["format"]
     if number != _WITHOUT_RECORDS and content.pop("sha256") != _sha256(content):
-        raise ValueError("not the digest it should have")
+        raise ValueError("checksum mismatch")
     files = {name: FileRecord(*values) for name, values in content.get("files", {}).items()}
     table, version = content["pointer"]["table"], content["pointer"]["version"]
     pointer = Pointer(table, version, files, number != _FORMAT, number != _WITHOUT_RECORDS)
@@ -156,9 +163,9 @@ def _parse(content: dict[str, Any]) -> tuple[Pointer, Identity]:
     identity = Identity(**values, fingerprint=fingerprint)
     texts = (identity.model, identity.column)
     if not all(isinstance(text, str) for text in texts) or not re.fullmatch(f"{CHUNKS}[0-9a-f]{{32}}", pointer.table):
-        raise ValueError("not a text where one belongs")
+        raise ValueError("a name is missing or malformed")
     if not all(type(number) is int and number > 0 for number in (pointer.version, identity.dimensions)):
-        raise ValueError("not a number where one belongs")
+        raise ValueError("a number is missing or not positive")
     return pointer, identity
 
 

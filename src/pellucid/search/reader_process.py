@@ -1,6 +1,6 @@
 """The process that reads files whose formats can be hostile: HTML, PDF and tables. ``reading.py`` starts and asks it.
 
-A question is a line of JSON with a file's ``suffix``, ``column``, ``size`` and the ``seconds`` that reading may take,
+A request is a line of JSON with a file's ``suffix``, ``column``, ``size`` and the ``seconds`` that reading may take,
 followed by the file's bytes. The answer is lines of JSON, each a list of texts. Its last line is an object that says
 how it ended.
 """
@@ -24,13 +24,13 @@ OUT_OF_MEMORY = 77
 _TEXTS_PER_LINE, _CHARACTERS_PER_LINE = 500, 1 << 20
 
 
-def answer(question: dict[str, Any], content: bytes, out: BinaryIO) -> None:
+def answer(request: dict[str, Any], content: bytes, out: BinaryIO) -> None:
     """Write the texts of a file as lines of JSON."""
     end: dict[str, Any] = {"end": True}
     texts: list[tuple[str, str, str]] = []
     characters = 0
     try:
-        for document in parse(content, question["suffix"], question["column"]):
+        for document in parse(content, request["suffix"], request["column"]):
             texts.append((document.text, document.kind, document.part))
             characters += len(document.text)
             if len(texts) == _TEXTS_PER_LINE or characters > _CHARACTERS_PER_LINE:
@@ -45,14 +45,14 @@ def answer(question: dict[str, Any], content: bytes, out: BinaryIO) -> None:
     out.flush()
 
 
-def serve(questions: BinaryIO, out: BinaryIO) -> None:
-    """Answer questions until there are no more."""
-    while line := questions.readline():
-        question = json.loads(line)
-        content = questions.read(question["size"])
+def serve(requests: BinaryIO, out: BinaryIO) -> None:
+    """Answer requests until there are no more."""
+    while line := requests.readline():
+        request = json.loads(line)
+        content = requests.read(request["size"])
         # If the asking process is gone, nothing else would end this one.
-        faulthandler.dump_traceback_later(question["seconds"], exit=True, file=2)
-        answer(question, content, out)
+        faulthandler.dump_traceback_later(request["seconds"], exit=True, file=2)
+        answer(request, content, out)
         faulthandler.cancel_dump_traceback_later()
 
 
@@ -69,7 +69,7 @@ def bound(memory: int) -> None:
 
 
 def main() -> None:
-    """Answer the questions on standard input. The argument is how many bytes of memory the process may use."""
+    """Answer the requests on standard input. The argument is how many bytes of memory the process may use."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # The process that started this one handles Ctrl-C, and ends this one.
     bound(int(sys.argv[1]))
     try:

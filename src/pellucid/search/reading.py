@@ -61,12 +61,12 @@ class DocumentReader:
             return list(parse(content, suffix, column))
         started = time.monotonic()
         seconds = min(SECONDS + SECONDS_PER_MEGABYTE * len(content) // 1_000_000, MAX_SECONDS)
-        question = {"suffix": suffix, "column": column, "size": len(content), "seconds": 2 * seconds}
+        request = {"suffix": suffix, "column": column, "size": len(content), "seconds": 2 * seconds}
         process = self._process = self._process or _start()
         timer = threading.Timer(seconds, process.kill)
         timer.start()
         try:
-            documents, end = _ask(process, question, content)
+            documents, end = _ask(process, request, content)
         except BaseException:  # Such as Ctrl-C: the rest of this answer would be taken for the next one.
             self.close()
             raise
@@ -117,14 +117,14 @@ def _start() -> subprocess.Popen[bytes]:
 
 
 def _ask(
-    process: subprocess.Popen[bytes], question: dict[str, Any], content: bytes
+    process: subprocess.Popen[bytes], request: dict[str, Any], content: bytes
 ) -> tuple[list[Document], dict[str, Any] | None]:
     """The texts that the process finds, and its last line, which says how it ended; None if that line is missing."""
     documents: list[Document] = []
     if process.stdin is None or process.stdout is None:
         return documents, None
     try:
-        process.stdin.write(json.dumps(question).encode() + b"\n" + content)
+        process.stdin.write(json.dumps(request).encode() + b"\n" + content)
         process.stdin.flush()
     except OSError:  # The process is gone.
         return documents, None

@@ -25,7 +25,7 @@ class Staging:
 
     Args:
         folder: the index.
-        space: a name for what the vectors depend on beside their texts.
+        space: a name for what the vectors depend on besides their texts.
         dimensions: the length of a vector.
     """
 

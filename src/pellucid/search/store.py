@@ -1,9 +1,9 @@
 """Chunks and their vectors on disk: LanceDB, which is imported here and nowhere else.
 
-An update takes several LanceDB commits, but the index must be the one before it or the one after it. So ``index.json``
+An update takes several LanceDB commits, but the index must be in either the old or the new state. So ``index.json``
 names the table and its valid version, and is replaced in one step once the update is done. Readers open the version
 that it names. A writer that finds a later version, left by a killed process, goes back to the valid one first. What
-that process had embedded is kept beside the table (:mod:`pellucid.search.staging`), and is not embedded again.
+that process had embedded is kept next to the table (:mod:`pellucid.search.staging`), and is not embedded again.
 """
 
 from __future__ import annotations
@@ -266,10 +266,10 @@ class Store:
             table.add(arrow.stream(self._staging.batches(), schema))
         return table
 
-    def nearest(
+    def rank(
         self, query: Float32 | str, count: int, mode: Mode, *, approximate: bool = False
     ) -> list[tuple[Row, float]]:
-        """The chunks that answer a query best, best first, with their scores.
+        """The chunks that match a query best, best first, with their scores.
 
         Args:
             query: a vector of unit length, ``float32[d]``, for the cosine; or words, for BM25.
@@ -330,7 +330,8 @@ class Store:
             reason = str(error).partition(", /")[0]  # A line of LanceDB's source follows.
             raise IndexWriteError(
                 f"the index in {self.folder} could not be written: {reason}. The index from before is still there, and "
-                f"what was embedded so far is kept. Fix that, and run the same command again."
+                f"what was embedded so far is kept. Fix the cause (permissions, disk space), then run the same command "
+                f"again."
             ) from error
         except BaseException as error:
             if not _from_lancedb(error):

@@ -74,7 +74,7 @@ class Settings:
         dtype, device, threads, cache_folder, local_files_only: as in :class:`~pellucid.embedder.Embedder`.
         load: load all models at the start, or each one at its first request.
         memory: how many bytes the loaded models may take together, counted by the size of their files. None sets no
-            limit. To make room, the server unloads the model that has been unused longest.
+            limit. To make room, the server unloads the least recently used model.
         host, port: the address to listen on. Port 0 picks a free port.
         public: serve other machines without an API key.
         keys: the API keys. A request must send one of them; without any, no key is needed.

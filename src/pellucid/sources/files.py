@@ -77,7 +77,7 @@ class ModelFiles:
     Attributes:
         name: the Hub name, or the path as the caller wrote it.
         folder: the folder that holds the files.
-        source: the place where this copy came from.
+        source: the place where this copy came from; "package index" is PyPI.
         revision: the commit, or None if it is not known.
         listing: every file that the source is known to have, downloaded or not, with its digest, or None where the
             digest is not known. Paths are relative, with ``/``.

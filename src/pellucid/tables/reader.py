@@ -105,7 +105,7 @@ def check_part_size(size: int, path: Path, rows: int) -> None:
 
 
 class PartReader:
-    """Reads parts of files. The part after the last one costs nothing to find.
+    """Reads parts of files. Reading parts in order is cheap; in Parquet, jumping costs a scan of the row group.
 
     Args:
         schema: the schema of all files, from the survey.
@@ -141,7 +141,10 @@ class PartReader:
             raise BatchError(f"{printable(file.path)} cannot be read ({printable(str(error))}).") from error
         file.check_unchanged()
         if len(rows.table) + len(rows.faults) < stop - start:
-            raise BatchError(f"{printable(file.path)} has fewer rows than it says.")
+            raise BatchError(
+                f"{printable(file.path)} has fewer rows than its metadata declares; the file may be damaged. Replace "
+                f"it, and run the same command again."
+            )
         return rows
 
     def _read_lines(self, file: InputFile, start: int, stop: int, rows_per_part: int) -> Rows:

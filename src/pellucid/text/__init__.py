@@ -1,1 +1,1 @@
-"""From text to tokens: checks, tokenizing, truncation, and cutting long texts into passages."""
+"""From text to tokens: checks, tokenizing, truncation, and cutting long texts into chunks."""

@@ -1,4 +1,4 @@
-"""Cuts a long text into passages that a model reads whole, at the places where a person would cut.
+"""Cuts a long text into chunks that a model reads whole, at the places where a person would cut.
 
 The text is tokenized once. Then it is cut repeatedly, each time at the best place in the second half of what fits. From
 best to worst, these places are: before a heading, between paragraphs, after a sentence, at the end of a line, and
@@ -26,7 +26,7 @@ _SECTION_CHARACTERS = 100_000
 """A longer text is first cut into sections of at most this length, at a blank line if there is one, because tokenizing
 takes about 300 bytes of memory per token."""
 
-# The kinds of places to cut, from worst to best. A place is where the next passage begins. The patterns are for texts
+# The kinds of places to cut, from worst to best. A place is where the next chunk begins. The patterns are for texts
 # without spaces at their end, so something always follows a run of spaces. A pattern that looks beyond a run of spaces
 # may only start at its first space. Otherwise it would scan the rest of a long run again from every space in it.
 _WORD, _LINE, _SENTENCE, _PARAGRAPH, _HEADING = range(1, 6)
@@ -52,7 +52,7 @@ _PLACES["markdown"] = _PLACES["text"] + _PLACES["markdown"]
 
 @dataclass(frozen=True)
 class Span:
-    """A passage of a text.
+    """A chunk of a text.
 
     Attributes:
         start: its first character.
@@ -70,8 +70,8 @@ class LongText:
     """A text of any length, embedded without losing any of it.
 
     Attributes:
-        spans: its passages.
-        vectors: the vectors of the passages, ``float32[len(spans), d]``.
+        spans: its chunks.
+        vectors: the vectors of the chunks, ``float32[len(spans), d]``.
         mean: the mean of these vectors, weighted by tokens, ``float32[d]``. It has unit length if the vectors do.
     """
 
@@ -89,18 +89,18 @@ def spans(
     kind: Kind = "text",
     prompt: str = "",
 ) -> Iterator[Span]:
-    """Cut a text into passages.
+    """Cut a text into chunks.
 
     Args:
-        text: any text. Spaces between passages belong to none of them.
+        text: any text. Spaces between chunks belong to none of them.
         tokenizer: the model's tokenizer.
-        max_tokens: how many tokens a passage may have, special tokens and prompt included; None for the model's limit.
-        overlap: about how many tokens at the end of a passage to repeat at the start of the next; never more.
+        max_tokens: how many tokens a chunk may have, special tokens and prompt included; None for the model's limit.
+        overlap: about how many tokens at the end of a chunk to repeat at the start of the next; never more.
         kind: the kind of text, which decides where to cut.
-        prompt: the prompt that will go before each passage.
+        prompt: the prompt that will go before each chunk.
 
     Yields:
-        The passages, in order. Every character except spaces is in a passage. It is in more than one only by overlap.
+        The chunks, in order. Every character except spaces is in a chunk. It is in more than one only by overlap.
 
     Raises:
         OptionError: ``max_tokens`` or ``overlap`` leaves no room for text, or ``kind`` is unknown.
@@ -112,8 +112,8 @@ def spans(
     max_tokens = check_integer("max_tokens", max_tokens, 1, limit, f"from 1 to {limit}")
     room = max_tokens - int(tokenizer.count([""], prompt)[0])
     if room < 1:
-        raise OptionError(f"max_tokens={max_tokens} leaves no room beside the prompt and the special tokens.")
-    overlap = check_integer("overlap", overlap, 0, room // 2, f"from 0 to half of the {room} tokens of a passage")
+        raise OptionError(f"max_tokens={max_tokens} leaves no room besides the prompt and the special tokens.")
+    overlap = check_integer("overlap", overlap, 0, room // 2, f"from 0 to half of the {room} tokens of a chunk")
     for begin, end in _sections(text):
         section = text[begin:end]
         starts, ends = tokenizer.characters(section)
@@ -121,7 +121,7 @@ def spans(
         covered = 0
         for first, last in _cut(section, starts, ends, room, overlap, kind):
             for span in _halve_if_too_long(text, begin + first, begin + last, tokenizer, max_tokens, prompt):
-                if span.end > covered:  # If a passage was halved, the first half may be nothing but overlap.
+                if span.end > covered:  # If a chunk was halved, the first half may be nothing but overlap.
                     yield span
                     covered = span.end
 
@@ -132,11 +132,11 @@ def spans_or_whole(text: str, tokenizer: Tokenizer, *, overlap: int, kind: Kind,
     return found or (Span(0, len(text), int(tokenizer.tokenize([text], prompt)[1][0])),)
 
 
-def join_passages(passages: tuple[Span, ...], vectors: Float32, *, unit_length: bool) -> LongText:
-    """Join passages and their vectors, ``float32[len(passages), d]``, and compute the mean."""
-    weights = np.array([span.tokens for span in passages], dtype=np.float32)
+def join_chunks(chunks: tuple[Span, ...], vectors: Float32, *, unit_length: bool) -> LongText:
+    """Join chunks and their vectors, ``float32[len(chunks), d]``, and compute the mean."""
+    weights = np.array([span.tokens for span in chunks], dtype=np.float32)
     mean: Float32 = weights @ vectors / max(weights.sum(), np.float32(1))  # "" may have no tokens at all.
-    return LongText(passages, vectors, normalize(mean[None])[0] if unit_length else mean)
+    return LongText(chunks, vectors, normalize(mean[None])[0] if unit_length else mean)
 
 
 def _sections(text: str) -> Iterator[tuple[int, int]]:
@@ -161,21 +161,21 @@ def _skip_spaces(text: str, starts: Int64, ends: Int64) -> Int64:
 
 
 def _cut(text: str, starts: Int64, ends: Int64, room: int, overlap: int, kind: Kind) -> Iterator[tuple[int, int]]:
-    """Cut a section into passages of at most ``room`` tokens.
+    """Cut a section into chunks of at most ``room`` tokens.
 
     Args:
         text: the section.
         starts: ``int64[T]``, the first character of each token.
         ends: ``int64[T]``, the character after the last of each token.
-        room: how many tokens a passage may have, without special tokens and prompt.
+        room: how many tokens a chunk may have, without special tokens and prompt.
         overlap: about how many tokens to repeat.
         kind: the kind of text.
 
     Yields:
-        The first character of each passage, and the character after its last.
+        The first character of each chunk, and the character after its last.
     """
     places, ranks = _places(text, kind)
-    first = last = 0  # The tokens of a passage are those from first up to, but not including, last.
+    first = last = 0  # The tokens of a chunk are those from first up to, but not including, last.
     while first < len(starts):
         if len(starts) - first <= room:
             yield int(starts[first]), int(ends[-1])
@@ -216,9 +216,9 @@ def _best_place(places: Int64, ranks: Int64, low: int, high: int) -> int | None:
 def _halve_if_too_long(
     text: str, start: int, end: int, tokenizer: Tokenizer, max_tokens: int, prompt: str
 ) -> Iterator[Span]:
-    """The span of a passage without the spaces around it.
+    """The span of a chunk without the spaces around it.
 
-    A passage rarely has more tokens by itself than it had within the text. If it then no longer fits, it is halved.
+    A chunk rarely has more tokens by itself than it had within the text. If it then no longer fits, it is halved.
     """
     while start < end and text[start].isspace():
         start += 1

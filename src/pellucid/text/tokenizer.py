@@ -24,7 +24,7 @@ from pellucid.model.spec import EncoderSpec, TokenizerSpec
 from pellucid.sources.files import ModelFiles
 from pellucid.text.checks import check_texts, check_utf8, counting_limit
 from pellucid.text.seams import MAX_PIECE_CHARACTERS, AddedToken, Seams, find_seams
-from pellucid.text.tokenizer_files import is_panic, load, part_json, translate_errors
+from pellucid.text.tokenizer_files import TEMPLATE_RULE, is_panic, load, part_json, translate_errors
 from pellucid.types import Int32, Int64, Token, TokenBatch, TokenizedText
 
 if TYPE_CHECKING:
@@ -85,7 +85,8 @@ class Tokenizer:
             )
         if spec.max_tokens <= len(empty.ids):
             raise InvalidModelError(
-                f"{files.name}: max_seq_length {spec.max_tokens} leaves no room beside {len(empty.ids)} special tokens."
+                f"{files.name}: max_seq_length {spec.max_tokens} leaves no room besides {len(empty.ids)} special "
+                f"tokens."
             )
         self._before, self._after = self._split_specials(empty.ids)
         self._seams = self._find_seams()
@@ -95,7 +96,7 @@ class Tokenizer:
         """Read at most ``max_tokens`` tokens of a text, special tokens included.
 
         Raises:
-            OptionError: the model reads fewer tokens, or there is no room beside the special tokens.
+            OptionError: the model reads fewer tokens, or there is no room besides the special tokens.
         """
         if not self._specials < max_tokens <= self.spec.max_tokens:
             raise OptionError(
@@ -320,7 +321,7 @@ class Tokenizer:
         """Split the special tokens into those before a text and those after it, by tokenizing a word.
 
         Raises:
-            UnsupportedModelError: the template does not give a text's tokens once, in one piece.
+            UnsupportedModelError: the template does not contain the text exactly once, between special tokens.
             InvalidModelError: none of the words has tokens.
         """
         words = itertools.islice(self._backend.get_vocab(with_added_tokens=False), _PROBE_WORDS)
@@ -338,8 +339,7 @@ class Tokenizer:
                 if encoded == [*specials[:place], *plain, *specials[place:]]:
                     return np.array(specials[:place], dtype=np.int32), np.array(specials[place:], dtype=np.int32)
             raise UnsupportedModelError(
-                f"{self._name}: the tokenizer's post_processor does not give a text's tokens once, with special tokens "
-                f"before and after them. Pellucid supports no other templates."
+                f"{self._name}: the tokenizer's post_processor is not supported: {TEMPLATE_RULE}."
             )
         raise failure or InvalidModelError(f"{self._name}: the tokenizer finds no tokens in any of the words we tried.")
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer as Backend
 
 
+TEMPLATE_RULE = "the template must contain the text exactly once, with special tokens only before and after it"
 _MAX_GROWTH = 64
 """How many characters a normalizer may make of one. In Unicode itself, the largest number is 18 (U+FDFA under NFKC)."""
 
@@ -68,7 +69,7 @@ def load(files: ModelFiles, spec: TokenizerSpec, family: str) -> Backend:
     Raises:
         InvalidModelError: the files are broken.
         UnsupportedModelError: the library cannot read any of the files, the normalizer makes too many characters of
-            one, or the template does not give a text's tokens once.
+            one, or the template does not contain the text exactly once.
     """
     from tokenizers import normalizers
 
@@ -91,8 +92,8 @@ def load(files: ModelFiles, spec: TokenizerSpec, family: str) -> Backend:
             )
         if not _gives_text_once(part_json(backend.post_processor)):
             raise UnsupportedModelError(
-                f"{files.name}: the tokenizer's post_processor does not give a text's tokens once: its template "
-                f'"single" must have the sequence A exactly once, and no other sequence.'
+                f'{files.name}: the tokenizer\'s post_processor has a template "single" that is not supported: '
+                f"{TEMPLATE_RULE}."
             )
     return backend
 

@@ -35,7 +35,10 @@ def check_device(device: str) -> str:
                 f"one, and that this PyTorch was built with CUDA; or use device='cpu'."
             )
         if requested.index is not None and requested.index >= count:
-            raise OptionError(f"device={device!r}: this machine has {count}, the last of them 'cuda:{count - 1}'.")
+            devices = (
+                "1 CUDA device, 'cuda:0'" if count == 1 else f"{count} CUDA devices, 'cuda:0' to 'cuda:{count - 1}'"
+            )
+            raise OptionError(f"device={device!r}: this machine has {devices}.")
         return device
     if requested.type == "mps" and torch.backends.mps.is_available():
         return device

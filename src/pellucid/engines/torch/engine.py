@@ -62,7 +62,7 @@ class TorchEngine(Engine):
         folder: the folder of the model's config.json and safetensors.
         dtype: "float32", "float16" or "bfloat16".
         device: PyTorch's name of the device: "cpu", "cuda", "cuda:1", "mps".
-        threads: the number of threads on the CPU; None for one per usable processor. PyTorch has one such number for
+        threads: the number of threads on the CPU; None for all available CPU cores. PyTorch has one such number for
             the whole process, and this sets it.
 
     Attributes:

@@ -61,7 +61,7 @@ def _load_model(folder: Path, dtype: torch.dtype) -> Any:
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         raise UnsupportedModelError(
             f"transformers cannot load the model ({_first_line(error)}). The architecture must be part of "
-            f"transformers, because code of a model is never run, and the weights must be in safetensors."
+            f"transformers, because Pellucid never runs code from a model, and the weights must be in safetensors."
         ) from error
     missing = sorted(name for name in loading_info["missing_keys"] if not _is_unused(name))
     mismatched = sorted(loading_info["mismatched_keys"], key=str)

@@ -52,13 +52,13 @@ a window; returns what each token takes from the others, ``[T, heads, head_size]
 
 @dataclass(frozen=True, eq=False)
 class DeviceNorm:
-    """A layer normalisation on the device. Without weights, it returns its input."""
+    """A layer normalization on the device. Without weights, it returns its input."""
 
     affine: Affine | None
     eps: float = 0.0
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """Normalise each row."""
+        """Normalize each row."""
         return x if self.affine is None else F.layer_norm(x, x.shape[-1:], *self.affine, eps=self.eps)
 
 

@@ -34,7 +34,7 @@ _INK, _FAINT = "#22313a", "#67767f"
 
 
 def draw_map(text_map: TextMap, path: Path) -> None:
-    """Draw texts in the plane, and beside it the similarity of each pair, to a ``.png`` or ``.svg`` file.
+    """Draw texts in the plane, and next to it the similarity of each pair, to a ``.png`` or ``.svg`` file.
 
     Raises:
         MissingExtraError: the extra ``plot`` is not installed.

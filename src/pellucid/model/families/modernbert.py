@@ -67,7 +67,7 @@ def spec(config: Config) -> EncoderSpec:
             position_table=False,
             norm=norm,
         ),
-        # The first attention has no norm before it, because the embeddings are normalised already.
+        # The first attention has no norm before it, because the embeddings are normalized already.
         blocks=tuple(
             BlockSpec(attentions[layer_type], feed_forward, pre_norm if number else NormPlaces(), pre_norm)
             for number, layer_type in enumerate(layer_types)

@@ -189,7 +189,7 @@ class Models:
             logger.info("loaded", extra={"model": entry.name, "seconds": round(time.perf_counter() - start, 3)})
 
     def _make_room(self, entry: _Entry, memory: int) -> None:
-        """Unload idle models until ``entry`` fits, starting with the one that has been unused longest.
+        """Unload idle models until ``entry`` fits, starting with the least recently used one.
 
         Raises:
             NoRoomForModelError: the models that are in use leave too little room.

@@ -30,7 +30,7 @@ class QueuedRequest:
             together.
         tag: any object by which the sender recognizes the request.
         taken: how many of the texts have gone into calls.
-        counted_tokens: how many tokens the request counts for in the queue, until calls have taken all its texts.
+        counted_tokens: queue capacity, in tokens, reserved by this request until its last text is taken.
         dropped: True if nobody waits for the result any more.
     """
 
@@ -75,10 +75,17 @@ class RequestSlice:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A request, and its result or the error that stopped it."""
+    """A request, and its result or, if that failed, the error.
+
+    Attributes:
+        request: the request.
+        result: its result; None if it failed.
+        error: what stopped it; None if it has a result.
+    """
 
     request: QueuedRequest
-    result: Any
+    result: Any = None
+    error: BaseException | None = None
 
 
 class Queue:
@@ -215,7 +222,7 @@ def process_queue(
         except BaseException as error:  # noqa: BLE001  Whoever waits must get the error, and the thread must go on.
             for failed in slices:
                 queue.drop(failed.request)
-                outcomes.append(Outcome(failed.request, error))
+                outcomes.append(Outcome(failed.request, error=error))
         else:
             for done, part in zip(slices, parts, strict=True):
                 done.request.add(part, done.start, done.stop)

@@ -38,7 +38,7 @@ class Service:
             long texts are cut.
         limits: how much may wait, and how many tokens go into one call.
         metrics: counts the work.
-        engine_lock: held while the engine works, so that several models do not compete for the same processors.
+        engine_lock: held while the engine works, so that several models do not compete for the same CPU cores.
         tokenize_worker: the thread that tokenizes long texts, shared by all models.
         name: the model's name, as clients know it.
     """
@@ -209,9 +209,9 @@ def _settle(outcomes: list[Outcome]) -> None:
         future: asyncio.Future[Any] = outcome.request.tag
         if future.done():  # The task was cancelled.
             continue
-        if isinstance(outcome.result, BaseException):
+        if outcome.error is not None:
             error = EngineFailedError("the model's engine failed. This is the server's fault; its log says more.")
-            error.__cause__ = outcome.result
+            error.__cause__ = outcome.error
             future.set_exception(error)
         else:
             future.set_result(outcome.result)

@@ -22,7 +22,7 @@ from pellucid.layers.finish import EachToken, Finish
 from pellucid.server.core.service import Service, is_short
 from pellucid.server.http.serving import Serving, reservation_of, wait_or_cancel
 from pellucid.text.truncation import Truncation
-from pellucid.types import Float32, Int32, MultiVectors, TokenBatch
+from pellucid.types import Float32, Int32, MultiVectors, TokenBatch, describe_wrong_id
 
 Input = str | list[str] | list[int] | list[list[int]]
 T = TypeVar("T")
@@ -207,9 +207,8 @@ def _tokens_from_ids(sequences: list[list[int]], service: Service, *, cut: bool)
     for position, ids in enumerate(sequences):
         if max(ids) >= vocabulary:
             raise InputError(
-                f"text {position} has the token id {max(ids):,}, but the model's vocabulary ends at "
-                f"{vocabulary - 1:,}. Send ids of this model's own tokenizer, or send texts. With LangChain's "
-                f"OpenAIEmbeddings, set check_embedding_ctx_length=False."
+                f"{describe_wrong_id(f'text {position}', max(ids), vocabulary)} Send ids of this model's own "
+                f"tokenizer, or send texts. With LangChain's OpenAIEmbeddings, set check_embedding_ctx_length=False."
             )
     counts = np.array([len(ids) for ids in sequences], dtype=np.int32)
     truncation = Truncation.from_counts(counts, max_tokens)

@@ -106,7 +106,7 @@ WRONG = {
     "lists and texts": (b'{"input": [[1], "a"]}', "input.1: Must be a text"),
     "a half id": (b'{"input": [1.5]}', "Must be a text"),
     "a negative id": (b'{"input": [-1]}', "Must be a text"),
-    "an id beyond": (b'{"input": [4000000]}', "vocabulary ends at"),
+    "an id beyond": (b'{"input": [4000000]}', "Text 0 has the token id 4000000, but this model's ids are 0 to"),
     "nothing": (b'{"input": []}', "empty"),
     "no ids": (b'{"input": [[]]}', "input.0: Must be a text"),
     "an empty text": (b'{"input": ""}', "Text 0 is empty"),

@@ -84,7 +84,7 @@ def test_info_says_what_is_served(server, embedder):
         ("/similarity", {"inputs": {"source_sentence": "a", "sentences": []}}, "at least 1"),
         ("/similarity", {"inputs": {"source_sentence": "a", "sentences": ["b"], "more": 1}}, "Unknown key 'more'"),
         ("/tokenize", {"inputs": ["a"] * 3000}, "too many"),
-        ("/decode", {"ids": [10**6]}, "does not know"),
+        ("/decode", {"ids": [10**6]}, "List 0 has the token id 1000000, but this model's ids are 0 to"),
         ("/decode", {"ids": []}, "at least 1"),
         ("/decode", {"ids": [[5]] * 3000}, "too many"),
     ],

@@ -23,12 +23,12 @@ function tableOfContents(sections, label) {
   return el("nav", { "aria-label": label }, el("ol", { class: "toc" }, ...links));
 }
 
-/** The prompt and the text as the tokenizer receives them, and how it normalises them. */
+/** The prompt and the text as the tokenizer receives them, and how it normalizes them. */
 function tokenizerInput(side) {
   const lines = [];
   if (side.prompt) lines.push(["The model's prompt, which is put before the text", side.prompt]);
   lines.push(["The text", side.text === "" ? "(empty)" : side.text]);
-  if (side.normalized) lines.push(["Normalised by the tokenizer", side.normalized]);
+  if (side.normalized) lines.push(["Normalized by the tokenizer", side.normalized]);
   return el("dl", { class: "tokenizer-input" }, ...lines.flatMap(([name, text]) => [el("dt", {}, name), el("dd", {}, text)]));
 }
 

@@ -18,7 +18,7 @@ from pellucid.server.http.embedding import tokenize_input
 from pellucid.server.http.outputs import TEIFailure, error_responses
 from pellucid.server.http.routes.direct import DirectRoute, post_route
 from pellucid.server.http.serving import serving_of
-from pellucid.types import Token
+from pellucid.types import Token, describe_wrong_id
 
 router = APIRouter(tags=["text-embeddings-inference"], route_class=DirectRoute)
 
@@ -129,9 +129,7 @@ async def decode(request: Request) -> Response:
         for ids in part:
             if max(ids) >= vocabulary:
                 position = next(index for index, sequence in enumerate(sequences) if sequence is ids)
-                raise InputError(
-                    f"list {position} has a token id that the model does not know. Its last id is {vocabulary - 1:,}."
-                )
+                raise InputError(describe_wrong_id(f"list {position}", max(ids), vocabulary))
         return [embedder.tokenizer.decode(ids, skip_special=body.skip_special_tokens) for ids in part]
 
     return await tokenizer_response(request, service, sequences, PART_CHARACTERS, values)
