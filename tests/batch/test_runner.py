@@ -219,6 +219,6 @@ def test_every_ending_and_pattern_is_found(tmp_path, embedder):
     ]
     report = run([folder / "*.txt"], tmp_path / "two", embedder)
     assert report.rows == 4
-    for wrong, words in ((folder / "c.dat", "must end in"), (folder / "none*", "there is no such file")):
+    for wrong, words in ((folder / "c.dat", "must end in"), (folder / "none*", "no file, folder or pattern matches")):
         with pytest.raises(BatchError, match=words):
             run([wrong], tmp_path / "three", embedder)
