@@ -53,11 +53,11 @@ def waiting(own) -> float:
 
 @pytest.mark.parametrize("path", ["/embed", "/view/map"])
 def test_tokenizing_ends_when_the_time_is_over(slow, path):
-    own, steps = slow(120, seconds=0.5)
+    own, steps = slow(120, seconds=3)  # In which the body must have come.
     start = time.monotonic()
     answer = own.client.post(path, json={"inputs": LONG})
     assert answer.status_code == 503
-    assert "within 0.5 s" in answer.text
+    assert "within 3 s" in answer.text
     assert time.monotonic() - start < 60
     until(lambda: waiting(own) == 0)
     count = len(steps)
@@ -98,7 +98,7 @@ def test_a_request_of_one_turn_does_not_wait_for_one_of_many(slow):
 
 @pytest.mark.parametrize("path", ["/tokenize", "/decode", "/trace", "/view/trace"])
 def test_other_work_ends_too(serve, monkeypatch, path):
-    own = serve(limits=Limits(seconds=0.3))
+    own = serve(limits=Limits(seconds=1))
     service = next(own.serving.models.states()).service
     free = threading.Event()
     for name in ("inspect", "decode"):
@@ -107,7 +107,7 @@ def test_other_work_ends_too(serve, monkeypatch, path):
     answer = own.client.post(path, json=body)
     free.set()
     assert answer.status_code == 503
-    assert "within 0.3 s" in answer.text
+    assert "within 1 s" in answer.text
     until(lambda: own.serving.budget.in_use == 0)
 
 
