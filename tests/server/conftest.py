@@ -19,6 +19,7 @@ from pellucid.server.serving import Serving
 from pellucid.server.settings import Settings
 from pellucid.server.stopping import Server
 from tests import tiny
+from tests.server.process import Process
 
 
 @dataclass(frozen=True)
@@ -58,14 +59,24 @@ def until(condition):
 
 
 @contextmanager
-def asking(server: Running, path: str, body: object) -> Iterator[socket.socket]:
-    """A connection on which a request is sent whole, and which is closed with the block, answered or not."""
+def connected(server: Running | Process, sent: bytes) -> Iterator[socket.socket]:
+    """A connection on which this is sent, and which is closed with the block, answered or not."""
+    with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))) as connection:
+        connection.settimeout(60)
+        connection.sendall(sent)
+        yield connection
+
+
+def rest(connection: socket.socket) -> bytes:
+    """What still comes until the server closes the connection."""
+    return b"".join(iter(lambda: connection.recv(1 << 16), b""))
+
+
+def request_of(path: str, body: object) -> bytes:
+    """A whole request."""
     content = json.dumps(body).encode()
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-    with socket.create_connection(("127.0.0.1", int(server.url.rstrip("/").rpartition(":")[2]))) as connected:
-        connected.settimeout(60)
-        connected.sendall(head.encode() + b"Content-Length: %d\r\n\r\n" % len(content) + content)
-        yield connected
+    return head.encode() + b"Content-Length: %d\r\n\r\n" % len(content) + content
 
 
 @pytest.fixture(scope="session")

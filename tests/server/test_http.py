@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
+from tests.server.conftest import rest
 from tests.server.process import Process, process
 
 HOST = b"Host: localhost\r\n"
@@ -150,7 +151,7 @@ def exchange(server: Process, case: Case) -> bytes:
 
         sending = threading.Thread(target=send)
         sending.start()
-        received = b"".join(iter(lambda: connected.recv(1 << 16), b""))
+        received = rest(connected)
         if case.half:  # If the server notices it before it has the answer, it first looks whether anybody listens.
             received = received.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
         sending.join(60)

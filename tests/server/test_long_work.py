@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from pellucid.server.settings import Limits
-from tests.server.conftest import asking, until
+from tests.server.conftest import connected, request_of, rest, until
 
 LONG = ["the cat sat on the mat " * 1000] * 20
 """Beyond what is tokenized on the event loop, and many turns."""
@@ -67,16 +67,16 @@ def test_tokenizing_ends_when_the_time_is_over(slow, path):
 
 def test_a_client_that_closes_its_side_gets_a_sign_that_others_answer_with_a_reset(slow):
     own, steps = slow(1)
-    with asking(own, "/embed", {"inputs": LONG}) as connected:
+    with connected(own, request_of("/embed", {"inputs": LONG})) as connection:
         until(lambda: steps)
-        connected.shutdown(socket.SHUT_WR)
-        received = b"".join(iter(lambda: connected.recv(1 << 16), b""))
+        connection.shutdown(socket.SHUT_WR)
+        received = rest(connection)
     assert received.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
 
 
 def test_tokenizing_ends_when_the_client_has_left(slow):
     own, steps = slow(30)
-    with asking(own, "/embed", {"inputs": LONG}):
+    with connected(own, request_of("/embed", {"inputs": LONG})):
         until(lambda: steps)
     until(lambda: waiting(own) == 0)
     count = len(steps)

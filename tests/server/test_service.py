@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pellucid.server.settings import Limits
-from tests.server.conftest import asking, until
+from tests.server.conftest import connected, request_of, until
 
 WORDS = ["the", "cat", "sat", "on", "mat", "a", "dog", "and", "bird"]
 
@@ -75,7 +75,7 @@ def test_who_hangs_up_costs_no_arithmetic(held):
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(post, own, ["the cat"])
         until(lambda: calls)
-        with asking(own, "/v1/embeddings", {"input": ["a dog"]}):
+        with connected(own, request_of("/v1/embeddings", {"input": ["a dog"]})):
             until(lambda: service.waiting() == (1, 4))
         until(lambda: service.waiting() == (0, 0))
         free.set()

@@ -14,7 +14,7 @@ import time
 import httpx
 import pytest
 
-from tests.server.conftest import until
+from tests.server.conftest import connected, rest, until
 from tests.server.process import process
 
 CLIENTS, SECONDS = 48, 1.5
@@ -25,15 +25,15 @@ REQUEST = HEAD + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(BODY) 
 
 def ask(port: int) -> str:
     """The status of one request on a connection of its own, or what became of it."""
-    with socket.socket() as connected:
-        connected.settimeout(60)
+    with socket.socket() as connection:
+        connection.settimeout(60)
         try:
-            connected.connect(("127.0.0.1", port))
+            connection.connect(("127.0.0.1", port))
         except ConnectionRefusedError:
             return "refused"
         try:
-            connected.sendall(REQUEST)
-            answer = b"".join(iter(lambda: connected.recv(65536), b""))
+            connection.sendall(REQUEST)
+            answer = rest(connection)
         except OSError as error:
             return type(error).__name__
     return answer.split(b" ", 2)[1].decode() if answer else "no answer"
@@ -81,10 +81,8 @@ def busy(server) -> threading.Thread:
 @contextlib.contextmanager
 def half_a_request(server):
     """A request that the server has accepted, and that never becomes whole."""
-    with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))) as connected:
-        connected.settimeout(60)
-        connected.sendall(HEAD + b"Expect: 100-continue\r\nContent-Length: 100\r\n\r\n")
-        assert connected.recv(100).startswith(b"HTTP/1.1 100 ")
+    with connected(server, HEAD + b"Expect: 100-continue\r\nContent-Length: 100\r\n\r\n") as connection:
+        assert connection.recv(100).startswith(b"HTTP/1.1 100 ")
         yield
 
 
