@@ -22,7 +22,7 @@ def raising(error):
 
 
 def greedy():
-    _held = bytearray(b"a") * (700 << 20)
+    _held = bytearray(b"a") * (300 << 20)
     time.sleep(60)
 
 
@@ -54,4 +54,4 @@ def attack(rng, files):
     return Result()
 
 
-TARGET = Target(lambda _shared: attack, len(CASES), 2, "", Bounds(seconds=8, memory=500 << 20))
+TARGET = Target(lambda _shared: attack, len(CASES), 2, "", Bounds(seconds=15, memory=200 << 20))

@@ -19,6 +19,7 @@ from pellucid.server.http.serving import Serving
 from pellucid.server.http.stopping import Server
 from pellucid.server.settings import Settings
 from tests import tiny
+from tests.server.process import Process
 
 
 @dataclass(frozen=True)
@@ -58,14 +59,24 @@ def wait_until(condition):
 
 
 @contextmanager
-def asking(server: Running, path: str, body: object) -> Iterator[socket.socket]:
-    """A connection on which a request is sent whole, and which is closed with the block, answered or not."""
+def connected(server: Running | Process, sent: bytes) -> Iterator[socket.socket]:
+    """Connect, send these bytes, and yield the connection. It is closed at the end of the block, answered or not."""
+    with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))) as connection:
+        connection.settimeout(60)
+        connection.sendall(sent)
+        yield connection
+
+
+def read_to_end(connection: socket.socket) -> bytes:
+    """Read until the server closes the connection."""
+    return b"".join(iter(lambda: connection.recv(1 << 16), b""))
+
+
+def http_request(path: str, body: object) -> bytes:
+    """The bytes of a complete request."""
     content = json.dumps(body).encode()
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-    with socket.create_connection(("127.0.0.1", int(server.url.rstrip("/").rpartition(":")[2]))) as connected:
-        connected.settimeout(60)
-        connected.sendall(head.encode() + b"Content-Length: %d\r\n\r\n" % len(content) + content)
-        yield connected
+    return head.encode() + b"Content-Length: %d\r\n\r\n" % len(content) + content
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
+from tests.server.conftest import read_to_end
 from tests.server.process import Process, process
 
 HOST = b"Host: localhost\r\n"
@@ -150,7 +151,7 @@ def exchange(server: Process, case: Case) -> bytes:
 
         sending = threading.Thread(target=send)
         sending.start()
-        received = b"".join(iter(lambda: connected.recv(1 << 16), b""))
+        received = read_to_end(connected)
         if case.half_close:  # The server may first test whether the client is still there.
             received = received.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
         sending.join(60)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pellucid.server.settings import Limits
-from tests.server.conftest import asking, wait_until
+from tests.server.conftest import connected, http_request, wait_until
 
 WORDS = ["the", "cat", "sat", "on", "mat", "a", "dog", "and", "bird"]
 
@@ -75,7 +75,7 @@ def test_nothing_is_computed_for_a_client_that_has_hung_up(blocked):
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(post, own, ["the cat"])
         wait_until(lambda: calls)
-        with asking(own, "/v1/embeddings", {"input": ["a dog"]}):
+        with connected(own, http_request("/v1/embeddings", {"input": ["a dog"]})):
             wait_until(lambda: service.count_waiting() == (1, 4))
         wait_until(lambda: service.count_waiting() == (0, 0))
         free.set()

@@ -5,27 +5,14 @@ from __future__ import annotations
 import json
 import socket
 import time
-from contextlib import contextmanager
 
 import pytest
 
 from pellucid.server.settings import Limits
-from tests.server.conftest import wait_until
+from tests.server.conftest import connected, http_request, read_to_end, wait_until
 
 HEAD = b"POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 QUICK = Limits(header_seconds=0.2, pause_seconds=0.2, answer_seconds=0.2, connections=8)
-
-
-@contextmanager
-def connected(server, sent: bytes):
-    with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))) as found:
-        found.settimeout(60)
-        found.sendall(sent)
-        yield found
-
-
-def read_to_end(connection: socket.socket) -> bytes:
-    return b"".join(iter(lambda: connection.recv(1 << 16), b""))
 
 
 def memory_in_use(server) -> int:
@@ -55,8 +42,7 @@ def test_a_client_that_sends_too_slowly_gets_a_408(serve, sent, words):
 
 
 def test_a_client_that_does_not_read_its_response_uses_memory_until_it_is_cut_off(serve):
-    body = json.dumps({"inputs": ["the cat sat on the mat"] * 2000}).encode()
-    request = HEAD.replace(b"/v1/embeddings", b"/embed_all") + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    request = http_request("/embed_all", {"inputs": ["the cat sat on the mat"] * 2000})
     with connected(serve(limits=Limits(answered_tokens=10**9)), request) as patient:
         whole = len(read_response_body(patient))
     own = serve(limits=Limits(answered_tokens=10**9, answer_seconds=0.2))
@@ -140,9 +126,7 @@ def test_an_idle_connection_makes_room_for_a_new_one(serve):
 
 def test_the_memory_of_waiting_requests_is_given_back_when_the_client_leaves(serve):
     own = serve()
-    body = b'{"input": "the cat"}'
-    one = HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
-    with connected(own, one * 500):
+    with connected(own, http_request("/v1/embeddings", {"input": "the cat"}) * 500):
         wait_until(lambda: memory_in_use(own) > 0)
     wait_until(lambda: memory_in_use(own) == 0)
     assert own.client.get("/health").status_code == 200

@@ -14,7 +14,7 @@ import time
 import httpx
 import pytest
 
-from tests.server.conftest import wait_until
+from tests.server.conftest import connected, read_to_end, wait_until
 from tests.server.process import process
 
 CLIENTS, SECONDS = 48, 1.5
@@ -25,15 +25,15 @@ REQUEST = HEAD + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(BODY) 
 
 def send_request(port: int) -> str:
     """Send one request on a new connection. Returns its status, or a word for what went wrong."""
-    with socket.socket() as connected:
-        connected.settimeout(60)
+    with socket.socket() as connection:
+        connection.settimeout(60)
         try:
-            connected.connect(("127.0.0.1", port))
+            connection.connect(("127.0.0.1", port))
         except ConnectionRefusedError:
             return "refused"
         try:
-            connected.sendall(REQUEST)
-            answer = b"".join(iter(lambda: connected.recv(65536), b""))
+            connection.sendall(REQUEST)
+            answer = read_to_end(connection)
         except OSError as error:
             return type(error).__name__
     return answer.split(b" ", 2)[1].decode() if answer else "no answer"
@@ -81,10 +81,8 @@ def keep_busy(server) -> threading.Thread:
 @contextlib.contextmanager
 def incomplete_request(server):
     """A request that the server has accepted, and that stays incomplete."""
-    with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))) as connected:
-        connected.settimeout(60)
-        connected.sendall(HEAD + b"Expect: 100-continue\r\nContent-Length: 100\r\n\r\n")
-        assert connected.recv(100).startswith(b"HTTP/1.1 100 ")
+    with connected(server, HEAD + b"Expect: 100-continue\r\nContent-Length: 100\r\n\r\n") as connection:
+        assert connection.recv(100).startswith(b"HTTP/1.1 100 ")
         yield
 
 
