@@ -20,6 +20,7 @@ from pellucid.errors import (
 )
 from pellucid.layers.finish import Pool
 from pellucid.layers.pooling import MODES, Pooling, pool
+from pellucid.types import TokenBatch
 from tests import tiny
 from tests.reference.conftest import encode_alone, load_reference
 from tests.reference.test_families import FLAGS
@@ -220,6 +221,16 @@ def test_padding_changes_nothing(family, tmp_path, monkeypatch):
     expected = embedder.embed_documents(tiny.TEXTS)
     monkeypatch.setattr(embedder.engine._encoder, "min_length_ratio", 0.0)
     np.testing.assert_allclose(embedder.embed_documents(tiny.TEXTS), expected, **CLOSE)
+
+
+@pytest.mark.parametrize("min_length_ratio", [0.0, 1.0])
+def test_tokens_of_both_segments(torch_bert, min_length_ratio, monkeypatch):
+    monkeypatch.setattr(torch_bert.engine._encoder, "min_length_ratio", min_length_ratio)
+    tokens, _ = torch_bert.tokenizer.tokenize(tiny.TEXTS)
+    pairs = TokenBatch(tokens.ids, tokens.offsets, (np.arange(len(tokens.ids)) % 3 == 0).astype(np.int8))
+    reference = Embedder(torch_bert.files.folder, engine="reference").engine
+    np.testing.assert_allclose(torch_bert.engine.token_vectors(pairs), reference.token_vectors(pairs), atol=1e-5)
+    assert not np.allclose(reference.token_vectors(tokens), reference.token_vectors(pairs), atol=1e-2)
 
 
 @pytest.mark.parametrize("min_length_ratio", [0.0, 1.0])

@@ -43,12 +43,14 @@ def embedder(family, tmp_path):
 
 
 def batches(embedder):
-    """Texts of many lengths; of one; one text; texts of one token, and of none."""
+    """Texts of many lengths; of one; one text; texts of one token, and of none; tokens of both segments."""
     tokens, _ = embedder.tokenizer.tokenize([*tiny.TEXTS, "the cat " * 30])
     yield tokens
     yield TokenBatch.from_sequences([[2, 5, 6], [7, 8, 9], [1, 1, 4]])
     yield TokenBatch.from_sequences([[2, 5, 6]])
     yield TokenBatch.from_sequences([[2], [], [5, 6, 7], []])
+    if embedder.spec.encoder.embedding.token_types > 1:
+        yield TokenBatch(tokens.ids, tokens.offsets, (np.arange(len(tokens.ids)) % 3 == 0).astype(np.int8))
 
 
 def test_the_live_library(embedder):

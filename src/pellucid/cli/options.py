@@ -32,10 +32,13 @@ DTYPE_HELP = "float32 is exact, int16 nearly exact, int8 the fastest and smalles
 
 
 class _Choice(StrEnum):
-    """A string that Typer offers as one of several. It is equal to the plain string, and looks like it in messages."""
+    """A string that Typer offers as one of several. It equals the plain string, is shown like it, and pickles as it."""
 
     def __repr__(self) -> str:
         return repr(self.value)
+
+    def __reduce_ex__(self, protocol: object) -> tuple[type[str], tuple[str]]:
+        return str, (self.value,)  # Another process could not find the classes below.
 
 
 def _choice(values: Iterable[str]) -> Any:
