@@ -1,4 +1,4 @@
-"""A dense vector for each text. To add another task, imitate this page: its prompts, its finish, its type of result."""
+"""A dense vector for each text. To add another task, imitate this file: its prompts, its finish, its type of result."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from pellucid.checks import check_choice, check_integer
 from pellucid.encoder.encoder import Dtype, Encoder, EngineName
+from pellucid.encoder.fingerprint import EMBEDDING
 from pellucid.encoder.prompts import DOCUMENT_PROMPTS, QUERY_PROMPTS, choose_prompt
 from pellucid.errors import OptionError, TextTypeError
 from pellucid.layers.finish import Pool
@@ -46,6 +47,8 @@ class Embedder(Task):
         ModelError: the model does not exist, its download failed, or its files are broken or unsupported.
     """
 
+    task_name = EMBEDDING
+
     def __init__(
         self,
         model_name: str | os.PathLike[str] | Encoder,
@@ -81,7 +84,7 @@ class Embedder(Task):
         return self.prompt_named(None)
 
     def prompt_named(self, prompt_name: str | None) -> str:
-        """The prompt that documents get for this ``prompt_name``. A name that the model lacks is an OptionError."""
+        """The prompt that documents get for this ``prompt_name``. Raises OptionError for an unknown name."""
         return choose_prompt(self.spec, DOCUMENT_PROMPTS, prompt_name, None)
 
     def embed_documents(
@@ -150,7 +153,7 @@ class Embedder(Task):
         truncate_dim: int | None = None,
         output_dtype: OutputDtype = "float32",
     ) -> Iterator[npt.NDArray[Any]]:
-        """Embed any number of texts in bounded memory. Yields ``[m, d]`` for the next m texts, in order, when computed.
+        """Embed any number of texts in bounded memory. Yields ``[m, d]`` for the next m texts, in order.
 
         The options and errors are those of :meth:`embed_documents`. Positions count from the start of the stream, and a
         truncation warning comes at its end. "int8" and "uint8" are refused: they need the ranges of all vectors.
@@ -193,7 +196,7 @@ class Embedder(Task):
         truncate_dim: int | None = None,
         advance: Callable[[int], object] = lambda _texts: None,
     ) -> Float32:
-        """Embed texts that are tokenized already, as ``float32[n, d]``: to the bit as :meth:`embed_documents` does.
+        """Embed texts that are tokenized already, as ``float32[n, d]``. Gives the same bits as :meth:`embed_documents`.
 
         ``prompt_tokens`` says how many tokens at the start of each text belong to the prompt
         (``tokenizer.prompt_tokens``); some models leave those out of the pooling. ``advance`` is called after each part
@@ -212,7 +215,11 @@ class Embedder(Task):
         return vectors
 
     def finish(self, prompt_tokens: int = 0, normalize: bool | None = None, truncate_dim: int | None = None) -> Pool:
-        """The finish that :meth:`embed_tokens` uses, for ``encoder.run``. It has the same arguments and errors."""
+        """The finish for these options of :meth:`embed_tokens`, to pass to ``encoder.run``.
+
+        Raises:
+            OptionError: an option's value is not supported.
+        """
         check_choice("normalize", normalize, (None, True, False))
         if truncate_dim is not None:
             limit = self.dimensions

@@ -8,7 +8,7 @@ import operator
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast, get_args
 
 import numpy as np
 
@@ -61,6 +61,12 @@ class Call(Generic[Result]):
 class Task:
     """The base class of every task. A task has methods that turn texts into results.
 
+    A subclass has a constructor that takes an Encoder, ``cache`` and ``on_truncation``, because copies and pickles are
+    made with those. Only results of the shape ``float32[n, width]`` can be kept in a cache.
+
+    Attributes:
+        task_name: the name of the task. It keeps the cached results of different tasks apart.
+
     Args:
         model: a name, a folder, or an :class:`~pellucid.encoder.encoder.Encoder` that several tasks share.
         options: the options of ``Encoder``, for a name or a folder.
@@ -72,6 +78,8 @@ class Task:
         CacheError: the cache file cannot be used.
         ModelError: the model cannot be loaded; see ``Encoder``.
     """
+
+    task_name: ClassVar[str]
 
     def __init__(
         self,
@@ -194,7 +202,7 @@ class Task:
     ) -> tuple[Float32, Truncation]:
         """Do the same, but compute only the texts that are not in the cache."""
         check_texts(texts, first=first)
-        fingerprint = Fingerprint.of(self.encoder, call.prompt, call.options)
+        fingerprint = Fingerprint.of(self.encoder, call.prompt, call.options, self.task_name)
         lookup = look_up(cache, fingerprint.key(), texts, call.width)
         tokens, counts = self.tokenizer.tokenize(lookup.missing, call.prompt)
         truncation = check_truncation(lookup.join_counts(counts), self.max_tokens, self.on_truncation, first)

@@ -133,7 +133,7 @@ def check_tokens(tokens: TokenBatch, vocab_size: int, max_tokens: int, token_typ
         tokens: the batch.
         vocab_size: every id must be below it.
         max_tokens: how many tokens a text may have.
-        token_types: every segment must be below it; 0 if the model has no token types, and so no segments.
+        token_types: how many token types the model has. A token's segment is its token type, so it must be below this.
 
     Raises:
         InputError: ``tokens`` is not a batch, its arrays are not ids, offsets and segments, an id or a segment is out

@@ -91,7 +91,7 @@ def test_a_part_that_was_damaged_is_told(tmp_path, table, embedder):
     before = contents(tmp_path / "out")
     part = next((tmp_path / "out").glob("*.parquet"))
     part.write_bytes(part.read_bytes()[:100])
-    with pytest.raises(BatchError, match="is damaged. Remove it, and run the same command again"):
+    with pytest.raises(BatchError, match="is damaged. Delete it, and run the same command again"):
         run([table], tmp_path / "out", embedder)
     part.unlink()
     run([table], tmp_path / "out", embedder)
@@ -219,6 +219,6 @@ def test_every_ending_and_pattern_is_found(tmp_path, embedder):
     ]
     report = run([folder / "*.txt"], tmp_path / "two", embedder)
     assert report.rows == 4
-    for wrong, words in ((folder / "c.dat", "must end in"), (folder / "none*", "no file, folder or pattern matches")):
+    for wrong, words in ((folder / "c.dat", "must end in"), (folder / "none*", "matches no file")):
         with pytest.raises(BatchError, match=words):
             run([wrong], tmp_path / "three", embedder)

@@ -66,7 +66,7 @@ def test_a_wrong_call_is_refused_with_a_reason(tmp_path, source, model, argument
 def test_a_missing_input_is_an_error(tmp_path, model):
     result = run("batch", str(tmp_path / "none"), "-o", str(tmp_path / "out"), "--model", model)
     assert result.code == 1
-    assert "no file, folder or pattern matches" in result.err
+    assert "matches no file" in result.err
 
 
 def test_a_table_without_a_usable_row_is_an_error(tmp_path, model):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from pellucid import Embedder
-from pellucid.encoder.fingerprint import Fingerprint
+from pellucid.encoder.fingerprint import EMBEDDING, Fingerprint
 
 PLAIN = Fingerprint("digest", "native", "float32", "cpu", "", {"normalize": None, "truncate_dim": None})
 
@@ -52,7 +52,7 @@ def test_vectors_that_were_kept_before_there_were_tasks_are_found():
 @pytest.mark.parametrize("max_tokens", [None, 5])
 def test_it_is_of_the_encoder_at_work(tiny_bert, max_tokens):
     encoder = Embedder(tiny_bert, dtype="int8", max_tokens=max_tokens).encoder
-    found = Fingerprint.of(encoder, "p", {})
+    found = Fingerprint.of(encoder, "p", {}, EMBEDDING)
     assert (found.engine, found.dtype, found.device, found.prompt) == ("native", "int8", "cpu", "p")
     assert found.model == encoder.digest
     assert ("max_tokens=5" in found.model) == (max_tokens == 5)

@@ -136,5 +136,11 @@ def test_a_non_linear_module_has_no_parts():
     )
 
 
+def test_a_module_of_an_unknown_kind_has_no_parts():
+    assert why_no_parts(finish_of(modules=(np.tanh,))) == (
+        "a layer of the kind ufunc, which cannot be split, follows the pooling"
+    )
+
+
 def test_every_mode_has_parts_or_a_reason():
     assert {mode for mode in MODES if why_no_parts(finish_of((mode,))) is None} == set(LINEAR)

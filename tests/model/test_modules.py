@@ -205,7 +205,7 @@ class TestDense:
 
     def test_an_input_size_other_than_the_previous_stages_output_is_refused(self, tmp_path):
         with pytest.raises(
-            InvalidModelError, match="in_features is 99, but the stage before it gives vectors of length 16"
+            InvalidModelError, match="in_features is 99, but the module before it gives vectors of length 16"
         ):
             self.dense(tmp_path, in_features=99)
 

@@ -181,9 +181,9 @@ class TestIdentity:
         Index.create(tmp_path / "index", embedder).update([notes])
         other = Embedder(tiny.write_model(tmp_path / "other", seed=1))
         for make in (Index.create, Index.open):
-            with pytest.raises(IndexStateError, match="has the vectors of .*, not .*--rebuild"):
+            with pytest.raises(IndexStateError, match="was made with the model .*, not with .*--rebuild"):
                 make(tmp_path / "index", other)
-        with pytest.raises(IndexStateError, match="has dtype 'float32', not 'int8'"):
+        with pytest.raises(IndexStateError, match="was made with dtype 'float32', not with 'int8'"):
             Index.open(tmp_path / "index", Embedder(embedder.files.folder, dtype="int8"))
 
     def test_it_can_be_made_again(self, tmp_path, notes, embedder):
@@ -381,9 +381,9 @@ def test_another_engine_may_search_an_index_and_not_change_it(tmp_path, notes, e
     Index.create(folder, embedder).update([notes])
     other = Index.open(folder, reference_embedder)
     assert other.search("okapi")
-    with pytest.raises(IndexStateError, match="has engine 'native', not 'reference'.*--rebuild"):
+    with pytest.raises(IndexStateError, match="was made with engine 'native', not with 'reference'.*--rebuild"):
         other.update([notes])
-    with pytest.raises(IndexStateError, match="has engine 'native', not 'reference'"):
+    with pytest.raises(IndexStateError, match="was made with engine 'native', not with 'reference'"):
         Index.create(folder, reference_embedder)
 
 
@@ -421,7 +421,7 @@ class TestTwoProcesses:
         second = Index.create(tmp_path / "index", embedder)
         first = Index.create(tmp_path / "index", Embedder(tiny.write_model(tmp_path / "other", seed=1)))
         first.update([notes])
-        with pytest.raises(IndexStateError, match="has the vectors of .*--rebuild"):
+        with pytest.raises(IndexStateError, match="was made with the model .*--rebuild"):
             second.update([notes])
         assert len(everything(first)) == first.update([notes]).chunks
 

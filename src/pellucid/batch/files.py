@@ -39,8 +39,7 @@ def find(inputs: Sequence[str], output: Path) -> list[Path]:
         files = {_resolve(file): file for file in _expand(name, own)}
         if not files:
             raise BatchError(
-                f"no file, folder or pattern matches {printable(name)}, or it contains no tables. A table's name ends "
-                f"in {', '.join(KINDS)}."
+                f"{printable(name)} matches no file, or contains no tables. A table's name ends in {', '.join(KINDS)}."
             )
         input_files = {real: file for real, file in files.items() if file == Path(name) or own not in real.parents}
         if not input_files:

@@ -68,7 +68,7 @@ class JobOptions:
     def fingerprint(self, embedder: Embedder, *, device: str | None = None) -> Fingerprint:
         """What the vectors depend on besides their texts. ``device``: the engine's, if it is not the embedder's."""
         options = {"normalize": self.normalize, "truncate_dim": self.truncate_dim}
-        fingerprint = Fingerprint.of(embedder.encoder, self.prompt, options)
+        fingerprint = Fingerprint.of(embedder.encoder, self.prompt, options, embedder.task_name)
         return fingerprint if device is None else replace(fingerprint, device=device)
 
 

@@ -77,7 +77,7 @@ class Model:
                 fix = (
                     "Install the same model files on every node." if is_model else "Set up every node in the same way."
                 )
-                raise BatchError(f"a node of the cluster has {what} for {self.name} than the driver of the job. {fix}")
+                raise BatchError(f"one node of the cluster has {what} for {self.name} than the job's driver. {fix}")
         return embedder
 
 
@@ -178,19 +178,19 @@ def embed_dataset(
     Args:
         dataset: a ``ray.data.Dataset`` whose ``column`` has texts. A null gets a null for its vector.
         column: the column of texts.
-        vector_column: the column that the vectors get: ``fixed_size_list<float>[d]``, or bytes for "binary" and
-            "ubinary".
+        vector_column: the name of the new column: ``fixed_size_list`` of ``d`` float32 or float16 numbers, or bytes for
+            "binary" and "ubinary".
         model: the model's name, or a folder that every node has.
         dtype: the arithmetic, as for :class:`~pellucid.embedder.Embedder`.
         output_dtype: "float32", "float16", "binary" or "ubinary".
         prompt_name: as for :meth:`~pellucid.embedder.Embedder.embed_documents`.
-        prompt: likewise.
-        normalize: likewise.
-        truncate_dim: likewise.
-        actors: how many actors; None for as many as the cluster has room for.
-        cpus: the cores of an actor.
+        prompt: as there.
+        normalize: as there.
+        truncate_dim: as there.
+        actors: the number of actors; None for as many as the cluster has room for.
+        cpus: how many cores each actor reserves.
         device: "cpu", or "cuda" to give each actor a GPU.
-        threads: how many each actor uses; None for its whole cores.
+        threads: how many threads each actor uses; None for ``cpus`` rounded down, but at least 1.
 
     Returns:
         A ``ray.data.Dataset``. Nothing is computed until it is consumed.

@@ -228,7 +228,7 @@ def _count_rows(part: Path) -> int:
         return parquet.describe(part)[0]
     except ARROW_ERRORS as error:
         raise BatchError(
-            f"{printable(part)} is damaged. Remove it, and run the same command again: it is made again."
+            f"{printable(part)} is damaged. Delete it, and run the same command again, which writes it anew."
         ) from error
 
 

@@ -7,6 +7,8 @@
                                                                           ▼
     input ─ task (prompt) ─▶ TokenBatch ─▶ Encoder.run(tokens, finish) ─▶ rows ─ task ─▶ result
 
+An ``Encoder`` is the whole loaded model; ``spec.encoder`` describes the transformer in it.
+
 Tasks call :meth:`Encoder.run`. It decides which texts go through the engine together, and returns the results in the
 order of the texts. The server, whose queue decides that itself, calls :meth:`Encoder.run_together`. Explanations look
 into :attr:`Encoder.reference`.

@@ -11,11 +11,15 @@ from typing import Any, Self
 from pellucid.encoder.encoder import Encoder
 
 Option = str | int | bool | None
+EMBEDDING = "embedding"
+"""The name of the task that gives each text one vector."""
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """Texts with equal fingerprints have equal results: to the last bit on CPUs of one kind, within rounding on a GPU.
+    """If two fingerprints are equal, equal texts have equal results.
+
+    On CPUs of one kind they are equal to the last bit; on a GPU, within rounding.
 
     Attributes:
         model: the digest of the model's files.
@@ -35,10 +39,10 @@ class Fingerprint:
     device: str | None
     prompt: str
     options: Mapping[str, Option] | None = field(default_factory=dict)
-    task: str = "embedding"
+    task: str = EMBEDDING
 
     @classmethod
-    def of(cls, encoder: Encoder, prompt: str, options: Mapping[str, Option], task: str = "embedding") -> Self:
+    def of(cls, encoder: Encoder, prompt: str, options: Mapping[str, Option], task: str) -> Self:
         """The fingerprint of a task's results on an encoder."""
         engine = encoder.engine
         return cls(encoder.digest, engine.name, engine.dtype, engine.device, prompt, options, task)
@@ -61,7 +65,7 @@ class Fingerprint:
             "dtype": self.dtype,
             "prompt": self.prompt,
             **(self.options or {}),
-            **({} if self.task == "embedding" else {"task": self.task}),
+            **({} if self.task == EMBEDDING else {"task": self.task}),
         }
         return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=32).digest()
 

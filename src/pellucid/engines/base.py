@@ -23,7 +23,7 @@ small enough to bound the memory of a call whatever the input: 8192 token vector
 
 
 class Engine(ABC):
-    """Turns token ids into token vectors.
+    """Turns token ids into token vectors. Several threads may call one engine at the same time.
 
     Attributes:
         name: the engine's name in :mod:`pellucid.engines.registry`.

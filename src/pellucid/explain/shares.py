@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from pellucid.layers.dense import Dense
 from pellucid.layers.finish import Pool
-from pellucid.layers.norms import LayerNorm
+from pellucid.layers.norms import LayerNorm, Normalize
 from pellucid.types import Float32
 
 Float64 = npt.NDArray[np.float64]
@@ -31,6 +31,8 @@ def why_no_parts(finish: Pool) -> str | None:
     for module in finish.modules:
         if isinstance(module, Dense) and module.activation != "identity":
             return f"a Dense layer with the non-linear activation {module.activation!r} follows the pooling"
+        if not isinstance(module, Dense | LayerNorm | Normalize):
+            return f"a layer of the kind {type(module).__name__}, which cannot be split, follows the pooling"
     return None
 
 
@@ -64,7 +66,7 @@ def token_parts(vectors: Float32, finish: Pool) -> Float64:
         elif isinstance(module, LayerNorm):
             deviation = np.sqrt(whole.var() + module.eps)
             parts = (parts - parts.mean(axis=1, keepdims=True)) / deviation * module.weight + equal_shares * module.bias
-        else:
+        elif isinstance(module, Normalize):
             parts = parts / max(float(np.linalg.norm(whole)), 1e-12)
     return parts
 

@@ -204,7 +204,7 @@ def _read_module(files: ModelFiles, entry: ModuleEntry, size: int) -> DenseSpec 
     in_features, out_features = config.size("in_features"), config.size("out_features")
     if in_features != size:
         raise InvalidModelError(
-            f"{config.where}: in_features is {in_features}, but the stage before it gives vectors of length {size}."
+            f"{config.where}: in_features is {in_features}, but the module before it gives vectors of length {size}."
         )
     use_residual = config.flag("use_residual", False)
     activation = config.string("activation_function", "torch.nn.modules.activation.Tanh")

@@ -152,7 +152,7 @@ class Index:
 
         Raises:
             OptionError: a root does not exist.
-            IndexStateError: the index has other vectors than the embedder's.
+            IndexStateError: the index was made with another model or other options than the embedder's.
             IndexWriteError: the disk is full, for example. The index stays in the old state.
         """
         self.store.check(_identity(self.embedder, self.store.identity.column), for_update=True)
@@ -291,7 +291,7 @@ def _normalize_option(embedder: Embedder) -> bool | None:
 
 def _identity(embedder: Embedder, column: str) -> Identity:
     options = {"normalize": _normalize_option(embedder), "truncate_dim": None}
-    fingerprint = Fingerprint.of(embedder.encoder, embedder.document_prompt, options)
+    fingerprint = Fingerprint.of(embedder.encoder, embedder.document_prompt, options, embedder.task_name)
     files = embedder.files
     # The path of a folder may be relative to this process's folder; a later process may run elsewhere.
     name = embedder.model_name if files.source != "folder" else str(files.folder.resolve())

@@ -101,7 +101,7 @@ class Store:
             theirs = replace(theirs, engine=ours.engine, device=ours.device)
         difference = theirs.difference(ours)
         if difference == "model":
-            self._refuse(f"the vectors of {stored.model}", requested.model)
+            self._refuse(f"the model {stored.model}", requested.model)
         if difference is not None:
             self._refuse(f"{difference} {getattr(theirs, difference)!r}", repr(getattr(ours, difference)))
         for name in ("dimensions", "column"):
@@ -113,8 +113,8 @@ class Store:
 
     def _refuse(self, what: str, other: str) -> None:
         raise IndexStateError(
-            f"the index in {self.folder} has {what}, not {other}. They cannot be mixed. Use the index's own, or make "
-            f"the index again: pellucid index FOLDER --to {self.folder} --rebuild"
+            f"the index in {self.folder} was made with {what}, not with {other}. An index cannot mix them. Use the "
+            f"same, or build the index again: pellucid index FOLDER --to {self.folder} --rebuild"
         )
 
     def files(self) -> dict[str, IndexedFile]:

@@ -1,9 +1,9 @@
 """From text to token ids: the ``tokenizers`` library, with our rules around it.
 
 Only this file and ``tokenizer_files.py`` use the library, which does the cutting. The rules that decide the numbers are
-ours. A prompt goes before the text. Special tokens are added as the model's template says. A text that is too long
-loses its end, but never its special tokens. The truncation and padding in ``tokenizer.json`` are ignored: that of
-all-MiniLM-L6-v2, for example, still has the 128 tokens of a training run.
+ours. A prompt goes before the text. Special tokens are added as the model's template says. A text that is too long is
+cut at the side that the model names, usually its end; special tokens are never cut. The limits in ``tokenizer.json``
+itself are ignored: the one of all-MiniLM-L6-v2, for example, is 128 tokens, left over from its training.
 
 A long text is read in pieces (:mod:`pellucid.text.seams`), and only as far as its vector and a useful count of its
 tokens require.
@@ -341,7 +341,9 @@ class Tokenizer:
             raise UnsupportedModelError(
                 f"{self._name}: the tokenizer's post_processor is not supported: {TEMPLATE_RULE}."
             )
-        raise failure or InvalidModelError(f"{self._name}: the tokenizer finds no tokens in any of the words we tried.")
+        raise failure or InvalidModelError(
+            f"{self._name}: the tokenizer turns none of its own words into tokens. Get the model's files again."
+        )
 
     def _find_seams(self) -> Seams:
         backend = self._backend

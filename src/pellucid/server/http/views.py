@@ -82,7 +82,7 @@ def check_map(texts: Sequence[str], max_texts: int = MAX_MAP_TEXTS) -> None:
     if len(texts) > max_texts:
         raise OptionError(
             f"a map can have at most {max_texts} texts here, not {len(texts):,}. Leave some out, or draw it with "
-            f"`pellucid explain --map FILE --output map.html`, which takes any number."
+            f"`pellucid explain --map FILE --output map.html`, which takes more."
         )
 
 
