@@ -2,10 +2,10 @@
 
 ::
 
-    name ─ sources ─▶ ModelFiles ─ model ─▶ ModelSpec ─ engines ─▶ Engine ┐
-                                          text ─ Tokenizer ─▶ TokenBatch ─┤
-                                                                          ▼
-    input ─ task (prompt) ─▶ TokenBatch ─▶ Encoder.run(tokens, finish) ─▶ rows ─ task ─▶ result
+    name ─ sources ─▶ ModelFiles ─ model ─▶ ModelSpec ─ engines ─▶ Engine
+                                                                     │
+                                                                     ▼
+    text ─ task (prompt) ─▶ Tokenizer ─▶ TokenBatch ─▶ Encoder.run(tokens, finish) ─▶ rows ─ task ─▶ result
 
 An ``Encoder`` is the whole loaded model; ``spec.encoder`` describes the transformer in it.
 
