@@ -1,1 +1,1 @@
-"""Hostile inputs, thousands of them, each in a process of its own under a bound; see docs/testing.md."""
+"""Thousands of hostile inputs. Each runs in its own process, with limits on time and memory. See docs/testing.md."""

@@ -1,4 +1,6 @@
-"""Caches that were corrupted: each vector is the true one to the bit, and only documented errors and warnings come."""
+"""Target ``caches``: damaged caches. Every vector is right, bit for bit; the only errors are ``CacheError`` and
+``CacheWarning``.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ import numpy as np
 from tests import tiny
 
 from attack import strange_files
-from attack.child import Attack, Result
+from attack.child import Case, Result
 from attack.target import Target
 from pellucid import Embedder
 from pellucid.cache.store import Cache
@@ -25,7 +27,7 @@ from pellucid.types import Float32
 
 WORDS = ("the", "cat", "dog", "sat", "on", "mat", "query", "passage")
 TEXTS = [f"{first} {second} {third}" for first in WORDS for second in WORDS for third in WORDS[:4]]
-ASKED = 40
+SAMPLE_SIZE = 40
 NAME = "vectors.db"
 STATEMENTS = (
     *("UPDATE vectors SET vector = (SELECT vector FROM vectors ORDER BY key LIMIT 1)",) * 2,
@@ -64,42 +66,42 @@ STATEMENTS = (
 )
 
 
-def prepare(shared: Path) -> Attack:
+def prepare(shared: Path) -> Case:
     folder = tiny.write_model(shared / "model", seed=3)
     truth = dict(zip(TEXTS, Embedder(folder, threads=1).embed_documents(TEXTS), strict=True))
-    for number, ending in enumerate(("", "-wal")):  # One that was closed, and one of a process that was killed.
+    for number, ending in enumerate(("", "-wal")):  # A closed cache, and the cache of a killed process.
         cache = Cache(shared / f"{number}-{NAME}")
         Embedder(folder, threads=1, cache=cache).embed_documents(TEXTS)
-        place = shared / f"made-{number}"
-        place.mkdir()
+        copies = shared / f"made-{number}"
+        copies.mkdir()
         if not ending:
             cache.close()
         for path in shared.glob(f"{number}-{NAME}*"):
-            shutil.copy(path, place / path.name.removeprefix(f"{number}-"))
+            shutil.copy(path, copies / path.name.removeprefix(f"{number}-"))
         cache.close()
 
-    def attack(rng: random.Random, files: Path) -> Result:
+    def case(rng: random.Random, files: Path) -> Result:
         path = files / NAME
         shutil.copytree(shared / f"made-{rng.choice((0, 0, 1))}", files, dirs_exist_ok=True)
         rng.choice(CHANGES)(rng, path)
-        texts = [*rng.sample(TEXTS, ASKED), "mat mat mat mat", "sat"]
+        texts = [*rng.sample(TEXTS, SAMPLE_SIZE), "mat mat mat mat", "sat"]
         missing = [text for text in texts if text not in truth]
-        known = truth | dict(zip(missing, Embedder(folder, threads=1).embed_documents(missing), strict=True))
-        return check(folder, path, texts, known, forks=rng.random() < 0.05)
+        vectors = truth | dict(zip(missing, Embedder(folder, threads=1).embed_documents(missing), strict=True))
+        return check(folder, path, texts, vectors, fork=rng.random() < 0.05)
 
-    return attack
+    return case
 
 
-def check(folder: Path, path: Path, texts: list[str], truth: dict[str, Float32], *, forks: bool) -> Result:
-    """The law."""
+def check(folder: Path, path: Path, texts: list[str], truth: dict[str, Float32], *, fork: bool) -> Result:
+    """Check the invariant. ``fork``: also fork the process while it uses the cache."""
     expected = np.stack([truth[text] for text in texts])
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for _ in range(2):
             embedder = Embedder(folder, threads=1, cache=path)
-            assert (embedder.embed_documents(texts).view("u4") == expected.view("u4")).all(), "a wrong vector"
-            assert (embedder.embed_query(texts[0]).view("u4") == expected[0].view("u4")).all(), "a wrong vector"
-        if forks:
+            assert (embedder.embed_documents(texts).view("u4") == expected.view("u4")).all(), "a vector is wrong"
+            assert (embedder.embed_query(texts[0]).view("u4") == expected[0].view("u4")).all(), "a vector is wrong"
+        if fork:
             _fork_in_use(embedder, texts, expected)
         try:
             Cache(path).state()
@@ -107,14 +109,14 @@ def check(folder: Path, path: Path, texts: list[str], truth: dict[str, Float32],
         except CacheError:
             pass
         embedder = Embedder(folder, threads=1, cache=path)
-        assert (embedder.embed_documents(texts).view("u4") == expected.view("u4")).all(), "a wrong vector"
-    strange = {warning.category.__name__ for warning in told} - {CacheWarning.__name__, ResourceWarning.__name__}
-    assert not strange, f"warnings of other kinds: {strange}"
-    return Result("refused", "CacheWarning") if told else Result()
+        assert (embedder.embed_documents(texts).view("u4") == expected.view("u4")).all(), "a vector is wrong"
+    unexpected = {warning.category.__name__ for warning in caught} - {CacheWarning.__name__, ResourceWarning.__name__}
+    assert not unexpected, f"unexpected warnings: {unexpected}"
+    return Result("refused", "CacheWarning") if caught else Result()
 
 
 def _fork_in_use(embedder: Embedder, texts: list[str], expected: Float32) -> None:
-    """While a thread uses the cache, the process is forked; each child embeds, and ends."""
+    """Fork the process several times while a thread uses the cache. Each child embeds the texts and ends."""
     stop = threading.Event()
 
     def use() -> None:
@@ -140,18 +142,18 @@ def _fork_in_use(embedder: Embedder, texts: list[str], expected: Float32) -> Non
         thread.join()
 
 
-def _by_sql(rng: random.Random, path: Path) -> None:
+def _sql_statement(rng: random.Random, path: Path) -> None:
     connection = sqlite3.connect(path)
     try:
         connection.executescript(rng.choice(STATEMENTS))
-    except sqlite3.Error:  # Of some, this version of SQLite will not hear.
+    except sqlite3.Error:  # This version of SQLite refuses some of the statements.
         pass
     finally:
         connection.close()
 
 
-def _in_vectors(rng: random.Random, path: Path) -> None:
-    """Bytes of the vectors themselves, as a failing disk changes them."""
+def _vector_bits(rng: random.Random, path: Path) -> None:
+    """Flip bits of the vectors themselves, as a failing disk does."""
     content = bytearray(path.read_bytes())
     for _ in range(rng.choice((1, 5, 50, 500))):
         place = rng.randrange(min(len(content), 16384), len(content)) if len(content) > 16384 else 0
@@ -161,7 +163,7 @@ def _in_vectors(rng: random.Random, path: Path) -> None:
 
 
 def _pages(rng: random.Random, path: Path) -> None:
-    """Pages that changed places, are zeros, or are an older or another page."""
+    """Overwrite pages with other pages, zeros or random bytes."""
     content = path.read_bytes()
     pages = [content[start : start + 4096] for start in range(0, len(content), 4096)]
     for _ in range(rng.choice((1, 2, 10))):
@@ -170,28 +172,33 @@ def _pages(rng: random.Random, path: Path) -> None:
     path.write_bytes(b"".join(pages))
 
 
-def _beside(rng: random.Random, path: Path) -> None:
-    """The files that SQLite keeps beside it."""
-    beside = path.with_name(path.name + rng.choice(("-wal", "-shm", "-journal")))
-    if not beside.exists():
-        beside.write_bytes(rng.choice((b"", rng.randbytes(32), rng.randbytes(40_000), path.read_bytes())))
-    rng.choice((*strange_files.OTHER_BYTES, *strange_files.NO_FILES))(rng, beside)
+def _sqlite_file(rng: random.Random, path: Path) -> None:
+    """Damage a file that SQLite keeps beside the cache: its write-ahead log, shared memory or journal."""
+    file = path.with_name(path.name + rng.choice(("-wal", "-shm", "-journal")))
+    if not file.exists():
+        file.write_bytes(rng.choice((b"", rng.randbytes(32), rng.randbytes(40_000), path.read_bytes())))
+    rng.choice((*strange_files.CONTENT_CHANGES, *strange_files.NON_FILES))(rng, file)
 
 
-def _odd(rng: random.Random, path: Path) -> None:
-    rng.choice(strange_files.NO_FILES)(rng, path)
+def _non_file(rng: random.Random, path: Path) -> None:
+    rng.choice(strange_files.NON_FILES)(rng, path)
 
 
-def _other_bytes(rng: random.Random, path: Path) -> None:
-    rng.choice(strange_files.OTHER_BYTES)(rng, path)
+def _content_change(rng: random.Random, path: Path) -> None:
+    rng.choice(strange_files.CONTENT_CHANGES)(rng, path)
 
 
-def _none(_rng: random.Random, _path: Path) -> None:
-    """Sound, as a control."""
+def _no_change(_rng: random.Random, _path: Path) -> None:
+    """Leave the cache as it is, as a control."""
 
 
 CHANGES: tuple[Callable[[random.Random, Path], None], ...] = (
-    *(_by_sql, _by_sql, _by_sql, _in_vectors, _in_vectors, _pages, _pages, _beside, _odd, _other_bytes),
-    *(_other_bytes, _none),
+    *(_sql_statement, _sql_statement, _sql_statement, _vector_bits, _vector_bits, _pages, _pages),
+    *(_sqlite_file, _non_file, _content_change, _content_change, _no_change),
 )
-TARGET = Target(prepare, cases=1000, short=40, law="every vector is the true one to the bit; CacheError, CacheWarning")
+TARGET = Target(
+    prepare,
+    cases=1000,
+    short=40,
+    invariant="every vector is right, bit for bit; the only errors are CacheError and CacheWarning",
+)

@@ -1,6 +1,6 @@
-"""One case in a forked process, under a bound of memory and a deadline, and what became of it.
+"""Run one case in a forked process, with limits on memory and time, and find out how it ended.
 
-The parent has loaded what the cases need, so a case costs a fork and not a start. It must hold no other threads.
+The parent has already loaded what the cases need, so each case costs only a fork. The parent must have only one thread.
 """
 
 from __future__ import annotations
@@ -24,22 +24,24 @@ from pellucid.errors import PellucidError
 
 Kind = Literal["ok", "refused", "wrong", "raw", "crash", "hang", "memory", "orphan"]
 FAULTS = ("wrong", "raw", "crash", "hang", "memory", "orphan")
-Attack = Callable[[random.Random, Path], "Result"]
-"""A case: draws what to do, does it in an empty folder, and says what came. AssertionError: a law was broken."""
-_LONGEST_DETAIL = 8000
-_LONGEST_MESSAGE = 4000
-_SAYING_SECONDS = 0.1
-_BACKSTOP = 8 << 30
-"""Beyond the bound: what one allocation may ask for before the parent has seen it."""
+Case = Callable[[random.Random, Path], "Result"]
+"""A function that chooses an input at random, tries it in an empty folder, and returns the result. It raises
+AssertionError if the invariant does not hold."""
+_MAX_DETAIL_CHARACTERS = 8000
+_MAX_MESSAGE_CHARACTERS = 4000
+_STACK_DUMP_SECONDS = 0.1
+_EXTRA_ADDRESS_SPACE_BYTES = 8 << 30
+"""The parent polls the memory of a case. A huge allocation could come between two polls, so the kernel also limits the
+case's address space: to what it has at the start, plus the memory limit, plus this."""
 
 
 @dataclass(frozen=True)
-class Bounds:
-    """What a case may take.
+class Limits:
+    """The time and memory that a case may take.
 
     Attributes:
-        seconds: of wall-clock time; more is a hang.
-        memory: in bytes, of the process and its children, together with what the parent had loaded.
+        seconds: wall-clock time; a case that takes longer is a hang.
+        memory: bytes for the process and its children together, including what the parent had loaded.
     """
 
     seconds: float = 20.0
@@ -48,12 +50,13 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Result:
-    """What a case says of itself.
+    """What a case returns.
 
     Attributes:
-        kind: "ok"; or "refused", with a documented error.
-        detail: of a refusal, the class of the error.
-        peak: bytes, if the case measured another process; it then counts in place of its own.
+        kind: "ok"; or "refused", if Pellucid raised a documented error.
+        detail: for a refusal, the error's class.
+        peak: the peak memory in bytes of another process that the case measured, such as a server. It is reported
+            in place of the case's own peak; 0 means that the case measured no other process.
     """
 
     kind: Kind = "ok"
@@ -63,7 +66,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a case: its result, or how it ended without one; how long it took, and how much memory."""
+    """How a case ended: with a result or a fault, after how many seconds, and with which peak memory in bytes."""
 
     kind: Kind
     detail: str
@@ -73,90 +76,91 @@ class Outcome:
 
 @dataclass
 class Child:
-    """A case that is running.
+    """A case that is running in a forked process.
 
     Attributes:
-        number: of the case.
-        folder: for ``output.txt`` and the case's own ``files/``.
+        number: the case's number.
+        folder: the folder for ``output.txt`` and for ``files/``, the case's own folder.
+        result_pipe: the descriptor from which the parent reads the result.
     """
 
     number: int
     folder: Path
-    bounds: Bounds
+    limits: Limits
     pid: int
-    answers: int
+    result_pipe: int
     started: float = field(default_factory=time.monotonic)
     peak: int = 0
 
     def poll(self) -> Outcome | None:
-        """The outcome, if there is one by now."""
+        """Return the outcome, or None while the case is still running. Kill the case if it is over a limit."""
         ended, status, _ = os.wait4(self.pid, os.WNOHANG)
         seconds = time.monotonic() - self.started
         if ended:
-            return self._ended(status, seconds)
+            return self._read_outcome(status, seconds)
         self.peak = max(self.peak, sum(map(processes.memory_of, processes.tree(self.pid))))
-        if self.peak > self.bounds.memory:
-            return self._killed("memory", seconds)
-        if seconds > self.bounds.seconds:
-            return self._killed("hang", seconds)
+        if self.peak > self.limits.memory:
+            return self._kill("memory", seconds)
+        if seconds > self.limits.seconds:
+            return self._kill("hang", seconds)
         return None
 
-    def _ended(self, status: int, seconds: float) -> Outcome:
-        left = processes.group_is_alive(self.pid)
-        processes.end_group(self.pid)  # Before the answer is read: who is left may hold the other end.
-        with os.fdopen(self.answers, "rb") as file:
-            answer = file.read()
-        if not answer:
+    def _read_outcome(self, status: int, seconds: float) -> Outcome:
+        has_orphan = processes.group_is_alive(self.pid)
+        processes.end_group(self.pid)  # Before reading the pipe: an orphan may hold its other end open.
+        with os.fdopen(self.result_pipe, "rb") as file:
+            content = file.read()
+        if not content:
             name = signal.Signals(os.WTERMSIG(status)).name if os.WIFSIGNALED(status) else f"exit status {status >> 8}"
             outcome = Outcome("crash", f"{name}\n{self._output()}", seconds, self.peak)
         else:
-            told: dict[str, Any] = json.loads(answer)
-            outcome = Outcome(told["kind"], told["detail"], seconds, told["peak"] or self.peak)
-        if left and outcome.kind not in FAULTS:
-            return replace(outcome, kind="orphan", detail="a process was left")
+            result: dict[str, Any] = json.loads(content)
+            outcome = Outcome(result["kind"], result["detail"], seconds, result["peak"] or self.peak)
+        if has_orphan and outcome.kind not in FAULTS:
+            return replace(outcome, kind="orphan", detail="the case left a process behind")
         return outcome
 
-    def _killed(self, kind: Kind, seconds: float) -> Outcome:
-        os.kill(self.pid, signal.SIGUSR1)  # Say where you are.
-        time.sleep(_SAYING_SECONDS)
+    def _kill(self, kind: Kind, seconds: float) -> Outcome:
+        os.kill(self.pid, signal.SIGUSR1)  # This makes it print its stack.
+        time.sleep(_STACK_DUMP_SECONDS)
         processes.end_group(self.pid)
         os.waitpid(self.pid, 0)
-        os.close(self.answers)
+        os.close(self.result_pipe)
         return Outcome(kind, self._output(), seconds, self.peak)
 
     def _output(self) -> str:
-        return (self.folder / "output.txt").read_text(errors="replace")[-_LONGEST_DETAIL:]
+        return (self.folder / "output.txt").read_text(errors="replace")[-_MAX_DETAIL_CHARACTERS:]
 
 
-def start(number: int, attack: Attack, rng: random.Random, folder: Path, bounds: Bounds) -> Child:
-    """Fork, and let the child do the case in ``folder``, which must not be there yet."""
+def start(number: int, case: Case, rng: random.Random, folder: Path, limits: Limits) -> Child:
+    """Fork a process that runs the case in ``folder``, which must not exist yet."""
     (folder / "files").mkdir(parents=True)
     sys.stdout.flush()
     sys.stderr.flush()
-    reading, writing = os.pipe()
+    read_end, write_end = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
-            os.close(reading)
-            _become(folder, bounds)
-            answer = _answer(attack, rng, folder / "files")
-            os.write(writing, json.dumps(vars(answer)).encode())
+            os.close(read_end)
+            _isolate(folder, limits)
+            result = _result_of(case, rng, folder / "files")
+            os.write(write_end, json.dumps(vars(result)).encode())
         finally:
             os._exit(0)
-    os.close(writing)
-    return Child(number, folder, bounds, pid, reading)
+    os.close(write_end)
+    return Child(number, folder, limits, pid, read_end)
 
 
-def run(attack: Attack, rng: random.Random, folder: Path, bounds: Bounds) -> Outcome:
-    """One case, waited for."""
-    child = start(0, attack, rng, folder, bounds)
+def run(case: Case, rng: random.Random, folder: Path, limits: Limits) -> Outcome:
+    """Run one case and wait for its outcome."""
+    child = start(0, case, rng, folder, limits)
     while (outcome := child.poll()) is None:
         time.sleep(0.002)
     return outcome
 
 
-def _become(folder: Path, bounds: Bounds) -> None:
-    """Of a forked process, make the case's: its own group, its output in a file, its limits set."""
+def _isolate(folder: Path, limits: Limits) -> None:
+    """Give this forked process its own process group, send its output to a file, and set its limits."""
     os.setsid()
     output = os.open(folder / "output.txt", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
     for descriptor in (1, 2):
@@ -164,35 +168,35 @@ def _become(folder: Path, bounds: Bounds) -> None:
     sys.stdout, sys.stderr = (open(descriptor, "w", closefd=False, buffering=1) for descriptor in (1, 2))  # noqa: SIM115
     faulthandler.enable(2)
     faulthandler.register(signal.SIGUSR1, 2)
-    most = processes.address_space_of(os.getpid()) + bounds.memory + _BACKSTOP
-    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    max_address_space = processes.address_space_of(os.getpid()) + limits.memory + _EXTRA_ADDRESS_SPACE_BYTES
+    resource.setrlimit(resource.RLIMIT_AS, (max_address_space, max_address_space))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _answer(attack: Attack, rng: random.Random, folder: Path) -> Result:
+def _result_of(case: Case, rng: random.Random, folder: Path) -> Result:
     try:
-        return attack(rng, folder)
+        return case(rng, folder)
     except PellucidError as error:
-        fault = unfit(str(error))
-        return Result("wrong", f"{fault}\n{_traced()}") if fault else Result("refused", type(error).__name__)
+        fault = message_fault(str(error))
+        return Result("wrong", f"{fault}\n{_traceback()}") if fault else Result("refused", type(error).__name__)
     except AssertionError:
-        return Result("wrong", _traced())
+        return Result("wrong", _traceback())
     except MemoryError:
-        return Result("memory", _traced())
-    except BaseException:  # noqa: BLE001  a PanicException is no Exception, and whatever it is, it is what we look for
-        return Result("raw", _traced())
+        return Result("memory", _traceback())
+    except BaseException:  # noqa: BLE001  a Rust library's PanicException is not an Exception, and is a fault too
+        return Result("raw", _traceback())
 
 
-def unfit(message: str) -> str | None:
-    """What is wrong with the message of an error; None if nothing is."""
+def message_fault(message: str) -> str | None:
+    """Say what is wrong with an error's message; None if it is a good one."""
     if not message.strip():
         return "the message is empty"
     if any(not letter.isprintable() and letter != "\n" for letter in message):
         return "the message has control characters"
-    if len(message) > _LONGEST_MESSAGE:
-        return f"the message has more than {_LONGEST_MESSAGE:,} characters"
+    if len(message) > _MAX_MESSAGE_CHARACTERS:
+        return f"the message has more than {_MAX_MESSAGE_CHARACTERS:,} characters"
     return None
 
 
-def _traced() -> str:
-    return traceback.format_exc()[-_LONGEST_DETAIL:]
+def _traceback() -> str:
+    return traceback.format_exc()[-_MAX_DETAIL_CHARACTERS:]

@@ -1,4 +1,4 @@
-"""``pellucid`` as people call it, within this process, and what it printed."""
+"""Run ``pellucid`` commands within this process, and read what they print."""
 
 from __future__ import annotations
 
@@ -13,31 +13,36 @@ from pellucid.cli import main
 
 
 @dataclass(frozen=True)
-class Said:
-    """How a command ended, and what it printed."""
+class CommandResult:
+    """A command's exit status and what it printed."""
 
     status: int
     output: str
 
 
-def pellucid(*arguments: str | Path, output: Path) -> Said:
-    """Run a command, whose output goes to the file ``output``. What is raised and not turned into a line goes on."""
+def pellucid(*arguments: str | Path, output: Path) -> CommandResult:
+    """Run a command and append what it prints to the file ``output``.
+
+    An exception that the command line does not turn into a message is raised here too.
+    """
     output.touch()
-    before = output.stat().st_size
+    size_before = output.stat().st_size
     sys.argv = ["pellucid", *map(str, arguments)]
     status = 0
-    with _printing_to(output):
+    with _redirect_output(output):
         try:
             main()
         except SystemExit as ended:
             status = ended.code if isinstance(ended.code, int) else 1
-    return Said(status, output.read_bytes()[before:].decode(errors="replace"))
+    return CommandResult(status, output.read_bytes()[size_before:].decode(errors="replace"))
 
 
 @contextlib.contextmanager
-def _printing_to(path: Path) -> Iterator[None]:
-    """Let descriptors 1 and 2 be the end of this file: libraries print past ``sys.stdout``."""
-    held = [os.dup(1), os.dup(2)]
+def _redirect_output(path: Path) -> Iterator[None]:
+    """Append what is written to descriptors 1 and 2 to a file. Replacing ``sys.stdout`` is not enough: native
+    libraries write to the descriptors themselves.
+    """
+    originals = [os.dup(1), os.dup(2)]
     file = os.open(path, os.O_WRONLY | os.O_APPEND)
     try:
         for descriptor in (1, 2):
@@ -46,18 +51,18 @@ def _printing_to(path: Path) -> Iterator[None]:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        for descriptor, before in zip((1, 2), held, strict=True):
-            os.dup2(before, descriptor)
-            os.close(before)
+        for descriptor, original in zip((1, 2), originals, strict=True):
+            os.dup2(original, descriptor)
+            os.close(original)
         os.close(file)
 
 
-def check_output(said: Said, secret: str) -> None:
-    """No text of a user is printed, and nothing that a terminal would obey."""
-    assert "Traceback" not in said.output, "a traceback"
-    # The names of columns may be told, and of a CSV without a header the first row is taken for them.
-    told = [line for line in said.output.splitlines() if "no column" not in line]
-    assert not any(secret in line for line in told), "a text is quoted"
-    strange = {letter for letter in said.output if not letter.isprintable()} - set("\n\r")
-    assert not strange, f"control characters are printed: {strange!r}"
-    assert len(said.output) < 20_000, f"{len(said.output)} characters are printed"
+def check_output(result: CommandResult, secret: str) -> None:
+    """Check that the output is short and has no user's text, no traceback and no control characters."""
+    assert "Traceback" not in result.output, "the output has a traceback"
+    # The error for a missing column may list the columns' names. In a CSV without a header, those are the first row.
+    checked_lines = [line for line in result.output.splitlines() if "no column" not in line]
+    assert not any(secret in line for line in checked_lines), "the output quotes a text"
+    unprintable = {letter for letter in result.output if not letter.isprintable()} - set("\n\r")
+    assert not unprintable, f"the output has control characters: {unprintable!r}"
+    assert len(result.output) < 20_000, f"the output has {len(result.output)} characters"

@@ -1,4 +1,4 @@
-"""Random choices with the names that atheris has for them, so that fuzz/ makes its inputs for us too."""
+"""Random choices under the names that atheris uses, so the attack can use the generators of ``fuzz/``."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 
-class Drawn:
-    """What ``fuzz/`` takes for ``atheris.FuzzedDataProvider``."""
+class RandomDataProvider:
+    """A stand-in for ``atheris.FuzzedDataProvider`` that takes its choices from a ``random.Random``."""
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng

@@ -1,5 +1,8 @@
-"""Some notes, an index of them, and what it must answer. LanceDB's threads do not live through a fork: all of this is
-called in forked processes, of a parent that never imports it."""
+"""Notes, an index of them, and the answers that it must give.
+
+LanceDB's threads do not survive a fork. So the parent never imports LanceDB: it only calls these functions in forked
+processes.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +16,17 @@ from typing import Any
 import numpy as np
 from tests import tiny
 
-from attack.killing import finished
+from attack.killing import run_to_end
 from pellucid import Embedder
 
 WORDS = ("the", "cat", "dog", "sat", "on", "mat", "query", "passage")
 ALL = "vector, all"
+"""The key of the answer with all chunks."""
 QUESTIONS = ("the cat sat", "dog", "on the mat query")
 
 
-def import_most() -> None:
-    """Of what LanceDB imports, that which starts no threads, so that each forked process need not do it again."""
+def import_dependencies() -> None:
+    """Import those of LanceDB's dependencies that start no threads, so that the forked processes need not."""
     for name in ("pyarrow.dataset", "pydantic", "lance_namespace"):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
@@ -36,71 +40,74 @@ def write_notes(folder: Path, numbers: range) -> None:
 
 
 def prepare(shared: Path, index: str) -> tuple[Path, Path]:
-    """Make a model, some notes and their index, of this name, in a folder. Returns the model and the notes."""
+    """Write a model, notes and an index with this name into a folder. Return the folders of the model and the notes."""
     model, notes = tiny.write_model(shared / "model"), shared / "notes"
-    Embedder(model, threads=1)  # What is imported late is imported here, once.
-    import_most()
+    Embedder(model, threads=1)  # This makes the late imports once, here, and not in each case.
+    import_dependencies()
     write_notes(notes, range(30))
-    finished(lambda: update(model, shared / index, notes))
+    run_to_end(lambda: update(model, shared / index, notes))
     return model, notes
 
 
 def update(model: Path, index: Path, notes: Path, *, rebuild: bool = False, chunks_per_step: int = 0) -> None:
+    """Make or update the index. With fewer ``chunks_per_step`` there are more steps between which a kill can come."""
     from pellucid.search import index as module
 
     if chunks_per_step:
-        vars(module)["_CHUNKS_PER_STEP"] = chunks_per_step  # More moments for a kill.
+        vars(module)["_CHUNKS_PER_STEP"] = chunks_per_step
     module.Index.create(index, Embedder(model, threads=1), rebuild=rebuild).update([notes])
 
 
 def rows(model: Path, index: Path) -> dict[str, list[float]]:
-    """Each row with its vector: all that an index holds."""
+    """Read all rows of the index: the vector of each row, by the row's other values as JSON."""
     from pellucid.search.index import Index
 
-    found = Index.open(index, Embedder(model, threads=1)).store._chunks().search().limit(None).to_list()
-    made = {}
-    for row in found:
+    stored = Index.open(index, Embedder(model, threads=1)).store._chunks().search().limit(None).to_list()
+    vectors = {}
+    for row in stored:
         vector = [float(number) for number in row.pop("vector")]
         row.pop("modified")
-        made[json.dumps(row, sort_keys=True)] = vector
-    assert len(made) == len(found), "a row is there twice"
-    return made
+        vectors[json.dumps(row, sort_keys=True)] = vector
+    assert len(vectors) == len(stored), "the index has a row twice"
+    return vectors
 
 
 def answers(model: Path, index: Path) -> dict[str, list[tuple[str, float]]]:
-    """What each kind of search answers: chunks and scores, best first."""
+    """Search in each mode for each question, and by vector for all chunks. Return chunks with scores, best first."""
     from pellucid.search.index import Index
 
-    opened = Index.open(index, Embedder(model, threads=1))
+    opened_index = Index.open(index, Embedder(model, threads=1))
     found: dict[str, list[tuple[str, float]]] = {}
     for question in QUESTIONS:
         for mode in ("vector", "text", "hybrid"):
-            hits = opened.search(question, 5, mode=mode)
+            hits = opened_index.search(question, 5, mode=mode)
             found[f"{mode}: {question}"] = [
                 (f"{hit.row.file} {hit.row.start} {hit.row.text}", hit.score) for hit in hits
             ]
-    hits = opened.search(QUESTIONS[0], 1000, mode="vector")
+    hits = opened_index.search(QUESTIONS[0], 1000, mode="vector")
     found[ALL] = [(f"{hit.row.file} {hit.row.start} {hit.row.text}", hit.score) for hit in hits]
     return found
 
 
 def check_answers(found: dict[str, Any], expected: dict[str, Any]) -> None:
-    """By vectors, the same chunks with the same scores; by words, whose scores depend on how a table is laid out, as
-    many chunks, and such as are there.
+    """Check the answers of a search.
+
+    A vector search must give the same chunks with the same scores. The scores of a word search depend on the table's
+    layout, so it must only give the same number of chunks, all of which exist.
     """
-    known = {text for hits in expected.values() for text, _ in hits} | {text for text, _ in expected[ALL]}
+    existing = {text for hits in expected.values() for text, _ in hits} | {text for text, _ in expected[ALL]}
     for key, hits in expected.items():
-        assert len(found[key]) == len(hits), f"{key}: {len(found[key])} chunks"
+        assert len(found[key]) == len(hits), f"{key}: the number of chunks is {len(found[key])}"
         if key.startswith("vector") or key == ALL:
-            assert [text for text, _ in found[key]] == [text for text, _ in hits], f"{key}: other chunks"
-            assert np.allclose([s for _, s in found[key]], [s for _, s in hits], atol=1e-5), f"{key}: other scores"
-        assert {text for text, _ in found[key]} <= known, f"{key}: a chunk that is not there"
+            assert [text for text, _ in found[key]] == [text for text, _ in hits], f"{key}: wrong chunks"
+            assert np.allclose([s for _, s in found[key]], [s for _, s in hits], atol=1e-5), f"{key}: wrong scores"
+        assert {text for text, _ in found[key]} <= existing, f"{key}: a chunk that does not exist"
 
 
 def left_over(index: Path) -> list[str]:
-    """What a process that was killed has left, and nobody has removed."""
+    """The names of tables and unfinished files that the index does not use and that should have been removed."""
     names = sorted(path.name for path in index.iterdir())
     tables = [name for name in names if name.endswith(".lance")]
-    counted = json.loads((index / "index.json").read_text())["pointer"]["table"]
-    strange = {name for name in names if name.startswith((".unfinished", "staged-"))}
-    return sorted(strange | {name for name in tables if name != f"{counted}.lance"})
+    current_table = json.loads((index / "index.json").read_text())["pointer"]["table"]
+    unfinished = {name for name in names if name.startswith((".unfinished", "staged-"))}
+    return sorted(unfinished | {name for name in tables if name != f"{current_table}.lance"})

@@ -1,4 +1,6 @@
-"""Indexes that were corrupted: the right answers, or a documented error; and ``rebuild`` always mends them."""
+"""Target ``indexes``: damaged indexes. A search gives the right chunks or a documented error, and ``--rebuild`` always
+repairs the index.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,9 @@ from typing import Any
 from fuzz import model_files
 
 from attack import indexed, strange_files
-from attack.child import Attack, Bounds, Result, unfit
-from attack.drawn import Drawn
-from attack.killing import finished
+from attack.child import Case, Limits, Result, message_fault
+from attack.drawn import RandomDataProvider
+from attack.killing import run_to_end
 from attack.strange_files import replace_file
 from attack.target import Target
 from pellucid.errors import IndexStateError, IndexWriteError, PellucidError
@@ -42,27 +44,27 @@ VALUES = (
 )
 
 
-def prepare(shared: Path) -> Attack:
+def prepare(shared: Path) -> Case:
     model, notes = indexed.prepare(shared, "index")
     indexed.write_notes(notes, range(25, 40))
-    finished(lambda: indexed.update(model, shared / "index", notes))
-    finished(lambda: _save(model, shared))
+    run_to_end(lambda: indexed.update(model, shared / "index", notes))
+    run_to_end(lambda: _save(model, shared))
     expected: dict[str, Any] = json.loads((shared / "expected.json").read_text())
 
-    def attack(rng: random.Random, files: Path) -> Result:
-        index, refused = files / "index", ""
+    def case(rng: random.Random, files: Path) -> Result:
+        index, error_name = files / "index", ""
         shutil.copytree(shared / "index", index)
         rng.choice(CHANGES)(rng, index)
         for step in (_search, _update, _search, _rebuild, _search):
             try:
                 step(model, index, notes, expected)
             except (IndexStateError, IndexWriteError) as error:
-                fault = unfit(str(error))
+                fault = message_fault(str(error))
                 assert fault is None, fault
-                refused = type(error).__name__
-        return Result("refused", refused) if refused else Result()
+                error_name = type(error).__name__
+        return Result("refused", error_name) if error_name else Result()
 
-    return attack
+    return case
 
 
 def _search(model: Path, index: Path, _notes: Path, expected: dict[str, Any]) -> None:
@@ -77,10 +79,10 @@ def _update(model: Path, index: Path, notes: Path, expected: dict[str, Any]) -> 
 def _rebuild(model: Path, index: Path, notes: Path, expected: dict[str, Any]) -> None:
     try:
         indexed.update(model, index, notes, rebuild=True)
-    except IndexWriteError:  # Where it can't be written, it says so.
+    except IndexWriteError:  # This is allowed: the index cannot be written.
         raise
     except PellucidError as error:
-        raise AssertionError(f"a rebuild does not mend it: {error}") from error
+        raise AssertionError(f"a rebuild does not repair the index: {error}") from error
     indexed.check_answers(indexed.answers(model, index), expected)
 
 
@@ -88,79 +90,81 @@ def _save(model: Path, shared: Path) -> None:
     (shared / "expected.json").write_text(json.dumps(indexed.answers(model, shared / "index")))
 
 
-def _pointer(rng: random.Random, index: Path) -> None:
-    """What ``index.json`` says."""
+def _pointer_file(rng: random.Random, index: Path) -> None:
+    """Change the content of ``index.json``."""
     path = index / "index.json"
-    told = json.loads(path.read_bytes())
-    what = rng.randrange(4)
-    if what == 0:
-        replace_file(path, model_files.changed(path.read_bytes(), path, Drawn(rng)))
+    content = json.loads(path.read_bytes())
+    choice = rng.randrange(4)
+    if choice == 0:
+        replace_file(path, model_files.mutate(path.read_bytes(), path, RandomDataProvider(rng)))
         return
     part = rng.choice(("pointer", "pointer", "identity", "format"))
-    if part == "format" or what == 1:
-        told[part] = rng.choice(VALUES)
+    if part == "format" or choice == 1:
+        content[part] = rng.choice(VALUES)
     else:
-        told[part][rng.choice(sorted(told[part]))] = rng.choice(VALUES)
-    replace_file(path, json.dumps(told).encode())
+        content[part][rng.choice(sorted(content[part]))] = rng.choice(VALUES)
+    replace_file(path, json.dumps(content).encode())
 
 
-def _any(rng: random.Random, index: Path) -> None:
+def _any_file(rng: random.Random, index: Path) -> None:
     strange_files.break_any(rng, index)
 
 
-def _data(rng: random.Random, index: Path) -> None:
-    """A file with rows in it."""
+def _data_file(rng: random.Random, index: Path) -> None:
+    """Damage a file with the table's rows."""
     path = rng.choice(sorted(index.rglob("*.lance/data/*")))
-    rng.choice(strange_files.OTHER_BYTES)(rng, path)
+    rng.choice(strange_files.CONTENT_CHANGES)(rng, path)
 
 
-def _words(rng: random.Random, index: Path) -> None:
-    """The index of words, or what says which versions there are."""
+def _table_metadata(rng: random.Random, index: Path) -> None:
+    """Damage the word index, or a file that records the table's versions."""
     places = [
         path
         for part in ("_indices", "_versions", "_transactions", "_deletions")
         for path in index.rglob(f"{part}/**/*")
     ]
     path = rng.choice(sorted(path for path in places if path.is_file()))
-    rng.choice((*strange_files.OTHER_BYTES, strange_files.gone))(rng, path)
+    rng.choice((*strange_files.CONTENT_CHANGES, strange_files.remove))(rng, path)
 
 
-def _folders(rng: random.Random, index: Path) -> None:
-    """Whole folders removed, emptied, or of another's place."""
+def _folder(rng: random.Random, index: Path) -> None:
+    """Remove a folder, empty it, or put a file or a link in its place."""
     folders = sorted(path for path in index.rglob("*") if path.is_dir())
     path = rng.choice(folders)
-    what = rng.randrange(4)
+    choice = rng.randrange(4)
     shutil.rmtree(path)
-    if what == 0:
+    if choice == 0:
         path.mkdir()
-    elif what == 1:
+    elif choice == 1:
         path.write_bytes(b"a file")
-    elif what == 2:
+    elif choice == 2:
         path.symlink_to(".")
 
 
-def _more(rng: random.Random, index: Path) -> None:
-    """Tables that are none, or nobody's; and a lock that is none."""
-    what = rng.randrange(4)
+def _extra_entry(rng: random.Random, index: Path) -> None:
+    """Add something that only looks like a table, or a table that no index uses; or replace the lock by a non-file."""
+    choice = rng.randrange(4)
     name = rng.choice(("staged-x.lance", "chunks-x.lance", "other.lance", "\x1b.lance"))
-    if what == 0:
+    if choice == 0:
         (index / name).mkdir()
-    elif what == 1:
+    elif choice == 1:
         shutil.copytree(next(index.glob("chunks-*.lance")), index / name)
-    elif what == 2:
+    elif choice == 2:
         (index / name).write_bytes(rng.randbytes(100))
     else:
         (index / "lock").unlink(missing_ok=True)
-        rng.choice((strange_files.fifo, strange_files.folder, strange_files.looping))(rng, index / "lock")
+        replace = rng.choice((strange_files.make_fifo, strange_files.make_folder, strange_files.link_to_itself))
+        replace(rng, index / "lock")
 
 
 CHANGES: tuple[Callable[[random.Random, Path], None], ...] = (
-    *(_pointer, _pointer, _any, _any, _data, _data, _words, _words, _folders, _more),
+    *(_pointer_file, _pointer_file, _any_file, _any_file, _data_file, _data_file),
+    *(_table_metadata, _table_metadata, _folder, _extra_entry),
 )
 TARGET = Target(
     prepare,
     cases=300,
     short=6,
-    law="right answers, IndexStateError or IndexWriteError; a rebuild mends it",
-    bounds=Bounds(seconds=60),
+    invariant="right answers, IndexStateError or IndexWriteError; a rebuild repairs the index",
+    limits=Limits(seconds=60),
 )

@@ -1,4 +1,6 @@
-"""Updates of an index that are killed again and again: it is the one before or the one after, and nothing is left."""
+"""Target ``kills-index``: kill updates of an index again and again. The index stays the previous one or becomes the new
+one, and after a complete update nothing is left over.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from attack import indexed
-from attack.child import Attack, Bounds, Result
-from attack.killing import finished, killed
+from attack.child import Case, Limits, Result
+from attack.killing import run_and_kill, run_to_end
 from attack.target import Target
 
 KILLS = 5
-_REMOVING_SECONDS = 0.1
+_REMOVAL_SECONDS = 0.1
 
 
-def prepare(shared: Path) -> Attack:
+def prepare(shared: Path) -> Case:
     model, notes = indexed.prepare(shared, "before")
     indexed.write_notes(notes, range(20, 120))
     (notes / "1.txt").unlink()
@@ -27,48 +29,50 @@ def prepare(shared: Path) -> Attack:
     def work(index: Path) -> None:
         indexed.update(model, index, notes, chunks_per_step=64)
 
-    seconds = finished(lambda: work(shared / "after"))
+    seconds = run_to_end(lambda: work(shared / "after"))
     for name in ("before", "after"):
-        finished(lambda name=name: _save(indexed.rows(model, shared / name), shared / f"{name}.json"))
+        run_to_end(lambda name=name: _save(indexed.rows(model, shared / name), shared / f"{name}.json"))
     before, after = (json.loads((shared / f"{name}.json").read_text()) for name in ("before", "after"))
     assert len(before) < len(after)
 
-    def attack(rng: random.Random, files: Path) -> Result:
+    def case(rng: random.Random, files: Path) -> Result:
         index, kills = files / "index", 0
         shutil.copytree(shared / "before", index)
         while kills < KILLS:
-            if _killed(lambda: work(index), index / "index.json", seconds, rng):
+            if _update_and_kill(lambda: work(index), index / "index.json", seconds, rng):
                 kills += 1
             else:
-                _check_clean(index)
+                _check_nothing_left(index)
                 shutil.rmtree(index)
                 shutil.copytree(shared / "before", index)
             if kills == KILLS // 2:
-                _check(model, index, files / "rows.json", [before, after])
-        finished(lambda: work(index))
-        _check(model, index, files / "rows.json", [after])
-        _check_clean(index)
+                _check_rows(model, index, files / "rows.json", [before, after])
+        run_to_end(lambda: work(index))
+        _check_rows(model, index, files / "rows.json", [after])
+        _check_nothing_left(index)
         return Result()
 
-    return attack
+    return case
 
 
-def _killed(work: Callable[[], None], pointer: Path, seconds: float, rng: random.Random) -> bool:
-    """At any moment; or, as often, once what counts has been replaced, and what does not count any more is removed."""
+def _update_and_kill(work: Callable[[], None], pointer: Path, seconds: float, rng: random.Random) -> bool:
+    """Kill the update at any moment; or, half of the time, just after it has replaced ``index.json``, while it removes
+    old tables. Return False if the update ended before.
+    """
     if rng.random() < 0.5:
-        return killed(work, seconds * 1.05, rng)
+        return run_and_kill(work, seconds * 1.05, rng)
     before = pointer.stat().st_mtime_ns
-    return killed(work, _REMOVING_SECONDS, rng, after=lambda: pointer.stat().st_mtime_ns != before)
+    return run_and_kill(work, _REMOVAL_SECONDS, rng, is_ready=lambda: pointer.stat().st_mtime_ns != before)
 
 
-def _check(model: Path, index: Path, told: Path, allowed: list[dict[str, list[float]]]) -> None:
-    finished(lambda: _save(indexed.rows(model, index), told))
-    assert json.loads(told.read_text()) in allowed, "the index is another"
+def _check_rows(model: Path, index: Path, rows_file: Path, allowed: list[dict[str, list[float]]]) -> None:
+    run_to_end(lambda: _save(indexed.rows(model, index), rows_file))
+    assert json.loads(rows_file.read_text()) in allowed, "the index has other rows than before and after the update"
 
 
-def _check_clean(index: Path) -> None:
-    """After an update that was let be."""
-    assert not (left := indexed.left_over(index)), f"left over: {left}"
+def _check_nothing_left(index: Path) -> None:
+    """After an update that was not killed."""
+    assert not (names := indexed.left_over(index)), f"left over: {names}"
 
 
 def _save(rows: dict[str, list[float]], path: Path) -> None:
@@ -79,6 +83,6 @@ TARGET = Target(
     prepare,
     cases=100,
     short=1,
-    law=f"killed {KILLS} times, the index is the one before or the one after; after a whole run, no table is left over",
-    bounds=Bounds(seconds=180),
+    invariant=f"after {KILLS} kills, the index is the previous or new one; after a full update, nothing is left over",
+    limits=Limits(seconds=180),
 )

@@ -1,4 +1,4 @@
-"""A bound on memory that the kernel keeps: a control group, of version 1 or 2, where we may make one."""
+"""A memory limit that the kernel enforces, by a control group of version 1 or 2. It needs the right to make groups."""
 
 from __future__ import annotations
 
@@ -16,16 +16,20 @@ _NAME = "pellucid-attack-"
 
 @dataclass(frozen=True)
 class MemoryGroup:
-    """Processes that may hold so much memory together, and no more."""
+    """A control group whose processes share one memory limit.
+
+    Attributes:
+        folder: the group's folder below ``/sys/fs/cgroup``.
+    """
 
     folder: Path
 
     def add(self, pid: int) -> None:
-        """Put a process into the group; its children will be there too."""
+        """Put a process into the group. Its children will be in the group too."""
         (self.folder / "cgroup.procs").write_text(str(pid))
 
     def peak(self) -> int:
-        """The most bytes that the group has held, 0 if the kernel does not say. Cached pages of files count."""
+        """The group's peak memory in bytes, with cached pages of files; 0 if the kernel does not report it."""
         for name in ("memory.max_usage_in_bytes", "memory.peak"):
             if (self.folder / name).exists():
                 return int((self.folder / name).read_text())
@@ -34,8 +38,10 @@ class MemoryGroup:
 
 @contextlib.contextmanager
 def memory_group(limit: int) -> Iterator[MemoryGroup | None]:
-    """A group of at most ``limit`` bytes; None where this system gives us none, as without root."""
-    folder = _made(limit)
+    """Make a group with a limit in bytes, and remove it afterwards. Yield None if this system does not allow one, for
+    example without root.
+    """
+    folder = _make_group(limit)
     if folder is None:
         yield None
         return
@@ -50,21 +56,21 @@ def memory_group(limit: int) -> Iterator[MemoryGroup | None]:
                 time.sleep(0.05)
 
 
-def _made(limit: int) -> Path | None:
+def _make_group(limit: int) -> Path | None:
     names = (("memory.limit_in_bytes", "memory.memsw.limit_in_bytes"), ("memory.max", "memory.swap.max"))
-    for parent, (most, swap) in zip((V1, V2), names, strict=True):
+    for parent, (memory_file, swap_file) in zip((V1, V2), names, strict=True):
         folder = parent / f"{_NAME}{os.getpid()}"
         for old in parent.glob(f"{_NAME}*"):
-            with contextlib.suppress(OSError):  # Somebody else's, who is at work.
+            with contextlib.suppress(OSError):  # Another attack still uses this group.
                 old.rmdir()
         try:
             folder.mkdir()
         except OSError:
             continue
         try:
-            (folder / most).write_text(str(limit))
-            if (folder / swap).exists():
-                (folder / swap).write_text(str(limit if parent == V1 else 0))
+            (folder / memory_file).write_text(str(limit))
+            if (folder / swap_file).exists():
+                (folder / swap_file).write_text(str(limit if parent == V1 else 0))
         except OSError:
             folder.rmdir()
             continue

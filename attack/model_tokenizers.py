@@ -1,4 +1,4 @@
-"""Tokenizers that a bad neighbour would write: expressions that backtrack, normalizers that multiply, holes."""
+"""Hostile tokenizers: patterns that backtrack, normalizers that multiply the text, and vocabularies with holes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from attack.strange_files import replace_file
 
-BOMBS = (
+SLOW_PATTERNS = (
     "(a+)+$",
     "(a|a)*b",
     "(?:a*)*c",
@@ -22,33 +22,37 @@ BOMBS = (
     r"(\w+\s?)+$",
     "(?<=a+)b",
 )
-BROKEN = ("(", "[", "*", "(?P<", "\\", "(?<!x*)", "a{1000000}", "(?R)", "\\p{Nope}", "")
+INVALID_PATTERNS = ("(", "[", "*", "(?P<", "\\", "(?<!x*)", "a{1000000}", "(?R)", "\\p{Nope}", "")
 NUMBERS = (0, -1, 1, 2**31, 2**32, 2**63, 2**64, 10**30, 1e308, 0.5, None, "1", [1])
 
-Made = Callable[[random.Random], Any]
+PartMaker = Callable[[random.Random], Any]
 
 
 def _pattern(rng: random.Random) -> dict[str, str]:
-    return {rng.choice(("Regex", "Regex", "Regex", "String", "Other")): rng.choice((*BOMBS, *BOMBS, *BROKEN, "a", " "))}
+    return {
+        rng.choice(("Regex", "Regex", "Regex", "String", "Other")): rng.choice(
+            (*SLOW_PATTERNS, *SLOW_PATTERNS, *INVALID_PATTERNS, "a", " ")
+        )
+    }
 
 
-def _multiplying(rng: random.Random) -> dict[str, Any]:
-    once = {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * rng.choice((2, 10, 1000, 1_000_000))}
-    return {"type": "Sequence", "normalizers": [once] * rng.choice((1, 2, 5, 30))}
+def _multiplying_normalizer(rng: random.Random) -> dict[str, Any]:
+    step = {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * rng.choice((2, 10, 1000, 1_000_000))}
+    return {"type": "Sequence", "normalizers": [step] * rng.choice((1, 2, 5, 30))}
 
 
-def _precompiled(rng: random.Random) -> dict[str, Any]:
-    good = rng.randbytes(rng.choice((0, 1, 3, 4, 5, 64, 1024)))
-    told = rng.choice((0, 1, 4, len(good), 1024, 2**31, 2**32 - 1)).to_bytes(4, "little")
-    charsmap = base64.b64encode(told + good).decode()
+def _precompiled_normalizer(rng: random.Random) -> dict[str, Any]:
+    content = rng.randbytes(rng.choice((0, 1, 3, 4, 5, 64, 1024)))
+    stated_length = rng.choice((0, 1, 4, len(content), 1024, 2**31, 2**32 - 1)).to_bytes(4, "little")
+    charsmap = base64.b64encode(stated_length + content).decode()
     return {"type": "Precompiled", "precompiled_charsmap": rng.choice((charsmap, charsmap[:-1], "!", None, "", 7))}
 
 
 def _normalizer(rng: random.Random) -> Any:
     return rng.choice(
         (
-            _multiplying(rng),
-            _precompiled(rng),
+            _multiplying_normalizer(rng),
+            _precompiled_normalizer(rng),
             {"type": "Replace", "pattern": _pattern(rng), "content": rng.choice(("", "b", "a" * 1000))},
             {"type": "Prepend", "prepend": rng.choice(("", "a" * 1_000_000, "\0"))},
             {"type": rng.choice(("NFKD", "NFC", "Lowercase", "StripAccents", "Nmt", "Bert", "Other", "ByteLevel"))},
@@ -123,30 +127,30 @@ def _added_tokens(rng: random.Random) -> Any:
 
 
 def _model(rng: random.Random, model: Any) -> Any:
-    """The vocabulary with holes, the same number twice, or settings that are none."""
+    """Make holes in the vocabulary, give two tokens the same id, or put wrong values into the other settings."""
     vocabulary = model.get("vocab")
-    what = rng.randrange(8)
-    if what == 0 and isinstance(vocabulary, dict):
+    choice = rng.randrange(8)
+    if choice == 0 and isinstance(vocabulary, dict):
         for name in rng.sample(sorted(vocabulary), rng.choice((1, 5, len(vocabulary) // 2))):
             del vocabulary[name]
-    elif what == 1 and isinstance(vocabulary, dict):
+    elif choice == 1 and isinstance(vocabulary, dict):
         vocabulary[rng.choice(sorted(vocabulary))] = rng.choice(NUMBERS)
-    elif what == 2 and isinstance(vocabulary, dict):
+    elif choice == 2 and isinstance(vocabulary, dict):
         first, second = rng.sample(sorted(vocabulary), 2)
         vocabulary[first] = vocabulary[second]
-    elif what == 3 and isinstance(vocabulary, list):
+    elif choice == 3 and isinstance(vocabulary, list):
         place = rng.randrange(len(vocabulary))
         vocabulary[place] = rng.choice(
             (["", 0.0], ["a", float("nan")], ["a", 1e308], ["a", -1e308], ["a"], None, vocabulary[0])
         )
-    elif what == 4:
+    elif choice == 4:
         model["merges"] = rng.choice(
             ([], [["a", "b"]], [["zz", "zz"]], ["a b c"], [["t", "h"]] * 5000, [[]], None, ["ab"])
         )
-    elif what == 5:
+    elif choice == 5:
         key = rng.choice(("unk_token", "unk_id", "continuing_subword_prefix", "max_input_chars_per_word", "dropout"))
         model[key] = rng.choice((*NUMBERS, "nothing", "", "[UNK]", "a" * 100_000))
-    elif what == 6:
+    elif choice == 6:
         model[rng.choice(("byte_fallback", "fuse_unk", "ignore_merges"))] = rng.choice((True, None, 1))
     else:
         model["type"] = rng.choice(("WordLevel", "WordPiece", "BPE", "Unigram", "Other", None))
@@ -154,25 +158,25 @@ def _model(rng: random.Random, model: Any) -> Any:
 
 
 def rewrite(rng: random.Random, path: Path) -> None:
-    """One part of a tokenizer.json made anew, or two."""
-    told = json.loads(path.read_bytes())
+    """Replace one or two parts of a ``tokenizer.json``."""
+    tokenizer = json.loads(path.read_bytes())
     for _ in range(rng.choice((1, 1, 1, 2))):
         part = rng.choice(
             ("normalizer", "normalizer", "pre_tokenizer", "post_processor", "post_processor", "model", "model")
         )
         if rng.random() < 0.2:
             part = rng.choice(("added_tokens", "truncation", "padding", "decoder", "version"))
-        told[part] = _part(rng, part, told)
-    replace_file(path, json.dumps(told).encode("utf-8", "surrogatepass"))
+        tokenizer[part] = _part(rng, part, tokenizer)
+    replace_file(path, json.dumps(tokenizer).encode("utf-8", "surrogatepass"))
 
 
-def _part(rng: random.Random, part: str, told: Any) -> Any:
-    makers: dict[str, Made] = {
+def _part(rng: random.Random, part: str, tokenizer: Any) -> Any:
+    makers: dict[str, PartMaker] = {
         "normalizer": _normalizer,
         "pre_tokenizer": _pre_tokenizer,
         "post_processor": _post_processor,
         "added_tokens": _added_tokens,
-        "model": lambda rng: _model(rng, told["model"]),
+        "model": lambda rng: _model(rng, tokenizer["model"]),
         "truncation": lambda rng: {
             "direction": rng.choice(("Left", "Right", "Up")),
             "max_length": rng.choice(NUMBERS),

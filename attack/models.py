@@ -1,4 +1,6 @@
-"""Model folders in which something lies: they load and embed as the reference does, or the error is documented."""
+"""Target ``models``: model folders with false content. They load and embed as the reference does, or the error is a
+documented one.
+"""
 
 from __future__ import annotations
 
@@ -19,31 +21,31 @@ from safetensors.numpy import load_file
 from tests import tiny, tiny_families
 
 from attack import model_tokenizers, model_weights, strange_files
-from attack.child import Attack, Result
-from attack.drawn import Drawn
+from attack.child import Case, Result
+from attack.drawn import RandomDataProvider
 from attack.strange_files import replace_file
 from attack.target import Target
 from pellucid import Embedder
 
 TEXTS = ["", "the cat zat", "cat " * 40, "\u4e2d\U0001f600", "a" * 200 + "!", "<s> [SEP] the\0cat\n"]
-FAR = 0.02
-"""By how much of its length a vector may differ from the reference's: whatever a change of the weights has made of
-rounding, another arithmetic than ours would differ by more."""
-HUGE = 1e6
-"""Among weights beyond this, rounding is all that is left of a vector."""
+MAX_DIFFERENCE = 0.02
+"""How far a vector may be from the reference's, as a share of its length. Changed weights can make rounding errors
+large, but an engine with different arithmetic would be further away."""
+HUGE_WEIGHT = 1e6
+"""With weights over this, only rounding errors are left of a vector."""
 NUMBERS = (0, -1, 1, 2**31, 2**53, 2**63, 10**30, 1e308, float("inf"), float("nan"), 0.1, -0.0, "", [], {}, True, None)
 
 
-def prepare(shared: Path) -> Attack:
-    kinds = (["Pooling"], ["Pooling", "Normalize"], model_files.KINDS)
+def prepare(shared: Path) -> Case:
+    module_lists = (["Pooling"], ["Pooling", "Normalize"], model_files.MODULES)
     folders = [
         tiny.write_model(shared / f"{family}-{number}", family, modules=modules, prompts={"query": "query: "})
         for family in tiny_families.FAMILIES
-        for number, modules in enumerate(kinds)
+        for number, modules in enumerate(module_lists)
     ]
-    Embedder(folders[0], threads=1)  # What is imported late is imported here, once.
+    Embedder(folders[0], threads=1)  # This makes the late imports once, here, and not in each case.
 
-    def attack(rng: random.Random, files: Path) -> Result:
+    def case(rng: random.Random, files: Path) -> Result:
         folder = files / "model"
         shutil.copytree(rng.choice(folders), folder, copy_function=os.link)
         for _ in range(rng.choice((1, 1, 1, 2))):
@@ -52,11 +54,11 @@ def prepare(shared: Path) -> Attack:
         check(folder)
         return Result()
 
-    return attack
+    return case
 
 
 def check(folder: Path) -> None:
-    """The law."""
+    """Check the invariant."""
     warnings.simplefilter("ignore")
     embedder = Embedder(folder, threads=1)
     vectors = embedder.embed_documents(TEXTS)
@@ -66,19 +68,19 @@ def check(folder: Path) -> None:
     assert (alone == vectors).all(), "a vector depends on the other texts of the call"
     assert np.isfinite(embedder.embed_query(TEXTS[1])).all(), "the vector of a query is not finite"
     reference = Embedder(folder, engine="reference").embed_documents(TEXTS)
-    scale = np.linalg.norm(reference.astype(np.float64), axis=1) + 1e-30
-    far = np.linalg.norm(vectors.astype(np.float64) - reference, axis=1) / scale
-    assert (far < FAR).all() or _has_huge_weights(folder), (
-        f"a vector is {far.max():.3g} of its length off the reference's"
+    lengths = np.linalg.norm(reference.astype(np.float64), axis=1) + 1e-30
+    differences = np.linalg.norm(vectors.astype(np.float64) - reference, axis=1) / lengths
+    assert (differences < MAX_DIFFERENCE).all() or _has_huge_weights(folder), (
+        f"a vector differs from the reference's by {differences.max():.3g} of its length"
     )
 
 
 def _has_huge_weights(folder: Path) -> bool:
     tensors = (tensor for path in folder.rglob("*.safetensors") for tensor in load_file(path).values())
-    return any(np.abs(tensor, dtype=np.float64).max(initial=0) > HUGE for tensor in tensors)
+    return any(np.abs(tensor, dtype=np.float64).max(initial=0) > HUGE_WEIGHT for tensor in tensors)
 
 
-_NOTHING_TO_CHANGE = (
+_CANNOT_CHANGE = (
     OSError,
     ValueError,
     LookupError,
@@ -87,31 +89,35 @@ _NOTHING_TO_CHANGE = (
     RecursionError,
     SafetensorError,
 )
-"""The first of two changes may have left nothing for the second."""
+"""The errors of a second change, if the first one left nothing that it could change."""
 
 
 def _change(rng: random.Random, folder: Path, others: list[Path]) -> bool:
-    """Change something. Returns whether all files can still be read, so that something else can be changed."""
+    """Make one change. Return False if a file may be unreadable afterwards, so that a second change would fail."""
     change = rng.choice(
-        (_by_fuzz, _by_fuzz, _number, _weights, _tokenizer, _tokenizer, _odd_file, _json, _modules, _swapped)
+        (
+            *(_fuzzed_file, _fuzzed_file, _setting, _weights, _tokenizer),
+            *(_tokenizer, _strange_file, _strange_json, _modules, _swapped_file),
+        )
     )
-    with contextlib.suppress(*_NOTHING_TO_CHANGE):
+    with contextlib.suppress(*_CANNOT_CHANGE):
         change(rng, folder, others)
-    return change is not _odd_file
+    return change is not _strange_file
 
 
-def _by_fuzz(rng: random.Random, folder: Path, _others: list[Path]) -> None:
+def _fuzzed_file(rng: random.Random, folder: Path, _others: list[Path]) -> None:
+    """Change a file as ``fuzz.model_files`` does."""
     names = model_files.JSON_FILES if rng.random() < 0.7 else model_files.WEIGHT_FILES
     path = folder / rng.choice([name for name in names if (folder / name).is_file()])
-    replace_file(path, model_files.changed(path.read_bytes(), path, Drawn(rng)))
+    replace_file(path, model_files.mutate(path.read_bytes(), path, RandomDataProvider(rng)))
 
 
-def _number(rng: random.Random, folder: Path, _others: list[Path]) -> None:
-    """A size or setting of another size or kind."""
+def _setting(rng: random.Random, folder: Path, _others: list[Path]) -> None:
+    """Give a size or setting another value or type."""
     path = folder / rng.choice(("config.json", "sentence_bert_config.json", "tokenizer_config.json", "config.json"))
-    told = json.loads(path.read_bytes())
-    told[rng.choice([*told, *model_files.KEYS])] = rng.choice(NUMBERS)
-    replace_file(path, json.dumps(told).encode())
+    settings = json.loads(path.read_bytes())
+    settings[rng.choice([*settings, *model_files.KEYS])] = rng.choice(NUMBERS)
+    replace_file(path, json.dumps(settings).encode())
 
 
 def _weights(rng: random.Random, folder: Path, _others: list[Path]) -> None:
@@ -122,16 +128,16 @@ def _tokenizer(rng: random.Random, folder: Path, _others: list[Path]) -> None:
     model_tokenizers.rewrite(rng, folder / "tokenizer.json")
 
 
-def _odd_file(rng: random.Random, folder: Path, _others: list[Path]) -> None:
+def _strange_file(rng: random.Random, folder: Path, _others: list[Path]) -> None:
     strange_files.break_any(rng, folder)
 
 
-def _json(rng: random.Random, folder: Path, _others: list[Path]) -> None:
-    """JSON of a kind that parsers stumble over."""
+def _strange_json(rng: random.Random, folder: Path, _others: list[Path]) -> None:
+    """Write JSON that is hard to parse: very deep, very long, not quite valid, or with the same key twice."""
     path = rng.choice(sorted(folder.rglob("*.json")))
     content = path.read_bytes()
     first = content[:1]
-    made: tuple[Callable[[], bytes], ...] = (
+    makers: tuple[Callable[[], bytes], ...] = (
         lambda: b"[" * 200_000,
         lambda: b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
         lambda: b"1" * 1_000_000,
@@ -144,23 +150,23 @@ def _json(rng: random.Random, folder: Path, _others: list[Path]) -> None:
         lambda: content[:-1] + b', "\\u001b[31m": "\\u0007"' + content[-1:],
         lambda: first + b"".join(b'"k%d": %d,' % (number, number) for number in range(100_000)) + content[1:],
     )
-    replace_file(path, rng.choice(made)())
+    replace_file(path, rng.choice(makers)())
 
 
 def _modules(rng: random.Random, folder: Path, _others: list[Path]) -> None:
-    """Other modules, in other places, more of them."""
+    """Change ``modules.json``: repeat, reorder or remove modules, or change a path or a type."""
     path = folder / "modules.json"
     entries: list[Any] = json.loads(path.read_bytes())
-    what = rng.randrange(5)
-    if what == 0:
+    choice = rng.randrange(5)
+    if choice == 0:
         entries += [entries[-1]] * rng.choice((1, 100, 10_000))
-    elif what == 1:
+    elif choice == 1:
         rng.shuffle(entries)
-    elif what == 2:
+    elif choice == 2:
         rng.choice(entries)["path"] = rng.choice(
             ("..", "../..", "/etc", "a/../..", "\0", "a" * 5000, "1_Pooling/.", "\x1b")
         )
-    elif what == 3:
+    elif choice == 3:
         kind = rng.choice(
             ("os.system", "Pooling", "sentence_transformers.models.", "..", "sentence_transformers.models.WordWeights")
         )
@@ -170,8 +176,8 @@ def _modules(rng: random.Random, folder: Path, _others: list[Path]) -> None:
     replace_file(path, json.dumps(entries).encode())
 
 
-def _swapped(rng: random.Random, folder: Path, others: list[Path]) -> None:
-    """A file of another model; or shards that are not there, or lie elsewhere."""
+def _swapped_file(rng: random.Random, folder: Path, others: list[Path]) -> None:
+    """Replace a file by another model's; or split the weights into shards that are missing or lie elsewhere."""
     if rng.random() < 0.3:
         (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
         shard = rng.choice(
@@ -190,5 +196,5 @@ TARGET = Target(
     prepare,
     cases=10_000,
     short=120,
-    law="it loads, and its vectors are finite and the reference engine's; or the error is a documented one",
+    invariant="it loads, and its vectors are finite and equal the reference engine's; or the error is a documented one",
 )

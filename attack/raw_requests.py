@@ -1,10 +1,10 @@
-"""Requests of pieces in any order, most of which are none."""
+"""Send requests made of random pieces, most of which are not valid HTTP."""
 
 from __future__ import annotations
 
 import random
 
-from attack.served import Served
+from attack.served import RunningServer
 
 _LINES = (
     b"GET /health HTTP/1.1",
@@ -83,17 +83,17 @@ _BODIES += (
 )
 
 
-def send(server: Served, rng: random.Random) -> None:
-    """Twenty requests of pieces in any order: each is answered, or its connection is ended."""
+def send(server: RunningServer, rng: random.Random) -> None:
+    """Send twenty requests of random pieces. The server must answer each one or close its connection, without a 500."""
     for _ in range(20):
         headers = rng.sample(_HEADERS, rng.randrange(6)) + [b"Host: 127.0.0.1"] * (rng.random() < 0.7)
         newline = rng.choice((b"\r\n", b"\r\n", b"\r\n", b"\n", b"\r"))
-        sent = newline.join([rng.choice(_LINES), *headers, b"", rng.choice(_BODIES)])
+        request = newline.join([rng.choice(_LINES), *headers, b"", rng.choice(_BODIES)])
         if rng.random() < 0.2:
-            place = rng.randrange(len(sent) + 1)
-            sent = sent[:place] + rng.randbytes(5) + sent[place:]
-        print(repr(sent[:200]), flush=True)
-        answer = server.ask(sent, 10, half_close=True)
-        for part in answer.split(b"HTTP/1.1 ")[1:]:
-            assert part[:3] != b"500", f"500 for {sent[:200]!r}"
-        assert b"Traceback" not in answer
+            place = rng.randrange(len(request) + 1)
+            request = request[:place] + rng.randbytes(5) + request[place:]
+        print(repr(request[:200]), flush=True)
+        response = server.request(request, 10, half_close=True)
+        for status_and_rest in response.split(b"HTTP/1.1 ")[1:]:
+            assert status_and_rest[:3] != b"500", f"the response to {request[:200]!r} is a 500"
+        assert b"Traceback" not in response, "the response has a traceback"

@@ -1,4 +1,4 @@
-"""What a whole attack found: a table for people, a file for the docs."""
+"""The results of an attack: a table to read, and a JSON file for docs/testing.md."""
 
 from __future__ import annotations
 
@@ -13,19 +13,24 @@ from typing import Any
 from attack.child import FAULTS, Outcome
 
 _FRAME = re.compile(r'File ".*?/pellucid/(\S+?)", line (\d+)')
-_NUMBER = re.compile(r"[0-9a-f]{12,}")
-_MOST_KEPT = 3
+_LONG_NUMBER = re.compile(r"[0-9a-f]{12,}")
+_MAX_KEPT_CASES = 3
+"""For each signature of a fault."""
 
 
 @dataclass
 class Tally:
-    """What came of the cases of one target.
+    """Counts for the cases of one target.
 
     Attributes:
-        name: the target.
-        seconds: that all of it took.
-        refused: how often each class of error came.
-        faults: the numbers of the cases of each kind of fault.
+        name: the target's name.
+        cases: the number of cases.
+        ok: the number of cases with the result "ok".
+        seconds: the time that the whole target took.
+        refused: the number of refusals for each class of error.
+        faults: the numbers of the cases with a fault, by the fault's signature.
+        slowest: the seconds and the number of the slowest case.
+        largest: the peak memory in bytes and the number of the case that used most.
     """
 
     name: str
@@ -38,14 +43,14 @@ class Tally:
     largest: tuple[int, int] = (0, -1)
 
     def add(self, number: int, outcome: Outcome) -> bool:
-        """Count a case; whether its folder should be kept."""
+        """Count a case. Return True if its folder should be kept: for the first few cases of each fault."""
         self.cases += 1
         self.slowest = max(self.slowest, (outcome.seconds, number))
         self.largest = max(self.largest, (outcome.peak, number))
         if outcome.kind in FAULTS:
             numbers = self.faults.setdefault(signature(outcome), [])
             numbers.append(number)
-            return len(numbers) <= _MOST_KEPT
+            return len(numbers) <= _MAX_KEPT_CASES
         if outcome.kind == "refused":
             self.refused[outcome.detail] += 1
         else:
@@ -53,12 +58,12 @@ class Tally:
         return False
 
     @property
-    def broken(self) -> int:
-        """How many cases have a fault."""
+    def fault_count(self) -> int:
+        """The number of cases with a fault."""
         return sum(map(len, self.faults.values()))
 
-    def told(self) -> dict[str, Any]:
-        """For the file."""
+    def summary(self) -> dict[str, Any]:
+        """The target's entry in ``summary.json``."""
         return {
             "cases": self.cases,
             "ok": self.ok,
@@ -71,22 +76,24 @@ class Tally:
 
 
 def signature(outcome: Outcome) -> str:
-    """What faults of one cause have in common: the kind, the error, and the innermost line of ours."""
-    detail = _NUMBER.sub("…", outcome.detail)
+    """A short description that is the same for faults with the same cause: the kind of fault, the error, and the
+    innermost line of Pellucid.
+    """
+    detail = _LONG_NUMBER.sub("…", outcome.detail)
     if outcome.kind == "wrong" and detail.startswith("the message"):
         return f"wrong: {detail.splitlines()[0]}"
     frames = _FRAME.findall(detail)
     place = f" at {frames[-1][0]}:{frames[-1][1]}" if frames else ""
-    if outcome.kind in {"hang", "memory"}:  # A dump of the stack has the innermost first.
+    if outcome.kind in {"hang", "memory"}:  # A dump of the stack begins with the innermost frame.
         return f"{outcome.kind}{f' at {frames[0][0]}:{frames[0][1]}' if frames else ''}"
-    last = next((line for line in reversed(detail.splitlines()) if line and not line.startswith(" ")), "")
+    error = next((line for line in reversed(detail.splitlines()) if line and not line.startswith(" ")), "")
     if outcome.kind == "crash":
-        last = outcome.detail.splitlines()[0] if outcome.detail else ""
-    return f"{outcome.kind}: {last[:100]}{place}"
+        error = outcome.detail.splitlines()[0] if outcome.detail else ""
+    return f"{outcome.kind}: {error[:100]}{place}"
 
 
 def table(tallies: list[Tally]) -> str:
-    """For people."""
+    """A table with a row for each target, and below it a line for each fault."""
     rows = [("target", "cases", "ok", "refused", "faults", "slowest", "memory", "took")]
     rows += [
         (
@@ -94,7 +101,7 @@ def table(tallies: list[Tally]) -> str:
             f"{tally.cases:,}",
             f"{tally.ok:,}",
             f"{tally.refused.total():,}",
-            f"{tally.broken:,}",
+            f"{tally.fault_count:,}",
             f"{tally.slowest[0]:.1f} s",
             f"{tally.largest[0] / 1e6:,.0f} MB",
             f"{tally.seconds:,.0f} s",
@@ -110,10 +117,12 @@ def table(tallies: list[Tally]) -> str:
 
 
 def write(tallies: list[Tally], seed: int, path: Path) -> None:
-    """For the docs: the figures of each target that ran, the machine and the day. Those of other targets stay."""
+    """Write the results of these targets to a JSON file, with the date, the seed and the machine. The file keeps the
+    results of other targets.
+    """
     from pellucid.measuring.machine import describe
 
-    held = json.loads(path.read_text()) if path.exists() else {}
-    ran = {"date": datetime.datetime.now(datetime.UTC).date().isoformat(), "seed": seed, "machine": describe()}
-    told = held | {tally.name: ran | tally.told() for tally in tallies}
-    path.write_text(json.dumps(told, indent=2) + "\n")
+    previous = json.loads(path.read_text()) if path.exists() else {}
+    context = {"date": datetime.datetime.now(datetime.UTC).date().isoformat(), "seed": seed, "machine": describe()}
+    content = previous | {tally.name: context | tally.summary() for tally in tallies}
+    path.write_text(json.dumps(content, indent=2) + "\n")

@@ -1,7 +1,7 @@
 """Attack Pellucid: ``python -m attack.run [TARGET …] --seconds 60``.
 
-Each case is a number: what it does depends on that number and ``--seed`` alone. A case that breaks a law is kept in
-``build/attack/TARGET-NUMBER/`` with the command that repeats it. The exit status is 1 if there is any.
+Each case has a number. What it does depends only on that number and on ``--seed``. A case with a fault is kept in
+``build/attack/TARGET-NUMBER/``, with the command that repeats it. The exit status is 1 if any case had a fault.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from attack import report
-from attack.child import Attack, Bounds, Child, Outcome, start
+from attack.child import Case, Child, Limits, Outcome, start
 from attack.report import Tally
 from attack.target import Target
 
@@ -39,71 +39,71 @@ OUTPUT = Path("build/attack")
 
 def main() -> None:
     args = _arguments()
-    # One thread for each case; and no child waits for threads of a parent that it does not have.
+    # One thread for each case. A forked child would also wait forever for threads that only its parent has.
     os.environ.update(TOKENIZERS_PARALLELISM="false", OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", LANCEDB_LOG="off")
     tallies = []
     for name in args.targets or TARGETS:
         target: Target = importlib.import_module(TARGETS[name]).TARGET
         if args.memory:
-            target = replace(target, bounds=replace(target.bounds, memory=args.memory << 20))
+            target = replace(target, limits=replace(target.limits, memory=args.memory << 20))
         count = args.count or (target.short if args.short else target.cases)
         numbers: Iterable[int] = range(count) if args.case is None else [args.case]
         if args.case is None:
-            _forget(name)
-        tallies.append(attacked(name, target, numbers, args.seed, args.seconds, args.jobs))
+            _remove_kept_cases(name)
+        tallies.append(run_target(name, target, numbers, args.seed, args.seconds, args.jobs))
         print(report.table(tallies[-1:]), flush=True)
     if args.case is None:
         report.write(tallies, args.seed, OUTPUT / "summary.json")
     if len(tallies) > 1:
         print("", report.table(tallies), sep="\n")
-    sys.exit(1 if any(tally.broken for tally in tallies) else 0)
+    sys.exit(1 if any(tally.fault_count for tally in tallies) else 0)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("targets", nargs="*", choices=[[], *TARGETS], metavar="TARGET", help=", ".join(TARGETS))
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="for each target, at most")
-    parser.add_argument("--count", type=int, help="of cases, for each target")
-    parser.add_argument("--short", action="store_true", help="a few cases of each: two minutes in all")
-    parser.add_argument("--case", type=int, help="only this one")
-    parser.add_argument("--seed", type=int, default=19)
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="cases at once")
-    parser.add_argument("--memory", type=int, help="MB that a case may take, in place of the target's own bound")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="start no new case of a target after this")
+    parser.add_argument("--count", type=int, help="the number of cases for each target")
+    parser.add_argument("--short", action="store_true", help="run a few cases of each target: two minutes in all")
+    parser.add_argument("--case", type=int, help="run only the case with this number")
+    parser.add_argument("--seed", type=int, default=19, help="the seed of all random choices (default: 19)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many cases run at the same time")
+    parser.add_argument("--memory", type=int, help="the memory limit for a case in MB, instead of the target's own")
     return parser.parse_args()
 
 
-def attacked(
+def run_target(
     name: str, target: Target, numbers: Iterable[int], seed: int, seconds: float, jobs: int, output: Path = OUTPUT
 ) -> Tally:
-    """Do the cases of a target, for at most so many seconds."""
-    shared = _anew(output / f"{name}-shared")
+    """Run cases of a target. After ``seconds``, no new case starts."""
+    shared = _clear_path(output / f"{name}-shared")
     shared.mkdir(parents=True)
     tally, began = Tally(name), time.monotonic()
     try:
-        attack = target.prepare(shared)
+        case = target.prepare(shared)
         in_time = itertools.takewhile(lambda _: time.monotonic() - began < seconds, numbers)
-        children = _done(name, attack, target.bounds, in_time, seed, min(jobs, target.jobs or jobs), output)
+        children = _run_cases(name, case, target.limits, in_time, seed, min(jobs, target.jobs or jobs), output)
         for child, outcome in children:
             if tally.add(child.number, outcome):
                 _keep(name, child, outcome, seed)
             else:
                 shutil.rmtree(child.folder)
     finally:
-        if not tally.broken:
+        if not tally.fault_count:
             shutil.rmtree(shared)
     tally.seconds = time.monotonic() - began
     return tally
 
 
-def _done(
-    name: str, attack: Attack, bounds: Bounds, numbers: Iterable[int], seed: int, jobs: int, output: Path
+def _run_cases(
+    name: str, case: Case, limits: Limits, numbers: Iterable[int], seed: int, jobs: int, output: Path
 ) -> Iterator[tuple[Child, Outcome]]:
-    """Start cases, some at once, and give each as it ends."""
+    """Run up to ``jobs`` cases at the same time, and yield each one when it ends."""
     waiting, running = iter(numbers), list[Child]()
     while True:
         for number in itertools.islice(waiting, jobs - len(running)):
             rng = random.Random(f"{seed}/{name}/{number}")
-            running.append(start(number, attack, rng, _anew(output / f"{name}-{number}"), bounds))
+            running.append(start(number, case, rng, _clear_path(output / f"{name}-{number}"), limits))
         if not running:
             return
         for child in running.copy():
@@ -113,24 +113,24 @@ def _done(
         time.sleep(0.002)
 
 
-def _forget(name: str) -> None:
-    """Remove what an earlier attack has kept."""
-    for old in OUTPUT.glob(f"{name}-*"):
-        shutil.rmtree(old)
+def _remove_kept_cases(name: str) -> None:
+    """Remove the cases of this target that an earlier run kept."""
+    for folder in OUTPUT.glob(f"{name}-*"):
+        shutil.rmtree(folder)
 
 
-def _anew(folder: Path) -> Path:
-    """A folder that is not there, whatever was."""
+def _clear_path(folder: Path) -> Path:
+    """Remove the folder if it exists, and return its absolute path."""
     if folder.exists():
         shutil.rmtree(folder)
     return folder.resolve()
 
 
 def _keep(name: str, child: Child, outcome: Outcome, seed: int) -> None:
-    """Write beside what a case left what became of it, and how to repeat it."""
+    """Write ``case.json`` into the case's folder: its outcome, and the command that repeats it."""
     command = f"python -m attack.run {name} --seed {seed} --case {child.number}"
-    told = {"command": command, **vars(outcome)}
-    (child.folder / "case.json").write_text(json.dumps(told, indent=2) + "\n")
+    content = {"command": command, **vars(outcome)}
+    (child.folder / "case.json").write_text(json.dumps(content, indent=2) + "\n")
     print(f"{name} {child.number}: {report.signature(outcome)}", file=sys.stderr, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""What is attacked, and how often."""
+"""The description of a target: what it attacks, and with how many cases."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from attack.child import Attack, Bounds
+from attack.child import Case, Limits
 
 
 @dataclass(frozen=True)
 class Target:
-    """Something to be attacked.
+    """A part of Pellucid to attack.
 
     Attributes:
-        prepare: given a folder, makes there what all cases share, and gives what does one case.
-        cases: how many make a whole attack.
-        short: how many are enough to see that it stands, in CI.
-        law: what must hold for every case.
-        bounds: of each case.
-        jobs: how many cases may run at once; None for any number.
+        prepare: a function that writes the files that all cases share into a folder, and returns the case function.
+        cases: the number of cases in a full attack.
+        short: the number of cases with ``--short``, as CI runs it: enough to see that the target works.
+        invariant: what must hold for every case, in words.
+        limits: the limits for each case.
+        jobs: how many cases may run at the same time; None for no limit.
     """
 
-    prepare: Callable[[Path], Attack]
+    prepare: Callable[[Path], Case]
     cases: int
     short: int
-    law: str
-    bounds: Bounds = field(default_factory=Bounds)
+    invariant: str
+    limits: Limits = field(default_factory=Limits)
     jobs: int | None = None

@@ -1,6 +1,6 @@
-"""What a hit of the embedding cache costs, and what it costs to miss.
+"""Measures how long a hit and a miss of the embedding cache take.
 
-Run it with Pellucid's own Python, on a machine that has nothing else to do::
+Run it with Pellucid's own Python, on an otherwise idle machine::
 
     .venv/bin/python benchmarks/caching.py --json benchmarks/results/latest-caching.json
 """
@@ -20,17 +20,17 @@ import texts
 
 from pellucid import Embedder
 
-MANY = 20_000
+TEXTS = 20_000
 
 
 def main() -> None:
     """Print the figures."""
-    parser = argparse.ArgumentParser(description="The cost of the embedding cache.")
-    parser.add_argument("--model", default="all-MiniLM-L6-v2", help="name or folder")
+    parser = argparse.ArgumentParser(description="Measure hits and misses of the embedding cache.")
+    parser.add_argument("--model", default="all-MiniLM-L6-v2", help="the model's name or folder")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="a file for the figures")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
     arguments = parser.parse_args()
-    workload = texts.many(MANY)
+    workload = texts.many(TEXTS)
     misses, hits, single = [], [], []
     plain = Embedder(arguments.model, dtype="int8", on_truncation="ignore")
     plain.embed_documents(workload[:2000])
@@ -38,29 +38,29 @@ def main() -> None:
         for number in range(arguments.rounds):
             cached = Embedder(arguments.model, dtype="int8", on_truncation="ignore", cache=Path(folder, str(number)))
             cached.embed_query("The first use reads the model's files once more, for their digest.")
-            part = workload[: MANY // 5]
-            missed = seconds(lambda: cached.embed_documents(part))  # noqa: B023
-            misses.append(missed / seconds(lambda: plain.embed_documents(part)))  # noqa: B023
+            part = workload[: TEXTS // 5]
+            miss_seconds = seconds(lambda: cached.embed_documents(part))  # noqa: B023
+            misses.append(miss_seconds / seconds(lambda: plain.embed_documents(part)))  # noqa: B023
             cached.embed_documents(workload)
-            hits.append(seconds(lambda: cached.embed_documents(workload)) / MANY)  # noqa: B023
+            hits.append(seconds(lambda: cached.embed_documents(workload)) / TEXTS)  # noqa: B023
             single.append(statistics.median(seconds(lambda: cached.embed_query(workload[7])) for _ in range(200)))  # noqa: B023
     figures: dict[str, Any] = {
-        **machine.about(arguments.model),
-        "texts": MANY,
+        **machine.describe_run(arguments.model),
+        "texts": TEXTS,
         "hit in batches, microseconds a text": [1e6 * hit for hit in hits],
-        "hit alone, microseconds": [1e6 * one for one in single],
+        "hit alone, microseconds": [1e6 * hit for hit in single],
         "all missed, beside no cache, int8": misses,
         "median hit in batches, microseconds a text": 1e6 * statistics.median(hits),
         "median hit alone, microseconds": 1e6 * statistics.median(single),
         "median all missed, beside no cache, int8": statistics.median(misses),
     }
-    machine.tell(figures, arguments.json)
+    machine.write_figures(figures, arguments.json)
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """How long it takes."""
+def seconds(call: Callable[[], object]) -> float:
+    """How many seconds a call takes."""
     start = time.perf_counter()
-    work()
+    call()
     return time.perf_counter() - start
 
 

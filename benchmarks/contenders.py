@@ -1,7 +1,7 @@
-"""Who takes part: for each, a function that loads the model and gives back what turns texts into vectors.
+"""The contenders. Each is a function that loads a model, and returns a function from texts to vectors.
 
-Each is used as its own documentation advises for the purpose: many texts at a time, or one text at a time. Those that
-leave batching to the caller get their texts sorted by length, which is the best that a caller can do for them.
+Each library is used as its own documentation advises, for many texts at a time or for one at a time. Those that leave
+batching to the caller get their texts sorted by length, which is the best that a caller can do for them.
 """
 
 from __future__ import annotations
@@ -22,13 +22,19 @@ Embed = Callable[[list[str]], Vectors]
 
 @dataclass(frozen=True)
 class Job:
-    """What to load: the model's folder, the folder of its converted forms, the threads, and the purpose."""
+    """What a contender loads, and for which use.
+
+    Attributes:
+        model: the model's folder.
+        converted: the folder that :func:`convert.convert` fills.
+        threads: how many threads to use.
+        latency: True to embed one text at a time; False to embed many.
+    """
 
     model: Path
     converted: Path
     threads: int
     latency: bool
-    """One text at a time, rather than many."""
 
 
 def pellucid(job: Job, dtype: str) -> Embed:
@@ -48,7 +54,7 @@ def sentence_transformers(job: Job) -> Embed:
 
 
 def ctranslate2(job: Job, compute_type: str) -> Embed:
-    """For throughput one thread a batch, as its guide to performance says; it leaves out the padding by itself."""
+    """For throughput, one thread per batch, as its performance guide advises. It removes padding by itself."""
     import ctranslate2 as ct2
 
     workers = 1 if job.latency else job.threads
@@ -100,13 +106,13 @@ def onnxruntime(job: Job, part: str) -> Embed:
 
 
 def openvino(job: Job) -> Embed:
-    """With its hint for throughput and its queue of requests, or its hint for latency."""
+    """For throughput, with its throughput hint; for latency, with its latency hint. Both use its queue of requests."""
     import openvino as ov
 
     settings = {
         "PERFORMANCE_HINT": "LATENCY" if job.latency else "THROUGHPUT",
         "INFERENCE_NUM_THREADS": job.threads,
-        "INFERENCE_PRECISION_HINT": "f32",  # Else it takes bfloat16 where the machine has it.
+        "INFERENCE_PRECISION_HINT": "f32",  # By default, it uses bfloat16 where the machine supports it.
     }
     compiled = ov.Core().compile_model(job.converted / "openvino" / "model.xml", "CPU", settings)
     names = [node.any_name for node in compiled.inputs]
@@ -118,11 +124,11 @@ def openvino(job: Job) -> Embed:
         batches = list(_batches(ids, 32))
         pooled: dict[int, Vectors] = {}
 
-        def done(request: Any, which: tuple[int, npt.NDArray[np.bool_]]) -> None:
-            index, mask = which
+        def pool_result(request: Any, batch_info: tuple[int, npt.NDArray[np.bool_]]) -> None:
+            index, mask = batch_info
             pooled[index] = _pool(request.get_output_tensor(0).data, mask)
 
-        queue.set_callback(done)
+        queue.set_callback(pool_result)
         for index, batch in enumerate(batches):
             mask = _mask(ids, batch)
             queue.start_async(_inputs(names, ids, batch, mask), (index, mask))
@@ -133,7 +139,7 @@ def openvino(job: Job) -> Embed:
 
 
 def fastembed(job: Job) -> Embed:
-    """As its documentation adds a custom model; batches of 256 in input order are its defaults."""
+    """As a custom model, added as its documentation says, with its defaults: batches of 256 in input order."""
     from fastembed import TextEmbedding
     from fastembed.common.model_description import ModelSource, PoolingType
 
@@ -142,7 +148,7 @@ def fastembed(job: Job) -> Embed:
         model=f"benchmark/{name}",
         pooling=PoolingType.MEAN,
         normalization=True,
-        sources=ModelSource(hf=f"benchmark/{name}"),  # Must be given, and is not used.
+        sources=ModelSource(hf=f"benchmark/{name}"),  # Required, but not used.
         dim=0,
         model_file="../onnx/model.onnx",
     )
@@ -171,10 +177,10 @@ NEEDS = {
     "ctranslate2": "ctranslate2",
     "ctranslate2-int8": "ctranslate2",
 }
-"""Which converted form of the model each of them loads."""
+"""The converted form of the model (see ``convert.PARTS``) that each of these contenders loads."""
 BASELINE = "sentence-transformers"
-MAX_TOKENS = 2048
-"""In a batch, with its padding: more would leave the caches, and leave threads without a batch of their own."""
+MAX_TOKENS_PER_BATCH = 2048
+"""The most tokens in a batch, with padding. Larger batches would not fit the caches, and some threads would idle."""
 
 
 def _tokenizer(job: Job) -> Callable[[list[str]], list[list[int]]]:
@@ -185,10 +191,10 @@ def _tokenizer(job: Job) -> Callable[[list[str]], list[list[int]]]:
 
 
 def _batches(ids: Sequence[list[int]], size: int) -> Iterator[list[int]]:
-    """Positions of the texts, the longest first, so that hardly anything is padded; long texts in smaller batches."""
+    """The positions of the texts in each batch, the longest texts first, so that there is little padding."""
     order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
     while order:
-        n = min(size, max(1, MAX_TOKENS // len(ids[order[0]])))
+        n = min(size, max(1, MAX_TOKENS_PER_BATCH // len(ids[order[0]])))
         yield order[:n]
         order = order[n:]
 
@@ -201,14 +207,14 @@ def _mask(ids: Sequence[list[int]], batch: list[int]) -> npt.NDArray[np.bool_]:
 def _inputs(
     names: list[str], ids: Sequence[list[int]], batch: list[int], mask: npt.NDArray[np.bool_]
 ) -> dict[str, npt.NDArray[np.int64]]:
-    padded = np.zeros(mask.shape, np.int64)  # Any id will do under the mask.
+    padded = np.zeros(mask.shape, np.int64)  # The mask hides these positions, so any id will do.
     padded[mask] = np.concatenate([ids[i] for i in batch])
     values = {"input_ids": padded, "attention_mask": mask.astype(np.int64), "token_type_ids": np.zeros_like(padded)}
     return {name: values[name] for name in names}
 
 
 def _pool(hidden: Vectors, mask: npt.NDArray[np.bool_]) -> Vectors:
-    """The mean over the real tokens, at unit length; the sum has the mean's direction."""
+    """The mean over the real tokens, scaled to unit length. The sum is enough, because it has the mean's direction."""
     sums = (mask[:, None, :].astype(np.float32) @ hidden)[:, 0]
     return sums / np.linalg.norm(sums, axis=1, keepdims=True)
 

@@ -1,6 +1,7 @@
-"""The peers' own formats, made once from the model's folder, each by the peer's own converter.
+"""Converts a model to the peers' own formats, once, with each peer's own converter.
 
-A part is written to a folder of another name that is renamed when whole, so an interruption leaves nothing half done.
+Each part is written to a folder with a temporary name, which is renamed at the end. So an interruption leaves no
+half-written part.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from pathlib import Path
 from machine import without_folders
 
 WEIGHT_MATRICES = ["MatMul"]
-"""What ONNX Runtime's dynamic quantisation may make int8; lookup tables stay exact, as their int8 saves no time."""
+"""The operators that ONNX Runtime's dynamic quantisation makes int8. Lookup tables stay exact: int8 saves no time."""
 
 
 def convert(model: Path, target: Path) -> dict[str, str]:
-    """Make all that is lacking in ``target``; gives what could not be made, and why."""
+    """Make the parts that ``target`` lacks. Returns the reason for each part that could not be made."""
     failed = {}
     for name, make in PARTS.items():
         if (target / name).is_dir():
@@ -27,7 +28,7 @@ def convert(model: Path, target: Path) -> dict[str, str]:
         unfinished.mkdir(parents=True)
         try:
             make(model, unfinished)
-        except Exception as error:  # noqa: BLE001  the other peers run all the same
+        except Exception as error:  # noqa: BLE001  the other peers can still run
             reason = next(iter(str(error).splitlines()), "").partition(" (")[0]
             failed[name] = without_folders(f"{type(error).__name__}: {reason}")
         else:
@@ -36,19 +37,25 @@ def convert(model: Path, target: Path) -> dict[str, str]:
 
 
 def max_tokens(model: Path) -> int:
-    """The longest text that sentence-transformers gives the model; the number in tokenizer.json is another."""
+    """The most tokens that sentence-transformers gives the model. ``tokenizer.json`` has a different number."""
     return int(json.loads((model / "sentence_bert_config.json").read_text())["max_seq_length"])
 
 
 def products_per_token(model: Path) -> int:
-    """Floating-point operations of the products with weight matrices, for one token; attention's own are left out."""
+    """Floating-point operations per token, in products with weight matrices. Attention's own products do not count."""
     config = json.loads((model / "config.json").read_text())
     hidden, inner = config["hidden_size"], config["intermediate_size"]
     return int(config["num_hidden_layers"] * 2 * (4 * hidden * hidden + 2 * hidden * inner))
 
 
 def check_pipeline(model: Path) -> None:
-    """The contenders without sentence-transformers know mean pooling and unit length, and nothing else."""
+    """Check that the model uses mean pooling and unit length.
+
+    Most contenders only run the encoder. This benchmark adds mean pooling and normalization to them, and nothing else.
+
+    Raises:
+        ValueError: it has other modules.
+    """
     modules = [module["type"].rpartition(".")[2] for module in json.loads((model / "modules.json").read_text())]
     pooling = json.loads((model / "1_Pooling" / "config.json").read_text())
     if modules != ["Transformer", "Pooling", "Normalize"] or not pooling.get("pooling_mode_mean_tokens"):
@@ -56,7 +63,7 @@ def check_pipeline(model: Path) -> None:
 
 
 def _tokenizer(model: Path, target: Path) -> None:
-    """The model's tokenizer with the length that rules, and without padding, for the peers to pad as they like."""
+    """The model's tokenizer, with the limit of sentence-transformers and without padding. Each peer pads by itself."""
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
@@ -64,7 +71,7 @@ def _tokenizer(model: Path, target: Path) -> None:
     tokenizer.enable_truncation(max_tokens(model))
     tokenizer.save(str(target / "tokenizer.json"))
     settings = json.loads((model / "tokenizer_config.json").read_text())
-    settings["model_max_length"] = max_tokens(model)  # fastembed reads it here.
+    settings["model_max_length"] = max_tokens(model)  # fastembed reads the limit here.
     (target / "tokenizer_config.json").write_text(json.dumps(settings))
     for name in ("config.json", "special_tokens_map.json"):
         shutil.copy(model / name, target / name)
@@ -101,7 +108,7 @@ def _onnx(model: Path, target: Path) -> None:
 
 
 def _onnx_int8(_: Path, target: Path) -> None:
-    """One scale for each output channel: as fast as one for each matrix, and far closer to float32."""
+    """With one scale per output channel, which is as fast as one per matrix, and far closer to float32."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     quantize_dynamic(
@@ -121,7 +128,7 @@ def _openvino(_: Path, target: Path) -> None:
 
 
 def _ctranslate2(model: Path, target: Path) -> None:
-    """In float32; the int8 contender asks for int8 when it loads, which rounds the same way."""
+    """In float32. The int8 contender converts to int8 when it loads the model, with the same rounding."""
     from ctranslate2.converters import TransformersConverter
 
     TransformersConverter(str(model)).convert(str(target), force=True)

@@ -1,7 +1,7 @@
-"""A GPU: Pellucid's torch engine beside sentence-transformers, both in half precision, in turns in one process.
+"""Compares Pellucid's torch engine with sentence-transformers on a GPU, in half precision, in turns in one process.
 
 Run it in ``.venv-reference`` on a machine with a GPU: ``python benchmarks/gpu.py --output results/….json``. With
-``--device cpu --texts 200`` it runs anywhere, which says only that it runs.
+``--device cpu --texts 200``, it runs on any machine, to check that the program works.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pellucid import Embedder
 
 Embed = Callable[[list[str]], npt.NDArray[Any]]
 SAMPLE = 2000
-"""How many texts are compared with float32 on the CPU."""
+"""How many texts to compare with their float32 vectors from the CPU."""
 
 
 def pellucid(model: str, device: str, dtype: str) -> Embed:
@@ -30,7 +30,7 @@ def pellucid(model: str, device: str, dtype: str) -> Embed:
 
 
 def sentence_transformers(model: str, device: str, dtype: str, attention: str) -> Embed:
-    """As its guide to efficiency says: half precision, large batches, and the named attention."""
+    """As its efficiency guide advises: half precision, large batches, and this implementation of attention."""
     from sentence_transformers import SentenceTransformer
 
     options = {"dtype": getattr(torch, dtype), "attn_implementation": attention}
@@ -38,44 +38,55 @@ def sentence_transformers(model: str, device: str, dtype: str, attention: str) -
     return lambda batch: loaded.encode(batch, batch_size=256, show_progress_bar=False)
 
 
-def contenders(folder: str, device: str, dtype: str) -> dict[str, Embed]:
-    """Those that load here: FlashAttention has to be installed, and not every model takes it."""
-    found = {"pellucid": pellucid(folder, device, dtype)}
+def load_contenders(folder: str, device: str, dtype: str) -> dict[str, Embed]:
+    """The contenders that load here. FlashAttention must be installed, and not every model supports it."""
+    embedders = {"pellucid": pellucid(folder, device, dtype)}
     for attention in ("sdpa", "flash_attention_2"):
         try:
-            found[f"sentence-transformers, {attention}"] = sentence_transformers(folder, device, dtype, attention)
+            embedders[f"sentence-transformers, {attention}"] = sentence_transformers(folder, device, dtype, attention)
         except (ImportError, ValueError) as error:
             print(f"sentence-transformers, {attention}: {machine.without_folders(str(error)).splitlines()[0]}")
-    return found
+    return embedders
 
 
-def seconds_of(embed: Embed, batch: list[str]) -> float:
+def seconds(embed: Embed, batch: list[str]) -> float:
     start = time.perf_counter()
     embed(batch)
     return time.perf_counter() - start
 
 
-def busy(embed: Embed, batch: list[str]) -> float:
-    """What part of a call some kernel of the GPU was at work, by PyTorch's profiler; kernels run one after another."""
+def busy_fraction(embed: Embed, batch: list[str]) -> float:
+    """The fraction of a call's time in which the GPU was busy, from PyTorch's profiler. Kernels run one at a time."""
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
-        seconds = seconds_of(embed, batch)
-    return sum(event.self_device_time_total for event in profile.key_averages()) / 1e6 / seconds
+        elapsed = seconds(embed, batch)
+    return sum(event.self_device_time_total for event in profile.key_averages()) / 1e6 / elapsed
 
 
-def measured(found: dict[str, Embed], batch: list[str], exact: npt.NDArray[Any], rounds: int) -> dict[str, Any]:
-    """Each contender's seconds in each round, all in turns, and how close its vectors are to the exact ones."""
+def measure(embedders: dict[str, Embed], batch: list[str], exact: npt.NDArray[Any], rounds: int) -> dict[str, Any]:
+    """Measure all contenders, in turns.
+
+    Args:
+        embedders: the contenders.
+        batch: the texts.
+        exact: the float32 vectors of the first texts, to compare with.
+        rounds: how many times each contender embeds all texts.
+
+    Returns:
+        each contender's seconds per round, its lowest cosine with the exact vectors, its time relative to Pellucid's,
+        and how busy it keeps the GPU.
+    """
     figures: dict[str, Any] = {}
-    for name, embed in found.items():
+    for name, embed in embedders.items():
         vectors = embed(batch[: len(exact)])  # The first call also warms up.
         figures[name] = {"lowest_cosine": float((vectors * exact).sum(axis=1).min()), "seconds": []}
     for _ in range(rounds):
-        for name, embed in found.items():
-            figures[name]["seconds"].append(seconds_of(embed, batch))
+        for name, embed in embedders.items():
+            figures[name]["seconds"].append(seconds(embed, batch))
     ours = statistics.median(figures["pellucid"]["seconds"])
-    for name, embed in found.items():
+    for name, embed in embedders.items():
         figures[name]["times_ours"] = statistics.median(figures[name]["seconds"]) / ours
         if torch.cuda.is_available():
-            figures[name]["gpu_busy"] = busy(embed, batch)
+            figures[name]["gpu_busy"] = busy_fraction(embed, batch)
     return figures
 
 
@@ -93,12 +104,12 @@ def main() -> None:
     figures |= {"torch": torch.__version__, "dtype": args.dtype, "texts": args.texts}
     for model in args.models:
         reference = Embedder(model, on_truncation="ignore")
-        found = contenders(str(reference.files.folder), args.device, args.dtype)
+        embedders = load_contenders(str(reference.files.folder), args.device, args.dtype)
         for workload, batch in (("short", texts.many(args.texts)), ("long", texts.long(args.texts))):
             exact = reference.embed_documents(batch[:SAMPLE])
             print(f"{model}, {workload} …", flush=True)
-            figures[f"{model}, {workload}"] = measured(found, batch, exact, args.rounds)
-    machine.tell(figures, args.output)
+            figures[f"{model}, {workload}"] = measure(embedders, batch, exact, args.rounds)
+    machine.write_figures(figures, args.output)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The workloads at work: the same texts to every contender, in turn, with all raw times kept."""
+"""Runs the workloads: every contender gets the same texts, in turn, and all raw times are kept."""
 
 from __future__ import annotations
 
@@ -22,64 +22,71 @@ Setup = dict[str, Setting]
 """How to start each contender."""
 
 
-def throughput(setup: Setup, chosen: Sequence[str], *, rounds: int, one_by_one: bool = False) -> dict[str, Any]:
-    """The same texts to each contender once a round, whose order rotates; ``one_by_one`` is for a query's latency."""
-    measured: dict[str, Any] = {"texts": _describe(chosen, setup), "contenders": {}, "skipped": {}, "peaks": []}
-    with _started(setup, measured["skipped"], latency=one_by_one) as workers:
-        vectors = _vectors(workers, chosen, measured["skipped"])  # Which warms everything up, too.
+def throughput(setup: Setup, inputs: Sequence[str], *, rounds: int, one_by_one: bool = False) -> dict[str, Any]:
+    """Embed the same texts with each contender, once per round, in an order that rotates.
+
+    Args:
+        setup: how to start the contenders.
+        inputs: the texts.
+        rounds: how many rounds to measure.
+        one_by_one: True to measure the latency of a single text, with several calls per round.
+    """
+    result: dict[str, Any] = {"texts": _describe_texts(inputs, setup), "contenders": {}, "skipped": {}, "peaks": []}
+    with _running(setup, result["skipped"], latency=one_by_one) as workers:
+        vectors = _vectors(workers, inputs, result["skipped"])  # This also warms up all contenders.
         for name, worker in workers.items():
-            measured["contenders"][name] = {"load_seconds": worker.loaded["seconds"], "seconds": []}
+            result["contenders"][name] = {"load_seconds": worker.loaded["seconds"], "seconds": []}
             if BASELINE in vectors:
-                measured["contenders"][name]["lowest_cosine"] = _lowest_cosine(vectors[name], vectors[BASELINE])
+                result["contenders"][name]["lowest_cosine"] = _lowest_cosine(vectors[name], vectors[BASELINE])
         for i in range(rounds):
-            for name in _rotated(list(workers), i):
+            for name in _rotate(list(workers), i):
                 repeat = QUERIES_PER_ROUND if one_by_one else 1
-                answer = workers[name].ask(do="embed", texts=chosen, repeat=repeat)
-                of_contender = measured["contenders"][name]
-                of_contender["seconds"].append(answer["seconds"])
-                of_contender["peak_rss_mb"] = answer["rss_mb"]
-                say(f"  round {i + 1}  {name:22} {float(np.median(answer['seconds'])):9.4f} s")
+                answer = workers[name].ask(do="embed", texts=inputs, repeat=repeat)
+                contender_result = result["contenders"][name]
+                contender_result["seconds"].append(answer["seconds"])
+                contender_result["peak_rss_mb"] = answer["rss_mb"]
+                log(f"  round {i + 1}  {name:22} {float(np.median(answer['seconds'])):9.4f} s")
             if "pellucid" in workers and not one_by_one:
-                measured["peaks"].append(workers["pellucid"].ask(do="peaks"))
-    return measured
+                result["peaks"].append(workers["pellucid"].ask(do="peaks"))
+    return result
 
 
 def cold(setup: Setup, rounds: int) -> dict[str, Any]:
-    """From the start of a process to its first vector."""
-    measured: dict[str, Any] = {"contenders": {}, "skipped": {}}
-    for i in range(-1, rounds):  # The first is thrown away: it reads the files from disk.
-        for name in _rotated([name for name in setup if name not in measured["skipped"]], i):
+    """Measure the time from the start of a process to its first vector."""
+    result: dict[str, Any] = {"contenders": {}, "skipped": {}}
+    for i in range(-1, rounds):  # Round -1 does not count, because it reads the files from disk.
+        for name in _rotate([name for name in setup if name not in result["skipped"]], i):
             try:
                 times = cold_start(name, setup[name])
             except ContenderError as error:
-                measured["skipped"][name] = str(error)
+                result["skipped"][name] = str(error)
                 continue
             if i >= 0:
-                measured["contenders"].setdefault(name, []).append(times)
-                say(f"  round {i + 1}  {name:22} {times['first_vector']:9.4f} s")
-    return measured
+                result["contenders"].setdefault(name, []).append(times)
+                log(f"  round {i + 1}  {name:22} {times['first_vector']:9.4f} s")
+    return result
 
 
 def growth(setup: Setup, sizes: Sequence[int]) -> dict[str, Any]:
-    """Each size in a fresh process, because a process's peak memory never goes down again."""
-    measured: dict[str, Any] = {"texts": {}, "contenders": {}, "skipped": {}}
+    """Measure Pellucid with growing inputs. Each size gets a new process, because peak memory never goes down."""
+    result: dict[str, Any] = {"texts": {}, "contenders": {}, "skipped": {}}
     ours = {name: setting for name, setting in setup.items() if name.startswith("pellucid")}
     for n in sizes:
-        chosen = texts.many(n)
-        measured["texts"][str(n)] = _describe(chosen, setup)
+        inputs = texts.many(n)
+        result["texts"][str(n)] = _describe_texts(inputs, setup)
         for name, setting in ours.items():
-            with _started({name: setting}, measured["skipped"]) as workers:
+            with _running({name: setting}, result["skipped"]) as workers:
                 for worker in workers.values():
-                    worker.ask(do="embed", texts=chosen[:32])
-                    answer = worker.ask(do="embed", texts=chosen)
-                    measured["contenders"].setdefault(name, {})[str(n)] = answer
-                    say(f"  {n:7,} texts  {name:22} {answer['seconds'][0]:9.4f} s")
-    return measured
+                    worker.ask(do="embed", texts=inputs[:32])
+                    answer = worker.ask(do="embed", texts=inputs)
+                    result["contenders"].setdefault(name, {})[str(n)] = answer
+                    log(f"  {n:7,} texts  {name:22} {answer['seconds'][0]:9.4f} s")
+    return result
 
 
 @contextlib.contextmanager
-def _started(setup: Setup, skipped: dict[str, str], *, latency: bool = False) -> Iterator[dict[str, Contender]]:
-    """All that can start; who cannot is written to ``skipped`` with the reason."""
+def _running(setup: Setup, skipped: dict[str, str], *, latency: bool = False) -> Iterator[dict[str, Contender]]:
+    """Start the contenders. For each one that cannot start, ``skipped`` gets the reason."""
     with contextlib.ExitStack() as stack:
         workers: dict[str, Contender] = {}
         for name, setting in setup.items():
@@ -87,20 +94,20 @@ def _started(setup: Setup, skipped: dict[str, str], *, latency: bool = False) ->
                 workers[name] = Contender(name, setting, latency=latency)
             except ContenderError as error:
                 skipped[name] = str(error)
-                say(f"  without {name}: {error}")
+                log(f"  without {name}: {error}")
             else:
                 stack.callback(workers[name].close)
         yield workers
 
 
-def _vectors(workers: dict[str, Contender], chosen: Sequence[str], skipped: dict[str, str]) -> dict[str, Any]:
-    """Everyone's vectors; who gives none is taken out."""
+def _vectors(workers: dict[str, Contender], inputs: Sequence[str], skipped: dict[str, str]) -> dict[str, Any]:
+    """The vectors of all contenders. One that fails is removed from ``workers``, and ``skipped`` gets the reason."""
     vectors = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in list(workers):
             file = Path(folder) / f"{name}.npy"
             try:
-                workers[name].ask(do="embed", texts=chosen, vectors_file=str(file))
+                workers[name].ask(do="embed", texts=inputs, vectors_file=str(file))
             except ContenderError as error:
                 skipped[name] = str(error)
                 del workers[name]
@@ -109,17 +116,17 @@ def _vectors(workers: dict[str, Contender], chosen: Sequence[str], skipped: dict
     return vectors
 
 
-def _describe(chosen: Sequence[str], setup: Setup) -> dict[str, Any]:
-    """How many tokens the model reads of the texts, and what says that they are the same texts."""
+def _describe_texts(inputs: Sequence[str], setup: Setup) -> dict[str, Any]:
+    """The number of texts and of the tokens that the model reads, and the digest that identifies the texts."""
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(next(iter(setup.values())).converted / "tokenizer" / "tokenizer.json"))
-    tokens = sum(len(encoding.ids) for encoding in tokenizer.encode_batch(list(chosen)))
+    tokens = sum(len(encoding.ids) for encoding in tokenizer.encode_batch(list(inputs)))
     return {
-        "count": len(chosen),
+        "count": len(inputs),
         "tokens": tokens,
-        "mean_tokens": round(tokens / len(chosen), 2),
-        "sha256": texts.sha256(chosen),
+        "mean_tokens": round(tokens / len(inputs), 2),
+        "sha256": texts.sha256(inputs),
     }
 
 
@@ -128,12 +135,12 @@ def _lowest_cosine(ours: Any, theirs: Any) -> float:
     return float(((a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)).min())
 
 
-def _rotated(names: list[str], i: int) -> list[str]:
+def _rotate(names: list[str], i: int) -> list[str]:
     start = i % max(1, len(names))
     return names[start:] + names[:start]
 
 
-def say(line: str) -> None:
+def log(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 

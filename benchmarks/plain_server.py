@@ -1,6 +1,6 @@
-"""What people write themselves: sentence-transformers behind FastAPI, each request a call of its own.
+"""The server that people write themselves: sentence-transformers behind FastAPI, with one call per request.
 
-Needs an environment with sentence-transformers, fastapi and uvicorn; ``serving.py`` starts it.
+``serving.py`` starts it. It needs an environment with sentence-transformers, fastapi and uvicorn.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ app = FastAPI()
 
 
 class Body(BaseModel):
-    """What is asked."""
+    """The body of a request."""
 
     input: str | list[str]
     encoding_format: str = "float"
@@ -27,13 +27,13 @@ class Body(BaseModel):
 
 @app.post("/v1/embeddings")
 def embeddings(body: Body) -> dict[str, Any]:
-    """FastAPI calls this in a thread, so that requests can overlap."""
-    given = [body.input] if isinstance(body.input, str) else body.input
-    data = [{"index": i, "embedding": vector.tolist()} for i, vector in enumerate(model.encode(given))]
+    """Embed the texts of a request. FastAPI calls this in a thread, so requests can overlap."""
+    texts = [body.input] if isinstance(body.input, str) else body.input
+    data = [{"index": i, "embedding": vector.tolist()} for i, vector in enumerate(model.encode(texts))]
     return {"data": data}
 
 
 if __name__ == "__main__":
-    listening = socket.create_server(("127.0.0.1", 0), backlog=2048)
-    print(f"http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
-    uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listening])
+    listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+    print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
+    uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])

@@ -1,4 +1,4 @@
-"""The parent's side of worker.py: start a contender, ask it, and end it."""
+"""The parent's side of worker.py: starts a contender's process, sends it requests, and stops it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from machine import without_folders
 
 WORKER = Path(__file__).parent / "worker.py"
 SETTLE_SECONDS = 0.5
-"""Thread pools go on spinning for a while after the last product; the next contender must not pay for it."""
+"""The pause before a request. The previous contender's threads spin for a while, and must not slow down this one."""
 
 
 class ContenderError(Exception):
@@ -24,7 +24,14 @@ class ContenderError(Exception):
 
 @dataclass(frozen=True)
 class Setting:
-    """How to start a contender: which Python, with which models, with how many threads."""
+    """How to start a contender.
+
+    Attributes:
+        python: the Python that runs it.
+        model: the model's folder.
+        converted: the folder of the model's converted forms.
+        threads: how many threads it may use.
+    """
 
     python: str
     model: Path
@@ -35,18 +42,18 @@ class Setting:
         return [self.python, str(WORKER), name, "--converted", str(self.converted), "--threads", str(self.threads)]
 
     def environment(self) -> dict[str, str]:
-        """The same number of threads for every library that takes it from the environment, and no network."""
+        """The process's environment. It sets the number of threads of every library, and turns off the network."""
         names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
         threads = dict.fromkeys(names, str(self.threads))
         return os.environ | threads | {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "true"}
 
 
 class Contender:
-    """A worker process with the model loaded."""
+    """A worker process that has loaded the model."""
 
     def __init__(self, name: str, setting: Setting, *, latency: bool = False) -> None:
         self.name = name
-        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed with the process
+        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115  close() closes it
         self._process = subprocess.Popen(
             setting.command(name),
             stdin=subprocess.PIPE,
@@ -63,10 +70,10 @@ class Contender:
             raise
 
     def ask(self, **request: Any) -> dict[str, Any]:
-        """The worker's answer, once the machine has come to rest.
+        """Pause, send a request, and return the worker's answer.
 
         Raises:
-            ContenderError: the worker said that it cannot, or died.
+            ContenderError: the worker reported an error, or died.
         """
         time.sleep(SETTLE_SECONDS)
         try:
@@ -75,8 +82,8 @@ class Contender:
             answer = json.loads(self._answers.readline())
         except (OSError, ValueError) as error:
             self._log.seek(0)
-            last = next(iter(self._log.read().splitlines()[-1:]), "no message")
-            raise ContenderError(without_folders(f"the process died: {last}")) from error
+            last_line = next(iter(self._log.read().splitlines()[-1:]), "no message")
+            raise ContenderError(without_folders(f"the process died: {last_line}")) from error
         if "error" in answer:
             raise ContenderError(without_folders(answer["error"]))
         return dict(answer)
@@ -88,7 +95,7 @@ class Contender:
 
 
 def cold_start(name: str, setting: Setting) -> dict[str, float]:
-    """Seconds from the start of the process to its first vector, and to its end."""
+    """Start a process that embeds one text. Returns the seconds to its first vector and to its end."""
     time.sleep(SETTLE_SECONDS)
     start = time.perf_counter()
     with subprocess.Popen(
@@ -101,5 +108,5 @@ def cold_start(name: str, setting: Setting) -> dict[str, float]:
         line = cast("IO[str]", process.stdout).readline()
         first = time.perf_counter() - start
     if process.returncode != 0 or not line:
-        raise ContenderError("the process gave no vector")
+        raise ContenderError("the process returned no vector")
     return {"first_vector": first, "end": time.perf_counter() - start}

@@ -1,11 +1,11 @@
-"""How well models rank sentences in each arithmetic: SemEval's STS 2013, 2014 and 2015, as a table.
+"""Measures how well models rank sentences in each dtype, on SemEval's STS 2013, 2014 and 2015.
 
 Run it with Pellucid's own Python::
 
     .venv/bin/python benchmarks/quality.py all-MiniLM-L6-v2 all-mpnet-base-v2 --sts FOLDER
 
-The data may not be redistributed. FOLDER has ``sts2013.tsv``, ``sts2014.tsv`` and ``sts2015.tsv``: people's score and
-two sentences a line, with tabs between them.
+The data may not be redistributed, so you have to get it yourself. FOLDER must contain ``sts2013.tsv``, ``sts2014.tsv``
+and ``sts2015.tsv``. Each line has the score that people gave and two sentences, separated by tabs.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ Numbers = npt.NDArray[np.float64]
 
 
 def ranks(values: Numbers) -> Numbers:
-    """Ranks from 1, and for equal values the mean of theirs."""
-    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    """Ranks, from 1. Equal values share the mean of their ranks."""
+    _, group, count = np.unique(values, return_inverse=True, return_counts=True)
     last: Numbers = np.cumsum(count).astype(np.float64)
-    return (last - (count - 1) / 2)[place]
+    return (last - (count - 1) / 2)[group]
 
 
 def spearman(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
@@ -40,7 +40,7 @@ def spearman(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
 
 
 def sts(embedder: Embedder, file: Path) -> float:
-    """A hundred times Spearman's correlation of the sentences' cosines with people's scores."""
+    """Spearman's correlation, times 100, of the cosines of the sentences with the scores that people gave."""
     scores, first, second = zip(*(line.split("\t") for line in file.read_text("utf-8").splitlines()), strict=True)
     vectors = embedder.embed_documents([*first, *second], normalize=True)
     cosines = (vectors[: len(first)] * vectors[len(first) :]).sum(axis=1)
@@ -48,9 +48,9 @@ def sts(embedder: Embedder, file: Path) -> float:
 
 
 def ndcg(ranking: Sequence[str], relevant: Mapping[str, int], cut: int = 10) -> float:
-    """Normalized discounted cumulative gain of the first ``cut`` documents, with linear gains, as ``trec_eval`` has it.
+    """Normalized discounted cumulative gain of the first ``cut`` documents, with linear gains, as in ``trec_eval``.
 
-    Järvelin and Kekäläinen, 2002. A query for which nothing is relevant has 0.
+    See Järvelin and Kekäläinen, 2002. A query without relevant documents scores 0.
     """
     gained = _discounted([relevant.get(name, 0) for name in ranking[:cut]])
     best = _discounted(sorted(relevant.values(), reverse=True)[:cut])
@@ -62,17 +62,17 @@ def _discounted(gains: Iterable[int]) -> float:
 
 
 def main() -> None:
-    """Print the table, in Markdown."""
-    parser = argparse.ArgumentParser(description="Spearman correlations on STS, for each model and arithmetic.")
-    parser.add_argument("models", nargs="+", help="names or folders")
+    """Print a table in Markdown."""
+    parser = argparse.ArgumentParser(description="Measure Spearman correlations on STS, for each model and dtype.")
+    parser.add_argument("models", nargs="+", help="the models' names or folders")
     parser.add_argument("--sts", type=Path, required=True, help="the folder with sts2013.tsv, …")
     arguments = parser.parse_args()
     print(f"| | | {' | '.join(map(str, YEARS))} |\n|---|---|{'--:|' * len(YEARS)}")
     for model in arguments.models:
         for dtype in DTYPES:
             embedder = Embedder(model, dtype=dtype, on_truncation="ignore")
-            found = (sts(embedder, arguments.sts / f"sts{year}.tsv") for year in YEARS)
-            print(f"| {Path(model).name} | {dtype} | {' | '.join(f'{value:.2f}' for value in found)} |", flush=True)
+            cells = [f"{sts(embedder, arguments.sts / f'sts{year}.tsv'):.2f}" for year in YEARS]
+            print(f"| {Path(model).name} | {dtype} | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

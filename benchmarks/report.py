@@ -1,4 +1,4 @@
-"""From raw times to a table in Markdown and a plot: ``python benchmarks/report.py benchmarks/results/NAME.json``."""
+"""Turns raw times into a Markdown table and plots: ``python benchmarks/report.py benchmarks/results/NAME.json``."""
 
 from __future__ import annotations
 
@@ -28,13 +28,16 @@ TITLES = {"short": "Short texts", "long": "Long texts"}
 
 @dataclass(frozen=True)
 class Row:
-    """What one contender did on one workload."""
+    """The figures of one contender on one workload.
+
+    Attributes:
+        ratios: the speed relative to the baseline's, in each round.
+    """
 
     name: str
     tokens_per_second: float
     gflops: float
     ratios: tuple[float, ...]
-    """To the baseline, in each round."""
     cosine: float | None
     rss_mb: float
     query_ms: float | None
@@ -50,38 +53,38 @@ class Row:
         return suffix if suffix in {"int16", "int8"} else "float32"
 
 
-def rows(of_model: dict[str, Any], workload: str) -> list[Row]:
-    """The slowest first."""
-    measured = of_model["workloads"][workload]
+def rows(model_result: dict[str, Any], workload: str) -> list[Row]:
+    """The rows of a workload, the slowest contender first."""
+    measured = model_result["workloads"][workload]
     contenders, tokens = measured["contenders"], measured["texts"]["tokens"]
-    found = []
+    table_rows = []
     for name, raw in contenders.items():
         seconds = [statistics.median(repeats) for repeats in raw["seconds"]]
         baseline = [statistics.median(repeats) for repeats in contenders.get(BASELINE, {}).get("seconds", [])]
         speed = tokens / statistics.median(seconds)
-        found.append(
+        table_rows.append(
             Row(
                 name=name,
                 tokens_per_second=speed,
-                gflops=speed * of_model["products_per_token"] / 1e9,
-                ratios=tuple(theirs / own for theirs, own in zip(baseline, seconds, strict=False)),
+                gflops=speed * model_result["products_per_token"] / 1e9,
+                ratios=tuple(base / own for base, own in zip(baseline, seconds, strict=False)),
                 cosine=raw.get("lowest_cosine"),
                 rss_mb=raw["peak_rss_mb"],
-                query_ms=_query_ms(of_model, name),
-                cold_s=_cold_s(of_model, name),
+                query_ms=_query_ms(model_result, name),
+                cold_s=_cold_s(model_result, name),
             )
         )
-    return sorted(found, key=lambda row: row.tokens_per_second)
+    return sorted(table_rows, key=lambda row: row.tokens_per_second)
 
 
-def ceilings(of_model: dict[str, Any], workload: str) -> dict[str, float]:
-    """GFLOP/s of the arithmetic alone, by dtype, and of bare multiply-adds: the median of all rounds."""
-    measured = [answer["peaks"] for answer in of_model["workloads"][workload]["peaks"] if "peaks" in answer]
+def ceilings(model_result: dict[str, Any], workload: str) -> dict[str, float]:
+    """The machine's limits in GFLOP/s: of products in each dtype, and of bare multiply-adds. Medians of all rounds."""
+    measured = [answer["peaks"] for answer in model_result["workloads"][workload]["peaks"] if "peaks" in answer]
     return {key: statistics.median(peaks[key] for peaks in measured) for key in (measured[0] if measured else {})}
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """The whole result as one page."""
+    """The whole result as a page of Markdown."""
     where, packages = result["machine"], result["packages"]
     lines = [
         f"# {result['date'][:10]}, {where['cpu']}, {result['options']['threads']} threads",
@@ -92,24 +95,24 @@ def markdown(result: dict[str, Any]) -> str:
         "",
         ", ".join(f"{name} {packages['peers'][name]}" for name in _PACKAGES if name in packages["peers"]) + ".",
     ]
-    for model, of_model in result["models"].items():
+    for model, model_result in result["models"].items():
         for workload, title in TITLES.items():
-            if workload in of_model["workloads"]:
-                lines += ["", f"## {model}: {title.lower()}", "", *_table(of_model, workload)]
-        lines += _growth(of_model)
-        lines += _missing(of_model)
+            if workload in model_result["workloads"]:
+                lines += ["", f"## {model}: {title.lower()}", "", *_table(model_result, workload)]
+        lines += _growth(model_result)
+        lines += _missing(model_result)
     return "\n".join(lines) + "\n"
 
 
 def write(result: dict[str, Any], json_file: Path) -> None:
-    """The page and the plots, beside the JSON file and named after it."""
+    """Write the page and the plots next to the JSON file, with its name."""
     from plot import plot
 
     page = markdown(result)
     json_file.with_suffix(".md").write_text(page)
-    for model, of_model in result["models"].items():
+    for model, model_result in result["models"].items():
         for workload in TITLES:
-            if workload in of_model["workloads"]:
+            if workload in model_result["workloads"]:
                 file = json_file.with_name(f"{json_file.stem}-{model}-{workload}.png")
                 plot(result, model, workload, file)
     print(page)
@@ -118,15 +121,15 @@ def write(result: dict[str, Any], json_file: Path) -> None:
 _PACKAGES = ("sentence-transformers", "torch", "fastembed", "openvino", "onnxruntime", "ctranslate2")
 
 
-def _table(of_model: dict[str, Any], workload: str) -> list[str]:
-    described = of_model["workloads"][workload]["texts"]
+def _table(model_result: dict[str, Any], workload: str) -> list[str]:
+    text_stats = model_result["workloads"][workload]["texts"]
     lines = [
-        f"{described['count']:,} texts, {described['mean_tokens']} tokens on average.",
+        f"{text_stats['count']:,} texts, {text_stats['mean_tokens']} tokens on average.",
         "",
         "| | tokens/s | effective GFLOP/s | times the baseline | lowest cosine | peak RSS | one query | cold start |",
         "|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
-    for row in rows(of_model, workload):
+    for row in rows(model_result, workload):
         ratio = "–"
         if row.ratios:
             ratio = f"**{row.ratio:.2f}** ({min(row.ratios):.2f}–{max(row.ratios):.2f})"
@@ -141,17 +144,17 @@ def _table(of_model: dict[str, Any], workload: str) -> list[str]:
             "–" if row.cold_s is None else f"{row.cold_s:.2f} s",
         )
         lines.append(f"| {' | '.join(cells)} |")
-    if tops := ceilings(of_model, workload):
-        parts = ", ".join(f"{_CEILINGS.get(key, key)} {value:,.0f}" for key, value in tops.items())
-        lines += ["", f"What the machine can do, measured in the same rounds, in GFLOP/s: {parts}."]
+    if limits := ceilings(model_result, workload):
+        parts = ", ".join(f"{_CEILINGS.get(key, key)} {value:,.0f}" for key, value in limits.items())
+        lines += ["", f"The machine's limits in GFLOP/s, measured in the same rounds: {parts}."]
     return lines
 
 
 _CEILINGS = {"multiply_add": "bare float32 multiply-adds", **{d: f"{d} products" for d in ("float32", "int16", "int8")}}
 
 
-def _growth(of_model: dict[str, Any]) -> list[str]:
-    measured = of_model["workloads"].get("growth")
+def _growth(model_result: dict[str, Any]) -> list[str]:
+    measured = model_result["workloads"].get("growth")
     if measured is None or not measured["contenders"]:
         return []
     lines = [
@@ -170,22 +173,24 @@ def _growth(of_model: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _missing(of_model: dict[str, Any]) -> list[str]:
-    """Who is absent, and why: a table that leaves someone out must say so."""
-    reasons = dict(of_model["not_converted"])
-    for measured in of_model["workloads"].values():
+def _missing(model_result: dict[str, Any]) -> list[str]:
+    """A list of the contenders that the tables leave out, with the reasons, so that no omission goes unnoticed."""
+    reasons = dict(model_result["not_converted"])
+    for measured in model_result["workloads"].values():
         reasons |= measured["skipped"]
-    return ["", "Without:", "", *(f"- {LABELS[name]}: {reason}" for name, reason in reasons.items())] if reasons else []
+    if not reasons:
+        return []
+    return ["", "Left out:", "", *(f"- {LABELS[name]}: {reason}" for name, reason in reasons.items())]
 
 
-def _query_ms(of_model: dict[str, Any], name: str) -> float | None:
-    raw = of_model["workloads"].get("query", {}).get("contenders", {}).get(name)
+def _query_ms(model_result: dict[str, Any], name: str) -> float | None:
+    raw = model_result["workloads"].get("query", {}).get("contenders", {}).get(name)
     return None if raw is None else 1e3 * statistics.median(statistics.median(repeats) for repeats in raw["seconds"])
 
 
-def _cold_s(of_model: dict[str, Any], name: str) -> float | None:
-    times = of_model["workloads"].get("cold", {}).get("contenders", {}).get(name)
-    return None if times is None else statistics.median(each["first_vector"] for each in times)
+def _cold_s(model_result: dict[str, Any], name: str) -> float | None:
+    times = model_result["workloads"].get("cold", {}).get("contenders", {}).get(name)
+    return None if times is None else statistics.median(start["first_vector"] for start in times)
 
 
 if __name__ == "__main__":

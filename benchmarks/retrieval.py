@@ -1,12 +1,12 @@
-"""How well `pellucid search` finds what answers a question, beside brute force over sentence-transformers' vectors.
+"""Compares the results of `pellucid search` with brute force over the vectors of sentence-transformers.
 
-Run it with a Python that has both::
+Run it with a Python that has both libraries::
 
     .venv-reference/bin/python benchmarks/retrieval.py --json benchmarks/results/latest-retrieval.json
 
-The queries are known items of the standard library's documentation: the first paragraph of a docstring asks, and the
-rest of it is the one document that answers. ``--collection FOLDER`` takes a collection of queries, documents and
-people's judgements in the layout of BEIR instead: ``corpus.jsonl``, ``queries.jsonl`` and ``qrels/test.tsv``.
+The queries are known items in the standard library's documentation. The first paragraph of a docstring is the query,
+and the rest of that docstring is the one document that answers it. ``--collection FOLDER`` takes other queries,
+documents and human judgements, in BEIR's layout: ``corpus.jsonl``, ``queries.jsonl`` and ``qrels/test.tsv``.
 """
 
 from __future__ import annotations
@@ -32,13 +32,19 @@ from pellucid.search.index import Index, SearchMode
 from pellucid.search.rows import Row
 
 DEPTH = 100
-"""How many chunks are looked at for ten documents: a document may have several."""
+"""How many chunks to rank in order to find ten documents. A document may have several chunks."""
 Vectors = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Collection:
-    """Documents and queries by their names, and how relevant a document is to a query, if at all."""
+    """Documents, queries, and human judgements.
+
+    Attributes:
+        documents: each document's text, by its name.
+        queries: each query's text, by its name.
+        judgements: for each query, how relevant documents are to it, by their names. Any other document is irrelevant.
+    """
 
     documents: Mapping[str, str]
     queries: Mapping[str, str]
@@ -46,7 +52,7 @@ class Collection:
 
 
 def standard_library() -> Collection:
-    """Known items of the documentation that every Python has."""
+    """Known items in the documentation of the standard library, which every Python has."""
     items = texts.known_items()
     return Collection(
         {str(number): document for number, (_, document) in enumerate(items)},
@@ -56,7 +62,7 @@ def standard_library() -> Collection:
 
 
 def beir(folder: Path) -> Collection:
-    """A collection in the layout of BEIR (Thakur and others, 2021); the queries are those with judgements."""
+    """Read a collection in BEIR's layout (Thakur and others, 2021). Queries without judgements are left out."""
     documents = {
         line["_id"]: f"{line.get('title', '')}\n{line['text']}".strip() for line in _lines(folder / "corpus.jsonl")
     }
@@ -69,11 +75,11 @@ def beir(folder: Path) -> Collection:
 
 
 def main() -> None:
-    """Print a line for each way to search."""
-    parser = argparse.ArgumentParser(description="nDCG@10 of the ways to search, and of brute force.")
-    parser.add_argument("--model", default="all-MiniLM-L6-v2", help="name or folder")
-    parser.add_argument("--collection", type=Path, help="a folder in the layout of BEIR")
-    parser.add_argument("--json", type=Path, help="a file for the figures")
+    """Print a line for each search mode."""
+    parser = argparse.ArgumentParser(description="Measure nDCG@10 of each search mode, and of brute force.")
+    parser.add_argument("--model", default="all-MiniLM-L6-v2", help="the model's name or folder")
+    parser.add_argument("--collection", type=Path, help="a folder in BEIR's layout")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file, as JSON")
     arguments = parser.parse_args()
     collection = beir(arguments.collection) if arguments.collection else standard_library()
     figures = measure(collection, arguments.model)
@@ -84,11 +90,11 @@ def main() -> None:
 
 
 def measure(collection: Collection, model: str) -> dict[str, Any]:
-    """nDCG@10 of each way to search, the mean over the queries."""
+    """The mean nDCG@10 over the queries, for each search mode and for brute force."""
     embedder = Embedder(model, on_truncation="ignore")
     documents, questions = list(collection.documents), list(collection.queries.values())
 
-    def mean(rankings: Iterable[Sequence[str]]) -> float:
+    def mean_ndcg(rankings: Iterable[Sequence[str]]) -> float:
         scored = zip(collection.queries, rankings, strict=True)
         return float(np.mean([ndcg(ranking, collection.judgements[name]) for name, ranking in scored]))
 
@@ -96,13 +102,13 @@ def measure(collection: Collection, model: str) -> dict[str, Any]:
         index = _index(collection, embedder, Path(folder))
 
         def search(mode: SearchMode, *, approximate: bool = False) -> float:
-            found = (index.search(question, DEPTH, mode=mode, approximate=approximate) for question in questions)
-            return mean(_documents((hit.row for hit in hits), documents) for hits in found)
+            hit_lists = (index.search(question, DEPTH, mode=mode, approximate=approximate) for question in questions)
+            return mean_ndcg(_documents((hit.row for hit in hits), documents) for hits in hit_lists)
 
         rows = index.store.rows()
-        theirs = SentenceTransformer(str(embedder.files.folder), device="cpu", local_files_only=True)
-        asked = theirs.encode_query(questions, normalize_embeddings=True)
-        answering = theirs.encode_document([row.text for row in rows], normalize_embeddings=True)
+        reference = SentenceTransformer(str(embedder.files.folder), device="cpu", local_files_only=True)
+        query_vectors = reference.encode_query(questions, normalize_embeddings=True)
+        chunk_vectors = reference.encode_document([row.text for row in rows], normalize_embeddings=True)
         return {
             "model": Path(model).name,
             "python": platform.python_version(),
@@ -110,8 +116,9 @@ def measure(collection: Collection, model: str) -> dict[str, Any]:
             "documents": len(documents),
             "chunks": len(rows),
             "queries": len(questions),
-            "brute force, sentence-transformers": mean(
-                _documents((rows[chunk] for chunk in ranking), documents) for ranking in brute_force(asked, answering)
+            "brute force, sentence-transformers": mean_ndcg(
+                _documents((rows[chunk] for chunk in ranking), documents)
+                for ranking in brute_force(query_vectors, chunk_vectors)
             ),
             "vector": search("vector"),
             "vector, approximate": search("vector", approximate=True),
@@ -121,13 +128,18 @@ def measure(collection: Collection, model: str) -> dict[str, Any]:
 
 
 def brute_force(queries: Vectors, chunks: Vectors) -> Iterator[npt.NDArray[np.intp]]:
-    """The chunks with the largest cosines, best first; of ``queries[q, d]`` and ``chunks[n, d]`` of length one."""
+    """The chunks with the largest cosines for each query, best first. All vectors must have unit length.
+
+    Args:
+        queries: ``float32[q, d]``.
+        chunks: ``float32[n, d]``.
+    """
     for query in queries:
         yield np.argsort(-(chunks @ query), kind="stable")[:DEPTH]
 
 
 def _index(collection: Collection, embedder: Embedder, folder: Path) -> Index:
-    """An index of files that are named by their documents' positions, because documents may have any names."""
+    """Index the documents. Files are named by the documents' positions, because a document's name may be anything."""
     files = folder / "documents"
     files.mkdir()
     for position, text in enumerate(collection.documents.values()):
@@ -138,13 +150,13 @@ def _index(collection: Collection, embedder: Embedder, folder: Path) -> Index:
 
 
 def _documents(rows: Iterable[Row], names: Sequence[str]) -> list[str]:
-    """Documents in the order of their best chunks."""
+    """The names of the chunks' documents, in the order of their best chunks."""
     return list(dict.fromkeys(names[int(Path(row.file).stem)] for row in rows))
 
 
 def _lines(file: Path) -> Iterator[dict[str, Any]]:
-    with file.open(encoding="utf-8") as opened:
-        yield from map(json.loads, opened)
+    with file.open(encoding="utf-8") as lines:
+        yield from map(json.loads, lines)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Measure Pellucid and its peers, one after the other in every round, so that a drift of the machine hits all alike.
+"""Measures Pellucid and its peers in turns, so that all of them suffer equally when the machine becomes slower.
 
-Run it with the peers' Python; Pellucid's own workers run with the Python of ``--pellucid-python``.
+Run it with the peers' Python. Pellucid's own workers run with the Python of ``--pellucid-python``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import machine
 import report
 from contenders import CONTENDERS, NEEDS
 from convert import check_pipeline, convert, max_tokens, products_per_token
-from measure import WORKLOADS, say
+from measure import WORKLOADS, log
 from process import Setting
 
 GROWTH = (1_000, 10_000, 100_000)
@@ -38,35 +38,35 @@ def main() -> None:
     for name in args.models:
         model = _folder(name, args.pellucid_python)
         check_pipeline(model)
-        of_model = result["models"][Path(name).name] = _begin(model)
+        model_result = result["models"][Path(name).name] = _new_model_result(model)
         converted = args.converted / Path(name).name
         failed = convert(model, converted)
-        without = {
+        not_converted = {
             contender: failed[NEEDS[contender]] for contender in args.contenders if NEEDS.get(contender) in failed
         }
-        of_model["not_converted"] = without
+        model_result["not_converted"] = not_converted
         setup = {
             contender: Setting(_python(contender, args.pellucid_python), model, converted, args.threads)
             for contender in args.contenders
-            if contender not in without
+            if contender not in not_converted
         }
         for workload in args.workloads:
-            say(f"{Path(name).name}: {workload}")
-            of_model["workloads"][workload] = WORKLOADS[workload](setup, args)
-            args.output.write_text(json.dumps(result, indent=1))  # What is measured is never lost.
+            log(f"{Path(name).name}: {workload}")
+            model_result["workloads"][workload] = WORKLOADS[workload](setup, args)
+            args.output.write_text(json.dumps(result, indent=1))  # Save after each workload, so that no result is lost.
     report.write(result, args.output)
 
 
-def _begin(model: Path) -> dict[str, Any]:
+def _new_model_result(model: Path) -> dict[str, Any]:
     return {"products_per_token": products_per_token(model), "max_tokens": max_tokens(model), "workloads": {}}
 
 
-def _python(contender: str, ours: str) -> str:
-    return ours if contender.startswith("pellucid") else sys.executable
+def _python(contender: str, pellucid_python: str) -> str:
+    return pellucid_python if contender.startswith("pellucid") else sys.executable
 
 
 def _folder(name: str, python: str) -> Path:
-    """A folder as it is, and a model's name as Pellucid finds it."""
+    """The model's folder. If ``name`` is not a folder, Pellucid resolves it."""
     if Path(name).is_dir():
         return Path(name).resolve()
     return Path(subprocess.check_output([python, "-P", "-c", _RESOLVE, name], text=True).strip())
@@ -74,15 +74,21 @@ def _folder(name: str, python: str) -> Path:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--models", nargs="+", default=["all-MiniLM-L6-v2"], help="names or folders")
+    parser.add_argument("--models", nargs="+", default=["all-MiniLM-L6-v2"], help="the models' names or folders")
     parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=list(WORKLOADS), metavar="WORKLOAD")
     parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS), metavar="CONTENDER")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--texts", type=int, default=2000, help="how many short ones; a tenth as many long ones")
-    parser.add_argument("--growth", type=int, nargs="+", default=list(GROWTH), help="numbers of texts")
+    parser.add_argument(
+        "--texts", type=int, default=2000, help="how many short texts; there are a tenth as many long ones"
+    )
+    parser.add_argument(
+        "--growth", type=int, nargs="+", default=list(GROWTH), help="numbers of texts for the workload growth"
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--pellucid-python", default=".venv/bin/python", help="the Python that has Pellucid")
-    parser.add_argument("--converted", type=Path, default=Path(".make/benchmark-models"), help="the peers' own formats")
+    parser.add_argument(
+        "--converted", type=Path, default=Path(".make/benchmark-models"), help="the folder for converted models"
+    )
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/latest.json"))
     return parser.parse_args()
 

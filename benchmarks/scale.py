@@ -1,8 +1,8 @@
-"""How long a very large job takes, from what each step of a small one costs: the figures of docs/scale.md.
+"""Estimates the time of a very large job from the costs of a small one. docs/scale.md shows the figures.
 
-It measures, on one core, what a row costs to read, to tokenize, to embed and to write; simulates the job on this
-machine with them, as three threads that share its cores; and does the job, to see whether the simulation is right.
-Run it with Pellucid's own Python, on a machine that has nothing else to do::
+On one core, it measures the cost of reading, tokenizing, embedding and writing a row. With these costs, it simulates
+the job on this machine, as three threads that share the cores. Then it runs the job, to check the simulation.
+Run it with Pellucid's own Python, on an otherwise idle machine::
 
     .venv/bin/python benchmarks/scale.py --json benchmarks/results/latest-scale.json
 """
@@ -31,13 +31,23 @@ from pellucid.batch.survey import survey
 from pellucid.tables.reader import PartReader
 
 ROWS_PER_PART = 1024
-AHEAD = 2
-"""As in ``pellucid.batch.runner``."""
+MAX_WAITING = 2
+"""How many parts may wait before a step, as in ``pellucid.batch.runner``."""
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Of one row, in core-seconds; and its bytes in the files."""
+    """The average costs of a row.
+
+    Attributes:
+        tokens: how many tokens the engine reads.
+        read: core-seconds to read it.
+        tokenize: core-seconds to tokenize it.
+        embed: core-seconds to embed it.
+        write: core-seconds to write it.
+        bytes_in: its bytes in the input file.
+        bytes_out: its bytes in the output files.
+    """
 
     tokens: float
     read: float
@@ -49,36 +59,36 @@ class Costs:
 
     @property
     def all(self) -> float:
-        """Of one row, on one core, from file to file."""
+        """Core-seconds of a row, from file to file."""
         return self.read + self.tokenize + self.embed + self.write
 
 
 def main() -> None:
     """Print the figures."""
-    parser = argparse.ArgumentParser(description="What a billion texts would take.")
-    parser.add_argument("--model", default="all-MiniLM-L6-v2", help="name or folder")
-    parser.add_argument("--json", type=Path, help="a file for the figures")
+    parser = argparse.ArgumentParser(description="Estimate how long a billion texts would take.")
+    parser.add_argument("--model", default="all-MiniLM-L6-v2", help="the model's name or folder")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
     arguments = parser.parse_args()
     figures: dict[str, Any] = {
-        **machine.about(arguments.model),
+        **machine.describe_run(arguments.model),
     }
     workloads = {"short": texts.many(8192), "long": [f"{n} {text}" for n, text in enumerate(texts.long(1024, 180))]}
     with tempfile.TemporaryDirectory() as folder:
         for name, workload in workloads.items():
             for dtype in ("float32", "int8"):
-                figures[f"{name}, {dtype}"] = checked(arguments.model, dtype, workload, Path(folder))
-    machine.tell(figures, arguments.json)
+                figures[f"{name}, {dtype}"] = check_simulation(arguments.model, dtype, workload, Path(folder))
+    machine.write_figures(figures, arguments.json)
 
 
-def checked(model: str, dtype: str, workload: list[str], folder: Path) -> dict[str, Any]:
-    """What a row costs, what a job should take with that, and what it takes."""
+def check_simulation(model: str, dtype: str, workload: list[str], folder: Path) -> dict[str, Any]:
+    """The costs of a row, the simulated time of a job, and its measured time."""
     source = folder / "in.parquet"
     pq.write_table(pa.table({"id": np.arange(len(workload)), "text": workload}), source)
     measured = costs(model, dtype, source, folder)
-    both = Embedder(model, dtype=dtype, on_truncation="ignore")
-    both.embed_documents(workload[:512])
+    embedder = Embedder(model, dtype=dtype, on_truncation="ignore")
+    embedder.embed_documents(workload[:512])
     start = time.perf_counter()
-    job.run([str(source)], folder / "out", both, JobOptions(rows_per_file=ROWS_PER_PART))
+    job.run([str(source)], folder / "out", embedder, JobOptions(rows_per_file=ROWS_PER_PART))
     seconds = time.perf_counter() - start
     shutil.rmtree(folder / "out")
     simulated = simulate(len(workload), measured, cores=2)
@@ -93,7 +103,7 @@ def checked(model: str, dtype: str, workload: list[str], folder: Path) -> dict[s
 
 
 def costs(model: str, dtype: str, source: Path, folder: Path) -> Costs:
-    """What each step costs on one core, one step after the other."""
+    """Measure each step on one core, one step after the other."""
     embedder = Embedder(model, dtype=dtype, threads=1, on_truncation="ignore")
     options = JobOptions(rows_per_file=ROWS_PER_PART)
     surveyed = survey([source], "text", ROWS_PER_PART)
@@ -101,7 +111,7 @@ def costs(model: str, dtype: str, source: Path, folder: Path) -> Costs:
     parts = stages.parts_of(surveyed.files, ROWS_PER_PART)
     out = folder / "costs"
     out.mkdir()
-    took = {"read": 0.0, "tokenize": 0.0, "embed": 0.0, "write": 0.0}
+    core_seconds = {"read": 0.0, "tokenize": 0.0, "embed": 0.0, "write": 0.0}
     tokens = 0
     stages.embed(stages.prepare(parts[0], reader, embedder, options), embedder, options)
     for part in parts:
@@ -114,51 +124,54 @@ def costs(model: str, dtype: str, source: Path, folder: Path) -> Costs:
         embedded = time.process_time()
         stages.write(prepared, vectors, options, None, out)
         written = time.process_time()
-        took["read"] += read - begin
-        took["tokenize"] += max(0.0, (tokenized - read) - (read - begin))
-        took["embed"] += embedded - tokenized
-        took["write"] += written - embedded
+        core_seconds["read"] += read - begin
+        core_seconds["tokenize"] += max(0.0, (tokenized - read) - (read - begin))
+        core_seconds["embed"] += embedded - tokenized
+        core_seconds["write"] += written - embedded
         tokens += len(prepared.tokens.ids)
-    rows = survey.files[0].rows
+    rows = surveyed.files[0].rows
     size = sum(path.stat().st_size for path in out.iterdir())
     shutil.rmtree(out)
-    each = {name: seconds / rows for name, seconds in took.items()}
-    return Costs(tokens=tokens / rows, **each, bytes_in=source.stat().st_size / rows, bytes_out=size / rows)
+    per_row = {name: seconds / rows for name, seconds in core_seconds.items()}
+    return Costs(tokens=tokens / rows, **per_row, bytes_in=source.stat().st_size / rows, bytes_out=size / rows)
 
 
 def simulate(rows: int, cost: Costs, *, cores: int, parts: int | None = None) -> float:
-    """Seconds of a job on one machine: a reader, an engine of ``cores`` threads and a writer share the cores.
+    """Simulate a job on one machine, whose cores are shared by a reader, an engine of ``cores`` threads and a writer.
 
-    Each step works on one part at a time, a part is read while there is room before the engine, and written while there
-    is room behind it. The cores are shared evenly by the threads that have something to do.
+    Each step works on one part at a time. The reader stops while too many parts wait for the engine, and the engine
+    stops while too many wait for the writer. Threads that have work share the cores evenly.
+
+    Returns:
+        the seconds that the job takes.
     """
     parts = parts or -(-rows // ROWS_PER_PART)
-    each = rows / parts
-    demand = [(cost.read + cost.tokenize) * each, cost.embed * each, cost.write * each]
-    width = [1, cores, 1]
-    left, done, now = [0.0, 0.0, 0.0], [0, 0, 0], 0.0
+    rows_per_part = rows / parts
+    work = [seconds * rows_per_part for seconds in (cost.read + cost.tokenize, cost.embed, cost.write)]
+    threads_of = [1, cores, 1]
+    remaining, done, now = [0.0, 0.0, 0.0], [0, 0, 0], 0.0
     while done[2] < parts:
         for step in range(3):
-            if left[step] == 0.0 and _may_begin(step, done, left, parts):
-                left[step] = demand[step]
-        busy = [step for step in range(3) if left[step] > 0.0]
-        threads = sum(width[step] for step in busy)
-        speed = {step: width[step] * min(1.0, cores / threads) for step in busy}
-        until = min(left[step] / speed[step] for step in busy)
-        now += until
+            if remaining[step] == 0.0 and _can_begin(step, done, remaining, parts):
+                remaining[step] = work[step]
+        busy = [step for step in range(3) if remaining[step] > 0.0]
+        threads = sum(threads_of[step] for step in busy)
+        speed = {step: threads_of[step] * min(1.0, cores / threads) for step in busy}
+        duration = min(remaining[step] / speed[step] for step in busy)
+        now += duration
         for step in busy:
-            left[step] -= until * speed[step]
-            if left[step] < 1e-12:  # noqa: PLR2004  rounding
-                left[step] = 0.0
+            remaining[step] -= duration * speed[step]
+            if remaining[step] < 1e-12:  # noqa: PLR2004  a rounding error
+                remaining[step] = 0.0
                 done[step] += 1
     return now
 
 
-def _may_begin(step: int, done: list[int], left: list[float], parts: int) -> bool:
-    """Whether a step has a part to begin, and room for what it makes."""
+def _can_begin(step: int, done: list[int], remaining: list[float], parts: int) -> bool:
+    """True if a step has a part to work on, and room for its result."""
     available = parts if step == 0 else done[step - 1]
-    taken_after = done[step + 1] + (left[step + 1] > 0.0) if step < 2 else done[step]  # noqa: PLR2004  the last step
-    return done[step] < available and done[step] - taken_after < AHEAD
+    taken_after = done[step + 1] + (remaining[step + 1] > 0.0) if step < 2 else done[step]  # noqa: PLR2004  the last step
+    return done[step] < available and done[step] - taken_after < MAX_WAITING
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""What serving costs beside the arithmetic: throughput with many clients, the latency of one, and what overload does.
+"""Measures the server: its throughput with many clients, its latency with one, and its behaviour under overload.
 
-The server is a process of its own, and so are the clients, on the same machine: they take their part of its cores. Run
-it with Pellucid's own Python, on a machine that has nothing else to do::
+The server and the clients run in separate processes on the same machine, so the clients use some of its cores. Run it
+with Pellucid's own Python, on an otherwise idle machine::
 
     .venv/bin/python benchmarks/serving.py --json benchmarks/results/latest-serving.json
 
-With ``--plain PYTHON``, the Python of an environment with sentence-transformers, FastAPI and uvicorn, the same clients
-ask ``plain_server.py`` too.
+With ``--plain PYTHON``, the same clients also measure ``plain_server.py``. PYTHON is the Python of an environment with
+sentence-transformers, FastAPI and uvicorn.
 """
 
 from __future__ import annotations
@@ -35,81 +35,81 @@ from pellucid import Embedder
 
 HERE = Path(__file__).parent
 CLIENTS = 64
-LONE = 300
+SINGLE_CLIENT_TEXTS = 300
 OVERLOAD_CLIENTS, OVERLOAD_TEXTS, OVERLOAD_WAITING, OVERLOAD_REQUESTS = 256, 8, 16_384, 4000
 
 
 def main() -> None:
     """Print the figures; times are in seconds."""
-    parser = argparse.ArgumentParser(description="Throughput and latency of the server.")
-    parser.add_argument("--model", default="all-MiniLM-L6-v2", help="name or folder")
+    parser = argparse.ArgumentParser(description="Measure the throughput and latency of the server.")
+    parser.add_argument("--model", default="all-MiniLM-L6-v2", help="the model's name or folder")
     parser.add_argument("--dtypes", default="float32,int16,int8")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--plain", help="a Python with sentence-transformers and FastAPI")
+    parser.add_argument("--plain", help="a Python that has sentence-transformers, FastAPI and uvicorn")
     parser.add_argument("--plain-model", default="sentence-transformers/all-MiniLM-L6-v2")
-    parser.add_argument("--json", type=Path, help="a file for the figures")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
     arguments = parser.parse_args()
     figures: dict[str, Any] = {
-        **machine.about(arguments.model),
+        **machine.describe_run(arguments.model),
         "texts": len(texts.short()),
     }
     for dtype in arguments.dtypes.split(","):
         figures[dtype] = {
             **throughput(arguments.model, dtype, arguments.rounds),
-            **lone(arguments.model, dtype, arguments.rounds),
+            **single_client(arguments.model, dtype, arguments.rounds),
         }
     figures["overload"] = overload(arguments.model)
     if arguments.plain:
         figures["plain"] = plain(arguments.plain, arguments.plain_model, arguments.model, arguments.rounds)
-    machine.tell(figures, arguments.json)
+    machine.write_figures(figures, arguments.json)
 
 
 def throughput(model: str, dtype: str, rounds: int) -> dict[str, Any]:
-    """Texts a second of 64 clients with one text a request, beside ``embed_documents`` of the same texts, in turns."""
+    """Texts per second of 64 clients with one text per request, and of ``embed_documents`` with the same texts."""
     embedder = Embedder(model, dtype=dtype, on_truncation="ignore")
     workload = texts.short()
     served, library = [], []
     with server("--model", model, "--dtype", dtype) as (port, _):
-        asked(port, workload[:200], CLIENTS)
+        send_all(port, workload[:200], CLIENTS)
         for _ in range(rounds):
-            served.append(len(workload) / asked(port, workload, CLIENTS).seconds)
+            served.append(len(workload) / send_all(port, workload, CLIENTS).seconds)
             start = time.perf_counter()
             embedder.embed_documents(workload)
             library.append(len(workload) / (time.perf_counter() - start))
-    ratios = [one / other for one, other in zip(served, library, strict=True)]
+    ratios = [ours / alone for ours, alone in zip(served, library, strict=True)]
     return {"clients": CLIENTS, "served": served, "library": library, "median ratio": statistics.median(ratios)}
 
 
-def lone(model: str, dtype: str, rounds: int) -> dict[str, Any]:
-    """One client, one text at a time: its times, and those of the same texts in the library, in turns."""
+def single_client(model: str, dtype: str, rounds: int) -> dict[str, Any]:
+    """Times of one client that sends one text at a time, and of the library with the same texts, in turns."""
     embedder = Embedder(model, dtype=dtype, on_truncation="ignore")
-    workload = texts.short(LONE)
-    times, own = [], []
+    workload = texts.short(SINGLE_CLIENT_TEXTS)
+    times, alone_times = [], []
     with server("--model", model, "--dtype", dtype) as (port, _):
         for _ in range(rounds):
-            # The first requests find a client that has just begun.
-            times += asked(port, workload[:20] + workload, 1).times[20:]
+            # The first 20 requests do not count: the client's process has only just started.
+            times += send_all(port, workload[:20] + workload, 1).times[20:]
             for text in workload:
                 begin = time.perf_counter()
                 embedder.embed_query(text)
-                own.append(time.perf_counter() - begin)
-    beyond = [1000 * (time - 3 * alone) for time, alone in zip(times, own, strict=True)]
+                alone_times.append(time.perf_counter() - begin)
+    extra_ms = [1000 * (time - 3 * alone) for time, alone in zip(times, alone_times, strict=True)]
     return {
         "lone_ms": percentiles([1000 * seconds for seconds in times]),
-        "lone_embedding_ms": percentiles([1000 * seconds for seconds in own]),
-        "lone_ms_beyond_three_times_its_embedding": percentiles(beyond),
+        "lone_embedding_ms": percentiles([1000 * seconds for seconds in alone_times]),
+        "lone_ms_beyond_three_times_its_embedding": percentiles(extra_ms),
     }
 
 
 def overload(model: str) -> dict[str, Any]:
-    """Far more than the server can bear: what it answers, its memory, and whether it is well afterwards."""
+    """Send far more than the server can handle. Returns its answers, its memory, and its latency before and after."""
     many = texts.many(OVERLOAD_REQUESTS * OVERLOAD_TEXTS)
     groups = [many[i : i + OVERLOAD_TEXTS] for i in range(0, len(many), OVERLOAD_TEXTS)]
     with server("--model", model, "--max-waiting", str(OVERLOAD_WAITING)) as (port, pid):
-        before = statistics.median(asked(port, texts.short(50), 1).times)
+        before = statistics.median(send_all(port, texts.short(50), 1).times)
         resident = rss(pid)
-        load = asked(port, groups, OVERLOAD_CLIENTS)
-        after = statistics.median(asked(port, texts.short(50), 1).times)
+        load = send_all(port, groups, OVERLOAD_CLIENTS)
+        after = statistics.median(send_all(port, texts.short(50), 1).times)
         return {
             "clients": OVERLOAD_CLIENTS,
             "texts a request": OVERLOAD_TEXTS,
@@ -123,45 +123,51 @@ def overload(model: str) -> dict[str, Any]:
 
 
 def plain(python: str, plain_model: str, model: str, rounds: int) -> dict[str, Any]:
-    """sentence-transformers behind FastAPI, one request a call, and this server, in turns."""
+    """Texts per second of this server, and of sentence-transformers behind FastAPI, in turns."""
     workload = texts.short()[:600]
     ours, theirs = [], []
     with (
         server("--model", model) as (port, _),
-        started([python, str(HERE / "plain_server.py"), plain_model]) as (other, _),
+        running([python, str(HERE / "plain_server.py"), plain_model]) as (other, _),
     ):
         for _ in range(rounds):
-            ours.append(len(workload) / asked(port, workload, CLIENTS).seconds)
-            theirs.append(len(workload) / asked(other, workload, CLIENTS).seconds)
-    ratios = [one / other for one, other in zip(ours, theirs, strict=True)]
+            ours.append(len(workload) / send_all(port, workload, CLIENTS).seconds)
+            theirs.append(len(workload) / send_all(other, workload, CLIENTS).seconds)
+    ratios = [our_speed / their_speed for our_speed, their_speed in zip(ours, theirs, strict=True)]
     return {"ours": ours, "plain": theirs, "median ratio": statistics.median(ratios)}
 
 
 @dataclass
 class Load:
-    """What clients saw."""
+    """What the clients measured.
+
+    Attributes:
+        seconds: the time from the first request to the last answer.
+        times: the seconds of each request.
+        statuses: the HTTP status of each answer.
+    """
 
     seconds: float = 0.0
     times: list[float] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
 
 
-def asked(port: int, inputs: list[Any], clients: int) -> Load:
-    """So many clients, in a process of their own, ask for these inputs, each one after another."""
-    done = subprocess.run(
+def send_all(port: int, inputs: list[Any], clients: int) -> Load:
+    """Send inputs with several clients, which share a new process. Each client sends one request at a time."""
+    process = subprocess.run(
         [sys.executable, __file__, "--client", str(port), str(clients)],
         input=json.dumps(inputs),
         stdout=subprocess.PIPE,
         text=True,
         check=True,
     )
-    return Load(**json.loads(done.stdout))
+    return Load(**json.loads(process.stdout))
 
 
-def client(port: int, clients: int) -> None:
-    """The process of the clients; a small HTTP client, so that it is the server that is measured."""
+def run_clients_here(port: int, clients: int) -> None:
+    """Run the clients of :func:`send_all`, in this process. They use a minimal HTTP client that costs little time."""
     inputs = json.load(sys.stdin)
-    bodies = [json.dumps({"input": given, "encoding_format": "base64"}).encode() for given in inputs]
+    bodies = [json.dumps({"input": item, "encoding_format": "base64"}).encode() for item in inputs]
     requests = [
         b"POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "
         + f"{len(body)}\r\n\r\n".encode()
@@ -169,11 +175,11 @@ def client(port: int, clients: int) -> None:
         for body in bodies
     ]
     load = Load()
-    waiting = iter(requests)
+    remaining = iter(requests)
 
-    async def one() -> None:
+    async def run_client() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        for request in waiting:
+        for request in remaining:
             start = time.perf_counter()
             writer.write(request)
             head = await reader.readuntil(b"\r\n\r\n")
@@ -183,30 +189,31 @@ def client(port: int, clients: int) -> None:
             load.statuses.append(int(head.split(b" ", 2)[1]))
         writer.close()
 
-    async def everyone() -> None:
+    async def run_clients() -> None:
         start = time.perf_counter()
-        await asyncio.gather(*(one() for _ in range(clients)))
+        await asyncio.gather(*(run_client() for _ in range(clients)))
         load.seconds = time.perf_counter() - start
 
-    uvloop.run(everyone())
+    uvloop.run(run_clients())
     print(json.dumps(vars(load)))
 
 
 @contextmanager
 def server(*arguments: str) -> Iterator[tuple[int, int]]:
-    """``pellucid serve``: its port and its process."""
-    with started(
+    """Run ``pellucid serve`` inside the ``with`` block. Yields its port and its process id."""
+    with running(
         [sys.executable, "-P", "-m", "pellucid", "serve", "--port", "0", "--on-truncation", "cut", *arguments]
-    ) as found:
-        yield found
+    ) as port_and_pid:
+        yield port_and_pid
 
 
 @contextmanager
-def started(command: list[str]) -> Iterator[tuple[int, int]]:
+def running(command: list[str]) -> Iterator[tuple[int, int]]:
+    """Run a server that prints its URL first. Yields its port and its process id."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
         if process.stdout is None:
-            raise AssertionError("there is a pipe")
+            raise AssertionError("the process has no pipe")
         line = process.stdout.readline()
         yield int(line.strip().rpartition(":")[2]), process.pid
     finally:
@@ -215,19 +222,19 @@ def started(command: list[str]) -> Iterator[tuple[int, int]]:
 
 
 def rss(pid: int) -> float:
-    """Resident memory in MB."""
+    """The resident memory of a process in MB."""
     line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
     return round(int(line.split()[1]) / 1000, 1)
 
 
 def percentiles(values: list[float]) -> dict[str, float]:
-    """The median and the 99th."""
+    """The median and the 99th percentile."""
     p50, p99 = np.percentile(values, (50, 99)).tolist()
     return {"p50": p50, "p99": p99}
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--client"]:
-        client(int(sys.argv[2]), int(sys.argv[3]))
+        run_clients_here(int(sys.argv[2]), int(sys.argv[3]))
     else:
         main()

@@ -1,7 +1,7 @@
-"""The workloads: paragraphs of the standard library's docstrings, because every reader has them already.
+"""The texts of the workloads: paragraphs of the standard library's docstrings, because everyone has them already.
 
-Nothing is fetched and nothing is random, but another version of Python has other docstrings: compare two results only
-if the SHA-256 of their texts agrees.
+Nothing is downloaded, and the order is always the same. But docstrings differ between versions of Python. So compare
+two results only if the SHA-256 of their texts is the same.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ SEED = 7
 MIN_CHARACTERS = 20
 """Shorter paragraphs are headings and signatures."""
 MAX_CHARACTERS = 800
-"""With this bound, the paragraphs have 31 tokens of all-MiniLM-L6-v2 on average: chunks of a document, not pages."""
-MIN_WORDS_OF_A_QUERY, MIN_WORDS_OF_A_DOCUMENT = 4, 20
-NOT_THE_LIBRARY = {"site-packages", "dist-packages", "test", "tests", "idlelib", "lib2to3", "turtledemo"}
+"""With this limit, paragraphs have 31 tokens of all-MiniLM-L6-v2 on average, like chunks of a document."""
+MIN_QUERY_WORDS, MIN_DOCUMENT_WORDS = 4, 20
+SKIPPED_FOLDERS = {"site-packages", "dist-packages", "test", "tests", "idlelib", "lib2to3", "turtledemo"}
 QUERY = "Where is the cat sleeping right now?"
-"""Ten tokens, the two special ones included, of both models."""
+"""It has ten tokens in both models, including the two special ones."""
 
 
 def short(n: int = 2000) -> list[str]:
-    """Single paragraphs, in an order that has nothing to do with their length."""
+    """Single paragraphs, in a random order that is always the same."""
     paragraphs = list(_paragraphs())
     if n > len(paragraphs):
         raise ValueError(f"the standard library has only {len(paragraphs)} paragraphs, not {n}")
@@ -38,7 +38,7 @@ def short(n: int = 2000) -> list[str]:
 
 
 def long(n: int = 200, words: int = 256) -> list[str]:
-    """Paragraphs joined until each text has more than so many words, and so more tokens than a model reads."""
+    """Texts of joined paragraphs. Each has more than ``words`` words, and so more tokens than a model reads."""
     endless = itertools.cycle(_paragraphs())
     texts = []
     for _ in range(n):
@@ -55,25 +55,25 @@ def query() -> list[str]:
 
 
 def many(n: int) -> list[str]:
-    """Any number of distinct texts: the paragraphs over and over, each with its number."""
+    """Any number of distinct texts: the paragraphs, repeated as often as needed, each with a number in front."""
     return [f"{i}. {paragraph}" for i, paragraph in enumerate(itertools.islice(itertools.cycle(_paragraphs()), n), 1)]
 
 
 def known_items() -> list[tuple[str, str]]:
-    """Queries, each with the one document that answers it: the first paragraph of a docstring, and the others."""
+    """Pairs of a query and the one document that answers it: the first paragraph of a docstring, and the rest of it."""
     summaries: collections.Counter[str] = collections.Counter()
-    found: dict[str, str] = {}
+    summary_of: dict[str, str] = {}
     for docstring in _docstrings(Path(sysconfig.get_path("stdlib"))):
-        first, _, others = docstring.partition("\n\n")
+        first, _, rest = docstring.partition("\n\n")
         summary = " ".join(first.split())
-        if len(summary.split()) >= MIN_WORDS_OF_A_QUERY and len(others.split()) >= MIN_WORDS_OF_A_DOCUMENT:
+        if len(summary.split()) >= MIN_QUERY_WORDS and len(rest.split()) >= MIN_DOCUMENT_WORDS:
             summaries[summary] += 1
-            found.setdefault(others.strip(), summary)
-    return [(summary, document) for document, summary in found.items() if summaries[summary] == 1]
+            summary_of.setdefault(rest.strip(), summary)
+    return [(summary, document) for document, summary in summary_of.items() if summaries[summary] == 1]
 
 
 def sha256(texts: Sequence[str]) -> str:
-    """What says that two results are of the same texts."""
+    """The digest of texts. Results with the same digest have the same texts."""
     digest = hashlib.sha256()
     for text in texts:
         digest.update(text.encode() + b"\0")
@@ -82,20 +82,20 @@ def sha256(texts: Sequence[str]) -> str:
 
 @functools.cache
 def _paragraphs() -> tuple[str, ...]:
-    found: dict[str, None] = {}  # A set that keeps the order, so that the shuffle is the same everywhere.
+    unique: dict[str, None] = {}  # The keys are a set that keeps its order. So the shuffle is the same everywhere.
     for docstring in _docstrings(Path(sysconfig.get_path("stdlib"))):
         for part in re.split(r"\n\s*\n", docstring):
             paragraph = " ".join(part.split())
             if MIN_CHARACTERS <= len(paragraph) <= MAX_CHARACTERS:
-                found[paragraph] = None
-    paragraphs = list(found)
-    random.Random(SEED).shuffle(paragraphs)  # noqa: S311  no secret
+                unique[paragraph] = None
+    paragraphs = list(unique)
+    random.Random(SEED).shuffle(paragraphs)  # noqa: S311  not a secret
     return tuple(paragraphs)
 
 
 def _docstrings(root: Path) -> Iterator[str]:
     for folder, folders, files in os.walk(root):
-        folders[:] = sorted(set(folders) - NOT_THE_LIBRARY)
+        folders[:] = sorted(set(folders) - SKIPPED_FOLDERS)
         for name in sorted(files):
             if not name.endswith(".py") or name.startswith("_sysconfigdata"):
                 continue

@@ -1,9 +1,10 @@
-"""One contender in a process of its own, with its own Python and nothing else in memory.
+"""Runs one contender in a separate process, with its own Python and nothing else in memory.
 
-It speaks JSON lines. ``load`` answers how long loading took, ``embed`` the seconds of each repetition and the peak
-memory, ``peaks`` what this machine's arithmetic can do at most. An error is an answer too: ``{"error": …}``.
+It reads requests and writes answers as JSON lines. ``load`` answers with the seconds that loading took, ``embed`` with
+the seconds of each repetition and the peak memory, and ``peaks`` with the limits of this machine's arithmetic. If a
+request fails, the answer is ``{"error": …}``.
 
-With ``--cold`` it embeds one query and prints the vector's first number, for the parent to time.
+With ``--cold``, it embeds one query and prints the first number of the vector, so that the parent can measure the time.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ START = time.perf_counter()
 
 
 class Worker:
-    """The state between two lines: one loaded contender."""
+    """A contender, which the request ``load`` loads."""
 
     def __init__(self, name: str, converted: Path, threads: int) -> None:
         self.name, self.converted, self.threads = name, converted, threads
@@ -52,20 +53,21 @@ class Worker:
 
 
 def peak_rss_mb() -> float:
-    """The most memory that this process ever held, in 10^6 bytes."""
+    """The peak resident memory of this process so far, in MB (10^6 bytes)."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6
 
 
 def serve(worker: Worker) -> None:
-    # Libraries print as they please: the real standard output is for answers only, and theirs goes to the log.
+    """Answer requests until the standard input ends."""
+    # Libraries may print. Only answers may reach the real standard output, so what libraries print goes to the log.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     for line in sys.stdin:
         request = json.loads(line)
         try:
             answer = getattr(worker, request.pop("do"))(**request)
-        except Exception as error:  # noqa: BLE001  the parent decides what to make of it
+        except Exception as error:  # noqa: BLE001  the parent handles it
             answer = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), file=answers, flush=True)
 
@@ -73,9 +75,11 @@ def serve(worker: Worker) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name")
-    parser.add_argument("--converted", type=Path, required=True, help="the folder with the peers' forms of the model")
+    parser.add_argument(
+        "--converted", type=Path, required=True, help="the folder with the converted forms of the model"
+    )
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--cold", metavar="MODEL", help="the model's folder: embed one query and end")
+    parser.add_argument("--cold", metavar="MODEL", help="load the model from this folder, embed one query, and exit")
     args = parser.parse_args()
     worker = Worker(args.name, args.converted, args.threads)
     if args.cold is None:

@@ -1,12 +1,12 @@
-"""The code blocks of a page of Markdown, and what the page says of them.
+"""Finds the code blocks of a Markdown page, and the comments that say how to treat them.
 
-A block of ``python`` or ``console`` is run, unless a comment on the line before its fence says why not, or what it
-needs:
+Blocks of ``python`` or ``console`` are run. A comment on the line before a block's fence may say why the block is not
+run, or which packages it needs:
 
     <!-- not run: it is another library's code -->
     <!-- needs: ray -->
 
-A reader of the page sees neither. A block of ``text`` after one of ``python`` is what the page says that it prints.
+Readers of the page don't see these comments. A ``text`` block after a ``python`` block shows what the code prints.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import re
 from dataclasses import dataclass
 
 _FENCE = re.compile(r"^```(?P<language>[^\n`]*)\n(?P<code>.*?)^```$\n?", re.DOTALL | re.MULTILINE)
-_REMARK = re.compile(r"<!-- (?P<kind>not run|needs): (?P<text>[^\n]+?) -->\n\Z")
+_COMMENT = re.compile(r"<!-- (?P<kind>not run|needs): (?P<text>[^\n]+?) -->\n\Z")
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,12 @@ class Block:
     """A fenced block.
 
     Attributes:
-        language: what stands after the fence.
-        code: what is in it.
-        line: of the page, where it begins; the first is 1.
-        start: of the page's characters, the first of ``code``.
-        not_run: why it is not run; "" if it is.
-        needs: the packages without which it cannot be.
+        language: the text after the opening fence.
+        code: the text between the fences.
+        line: the number of the line on the page where the block begins, counted from 1.
+        start: the position of the first character of ``code`` in the page's text.
+        not_run: the reason why it is not run, or "" if it is run.
+        needs: the packages that must be installed to run it.
     """
 
     language: str
@@ -40,34 +40,34 @@ class Block:
 
     @property
     def commands(self) -> tuple[tuple[str, str], ...]:
-        """Of a ``console`` block: each command after its ``$``, and what the page says that it prints."""
+        """The commands of a ``console`` block, each without its ``$``, with the output that the page shows for it."""
         parts = re.split(r"^\$ ", self.code, flags=re.MULTILINE)[1:]
-        found = []
+        commands = []
         for part in parts:
             lines = part.splitlines(keepends=True)
             last = next(number for number, line in enumerate(lines) if not line.endswith("\\\n"))
-            found.append(("".join(lines[: last + 1]).strip(), "".join(lines[last + 1 :])))
-        return tuple(found)
+            commands.append(("".join(lines[: last + 1]).strip(), "".join(lines[last + 1 :])))
+        return tuple(commands)
 
     @property
     def runs(self) -> bool:
-        """Whether it is to be run: Python, or a session in which ``pellucid`` is called."""
+        """True if the block is run: it is Python, or one of its commands calls ``pellucid``."""
         if self.not_run:
             return False
         return self.language == "python" or (self.language == "console" and self.calls_pellucid)
 
     @property
     def calls_pellucid(self) -> bool:
-        """Whether a ``console`` block has a command that calls ``pellucid``."""
+        """True if a command of the block calls ``pellucid``."""
         return any(re.search(r"(^|[/|;&] ?)pellucid\b", command) for command, _ in self.commands)
 
 
 def blocks(page: str) -> list[Block]:
-    """The blocks of a page, in their order."""
+    """The blocks of a page, in order."""
     found = []
     for fence in _FENCE.finditer(page):
-        remark = _REMARK.search(page, 0, fence.start())
-        kind, text = (remark["kind"], remark["text"]) if remark else ("", "")
+        comment = _COMMENT.search(page, 0, fence.start())
+        kind, text = (comment["kind"], comment["text"]) if comment else ("", "")
         found.append(
             Block(
                 language=fence["language"].strip(),

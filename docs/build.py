@@ -1,9 +1,12 @@
-"""Writes what a program can write of the pages: ``make docs``.
+"""Writes the parts of the documentation that a program can write: ``make docs``.
 
-Below a block of Python stands what it prints; below ``pellucid … --help``, what that says; and ``docs/errors.md`` is
-made from the tree of errors and ``docs/errors.toml``. Lines that install an extra are written as ``docs/installing.py``
-has them. The tests in ``tests/docs`` do the same and compare, so no number, no option and no error on a page can differ
-from what the library has. Numbers are printed with few digits, so that all machines agree on them.
+- Below each block of Python, it writes what the code prints.
+- Below each ``pellucid … --help``, it writes the help text.
+- It makes ``docs/errors.md`` from the tree of errors and ``docs/errors.toml``.
+- Commands that install an extra get the form that ``docs/installing.py`` gives them.
+
+The tests in ``tests/docs`` do the same and compare the results with the pages. So every number, option and error on a
+page is what the library has. Print numbers with few digits, because their last digits differ between machines.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from docs.running import Printed, run
+from docs.running import Output, run
 
 from docs import errors_page, installing
 
@@ -20,32 +23,32 @@ PAGES = sorted(DOCS.rglob("*.md"))
 
 
 def build(page: str) -> str:
-    """A page with the output of its code, and of its ``--help``.
+    """A page with the current output of its Python code and of its ``--help`` commands.
 
     Args:
         page: Markdown.
 
     Returns:
-        The same Markdown, with each such output as it is now.
+        The same Markdown, with these outputs replaced.
     """
     with tempfile.TemporaryDirectory() as folder:
-        found = list(run(page, Path(folder)))
-    for printed in reversed(found):  # From the last, so that the places of those before it stay.
-        start = printed.block.start
-        page = page[:start] + _with(page[start:], printed)
+        outputs = list(run(page, Path(folder)))
+    for output in reversed(outputs):  # From the last to the first, so the earlier blocks keep their positions.
+        start = output.block.start
+        page = page[:start] + _replace_output(page[start:], output)
     return page
 
 
-def _with(rest: str, printed: Printed) -> str:
-    """The rest of a page, from the code of a block on, in which its output is what was printed."""
-    if printed.command:
-        if not printed.command.endswith("--help"):
+def _replace_output(rest: str, output: Output) -> str:
+    """Replace the output of one block. ``rest`` is the page's text from the block's code on."""
+    if output.command:
+        if not output.command.endswith("--help"):
             return rest
-        shown = f"$ {printed.command}\n"
-        return rest.replace(shown + (printed.expected or ""), shown + printed.actual, 1)
-    code = f"{printed.block.code}```\n"
-    output = f"\n```text\n{printed.actual}```\n" if printed.actual else ""
-    return code + output + rest.removeprefix(code).removeprefix(f"\n```text\n{printed.expected}```\n")
+        prompt = f"$ {output.command}\n"
+        return rest.replace(prompt + (output.expected or ""), prompt + output.actual, 1)
+    code = f"{output.block.code}```\n"
+    text = f"\n```text\n{output.actual}```\n" if output.actual else ""
+    return code + text + rest.removeprefix(code).removeprefix(f"\n```text\n{output.expected}```\n")
 
 
 def main() -> None:

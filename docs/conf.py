@@ -1,4 +1,7 @@
-"""The site: Sphinx, MyST for Markdown, and furo. Nothing of it is fetched when it is built or read."""
+"""Configures Sphinx, which makes the site, with MyST for Markdown and the theme furo.
+
+Neither building nor reading the site fetches anything from the network.
+"""
 
 from __future__ import annotations
 
@@ -32,9 +35,9 @@ python_maximum_signature_line_length = 72
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 nitpick_ignore_regex = [
-    ("py:.*", r"(numpy|collections|pathlib|os|datetime)\..*"),  # whose own documentation is not fetched
-    ("py:class", r"Dtype|EngineName|OnTruncation|dict\[str"),  # names for what the text beside them lists
-    # What is named and is not public.
+    ("py:.*", r"(numpy|collections|pathlib|os|datetime)\..*"),  # Their documentation is not fetched.
+    ("py:class", r"Dtype|EngineName|OnTruncation|dict\[str"),  # The text beside these names lists their values.
+    # The pages refer to these, but they are not public.
     ("py:.*", r"pellucid\.(model\.weights|search\.store|pooling|embedder\.Embedder)(\..*)?"),
 ]
 
@@ -52,7 +55,7 @@ html_theme_options = {
 pygments_style = "friendly"
 pygments_dark_style = "github-dark"
 
-# What a reader copies of a session is the command, without its "$" and without what it printed.
+# The copy button on a session copies the commands, without their "$" and without the output.
 copybutton_prompt_text = r"\$ "
 copybutton_prompt_is_regexp = True
 copybutton_only_copy_prompt_lines = True
@@ -60,28 +63,28 @@ copybutton_line_continuation_character = "\\"
 
 
 def setup(app: Any) -> None:
-    """Sphinx's door for what the settings above cannot say."""
-    app.connect("source-read", _name_what_is_elsewhere)
-    app.connect("autodoc-process-docstring", _for_napoleon, priority=100)
+    """Sphinx calls this. It registers the functions below."""
+    app.connect("source-read", _replace_links_outside_docs)
+    app.connect("autodoc-process-docstring", _before_napoleon, priority=100)
     app.connect("autodoc-process-docstring", _after_napoleon, priority=900)
-    app.connect("missing-reference", _to_its_cure)
+    app.connect("missing-reference", _link_error_to_its_section)
 
 
-def _name_what_is_elsewhere(app: Any, page: str, source: list[str]) -> None:
-    """Links to Markdown outside of ``docs`` lead nowhere on the site: there the file is named instead."""
+def _replace_links_outside_docs(app: Any, page: str, source: list[str]) -> None:
+    """Replace links to Markdown outside of ``docs`` by the file's name, because the site does not have these files."""
     folder = (Path(app.srcdir) / page).parent
 
-    def named(link: re.Match[str]) -> str:
+    def replace(link: re.Match[str]) -> str:
         target = (folder / link["target"]).resolve()
         if target.is_relative_to(app.srcdir):
             return link[0]
         return f"`{target.relative_to(Path(app.srcdir).parent)}` in the repository"
 
-    source[0] = re.sub(r"\[[^\]]+\]\((?P<target>[^)#:]+\.md)\)", named, source[0])
+    source[0] = re.sub(r"\[[^\]]+\]\((?P<target>[^)#:]+\.md)\)", replace, source[0])
 
 
-def _for_napoleon(_app: Any, _what: str, _name: str, _object: Any, _options: Any, lines: list[str]) -> None:
-    """Keep napoleon from taking all but the last of several names for its type."""
+def _before_napoleon(_app: Any, _what: str, _name: str, _object: Any, _options: Any, lines: list[str]) -> None:
+    """Join several names before a colon, as in ``a, b: text``. Otherwise napoleon takes all but the last for a type."""
     for number, line in enumerate(lines):
         if re.match(r" +[a-z]\w*(, [a-z]\w*)+:", line):
             names, colon, rest = line.partition(":")
@@ -89,17 +92,17 @@ def _for_napoleon(_app: Any, _what: str, _name: str, _object: Any, _options: Any
 
 
 def _after_napoleon(_app: Any, what: str, _name: str, _object: Any, _options: Any, lines: list[str]) -> None:
-    """Of an attribute, napoleon takes what stands before the first colon for its type: put it back."""
+    """Put back what napoleon takes for the type of an attribute: the docstring's text before the first colon."""
     types = [line for line in lines if line.startswith(":type: ")]
     if what in ("attribute", "data", "property") and types:
         lines.remove(types[0])
         lines[0] = f"{types[0].removeprefix(':type: ')}: {lines[0]}"
 
 
-def _to_its_cure(app: Any, _env: Any, node: Any, shown: Any) -> Any:
-    """The name of an error, wherever it stands, leads to its section on the page of errors."""
+def _link_error_to_its_section(app: Any, _env: Any, node: Any, content: Any) -> Any:
+    """Make the name of an error a link to its section on the page of errors."""
     name = node["reftarget"].rpartition(".")[2]
     if node.get("refdomain") != "py" or name not in vars(errors):
         return None
     page = app.builder.get_relative_uri(node["refdoc"], "errors")
-    return nodes.reference("", "", shown, refuri=f"{page}#{name.lower()}", internal=True)
+    return nodes.reference("", "", content, refuri=f"{page}#{name.lower()}", internal=True)

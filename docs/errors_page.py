@@ -1,7 +1,12 @@
-"""Makes ``docs/errors.md``: each class of the tree in ``pellucid.errors``, with what brings it and its cure.
+"""Makes ``docs/errors.md``, which has a section for each class in ``pellucid.errors``: its cause, and what to do.
 
-What a class is, its docstring says. The rest stands in ``docs/errors.toml``: ``brings``, ``cure``, and either ``code``,
-which is run to show a real message, or ``message``, where an error cannot be had at will.
+The first sentences of a section are the docstring of the class. The rest comes from ``docs/errors.toml``, with these
+keys for each class:
+
+- ``cause``: what causes the error.
+- ``fix``: what to do about it.
+- ``code``: code that raises the error. It is run to show a real message.
+- ``message``: an example of a message, instead of ``code``, for errors that code cannot raise reliably.
 """
 
 from __future__ import annotations
@@ -43,59 +48,60 @@ e = Embedder("all-MiniLM-L6-v2")
 
 
 def classes() -> list[type[Exception]]:
-    """Every class of the tree, each after its base, and the warnings last."""
-    own = [each for each in vars(errors).values() if inspect.isclass(each) and each.__module__ == errors.__name__]
+    """Every class of the tree. Each comes after its base class, and the warnings come last."""
+    own = [cls for cls in vars(errors).values() if inspect.isclass(cls) and cls.__module__ == errors.__name__]
 
-    def below(base: type[Exception]) -> Iterator[type[Exception]]:
+    def subtree(base: type[Exception]) -> Iterator[type[Exception]]:
         yield base
-        for each in own:
-            if each.__bases__[0] is base:
-                yield from below(each)
+        for cls in own:
+            if cls.__bases__[0] is base:
+                yield from subtree(cls)
 
-    warnings = [each for each in own if issubclass(each, Warning)]
-    return [*below(errors.PellucidError), *warnings]
+    warnings = [cls for cls in own if issubclass(cls, Warning)]
+    return [*subtree(errors.PellucidError), *warnings]
 
 
 def page() -> str:
-    """The page, as Markdown; what its code prints is not on it yet."""
-    told = tomllib.loads(Path(__file__).with_name("errors.toml").read_text(encoding="utf-8"))
-    tree = "\n".join(f"{'    ' * _depth(each)}{_signature(each)}" for each in classes())
-    return "\n".join([_HEAD.format(tree=tree), *(_section(each, told[each.__name__]) for each in classes())])
+    """The page, as Markdown. The output of its code is not on it yet."""
+    entries = tomllib.loads(Path(__file__).with_name("errors.toml").read_text(encoding="utf-8"))
+    tree = "\n".join(f"{'    ' * _depth(cls)}{_signature(cls)}" for cls in classes())
+    return "\n".join([_HEAD.format(tree=tree), *(_section(cls, entries[cls.__name__]) for cls in classes())])
 
 
-def _depth(each: type[Exception]) -> int:
-    return sum(issubclass(base, errors.PellucidError) for base in each.__mro__) - 1 if _is_error(each) else 0
+def _depth(cls: type[Exception]) -> int:
+    return sum(issubclass(base, errors.PellucidError) for base in cls.__mro__) - 1 if _is_error(cls) else 0
 
 
-def _is_error(each: type[Exception]) -> bool:
-    return issubclass(each, errors.PellucidError)
+def _is_error(cls: type[Exception]) -> bool:
+    return issubclass(cls, errors.PellucidError)
 
 
-def _signature(each: type[Exception]) -> str:
-    """The name of a class, and what of Python's it is besides."""
-    others = [base.__name__ for base in each.__bases__ if base.__module__ == "builtins" and base is not Exception]
-    return f"{each.__name__} ({', '.join(others)})" if others else each.__name__
+def _signature(cls: type[Exception]) -> str:
+    """The name of a class, and in parentheses the exceptions of Python that it also inherits from."""
+    others = [base.__name__ for base in cls.__bases__ if base.__module__ == "builtins" and base is not Exception]
+    return f"{cls.__name__} ({', '.join(others)})" if others else cls.__name__
 
 
-def _section(each: type[Exception], told: dict[str, Any]) -> str:
-    name = each.__name__
-    parts = [f"## {name}", _summary(each)]
-    if "brings" in told:
-        parts.append(f"**Cause.** {told['brings'].strip()}")
-    parts.append(f"**What to do.** {told['cure'].strip()}")
-    if "code" in told:
-        parts.append(f"```python\n{_catching(name, told['code'])}\n```")
-    if "message" in told:
-        parts.append(f"```text\n{told['message'].strip()}\n```")
+def _section(cls: type[Exception], entry: dict[str, Any]) -> str:
+    name = cls.__name__
+    parts = [f"## {name}", _summary(cls)]
+    if "cause" in entry:
+        parts.append(f"**Cause.** {entry['cause'].strip()}")
+    parts.append(f"**What to do.** {entry['fix'].strip()}")
+    if "code" in entry:
+        parts.append(f"```python\n{_with_except(name, entry['code'])}\n```")
+    if "message" in entry:
+        parts.append(f"```text\n{entry['message'].strip()}\n```")
     return "\n\n".join(parts) + "\n"
 
 
-def _summary(each: type[Exception]) -> str:
+def _summary(cls: type[Exception]) -> str:
     """The docstring of a class, without its arguments and attributes."""
-    docstring = inspect.getdoc(each) or ""
+    docstring = inspect.getdoc(cls) or ""
     return re.split(r"\n\n(?:Args|Attributes):\n", docstring)[0]
 
 
-def _catching(name: str, code: str) -> str:
-    tried = textwrap.indent(code.strip(), "    ")
-    return f"try:\n{tried}\nexcept errors.{name} as error:\n    print(error)"
+def _with_except(name: str, code: str) -> str:
+    """Code that runs ``code`` and prints the error that it raises."""
+    body = textwrap.indent(code.strip(), "    ")
+    return f"try:\n{body}\nexcept errors.{name} as error:\n    print(error)"

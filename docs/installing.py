@@ -1,6 +1,6 @@
-"""Every line that installs an extra of Pellucid, written as ``pellucid.errors`` says that it is done today.
+"""Keeps the commands that install an extra of Pellucid the same everywhere: as ``pellucid.errors`` gives them.
 
-``make docs`` writes them into the pages; ``tests/docs/test_installing.py`` looks for one that says something else.
+``make docs`` writes them into the files. ``tests/docs/test_installing.py`` fails if a file has another command.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _COMMAND = re.compile(r"pip install '(?:pellucid|\.)\[(?P<extra>\w+)\]'")
 
 
 def files() -> Iterator[Path]:
-    """Every file that may tell someone how to install Pellucid."""
+    """Every file that may have instructions to install Pellucid."""
     yield from sorted(ROOT.glob("*.md"))
     for folder in ("benchmarks", "deploy", "docs", "examples", "native", "src"):
         yield from sorted(
@@ -27,10 +27,10 @@ def files() -> Iterator[Path]:
 
 
 def with_commands(text: str) -> str:
-    """A text in which each command that installs an extra is today's."""
-    return _COMMAND.sub(lambda found: INSTALL_EXTRA.format(extra=found["extra"]), text)
+    """The text, with each command that installs an extra in its current form."""
+    return _COMMAND.sub(lambda command: INSTALL_EXTRA.format(extra=command["extra"]), text)
 
 
 def extras(text: str) -> set[str]:
-    """The extras that a text says how to install."""
-    return {found["extra"] for found in _COMMAND.finditer(text)}
+    """The extras that the commands in a text install."""
+    return {command["extra"] for command in _COMMAND.finditer(text)}

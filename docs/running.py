@@ -1,9 +1,9 @@
-"""Runs the blocks of a page as a reader would: in their order, in one folder, which is empty at first.
+"""Runs the blocks of a page as a reader would: in order, in one folder that is empty at first.
 
-The Python of a page is one program. The commands of a ``console`` block go to a shell, one after another; those that
-install something are passed over. ``pellucid serve`` serves to the end of the page, at a free port, which stands for
-the page's 8080. What is printed is compared with the page by :func:`alike`. Nobody's terminal, locale, home folder or
-cache changes what is printed.
+All Python on a page is one program. The commands of a ``console`` block run in a shell, one after another, except those
+that install something. A ``pellucid serve`` runs until the end of the page, at a free port; wherever the page has the
+port 8080, the free port is used, and the output shows 8080 again. :func:`matches` compares the output of commands with
+the page. The output does not depend on the terminal, locale, home folder or cache of the person who runs the page.
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ from docs.blocks import Block, blocks
 
 from pellucid.sources import hf_cache, package_index
 
-_INSTALLS = re.compile(r"(\S*pip|make|apt|apt-get|docker) ")
-_SERVES = re.compile(r"pellucid serve (?!--help)")
+_INSTALL_COMMAND = re.compile(r"(\S*pip|make|apt|apt-get|docker) ")
+_SERVE_COMMAND = re.compile(r"pellucid serve (?!--help)")
 _NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
 _PORT = "8080"
 _ADDRESS = re.compile(r"http://[\d.]+:(\d+)")
-# Variables of the reader's machine that change what is printed.
-PERSONAL = (
+# Environment variables that change what programs print. They differ from person to person.
+PERSONAL_VARIABLES = (
     *("CLICOLOR_FORCE", "COLORTERM", "COLUMNS", "FORCE_COLOR", "JUPYTER_COLUMNS", "LINES", "NO_COLOR", "PY_COLORS"),
     *("TERM", "TERMINAL_WIDTH", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "GITHUB_ACTIONS", "PYTHONWARNINGS"),
     *("LANG", "LANGUAGE", "LC_ALL", "PELLUCID_API_KEYS"),
 )
-_OF_A_PAGE = {"COLUMNS": "110", "NO_COLOR": "1", "TERM": "dumb", "LC_ALL": "C.UTF-8", "PYTHONUTF8": "1"}
+_PAGE_VARIABLES = {"COLUMNS": "110", "NO_COLOR": "1", "TERM": "dumb", "LC_ALL": "C.UTF-8", "PYTHONUTF8": "1"}
 _BARS = re.compile(r"[█▉▊▋▌▍▎▏▓▒░─]+")
 
 
 @dataclass(frozen=True)
-class Printed:
-    """What a block, or one command of it, printed.
+class Output:
+    """What a block of Python, or one command of a ``console`` block, printed.
 
     Attributes:
         block: the block.
-        command: of a ``console`` block, the command; "" of Python.
-        expected: what the page says; None where nothing stands below Python.
-        actual: what it was. A command's standard error is in it.
-        status: how a command ended.
+        command: the command of a ``console`` block; "" for Python.
+        expected: the output that the page shows; None if the page shows no output below the Python.
+        actual: the output of this run. For a command, it includes standard error.
+        status: the exit status of a command.
     """
 
     block: Block
@@ -59,74 +59,77 @@ class Printed:
 
     @property
     def should_fail(self) -> bool:
-        """Whether the page shows an error of the command's."""
+        """True if the page shows an error message of the command."""
         return bool(re.search(r"^(pellucid:|Usage: .*\n.*\nError)", self.expected or "", flags=re.MULTILINE))
 
 
-def run(page: str, folder: Path) -> Iterator[Printed]:
+def run(page: str, folder: Path) -> Iterator[Output]:
     """Run a page.
 
     Args:
         page: Markdown.
-        folder: empty; the working directory while the page is run.
+        folder: an empty folder, which is the working directory of the page's code.
 
     Yields:
-        What each block printed. Blocks that need a package that is not here are left out.
+        The output of each block of Python and of each command. Blocks that need a missing package are skipped.
     """
     program: dict[str, object] = {"__name__": "__main__"}
     port = _PORT
-    found = blocks(page)
     with contextlib.ExitStack() as servers:
-        for block, after in itertools.pairwise([*found, None]):
+        for block, following in itertools.pairwise([*blocks(page), None]):
             if block is None or not block.runs or not all(map(importlib.util.find_spec, block.needs)):
                 continue
             if block.language == "python":
-                expected = after.code if after is not None and _follows(page, block, after) else None
+                expected = following.code if following is not None and _is_output(page, block, following) else None
                 actual = run_python(block.code.replace(_PORT, port), program, folder)
-                yield Printed(block, "", expected, actual.replace(port, _PORT))
+                yield Output(block, "", expected, actual.replace(port, _PORT))
                 continue
             for command, expected in block.commands:
-                if _SERVES.match(command):
+                if _SERVE_COMMAND.match(command):
                     actual, status = servers.enter_context(_serving(f"{command} --port 0", folder))
                     address = _ADDRESS.search(actual)
                     port = address[1] if address else port
-                elif not _INSTALLS.match(command):
+                elif not _INSTALL_COMMAND.match(command):
                     actual, status = run_command(command.replace(_PORT, port), folder)
                 else:
                     continue
-                yield Printed(block, command, expected, actual.replace(port, _PORT), status)
+                yield Output(block, command, expected, actual.replace(port, _PORT), status)
 
 
 def run_python(code: str, program: dict[str, object], folder: Path) -> str:
-    """What code prints, without the spaces at the ends of its lines. ``program`` is its namespace."""
-    printed = io.StringIO()
-    with contextlib.chdir(folder), contextlib.redirect_stdout(printed):
+    """Run code with ``program`` as its namespace. Returns what it prints, without spaces at the ends of lines."""
+    stdout = io.StringIO()
+    with contextlib.chdir(folder), contextlib.redirect_stdout(stdout):
         exec(compile(code, "<page>", "exec"), program)
-    return "".join(f"{line.rstrip()}\n" for line in printed.getvalue().splitlines())
+    return "".join(f"{line.rstrip()}\n" for line in stdout.getvalue().splitlines())
 
 
 def run_command(command: str, folder: Path) -> tuple[str, int]:
-    """What a shell prints for a command, standard error included, and its exit status."""
-    with _started(command, folder) as process:
-        printed, _ = process.communicate(timeout=300)
-    return _at_home(printed), process.returncode
+    """Run a command in a shell. Returns its output, which includes standard error, and its exit status."""
+    with _start(command, folder) as process:
+        output, _ = process.communicate(timeout=300)
+    return _with_usual_paths(output), process.returncode
 
 
-def _at_home(printed: str) -> str:
-    """What was printed, with the reader's home as ``~`` and the caches where they are unless a variable moves them."""
+def _with_usual_paths(output: str) -> str:
+    """The output, with the home folder as ``~``, and with the caches at their default paths."""
     places = {hf_cache.directory(None): "~/.cache/huggingface/hub", package_index.directory(None): "~/.cache/pellucid"}
-    for place, shown in {**places, Path.home(): "~"}.items():
+    for place, usual in {**places, Path.home(): "~"}.items():
         if place != Path("/"):
-            printed = printed.replace(str(place), shown)
-    return printed
+            output = output.replace(str(place), usual)
+    return output
 
 
 @contextlib.contextmanager
 def _serving(command: str, folder: Path) -> Iterator[tuple[str, int]]:
-    """A server, to the end of the page: what it says once it answers; or all, and its status, if it does not start."""
-    with _started(f"exec {command}", folder) as process:
+    """Start a server, and stop it at the end.
+
+    Yields:
+        The line that it prints when it is ready, and 0. If it does not start: all its output, and its exit status.
+    """
+    with _start(f"exec {command}", folder) as process:
         try:
-            lines = list(_until(process, "Pellucid serves"))
+            lines = list(_lines_until(process, "Pellucid serves"))
             if lines and lines[-1].startswith("Pellucid serves"):
                 yield lines[-1], 0
             else:
@@ -135,20 +138,20 @@ def _serving(command: str, folder: Path) -> Iterator[tuple[str, int]]:
             process.terminate()
 
 
-def _until(process: subprocess.Popen[str], beginning: str) -> Iterator[str]:
+def _lines_until(process: subprocess.Popen[str], beginning: str) -> Iterator[str]:
     for line in process.stdout or ():
         yield line
         if line.startswith(beginning):
             return
 
 
-def _started(command: str, folder: Path) -> subprocess.Popen[str]:
-    kept = {name: value for name, value in os.environ.items() if name not in PERSONAL}
-    found = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+def _start(command: str, folder: Path) -> subprocess.Popen[str]:
+    inherited = {name: value for name, value in os.environ.items() if name not in PERSONAL_VARIABLES}
+    path = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     return subprocess.Popen(
         ["bash", "-o", "pipefail", "-c", command],  # noqa: S607
         cwd=folder,
-        env={**kept, **found, **_OF_A_PAGE},
+        env={**inherited, **path, **_PAGE_VARIABLES},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -156,11 +159,12 @@ def _started(command: str, folder: Path) -> subprocess.Popen[str]:
     )
 
 
-def alike(expected: str, actual: str) -> bool:
-    """Whether a command printed what the page says, but for what differs from machine to machine.
+def matches(expected: str, actual: str) -> bool:
+    """True if the output of a command is what the page shows, apart from what differs from machine to machine.
 
-    Numbers, bars made of blocks, spaces and where lines are broken are of no account. ``…`` on the page is anything: in
-    a word, some letters; on its own, any number of words. A page that says nothing is right.
+    Any number matches any other number. Bars made of block characters, spaces and line breaks don't matter. A ``…`` on
+    the page matches anything: inside a word, any letters; on its own, any words. A page that shows no output matches
+    any output.
     """
     if not expected.strip():
         return True
@@ -172,10 +176,11 @@ def _as_pattern(word: str) -> str:
     return r"\S*".join(map(re.escape, word.split("…")))
 
 
-def _words(printed: str) -> list[str]:
-    return _BARS.sub(" ", _NUMBER.sub("0", printed)).split()
+def _words(output: str) -> list[str]:
+    return _BARS.sub(" ", _NUMBER.sub("0", output)).split()
 
 
-def _follows(page: str, block: Block, after: Block) -> bool:
-    between = page[block.start + len(block.code) : after.start]
-    return after.language == "text" and between == "```\n\n```text\n"
+def _is_output(page: str, block: Block, following: Block) -> bool:
+    """True if the next block shows the output of ``block``: a ``text`` block after one blank line."""
+    between = page[block.start + len(block.code) : following.start]
+    return following.language == "text" and between == "```\n\n```text\n"

@@ -1,1 +1,1 @@
-"""What must hold for any input at all; see docs/testing.md."""
+"""Fuzzing: invariants that must hold for any input. See docs/testing.md."""

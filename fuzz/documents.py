@@ -1,4 +1,4 @@
-"""Files to be searched, of any bytes: they have texts, or the error is an UnreadableFileError."""
+"""Target ``documents``: files with any content. Reading one gives texts, or the error is an ``UnreadableFileError``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import PurePath
 from typing import Any
 
-from fuzz.hostile import SOUND
+from fuzz.hostile import VALID_FILES
 from pellucid.errors import UnreadableFileError
 from pellucid.search.readers import parse
 
@@ -78,11 +78,11 @@ SUFFIXES = (".html", ".jsonl", ".csv", ".pdf", ".parquet", ".md", "")
 
 
 def target() -> Callable[[Any], None]:
-    sound = {PurePath(name).suffix: make() for name, make in SOUND.items()}
+    valid_files = {PurePath(name).suffix: make() for name, make in VALID_FILES.items()}
 
     def check(data: Any) -> None:
         suffix = data.PickValueInList(list(SUFFIXES))
-        content = made(data, sound.get(suffix, b""))
+        content = make_content(data, valid_files.get(suffix, b""))
         try:
             for document in parse(content, suffix):
                 assert document.text.encode("utf-8") is not None
@@ -92,10 +92,10 @@ def target() -> Callable[[Any], None]:
     return check
 
 
-def made(data: Any, sound: bytes) -> bytes:
-    """A sound file with some bytes changed, or pieces of files in any order."""
-    if sound and data.ConsumeBool():
-        changed = bytearray(sound)
+def make_content(data: Any, valid: bytes) -> bytes:
+    """The valid file with some bytes changed, or pieces of files in any order."""
+    if valid and data.ConsumeBool():
+        changed = bytearray(valid)
         for _ in range(data.ConsumeIntInRange(1, 8)):
             start = data.ConsumeIntInRange(0, len(changed))
             changed[start : start + data.ConsumeIntInRange(0, 6)] = data.ConsumeBytes(data.ConsumeIntInRange(0, 6))

@@ -1,4 +1,6 @@
-"""Any text at all: it becomes tokens and passages by their laws, or it has half a character and the error says so."""
+"""Target ``texts``: any text. Its tokens and chunks keep their invariants; or it has half a character, and the error
+is a ``TextError``.
+"""
 
 from __future__ import annotations
 
@@ -53,57 +55,57 @@ def target() -> Callable[[Any], None]:
 
     def check(data: Any) -> None:
         tokenizer = data.PickValueInList(tokenizers)
-        prompt = made(data, 2)
-        texts = [made(data, data.ConsumeIntInRange(0, 60)) for _ in range(data.ConsumeIntInRange(0, 3))]
+        prompt = make_text(data, 2)
+        texts = [make_text(data, data.ConsumeIntInRange(0, 60)) for _ in range(data.ConsumeIntInRange(0, 3))]
         try:
             batch, counts = tokenizer.tokenize(texts, prompt)
         except TextError:
-            assert any(_is_half(character) for character in "".join([prompt, *texts]))
+            assert any(_is_half_character(character) for character in "".join([prompt, *texts]))
             return
-        most = tokenizer.spec.max_tokens
-        assert not any(_is_half(character) for character in "".join([prompt, *texts]))
+        max_tokens = tokenizer.spec.max_tokens
+        assert not any(_is_half_character(character) for character in "".join([prompt, *texts]))
         assert batch.ids.dtype == batch.offsets.dtype == counts.dtype == np.int32
         assert batch.offsets[0] == 0
         assert batch.offsets[-1] == len(batch.ids)
-        assert batch.lengths.tolist() == [min(count, most) for count in counts.tolist()]
+        assert batch.lengths.tolist() == [min(count, max_tokens) for count in counts.tolist()]
         for text, ids in zip(texts, batch, strict=True):
             assert [token.id for token in tokenizer.inspect(text, prompt).tokens] == ids.tolist()
             tokenizer.decode(ids.tolist())
             starts, ends = tokenizer.characters(text)
             assert ((starts >= 0) & (starts <= ends) & (ends <= len(text))).all()
-            check_spans(text, tokenizer, data)
+            check_chunks(text, tokenizer, data)
 
     return check
 
 
-def check_spans(text: str, tokenizer: Tokenizer, data: Any) -> None:
-    """Passages come in order, lie inside, are short enough, and leave out nothing that has tokens."""
-    most = data.ConsumeIntInRange(4, tiny.MAX_TOKENS)
-    overlap = data.ConsumeIntInRange(0, (most - 2) // 2)
-    seen = begun = 0
+def check_chunks(text: str, tokenizer: Tokenizer, data: Any) -> None:
+    """The chunks are in order, lie inside the text, are short enough, and leave out nothing that has tokens."""
+    max_tokens = data.ConsumeIntInRange(4, tiny.MAX_TOKENS)
+    overlap = data.ConsumeIntInRange(0, (max_tokens - 2) // 2)
+    previous_start = previous_end = 0
     for span in spans(
-        text, tokenizer, max_tokens=most, overlap=overlap, kind=data.PickValueInList(["text", "code", "markdown"])
+        text, tokenizer, max_tokens=max_tokens, overlap=overlap, kind=data.PickValueInList(["text", "code", "markdown"])
     ):
-        passage = text[span.start : span.end]
-        assert passage
-        assert 0 <= begun <= span.start < span.end <= len(text)
-        assert span.end > seen
-        assert span.tokens == tokenizer.tokenize([passage])[1][0]
-        assert span.tokens <= most or len(passage) == 1
-        assert len(tokenizer.characters(text[seen : max(seen, span.start)].strip())[0]) == 0
-        begun, seen = span.start, span.end
-    assert len(tokenizer.characters(text[seen:].strip())[0]) == 0
+        chunk = text[span.start : span.end]
+        assert chunk
+        assert 0 <= previous_start <= span.start < span.end <= len(text)
+        assert span.end > previous_end
+        assert span.tokens == tokenizer.tokenize([chunk])[1][0]
+        assert span.tokens <= max_tokens or len(chunk) == 1
+        assert len(tokenizer.characters(text[previous_end : max(previous_end, span.start)].strip())[0]) == 0
+        previous_start, previous_end = span.start, span.end
+    assert len(tokenizer.characters(text[previous_end:].strip())[0]) == 0
 
 
-def made(data: Any, pieces: int) -> str:
-    """Words and whatever else a page may hold, in any order."""
+def make_text(data: Any, pieces: int) -> str:
+    """Words, special tokens, markup and strange characters, in any order."""
     return "".join(
         data.ConsumeUnicode(4) if data.ConsumeIntInRange(0, 9) == 0 else data.PickValueInList(list(PIECES))
         for _ in range(pieces)
     )
 
 
-def _is_half(character: str) -> bool:
+def _is_half_character(character: str) -> bool:
     return "\ud800" <= character <= "\udfff"
 
 

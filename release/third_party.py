@@ -1,7 +1,7 @@
-"""Write THIRD_PARTY.md: every distribution that Pellucid and its extras bring, and its licence.
+"""Write THIRD_PARTY.md: every distribution that Pellucid and its extras install, and its licence.
 
-``make licences`` runs this. pip resolves all extras together and tells each distribution's metadata, without installing
-any of them (pip's installation report, version 1); the licences are what the distributions say of themselves.
+``make licences`` runs this. pip resolves all extras together and reports each distribution's metadata, without
+installing any of them (pip's installation report, version 1). The licences are those that the distributions state.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
-SHORT = {
+SPDX_OF_NAME = {
     "3-Clause BSD License": "BSD-3-Clause",
     "Apache 2": "Apache-2.0",
     "Apache 2.0": "Apache-2.0",
@@ -39,25 +39,25 @@ SHORT = {
     "NVIDIA Proprietary Software": "LicenseRef-NVIDIA-Proprietary",
     "Python Software Foundation License": "PSF-2.0",
 }
-"""SPDX identifiers of what distributions wrote before there was License-Expression."""
+"""The SPDX identifiers of licence names that distributions used before the field License-Expression existed."""
 
 SPDX = re.compile(r"[A-Za-z0-9.+-]*[A-Za-z][A-Za-z0-9.+-]*( (AND|OR|WITH) [A-Za-z0-9.+-]+)*")
-"""An identifier, or an expression of some. What is neither is a title, or the beginning of the licence itself."""
+"""An SPDX identifier, or an expression of several. Any other value is a title, or the start of the licence's text."""
 
 HEAD = """# Third-party licences
 
-Pellucid is under the [MIT licence](LICENSE), and its wheels hold nothing but its own code. These are the distributions
-that pip installs beside it, with the licences that they state of themselves. `make licences` writes this page, from
-what the newest versions say; which versions a release was tested with stands in its SBOM (`make sbom`).
+Pellucid has the [MIT licence](LICENSE), and its wheels contain only its own code. This page lists the distributions
+that pip installs with it, and the licences that they state. `make licences` writes this page from the metadata of the
+newest versions. The SBOM of a release (`make sbom`) lists the versions that it was tested with.
 
-nanobind (BSD-3-Clause) is compiled into the core. PyTorch is listed as it comes to Linux from PyPI, with libraries that
-are under NVIDIA's own terms; its builds for the CPU do without them.
+nanobind (BSD-3-Clause) is compiled into the core. PyTorch is listed as PyPI has it for Linux, with libraries under
+NVIDIA's own terms. PyTorch's builds for the CPU do not need those.
 """
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A distribution, its licence, and what it requires."""
+    """A distribution, its licence and its requirements."""
 
     name: str
     licence: str
@@ -65,15 +65,19 @@ class Entry:
 
 
 def licence(metadata: Mapping[str, Any]) -> str:
-    """The licence in a distribution's metadata: its SPDX expression, or its short name, or its classifiers."""
+    """The licence that a distribution's metadata states.
+
+    It is taken from the field for SPDX expressions, or else from the field for the licence's name or text, or else from
+    the classifiers.
+    """
     if expression := metadata.get("license_expression"):
         return str(expression)
     prefix = "License :: OSI Approved :: "
     classified = [value.removeprefix(prefix) for value in metadata.get("classifier", []) if value.startswith(prefix)]
     written = str(metadata.get("license") or "").strip().partition("\n")[0]
-    if SPDX.fullmatch(SHORT.get(written, written)):
-        return SHORT.get(written, written)
-    return " AND ".join(SHORT.get(name, name) for name in classified) or "not stated"
+    if SPDX.fullmatch(SPDX_OF_NAME.get(written, written)):
+        return SPDX_OF_NAME.get(written, written)
+    return " AND ".join(SPDX_OF_NAME.get(name, name) for name in classified) or "not stated"
 
 
 def entries(report: Mapping[str, Any]) -> dict[str, Entry]:
@@ -86,56 +90,62 @@ def entries(report: Mapping[str, Any]) -> dict[str, Entry]:
     return found
 
 
-def closure(wanted: Iterable[Requirement], known: Mapping[str, Entry]) -> set[str]:
-    """The normalised names of what ``wanted`` brings, itself included. What ``known`` lacks is for other machines."""
+def closure(requirements: Iterable[Requirement], resolved: Mapping[str, Entry]) -> set[str]:
+    """The normalised names of all distributions that ``requirements`` install, dependencies included.
+
+    Args:
+        requirements: the direct requirements.
+        resolved: the distributions that pip resolved, by normalised name. Any other one is for other platforms, and
+            left out.
+    """
     seen: set[tuple[str, str]] = set()
-    open_ends = [(requirement, "") for requirement in wanted]
-    while open_ends:
-        requirement, extra = open_ends.pop()
+    pending = [(requirement, "") for requirement in requirements]
+    while pending:
+        requirement, extra = pending.pop()
         name = canonicalize_name(requirement.name)
-        if name not in known or (requirement.marker and not requirement.marker.evaluate({"extra": extra})):
+        if name not in resolved or (requirement.marker and not requirement.marker.evaluate({"extra": extra})):
             continue
-        for each in ["", *sorted(requirement.extras)]:
-            if (name, each) not in seen:
-                seen.add((name, each))
-                open_ends += [(further, each) for further in known[name].requires]
+        for requested_extra in ["", *sorted(requirement.extras)]:
+            if (name, requested_extra) not in seen:
+                seen.add((name, requested_extra))
+                pending += [(dependency, requested_extra) for dependency in resolved[name].requires]
     return {name for name, _ in seen}
 
 
-def table(names: Iterable[str], known: Mapping[str, Entry]) -> str:
-    """A table of these distributions, in the order of their names."""
-    rows = sorted((known[name] for name in names), key=lambda entry: entry.name.lower())
+def table(names: Iterable[str], resolved: Mapping[str, Entry]) -> str:
+    """A Markdown table of these distributions and their licences, sorted by name."""
+    rows = sorted((resolved[name] for name in names), key=lambda entry: entry.name.lower())
     return "\n".join(["| distribution | licence |", "|---|---|", *(f"| {row.name} | {row.licence} |" for row in rows)])
 
 
-def page(core: Sequence[str], extras: Mapping[str, Sequence[str]], known: Mapping[str, Entry]) -> str:
+def page(core: Sequence[str], extras: Mapping[str, Sequence[str]], resolved: Mapping[str, Entry]) -> str:
     """The text of THIRD_PARTY.md."""
-    always = closure(map(Requirement, core), known)
-    parts = [HEAD, f"## Always\n\n{table(always, known)}\n"]
+    always = closure(map(Requirement, core), resolved)
+    parts = [HEAD, f"## Always\n\n{table(always, resolved)}\n"]
     for extra, requirements in sorted(extras.items()):
-        more = closure(map(Requirement, requirements), known) - always
-        parts.append(f"## With `pellucid[{extra}]`, beside these\n\n{table(more, known)}\n")
+        added = closure(map(Requirement, requirements), resolved) - always
+        parts.append(f"## With `pellucid[{extra}]`, in addition\n\n{table(added, resolved)}\n")
     return "\n".join(parts)
 
 
 def resolve(requirements: Iterable[str]) -> dict[str, Any]:
-    """Have pip resolve requirements as if nothing were installed; its report."""
+    """Let pip resolve requirements as if nothing were installed, and return its installation report."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "report.json"
         options = ["--quiet", "--dry-run", "--ignore-installed", "--report", str(file)]
         subprocess.run([sys.executable, "-P", "-m", "pip", "install", *options, *requirements], check=True)
         report: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     if not re.fullmatch(r"1(\..*)?", str(report["version"])):
-        raise SystemExit(f"pip's report is of version {report['version']}; this script reads version 1.")
+        raise SystemExit(f"pip's report has version {report['version']}, but this script reads only version 1.")
     return report
 
 
 def main() -> None:
-    """Write the page."""
+    """Write THIRD_PARTY.md."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     core, extras = project["dependencies"], project["optional-dependencies"]
-    known = entries(resolve([*core, *(text for texts in extras.values() for text in texts)]))
-    (ROOT / "THIRD_PARTY.md").write_text(page(core, extras, known), encoding="utf-8")
+    resolved = entries(resolve([*core, *(text for texts in extras.values() for text in texts)]))
+    (ROOT / "THIRD_PARTY.md").write_text(page(core, extras, resolved), encoding="utf-8")
 
 
 if __name__ == "__main__":

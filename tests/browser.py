@@ -1,4 +1,7 @@
-"""A browser for the tests of pages: Debian's chromium, driven by Playwright; ``make test-browser`` has both."""
+"""Helpers for tests of pages in a browser: Debian's chromium, driven by Playwright.
+
+``make test-browser`` installs Playwright and runs these tests.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ PIXELS = """canvas => {
 
 
 def needed() -> pytest.MarkDecorator:
-    """The mark of a file of tests that skip without a browser, unless ``PELLUCID_BROWSER=required``."""
+    """A mark for test files that need a browser. Without one, their tests are skipped.
+
+    With ``PELLUCID_BROWSER=required``, they fail instead.
+    """
     try:
         import playwright.sync_api  # noqa: F401
     except ImportError:
@@ -36,25 +42,29 @@ def needed() -> pytest.MarkDecorator:
 
 @contextmanager
 def launched() -> Iterator[Any]:
+    """A running browser."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
-        # Without a sandbox, because it may be root who tests.
+        # Chromium's sandbox does not work for root, and the tests may run as root.
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
         browser.close()
 
 
 def number(text: str) -> float:
+    """The number at the end of a text."""
     return float(re.search(r"[-+]?[\d.]+$", text)[0])
 
 
 def hover_cell(map_, row: int, column: int, shape: tuple[int, int]) -> None:
+    """Move the pointer to a cell of a map. ``shape`` is the map's number of rows and columns."""
     cells = map_.locator(".cells")
     box = cells.bounding_box()
     x, y = (column + 0.5) * box["width"] / shape[1], (row + 0.5) * box["height"] / shape[0]
     cells.hover(position={"x": x, "y": y})
 
 
-def fits(opened) -> bool:
-    return opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
+def fits(page) -> bool:
+    """True if the page is not wider than the window."""
+    return page.evaluate("document.documentElement.scrollWidth <= innerWidth")

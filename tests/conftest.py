@@ -1,4 +1,4 @@
-"""Fixtures: tiny models with random weights, the real models, and sentence-transformers' vectors of 120 texts."""
+"""Fixtures: tiny models with random weights, real models, and the vectors of sentence-transformers for 120 texts."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import hypothesis
 import numpy as np
 import pytest
 import threadpoolctl
-from docs.running import PERSONAL
+from docs.running import PERSONAL_VARIABLES
 
 from pellucid import Embedder
 from tests import tiny, tiny_families
 
 DATA = Path(__file__).parent / "data"
 
-# This is not in a fixture, because typer reads some of these variables when it is imported.
-for _name in PERSONAL:
+# A fixture would be too late, because typer reads some of these variables when it is imported.
+for _name in PERSONAL_VARIABLES:
     os.environ.pop(_name, None)
 
 # No example has a deadline, because on a busy machine any of them may take seconds. In CI, which decides whether a
-# change lands, the examples are the same each time. Other runs look for new ones.
+# change is merged, the examples are the same each time. Other runs look for new ones.
 hypothesis.settings.register_profile(
     "pellucid",
     deadline=None,
@@ -35,7 +35,7 @@ hypothesis.settings.load_profile("pellucid")
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_blas_thread_per_worker():
-    """Two workers on two cores, each with two BLAS threads, would wait for each other most of the time."""
+    """On two cores, two workers with two BLAS threads each would wait for each other most of the time."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
         yield
         return
@@ -45,7 +45,7 @@ def _one_blas_thread_per_worker():
 
 @pytest.fixture(scope="session", params=list(tiny_families.FAMILIES))
 def family(request: pytest.FixtureRequest) -> str:
-    """Each family in turn."""
+    """The name of a family. Tests with this fixture run once for each family."""
     return request.param
 
 
@@ -57,7 +57,7 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def broken(tmp_path: Path) -> Path:
-    """A tiny BERT model that belongs to one test, which may break it."""
+    """A tiny BERT model for one test only, so the test may break it."""
     return tiny.write_model(tmp_path / "model")
 
 
@@ -75,7 +75,7 @@ def mpnet() -> Embedder:
 
 @dataclass(frozen=True)
 class Golden:
-    """120 texts, with the ids and the vector that sentence-transformers 6.2 gave for each one alone.
+    """120 texts, and what sentence-transformers 6.2 gives for each one alone: its token ids and its vector.
 
     See tests/data/README.md.
     """

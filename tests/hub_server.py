@@ -84,7 +84,7 @@ class Hub:
 
 
 def commit_of(folder: Path) -> str:
-    """A commit hash for the content of a folder: 40 hexadecimal digits that change with it."""
+    """A commit hash for the content of a folder: 40 hexadecimal digits, which change when the content changes."""
     return hashlib.sha256(json.dumps(tree_of(folder)).encode()).hexdigest()[:40]
 
 
@@ -213,7 +213,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def environment(home: Path, **settings: str) -> dict[str, str]:
-    """Environment variables for a machine without downloads: an empty home folder, and only these settings."""
+    """Environment variables as on a machine without downloads: its home folder is ``home``.
+
+    Variables that configure the Hub are removed, except those in ``settings``.
+    """
     inherited = {
         key: value
         for key, value in os.environ.items()

@@ -48,7 +48,8 @@ _SMALL = {
 }
 
 # The names of the tensors, with * for a layer's number, and their shapes. ".weight" is added to each name. "+bias" adds
-# a tensor with ".bias" and the first size. A name with a type, such as I64, is complete as it stands.
+# a second tensor, with ".bias" in its name and the first size as its shape. If a shape ends with a type, such as I64,
+# nothing is added to the name.
 _BERT = {
     "embeddings.word_embeddings": "vocab hidden",
     "embeddings.position_embeddings": "positions hidden",

@@ -1,7 +1,8 @@
-"""Mutation testing: does a test fail if a line of a pure module says something else than it does?
+"""Mutation testing: does a test fail if one place of a module is changed?
 
-``python -m tests.mutants pooling head`` changes one place of a module at a time, in memory and in a process of its own,
-and runs the module's own tests. A change that no test notices survives, and is printed. The files stay as they are.
+``python -m tests.mutants layers/pooling layers/norms`` changes one place of a module at a time and runs the module's
+own tests. If they still pass, the changed module (the mutant) survives, and is printed. Each change is made in memory,
+in a new process. No file changes.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ TESTS = {
     "explain/shares": ("explain/test_shares.py",),
     "engines/reference": ("engines/test_reference.py",),
 }
-"""The modules that are arithmetic and nothing else, with the tests that say what they do."""
-_SLOW = (
+"""The modules that only compute, with their tests."""
+_SLOW_IMPORTS = (
     "hypothesis.extra.numpy",
     "hypothesis.strategies",
     "pytest",
@@ -43,9 +44,9 @@ _SLOW = (
     "tokenizers",
     "threadpoolctl",
 )
-"""What the tests need, imported once, before the processes part."""
-SECONDS = 300
-"""A mutant that takes longer loops, which is as good as a failure."""
+"""Packages that the tests need. They are imported once, before the processes are forked."""
+TIMEOUT_SECONDS = 300
+"""A mutant that takes longer is in an endless loop. That counts as a failed test."""
 _PAIRS: tuple[tuple[type, type], ...] = (
     *((ast.Lt, ast.LtE), (ast.Gt, ast.GtE), (ast.Eq, ast.NotEq), (ast.Is, ast.IsNot), (ast.In, ast.NotIn)),
     *((ast.And, ast.Or), (ast.Add, ast.Sub), (ast.Mult, ast.Div), (ast.BitAnd, ast.BitOr), (ast.LShift, ast.RShift)),
@@ -71,32 +72,35 @@ def mutants(source: str) -> Iterator[Mutant]:
         siblings = getattr(parent, field)
         node = siblings if index is None else siblings[index]
         for other in _variants(node):
-            _put(parent, field, index, other)
-            yield Mutant(node.lineno, ast.unparse(node), ast.unparse(other), _compiled(tree))
-            _put(parent, field, index, node)
+            _set(parent, field, index, other)
+            yield Mutant(node.lineno, ast.unparse(node), ast.unparse(other), _compile(tree))
+            _set(parent, field, index, node)
 
 
 def _places(node: ast.AST) -> Iterator[tuple[ast.AST, str, int | None]]:
-    """Where an expression or a statement stands that computes: no docstrings, annotations, decorators, messages."""
+    """The places of all expressions and statements that compute: parent, field, and index if the field is a list.
+
+    Docstrings, annotations, decorators and messages are left out.
+    """
     for field, value in ast.iter_fields(node):
         if field in ("annotation", "returns", "decorator_list"):
             continue
         if isinstance(node, ast.Raise | ast.JoinedStr | ast.Assert):
             continue
         for index, child in enumerate(value) if isinstance(value, list) else [(None, value)]:
-            if not isinstance(child, ast.AST) or _is_text_alone(child):
+            if not isinstance(child, ast.AST) or _is_bare_constant(child):
                 continue
             if isinstance(child, ast.expr | ast.stmt):
                 yield node, field, index
             yield from _places(child)
 
 
-def _is_text_alone(node: ast.AST) -> bool:
+def _is_bare_constant(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 def _variants(node: ast.AST) -> Iterator[ast.AST]:
-    """What could stand in a node's place by a slip."""
+    """The nodes that a mistake could put in a node's place."""
     yield from _other_operators(node)
     match node:
         case ast.Constant(bool() as value):
@@ -130,19 +134,19 @@ def _other_operators(node: ast.AST) -> Iterator[ast.AST]:
             yield operand
 
 
-def _put(parent: ast.AST, field: str, index: int | None, node: ast.AST) -> None:
+def _set(parent: ast.AST, field: str, index: int | None, node: ast.AST) -> None:
     if index is None:
         setattr(parent, field, node)
     else:
         getattr(parent, field)[index] = node
 
 
-def _compiled(tree: ast.Module) -> CodeType:
+def _compile(tree: ast.Module) -> CodeType:
     return compile(ast.fix_missing_locations(tree), "<mutant>", "exec")
 
 
-class _Instead(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Gives a mutant where the module is imported."""
+class _MutantImporter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Imports a mutant instead of the module."""
 
     def __init__(self, name: str, code: CodeType) -> None:
         self.name, self.code = name, code
@@ -151,26 +155,26 @@ class _Instead(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return importlib.util.spec_from_loader(fullname, self) if fullname == self.name else None
 
     def exec_module(self, module: ModuleType) -> None:
-        exec(self.code, module.__dict__)  # noqa: S102  the module's own code, but for one place
+        exec(self.code, module.__dict__)  # noqa: S102  the module's own code, except for one place
 
 
-def _run(name: str, code: CodeType, tests: list[str]) -> None:
-    """In a process of its own: exit status 0 if all tests pass."""
+def _run_tests(name: str, code: CodeType, tests: list[str]) -> None:
+    """Run the tests with a mutant, and end this process: with exit status 0 if all tests pass."""
     import pytest
 
-    sys.meta_path.insert(0, _Instead(name, code))
-    silence = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silence, 1)
-    os.dup2(silence, 2)
-    # Of what was imported before the processes parted, and of the options of plugins that are left out.
+    sys.meta_path.insert(0, _MutantImporter(name, code))
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.dup2(null, 2)
+    # pytest warns of packages imported before the fork, and of options of plugins that are not loaded.
     ignored = [f"-Wignore::pytest.{kind}" for kind in ("PytestAssertRewriteWarning", "PytestConfigWarning")]
     os._exit(int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *ignored, *tests])))
 
 
-def _passes(name: str, code: CodeType, tests: list[str]) -> bool:
-    process = multiprocessing.get_context("fork").Process(target=_run, args=(name, code, tests))
+def _tests_pass(name: str, code: CodeType, tests: list[str]) -> bool:
+    process = multiprocessing.get_context("fork").Process(target=_run_tests, args=(name, code, tests))
     process.start()
-    process.join(SECONDS)
+    process.join(TIMEOUT_SECONDS)
     if process.is_alive():
         process.kill()
         process.join()
@@ -178,19 +182,19 @@ def _passes(name: str, code: CodeType, tests: list[str]) -> bool:
 
 
 def main() -> None:
-    for package in _SLOW:
+    for package in _SLOW_IMPORTS:
         importlib.import_module(package)
     os.environ |= {"CI": "true", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # The same hypothesis examples for each mutant.
     for module in sys.argv[1:] or TESTS:
         source = (SOURCES / f"{module}.py").read_text(encoding="utf-8")
         name = f"pellucid.{module.replace('/', '.')}"
         tests = [f"tests/{test}" for test in TESTS[module] if Path(f"tests/{test}").exists()]
-        if not _passes(name, _compiled(ast.parse(source)), tests):
-            raise SystemExit(f"{module}: its tests do not pass as it is. Mend them first.")
+        if not _tests_pass(name, _compile(ast.parse(source)), tests):
+            raise SystemExit(f"{module}: its tests fail without any change. Fix them first.")
         survivors, count = [], 0
         for mutant in mutants(source):
             count += 1
-            if _passes(name, mutant.code, tests):
+            if _tests_pass(name, mutant.code, tests):
                 survivors.append(mutant)
                 print(f"  {module}.py:{mutant.line}: {mutant.before!r} → {mutant.after!r}", flush=True)
         print(f"{module}: {count} mutants, {count - len(survivors)} killed, {len(survivors)} survived", flush=True)

@@ -1,4 +1,4 @@
-"""Makes an encoder's spec from a few arguments, for the tests of families and engines."""
+"""Makes the spec of an encoder from a few arguments, for the tests of families and engines."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ def test_the_catalog_has_five_models():
 
 
 @pytest.mark.parametrize("name", WHEELS)
-def test_the_digests_are_those_of_the_real_files(name):
+def test_the_digests_match_the_real_files(name):
     entry, measured = catalog.find(name), WHEELS[name]
     assert {path: {"size": file.size, "sha256": file.sha256} for path, file in entry.files.items()} == measured["files"]
     wheels = [
@@ -60,7 +60,7 @@ def test_other_names_find_nothing(name):
         ("multi-qa-MiniLM-L6-cos", "sentence-transformers/multi-qa-MiniLM-L6-cos-v1"),
     ],
 )
-def test_a_misspelt_name_finds_the_right_one(misspelt, expected):
+def test_a_misspelt_name_finds_the_correct_name(misspelt, expected):
     assert catalog.near_names(misspelt)[0] == expected
 
 

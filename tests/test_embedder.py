@@ -35,7 +35,7 @@ def prompted(tmp_path_factory) -> Embedder:
 
 
 class TestTheRealModels:
-    def test_the_numbers_everyone_already_has(self, minilm):
+    def test_the_first_numbers_of_two_vectors(self, minilm):
         hello = minilm.embed_query("Hello, I am learning about embeddings!")
         cat = minilm.embed_query("The cat sat on the mat")
         np.testing.assert_allclose(
@@ -73,7 +73,7 @@ class TestShapesAndOrder:
         again = embedder.embed_documents([texts[index] for index in shuffled])
         assert again.tobytes() == vectors[shuffled].tobytes()
 
-    def test_and_with_modules_after_the_pooling(self, tmp_path):
+    def test_modules_after_the_pooling_do_not_change_that(self, tmp_path):
         kinds = ["Pooling", "Dense", "LayerNorm", "Normalize"]
         embedder = Embedder(tiny.write_model(tmp_path / "m", modules=kinds), on_truncation="ignore")
         vectors = embedder.embed_documents(TEXTS)
@@ -90,7 +90,7 @@ class TestShapesAndOrder:
         assert embedder.embed_documents([], truncate_dim=5).shape == (0, 5)
 
     @pytest.mark.parametrize("engine", ["native", "reference"])
-    def test_without_special_tokens_the_empty_text_has_none_and_its_vector_is_zeros(self, tmp_path, engine):
+    def test_an_empty_text_without_special_tokens_has_a_vector_of_zeros(self, tmp_path, engine):
         folder = tiny.write_model(tmp_path / "m")
         tiny.edit_json(folder / "tokenizer.json", post_processor=None)
         plain = Embedder(folder, engine=engine)
@@ -141,7 +141,7 @@ class TestEmbedTokens:
         ],
     )
     @pytest.mark.parametrize("engine", ["native", "reference"])
-    def test_what_the_model_cannot_read_is_an_error(self, tiny_bert, engine, sequences, options, error, message):
+    def test_bad_tokens_and_options_are_errors(self, tiny_bert, engine, sequences, options, error, message):
         with pytest.raises(error, match=message):
             Embedder(tiny_bert, engine=engine).embed_tokens(TokenBatch.from_sequences(sequences), **options)
 
@@ -209,7 +209,7 @@ class TestOptions:
             with pytest.raises(OptionError, match=message):
                 call()
 
-    def test_a_typing_mistake_is_an_error(self, embedder, tiny_bert):
+    def test_a_misspelt_option_is_an_error(self, embedder, tiny_bert):
         with pytest.raises(TypeError, match="normalise"):
             embedder.embed_documents(["cat"], normalise=True)
         with pytest.raises(TypeError, match="devise"):
@@ -255,7 +255,7 @@ class TestBadTexts:
         with pytest.raises(TextError, match="text 1 has a lone surrogate .* at character 4"):
             embedder.embed_documents(["cat", "dog \udc80"])
 
-    def test_the_errors_are_also_pythons(self, embedder):
+    def test_the_errors_are_also_errors_of_python(self, embedder):
         with pytest.raises(TypeError):
             embedder.embed_documents([None])
         with pytest.raises(ValueError, match="surrogate"):
@@ -310,7 +310,7 @@ class TestLongTexts:
 
 
 class TestStrangeOptions:
-    """Each is one of our errors, before any work."""
+    """A value that an option cannot have raises one of our errors, before any work."""
 
     @pytest.mark.parametrize(
         ("options", "message"),
@@ -365,7 +365,7 @@ class TestStrangeOptions:
         else:
             assert task.embed_documents(texts).tobytes() == embedder.embed_documents(["the cat", "dog"]).tobytes()
 
-    def test_half_a_character_in_a_prompt_is_an_error_about_the_prompt(self, embedder, tmp_path):
+    def test_a_lone_surrogate_in_a_prompt_is_an_error_about_the_prompt(self, embedder, tmp_path):
         prompted = Embedder(tiny.write_model(tmp_path / "m", prompts={"query": "a\udc00"}))
         for use in (embedder.embed_documents, embedder.embed_stream):
             with pytest.raises(TextError, match=r"^the prompt has a lone surrogate"):
@@ -376,7 +376,7 @@ class TestStrangeOptions:
         with pytest.raises(TextError, match=r"^the prompt 'query' of .* has a lone surrogate"):
             prompted.embed_query("cat")
 
-    def test_a_trace_that_can_open_no_more_files_says_so(self, tiny_bert, monkeypatch):
+    def test_a_trace_that_cannot_open_the_weights_says_why(self, tiny_bert, monkeypatch):
         embedder = Embedder(tiny_bert)
 
         def fail(*_):

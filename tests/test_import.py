@@ -1,4 +1,7 @@
-"""Importing costs nothing. Each test watches a process of its own from outside."""
+"""Importing loads nothing heavy, opens no file and starts nothing.
+
+Each test imports in a new process, and an audit hook there records what happens.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +28,13 @@ sys.addaudithook(watch)
 
 
 def modules_after(tmp_path, statement: str) -> set[str]:
+    """The modules that a new process has loaded after ``statement``, which may open no file and no connection."""
     code = (
         f"{WATCH}\n{statement}\nassert not events, events\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
     )
-    done = python(code, environment(tmp_path))
-    assert done.returncode == 0, done.stderr
-    return set(done.stdout.split())
+    process = python(code, environment(tmp_path))
+    assert process.returncode == 0, process.stderr
+    return set(process.stdout.split())
 
 
 def test_importing_the_package_loads_nothing_heavy_and_opens_nothing(tmp_path):
@@ -39,7 +43,7 @@ def test_importing_the_package_loads_nothing_heavy_and_opens_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_importing_the_embedder_loads_nothing_heavy_but_numpy(tmp_path):
+def test_importing_the_embedder_loads_numpy_and_nothing_else_that_is_heavy(tmp_path):
     loaded = modules_after(tmp_path, "from pellucid import Embedder")
     assert "numpy" in loaded
     assert not loaded & (HEAVY | {"tokenizers", "tqdm"})
@@ -65,6 +69,6 @@ def test_the_public_names():
     assert all(getattr(pellucid, name) is not None for name in pellucid.__all__)
 
 
-def test_another_name_is_an_attribute_error():
+def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="module 'pellucid' has no attribute 'Embeder'"):
         pellucid.Embeder  # noqa: B018

@@ -25,7 +25,7 @@ def folder(tmp_path_factory) -> str:
 
 
 class LangChainSuite:
-    """What LangChain's standard test suites need to know."""
+    """The settings that LangChain's standard test suites need."""
 
     @pytest.fixture(autouse=True)
     def _model(self, tiny_bert):
@@ -101,14 +101,14 @@ def test_line_breaks_become_spaces(folder):
         ({"device": None, "local_files_only": True, "engine": "native", "on_truncation": "error"}, {}, {}),
     ],
 )
-def test_supported_keys_do_what_they_do_there(folder, model_kwargs, encode_kwargs, options):
+def test_supported_keys_work_as_in_langchain_huggingface(folder, model_kwargs, encode_kwargs, options):
     embeddings = HuggingFaceEmbeddings(model_name=folder, model_kwargs=model_kwargs, encode_kwargs=encode_kwargs)
     expected = Embedder(folder).embed_documents(["the cat", "a"], **{"prompt": "", **options}).tolist()
     assert embeddings.embed_documents(["the cat", "a"]) == expected
     assert embeddings.embed_query("the cat") == expected[0]
 
 
-def test_queries_may_have_options_of_their_own(folder):
+def test_queries_may_have_their_own_options(folder):
     embeddings = HuggingFaceEmbeddings(
         model_name=folder, encode_kwargs={"truncate_dim": 4}, query_encode_kwargs={"prompt_name": "query"}
     )
@@ -145,7 +145,7 @@ def test_an_unsupported_key_is_an_error_that_names_it(folder, fields, message):
         HuggingFaceEmbeddings(model_name=folder, **fields)
 
 
-def test_fields_that_are_assigned_later_are_checked_too(folder):
+def test_fields_that_are_changed_later_are_checked_too(folder):
     embeddings = HuggingFaceEmbeddings(model_name=folder)
     embeddings.encode_kwargs["truncate_dim"] = 4
     assert len(embeddings.embed_query("cat")) == 4
@@ -155,19 +155,19 @@ def test_fields_that_are_assigned_later_are_checked_too(folder):
 
 
 @pytest.mark.parametrize(
-    ("given", "category", "kept"),
+    ("model_kwargs", "category", "stored"),
     [
         ({"backend": "ipex"}, UserWarning, {"backend": "torch"}),
         ({"use_auth_token": "hf_a"}, FutureWarning, {"use_auth_token": "hf_a"}),
     ],
 )
-def test_keys_that_are_deprecated_there_give_a_warning_too(folder, given, category, kept, monkeypatch):
+def test_keys_deprecated_in_langchain_huggingface_give_a_warning(folder, model_kwargs, category, stored, monkeypatch):
     passed, real = {}, Embedder
     monkeypatch.setattr("pellucid.langchain.Embedder", lambda *names, **options: passed.update(options) or real(*names))
-    with pytest.warns(category, match=next(iter(given))) as warned:
-        embeddings = HuggingFaceEmbeddings(model_name=folder, model_kwargs=given)
+    with pytest.warns(category, match=next(iter(model_kwargs))) as warned:
+        embeddings = HuggingFaceEmbeddings(model_name=folder, model_kwargs=model_kwargs)
     assert warned[0].filename == __file__
-    assert (embeddings.model_kwargs, passed.get("token")) == (kept, given.get("use_auth_token"))
+    assert (embeddings.model_kwargs, passed.get("token")) == (stored, model_kwargs.get("use_auth_token"))
 
 
 def test_vectors_may_be_cached(folder, tmp_path):
@@ -187,13 +187,13 @@ def test_equal_fields_make_equal_embeddings(folder):
 
 
 @pytest.mark.parametrize(
-    "again",
+    "make_copy",
     [copy.deepcopy, lambda e: pickle.loads(pickle.dumps(e)), lambda e: e.model_copy(deep=True)],  # noqa: S301  our own
 )
-def test_they_can_be_copied_and_pickled(folder, again):
+def test_embeddings_can_be_copied_and_pickled(folder, make_copy):
     embeddings = HuggingFaceEmbeddings(model_name=folder, encode_kwargs={"truncate_dim": 5})
-    assert again(embeddings) == embeddings
-    assert again(embeddings).embed_documents(["the cat"]) == embeddings.embed_documents(["the cat"])
+    assert make_copy(embeddings) == embeddings
+    assert make_copy(embeddings).embed_documents(["the cat"]) == embeddings.embed_documents(["the cat"])
 
 
 def test_keys_are_checked_before_the_model_is_looked_for():

@@ -1,7 +1,7 @@
-"""Importing opens nothing, the constructor finds or downloads files, and embed_* computes.
+"""Importing opens nothing, the constructor finds or downloads files, and embed_* only computes.
 
-These tests use the real huggingface_hub. Each step is a process of its own, with an empty home, and the Hub is a server
-of the test.
+These tests use the real huggingface_hub. Each step runs in a new process, with an empty home folder. A server of the
+test stands in for the Hub.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ NEVER_READ = (
 
 @pytest.fixture
 def model(tmp_path) -> Path:
-    """A model with files of other runtimes beside it."""
+    """A model in a folder that also has files for other runtimes."""
     folder = tiny.write_model(tmp_path / "repository")
     for name in NEVER_READ:
         (folder / name).parent.mkdir(exist_ok=True)
@@ -66,9 +66,10 @@ def env(hub, tmp_path) -> dict[str, str]:
 
 
 def load(env, name=REPOSITORY, **options) -> dict:
-    done = python(LOAD, env, name, json.dumps(options))
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    """Load a model and embed a text in a new process. Returns what that process reports."""
+    process = python(LOAD, env, name, json.dumps(options))
+    assert process.returncode == 0, process.stderr
+    return json.loads(process.stdout)
 
 
 def wait_for_bytes(home: Path, size: int) -> None:
@@ -83,7 +84,7 @@ def vector_of(folder) -> list[float]:
     return Embedder(folder).embed_query("the cat").tolist()
 
 
-def test_the_first_construction_downloads_only_what_is_read_and_the_second_nothing(hub, env, model):
+def test_the_first_construction_downloads_only_the_files_it_reads_and_the_second_nothing(hub, env, model):
     first = load(env)
     assert (first["source"], first["revision"]) == ("Hugging Face Hub", commit_of(model))
     assert first["vector"] == vector_of(model)
@@ -101,7 +102,6 @@ def test_import_and_embedding_make_no_request(hub, env):
     load(env)
     code = """
 import pellucid, sys
-before = len(sys.modules)
 e = pellucid.Embedder(sys.argv[1])
 import socket
 def refuse(*a, **k): raise AssertionError("the network was used")
@@ -111,11 +111,11 @@ e.embed_documents(["the cat", "a dog"]), e.embed_query("the cat")
 list(e.embed_stream(["a dog"])), e.count_tokens(["a"])
 """
     hub.requests.clear()
-    done = python(code, env, REPOSITORY)
-    assert (done.returncode, hub.requests) == (0, []), done.stderr
+    process = python(code, env, REPOSITORY)
+    assert (process.returncode, hub.requests) == (0, []), process.stderr
 
 
-def test_offline_without_a_copy_the_error_says_what_was_tried(hub, env):
+def test_offline_and_without_a_copy_the_error_says_what_was_tried(hub, env):
     for options, settings, reason in (
         ({"local_files_only": True}, {}, "local_files_only"),
         ({}, {"HF_HUB_OFFLINE": "1"}, "HF_HUB_OFFLINE"),
@@ -149,7 +149,7 @@ class TestRevisions:
         result = load(env, revision="v9")
         assert (result["error"], "no revision 'v9'" in result["message"]) == ("ModelNotFoundError", True)
 
-    def test_a_revision_that_is_not_a_name_is_refused(self, env, hub):
+    def test_a_revision_that_is_a_path_is_refused(self, env, hub):
         assert load(env, revision="../../x")["error"] == "OptionError"
         assert hub.requests == []
 
@@ -170,7 +170,7 @@ def test_the_cache_is_where_the_environment_or_the_option_says(hub, env, tmp_pat
 
 class TestInterruptions:
     @pytest.mark.parametrize("file", ["model.safetensors", "modules.json", "sentence_bert_config.json"])
-    def test_a_download_that_breaks_off_leaves_nothing_that_loads_and_can_continue(self, hub, env, model, file):
+    def test_an_interrupted_download_leaves_nothing_that_loads_and_can_continue(self, hub, env, model, file):
         hub.cut_after = {file: (model / file).stat().st_size // 2}
         result = load(env)
         assert (result["error"], "run the same again" in result["message"]) == ("DownloadError", True)
@@ -204,7 +204,7 @@ class TestInterruptions:
         }
         assert ranges == f"bytes={2 * chunk}-"
 
-    def test_a_process_that_is_killed_leaves_nothing_that_loads_and_the_next_one_continues(self, hub, env, model):
+    def test_a_killed_process_leaves_nothing_that_loads_and_the_next_one_continues(self, hub, env, model):
         size = (model / "model.safetensors").stat().st_size
         hub.stall = {"model.safetensors": size // 2}
         with subprocess.Popen(
@@ -229,7 +229,7 @@ class TestInterruptions:
 
 class TestHubContent:
     @pytest.mark.parametrize("file", ["model.safetensors", "sentence_bert_config.json"])
-    def test_a_file_with_another_digest_than_on_the_hub_is_refused_and_removed(self, hub, env, model, file):
+    def test_a_file_whose_digest_differs_from_the_hubs_is_refused_and_removed(self, hub, env, model, file):
         hub.changed = {file}
         result = load(env)
         assert (result["error"], file in result["message"]) == ("IntegrityError", True)
@@ -238,7 +238,7 @@ class TestHubContent:
         assert load(env)["vector"] == vector_of(model)
 
     @pytest.mark.parametrize("file", ["model.safetensors", "dense/model.safetensors", "dense/config.json"])
-    def test_so_are_weights_outside_lfs_and_modules_in_other_folders(self, hub, env, model, file):
+    def test_weights_outside_lfs_and_modules_in_other_folders_are_checked_too(self, hub, env, model, file):
         model_with_dense(model)
         hub.outside_lfs = {"model.safetensors", "dense/model.safetensors"}
         hub.changed = {file}
@@ -250,8 +250,8 @@ class TestHubContent:
         assert load(env | {"HF_HUB_OFFLINE": "1"})["vector"] == vector_of(model)
 
     @pytest.mark.parametrize("file", ["model.safetensors", "sentence_bert_config.json", "modules.json"])
-    def test_so_is_a_file_that_another_program_has_put_into_the_cache(self, env, model, file):
-        """It is found when the Hub is asked for a file that the copy lacks."""
+    def test_a_file_that_another_program_changed_in_the_cache_is_refused_and_removed(self, env, model, file):
+        """The files are checked when the Hub is asked for a file that the copy lacks."""
         load(env)
         snapshot = next(Path(env["HOME"]).rglob("snapshots/*"))
         (snapshot / "tokenizer.json").unlink()
@@ -261,12 +261,12 @@ class TestHubContent:
         assert load(env)["vector"] == vector_of(model)
 
     def test_a_file_with_a_wrong_etag_is_refused(self, hub, env):
-        """The digest in the list of files counts, not the one that comes with the file."""
+        """The digest in the Hub's list of files counts, not the ETag that comes with the file."""
         hub.changed = {"config.json"}
         hub.etags = {"config.json": "f" * 40}
         assert load(env)["error"] == "IntegrityError"
 
-    def test_a_process_that_is_killed_before_a_file_was_checked_leaves_nothing_that_loads(self, hub, env):
+    def test_a_process_killed_before_it_checks_a_file_leaves_nothing_that_loads(self, hub, env):
         hub.changed = {"sentence_bert_config.json"}
         hub.stall = {"model.safetensors": 0}
         killed = python(
@@ -285,7 +285,7 @@ class TestHubContent:
         assert (result["error"], "token=… or HF_TOKEN" in result["message"]) == ("ModelNotFoundError", True)
         assert load(env, token="hf_secret")["vector"] == vector_of(model)
 
-    def test_the_token_of_the_environment_is_used(self, hub, env, model):
+    def test_the_token_in_the_environment_is_used(self, hub, env, model):
         hub.token = "hf_secret"
         assert load(env | {"HF_TOKEN": "hf_secret"})["vector"] == vector_of(model)
 
@@ -323,7 +323,7 @@ class TestACopyFromTransformers:
 
     @pytest.fixture
     def copy(self, env) -> Path:
-        """The folder of the snapshot."""
+        """The snapshot's folder in the cache."""
         load(env)
         storage = Path(env["HOME"]) / ".cache" / "huggingface" / "hub" / "models--some--model"
         for record in (storage / "trees").iterdir():
@@ -334,7 +334,7 @@ class TestACopyFromTransformers:
         return snapshot
 
     @pytest.mark.parametrize("settings", [{"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": "http://127.0.0.1:9"}])
-    def test_without_the_hub_we_do_not_guess_how_the_model_pools(self, env, copy, settings):
+    def test_without_the_hub_pellucid_does_not_guess_the_pooling(self, env, copy, settings):
         result = load(env | settings)
         assert result.get("error") in ("ModelNotFoundError", "DownloadError"), result
         parts = ("whether the model has a modules.json", "pellucid models pull some/model", f"give the folder {copy}")
@@ -346,7 +346,7 @@ class TestACopyFromTransformers:
     def test_with_the_hub_its_modules_are_downloaded(self, env, model):
         assert load(env)["vector"] == vector_of(model)
 
-    def test_if_the_hub_has_no_modules_the_copy_is_complete_and_recorded_as_such(self, hub, env, copy, model):
+    def test_if_the_hub_has_no_modules_the_copy_is_recorded_as_complete(self, hub, env, copy, model):
         for path in (model / "modules.json", *model.glob("*_*/config.json")):
             path.unlink()
         (copy.parents[1] / "refs" / "main").unlink()
@@ -358,7 +358,7 @@ class TestACopyFromTransformers:
 
 
 @pytest.mark.parametrize("folder", ["", "0_StaticEmbedding"])
-def test_an_unsupported_module_is_named_and_its_copy_is_not_called_unfinished(hub, env, model, folder):
+def test_the_error_names_an_unsupported_module_and_not_an_unfinished_copy(hub, env, model, folder):
     for path in [path for path in model.rglob("*") if path.is_file()]:
         if path.name not in ("model.safetensors", "tokenizer.json"):
             path.unlink()
@@ -372,13 +372,13 @@ def test_an_unsupported_module_is_named_and_its_copy_is_not_called_unfinished(hu
         assert (result["error"], kind in result["message"]) == ("UnsupportedModelError", True), result
 
 
-def test_a_cache_that_cannot_be_written_is_named(env, tmp_path):
+def test_the_error_names_a_cache_that_cannot_be_written(env, tmp_path):
     (tmp_path / "file").touch()
     result = load(env, cache_folder=str(tmp_path / "file" / "cache"))
     assert (result["error"], "cannot be kept in" in result["message"]) == ("DownloadError", True)
 
 
-def test_a_hub_that_does_not_answer_is_named_with_all_other_places(env):
+def test_the_error_names_a_hub_that_does_not_answer_and_all_other_places(env):
     result = load(env | {"HF_ENDPOINT": "http://127.0.0.1:9"})
     assert result["error"] == "DownloadError"
     for part in ("http://127.0.0.1:9 could not be reached", "a folder of that name (none)", "(no copy)"):

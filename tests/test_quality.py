@@ -1,4 +1,4 @@
-"""The measures of quality on worked examples; ``tests/reference/test_quality.py`` takes them of the real model."""
+"""Tests the measures of quality on worked examples. ``tests/reference/test_quality.py`` measures the real model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def test_spearman_is_right_on_a_worked_example():
 
 
 def test_ndcg_is_right_on_a_worked_example():
-    """The one of Wikipedia's article "Discounted cumulative gain": 6.861 of 8.740."""
+    """The example in Wikipedia's article "Discounted cumulative gain": 6.861 of 8.740."""
     relevant = {"1": 3, "2": 2, "3": 3, "5": 1, "6": 2, "7": 3, "8": 2}
     assert ndcg("123456", relevant, cut=6) == pytest.approx(6.861 / 8.740, abs=1e-4)
     assert ndcg("123456", {}) == 0

@@ -29,16 +29,16 @@ class TestCopies:
         original = Embedder(tiny_bert, dtype="int8", threads=1, cache=cache, token="hf_secret", on_truncation="ignore")
         original.on_truncation = "error"
         pickled = pickle.dumps(original)
-        again = pickle.loads(pickled)  # noqa: S301  our own
-        assert again.embed_documents(TEXTS[:3]).tobytes() == original.embed_documents(TEXTS[:3]).tobytes()
-        assert (again.engine.dtype, again.engine.threads, again.on_truncation) == ("int8", 1, "error")
-        assert (again.cache.path, again.cache.max_bytes) == (cache.path, cache.max_bytes)
+        loaded = pickle.loads(pickled)  # noqa: S301  This test made the pickle.
+        assert loaded.embed_documents(TEXTS[:3]).tobytes() == original.embed_documents(TEXTS[:3]).tobytes()
+        assert (loaded.engine.dtype, loaded.engine.threads, loaded.on_truncation) == ("int8", 1, "error")
+        assert (loaded.cache.path, loaded.cache.max_bytes) == (cache.path, cache.max_bytes)
         assert b"secret" not in pickled
 
     def test_a_copy_is_another_object_with_the_same_vectors(self, embedder):
-        again = copy.deepcopy(embedder)
-        assert again is not embedder
-        assert again.embed_query("cat").tobytes() == embedder.embed_query("cat").tobytes()
+        copied = copy.deepcopy(embedder)
+        assert copied is not embedder
+        assert copied.embed_query("cat").tobytes() == embedder.embed_query("cat").tobytes()
 
     def test_the_working_directory_may_change(self, tiny_bert, tmp_path, monkeypatch):
         monkeypatch.chdir(tiny_bert.parent)
@@ -49,7 +49,7 @@ class TestCopies:
 
 
 class TestMaxTokens:
-    """``max_tokens`` may be lower than the model's."""
+    """``max_tokens`` may be lower than the model's own limit."""
 
     def test_a_text_is_cut_at_max_tokens(self, tiny_bert, embedder):
         lower = Embedder(tiny_bert, max_tokens=6, on_truncation="ignore")
@@ -59,7 +59,7 @@ class TestMaxTokens:
         with pytest.warns(TruncationWarning, match="longer than the model's 6 tokens"):
             Embedder(tiny_bert, max_tokens=6).embed_query("cat " * 9)
 
-    def test_copies_keep_it(self, tiny_bert):
+    def test_copies_keep_max_tokens(self, tiny_bert):
         assert copy.copy(Embedder(tiny_bert, max_tokens=6)).max_tokens == 6
 
     @pytest.mark.parametrize("value", [0, -1, True, 2.5, "6", [6], 2, 25, 10**40, np.arange(3)])
@@ -73,7 +73,7 @@ class TestMaxTokens:
         assert lower.embed_query(text).tobytes() != whole.embed_query(text).tobytes()
         assert whole.embed_query(text).tobytes() == embedder.embed_query(text).tobytes()
         assert lower.embed_query(text).tobytes() == embedder.embed_query("cat " * 4).tobytes()
-        assert whole.digest == whole.files.digest()  # So older caches stay valid.
+        assert whole.digest == whole.files.digest()  # So caches of older versions stay valid.
 
 
 class TestStream:
@@ -91,7 +91,7 @@ class TestStream:
         stream.close()
 
     @pytest.mark.parametrize("texts", ["cat", b"cat", {"cat": 1}, {"cat"}, None, np.array("cat")])
-    def test_other_collections_are_refused(self, embedder, texts):
+    def test_anything_but_an_iterable_of_texts_is_refused(self, embedder, texts):
         with pytest.raises(TextTypeError, match=r"^texts (is of type|cannot be iterated over)"):
             embedder.embed_stream(texts)
 
@@ -117,7 +117,7 @@ class TestStream:
         assert [str(warning.message)[:45] for warning in warned] == ["5 of 5,000 texts are longer than the model's "]
         assert warned[0].filename == __file__
 
-    def test_a_stream_that_is_left_early_warns_where_it_is_left(self, tiny_bert):
+    def test_a_stream_that_is_closed_early_warns_where_it_is_closed(self, tiny_bert):
         stream = Embedder(tiny_bert).embed_stream(["cat " * 30] * 5000)
         next(stream)
         with pytest.warns(TruncationWarning, match="2,048 of 2,048 texts") as warned:
@@ -151,28 +151,28 @@ class TestTruncation:
             warnings.simplefilter("error")
             Embedder(tiny_bert).embed_documents(["cat " * 22])
 
-    def test_a_cut_text_has_the_vector_of_the_part_that_is_left(self, embedder):
+    def test_a_cut_text_has_the_vector_of_the_part_that_is_kept(self, embedder):
         assert embedder.embed_query("cat " * 60).tobytes() == embedder.embed_query("cat " * 22).tobytes()
 
 
 class TestPrefetching:
-    """While an engine on another device works, the next texts are tokenized."""
+    """While an engine on another device computes, the next texts are tokenized."""
 
     @pytest.fixture
-    def far(self, tiny_bert, monkeypatch) -> Embedder:
+    def gpu_embedder(self, tiny_bert, monkeypatch) -> Embedder:
         monkeypatch.setattr("pellucid.task._TEXTS_PER_PREFETCH", 2)
-        far = Embedder(tiny_bert)
-        monkeypatch.setattr(far.engine, "device", "cuda")
-        return far
+        gpu_embedder = Embedder(tiny_bert)
+        monkeypatch.setattr(gpu_embedder.engine, "device", "cuda")
+        return gpu_embedder
 
     @pytest.mark.parametrize("count", range(len(TEXTS) + 1))
     @pytest.mark.filterwarnings("ignore::pellucid.errors.TruncationWarning")
-    def test_the_vectors_are_the_same(self, far, embedder, count):
-        vectors = far.embed_documents(TEXTS[:count])
+    def test_the_vectors_are_the_same(self, gpu_embedder, embedder, count):
+        vectors = gpu_embedder.embed_documents(TEXTS[:count])
         assert vectors.tobytes() == embedder.embed_documents(TEXTS[:count]).tobytes()
 
-    def test_the_next_texts_are_tokenized_while_the_engine_works(self, far, monkeypatch):
-        token_vectors, tokenize = far.engine.token_vectors, far.tokenizer.tokenize
+    def test_the_next_texts_are_tokenized_while_the_engine_works(self, gpu_embedder, monkeypatch):
+        token_vectors, tokenize = gpu_embedder.engine.token_vectors, gpu_embedder.tokenizer.tokenize
         tokenized, second_part = [], threading.Event()
 
         def record(texts, *args, **options):
@@ -185,27 +185,27 @@ class TestPrefetching:
             assert second_part.wait(60)
             return token_vectors(batch)
 
-        monkeypatch.setattr(far.tokenizer, "tokenize", record)
-        monkeypatch.setattr(far.engine, "token_vectors", wait_for_second_part)
-        assert far.embed_documents(["a cat"] * 5).shape == (5, far.dimensions)
+        monkeypatch.setattr(gpu_embedder.tokenizer, "tokenize", record)
+        monkeypatch.setattr(gpu_embedder.engine, "token_vectors", wait_for_second_part)
+        assert gpu_embedder.embed_documents(["a cat"] * 5).shape == (5, gpu_embedder.dimensions)
         assert tokenized == [2, 2, 1]
 
-    def test_there_is_one_warning_with_the_position_of_the_first_cut_text(self, far):
+    def test_there_is_one_warning_with_the_position_of_the_first_cut_text(self, gpu_embedder):
         with pytest.warns(TruncationWarning, match="2 of 6 texts .*the first is text 3") as warned:
-            far.embed_documents(["a", "b", "c", "cat " * 60, "d", "dog " * 60])
+            gpu_embedder.embed_documents(["a", "b", "c", "cat " * 60, "d", "dog " * 60])
         assert len(warned) == 1
 
-    def test_a_bad_text_is_found_before_any_arithmetic(self, far, monkeypatch):
-        monkeypatch.setattr(far.engine, "token_vectors", lambda _batch: pytest.fail("it computed"))
+    def test_a_bad_text_is_found_before_any_arithmetic(self, gpu_embedder, monkeypatch):
+        monkeypatch.setattr(gpu_embedder.engine, "token_vectors", lambda _batch: pytest.fail("the engine was called"))
         with pytest.raises(TextTypeError, match="text 4 "):
-            far.embed_documents(["a", "b", "c", "d", None])
-        far.on_truncation = "error"
+            gpu_embedder.embed_documents(["a", "b", "c", "d", None])
+        gpu_embedder.on_truncation = "error"
         with pytest.raises(TruncationError, match="text 3"):
-            far.embed_documents(["a", "b", "c", "cat " * 60])
+            gpu_embedder.embed_documents(["a", "b", "c", "cat " * 60])
 
 
 class TestNotFinite:
-    """Weights that are finite but huge give vectors that are not finite."""
+    """Huge weights give vectors that are not finite, although the weights themselves are finite."""
 
     @pytest.fixture
     def broken_model(self, broken):
@@ -262,7 +262,7 @@ def test_an_unknown_attribute_is_refused(embedder, name):
 @pytest.mark.parametrize(
     "options", [{"dtype": "int8"}, {"engine": "reference"}, {"threads": 2}, {"max_tokens": 6}, {"token": "hf_secret"}]
 )
-def test_an_encoder_has_its_options_already(embedder, options):
+def test_options_of_an_encoder_are_refused_with_an_encoder(embedder, options):
     with pytest.raises(OptionError, match=f"^{next(iter(options))} belongs to the Encoder"):
         Embedder(embedder.encoder, **options)
     assert Embedder(embedder.encoder).encoder is embedder.encoder

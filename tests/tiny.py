@@ -1,4 +1,7 @@
-"""Tiny models with random weights, laid out as sentence-transformers does. They are complete, and easy to break."""
+"""Writes tiny models with random weights, in the layout of sentence-transformers.
+
+The models are complete, so tests can use them like real ones, or break one of their files.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,8 @@ from tests.tiny_families import FAMILIES, HIDDEN, MAX_TOKENS, config, make_token
 
 TEXTS = ["", "the", "the cat", "the cat sat on the mat", "A dog, a cat!", "<s> [SEP] </s> <pad> [PAD]", "cat " * 20]
 TEXTS += ["cat " * count for count in (MAX_TOKENS - 3, MAX_TOKENS - 2, MAX_TOKENS - 1, 90)]
-"""Texts of various lengths: short ones, and ones with exactly as many tokens as a tiny model reads, one less, one more,
-and many more."""
+"""Texts of various lengths. Some are short. The last four have one token less than a tiny model reads, exactly as many,
+one more, and many more."""
 
 
 def write_model(

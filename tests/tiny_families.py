@@ -1,7 +1,7 @@
 """The parts of a tiny model of each family: config.json, tensors under the names that files use, and a tokenizer.
 
-They are written down here a second time, from the files that transformers writes. They do not come from the library
-under test.
+They repeat what Pellucid knows about families, but they come from the files that transformers writes, not from
+Pellucid. So the tests can find mistakes in Pellucid.
 """
 
 from __future__ import annotations

@@ -13,7 +13,10 @@ CONTENTS = {"config.json": b"{}", "1_Pooling/config.json": b'{"a": 1}', "model.s
 
 
 def make_wheel(index: Path, project: str, files: dict[str, bytes], member: str = "") -> Wheel:
-    """Write a wheel of version 1 with these files, and return the pin that a catalog would have for it."""
+    """Write a wheel of version 1 with these files, and return its pin for the catalog.
+
+    ``member`` is the path of the wheel's part of a split archive.
+    """
     name = f"{project.replace('-', '_')}-1-py3-none-any.whl"
     info = f"{project.replace('-', '_')}-1.dist-info"
     metadata = f"Metadata-Version: 2.1\nName: {project}\nVersion: 1\n"
@@ -28,10 +31,11 @@ def make_wheel(index: Path, project: str, files: dict[str, bytes], member: str =
 
 
 def digests(contents: dict[str, bytes]) -> dict[str, FileDigest]:
-    return {name: FileDigest(len(c), hashlib.sha256(c).hexdigest()) for name, c in contents.items()}
+    return {name: FileDigest(len(data), hashlib.sha256(data).hexdigest()) for name, data in contents.items()}
 
 
 def entry_in_one_wheel(index: Path, contents=CONTENTS, **changes) -> CatalogEntry:
+    """The entry of a model whose files are all in one wheel, which is written."""
     wheel = make_wheel(index, "tiny-model", {f"pkg/model/{name}": content for name, content in contents.items()})
     files = digests(CONTENTS) | changes.pop("files", {})
     copy = IndexCopy((changes.pop("wheel", wheel),), folder="pkg/model")
@@ -39,6 +43,7 @@ def entry_in_one_wheel(index: Path, contents=CONTENTS, **changes) -> CatalogEntr
 
 
 def entry_in_parts(index: Path) -> CatalogEntry:
+    """The entry of a model in one archive, whose three parts are in three wheels, which are written."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in CONTENTS.items():

@@ -21,8 +21,8 @@ class PellucidEmbedding(BaseEmbedding):
     _embedder: Embedder = PrivateAttr()
 
     def __init__(self, model_name: str, **options: Any) -> None:
-        of_llama_index = {key: options.pop(key) for key in BaseEmbedding.model_fields if key in options}
-        super().__init__(model_name=model_name, **of_llama_index)
+        llama_index_options = {key: options.pop(key) for key in BaseEmbedding.model_fields if key in options}
+        super().__init__(model_name=model_name, **llama_index_options)
         self._embedder = Embedder(model_name, **options)
 
     def _get_query_embedding(self, query: str) -> list[float]:

@@ -1,4 +1,4 @@
-"""The harness tells every kind of fault apart, keeps what it needs to be repeated, and says so by its exit status."""
+"""The attack tells all kinds of faults apart, keeps what repeats a case, and reports faults by its exit status."""
 
 import json
 import os
@@ -11,14 +11,14 @@ import pytest
 from tests.attack.faults import CASES
 
 ROOT = Path(__file__).parents[2]
-NUMBERS = list(CASES)
+NAMES = list(CASES)
 SCRIPT = "import attack.run as r; r.TARGETS = {'faults': 'tests.attack.faults'}; r.main()"
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the harness asks /proc")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the attack reads /proc")
 
 
-def attacked(folder, *arguments):
-    """A process of its own: pytest has threads, which no fork should meet."""
+def run_attack(folder, *arguments):
+    """Run in a new process: the attack forks, and pytest has threads."""
     return subprocess.run(
         [sys.executable, "-c", SCRIPT, *arguments],
         cwd=folder,
@@ -31,23 +31,23 @@ def attacked(folder, *arguments):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def full_attack(tmp_path_factory):
     folder = tmp_path_factory.mktemp("attack")
-    return folder / "build/attack", attacked(folder)
+    return folder / "build/attack", run_attack(folder)
 
 
-def kind_of(output, case):
-    path = output / f"faults-{NUMBERS.index(case)}" / "case.json"
+def kind_of(output, name):
+    path = output / f"faults-{NAMES.index(name)}" / "case.json"
     return json.loads(path.read_text())["kind"] if path.exists() else "no fault"
 
 
 @pytest.mark.parametrize(
-    ("case", "kind"),
+    ("name", "kind"),
     [
         ("ok", "no fault"),
-        ("loud", "no fault"),
+        ("long output", "no fault"),
         ("refused", "no fault"),
-        ("unfit", "wrong"),
+        ("empty message", "wrong"),
         ("wrong", "wrong"),
         ("raw", "raw"),
         ("panic", "raw"),
@@ -55,32 +55,32 @@ def kind_of(output, case):
         ("exit", "crash"),
         ("hang", "hang"),
         ("memory", "memory"),
-        ("child", "memory"),
+        ("memory of a child", "memory"),
         ("orphan", "orphan"),
     ],
 )
-def test_each_fault_is_told_from_the_others(whole, case, kind):
-    assert kind_of(whole[0], case) == kind
+def test_each_kind_of_fault_is_recognized(full_attack, name, kind):
+    assert kind_of(full_attack[0], name) == kind
 
 
-def test_it_counts_them_and_fails(whole):
-    output, done = whole
-    told = json.loads((output / "summary.json").read_text())["faults"]
-    assert (told["cases"], told["ok"], told["refused"]) == (len(CASES), 2, {"ModelError": 1})
-    assert sum(fault["cases"] for fault in told["faults"].values()) == len(CASES) - 3
-    assert done.returncode == 1
-    assert "crash: SIGSEGV" in done.stdout
+def test_faults_are_counted_and_make_the_exit_status_1(full_attack):
+    output, process = full_attack
+    summary = json.loads((output / "summary.json").read_text())["faults"]
+    assert (summary["cases"], summary["ok"], summary["refused"]) == (len(CASES), 2, {"ModelError": 1})
+    assert sum(fault["cases"] for fault in summary["faults"].values()) == len(CASES) - 3
+    assert process.returncode == 1
+    assert "crash: SIGSEGV" in process.stdout
 
 
-def test_a_case_is_repeated_by_its_number_and_draws_the_same(whole, tmp_path):
-    number = NUMBERS.index("wrong")
-    told = json.loads((whole[0] / f"faults-{number}" / "case.json").read_text())
-    assert told["command"] == f"python -m attack.run faults --seed 19 --case {number}"
-    assert attacked(tmp_path, *told["command"].split()[3:]).returncode == 1
-    drawn = [folder / f"faults-{number}/files/drawn.txt" for folder in (whole[0], tmp_path / "build/attack")]
-    assert drawn[0].read_text() == drawn[1].read_text()
+def test_a_case_repeated_by_its_number_makes_the_same_random_choices(full_attack, tmp_path):
+    number = NAMES.index("wrong")
+    case = json.loads((full_attack[0] / f"faults-{number}" / "case.json").read_text())
+    assert case["command"] == f"python -m attack.run faults --seed 19 --case {number}"
+    assert run_attack(tmp_path, *case["command"].split()[3:]).returncode == 1
+    files = [folder / f"faults-{number}/files/random.txt" for folder in (full_attack[0], tmp_path / "build/attack")]
+    assert files[0].read_text() == files[1].read_text()
 
 
 def test_without_a_fault_nothing_is_kept(tmp_path):
-    assert attacked(tmp_path, "faults", "--short").returncode == 0
+    assert run_attack(tmp_path, "faults", "--short").returncode == 0
     assert [path.name for path in (tmp_path / "build/attack").iterdir()] == ["summary.json"]

@@ -37,7 +37,7 @@ bare
 """
 
 
-def test_blocks_are_found_with_what_the_page_says_of_them():
+def test_blocks_are_found_with_their_comments():
     found = blocks(PAGE)
     assert [block.language for block in found] == ["python", "python", "python", "console", "console", ""]
     assert [block.line for block in found] == [3, 8, 13, 17, 25, 29]
@@ -47,7 +47,7 @@ def test_blocks_are_found_with_what_the_page_says_of_them():
     assert all(PAGE[block.start :].startswith(block.code) for block in found)
 
 
-def test_a_session_is_commands_and_what_they_print():
+def test_a_console_block_has_commands_and_their_output():
     assert blocks(PAGE)[3].commands == (
         ("pip install pellucid", ""),
         ('pellucid embed "a text" \\\n    --json', '{"index": 0}\n…\n'),
@@ -66,10 +66,10 @@ def test_a_session_is_commands_and_what_they_print():
         ("cd pellucid", False),
     ],
 )
-def test_what_calls_pellucid(command, calls):
+def test_commands_that_call_pellucid_are_found(command, calls):
     assert blocks(f"```console\n$ {command}\n```\n")[0].calls_pellucid == calls
 
 
-def test_a_remark_that_is_not_on_the_line_before_is_of_no_block():
+def test_a_comment_counts_only_on_the_line_before_the_block():
     (block,) = blocks("<!-- not run: it is too far away -->\n\n```python\nx\n```\n")
     assert block.runs

@@ -1,4 +1,4 @@
-"""The table of models on its page is the catalog."""
+"""The table on the page of models shows the catalog."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from docs.build import DOCS
 from pellucid import catalog
 
 
-def test_each_model_of_the_catalog_has_its_row_and_no_other_has():
+def test_the_table_has_a_row_for_each_model_of_the_catalog_and_no_others():
     page = (DOCS / "models.md").read_text(encoding="utf-8")
     table = page.partition("## The catalog")[2].partition("## ")[0]
     rows = [

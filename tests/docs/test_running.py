@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from docs.running import alike, run, run_command
+from docs.running import matches, run, run_command
 
 
 def python(*lines: str) -> str:
@@ -9,35 +9,35 @@ def python(*lines: str) -> str:
     return f"```python\n{code}\n```\n"
 
 
-def test_python_is_one_program_in_one_folder(tmp_path):
+def test_all_python_is_one_program_in_one_folder(tmp_path):
     first = python("from pathlib import Path", "Path('a').write_text('x')")
     second = python("print(Path('a').exists())")
-    assert [printed.actual for printed in run(f"{first}\n{second}", tmp_path)] == ["", "True\n"]
+    assert [output.actual for output in run(f"{first}\n{second}", tmp_path)] == ["", "True\n"]
     assert (tmp_path / "a").exists()
 
 
 def test_commands_and_python_share_the_folder(tmp_path):
     first = "```console\n$ pellucid --version > version.txt\n```\n"
     second = python("from pathlib import Path", "print(Path('version.txt').read_text()[:8])")
-    assert [printed.actual for printed in run(f"{first}\n{second}", tmp_path)] == ["", "pellucid\n"]
+    assert [output.actual for output in run(f"{first}\n{second}", tmp_path)] == ["", "pellucid\n"]
 
 
-def test_what_needs_a_package_that_is_not_here_is_left_out(tmp_path):
+def test_a_block_that_needs_a_missing_package_is_skipped(tmp_path):
     page = "<!-- needs: no_such_package -->\n```python\nraise ValueError\n```\n"
     assert list(run(page, tmp_path)) == []
 
 
-def test_a_failing_block_fails(tmp_path):
+def test_an_error_in_a_block_is_raised(tmp_path):
     with pytest.raises(ValueError, match="mine"):
         list(run("```python\nraise ValueError('mine')\n```\n", tmp_path))
 
 
-def test_installing_is_passed_over(tmp_path):
+def test_commands_that_install_are_skipped(tmp_path):
     page = "```console\n$ pip install 'pellucid[no-such]'\n$ pellucid --version\n```\n"
-    assert [printed.command for printed in run(page, tmp_path)] == ["pellucid --version"]
+    assert [output.command for output in run(page, tmp_path)] == ["pellucid --version"]
 
 
-def test_a_command_gives_what_it_writes_anywhere_and_its_status(tmp_path):
+def test_a_command_gives_stdout_stderr_and_its_status(tmp_path):
     assert run_command("echo out; echo err >&2; exit 3", tmp_path) == ("out\nerr\n", 3)
 
 
@@ -50,7 +50,7 @@ def test_a_command_gives_what_it_writes_anywhere_and_its_status(tmp_path):
         ({"TERM": "", "USER": ""}, "a home/with spaces"),
     ],
 )
-def test_what_is_printed_is_no_matter_of_the_readers_machine(tmp_path, monkeypatch, settings, home):
+def test_the_output_does_not_depend_on_the_readers_machine(tmp_path, monkeypatch, settings, home):
     command = "pellucid embed 'a cat' --model no/such-model; printf '%s' ~/notes; pellucid models"
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
@@ -63,34 +63,34 @@ def test_what_is_printed_is_no_matter_of_the_readers_machine(tmp_path, monkeypat
 
 
 @pytest.mark.parametrize("home", ["/", ""])
-def test_a_home_that_is_the_root_is_not_in_every_path(tmp_path, monkeypatch, home):
+def test_a_home_folder_at_the_root_is_not_shortened(tmp_path, monkeypatch, home):
     monkeypatch.setenv("HOME", home)
     assert run_command("echo /usr/bin", tmp_path) == ("/usr/bin\n", 0)
 
 
-def test_a_cache_that_was_moved_is_shown_where_it_is_for_most(tmp_path, monkeypatch):
+def test_a_cache_elsewhere_is_shown_at_its_default_path(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert run_command(f"echo {tmp_path}/pellucid/models", tmp_path) == ("~/.cache/pellucid/models\n", 0)
 
 
-def test_an_error_on_the_page_is_expected(tmp_path):
+def test_a_command_whose_error_is_on_the_page_should_fail(tmp_path):
     page = "```console\n$ pellucid embed --model ./nowhere x\npellucid: no folder …\n$ pellucid --version\n…\n```\n"
     first, second = run(page, tmp_path)
     assert (first.should_fail, first.status) == (True, 1)
     assert (second.should_fail, second.status) == (False, 0)
-    assert alike(first.expected, first.actual)
+    assert matches(first.expected, first.actual)
 
 
 @pytest.mark.usefixtures("minilm")
-def test_a_server_serves_to_the_end_of_the_page(tmp_path):
+def test_a_server_runs_until_the_end_of_the_page(tmp_path):
     page = (
         "```console\n$ pellucid serve --model all-MiniLM-L6-v2\nPellucid serves … at http://127.0.0.1:8080\n```\n\n"
         "```python\nfrom urllib.request import urlopen\n"
-        "with urlopen('http://127.0.0.1:8080/health') as answer:\n    print(answer.status, answer.url)\n```\n"
+        "with urlopen('http://127.0.0.1:8080/health') as response:\n    print(response.status, response.url)\n```\n"
     )
-    served, asked = run(page, tmp_path)
-    assert alike(served.expected, served.actual)
-    assert asked.actual == "200 http://127.0.0.1:8080/health\n"
+    served, requested = run(page, tmp_path)
+    assert matches(served.expected, served.actual)
+    assert requested.actual == "200 http://127.0.0.1:8080/health\n"
 
 
 def test_a_server_that_does_not_start_says_why(tmp_path):
@@ -115,8 +115,8 @@ def test_a_server_that_does_not_start_says_why(tmp_path):
         ("a (b) [c]", "a (b) [c]"),
     ],
 )
-def test_what_differs_from_machine_to_machine_is_of_no_account(expected, actual):
-    assert alike(expected, actual)
+def test_differences_between_machines_are_ignored(expected, actual):
+    assert matches(expected, actual)
 
 
 @pytest.mark.parametrize(
@@ -131,5 +131,5 @@ def test_what_differs_from_machine_to_machine_is_of_no_account(expected, actual)
         ("384 numbers", "no numbers"),
     ],
 )
-def test_everything_else_counts(expected, actual):
-    assert not alike(expected, actual)
+def test_other_differences_are_not_ignored(expected, actual):
+    assert not matches(expected, actual)

@@ -1,4 +1,4 @@
-"""Every page has its place on the site. What Sphinx thinks of the pages, `make docs` says."""
+"""Every page is in a table of contents. `make docs` runs Sphinx, which checks the rest."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from docs.build import DOCS, PAGES
 
 
 def entries(page: Path) -> list[Path]:
-    """The pages that the tables of contents on a page name."""
+    """The pages that the tables of contents on a page list."""
     trees = [block.code for block in blocks(page.read_text(encoding="utf-8")) if block.language == "{toctree}"]
     lines = [line for tree in trees for line in tree.splitlines() if line and not line.startswith(":")]
     return [page.parent / f"{line}.md" for line in lines]
 
 
 def test_each_page_is_in_one_table_of_contents():
-    named = [each for page in PAGES for each in entries(page)]
-    assert sorted(named) == sorted(set(PAGES) - {DOCS / "index.md"}), "add it to a toctree of docs/index.md"
+    listed = [entry for page in PAGES for entry in entries(page)]
+    assert sorted(listed) == sorted(set(PAGES) - {DOCS / "index.md"}), "add it to a toctree of docs/index.md"

@@ -1,4 +1,4 @@
-"""The vector stores of other libraries, filled and asked as examples/stores shows; ``make test-integrations``."""
+"""The examples in examples/stores, with the vector stores of other libraries. ``make test-integrations`` runs them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NEEDS = {
 
 @pytest.fixture
 def example(request, monkeypatch):
-    """The example of that name, and the notes that all of them store."""
+    """The example with this name, and the notes that all examples store."""
     monkeypatch.syspath_prepend(str(STORES))
     try:
         importlib.import_module(NEEDS[request.param])
@@ -40,9 +40,9 @@ def test_every_example_is_tested():
     assert {file.stem for file in STORES.glob("*.py")} == {"notes", *NEEDS}
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Of libraries, by libraries.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Other libraries use what other libraries deprecate.
 @pytest.mark.parametrize("example", NEEDS, indirect=True)
-def test_a_store_finds_what_brute_force_finds(example, minilm):
+def test_a_store_finds_the_same_notes_as_brute_force(example, minilm):
     module, notes = example
     cosines = minilm.embed_documents(notes.NOTES) @ minilm.embed_query(notes.QUESTION)
     best = np.argsort(-cosines)[: notes.COUNT]
@@ -57,19 +57,19 @@ def lancedb_registry(module, model, **options):
 
 
 def llamaindex_vectors(module, model, **options):
-    found = module.PellucidEmbedding(model, embed_batch_size=7, **options)
-    assert found.embed_batch_size == 7
-    return lambda text: [found.get_query_embedding(text)]
+    embedding = module.PellucidEmbedding(model, embed_batch_size=7, **options)
+    assert embedding.embed_batch_size == 7
+    return lambda text: [embedding.get_query_embedding(text)]
 
 
-GLUED = {"lancedb_registry": lancedb_registry, "llamaindex_vectors": llamaindex_vectors}
+QUERY_FUNCTIONS = {"lancedb_registry": lancedb_registry, "llamaindex_vectors": llamaindex_vectors}
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.parametrize("example", GLUED, indirect=True)
-def test_an_option_goes_to_the_embedder_and_an_unknown_one_is_refused(example, tiny_bert):
+@pytest.mark.parametrize("example", QUERY_FUNCTIONS, indirect=True)
+def test_options_reach_the_embedder_and_unknown_ones_are_refused(example, tiny_bert):
     module, _ = example
-    query = GLUED[module.__name__]
+    query = QUERY_FUNCTIONS[module.__name__]
     expected = {dtype: Embedder(tiny_bert, dtype=dtype).embed_query("a cat") for dtype in ("float32", "int8")}
     assert not np.array_equal(*expected.values())
     for options, dtype in (({}, "float32"), ({"dtype": "int8"}, "int8")):
@@ -81,7 +81,7 @@ def test_an_option_goes_to_the_embedder_and_an_unknown_one_is_refused(example, t
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("example", ["lancedb_registry"], indirect=True)
-def test_a_table_of_lancedb_keeps_the_options_of_its_model(example, tiny_bert, tmp_path):
+def test_a_lancedb_table_keeps_the_options_of_its_model(example, tiny_bert, tmp_path):
     module, _ = example
     function = module.get_registry().get("pellucid").create(name=str(tiny_bert), dtype="int8")
 
@@ -91,7 +91,7 @@ def test_a_table_of_lancedb_keeps_the_options_of_its_model(example, tiny_bert, t
 
     module.lancedb.connect(tmp_path).create_table("notes", schema=Note).add([{"text": "a cat"}])
     table = module.lancedb.connect(tmp_path).open_table("notes")
-    found = table.embedding_functions["vector"].function
-    assert found.safe_model_dump() == {"name": str(tiny_bert), "dtype": "int8"}
+    stored = table.embedding_functions["vector"].function
+    assert stored.safe_model_dump() == {"name": str(tiny_bert), "dtype": "int8"}
     expected = Embedder(tiny_bert, dtype="int8").embed_query("a cat")
     np.testing.assert_array_equal(table.search("a cat").to_list()[0]["vector"], expected)

@@ -1,4 +1,7 @@
-"""Parity with the live libraries, in an environment of its own: ``make test-reference``. Elsewhere all is skipped."""
+"""Tests that compare Pellucid with the live libraries.
+
+``make test-reference`` runs them in a separate environment. Without sentence-transformers, they are not collected.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ if not REFERENCE:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Other libraries' warnings are theirs to mend. In the ordinary run, which loads this too, nothing is relaxed."""
+    """Ignore warnings of the other libraries. `make test` loads this file too, but there no warning is ignored."""
     if not REFERENCE:
         return
     for category in ("DeprecationWarning", "FutureWarning", "PendingDeprecationWarning", "UserWarning"):
@@ -21,24 +24,24 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def load_reference(folder: Path | str, **options):
-    """sentence-transformers' own model, from the same files."""
+    """Load the same files with sentence-transformers."""
     from sentence_transformers import SentenceTransformer
 
     return SentenceTransformer(str(folder), device="cpu", local_files_only=True, **options)
 
 
 def encode_alone(reference, texts, **options):
-    """The reference's vectors, each text in a batch of its own: no padding, so no differences from it."""
+    """The vectors of sentence-transformers, with each text in its own batch, so that padding changes nothing."""
     return reference.encode(list(texts), batch_size=1, **options)
 
 
 @pytest.fixture(scope="session")
 def reference_minilm(minilm):
-    """The reference for all-MiniLM-L6-v2."""
+    """all-MiniLM-L6-v2 in sentence-transformers."""
     return load_reference(minilm.files.folder)
 
 
 @pytest.fixture(scope="session")
 def reference_mpnet(mpnet):
-    """The reference for all-mpnet-base-v2."""
+    """all-mpnet-base-v2 in sentence-transformers."""
     return load_reference(mpnet.files.folder)

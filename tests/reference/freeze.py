@@ -1,6 +1,6 @@
-"""Writes ``tests/data/tiny.npz``: what sentence-transformers gives for a tiny model of each family.
+"""Writes ``tests/data/tiny.npz``: the ids and vectors of sentence-transformers for a tiny model of each family.
 
-``make test`` holds Pellucid against it where there is no PyTorch. To be run again only when the tiny models change::
+``make test``, which has no PyTorch, compares Pellucid with them. Run this again only when the tiny models change::
 
     .venv-reference/bin/python -m tests.reference.freeze
 """
@@ -18,7 +18,7 @@ from tests.tiny_families import FAMILIES
 
 
 def main() -> None:
-    """Write each tiny model, let the reference embed ``tiny.TEXTS``, and keep ids and vectors."""
+    """Write each tiny model, let sentence-transformers embed ``tiny.TEXTS``, and store the ids and vectors."""
     arrays = {}
     for family in FAMILIES:
         with tempfile.TemporaryDirectory() as folder:

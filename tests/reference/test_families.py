@@ -1,4 +1,7 @@
-"""Models of random weights that both load from the same folder: written by our tests, and by transformers itself."""
+"""Compares models with random weights that Pellucid and sentence-transformers load from the same folder.
+
+Some are written by our tests, and some by transformers itself.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 from pellucid import Embedder
 from tests import tiny, tiny_families
 from tests.reference.conftest import encode_alone, load_reference
-from tests.reference.texts import SCRIPTS, docstrings, nasty
+from tests.reference.texts import SCRIPTS, docstrings, odd_texts
 
 FLAGS = [
     "pooling_mode_cls_token",
@@ -26,7 +29,7 @@ FLAGS = [
 
 
 def assert_same(folder, **options) -> None:
-    """Both give the same ids and, within 5e-6, the same vectors."""
+    """Pellucid and sentence-transformers give the same ids and, within 5e-6, the same vectors."""
     ours, theirs = Embedder(folder), load_reference(folder)
     batch, _ = ours.tokenizer.tokenize(tiny.TEXTS)
     expected_ids = theirs.tokenizer(tiny.TEXTS, truncation=True, max_length=ours.max_tokens)["input_ids"]
@@ -38,7 +41,7 @@ def assert_same(folder, **options) -> None:
 
 
 @pytest.mark.parametrize("modes", [*([flag] for flag in FLAGS), FLAGS[:3], FLAGS])
-def test_poolings(family, tmp_path, modes):
+def test_pooling_modes(family, tmp_path, modes):
     assert_same(tiny.write_model(tmp_path / "m", family, pooling=dict.fromkeys(modes, True), modules=["Pooling"]))
 
 
@@ -49,18 +52,18 @@ def test_a_prompt_that_is_left_out_of_the_pooling(family, tmp_path, mode):
 
 
 @pytest.mark.parametrize("activation", ["activation.Tanh", "activation.GELU", "activation.ReLU", "linear.Identity"])
-def test_heads(family, tmp_path, activation):
+def test_modules_after_the_pooling(family, tmp_path, activation):
     modules = ["Pooling", "Dense", "LayerNorm", "Dropout", "Normalize"]
     assert_same(tiny.write_model(tmp_path / "m", family, modules=modules, dense=(8, activation)))
 
 
 @pytest.mark.parametrize("size", [8, tiny_families.HIDDEN])
-def test_a_residual(tmp_path, size):
+def test_a_dense_module_with_a_residual(tmp_path, size):
     modules = ["Pooling", "Dense", "Normalize"]
     assert_same(tiny.write_model(tmp_path / "m", modules=modules, dense=(size, "activation.Tanh"), residual=True))
 
 
-def test_a_plain_transformer(family, tmp_path):
+def test_a_transformer_without_sentence_transformers_files(family, tmp_path):
     folder = tiny.write_model(tmp_path / "m", family)
     for name in ("modules.json", "sentence_bert_config.json"):
         (folder / name).unlink()
@@ -68,7 +71,7 @@ def test_a_plain_transformer(family, tmp_path):
     assert_same(folder)
 
 
-def test_lower_casing_by_the_sentence_config(family, tmp_path):
+def test_the_sentence_config_may_ask_for_lower_case(family, tmp_path):
     folder = tiny.write_model(tmp_path / "m", family)
     tiny.edit_json(folder / "sentence_bert_config.json", do_lower_case=True)
     assert_same(folder)
@@ -82,35 +85,35 @@ def test_prompts_of_queries_and_documents(tmp_path):
 
 
 def random_model(family: str, vocabulary: int, **sizes):
-    """A model that transformers makes, with weights large enough to matter."""
+    """A model made by transformers, with random weights that are large enough to matter."""
     from transformers import AutoConfig, AutoModel
 
     torch.manual_seed(0)
     config = tiny_families.config(family, vocabulary) | sizes
     model = AutoModel.from_config(AutoConfig.for_model(config.pop("model_type"), **config))
-    spread = 0.3 if not sizes else 0.05
+    deviation = 0.3 if not sizes else 0.05
     for name, parameter in model.named_parameters():
-        # Without it, norms would all be 1 and biases 0, and could be swapped or left out unseen.
-        middle = 1.0 if parameter.ndim == 1 and name.endswith("weight") else 0.0
-        torch.nn.init.normal_(parameter.data, middle, spread)
+        # By default, all norms are 1 and all biases are 0, so the tests could not see that some are swapped or missing.
+        mean = 1.0 if parameter.ndim == 1 and name.endswith("weight") else 0.0
+        torch.nn.init.normal_(parameter.data, mean, deviation)
     return model
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("shard_size", ["5GB", "4KB"])
-def test_what_transformers_writes(family, tmp_path, dtype, shard_size):
+def test_files_written_by_transformers(family, tmp_path, dtype, shard_size):
     folder = tiny.write_model(tmp_path / "m", family)
     model = random_model(family, json.loads((folder / "config.json").read_text())["vocab_size"])
     (folder / "model.safetensors").unlink()
     model.to(dtype).save_pretrained(folder, max_shard_size=shard_size)
     assert (folder / "model.safetensors").exists() == (shard_size == "5GB")
-    # The reference would compute in half precision too: it is given the same numbers, widened.
+    # The reference would compute in half precision. It gets the same numbers as float32 instead.
     tiny.edit_json(folder / "config.json", dtype="float32")
     ours, theirs = Embedder(folder), load_reference(folder, model_kwargs={"dtype": torch.float32})
     np.testing.assert_allclose(ours.embed_documents(tiny.TEXTS), encode_alone(theirs, tiny.TEXTS), rtol=0, atol=5e-6)
 
 
-def test_a_model_that_was_saved_with_a_head_for_masked_words(family, tmp_path):
+def test_a_model_saved_with_a_head_for_masked_words(family, tmp_path):
     from transformers import AutoModelForMaskedLM
 
     folder = tiny.write_model(tmp_path / "m", family)
@@ -121,7 +124,7 @@ def test_a_model_that_was_saved_with_a_head_for_masked_words(family, tmp_path):
 
 
 def unigram_tokenizer(folder: Path, vocabulary: int) -> int:
-    """Train a Unigram tokenizer as XLM-RoBERTa has one, on the docstrings of Python; returns its size."""
+    """Train a Unigram tokenizer, like XLM-RoBERTa's, on docstrings of the standard library. Returns its size."""
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
     specials = ["<s>", "<pad>", "</s>", "<unk>"]
@@ -135,7 +138,7 @@ def unigram_tokenizer(folder: Path, vocabulary: int) -> int:
     return tokenizer.get_vocab_size()
 
 
-# The sizes of the models in the catalog. The smallest one there, and MPNet, are tested with their real weights too.
+# The sizes of models in the catalog. all-MiniLM-L6-v2 and all-mpnet-base-v2 are also tested with their real weights.
 L12 = {"hidden_size": 384, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 1536}
 REAL_SIZES = {
     "all-MiniLM-L12-v2": ("bert", {**L12, "max_position_embeddings": 512}, 128),
@@ -155,31 +158,32 @@ REAL_SIZES = {
 
 
 @pytest.mark.parametrize("name", REAL_SIZES)
-def test_models_of_the_catalogs_sizes(name, tmp_path):
-    family, sizes, longest = REAL_SIZES[name]
+def test_models_with_the_sizes_of_the_catalog(name, tmp_path):
+    family, sizes, max_tokens = REAL_SIZES[name]
     folder = tiny.write_model(tmp_path / "m", family)
     if family == "xlm-roberta":
         assert unigram_tokenizer(folder, 4000) > 2000
-    tiny.edit_json(folder / "sentence_bert_config.json", max_seq_length=longest)
+    tiny.edit_json(folder / "sentence_bert_config.json", max_seq_length=max_tokens)
     tiny.edit_json(folder / "1_Pooling/config.json", word_embedding_dimension=sizes["hidden_size"])
     model = random_model(family, 30522, **sizes)
     model.save_pretrained(folder)
     ours, theirs = Embedder(folder), load_reference(folder)
-    texts = [" ".join(["the cat"] * count) for count in (longest // 2 - 1, longest // 2, longest)]
+    texts = [" ".join(["the cat"] * count) for count in (max_tokens // 2 - 1, max_tokens // 2, max_tokens)]
     texts += ["the", "the cat", *[text for text in docstrings() if len(text) < 400][:20], *SCRIPTS]
     batch, _ = ours.tokenizer.tokenize(texts)
-    assert [ids.tolist() for ids in batch] == theirs.tokenizer(texts, truncation=True, max_length=longest)["input_ids"]
-    assert max(batch.lengths) == longest
+    expected_ids = theirs.tokenizer(texts, truncation=True, max_length=max_tokens)["input_ids"]
+    assert [ids.tolist() for ids in batch] == expected_ids
+    assert max(batch.lengths) == max_tokens
     np.testing.assert_allclose(ours.embed_documents(texts), encode_alone(theirs, texts), rtol=0, atol=5e-6)
 
 
-class TestTokenizersFromBeforeTokenizerJson:
-    """Built from the files of the vocabulary alone, as transformers builds them."""
+class TestTokenizersWithoutTokenizerJson:
+    """Pellucid builds tokenizers from vocabulary files alone, as transformers does."""
 
-    def same_ids(self, folder: Path) -> None:
+    def assert_same_ids(self, folder: Path) -> None:
         ours, theirs = Embedder(folder), load_reference(folder)
         texts = [
-            *nasty(500, seed=2),
+            *odd_texts(500, seed=2),
             *SCRIPTS,
             "",
             "Élan, ÀÉÎ; 漢字",
@@ -188,8 +192,8 @@ class TestTokenizersFromBeforeTokenizerJson:
         ]
         batch, _ = ours.tokenizer.tokenize(texts)
         expected = theirs.tokenizer(texts, truncation=True, max_length=ours.max_tokens)["input_ids"]
-        for text, ids, wanted in zip(texts, batch, expected, strict=True):
-            assert ids.tolist() == wanted, repr(text)
+        for text, ids, expected_ids in zip(texts, batch, expected, strict=True):
+            assert ids.tolist() == expected_ids, repr(text)
 
     @pytest.mark.parametrize("family", ["bert", "distilbert"])
     @pytest.mark.parametrize(
@@ -201,7 +205,7 @@ class TestTokenizersFromBeforeTokenizerJson:
         (folder / "vocab.txt").write_text("".join(f"{token}\n" for token in vocabulary), encoding="utf-8")
         (folder / "tokenizer.json").unlink()
         tiny.edit_json(folder / "tokenizer_config.json", **options)
-        self.same_ids(folder)
+        self.assert_same_ids(folder)
 
     @pytest.mark.parametrize("options", [{}, {"add_prefix_space": True}])
     def test_byte_level(self, tmp_path, options):
@@ -212,4 +216,4 @@ class TestTokenizersFromBeforeTokenizerJson:
         (folder / "merges.txt").write_text(f"#version: 0.2\n{merges}", encoding="utf-8")
         (folder / "tokenizer.json").unlink()
         tiny.edit_json(folder / "tokenizer_config.json", **options)
-        self.same_ids(folder)
+        self.assert_same_ids(folder)

@@ -1,4 +1,4 @@
-"""The drop-in, held against the class it replaces."""
+"""Compares the drop-in class with the class of langchain-huggingface that it replaces."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def folder(minilm) -> str:
 
 
 def both(folder, **fields):
+    """Pellucid's class and the original, made with the same fields."""
     return Ours(model_name=folder, **fields), Theirs(model_name=folder, **fields)
 
 
@@ -74,8 +75,8 @@ def test_vectors_are_the_same(folder, fields):
 @pytest.mark.parametrize("precision", ["uint8", "ubinary"])
 def test_small_types_are_the_same(folder, precision):
     ours, theirs = both(folder, encode_kwargs={"precision": precision})
-    result, expected = (np.array(each.embed_documents(TEXTS)) for each in (ours, theirs))
-    # The largest number of a dimension lies on the edge of its last step, and rounding decides on which side.
+    result, expected = (np.array(embeddings.embed_documents(TEXTS)) for embeddings in (ours, theirs))
+    # The largest number of a dimension lies exactly on the edge of the last step, so rounding decides on which side.
     assert np.abs(result - expected).max() <= (1 if precision == "uint8" else 0)
     assert (result != expected).mean() < 0.02
     assert type(ours.embed_documents(TEXTS)[0][0]) is type(theirs.embed_documents(TEXTS)[0][0])
@@ -99,26 +100,26 @@ def test_small_types_are_the_same(folder, precision):
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*use_auth_token:FutureWarning")
-def test_what_is_an_error_there_is_an_error_here(folder, fields):
+def test_the_same_fields_are_errors(folder, fields):
     for cls in (Ours, Theirs):
         with pytest.raises((ValueError, TypeError)):
             cls(model_name=folder, **fields).embed_query("a text")
 
 
 @pytest.mark.parametrize(
-    ("given", "category"), [({"backend": "ipex"}, UserWarning), ({"use_auth_token": False}, FutureWarning)]
+    ("model_kwargs", "category"), [({"backend": "ipex"}, UserWarning), ({"use_auth_token": False}, FutureWarning)]
 )
-def test_what_is_deprecated_is_told_and_kept_in_the_same_way(folder, given, category):
-    kept = []
+def test_deprecated_keys_give_the_same_warning_and_are_stored_in_the_same_way(folder, model_kwargs, category):
+    stored = []
     for cls in (Ours, Theirs):
         with pytest.warns(category):
-            kept.append(cls(model_name=folder, model_kwargs=dict(given)).model_kwargs)
-    assert kept[0] == kept[1]
+            stored.append(cls(model_name=folder, model_kwargs=dict(model_kwargs)).model_kwargs)
+    assert stored[0] == stored[1]
 
 
-@pytest.mark.parametrize("again", [copy.deepcopy, lambda e: pickle.loads(pickle.dumps(e))])  # noqa: S301  our own
-def test_copies_are_equal(folder, again):
+@pytest.mark.parametrize("make_copy", [copy.deepcopy, lambda e: pickle.loads(pickle.dumps(e))])  # noqa: S301  our own
+def test_copies_are_equal(folder, make_copy):
     for cls in (Ours, Theirs):
         embeddings = cls(model_name=folder)
-        assert again(embeddings) == embeddings
-        assert again(embeddings).embed_query("a cat") == embeddings.embed_query("a cat")
+        assert make_copy(embeddings) == embeddings
+        assert make_copy(embeddings).embed_query("a cat") == embeddings.embed_query("a cat")

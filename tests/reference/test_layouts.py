@@ -1,4 +1,4 @@
-"""Models of the Hub that many people use, shrunken, and loaded by both; see tests/layouts.py."""
+"""Compares small versions of popular models on the Hub, loaded by both libraries. See tests/layouts.py."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ TEXTS = ["", "the", "The cat sat on the mat.", "A dog, a cat!", "a dog: " + "the
 
 @pytest.fixture(params=LAYOUTS)
 def pair(request, tmp_path):
-    """Ours and theirs."""
+    """A model in Pellucid and in sentence-transformers."""
     ours = write(tmp_path / "ours", LAYOUTS[request.param], shrink=True)
-    # Two layouts say what transformers cannot read as it is, and why, and what it is given instead.
-    help_needed = LAYOUTS[request.param].get("reference", {})
-    theirs = write(tmp_path / "theirs", LAYOUTS[help_needed.get("layout", request.param)], shrink=True)
-    if "tokenizer_class" in help_needed:
-        tiny.edit_json(theirs / "tokenizer_config.json", tokenizer_class=help_needed["tokenizer_class"])
-    # The numbers are float32, whatever config.json says of the real ones, and are to be computed with as such.
+    # transformers cannot read two of the layouts as they are. They say why, and what the reference gets instead.
+    changes = LAYOUTS[request.param].get("reference", {})
+    theirs = write(tmp_path / "theirs", LAYOUTS[changes.get("layout", request.param)], shrink=True)
+    if "tokenizer_class" in changes:
+        tiny.edit_json(theirs / "tokenizer_config.json", tokenizer_class=changes["tokenizer_class"])
+    # config.json may have another dtype, that of the real weights. These weights are float32, and so is the arithmetic.
     return Embedder(ours), load_reference(theirs, model_kwargs={"dtype": torch.float32})
 
 

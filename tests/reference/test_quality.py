@@ -1,8 +1,8 @@
-"""Semantic textual similarity: does the cosine rank pairs of sentences as people do?
+"""Semantic textual similarity: do cosines rank pairs of sentences as people do?
 
 SemEval's English test sets of 2013 to 2015 are free for research but may not be redistributed, so they are not part of
-the project. The tests run where ``PELLUCID_STS``, or ``../shared/data/sts``, is a folder with ``sts<year>.tsv``: a
-score from 0 to 5, and two texts.
+the project. The tests need a folder with the files ``sts<year>.tsv``, where each line has a score from 0 to 5 and two
+texts. The folder is ``PELLUCID_STS``, or ``../shared/data/sts``. Without it, the tests are skipped.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ STS = Path(os.environ.get("PELLUCID_STS", Path(__file__).parents[3] / "shared" /
 pytestmark = pytest.mark.skipif(not STS.is_dir(), reason="no STS data here; set PELLUCID_STS")
 
 REFERENCE = {2013: 80.60, 2014: 75.60, 2015: 85.39}
-"""What sentence-transformers' vectors reach."""
+"""The results of sentence-transformers."""
 
 
 @pytest.mark.parametrize(("year", "expected"), REFERENCE.items())

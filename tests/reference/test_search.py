@@ -1,4 +1,4 @@
-"""A search of an index against brute force over sentence-transformers' vectors, on the library's docstrings."""
+"""Compares searches of an index with brute force over the vectors of sentence-transformers."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ def index(tmp_path_factory, minilm, items):
     (folder / "documents").mkdir()
     for number, (_, document) in enumerate(items):
         (folder / "documents" / f"{number}.txt").write_text(document, encoding="utf-8")
-    made = Index.create(folder / "index", minilm)
-    made.update([folder / "documents"])
-    return made
+    index = Index.create(folder / "index", minilm)
+    index.update([folder / "documents"])
+    return index
 
 
 def test_a_vector_search_finds_what_brute_force_finds(index, reference_minilm, items):
     rows = index.store.rows()
     chunks = reference_minilm.encode_document([row.text for row in rows], normalize_embeddings=True)
-    places = {(row.file, row.start): number for number, row in enumerate(rows)}
+    numbers = {(row.file, row.start): number for number, row in enumerate(rows)}
     for query, _ in items[:60]:
         cosines = chunks @ reference_minilm.encode_query(query, normalize_embeddings=True)
         hits = index.search(query, 10, mode="vector")
-        found = [cosines[places[hit.row.file, hit.row.start]] for hit in hits]
-        # Not the rows themselves: of two with the same text, either may come first.
+        found = [cosines[numbers[hit.row.file, hit.row.start]] for hit in hits]
+        # The scores are compared, not the rows: of two rows with the same text, either may come first.
         assert found == pytest.approx(sorted(cosines, reverse=True)[:10], abs=2e-6)
         assert [hit.score for hit in hits] == pytest.approx(found, abs=2e-6)

@@ -1,4 +1,4 @@
-"""Token ids, held against the tokenizer that the reference loads from the same files."""
+"""Compares token ids with those of the reference, whose tokenizer loads the same files."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from transformers import AutoTokenizer
 
 from pellucid import Embedder
 from tests import tiny
-from tests.reference.texts import SCRIPTS, docstrings, nasty, of_lengths
+from tests.reference.texts import SCRIPTS, docstrings, odd_texts, texts_around_limit
 
 
 @pytest.mark.parametrize("model", ["minilm", "mpnet"])
-def test_token_ids_and_counts_are_those_of_the_reference(model, request):
+def test_token_ids_and_counts_match_the_reference(model, request):
     ours = request.getfixturevalue(model)
     theirs = request.getfixturevalue(f"reference_{model}").tokenizer
-    texts = [*nasty(5000, seed=1), *docstrings(), *SCRIPTS, *of_lengths(ours.max_tokens), "", "\n"]
+    texts = [*odd_texts(5000, seed=1), *docstrings(), *SCRIPTS, *texts_around_limit(ours.max_tokens), "", "\n"]
     batch, counts = ours.tokenizer.tokenize(texts)
     expected = theirs(texts, truncation=True, max_length=ours.max_tokens)["input_ids"]
-    for text, ids, wanted in zip(texts, batch, expected, strict=True):
-        assert ids.tolist() == wanted, repr(text)
+    for text, ids, expected_ids in zip(texts, batch, expected, strict=True):
+        assert ids.tolist() == expected_ids, repr(text)
     assert counts.tolist() == [len(ids) for ids in theirs(texts, truncation=False, verbose=False)["input_ids"]]
 
 
@@ -41,7 +41,7 @@ def test_token_ids_and_counts_are_those_of_the_reference(model, request):
         {"truncation_side": "left", "padding_side": "left"},
     ],
 )
-def test_the_config_of_the_tokenizer_counts_as_it_does_there(family, tmp_path, changes, lowercase):
+def test_tokenizer_config_json_works_as_in_the_reference(family, tmp_path, changes, lowercase):
     folder = tiny.write_model(tmp_path / "m", family)
     written = json.loads((folder / "tokenizer.json").read_text())
     if (written["normalizer"] or {}).get("type") == "BertNormalizer":
@@ -50,5 +50,5 @@ def test_the_config_of_the_tokenizer_counts_as_it_does_there(family, tmp_path, c
     tiny.edit_json(folder / "tokenizer_config.json", **changes)
     texts = [*SCRIPTS, *tiny.TEXTS, "CAT cát Ünï", "日本語 the cat"]
     theirs = AutoTokenizer.from_pretrained(folder)(texts, truncation=True, max_length=tiny.MAX_TOKENS)["input_ids"]
-    for text, ids, wanted in zip(texts, Embedder(folder).tokenizer.tokenize(texts)[0], theirs, strict=True):
-        assert ids.tolist() == wanted, repr(text)
+    for text, ids, expected_ids in zip(texts, Embedder(folder).tokenizer.tokenize(texts)[0], theirs, strict=True):
+        assert ids.tolist() == expected_ids, repr(text)

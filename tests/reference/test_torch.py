@@ -1,4 +1,4 @@
-"""PyTorch's engine: the families of the project, and what only transformers knows, held against the live library."""
+"""Compares the torch engine with sentence-transformers, for Pellucid's families and for those of transformers alone."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ def torch_bert(tiny_bert):
 
 
 def assert_same(folder, **options) -> None:
+    """The torch engine and sentence-transformers give the same vectors."""
     ours, theirs = Embedder(folder, engine="torch", on_truncation="ignore"), load_reference(folder)
     vectors = ours.embed_documents(tiny.TEXTS, **options)
     expected = encode_alone(theirs, tiny.TEXTS, **options)
@@ -43,11 +44,11 @@ def assert_same(folder, **options) -> None:
 
 
 @pytest.mark.parametrize("modes", [*([flag] for flag in FLAGS), FLAGS])
-def test_families_and_poolings(family, tmp_path, modes):
+def test_families_and_pooling_modes(family, tmp_path, modes):
     assert_same(tiny.write_model(tmp_path / "m", family, pooling=dict.fromkeys(modes, True), modules=["Pooling"]))
 
 
-def test_heads(family, tmp_path):
+def test_modules_after_the_pooling(family, tmp_path):
     modules = ["Pooling", "Dense", "LayerNorm", "Normalize"]
     assert_same(tiny.write_model(tmp_path / "m", family, modules=modules))
 
@@ -63,8 +64,8 @@ def test_the_real_model(minilm, reference_minilm):
         assert cosines.min() > 0.999
 
 
-def decoder(folder, kind, **more):
-    """A tiny embedder made of a decoder, as people publish them: last token, instructions, padding on the left."""
+def write_decoder(folder, kind, **settings):
+    """Write a tiny decoder that makes embeddings, as people publish them: last token, prompts, padding on the left."""
     import transformers
 
     tiny.write_model(
@@ -84,14 +85,14 @@ def decoder(folder, kind, **more):
         "head_dim": 8,
         "max_position_embeddings": 64,
     }
-    config = getattr(transformers, f"{kind}Config")(**sizes, **more)
+    config = getattr(transformers, f"{kind}Config")(**sizes, **settings)
     torch.manual_seed(0)
     model = transformers.AutoModel.from_config(config)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter.data, 1.0 if parameter.ndim == 1 else 0.0, 0.3)
     model.save_pretrained(folder)
-    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "padding_side": "left", "model_max_length": 512}
-    tiny.write_json(folder / "tokenizer_config.json", {**settings, "pad_token": "<pad>", "eos_token": "</s>"})
+    tokenizer = {"tokenizer_class": "PreTrainedTokenizerFast", "padding_side": "left", "model_max_length": 512}
+    tiny.write_json(folder / "tokenizer_config.json", {**tokenizer, "pad_token": "<pad>", "eos_token": "</s>"})
     return folder
 
 
@@ -104,7 +105,7 @@ DECODERS = {
 
 @pytest.mark.parametrize("kind", DECODERS)
 def test_decoders(tmp_path, kind, caplog):
-    folder = decoder(tmp_path / "m", kind, **DECODERS[kind])
+    folder = write_decoder(tmp_path / "m", kind, **DECODERS[kind])
     with caplog.at_level(logging.WARNING, "pellucid"):
         ours = Embedder(folder, on_truncation="ignore")
     assert ours.engine.name == "torch"
@@ -112,12 +113,12 @@ def test_decoders(tmp_path, kind, caplog):
     theirs = load_reference(folder)
     texts = [text for text in tiny.TEXTS if text]
     np.testing.assert_allclose(ours.embed_documents(texts), encode_alone(theirs, texts), **CLOSE)
-    # With the others in one batch, and so with padding on their left.
+    # Here the reference puts all texts into one batch, and pads them on the left.
     np.testing.assert_allclose(ours.embed_documents(texts), theirs.encode(texts), rtol=0, atol=5e-6)
     np.testing.assert_allclose(ours.embed_query(texts[2]), theirs.encode_query(texts[2]), **CLOSE)
 
 
-def test_an_encoder_of_an_encoder_and_a_decoder(tmp_path):
+def test_the_encoder_of_an_encoder_decoder_model(tmp_path):
     import transformers
 
     folder = tiny.write_model(tmp_path / "m", "roberta")
@@ -127,8 +128,8 @@ def test_an_encoder_of_an_encoder_and_a_decoder(tmp_path):
     assert_same(folder)
 
 
-def test_other_engines_say_that_torch_may(tmp_path):
-    folder = decoder(tmp_path / "m", "Qwen3")
+def test_errors_of_other_engines_suggest_torch(tmp_path):
+    folder = write_decoder(tmp_path / "m", "Qwen3")
     for engine in ("native", "reference"):
         with pytest.raises(UnsupportedModelError, match=r"'qwen3' is not supported.*engine='torch' runs"):
             Embedder(folder, engine=engine)
@@ -139,7 +140,7 @@ def test_other_engines_say_that_torch_may(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("device", "words"),
+    ("device", "message"),
     [
         ("cuda", "sees no CUDA device"),
         ("cuda:7", "no CUDA device|this machine has \\d+ CUDA device"),
@@ -147,15 +148,15 @@ def test_other_engines_say_that_torch_may(tmp_path):
         ("mps", "mps"),
     ],
 )
-def test_a_device_that_is_not_there_is_an_error(tiny_bert, device, words):
+def test_a_missing_device_is_an_error(tiny_bert, device, message):
     if device.startswith("cuda") and torch.cuda.is_available() and device == "cuda":
-        pytest.skip("it is there")
-    with pytest.raises(OptionError, match=words):
+        pytest.skip("this machine has CUDA")
+    with pytest.raises(OptionError, match=message):
         Embedder(tiny_bert, device=device)
 
 
-def test_code_of_a_model_is_not_run(tmp_path):
-    folder = decoder(tmp_path / "m", "Qwen3")
+def test_the_code_of_a_model_is_not_run(tmp_path):
+    folder = write_decoder(tmp_path / "m", "Qwen3")
     tiny.edit_json(
         folder / "config.json", model_type="mine", auto_map={"AutoModel": "code.Mine", "AutoConfig": "code.C"}
     )
@@ -165,58 +166,59 @@ def test_code_of_a_model_is_not_run(tmp_path):
 
 
 def test_pickled_weights_are_not_read(tmp_path):
-    folder = decoder(tmp_path / "m", "Qwen3")
+    folder = write_decoder(tmp_path / "m", "Qwen3")
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
     with pytest.raises(UnsupportedModelError, match="safetensors"):
         Embedder(folder)
 
 
-def test_missing_weights_are_not_made_up(tmp_path):
-    folder = decoder(tmp_path / "m", "Qwen3")
+def test_missing_weights_are_an_error(tmp_path):
+    folder = write_decoder(tmp_path / "m", "Qwen3")
     tensors = load_file(folder / "model.safetensors")
-    gone = next(name for name in tensors if "mlp" in name)
-    save_file({name: value for name, value in tensors.items() if name != gone}, folder / "model.safetensors")
-    with pytest.raises(InvalidModelError, match=gone.split("layers")[1]):
+    missing = next(name for name in tensors if "mlp" in name)
+    save_file({name: value for name, value in tensors.items() if name != missing}, folder / "model.safetensors")
+    with pytest.raises(InvalidModelError, match=missing.split("layers")[1]):
         Embedder(folder)
 
 
 class TestOutOfMemory:
-    """A device that takes only so many tokens at a time."""
+    """The device runs out of memory if a step has too many tokens."""
 
-    def narrow(self, monkeypatch, engine: TorchEngine, most: int) -> list[int]:
-        step, sizes = engine._run_step, []
+    def limit_tokens(self, monkeypatch, engine: TorchEngine, max_tokens: int) -> list[int]:
+        """Make larger steps fail. Returns the list to which each step adds its number of tokens."""
+        run_step, sizes = engine._run_step, []
 
-        def narrow(batch, finish):
+        def limited_step(batch, finish):
             padded = len(batch) * int(batch.lengths.max())
             sizes.append(padded)
-            if padded > most:
+            if padded > max_tokens:
                 raise torch.OutOfMemoryError
-            return step(batch, finish)
+            return run_step(batch, finish)
 
-        monkeypatch.setattr(engine, "_run_step", narrow)
+        monkeypatch.setattr(engine, "_run_step", limited_step)
         return sizes
 
-    def test_smaller_steps_give_the_same_in_order(self, tiny_bert, monkeypatch, caplog):
+    def test_smaller_steps_give_the_same_vectors_in_order(self, tiny_bert, monkeypatch, caplog):
         embedder = Embedder(tiny_bert, engine="torch", on_truncation="ignore")
         texts = tiny.TEXTS * 40
         expected = embedder.embed_documents(texts)
-        sizes = self.narrow(monkeypatch, embedder.engine, 100)
+        sizes = self.limit_tokens(monkeypatch, embedder.engine, 100)
         with caplog.at_level(logging.WARNING, "pellucid"):
             np.testing.assert_allclose(embedder.embed_documents(texts), expected, **CLOSE)
         assert max(sizes) > 100
         assert embedder.engine.tokens_per_step <= 4096
         assert "out of memory; from now on 4096 tokens at a time" in caplog.text
 
-    def test_one_text_that_is_too_much_is_an_error(self, tiny_bert, monkeypatch):
+    def test_one_text_that_needs_too_much_memory_is_an_error(self, tiny_bert, monkeypatch):
         embedder = Embedder(tiny_bert, engine="torch", on_truncation="ignore")
-        self.narrow(monkeypatch, embedder.engine, 10)
+        self.limit_tokens(monkeypatch, embedder.engine, 10)
         with pytest.raises(DeviceError, match="too little memory for one text"):
             embedder.embed_documents(["the cat", "cat " * 20])
 
 
 def test_padding_changes_nothing(family, tmp_path, monkeypatch):
-    """As on a GPU, where texts of unlike lengths go together."""
+    """On a GPU, one step may have texts of very different lengths."""
     embedder = Embedder(tiny.write_model(tmp_path / "m", family), engine="torch", on_truncation="ignore")
     expected = embedder.embed_documents(tiny.TEXTS)
     monkeypatch.setattr(embedder.engine._encoder, "min_length_ratio", 0.0)
@@ -236,10 +238,10 @@ def test_tokens_of_both_segments(torch_bert, min_length_ratio, monkeypatch):
 @pytest.mark.parametrize("min_length_ratio", [0.0, 1.0])
 @pytest.mark.parametrize("skip", [0, 1, 3, 30])
 @pytest.mark.parametrize("modes", [*((mode,) for mode in MODES), tuple(MODES)])
-def test_pooling_on_the_device_is_the_one_pooling(torch_bert, modes, skip, min_length_ratio, monkeypatch):
+def test_pooling_on_the_device_gives_what_pool_gives(torch_bert, modes, skip, min_length_ratio, monkeypatch):
     engine = torch_bert.engine
     monkeypatch.setattr(engine._encoder, "min_length_ratio", min_length_ratio)
     tokens, _ = torch_bert.tokenizer.tokenize(tiny.TEXTS)
-    how = Pooling(modes, include_prompt=False)
-    expected = pool(engine.token_vectors(tokens), tokens.offsets, how, skip)
-    np.testing.assert_allclose(engine.run(tokens, Pool(how, prompt_tokens=skip)), expected, **CLOSE)
+    pooling = Pooling(modes, include_prompt=False)
+    expected = pool(engine.token_vectors(tokens), tokens.offsets, pooling, skip)
+    np.testing.assert_allclose(engine.run(tokens, Pool(pooling, prompt_tokens=skip)), expected, **CLOSE)

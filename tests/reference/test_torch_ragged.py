@@ -1,6 +1,6 @@
-"""The forward pass that a GPU takes for the project's families, on the CPU: held to the library, and to the reference.
+"""Compares the forward pass for GPUs with sentence-transformers and with the reference engine, on the CPU.
 
-``varlen_attn`` itself needs CUDA; what it is given is held against what it is documented to do.
+PyTorch's ``varlen_attn`` needs CUDA. Here, a function that does what its documentation says takes its place.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CLOSE = {"rtol": 0, "atol": 2e-6}
 
 
 def ragged_embedder(folder, dtype="float32"):
-    """As on a GPU: texts of unlike lengths go together, and none but the attention sees padding."""
+    """An embedder that computes as on a GPU: steps have texts of any lengths, and only the attention sees padding."""
     embedder = Embedder(folder, engine="torch", dtype=dtype, on_truncation="ignore")
     weights = load_weights(embedder.files, embedder.spec)
     embedder.engine._encoder = ragged.RaggedEncoder(embedder.spec.encoder, weights, "cpu", getattr(torch, dtype))
@@ -43,7 +43,7 @@ def embedder(family, tmp_path):
 
 
 def batches(embedder):
-    """Texts of many lengths; of one; one text; texts of one token, and of none; tokens of both segments."""
+    """Batches with texts of many lengths, texts of one length, one text, texts without tokens, and both segments."""
     tokens, _ = embedder.tokenizer.tokenize([*tiny.TEXTS, "the cat " * 30])
     yield tokens
     yield TokenBatch.from_sequences([[2, 5, 6], [7, 8, 9], [1, 1, 4]])
@@ -53,13 +53,13 @@ def batches(embedder):
         yield TokenBatch(tokens.ids, tokens.offsets, (np.arange(len(tokens.ids)) % 3 == 0).astype(np.int8))
 
 
-def test_the_live_library(embedder):
+def test_the_vectors_match_sentence_transformers(embedder):
     theirs = load_reference(embedder.files.folder)
     np.testing.assert_allclose(embedder.embed_documents(tiny.TEXTS), encode_alone(theirs, tiny.TEXTS), **CLOSE)
 
 
 @pytest.mark.parametrize("min_length_ratio", [0.0, 0.5, 1.0])
-def test_the_reference_engine(embedder, min_length_ratio):
+def test_the_vectors_match_the_reference_engine(embedder, min_length_ratio):
     embedder.engine._encoder.min_length_ratio = min_length_ratio
     reference = ReferenceEngine(embedder.spec.encoder, load_weights(embedder.files, embedder.spec))
     for tokens in batches(embedder):
@@ -68,12 +68,12 @@ def test_the_reference_engine(embedder, min_length_ratio):
 
 
 @pytest.mark.parametrize("skip", [0, 1, 3])
-def test_pooling_of_any_texts_is_the_one_pooling(embedder, skip):
-    how = Pooling(tuple(MODES), include_prompt=False)
+def test_pooling_gives_what_pool_gives(embedder, skip):
+    pooling = Pooling(tuple(MODES), include_prompt=False)
     for tokens in batches(embedder):
-        expected = pool(embedder.engine.token_vectors(tokens), tokens.offsets, how, skip)
+        expected = pool(embedder.engine.token_vectors(tokens), tokens.offsets, pooling, skip)
         np.testing.assert_allclose(
-            embedder.engine.run(tokens, Pool(how, prompt_tokens=skip)), expected, rtol=1e-6, atol=2e-6
+            embedder.engine.run(tokens, Pool(pooling, prompt_tokens=skip)), expected, rtol=1e-6, atol=2e-6
         )
 
 
@@ -88,39 +88,39 @@ def test_the_real_models(name, request):
     assert (half * expected).sum(axis=1).min() > 0.999
 
 
-def attention_by_its_documentation(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, *, window_size, num_splits):
-    """What ``varlen_attn`` computes, text after text."""
+def documented_attention(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, *, window_size, num_splits):
+    """Computes what the documentation of ``varlen_attn`` says, text by text."""
     assert num_splits == 1
     assert (max_q, max_k) == (int(cu_seq_q.diff().max()), int(cu_seq_k.diff().max()))
     assert cu_seq_q.dtype == cu_seq_k.dtype == torch.int32
     assert query.shape == key.shape == value.shape
-    made = torch.empty_like(value)
+    result = torch.empty_like(value)
     for start, end in zip(cu_seq_q[:-1].tolist(), cu_seq_q[1:].tolist(), strict=True):
         q, k, v = (x[start:end].transpose(0, 1) for x in (query, key, value))
         scores = q @ k.transpose(1, 2) / q.shape[-1] ** 0.5
-        places = torch.arange(end - start)
+        positions = torch.arange(end - start)
         left, right = window_size
-        distance = places[None, :] - places[:, None]
+        distance = positions[None, :] - positions[:, None]
         if left >= 0:
             scores = scores.masked_fill((distance < -left) | (distance > right), -torch.inf)
-        made[start:end] = (scores.softmax(dim=-1) @ v).transpose(0, 1)
-    return made
+        result[start:end] = (scores.softmax(dim=-1) @ v).transpose(0, 1)
+    return result
 
 
-def test_texts_end_to_end(embedder):
+def test_attention_on_texts_end_to_end(embedder):
     encoder = embedder.engine._encoder
     if embedder.spec.encoder.relative_bias:
         pytest.skip("FlashAttention takes no bias")
     for tokens in batches(embedder):
         encoder._varlen = None
         expected = embedder.engine.token_vectors(tokens)
-        encoder._varlen = ragged.end_to_end_attention(attention_by_its_documentation)
+        encoder._varlen = ragged.end_to_end_attention(documented_attention)
         np.testing.assert_allclose(embedder.engine.token_vectors(tokens), expected, atol=1e-5)
 
 
-def test_pytorch_has_the_kernel_that_is_called():
+def test_pytorch_has_a_kernel_with_these_parameters():
     varlen = pytest.importorskip("torch.nn.attention.varlen")
-    theirs, ours = (inspect.signature(f) for f in (varlen.varlen_attn, attention_by_its_documentation))
+    theirs, ours = (inspect.signature(f) for f in (varlen.varlen_attn, documented_attention))
     for name, parameter in ours.parameters.items():
         assert theirs.parameters[name].kind == parameter.kind
 
@@ -130,15 +130,15 @@ def test_the_kernel_is_for_gpus_in_half_precision(embedder):
     assert ragged.varlen_attention(embedder.spec.encoder, "cuda", torch.float32) is None
 
 
-def test_every_activation_is_there():
+def test_every_activation_is_supported():
     assert set(ragged.ACTIVATIONS) == set(ACTIVATIONS)
     x = np.linspace(-5, 5, 101, dtype=np.float32)
     for name, activation in ragged.ACTIVATIONS.items():
         np.testing.assert_allclose(activation(torch.from_numpy(x)), ACTIVATIONS[name](x), atol=1e-6)
 
 
-def test_a_gpu_takes_the_projects_families_so(tiny_bert, monkeypatch):
-    """Feigned: PyTorch's "meta" device stands for it, which has shapes and no numbers."""
+def test_a_gpu_uses_this_encoder_for_pellucids_families(tiny_bert, monkeypatch):
+    """PyTorch's "meta" device takes the place of a GPU. It has shapes but no numbers."""
     monkeypatch.setattr("pellucid.engines.torch.engine.check_device", lambda device: device)
     embedder = Embedder(tiny_bert)
     engine = TorchEngine(
@@ -155,7 +155,7 @@ def test_a_gpu_takes_the_projects_families_so(tiny_bert, monkeypatch):
     assert states.device.type == "meta"
 
 
-def test_a_step_lies_side_by_side_and_end_to_end():
+def test_a_step_can_be_laid_out_side_by_side_and_end_to_end():
     step = DeviceBatch.of(TokenBatch.from_sequences([[1, 2, 3], [4], [5, 6]]), "cpu")
     assert step.side_by_side(step.ids).tolist() == [[1, 2, 3], [4, 0, 0], [5, 6, 0]]
     assert step.end_to_end(step.side_by_side(step.ids)).tolist() == [1, 2, 3, 4, 5, 6]

@@ -1,4 +1,4 @@
-"""Texts to compare on: prose of the standard library, many scripts, odd characters, and lengths around the limits."""
+"""Texts to compare on: prose from the standard library, many scripts, odd characters, lengths around the limits."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ FRAGMENTS = [
 
 
 def docstrings() -> list[str]:
-    """Paragraphs of docstrings, as many as there are."""
+    """All paragraphs of the docstrings in MODULES, except short ones."""
     objects = [member for name in MODULES for _, member in inspect.getmembers(importlib.import_module(name))]
-    texts = [inspect.getdoc(each) or "" for each in objects if callable(each)]
+    texts = [inspect.getdoc(member) or "" for member in objects if callable(member)]
     return sorted({paragraph for text in texts for paragraph in text.split("\n\n") if len(paragraph) > 20})
 
 
-def nasty(count: int, seed: int = 0) -> list[str]:
-    """Random texts of fragments and of any characters that UTF-8 can write."""
+def odd_texts(count: int, seed: int = 0) -> list[str]:
+    """Random texts made of FRAGMENTS and of any characters that UTF-8 can encode."""
     rng = random.Random(seed)
     ranges = [(0x20, 0x250), (0x250, 0x3000), (0x3000, 0xD800), (0xE000, 0x10000), (0x10000, 0x20000)]
 
@@ -56,6 +56,9 @@ def nasty(count: int, seed: int = 0) -> list[str]:
     return ["".join(piece() for _ in range(rng.randrange(1, 15))) for _ in range(count)]
 
 
-def of_lengths(max_tokens: int) -> list[str]:
-    """Texts of one token a word, around the longest that is not cut, special tokens included."""
+def texts_around_limit(max_tokens: int) -> list[str]:
+    """Texts with one token per word: one word, three lengths around the longest that is not cut, and a much longer one.
+
+    The tokenizer adds two special tokens, which count too.
+    """
     return [" ".join(["word"] * count) for count in (1, max_tokens - 3, max_tokens - 2, max_tokens - 1, 3 * max_tokens)]

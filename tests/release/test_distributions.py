@@ -1,4 +1,4 @@
-"""What is held against an sdist and a wheel before they are published."""
+"""The checks of an sdist and a wheel before they are published."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ SOURCES = ["pellucid/__init__.py", "pellucid/py.typed", "pellucid/explain/render
 WHEEL = [*SOURCES, "pellucid/_native.abi3.so", "pellucid-0.1.0.dist-info/METADATA"]
 
 
-def test_an_sdist_of_what_it_takes_is_right():
+def test_an_sdist_with_the_right_files_has_no_problems():
     assert sdist_problems([*IN_SDIST, "PKG-INFO", "docs/how/2-ids.md"]) == []
 
 
-def test_an_sdist_that_lacks_the_core_or_has_what_is_not_for_it_is_wrong():
+def test_a_missing_core_and_foreign_files_in_an_sdist_are_reported():
     names = [name for name in IN_SDIST if name != "native/CMakeLists.txt"]
     foreign = [".venv/lib/python/site-packages/numpy/tests/x.py", "benchmarks/results/a.json", "docs/how/tokens.png"]
     assert sdist_problems([*names, *foreign]) == [
         "the sdist lacks native/CMakeLists.txt",
-        *(f"the sdist has {name}" for name in foreign),
+        *(f"the sdist must not contain {name}" for name in foreign),
     ]
 
 
-def test_a_wheel_of_all_sources_and_one_core_is_right():
+def test_a_wheel_with_all_sources_and_one_core_has_no_problems():
     assert wheel_problems(WHEEL, SOURCES) == []
 
 
-def test_a_wheel_that_lost_a_page_or_the_core_or_gained_a_test_is_wrong():
+def test_a_missing_page_a_missing_core_and_an_extra_test_in_a_wheel_are_reported():
     names = [name for name in WHEEL if not name.endswith((".html", ".so"))]
     assert wheel_problems([*names, "tests/tiny.py"], SOURCES) == [
         "the wheel lacks pellucid/explain/render/page/page.html",
-        "the wheel has 0 compiled cores; one is expected",
-        "the wheel has tests/tiny.py",
+        "the wheel has 0 compiled cores instead of one",
+        "the wheel must not contain tests/tiny.py",
     ]
 
 
-def test_a_distribution_weighs_what_its_files_weigh_without_bytecode(tmp_path):
+def test_the_size_of_a_distribution_is_that_of_its_files_without_bytecode(tmp_path):
     for name, size in {"small": 1000, "large": 3000}.items():
         info = tmp_path / f"{name}-1.0.dist-info"
         info.mkdir()

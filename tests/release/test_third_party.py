@@ -1,4 +1,4 @@
-"""THIRD_PARTY.md: read from what distributions say of themselves, and current for what is installed always."""
+"""THIRD_PARTY.md comes from the metadata of distributions, and lists every direct dependency."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ REPORT = {
         ({}, "not stated"),
     ],
 )
-def test_a_licence_is_what_the_distribution_states(metadata, expected):
+def test_the_licence_is_the_one_that_the_distribution_states(metadata, expected):
     assert licence(metadata) == expected
 
 
-def test_what_a_distribution_brings_follows_extras_and_markers_and_ends_in_circles():
-    known = entries(REPORT)
-    assert closure([Requirement("alpha")], known) == {"alpha", "beta", "delta"}
-    assert closure([Requirement("beta")], known) == {"beta"}
-    assert closure([Requirement("beta[slow]")], known) == {"beta", "epsilon"}
+def test_the_closure_follows_extras_and_markers_and_stops_at_circles():
+    resolved = entries(REPORT)
+    assert closure([Requirement("alpha")], resolved) == {"alpha", "beta", "delta"}
+    assert closure([Requirement("beta")], resolved) == {"beta"}
+    assert closure([Requirement("beta[slow]")], resolved) == {"beta", "epsilon"}
 
 
-def test_the_page_lists_under_an_extra_only_what_it_adds():
+def test_an_extra_lists_only_the_distributions_that_it_adds():
     always, extra = page(["beta"], {"quick": ["alpha"]}, entries(REPORT)).split("## With `pellucid[quick]`")
     assert "| beta | Apache-2.0 |" in always
     assert "Alpha" not in always
@@ -63,7 +63,7 @@ def names(section: str) -> set[str]:
     return {canonicalize_name(name) for name in re.findall(r"^\| (\S+) \|", section, re.MULTILINE)}
 
 
-def test_the_committed_page_has_every_direct_dependency_where_it_belongs():
+def test_the_committed_page_lists_every_direct_dependency_in_its_section():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     always, *sections = (ROOT / "THIRD_PARTY.md").read_text(encoding="utf-8").split("## With `pellucid[")
     extras = {section.partition("]")[0]: section for section in sections}
@@ -71,5 +71,5 @@ def test_the_committed_page_has_every_direct_dependency_where_it_belongs():
     assert direct <= names(always), "run: make licences"
     assert set(extras) == set(project["optional-dependencies"]), "run: make licences"
     for extra, texts in project["optional-dependencies"].items():
-        wanted = {canonicalize_name(Requirement(text).name) for text in texts}
-        assert wanted <= names(extras[extra]) | names(always), f"{extra}: run: make licences"
+        required = {canonicalize_name(Requirement(text).name) for text in texts}
+        assert required <= names(extras[extra]) | names(always), f"{extra}: run: make licences"
