@@ -26,7 +26,7 @@ class Engine(ABC):
     """Turns token ids into token vectors. Several threads may call one engine at the same time.
 
     Attributes:
-        name: the engine's name in :mod:`pellucid.engines.registry`.
+        name: the engine's name in ``pellucid.engines.registry``.
         dtype: the number type of the arithmetic: "float32", "int8", ….
         device: where the arithmetic happens: "cpu", or PyTorch's name of a device.
         tokens_per_call: the most tokens to give the engine in one call; a single longer text is one call too.

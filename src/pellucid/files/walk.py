@@ -25,8 +25,8 @@ class FoundFile:
         name: its path below the folder it was found under, with ``/``, after that folder's own name. Where two of
             those folders have the same name, the names of the folders above them come first. No two files have the
             same name: a byte that is not UTF-8 is written ``\xff``, and a backslash is written twice.
-        size: in bytes.
-        modified: when it was last changed, in nanoseconds since 1970.
+        size: the file's size in bytes.
+        modified: the time of its last change, in nanoseconds since 1970.
     """
 
     path: Path
@@ -41,9 +41,9 @@ class SkippedFile:
 
     Attributes:
         path: the file or folder.
-        name: as for :class:`FoundFile`.
+        name: its path below the folder it was found under, made as for a file that can be read.
         reason: why it cannot be read.
-        is_folder: whether it is a folder.
+        is_folder: True if it is a folder.
     """
 
     path: Path
