@@ -77,7 +77,7 @@ def test_an_actor_with_other_files_of_the_model_refuses(model):
     found = Model(str(model), "float32", "native", "cpu", 1, fingerprint=fingerprint).load()
     assert PARTS.fingerprint(found) == fingerprint
     other = replace(fingerprint, model="another digest")
-    with pytest.raises(BatchError, match="has other files for"):
+    with pytest.raises(BatchError, match="has different files for"):
         Model(str(model), "float32", "native", "cpu", 1, fingerprint=other).load()
     with pytest.raises(BatchError, match="has a different engine for"):
         Model(str(model), "float32", "reference", "cpu", 1, fingerprint=fingerprint).load()
@@ -91,7 +91,7 @@ def test_an_actor_reads_no_more_tokens_than_the_driver(model):
 
 
 def kill_an_actor_each(seconds, stopped, killed):
-    """SIGKILL for one of Ray's workers with the model, again and again."""
+    """Kill a Ray worker that has the model, at most three times, ``seconds`` apart."""
     rng = random.Random(0)
     while not stopped.wait(seconds):
         found = subprocess.run(
@@ -166,39 +166,39 @@ class Node:
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4}
 
 
-def start_node(told: Path, *arguments) -> Node:
-    """A node that has joined its cluster.
+def start_node(log: Path, *arguments) -> Node:
+    """Start a node, and wait until it has joined its cluster.
 
-    Ray picks the ports of a node's processes while they are free, and opens them later. Of nodes that start at the same
-    time, two may pick the same one, and then one ends: so each starts when the one before is up, and is tried again.
+    Ray picks free ports for a node's processes, and opens them later. Two nodes that start at the same time may pick the
+    same port, and then one of them ends. So the nodes start one after the other, and a node that ends is started again.
     """
     for _ in range(3):
-        process = started_node(told, *arguments)
+        process = launch_node(log, *arguments)
         if process.poll() is None:
             return Node(process)
-    return pytest.fail(told.read_text())
+    return pytest.fail(log.read_text())
 
 
-def started_node(told: Path, *arguments) -> subprocess.Popen:
+def launch_node(log: Path, *arguments) -> subprocess.Popen:
     command = [Path(sys.executable).with_name("ray"), "start", "--block", "--disable-usage-stats", *arguments]
-    with told.open("wb") as output:
+    with log.open("wb") as output:
         process = subprocess.Popen(
             command, start_new_session=True, env=os.environ | TOKEN, stdout=output, stderr=subprocess.STDOUT
         )
-    until(lambda: process.poll() is not None or "Ray runtime started" in told.read_text())
+    until(lambda: process.poll() is not None or "Ray runtime started" in log.read_text())
     return process
 
 
 def until(condition, seconds=120):
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, "the condition was not met in time"
         time.sleep(0.02)
 
 
 @pytest.fixture
 def nodes(tmp_path):
-    """A head that does no work, and two workers of one core each."""
+    """A head node that does no work, and two workers with one core each."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     address = f"127.0.0.1:{port}"
@@ -208,7 +208,7 @@ def nodes(tmp_path):
             start_node(tmp_path / "head", "--head", f"--port={port}", "--num-cpus=0", "--include-dashboard=false")
         )
         workers = (start_node(tmp_path / name, f"--address={address}", "--num-cpus=1") for name in ("one", "two"))
-        started.extend(workers)  # Each is there to be ended, even if the next one fails.
+        started.extend(workers)  # One by one, so that each is stopped even if the next one fails.
         yield address, started[1:]
     finally:
         for node in reversed(started):
