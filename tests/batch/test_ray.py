@@ -123,7 +123,7 @@ class TestOnThisMachine:
         assert contents(tmp_path / "out") == expected
         assert killed
 
-    def test_what_went_wrong_in_an_actor_is_told(self, source, embedder, tmp_path):
+    def test_an_error_in_an_actor_reaches_the_driver(self, source, embedder, tmp_path):
         copy = shutil.copy(source, tmp_path / "copy.parquet")
 
         class ThenGone:
@@ -169,8 +169,8 @@ TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4}
 def start_node(log: Path, *arguments) -> Node:
     """Start a node, and wait until it has joined its cluster.
 
-    Ray picks free ports for a node's processes, and opens them later. Two nodes that start at the same time may pick the
-    same port, and then one of them ends. So the nodes start one after the other, and a node that ends is started again.
+    Ray picks free ports for a node's processes, and opens them later. Two nodes that start at the same time may pick
+    the same port, and then one of them ends. So the nodes start one after the other, and one that ends starts again.
     """
     for _ in range(3):
         process = launch_node(log, *arguments)
@@ -228,12 +228,12 @@ def test_a_node_that_dies_loses_nothing(nodes, source, expected, model, tmp_path
         until(lambda: process.poll() is not None or len(list(out.glob("in-*.parquet"))) >= 20)
         assert process.poll() is None, process.stdout.read()
         workers[0].kill()
-        told = process.communicate(timeout=240)[0]
-        assert process.returncode == 0, told
+        output = process.communicate(timeout=240)[0]
+        assert process.returncode == 0, output
     assert contents(out) == expected
 
 
-def test_a_table_without_the_column_or_with_the_vectors_column_is_told(model):
+def test_a_table_without_the_column_or_with_the_vectors_column_is_refused(model):
     table = pa.table({"body": ["the cat"], "vector": [1]})
     actor = Model(str(model), "float32", "auto", "cpu", 1)
     how = {"output_dtype": "float32"}
