@@ -45,7 +45,7 @@ def test_no_two_files_have_one_name(tmp_path):
     assert max(len(name.encode()) for name in names) <= 100
 
 
-def test_a_folder_that_cannot_be_read_is_told(tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_read_is_reported(tmp_path, monkeypatch):
     (tmp_path / "a.txt").write_text("a\n")
     (tmp_path / "below").mkdir()
     scandir = os.scandir
@@ -70,7 +70,7 @@ def test_a_folder_whose_path_is_too_long_is_not_passed_over(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
-def test_what_lies_in_the_output_is_not_judged(tmp_path):
+def test_files_in_the_output_folder_are_not_input(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "a.txt").write_text("a\n")
     os.mkfifo(tmp_path / "out" / "pipe.txt")
@@ -135,7 +135,7 @@ def test_only_regular_files_are_read(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["\0", "a\0b.txt", "long" * 100, "\ud800.txt", "", "[", "**", "**/*.txt"])
-def test_a_name_that_can_be_none_is_told(tmp_path, monkeypatch, name):
+def test_an_impossible_name_is_reported(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(BatchError):
         find([name], tmp_path / "out")
@@ -151,7 +151,7 @@ def test_messages_have_no_control_characters(tmp_path):
     assert str(raised.value).isprintable()
 
 
-def test_input_that_is_all_this_jobs_output_is_told(tmp_path):
+def test_input_that_is_all_this_jobs_output_is_reported(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "a.parquet").write_text("")
     with pytest.raises(BatchError, match="has nothing but the output of this job"):

@@ -65,7 +65,7 @@ def test_a_job_that_version_01_began_continues(tmp_path, table, embedder):
 
 
 @pytest.mark.parametrize("manifest", MANIFESTS)
-def test_a_manifest_that_is_none_is_told(tmp_path, table, embedder, manifest):
+def test_a_broken_manifest_is_reported(tmp_path, table, embedder, manifest):
     (tmp_path / "out").mkdir()
     content = MANIFESTS[manifest]
     (tmp_path / "out" / "_manifest.json").write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -73,7 +73,7 @@ def test_a_manifest_that_is_none_is_told(tmp_path, table, embedder, manifest):
         run([table], tmp_path / "out", embedder)
 
 
-def test_a_manifest_that_is_no_file_is_told(tmp_path, table, embedder):
+def test_a_manifest_that_is_not_a_file_is_reported(tmp_path, table, embedder):
     (tmp_path / "out").mkdir()
     os.mkfifo(tmp_path / "out" / "_manifest.json")
     with pytest.raises(BatchError, match="_manifest.json is not a manifest that this version can read"):

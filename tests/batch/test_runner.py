@@ -86,7 +86,7 @@ def test_a_job_without_rows_is_done(tmp_path, embedder):
     assert (report.rows, report.rejected, report.parts) == (0, 0, 0)
 
 
-def test_a_part_that_was_damaged_is_told(tmp_path, table, embedder):
+def test_a_part_that_was_damaged_is_reported(tmp_path, table, embedder):
     run([table], tmp_path / "out", embedder)
     before = contents(tmp_path / "out")
     part = next((tmp_path / "out").glob("*.parquet"))
@@ -99,7 +99,7 @@ def test_a_part_that_was_damaged_is_told(tmp_path, table, embedder):
 
 
 @pytest.mark.parametrize("name", ["out\0", "long" * 100, "\ud800"])
-def test_a_folder_that_cannot_be_is_told(tmp_path, table, embedder, name):
+def test_an_impossible_folder_is_reported(tmp_path, table, embedder, name):
     with pytest.raises(BatchError):
         run([table], tmp_path / name, embedder)
 

@@ -58,7 +58,7 @@ HEADERS = {
 
 
 @pytest.mark.parametrize("header", HEADERS)
-def test_a_header_that_is_none_is_told(tmp_path, header):
+def test_a_broken_header_is_reported(tmp_path, header):
     content, words = HEADERS[header]
     (tmp_path / "t.csv").write_bytes(content)
     with pytest.raises(BatchError, match=words):

@@ -45,7 +45,7 @@ def test_gitignore_is_followed_as_by_git(tmp_path):
     assert names(root) == ["n/keep.log", "n/src/b.tmp", "n/src/build/y"]
 
 
-def test_a_loop_of_links_ends_and_a_dangling_link_is_told(tmp_path):
+def test_a_loop_of_links_ends_and_a_dangling_link_is_reported(tmp_path):
     root = write(tmp_path / "n", "a/x.txt")
     (root / "a" / "loop").symlink_to(root)
     (root / "gone").symlink_to(root / "nowhere")
@@ -53,7 +53,7 @@ def test_a_loop_of_links_ends_and_a_dangling_link_is_told(tmp_path):
     assert names(root)[0] == "n/a/x.txt"
 
 
-def test_what_is_no_file_is_told(tmp_path):
+def test_what_is_not_a_regular_file_is_reported(tmp_path):
     os.mkfifo(write(tmp_path / "n", "a") / "pipe")
     assert SkippedFile(tmp_path / "n/pipe", "n/pipe", "neither a file nor a folder") in list(
         find_files([tmp_path / "n"])

@@ -140,13 +140,13 @@ class TestUpdates:
             )
             assert index.search("okapi", mode="text") == []
 
-    def test_a_file_without_a_text_is_told(self, tmp_path, notes, embedder):
+    def test_a_file_without_a_text_is_reported(self, tmp_path, notes, embedder):
         (notes / "blank.md").write_text(" \n\n", encoding="utf-8")
         index = Index.create(tmp_path / "index", embedder)
         assert index.update([notes]).skipped == (SkippedFile(notes / "blank.md", "notes/blank.md", "no text in it"),)
         assert index.update([notes]).added == 0
 
-    def test_a_file_that_goes_while_it_is_looked_for_is_told(self, tmp_path, notes, embedder, monkeypatch):
+    def test_a_file_that_goes_while_it_is_looked_for_is_reported(self, tmp_path, notes, embedder, monkeypatch):
         gone = FoundFile(notes / "gone.txt", "notes/gone.txt", 1, 1)
         monkeypatch.setattr("pellucid.search.index.find_files", lambda roots: [*find_files(roots), gone])
         summary = Index.create(tmp_path / "index", embedder).update([notes])
@@ -236,7 +236,7 @@ def test_a_blank_or_broken_query_is_refused(tmp_path, embedder, query):
         Index.create(tmp_path / "index", embedder).search(query, mode="text")
 
 
-def test_a_query_that_is_cut_is_told(tmp_path, notes, embedder):
+def test_a_query_that_is_cut_is_reported(tmp_path, notes, embedder):
     Index.create(tmp_path / "index", embedder).update([notes])
     with pytest.warns(TruncationWarning):
         Index.open(tmp_path / "index").search("the cat " * 100)
@@ -440,7 +440,7 @@ class TestTwoProcesses:
         ]
 
 
-def test_a_file_where_the_folder_of_the_index_should_be_is_told(tmp_path, embedder):
+def test_a_file_where_the_folder_of_the_index_should_be_is_reported(tmp_path, embedder):
     (tmp_path / "file").write_text("cat")
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(IndexWriteError, match="cannot be the folder of an index"):
@@ -455,7 +455,7 @@ def test_a_staging_that_was_never_finished_is_no_obstacle(tmp_path, notes, embed
     assert not (folder / "staged-0.lance").exists()
 
 
-def test_a_table_that_is_missing_is_told(tmp_path, notes, embedder):
+def test_a_table_that_is_missing_is_reported(tmp_path, notes, embedder):
     index = Index.create(tmp_path / "index", embedder)
     index.update([notes])
     shutil.rmtree(next((tmp_path / "index").glob("chunks-*")))

@@ -110,7 +110,7 @@ def test_an_answer_that_nobody_heard_is_not_taken_for_the_next(reader, monkeypat
     assert reader.read(HTML, ".html")
 
 
-def test_a_process_that_cannot_be_started_is_told(reader, monkeypatch):
+def test_a_process_that_cannot_be_started_is_reported(reader, monkeypatch):
     monkeypatch.setattr(reading.sys, "executable", "/nowhere/python")
     with pytest.raises(UnreadableFileError, match="the process that reads files could not start"):
         reader.read(HTML, ".html")

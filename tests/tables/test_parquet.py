@@ -109,7 +109,7 @@ def test_what_does_not_expand_is_read(tmp_path, encoding, monkeypatch):
     assert pa.concat_tables(rows).to_pylist() == table.to_pylist()
 
 
-def test_damaged_files_are_told(tmp_path):
+def test_damaged_files_are_reported(tmp_path):
     rng = np.random.default_rng(0)
     table = pa.table({"text": [f"text {n}" for n in range(500)], "more": [[str(n)] for n in range(500)]})
     pq.write_table(table, tmp_path / "whole.parquet", row_group_size=100)

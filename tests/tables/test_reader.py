@@ -148,7 +148,7 @@ def test_any_json_text_comes_back(tmp_path_factory, texts, rows_per_part):
     assert faults == []
 
 
-def test_a_file_that_got_shorter_is_told(tmp_path):
+def test_a_file_that_got_shorter_is_reported(tmp_path):
     (tmp_path / "t.txt").write_text("a\nb\nc\n")
     found = survey([tmp_path / "t.txt"], "text", 10)
     (tmp_path / "t.txt").write_text("a\n")
@@ -230,7 +230,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_file_that_changed_since_the_survey_is_told(tmp_path, change):
+def test_a_file_that_changed_since_the_survey_is_reported(tmp_path, change):
     path = tmp_path / "t.jsonl"
     path.write_text('{"text": "a", "n": 1}\n{"text": "b", "n": 2}\n')
     os.utime(path, ns=(1, 1))
@@ -240,7 +240,7 @@ def test_a_file_that_changed_since_the_survey_is_told(tmp_path, change):
         PartReader(found.schema, "text").read(found.files[0], 0, 2, 10)
 
 
-def test_parquet_that_changed_since_the_survey_is_told(tmp_path):
+def test_parquet_that_changed_since_the_survey_is_reported(tmp_path):
     path = tmp_path / "t.parquet"
     pq.write_table(pa.table({"text": ["a", "b"], "n": [1, 2]}), path)
     found = survey([path], "text", 10)

@@ -50,7 +50,7 @@ class JobOptions:
         vector_column: the column that their vectors get.
         prompt: put before each text.
         normalize: as for :meth:`~pellucid.embedder.Embedder.embed_documents`.
-        truncate_dim: likewise.
+        truncate_dim: as there.
         output_dtype: "float32", "float16", "int8", "binary" or "ubinary".
         on_truncation: "cut" texts that are too long, or "reject" their rows.
         rows_per_file: how many input rows become one output file.

@@ -38,9 +38,9 @@ class Model:
     Attributes:
         name: the model's name, or a folder that every node has.
         dtype: as for :class:`~pellucid.embedder.Embedder`.
-        engine: likewise.
-        device: likewise.
-        threads: how many each actor uses.
+        engine: as there.
+        device: as there.
+        threads: how many threads each actor uses.
         max_tokens: the limit that the driver lowered; None for the model's own.
         fingerprint: what the vectors must depend on; an actor that finds anything else refuses to work. None to accept
             whatever it finds.

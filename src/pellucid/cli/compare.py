@@ -91,7 +91,7 @@ def _choose_texts(file: Path | None, limit: int) -> tuple[list[str], bool]:
     Repeated texts are left out: every model would find the copy nearest, which says nothing about the model.
 
     Returns:
-        The texts, and whether they are all there are.
+        The texts, and True if there are no others.
     """
     if file is not None and str(file) != "-" and not file.is_file():
         raise OptionError(f"--texts: {file} is not a file.")

@@ -44,8 +44,8 @@ class Rule:
 
     Attributes:
         pattern: matches names, or paths from the folder of the ``.gitignore``.
-        for_names: whether it matches names.
-        for_folders: whether it applies to folders only.
+        for_names: True if it matches names.
+        for_folders: True if it applies to folders only.
         ignores: True if what matches is ignored; False if it is included again (``!``).
     """
 
@@ -66,7 +66,7 @@ class Rules:
 
         Args:
             path: the path from the folder of the ``.gitignore``, with ``/``.
-            is_folder: whether it is a folder.
+            is_folder: True if it is a folder.
         """
         name = path.rpartition("/")[2]
         for rule in self.rules:

@@ -58,8 +58,8 @@ class _Walk:
 
     Attributes:
         hidden: skip names that begin with one of these.
-        gitignore: whether to follow ``.gitignore`` files.
-        follow_links: whether to enter folders through links.
+        gitignore: True to follow ``.gitignore`` files.
+        follow_links: True to enter folders through links.
         entered: the device and inode of each folder that was entered.
     """
 
@@ -170,7 +170,7 @@ def _is_ignored(name: str, rules: Sequence[tuple[int, Rules]], *, is_folder: boo
     Args:
         name: the entry's name, from the root's on.
         rules: for each ``.gitignore`` above it, how many parts of ``name`` lead to its folder, and its rules.
-        is_folder: whether it is a folder.
+        is_folder: True if it is a folder.
     """
     for depth, folder_rules in reversed(rules):
         ignored = folder_rules.ignores(name.split("/", depth)[-1], is_folder=is_folder)

@@ -122,7 +122,7 @@ class Index:
             embedder: the model, which must be the one that made the index; None to load the model that the index
                 names.
             cache_folder: for that model, as in ``Embedder``.
-            local_files_only: likewise.
+            local_files_only: as there.
 
         Raises:
             IndexStateError: there is no index, it is damaged, or it has another model's vectors.

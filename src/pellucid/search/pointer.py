@@ -62,8 +62,8 @@ class Pointer:
         table: the table's name.
         version: the number of the version.
         files: what the table's files were when the version was made, by their path below the table's folder.
-        is_old: whether an older Pellucid wrote it.
-        has_records: whether ``files`` was kept.
+        is_old: True if an older Pellucid wrote it.
+        has_records: True if ``files`` was kept.
     """
 
     table: str

@@ -62,7 +62,7 @@ class Store:
         folder: the index.
         identity: whose vectors it holds.
         pointer: the valid version; None before the first commit.
-        rebuild: whether the first commit replaces whatever is there.
+        rebuild: True if the first commit replaces whatever is there.
     """
 
     def __init__(self, folder: Path, identity: Identity, pointer: Pointer | None, *, rebuild: bool = False) -> None:

@@ -172,7 +172,7 @@ class _RowLines:
         begin: the byte where the row begins.
         end: the byte after what was read of the row.
         second: the byte where the row's second line begins.
-        stopped: whether the file ended, or the row became too long.
+        stopped: True if the file ended or the row became too long.
     """
 
     def __init__(self, file: BinaryIO, limit: int) -> None:
