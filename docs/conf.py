@@ -36,7 +36,7 @@ napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 nitpick_ignore_regex = [
     ("py:.*", r"(numpy|collections|pathlib|os|datetime)\..*"),  # Their documentation is not fetched.
-    ("py:class", r"Dtype|EngineName|OnTruncation|dict\[str"),  # The text beside these names lists their values.
+    ("py:class", r"Dtype|EngineName|Kind|OnTruncation|dict\[str"),  # The text beside these names lists their values.
     ("py:class", r"pellucid\..*\.Result"),  # A type variable.
     # The pages refer to these, but they are not public.
     ("py:.*", r"pellucid\.(model\.weights|search\.store|pooling|embedder\.Embedder)(\..*)?"),

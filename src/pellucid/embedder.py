@@ -17,7 +17,6 @@ from pellucid.layers.finish import Pool
 from pellucid.layers.quantization import OUTPUT_DTYPES, check_ranges, to_dtype
 from pellucid.task import Call, Task
 from pellucid.text.checks import as_iterator, as_list, check_texts
-from pellucid.text.chunking import Kind, LongText, join_chunks, spans_or_whole
 from pellucid.text.truncation import OnTruncation
 from pellucid.types import Float32, Int32, TokenBatch, check_tokens
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from pellucid.cache.store import Cache
     from pellucid.explain.comparison import Comparison
     from pellucid.explain.trace import Trace
+    from pellucid.text.chunking import Kind, LongText
 
 OutputDtype = Literal["float32", "float16", "int8", "uint8", "binary", "ubinary"]
 _MAX_PROMPT_TOKENS = 1 << 31
@@ -180,6 +180,8 @@ class Embedder(Task):
         repeated at the start of the next. The other options and the errors are those of :meth:`embed_documents`: the
         prompt goes before each chunk, and ``normalize`` applies to the mean too.
         """
+        from pellucid.text.chunking import join_chunks, spans_or_whole
+
         check_texts([text])
         prompt = choose_prompt(self.spec, DOCUMENT_PROMPTS, prompt_name, prompt)
         spans = spans_or_whole(text, self.tokenizer, overlap=overlap, kind=kind, prompt=prompt)

@@ -62,12 +62,13 @@ class Seams:
     """How to find the seams of a tokenizer.
 
     Attributes:
-        places: matches the empty string at each place that may be a seam; None if there are no seams.
+        places: a regular expression that matches the empty string at each place that may be a seam; None if there are
+            no seams. It is compiled when the first long text comes, because that takes milliseconds.
         added: the added tokens that may not be near a seam.
         normalize: applies the normalizer to a text, if that decides whether a place is a seam; None if it does not.
     """
 
-    places: re.Pattern[str] | None
+    places: str | None
     added: tuple[str, ...] = ()
     normalize: Callable[[str], str] | None = None
 
@@ -94,7 +95,7 @@ class Seams:
         """The first seam in the ``PIECE_CHARACTERS`` characters from ``start`` on; None if there is none."""
         if self.places is None:
             return None
-        matches = self.places.finditer(text, start, start + PIECE_CHARACTERS)
+        matches = re.compile(self.places).finditer(text, start, start + PIECE_CHARACTERS)  # re keeps what it compiled.
         places = (match.start() for match in itertools.islice(matches, _MAX_TRIES))
         return next((place for place in places if self._is_seam(text, place)), None)
 
@@ -135,15 +136,20 @@ def find_seams(
     spellings = "".join(token.content + normalize(token.content) for token in normalized) if normalize else ""
     if max(map(len, raw), default=0) > _MAX_ADDED_CHARACTERS or any(token.takes_spaces_after for token in normalized):
         return Seams(None)
-    if re.search(r"[\s▁]", spellings):
+    if _has(r"[\s▁]", spellings):
         return Seams(None)
     places = [_WORD_END]
     bert = [cutter["type"] for cutter in cutters] == ["BertPreTokenizer"] and all(map(_is_bert, steps))
-    if bert and not re.search(_BERT_MARK, spellings):
+    if bert and not _has(_BERT_MARK, spellings):
         places.append(_BERT_MARK)
-    if bert and any(step.get("handle_chinese_chars") is True for step in steps) and not re.search(_HAN, spellings):
+    if bert and any(step.get("handle_chinese_chars") is True for step in steps) and not _has(_HAN, spellings):
         places.append(_BETWEEN_HAN)
-    return Seams(re.compile("|".join(places)), raw, None if bert else normalize)
+    return Seams("|".join(places), raw, None if bert else normalize)
+
+
+def _has(pattern: str, text: str) -> bool:
+    """True if the text has a match. The pattern is not even compiled for an empty text, which most models have here."""
+    return bool(text) and re.search(pattern, text) is not None
 
 
 def _flatten(part: Json | None, key: str) -> list[Json]:
