@@ -16,11 +16,11 @@ from pellucid.cache.lookup import look_up, open_cache
 from pellucid.checks import check_choice
 from pellucid.encoder.encoder import Encoder
 from pellucid.encoder.fingerprint import Fingerprint, Option
-from pellucid.errors import OptionError, TruncationWarning, warn
+from pellucid.errors import OptionError
 from pellucid.files.progress import progress
 from pellucid.layers.finish import Finish
 from pellucid.text.checks import check_texts
-from pellucid.text.truncation import OnTruncation, Truncation, check_truncation
+from pellucid.text.truncation import OnTruncation, Truncation, check_truncation, warn_about_truncation
 from pellucid.types import Float32, Int32, Int64, TokenBatch
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ class Task:
     def _run(self, texts: list[str], call: Call[Result], *, show_progress: bool = False) -> Result:
         """Compute the results of texts, and warn about truncation."""
         result, truncation = self._run_part(texts, call, show_progress=show_progress)
-        self._warn(truncation)
+        warn_about_truncation(truncation, self.max_tokens, self.on_truncation)
         return result
 
     def _run_stream(self, texts: Iterator[str], call: Call[Result]) -> Iterator[Result]:
@@ -174,7 +174,7 @@ class Task:
                 total += truncation
                 yield result
         finally:
-            self._warn(total)
+            warn_about_truncation(total, self.max_tokens, self.on_truncation)
 
     def _run_part(
         self, texts: list[str], call: Call[Result], *, first: int = 0, show_progress: bool = False
@@ -233,11 +233,6 @@ class Task:
                 starts,
                 lambda start: self.tokenizer.tokenize(texts[start : start + size], prompt, first=first + start),
             )
-
-    def _warn(self, truncation: Truncation) -> None:
-        """Warn about what was cut off."""
-        if truncation.cut and self.on_truncation == "warn":
-            warn(f"{truncation.describe(self.max_tokens)} and were cut off.", TruncationWarning)
 
 
 def _create(task: Callable[..., Task], encoder: Encoder, cache: Cache | None, on_truncation: OnTruncation) -> Task:

@@ -152,9 +152,9 @@ def check_tokens(tokens: TokenBatch, vocab_size: int, max_tokens: int, token_typ
         or (np.diff(tokens.offsets.astype(np.int64)) < 0).any()
     ):
         raise InputError("the offsets of a TokenBatch must rise from 0 to the number of its ids.")
-    if len(wrong := np.flatnonzero((ids < 0) | (ids >= vocab_size))):
-        text = int(np.searchsorted(tokens.offsets, wrong[0], side="right")) - 1
-        raise InputError(describe_wrong_id(f"text {text}", int(ids[wrong[0]]), vocab_size))
+    if (found := _find_out_of_range(tokens, ids, vocab_size)) is not None:
+        text, number = found
+        raise InputError(describe_wrong_id(f"text {text}", number, vocab_size))
     if len(too_long := np.flatnonzero(lengths > max_tokens)):
         text = int(too_long[0])
         raise InputError(f"text {text} has {lengths[text]} tokens, but the model reads at most {max_tokens}.")
@@ -170,12 +170,18 @@ def describe_wrong_id(owner: str, token_id: int, vocab_size: int) -> str:
 def _check_segments(tokens: TokenBatch, segments: Int8, token_types: int) -> None:
     if not isinstance(segments, np.ndarray) or segments.dtype != np.int8 or segments.shape != tokens.ids.shape:
         raise InputError("the segments of a TokenBatch must be an int8 array with one number for each id.")
-    if len(wrong := np.flatnonzero((segments < 0) | (segments >= max(1, token_types)))):
-        text = int(np.searchsorted(tokens.offsets, wrong[0], side="right")) - 1
-        last = max(1, token_types) - 1
-        raise InputError(
-            f"text {text} has the segment {segments[wrong[0]]}, but this model's segments are 0 to {last}."
-        )
+    end = max(1, token_types)
+    if (found := _find_out_of_range(tokens, segments, end)) is not None:
+        text, number = found
+        raise InputError(f"text {text} has the segment {number}, but this model's segments are 0 to {end - 1}.")
+
+
+def _find_out_of_range(tokens: TokenBatch, numbers: Int32 | Int8, end: int) -> tuple[int, int] | None:
+    """The first of the tokens' numbers that is not in ``[0, end)``: its text's position, and the number itself."""
+    wrong = np.flatnonzero((numbers < 0) | (numbers >= end))
+    if not len(wrong):
+        return None
+    return int(np.searchsorted(tokens.offsets, wrong[0], side="right")) - 1, int(numbers[wrong[0]])
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def _tables_below(folder: Path, output: Path) -> Iterator[Path]:
     for file in find_files([folder], hidden=_HIDDEN, gitignore=False, follow_links=False):
         is_table = file.path.suffix.lower() in KINDS
         if isinstance(file, SkippedFile):
-            if (is_table or file.is_folder) and output not in (folder := _resolve(file.path.parent), *folder.parents):
+            if (is_table or file.is_folder) and not _resolve(file.path.parent).is_relative_to(output):
                 raise BatchError(f"{printable(file.path)} cannot be read ({file.reason}).")
         elif is_table:
             yield file.path

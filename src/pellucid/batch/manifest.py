@@ -96,17 +96,17 @@ def _difference(existing: Manifest, requested: Manifest) -> str | None:
     name = existing.fingerprint.difference(requested.fingerprint)
     if name == "model":
         return "a different model"
-    if name is not None and name != "options":
-        existing_value, requested_value = getattr(existing.fingerprint, name), getattr(requested.fingerprint, name)
-        return f"different options: {name} {existing_value!r}, not {requested_value!r}"
-    ours, theirs = (
-        {**(each.fingerprint.options or {}), "dimensions": each.dimensions, **each.options, "columns": each.columns}
-        for each in (requested, existing)
-    )
-    changed = [key for key in ours if theirs.get(key) != ours[key]]
-    if not changed:
-        return None
-    return f"different options: {changed[0]} {theirs.get(changed[0])!r}, not {ours[changed[0]]!r}"
+    if name is None or name == "options":
+        ours, theirs = (
+            {**(each.fingerprint.options or {}), "dimensions": each.dimensions, **each.options, "columns": each.columns}
+            for each in (requested, existing)
+        )
+        name = next((key for key in ours if theirs.get(key) != ours[key]), None)
+        if name is None:
+            return None
+    else:
+        ours, theirs = vars(requested.fingerprint), vars(existing.fingerprint)
+    return f"different options: {name} {theirs.get(name)!r}, not {ours[name]!r}"
 
 
 def read(folder: Path) -> Manifest:

@@ -72,11 +72,9 @@ class Model:
         if (expected := self.fingerprint) is not None:
             found = Fingerprint.of(embedder.encoder, expected.prompt, expected.options or {}, expected.task)
             if (difference := expected.difference(found)) is not None:
-                is_model = difference == "model"
-                what = "different files" if is_model else f"a different {difference}"
-                fix = (
-                    "Install the same model files on every node." if is_model else "Set up every node in the same way."
-                )
+                what, fix = f"a different {difference}", "Set up every node in the same way."
+                if difference == "model":
+                    what, fix = "different files", "Install the same model files on every node."
                 raise BatchError(f"one node of the cluster has {what} for {self.name} than the job's driver. {fix}")
         return embedder
 

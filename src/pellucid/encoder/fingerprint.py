@@ -81,12 +81,9 @@ class Fingerprint:
             ValueError, TypeError: the file has something else.
         """
         made = cls(**values)
-        texts = [made.model, made.dtype, made.prompt, made.task]
-        texts += [text for text in (made.engine, made.device) if text is not None]
-        options = made.options if isinstance(made.options, dict | None) else {"options": made.options}
-        values_ = [] if options is None else list(options.values())
-        if not all(isinstance(text, str) for text in texts) or not all(
-            isinstance(each, Option | None) for each in values_
-        ):
+        is_sound = isinstance(made.options, dict | None)
+        is_sound &= all(isinstance(text, str) for text in (made.model, made.dtype, made.prompt, made.task))
+        is_sound &= all(isinstance(text, str | None) for text in (made.engine, made.device))
+        if not is_sound or not all(isinstance(value, Option | None) for value in (made.options or {}).values()):
             raise ValueError("not a fingerprint")
         return made

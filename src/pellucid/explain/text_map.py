@@ -18,13 +18,13 @@ import numpy as np
 
 from pellucid.encoder.encoder import Encoder
 from pellucid.encoder.prompts import DOCUMENT_PROMPTS, choose_prompt
-from pellucid.errors import MissingExtraError, OptionError, TruncationWarning, warn
+from pellucid.errors import MissingExtraError, OptionError
 from pellucid.explain.clusters import MAX_CLUSTERS, find_clusters
 from pellucid.explain.shares import Float64
 from pellucid.explain.trace import display_name
 from pellucid.layers.finish import Pool
 from pellucid.text.checks import as_list
-from pellucid.text.truncation import OnTruncation, check_truncation
+from pellucid.text.truncation import OnTruncation, check_truncation, warn_about_truncation
 from pellucid.types import Float32, Int64
 
 Method = Literal["pca", "umap"]
@@ -155,8 +155,7 @@ def text_map(
     prompt = choose_prompt(encoder.spec, DOCUMENT_PROMPTS, None, None)
     tokens, lengths = encoder.tokenizer.tokenize(as_list(texts), prompt)
     truncation = check_truncation(lengths, encoder.max_tokens, on_truncation, 0)
-    if truncation.cut and on_truncation == "warn":
-        warn(f"{truncation.describe(encoder.max_tokens)} and were cut off.", TruncationWarning)
+    warn_about_truncation(truncation, encoder.max_tokens, on_truncation)
     finish = Pool(encoder.spec.pooling, encoder.modules, encoder.tokenizer.prompt_tokens(prompt), normalize=True)
     vectors = encoder.run(tokens, finish)
     finish.check(vectors, lambda row: row)

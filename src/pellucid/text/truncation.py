@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from pellucid.errors import TruncationError
+from pellucid.errors import TruncationError, TruncationWarning, warn
 from pellucid.text.checks import counting_limit
 from pellucid.types import Int32
 
@@ -97,3 +97,9 @@ def check_truncation(counts: Int32, max_tokens: int, on_truncation: OnTruncation
             f"on_truncation='warn' or 'ignore' to cut them."
         )
     return truncation
+
+
+def warn_about_truncation(truncation: Truncation, max_tokens: int, on_truncation: OnTruncation) -> None:
+    """Warn about what was cut off, if anything was and ``on_truncation`` is "warn"."""
+    if truncation.cut and on_truncation == "warn":
+        warn(f"{truncation.describe(max_tokens)} and were cut off.", TruncationWarning)
