@@ -103,6 +103,17 @@ ThreadsOption = Annotated[int | None, typer.Option(help="Number of threads. Defa
 BatchEngineOption = Annotated[_BatchEngine, typer.Option(help="Run in this process (local) or on a Ray cluster (ray).")]
 LoadOption = Annotated[_Load, typer.Option(help="Load models at the start, or each at its first request.")]
 
+# What a command reads and writes.
+JsonOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--json/--no-json",
+        help="Print JSON lines, or text for people. Default: JSON if standard output is not a terminal.",
+    ),
+]
+ColumnOption = Annotated[str, typer.Option(help="Column with the texts, in .csv, .jsonl and .parquet files.")]
+IndexOption = Annotated[Path, typer.Option("--index", help="Folder of the index.")]
+
 # The texts and their vectors.
 PromptOption = Annotated[str | None, typer.Option(help="Text to put in front of each text.")]
 PromptNameOption = Annotated[str | None, typer.Option(help="Name of the model's prompt to put in front of each text.")]

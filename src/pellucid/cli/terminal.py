@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+
 from pellucid.errors import JOINER, printable
 
 _JSON_ESCAPES = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
+
+
+def use_json(json: bool | None) -> bool:
+    """Decide whether to print JSON lines: as the option says, or else if standard output is not a terminal."""
+    return json if json is not None else not sys.stdout.isatty()
 
 
 def escape_controls(text: str) -> str:
