@@ -19,13 +19,13 @@ import numpy as np
 from pellucid.encoder.encoder import Encoder
 from pellucid.encoder.prompts import DOCUMENT_PROMPTS, choose_prompt
 from pellucid.errors import MissingExtraError, OptionError
-from pellucid.explain.clusters import MAX_CLUSTERS, find_clusters
 from pellucid.explain.shares import Float64
 from pellucid.explain.trace import display_name
 from pellucid.layers.finish import Pool
 from pellucid.text.checks import as_list
 from pellucid.text.truncation import OnTruncation, check_truncation, warn_about_truncation
 from pellucid.types import Float32, Int64
+from pellucid.vectors.k_means import MAX_CHOSEN, choose_k_means
 
 Method = Literal["pca", "umap"]
 MAX_TEXTS = 50_000
@@ -92,7 +92,7 @@ class TextMap:
         if found < 2:  # noqa: PLR2004
             return ""
         return (
-            f"The colours show clusters of the whole vectors, not of the plane. k-means tried 2 to {MAX_CLUSTERS} "
+            f"The colours show clusters of the whole vectors, not of the plane. k-means tried 2 to {MAX_CHOSEN} "
             f"clusters, and {found} fit best (by their silhouette)."
         )
 
@@ -188,7 +188,7 @@ def map_vectors(
     plane, explained_variance = pca(vectors) if method == "pca" else (_umap(vectors), None)
     clustered = labels is None
     if labels is None:
-        labels = [f"cluster {number + 1}" for number in find_clusters(vectors)]
+        labels = [f"cluster {number + 1}" for number in choose_k_means(vectors)]
     return TextMap(
         model_name=display_name(encoder),
         texts=tuple(texts),
