@@ -30,12 +30,13 @@ def unit_vectors(name: str, vectors: npt.ArrayLike) -> Float32:
     unit = np.empty(array.shape, dtype=np.float32)
     for rows in blocks(len(array), _ROWS_PER_BLOCK):
         wide = array[rows].astype(np.float64)
-        # Dividing by the largest number first keeps the squares of very large and very small ones in range.
-        wide /= np.maximum(np.abs(wide).max(axis=1, initial=0, keepdims=True), np.finfo(np.float64).tiny)
-        norms = np.linalg.norm(wide, axis=1, keepdims=True)
-        if not np.isfinite(norms).all():
-            row = rows.start + int(np.flatnonzero(~np.isfinite(norms[:, 0]))[0])
+        largest = np.abs(wide).max(axis=1, initial=0, keepdims=True)
+        if not np.isfinite(largest).all():
+            row = rows.start + int(np.flatnonzero(~np.isfinite(largest))[0])
             raise InputError(f"vector {row} of {name} has a number that is not finite (NaN or infinity).")
+        # Dividing by the largest number first keeps the squares of very large and very small ones in range.
+        wide /= np.maximum(largest, np.finfo(np.float64).tiny)
+        norms = np.linalg.norm(wide, axis=1, keepdims=True)
         unit[rows] = np.divide(wide, norms, out=wide, where=norms > 0)
     return unit
 

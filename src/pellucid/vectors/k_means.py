@@ -20,12 +20,14 @@ Float64 = npt.NDArray[np.float64]
 
 MAX_CHOSEN = 8
 """The most groups that the silhouette may choose. People cannot tell more colours apart on a map."""
-_RESTARTS = 10
-"""k-means runs this many times, each time from other starting centres, and the best run wins."""
+_RUNS = 3
+"""For a given number of groups, k-means runs this many times, each time from other starting centres."""
+_RUNS_PER_CHOICE = 10
+"""It runs more often for each number of groups that it may choose: those samples are small."""
 _MAX_ITERATIONS = 30
 _MAX_SILHOUETTE_SAMPLE = 500
 """The silhouette needs the distances of all pairs, so it looks at no more vectors than this."""
-_MAX_SAMPLE = 5000
+_MAX_SAMPLE = 2000
 _SAMPLE_PER_GROUP = 50
 """For a given number of groups, the sample is at least this large for each of them."""
 _ROWS_PER_BLOCK = 4096
@@ -46,7 +48,7 @@ def k_means(vectors: Float32, k: int) -> Int64:
     """
     mean = _mean(vectors)
     sample = _sample(vectors, max(_MAX_SAMPLE, k * _SAMPLE_PER_GROUP)) - mean
-    runs = [_centres(sample, k, seed) for seed in range(_RESTARTS if k > 1 else 1)]
+    runs = [_centres(sample, k, seed) for seed in range(_RUNS if k > 1 else 1)]
     best = min(runs, key=lambda centres: _squared_distances(sample, centres).min(axis=1).sum())
     return _group(vectors, mean, best, refine=len(sample) < len(vectors))
 
@@ -71,7 +73,7 @@ def choose_k_means(vectors: Float32, max_k: int = MAX_CHOSEN) -> Int64:
     distances = np.sqrt(_squared_distances(sample, sample))
     best_centres, best_silhouette = sample[:1], -1.0
     limit = min(max_k, len(np.unique(sample, axis=0)), len(sample) - 1)
-    for count, seed in itertools.product(range(2, limit + 1), range(_RESTARTS)):
+    for count, seed in itertools.product(range(2, limit + 1), range(_RUNS_PER_CHOICE)):
         centres = _centres(sample, count, seed)
         silhouette = _silhouette(distances, _nearest_centre(sample, centres))
         if silhouette > best_silhouette:
