@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import errno
+import functools
+import importlib.util
 import math
+import re
 import threading
 
 import numpy as np
@@ -9,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pellucid import Embedder, TokenBatch
+import pellucid
+from pellucid import Embedder, TokenBatch, similarity
 from pellucid.errors import (
     InputError,
     ModelError,
@@ -385,3 +389,65 @@ class TestStrangeOptions:
         monkeypatch.setattr("pellucid.encoder.encoder.load_weights", fail)
         with pytest.raises(ModelError, match=r"Too many open files. If too many files are open, close some"):
             embedder.trace("cat")
+
+
+class TestMostSimilar:
+    DOCUMENTS = ("Rent is due on the first.", "The lease ends in June.", "Dogs are loyal companions.")
+
+    def test_it_ranks_texts_by_their_cosine(self, minilm):
+        ranked = minilm.most_similar("When do I have to pay?", self.DOCUMENTS)
+        cosines = minilm.embed_documents(self.DOCUMENTS) @ minilm.embed_query("When do I have to pay?")
+        assert [index for index, _ in ranked] == [0, 1, 2]
+        assert [score for _, score in ranked] == pytest.approx(cosines.tolist(), abs=1e-6)
+        assert minilm.most_similar("When do I have to pay?", self.DOCUMENTS, k=1) == ranked[:1]
+
+    def test_vectors_do_as_well_as_texts(self, minilm):
+        vectors = minilm.embed_documents(self.DOCUMENTS)
+        query = "Do dogs like people?"
+        expected = minilm.most_similar(query, self.DOCUMENTS)
+        assert (
+            minilm.most_similar(query, vectors) == minilm.most_similar(minilm.embed_query(query), vectors) == expected
+        )
+
+    def test_queries_and_documents_get_their_own_prompts(self, prompted):
+        ranked = prompted.most_similar("cat", ["cat", "dog"])
+        vectors = prompted.embed_documents(["cat", "dog"], prompt_name="passage")
+        expected = similarity(prompted.embed_query("cat", prompt_name="query"), vectors)
+        assert {match.index: match.score for match in ranked} == pytest.approx(dict(enumerate(expected)), abs=1e-6)
+
+    def test_no_documents_give_no_matches(self, minilm):
+        assert minilm.most_similar("cat", []) == []
+
+    def test_a_wrong_argument_is_named(self, minilm):
+        with pytest.raises(OptionError, match="k=0 must be a whole number of at least 1"):
+            minilm.most_similar("cat", ["dog"], k=0)
+        with pytest.raises(TextTypeError, match="texts is of type str"):
+            minilm.most_similar("cat", "dog")
+        with pytest.raises(InputError, match="queries has vectors of 384 numbers, and vectors of 5"):
+            minilm.most_similar("cat", np.ones((2, 5)))
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("encode", r"embed_documents\(texts\), or embed_query\(text\) for a query"),
+        ("embed", r"embed_documents\(texts\)"),
+        ("similarity", r"pellucid.similarity\(a, b\) for vectors"),
+        ("semantic_search", r"most_similar\(query, documents\)"),
+        ("get_sentence_embedding_dimension", "dimensions"),
+        ("max_seq_length", "max_tokens"),
+        ("to", "device= and dtype= when you create it"),
+    ],
+)
+def test_a_name_of_another_library_is_answered_with_ours(minilm, name, hint):
+    with pytest.raises(AttributeError, match=rf"^Embedder has no attribute '{name}'. Use .*{hint}"):
+        getattr(minilm, name)
+    assert not hasattr(minilm, name)
+
+
+def test_what_other_names_point_to_exists(minilm):
+    for hint in Embedder.other_names.values():
+        for name in re.findall(r"pellucid\.(\w+)", hint):
+            assert importlib.util.find_spec(f"pellucid.{name}") or getattr(pellucid, name)
+        for path in re.findall(r"(?<![\w.])((?!pellucid|asyncio)\w+(?:\.\w+)*)(?:\(|$)", hint):
+            assert functools.reduce(getattr, path.split("."), minilm) is not None

@@ -63,7 +63,11 @@ def test_the_public_names():
         "TokenBatch",
         "TruncationWarning",
         "__version__",
+        "cluster",
         "errors",
+        "near_duplicates",
+        "nearest",
+        "similarity",
     ]
     assert dir(pellucid) == sorted(pellucid.__all__)
     assert all(getattr(pellucid, name) is not None for name in pellucid.__all__)

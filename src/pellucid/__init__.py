@@ -22,6 +22,10 @@ _MODULES = {
     "PellucidError": "pellucid.errors",
     "TokenBatch": "pellucid.types",
     "TruncationWarning": "pellucid.errors",
+    "cluster": "pellucid.vectors.clusters",
+    "near_duplicates": "pellucid.vectors.duplicates",
+    "nearest": "pellucid.vectors.similarity",
+    "similarity": "pellucid.vectors.similarity",
 }
 __all__ = [*_MODULES, "__version__", "errors"]  # noqa: PLE0604  The names are strings.
 

@@ -4,5 +4,9 @@ from pellucid.encoder.encoder import Encoder as Encoder
 from pellucid.errors import PellucidError as PellucidError
 from pellucid.errors import TruncationWarning as TruncationWarning
 from pellucid.types import TokenBatch as TokenBatch
+from pellucid.vectors.clusters import cluster as cluster
+from pellucid.vectors.duplicates import near_duplicates as near_duplicates
+from pellucid.vectors.similarity import nearest as nearest
+from pellucid.vectors.similarity import similarity as similarity
 
 __version__: str

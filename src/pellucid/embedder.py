@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import numpy.typing as npt
 
 from pellucid.checks import check_choice, check_integer
@@ -18,7 +20,8 @@ from pellucid.layers.quantization import OUTPUT_DTYPES, check_ranges, to_dtype
 from pellucid.task import Call, Task
 from pellucid.text.checks import as_iterator, as_list, check_texts
 from pellucid.text.truncation import OnTruncation
-from pellucid.types import Float32, Int32, TokenBatch, check_tokens
+from pellucid.types import Float32, Int32, Ranked, TokenBatch, check_tokens
+from pellucid.vectors.similarity import nearest
 
 if TYPE_CHECKING:
     from pellucid.cache.store import Cache
@@ -48,6 +51,29 @@ class Embedder(Task):
     """
 
     task_name = EMBEDDING
+    other_names = Task.other_names | {
+        **dict.fromkeys(
+            ("encode", "embed", "embed_texts", "encode_document", "encode_documents", "passage_embed"),
+            "embed_documents(texts), or embed_query(text) for a query",
+        ),
+        **dict.fromkeys(("encode_query", "encode_queries", "query_embed", "embed_text"), "embed_query(text)"),
+        **dict.fromkeys(
+            ("aembed_documents", "aembed_query"),
+            "embed_documents and embed_query in asyncio.to_thread, or pellucid.langchain",
+        ),
+        **dict.fromkeys(
+            ("similarity", "similarity_pairwise", "cos_sim", "cosine_similarity"),
+            "pellucid.similarity(a, b) for vectors, or most_similar(query, documents) for texts",
+        ),
+        **dict.fromkeys(("search", "semantic_search", "rank", "nearest"), "most_similar(query, documents)"),
+        "near_duplicates": "pellucid.near_duplicates(vectors)",
+        "cluster": "pellucid.cluster(vectors)",
+        "explain": "trace(text) or compare(text_a, text_b)",
+        **dict.fromkeys(
+            ("dimension", "dim", "embedding_size", "get_sentence_embedding_dimension", "get_embedding_dimension"),
+            "dimensions",
+        ),
+    }
 
     def __init__(
         self,
@@ -188,6 +214,28 @@ class Embedder(Task):
         chunks = [text[span.start : span.end] for span in spans]
         vectors = self.embed_documents(chunks, prompt=prompt, normalize=normalize)
         return join_chunks(spans, vectors, unit_length=self.spec.unit_length if normalize is None else normalize)
+
+    def most_similar(
+        self, query: str | npt.ArrayLike, documents: Sequence[str] | npt.NDArray[Any], k: int = 10
+    ) -> list[Ranked]:
+        """Find the ``k`` documents that are most similar to a query, best first. The score is the cosine.
+
+        Args:
+            query: a text, which gets the prompt of :meth:`embed_query`; or its vector, ``[d]``.
+            documents: texts, which are embedded as in :meth:`embed_documents`; or their vectors, ``[n, d]``. To ask
+                about the same documents again, embed them once and pass the vectors.
+            k: how many to find. If there are fewer documents, all are ranked.
+
+        Raises:
+            TextTypeError, TextError: a text cannot be used; its position is given.
+            InputError: the vectors do not fit together, or a number is not a finite float.
+            OptionError: ``k`` is not a whole number of at least 1.
+        """
+        k = check_integer("k", k, 1, sys.maxsize, "of at least 1")
+        vector = self.embed_query(query) if isinstance(query, str) else query
+        vectors = documents if isinstance(documents, np.ndarray) else self.embed_documents(documents)
+        indices, cosines = nearest(vector, vectors, k)
+        return [Ranked(index, score) for index, score in zip(indices.tolist(), cosines.tolist(), strict=True)]
 
     def embed_tokens(
         self,

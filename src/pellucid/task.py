@@ -66,6 +66,7 @@ class Task:
 
     Attributes:
         task_name: the name of the task. It keeps the cached results of different tasks apart.
+        other_names: what to use here instead of a name that other libraries have.
 
     Args:
         model: a name, a folder, or an :class:`~pellucid.encoder.encoder.Encoder` that several tasks share.
@@ -80,6 +81,14 @@ class Task:
     """
 
     task_name: ClassVar[str]
+    other_names: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("max_seq_length", "get_max_seq_length", "max_length"), "max_tokens"),
+        "tokenize": "tokenizer.tokenize(texts)",
+        "prompts": "spec.prompts",
+        "device": "engine.device",
+        "dtype": "engine.dtype",
+        **dict.fromkeys(("to", "cuda", "cpu", "half"), "the options device= and dtype= when you create it"),
+    }
 
     def __init__(
         self,
@@ -135,6 +144,15 @@ class Task:
         The first use reads all the files, which takes a moment.
         """
         return self.encoder.digest
+
+    if not TYPE_CHECKING:  # A type checker would accept any attribute.
+
+        def __getattr__(self, name: str) -> Any:
+            """Refuse an attribute that does not exist, and say what to use if another library calls it that."""
+            message = f"{type(self).__name__} has no attribute {name!r}."
+            if name in self.other_names:
+                message += f" Use {self.other_names[name]}."
+            raise AttributeError(message, name=name, obj=self)
 
     def __setattr__(self, name: str, value: object) -> None:
         """Set one of the few attributes that can be set. Setting another would have no effect, so it is an error.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,18 @@ Float32 = npt.NDArray[np.float32]
 Int8 = npt.NDArray[np.int8]
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
+
+
+class Ranked(NamedTuple):
+    """One of several texts that were ranked.
+
+    Attributes:
+        index: the text's position in what was ranked.
+        score: how well it matches; higher is better. The method that ranks says what the score is.
+    """
+
+    index: int
+    score: float
 
 
 @dataclass(frozen=True, eq=False)
