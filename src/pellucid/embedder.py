@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -51,28 +51,21 @@ class Embedder(Task):
     """
 
     task_name = EMBEDDING
-    other_names = Task.other_names | {
-        **dict.fromkeys(
-            ("encode", "embed", "embed_texts", "encode_document", "encode_documents", "passage_embed"),
-            "embed_documents(texts), or embed_query(text) for a query",
-        ),
-        **dict.fromkeys(("encode_query", "encode_queries", "query_embed", "embed_text"), "embed_query(text)"),
-        **dict.fromkeys(
-            ("aembed_documents", "aembed_query"),
-            "embed_documents and embed_query in asyncio.to_thread, or pellucid.langchain",
-        ),
-        **dict.fromkeys(
-            ("similarity", "similarity_pairwise", "cos_sim", "cosine_similarity"),
-            "pellucid.similarity(a, b) for vectors, or most_similar(query, documents) for texts",
-        ),
-        **dict.fromkeys(("search", "semantic_search", "rank", "nearest"), "most_similar(query, documents)"),
-        "near_duplicates": "pellucid.near_duplicates(vectors)",
-        "cluster": "pellucid.cluster(vectors)",
-        "explain": "trace(text) or compare(text_a, text_b)",
-        **dict.fromkeys(
-            ("dimension", "dim", "embedding_size", "get_sentence_embedding_dimension", "get_embedding_dimension"),
-            "dimensions",
-        ),
+    other_names: ClassVar[dict[str, str]] = Task.other_names | {
+        name: ours
+        for ours, names in (
+            ("embed_documents(texts), or embed_query(text) for a query", "encode embed embed_texts encode_documents"),
+            ("embed_documents(texts)", "encode_document passage_embed"),
+            ("embed_query(text)", "encode_query encode_queries query_embed embed_text"),
+            ("pellucid.similarity(a, b) for vectors, or most_similar(query, documents)", "similarity cos_sim"),
+            ("most_similar(query, documents)", "search semantic_search rank nearest"),
+            ("pellucid.near_duplicates(vectors)", "near_duplicates"),
+            ("pellucid.cluster(vectors)", "cluster"),
+            ("pellucid.langchain, or asyncio.to_thread", "aembed_documents aembed_query"),
+            ("trace(text) or compare(text_a, text_b)", "explain"),
+            ("dimensions", "dimension dim get_sentence_embedding_dimension get_embedding_dimension"),
+        )
+        for name in names.split()
     }
 
     def __init__(

@@ -81,13 +81,14 @@ class Task:
     """
 
     task_name: ClassVar[str]
-    other_names: ClassVar[Mapping[str, str]] = {
-        **dict.fromkeys(("max_seq_length", "get_max_seq_length", "max_length"), "max_tokens"),
+    other_names: ClassVar[dict[str, str]] = {
+        "max_seq_length": "max_tokens",
+        "get_max_seq_length": "max_tokens",
         "tokenize": "tokenizer.tokenize(texts)",
         "prompts": "spec.prompts",
         "device": "engine.device",
         "dtype": "engine.dtype",
-        **dict.fromkeys(("to", "cuda", "cpu", "half"), "the options device= and dtype= when you create it"),
+        "to": "the option device= when you create it",
     }
 
     def __init__(

@@ -130,3 +130,19 @@ def test_damaged_files_are_reported(tmp_path):
             told.append(str(error))
     assert told
     assert all(map(str.isprintable, told))
+
+
+def test_copied_rows_have_all_columns(tmp_path):
+    table = pa.table(
+        {
+            "text": [f"text {number}" for number in range(700)],
+            "list": [[number, None] for number in range(700)],
+            "label": pa.array([f"{number % 3}" for number in range(700)]).dictionary_encode(),
+        }
+    )
+    pq.write_table(table, tmp_path / "all.parquet", row_group_size=300)
+    rows = np.array([0, 1, 299, 300, 301, 699])
+    parquet.copy_rows(tmp_path / "all.parquet", tmp_path / "some.parquet", rows)
+    assert pq.read_table(tmp_path / "some.parquet").to_pylist() == table.take(rows).to_pylist()
+    parquet.copy_rows(tmp_path / "all.parquet", tmp_path / "none.parquet", rows[:0])
+    assert pq.read_table(tmp_path / "none.parquet").schema.equals(pq.read_table(tmp_path / "all.parquet").schema)

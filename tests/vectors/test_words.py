@@ -15,6 +15,8 @@ from pellucid.vectors.words import telling_words
         (["How do I pay the RENT, in 2026?", "what is “Rent”?"], [0, 0], [("rent", "pay")]),
         # In a group of three, a word of one text is left out.
         (["a fox runs", "a fox", "a fox sits", "night"], [0, 0, 0, 1], [("fox",), ("night",)]),
+        # Unless there is no other.
+        (["a fox runs", "a cat", "a dog", "night"], [0, 0, 0, 1], [("cat", "dog", "fox"), ("night",)]),
         # Words may have marks and other alphabets in them.
         (["l'été state-of-the-art", "Москва зимой"], [0, 1], [("l'été", "state-of-the-art"), ("зимой", "москва")]),
         # Every text has the word, so it tells nothing.

@@ -17,8 +17,8 @@ from pellucid.errors import BatchError, TextError, printable
 from pellucid.files.whole import in_one_step
 from pellucid.layers.quantization import to_dtype, to_int8
 from pellucid.tables import parquet
-from pellucid.tables.arrow import vector_column
-from pellucid.tables.reader import InputFile, PartReader, Rows, keep_rows
+from pellucid.tables.arrow import keep_rows, vector_column
+from pellucid.tables.reader import InputFile, PartReader, Rows
 from pellucid.text.truncation import Truncation
 from pellucid.types import Float32, Int32, Int64, TokenBatch
 

@@ -113,6 +113,14 @@ JsonOption = Annotated[
         help="Print JSON lines, or text for people. Default: JSON if standard output is not a terminal.",
     ),
 ]
+TextsArgument = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[FILE]",
+        help="File with one text per line, or a .csv, .jsonl or .parquet file. Default: standard input.",
+    ),
+]
+FullOption = Annotated[bool, typer.Option("--full", help="Show everything, and whole texts.")]
 ColumnOption = Annotated[str, typer.Option(help="Column with the texts, in .csv, .jsonl and .parquet files.")]
 IndexOption = Annotated[Path, typer.Option("--index", help="Folder of the index.")]
 

@@ -3,6 +3,7 @@
 ::
 
     records.py   lines of JSON, CSV and text, one row at a time, good or bad
+    rows.py      some rows, exactly as they are written
     parquet.py   Parquet in bounded memory, both ways
     schemas.py   which columns a table must have
     reader.py    parts of files, as Arrow tables without the rows that cannot be used

@@ -39,6 +39,12 @@ def with_nulls(column: pa.Array, rows: Sequence[int | None]) -> pa.Array:
     return column.take(pa.array(rows, pa.int64()))
 
 
+def keep_rows(table: Table, keep: npt.NDArray[np.bool_]) -> Table:
+    """The rows where ``keep``, ``bool[rows]``, is True. They are sliced out: PyArrow cannot filter every type."""
+    edges = np.flatnonzero(np.diff(keep.astype(np.int8), prepend=0, append=0)).reshape(-1, 2)
+    return pa.concat_tables([table.slice(start, stop - start) for start, stop in edges.tolist()] or [table.slice(0, 0)])
+
+
 def schema_of(columns: Mapping[str, str], vector_name: str, dimensions: int) -> Schema:
     """A schema of columns and, as the last one, vectors of ``dimensions`` float32 numbers.
 

@@ -12,9 +12,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 import numpy.typing as npt
 
-from pellucid.tables.arrow import Schema, Table, vector_column  # First: it says what to install if PyArrow is missing.
+from pellucid.tables.arrow import (
+    Schema,
+    Table,
+    keep_rows,
+    vector_column,
+)  # First: it says what to install if PyArrow is missing.
 
 import pyarrow as pa  # type: ignore[import-untyped]  # isort: skip
 import pyarrow.compute as pc  # type: ignore[import-untyped]  # isort: skip
@@ -190,6 +196,26 @@ def _leaf_columns(schema: Schema) -> list[str]:
     pq.ParquetWriter(sink, schema).close()
     with pq.ParquetFile(pa.BufferReader(sink.getvalue())) as written:
         return [written.schema.column(number).path for number in range(len(written.schema))]
+
+
+def copy_rows(source: Source, path: Path, rows: npt.NDArray[np.int64]) -> None:
+    """Copy some rows to another file, with all columns.
+
+    Args:
+        source: the file to read.
+        path: the file to write.
+        rows: ``int64[k]``, the numbers of the rows, from 0, in order.
+
+    Raises:
+        OSError, pa.ArrowException: a file cannot be read or written.
+    """
+    schema = describe(source)[1]
+    with pq.ParquetWriter(path, schema) as writer:
+        start = 0
+        for batch in read_batches(source):
+            keep = np.isin(np.arange(start, start + len(batch)), rows)
+            writer.write_table(keep_rows(pa.Table.from_batches([batch]).cast(schema), keep))
+            start += len(batch)
 
 
 def write_windows(path: Path, windows: Iterable[tuple[list[str], npt.NDArray[Any]]]) -> None:

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pellucid.errors import BatchError, printable
 from pellucid.tables import parquet
-from pellucid.tables.arrow import ARROW_ERRORS, Schema, Table
+from pellucid.tables.arrow import ARROW_ERRORS, Schema, Table, keep_rows
 from pellucid.tables.records import MAX_ROW_BYTES, Record, read_header, read_records, too_long
 
 import pyarrow as pa  # type: ignore[import-untyped]  # isort: skip
@@ -218,12 +217,6 @@ def _without_bad_texts(table: Table, column: str, start: int) -> Rows:
         keep[[number - start for number, _ in faults]] = False
         table = keep_rows(table, keep)
     return Rows(table, tuple(sorted(faults)))
-
-
-def keep_rows(table: Table, keep: npt.NDArray[np.bool_]) -> Table:
-    """The rows where ``keep``, ``bool[rows]``, is True. They are sliced out: PyArrow cannot filter every type."""
-    edges = np.flatnonzero(np.diff(keep.astype(np.int8), prepend=0, append=0)).reshape(-1, 2)
-    return pa.concat_tables([table.slice(start, stop - start) for start, stop in edges.tolist()] or [table.slice(0, 0)])
 
 
 def _to_type(value: Any, kind: pa.DataType) -> Any:

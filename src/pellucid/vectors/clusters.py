@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -106,17 +107,14 @@ def cluster(
     >>> groups.labels, groups[0]
     (array([0, 1, 0, 0]), Cluster(3 members, representative 0))
     """
-    if k is not None and threshold is not None:
-        raise OptionError("give k or threshold, not both.")
+    check_options(k, threshold)
     unit = unit_vectors("vectors", vectors)
     if texts is not None and len(texts) != len(unit):
         raise InputError(f"there are {len(texts):,} texts for {len(unit):,} vectors. Give one text for each vector.")
     if threshold is not None:
-        check_threshold(threshold)
         centres = _choose_centres(unit, np.float32(threshold - ROUNDING))
         groups = _join_centres(unit, centres)
     else:
-        k = None if k is None else check_integer("k", k, 1, np.iinfo(np.int64).max, "of at least 1")
         centres = None
         groups = choose_k_means(unit) if k is None or not len(unit) else k_means(unit, k)
     labels = _largest_first(groups)
@@ -130,6 +128,20 @@ def cluster(
             for indices, telling in zip(members, words, strict=True)
         ),
     )
+
+
+def check_options(k: int | None, threshold: float | None) -> None:
+    """Refuse options that :func:`cluster` cannot use.
+
+    Raises:
+        OptionError: both are given, or one is out of range.
+    """
+    if k is not None and threshold is not None:
+        raise OptionError("give k or threshold, not both.")
+    if k is not None:
+        check_integer("k", k, 1, sys.maxsize, "of at least 1")
+    if threshold is not None:
+        check_threshold(threshold)
 
 
 def _representative(unit: Float32, members: Int64, centres: Int64 | None) -> int:

@@ -20,10 +20,8 @@ Float64 = npt.NDArray[np.float64]
 
 MAX_CHOSEN = 8
 """The most groups that the silhouette may choose. People cannot tell more colours apart on a map."""
-_RUNS = 3
-"""For a given number of groups, k-means runs this many times, each time from other starting centres."""
-_RUNS_PER_CHOICE = 10
-"""It runs more often for each number of groups that it may choose: those samples are small."""
+_RUNS = 10
+"""For each number of groups, k-means runs this many times on the sample, each time from other starting centres."""
 _MAX_ITERATIONS = 30
 _MAX_SILHOUETTE_SAMPLE = 500
 """The silhouette needs the distances of all pairs, so it looks at no more vectors than this."""
@@ -73,7 +71,7 @@ def choose_k_means(vectors: Float32, max_k: int = MAX_CHOSEN) -> Int64:
     distances = np.sqrt(_squared_distances(sample, sample))
     best_centres, best_silhouette = sample[:1], -1.0
     limit = min(max_k, len(np.unique(sample, axis=0)), len(sample) - 1)
-    for count, seed in itertools.product(range(2, limit + 1), range(_RUNS_PER_CHOICE)):
+    for count, seed in itertools.product(range(2, limit + 1), range(_RUNS)):
         centres = _centres(sample, count, seed)
         silhouette = _silhouette(distances, _nearest_centre(sample, centres))
         if silhouette > best_silhouette:

@@ -28,8 +28,8 @@ def telling_words(texts: Sequence[str], labels: Int64, count: int = 3) -> list[t
     """For each group of texts, the words that are in many of its texts and in few of the others.
 
     A word's score is the share of the group's texts that have it, minus the share of the other texts that have it.
-    English function words ("the", "how") are left out. In a group of more than two texts, a word of a single text is
-    left out, too. Upper and lower case count as the same.
+    English function words ("the", "how") are left out. So are words of a single text, in a group of more than two texts
+    that has other words to offer. Upper and lower case count as the same.
 
     Args:
         texts: the texts.
@@ -69,8 +69,8 @@ def _most_telling(
         texts: how many texts there are.
         count: how many words to give.
     """
-    fewest = 2 if size > 2 else 1  # noqa: PLR2004
     others = max(texts - size, 1)
-    scores = {word: n / size - (total[word] - n) / others for word, n in own.items() if n >= fewest}
-    telling = sorted((-score, word) for word, score in scores.items() if score > 0)
-    return tuple(word for _, word in telling[:count])
+    scores = {word: n / size - (total[word] - n) / others for word, n in own.items()}
+    telling = [word for _, word in sorted((-score, word) for word, score in scores.items() if score > 0)]
+    shared = [word for word in telling if own[word] > 1]
+    return tuple((shared if shared and size > 2 else telling)[:count])  # noqa: PLR2004

@@ -1,0 +1,126 @@
+"""``pellucid cluster``: the texts of a file, grouped by how similar they are."""
+
+from __future__ import annotations
+
+import json as json_module
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import typer
+
+from pellucid.cli import options
+from pellucid.cli.lines import Lines, embed_lines, read_lines, show
+from pellucid.cli.terminal import escape_json_controls, plural, use_json
+from pellucid.errors import OptionError
+
+if TYPE_CHECKING:
+    from pellucid.types import Float32, Int64
+    from pellucid.vectors.clusters import Cluster, Clusters
+
+_MAX_CLUSTERS = 20
+_MAX_TEXTS = 3
+
+
+def cluster(
+    file: options.TextsArgument = None,
+    count: Annotated[
+        int | None, typer.Option("-k", help="Number of clusters. Default: as many as fit best, from 2 to 8.")
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            help="Instead of -k: the cosine that each text has at least with the typical text of its cluster."
+        ),
+    ] = None,
+    column: options.ColumnOption = options.TEXT_COLUMN,
+    json: options.JsonOption = None,
+    full: options.FullOption = False,
+    model: options.ModelOption = options.DEFAULT_MODEL,
+    dtype: options.DtypeOption = "float32",
+    device: options.DeviceOption = "cpu",
+    on_truncation: options.OnTruncationOption = "warn",
+    revision: options.RevisionOption = None,
+    cache_folder: options.CacheFolderOption = None,
+    local_files_only: options.LocalFilesOnlyOption = False,
+    threads: options.ThreadsOption = None,
+) -> None:
+    """Group the texts of a file by how similar they are.
+
+    Blank lines are left out. Each cluster has a name: the words that are in many of its texts and in few others.
+    """
+    from pellucid.vectors.clusters import check_options
+    from pellucid.vectors.clusters import cluster as find_clusters
+
+    if count is not None and threshold is not None:
+        raise OptionError("give -k or --threshold, not both.")
+    check_options(count, threshold)
+    lines = read_lines(file, column)
+
+    from pellucid.embedder import Embedder
+
+    embedder = Embedder(
+        model,
+        revision=revision,
+        cache_folder=cache_folder,
+        local_files_only=local_files_only,
+        dtype=dtype,
+        device=device,
+        threads=threads,
+        on_truncation=on_truncation,
+    )
+    vectors = embed_lines(embedder, lines.texts)
+    found = find_clusters(vectors, count, threshold=threshold, texts=lines.texts)
+    if use_json(json):
+        _print_json(lines, found)
+    else:
+        _print_clusters(lines, vectors, found, full=full)
+
+
+def _print_json(lines: Lines, found: Clusters) -> None:
+    representatives = {group.representative for group in found}
+    for index, label in enumerate(found.labels.tolist()):
+        record = {
+            lines.unit: lines.numbers[index],
+            "text": lines.texts[index],
+            "cluster": label + 1,
+            "name": ", ".join(found[label].words),
+            "representative": index in representatives,
+        }
+        typer.echo(escape_json_controls(json_module.dumps(record, ensure_ascii=False)))
+
+
+def _print_clusters(lines: Lines, vectors: Float32, found: Clusters, *, full: bool) -> None:
+    """Print each cluster's name and size, and its most typical texts, the most typical first."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    if not len(found):
+        console.print("no texts")
+    clusters = found.clusters if full else found.clusters[:_MAX_CLUSTERS]
+    for number, group in enumerate(clusters, 1):
+        name = f"  {', '.join(group.words)}" if group.words else ""
+        heading = Text.assemble((f"{number}", "bold"), (name, "bold cyan"), f"  {plural(len(group), 'text')}")
+        console.print(heading)
+        members = _most_typical_first(vectors, group).tolist()
+        for index in members if full else members[:_MAX_TEXTS]:
+            console.print(
+                Text("  ").append_text(show(lines.texts[index], full=full)),
+                no_wrap=not full,
+                overflow="ellipsis",
+            )
+        console.print()
+    if len(clusters) < len(found):
+        texts = sum(len(group) for group in found.clusters[_MAX_CLUSTERS:])
+        console.print(
+            f"… and {plural(len(found) - len(clusters), 'cluster')} of {plural(texts, 'text')}. --full shows all."
+        )
+
+
+def _most_typical_first(vectors: Float32, group: Cluster) -> Int64:
+    """The members by their cosine with the representative, highest first."""
+    from pellucid.vectors.similarity import similarity
+
+    cosines = similarity(vectors[group.members], vectors[group.representative])
+    order = np.lexsort((group.members, -cosines, group.members != group.representative))
+    return group.members[order]

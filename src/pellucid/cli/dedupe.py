@@ -1,0 +1,158 @@
+"""``pellucid dedupe``: the texts of a file without those that are nearly the same as an earlier one."""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pellucid.cli import options, vectors
+from pellucid.cli.lines import Lines, embed_lines, read_lines, show
+from pellucid.cli.terminal import escape_json_controls, plural
+from pellucid.errors import OptionError, printable
+
+if TYPE_CHECKING:
+    from pellucid.vectors.duplicates import NearDuplicates
+
+_MAX_GROUPS = 10
+_MAX_DUPLICATES = 5
+
+
+def dedupe(
+    file: options.TextsArgument = None,
+    threshold: Annotated[
+        float, typer.Option(help="Cosine from which two texts count as nearly the same; at most 1.")
+    ] = 0.95,
+    out: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write what is kept to this file, in the format of the input.")
+    ] = None,
+    column: options.ColumnOption = options.TEXT_COLUMN,
+    json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each near duplicate.")] = False,
+    full: options.FullOption = False,
+    model: options.ModelOption = options.DEFAULT_MODEL,
+    dtype: options.DtypeOption = "float32",
+    device: options.DeviceOption = "cpu",
+    on_truncation: options.OnTruncationOption = "warn",
+    revision: options.RevisionOption = None,
+    cache_folder: options.CacheFolderOption = None,
+    local_files_only: options.LocalFilesOnlyOption = False,
+    threads: options.ThreadsOption = None,
+) -> None:
+    """Remove texts that are nearly the same as an earlier one.
+
+    On a terminal, the command shows which texts it would remove. Otherwise it prints the lines or rows that it keeps,
+    so you can write `pellucid dedupe FILE > kept.txt`.
+    """
+    from pellucid.vectors.duplicates import check_threshold, near_duplicates
+
+    check_threshold(threshold)
+    if json and out is not None:
+        raise OptionError("give --json or --output, not both.")
+    kind = _kind(file)
+    is_report = sys.stdout.isatty() and out is None
+    if out is not None:
+        vectors.check_ending(out, [out.suffix.lower() if kind == "text" or file is None else file.suffix.lower()])
+    elif kind == "parquet" and not json and not is_report:
+        raise OptionError("Parquet is not text. Add --output FILE.parquet, or --json.")
+    lines = read_lines(file, column, keep_blank=True)
+
+    from pellucid.embedder import Embedder
+
+    embedder = Embedder(
+        model,
+        revision=revision,
+        cache_folder=cache_folder,
+        local_files_only=local_files_only,
+        dtype=dtype,
+        device=device,
+        threads=threads,
+        on_truncation=on_truncation,
+    )
+    found = near_duplicates(embed_lines(embedder, lines.texts), threshold)
+    if json:
+        _print_json(lines, found)
+        return
+    if is_report:
+        _print_groups(lines, found, full=full)
+    elif out is None:
+        for row in _kept_rows(lines, found, file, kind, column):
+            typer.echo(row, nl=False)
+    else:
+        with vectors.open_output(out) as path:
+            _write_kept(path, lines, found, file, kind, column)
+    typer.echo(
+        f"{plural(len(lines.texts), lines.unit)}: {len(found.kept):,} kept, "
+        f"{plural(len(found.removed), 'near duplicate')} (cosine of at least {threshold:g})",
+        err=not is_report,
+    )
+    if is_report and len(found.removed):
+        typer.echo("To save what is kept: --output FILE")
+    if out is not None:
+        typer.echo(f"wrote {printable(out)}", err=True)
+
+
+def _kind(file: Path | None) -> str:
+    """The kind of table that a file is: a value of ``KINDS``."""
+    from pellucid.tables.records import KINDS
+
+    return "text" if file is None else KINDS.get(file.suffix.lower(), "text")
+
+
+def _kept_rows(lines: Lines, found: NearDuplicates, file: Path | None, kind: str, column: str) -> Iterator[str]:
+    """What is kept: rows of a table as they are written in it, otherwise the texts, one per line."""
+    if kind == "text" or file is None:
+        return (f"{lines.texts[index]}\n" for index in found.kept.tolist())
+    from pellucid.tables.rows import rows_as_written
+
+    return (row.decode() for row in rows_as_written(file, kind, column, found.kept))
+
+
+def _write_kept(path: Path, lines: Lines, found: NearDuplicates, file: Path | None, kind: str, column: str) -> None:
+    if kind == "parquet" and file is not None:
+        from pellucid.tables.parquet import copy_rows
+
+        copy_rows(file, path, found.kept)
+        return
+    with path.open("w", encoding="utf-8", newline="") as opened:
+        opened.writelines(_kept_rows(lines, found, file, kind, column))
+
+
+def _print_json(lines: Lines, found: NearDuplicates) -> None:
+    for index in found.removed.tolist():
+        original = int(found.original[index])
+        record = {
+            lines.unit: lines.numbers[index],
+            "text": lines.texts[index],
+            "duplicate_of": lines.numbers[original],
+            "original": lines.texts[original],
+            "cosine": round(float(found.cosine[index]), 6),
+        }
+        typer.echo(escape_json_controls(json_module.dumps(record, ensure_ascii=False)))
+
+
+def _print_groups(lines: Lines, found: NearDuplicates, *, full: bool) -> None:
+    """Print each text that is kept and has near duplicates, and below it those."""
+    from rich.console import Console
+    from rich.table import Table
+
+    groups = found.groups()
+    shown = groups if full else groups[:_MAX_GROUPS]
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(ratio=1)
+    for original, *duplicates in (group.tolist() for group in shown):
+        table.add_row("keep", lines.place(original), show(lines.texts[original], full=full), style="bold")
+        listed = duplicates if full else duplicates[:_MAX_DUPLICATES]
+        for index in listed:
+            table.add_row(f"{found.cosine[index]:.3f}", lines.place(index), show(lines.texts[index], full=full))
+        if len(listed) < len(duplicates):
+            table.add_row("", "", f"… and {len(duplicates) - len(listed):,} more", style="dim")
+    console = Console(highlight=False)
+    console.print(table)
+    if len(shown) < len(groups):
+        console.print(f"… and {len(groups) - len(shown):,} more texts with near duplicates. --full shows all.\n")

@@ -1,0 +1,86 @@
+"""The texts of a file or of standard input, with the numbers of their lines, for commands that compare texts."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pellucid.cli.texts import read_texts
+from pellucid.errors import JOINER, OptionError, printable
+from pellucid.types import Float32
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from pellucid.embedder import Embedder
+
+_MAX_SHOWN_CHARACTERS = 1000
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Texts and where they stand.
+
+    Attributes:
+        texts: the texts.
+        numbers: the line of each text, or its row in a table, from 1.
+        unit: "line" or "row".
+    """
+
+    texts: list[str]
+    numbers: list[int]
+    unit: str
+
+    def place(self, index: int) -> str:
+        """Where a text stands, as in "line 12"."""
+        return f"{self.unit} {self.numbers[index]:,}"
+
+
+def read_lines(file: Path | None, column: str, *, keep_blank: bool = False) -> Lines:
+    """Read all texts of a file or of standard input.
+
+    Args:
+        file: the file; None or ``-`` for standard input.
+        column: the column with the texts, for tables.
+        keep_blank: keep texts without a visible character, too.
+
+    Raises:
+        OptionError: there is no file, and standard input is a terminal.
+        TextError: a text cannot be read, or there is none. See :func:`~pellucid.cli.texts.read_texts` for more.
+    """
+    if file is None and sys.stdin.isatty():
+        raise OptionError("no texts. Give a file, or pipe texts in, one per line.")
+    from pellucid.tables.records import KINDS
+
+    is_table = file is not None and KINDS.get(file.suffix.lower(), "text") != "text"
+    numbered = [(number, text) for number, text in enumerate(read_texts(file, column), 1) if keep_blank or text.strip()]
+    return Lines([text for _, text in numbered], [number for number, _ in numbered], "row" if is_table else "line")
+
+
+def embed_lines(embedder: Embedder, texts: list[str]) -> Float32:
+    """Embed texts as documents: ``float32[n, d]``. If it takes longer than a second, a progress bar appears."""
+    from tqdm import tqdm  # type: ignore[import-untyped]
+
+    def windows() -> Iterator[Float32]:
+        yield embedder.embed_documents([])
+        with tqdm(total=len(texts), unit=" texts", desc="Embedding", disable=None, delay=1, leave=False) as bar:
+            for window in embedder.embed_stream(texts):
+                yield window
+                bar.update(len(window))
+
+    return np.concatenate(list(windows()))
+
+
+def show(text: str, *, full: bool = False, style: str = "") -> Text:
+    """A text for a terminal, on one line; with ``full``, whole and with its line ends."""
+    from rich.text import Text
+
+    if full:
+        return Text(printable(text, keep=f"\n\t{JOINER}"), style=style)
+    one_line = " ".join(text[:_MAX_SHOWN_CHARACTERS].split())
+    return Text(printable(one_line, keep=JOINER), style=style, no_wrap=True, overflow="ellipsis")

@@ -1,0 +1,77 @@
+"""``pellucid similar``: the texts of a file that are most similar to a text."""
+
+from __future__ import annotations
+
+import json as json_module
+from typing import Annotated
+
+import typer
+
+from pellucid.cli import options
+from pellucid.cli.lines import Lines, embed_lines, read_lines, show
+from pellucid.cli.terminal import escape_json_controls, use_json
+from pellucid.errors import OptionError
+from pellucid.types import Ranked
+
+
+def similar(
+    text: Annotated[str, typer.Argument(help="Text to compare with.")],
+    file: options.TextsArgument = None,
+    count: Annotated[int, typer.Option("-k", help="Number of texts to find.")] = 10,
+    column: options.ColumnOption = options.TEXT_COLUMN,
+    json: options.JsonOption = None,
+    full: options.FullOption = False,
+    model: options.ModelOption = options.DEFAULT_MODEL,
+    dtype: options.DtypeOption = "float32",
+    device: options.DeviceOption = "cpu",
+    on_truncation: options.OnTruncationOption = "warn",
+    revision: options.RevisionOption = None,
+    cache_folder: options.CacheFolderOption = None,
+    local_files_only: options.LocalFilesOnlyOption = False,
+    threads: options.ThreadsOption = None,
+) -> None:
+    """Find the texts of a file that are most similar to a text.
+
+    Blank lines are left out. The score is the cosine: 1 means the same, and 0 means unrelated.
+    """
+    if count < 1:
+        raise OptionError("-k must be at least 1.")
+    lines = read_lines(file, column)
+
+    from pellucid.embedder import Embedder
+
+    embedder = Embedder(
+        model,
+        revision=revision,
+        cache_folder=cache_folder,
+        local_files_only=local_files_only,
+        dtype=dtype,
+        device=device,
+        threads=threads,
+        on_truncation=on_truncation,
+    )
+    matches = embedder.most_similar(text, embed_lines(embedder, lines.texts), count)
+    if use_json(json):
+        for rank, match in enumerate(matches, 1):
+            record = {
+                "rank": rank,
+                "cosine": round(match.score, 6),
+                lines.unit: lines.numbers[match.index],
+                "text": lines.texts[match.index],
+            }
+            typer.echo(escape_json_controls(json_module.dumps(record, ensure_ascii=False)))
+    else:
+        _print_matches(lines, matches, full=full)
+
+
+def _print_matches(lines: Lines, matches: list[Ranked], *, full: bool) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("cosine", justify="right", no_wrap=True)
+    table.add_column(lines.unit, justify="right", no_wrap=True)
+    table.add_column("text", ratio=1)
+    for match in matches:
+        table.add_row(f"{match.score:.3f}", f"{lines.numbers[match.index]}", show(lines.texts[match.index], full=full))
+    Console(highlight=False).print(table if matches else "no texts")

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import json
+import sys
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.cli.command import run
+
+TEXTS = ["the cat sat", "a dog", "the cat sat", "", "THE CAT sat", "a dog"]
+KEPT = ["the cat sat", "a dog", ""]
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "texts.txt"
+    path.write_text("\n".join(TEXTS), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Standard output says that it is a terminal."""
+    monkeypatch.setattr("io.StringIO.isatty", lambda _: True)
+
+
+def dedupe(tiny_bert, *arguments: str, stdin: bytes = b""):
+    return run("dedupe", "--model", str(tiny_bert), "--threshold", "1", *arguments, stdin=stdin)
+
+
+@pytest.mark.parametrize("source", ["file", "dash", "nothing"])
+def test_a_pipe_gets_the_texts_that_are_kept(tiny_bert, file, source):
+    arguments = {"file": [str(file)], "dash": ["-"], "nothing": []}[source]
+    result = dedupe(tiny_bert, *arguments, stdin=file.read_bytes())
+    assert result.out.split("\n") == [*KEPT, ""]
+    assert result.err == "6 lines: 3 kept, 3 near duplicates (cosine of at least 1)\n"
+
+
+def test_output_is_a_file(tiny_bert, file, tmp_path):
+    result = dedupe(tiny_bert, str(file), "--output", str(tmp_path / "kept.txt"))
+    assert (result.code, result.out) == (0, "")
+    assert (tmp_path / "kept.txt").read_text() == "\n".join([*KEPT, ""])
+    assert result.err.endswith(f"wrote {tmp_path / 'kept.txt'}\n")
+
+
+def test_json_says_what_each_duplicate_is_like(tiny_bert, file):
+    records = [json.loads(line) for line in dedupe(tiny_bert, str(file), "--json").out.splitlines()]
+    assert [(record["line"], record["duplicate_of"]) for record in records] == [(3, 1), (5, 1), (6, 2)]
+    assert all(record["text"].lower() == record["original"] for record in records)
+    assert all(record["cosine"] == pytest.approx(1, abs=2e-6) for record in records)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".jsonl", ".parquet"])
+def test_rows_of_a_table_are_kept_whole(tiny_bert, tmp_path, ending):
+    rows = [{"id": number, "body": text} for number, text in enumerate(TEXTS)]
+    source, kept = tmp_path / f"rows{ending}", tmp_path / f"kept{ending}"
+    lines = {
+        ".csv": ["id,body", *(f'{row["id"]},"{row["body"]}"' for row in rows)],
+        ".jsonl": [json.dumps(row) for row in rows],
+    }
+    if ending == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), source)
+    else:
+        source.write_text("\n".join(lines[ending]))
+    result = dedupe(tiny_bert, str(source), "--column", "body", "--output", str(kept))
+    assert result.err.startswith("6 rows: 3 kept, 3 near duplicates")
+    if ending == ".parquet":
+        assert pq.read_table(kept).to_pylist() == [rows[0], rows[1], rows[3]]
+    else:
+        header = 1 if ending == ".csv" else 0
+        expected = [*lines[ending][:header], *(lines[ending][header + number] for number in (0, 1, 3))]
+        assert kept.read_text().splitlines() == expected
+        assert dedupe(tiny_bert, str(source), "--column", "body").out == kept.read_text()
+
+
+def test_a_terminal_gets_the_groups(tiny_bert, file, terminal, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("TERM", "dumb")
+    result = dedupe(tiny_bert, str(file))
+    assert [" ".join(line.split()) for line in result.out.splitlines()] == [
+        "keep line 1 the cat sat",
+        "1.000 line 3 the cat sat",
+        "1.000 line 5 THE CAT sat",
+        "keep line 2 a dog",
+        "1.000 line 6 a dog",
+        "6 lines: 3 kept, 3 near duplicates (cosine of at least 1)",
+        "To save what is kept: --output FILE",
+    ]
+
+
+def test_a_terminal_gets_the_first_groups_only(tiny_bert, terminal, monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    words = ["the", "cat", "sat", "on", "mat", "a", "dog", ".", ",", "!", "the cat", "cat sat"]
+    lines = "\n".join(word for word in words for _ in range(8)).encode()
+    result = dedupe(tiny_bert, stdin=lines)
+    assert result.out.count("keep") == 10
+    assert "… and 2 more\n" in result.out
+    assert "… and 2 more texts with near duplicates. --full shows all." in result.out
+    full = dedupe(tiny_bert, "--full", stdin=lines)
+    assert full.out.count("keep") == 12
+    assert full.out.count("1.000") == 12 * 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--threshold", "1.5"], "threshold=1.5 must be above 0, and at most 1: it is a cosine."),
+        (["--json", "--output", "x.txt"], "give --json or --output, not both."),
+        (["rows.csv", "--output", "kept.txt"], "--output: cannot write 'kept.txt'; the name must end in .csv."),
+        (["rows.parquet"], "Parquet is not text. Add --output FILE.parquet, or --json."),
+    ],
+)
+def test_a_wrong_option_is_named(tiny_bert, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    result = dedupe(tiny_bert, *arguments, stdin=b"x")
+    assert (result.code, result.err) == (2, f"pellucid: {message}\n")
+
+
+def test_without_a_file_and_a_pipe_it_says_what_to_give(tiny_bert, monkeypatch):
+    monkeypatch.setattr("io.TextIOWrapper.isatty", lambda self: True, raising=False)
+    monkeypatch.setattr(sys, "stdin", sys.__stdin__)
+    result = dedupe(tiny_bert)
+    assert (result.code, result.err) == (2, "pellucid: no texts. Give a file, or pipe texts in, one per line.\n")
