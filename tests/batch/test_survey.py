@@ -19,7 +19,7 @@ def test_what_cannot_be_read_is_an_error_that_names_it(tmp_path):
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 and nothing more")
     check("broken.parquet cannot be read", tmp_path / "broken.parquet")
     pq.write_table(pa.table({"body": ["a"]}), tmp_path / "other.parquet")
-    check("has no column 'text'; its columns are 'body'.*--text-column", tmp_path / "other.parquet")
+    check("has no column 'text'; its columns are 'body'.*--column", tmp_path / "other.parquet")
     pq.write_table(pa.table({"text": [1]}), tmp_path / "numbers.parquet")
     check("has the type int64", tmp_path / "numbers.parquet")
     (tmp_path / "no.csv").write_text("id\n1\n")

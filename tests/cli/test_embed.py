@@ -126,15 +126,34 @@ def test_options_reach_the_embedder(tmp_path):
         np.testing.assert_array_equal(np.array(json.loads(line)["vector"], dtype=expected.dtype), expected)
 
 
+def test_a_table_gives_the_texts_of_its_column(tiny_bert, tmp_path):
+    (tmp_path / "t.csv").write_text("id,body\n0,the cat\n1,a dog\n")
+    result = embed(tiny_bert, "--json", "-f", str(tmp_path / "t.csv"), "--column", "body")
+    assert [json.loads(line)["text"] for line in result.out.splitlines()] == ["the cat", "a dog"]
+    result = embed("no/such-model", "-f", str(tmp_path / "t.csv"))
+    assert (result.code, "has no column 'text'; its columns are 'id', 'body'" in result.err) == (2, True)
+
+
+def test_a_text_that_is_the_name_of_a_file_is_embedded_with_a_hint(tiny_bert, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.txt").write_text("the cat\n")
+    result = embed(tiny_bert, "--json", "notes.txt", "x" * 5000, "\0")
+    assert [json.loads(line)["text"] for line in result.out.splitlines()] == ["notes.txt", "x" * 5000, "\0"]
+    hint, _truncated = result.err.splitlines()
+    assert hint == "hint: notes.txt is embedded as a text. To embed the texts in that file: -f notes.txt"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["x", "--column", "body"], "--column needs --file"),
+        (["--column", "body"], "--column body is for .csv, .jsonl and .parquet files"),
         (["x", "--json", "--output", "v.npy"], "give --json or --output, not both"),
         (["x", "--file", "f"], "give texts or --file, not both"),
         (["x", "--query", "--prompt", "p"], "give only one of --query, --prompt and --prompt-name"),
         (["x", "--output", "v.csv"], "the name must end in .npy, .jsonl, .parquet"),
         (["x", "--output", "/nowhere/v.npy"], "there is no folder /nowhere"),
-        (["--file", "/nowhere.txt"], "/nowhere.txt is not a file"),
+        (["--file", "/nowhere.txt"], "there is no file /nowhere.txt"),
     ],
 )
 def test_a_wrong_call_is_refused_before_the_model_is_looked_for(arguments, message):

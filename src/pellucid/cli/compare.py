@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pellucid.cli import options
-from pellucid.cli.embed import read_lines
 from pellucid.cli.terminal import plural
+from pellucid.cli.texts import read_texts
 from pellucid.cli.vectors import check_ending, open_output
 from pellucid.errors import OptionError
 
@@ -109,7 +109,7 @@ def _choose_texts(file: Path | None, limit: int) -> tuple[list[str], bool]:
 def _read_texts(file: Path | None) -> Iterator[str]:
     from pellucid.measuring.texts import paragraphs
 
-    return iter(paragraphs()) if file is None else read_lines(None if str(file) == "-" else file)
+    return iter(paragraphs()) if file is None else read_texts(file)
 
 
 def _to_json(

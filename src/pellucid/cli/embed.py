@@ -12,7 +12,8 @@ import numpy as np
 import typer
 
 from pellucid.cli import options, vectors
-from pellucid.errors import OptionError, TextError, printable
+from pellucid.cli.texts import read_texts
+from pellucid.errors import OptionError, printable
 
 if TYPE_CHECKING:
     from pellucid.cli.vectors import VectorArray, Windows
@@ -27,8 +28,9 @@ def embed(
         list[str] | None, typer.Argument(help="Texts to embed. Default: those of --file, or of standard input.")
     ] = None,
     file: Annotated[
-        Path | None, typer.Option("--file", "-f", help="File with one text per line; - for standard input.")
+        Path | None, typer.Option("--file", "-f", help="File of texts: lines or a table; - for standard input.")
     ] = None,
+    column: options.ColumnOption = options.TEXT_COLUMN,
     model: options.ModelOption = options.DEFAULT_MODEL,
     out: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the vectors to this .npy, .jsonl or .parquet file.")
@@ -54,7 +56,7 @@ def embed(
     if query and (prompt is not None or prompt_name is not None):
         raise OptionError("give only one of --query, --prompt and --prompt-name.")
     write = vectors.choose_writer(out) if out is not None else None  # Fails before the model is loaded.
-    lines = _choose_texts(texts, file)
+    lines = _choose_texts(texts, file, column)
 
     from pellucid.embedder import Embedder
 
@@ -128,40 +130,27 @@ def _print_tables(embedder: Embedder, windows: Windows) -> None:
         vectors.print_similarities(first_vectors)
 
 
-def _choose_texts(texts: list[str] | None, file: Path | None) -> Iterable[str]:
+def _choose_texts(texts: list[str] | None, file: Path | None, column: str) -> Iterable[str]:
     """The texts of the call, of its file, or of standard input."""
     if texts and file is not None:
         raise OptionError("give texts or --file, not both.")
-    if texts:
-        return texts
-    if file is not None and str(file) != "-":
-        if not file.is_file():
-            raise OptionError(f"--file: {printable(file)} is not a file.")
-        return read_lines(file)
-    if file is None and sys.stdin.isatty():
-        raise OptionError("no texts. Give some, or --file FILE, or pipe them in, one per line.")
-    return read_lines(None)
+    if not texts:
+        if file is None and sys.stdin.isatty():
+            raise OptionError("no texts. Give some, or --file FILE, or pipe them in, one per line.")
+        return read_texts(file, column)
+    if column != options.TEXT_COLUMN:
+        raise OptionError("--column needs --file.")
+    for text in texts:
+        _hint_at_file(text)
+    return texts
 
 
-def read_lines(file: Path | None) -> Iterator[str]:
-    """Read one text per line, in UTF-8, from a file, or from standard input for None.
-
-    An empty line is an empty text, so line n belongs to vector n.
-
-    Raises:
-        TextError: a line is too long or not UTF-8.
-    """
-    from pellucid.tables.records import MAX_ROW_BYTES
-
-    name = printable(file) if file is not None else "standard input"
-    with sys.stdin.buffer if file is None else file.open("rb") as source:
-        for number, line in enumerate(iter(lambda: source.readline(MAX_ROW_BYTES + 1), b""), start=1):
-            if len(line) > MAX_ROW_BYTES:
-                raise TextError(f"line {number} of {name} is longer than {MAX_ROW_BYTES >> 20} MiB. Split it.")
-            try:
-                yield line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                raise TextError(
-                    f"line {number} of {name} is not UTF-8 (byte {error.start + 1} of the line). "
-                    f"Convert it first, for example with: iconv -f LATIN1 -t UTF-8"
-                ) from None
+def _hint_at_file(text: str) -> None:
+    """Say how to embed a file if a text is the name of one. The text itself is embedded all the same."""
+    try:
+        is_file = Path(text).is_file()
+    except (OSError, ValueError):  # It is far too long for a name, or has a zero byte.
+        return
+    if is_file:
+        name = printable(text)
+        typer.echo(f"hint: {name} is embedded as a text. To embed the texts in that file: -f {name}", err=True)

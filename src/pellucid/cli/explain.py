@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pellucid.cli import options
-from pellucid.cli.embed import read_lines
+from pellucid.cli.texts import read_texts
 from pellucid.cli.vectors import check_ending, open_output
 from pellucid.errors import OptionError
 
@@ -66,8 +66,8 @@ def explain(
     if texts is not None and out is not None:
         from pellucid.explain.text_map import text_map
 
-        label_lines = list(read_lines(labels)) if labels is not None else None
-        text_map(embedder.encoder, list(read_lines(texts)), labels=label_lines, method=method).save(out)
+        label_lines = list(read_texts(labels)) if labels is not None else None
+        text_map(embedder.encoder, list(read_texts(texts)), labels=label_lines, method=method).save(out)
         typer.echo(f"wrote {out}", err=True)
         return
     if text is None:

@@ -20,6 +20,8 @@ from pellucid.text.truncation import OnTruncation
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 NATIVE_DTYPES: tuple[Dtype, ...] = ("float32", "int16", "int8")
+TEXT_COLUMN = "text"
+"""The column with the texts, unless ``--column`` names another."""
 SEARCH_MODES = ("hybrid", "vector", "text")
 """The values of :data:`pellucid.search.index.SearchMode`. Importing that module would slow down every command."""
 

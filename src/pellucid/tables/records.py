@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,6 +23,7 @@ _BAD_QUOTES = "its quotes do not match"
 _NOT_UTF8 = "it is not UTF-8"
 _MAX_EXACT_FLOAT = 1 << 53
 """Every whole number up to this one is also a float64."""
+_NAMES_SHOWN, _LETTERS_SHOWN = 20, 80
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -32,7 +33,7 @@ class Record:
 
     Attributes:
         offset: the byte where it begins.
-        values: what it holds, by the name of the column.
+        values: what it holds, by the name of the column. A bad row has values only if they can be told apart.
         fault: what is wrong with it; None if nothing is.
     """
 
@@ -136,13 +137,15 @@ def _json_record(offset: int, line: bytes, column: str, *, texts_only: bool) -> 
     except (ValueError, RecursionError):
         return Record(offset, fault="it is not JSON")
     fault = _json_fault(values, column)
-    if fault is None and texts_only:
+    if fault is not None:
+        return Record(offset, values if isinstance(values, dict) else {}, fault)
+    if texts_only:
         return Record(offset, values)
-    if fault is None and line.count(b"[") + line.count(b"{") > _MAX_DEPTH and not _is_shallow(values):
-        fault = f"it is nested more than {_MAX_DEPTH} deep"
-    if fault is None and b"\\u" in line and not _is_utf8(json.dumps(values, ensure_ascii=False)):
-        fault = "it has half a character (a lone surrogate)"
-    return Record(offset, values) if fault is None else Record(offset, fault=fault)
+    if line.count(b"[") + line.count(b"{") > _MAX_DEPTH and not _is_shallow(values):
+        return Record(offset, fault=f"it is nested more than {_MAX_DEPTH} deep")
+    if b"\\u" in line and not _is_utf8(json.dumps(values, ensure_ascii=False)):
+        return Record(offset, fault="it has half a character (a lone surrogate)")
+    return Record(offset, values)
 
 
 def _json_fault(values: Any, column: str) -> str | None:
@@ -265,6 +268,22 @@ def read_header(file: BinaryIO) -> tuple[list[str], int]:
         raise UnreadableFileError(f"the header is longer than {_MAX_HEADER_BYTES >> 20} MiB.")
     check_column_count(len(names))
     return names, file.tell()
+
+
+def check_column(column: str, names: Sequence[str]) -> None:
+    """Refuse a table without the column of texts.
+
+    Raises:
+        UnreadableFileError: it has no such column, or several. The message names the columns that there are.
+    """
+    if column not in names:
+        shown = ", ".join(f"{name[:_LETTERS_SHOWN]!r}" for name in names[:_NAMES_SHOWN]) or "none"
+        more = " and others" if len(names) > _NAMES_SHOWN else ""
+        raise UnreadableFileError(
+            f"it has no column {column!r}; its columns are {shown}{more}. Choose one with --column."
+        )
+    if names.count(column) > 1:
+        raise UnreadableFileError(f"it has several columns {column!r}.")
 
 
 def check_column_count(count: int) -> None:

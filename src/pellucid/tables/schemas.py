@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from pellucid.errors import BatchError, UnreadableFileError
 from pellucid.tables.arrow import Schema
-from pellucid.tables.records import check_column_count, column_type
+from pellucid.tables.records import check_column, check_column_count, column_type
 
 import pyarrow as pa  # type: ignore[import-untyped]  # isort: skip
-
-_NAMES_SHOWN, _LETTERS_SHOWN = 20, 80
 
 
 def text_schema(schema: Schema, column: str) -> Schema:
@@ -26,12 +24,7 @@ def text_schema(schema: Schema, column: str) -> Schema:
     if len(set(schema.names)) < len(schema.names):
         raise UnreadableFileError("two columns have the same name.")
     check_column_count(len(schema.names))
-    if column not in schema.names:
-        names = ", ".join(f"{name[:_LETTERS_SHOWN]!r}" for name in schema.names[:_NAMES_SHOWN]) or "none"
-        more = " and others" if len(schema.names) > _NAMES_SHOWN else ""
-        raise UnreadableFileError(
-            f"it has no column {column!r}; its columns are {names}{more}. Choose one with --text-column."
-        )
+    check_column(column, schema.names)
     kind = schema.field(column).type
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
