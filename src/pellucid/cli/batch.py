@@ -149,7 +149,14 @@ def _progress_bars() -> Iterator[tuple[Callable[[int], object], Callable[[Progre
                 survey_bar.close()
                 # Rows from earlier runs count as done, but not for the speed.
                 rows_bar = stack.enter_context(
-                    tqdm(desc="Embedding", unit=" rows", initial=progress.rows, total=progress.total, disable=None)
+                    tqdm(
+                        desc="Embedding",
+                        unit=" rows",
+                        initial=progress.rows,
+                        total=progress.total,
+                        disable=None,
+                        leave=False,
+                    )
                 )
             if seconds := rows_bar.format_dict["elapsed"]:
                 rows_bar.set_postfix_str(f"{progress.tokens / seconds:,.0f} tokens/s", refresh=False)
