@@ -61,7 +61,7 @@ def throughput(model: str, dtype: str, rounds: int, folder: Path, *, ray: bool) 
     workload = texts.many(ROWS)
     source = folder / "in.parquet"
     pq.write_table(pa.table({"id": np.arange(ROWS), "text": workload}), source)
-    embedder = Embedder(model, dtype=dtype, on_truncation="ignore")
+    embedder = Embedder(model, dtype=dtype, on_truncation="cut")
     embedder.embed_documents(workload[:2000])
     seconds_of: dict[str, list[float]] = {"library": [], "job": [], **({"ray": []} if ray else {})}
     engine_busy = []
@@ -140,7 +140,7 @@ def write_table(source: Path, rows: int) -> None:
 
 def run_memory_job(model: str, source: str, out: str) -> None:
     """Run the job of :func:`memory` in this process, and print its figures."""
-    embedder = Embedder(model, on_truncation="ignore", threads=1)
+    embedder = Embedder(model, on_truncation="cut", threads=1)
     embedder.embed_documents(texts.short()[:2000])
     hidden = embedder.spec.encoder.hidden_size
     embedder.engine.token_vectors = lambda batch: np.ones((len(batch.ids), hidden), dtype=np.float32)  # type: ignore[method-assign]

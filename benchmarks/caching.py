@@ -32,11 +32,11 @@ def main() -> None:
     arguments = parser.parse_args()
     workload = texts.many(TEXTS)
     misses, hits, single = [], [], []
-    plain = Embedder(arguments.model, dtype="int8", on_truncation="ignore")
+    plain = Embedder(arguments.model, dtype="int8", on_truncation="cut")
     plain.embed_documents(workload[:2000])
     with tempfile.TemporaryDirectory() as folder:
         for number in range(arguments.rounds):
-            cached = Embedder(arguments.model, dtype="int8", on_truncation="ignore", cache=Path(folder, str(number)))
+            cached = Embedder(arguments.model, dtype="int8", on_truncation="cut", cache=Path(folder, str(number)))
             cached.embed_query("The first use reads the model's files once more, for their digest.")
             part = workload[: TEXTS // 5]
             miss_seconds = seconds(lambda: cached.embed_documents(part))  # noqa: B023

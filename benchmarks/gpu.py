@@ -26,7 +26,7 @@ SAMPLE = 2000
 
 
 def pellucid(model: str, device: str, dtype: str) -> Embed:
-    return Embedder(model, device=device, dtype=dtype, engine="torch", on_truncation="ignore").embed_documents
+    return Embedder(model, device=device, dtype=dtype, engine="torch", on_truncation="cut").embed_documents
 
 
 def sentence_transformers(model: str, device: str, dtype: str, attention: str) -> Embed:
@@ -103,7 +103,7 @@ def main() -> None:
     figures: dict[str, Any] = {"machine": machine.describe(), "commit": machine.commit(), "device": name}
     figures |= {"torch": torch.__version__, "dtype": args.dtype, "texts": args.texts}
     for model in args.models:
-        reference = Embedder(model, on_truncation="ignore")
+        reference = Embedder(model, on_truncation="cut")
         embedders = load_contenders(str(reference.files.folder), args.device, args.dtype)
         for workload, batch in (("short", texts.many(args.texts)), ("long", texts.long(args.texts))):
             exact = reference.embed_documents(batch[:SAMPLE])

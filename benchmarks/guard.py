@@ -68,7 +68,7 @@ def measure(dtype: str, inputs: list[str]) -> dict[str, Any]:
     """Measure one dtype in this process. The best round counts, because disturbances only make rounds worse."""
     from pellucid import Embedder, _native
 
-    embedder = Embedder(MODEL, dtype=dtype, engine="native", on_truncation="ignore")
+    embedder = Embedder(MODEL, dtype=dtype, engine="native", on_truncation="cut")
     cpu, threads = embedder.engine.cpu, embedder.engine.threads
     vectors = embedder.embed_documents(inputs)
     tokens = int(embedder.count_tokens(inputs).clip(max=embedder.max_tokens).sum())

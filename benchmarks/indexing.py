@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     arguments = parser.parse_args()
-    embedder = Embedder(arguments.model, on_truncation="ignore")
+    embedder = Embedder(arguments.model, on_truncation="cut")
     with tempfile.TemporaryDirectory() as folder:
         figures = {
             **machine.describe_run(arguments.model),

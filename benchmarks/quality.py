@@ -70,7 +70,7 @@ def main() -> None:
     print(f"| | | {' | '.join(map(str, YEARS))} |\n|---|---|{'--:|' * len(YEARS)}")
     for model in arguments.models:
         for dtype in DTYPES:
-            embedder = Embedder(model, dtype=dtype, on_truncation="ignore")
+            embedder = Embedder(model, dtype=dtype, on_truncation="cut")
             cells = [f"{sts(embedder, arguments.sts / f'sts{year}.tsv'):.2f}" for year in YEARS]
             print(f"| {Path(model).name} | {dtype} | {' | '.join(cells)} |", flush=True)
 

@@ -91,7 +91,7 @@ def main() -> None:
 
 def measure(collection: Collection, model: str) -> dict[str, Any]:
     """The mean nDCG@10 over the queries, for each search mode and for brute force."""
-    embedder = Embedder(model, on_truncation="ignore")
+    embedder = Embedder(model, on_truncation="cut")
     documents, questions = list(collection.documents), list(collection.queries.values())
 
     def mean_ndcg(rankings: Iterable[Sequence[str]]) -> float:

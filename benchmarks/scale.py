@@ -85,7 +85,7 @@ def check_simulation(model: str, dtype: str, workload: list[str], folder: Path) 
     source = folder / "in.parquet"
     pq.write_table(pa.table({"id": np.arange(len(workload)), "text": workload}), source)
     measured = costs(model, dtype, source, folder)
-    embedder = Embedder(model, dtype=dtype, on_truncation="ignore")
+    embedder = Embedder(model, dtype=dtype, on_truncation="cut")
     embedder.embed_documents(workload[:512])
     start = time.perf_counter()
     job.run([str(source)], folder / "out", embedder, JobOptions(rows_per_file=ROWS_PER_PART))
@@ -104,7 +104,7 @@ def check_simulation(model: str, dtype: str, workload: list[str], folder: Path) 
 
 def costs(model: str, dtype: str, source: Path, folder: Path) -> Costs:
     """Measure each step on one core, one step after the other."""
-    embedder = Embedder(model, dtype=dtype, threads=1, on_truncation="ignore")
+    embedder = Embedder(model, dtype=dtype, threads=1, on_truncation="cut")
     options = JobOptions(rows_per_file=ROWS_PER_PART)
     surveyed = survey([source], "text", ROWS_PER_PART)
     reader = PartReader(surveyed.schema, "text")

@@ -66,7 +66,7 @@ def main() -> None:
 
 def throughput(model: str, dtype: str, rounds: int) -> dict[str, Any]:
     """Texts per second of 64 clients with one text per request, and of ``embed_documents`` with the same texts."""
-    embedder = Embedder(model, dtype=dtype, on_truncation="ignore")
+    embedder = Embedder(model, dtype=dtype, on_truncation="cut")
     workload = texts.short()
     served, library = [], []
     with server("--model", model, "--dtype", dtype) as (port, _):
@@ -82,7 +82,7 @@ def throughput(model: str, dtype: str, rounds: int) -> dict[str, Any]:
 
 def single_client(model: str, dtype: str, rounds: int) -> dict[str, Any]:
     """Times of one client that sends one text at a time, and of the library with the same texts, in turns."""
-    embedder = Embedder(model, dtype=dtype, on_truncation="ignore")
+    embedder = Embedder(model, dtype=dtype, on_truncation="cut")
     workload = texts.short(SINGLE_CLIENT_TEXTS)
     times, alone_times = [], []
     with server("--model", model, "--dtype", dtype) as (port, _):

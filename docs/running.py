@@ -1,7 +1,8 @@
 """Runs the blocks of a page as a reader would: in order, in one folder that is empty at first.
 
 All Python on a page is one program. The commands of a ``console`` block run in a shell, one after another, except those
-that install something. A ``pellucid serve`` runs until the end of the page, at a free port; wherever the page has the
+that install something. Their output goes to a pseudo-terminal, so a page shows what a person sees, and not what a
+program would get. A ``pellucid serve`` runs until the end of the page, at a free port; wherever the page has the
 port 8080, the free port is used, and the output shows 8080 again. :func:`matches` compares the output of commands with
 the page. The output does not depend on the terminal, locale, home folder or cache of the person who runs the page.
 """
@@ -13,9 +14,11 @@ import importlib.util
 import io
 import itertools
 import os
+import pty
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +38,12 @@ PERSONAL_VARIABLES = (
     *("TERM", "TERMINAL_WIDTH", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "GITHUB_ACTIONS", "PYTHONWARNINGS"),
     *("LANG", "LANGUAGE", "LC_ALL", "PELLUCID_API_KEYS"),
 )
-_PAGE_VARIABLES = {"COLUMNS": "110", "NO_COLOR": "1", "TERM": "dumb", "LC_ALL": "C.UTF-8", "PYTHONUTF8": "1"}
+# Rich looks at the size of a dumb terminal only if both of its numbers are there.
+_PAGE_VARIABLES = {"COLUMNS": "110", "LINES": "50", "NO_COLOR": "1", "TERM": "dumb"}
+_PAGE_VARIABLES |= {"LC_ALL": "C.UTF-8", "PYTHONUTF8": "1"}
+_MAX_SECONDS = 300
+"""A command that takes longer is ended."""
+_BYTES_PER_READ = 1 << 16
 _BARS = re.compile(r"[█▉▊▋▌▍▎▏▓▒░─]+")
 
 
@@ -106,9 +114,12 @@ def run_python(code: str, program: dict[str, object], folder: Path) -> str:
 
 def run_command(command: str, folder: Path) -> tuple[str, int]:
     """Run a command in a shell. Returns its output, which includes standard error, and its exit status."""
-    with _start(command, folder) as process:
-        output, _ = process.communicate(timeout=300)
-    return _with_usual_paths(output), process.returncode
+    with _start(command, folder) as (process, lines):
+        watchdog = threading.Timer(_MAX_SECONDS, process.kill)
+        watchdog.start()
+        output = "".join(lines)
+        watchdog.cancel()
+        return _with_usual_paths(output), process.wait()
 
 
 def _with_usual_paths(output: str) -> str:
@@ -127,36 +138,75 @@ def _serving(command: str, folder: Path) -> Iterator[tuple[str, int]]:
     Yields:
         The line that it prints when it is ready, and 0. If it does not start: all its output, and its exit status.
     """
-    with _start(f"exec {command}", folder) as process:
+    with _start(f"exec {command}", folder) as (process, lines):
         try:
-            lines = list(_lines_until(process, "Pellucid serves"))
-            if lines and lines[-1].startswith("Pellucid serves"):
-                yield lines[-1], 0
+            shown = list(_until(lines, "Pellucid serves"))
+            if shown and shown[-1].startswith("Pellucid serves"):
+                yield shown[-1], 0
             else:
-                yield "".join(lines), process.wait()
+                yield "".join(shown), process.wait()
         finally:
             process.terminate()
 
 
-def _lines_until(process: subprocess.Popen[str], beginning: str) -> Iterator[str]:
-    for line in process.stdout or ():
+def _until(lines: Iterator[str], beginning: str) -> Iterator[str]:
+    for line in lines:
         yield line
         if line.startswith(beginning):
             return
 
 
-def _start(command: str, folder: Path) -> subprocess.Popen[str]:
+@contextlib.contextmanager
+def _start(command: str, folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], Iterator[str]]]:
+    """Start a command in a pseudo-terminal. Yields its process, and the lines that the terminal shows."""
     inherited = {name: value for name, value in os.environ.items() if name not in PERSONAL_VARIABLES}
     path = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    return subprocess.Popen(
-        ["bash", "-o", "pipefail", "-c", command],  # noqa: S607
-        cwd=folder,
-        env={**inherited, **path, **_PAGE_VARIABLES},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-    )
+    terminal, its_end = pty.openpty()
+    try:
+        process = subprocess.Popen(
+            ["bash", "-o", "pipefail", "-c", command],  # noqa: S607
+            cwd=folder,
+            env={**inherited, **path, **_PAGE_VARIABLES},
+            stdin=subprocess.DEVNULL,
+            stdout=its_end,
+            stderr=its_end,
+        )
+    finally:
+        os.close(its_end)
+    try:
+        with process:
+            yield process, map(shown_line, _lines(terminal))
+    finally:
+        os.close(terminal)
+
+
+def _lines(terminal: int) -> Iterator[str]:
+    """What was written to a pseudo-terminal, line by line, until every process that writes there has ended."""
+    rest = b""
+    while True:
+        try:
+            written = os.read(terminal, _BYTES_PER_READ)
+        except OSError:  # How Linux says that this was the end. Others return nothing.
+            written = b""
+        *lines, rest = (rest + written).split(b"\n")
+        yield from (f"{line.decode()}\n" for line in lines)
+        if not written:
+            break
+    if rest:
+        yield rest.decode()
+
+
+def shown_line(line: str) -> str:
+    r"""A line as a terminal shows it: after a carriage return, what follows overwrites what was there.
+
+    >>> shown_line("working\rdone   \r\n")
+    'done\n'
+    """
+    end = "\n" if line.endswith("\n") else ""
+    shown = ""
+    for part in line.removesuffix("\n").split("\r"):
+        shown = part + shown[len(part) :]
+    return (shown.rstrip() if "\r" in line.removesuffix("\r\n") else shown) + end
 
 
 def matches(expected: str, actual: str) -> bool:

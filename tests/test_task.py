@@ -135,10 +135,11 @@ class TestTruncation:
         ]
         assert warned[0].filename == __file__
 
-    def test_ignore_does_not_warn(self, tiny_bert):
+    @pytest.mark.parametrize("cut", ["cut", "ignore"])
+    def test_cut_and_its_older_name_do_not_warn(self, tiny_bert, cut):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            Embedder(tiny_bert, on_truncation="ignore").embed_query("cat " * 30)
+            Embedder(tiny_bert, on_truncation=cut).embed_query("cat " * 30)
 
     def test_error_raises_before_any_arithmetic(self, tiny_bert, monkeypatch):
         embedder = Embedder(tiny_bert, on_truncation="error")

@@ -42,7 +42,7 @@ class Embedder(Task):
             several tasks share. ``Encoder`` documents the options that are not listed here.
         cache: a file or a :class:`~pellucid.cache.store.Cache` that keeps vectors, so that none is computed twice.
         on_truncation: what to do with texts longer than ``max_tokens``: cut them and warn once per call (``"warn"``),
-            raise before any arithmetic (``"error"``), or cut them silently (``"ignore"``).
+            raise before any arithmetic (``"error"``), or cut them silently (``"cut"``; older name ``"ignore"``).
 
     Raises:
         OptionError: an option's value is not supported.

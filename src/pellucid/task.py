@@ -72,7 +72,7 @@ class Task:
         model: a name, a folder, or an :class:`~pellucid.encoder.encoder.Encoder` that several tasks share.
         options: the options of ``Encoder``, for a name or a folder.
         cache: a file, a :class:`~pellucid.cache.store.Cache`, or None.
-        on_truncation: "warn", "error" or "ignore".
+        on_truncation: "warn", "error" or "cut"; "ignore" is the older name of "cut".
 
     Raises:
         OptionError: an option's value is not supported, or ``model`` is an Encoder, which has its options already.

@@ -22,9 +22,16 @@ class Result:
     err: str
 
 
-def run(*arguments: str, stdin: bytes = b"") -> Result:
-    """Run ``pellucid ARGUMENTS`` with ``stdin`` as standard input. No stream is a terminal."""
-    out, err, code = io.StringIO(), io.StringIO(), 0
+class _Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def run(*arguments: str, stdin: bytes = b"", terminal: bool = False) -> Result:
+    """Run ``pellucid ARGUMENTS`` with ``stdin`` as standard input. Only standard output may be a terminal."""
+    out, err, code = _Terminal() if terminal else io.StringIO(), io.StringIO(), 0
     handlers = logging.root.handlers[:]
     source = io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8")
     with (

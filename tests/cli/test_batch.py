@@ -27,9 +27,9 @@ def source(tmp_path):
 
 def test_a_table_becomes_a_table_of_vectors(tmp_path, source, model):
     out = tmp_path / "out"
-    arguments = ["batch", str(source), "-o", str(out), "--model", model, "--text-column", "body"]
+    arguments = ["batch", str(source), "-o", str(out), "--model", model, "--column", "body"]
     result = run(*arguments, "--vector-column", "v", "--prompt-name", "query")
-    assert result.code == 0, result.err
+    assert result.code == 3, result.err
     assert result.out.startswith(f"3 rows in 1 file in {out}; this run: 3 texts in ")
     assert "1 text too long: 79 tokens cut off" in result.err
     assert "1 row rejected: " in result.err
@@ -43,6 +43,30 @@ def test_a_table_becomes_a_table_of_vectors(tmp_path, source, model):
     other = run(*arguments, "--vector-column", "v")
     assert other.code == 1
     assert "contains a job with different options: prompt 'the ', not ''" in other.err
+
+
+def test_the_exit_status_tells_all_rows_from_some_rows_and_from_a_refused_job(tmp_path, model):
+    (tmp_path / "good.jsonl").write_text('{"text": "the cat"}\n')
+    (tmp_path / "some.jsonl").write_text('{"text": "the cat"}\n{}\n')
+
+    def batch(name: str, *arguments: str):
+        return run("batch", str(tmp_path / f"{name}.jsonl"), "-o", str(tmp_path / name), "-m", model, *arguments).code
+
+    assert [batch(name) for name in ("good", "some", "none")] == [0, 3, 1]
+    assert [batch(name) for name in ("good", "some")] == [0, 3]  # The same when there is nothing left to do.
+    assert batch("good", "--prompt", "other") == 1
+
+
+@pytest.mark.parametrize(
+    ("choice", "rows", "warns", "code"), [("warn", 2, True, 0), ("cut", 2, False, 0), ("error", 1, False, 3)]
+)
+def test_a_text_that_is_too_long_is_cut_or_its_row_is_rejected(tmp_path, model, choice, rows, warns, code):
+    (tmp_path / "in.txt").write_text(f"the cat\n{LONG}\n")
+    arguments = ["-o", str(tmp_path / "out"), "--model", model, "--on-truncation", choice, "--json"]
+    result = run("batch", str(tmp_path / "in.txt"), *arguments)
+    report = json.loads(result.out)
+    assert (report["rows"], report["folder"], result.code) == (rows, str(tmp_path / "out"), code)
+    assert ("too long" in result.err) == warns
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,14 +19,8 @@ def file(tmp_path):
     return path
 
 
-@pytest.fixture
-def terminal(monkeypatch):
-    """Standard output says that it is a terminal."""
-    monkeypatch.setattr("io.StringIO.isatty", lambda _: True)
-
-
-def dedupe(tiny_bert, *arguments: str, stdin: bytes = b""):
-    return run("dedupe", "--model", str(tiny_bert), "--threshold", "1", *arguments, stdin=stdin)
+def dedupe(tiny_bert, *arguments: str, **options):
+    return run("dedupe", "--model", str(tiny_bert), "--threshold", "1", *arguments, **options)
 
 
 @pytest.mark.parametrize("source", ["file", "dash", "nothing"])
@@ -75,10 +68,10 @@ def test_rows_of_a_table_are_kept_whole(tiny_bert, tmp_path, ending):
         assert dedupe(tiny_bert, str(source), "--column", "body").out == kept.read_text()
 
 
-def test_a_terminal_gets_the_groups(tiny_bert, file, terminal, monkeypatch):
+def test_a_terminal_gets_the_groups(tiny_bert, file, monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
     monkeypatch.setenv("TERM", "dumb")
-    result = dedupe(tiny_bert, str(file))
+    result = dedupe(tiny_bert, str(file), terminal=True)
     assert [" ".join(line.split()) for line in result.out.splitlines()] == [
         "keep line 1 the cat sat",
         "1.000 line 3 the cat sat",
@@ -90,15 +83,15 @@ def test_a_terminal_gets_the_groups(tiny_bert, file, terminal, monkeypatch):
     ]
 
 
-def test_a_terminal_gets_the_first_groups_only(tiny_bert, terminal, monkeypatch):
+def test_a_terminal_gets_the_first_groups_only(tiny_bert, monkeypatch):
     monkeypatch.setenv("TERM", "dumb")
     words = ["the", "cat", "sat", "on", "mat", "a", "dog", ".", ",", "!", "the cat", "cat sat"]
     lines = "\n".join(word for word in words for _ in range(8)).encode()
-    result = dedupe(tiny_bert, stdin=lines)
+    result = dedupe(tiny_bert, stdin=lines, terminal=True)
     assert result.out.count("keep") == 10
     assert "… and 2 more\n" in result.out
     assert "… and 2 more texts with near duplicates. --full shows all." in result.out
-    full = dedupe(tiny_bert, "--full", stdin=lines)
+    full = dedupe(tiny_bert, "--full", stdin=lines, terminal=True)
     assert full.out.count("keep") == 12
     assert full.out.count("1.000") == 12 * 7
 
@@ -116,10 +109,3 @@ def test_a_wrong_option_is_named(tiny_bert, tmp_path, monkeypatch, arguments, me
     monkeypatch.chdir(tmp_path)
     result = dedupe(tiny_bert, *arguments, stdin=b"x")
     assert (result.code, result.err) == (2, f"pellucid: {message}\n")
-
-
-def test_without_a_file_and_a_pipe_it_says_what_to_give(tiny_bert, monkeypatch):
-    monkeypatch.setattr("io.TextIOWrapper.isatty", lambda self: True, raising=False)
-    monkeypatch.setattr(sys, "stdin", sys.__stdin__)
-    result = dedupe(tiny_bert)
-    assert (result.code, result.err) == (2, "pellucid: no texts. Give a file, or pipe texts in, one per line.\n")

@@ -23,7 +23,7 @@ def embed(tiny_bert, *arguments: str, stdin: bytes = b""):
 
 
 def test_a_table_shows_texts_tokens_numbers_and_similarities(tiny_bert):
-    result = embed(tiny_bert, "the cat", "", "a [bold]dog\n")
+    result = embed(tiny_bert, "--no-json", "the cat", "", "a [bold]dog\n")
     assert (result.code, result.err) == (0, "")
     assert "16 numbers per text, at most 24 tokens" in result.out
     for shown in ("the cat", "(empty text)", r"a [bold]dog\n", "cosine similarity", "1.000"):
@@ -31,9 +31,19 @@ def test_a_table_shows_texts_tokens_numbers_and_similarities(tiny_bert):
 
 
 def test_a_long_table_says_how_many_texts_it_omits(tiny_bert):
-    result = embed(tiny_bert, stdin=b"the cat\n" * 1234)
+    result = embed(tiny_bert, "--no-json", stdin=b"the cat\n" * 1234)
     assert "… and 1,214 more" in result.out
     assert "cosine similarity" not in result.out
+
+
+def test_a_program_that_reads_the_output_gets_json_lines(tiny_bert):
+    assert embed(tiny_bert, *TEXTS) == embed(tiny_bert, "--json", *TEXTS)
+
+
+def test_a_control_character_is_written_out_in_json(tiny_bert):
+    out = embed(tiny_bert, "--json", "a\x9bcat\x1b").out
+    assert out.removesuffix("\n").isprintable()
+    assert json.loads(out)["text"] == "a\x9bcat\x1b"
 
 
 def test_json_has_every_digit_of_float32(tiny_bert, embedder):
@@ -44,11 +54,16 @@ def test_json_has_every_digit_of_float32(tiny_bert, embedder):
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
-@pytest.mark.parametrize("source", ["stdin", "dash", "file"])
+@pytest.mark.parametrize("source", ["stdin", "dash", "option", "file"])
 def test_each_line_is_a_text_even_an_empty_one(tiny_bert, tmp_path, newline, source):
     content = ("\ufeff" + newline.join(TEXTS)).encode()
     (tmp_path / "texts.txt").write_bytes(content)
-    arguments = {"stdin": [], "dash": ["--file", "-"], "file": ["--file", str(tmp_path / "texts.txt")]}[source]
+    arguments = {
+        "stdin": [],
+        "dash": ["-"],
+        "option": ["--file", "-"],
+        "file": ["--file", str(tmp_path / "texts.txt")],
+    }[source]
     result = embed(tiny_bert, "--json", *arguments, stdin=content)
     assert [json.loads(line)["text"] for line in result.out.splitlines()] == TEXTS
 
@@ -87,7 +102,7 @@ def test_an_output_that_cannot_be_written_is_named(tiny_bert, tmp_path):
 
 def test_a_number_is_never_cut_short(tiny_bert, monkeypatch):
     monkeypatch.setenv("COLUMNS", "70")
-    shown = embed(tiny_bert, "a long text about cats and dogs on mats and more of them").out
+    shown = embed(tiny_bert, "--no-json", "a long text about cats and dogs on mats and more of them").out
     numbers = [word for word in shown.split() if word[0] in "+-"]
     assert [len(number) for number in numbers] == [9] * 4
 
@@ -107,7 +122,7 @@ def test_truncation_is_one_line_of_warning(tiny_bert):
         "warning: 1 of 2 texts is longer than the model's 24 tokens (the first is text 0): 8 of 35 tokens (22.9%) are "
         "over the limit and were cut off."
     ]
-    assert embed(tiny_bert, "--on-truncation", "ignore", "--json", stdin=b"cat " * 30).err == ""
+    assert embed(tiny_bert, "--on-truncation", "cut", "--json", stdin=b"cat " * 30).err == ""
     assert embed(tiny_bert, "--on-truncation", "error", "--json", stdin=b"cat " * 30).code == 2
 
 
@@ -137,10 +152,12 @@ def test_a_table_gives_the_texts_of_its_column(tiny_bert, tmp_path):
 def test_a_text_that_is_the_name_of_a_file_is_embedded_with_a_hint(tiny_bert, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "notes.txt").write_text("the cat\n")
-    result = embed(tiny_bert, "--json", "notes.txt", "x" * 5000, "\0")
-    assert [json.loads(line)["text"] for line in result.out.splitlines()] == ["notes.txt", "x" * 5000, "\0"]
-    hint, _truncated = result.err.splitlines()
-    assert hint == "hint: notes.txt is embedded as a text. To embed the texts in that file: -f notes.txt"
+    result = embed(tiny_bert, "--json", "notes.txt", "x" * 5000, "the cat\0")
+    assert [json.loads(line)["text"] for line in result.out.splitlines()] == ["notes.txt", "x" * 5000, "the cat\0"]
+    assert (
+        result.err.splitlines()[0]
+        == "hint: notes.txt is embedded as a text. To embed the texts in that file: -f notes.txt"
+    )
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def test_json_has_the_whole_trace_or_comparison(model):
 
 
 def test_arrays_go_to_a_file(model, tmp_path):
-    result = run("explain", "the cat", "--npz", str(tmp_path / "x.npz"), "--model", model)
+    result = run("explain", "the cat", "--output", str(tmp_path / "x.npz"), "--model", model)
     assert (result.code, result.out) == (0, "")
     with np.load(tmp_path / "x.npz") as stored:
         np.testing.assert_array_equal(stored["vector/vector"], Embedder(model).trace("the cat").vector)
@@ -45,7 +45,7 @@ def test_arrays_go_to_a_file(model, tmp_path):
 
 @pytest.mark.parametrize("other", [[], ["--with", "a dog"]])
 def test_a_page_goes_to_a_file(model, tmp_path, other):
-    result = run("explain", "the <b>cat</b>", *other, "--html", str(tmp_path / "x.html"), "--model", model)
+    result = run("explain", "the <b>cat</b>", *other, "-o", str(tmp_path / "x.html"), "--model", model)
     assert (result.code, result.out) == (0, "")
     written = (tmp_path / "x.html").read_text(encoding="utf-8")
     assert written.startswith("<!doctype html>")
@@ -68,18 +68,53 @@ def test_a_file_of_texts_becomes_a_map(model, tmp_path):
     assert "animal" in out.read_text(encoding="utf-8")
 
 
+def test_several_files_are_written_in_one_call_and_json_is_what_is_printed(model, tmp_path):
+    files = [tmp_path / name for name in ("x.html", "x.npz", "x.json")]
+    result = run("explain", "the cat", *(f"-o{file}" for file in files), "--json", "--model", model)
+    assert (result.code, result.err) == (0, "".join(f"wrote {file}\n" for file in files))
+    assert result.out == files[2].read_text(encoding="utf-8")
+    assert all(file.stat().st_size for file in files)
+
+
+def test_a_dash_is_the_text_on_standard_input(model):
+    result = run("explain", "-", "--json", "--model", model, stdin="the cat «sat»\n".encode())
+    assert json.loads(result.out)["text"] == "the cat «sat»"
+    result = run("explain", "the cat", "--with", "-", "--json", "--model", model, stdin=b"a\ndog\n")
+    assert json.loads(result.out)["second"]["text"] == "a\ndog"
+    result = run("explain", "-", "--model", model, stdin=b"\xff")
+    assert (result.code, "standard input is not UTF-8 (byte 1)" in result.err) == (2, True)
+
+
+def test_a_map_reads_a_table_or_standard_input(model, tmp_path):
+    (tmp_path / "t.csv").write_text("id,body\n0,the cat\n1,a dog\n2,the mat\n")
+    for arguments, stdin in (
+        (["--map", str(tmp_path / "t.csv"), "--column", "body"], b""),
+        (["--map", "-"], b"the cat\na dog\n"),
+    ):
+        out = tmp_path / f"{len(stdin)}.html"
+        assert run("explain", *arguments, "-o", str(out), "--model", model, stdin=stdin).code == 0
+        assert "a dog" in out.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ([], "give one text, or --map FILE"),
         (["cat", "--map", "x.txt"], "give one text, or --map FILE"),
         (["--map", "x.txt"], "--map needs --output FILE"),
-        (["--map", "nowhere.txt", "--output", "x.html"], "nowhere.txt is not a file"),
-        (["cat", "--output", "x.html"], "--output and --labels need --map"),
+        (["--map", "nowhere.txt", "--output", "x.html"], "there is no file nowhere.txt"),
+        (["--map", "x.txt", "--json", "-o", "x.html"], "--map works only with --output"),
+        (
+            ["--map", "x.txt", "--output", "x.npz"],
+            "--output: cannot write 'x.npz'; the name must end in .html, .png, .svg",
+        ),
+        (["-", "--with", "-"], "only one of the two texts can be -"),
+        (["cat", "--labels", "x.txt"], "--labels and --column need --map"),
+        (["cat", "--column", "body"], "--labels and --column need --map"),
+        (["cat", "--output", "x.png"], "cannot write 'x.png'; the name must end in .html, .htm, .json, .npz"),
         (["cat", "--lifecycle", "--with", "dog"], "--lifecycle works only for one text, in the terminal"),
-        (["cat", "--npz", "x.npz", "--with", "dog"], "--npz works only for one text, not with --with"),
-        (["cat", "--html", "/nowhere/x.html"], "--html: there is no folder /nowhere"),
-        (["cat", "--npz", "x.npy"], "--npz: cannot write 'x.npy'; the name must end in .npz"),
+        (["cat", "-o", "x.npz", "--with", "dog"], "--output: .npz works only for one text, not with --with"),
+        (["cat", "-o", "/nowhere/x.html"], "--output: there is no folder /nowhere"),
     ],
 )
 def test_a_wrong_call_is_refused_before_a_model_is_loaded(arguments, message):

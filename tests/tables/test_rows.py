@@ -26,7 +26,7 @@ def written(path, kind: str, rows: list[int]) -> bytes:
 def test_rows_of_csv_are_still_csv(tmp_path_factory, data, texts, newline):
     file = io.StringIO()
     rows = [["id", "text"], *([str(number), text] for number, text in enumerate(texts))]
-    csv.writer(file, lineterminator=newline).writerows(rows)
+    csv.writer(file, lineterminator=newline, quoting=csv.QUOTE_ALL).writerows(rows)
     path = tmp_path_factory.mktemp("rows") / "rows.csv"
     path.write_bytes(file.getvalue().encode())
     chosen = some_of(data, len(texts))

@@ -67,7 +67,7 @@ class Model:
             device=self.device,
             threads=self.threads,
             max_tokens=self.max_tokens,
-            on_truncation="ignore",
+            on_truncation="cut",
         )
         if (expected := self.fingerprint) is not None:
             found = Fingerprint.of(embedder.encoder, expected.prompt, expected.options or {}, expected.task)

@@ -121,7 +121,7 @@ def run(
     Args:
         inputs: files, folders and patterns.
         folder: the folder for the output; it is made if it is missing.
-        embedder: the model, made with ``on_truncation="ignore"``.
+        embedder: the model, made with ``on_truncation="cut"``.
         options: what to do with the texts.
         executor: does the parts; None for this process.
         on_progress: called whenever more rows are done.

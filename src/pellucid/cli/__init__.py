@@ -10,28 +10,30 @@ from typing import Any
 import typer
 
 from pellucid import __version__
-from pellucid.cli import batch, bench, cluster, dedupe, embed, explain, models, search, serve, similar
+from pellucid.cli import batch, bench, cluster, commands, dedupe, embed, explain, models, search, serve, similar
+from pellucid.cli.examples import EXAMPLES
 from pellucid.cli.terminal import escape_controls
 from pellucid.errors import InputError, PellucidError
 
 app = typer.Typer(
+    cls=commands.Group,
     help="Turn text into vectors, on your own machine.",
+    epilog=EXAMPLES[""],
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("embed")(embed.embed)
-app.command("explain")(explain.explain)
-app.command("similar")(similar.similar)
-app.command("dedupe")(dedupe.dedupe)
-app.command("cluster")(cluster.cluster)
-app.command("index")(search.index)
-app.command("search")(search.search)
-app.command("batch")(batch.batch)
-app.command("serve")(serve.serve)
-app.command("bench")(bench.bench)
+commands.add(app, "embed", embed.embed)
+commands.add(app, "explain", explain.explain)
+commands.add(app, "similar", similar.similar)
+commands.add(app, "dedupe", dedupe.dedupe)
+commands.add(app, "cluster", cluster.cluster)
+commands.add(app, "index", search.index)
+commands.add(app, "search", search.search)
+commands.add(app, "batch", batch.batch)
+commands.add(app, "serve", serve.serve)
+commands.add(app, "bench", bench.bench)
 app.add_typer(models.app, name="models")
 
 
@@ -45,8 +47,8 @@ def _show_version(version: bool = typer.Option(False, "--version", help="Show th
 def main() -> None:
     """Run the command line.
 
-    Each of Pellucid's errors and warnings is printed on standard error, without a traceback. The exit status is 2 if
-    the call or a text was wrong, and 1 for any other failure.
+    Each of Pellucid's errors and warnings is printed on standard error, without a traceback. docs/exit-codes.md says
+    what the exit statuses mean.
     """
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     warnings.showwarning = _show_warning

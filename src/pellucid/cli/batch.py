@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json as json_module
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -10,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pellucid.cli import options
+from pellucid.cli.commands import PARTLY_DONE
+from pellucid.cli.interruption import when_interrupted
 from pellucid.cli.terminal import plural
 from pellucid.errors import OptionError, printable
 
@@ -23,14 +27,14 @@ def batch(
     ],
     out: Annotated[Path, typer.Option("--output", "-o", help="Folder of the job, for its output files.")],
     model: options.ModelOption = options.DEFAULT_MODEL,
-    text_column: Annotated[str, typer.Option(help="Column with the texts.")] = "text",
+    column: options.ColumnOption = options.TEXT_COLUMN,
     vector_column: Annotated[str, typer.Option(help="Column for the vectors.")] = "vector",
     output_dtype: options.BatchDtypeOption = "float32",
     prompt: options.PromptOption = None,
     prompt_name: options.PromptNameOption = None,
     normalize: options.NormalizeOption = None,
     truncate_dim: options.TruncateDimOption = None,
-    on_truncation: options.RowTruncationOption = "cut",
+    on_truncation: options.RowTruncationOption = "warn",
     rows_per_file: Annotated[
         int, typer.Option(help="Rows in each output file. An interruption loses only unfinished files.")
     ] = 16_384,
@@ -51,6 +55,7 @@ def batch(
         int | None,
         typer.Option(help="Number of threads, in each Ray actor if there are any. Default: all available CPU cores."),
     ] = None,
+    json: options.ReportJsonOption = False,
     cache_folder: options.CacheFolderOption = None,
     local_files_only: options.LocalFilesOnlyOption = False,
 ) -> None:
@@ -80,16 +85,16 @@ def batch(
         cache=cache,
         cache_folder=cache_folder,
         local_files_only=local_files_only,
-        on_truncation="ignore",
+        on_truncation="cut",
     )
     job_options = JobOptions(
-        text_column=text_column,
+        text_column=column,
         vector_column=vector_column,
         prompt=prompt if prompt is not None else embedder.prompt_named(prompt_name),
         normalize=normalize,
         truncate_dim=truncate_dim,
         output_dtype=output_dtype,
-        on_truncation=on_truncation,
+        on_truncation="reject" if on_truncation == "error" else "cut",
         rows_per_file=rows_per_file,
     )
     cluster: runner.Executor | None = None
@@ -98,11 +103,30 @@ def batch(
 
         cpus = 1.0 if cpus_per_actor is None else cpus_per_actor
         cluster = Cluster(address=address, actors=actors, cpus=cpus, device=device, threads=threads)
-    with _progress_bars() as (on_bytes, on_progress):
+    with when_interrupted(lambda: _what_is_kept(out)), _progress_bars() as (on_bytes, on_progress):
         report = runner.run(
             inputs, out, embedder, job_options, executor=cluster, on_progress=on_progress, on_survey=on_bytes
         )
-    _print_report(report, out)
+    if json:
+        typer.echo(json_module.dumps({"folder": str(out), **dataclasses.asdict(report)}))
+    else:
+        _print_report(report, out)
+    if report.cut and on_truncation == "warn":
+        typer.echo(f"{plural(report.cut, 'text')} too long: {plural(report.lost, 'token')} cut off", err=True)
+    if report.rejected:
+        rejected = printable(out / "_rejected")
+        typer.echo(f"{plural(report.rejected, 'row')} rejected: {rejected} says which and why", err=True)
+        raise typer.Exit(PARTLY_DONE)
+
+
+def _what_is_kept(out: Path) -> str:
+    count = len(list(out.glob("*.parquet")))
+    kept = (
+        f"{plural(count, 'file')} in {printable(out)} {'is' if count == 1 else 'are'} whole, and kept. "
+        if count
+        else ""
+    )
+    return f"{kept}Run the same command again: it goes on where it stopped."
 
 
 @contextmanager
@@ -125,7 +149,14 @@ def _progress_bars() -> Iterator[tuple[Callable[[int], object], Callable[[Progre
                 survey_bar.close()
                 # Rows from earlier runs count as done, but not for the speed.
                 rows_bar = stack.enter_context(
-                    tqdm(desc="Embedding", unit=" rows", initial=progress.rows, total=progress.total, disable=None)
+                    tqdm(
+                        desc="Embedding",
+                        unit=" rows",
+                        initial=progress.rows,
+                        total=progress.total,
+                        disable=None,
+                        leave=False,
+                    )
                 )
             if seconds := rows_bar.format_dict["elapsed"]:
                 rows_bar.set_postfix_str(f"{progress.tokens / seconds:,.0f} tokens/s", refresh=False)
@@ -141,8 +172,3 @@ def _print_report(report: Report, out: Path) -> None:
         f"{plural(report.rows, 'row')} in {plural(report.parts, 'file')}{earlier} in {printable(out)}; "
         f"this run: {plural(report.texts, 'text')} in {report.seconds:,.1f} s{speed}"
     )
-    if report.cut:
-        typer.echo(f"{plural(report.cut, 'text')} too long: {plural(report.lost, 'token')} cut off", err=True)
-    if report.rejected:
-        rejected_folder = printable(out / "_rejected")
-        typer.echo(f"{plural(report.rejected, 'row')} rejected: {rejected_folder} says which and why", err=True)

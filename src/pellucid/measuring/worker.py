@@ -55,7 +55,7 @@ def measure(folder: Path, model: str, options: dict[str, Any], keep_vectors: boo
 
     texts = json.loads((folder / "texts.json").read_bytes())
     start = time.perf_counter()
-    embedder = Embedder(model, **options, on_truncation="ignore")
+    embedder = Embedder(model, **options, on_truncation="cut")
     loading_seconds = time.perf_counter() - start
 
     embedder.embed_documents(texts[:_WARM_UP_TEXTS])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -40,6 +41,7 @@ def run(settings: Settings, *, on_ready: Callable[[str], object] = lambda _url: 
         True if every accepted request was answered.
 
     Raises:
+        KeyboardInterrupt: SIGINT stopped the server, and every accepted request was answered.
         OptionError: the server cannot listen on this address.
         ModelError: a model could not be loaded.
     """
@@ -65,6 +67,8 @@ async def _serve(settings: Settings, listener: socket.socket, on_ready: Callable
         # A thread is still working on abandoned requests. It cannot be stopped, and Python would wait for it or crash
         # in it.
         end_process(1)
+    if server.stopped_by == signal.SIGINT and server.answered_all:
+        raise KeyboardInterrupt
     return server.answered_all
 
 

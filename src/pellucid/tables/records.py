@@ -139,13 +139,17 @@ def _json_record(offset: int, line: bytes, column: str, *, texts_only: bool) -> 
     fault = _json_fault(values, column)
     if fault is not None:
         return Record(offset, values if isinstance(values, dict) else {}, fault)
-    if texts_only:
-        return Record(offset, values)
+    fault = None if texts_only else _storing_fault(values, line)
+    return Record(offset, values) if fault is None else Record(offset, fault=fault)
+
+
+def _storing_fault(values: dict[str, Any], line: bytes) -> str | None:
+    """Why the values of a row cannot be written to another table, or None."""
     if line.count(b"[") + line.count(b"{") > _MAX_DEPTH and not _is_shallow(values):
-        return Record(offset, fault=f"it is nested more than {_MAX_DEPTH} deep")
+        return f"it is nested more than {_MAX_DEPTH} deep"
     if b"\\u" in line and not _is_utf8(json.dumps(values, ensure_ascii=False)):
-        return Record(offset, fault="it has half a character (a lone surrogate)")
-    return Record(offset, values)
+        return "it has half a character (a lone surrogate)"
+    return None
 
 
 def _json_fault(values: Any, column: str) -> str | None:

@@ -11,7 +11,8 @@ from pellucid.errors import TruncationError, TruncationWarning, warn
 from pellucid.text.checks import counting_limit
 from pellucid.types import Int32
 
-OnTruncation = Literal["warn", "error", "ignore"]
+OnTruncation = Literal["warn", "error", "cut", "ignore"]
+"""What to do with texts that are too long. "ignore" is the older name of "cut"."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def check_truncation(counts: Int32, max_tokens: int, on_truncation: OnTruncation
     if truncation.cut and on_truncation == "error":
         raise TruncationError(
             f"{(Truncation(texts=first) + truncation).describe(max_tokens)}. Split them, or pass "
-            f"on_truncation='warn' or 'ignore' to cut them."
+            f"on_truncation='warn' or 'cut' to cut them."
         )
     return truncation
 

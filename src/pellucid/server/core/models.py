@@ -178,7 +178,7 @@ class Models:
                     threads=settings.threads,
                     cache_folder=settings.cache_folder,
                     local_files_only=settings.local_files_only,
-                    on_truncation="ignore",
+                    on_truncation="cut",
                 )
             )
             # Responses contain the model's name. Clients must not learn which folder it is in.

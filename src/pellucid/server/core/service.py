@@ -34,7 +34,7 @@ class Service:
     """One model, its queue, and the thread that works on the queue.
 
     Args:
-        embedder: the model. It must be made with ``on_truncation="ignore"``, because each request decides here whether
+        embedder: the model. It must be made with ``on_truncation="cut"``, because each request decides here whether
             long texts are cut.
         limits: how much may wait, and how many tokens go into one call.
         metrics: counts the work.
