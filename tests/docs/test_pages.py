@@ -101,8 +101,9 @@ def test_comments_in_the_readme_show_the_output_of_its_code(tmp_path):
 
 
 @pytest.mark.usefixtures("minilm")
-def test_the_readme_shows_the_output_of_make_run(tmp_path):
-    commands = {command: shown for block in blocks(read(README)) for command, shown in block.commands}
+def test_the_quick_start_shows_the_output_of_make_run(tmp_path):
+    page = read(DOCS / "quickstart.md")
+    commands = {command: shown for block in blocks(page) for command, shown in block.commands}
     output, status = run_command(f"python '{README.parent}/examples/first_vectors.py'", tmp_path)
     assert status == 0, output
     assert_same_numbers(commands["make run"], output, output)
