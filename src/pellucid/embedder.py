@@ -109,7 +109,7 @@ class Embedder(Task):
             truncate_dim: keep only this many leading dimensions, for models that were trained for it.
             output_dtype: "float32"; "float16"; "int8" or "uint8", scaled by each dimension's range in this call;
                 "binary" or "ubinary", one bit per dimension, which gives ``[n, ceil(d / 8)]``.
-            show_progress: draw a progress bar, if standard error is a terminal.
+            show_progress: draw a progress bar, on a terminal or in a notebook.
 
         Raises:
             TextTypeError, TextError: a text cannot be used; its position is given. Nothing was computed.
