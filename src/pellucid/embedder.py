@@ -15,6 +15,7 @@ from pellucid.encoder.prompts import DOCUMENT_PROMPTS, QUERY_PROMPTS, choose_pro
 from pellucid.errors import OptionError, TextTypeError
 from pellucid.layers.finish import Pool
 from pellucid.layers.quantization import OUTPUT_DTYPES, check_ranges, to_dtype
+from pellucid.reprs import short_text
 from pellucid.task import Call, Task
 from pellucid.text.checks import as_iterator, as_list, check_texts
 from pellucid.text.truncation import OnTruncation
@@ -71,7 +72,8 @@ class Embedder(Task):
         self.spec.pooling  # noqa: B018  Raises if the model does not pool.
 
     def __repr__(self) -> str:
-        return f"Embedder({self.model_name!r}, dimensions={self.dimensions}, engine={self.engine.name!r})"
+        name = short_text(self.model_name, 60)
+        return f"Embedder({name}, dimensions={self.dimensions}, engine={self.engine.name!r})"
 
     @property
     def dimensions(self) -> int:

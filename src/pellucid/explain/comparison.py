@@ -39,6 +39,9 @@ class Comparison:
     first_shares: Float64
     second_shares: Float64
 
+    def __repr__(self) -> str:
+        return f"Comparison(cosine={self.cosine:.4f}, {len(self.first.tokens):,} × {len(self.second.tokens):,} tokens)"
+
     def top(self, count: int = 10) -> list[tuple[int, int, float]]:
         """The pairs that add most to the cosine, largest first; an empty list if there are no pairs.
 

@@ -23,6 +23,7 @@ from pellucid.explain.clusters import MAX_CLUSTERS, find_clusters
 from pellucid.explain.shares import Float64
 from pellucid.explain.trace import display_name
 from pellucid.layers.finish import Pool
+from pellucid.reprs import plural
 from pellucid.text.checks import as_list
 from pellucid.text.truncation import OnTruncation, check_truncation, warn_about_truncation
 from pellucid.types import Float32, Int64
@@ -66,6 +67,10 @@ class TextMap:
     similarity: Float32 | None
     cut: frozenset[int]
     max_tokens: int
+
+    def __repr__(self) -> str:
+        groups = plural(len(self.distinct_labels), "cluster" if self.clustered else "label")
+        return f"TextMap({plural(len(self.texts), 'text')}, {groups}, {self.method.upper()})"
 
     @property
     def distinct_labels(self) -> tuple[str, ...]:

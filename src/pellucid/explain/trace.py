@@ -22,6 +22,7 @@ from pellucid.layers import pooling
 from pellucid.layers.finish import Pool
 from pellucid.layers.norms import Normalize
 from pellucid.model.spec import EncoderSpec, ModelSpec
+from pellucid.reprs import plural, short_text
 from pellucid.types import Float32, Token
 
 MAX_ATTENTION_BYTES = 256 << 20
@@ -42,6 +43,10 @@ class Stage:
     name: str
     sentence: str
     arrays: Mapping[str, npt.NDArray[Any]]
+
+    def __repr__(self) -> str:
+        shapes = "".join(f", {name} {list(array.shape)}" for name, array in self.arrays.items())
+        return f"Stage({self.name!r}{shapes})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +80,10 @@ class Trace:
     left_out: str
     shares: Float64 | None
     why_no_shares: str | None
+
+    def __repr__(self) -> str:
+        sizes = f"{plural(len(self.tokens), 'token')}, {plural(len(self.stages), 'stage')}"
+        return f"Trace({short_text(self.text)}, {sizes}, {len(self.vector):,} numbers)"
 
     @property
     def vector(self) -> Float32:
