@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,10 +62,22 @@ class Comparison:
         return comparison_sentence(self)
 
     def _repr_html_(self) -> str:
-        """Show the page in a notebook."""
-        from pellucid.explain.render.html import notebook_frame
+        """Show a small picture in a notebook."""
+        from pellucid.explain.render.notebook import fragment
 
-        return notebook_frame(self)
+        return fragment(self)
+
+    def save_html(self, path: str | os.PathLike[str]) -> None:
+        """Write the page about this comparison, which is one file and needs no network.
+
+        If anything goes wrong, what was at ``path`` before is still there. A ``~`` at its start is your home folder.
+
+        Raises:
+            OptionError: it cannot be written.
+        """
+        from pellucid.explain.render.saving import save_page
+
+        save_page(self, path)
 
     def to_json(self) -> str:
         """The texts, their tokens and the numbers, as JSON. Use ``first.to_json()`` for a trace's own arrays."""

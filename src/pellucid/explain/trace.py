@@ -120,10 +120,22 @@ class Trace:
         return np.stack([1 - (_unit(layer.arrays["vectors"]) * start).sum(axis=1) for layer in self.layers])
 
     def _repr_html_(self) -> str:
-        """Show the page in a notebook."""
-        from pellucid.explain.render.html import notebook_frame
+        """Show a small picture in a notebook."""
+        from pellucid.explain.render.notebook import fragment
 
-        return notebook_frame(self)
+        return fragment(self)
+
+    def save_html(self, path: str | os.PathLike[str]) -> None:
+        """Write the page about this trace, which is one file and needs no network.
+
+        If anything goes wrong, what was at ``path`` before is still there. A ``~`` at its start is your home folder.
+
+        Raises:
+            OptionError: it cannot be written.
+        """
+        from pellucid.explain.render.saving import save_page
+
+        save_page(self, path)
 
     def to_json(self, *, arrays: bool = True) -> str:
         """The whole trace as JSON.
