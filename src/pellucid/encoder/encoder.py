@@ -173,8 +173,9 @@ class Encoder:
 
         def parts() -> Iterator[tuple[Int64, Result]]:
             for indices in plan(tokens.lengths, self.engine.tokens_per_call):
-                yield indices, self.engine.run(tokens.select(indices), finish)
-                advance(len(indices))
+                result = self.engine.run(tokens.select(indices), finish)
+                advance(len(indices))  # Before the yield: a finish may stop reading once it has all texts.
+                yield indices, result
 
         return finish.merge(parts(), len(tokens))
 
