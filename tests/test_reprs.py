@@ -19,6 +19,7 @@ from pellucid.batch.parts import JobOptions
 from pellucid.batch.runner import Progress, Report
 from pellucid.cache.store import Cache
 from pellucid.engines.registry import EngineEntry
+from pellucid.explain.lifecycle import Lifecycle, ModelFile, Phase
 from pellucid.explain.text_map import text_map
 from pellucid.files.walk import SkippedFile
 from pellucid.layers.finish import EachToken
@@ -85,6 +86,13 @@ def objects(tmp_path_factory) -> list[Any]:
         ray.Cluster(),
         Limits(),
         Settings(models=("m",), keys=("a secret key",)),
+        Lifecycle(
+            EVIL,
+            EVIL,
+            EVIL,
+            (Phase("import", 1.0, 2, 3, (EVIL,) * 9),),
+            (ModelFile(EVIL, 1 << 40, "0" * 64, official=True),),
+        ),
         *catalog.entries(),
     ]
 

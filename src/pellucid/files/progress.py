@@ -15,7 +15,7 @@ def progress(total: int, *, show: bool) -> Iterator[Callable[[int], object]]:
     if not show:
         yield lambda _: None
         return
-    with progress_bar(total=total, unit="text", desc="Embedding") as bar:
+    with progress_bar(total=total, unit=" texts", desc="Embedding") as bar:
         yield bar.update
 
 

@@ -114,7 +114,7 @@ def test_a_comparison_shows_the_cosine_the_sentence_and_the_words(embedder):
     assert shown == [pytest.approx(share, abs=0.51e-3) for share in shares.ravel()]
     first, second, share = word_pairs(comparison, 1)[0]
     assert f"{first}{second}{share:+.4f}" in parsed.text
-    assert 'comparison.save_html("comparison.html")' in parsed.text
+    assert 'save_html("comparison.html") writes a page' in parsed.text
 
 
 def test_a_long_comparison_shows_the_words_whose_best_pair_adds_most(embedder):

@@ -52,8 +52,8 @@ def fragment(subject: Trace | Comparison | TextMap) -> str:
     elif isinstance(subject, Comparison):
         name, parts = "comparison", _comparison_parts(subject)
     else:
-        name, parts = "text_map", _map_parts(subject)
-    parts.append(_small(f"To see all of it: <code>{name}.save_html(&quot;{name}.html&quot;)</code>"))
+        name, parts = "map", _map_parts(subject)
+    parts.append(_small(f"<code>save_html(&quot;{name}.html&quot;)</code> writes a page with all of it."))
     return f'<div style="font-size:13px;line-height:1.5;max-width:920px">{"".join(parts)}</div>'
 
 
