@@ -35,7 +35,7 @@ test-neon: .make/dev  ## Test the C++ core for Arm, cross-compiled, under an emu
 	qemu-aarch64-static build/test-neon/tests/core_tests
 	qemu-aarch64-static -cpu cortex-a53 build/test-neon/tests/core_tests
 
-docs: .make/docs  ## Run the code on the pages, write its output below it, and make the site in build/docs.
+docs: .make/docs  ## Run the code on the pages and in the notebooks, write its output below it, and make the site in build/docs.
 	$(VENV)/bin/python -m docs.build
 	$(MAKE) site
 

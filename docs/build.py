@@ -2,6 +2,7 @@
 
 - Below each block of Python, it writes what the code prints.
 - Below each ``pellucid … --help``, it writes the help text.
+- It runs the notebooks of ``examples/`` and writes their outputs into them (``docs/notebooks.py``).
 - It makes ``docs/errors.md`` from the tree of errors and ``docs/errors.toml``.
 - Commands that install an extra get the form that ``docs/installing.py`` gives them.
 
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from docs.running import Output, run
 
-from docs import errors_page, installing
+from docs import errors_page, installing, notebooks
 
 DOCS = Path(__file__).parent
 PAGES = sorted(DOCS.rglob("*.md"))
@@ -62,6 +63,8 @@ def main() -> None:
         except Exception as error:
             error.add_note(f"on the page {path}")
             raise
+    for path in notebooks.NOTEBOOKS:
+        notebooks.write(notebooks.run(notebooks.read(path)), path)
 
 
 if __name__ == "__main__":

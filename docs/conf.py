@@ -1,14 +1,16 @@
-"""Configures Sphinx, which makes the site, with MyST for Markdown and the theme furo.
+"""Configures Sphinx, which makes the site, with MyST for Markdown and notebooks and the theme furo.
 
 Neither building nor reading the site fetches anything from the network.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
 
+from docs.notebooks import NOTEBOOKS, for_site
 from docutils import nodes
 
 from pellucid import __version__, errors
@@ -18,13 +20,15 @@ copyright = "the Pellucid authors"  # noqa: A001  # Sphinx's name for it
 version = release = __version__
 html_title = f"Pellucid {__version__}"
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 root_doc = "index"
 exclude_patterns = ["__pycache__"]
 
 myst_heading_anchors = 3
 myst_enable_extensions = ["deflist"]
 suppress_warnings = ["myst.strikethrough"]
+nb_execution_mode = "off"  # The notebooks have their outputs, from `make docs`.
+nb_merge_streams = True
 
 autodoc_member_order = "bysource"
 autodoc_class_signature = "mixed"
@@ -65,23 +69,34 @@ copybutton_line_continuation_character = "\\"
 
 def setup(app: Any) -> None:
     """Sphinx calls this. It registers the functions below."""
+    app.connect("config-inited", _copy_notebooks)
     app.connect("source-read", _replace_links_outside_docs)
     app.connect("autodoc-process-docstring", _before_napoleon, priority=100)
     app.connect("autodoc-process-docstring", _after_napoleon, priority=900)
     app.connect("missing-reference", _link_error_to_its_section)
 
 
+def _copy_notebooks(app: Any, _config: Any) -> None:
+    """Copy the notebooks of ``examples`` to where Sphinx finds pages. Git ignores the copies."""
+    for path in NOTEBOOKS:
+        copied, content = Path(app.srcdir) / path.name, for_site(path)
+        if not copied.exists() or copied.read_text(encoding="utf-8") != content:
+            copied.write_text(content, encoding="utf-8")
+
+
 def _replace_links_outside_docs(app: Any, page: str, source: list[str]) -> None:
-    """Replace links to Markdown outside of ``docs`` by the file's name, because the site does not have these files."""
+    """Replace links to files that the site does not have: of a notebook by its copy, of Markdown by the file's name."""
     folder = (Path(app.srcdir) / page).parent
 
     def replace(link: re.Match[str]) -> str:
         target = (folder / link["target"]).resolve()
         if target.is_relative_to(app.srcdir):
             return link[0]
+        if target in NOTEBOOKS:
+            return f"[{link['text']}]({os.path.relpath(Path(app.srcdir) / target.name, folder)})"
         return f"`{target.relative_to(Path(app.srcdir).parent)}` in the repository"
 
-    source[0] = re.sub(r"\[[^\]]+\]\((?P<target>[^)#:]+\.md)\)", replace, source[0])
+    source[0] = re.sub(r"\[(?P<text>[^\]]+)\]\((?P<target>[^)#:]+\.(?:md|ipynb))\)", replace, source[0])
 
 
 def _before_napoleon(_app: Any, _what: str, _name: str, _object: Any, _options: Any, lines: list[str]) -> None:

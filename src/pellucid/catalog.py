@@ -11,6 +11,8 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Any
 
+from pellucid.reprs import short_repr
+
 DEFAULT_ORGANIZATION = "sentence-transformers"
 """The organisation of a name that has none, as in sentence-transformers."""
 
@@ -21,6 +23,8 @@ class FileDigest:
 
     size: int
     sha256: str
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class Wheel:
     size: int = 0
     member: str = ""
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True)
 class IndexCopy:
@@ -53,6 +59,8 @@ class IndexCopy:
     wheels: tuple[Wheel, ...]
     folder: str | None = None
     archive_folder: str | None = None
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,10 @@ class CatalogEntry:
     description: str
     files: Mapping[str, FileDigest]
     index: IndexCopy | None
+
+    def __repr__(self) -> str:
+        name = self.name.removeprefix(f"{DEFAULT_ORGANIZATION}/")
+        return f"CatalogEntry({name!r}, {self.dimensions:,} dimensions, {self.description!r})"
 
     @property
     def short_name(self) -> str:

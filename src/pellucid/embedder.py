@@ -17,6 +17,7 @@ from pellucid.encoder.prompts import DOCUMENT_PROMPTS, QUERY_PROMPTS, choose_pro
 from pellucid.errors import OptionError, TextTypeError
 from pellucid.layers.finish import Pool
 from pellucid.layers.quantization import OUTPUT_DTYPES, check_ranges, to_dtype
+from pellucid.reprs import short_text
 from pellucid.task import Call, Task
 from pellucid.text.checks import as_iterator, as_list, check_texts
 from pellucid.text.truncation import OnTruncation
@@ -90,7 +91,8 @@ class Embedder(Task):
         self.spec.pooling  # noqa: B018  Raises if the model does not pool.
 
     def __repr__(self) -> str:
-        return f"Embedder({self.model_name!r}, dimensions={self.dimensions}, engine={self.engine.name!r})"
+        name = short_text(self.model_name, 60)
+        return f"Embedder({name}, dimensions={self.dimensions}, engine={self.engine.name!r})"
 
     @property
     def dimensions(self) -> int:
@@ -128,7 +130,7 @@ class Embedder(Task):
             truncate_dim: keep only this many leading dimensions, for models that were trained for it.
             output_dtype: "float32"; "float16"; "int8" or "uint8", scaled by each dimension's range in this call;
                 "binary" or "ubinary", one bit per dimension, which gives ``[n, ceil(d / 8)]``.
-            show_progress: draw a progress bar, if standard error is a terminal.
+            show_progress: draw a progress bar, on a terminal or in a notebook.
 
         Raises:
             TextTypeError, TextError: a text cannot be used; its position is given. Nothing was computed.

@@ -92,7 +92,7 @@ class HuggingFaceEmbeddings(BaseModel, Embeddings):  # noqa: PLW1641  It is muta
     multi_process: bool = False
     """Accepted, but changes nothing, because one process already uses all of its threads."""
     show_progress: bool = False
-    """Draw a progress bar, if standard error is a terminal."""
+    """Draw a progress bar, on a terminal or in a notebook."""
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=(), populate_by_name=True)
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.errors import InputError
+from pellucid.reprs import plural, short_repr
 
 Float32 = npt.NDArray[np.float32]
 Int8 = npt.NDArray[np.int8]
@@ -64,6 +65,10 @@ class TokenBatch:
             raise InputError(f"{offsets[-1]:,} tokens are too many for one call. embed_stream takes any number.")
         ids = np.concatenate(arrays) if arrays else np.empty(0, dtype=np.int32)
         return cls(ids, offsets.astype(np.int32))
+
+    def __repr__(self) -> str:
+        pairs = "" if self.segments is None else ", with segments"
+        return f"TokenBatch({plural(len(self), 'text')}, {plural(len(self.ids), 'token')}{pairs})"
 
     def __len__(self) -> int:
         """The number of texts, ``B``."""
@@ -128,6 +133,10 @@ class MultiVectors:
     def concatenate(cls, arrays: Sequence[Float32]) -> MultiVectors:
         """Lay the vectors of at least one text end to end. Each array holds one text's vectors, ``float32[n, d]``."""
         return cls(np.concatenate(arrays), np.cumsum([0, *map(len, arrays)], dtype=np.int32))
+
+    def __repr__(self) -> str:
+        count, size = self.vectors.shape
+        return f"MultiVectors({plural(len(self), 'text')}, {plural(count, 'vector')} of {size:,} numbers)"
 
     def __len__(self) -> int:
         """The number of texts, ``B``."""
@@ -217,6 +226,8 @@ class Token:
     kind: Literal["special", "unknown", "text"]
     continues: bool
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True)
 class TokenizedText:
@@ -234,3 +245,5 @@ class TokenizedText:
     tokens: tuple[Token, ...]
     cut: tuple[Token, ...]
     finished: bool = True
+
+    __repr__ = short_repr

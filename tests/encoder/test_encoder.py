@@ -44,6 +44,13 @@ def test_results_come_in_the_order_of_the_texts_however_they_are_grouped(encoder
     assert (np.stack(alone) == together).all()
 
 
+@pytest.mark.parametrize("texts", [1, 3, 100])
+def test_progress_reaches_the_end_also_when_one_call_of_the_engine_does_everything(encoder, texts):
+    seen = []
+    encoder.run(tokens_of(encoder, ["the cat"] * texts), Embedder(encoder).finish(), advance=seen.append)
+    assert sum(seen) == texts
+
+
 def test_each_token_may_keep_its_vector(encoder):
     tokens = tokens_of(encoder, TEXTS)
     found = encoder.run(tokens, EachToken())

@@ -16,6 +16,7 @@ from pellucid.encoder.fingerprint import Fingerprint
 from pellucid.errors import BatchError, TextError, printable
 from pellucid.files.whole import in_one_step
 from pellucid.layers.quantization import to_dtype, to_int8
+from pellucid.reprs import short_repr
 from pellucid.tables import parquet
 from pellucid.tables.arrow import keep_rows, vector_column
 from pellucid.tables.reader import InputFile, PartReader, Rows
@@ -64,6 +65,8 @@ class JobOptions:
     output_dtype: str = "float32"
     on_truncation: str = "cut"
     rows_per_file: int = 16_384
+
+    __repr__ = short_repr
 
     def fingerprint(self, embedder: Embedder, *, device: str | None = None) -> Fingerprint:
         """What the vectors depend on besides their texts. ``device``: the engine's, if it is not the embedder's."""

@@ -28,6 +28,7 @@ import numpy as np
 
 from pellucid.cache.database import FAILURES, bytes_used, connect, shrink
 from pellucid.errors import CacheError, CacheWarning, OptionError, printable, warn
+from pellucid.reprs import short_repr, short_text
 from pellucid.types import Float32, Int32
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ class CachedVectors:
     rows: dict[bytes, int]
     vectors: Float32
     tokens: Int32
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,9 @@ class Cache:
         _CACHES.add(self)
         with self._open():
             pass
+
+    def __repr__(self) -> str:
+        return f"Cache({short_text(str(self.path), 60)}, max_bytes={self.max_bytes})"
 
     def get(self, keys: Sequence[bytes], dimensions: int) -> CachedVectors:
         """Find the vectors of ``keys``, and mark them as used today.

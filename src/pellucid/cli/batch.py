@@ -7,7 +7,7 @@ import json as json_module
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -135,13 +135,13 @@ def _progress_bars() -> Iterator[tuple[Callable[[int], object], Callable[[Progre
 
     Gives two callbacks: for the number of bytes that the survey has just read, and for the progress of the job.
     """
-    from tqdm import tqdm  # type: ignore[import-untyped]
+    from pellucid.files.progress import progress_bar
 
     with ExitStack() as stack:
         survey_bar = stack.enter_context(
-            tqdm(desc="Surveying the input", unit="B", unit_scale=True, disable=None, delay=1, leave=False)
+            progress_bar(desc="Surveying the input", unit="B", unit_scale=True, delay=1, leave=False)
         )
-        rows_bar: tqdm | None = None
+        rows_bar: Any = None
 
         def on_progress(progress: Progress) -> None:
             nonlocal rows_bar
@@ -149,12 +149,11 @@ def _progress_bars() -> Iterator[tuple[Callable[[int], object], Callable[[Progre
                 survey_bar.close()
                 # Rows from earlier runs count as done, but not for the speed.
                 rows_bar = stack.enter_context(
-                    tqdm(
+                    progress_bar(
                         desc="Embedding",
                         unit=" rows",
                         initial=progress.rows,
                         total=progress.total,
-                        disable=None,
                         leave=False,
                     )
                 )

@@ -28,10 +28,11 @@ _MAX_STEADY_RATIO = 1.2
 @contextlib.contextmanager
 def progress_bar(contenders: Sequence[Contender]) -> Iterator[Callable[[Contender], None]]:
     """Show a bar on standard error if it is a terminal. Gives the function to call when a contender's turn begins."""
-    from tqdm import tqdm  # type: ignore[import-untyped]
+    from pellucid.files import progress
 
     names = dict(zip(contenders, labels(contenders), strict=True))
-    with tqdm(total=ROUNDS * len(contenders), disable=None, leave=False, bar_format="{desc} |{bar}| {elapsed}") as bar:
+    total = ROUNDS * len(contenders)
+    with progress.progress_bar(total=total, leave=False, bar_format="{desc} |{bar}| {elapsed}") as bar:
         turns = itertools.count()
 
         def begin_turn(contender: Contender) -> None:

@@ -100,7 +100,7 @@ def _embed_windows(
 
     If it takes longer than a second, a progress bar appears on standard error.
     """
-    from tqdm import tqdm  # type: ignore[import-untyped]
+    from pellucid.files.progress import progress_bar
 
     pending: collections.deque[str] = collections.deque()
 
@@ -110,7 +110,7 @@ def _embed_windows(
             yield text
 
     yield [], embedder.embed_documents([], **embed_options)
-    with tqdm(unit=" texts", desc="Embedding", disable=None, delay=1, leave=False) as bar:
+    with progress_bar(unit=" texts", desc="Embedding", delay=1, leave=False) as bar:
         for window in embedder.embed_stream(feed(), **embed_options):
             yield [pending.popleft() for _ in window], window
             bar.update(len(window))

@@ -12,6 +12,7 @@ import numpy as np
 
 from pellucid.cli.texts import read_texts
 from pellucid.errors import JOINER, OptionError, printable
+from pellucid.files.progress import progress_bar
 from pellucid.types import Float32
 
 if TYPE_CHECKING:
@@ -64,11 +65,10 @@ def read_lines(file: Path | None, column: str, *, keep_blank: bool = False) -> L
 
 def embed_lines(embedder: Embedder, texts: list[str]) -> Float32:
     """Embed texts as documents: ``float32[n, d]``. If it takes longer than a second, a progress bar appears."""
-    from tqdm import tqdm  # type: ignore[import-untyped]
 
     def windows() -> Iterator[Float32]:
         yield embedder.embed_documents([])
-        with tqdm(total=len(texts), unit=" texts", desc="Embedding", disable=None, delay=1, leave=False) as bar:
+        with progress_bar(total=len(texts), unit=" texts", desc="Embedding", delay=1, leave=False) as bar:
             for window in embedder.embed_stream(texts):
                 yield window
                 bar.update(len(window))

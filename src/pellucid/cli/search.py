@@ -43,9 +43,8 @@ def index(
     """
     # LanceDB warns about matters that are not the user's, for example about many equal texts.
     os.environ.setdefault("LANCEDB_LOG", "error")
-    from tqdm import tqdm  # type: ignore[import-untyped]
-
     from pellucid.embedder import Embedder
+    from pellucid.files.progress import progress_bar
     from pellucid.search.index import Index
 
     embedder = Embedder(
@@ -57,7 +56,7 @@ def index(
         on_truncation="ignore",
     )
     file_index = Index.create(to, embedder, column=column, rebuild=rebuild)
-    with tqdm(unit="B", unit_scale=True, desc="Indexing", disable=None, delay=1, leave=False) as bar:
+    with progress_bar(unit="B", unit_scale=True, desc="Indexing", delay=1, leave=False) as bar:
 
         def show_progress(done: int, total: int) -> None:
             bar.total = total

@@ -32,6 +32,7 @@ from pellucid.errors import ModelError
 from pellucid.layers.finish import Finish
 from pellucid.model.load import load_spec, load_weights
 from pellucid.model.modules import load_modules
+from pellucid.reprs import short_text
 from pellucid.sources.resolve import resolve
 from pellucid.text.tokenizer import Tokenizer
 from pellucid.types import Int64, TokenBatch
@@ -144,7 +145,7 @@ class Encoder:
         return self.max_tokens if self.max_tokens < self._model_max_tokens else None
 
     def __repr__(self) -> str:
-        return f"Encoder({self.spec.name!r}, engine={self.engine.name!r})"
+        return f"Encoder({short_text(self.spec.name, 60)}, engine={self.engine.name!r})"
 
     def __reduce__(self) -> tuple[Callable[[], Encoder], tuple[()]]:
         """Pickle the arguments, not the model: it is loaded again where it is unpickled.
@@ -172,8 +173,9 @@ class Encoder:
 
         def parts() -> Iterator[tuple[Int64, Result]]:
             for indices in plan(tokens.lengths, self.engine.tokens_per_call):
-                yield indices, self.engine.run(tokens.select(indices), finish)
-                advance(len(indices))
+                result = self.engine.run(tokens.select(indices), finish)
+                advance(len(indices))  # Before the yield: a finish may stop reading once it has all texts.
+                yield indices, result
 
         return finish.merge(parts(), len(tokens))
 

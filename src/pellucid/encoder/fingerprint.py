@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
 from pellucid.encoder.encoder import Encoder
+from pellucid.reprs import short_repr
 
 Option = str | int | bool | None
 EMBEDDING = "embedding"
@@ -40,6 +41,8 @@ class Fingerprint:
     prompt: str
     options: Mapping[str, Option] | None = field(default_factory=dict)
     task: str = EMBEDDING
+
+    __repr__ = short_repr
 
     @classmethod
     def of(cls, encoder: Encoder, prompt: str, options: Mapping[str, Option], task: str) -> Self:

@@ -37,6 +37,9 @@ class Engine(ABC):
     device: str = "cpu"
     tokens_per_call: int = TOKENS_PER_CALL
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(dtype={self.dtype!r}, device={self.device!r})"
+
     @abstractmethod
     def token_vectors(self, batch: TokenBatch) -> Float32:
         """Compute the encoder's last hidden state.

@@ -20,6 +20,7 @@ from pellucid.layers.activations import ACTIVATIONS
 from pellucid.layers.norms import layer_norm
 from pellucid.model.spec import AttentionSpec, BlockSpec, EncoderSpec, FeedForwardSpec, NormSpec
 from pellucid.model.weights import EncoderWeights, Layer, Linear, Norm
+from pellucid.reprs import short_repr
 from pellucid.types import Float32, Int8, Int32, Int64, TokenBatch
 
 Turns = tuple[Float32, Float32]
@@ -40,6 +41,8 @@ class Step:
     name: str
     vectors: Float32
     attention: Float32 | None = None
+
+    __repr__ = short_repr
 
 
 class ReferenceEngine(Engine):

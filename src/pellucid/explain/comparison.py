@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +40,9 @@ class Comparison:
     first_shares: Float64
     second_shares: Float64
 
+    def __repr__(self) -> str:
+        return f"Comparison(cosine={self.cosine:.4f}, {len(self.first.tokens):,} × {len(self.second.tokens):,} tokens)"
+
     def top(self, count: int = 10) -> list[tuple[int, int, float]]:
         """The pairs that add most to the cosine, largest first; an empty list if there are no pairs.
 
@@ -50,11 +54,30 @@ class Comparison:
         indices = zip(*np.unravel_index(order, self.pairs.shape), strict=True)
         return [(int(i), int(j), float(self.pairs[i, j])) for i, j in indices]
 
-    def _repr_html_(self) -> str:
-        """Show the page in a notebook."""
-        from pellucid.explain.render.html import notebook_frame
+    @property
+    def sentence(self) -> str:
+        """One or two sentences that say in plain words where the cosine comes from."""
+        from pellucid.explain.sentence import comparison_sentence
 
-        return notebook_frame(self)
+        return comparison_sentence(self)
+
+    def _repr_html_(self) -> str:
+        """Show a small picture in a notebook."""
+        from pellucid.explain.render.notebook import fragment
+
+        return fragment(self)
+
+    def save_html(self, path: str | os.PathLike[str]) -> None:
+        """Write the page about this comparison, which is one file and needs no network.
+
+        If anything goes wrong, what was at ``path`` before is still there. A ``~`` at its start is your home folder.
+
+        Raises:
+            OptionError: it cannot be written.
+        """
+        from pellucid.explain.render.saving import save_page
+
+        save_page(self, path)
 
     def to_json(self) -> str:
         """The texts, their tokens and the numbers, as JSON. Use ``first.to_json()`` for a trace's own arrays."""
@@ -64,6 +87,7 @@ class Comparison:
         }
         numbers = {
             "cosine": self.cosine,
+            "sentence": self.sentence,
             "pairs": None if self.pairs is None else self.pairs.tolist(),
             "why_no_pairs": self.why_no_pairs,
             "first_shares": self.first_shares.tolist(),

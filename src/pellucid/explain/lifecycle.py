@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pellucid.errors import ModelError
+from pellucid.reprs import short_repr
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Phase:
     modules: int
     connections: tuple[str, ...]
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True)
 class ModelFile:
@@ -50,6 +53,8 @@ class ModelFile:
     size: int
     sha256: str
     official: bool | None
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,8 @@ class Lifecycle:
     folder: str
     phases: tuple[Phase, ...]
     files: tuple[ModelFile, ...]
+
+    __repr__ = short_repr
 
 
 def observe(model: str, text: str, options: Mapping[str, Any]) -> Lifecycle:

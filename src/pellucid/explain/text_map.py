@@ -8,6 +8,7 @@ themselves, not in the plane.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from pellucid.errors import MissingExtraError, OptionError
 from pellucid.explain.shares import Float64
 from pellucid.explain.trace import display_name
 from pellucid.layers.finish import Pool
+from pellucid.reprs import plural
 from pellucid.text.checks import as_list
 from pellucid.text.truncation import OnTruncation, check_truncation, warn_about_truncation
 from pellucid.types import Float32, Int64
@@ -67,6 +69,10 @@ class TextMap:
     cut: frozenset[int]
     max_tokens: int
 
+    def __repr__(self) -> str:
+        groups = plural(len(self.distinct_labels), "cluster" if self.clustered else "label")
+        return f"TextMap({plural(len(self.texts), 'text')}, {groups}, {self.method.upper()})"
+
     @property
     def distinct_labels(self) -> tuple[str, ...]:
         """Each label once, in the order that people expect: "cluster 2" before "cluster 10"."""
@@ -101,27 +107,42 @@ class TextMap:
         numbers = {label: number for number, label in enumerate(self.distinct_labels)}
         return np.lexsort((self.plane[:, 0], np.array([numbers[label] for label in self.labels])))
 
-    def save(self, path: Path) -> None:
-        """Write a page (``.html``) or a picture (``.png``, ``.svg``).
+    def _repr_html_(self) -> str:
+        """Show a small picture in a notebook."""
+        from pellucid.explain.render.notebook import fragment
+
+        return fragment(self)
+
+    def save_html(self, path: str | os.PathLike[str]) -> None:
+        """Write the page about this map, which is one file and needs no network.
+
+        If anything goes wrong, what was at ``path`` before is still there. A ``~`` at its start is your home folder.
+
+        Raises:
+            OptionError: it cannot be written.
+        """
+        from pellucid.explain.render.saving import save_page
+
+        save_page(self, path)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the page (``.html``) or a picture (``.png``, ``.svg``). The file is there whole or not at all.
 
         Raises:
             OptionError: the name has another ending, or the file cannot be written.
             MissingExtraError: a picture needs the extra ``plot``, and it is not installed.
         """
-        ending = path.suffix.lower()
-        if ending not in ENDINGS:
-            raise OptionError(f"cannot write a map to {path.name!r}; the name must end in {', '.join(ENDINGS)}.")
-        try:
-            if ending == ".html":
-                from pellucid.explain.render.html import page
+        name = Path(path).name
+        if Path(path).suffix.lower() not in ENDINGS:
+            raise OptionError(f"cannot write a map to {name!r}; the name must end in {', '.join(ENDINGS)}.")
+        if Path(path).suffix.lower() == ".html":
+            self.save_html(path)
+            return
+        from pellucid.explain.render.plot import draw_map
+        from pellucid.explain.render.saving import new_file
 
-                path.write_text(page(self), encoding="utf-8")
-            else:
-                from pellucid.explain.render.plot import draw_map
-
-                draw_map(self, path)
-        except OSError as error:
-            raise OptionError(f"{path} cannot be written ({error}).") from error
+        with new_file(path) as file:
+            draw_map(self, file)
 
 
 def text_map(

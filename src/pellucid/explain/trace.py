@@ -22,6 +22,7 @@ from pellucid.layers import pooling
 from pellucid.layers.finish import Pool
 from pellucid.layers.norms import Normalize
 from pellucid.model.spec import EncoderSpec, ModelSpec
+from pellucid.reprs import plural, short_text
 from pellucid.types import Float32, Token
 
 MAX_ATTENTION_BYTES = 256 << 20
@@ -42,6 +43,10 @@ class Stage:
     name: str
     sentence: str
     arrays: Mapping[str, npt.NDArray[Any]]
+
+    def __repr__(self) -> str:
+        shapes = "".join(f", {name} {list(array.shape)}" for name, array in self.arrays.items())
+        return f"Stage({self.name!r}{shapes})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +80,10 @@ class Trace:
     left_out: str
     shares: Float64 | None
     why_no_shares: str | None
+
+    def __repr__(self) -> str:
+        sizes = f"{plural(len(self.tokens), 'token')}, {plural(len(self.stages), 'stage')}"
+        return f"Trace({short_text(self.text)}, {sizes}, {len(self.vector):,} numbers)"
 
     @property
     def vector(self) -> Float32:
@@ -111,10 +120,22 @@ class Trace:
         return np.stack([1 - (_unit(layer.arrays["vectors"]) * start).sum(axis=1) for layer in self.layers])
 
     def _repr_html_(self) -> str:
-        """Show the page in a notebook."""
-        from pellucid.explain.render.html import notebook_frame
+        """Show a small picture in a notebook."""
+        from pellucid.explain.render.notebook import fragment
 
-        return notebook_frame(self)
+        return fragment(self)
+
+    def save_html(self, path: str | os.PathLike[str]) -> None:
+        """Write the page about this trace, which is one file and needs no network.
+
+        If anything goes wrong, what was at ``path`` before is still there. A ``~`` at its start is your home folder.
+
+        Raises:
+            OptionError: it cannot be written.
+        """
+        from pellucid.explain.render.saving import save_page
+
+        save_page(self, path)
 
     def to_json(self, *, arrays: bool = True) -> str:
         """The whole trace as JSON.

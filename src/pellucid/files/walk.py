@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pellucid.errors import GitignoreError, OptionError
 from pellucid.files.ignoring import Rules, read_rules
+from pellucid.reprs import short_repr
 
 NOT_A_FILE = "neither a file nor a folder"
 """Why a pipe, a socket or a device is skipped."""
@@ -50,6 +51,8 @@ class SkippedFile:
     name: str
     reason: str
     is_folder: bool = False
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True)

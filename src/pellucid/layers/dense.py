@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pellucid.layers.activations import ACTIVATIONS
+from pellucid.reprs import short_repr
 from pellucid.types import Float32
 
 
@@ -28,6 +29,8 @@ class Dense:
     activation: str
     use_residual: bool = False
     residual: Float32 | None = None
+
+    __repr__ = short_repr
 
     def __call__(self, vectors: Float32, /) -> Float32:
         """``activation(x Wᵀ + b)``, plus ``x`` or ``x Rᵀ`` if the layer has a residual."""

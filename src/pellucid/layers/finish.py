@@ -17,6 +17,7 @@ import numpy as np
 from pellucid.errors import InvalidModelError
 from pellucid.layers.norms import Normalize, normalize
 from pellucid.layers.pooling import Pooling, pool
+from pellucid.reprs import short_repr
 from pellucid.types import Float32, Int32, Int64, MultiVectors
 
 Result = TypeVar("Result")
@@ -90,6 +91,8 @@ class Pool:
     prompt_tokens: int = 0
     normalize: bool | None = None
     truncate_dim: int | None = None
+
+    __repr__ = short_repr
 
     def __call__(self, vectors: Float32, offsets: Int32, /) -> Float32:
         """The vectors of the texts, ``float32[B, d]``. The pooled vector of a text without tokens is zeros."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pellucid.reprs import short_repr
 from pellucid.types import Float32
 
 
@@ -40,6 +41,8 @@ class LayerNorm:
     weight: Float32
     bias: Float32
     eps: float = 1e-5
+
+    __repr__ = short_repr
 
     def __call__(self, vectors: Float32, /) -> Float32:
         """Apply :func:`layer_norm` to each row."""

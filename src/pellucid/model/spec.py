@@ -9,6 +9,7 @@ from typing import Literal
 
 from pellucid.errors import UnsupportedModelError
 from pellucid.layers.pooling import Pooling
+from pellucid.reprs import plural, short_repr, short_text
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class NormPlaces:
     after: NormSpec | None = None
     sum: NormSpec | None = None
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True)
 class EmbeddingSpec:
@@ -64,6 +67,8 @@ class EmbeddingSpec:
     position_table: bool = True
     padding_id: int | None = None
     token_types: int = 0
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True)
@@ -125,6 +130,8 @@ class BlockSpec:
     attention_norms: NormPlaces
     feed_forward_norms: NormPlaces
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True)
 class RelativeBiasSpec:
@@ -164,6 +171,11 @@ class EncoderSpec:
     relative_bias: RelativeBiasSpec | None = None
     only_torch: str = ""
 
+    def __repr__(self) -> str:
+        heads = f", {plural(self.blocks[0].attention.heads, 'head')}" if self.blocks else ""
+        size = f"{plural(len(self.blocks), 'layer')} of {self.hidden_size:,} numbers"
+        return f"EncoderSpec({short_text(self.family)}, {size}{heads}, vocabulary of {self.vocab_size:,})"
+
     @property
     def vocab_size(self) -> int:
         """The number of token ids. Every id is below it."""
@@ -193,6 +205,8 @@ class TokenizerSpec:
     lowercase: bool
     truncation_side: Literal["left", "right"]
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True)
 class DenseSpec:
@@ -214,6 +228,8 @@ class DenseSpec:
     bias: bool = True
     use_residual: bool = False
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True)
 class LayerNormSpec:
@@ -221,6 +237,8 @@ class LayerNormSpec:
 
     folder: str
     size: int
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True)
@@ -254,6 +272,10 @@ class ModelSpec:
     stages: tuple[Stage, ...]
     prompts: Mapping[str, str]
     default_prompt_name: str | None
+
+    def __repr__(self) -> str:
+        size = f"{plural(len(self.encoder.blocks), 'layer')} of {self.encoder.hidden_size:,} numbers"
+        return f"ModelSpec({short_text(self.name, 60)}, {size}, at most {self.tokenizer.max_tokens:,} tokens)"
 
     @functools.cached_property
     def pooling(self) -> Pooling:

@@ -10,6 +10,7 @@ import numpy as np
 from pellucid.model.families.names import TensorNames, TensorPart
 from pellucid.model.spec import EncoderSpec, NormPlaces, NormSpec
 from pellucid.model.tensors import Tensors
+from pellucid.reprs import short_repr
 from pellucid.types import Float32
 
 
@@ -20,6 +21,8 @@ class Linear:
     weight: Float32
     bias: Float32
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, eq=False)
 class Norm:
@@ -27,6 +30,8 @@ class Norm:
 
     weight: Float32
     bias: Float32
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +41,8 @@ class Norms:
     before: Norm | None = None
     after: Norm | None = None
     sum: Norm | None = None
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +68,8 @@ class Layer:
     output: Linear
     feed_forward_norms: Norms
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, eq=False)
 class EncoderWeights:
@@ -84,6 +93,8 @@ class EncoderWeights:
     relative_bias: Float32 | None
     layers: Iterable[Layer]
     final_norm: Norm | None = None
+
+    __repr__ = short_repr
 
 
 class _LazyLayers(Iterable[Layer]):

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pellucid.reprs import short_repr
+
 ALWAYS_HASHED = 1 << 20
 """A file of at most this many bytes is hashed each time. A larger one is trusted if its time of change is the same."""
 _HINTS = ("latest_version_hint.json",)
@@ -25,6 +27,8 @@ class FileRecord:
     size: int
     modified: int
     sha256: str
+
+    __repr__ = short_repr
 
 
 def record(folder: Path, known: Mapping[str, FileRecord]) -> dict[str, FileRecord]:

@@ -14,6 +14,7 @@ from pellucid.embedder import Embedder
 from pellucid.encoder.fingerprint import Fingerprint
 from pellucid.errors import IndexWriteError, OptionError, TextError, UnreadableFileError
 from pellucid.files.walk import FoundFile, SkippedFile, find_files
+from pellucid.reprs import short_repr, short_text
 from pellucid.search.pointer import POINTER, Identity
 from pellucid.search.readers import Document, read_bytes
 from pellucid.search.reading import DocumentReader
@@ -41,6 +42,8 @@ class Hit:
     row: Row
     score: float
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -62,6 +65,8 @@ class Summary:
     embedded: int
     skipped: tuple[SkippedFile, ...]
 
+    __repr__ = short_repr
+
 
 class Index:
     """Chunks of files, their vectors, and the model that made them.
@@ -74,6 +79,9 @@ class Index:
     def __init__(self, store: Store, embedder: Embedder) -> None:
         self.store = store
         self.embedder = embedder
+
+    def __repr__(self) -> str:
+        return f"Index({short_text(str(self.store.folder))}, {short_text(self.embedder.model_name, 60)})"
 
     @classmethod
     def create(cls, folder: Path, embedder: Embedder, *, column: str = "text", rebuild: bool = False) -> Index:

@@ -14,6 +14,7 @@ from typing import Any
 from pellucid.encoder.fingerprint import Fingerprint
 from pellucid.errors import IndexStateError, printable
 from pellucid.files.whole import in_one_step
+from pellucid.reprs import short_repr
 from pellucid.search.damage import FileRecord, first_damaged
 
 POINTER = "index.json"
@@ -43,6 +44,8 @@ class Identity:
     dimensions: int
     column: str
 
+    __repr__ = short_repr
+
     def space(self) -> str:
         """A name for what a vector depends on besides its text. Vectors of different spaces are never mixed."""
         return self.fingerprint.key().hex()[:16]
@@ -71,6 +74,8 @@ class Pointer:
     files: Mapping[str, FileRecord] = field(default_factory=dict, compare=False)
     is_old: bool = False
     has_records: bool = True
+
+    __repr__ = short_repr
 
 
 def folder_of(folder: Path, table: str) -> Path:

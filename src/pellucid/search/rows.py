@@ -7,6 +7,7 @@ from dataclasses import astuple, dataclass, fields
 from typing import Any
 
 from pellucid.errors import MissingExtraError
+from pellucid.reprs import short_repr
 from pellucid.types import Float32
 
 try:
@@ -46,6 +47,8 @@ class Row:
     last_line: int
     text: str
     digest: str
+
+    __repr__ = short_repr
 
 
 COLUMNS = {field.name: str(field.type) for field in fields(Row)}

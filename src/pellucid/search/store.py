@@ -22,6 +22,7 @@ from typing import Any, Literal
 from pellucid.errors import IndexStateError, IndexWriteError, MissingExtraError, PellucidError
 from pellucid.files.locks import locked
 from pellucid.files.whole import remove_unfinished
+from pellucid.reprs import short_text
 from pellucid.search import pointer as pointers
 from pellucid.search.damage import record
 from pellucid.search.pointer import CHUNKS, Identity, Pointer, folder_of
@@ -73,6 +74,9 @@ class Store:
         self._went_back = False
         self._database = _lancedb().connect(folder)
         self._staging = Staging(folder, identity.space(), identity.dimensions)
+
+    def __repr__(self) -> str:
+        return f"Store({short_text(str(self.folder))}, {short_text(self.identity.model, 60)})"
 
     @classmethod
     def open(cls, folder: Path) -> Store:

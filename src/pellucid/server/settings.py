@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -95,7 +95,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8080
     public: bool = False
-    keys: tuple[str, ...] = ()
+    keys: tuple[str, ...] = field(default=(), repr=False)
     origins: tuple[str, ...] = ()
     on_truncation: RequestTruncation = "error"
     limits: Limits = Limits()

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Literal
 
 from pellucid.errors import InvalidModelError
+from pellucid.reprs import short_repr, short_text
 
 Source = Literal["folder", "Hugging Face cache", "Hugging Face Hub", "package index"]
 
@@ -60,6 +61,8 @@ class Digest:
     hex: str
     size: int
 
+    __repr__ = short_repr
+
     def matches(self, path: Path) -> bool:
         """True if the file at ``path`` has this digest."""
         with path.open("rb") as file:
@@ -88,6 +91,9 @@ class ModelFiles:
     source: Source
     revision: str | None
     listing: Mapping[str, Digest | None]
+
+    def __repr__(self) -> str:
+        return f"ModelFiles({short_text(self.name, 60)}, {len(self.listing):,} files, source={self.source!r})"
 
     def path(self, relative: str) -> Path:
         """The path of a file of this model. The file need not exist.

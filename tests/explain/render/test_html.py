@@ -3,7 +3,6 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
-import html
 import itertools
 import json
 import re
@@ -13,7 +12,7 @@ from importlib import resources
 import pytest
 
 from pellucid import Embedder, __version__
-from pellucid.explain.render.html import notebook_frame, page
+from pellucid.explain.render.html import page
 from pellucid.explain.text_map import text_map
 from tests import tiny
 
@@ -119,16 +118,6 @@ def test_the_parts_never_read_text_as_html():
         text = part.read_text(encoding="utf-8")
         assert not re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", text)
         assert "\r" not in text  # Browsers turn it into \n, and the policy's hashes would not match.
-
-
-def test_a_notebook_shows_the_page_in_a_sandboxed_frame(embedder):
-    comparison = embedder.compare("<b>the</b> cat", "a dog")
-    ((frame, _),) = Elements(comparison._repr_html_()).of("iframe")
-    assert frame["sandbox"] == "allow-scripts"
-    assert data_of(frame["srcdoc"])["sides"][0]["text"] == "<b>the</b> cat"
-    trace = embedder.trace("the cat")
-    assert trace._repr_html_() == notebook_frame(trace)
-    assert html.escape(page(trace, max_characters=500_000)) in notebook_frame(trace)
 
 
 def luminance(color: str) -> float:

@@ -318,16 +318,22 @@ def test_the_keyboard_reaches_everything_and_the_focus_is_visible(show, embedder
     assert opened.evaluate(names)
 
 
-def test_a_notebook_shows_the_page_in_a_frame(show, embedder, tmp_path):
-    trace = embedder.trace("the cat")
-    opened = show(f"<!doctype html><title>x</title><main data-ready></main>{trace._repr_html_()}")
-    frame = opened.frame_locator("iframe")
-    frame.locator("main[data-ready]").wait_for(state="attached")
-    assert frame.locator("h1").inner_text() == "the cat"
-    frame.locator(".toc a").last.click()
-    assert frame.locator("h2#vector-title").evaluate("one => document.activeElement === one")
-    assert frame.locator("h1").count() == 1
-    opened.seen[:] = [line for line in opened.seen if line != "request about:srcdoc"]
+@pytest.mark.parametrize(("ground", "ink"), [("#ffffff", "#000000dd"), ("#111111", "#ffffffdd")], ids=["light", "dark"])
+def test_a_notebook_shows_a_small_picture(show, embedder, ground, ink):
+    long = "the cat sat on the mat, and a dog looked at the cat. " * 20
+    subjects = [
+        embedder.trace(long),
+        embedder.compare(long, "a dog and a cat"),
+        text_map(embedder.encoder, [long, "a"]),
+    ]
+    cells = "".join(f"<div class=cell>{subject._repr_html_()}</div>" for subject in subjects)
+    style = f"<style>body {{ background: {ground}; color: {ink} }}</style>"
+    opened = show(f"<!doctype html><title>x</title>{style}<main data-ready>{cells}</main>")
+    heights = opened.locator(".cell").evaluate_all("cells => cells.map(cell => cell.offsetHeight)")
+    assert len(heights) == 3
+    assert max(heights) < 500
+    assert fits(opened)
+    assert opened.locator("script, iframe").count() == 0
 
 
 def test_the_page_of_a_long_text_on_the_real_model(show, minilm, golden_minilm):

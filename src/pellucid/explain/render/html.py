@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import html
 import json
 import re
 from importlib import resources
@@ -38,8 +37,6 @@ _SCRIPTS = (
     "views",
 )
 _STYLES = ("page", "strips", "maps", "charts", "plane")
-_MAX_NOTEBOOK_CHARACTERS = 500_000
-"""The limit is lower in a notebook, which stores the whole page with every cell that shows one."""
 
 
 class Page(NamedTuple):
@@ -90,16 +87,6 @@ def assemble(main: str, footer: str, *, script: str, style: str = "", data: str 
     frame = read_part("explain/render", "page.html")
     # One pass over the frame alone: a text that contains "{{script}}" stays as it is.
     return Page(re.sub(r"\{\{(\w+)\}\}", lambda placeholder: parts[placeholder[1]], frame), policy)
-
-
-def notebook_frame(subject: Trace | Comparison) -> str:
-    """The page in a frame, which cannot reach the notebook around it."""
-    content = html.escape(page(subject, max_characters=_MAX_NOTEBOOK_CHARACTERS))
-    # This half-transparent grey suits light and dark notebooks.
-    return (
-        f'<iframe title="Pellucid" sandbox="allow-scripts" srcdoc="{content}" width="100%" height="720" '
-        f'style="border: 1px solid #8885; border-radius: 8px"></iframe>'
-    )
 
 
 def read_part(package: str, name: str) -> str:
