@@ -58,7 +58,15 @@ def test_every_line_of_the_log_is_json(model):
     with process("--model", model) as server:
         assert httpx.post(f"{server.url}/v1/embeddings", json={"input": "the cat"}, timeout=60).is_success
         assert server.stop() == 0
-        assert [json.loads(line)["event"] for line in server.log()] == ["loaded", "answered"]
+        assert [json.loads(line)["event"] for line in server.log()] == ["loaded", "answered", "stopping", "stopped"]
+
+
+def test_the_log_can_be_text(model):
+    with process("--model", model, "--log-format", "text") as server:
+        assert httpx.get(f"{server.url}/v1/models", timeout=60).is_success
+        assert server.stop(signal.SIGINT) == 0
+        texts = [line.split("  ", 1)[1] for line in server.log()]
+    assert [text.split()[0] for text in texts] == ["Loaded", "200", "Finishing", "Stopped."]
 
 
 def test_a_port_in_use_is_an_error_that_says_so(model):

@@ -86,6 +86,7 @@ class Server(uvicorn.Server):
         if self.should_exit:
             logger.warning("ended by a second signal")
             end_process(128 + sig)
+        logger.info("stopping")
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

@@ -32,7 +32,7 @@ async def embed(request: Request) -> Response:
     service = await serving.models.get(body.model)
     _check_direction(service.embedder, body.truncation_direction)
     texts = await tokenize_input(
-        serving, request, service, body.inputs, prompt_name=body.prompt_name, truncate=body.truncate
+        serving, request, service, body.inputs, prompt_name=body.prompt_name, truncate=body.truncate, model=body.model
     )
     vectors = await embedding.embed(
         serving, request, service, texts, normalize=body.normalize, dimensions=body.dimensions
@@ -50,7 +50,7 @@ async def embed_all(request: Request) -> Response:
     service = await serving.models.get(body.model)
     _check_direction(service.embedder, body.truncation_direction)
     texts = await tokenize_input(
-        serving, request, service, body.inputs, prompt_name=body.prompt_name, truncate=body.truncate
+        serving, request, service, body.inputs, prompt_name=body.prompt_name, truncate=body.truncate, model=body.model
     )
     count, limit = len(texts.tokens.ids), serving.settings.limits.answered_tokens
     if count > limit:
