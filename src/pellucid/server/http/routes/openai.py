@@ -18,6 +18,13 @@ from pellucid.server.http.serving import serving_of
 from pellucid.types import Float32
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"], route_class=DirectRoute)
+_NAME_PARAMETER = {
+    "name": "name",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string"},
+    "description": "The name of a model or alias, as `GET /v1/models` lists it.",
+}
 
 
 @post_route(router, "/embeddings", EmbeddingsBody, Embeddings, OpenAIFailure, "Turn texts into vectors")
@@ -62,11 +69,11 @@ async def models(request: Request) -> Response:
     "/models/{name:path}",
     response_model=ModelCard,
     responses=error_responses(OpenAIFailure, 401, 404),
-    openapi_extra={"parameters": [{"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}]},
+    openapi_extra={"parameters": [_NAME_PARAMETER]},
     summary="Describe one model",
 )
 async def model(request: Request) -> Response:
-    """One of the models that this server serves."""
+    """One of the models or aliases that this server serves."""
     models, name = serving_of(request).models, request.path_params["name"]
     full_name = models.find(name).name
     return json_response(_alias_card(name, full_name) if models.is_alias(name) else _card(full_name))
