@@ -105,7 +105,10 @@ ThreadsOption = Annotated[int | None, typer.Option(help="Number of threads. Defa
 BatchEngineOption = Annotated[_BatchEngine, typer.Option(help="Run in this process (local) or on a Ray cluster (ray).")]
 LoadOption = Annotated[_Load, typer.Option(help="Load models at the start, or each at its first request.")]
 LogFormatOption = Annotated[
-    _LogFormat, typer.Option(help="Log lines for people (text) or JSON. Default: text on a terminal, otherwise JSON.")
+    _LogFormat,
+    typer.Option(
+        help="Log lines for people (text) or JSON. Default: text on a terminal, otherwise JSON.", show_default=False
+    ),
 ]
 
 # What a command reads and writes.
