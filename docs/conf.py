@@ -23,7 +23,7 @@ root_doc = "index"
 exclude_patterns = ["__pycache__"]
 
 myst_heading_anchors = 3
-myst_enable_extensions = ["deflist"]
+myst_enable_extensions = ["deflist", "html_image"]  # An <img> can have a class, such as only-light.
 suppress_warnings = ["myst.strikethrough"]
 
 autodoc_member_order = "bysource"
@@ -44,6 +44,7 @@ nitpick_ignore_regex = [
 
 html_theme = "furo"
 html_static_path = ["static"]
+html_logo = html_favicon = "pictures/logo/pellucid.svg"
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sourcelink = False
