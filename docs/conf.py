@@ -57,6 +57,7 @@ html_theme_options = {
 pygments_style = "friendly"
 pygments_dark_style = "github-dark"
 
+copybutton_selector = "div:not(.highlight-text) > div.highlight > pre"  # Not on what code prints.
 # The copy button on a session copies the commands, without their "$" and without the output.
 copybutton_prompt_text = r"\$ "
 copybutton_prompt_is_regexp = True
