@@ -50,6 +50,9 @@ test-browser: .make/browser  ## Test the pages of `pellucid explain --html` and 
 test-integrations: .make/integrations  ## Test vector stores, clients of the server, and clusters of Ray.
 	PELLUCID_INTEGRATIONS=required $(VENV)/bin/python -m pytest tests/examples tests/server/test_clients.py \
 	  tests/batch/test_ray.py 'tests/docs/test_pages.py::test_it_does_what_it_says[docs/stores.md]' \
+	  'tests/docs/test_pages.py::test_it_does_what_it_says[docs/coming-from/openai.md]' \
+	  'tests/docs/test_pages.py::test_it_does_what_it_says[docs/coming-from/ollama.md]' \
+	  'tests/docs/test_pages.py::test_it_does_what_it_says[docs/coming-from/chroma.md]' \
 	  tests/docs/test_pages.py::test_what_a_page_needs_is_here $(ARGS)
 
 check: .make/dev  ## Check style, types and imports.

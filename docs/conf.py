@@ -25,7 +25,7 @@ root_doc = "index"
 exclude_patterns = ["__pycache__"]
 
 myst_heading_anchors = 3
-myst_enable_extensions = ["deflist"]
+myst_enable_extensions = ["deflist", "html_image"]  # An <img> can have a class, such as only-light.
 suppress_warnings = ["myst.strikethrough"]
 nb_execution_mode = "off"  # The notebooks have their outputs, from `make docs`.
 nb_merge_streams = True
@@ -48,6 +48,7 @@ nitpick_ignore_regex = [
 
 html_theme = "furo"
 html_static_path = ["static"]
+html_logo = html_favicon = "pictures/logo/pellucid.svg"
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sourcelink = False
@@ -60,6 +61,7 @@ html_theme_options = {
 pygments_style = "friendly"
 pygments_dark_style = "github-dark"
 
+copybutton_selector = "div:not(.highlight-text) > div.highlight > pre"  # Not on what code prints.
 # The copy button on a session copies the commands, without their "$" and without the output.
 copybutton_prompt_text = r"\$ "
 copybutton_prompt_is_regexp = True

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import subprocess
@@ -18,8 +19,14 @@ from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).resolve().parents[1]
 DIST, ENVIRONMENT = ROOT / "dist", ROOT / "build" / "wheel-environment"
-LIMIT = 115.0
-"""The most MB (10^6 bytes) that Pellucid and all its dependencies may take on disk, without bytecode."""
+LIMIT = 160.0
+"""The most MB (10^6 bytes) that Pellucid and all its dependencies may take on disk, as ``pip install`` leaves them: with
+bytecode."""
+STATED = 155
+"""How many MB it takes, as the pages say."""
+_TOLERANCE = 5.0
+_BLOCK = 4096
+"""Common file systems give each file whole blocks of this many bytes. With thousands of files, that is some MB."""
 
 IN_SDIST = ("LICENSE", "README.md", "pyproject.toml", "native/CMakeLists.txt", "src/pellucid/_native.pyi",
             "tests/tiny.py", "tests/data/tiny.npz", "examples/first_vectors.py", "docs/how/index.md",
@@ -64,12 +71,12 @@ def wheel_problems(names: Iterable[str], sources: Iterable[str]) -> list[str]:
 
 
 def megabytes(folder: Path) -> dict[str, float]:
-    """The size in MB of each distribution in a site-packages folder, by name, the largest first, without bytecode."""
+    """The size on disk, in MB, of each distribution in a site-packages folder, by name, the largest first."""
     sizes = {}
     for distribution in distributions(path=[str(folder)]):
         files = [Path(str(distribution.locate_file(file))) for file in distribution.files or []]
-        present = [file for file in files if file.suffix != ".pyc" and file.is_file()]
-        sizes[distribution.name] = sum(file.stat().st_size for file in present) / 1e6
+        blocks = sum(math.ceil(file.stat().st_size / _BLOCK) for file in files if file.is_file())
+        sizes[distribution.name] = blocks * _BLOCK / 1e6
     return dict(sorted(sizes.items(), key=lambda item: -item[1]))
 
 
@@ -126,7 +133,7 @@ def install(wheel: Path) -> Path:
     shutil.rmtree(ENVIRONMENT, ignore_errors=True)
     run(sys.executable, "-m", "venv", "--without-pip", ENVIRONMENT)
     python = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    run(sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-compile", wheel)
+    run(sys.executable, "-m", "pip", "--python", python, "install", "--quiet", wheel)
     return python
 
 
@@ -149,11 +156,13 @@ def weigh(python: Path) -> None:
     for name, size in large.items():
         print(f"{size:8.1f} MB  {name}")
     print(f"{total - sum(large.values()):8.1f} MB  {len(sizes) - len(large)} smaller distributions")
-    print(f"{total:8.1f} MB  in total, without bytecode; the limit is {LIMIT:.0f} MB")
+    print(f"{total:8.1f} MB  in total, with bytecode; the limit is {LIMIT:.0f} MB")
     if total > LIMIT:
         raise SystemExit(
             f"Pellucid and its dependencies take {total:.1f} MB, more than {LIMIT:.0f}. Find out which of them grew."
         )
+    if abs(total - STATED) > _TOLERANCE:
+        raise SystemExit(f"The pages say {STATED} MB, but it is {total:.1f} MB. Change STATED, and then the pages.")
 
 
 def main() -> None:

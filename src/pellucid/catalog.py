@@ -126,6 +126,11 @@ def find(name: str) -> CatalogEntry | None:
     return next((entry for entry in entries() if entry.name == requested), None)
 
 
+def names_on_pypi() -> list[str]:
+    """The names of the models that PyPI has a copy of."""
+    return [entry.name for entry in entries() if entry.index is not None]
+
+
 def near_names(name: str) -> list[str]:
     """The catalog names most similar to ``name``, best first. They are suggestions for a misspelt name."""
     by_short_name = {entry.short_name.lower(): entry.name for entry in entries()}

@@ -171,11 +171,17 @@ class IndexWriteError(PellucidError):
 
 
 class MissingExtraError(PellucidError, ImportError):
-    """An optional dependency is not installed."""
+    """An optional dependency is not installed.
 
-    def __init__(self, package: str, extra: str) -> None:
+    Args:
+        package: the missing package.
+        extra: the extra of Pellucid that installs it.
+        what: what needs the package, and what the user may choose instead.
+    """
+
+    def __init__(self, package: str, extra: str, what: str = "this") -> None:
         super().__init__(
-            f"this needs the package {package!r}, which is not installed. {install_hint(extra)}",
+            f"{what} needs the package {package!r}, which is not installed. {install_hint(extra)}",
             name=package,
         )
 

@@ -150,15 +150,6 @@ def test_pull_completes_when_it_is_run_again(tmp_path):
         assert out.startswith("org/tiny: 8 files, ")
 
 
-def test_serve_says_that_it_has_answered_every_request(tiny_bert):
-    pytest.importorskip("uvicorn")
-    with child("serve", "-m", str(tiny_bert), "--port", "0") as process:
-        assert process.stdout.readline().startswith("Pellucid serves")
-        process.send_signal(2)
-        assert process.wait(60) == 130
-        assert process.stderr.read().splitlines()[-1] == "pellucid: interrupted. Every accepted request was answered."
-
-
 @pytest.mark.parametrize("module", ["pellucid.cli", "typer", "pellucid.cli.embed"])
 def test_the_start_ends_without_a_traceback_too(module):
     before = f"""

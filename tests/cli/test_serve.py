@@ -16,6 +16,8 @@ from tests.cli.command import run
         (["--memory", "0"], "--memory must be at least 1 MB"),
         (["--timeout", "0"], "--timeout must be more than 0"),
         (["--port", "70000"], "'--port'"),
+        (["--alias", "a"], "--alias 'a' must be of the form NAME=MODEL"),
+        (["--alias", "a=another"], "'another', which this server does not serve. It serves '/nowhere'"),
     ],
 )
 def test_a_wrong_call_is_refused_before_a_model_is_loaded(arguments, message):

@@ -62,7 +62,7 @@ def assert_same_numbers(expected: str, actual: str, where: str) -> None:
 
 
 # Blocks that need these packages run in `make test-integrations`, not in `make test`.
-INTEGRATION_PACKAGES = {"qdrant_client"}
+INTEGRATION_PACKAGES = {"chromadb", "openai", "qdrant_client"}
 NEEDS = sorted(
     {(name(path), package) for path in [*PAGES, README] for block in blocks(read(path)) for package in block.needs}
 )

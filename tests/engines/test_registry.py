@@ -54,6 +54,18 @@ def test_without_pytorch_the_error_has_the_install_command_and_comes_before_any_
         Embedder("no/such-model", **options)
 
 
+@pytest.mark.skipif(is_installed(), reason="PyTorch is installed")
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_on_a_cpu_the_dtypes_of_the_native_engine_are_suggested_before_pytorch(dtype):
+    with pytest.raises(
+        MissingExtraError,
+        match=f"choose dtype='int16', .* or dtype='int8', the fastest; dtype='{dtype}' needs the package",
+    ):
+        Embedder("no/such-model", dtype=dtype)
+    with pytest.raises(MissingExtraError, match="^this needs the package 'torch'"):
+        Embedder("no/such-model", dtype=dtype, device="cuda")
+
+
 class TestAThirdPartyEngine:
     """It is registered from outside, as a third party would do it."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from release.distributions import IN_SDIST, megabytes, sdist_problems, wheel_problems
+import pytest
+from release.distributions import IN_SDIST, ROOT, STATED, megabytes, sdist_problems, wheel_problems
 
 SOURCES = ["pellucid/__init__.py", "pellucid/py.typed", "pellucid/explain/render/page/page.html"]
 WHEEL = [*SOURCES, "pellucid/_native.abi3.so", "pellucid-0.1.0.dist-info/METADATA"]
@@ -34,12 +35,18 @@ def test_a_missing_page_a_missing_core_and_an_extra_test_in_a_wheel_are_reported
     ]
 
 
-def test_the_size_of_a_distribution_is_that_of_its_files_without_bytecode(tmp_path):
-    for name, size in {"small": 1000, "large": 3000}.items():
+def test_the_size_of_a_distribution_is_that_of_the_disk_blocks_of_its_files_with_bytecode(tmp_path):
+    for name, size in {"small": 1, "large": 10_000}.items():
         info = tmp_path / f"{name}-1.0.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
         (tmp_path / f"{name}.py").write_bytes(b"#" * size)
         (tmp_path / f"{name}.pyc").write_bytes(b"#" * size)
         (info / "RECORD").write_text(f"{name}.py,,\n{name}.pyc,,\nabsent.py,,\n")
-    assert list(megabytes(tmp_path).items()) == [("large", 0.003), ("small", 0.001)]
+    sizes = {name: round(size * 1e6) for name, size in megabytes(tmp_path).items()}
+    assert list(sizes.items()) == [("large", 2 * 3 * 4096), ("small", 2 * 4096)]
+
+
+@pytest.mark.parametrize("page", ["RELEASING.md", "docs/index.md"])
+def test_pages_state_the_size_that_is_checked(page):
+    assert f"{STATED} MB" in (ROOT / page).read_text(encoding="utf-8")

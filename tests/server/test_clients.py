@@ -14,6 +14,7 @@ if "PELLUCID_INTEGRATIONS" not in os.environ:
     pytest.skip("make test-integrations runs this", allow_module_level=True)
 
 KEY = "a-key-of-the-tests"
+ALIAS = "text-embedding-3-small"
 # Some of these clients leave their connections to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 TEXTS = ["the cat", "the cat sat on the mat", "A dog, a cat!"]
@@ -28,7 +29,7 @@ def _collected():
 
 @pytest.fixture(scope="module")
 def url(model):
-    with process("--model", model, PELLUCID_API_KEYS=KEY) as server:
+    with process("--model", model, "--alias", f"{ALIAS}=tiny", PELLUCID_API_KEYS=KEY) as server:
         yield server.url
 
 
@@ -52,7 +53,21 @@ def test_openai(url, expected, embedder):
         same([item.embedding for item in answer.data], expected)
         ids = [ids.tolist() for ids in embedder.tokenizer.tokenize(TEXTS)[0]]
         same([item.embedding for item in client.embeddings.create(model="tiny", input=ids).data], expected)
-        assert [model.id for model in client.models.list()] == ["tiny"]
+        assert [model.id for model in client.models.list()] == ["tiny", ALIAS]
+
+
+def test_openai_by_an_alias(url, expected):
+    from openai import BadRequestError, OpenAI
+
+    with OpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0) as client:
+        answer = client.embeddings.create(model=ALIAS, input=TEXTS)
+        same([item.embedding for item in answer.data], expected)
+        assert answer.model == ALIAS
+        assert client.models.retrieve(ALIAS).to_dict()["root"] == "tiny"
+        with pytest.raises(BadRequestError, match=r"dimensions: 1,536 is more than the model's 16\. Leave it out"):
+            client.embeddings.create(model=ALIAS, input=TEXTS, dimensions=1536)
+        with pytest.raises(BadRequestError, match="set check_embedding_ctx_length=False"):
+            client.embeddings.create(model=ALIAS, input=[[15, 12]])  # as LangChain does, with ids of OpenAI's tokenizer
 
 
 async def test_openai_async(url, expected):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pellucid.errors import OptionError
-from pellucid.server.settings import Settings, parse_keys
+from pellucid.server.settings import Settings, parse_aliases, parse_keys
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
@@ -22,6 +22,16 @@ def test_serving_other_machines_needs_a_key_or_public(host):
 def test_a_server_without_a_model_is_refused():
     with pytest.raises(OptionError, match="at least one"):
         Settings(())
+
+
+def test_aliases_are_pairs_of_a_name_and_a_model():
+    assert parse_aliases(["a=org/m", " b = ./folder=1"]) == (("a", "org/m"), ("b", "./folder=1"))
+
+
+@pytest.mark.parametrize("value", ["", "a", "=m", "a=", " = "])
+def test_an_alias_without_a_name_or_a_model_is_refused(value):
+    with pytest.raises(OptionError, match="form NAME=MODEL, as in text-embedding-3-small=all-MiniLM-L6-v2"):
+        parse_aliases([value])
 
 
 def test_keys_are_read_line_by_line():

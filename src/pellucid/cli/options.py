@@ -15,7 +15,7 @@ import typer
 
 from pellucid.embedder import OutputDtype
 from pellucid.encoder.encoder import Dtype
-from pellucid.server.settings import Load, RequestTruncation
+from pellucid.server.settings import Load, LogFormat, RequestTruncation
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 NATIVE_DTYPES: tuple[Dtype, ...] = ("float32", "int16", "int8")
@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     _OnTruncation = TruncationChoice
     _RequestTruncation = RequestTruncation
     _Load = Load
+    _LogFormat = LogFormat
     _SearchMode = SearchMode
     _BatchEngine = BatchEngine
     _DownloadSource = DownloadSource
@@ -71,6 +72,7 @@ else:
     _OnTruncation = _choice(get_args(TruncationChoice))
     _RequestTruncation = _choice(get_args(RequestTruncation))
     _Load = _choice(get_args(Load))
+    _LogFormat = _choice(get_args(LogFormat))
     _SearchMode = _choice(SEARCH_MODES)
     _BatchEngine = _choice(get_args(BatchEngine))
     _DownloadSource = _choice(get_args(DownloadSource))
@@ -102,6 +104,12 @@ DeviceOption = Annotated[
 ThreadsOption = Annotated[int | None, typer.Option(help="Number of threads. Default: all available CPU cores.")]
 BatchEngineOption = Annotated[_BatchEngine, typer.Option(help="Run in this process (local) or on a Ray cluster (ray).")]
 LoadOption = Annotated[_Load, typer.Option(help="Load models at the start, or each at its first request.")]
+LogFormatOption = Annotated[
+    _LogFormat,
+    typer.Option(
+        help="Log lines for people (text) or JSON. Default: text on a terminal, otherwise JSON.", show_default=False
+    ),
+]
 
 # What a command reads and writes.
 JsonOption = Annotated[

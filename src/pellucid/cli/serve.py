@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pellucid.cli import options
-from pellucid.cli.interruption import when_interrupted
 from pellucid.errors import MissingExtraError, OptionError
 
 
@@ -26,6 +26,13 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 picks a free one.")] = 8080,
     dtype: options.DtypeOption = "float32",
     device: options.DeviceOption = "cpu",
+    alias: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=MODEL",
+            help="Another name for a served model, for clients whose model name is fixed; repeatable.",
+        ),
+    ] = None,
     load: options.LoadOption = "start",
     memory: Annotated[
         int | None,
@@ -51,13 +58,14 @@ def serve(
     cache_folder: options.CacheFolderOption = None,
     local_files_only: options.LocalFilesOnlyOption = False,
     threads: options.ThreadsOption = None,
+    log_format: options.LogFormatOption = "auto",
 ) -> None:
     """Serve vectors over HTTP.
 
     The server has the APIs of OpenAI and of text-embeddings-inference. Open / in a browser to inspect a model; /docs
     describes the APIs. API keys can also come from the environment variable PELLUCID_API_KEYS.
     """
-    from pellucid.server.settings import Limits, Settings
+    from pellucid.server.settings import Limits, Settings, parse_aliases
 
     counts = {
         "--max-waiting": max_waiting,
@@ -81,6 +89,7 @@ def serve(
         threads=threads,
         cache_folder=cache_folder,
         local_files_only=local_files_only,
+        aliases=parse_aliases(alias or ()),
         load=load,
         memory=None if memory is None else memory * 1_000_000,
         host=host,
@@ -98,20 +107,15 @@ def serve(
             connections=max_connections,
         ),
         drain_seconds=drain,
+        log_format=log_format,
     )
     try:
+        from pellucid.server.greeting import first_line, greeting
         from pellucid.server.run import run
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "fastapi", "serve") from error
-    addresses: list[str] = []
-
-    def on_ready(url: str) -> None:
-        addresses.append(url)
-        typer.echo(f"Pellucid serves {', '.join(settings.models)} at {url}")
-
-    with when_interrupted(lambda: "Every accepted request was answered." if addresses else "Nothing was served."):
-        answered_all = run(settings, on_ready=on_ready)
-    if not answered_all:
+    say = greeting if sys.stdout.isatty() else first_line
+    if not run(settings, on_ready=lambda url: typer.echo(say(settings, url))):
         raise typer.Exit(1)
 
 

@@ -23,7 +23,7 @@ from typing import Protocol, cast
 
 from pellucid.engines.base import Engine
 from pellucid.engines.threads import MAX_THREADS
-from pellucid.errors import OptionError, UnsupportedModelError, install_hint
+from pellucid.errors import MissingExtraError, OptionError, UnsupportedModelError, install_hint
 from pellucid.model.spec import EncoderSpec
 from pellucid.model.weights import EncoderWeights
 
@@ -165,8 +165,11 @@ def check_options(name: str, *, dtype: str, device: str, threads: int | None) ->
             f"device={device!r} is not supported by engine={name!r}, which runs only on 'cpu'. Choose engine='torch'."
         )
     if name == "torch" or (name == "auto" and _needs_torch(dtype, device)):
-        from pellucid.engines.torch.devices import check_device
+        from pellucid.engines.torch.devices import check_device, is_installed
 
+        if name == "auto" and device == "cpu" and not is_installed():
+            instead = "on a CPU, choose dtype='int16', which is nearly exact, or dtype='int8', the fastest"
+            raise MissingExtraError("torch", "torch", what=f"{instead}; dtype={dtype!r}")
         check_device(device)
     is_integer = isinstance(threads, int) and not isinstance(threads, bool)
     if threads is not None and not (is_integer and 1 <= threads <= MAX_THREADS):

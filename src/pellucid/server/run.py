@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import signal
 import socket
 import sys
 from collections.abc import Callable
 
 from pellucid.errors import OptionError
 from pellucid.server.http.app import create_app
-from pellucid.server.http.gate import JsonFormatter
-from pellucid.server.http.stopping import Server, end_process
+from pellucid.server.http.stopping import Server, end_process, logger
+from pellucid.server.logs import start_log
 from pellucid.server.settings import Settings
 
 _BACKLOG = 2048
@@ -41,11 +39,10 @@ def run(settings: Settings, *, on_ready: Callable[[str], object] = lambda _url: 
         True if every accepted request was answered.
 
     Raises:
-        KeyboardInterrupt: SIGINT stopped the server, and every accepted request was answered.
         OptionError: the server cannot listen on this address.
         ModelError: a model could not be loaded.
     """
-    _log_as_json()
+    start_log(settings.log_format)
     _raise_file_limit(settings.limits.connections + _OTHER_FILES)
     listener = _listen(settings.host, settings.port)
     sys.setswitchinterval(_SWITCH_SECONDS)
@@ -61,14 +58,13 @@ async def _serve(settings: Settings, listener: socket.socket, on_ready: Callable
     url = f"http://{f'[{address}]' if ':' in address else address}:{port}"
     server = Server(app, serving, lambda: on_ready(url))
     await server.serve(sockets=[listener])
+    logger.info("stopped", extra={"answered_all": server.answered_all})
     if serving.is_busy():
         await asyncio.sleep(_LAST_SECONDS)
     if serving.is_busy():
         # A thread is still working on abandoned requests. It cannot be stopped, and Python would wait for it or crash
         # in it.
         end_process(1)
-    if server.stopped_by == signal.SIGINT and server.answered_all:
-        raise KeyboardInterrupt
     return server.answered_all
 
 
@@ -107,10 +103,3 @@ def _raise_file_limit(count: int) -> None:
     requested = count if hard == resource.RLIM_INFINITY else min(count, hard)
     if soft != resource.RLIM_INFINITY and soft < requested:
         resource.setrlimit(resource.RLIMIT_NOFILE, (requested, hard))
-
-
-def _log_as_json() -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter())
-    logging.root.handlers[:] = [handler]
-    logging.getLogger("pellucid").setLevel(logging.INFO)

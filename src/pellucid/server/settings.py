@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -12,6 +13,7 @@ from pellucid.errors import OptionError
 
 Load = Literal["start", "first-use"]
 RequestTruncation = Literal["error", "cut"]
+LogFormat = Literal["auto", "text", "json"]
 KEYS_VARIABLE = "PELLUCID_API_KEYS"
 _MIN_KEY_LENGTH = 8
 
@@ -72,6 +74,8 @@ class Settings:
     Attributes:
         models: model names or folders. A request that names no model gets the first.
         dtype, device, threads, cache_folder, local_files_only: as in :class:`~pellucid.embedder.Embedder`.
+        aliases: other names for models: pairs of the name that requests use and the model that answers, by its name or
+            source in ``models``.
         load: load all models at the start, or each one at its first request.
         memory: how many bytes the loaded models may take together, counted by the size of their files. None sets no
             limit. To make room, the server unloads the least recently used model.
@@ -82,6 +86,7 @@ class Settings:
         on_truncation: refuse texts that are too long, or cut them and say so in a response header.
         limits: how much requests may ask for.
         drain_seconds: how long accepted requests may take after SIGTERM.
+        log_format: how to log: lines for people ("text") or JSON; "auto" writes text to a terminal, and otherwise JSON.
     """
 
     models: tuple[str, ...]
@@ -90,6 +95,7 @@ class Settings:
     threads: int | None = None
     cache_folder: Path | None = None
     local_files_only: bool = False
+    aliases: tuple[tuple[str, str], ...] = ()
     load: Load = "start"
     memory: int | None = None
     host: str = "127.0.0.1"
@@ -100,6 +106,7 @@ class Settings:
     on_truncation: RequestTruncation = "error"
     limits: Limits = Limits()
     drain_seconds: float = 30.0
+    log_format: LogFormat = "auto"
 
     def __post_init__(self) -> None:
         if not self.models:
@@ -119,6 +126,26 @@ class Settings:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return False
+
+
+def parse_aliases(values: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Read the values of ``--alias``.
+
+    >>> parse_aliases(["text-embedding-3-small=all-MiniLM-L6-v2"])
+    (('text-embedding-3-small', 'all-MiniLM-L6-v2'),)
+
+    Raises:
+        OptionError: a value is not of the form NAME=MODEL.
+    """
+    aliases = []
+    for value in values:
+        alias, _, model = value.partition("=")
+        if not alias.strip() or not model.strip():
+            raise OptionError(
+                f"--alias {value!r} must be of the form NAME=MODEL, as in text-embedding-3-small=all-MiniLM-L6-v2."
+            )
+        aliases.append((alias.strip(), model.strip()))
+    return tuple(aliases)
 
 
 def parse_keys(text: str, source: str) -> tuple[str, ...]:

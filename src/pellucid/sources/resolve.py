@@ -54,7 +54,7 @@ def resolve(
     except HubUnreachableError as error:
         entry = catalog.find(repo)
         if entry is None or entry.index is None or revision not in (None, hf_cache.DEFAULT_REVISION):
-            raise DownloadError(f"{repo}: {error}. {tried} {_suggest(repo)}") from error
+            raise DownloadError(f"{repo}: {error}. {tried} {_suggest(repo)} {_list_index()}") from error
         logger.info("%s; trying PyPI", error)
         try:
             files = download_from_index(entry, cache_folder)
@@ -168,6 +168,12 @@ def _describe_incomplete(repo: str, snapshot: hf_cache.Snapshot) -> str:
             f"pooled by their mean"
         )
     return f"a copy without {', '.join(missing[:3])}: an unfinished download, or a partial copy from another program"
+
+
+def _list_index() -> str:
+    """Name the models that do not need the Hub."""
+    names = " and ".join(catalog.names_on_pypi())
+    return f"Without the Hub, Pellucid can download only {names}, which it takes from PyPI, at their main revision."
 
 
 def _suggest(repo: str) -> str:

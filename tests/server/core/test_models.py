@@ -34,6 +34,54 @@ def test_each_of_several_models_answers_under_its_name(serve, two):
     assert [card["id"] for card in own.client.get("/v1/models").json()["data"]] == ["first", "second"]
 
 
+def test_an_alias_is_answered_by_the_model_that_it_stands_for(serve, two):
+    own = serve(*two, aliases=(("text-embedding-3-small", "second"), ("by-source", two[0])))
+    assert ask(own, "text-embedding-3-small") == ask(own, "second") != ask(own)
+    assert ask(own, "by-source") == ask(own, "first")
+    assert own.client.post("/v1/embeddings", json={"input": "a", "model": "by-source"}).json()["model"] == "by-source"
+    tei = own.client.post("/embed", json={"inputs": "the cat", "model": "text-embedding-3-small"}).json()
+    assert tei == [ask(own, "second")]
+    cards = own.client.get("/v1/models").json()["data"]
+    assert [(card["id"], card.get("root")) for card in cards] == [
+        ("first", None),
+        ("second", None),
+        ("text-embedding-3-small", "second"),
+        ("by-source", "first"),
+    ]
+    assert own.client.get("/v1/models/by-source").json() == cards[3]
+    assert own.client.get("/v1/models/first").json() == cards[0]
+
+
+@pytest.mark.parametrize("route", ["/v1/embeddings", "/embed", "/embed_all"])
+def test_token_ids_are_refused_under_an_alias_because_they_are_another_tokenizers(serve, two, route):
+    own = serve(two[0], aliases=(("text-embedding-3-small", "first"),))
+    key = "input" if route.startswith("/v1") else "inputs"
+    answer = own.client.post(route, json={key: [1, 2], "model": "text-embedding-3-small"})
+    assert answer.status_code == 400
+    assert "stands for 'first' here, which has a tokenizer of its own. Send texts" in answer.text
+    assert own.client.post(route, json={key: [1, 2], "model": "first"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("aliases", "message"),
+    [
+        ((("a", "third"),), "stands for 'third', which this server does not serve. It serves 'first', 'second'"),
+        ((("second", "first"),), "'second' is already the name of a model"),
+        ((("a", "first"), ("a", "second")), "'a' is already the name of another alias"),
+        ((("a", "first"), ("b", "a")), "stands for 'a', which this server does not serve"),
+    ],
+)
+def test_an_alias_that_cannot_work_is_an_error_at_the_start(two, aliases, message):
+    with pytest.raises(OptionError, match=message):
+        create_app(Settings(two, aliases=aliases))
+
+
+def test_an_alias_cannot_be_the_short_name_of_a_model():
+    settings = Settings(("all-MiniLM-L6-v2", "all-mpnet-base-v2"), aliases=(("all-MiniLM-L6-v2", "all-mpnet-base-v2"),))
+    with pytest.raises(OptionError, match="already the name of a model"):
+        create_app(settings)
+
+
 def test_models_are_loaded_at_the_start_or_at_first_use(serve, two):
     assert loaded(serve(*two)) == ["first", "second"]
     own = serve(*two, load="first-use")

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from pellucid.server.http.gate import JsonFormatter
+from pellucid.server.logs import JsonFormatter
 from tests.server.conftest import wait_until
 
 KEY = "a-key-of-somebody"
@@ -101,6 +101,16 @@ def test_the_log_has_no_texts(server, caplog):
     assert all("secret" not in line for line in lines)
     line = json.loads(lines[0])
     assert (line["event"], line["method"], line["path"], line["status"]) == ("answered", "POST", "/v1/embeddings", 400)
+
+
+def test_the_log_has_failures_but_no_routine_of_what_the_page_and_monitors_poll(serve, caplog):
+    own = serve(keys=(KEY,))
+    with caplog.at_level(logging.INFO, "pellucid.server"):
+        for path in ("/health", "/stats", "/metrics"):
+            assert own.client.get(path, headers={"authorization": f"Bearer {KEY}"}).status_code == 200
+        assert own.client.get("/stats").status_code == 401
+        wait_until(lambda: answered(caplog))
+    assert [(record.path, record.status) for record in answered(caplog)] == [("/stats", 401)]
 
 
 def test_an_unexpected_error_gives_a_500_without_details(serve, monkeypatch, caplog):

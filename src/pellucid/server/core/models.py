@@ -7,7 +7,7 @@ import dataclasses
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,6 +60,9 @@ class Models:
     Args:
         settings: which models to serve, and how.
         metrics: the server's metrics, to which each model adds its own.
+
+    Raises:
+        OptionError: two models or aliases have the same name, or an alias stands for a model that is not served.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
@@ -76,10 +79,33 @@ class Models:
                     f"two models would have the same name, {name!r}. Leave one out, or rename its folder."
                 )
             self._entries[name] = _Entry(name, source, ModelMetrics(metrics, name))
+        self._aliases: dict[str, _Entry] = {}
+        for alias, source in settings.aliases:
+            self._add_alias(alias, source)
+
+    def _add_alias(self, alias: str, source: str) -> None:
+        entry = self._entries.get(source) or self._entries.get(served_name(source))
+        if entry is None:
+            raise OptionError(
+                f"the alias {alias!r} stands for {source!r}, which this server does not serve. It serves "
+                f"{_quoted(self._entries)}. Add --model {source}, or let the alias stand for one of these."
+            )
+        if alias in self._aliases or alias in self._entries or catalog.full_name(alias) in self._entries:
+            owner = "another alias" if alias in self._aliases else "a model"
+            raise OptionError(f"the alias {alias!r} is already the name of {owner}. Choose another name for it.")
+        self._aliases[alias] = entry
 
     def names(self) -> list[str]:
         """The names of all models, the default one first."""
         return list(self._entries)
+
+    def aliases(self) -> dict[str, str]:
+        """The name of the model that each alias stands for."""
+        return {alias: entry.name for alias, entry in self._aliases.items()}
+
+    def is_alias(self, name: str | None) -> bool:
+        """True if a request with this model name is answered by a model of another name."""
+        return name in self._aliases
 
     def states(self) -> Iterator[State]:
         """The state of each model, the default one first."""
@@ -151,9 +177,9 @@ class Models:
     def _entry(self, name: str | None) -> _Entry:
         if name is None:
             return next(iter(self._entries.values()))
-        entry = self._entries.get(name) or self._entries.get(catalog.full_name(name))
+        entry = self._entries.get(name) or self._aliases.get(name) or self._entries.get(catalog.full_name(name))
         if entry is None:
-            names = ", ".join(map(repr, self._entries))
+            names = _quoted([*self._entries, *self._aliases])
             raise ModelNotServedError(f"this server has no model {name[:200]!r}. It serves {names}.")
         return entry
 
@@ -210,6 +236,10 @@ class Models:
                 f"{in_use / 1e6:,.0f} MB of the {memory / 1e6:,.0f} MB for all models. Try again later, or start the "
                 f"server with more --memory."
             )
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, names))
 
 
 def served_name(source: str) -> str:

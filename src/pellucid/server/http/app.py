@@ -46,6 +46,7 @@ def create_app(settings: Settings) -> tuple[App, Serving]:
         title="Pellucid",
         version=__version__,
         summary="Turns texts into vectors with the models of this server.",
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,

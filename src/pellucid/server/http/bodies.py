@@ -31,6 +31,19 @@ _ROUGH_COUNT_BYTES = 4096
 """In a body of up to this many bytes, characters in texts are counted as if they were JSON syntax."""
 _OTHER_VALUES = 40
 """How many texts, lists or objects a valid body may have besides the texts to embed."""
+_PROBLEMS = {
+    "missing": "This key is missing",
+    "string_type": "Must be a text",
+    "bool_type": "Must be true or false",
+    "int_type": "Must be a whole number",
+    "greater_than_equal": "Must be at least {ge}",
+    "literal_error": "Must be {expected}",
+    "list_type": "Must be a list",
+    "too_short": "Must have a length of at least {min_length}, not {actual_length}",
+    "too_long": "Must have a length of at most {max_length}, not {actual_length}",
+    "model_type": "Must be a JSON object",
+}
+"""Pydantic's error types in our words. Its own are about a form's input."""
 AnyBody = TypeVar("AnyBody", bound=Body)
 
 
@@ -125,10 +138,10 @@ def parse(raw: bytes | bytearray, kind: type[AnyBody]) -> AnyBody:
     try:
         return kind.model_validate(value)
     except ValidationError as error:
-        raise _request_error(error) from None
+        raise _request_error(error, kind) from None
 
 
-def _request_error(error: ValidationError) -> RequestError:
+def _request_error(error: ValidationError, kind: type[Body]) -> RequestError:
     details = error.errors(include_url=False, include_input=False)
     # A value that may have one of several types gives an error for each of them. The deepest error belongs to the type
     # that the client meant. Of errors in a list, it is the last one, because the value fitted up to there.
@@ -138,9 +151,12 @@ def _request_error(error: ValidationError) -> RequestError:
         unknown = str(detail["ctx"]["key"])[:80]
         return RequestError(400, f"Unknown key {unknown!r}. Leave it out.", "unknown_key", unknown)
     place = ".".join(str(part) for part in detail["loc"] if isinstance(part, int) or _is_key(part))
-    problem = "Must be a JSON object" if detail["type"] == "model_type" else detail["msg"]
-    if len({each["msg"] for each in details if each["loc"][:1] == detail["loc"][:1]}) > 1:
-        problem = "Must be a text, a list of texts, a list of token ids, or a list of lists of token ids"
+    problem = detail["msg"].replace("Input should be", "Must be")
+    if detail["type"] in _PROBLEMS:
+        problem = _PROBLEMS[detail["type"]].format(**detail.get("ctx", {}))
+    if key is not None and len({each["msg"] for each in details if each["loc"][:1] == detail["loc"][:1]}) > 1:
+        allowed = kind.model_fields[key].description or ""
+        problem = f"Must be {allowed[:1].lower()}{allowed[1:].rstrip('.')}"
     return RequestError(400, f"{place[:80] or 'The body'}: {problem}.", "invalid_value", key)
 
 

@@ -1,71 +1,165 @@
-"""The page at ``/docs``, made from the API's OpenAPI description. It is self-contained and has no script."""
+"""The API's description: an example call of each route in curl, and the page at ``/docs``.
+
+The page is made from the OpenAPI description. It is self-contained, has no script, and loads nothing.
+"""
 
 from __future__ import annotations
 
 import html
+import json
+import re
+import shlex
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 from pellucid.explain.render.html import Page, hash_source
 
+EXAMPLES = "x-codeSamples"
+"""The key of an operation for calls of it. Redoc, and other programs that show OpenAPI descriptions, know it."""
 _STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
 body { max-width: 52rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; } h2 { margin-top: 2.5rem; font-size: 1.2rem; }
-article { border-top: 1px solid #8885; padding: .75rem 0; }
+nav { columns: 18rem; font-size: .9rem; } nav a { display: block; }
+article { border-top: 1px solid #8885; padding: .75rem 0; scroll-margin-top: .5rem; }
 h3 { font-size: 1rem; margin: 0; } p { margin: .25rem 0; }
 code { font-family: ui-monospace, monospace; font-size: .9em; overflow-wrap: anywhere; }
-.method { color: #0a7a5a; } @media (prefers-color-scheme: dark) { .method { color: #5fd3ac; } }
+a { color: #10708f; } .method { color: #0a7a5a; }
+pre { background: #8881; border-radius: .3rem; margin: .6rem 0 0; padding: .5rem .75rem; white-space: pre-wrap;
+  user-select: all; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; margin-top: .5rem; }
-td { padding: .2rem .75rem .2rem 0; vertical-align: top; } td:first-child { white-space: nowrap; }
+td { padding: .2rem .75rem .2rem 0; vertical-align: top; } td:first-child { width: 13rem; }
+@media (prefers-color-scheme: dark) { a { color: #6cc6de; } .method { color: #5fd3ac; } }
+@media (max-width: 40rem) { td { display: block; padding: 0; } td:first-child { width: auto; padding-top: .4rem; } }
 """
 
 
-def api_page(openapi: dict[str, Any]) -> Page:
-    """The page that describes an API.
+def with_examples(openapi: dict[str, Any], url: str, *, model: str, needs_key: bool) -> dict[str, Any]:
+    """A copy of an OpenAPI description in which each operation has a curl command that works when it is pasted.
 
     Args:
         openapi: the API's description (https://spec.openapis.org/oas/v3.1.0).
+        url: the server's URL, without a slash at the end.
+        model: the name of a model that the server serves.
+        needs_key: the command sends an API key, which it takes from the variable ``KEY``.
     """
-    groups: dict[str, list[str]] = {}
+
+    def example(method: str, path: str, operation: dict[str, Any]) -> dict[str, str]:
+        parts = ["curl"]
+        if needs_key:
+            parts += ["-H", '"Authorization: Bearer $KEY"']
+        if (body := _body(operation)) is not None:
+            parts += ["--json", shlex.quote(json.dumps(body["examples"][0]))]
+        elif method != "get":
+            raise AssertionError(f"{method} {path} has no example")
+        parts.append(shlex.quote(url + path.replace("{name}", quote(model))))
+        return {"lang": "Shell", "label": "curl", "source": " ".join(parts)}
+
+    paths = {
+        path: {
+            method: operation | {EXAMPLES: [example(method, path, operation)]} for method, operation in methods.items()
+        }
+        for path, methods in openapi["paths"].items()
+    }
+    return openapi | {"paths": paths}
+
+
+def api_page(openapi: dict[str, Any], *, needs_key: bool) -> Page:
+    """The page that describes an API.
+
+    Args:
+        openapi: the API's description, as :func:`with_examples` returns it.
+        needs_key: say what ``KEY`` is in the examples.
+    """
+    groups: dict[str, list[tuple[str, str, dict[str, Any]]]] = {}
     for path, methods in openapi["paths"].items():
         for method, operation in methods.items():
-            groups.setdefault(operation["tags"][0], []).append(_operation(method, path, operation))
+            groups.setdefault(operation["tags"][0], []).append((method, path, operation))
     title = html.escape(f"{openapi['info']['title']} {openapi['info']['version']}")
-    parts = "".join(
-        f"<section><h2>{html.escape(tag)}</h2>{''.join(operations)}</section>" for tag, operations in groups.items()
+    links = "".join(
+        f'<a href="#{_anchor(method, path)}">{_heading(method, path)}</a>'
+        for operations in groups.values()
+        for method, path, _ in operations
     )
-    policy = f"default-src 'none'; style-src {hash_source(_STYLE)}; base-uri 'none'; frame-ancestors 'none'"
+    parts = "".join(
+        f"<section><h2>{html.escape(tag)}</h2>{''.join(_article(*each) for each in operations)}</section>"
+        for tag, operations in groups.items()
+    )
+    key = " Before you paste an example, set the variable <code>KEY</code> to one of the server's API keys." * needs_key
+    policy = (
+        f"default-src 'none'; img-src data:; style-src {hash_source(_STYLE)}; base-uri 'none'; frame-ancestors 'none'"
+    )
     return Page(
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
         f"<style>{_STYLE}</style></head><body><main><h1>{title}</h1>"
-        f'<p>Programs can read <a href="openapi.json">the OpenAPI description</a>. Requests and responses are JSON.</p>'
-        f"{parts}</main></body></html>\n",
-        policy.replace("style-src", "img-src data:; style-src"),
+        f"<p>{_inline(openapi['info']['summary'])} Requests and responses are JSON. A click on an example selects it."
+        f'{key} Programs can read <a href="openapi.json">the OpenAPI description</a>.</p>'
+        f"<nav>{links}</nav>{parts}</main></body></html>\n",
+        policy,
     )
 
 
-def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
+def _article(method: str, path: str, operation: dict[str, Any]) -> str:
     rows = "".join(
-        f"<tr><td><code>{html.escape(key)}</code></td><td>{html.escape(description)}</td></tr>"
-        for key, description in _parameters(operation)
+        f"<tr><td><code>{html.escape(key)}</code></td><td>{text}</td></tr>" for key, text in _keys(operation)
     )
     return (
-        f'<article><h3><code><span class="method">{method.upper()}</span> {html.escape(path)}</code></h3>'
-        f"<p><strong>{html.escape(operation['summary'])}.</strong> {html.escape(operation.get('description', ''))}</p>"
+        f'<article id="{_anchor(method, path)}"><h3>{_heading(method, path)}</h3>'
+        f"<p><strong>{_inline(operation['summary'])}.</strong> {_inline(operation['description'])}</p>"
         + (f"<table>{rows}</table>" if rows else "")
+        + "".join(f"<pre><code>{html.escape(example['source'])}</code></pre>" for example in operation[EXAMPLES])
         + "</article>"
     )
 
 
-def _parameters(operation: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """The name and description of each query parameter and each key of the body."""
+def _heading(method: str, path: str) -> str:
+    return f'<code><span class="method">{method.upper()}</span> {html.escape(path)}</code>'
+
+
+def _anchor(method: str, path: str) -> str:
+    """The id of a route on the page.
+
+    >>> _anchor("get", "/v1/models/{name}")
+    'get-v1-models-name'
+    """
+    return "-".join([method, *re.findall(r"\w+", path)])
+
+
+def _inline(markdown: str) -> str:
+    """A sentence of a description as HTML. Of Markdown, descriptions use only code between backticks."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(markdown))
+
+
+def _body(operation: dict[str, Any]) -> dict[str, Any] | None:
+    """The schema of an operation's body."""
+    schema: dict[str, Any] | None = (
+        operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
+    )
+    return schema
+
+
+def _keys(operation: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The name, and the description as HTML, of each parameter and each key of the body."""
     for parameter in operation.get("parameters", []):
-        yield parameter["name"], parameter.get("description", f"In the {parameter['in']}.")
-    body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
-    for key, value in body.get("properties", {}).items():
-        required = "Required." if key in body.get("required", ()) else ""
-        choices = [repr(choice) for choice in value.get("enum", ())]
-        default = f"Default: {value['default']!r}." if value.get("default") not in (None, "") else ""
-        yield key, " ".join(filter(None, [required, value.get("description", ""), " or ".join(choices), default]))
+        yield parameter["name"], _describe(parameter["schema"] | parameter, parameter["required"])
+    yield from _properties(_body(operation) or {}, "")
+
+
+def _properties(schema: dict[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
+    for key, value in schema.get("properties", {}).items():
+        yield f"{prefix}{key}", _describe(value, key in schema.get("required", ()))
+        for inner in value.get("anyOf", [value]):
+            yield from _properties(inner, f"{prefix}{key}.")
+
+
+def _describe(schema: dict[str, Any], required: bool) -> str:
+    """Whether a key is required, what it means, and its default, as HTML."""
+    default = schema.get("default")
+    sentences = [
+        "Required." if required else "",
+        _inline(schema["description"]),
+        f"Default: <code>{html.escape(json.dumps(default))}</code>." if default is not None else "",
+    ]
+    return " ".join(filter(None, sentences))

@@ -26,6 +26,7 @@ from pellucid.types import Float32, Int32, MultiVectors, TokenBatch, describe_wr
 
 Input = str | list[str] | list[int] | list[list[int]]
 T = TypeVar("T")
+_LANGCHAIN_HINT = "With LangChain's OpenAIEmbeddings, set check_embedding_ctx_length=False."
 _SHORT_IDS = 20_000
 """Up to this many token ids are checked on the event loop. More go to a thread."""
 _NUMBER_BYTES = 32
@@ -68,6 +69,7 @@ async def tokenize_input(
     *,
     prompt_name: str | None,
     truncate: bool | None,
+    model: str | None = None,
 ) -> TokenizedTexts:
     """Check the input of a request against the limits, and turn it into tokens.
 
@@ -78,6 +80,7 @@ async def tokenize_input(
         value: a text, texts, token ids, or lists of token ids.
         prompt_name: the prompt that goes before each text, or None.
         truncate: cut texts that are too long, or refuse them; None does as the server's settings say.
+        model: the model's name in the request. Under an alias, token ids are refused.
 
     Raises:
         InputError: the input is empty, has too many or too long texts, or does not fit this model. The message gives
@@ -92,6 +95,12 @@ async def tokenize_input(
     if not isinstance(items[0], str):
         if prompt_name is not None:
             raise OptionError("prompt_name works only with texts. Token ids are embedded as they are.")
+        if serving.models.is_alias(model):
+            # They are probably ids of the model that usually has this name, and would mean other words here.
+            raise InputError(
+                f"the name {model!r} stands for {service.name!r} here, which has a tokenizer of its own. Send texts "
+                f"instead of token ids. {_LANGCHAIN_HINT}"
+            )
         check_ids(items, limits.characters)
         check = functools.partial(_tokens_from_ids, items, service, cut=cut)
         if sum(map(len, items)) <= _SHORT_IDS:
@@ -134,7 +143,9 @@ async def embed(
     """
     max_dimensions = service.embedder.dimensions
     if dimensions is not None and dimensions > max_dimensions:
-        message = f"dimensions: {dimensions:,} is more than the model's {max_dimensions:,}."
+        message = (
+            f"dimensions: {dimensions:,} is more than the model's {max_dimensions:,}. Leave it out, or ask for fewer."
+        )
         raise RequestError(400, message, "invalid_value", "dimensions")
     finish = service.embedder.finish(texts.prompt_tokens, normalize, dimensions)
     return await _run(serving, request, service, texts, finish, len(texts.tokens) * (dimensions or max_dimensions))
@@ -208,7 +219,7 @@ def _tokens_from_ids(sequences: list[list[int]], service: Service, *, cut: bool)
         if max(ids) >= vocabulary:
             raise InputError(
                 f"{describe_wrong_id(f'text {position}', max(ids), vocabulary)} Send ids of this model's own "
-                f"tokenizer, or send texts. With LangChain's OpenAIEmbeddings, set check_embedding_ctx_length=False."
+                f"tokenizer, or send texts. {_LANGCHAIN_HINT}"
             )
     counts = np.array([len(ids) for ids in sequences], dtype=np.int32)
     truncation = Truncation.from_counts(counts, max_tokens)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import json
 import logging
 import re
 import secrets
@@ -32,6 +31,8 @@ _SINGLE_HEADERS = frozenset(
 _LOCAL_HOST = re.compile(rb"(localhost|127(\.\d+){3}|\[::1\])(:\d+)?", re.IGNORECASE)
 _REQUEST_ID = re.compile(rb"[\w.:-]{1,128}")
 _MAX_LOGGED_PATH = 200
+_POLLED_ROUTES = frozenset(("/health", "/metrics", "/stats"))
+"""Routes that the page and monitors ask every few seconds. The log has only their failures."""
 _MIN_ERROR_STATUS = 400
 
 
@@ -108,6 +109,8 @@ class Gate:
     def _log(self, request_id: bytes, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "other")
         self._serving.metrics.responses.labels(route, str(status)).inc()
+        if route in _POLLED_ROUTES and status < _MIN_ERROR_STATUS:
+            return
         fields = {
             "id": request_id.decode(),
             "method": scope["method"],
@@ -188,21 +191,3 @@ def _repeated(pairs: list[tuple[bytes, bytes]]) -> str | None:
 
 def _too_large(max_bytes: int) -> Failure:
     return Failure(413, f"The body is larger than {max_bytes:,} bytes, this server's limit.", "too_large")
-
-
-class JsonFormatter(logging.Formatter):
-    """Writes each log record as a line of JSON: time, level, event, and the event's fields. Never a text."""
-
-    _STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The line of JSON for a record."""
-        line = {
-            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
-            "level": record.levelname.lower(),
-            "event": record.getMessage(),
-            **{key: value for key, value in vars(record).items() if key not in self._STANDARD_FIELDS},
-        }
-        if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)

@@ -45,7 +45,8 @@ AnyInput = Annotated[
     Field(description="A text, a list of texts, a list of token ids, or a list of lists of token ids."),
 ]
 ModelName = Annotated[
-    StrictStr | None, Field(description="The name of a model in /v1/models. Without it, the first model answers.")
+    StrictStr | None,
+    Field(description="The name of a model or alias in `/v1/models`. Without it, the first model answers."),
 ]
 PromptName = Annotated[
     StrictStr | None, Field(description="The name of one of the model's prompts, which goes before each text.")
@@ -55,14 +56,17 @@ Dimensions = Annotated[
 ]
 Truncate = Annotated[
     StrictBool | None,
-    Field(
-        description="true cuts texts that are too long; false refuses them. Without it, the server's setting applies."
-    ),
+    Field(description="`true` cuts texts that are too long, `false` refuses them. Default: the server's setting."),
 ]
 TruncationDirection = Annotated[
     Literal["Left", "Right", "left", "right"] | None,
-    Field(description="The end at which texts are cut. Only the model's own is accepted."),
+    Field(description="The end at which texts are cut: `Left` or `Right`. Only the model's own is accepted."),
 ]
+
+
+def _example(body: dict[str, Any]) -> ConfigDict:
+    """Add a body that works with every model to the schema. The API's page shows a call with it."""
+    return ConfigDict(json_schema_extra={"examples": [body]})
 
 
 class Body(BaseModel):
@@ -81,11 +85,16 @@ class Body(BaseModel):
 
 
 class EmbeddingsBody(Body):
-    """OpenAI's body (https://platform.openai.com/docs/api-reference/embeddings), plus prompt_name and truncate."""
+    """OpenAI's body (https://platform.openai.com/docs/api-reference/embeddings), plus `prompt_name` and `truncate`."""
+
+    model_config = _example({"input": ["The cat sat on the mat", "Dogs are loyal companions"]})
 
     input: AnyInput
     model: ModelName = None
-    encoding_format: Literal["float", "base64"] | None = "float"
+    encoding_format: Annotated[
+        Literal["float", "base64"] | None,
+        Field(description="How vectors are written: as numbers (`float`), or as little-endian float32 in `base64`."),
+    ] = "float"
     dimensions: Dimensions = None
     user: Annotated[StrictStr | None, Field(description="Accepted and ignored.")] = None
     prompt_name: PromptName = None
@@ -93,12 +102,15 @@ class EmbeddingsBody(Body):
 
 
 class EmbedBody(Body):
-    """The body of text-embeddings-inference's /embed."""
+    """The body of text-embeddings-inference's `/embed`."""
+
+    model_config = _example({"inputs": ["The cat sat on the mat", "Dogs are loyal companions"]})
 
     inputs: AnyInput
     model: ModelName = None
     normalize: Annotated[
-        StrictBool | None, Field(description="Scale vectors to unit length. null does as the model does.")
+        StrictBool | None,
+        Field(description="Scale vectors to unit length. With `null`, the model's own setting applies."),
     ] = True
     truncate: Truncate = None
     truncation_direction: TruncationDirection = None
@@ -107,7 +119,9 @@ class EmbedBody(Body):
 
 
 class EmbedAllBody(Body):
-    """The body of text-embeddings-inference's /embed_all, which gives a vector for each token."""
+    """The body of text-embeddings-inference's `/embed_all`, which gives a vector for each token."""
+
+    model_config = _example({"inputs": "The cat sat on the mat"})
 
     inputs: AnyInput
     model: ModelName = None
@@ -119,8 +133,12 @@ class EmbedAllBody(Body):
 class SimilarityInputs(Body):
     """A text, and the texts to compare it with."""
 
-    source_sentence: Text
-    sentences: Annotated[list[Text], _STOP_AT_FIRST_ERROR, Field(min_length=1, json_schema_extra=_limited_by("texts"))]
+    source_sentence: Annotated[Text, Field(description="The text to compare with the others.")]
+    sentences: Annotated[
+        list[Text],
+        _STOP_AT_FIRST_ERROR,
+        Field(min_length=1, description="The other texts.", json_schema_extra=_limited_by("texts")),
+    ]
 
 
 class SimilarityParameters(Body):
@@ -132,32 +150,49 @@ class SimilarityParameters(Body):
 
 
 class SimilarityBody(Body):
-    """The body of text-embeddings-inference's /similarity."""
+    """The body of text-embeddings-inference's `/similarity`."""
 
-    inputs: SimilarityInputs
-    parameters: SimilarityParameters | None = None
+    model_config = _example(
+        {"inputs": {"source_sentence": "Where is the cat?", "sentences": ["The cat sat on the mat", "Dogs bark"]}}
+    )
+
+    inputs: Annotated[SimilarityInputs, Field(description="A text, and the texts to compare it with.")]
+    parameters: Annotated[SimilarityParameters | None, Field(description="How to embed the texts.")] = None
     model: ModelName = None
 
 
 class TokenizeBody(Body):
-    """The body of text-embeddings-inference's /tokenize."""
+    """The body of text-embeddings-inference's `/tokenize`."""
 
-    inputs: Text | Texts
+    model_config = _example({"inputs": "The cat sat on the mat"})
+
+    inputs: Annotated[Text | Texts, Field(description="A text, or a list of texts.")]
     model: ModelName = None
-    add_special_tokens: StrictBool = True
+    add_special_tokens: Annotated[
+        StrictBool, Field(description="Include the tokens that the model adds, such as `[CLS]`.")
+    ] = True
     prompt_name: PromptName = None
 
 
 class DecodeBody(Body):
-    """The body of text-embeddings-inference's /decode."""
+    """The body of text-embeddings-inference's `/decode`."""
 
-    ids: Ids | Annotated[list[Ids], _STOP_AT_FIRST_ERROR, Field(min_length=1, json_schema_extra=_limited_by("texts"))]
+    model_config = _example({"ids": [101, 7592, 102]})
+
+    ids: Annotated[
+        Ids | Annotated[list[Ids], _STOP_AT_FIRST_ERROR, Field(min_length=1, json_schema_extra=_limited_by("texts"))],
+        Field(description="A list of token ids, or a list of such lists."),
+    ]
     model: ModelName = None
-    skip_special_tokens: StrictBool = True
+    skip_special_tokens: Annotated[
+        StrictBool, Field(description="Leave out the tokens that the model adds, such as `[CLS]`.")
+    ] = True
 
 
 class TraceBody(Body):
     """A text to trace."""
+
+    model_config = _example({"input": "The cat sat on the mat"})
 
     input: Text
     model: ModelName = None
@@ -167,7 +202,9 @@ class TraceBody(Body):
 class CompareBody(Body):
     """Two texts to compare. If the model treats them differently, the first is a query and the second a document."""
 
-    inputs: Annotated[list[Text], _STOP_AT_FIRST_ERROR, Field(min_length=2, max_length=2)]
+    model_config = _example({"inputs": ["Where is the cat?", "The cat sat on the mat"]})
+
+    inputs: Annotated[list[Text], _STOP_AT_FIRST_ERROR, Field(min_length=2, max_length=2, description="The two texts.")]
     model: ModelName = None
     prompt_name: PromptName = None
 
@@ -175,7 +212,13 @@ class CompareBody(Body):
 class MapBody(Body):
     """Texts to draw as a map."""
 
-    inputs: Annotated[list[Text], _STOP_AT_FIRST_ERROR, Field(min_length=2, json_schema_extra=_limited_by("map_texts"))]
+    model_config = _example({"inputs": ["The cat sat on the mat", "A kitten sleeps", "Dogs are loyal companions"]})
+
+    inputs: Annotated[
+        list[Text],
+        _STOP_AT_FIRST_ERROR,
+        Field(min_length=2, description="The texts.", json_schema_extra=_limited_by("map_texts")),
+    ]
     model: ModelName = None
 
 

@@ -32,12 +32,13 @@ class Embeddings(BaseModel):
 
 
 class ModelCard(BaseModel):
-    """A model, as OpenAI describes it."""
+    """A model, as OpenAI describes it. An alias also has `root`, as in vLLM: the name of the model that answers."""
 
     id: str
     object: Literal["model"]
     created: int
     owned_by: str
+    root: str | None = None
 
 
 class ModelCards(BaseModel):

@@ -46,7 +46,6 @@ class Server(uvicorn.Server):
 
     Attributes:
         answered_all: False if the time to stop was over before every accepted request was answered.
-        stopped_by: the number of the signal that stopped it; None while it runs.
     """
 
     def __init__(self, app: App, serving: Serving, on_ready: Callable[[], object] = lambda: None) -> None:
@@ -63,7 +62,6 @@ class Server(uvicorn.Server):
         )
         super().__init__(config)
         self.answered_all = True
-        self.stopped_by: int | None = None
         self._serving = serving
         self._on_ready = on_ready
         serving.connections.open = self.server_state.connections
@@ -88,7 +86,8 @@ class Server(uvicorn.Server):
         if self.should_exit:
             logger.warning("ended by a second signal")
             end_process(128 + sig)
-        self.should_exit, self.stopped_by = True, sig
+        logger.info("stopping")
+        self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to listen. All objects so far will stay, so the garbage collector need not look at them again."""

@@ -97,7 +97,7 @@ WRONG = {
     "no body": (b"", "not JSON"),
     "half a body": (b'{"input": "a', "not JSON"),
     "another type": (b"[1]", "body"),
-    "no input": (b'{"model": "tiny"}', "input: Field required"),
+    "no input": (b'{"model": "tiny"}', "input: This key is missing."),
     "a number": (b'{"input": 3}', "Must be a text, a list of texts"),
     "null": (b'{"input": null}', "input: Must be a text"),
     "a list of nulls": (b'{"input": ["a", null]}', "input.1"),

@@ -86,6 +86,9 @@ def test_info_says_what_is_served(server, embedder):
         ("/tokenize", {"inputs": ["a"] * 3000}, "too many"),
         ("/decode", {"ids": [10**6]}, "List 0 has the token id 1000000, but this model's ids are 0 to"),
         ("/decode", {"ids": []}, "at least 1"),
+        ("/decode", {"ids": ["a"]}, "ids.0: Must be a list of token ids, or a list of such lists."),
+        ("/tokenize", {"inputs": 3}, "inputs: Must be a text, or a list of texts."),
+        ("/embed", {"inputs": "a", "normalize": 1}, "normalize: Must be true or false."),
         ("/decode", {"ids": [[5]] * 3000}, "too many"),
     ],
 )

@@ -49,7 +49,7 @@ def post_route(
         body: the request's body, for the description.
         response: the shape of the response, for the description.
         error: the shape of error responses, for the description.
-        summary: a short phrase that says what the route does.
+        summary: a short phrase that says what the route does, in Markdown, like the function's docstring.
         parameters: OpenAPI descriptions of query parameters.
     """
     extra = openapi_body(body) | ({"parameters": list(parameters)} if parameters else {})

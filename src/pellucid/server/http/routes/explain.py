@@ -29,7 +29,7 @@ _ARRAYS_PARAMETER = {
     "in": "query",
     "required": False,
     "schema": {"type": "boolean", "default": False},
-    "description": "true sends the numbers of all arrays; false sends only their shapes.",
+    "description": "`true` sends the numbers of all arrays; `false` sends only their shapes.",
 }
 _FLAGS = {"true": True, "false": False}
 _TRACE_NUMBER_BYTES = 4
@@ -95,7 +95,7 @@ def _flag(request: Request, name: str) -> bool:
     router, "/trace", TraceBody, View, OpenAIFailure, "Show every step from a text to its vector", _ARRAYS_PARAMETER
 )
 async def trace(request: Request) -> Response:
-    """The same as Embedder.trace(text).to_json() in Python."""
+    """The same as `Embedder.trace(text).to_json()` in Python."""
     arrays = _flag(request, "arrays")
     body = await read_body(request, TraceBody)
 
@@ -108,7 +108,7 @@ async def trace(request: Request) -> Response:
 
 @post_route(router, "/compare", CompareBody, View, OpenAIFailure, "Explain why two texts are close")
 async def compare(request: Request) -> Response:
-    """The same as Embedder.compare(first, second).to_json() in Python."""
+    """The same as `Embedder.compare(first, second).to_json()` in Python."""
     body = await read_body(request, CompareBody)
     first, second = body.inputs
 

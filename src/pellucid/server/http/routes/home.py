@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -10,12 +11,14 @@ from pydantic_core import to_json
 
 from pellucid import __version__
 from pellucid.server.core.models import State
-from pellucid.server.http.description import api_page
+from pellucid.server.http.description import api_page, with_examples
 from pellucid.server.http.outputs import Health, OpenAIFailure, Stats, error_responses
 from pellucid.server.http.page import home_page
 from pellucid.server.http.serving import serving_of
 
 router = APIRouter(tags=["The server"])
+_HOST = re.compile(r"([\w.-]+|\[[0-9a-f:.]+\])(:\d+)?", re.ASCII | re.IGNORECASE)
+"""A host that may be written into a command of the shell."""
 
 
 @router.get("/", include_in_schema=False)
@@ -28,8 +31,14 @@ async def home() -> Response:
 @router.get("/docs", include_in_schema=False)
 async def docs(request: Request) -> Response:
     """All routes on one page."""
-    content, policy = api_page(request.app.openapi())
+    content, policy = api_page(_description(request), needs_key=bool(serving_of(request).settings.keys))
     return Response(content, media_type="text/html; charset=utf-8", headers={"content-security-policy": policy})
+
+
+@router.get("/openapi.json", include_in_schema=False)
+async def openapi(request: Request) -> Response:
+    """All routes, for programs."""
+    return Response(to_json(_description(request)), media_type="application/json")
 
 
 @router.head("/health", include_in_schema=False)  # Some monitors use HEAD.
@@ -40,7 +49,7 @@ async def docs(request: Request) -> Response:
     summary="Check that the server is ready",
 )
 async def health(request: Request) -> Response:
-    """200 once the models are loaded, and 503 once the server is stopping. For load balancers and Kubernetes."""
+    """Status 200 once the models are loaded, and 503 once the server is stopping. It is for load balancers."""
     serving = serving_of(request)
     status, code = ("stopping", 503) if serving.draining else ("ready", 200)
     return Response(to_json({"status": status}), code, media_type="application/json")
@@ -68,8 +77,18 @@ async def stats(request: Request) -> Response:
     summary="Metrics for Prometheus",
 )
 async def metrics(request: Request) -> Response:
-    """All metrics in Prometheus' text format."""
+    """All metrics, in the text format of Prometheus."""
     return Response(serving_of(request).metrics.text(), headers={"content-type": "text/plain; version=0.0.4"})
+
+
+def _description(request: Request) -> dict[str, Any]:
+    """The OpenAPI description, with examples that call the server by the name that the client used."""
+    serving = serving_of(request)
+    host = request.headers.get("host", "")
+    scheme = "https" if request.headers.get("x-forwarded-proto") == "https" else "http"
+    url = f"{scheme}://{host if _HOST.fullmatch(host) else 'localhost:8080'}"
+    model = serving.models.names()[0]
+    return with_examples(request.app.openapi(), url, model=model, needs_key=bool(serving.settings.keys))
 
 
 def _model_stats(state: State) -> dict[str, Any]:

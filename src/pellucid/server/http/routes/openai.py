@@ -18,6 +18,13 @@ from pellucid.server.http.serving import serving_of
 from pellucid.types import Float32
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"], route_class=DirectRoute)
+_NAME_PARAMETER = {
+    "name": "name",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string"},
+    "description": "The name of a model or alias, as `GET /v1/models` lists it.",
+}
 
 
 @post_route(router, "/embeddings", EmbeddingsBody, Embeddings, OpenAIFailure, "Turn texts into vectors")
@@ -27,7 +34,7 @@ async def embeddings(request: Request) -> Response:
     serving = serving_of(request)
     service = await serving.models.get(body.model)
     texts = await tokenize_input(
-        serving, request, service, body.input, prompt_name=body.prompt_name, truncate=body.truncate
+        serving, request, service, body.input, prompt_name=body.prompt_name, truncate=body.truncate, model=body.model
     )
     # As at OpenAI, vectors of unit length are scaled to unit length again when dimensions are cut off.
     normalize = True if body.dimensions is not None and service.embedder.spec.unit_length else None
@@ -51,8 +58,10 @@ async def embeddings(request: Request) -> Response:
     "/models", response_model=ModelCards, responses=error_responses(OpenAIFailure, 401), summary="List the models"
 )
 async def models(request: Request) -> Response:
-    """The models that this server serves, loaded or not."""
-    cards = [_card(name) for name in serving_of(request).models.names()]
+    """The models that this server serves, loaded or not, and their aliases."""
+    models = serving_of(request).models
+    cards = [_card(name) for name in models.names()]
+    cards += [_alias_card(alias, name) for alias, name in models.aliases().items()]
     return json_response({"object": "list", "data": cards})
 
 
@@ -60,17 +69,22 @@ async def models(request: Request) -> Response:
     "/models/{name:path}",
     response_model=ModelCard,
     responses=error_responses(OpenAIFailure, 401, 404),
-    openapi_extra={"parameters": [{"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}]},
+    openapi_extra={"parameters": [_NAME_PARAMETER]},
     summary="Describe one model",
 )
 async def model(request: Request) -> Response:
-    """One of the models that this server serves."""
-    state = serving_of(request).models.find(request.path_params["name"])
-    return json_response(_card(state.name))
+    """One of the models or aliases that this server serves."""
+    models, name = serving_of(request).models, request.path_params["name"]
+    full_name = models.find(name).name
+    return json_response(_alias_card(name, full_name) if models.is_alias(name) else _card(full_name))
 
 
 def _card(name: str) -> dict[str, str | int]:
     return {"id": name, "object": "model", "created": 0, "owned_by": name.rpartition("/")[0] or "this machine"}
+
+
+def _alias_card(alias: str, name: str) -> dict[str, str | int]:
+    return {**_card(name), "id": alias, "root": name}
 
 
 def _numbers(vectors: Float32) -> list[list[float]]:

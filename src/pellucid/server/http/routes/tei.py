@@ -23,7 +23,7 @@ from pellucid.types import Token, describe_wrong_id
 router = APIRouter(tags=["text-embeddings-inference"], route_class=DirectRoute)
 
 
-@post_route(router, "/", inputs.EmbedBody, outputs.Vectors, TEIFailure, "Turn texts into vectors, as /embed does")
+@post_route(router, "/", inputs.EmbedBody, outputs.Vectors, TEIFailure, "Turn texts into vectors, as `/embed` does")
 @post_route(router, "/embed", inputs.EmbedBody, outputs.Vectors, TEIFailure, "Turn texts into vectors")
 async def embed(request: Request) -> Response:
     """One vector for each text, in the texts' order."""
@@ -32,7 +32,7 @@ async def embed(request: Request) -> Response:
     service = await serving.models.get(body.model)
     _check_direction(service.embedder, body.truncation_direction)
     texts = await tokenize_input(
-        serving, request, service, body.inputs, prompt_name=body.prompt_name, truncate=body.truncate
+        serving, request, service, body.inputs, prompt_name=body.prompt_name, truncate=body.truncate, model=body.model
     )
     vectors = await embedding.embed(
         serving, request, service, texts, normalize=body.normalize, dimensions=body.dimensions
@@ -50,7 +50,7 @@ async def embed_all(request: Request) -> Response:
     service = await serving.models.get(body.model)
     _check_direction(service.embedder, body.truncation_direction)
     texts = await tokenize_input(
-        serving, request, service, body.inputs, prompt_name=body.prompt_name, truncate=body.truncate
+        serving, request, service, body.inputs, prompt_name=body.prompt_name, truncate=body.truncate, model=body.model
     )
     count, limit = len(texts.tokens.ids), serving.settings.limits.answered_tokens
     if count > limit:
@@ -93,7 +93,7 @@ async def similarity(request: Request) -> Response:
 
 @post_route(router, "/tokenize", inputs.TokenizeBody, outputs.Tokens, TEIFailure, "Split texts into tokens")
 async def tokenize(request: Request) -> Response:
-    """The tokens of each text, up to what the model reads. start and stop count characters of the prompt and text."""
+    """The tokens of each text, up to what the model reads. `start` and `stop` count characters of prompt and text."""
     body = await read_body(request, inputs.TokenizeBody)
     serving = serving_of(request)
     service = await serving.models.get(body.model)
