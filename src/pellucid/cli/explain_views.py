@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pellucid.cli.terminal import source_name
-from pellucid.errors import printable
+from pellucid.errors import plural, printable
 from pellucid.explain.comparison import Comparison
 from pellucid.explain.lifecycle import Lifecycle
 from pellucid.explain.shares import Float64
@@ -57,8 +57,8 @@ def comparison_views(comparison: Comparison) -> Iterator[RenderableType]:
         yield _section(title, "", sentence, None)
     else:
         sentence = (
-            f"The cosine is the sum of {comparison.pairs.size:,} numbers, one for each pair of a token of the first "
-            f"text and a token of the second."
+            f"The cosine is the sum of {plural(comparison.pairs.size, 'number')}, one for each pair of a token of the "
+            f"first text and a token of the second."
         )
         yield _section(title, "", sentence, _pair_table(comparison))
     yield _share_table("the first text", first.tokens, comparison.first_shares)
@@ -142,7 +142,9 @@ def _token_table(trace: Trace) -> RenderableType:
     if not trace.cut:
         return table
     start, end = trace.cut[0].start, trace.cut[-1].end
-    return Group(table, Text(f"cut off: {len(trace.cut):,} tokens, characters {start:,} to {end:,}", style="yellow"))
+    return Group(
+        table, Text(f"cut off: {plural(len(trace.cut), 'token')}, characters {start:,} to {end:,}", style="yellow")
+    )
 
 
 def _embedding_table(trace: Trace) -> RenderableType:
@@ -158,8 +160,10 @@ def _embedding_table(trace: Trace) -> RenderableType:
 
 
 def _context_sentence(trace: Trace) -> str:
+    count = len(trace.layers)
+    layers = "The only layer does this." if count == 1 else f"Each of the {count} layers does this."
     return (
-        f"{trace.layers[0].sentence} Each of the {len(trace.layers)} layers does this. Below: each token's distance "
+        f"{trace.layers[0].sentence} {layers} Below: each token's distance "
         f"from its looked-up vector (0 is none, 1 is a right angle), and what it looks at most in the last layer."
     )
 

@@ -95,7 +95,7 @@ def show(
         "name": files.name,
         "folder": str(files.folder),
         "from": source_name(files.source) + (f", commit {files.revision}" if files.revision else ""),
-        "family": f"{spec.encoder.family}, {len(spec.encoder.blocks)} layers of {spec.encoder.hidden_size}",
+        "family": f"{spec.encoder.family}, {plural(len(spec.encoder.blocks), 'layer')} of {spec.encoder.hidden_size}",
         "dimensions": spec.dimensions,
         "max tokens": spec.tokenizer.max_tokens,
         "pooling": " + ".join(spec.pooling.modes),

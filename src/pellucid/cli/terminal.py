@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from pellucid.errors import JOINER, printable
+from pellucid.errors import JOINER, plural, printable
+
+__all__ = ["escape_controls", "escape_json_controls", "plural", "source_name", "use_json"]
 
 _JSON_ESCAPES = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
 
@@ -31,12 +33,3 @@ def source_name(source: str, *, article: bool = False) -> str:
     ('PyPI', 'the Hugging Face Hub')
     """
     return "PyPI" if source == "package index" else f"the {source}" if article else source
-
-
-def plural(number: int, noun: str) -> str:
-    """A number and its noun, in the singular or the plural.
-
-    >>> plural(1, "row"), plural(2000, "row")
-    ('1 row', '2,000 rows')
-    """
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
