@@ -54,7 +54,7 @@ html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {
     "footer_icons": [],
-    # The colours of `pellucid explain --html`.
+    # The colours of the pages of `pellucid explain`.
     "light_css_variables": {"color-brand-primary": "#10708f", "color-brand-content": "#10708f"},
     "dark_css_variables": {"color-brand-primary": "#6cc6de", "color-brand-content": "#6cc6de"},
 }

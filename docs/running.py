@@ -9,6 +9,7 @@ the page. The output does not depend on the terminal, locale, home folder or cac
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import importlib.util
 import io
@@ -139,14 +140,18 @@ def _serving(command: str, folder: Path) -> Iterator[tuple[str, int]]:
         The line that it prints when it is ready, and 0. If it does not start: all its output, and its exit status.
     """
     with _start(f"exec {command}", folder) as (process, lines):
+        # A terminal that nobody reads soon makes the server wait.
+        reading = threading.Thread(target=collections.deque, args=(lines, 0))
         try:
             shown = list(_until(lines, "Pellucid serves"))
+            reading.start()
             if shown and shown[-1].startswith("Pellucid serves"):
                 yield shown[-1], 0
             else:
                 yield "".join(shown), process.wait()
         finally:
             process.terminate()
+            reading.join()
 
 
 def _until(lines: Iterator[str], beginning: str) -> Iterator[str]:

@@ -51,7 +51,18 @@ def check_vectors(model: Path) -> None:
 def check_command(model: Path) -> None:
     """Check that the command runs, and finds the template of its page."""
     page = model / "page.html"
-    command = [sys.executable, "-P", "-m", "pellucid", "explain", "the cat", "--model", str(model), "--html", str(page)]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "pellucid",
+        "explain",
+        "the cat",
+        "--model",
+        str(model),
+        "--output",
+        str(page),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "</html>" in page.read_text(encoding="utf-8")

@@ -79,6 +79,15 @@ def printable(text: str | os.PathLike[str], *, keep: str = "") -> str:
     )
 
 
+def plural(number: int, noun: str) -> str:
+    """A number and its noun, in the singular or the plural.
+
+    >>> plural(1, "row"), plural(2000, "row")
+    ('1 row', '2,000 rows')
+    """
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 _MAX_CHARACTERS = 2000
 
 

@@ -8,6 +8,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import fields
 from typing import Any
 
+from pellucid.errors import plural
+
 MAX_CHARACTERS = 120
 _MAX_VALUE_CHARACTERS = 60
 _MAX_ITEMS = 4
@@ -48,12 +50,3 @@ def short_text(text: str, characters: int = 40) -> str:
     shortener.maxstring = characters
     shortener.fillvalue = "…"
     return shortener.repr(text)
-
-
-def plural(number: int, noun: str) -> str:
-    """A number and its noun, in the singular or the plural.
-
-    >>> plural(1, "token"), plural(2000, "token")
-    ('1 token', '2,000 tokens')
-    """
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.errors import InputError
-from pellucid.reprs import plural, short_repr
+from pellucid.reprs import short_repr
+from pellucid.errors import plural
 
 Float32 = npt.NDArray[np.float32]
 Int8 = npt.NDArray[np.int8]

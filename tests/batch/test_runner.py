@@ -75,7 +75,9 @@ def test_a_job_of_which_no_row_can_be_used_fails(tmp_path, embedder, name, conte
     else:
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     for _ in range(2):
-        with pytest.raises(BatchError, match=r"none of the 2 rows could be used. The first: it.*_rejected lists all"):
+        with pytest.raises(
+            BatchError, match=r"no row could be used; 2 rows rejected. The first: it.*_rejected lists all"
+        ):
             run([path], tmp_path / "out", embedder)
     assert json.loads((tmp_path / "out" / "_report.json").read_text())["rejected"] == 2
 

@@ -75,6 +75,6 @@ def test_json_with_endlessly_many_keys_is_refused(tmp_path):
 def test_a_part_of_too_many_bytes_is_refused_before_anything_is_computed(tmp_path, monkeypatch):
     monkeypatch.setattr("pellucid.tables.reader.MAX_PART_BYTES", 1 << 20)
     (tmp_path / "t.txt").write_text(("a" * 999 + "\n") * 2000)
-    with pytest.raises(BatchError, match="t.txt: 2,000 rows take more than 1 MiB.*--rows-per-file"):
+    with pytest.raises(BatchError, match="t.txt: a part of 2,000 rows takes more than 1 MiB.*--rows-per-file"):
         survey([tmp_path / "t.txt"], "text", 2000)
     assert survey([tmp_path / "t.txt"], "text", 1000).files[0].rows == 2000

@@ -97,7 +97,7 @@ def test_a_table_without_a_usable_row_is_an_error(tmp_path, model):
     (tmp_path / "in.jsonl").write_text('{"body": "the cat"}\n')
     result = run("batch", str(tmp_path / "in.jsonl"), "-o", str(tmp_path / "out"), "--model", model)
     assert result.code == 1
-    assert "none of the 1 rows could be used. The first: it has no 'text'." in result.err
+    assert "no row could be used; 1 row rejected. The first: it has no 'text'." in result.err
 
 
 def test_control_characters_in_names_are_written_out(tmp_path, model):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 from rich.console import Console
@@ -44,6 +45,25 @@ def test_each_view_fits_a_screen_of_80_columns(embedder):
         lines = shown([view]).splitlines()
         assert len(lines) <= 24
         assert max(len(line) for line in lines) <= 80
+
+
+@pytest.mark.parametrize("width", [50, 60, 80, 160])
+def test_in_a_narrow_terminal_words_are_cut_short_and_numbers_are_not(embedder, width):
+    trace = embedder.trace("the matting \U0001f600 the dogmatting")
+    views = [
+        *explain_views.trace_views(trace, width),
+        *explain_views.comparison_views(embedder.compare("matting", "a")),
+    ]
+    text = shown(views, width)
+    assert max(map(len, text.splitlines())) <= width
+    assert not re.search(r"[\d.%]…", text)
+    for token in trace.tokens:
+        assert re.search(rf"\b{token.id}\b", text)
+    for share in trace.shares.tolist():
+        assert f"{share:+.3f}" in text
+    drift = trace.drift()
+    assert all(f" {distance:.2f}" in text for distance in [*drift[0], *drift[-1]])
+    assert ("…" in text.replace(", …", "")) == (width < 60)
 
 
 def test_a_comparison_shows_pairs_and_both_sides(embedder):

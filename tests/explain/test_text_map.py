@@ -191,7 +191,7 @@ def test_a_missing_extra_is_named(embedder, tmp_path, monkeypatch):
     ("call", "message"),
     [
         (lambda e, _: text_map(e.encoder, TEXTS, method="tsne"), "method='tsne'"),
-        (lambda e, _: text_map(e.encoder, TEXTS, labels=["a"]), "1 labels for 6 texts"),
+        (lambda e, _: text_map(e.encoder, TEXTS, labels=["a"]), "there is 1 label for 6 texts"),
         (lambda e, folder: text_map(e.encoder, TEXTS).save(folder / "x.gif"), "must end in .html, .png, .svg"),
     ],
 )

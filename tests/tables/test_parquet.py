@@ -67,7 +67,7 @@ def test_a_small_file_that_expands_to_200_gigabytes_is_refused(tmp_path, bomb, s
     assert not done.stderr
     # Where Arrow has noted that a column is a dictionary, it stays one, unless it is the text's.
     grows = bomb == "a text" or not stored
-    assert done.stdout.count("take more than 512 MiB of memory") == grows
+    assert done.stdout.count("takes more than 512 MiB of memory") == grows
 
 
 def test_once_a_file_was_refused_its_other_parts_are_refused_at_once(tmp_path, monkeypatch):
@@ -77,7 +77,7 @@ def test_once_a_file_was_refused_its_other_parts_are_refused_at_once(tmp_path, m
     found = survey([path], "text", 100)
     reader = PartReader(found.schema, "text")
     for start in (0, 500):
-        with pytest.raises(BatchError, match="100 rows take more than 1 MiB"):
+        with pytest.raises(BatchError, match="a part of 100 rows takes more than 1 MiB"):
             reader.read(found.files[0], start, start + 100, 100)
         monkeypatch.setattr(parquet, "read_batches", None)
 

@@ -118,7 +118,7 @@ def test_csv(tmp_path):
     values, faults = read_all([tmp_path / "t.csv"], rows_per_part=2)
     assert values == [{"id": "1", "text": "the cat"}, {"id": "2", "text": 'a "dog",\nand more'}]
     assert [fault for _, fault in faults] == [
-        "it has 1 fields, and the header has 2",
+        "it has 1 field, and the header has 2",
         "it has 3 fields, and the header has 2",
         "it is not UTF-8",
         "its quotes do not match",

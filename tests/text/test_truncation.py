@@ -61,3 +61,18 @@ def test_under_error_a_long_text_is_an_error_whose_positions_count_from_first():
         check_truncation(lengths, 20, "error", 100)
     assert check_truncation(lengths, 25, "error", 100) == Truncation(texts=2, tokens=30)
     assert check_truncation(lengths, 20, "ignore", 100) == total([5, 25])
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        ([21], "1 of 1 text is longer than the model's 20 tokens (the first is text 0): 1 of 21 tokens (4.8%) is over"),
+        ([5, 22], "1 of 2 texts is longer than the model's 20 tokens (the first is text 1): 2 of 27 tokens (7.4%) are"),
+        (
+            [22, 22],
+            "2 of 2 texts are longer than the model's 20 tokens (the first is text 0): 4 of 44 tokens (9.1%) are",
+        ),
+    ],
+)
+def test_one_text_and_one_token_are_in_the_singular(counts, words):
+    assert total(counts).describe(20).startswith(words)

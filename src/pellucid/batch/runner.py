@@ -25,7 +25,7 @@ from pellucid.batch import files, manifest, parts
 from pellucid.batch.parts import Done, JobOptions, PreparedPart
 from pellucid.batch.plan import LOCK, Plan, make_plan
 from pellucid.embedder import Embedder
-from pellucid.errors import BatchError, OptionError, printable
+from pellucid.errors import BatchError, OptionError, plural, printable
 from pellucid.files.locks import locked
 from pellucid.files.prefetch import one_thread, prefetch
 from pellucid.tables import parquet
@@ -155,7 +155,7 @@ def run(
         manifest.write_json(folder / _REPORT, asdict(report))
     if report.rejected and not report.rows:
         raise BatchError(
-            f"none of the {report.rejected:,} rows could be used. The first: {_first_fault(folder)}. "
+            f"no row could be used; {plural(report.rejected, 'row')} rejected. The first: {_first_fault(folder)}. "
             f"{printable(folder / parts.REJECTED)} lists all of them."
         )
     return report

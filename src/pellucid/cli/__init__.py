@@ -47,8 +47,8 @@ def _show_version(version: bool = typer.Option(False, "--version", help="Show th
 def main() -> None:
     """Run the command line.
 
-    Each of Pellucid's errors and warnings is printed on standard error, without a traceback. docs/exit-codes.md says
-    what the exit statuses mean.
+    Each of Pellucid's errors and warnings is printed on standard error, without a traceback. docs/cli.md lists the exit
+    codes.
     """
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     warnings.showwarning = _show_warning

@@ -14,7 +14,7 @@ import typer
 from pellucid.cli import options
 from pellucid.cli.commands import PARTLY_DONE
 from pellucid.cli.interruption import when_interrupted
-from pellucid.cli.terminal import plural
+from pellucid.errors import plural
 from pellucid.errors import OptionError, printable
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import typer
 
 from pellucid.cli import options
 from pellucid.cli.interruption import when_interrupted
-from pellucid.cli.terminal import plural
+from pellucid.errors import plural
 
 _QUERY_RUNS = 50
 _DOCUMENT_RUNS = 3

@@ -10,7 +10,8 @@ import typer
 
 from pellucid.cli import options
 from pellucid.cli.lines import Lines, embed_lines, read_lines, show
-from pellucid.cli.terminal import escape_json_controls, plural, use_json
+from pellucid.cli.terminal import escape_json_controls, use_json
+from pellucid.errors import plural
 from pellucid.errors import OptionError
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from pellucid.errors import plural
 from pellucid.measuring.neighbours import Float64
 from pellucid.measuring.rounds import ROUNDS, BenchResult, Contender, ModelMeasurement, labels
 from pellucid.measuring.worker import QUERIES
@@ -73,12 +74,12 @@ def print_comparison(result: BenchResult, texts: str, setting: str) -> None:
     if result.agreement is None:
         return
     neighbours = result.neighbours
-    console.print(f"\n[bold]agreement on the {neighbours} nearest texts[/bold]", highlight=False)
+    console.print(f"\n[bold]agreement on the {plural(neighbours, 'nearest text')}[/bold]", highlight=False)
     _print_agreement(console, names, result.agreement)
     console.print(
-        f"\n[dim]The share of a text's {neighbours} nearest texts that two models have in common, on average over the "
-        f"texts; by chance it would be {result.chance:.1%}. It says how alike the models see these texts, not which "
-        f"model is right.[/dim]",
+        f"\n[dim]The share of a text's {plural(neighbours, 'nearest text')} that two models have in common, on "
+        f"average over the texts; by chance it would be {result.chance:.1%}. It says how alike the models see these "
+        f"texts, not which model is right.[/dim]",
         highlight=False,
     )
 

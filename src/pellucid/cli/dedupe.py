@@ -12,7 +12,8 @@ import typer
 
 from pellucid.cli import options, vectors
 from pellucid.cli.lines import Lines, embed_lines, read_lines, show
-from pellucid.cli.terminal import escape_json_controls, plural
+from pellucid.cli.terminal import escape_json_controls
+from pellucid.errors import plural
 from pellucid.errors import OptionError, printable
 
 if TYPE_CHECKING:

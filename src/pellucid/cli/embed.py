@@ -28,7 +28,7 @@ _MAX_SIMILARITY_TEXTS = 12
 
 def embed(
     texts: Annotated[
-        list[str] | None, typer.Argument(help="Texts to embed. Default, and for -: the lines of standard input.")
+        list[str] | None, typer.Argument(help="Texts to embed; - for the lines of standard input, the default.")
     ] = None,
     file: options.FileOption = None,
     column: options.ColumnOption = options.TEXT_COLUMN,

@@ -49,7 +49,7 @@ EXAMPLES: dict[str, str] = {
     "serve": """
         pellucid serve
         pellucid serve -m all-mpnet-base-v2 --port 9000 --dtype int8
-        PELLUCID_API_KEYS=secret pellucid serve --host 0.0.0.0
+        pellucid serve --host 0.0.0.0 --api-key-file keys.txt
     """,
     "bench": """
         pellucid bench

@@ -151,10 +151,12 @@ def _write(subject: Trace | Comparison, out: Path) -> None:
 
 
 def _print_subject(subject: Trace | Comparison) -> None:
+    from rich.console import Console
+
     from pellucid.cli.explain_views import comparison_views, trace_views
     from pellucid.explain.trace import Trace
 
-    _print_views(trace_views(subject) if isinstance(subject, Trace) else comparison_views(subject))
+    _print_views(trace_views(subject, Console().width) if isinstance(subject, Trace) else comparison_views(subject))
 
 
 def _print_views(views: Iterable[RenderableType]) -> None:

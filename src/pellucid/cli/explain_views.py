@@ -1,6 +1,7 @@
 """Traces, comparisons and life cycles in the terminal.
 
-A trace takes at most one screen for each stage, and one sentence says what happened there.
+A trace takes at most one screen for each stage, and one sentence says what happened there. In a narrow terminal words
+are cut short, and numbers never are.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pellucid.cli.terminal import source_name
-from pellucid.errors import printable
+from pellucid.errors import plural, printable
 from pellucid.explain.comparison import Comparison
 from pellucid.explain.lifecycle import Lifecycle
 from pellucid.explain.shares import Float64
@@ -23,21 +24,24 @@ from pellucid.types import Token
 
 MAX_TOKENS = 14
 """A view shows at most this many tokens. Of a longer text, it shows the first and the last ones."""
-_MAX_LAYERS = 6
+_MIN_LAYERS, _MAX_LAYERS = 2, 6
+_CONTEXT_NUMBER = len("0.00 █") + 3
+_CONTEXT_WORDS = len("improves") + 3 + len("42% improves")
+"""The columns of the terminal that a table of layers takes for a layer, and for words of ordinary length."""
 _MAX_CHARACTERS = 200
 _MAX_PAIRS = 8
 _SHADES = " ░▒▓█"
 _BAR_WIDTH = 24
 
 
-def trace_views(trace: Trace) -> Iterator[RenderableType]:
-    """How one text becomes its vector: a renderable for each stage."""
+def trace_views(trace: Trace, width: int = 80) -> Iterator[RenderableType]:
+    """How one text becomes its vector: a renderable for each stage, for a terminal of ``width`` columns."""
     yield _section("text", "", trace.stage("text").sentence, _text_details(trace))
     yield _section("tokens", f"[{len(trace.tokens)}]", trace.stage("tokens").sentence, _token_table(trace))
     if trace.tokens:
         embedding = trace.stage("embedding")
         yield _section("token vectors", _shape(embedding), embedding.sentence, _embedding_table(trace))
-        yield _section("context", _shape(trace.layers[-1]), _context_sentence(trace), _context_table(trace))
+        yield _section("context", _shape(trace.layers[-1]), _context_sentence(trace), _context_table(trace, width))
     pooling = trace.stage("pooling")
     yield _section("pooling", f"[{len(pooling.arrays['pooled'])}]", pooling.sentence, _shares(trace))
     yield _section("vector", f"[{len(trace.vector)}]", _vector_sentence(trace), Text(_numbers(trace.vector, 8)))
@@ -57,26 +61,27 @@ def comparison_views(comparison: Comparison) -> Iterator[RenderableType]:
         yield _section(title, "", sentence, None)
     else:
         sentence = (
-            f"The cosine is the sum of {comparison.pairs.size:,} numbers, one for each pair of a token of the first "
-            f"text and a token of the second."
+            f"The cosine is the sum of {plural(comparison.pairs.size, 'number')}, one for each pair of a token of the "
+            f"first text and a token of the second."
         )
         yield _section(title, "", sentence, _pair_table(comparison))
     yield _share_table("the first text", first.tokens, comparison.first_shares)
+    yield Text()
     yield _share_table("the second text", second.tokens, comparison.second_shares)
 
 
 def lifecycle_views(lifecycle: Lifecycle) -> Iterator[RenderableType]:
     """What import, construction and the call cost, and which files were read."""
-    phases = _table("", "time", "memory", "modules", "connections", right=("time", "memory", "modules"))
+    phases = _table("", "time", "memory", "modules", "connections", numbers=("time", "memory", "modules"))
     for phase in lifecycle.phases:
         hosts = ", ".join(phase.connections) or "none"
         growth = f"{phase.memory / 1e6:+.1f} MB"
-        phases.add_row(phase.name, f"{1000 * phase.seconds:,.1f} ms", growth, str(phase.modules), hosts)
+        phases.add_row(_words(phase.name), f"{1000 * phase.seconds:,.1f} ms", growth, str(phase.modules), _words(hosts))
     yield _section("life cycle", "", "A new process embedded the text. This is what each step cost.", phases)
-    files = _table("file", "bytes", "SHA-256", "", right=("bytes",))
+    files = _table("file", "bytes", "SHA-256", "", numbers=("bytes", "SHA-256"))
     verdicts = {True: "as published", False: "NOT as published", None: ""}
     for file in lifecycle.files:
-        files.add_row(file.name, f"{file.size:,}", f"{file.sha256[:12]}…", verdicts[file.official])
+        files.add_row(_words(file.name), f"{file.size:,}", f"{file.sha256[:12]}…", _words(verdicts[file.official]))
     sentence = f"{lifecycle.model_name} was read from {lifecycle.folder} ({source_name(lifecycle.source)})."
     yield _section("files", "", sentence, files)
 
@@ -85,7 +90,12 @@ def styled_piece(token: Token) -> Text:
     """A token's piece: dim if it is special, red if it is unknown, and with a mark before it if it continues a word."""
     style = {"special": "dim", "unknown": "bold red", "text": ""}[token.kind]
     piece = printable(token.piece)
-    return Text(f"+{piece}" if token.continues and not piece.startswith("##") else piece, style=style)
+    return _words(f"+{piece}" if token.continues and not piece.startswith("##") else piece, style)
+
+
+def _words(text: str, style: str = "") -> Text:
+    """Words for a table, which are cut short where there is no room for them."""
+    return Text(text, style=style, no_wrap=True, overflow="ellipsis")
 
 
 def _section(title: str, shape: str, sentence: str, body: RenderableType | None) -> RenderableType:
@@ -99,11 +109,20 @@ def _shape(stage: Stage) -> str:
     return f"[{tokens} × {size}]"
 
 
-def _table(*columns: str, right: Sequence[str] = ()) -> Table:
-    """An empty table; the columns in ``right`` are aligned to the right."""
+def _table(*columns: str, numbers: Sequence[str] = (), whole: Sequence[str] = ()) -> Table:
+    """An empty table.
+
+    Args:
+        columns: the headings.
+        numbers: those of columns with numbers. They are aligned to the right, and never cut short.
+        whole: those of other columns that are never cut short.
+    """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim")
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", no_wrap=True)
+        # Rich takes room from the columns that may be wrapped, so the words say themselves that they may not.
+        table.add_column(
+            _words(column), justify="right" if column in numbers else "left", no_wrap=column in (*numbers, *whole)
+        )
     return table
 
 
@@ -129,25 +148,27 @@ def _text_details(trace: Trace) -> RenderableType | None:
 def _token_table(trace: Trace) -> RenderableType:
     """The tokens: their pieces, their ids, and the characters that they come from."""
     joined = trace.prompt + trace.text
-    table = _table("", "token", "id", "from", "", right=("", "id"))
+    table = _table("#", "token", "id", "from", "", numbers=("#", "id"))
     notes = {"special": "added by the model", "unknown": "not in the vocabulary", "text": ""}
     for index in _visible_tokens(len(trace.tokens)):
         if index is None:
-            table.add_row("…", f"{len(trace.tokens) - MAX_TOKENS} more", "", "", "")
+            table.add_row("…", _words(f"{len(trace.tokens) - MAX_TOKENS} more"), "", "", "")
             continue
         token = trace.tokens[index]
-        source = Text(repr(joined[token.start : token.end]) if token.end > token.start else "")
+        source = _words(repr(joined[token.start : token.end]) if token.end > token.start else "")
         note = "continues the word" if token.continues else notes[token.kind]
-        table.add_row(str(index), styled_piece(token), str(token.id), source, Text(note, style="dim"))
+        table.add_row(str(index), styled_piece(token), str(token.id), source, _words(note, "dim"))
     if not trace.cut:
         return table
     start, end = trace.cut[0].start, trace.cut[-1].end
-    return Group(table, Text(f"cut off: {len(trace.cut):,} tokens, characters {start:,} to {end:,}", style="yellow"))
+    return Group(
+        table, Text(f"cut off: {plural(len(trace.cut), 'token')}, characters {start:,} to {end:,}", style="yellow")
+    )
 
 
 def _embedding_table(trace: Trace) -> RenderableType:
     """The first numbers of each token's looked-up vector."""
-    table = _table("token", "its numbers")
+    table = _table("token", "its numbers", whole=("its numbers",))
     vectors = trace.stage("embedding").arrays["vectors"]
     for index in _visible_tokens(len(trace.tokens)):
         if index is None:
@@ -158,18 +179,22 @@ def _embedding_table(trace: Trace) -> RenderableType:
 
 
 def _context_sentence(trace: Trace) -> str:
+    count = len(trace.layers)
+    layers = "The only layer does this." if count == 1 else f"Each of the {count} layers does this."
     return (
-        f"{trace.layers[0].sentence} Each of the {len(trace.layers)} layers does this. Below: each token's distance "
+        f"{trace.layers[0].sentence} {layers} Below: each token's distance "
         f"from its looked-up vector (0 is none, 1 is a right angle), and what it looks at most in the last layer."
     )
 
 
-def _context_table(trace: Trace) -> RenderableType:
+def _context_table(trace: Trace, width: int) -> RenderableType:
     """How far each token has moved after some of the layers, and the token that it looks at most in the last."""
     drift = trace.drift()
-    layers = sorted({round(layer) for layer in np.linspace(0, len(drift) - 1, min(_MAX_LAYERS, len(drift)))})
+    room = (width - _CONTEXT_WORDS) // _CONTEXT_NUMBER
+    count = min(max(room, _MIN_LAYERS), _MAX_LAYERS, len(drift))
+    layers = sorted({round(layer) for layer in np.linspace(0, len(drift) - 1, count)})
     headers = [str(layer + 1) for layer in layers]
-    table = _table("token", *headers, "looks most at", right=headers)
+    table = _table("token", *headers, "looks at", numbers=headers)
     attention = trace.layers[-1].arrays.get("attention")
     mean_attention = None if attention is None else attention.mean(axis=0)
     for index in _visible_tokens(len(trace.tokens)):
@@ -177,11 +202,12 @@ def _context_table(trace: Trace) -> RenderableType:
             table.add_row("…")
             continue
         distances = [_shaded(drift[layer, index]) for layer in layers]
-        target = Text("left out", style="dim")
+        target = _words("left out", "dim")
         if mean_attention is not None:
             strongest = int(mean_attention[index].argmax())
-            target = styled_piece(trace.tokens[strongest])
-            target.append(f" {mean_attention[index, strongest]:.0%}", style="dim")
+            target = _words("")
+            target.append(f"{mean_attention[index, strongest]:.0%} ", style="dim")
+            target.append_text(styled_piece(trace.tokens[strongest]))
         table.add_row(styled_piece(trace.tokens[index]), *distances, target)
     return table
 
@@ -195,7 +221,7 @@ def _shares(trace: Trace) -> RenderableType:
 
 def _share_table(whole: str, tokens: Sequence[Token], values: Float64) -> RenderableType:
     """A number and a bar for each token; negative bars are red."""
-    table = _table("token", "share", whole, right=("share",))
+    table = _table("token", "share", whole, numbers=("share",), whole=(whole,))
     largest = max(float(np.abs(values).max(initial=0)), 1e-12)
     for index in _visible_tokens(len(tokens)):
         if index is None:
@@ -209,7 +235,7 @@ def _share_table(whole: str, tokens: Sequence[Token], values: Float64) -> Render
 
 def _pair_table(comparison: Comparison) -> RenderableType:
     """The pairs of tokens that add most to the cosine."""
-    table = _table("token", "token", "adds", right=("adds",))
+    table = _table("token", "token", "adds", numbers=("adds",))
     for i, j, share in comparison.top(_MAX_PAIRS):
         first, second = comparison.first.tokens[i], comparison.second.tokens[j]
         table.add_row(styled_piece(first), styled_piece(second), f"{share:+.4f}")

@@ -14,7 +14,8 @@ from pellucid.cli import commands, options
 from pellucid.cli.compare import CompareCommand, compare
 from pellucid.cli.examples import EXAMPLES
 from pellucid.cli.interruption import when_interrupted
-from pellucid.cli.terminal import escape_json_controls, plural, source_name, use_json
+from pellucid.cli.terminal import escape_json_controls, source_name, use_json
+from pellucid.errors import plural
 from pellucid.errors import DownloadError, ModelNotFoundError, OptionError
 from pellucid.sources import resolve
 from pellucid.sources.files import Digest, ModelFiles
@@ -95,7 +96,7 @@ def show(
         "name": files.name,
         "folder": str(files.folder),
         "from": source_name(files.source) + (f", commit {files.revision}" if files.revision else ""),
-        "family": f"{spec.encoder.family}, {len(spec.encoder.blocks)} layers of {spec.encoder.hidden_size}",
+        "family": f"{spec.encoder.family}, {plural(len(spec.encoder.blocks), 'layer')} of {spec.encoder.hidden_size}",
         "dimensions": spec.dimensions,
         "max tokens": spec.tokenizer.max_tokens,
         "pooling": " + ".join(spec.pooling.modes),

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pellucid.cli import options
-from pellucid.cli.terminal import escape_controls, escape_json_controls, plural
+from pellucid.cli.terminal import escape_controls, escape_json_controls
+from pellucid.errors import plural
 from pellucid.errors import OptionError, printable
 
 if TYPE_CHECKING:

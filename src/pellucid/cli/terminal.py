@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 
 from pellucid.errors import JOINER, printable
-from pellucid.reprs import plural as plural  # noqa: PLC0414  # Commands import it from here.
 
 _JSON_ESCAPES = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
 

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.cli.terminal import source_name
+from pellucid.errors import plural
 from pellucid.errors import JOINER, OptionError, printable
 from pellucid.files import whole
 
@@ -132,8 +133,8 @@ def print_vectors(embedder: Embedder, texts: Sequence[str], vectors: VectorArray
     width = vectors.shape[1]
     source = source_name(embedder.files.source, article=True)
     console.print(f"[bold]{escape(embedder.model_name)}[/bold], files from {source}", soft_wrap=True)
-    console.print(f"{width} numbers per text, at most {embedder.max_tokens} tokens\n")
-    title = f"the first {min(_NUMBERS_PER_ROW, width)} of {width} numbers"
+    console.print(f"{plural(width, 'number')} per text, at most {plural(embedder.max_tokens, 'token')}\n")
+    title = f"the first {_NUMBERS_PER_ROW} of {width} numbers" if width > _NUMBERS_PER_ROW else plural(width, "number")
     numbers = ["  ".join(_format_number(value) for value in row) for row in vectors[:, :_NUMBERS_PER_ROW].tolist()]
     # In a narrow terminal the texts are cut short, but never the numbers.
     room = console.width - max(map(len, [title, *numbers])) - len(str(len(texts))) - len("tokens") - 3 * _GAP

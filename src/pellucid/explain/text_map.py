@@ -19,11 +19,11 @@ import numpy as np
 
 from pellucid.encoder.encoder import Encoder
 from pellucid.encoder.prompts import DOCUMENT_PROMPTS, choose_prompt
-from pellucid.errors import MissingExtraError, OptionError
+from pellucid.errors import MissingExtraError, OptionError, plural
 from pellucid.explain.shares import Float64
 from pellucid.explain.trace import display_name
 from pellucid.layers.finish import Pool
-from pellucid.reprs import plural
+from pellucid.errors import plural
 from pellucid.text.checks import as_list
 from pellucid.text.truncation import OnTruncation, check_truncation, warn_about_truncation
 from pellucid.types import Float32, Int64
@@ -172,7 +172,10 @@ def text_map(
     if len(texts) > MAX_TEXTS:
         raise OptionError(f"there are {len(texts):,} texts, and a map shows at most {MAX_TEXTS:,}. Leave some out.")
     if labels is not None and len(labels) != len(texts):
-        raise OptionError(f"there are {len(labels)} labels for {len(texts)} texts. Give one label for each text.")
+        raise OptionError(
+            f"there {'is' if len(labels) == 1 else 'are'} {plural(len(labels), 'label')} for "
+            f"{plural(len(texts), 'text')}. Give one label for each text."
+        )
     prompt = choose_prompt(encoder.spec, DOCUMENT_PROMPTS, None, None)
     tokens, lengths = encoder.tokenizer.tokenize(as_list(texts), prompt)
     truncation = check_truncation(lengths, encoder.max_tokens, on_truncation, 0)

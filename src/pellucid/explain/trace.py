@@ -17,12 +17,14 @@ import numpy.typing as npt
 
 from pellucid.encoder.encoder import Encoder
 from pellucid.engines.reference import ReferenceEngine, Step, embedding_rows
+from pellucid.errors import plural
 from pellucid.explain.shares import Float64, token_parts, why_no_parts
 from pellucid.layers import pooling
 from pellucid.layers.finish import Pool
 from pellucid.layers.norms import Normalize
 from pellucid.model.spec import EncoderSpec, ModelSpec
-from pellucid.reprs import plural, short_text
+from pellucid.reprs import short_text
+from pellucid.errors import plural
 from pellucid.types import Float32, Token
 
 MAX_ATTENTION_BYTES = 256 << 20
@@ -188,14 +190,15 @@ def trace(encoder: Encoder, text: str, prompt: str) -> Trace:
     n, hidden = len(ids), spec.encoder.hidden_size
     finish = Pool(spec.pooling, encoder.modules, encoder.tokenizer.prompt_tokens(prompt))
 
-    cut = f" {'' if inspected.finished else 'At least '}{len(inspected.cut):,} more were cut off: the model reads "
+    verb = "was" if len(inspected.cut) == 1 else "were"
+    cut = f" {'' if inspected.finished else 'At least '}{len(inspected.cut):,} more {verb} cut off: the model reads "
     cut = f"{cut}at most {spec.tokenizer.max_tokens}." if inspected.cut else ""
     stages = [
-        Stage("text", f"The tokenizer receives {len(prompt + text):,} characters.", {}),
+        Stage("text", f"The tokenizer receives {plural(len(prompt + text), 'character')}.", {}),
         Stage(
             "tokens",
-            f"They become {n} tokens. Each token is a number from 0 to {spec.encoder.vocab_size - 1:,}, which is its "
-            f"row in the embedding table.{cut}",
+            f"They become {plural(n, 'token')}. Each token is a number from 0 to {spec.encoder.vocab_size - 1:,}, "
+            f"which is its row in the embedding table.{cut}",
             {"ids": ids},
         ),
     ]
@@ -225,8 +228,8 @@ def trace(encoder: Encoder, text: str, prompt: str) -> Trace:
 
 def _attention_note(tokens: int, encoder: EncoderSpec, size: int) -> str:
     """Say that the attention is left out, and how many bytes it would take."""
-    layers = f"{len(encoder.blocks)} layers of {encoder.blocks[0].attention.heads} heads"
-    return f"The attention of {tokens:,} tokens in {layers} would take {size / 1e9:.1f} GB, so it is left out."
+    layers = f"{plural(len(encoder.blocks), 'layer')} of {plural(encoder.blocks[0].attention.heads, 'head')}"
+    return f"The attention of {plural(tokens, 'token')} in {layers} would take {size / 1e9:.1f} GB, so it is left out."
 
 
 def display_name(encoder: Encoder) -> str:
@@ -242,7 +245,7 @@ def _encoder_stage(
     if step.name == "embedding":
         rows = embedding_rows(ids, None, engine.spec, engine.weights)
         sentence = (
-            f"Each token's row is looked up ({' + '.join(rows)}) and normalized, which gives {n} vectors of "
+            f"Each token's row is looked up ({' + '.join(rows)}) and normalized, which gives {plural(n, 'vector')} of "
             f"{encoder.hidden_size} numbers. No token's vector depends on another token yet."
         )
         return Stage(step.name, sentence, {**rows, "vectors": step.vectors})
@@ -252,8 +255,8 @@ def _encoder_stage(
     attention = encoder.blocks[int(step.name.rpartition(" ")[2]) - 1].attention
     reach = "the tokens of the text" if attention.window is None else f"the tokens up to {attention.window} places away"
     sentence = (
-        f"In {attention.heads} attention heads, each token takes information from {reach}. Then a feed-forward network "
-        f"transforms each token alone."
+        f"In {plural(attention.heads, 'attention head')}, each token takes information from {reach}. Then a "
+        f"feed-forward network transforms each token alone."
     )
     return Stage(step.name, sentence, arrays)
 
@@ -291,7 +294,7 @@ def _stages_after_encoder(vectors: Float32, finish: Pool) -> list[Stage]:
             stages.append(Stage(name.lower(), f"It passes through a {name} layer of the model.", {"output": vector[0]}))
     finish.check(vector, lambda row: row)
     stages.append(
-        Stage("vector", f"The result is the text's vector: {vector.shape[1]} numbers.", {"vector": vector[0]})
+        Stage("vector", f"The result is the text's vector: {plural(vector.shape[1], 'number')}.", {"vector": vector[0]})
     )
     return stages
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pellucid.errors import plural
 from pellucid.explain.render.plotting import figure_class
 from pellucid.measuring.rounds import BenchResult, labels
 
@@ -51,7 +52,7 @@ def draw(result: BenchResult, file: Path, caption: str) -> None:
         _draw_bars(axes, values, number_format)
     if matrix is not None:
         names = [f"{name}   {number}" for number, name in enumerate(names, start=1)]
-        hint = f"on the {result.neighbours} nearest texts; by chance {result.chance:.0%}"
+        hint = f"on the {plural(result.neighbours, 'nearest text')}; by chance {result.chance:.0%}"
         _draw_title(all_axes[-1], "agreement", hint)
         _draw_agreement(all_axes[-1], matrix)
     all_axes[0].set_yticks(range(rows), names)

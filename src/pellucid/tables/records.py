@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pellucid.errors import UnreadableFileError
+from pellucid.errors import UnreadableFileError, plural
 
 KINDS = {".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".txt": "text"}
 """From the ending of a file's name to what kind of table it is."""
@@ -240,7 +240,7 @@ def _csv_records(file: BinaryIO, names: list[str], column: str, limit: int) -> I
 def _csv_record(offset: int, fields: list[str], names: list[str], column: str) -> Record:
     values = dict(zip(names, fields, strict=False))
     if len(fields) != len(names):
-        return Record(offset, fault=f"it has {len(fields)} fields, and the header has {len(names)}")
+        return Record(offset, fault=f"it has {plural(len(fields), 'field')}, and the header has {len(names)}")
     if not _is_utf8("".join(fields)):
         return Record(offset, fault=_NOT_UTF8)
     return Record(offset, values) if column in values else Record(offset, fault=f"it has no {column!r}")

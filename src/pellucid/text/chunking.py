@@ -17,7 +17,7 @@ import numpy as np
 from pellucid.checks import check_choice, check_integer
 from pellucid.errors import OptionError
 from pellucid.layers.norms import normalize
-from pellucid.reprs import plural
+from pellucid.errors import plural
 from pellucid.text.tokenizer import Tokenizer
 from pellucid.types import Float32, Int64
 

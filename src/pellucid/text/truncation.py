@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from pellucid.errors import TruncationError, TruncationWarning, warn
+from pellucid.errors import TruncationError, TruncationWarning, plural, warn
 from pellucid.text.checks import counting_limit
 from pellucid.types import Int32
 
@@ -70,12 +70,13 @@ class Truncation:
 
     def describe(self, max_tokens: int) -> str:
         """A sentence for a message: how many texts are too long, and by how much."""
-        lost = f"{self.lost:,} of {self.tokens:,} tokens ({self.lost / max(self.tokens, 1):.1%})"
+        lost = f"{self.lost:,} of {plural(self.tokens, 'token')} ({self.lost / max(self.tokens, 1):.1%})"
         if self.at_least:
-            lost = f"at least {self.lost:,} tokens"
+            lost = f"at least {plural(self.lost, 'token')}"
         return (
-            f"{self.cut:,} of {self.texts:,} texts {'is' if self.cut == 1 else 'are'} longer than the model's "
-            f"{max_tokens} tokens (the first is text {self.first}): {lost} are over the limit"
+            f"{self.cut:,} of {plural(self.texts, 'text')} {'is' if self.cut == 1 else 'are'} longer than the model's "
+            f"{max_tokens} tokens (the first is text {self.first}): {lost} {'is' if self.lost == 1 else 'are'} over "
+            f"the limit"
         )
 
 
@@ -103,4 +104,5 @@ def check_truncation(counts: Int32, max_tokens: int, on_truncation: OnTruncation
 def warn_about_truncation(truncation: Truncation, max_tokens: int, on_truncation: OnTruncation) -> None:
     """Warn about what was cut off, if anything was and ``on_truncation`` is "warn"."""
     if truncation.cut and on_truncation == "warn":
-        warn(f"{truncation.describe(max_tokens)} and were cut off.", TruncationWarning)
+        were = "was" if truncation.lost == 1 else "were"
+        warn(f"{truncation.describe(max_tokens)} and {were} cut off.", TruncationWarning)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pellucid.errors import plural
 from pellucid.explain.comparison import Comparison
 from pellucid.explain.render.packing import pack
 from pellucid.explain.text_map import PALETTE, TextMap
@@ -146,7 +147,7 @@ def _shorten_text(text: str) -> str:
     rest = len(text) - _MAX_TEXT_CHARACTERS
     if rest <= 0:
         return text
-    return f"{text[:_MAX_TEXT_CHARACTERS]} … and {rest:,} more characters, which this page leaves out."
+    return f"{text[:_MAX_TEXT_CHARACTERS]} … and {plural(rest, 'more character')}, which this page leaves out."
 
 
 def _tokens_data(tokens: Sequence[Token], joined: str) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from pellucid.explain.shares import Float64
 from pellucid.explain.text_map import PALETTE, TextMap
 from pellucid.explain.trace import Trace
 from pellucid.explain.words import Word, word_pairs, word_shares
-from pellucid.reprs import plural
+from pellucid.errors import plural
 from pellucid.types import Int64, Token
 
 MAX_TOKENS = 40

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pellucid.errors import plural
 from pellucid.explain.render.plotting import figure_class
 from pellucid.explain.shares import Float64
 from pellucid.explain.text_map import PALETTE, TextMap
@@ -50,7 +51,7 @@ def draw_map(text_map: TextMap, path: Path) -> None:
         _draw_title(axes[1], "The similarity of each pair", "cosine, from 0 or less to 1; sorted by colour")
         _mark_groups(axes[1], text_map)
         figure.colorbar(image, ax=axes[1], shrink=0.8).outline.set_visible(False)
-    title = f"{len(text_map.texts)} texts, {text_map.model_name}"
+    title = f"{plural(len(text_map.texts), 'text')}, {text_map.model_name}"
     figure.suptitle(title, x=0.012, ha="left", fontsize=13, fontweight="bold", color=_INK, parse_math=False)
     sentences = "\n".join(line for line in (text_map.sentence, text_map.colour_sentence) if line)
     figure.supxlabel(sentences, x=0.012, ha="left", fontsize=9, color=_FAINT, linespacing=1.5)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.errors import QueueFullError, ServerStoppingError
+from pellucid.errors import QueueFullError, ServerStoppingError, plural
 from pellucid.layers.finish import Finish
 from pellucid.types import TokenBatch
 
@@ -122,7 +122,7 @@ class Queue:
             counted = min(len(request.tokens.ids), self.max_tokens // 2)
             if self._waiting and self._counted_tokens + counted > self.max_tokens:
                 seconds = self._counted_tokens / 2 / tokens_per_second if tokens_per_second else 1
-                raise QueueFullError(f"{self._counted_tokens:,} tokens", max(1, round(seconds)))
+                raise QueueFullError(plural(self._counted_tokens, "token"), max(1, round(seconds)))
             request.counted_tokens = counted
             self._counted_tokens += counted
             self._waiting[request] = None

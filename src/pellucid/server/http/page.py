@@ -1,6 +1,6 @@
 """The page at ``/``, which shows what happens to one text, two or many, and live statistics of the server.
 
-It is one file, made of those in ``page/`` and of the views of ``pellucid explain --html``
+It is one file, made of those in ``page/`` and of the pages of ``pellucid explain``
 (:mod:`pellucid.explain.render.html`). It sends requests only to its own server: its content security policy forbids all
 others.
 """

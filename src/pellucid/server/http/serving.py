@@ -11,7 +11,7 @@ from typing import TypeVar, cast
 
 from fastapi import Request
 
-from pellucid.errors import QueueFullError, RequestTimeoutError
+from pellucid.errors import QueueFullError, RequestTimeoutError, plural
 from pellucid.server.core.budget import Budget, Reservation
 from pellucid.server.core.metrics import Metrics
 from pellucid.server.core.models import Models
@@ -79,7 +79,7 @@ class Serving:
             RequestTimeoutError: it took too long.
         """
         if self._view_count >= self.settings.limits.views:
-            raise QueueFullError(f"{self._view_count} views", _VIEW_RETRY_SECONDS)
+            raise QueueFullError(plural(self._view_count, "view"), _VIEW_RETRY_SECONDS)
         self._view_count += 1
         try:
             return await wait_or_cancel(request, self._make_in_turn(make, memory))
