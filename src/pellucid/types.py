@@ -9,9 +9,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.errors import InputError
+from pellucid.errors import InputError, plural
 from pellucid.reprs import short_repr
-from pellucid.errors import plural
 
 Float32 = npt.NDArray[np.float32]
 Int8 = npt.NDArray[np.int8]

@@ -14,8 +14,7 @@ import typer
 from pellucid.cli import options
 from pellucid.cli.commands import PARTLY_DONE
 from pellucid.cli.interruption import when_interrupted
-from pellucid.errors import plural
-from pellucid.errors import OptionError, printable
+from pellucid.errors import OptionError, plural, printable
 
 if TYPE_CHECKING:
     from pellucid.batch.runner import Progress, Report

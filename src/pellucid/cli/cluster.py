@@ -11,8 +11,7 @@ import typer
 from pellucid.cli import options
 from pellucid.cli.lines import Lines, embed_lines, read_lines, show
 from pellucid.cli.terminal import escape_json_controls, use_json
-from pellucid.errors import plural
-from pellucid.errors import OptionError
+from pellucid.errors import OptionError, plural
 
 if TYPE_CHECKING:
     from pellucid.types import Float32, Int64

@@ -13,10 +13,9 @@ from pellucid.cli import commands, options
 from pellucid.cli.commands import PARTLY_DONE
 from pellucid.cli.interruption import when_interrupted
 from pellucid.cli.older_spellings import json_file_to_output
-from pellucid.errors import plural
 from pellucid.cli.texts import read_texts
 from pellucid.cli.vectors import check_ending, open_output
-from pellucid.errors import OptionError, printable
+from pellucid.errors import OptionError, plural, printable
 
 if TYPE_CHECKING:
     from pellucid.measuring.rounds import BenchOptions, BenchResult

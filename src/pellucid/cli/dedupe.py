@@ -13,8 +13,7 @@ import typer
 from pellucid.cli import options, vectors
 from pellucid.cli.lines import Lines, embed_lines, read_lines, show
 from pellucid.cli.terminal import escape_json_controls
-from pellucid.errors import plural
-from pellucid.errors import OptionError, printable
+from pellucid.errors import OptionError, plural, printable
 
 if TYPE_CHECKING:
     from pellucid.vectors.duplicates import NearDuplicates

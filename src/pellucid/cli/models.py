@@ -15,8 +15,7 @@ from pellucid.cli.compare import CompareCommand, compare
 from pellucid.cli.examples import EXAMPLES
 from pellucid.cli.interruption import when_interrupted
 from pellucid.cli.terminal import escape_json_controls, source_name, use_json
-from pellucid.errors import plural
-from pellucid.errors import DownloadError, ModelNotFoundError, OptionError
+from pellucid.errors import DownloadError, ModelNotFoundError, OptionError, plural
 from pellucid.sources import resolve
 from pellucid.sources.files import Digest, ModelFiles
 

@@ -12,8 +12,7 @@ import typer
 
 from pellucid.cli import options
 from pellucid.cli.terminal import escape_controls, escape_json_controls
-from pellucid.errors import plural
-from pellucid.errors import OptionError, printable
+from pellucid.errors import OptionError, plural, printable
 
 if TYPE_CHECKING:
     from pellucid.embedder import Embedder

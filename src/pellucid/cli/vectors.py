@@ -16,8 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.cli.terminal import source_name
-from pellucid.errors import plural
-from pellucid.errors import JOINER, OptionError, printable
+from pellucid.errors import JOINER, OptionError, plural, printable
 from pellucid.files import whole
 
 if TYPE_CHECKING:

@@ -23,7 +23,6 @@ from pellucid.errors import MissingExtraError, OptionError, plural
 from pellucid.explain.shares import Float64
 from pellucid.explain.trace import display_name
 from pellucid.layers.finish import Pool
-from pellucid.errors import plural
 from pellucid.text.checks import as_list
 from pellucid.text.truncation import OnTruncation, check_truncation, warn_about_truncation
 from pellucid.types import Float32, Int64

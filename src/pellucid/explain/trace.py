@@ -24,7 +24,6 @@ from pellucid.layers.finish import Pool
 from pellucid.layers.norms import Normalize
 from pellucid.model.spec import EncoderSpec, ModelSpec
 from pellucid.reprs import short_text
-from pellucid.errors import plural
 from pellucid.types import Float32, Token
 
 MAX_ATTENTION_BYTES = 256 << 20

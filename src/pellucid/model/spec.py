@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from pellucid.errors import UnsupportedModelError
+from pellucid.errors import UnsupportedModelError, plural
 from pellucid.layers.pooling import Pooling
 from pellucid.reprs import short_repr, short_text
-from pellucid.errors import plural
 
 
 @dataclass(frozen=True)

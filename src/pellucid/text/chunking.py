@@ -15,9 +15,8 @@ from typing import Literal, get_args
 import numpy as np
 
 from pellucid.checks import check_choice, check_integer
-from pellucid.errors import OptionError
+from pellucid.errors import OptionError, plural
 from pellucid.layers.norms import normalize
-from pellucid.errors import plural
 from pellucid.text.tokenizer import Tokenizer
 from pellucid.types import Float32, Int64
 

@@ -12,13 +12,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pellucid.errors import JOINER, printable
+from pellucid.errors import JOINER, plural, printable
 from pellucid.explain.comparison import Comparison
 from pellucid.explain.shares import Float64
 from pellucid.explain.text_map import PALETTE, TextMap
 from pellucid.explain.trace import Trace
 from pellucid.explain.words import Word, word_pairs, word_shares
-from pellucid.errors import plural
 from pellucid.types import Int64, Token
 
 MAX_TOKENS = 40
