@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from pellucid import __version__
-from pellucid.cli import batch, bench, embed, explain, models, search, serve
+from pellucid.cli import batch, bench, embed, explain, index, models, search, serve
 from pellucid.cli.terminal import escape_controls
 from pellucid.errors import InputError, PellucidError
 
@@ -24,7 +24,7 @@ app = typer.Typer(
 )
 app.command("embed")(embed.embed)
 app.command("explain")(explain.explain)
-app.command("index")(search.index)
+app.command("index")(index.index)
 app.command("search")(search.search)
 app.command("batch")(batch.batch)
 app.command("serve")(serve.serve)
