@@ -340,7 +340,7 @@ def test_killed_at_any_moment_the_index_is_the_one_before_or_the_one_after(tmp_p
         "import sys, pathlib, pellucid, pellucid.search.index as i, pellucid.search.update as u\n"
         "e = pellucid.Embedder(sys.argv[1])\n"
         "index = i.Index.create(pathlib.Path(sys.argv[2]), e)\n"
-        "u._MIN_CHUNKS_PER_STEP = 16\n"
+        "u._chunks_per_step = lambda embedder: 16\n"
         "print('ready', flush=True)\n"
         "index.update([pathlib.Path(sys.argv[3])])\n"
     )

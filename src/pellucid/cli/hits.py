@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from pellucid.cli.terminal import escape_controls
 from pellucid.errors import printable
-from pellucid.search.passages import best_sentences, matched_words, sentences
+from pellucid.search.passages import best_sentences, is_common, matched_words, sentences
+from pellucid.search.readers import kind_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,7 +27,7 @@ _MAX_WIDTH = 100
 _INDENT = 3
 _PASSAGE_LINES = 2
 _MIN_HEADING = 8
-_WORD_PAIRS = 5
+_WORD_PAIRS = 4
 _CONTEXT, _MATCH = "dim", "bold"
 _STATES = {
     "changed": "changed since it was indexed",
@@ -48,7 +51,7 @@ class Why:
 
     Attributes:
         cosine: the cosine of query and chunk.
-        pairs: the pairs of words that add most to it.
+        pairs: the pairs of words that add most to it, without words such as "the".
         frame: what special tokens and prompts add to it; None if the cosine is no sum over tokens.
         why_no_pairs: the reason if the cosine is no sum over tokens; otherwise None.
     """
@@ -72,7 +75,7 @@ def explain(embedder: Embedder, query: str, chunk: str) -> Why:
     pairs = [
         WordPair(first, second, share)
         for first, second, share in word_pairs(comparison, 10 * _WORD_PAIRS)
-        if share > 0 and any(map(str.isalnum, first)) and any(map(str.isalnum, second))
+        if share > 0 and all(any(map(str.isalnum, word)) and not is_common(word) for word in (first, second))
     ]
     frame = None if shares is None else shares.frame
     return Why(comparison.cosine, tuple(pairs[:_WORD_PAIRS]), frame, comparison.why_no_pairs)
@@ -92,7 +95,6 @@ def print_hits(
         full: show whole chunks.
     """
     from rich.console import Console
-    from rich.padding import Padding
     from rich.text import Text
 
     console = Console(highlight=False)
@@ -109,11 +111,12 @@ def print_hits(
         if full:
             console.print(_marked(hit.row.text, 0, place, query), soft_wrap=True)
         else:
-            for line in _passage(console, hit.row.text, place, query, width - _INDENT):
+            passage = _code if kind_of(Path(hit.row.file).suffix) == "code" else _passage
+            for line in passage(console, hit.row.text, place, query, width - _INDENT):
                 console.print(Text(" " * _INDENT) + line, soft_wrap=True)
         if reasons:
-            text = Text(_describe_why(reasons[number - 1]), style="yellow")
-            console.print(Padding(text, (0, 0, 0, _INDENT)), width=width)
+            for reason in _describe_why(reasons[number - 1], width - _INDENT):
+                console.print(Text(" " * _INDENT + reason, style="yellow"), soft_wrap=True)
 
 
 def _headline(number: int, hit: Hit, mode: SearchMode, width: int) -> list[Text]:
@@ -124,7 +127,7 @@ def _headline(number: int, hit: Hit, mode: SearchMode, width: int) -> list[Text]
     score = Text(_describe_score(hit, mode), style="cyan")
     is_one_line = place.cell_len + 2 + score.cell_len <= width
     room = width - place.cell_len - 2 - (score.cell_len + 2 if is_one_line else 0)
-    heading = Text(printable(hit.row.heading))
+    heading = Text(escape_controls(hit.row.heading))
     if heading and room >= _MIN_HEADING:
         heading.truncate(room, overflow="ellipsis")
         place.append("  ").append_text(heading)
@@ -193,8 +196,28 @@ def _passage(console: Console, chunk: str, best: tuple[int, int], query: str, wi
     if len(lines) > _PASSAGE_LINES:
         last = lines[_PASSAGE_LINES - 1]
         last.truncate(width - 1)
+        last.rstrip()
         last.append("…")
     return lines[:_PASSAGE_LINES]
+
+
+def _code(_console: Console, chunk: str, best: tuple[int, int], query: str, width: int) -> list[Text]:
+    """Two lines of code: the line of the best paragraph with most words of the query, and one beside it."""
+    marked = _marked(chunk, 0, best, query)
+    lines = [line for line in marked.split("\n") if line.plain.strip()]
+    places = [line.start() for line in re.finditer(r"[^\n]*\S[^\n]*", chunk)]
+    matches = [0] * len(lines)
+    for first, _ in matched_words(query, chunk[slice(*best)]):
+        matches[bisect.bisect_right(places, best[0] + first) - 1] += 1
+    begin = matches.index(max(matches)) if any(matches) else max(0, bisect.bisect_right(places, best[0]) - 1)
+    if begin + 1 == len(lines) or not any(map(str.isalnum, lines[begin + 1].plain)):  # Such as a bracket.
+        begin = max(0, begin - 1)
+    shown = lines[begin : begin + _PASSAGE_LINES]
+    margin = min(len(line.plain) - len(line.plain.lstrip()) for line in shown) if shown else 0
+    for line in (shown := [line[margin:] for line in shown]):
+        line.expand_tabs(4)
+        line.truncate(width, overflow="ellipsis")
+    return shown
 
 
 def _start_of_match(chunk: str, best: tuple[int, int], query: str, room: int) -> int:
@@ -226,12 +249,22 @@ def _marked(chunk: str, start: int, best: tuple[int, int], query: str, *, one_li
     return text.append(shown(place, best[1])).append(shown(best[1], len(chunk)), _CONTEXT)
 
 
-def _describe_why(why: Why) -> str:
-    """The words that make a chunk match, and how much of the cosine they explain."""
+def _describe_why(why: Why, width: int) -> list[str]:
+    """The words that make a chunk match, and how much of the cosine they explain, in lines."""
+    from rich.cells import cell_len
+
+    pairs = [f"{printable(pair.query)} ↔ {printable(pair.chunk)} {pair.share:+.3f}" for pair in why.pairs]
     if why.why_no_pairs is not None:
-        return f"No words to show: {why.why_no_pairs}"
-    pairs = ", ".join(f"{printable(pair.query)} ↔ {printable(pair.chunk)} {pair.share:+.3f}" for pair in why.pairs)
-    if why.cosine <= 0 or why.frame is None:
-        return pairs
-    explained = sum(pair.share for pair in why.pairs) / why.cosine
-    return f"{pairs}: {explained:.0%} of the cosine (special tokens: {why.frame / why.cosine:.0%})"
+        pairs = [f"No words to show: {why.why_no_pairs}"]
+    elif not pairs:
+        pairs = ["No pair of words adds to the cosine."]
+    elif why.cosine > 0:
+        pairs.append(f"together {sum(pair.share for pair in why.pairs) / why.cosine:.0%} of the cosine")
+    lines = [pairs[0]]
+    for pair in pairs[1:]:
+        if cell_len(f"{lines[-1]}, {pair}") <= width:
+            lines[-1] += f", {pair}"
+        else:
+            lines[-1] += ","
+            lines.append(pair)
+    return lines

@@ -61,18 +61,12 @@ def index(
             on_truncation="ignore",
         )
         file_index = Index.create(folder, embedder, column=column, rebuild=rebuild)
-        kept = 0
-
-        def on_progress(progress: Progress) -> None:
-            nonlocal kept
-            kept = progress.kept
-            show(progress)
-
         try:
-            summary = file_index.update(folders, on_progress=on_progress)
+            summary = file_index.update(folders, on_progress=show)
         except KeyboardInterrupt:
             show(None)
-            typer.echo(_describe_stop(kept, is_new=file_index.store.pointer is None), err=True)
+            store = file_index.store
+            typer.echo(_describe_stop(len(store.staged()), is_new=store.pointer is None), err=True)
             raise typer.Exit(INTERRUPTED) from None
     typer.echo(_describe(summary, folder))
     if summary.skipped:
@@ -117,20 +111,20 @@ def _progress_bar() -> Iterator[Callable[[Progress | None], None]]:
         disable=None,
         leave=False,
     ) as bar:
-        embedding_since = 0.0
+        reading_since = 0.0
 
         def show(progress: Progress | None) -> None:
-            nonlocal embedding_since
+            nonlocal reading_since
             if progress is None:
                 bar.close()
                 return
-            if progress.kept and not embedding_since:
-                embedding_since = time.monotonic()
+            if progress.files is None:
+                reading_since = time.monotonic()
             if progress.size and progress.kept:
                 bar.total, bar.bar_format = progress.size, _BAR
             if progress.is_committing:
                 bar.bar_format = "{desc}"
-            rate = progress.kept / max(time.monotonic() - embedding_since, 0.1)
+            rate = progress.kept / max(time.monotonic() - reading_since, 0.1)
             bar.set_description_str(_describe_progress(progress, rate), refresh=False)
             bar.update(progress.done - bar.n)
 

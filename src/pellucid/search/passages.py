@@ -19,7 +19,6 @@ _COMMON_WORDS = (
     "in into is it its may me my no not of on one or our she should so some than that the their them then there these "
     "they this to was we were what when where which who why will with would you your"
 )
-"""Words that stand in so many sentences that finding them says nothing."""
 _COMMON = frozenset(_COMMON_WORDS.split())
 
 
@@ -61,10 +60,15 @@ def best_sentences(embedder: Embedder, query: str, chunks: Sequence[str]) -> lis
 
 def matched_words(query: str, text: str) -> Iterator[tuple[int, int]]:
     """Where a text has words of the query, or words with the same beginning, such as "resets" for "reset"."""
-    wanted = {word[0].casefold() for word in _WORD.finditer(query)} - _COMMON
+    wanted = {word[0].casefold() for word in _WORD.finditer(query) if not is_common(word[0])}
     for word in _WORD.finditer(text):
         if any(_is_alike(word[0].casefold(), other) for other in wanted):
             yield word.span()
+
+
+def is_common(word: str) -> bool:
+    """Whether a word, such as "the", stands in so many texts that finding it says nothing."""
+    return word.casefold() in _COMMON
 
 
 def _is_alike(first: str, second: str) -> bool:

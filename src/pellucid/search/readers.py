@@ -117,7 +117,7 @@ def parse(content: bytes, suffix: str, column: str = "text") -> Iterator[Documen
         MissingExtraError: the extra ``search`` is not installed.
     """
     if is_plain(suffix):
-        text, kind = _decode(content), _kind(suffix)
+        text, kind = _decode(content), kind_of(suffix)
         return iter([Document(text, kind, headings=find_headings(text, kind))])
     return _within_bounds(_READERS[suffix.lower()](content, column))
 
@@ -148,7 +148,8 @@ def _encodable(text: str) -> str:
     return text
 
 
-def _kind(suffix: str) -> Kind:
+def kind_of(suffix: str) -> Kind:
+    """The kind of text in files whose names end so, such as "code" for ".py"."""
     suffix = suffix.lower()
     if suffix in _MARKDOWN:
         return "markdown"

@@ -23,7 +23,7 @@ from pellucid.types import Float32
 _OVERLAP_TOKENS = 32
 """About how many tokens at the end of a chunk are repeated at the start of the next."""
 _MIN_CHUNKS_PER_STEP = 64
-"""How many chunks are embedded and written to disk at a time, at least: on two cores, in about a second."""
+"""How many chunks to embed and write to disk at a time, at least. Two cores need about a second for them."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class Update:
         Returns:
             How many files were read, and how many chunks were embedded.
         """
-        step = max(_MIN_CHUNKS_PER_STEP, self.embedder.engine.tokens_per_call // self.embedder.max_tokens)
+        step = _chunks_per_step(self.embedder)
         known, stored = self.store.staged(), self.store.digests() if changed else set()
         added = embedded = 0
         pending: list[tuple[Row, float]] = []  # Each chunk with its share of its file's bytes.
@@ -214,6 +214,11 @@ class Update:
         if not rows:
             raise UnreadableFileError("no text in it")
         return rows
+
+
+def _chunks_per_step(embedder: Embedder) -> int:
+    """How many chunks to embed and write to disk at a time: few, but enough to keep the engine busy."""
+    return max(_MIN_CHUNKS_PER_STEP, embedder.engine.tokens_per_call // embedder.max_tokens)
 
 
 def _chunks(
