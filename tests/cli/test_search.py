@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import json
-import shutil
-import stat
-import sys
+import os
 
 import pytest
 
@@ -18,107 +16,137 @@ def model(tmp_path_factory) -> str:
     return str(tiny.write_model(tmp_path_factory.mktemp("models") / "m"))
 
 
-@pytest.fixture
-def notes(tmp_path):
-    folder = tmp_path / "notes"
-    folder.mkdir()
-    (folder / "a.md").write_text("# the cat\n\nThe cat sat. An okapi sat.\n", encoding="utf-8")
-    (folder / "b.txt").write_text("the dog\n", encoding="utf-8")
-    (folder / "c.bin").write_bytes(b"a\0b")
-    return folder
-
-
-def test_indexed_files_are_found(tmp_path, notes, model):
-    to = str(tmp_path / "index")
-    made = run("index", str(notes), "--to", to, "--model", model)
-    assert made.code == 0
-    assert made.out.startswith(f"2 files, 2 chunks in {to}: 2 files new or changed, 0 gone, 2 chunks embedded")
-    assert "1 skipped:\n  notes/c.bin: binary\n" in made.err
-    again = run("index", str(notes), "--to", to, "--model", model)
-    assert "0 files new or changed, 0 gone, 0 chunks embedded" in again.out
-    found = run("search", "okapi", "--in", to, "-k", "1", "--mode", "text", "--why")
-    assert "notes/a.md:1-3" in found.out
-    assert "An okapi sat." in found.out
-    assert "cosine " in found.out
-
-
-def test_skipped_files_are_listed_with_control_characters_written_out(tmp_path, notes, model):
-    (notes / "d\x1b[31m\n.bin").write_bytes(b"\0")
-    (notes / "e.pdf").write_bytes(b"%PDF-1.4 okapi")
-    made = run("index", str(notes), "--to", str(tmp_path / "index"), "--model", model)
-    assert made.err.splitlines() == [
-        "3 skipped:",
-        "  notes/c.bin: binary",
-        "  notes/d\\x1b[31m\\n.bin: binary",
-        "  notes/e.pdf: broken PDF (PdfStreamError)",
-    ]
-
-
-def test_a_passage_sends_no_control_characters_to_the_terminal(tmp_path, notes, model):
-    to = str(tmp_path / "index")
+@pytest.fixture(scope="module")
+def index(model, tmp_path_factory):
+    """The folder of an index of a few notes. The notes are in the folder ``notes`` beside it."""
+    folder = tmp_path_factory.mktemp("work")
+    notes = folder / "notes"
+    notes.mkdir()
+    (notes / "a.md").write_text("# the cat\n\nThe cat sat. An okapi sat.\n", encoding="utf-8")
+    (notes / "b.txt").write_text("the dog\n", encoding="utf-8")
     (notes / "d\x1b[31m\n.txt").write_text("zebra\t\x1b]0;title\x07 \x9b31m red\nzebra\n", encoding="utf-8")
-    run("index", str(notes), "--to", to, "--model", model)
-    shown = run("search", "zebra", "--in", to, "-k", "1", "--mode", "text").out
-    assert not {"\x1b", "\x07", "\x9b"} & {*shown}
-    assert "notes/d\\x1b[31m\\n.txt:1-2" in shown
-    assert "\\x1b]0;title\\x07 \\x9b31m red\nzebra\n" in shown
-    (line,) = run("search", "zebra", "--in", to, "-k", "1", "--mode", "text", "--json").out.splitlines()
-    assert not {"\x1b", "\x07", "\x9b"} & {*line}
-    assert json.loads(line)["text"] == "zebra\t\x1b]0;title\x07 \x9b31m red\nzebra"
+    (notes / os.fsdecode(b"e\xff.txt")).write_text("a quagga", encoding="utf-8")
+    run("index", str(notes), "--index", str(folder / "index"), "--model", model)
+    return folder / "index"
+
+
+def search(index, *arguments, stdin=b""):
+    return run("search", *arguments, "--index", str(index), stdin=stdin)
+
+
+def records(result):
+    return [json.loads(line) for line in result.out.splitlines()]
+
+
+def test_a_path_opens_from_the_current_folder(index, monkeypatch):
+    arguments = ("okapi", "-k", "1", "--mode", "text", "--no-json")
+    monkeypatch.chdir(index.parent)
+    assert search(index, *arguments).out.startswith(" 1 notes/a.md:1-3  the cat ")
+    monkeypatch.chdir(index.parent / "notes")
+    assert search(index, *arguments).out.startswith(" 1 a.md:1-3  the cat ")
+    monkeypatch.chdir(index)
+    assert search(index, *arguments).out.startswith(f" 1 {index.parent}/notes/a.md:1-3")
+
+
+def test_json_has_the_file_the_position_and_the_text(index):
+    found = records(search(index, "the dog"))
+    assert {line["file"] for line in found} >= {"notes/a.md", "notes/b.txt"}
+    for line in found:
+        with open(line["path"], encoding="utf-8") as file:  # noqa: PTH123
+            assert file.read()[line["start"] : line["end"]] == line["text"]
+    assert [line["vector_rank"] for line in found if line["file"] == "notes/b.txt"] == [1]
+    assert {line["heading"] for line in found if line["file"] == "notes/a.md"} == {"the cat"}
+
+
+def test_a_path_that_is_not_utf_8_opens_too(index):
+    (line,) = records(search(index, "quagga", "--mode", "text"))
+    with open(line["path"], encoding="utf-8") as file:  # noqa: PTH123
+        assert file.read() == "a quagga"
+    assert line["file"] == "notes/e\\xff.txt"
+
+
+def test_a_file_that_changed_or_is_gone_is_not_quoted_with_a_line(index, model, tmp_path, monkeypatch):
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    (notes / "a.txt").write_text("the cat")
+    (notes / "b.txt").write_text("the dog")
+    run("index", str(notes), "--index", str(tmp_path / "index"), "--model", model)
+    (notes / "a.txt").write_text("a line more\n\nthe cat")
+    (notes / "b.txt").unlink()
+    monkeypatch.chdir(tmp_path)
+    out = search(tmp_path / "index", "the", "--mode", "vector", "--no-json").out
+    assert "notes/a.txt (changed since it was indexed) cosine" in " ".join(out.split())
+    assert "notes/b.txt (gone since it was indexed) cosine" in " ".join(out.split())
+    states = {line["file"]: line["file_state"] for line in records(search(tmp_path / "index", "the"))}
+    assert states == {"notes/a.txt": "changed", "notes/b.txt": "gone"}
+
+
+@pytest.mark.parametrize("words", [["the", "dog"], ["the dog"], ["-"]])
+def test_a_query_may_be_words_a_text_or_standard_input(index, words):
+    found = records(search(index, *words, stdin=b"the dog\n"))
+    assert found[0]["file"] == "notes/b.txt"
+    assert found == records(search(index, "the dog"))
+
+
+def test_standard_output_decides_between_json_and_text(index):
+    assert search(index, "cat").out.startswith('{"path": ')
+    assert search(index, "cat", "--json").out == search(index, "cat").out
+    assert search(index, "cat", "--no-json").out.startswith(" 1 ")
+
+
+def test_why_is_shown_and_is_in_the_json(index):
+    (line,) = records(search(index, "okapi", "--mode", "text", "--why"))
+    assert line["why"]["cosine"] == pytest.approx(line["cosine"], abs=1e-5)
+    assert line["why"]["pairs"]
+    assert {"query": "okapi"}.items() <= line["why"]["pairs"][0].items()
+    assert {pair["chunk"] for pair in line["why"]["pairs"]} <= {"cat", "sat", "okapi"}
+    out = search(index, "okapi", "--mode", "text", "--why", "--no-json").out
+    assert "okapi ↔ " in out
+    assert "of the cosine" in out
+
+
+def test_a_passage_sends_no_control_characters_to_the_terminal(index, monkeypatch):
+    monkeypatch.chdir(index.parent)
+    arguments = ("zebra", "-k", "1", "--mode", "text")
+    for more in ((), ("--full",), ("--why",)):
+        shown = search(index, *arguments, "--no-json", *more).out
+        assert not {"\x1b", "\x07", "\x9b"} & {*shown}
+        assert " 1 notes/d\\x1b[31m\\n.txt:1-2 " in shown
+    assert "zebra \\x1b]0;title\\x07 \\x9b31m red zebra\n" in search(index, *arguments, "--no-json").out
+    assert "\\x1b]0;title\\x07 \\x9b31m red\nzebra\n" in search(index, *arguments, "--no-json", "--full").out
+    result = search(index, *arguments)
+    assert not {"\x1b", "\x07", "\x9b"} & {*result.out}
+    assert records(result)[0]["text"] == "zebra\t\x1b]0;title\x07 \x9b31m red\nzebra"
 
 
 def test_an_error_sends_no_control_characters_to_the_terminal(tmp_path):
-    assert run("search", "zebra", "--in", str(tmp_path / "a\x1b[31m")).err.startswith(
+    assert search(tmp_path / "a\x1b[31m", "zebra").err.startswith(
         f"pellucid: there is no index in {tmp_path}/a\\x1b[31m."
     )
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="modes of POSIX")
-def test_only_its_owner_may_read_an_index(tmp_path, notes, model):
-    """It holds texts of files that others may not be allowed to read."""
-    run("index", str(notes), "--to", str(tmp_path / "a" / "index"), "--model", model)
-    assert stat.S_IMODE((tmp_path / "a" / "index").stat().st_mode) == 0o700
-
-
-def test_the_model_may_be_in_another_cache_folder(tmp_path, notes, model):
-    """The index names only the model. Without a network or a copy in the usual caches, the options must find it."""
-    name, folder = "nobody/tiny", tmp_path / "models" / "models--nobody--tiny" / "snapshots" / ("0" * 40)
-    shutil.copytree(model, folder)
-    (folder.parents[1] / "refs").mkdir()
-    (folder.parents[1] / "refs" / "main").write_text("0" * 40)
-    where = ("--cache-folder", str(tmp_path / "models"), "--local-files-only")
-    made = run("index", str(notes), "--to", str(tmp_path / "index"), "--model", name, *where)
-    assert (made.code, made.out[:8]) == (0, "2 files,")
-    assert "okapi" in run("search", "okapi", "--in", str(tmp_path / "index"), *where).out
-    assert "nobody/tiny is not on this machine" in run("search", "okapi", "--in", str(tmp_path / "index"), where[2]).err
-
-
-def test_json_has_the_file_the_position_and_the_text(tmp_path, notes, model):
-    to = str(tmp_path / "index")
-    run("index", str(notes), "--to", to, "--model", model)
-    lines = [json.loads(line) for line in run("search", "the dog", "--in", to, "--json").out.splitlines()]
-    assert {line["file"] for line in lines} == {"notes/a.md", "notes/b.txt"}
-    for line in lines:
-        source = (notes.parent / line["file"]).read_text(encoding="utf-8")
-        assert source[line["start"] : line["end"]] == line["text"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["search", "cat", "--in", "/nowhere"], 1, "there is no index in /nowhere"),
-        (["search", "cat", "-k", "0"], 2, "-k must be at least 1"),
-        (["index", "/nowhere/at/all"], 2, "is neither a file nor a folder"),
+        (["cat", "--index", "/nowhere"], 1, "there is no index in /nowhere. Make one: pellucid index FOLDER --index"),
+        (["cat", "-k", "0"], 2, "-k must be at least 1"),
+        ([], 2, "Missing argument"),
+        (["-"], 1, "there is no index"),
     ],
 )
-def test_errors_say_what_to_do(tmp_path, model, arguments, code, message):
-    more = ["--model", model, "--to", str(tmp_path / "index")] if arguments[0] == "index" else []
-    result = run(*arguments, *more)
+def test_errors_say_what_to_do(arguments, code, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run("search", *arguments)
     assert result.code == code
     assert message in result.err
 
 
+def test_a_blank_query_is_an_error(index):
+    assert search(index, "-", stdin=b" \n").err == "pellucid: the query is blank.\n"
+
+
 def test_a_query_against_an_empty_index_finds_nothing(tmp_path, model):
     (tmp_path / "empty").mkdir()
-    run("index", str(tmp_path / "empty"), "--to", str(tmp_path / "index"), "--model", model)
-    assert run("search", "cat", "--in", str(tmp_path / "index")).out == "nothing found\n"
+    run("index", str(tmp_path / "empty"), "--index", str(tmp_path / "index"), "--model", model)
+    assert search(tmp_path / "index", "cat", "--no-json").out == "Nothing found.\n"
+    assert search(tmp_path / "index", "cat").out == ""

@@ -3,12 +3,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from fuzz.hostile import nest_folders
 
 from pellucid.errors import OptionError
-from pellucid.files.walk import FoundFile, SkippedFile, find_files
+from pellucid.files.walk import FoundFile, SkippedFile, find_files, path_of, root_folders
 
 
 def names(*roots):
@@ -121,3 +122,25 @@ class TestGitignores:
         root = write(tmp_path / "n", "a.txt", "b.txt")
         (root / ".gitignore").write_bytes(b"!\n[z-a]\n\\\n[[:foo:]]\n\xff\n\0\nb*\n")
         assert names(root) == ["n/a.txt"]
+
+
+def test_a_name_leads_back_to_its_file(tmp_path):
+    awkward = ["a\\b", "a\\x41", "\\\\", os.fsdecode(b"\xff\xfe"), "a\\\udcff", "猫 é", "x\n"]
+    one, other = (write(tmp_path / place / "notes", *awkward, "sub/notes/a") for place in ("one", "other"))
+    single = write(tmp_path, "single\\xff")
+    roots = [one, other, single / "single\\xff"]
+    folders = root_folders(roots)
+    found = list(find_files(roots))
+    assert len(found) == 2 * (len(awkward) + 1) + 1
+    assert [path_of(file.name, folders) for file in found] == [file.path for file in found]
+    assert path_of("elsewhere/a", folders) is None
+    assert path_of("single", folders) is None
+
+
+def test_a_name_leads_back_to_its_file_through_links_and_from_the_root_of_all_files(tmp_path, monkeypatch):
+    write(tmp_path / "notes", "a.txt")
+    (tmp_path / "link").symlink_to("notes")
+    monkeypatch.chdir(tmp_path)
+    folders = root_folders([Path("link")])
+    assert path_of("notes/a.txt", folders) == tmp_path.resolve() / "notes" / "a.txt"
+    assert path_of("//etc/hosts", {"/": Path("/")}) == Path("/etc/hosts")

@@ -48,14 +48,14 @@ def check(folder, embedder, damaged, seed):
     expected = found(folder / "index", embedder)
     shutil.copytree(folder / "index", damaged)
     what = damage(damaged, random.Random(seed))
-    message = "pellucid index FOLDER --to"
+    message = "pellucid index FOLDER --index"
     try:
         assert found(damaged, embedder) == expected, what
         Index.create(damaged, embedder).update([folder / "notes"])
         assert found(damaged, embedder) == expected, what
     except IndexStateError as error:
         message = str(error)
-    assert "pellucid index FOLDER --to" in message, what
+    assert "pellucid index FOLDER --index" in message, what
     try:
         Index.create(damaged, embedder, rebuild=True).update([folder / "notes"])
     except PellucidError:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import os
 import random
@@ -15,14 +16,13 @@ from concurrent.futures import ThreadPoolExecutor
 import filelock
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pellucid import Embedder
 from pellucid.encoder.fingerprint import Fingerprint
 from pellucid.errors import IndexStateError, IndexWriteError, OptionError, TextError, TruncationWarning
 from pellucid.files.walk import FoundFile, SkippedFile, find_files
-from pellucid.search.index import Index, fuse
+from pellucid.search.damage import record
+from pellucid.search.index import Index
 from pellucid.search.rows import Row
 from pellucid.search.store import Identity, Store
 from tests import tiny
@@ -92,6 +92,74 @@ def test_a_vector_search_is_exact(tmp_path, notes, embedder):
     np.testing.assert_allclose([hit.score for hit in found], scores[:7], atol=1e-5)
 
 
+def test_a_hit_says_why_it_is_where_it_is(tmp_path, notes, embedder):
+    (notes / "rare.md").write_text("# Okapis\n\nthe okapi sat on the mat", encoding="utf-8")
+    index = Index.create(tmp_path / "index", embedder)
+    index.update([notes])
+    query = embedder.embed_query("okapi cat").astype(np.float64)
+    rankings = {mode: [hit.row for hit in index.search("okapi cat", 100, mode=mode)] for mode in ("vector", "text")}
+    for mode in ("vector", "text", "hybrid"):
+        hits = index.search("okapi cat", 100, mode=mode)
+        assert any(hit.text_rank is None for hit in hits) == (mode != "text")
+        for hit in hits:
+            vector = embedder.embed_documents([hit.row.text])[0].astype(np.float64)
+            assert hit.cosine == pytest.approx(float(vector @ query), abs=1e-6)
+            assert hit.vector_rank == (rankings["vector"].index(hit.row) + 1 if mode != "text" else None)
+            in_text = mode != "vector" and hit.row in rankings["text"]
+            assert hit.text_rank == (rankings["text"].index(hit.row) + 1 if in_text else None)
+            assert hit.path == notes / hit.row.file.partition("/")[2]
+    assert next(hit.row.heading for hit in hits if hit.path.name == "rare.md") == "Okapis"
+
+
+def test_a_folder_that_moves_is_found_where_it_is_after_the_next_update(tmp_path, notes, embedder):
+    index = Index.create(tmp_path / "index", embedder)
+    index.update([notes])
+    moved = tmp_path / "elsewhere" / "notes"
+    moved.parent.mkdir()
+    notes.rename(moved)
+    assert {hit.file_state for hit in Index.open(tmp_path / "index", embedder).search("cat")} == {"gone"}
+    assert index.update([moved]).embedded == 0
+    hits = Index.open(tmp_path / "index", embedder).search("cat")
+    assert {(hit.path.parent, hit.file_state) for hit in hits} == {(moved, "unchanged")}
+
+
+def test_progress_is_reported_while_files_are_found_read_and_embedded(tmp_path, notes, embedder):
+    (notes / "huge.txt").write_text("\n\n".join(map(text_of, range(40))), encoding="utf-8")
+    (notes / "broken.bin").write_bytes(b"\0")
+    seen = []
+    summary = Index.create(tmp_path / "index", embedder).update([notes], on_progress=seen.append)
+    assert [progress.found for progress in seen if progress.files is None] == [*range(8)]
+    assert (seen[-1].files, seen[-1].read, seen[-1].kept, seen[-1].is_committing) == (7, 7, summary.chunks, True)
+    assert seen[-1].size == seen[-1].done == sum(path.stat().st_size for path in notes.iterdir())
+    in_huge_file = [progress.chunks for progress in seen if progress.reading == "notes/huge.txt"]
+    assert len(set(in_huge_file)) > 40
+    for before, after in itertools.pairwise(seen):
+        assert before.done <= after.done
+        assert before.kept <= after.kept <= after.chunks
+
+
+def test_an_update_that_is_stopped_says_so_and_is_gone_on_with(tmp_path, notes, embedder):
+    folder = tmp_path / "an index"
+    for number in range(100):
+        (notes / f"new{number}.txt").write_text(text_of(number + 50), encoding="utf-8")
+
+    def stop(progress):
+        if progress.kept:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Index.create(folder, embedder).update([notes], on_progress=stop)
+    with pytest.raises(
+        IndexStateError, match="is unfinished: .* goes on where it was: pellucid index FOLDER --index '"
+    ):
+        Index.open(folder)
+    index = Index.create(folder, embedder)
+    assert index.store.is_unfinished()
+    kept = len(index.store.staged())
+    assert index.update([notes]).embedded == len({row.digest for row in index.store.rows()}) - kept
+    assert not index.store.is_unfinished()
+
+
 def test_words_find_what_has_them(tmp_path, notes, embedder):
     (notes / "rare.txt").write_text("the okapi sat on the mat", encoding="utf-8")
     index = Index.create(tmp_path / "index", embedder)
@@ -148,7 +216,7 @@ class TestUpdates:
 
     def test_a_file_that_goes_while_it_is_looked_for_is_reported(self, tmp_path, notes, embedder, monkeypatch):
         gone = FoundFile(notes / "gone.txt", "notes/gone.txt", 1, 1)
-        monkeypatch.setattr("pellucid.search.index.find_files", lambda roots: [*find_files(roots), gone])
+        monkeypatch.setattr("pellucid.search.update.find_files", lambda roots: [*find_files(roots), gone])
         summary = Index.create(tmp_path / "index", embedder).update([notes])
         assert summary.skipped == (SkippedFile(gone.path, "notes/gone.txt", "No such file or directory"),)
 
@@ -211,8 +279,9 @@ class TestIdentity:
             "{}",
             "[]",
             "[" * 10_000,
-            '{"format": 4}',
+            '{"format": 5}',
             '{"format": 1e999}',
+            '{"format": 4}',
             '{"format": 3}',
             '{"format": 2}',
             '{"format": 1, "pointer": {}, "identity": {}}',
@@ -253,18 +322,6 @@ def row(number):
     return Row(f"{number}", "", 0, 0, "", 0, 0, 1, 1, "", str(number))
 
 
-@given(st.lists(st.permutations(range(6)), min_size=1, max_size=4))
-def test_fusion_keeps_what_all_agree_on(rankings):
-    fused = fuse([[row(number) for number in ranking] for ranking in rankings])
-    assert {hit.row.file for hit in fused} == set("012345")
-    assert [hit.score for hit in fused] == sorted((hit.score for hit in fused), reverse=True)
-    for hit in fused:
-        ranks = [ranking.index(int(hit.row.file)) + 1 for ranking in rankings]
-        assert hit.score == pytest.approx(sum(1 / (60 + rank) for rank in ranks))
-    if all(ranking == rankings[0] for ranking in rankings):
-        assert [int(hit.row.file) for hit in fused] == list(rankings[0])
-
-
 KILLS = int(os.environ.get("PELLUCID_KILLS", "6"))
 
 
@@ -280,10 +337,10 @@ def test_killed_at_any_moment_the_index_is_the_one_before_or_the_one_after(tmp_p
     whole.update([notes])
     after = everything(whole)
     script = (
-        "import sys, pathlib, pellucid, pellucid.search.index as i\n"
+        "import sys, pathlib, pellucid, pellucid.search.index as i, pellucid.search.update as u\n"
         "e = pellucid.Embedder(sys.argv[1])\n"
         "index = i.Index.create(pathlib.Path(sys.argv[2]), e)\n"
-        "i._CHUNKS_PER_STEP = 16\n"
+        "u._chunks_per_step = lambda embedder: 16\n"
         "print('ready', flush=True)\n"
         "index.update([pathlib.Path(sys.argv[3])])\n"
     )
@@ -332,29 +389,48 @@ def test_what_a_kill_leaves_behind_is_gone_after_the_next_run_though_nothing_cha
     assert again.store.pointer == pointer
 
 
-def test_an_index_of_an_older_version_is_brought_up_to_date(tmp_path, notes, embedder):
-    """It has no records of its files, and a name with a backslash may stand for another file."""
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_an_index_of_an_older_version_is_brought_up_to_date(tmp_path, notes, embedder, number):
+    """It has no records of its files, no headings and no folders, and a name may stand for another file."""
     (notes / "a\\xff.txt").write_text("okapi", encoding="utf-8")
+    (notes / "b.md").write_text("# Zebras\n\nokapi", encoding="utf-8")
     folder = tmp_path / "index"
     index = Index.create(folder, embedder)
     index.update([notes])
-    write_as_version(1, folder)
-    assert Index.open(folder, embedder).search("okapi", mode="text")
+    write_as_version(number, folder)
+    old = Index.open(folder, embedder).search("okapi", mode="text")
+    assert {(hit.row.heading, hit.path, hit.file_state) for hit in old} == {("", None, "unknown")}
+    assert len(Index.open(folder, embedder).store.rows()) == Index.open(folder, embedder).store.count()
     summary = Index.create(folder, embedder).update([notes])
-    assert (summary.files, summary.added, summary.embedded) == (6, 1, 0)
-    assert json.loads((folder / "index.json").read_text())["format"] == 3
+    assert (summary.files, summary.added, summary.embedded) == (7, 7, 0)
+    assert json.loads((folder / "index.json").read_text())["format"] == 4
+    new = Index.open(folder, embedder).search("okapi", mode="text")
+    assert {(hit.row.heading, hit.path, hit.file_state) for hit in new} == {
+        ("", notes / "a\\xff.txt", "unchanged"),
+        ("Zebras", notes / "b.md", "unchanged"),
+    }
     assert Index.create(folder, embedder).update([notes]).added == 0
 
 
 def write_as_version(number, folder):
-    """Rewrite index.json as an older Pellucid wrote it: without engine and device; the first, without records too."""
+    """Rewrite an index as an older Pellucid wrote it.
+
+    None had headings and folders; the second had no engine and device; the first had no records of files either.
+    """
     path = folder / "index.json"
     content = json.loads(path.read_text())
-    fingerprint = content["identity"].pop("fingerprint")
-    content["identity"] |= {"fingerprint": fingerprint["model"], "dtype": fingerprint["dtype"]}
-    content["identity"]["prompt"] = fingerprint["prompt"]
+    table = Store.open(folder)._database.open_table(content["pointer"]["table"])
+    table.drop_columns(["heading"])
+    content["pointer"]["version"] = table.version
+    content["files"] = {
+        name: dataclasses.astuple(file) for name, file in record(folder / f"{table.name}.lance", {}).items()
+    }
+    if number < 3:
+        fingerprint = content["identity"].pop("fingerprint")
+        content["identity"] |= {"fingerprint": fingerprint["model"], "dtype": fingerprint["dtype"]}
+        content["identity"]["prompt"] = fingerprint["prompt"]
     content["format"] = number
-    del content["sha256"]
+    del content["sha256"], content["roots"]
     if number == 1:
         del content["files"]
     else:

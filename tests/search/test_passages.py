@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pellucid import Embedder
-from pellucid.search.passages import best_sentence, sentences
+from pellucid.search.passages import best_sentences, matched_words, sentences
 from tests import tiny
 
 
@@ -17,6 +17,7 @@ from tests import tiny
         ("猫。犬！鳥", ["猫。", "犬！", "鳥"]),
         ("one\n\ntwo\nthree\n- four\n- five", ["one", "two\nthree", "- four", "- five"]),
         ("pi is 3.14 or so", ["pi is 3.14 or so"]),
+        ("| a | b |\n|---|---|\n| 1 | 2 |", ["| a | b |", "|---|---|", "| 1 | 2 |"]),
         ("", []),
         (" \n ", []),
     ],
@@ -37,7 +38,29 @@ def test_nothing_but_spaces_is_between_sentences(text):
 
 def test_the_best_sentence_is_the_nearest(tmp_path):
     embedder = Embedder(tiny.write_model(tmp_path / "m"))
-    passage = "The dog sat. A cat on the mat! Query."
-    start, end = best_sentence(embedder, "a cat on the mat!", passage)
-    assert passage[start:end] == "A cat on the mat!"
-    assert best_sentence(embedder, "a cat", " ") == (0, 0)
+    passages = ["The dog sat. A cat on the mat! Query.", " ", "# A cat on the mat!\n\nThe dog sat.", "# The dog"]
+    best = best_sentences(embedder, "a cat on the mat!", passages)
+    assert [passage[start:end] for passage, (start, end) in zip(passages, best, strict=True)] == [
+        "A cat on the mat!",
+        "",
+        "The dog sat.",
+        "# The dog",
+    ]
+    assert best[1] == (0, 0)
+    assert best_sentences(embedder, "a cat", []) == []
+
+
+@pytest.mark.parametrize(
+    ("query", "text", "expected"),
+    [
+        ("how do I reset a password", "Do not reset it: how PASSWORDS are", ["reset", "PASSWORDS"]),
+        ("the cat", "A cat, a category, the cats", ["cat"]),
+        ("user's keys", "The user's key and its key", ["user's"]),
+        ("naïve 猫", "Naïve 猫 naive", ["Naïve", "猫"]),
+        ("index", "indexing indices index_name", ["indexing", "index"]),
+        ("how is it", "how is it", []),
+        ("[a-z] \\w", "a-z w", ["z", "w"]),
+    ],
+)
+def test_words_of_the_query_are_found_in_other_forms_too(query, text, expected):
+    assert [text[start:end] for start, end in matched_words(query, text)] == expected

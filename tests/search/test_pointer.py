@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -22,7 +23,7 @@ def pointer(tmp_path):
     folder = pointers.folder_of(tmp_path, TABLE)
     folder.mkdir()
     (folder / "data").write_bytes(b"rows")
-    pointer = Pointer(TABLE, 3, record(folder, {}))
+    pointer = Pointer(TABLE, 3, record(folder, {}), {"notes": Path("/home/notes\udcff")})
     pointers.write(tmp_path, pointer, IDENTITY)
     return pointer
 
@@ -31,7 +32,8 @@ def test_what_is_written_is_read(tmp_path, pointer):
     found, identity = pointers.read(tmp_path)
     assert (found, dict(found.files)) == (pointer, dict(pointer.files))
     assert identity == IDENTITY
-    assert (found.is_old, found.has_records) == (False, True)
+    assert found.roots == pointer.roots == {"notes": Path("/home/notes\udcff")}
+    assert not found.is_old
 
 
 def test_a_changed_file_of_the_table_is_noticed(tmp_path, pointer):
@@ -61,6 +63,8 @@ def edited(tmp_path, edit):
         lambda content: content["identity"]["fingerprint"].update(options=[]),
         lambda content: content["identity"].update(fingerprint="digest"),
         lambda content: content.update(files=[]),
+        lambda content: content.update(roots=[]),
+        lambda content: content.update(roots={"notes": 1}),
     ],
 )
 def test_values_of_another_kind_are_refused_even_if_the_digest_fits(tmp_path, pointer, edit):
@@ -77,8 +81,8 @@ def test_a_byte_that_was_changed_is_noticed_by_the_digest(tmp_path, pointer):
 
 
 def test_a_later_format_is_refused(tmp_path, pointer):
-    edited(tmp_path, lambda content: content.update(format=4))
-    with pytest.raises(IndexStateError, match=r"is an index of format 4.*cannot read"):
+    edited(tmp_path, lambda content: content.update(format=5))
+    with pytest.raises(IndexStateError, match=r"later version of Pellucid .*format 5.*cannot read it.*--rebuild"):
         pointers.read(tmp_path)
 
 
@@ -91,7 +95,7 @@ def test_what_an_older_index_does_not_say_is_taken_from_the_model_that_opens_it(
 
     edited(tmp_path, to_format_2)
     found, identity = pointers.read(tmp_path)
-    assert (found.is_old, found.has_records) == (True, True)
+    assert found.is_old
     assert (identity.fingerprint.engine, identity.fingerprint.device, identity.fingerprint.options) == (None,) * 3
     assert identity.completed(IDENTITY) == IDENTITY
     other = replace(IDENTITY, fingerprint=replace(FINGERPRINT, model="other"))

@@ -57,8 +57,8 @@ def test_a_search_through_all_partitions_is_exact(store, made):
     for query in unit_vectors(20, 1):
         found = store.rank(query, 10, "vector")
         digests, cosines = nearest_by_hand(made[1], query, 10)
-        assert [row.digest for row, _ in found] == digests
-        assert [score for _, score in found] == pytest.approx(cosines, abs=1e-6)
+        assert [ranked.row.digest for ranked in found] == digests
+        assert [ranked.score for ranked in found] == pytest.approx(cosines, abs=1e-6)
 
 
 def test_it_stays_exact_when_rows_come_and_go(store, made):
@@ -70,7 +70,7 @@ def test_it_stays_exact_when_rows_come_and_go(store, made):
     assert partitions(store).num_unindexed_rows == 0
     for query in (*unit_vectors(5, 3), *added[:5]):
         digests, _ = nearest_by_hand(vectors, query, 10)
-        assert [row.digest for row, _ in store.rank(query, 10, "vector")] == [
+        assert [found.row.digest for found in store.rank(query, 10, "vector")] == [
             str(kept[int(digest)]) for digest in digests
         ]
 
@@ -80,7 +80,7 @@ def test_an_approximate_search_looks_at_some_partitions(store, made, monkeypatch
 
     def missed(query):
         exact, _ = nearest_by_hand(made[1], query, count)
-        return len({*exact} - {row.digest for row, _ in store.rank(query, count, "vector", approximate=True)})
+        return len({*exact} - {found.row.digest for found in store.rank(query, count, "vector", approximate=True)})
 
     queries = unit_vectors(5, 4)
     assert [missed(query) for query in queries] == [0] * 5  # There are fewer than 64 partitions.
@@ -99,7 +99,7 @@ def test_small_indices_are_not_partitioned(tmp_path):
 def test_words_of_new_rows_are_found(store):
     store.stage([row(ROWS + 1)], unit_vectors(1, 6))
     store.commit([])
-    assert [found.digest for found, _ in store.rank(f"word{ROWS + 1}", 10, "text")] == [str(ROWS + 1)]
+    assert [found.row.digest for found in store.rank(f"word{ROWS + 1}", 10, "text")] == [str(ROWS + 1)]
 
 
 def test_a_reader_keeps_what_it_opened_until_that_is_made_again(store):

@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from pellucid import __version__
-from pellucid.cli import batch, bench, cluster, commands, dedupe, embed, explain, models, search, serve, similar
+from pellucid.cli import batch, bench, cluster, commands, dedupe, embed, explain, index, models, search, serve, similar
 from pellucid.cli.examples import EXAMPLES
 from pellucid.cli.terminal import escape_controls
 from pellucid.errors import InputError, PellucidError
@@ -29,7 +29,7 @@ commands.add(app, "explain", explain.explain)
 commands.add(app, "similar", similar.similar)
 commands.add(app, "dedupe", dedupe.dedupe)
 commands.add(app, "cluster", cluster.cluster)
-commands.add(app, "index", search.index)
+commands.add(app, "index", index.index)
 commands.add(app, "search", search.search)
 commands.add(app, "batch", batch.batch)
 commands.add(app, "serve", serve.serve)

@@ -1,84 +1,28 @@
-"""``pellucid index`` and ``pellucid search``: an index of the user's own files, and queries against it."""
+"""``pellucid search``: queries against an index of the user's own files."""
 
 from __future__ import annotations
 
-import dataclasses
 import json as json_module
 import os
-from pathlib import Path
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pellucid.cli import options
-from pellucid.cli.terminal import escape_controls, escape_json_controls
-from pellucid.errors import OptionError, plural, printable
+from pellucid.cli.index import DEFAULT_INDEX
+from pellucid.cli.terminal import escape_json_controls, use_json
+from pellucid.errors import OptionError
 
 if TYPE_CHECKING:
-    from pellucid.embedder import Embedder
-    from pellucid.search.index import Hit
-
-DEFAULT_INDEX = Path(".pellucid-index")
-_INDEX_HELP = "Folder of the index."
-_MAX_LISTED_SKIPS = 10
-_MAX_TOKEN_PAIRS = 5
-
-
-def index(
-    folders: Annotated[list[Path], typer.Argument(help="Files and folders to read.")],
-    to: Annotated[Path, typer.Option("--to", help=_INDEX_HELP)] = DEFAULT_INDEX,
-    model: options.ModelOption = options.DEFAULT_MODEL,
-    dtype: options.NativeDtypeOption = "float32",
-    column: Annotated[str, typer.Option(help="Column with the texts, in .csv, .jsonl and .parquet files.")] = "text",
-    rebuild: Annotated[
-        bool, typer.Option("--rebuild", help="Build the index from scratch, even if there is one.")
-    ] = False,
-    cache_folder: options.CacheFolderOption = None,
-    local_files_only: options.LocalFilesOnlyOption = False,
-    threads: options.ThreadsOption = None,
-) -> None:
-    """Build or update an index of your files.
-
-    An update embeds only what is new or changed, and drops files that are gone.
-    """
-    # LanceDB warns about matters that are not the user's, for example about many equal texts.
-    os.environ.setdefault("LANCEDB_LOG", "error")
-    from pellucid.embedder import Embedder
-    from pellucid.files.progress import progress_bar
+    from pellucid.cli.hits import Why
+    from pellucid.search.hits import Hit
     from pellucid.search.index import Index
-
-    embedder = Embedder(
-        model,
-        dtype=dtype,
-        threads=threads,
-        cache_folder=cache_folder,
-        local_files_only=local_files_only,
-        on_truncation="ignore",
-    )
-    file_index = Index.create(to, embedder, column=column, rebuild=rebuild)
-    with progress_bar(unit="B", unit_scale=True, desc="Indexing", delay=1, leave=False) as bar:
-
-        def show_progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        summary = file_index.update(folders, on_progress=show_progress)
-    typer.echo(
-        f"{plural(summary.files, 'file')}, {plural(summary.chunks, 'chunk')} in {to}: "
-        f"{plural(summary.added, 'file')} new or changed, {summary.removed:,} gone, "
-        f"{plural(summary.embedded, 'chunk')} embedded"
-    )
-    if summary.skipped:
-        typer.echo(f"{len(summary.skipped):,} skipped:", err=True)
-        for skipped in summary.skipped[:_MAX_LISTED_SKIPS]:
-            typer.echo(f"  {printable(skipped.name)}: {printable(skipped.reason)}", err=True)
-        if len(summary.skipped) > _MAX_LISTED_SKIPS:
-            typer.echo(f"  … and {len(summary.skipped) - _MAX_LISTED_SKIPS:,} more", err=True)
 
 
 def search(
-    query: Annotated[str, typer.Argument(help="Question, or words to look for.")],
-    within: Annotated[Path, typer.Option("--in", help=_INDEX_HELP)] = DEFAULT_INDEX,
+    words: Annotated[list[str], typer.Argument(metavar="QUERY", help="Question, or words to look for; - to read it.")],
+    folder: options.IndexOption = DEFAULT_INDEX,
     count: Annotated[int, typer.Option("-k", help="Number of chunks to find.")] = 10,
     mode: options.SearchModeOption = "hybrid",
     approximate: Annotated[
@@ -87,60 +31,45 @@ def search(
             "--approximate", help="Search only the most promising half of the vectors; faster, may miss results."
         ),
     ] = False,
-    why: Annotated[bool, typer.Option("--why", help="Show which tokens make each chunk match.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one line of JSON for each chunk.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Show each chunk whole, not only its best passage.")] = False,
+    why: Annotated[bool, typer.Option("--why", help="Show which words make each chunk match.")] = False,
+    json: options.JsonOption = None,
     cache_folder: options.CacheFolderOption = None,
     local_files_only: options.LocalFilesOnlyOption = False,
 ) -> None:
-    """Find the chunks that match a query."""
+    """Find the chunks that match a query.
+
+    The query needs no quotes, unless the shell would take its marks: pellucid search how do I reset a password
+    """
     if count < 1:
         raise OptionError("-k must be at least 1.")
+    os.environ.setdefault("LANCEDB_LOG", "error")
+    query = sys.stdin.read().strip() if words == ["-"] else " ".join(words)
+    from pellucid.cli.hits import explain, print_hits
     from pellucid.search.index import Index
 
-    file_index = Index.open(within, cache_folder=cache_folder, local_files_only=local_files_only)
+    file_index = Index.open(folder, cache_folder=cache_folder, local_files_only=local_files_only)
     hits = file_index.search(query, count, mode=mode, approximate=approximate)
-    if json:
-        for hit in hits:
-            line = json_module.dumps({"score": hit.score, **dataclasses.asdict(hit.row)}, ensure_ascii=False)
-            typer.echo(escape_json_controls(line))
+    reasons = [explain(file_index.embedder, query, hit.row.text) for hit in hits] if why else []
+    if use_json(json):
+        _print_json(hits, reasons)
     else:
-        _print_hits(hits, file_index.embedder, query, why=why)
+        print_hits(hits, file_index.embedder, query, reasons, mode=mode, full=full)
+    for note in _notes(file_index, hits):
+        typer.echo(f"note: {note}", err=True)
 
 
-def _print_hits(hits: list[Hit], embedder: Embedder, query: str, *, why: bool) -> None:
-    """Print each chunk, with everything but its best sentence dimmed."""
-    from rich.console import Console
-    from rich.text import Text
-
-    from pellucid.search.passages import best_sentence
-
-    console = Console(highlight=False)
-    if not hits:
-        console.print("nothing found")
-    for number, hit in enumerate(hits, start=1):
-        row = hit.row
-        lines = f"{row.first_line}" if row.first_line == row.last_line else f"{row.first_line}-{row.last_line}"
-        place = f"{row.file}:{lines}" if not row.part else f"{row.file}, {row.part}"
-        console.print(
-            Text.assemble((f"{number:2} ", "dim"), (printable(place), "bold"), (f"  {hit.score:.4f}", "cyan"))
-        )
-        start, end = best_sentence(embedder, query, row.text)
-        chunk = Text.assemble(
-            (escape_controls(row.text[:start]), "dim"),
-            escape_controls(row.text[start:end]),
-            (escape_controls(row.text[end:]), "dim"),
-        )
-        console.print(chunk)
-        if why:
-            console.print(Text(_explain_hit(embedder, query, row.text), style="yellow"))
-        console.print()
+def _print_json(hits: list[Hit], reasons: list[Why]) -> None:
+    for number, hit in enumerate(hits):
+        values = hit.to_dict() | ({"why": reasons[number].to_dict()} if reasons else {})
+        typer.echo(escape_json_controls(json_module.dumps(values, ensure_ascii=False)))
 
 
-def _explain_hit(embedder: Embedder, query: str, chunk: str) -> str:
-    """The cosine of the two texts, and the pairs of tokens that add most to it."""
-    comparison = embedder.compare(query, chunk)
-    first, second = (
-        [printable(token.piece) for token in side.tokens] for side in (comparison.first, comparison.second)
-    )
-    pairs = ", ".join(f"{first[i]} ~ {second[j]} {share:+.3f}" for i, j, share in comparison.top(_MAX_TOKEN_PAIRS))
-    return f"cosine {comparison.cosine:.3f}: {pairs or comparison.why_no_pairs}"
+def _notes(file_index: Index, hits: list[Hit]) -> list[str]:
+    """What the user should know about the index."""
+    notes = []
+    if file_index.store.is_unfinished():
+        notes.append("an update of this index was stopped, or is still running. Run pellucid index again to finish it.")
+    if any(hit.path is None for hit in hits):
+        notes.append("an older Pellucid made this index, without headings and paths. Run pellucid index to add them.")
+    return notes

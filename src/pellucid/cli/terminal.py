@@ -6,7 +6,7 @@ import sys
 
 from pellucid.errors import JOINER, printable
 
-_JSON_ESCAPES = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
+_JSON_ESCAPES = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), *range(0xD800, 0xE000))}
 
 
 def use_json(json: bool | None) -> bool:
@@ -20,7 +20,10 @@ def escape_controls(text: str) -> str:
 
 
 def escape_json_controls(line: str) -> str:
-    """Write out the control characters that JSON allows in strings. The JSON still has the same meaning."""
+    """Write out the control characters that JSON allows in strings, and bytes of a path that are not UTF-8.
+
+    The JSON still has the same meaning.
+    """
     return line.translate(_JSON_ESCAPES)
 
 

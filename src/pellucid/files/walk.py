@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,6 +96,26 @@ def find_files(
     walk = _Walk(hidden, gitignore, follow_links, set())
     for root, name in _root_names(roots):
         yield from _under(root, name, walk)
+
+
+def root_folders(roots: Sequence[Path]) -> dict[str, Path]:
+    """Where each root is, by the name that :func:`find_files` gives it."""
+    return {_printable_name(name): root.resolve() for root, name in _root_names(roots)}
+
+
+def path_of(name: str, roots: Mapping[str, Path]) -> Path | None:
+    """Where a file is, by the name that :func:`find_files` gave it; None if it is under none of the roots."""
+    root = name
+    while root and root not in roots:
+        root = root.rpartition("/")[0]
+    if not root:
+        return None
+    below = re.sub(rb"\\\\|\\x[0-9a-f]{2}", _original_byte, name[len(root) + 1 :].encode())
+    return roots[root] / os.fsdecode(below) if below else roots[root]
+
+
+def _original_byte(escape: re.Match[bytes]) -> bytes:
+    return b"\\" if escape[0] == b"\\\\" else bytes.fromhex(escape[0][2:].decode())
 
 
 def _root_names(roots: Sequence[Path]) -> list[tuple[Path, str]]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -12,60 +10,20 @@ import numpy as np
 
 from pellucid.embedder import Embedder
 from pellucid.encoder.fingerprint import Fingerprint
-from pellucid.errors import IndexWriteError, OptionError, TextError, UnreadableFileError
-from pellucid.files.walk import FoundFile, SkippedFile, find_files
-from pellucid.reprs import short_repr, short_text
+from pellucid.errors import IndexWriteError, OptionError, TextError
+from pellucid.reprs import short_text
+from pellucid.search.hits import Hit, fuse, locate
 from pellucid.search.pointer import POINTER, Identity
-from pellucid.search.readers import Document, read_bytes
 from pellucid.search.reading import DocumentReader
-from pellucid.search.rows import Row
-from pellucid.search.store import IndexedFile, Store
+from pellucid.search.rows import Ranked, Row
+from pellucid.search.store import Store
+from pellucid.search.update import Progress, Summary, Update, normalize_option
 from pellucid.text.checks import check_texts
-from pellucid.text.chunking import spans
 from pellucid.types import Float32
 
 SearchMode = Literal["vector", "text", "hybrid"]
-_OVERLAP_TOKENS = 32
-"""About how many tokens at the end of a chunk are repeated at the start of the next."""
-_CHUNKS_PER_STEP = 1024
-"""How many chunks are embedded and written to disk at a time."""
-_RANK_CONSTANT = 60
-"""The constant of reciprocal rank fusion (Cormack, Clarke and Büttcher, 2009)."""
 _MIN_CHUNKS_PER_RANKING = 60
 """How many chunks each ranking contributes at least."""
-
-
-@dataclass(frozen=True)
-class Hit:
-    """A chunk that matches a query, and its score: a cosine, a BM25 score, or a sum of fused ranks."""
-
-    row: Row
-    score: float
-
-    __repr__ = short_repr
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What an update did.
-
-    Attributes:
-        files: how many files the index has.
-        chunks: how many chunks the index has.
-        added: how many files are new or changed.
-        removed: how many files are gone.
-        embedded: how many chunks were embedded; the others had vectors already.
-        skipped: the files that could not be read, and why.
-    """
-
-    files: int
-    chunks: int
-    added: int
-    removed: int
-    embedded: int
-    skipped: tuple[SkippedFile, ...]
-
-    __repr__ = short_repr
 
 
 class Index:
@@ -133,7 +91,7 @@ class Index:
             local_files_only: as there.
 
         Raises:
-            IndexStateError: there is no index, it is damaged, or it has another model's vectors.
+            IndexStateError: there is no index, it is unfinished or damaged, or it has another model's vectors.
         """
         store = Store.open(folder)
         if embedder is None:
@@ -147,7 +105,7 @@ class Index:
         return cls(store, embedder)
 
     def update(
-        self, roots: Sequence[Path], *, on_progress: Callable[[int, int], object] = lambda _done, _total: None
+        self, roots: Sequence[Path], *, on_progress: Callable[[Progress], object] = lambda _progress: None
     ) -> Summary:
         """Bring the index up to date with files and folders: read what is new or changed, and remove what is gone.
 
@@ -156,7 +114,7 @@ class Index:
 
         Args:
             roots: files and folders.
-            on_progress: called now and then with the number of bytes that have been read, and of all bytes to read.
+            on_progress: called whenever there is progress, also while files are found and read.
 
         Raises:
             OptionError: a root does not exist.
@@ -165,7 +123,7 @@ class Index:
         """
         self.store.check(_identity(self.embedder, self.store.identity.column), for_update=True)
         with self.store.writing(), DocumentReader() as reader:
-            return self._update(roots, reader, on_progress)
+            return Update(self.store, self.embedder, reader, on_progress).run(roots)
 
     def search(
         self, query: str, count: int = 10, *, mode: SearchMode = "hybrid", approximate: bool = False
@@ -193,138 +151,51 @@ class Index:
             raise TextError("the query is blank.")
         if not self.store.count():
             return []
+        vector = self.embedder.embed_query(query, normalize=normalize_option(self.embedder))
         ranked = max(count, _MIN_CHUNKS_PER_RANKING) if mode == "hybrid" else count
-        rankings = []
-        if mode in ("vector", "hybrid"):
-            vector = self.embedder.embed_query(query, normalize=_normalize_option(self.embedder))
-            rankings.append(self.store.rank(vector, ranked, "vector", approximate=approximate))
-        if mode in ("text", "hybrid"):
-            rankings.append(self.store.rank(query, ranked, "text"))
-        if mode != "hybrid":
-            return [Hit(row, score) for row, score in rankings[0]]
-        return fuse([[row for row, _ in ranking] for ranking in rankings])[:count]
-
-    def _update(
-        self, roots: Sequence[Path], reader: DocumentReader, on_progress: Callable[[int, int], object]
-    ) -> Summary:
-        entries = list(find_files(roots))
-        skipped = [entry for entry in entries if isinstance(entry, SkippedFile)]
-        files = {entry.name: entry for entry in entries if isinstance(entry, FoundFile) and not self._is_own(entry)}
-        indexed = self.store.files()
-        changed = [file for file in files.values() if not self._is_unchanged(file, indexed.get(file.name))]
-        removed = indexed.keys() - files.keys()
-        vectors, stored = self.store.staged(), self.store.digests() if changed else set()
-        added, embedded, done, total = 0, 0, 0, sum(file.size for file in changed)
-        pending: list[Row] = []
-        for file in changed:
-            try:
-                # All rows or none: a table that is broken in its last row is not half indexed.
-                rows = list(_rows(file, reader, self.embedder, self.store.identity))
-            except UnreadableFileError as error:
-                skipped.append(SkippedFile(file.path, file.name, str(error)))
-            else:
-                pending += rows
-                added += 1
-            done += file.size
-            while len(pending) >= _CHUNKS_PER_STEP:
-                embedded += self._stage(pending[:_CHUNKS_PER_STEP], vectors, stored)
-                pending = pending[_CHUNKS_PER_STEP:]
-                on_progress(done, total)
-        embedded += self._stage(pending, vectors, stored)
-        on_progress(total, total)
-        if removed or changed or self.store.needs_commit():
-            self.store.commit(removed | {file.name for file in changed if file.name in indexed})
+        by_vector = self.store.rank(vector, ranked, "vector", approximate=approximate) if mode != "text" else []
+        by_text = self.store.rank(query, ranked, "text") if mode != "vector" else []
+        if mode == "hybrid":
+            scored = fuse([[found.row for found in ranking] for ranking in (by_vector, by_text)])[:count]
         else:
-            self.store.clean()
-        return Summary(
-            files=len(self.store.files()),
-            chunks=self.store.count(),
-            added=added,
-            removed=len(removed),
-            embedded=embedded,
-            skipped=tuple(skipped),
+            scored = [(found.row, found.score) for found in by_vector or by_text]
+        return self._hits(scored, by_vector, by_text, vector)
+
+    def _hits(
+        self,
+        scored: Sequence[tuple[Row, float]],
+        by_vector: Sequence[Ranked],
+        by_text: Sequence[Ranked],
+        vector: Float32,
+    ) -> list[Hit]:
+        """Say of each chunk what its cosine and its places in the rankings are, and where its file is."""
+        vectors = {found.row: found.vector for found in (*by_vector, *by_text)}
+        vector_ranks, text_ranks = (
+            {found.row: rank for rank, found in enumerate(ranking, start=1)} for ranking in (by_vector, by_text)
         )
-
-    def _is_unchanged(self, file: FoundFile, indexed: IndexedFile | None) -> bool:
-        """Whether the index has the file as it is now."""
-        pointer = self.store.pointer
-        if pointer is not None and not pointer.has_records and "\\" in file.name:
-            return False  # In so old an index, the name may be another file's.
-        return indexed is not None and (indexed.size, indexed.modified) == (file.size, file.modified)
-
-    def _is_own(self, file: FoundFile) -> bool:
-        return self.store.folder.resolve() in file.path.resolve().parents
-
-    def _stage(self, rows: list[Row], vectors: dict[str, Float32], stored: set[str]) -> int:
-        """Embed the chunks that have no vector yet, and keep all of them.
-
-        Args:
-            rows: the chunks.
-            vectors: what an earlier process had embedded, by the digest of the text.
-            stored: the digests of the texts that the index has vectors for.
-
-        Returns:
-            How many were embedded.
-        """
-        if not rows:
-            return 0
-        texts = {row.digest: row.text for row in rows}
-        # Most chunks of a file that was moved, or changed in one place, are in the index already.
-        vectors = vectors | self.store.vectors_of(list((texts.keys() & stored) - vectors.keys()))
-        new = [digest for digest in texts if digest not in vectors]
-        embedded = self.embedder.embed_documents(
-            [texts[digest] for digest in new],
-            prompt=self.store.identity.fingerprint.prompt,
-            normalize=_normalize_option(self.embedder),
-        )
-        vectors = vectors | dict(zip(new, embedded, strict=True))
-        self.store.stage(rows, np.stack([vectors[row.digest] for row in rows]))
-        return len(new)
+        roots = {} if self.store.pointer is None else self.store.pointer.roots
+        return [
+            Hit(
+                row,
+                score,
+                _cosine(vectors[row], vector),
+                vector_ranks.get(row),
+                text_ranks.get(row),
+                *locate(row, roots),
+            )
+            for row, score in scored
+        ]
 
 
-def fuse(rankings: Sequence[Sequence[Row]]) -> list[Hit]:
-    """Join rankings by reciprocal rank fusion: a chunk's score is the sum of ``1 / (60 + rank)`` over its rankings."""
-    scores: dict[Row, float] = {}
-    for ranking in rankings:
-        for rank, row in enumerate(ranking, start=1):
-            scores[row] = scores.get(row, 0.0) + 1 / (_RANK_CONSTANT + rank)
-    # sorted() is stable: of equal scores, the chunk that was ranked first comes first.
-    return [Hit(row, score) for row, score in sorted(scores.items(), key=lambda item: -item[1])]
-
-
-def _normalize_option(embedder: Embedder) -> bool | None:
-    """The ``normalize`` that gives unit length. A model that normalizes by itself keeps its own bits (None)."""
-    return None if embedder.spec.unit_length else True
+def _cosine(first: Float32, second: Float32) -> float:
+    a, b = first.astype(np.float64), second.astype(np.float64)
+    return float(a @ b / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-12))
 
 
 def _identity(embedder: Embedder, column: str) -> Identity:
-    options = {"normalize": _normalize_option(embedder), "truncate_dim": None}
+    options = {"normalize": normalize_option(embedder), "truncate_dim": None}
     fingerprint = Fingerprint.of(embedder.encoder, embedder.document_prompt, options, embedder.task_name)
     files = embedder.files
     # The path of a folder may be relative to this process's folder; a later process may run elsewhere.
     name = embedder.model_name if files.source != "folder" else str(files.folder.resolve())
     return Identity(name, fingerprint, embedder.dimensions, column)
-
-
-def _rows(file: FoundFile, reader: DocumentReader, embedder: Embedder, identity: Identity) -> Iterator[Row]:
-    content = read_bytes(file.path)
-    file_digest = hashlib.sha256(content).hexdigest()
-    is_empty = True
-    for document in reader.read(content, file.path.suffix, identity.column):
-        for chunk in _chunks(document, embedder, identity.fingerprint.prompt):
-            yield Row(file.name, file_digest, file.size, file.modified, *chunk)
-            is_empty = False
-    if is_empty:
-        raise UnreadableFileError("no text in it")
-
-
-def _chunks(document: Document, embedder: Embedder, prompt: str) -> Iterator[tuple[str, int, int, int, int, str, str]]:
-    """The chunks of a document: the attributes of :class:`Row` from ``part`` on."""
-    line, counted = 1, 0
-    overlap = min(_OVERLAP_TOKENS, embedder.max_tokens // 8)
-    for span in spans(document.text, embedder.tokenizer, overlap=overlap, kind=document.kind, prompt=prompt):
-        text = document.text[span.start : span.end]
-        line += document.text.count("\n", counted, span.start) - document.text.count("\n", span.start, counted)
-        counted = span.start
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        yield document.part, span.start, span.end, line, line + text.count("\n"), text, digest

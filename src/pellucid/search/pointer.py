@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shlex
 import stat
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field, replace
@@ -18,13 +19,17 @@ from pellucid.reprs import short_repr
 from pellucid.search.damage import FileRecord, first_damaged
 
 POINTER = "index.json"
+STAGED = "staged"
+"""The folder of chunks that are embedded but not in the index yet."""
 CHUNKS = "chunks-"
 """The beginning of a table's name. A unique number follows."""
-_FORMAT = 3
+_FORMAT = 4
+_WITHOUT_HEADINGS = 3
+"""An older format, which kept neither the headings of chunks nor the folders that were indexed."""
 _WITHOUT_ENGINE = 2
-"""An older format, which kept the digest, dtype and prompt of the model, but neither engine nor device."""
+"""Before that: it kept the digest, dtype and prompt of the model, but neither engine nor device."""
 _WITHOUT_RECORDS = 1
-"""The format of Pellucid 0.1: like format 2, but without records of files, and a name might stand for two files."""
+"""Like format 2, but without records of files, and a name might stand for two files."""
 _MAX_BYTES = 256 << 20
 
 
@@ -65,15 +70,15 @@ class Pointer:
         table: the table's name.
         version: the number of the version.
         files: what the table's files were when the version was made, by their path below the table's folder.
-        is_old: True if an older Pellucid wrote it.
-        has_records: True if ``files`` was kept.
+        roots: the folders and files that were indexed, by the name that the names of their files begin with.
+        is_old: True if an older Pellucid wrote it. Then the chunks have no headings, and ``roots`` is empty.
     """
 
     table: str
     version: int
     files: Mapping[str, FileRecord] = field(default_factory=dict, compare=False)
+    roots: Mapping[str, Path] = field(default_factory=dict, compare=False)
     is_old: bool = False
-    has_records: bool = True
 
     __repr__ = short_repr
 
@@ -93,6 +98,7 @@ def write(folder: Path, pointer: Pointer, identity: Identity) -> None:
         "format": _FORMAT,
         "pointer": {"table": pointer.table, "version": pointer.version},
         "identity": {**vars(identity), "fingerprint": identity.fingerprint.to_json()},
+        "roots": {name: str(root) for name, root in pointer.roots.items()},
         "files": {name: astuple(file) for name, file in pointer.files.items()},
     }
     with in_one_step(folder / POINTER) as path:
@@ -107,29 +113,50 @@ def read(folder: Path) -> tuple[Pointer, Identity]:
     """
     try:
         content = json.loads(_read_bytes(folder / POINTER))
-        if content["format"] not in (_FORMAT, _WITHOUT_ENGINE, _WITHOUT_RECORDS):
+        if content["format"] not in (_FORMAT, _WITHOUT_HEADINGS, _WITHOUT_ENGINE, _WITHOUT_RECORDS):
             raise IndexStateError(
-                f"{folder} is an index of format {int(content['format'])}, which this version of Pellucid cannot "
-                f"read. {rebuild_hint(folder)}"
+                f"a later version of Pellucid made the index in {folder} (format {int(content['format'])}), and this "
+                f"one cannot read it. Update Pellucid, or build the index again: {rebuild_command(folder)}"
             )
         pointer, identity = _parse(content)
         damaged = first_damaged(folder_of(folder, pointer.table), pointer.files)
     except FileNotFoundError:
-        raise IndexStateError(f"there is no index in {folder}. Make one: pellucid index FOLDER --to {folder}") from None
+        raise _no_index(folder) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise IndexStateError(
-            f"the index in {folder} is damaged: {POINTER} cannot be read ({_describe(error)}). {rebuild_hint(folder)}"
+            f"the index in {folder} is damaged: {POINTER} cannot be read ({_describe(error)}). Build it again: "
+            f"{rebuild_command(folder)}"
         ) from error
     if damaged is not None:
         raise IndexStateError(
-            f"the index in {folder} is damaged: {damaged} was changed since it was written. {rebuild_hint(folder)}"
+            f"the index in {folder} is damaged: {damaged} was changed since it was written. Build it again: "
+            f"{rebuild_command(folder)}"
         )
     return pointer, identity
 
 
-def rebuild_hint(folder: Path) -> str:
-    """What to do with an index that cannot be used."""
-    return f"Make it again: pellucid index FOLDER --to {folder} --rebuild"
+def is_unfinished(folder: Path) -> bool:
+    """Whether chunks are waiting to be put into the index: an update was stopped, or is still running."""
+    return any((folder / STAGED).glob("*.arrow"))
+
+
+def index_command(folder: Path) -> str:
+    """The command that makes or updates an index."""
+    return f"pellucid index FOLDER --index {shlex.quote(str(folder))}"
+
+
+def rebuild_command(folder: Path) -> str:
+    """The command that makes an index again, whatever is there."""
+    return f"{index_command(folder)} --rebuild"
+
+
+def _no_index(folder: Path) -> IndexStateError:
+    if is_unfinished(folder):
+        return IndexStateError(
+            f"the index in {folder} is unfinished: the command that makes it was stopped, or is still running. If it "
+            f"was stopped, run it again, and it goes on where it was: {index_command(folder)}"
+        )
+    return IndexStateError(f"there is no index in {folder}. Make one: {index_command(folder)}")
 
 
 def _describe(error: Exception) -> str:
@@ -158,9 +185,10 @@ def _parse(content: dict[str, Any]) -> tuple[Pointer, Identity]:
         raise ValueError("checksum mismatch")
     files = {name: FileRecord(*values) for name, values in content.get("files", {}).items()}
     table, version = content["pointer"]["table"], content["pointer"]["version"]
-    pointer = Pointer(table, version, files, number != _FORMAT, number != _WITHOUT_RECORDS)
+    roots = {name: Path(root) for name, root in content.get("roots", {}).items()}
+    pointer = Pointer(table, version, files, roots, number != _FORMAT)
     values = dict(content["identity"])
-    if number == _FORMAT:
+    if number in (_FORMAT, _WITHOUT_HEADINGS):
         fingerprint = Fingerprint.from_json(values.pop("fingerprint"))
     else:
         digest, dtype, prompt = (values.pop(name) for name in ("fingerprint", "dtype", "prompt"))

@@ -27,11 +27,11 @@ _TEXTS_PER_LINE, _CHARACTERS_PER_LINE = 500, 1 << 20
 def answer(request: dict[str, Any], content: bytes, out: BinaryIO) -> None:
     """Write the texts of a file as lines of JSON."""
     end: dict[str, Any] = {"end": True}
-    texts: list[tuple[str, str, str]] = []
+    texts: list[tuple[object, ...]] = []
     characters = 0
     try:
         for document in parse(content, request["suffix"], request["column"]):
-            texts.append((document.text, document.kind, document.part))
+            texts.append((document.text, document.kind, document.part, document.headings))
             characters += len(document.text)
             if len(texts) == _TEXTS_PER_LINE or characters > _CHARACTERS_PER_LINE:
                 _write(out, texts)

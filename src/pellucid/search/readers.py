@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pellucid.errors import MissingExtraError, UnreadableFileError
+from pellucid.search.headings import Heading, find_headings, shortened
 from pellucid.tables.records import read_header, read_records
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ _PARAGRAPHS = (
 )
 _LINES = "br,dd,dt,figcaption,li,option,tr"
 _CELLS = "td,th"
-_PARAGRAPH_END, _LINE_END, _KEPT_SPACE = "\u2029", "\u2028", "\ue000"
+_HEADINGS = "h1,h2,h3,h4,h5,h6"
+_PARAGRAPH_END, _LINE_END, _KEPT_SPACE, _HEADING = "\u2029", "\u2028", "\ue000", "\ue001"
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,13 @@ class Document:
         text: the text; for HTML and PDF, what was extracted from the file.
         kind: the kind of text, which says where to cut it.
         part: the part of the file, such as "page 3" or "row 17"; "" for the whole file.
+        headings: where each heading stands in the text, and what it says.
     """
 
     text: str
     kind: Kind
     part: str = ""
+    headings: tuple[Heading, ...] = ()
 
 
 def read(path: Path, column: str = "text") -> Iterator[Document]:
@@ -113,7 +117,8 @@ def parse(content: bytes, suffix: str, column: str = "text") -> Iterator[Documen
         MissingExtraError: the extra ``search`` is not installed.
     """
     if is_plain(suffix):
-        return iter([Document(_decode(content), _kind(suffix))])
+        text, kind = _decode(content), kind_of(suffix)
+        return iter([Document(text, kind, headings=find_headings(text, kind))])
     return _within_bounds(_READERS[suffix.lower()](content, column))
 
 
@@ -125,7 +130,8 @@ def _within_bounds(documents: Iterable[Document]) -> Iterator[Document]:
         _check_count(count)
         if characters > MAX_BYTES:
             raise UnreadableFileError(f"more than {MAX_BYTES:,} characters of text")
-        yield replace(document, text=_encodable(document.text))
+        headings = tuple((start, _encodable(heading)) for start, heading in document.headings)
+        yield replace(document, text=_encodable(document.text), headings=headings)
 
 
 def _check_count(texts: int) -> None:
@@ -142,7 +148,8 @@ def _encodable(text: str) -> str:
     return text
 
 
-def _kind(suffix: str) -> Kind:
+def kind_of(suffix: str) -> Kind:
+    """The kind of text in files whose names end so, such as "code" for ".py"."""
     suffix = suffix.lower()
     if suffix in _MARKDOWN:
         return "markdown"
@@ -180,16 +187,29 @@ def _html(content: bytes, _column: str) -> Iterator[Document]:
         for node in tree.css(selector):
             node.insert_before(mark)
             node.insert_after(mark)
-    yield Document(_laid_out(tree.body.text()), "text", "text")
+    for node in tree.css(_HEADINGS):
+        node.insert_before(_HEADING)
+    text, headings = _laid_out(tree.body.text())
+    yield Document(text, "text", "text", headings)
 
 
-def _laid_out(text: str) -> str:
+def _laid_out(text: str) -> tuple[str, tuple[Heading, ...]]:
     """Marked text of HTML as a page shows it: spaces joined (CSS Text 3, section 4), in lines and paragraphs."""
-    paragraphs = []
+    paragraphs: list[str] = []
+    headings: list[Heading] = []
+    start, is_heading = 0, False
     for paragraph in text.split(_PARAGRAPH_END):
         lines = (re.sub(r"[ \t\n\r\f]+", " ", line).strip(" ") for line in paragraph.split(_LINE_END))
-        paragraphs.append("\n".join(line.replace(_KEPT_SPACE, " ") for line in lines if line))
-    return "\n\n".join(filter(None, paragraphs))
+        laid_out = "\n".join(line.replace(_KEPT_SPACE, " ") for line in lines if line)
+        shown = laid_out.replace(_HEADING, "")
+        is_heading = is_heading or laid_out.startswith(_HEADING)
+        if shown:
+            if is_heading:
+                headings.append((start, shortened(shown)))
+            is_heading = False
+            paragraphs.append(shown)
+            start += len(shown) + len("\n\n")
+    return "\n\n".join(paragraphs), tuple(headings)
 
 
 def _pdf(content: bytes, _column: str) -> Iterator[Document]:

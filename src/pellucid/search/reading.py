@@ -134,7 +134,8 @@ def _ask(
         answer = json.loads(line)
         if isinstance(answer, dict):
             return documents, answer
-        documents += (Document(*values) for values in answer)
+        for text, kind, part, headings in answer:
+            documents.append(Document(text, kind, part, tuple((start, heading) for start, heading in headings)))
     return documents, None
 
 

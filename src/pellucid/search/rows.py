@@ -1,4 +1,4 @@
-"""Chunks as rows of a table."""
+"""Chunks as rows of a table, and what is read from it."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ class Row:
         last_line: the line where it ends.
         text: its characters.
         digest: their SHA-256.
+        heading: the heading that most of it stands under, or in code the function or class; "" if there is none.
     """
 
     file: str
@@ -47,6 +48,25 @@ class Row:
     last_line: int
     text: str
     digest: str
+    heading: str = ""
+
+
+@dataclass(frozen=True)
+class IndexedFile:
+    """A file as the index has it: its size in bytes, when it was changed in nanoseconds since 1970, and its SHA-256."""
+
+    size: int
+    modified: int
+    digest: str
+
+
+@dataclass(frozen=True, eq=False)
+class Ranked:
+    """A chunk in a ranking, its score there, and its vector, ``float32[d]``."""
+
+    row: Row
+    score: float
+    vector: Float32
 
     __repr__ = short_repr
 
@@ -74,9 +94,12 @@ def vectors_by_digest(table: arrow.Table, dimensions: int) -> dict[str, Float32]
 def from_record(values: dict[str, Any]) -> Row:
     """The row in what a search found; other values there are ignored.
 
+    An index of an older version has no headings.
+
     Raises:
         KeyError, TypeError: a value is missing, or has another type.
     """
+    values = {"heading": ""} | values
     row = Row(**{name: values[name] for name in COLUMNS})
     if not all(type(values[name]).__name__ == kind for name, kind in COLUMNS.items()):
         raise TypeError("a value of another type")

@@ -13,11 +13,13 @@ import logging
 import math
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
+
+import numpy as np
 
 from pellucid.errors import IndexStateError, IndexWriteError, MissingExtraError, PellucidError
 from pellucid.files.locks import locked
@@ -26,7 +28,7 @@ from pellucid.reprs import short_text
 from pellucid.search import pointer as pointers
 from pellucid.search.damage import record
 from pellucid.search.pointer import CHUNKS, Identity, Pointer, folder_of
-from pellucid.search.rows import COLUMNS, Row, from_record, schema_of, vectors_by_digest
+from pellucid.search.rows import COLUMNS, VECTOR, IndexedFile, Ranked, Row, from_record, schema_of, vectors_by_digest
 from pellucid.search.staging import Staging
 from pellucid.tables import arrow
 from pellucid.types import Float32
@@ -45,15 +47,6 @@ _MIN_PROBES = 64
 _KEEP_FOR_READERS = timedelta(days=1)
 """How long an old version of the table stays on disk, for processes that have it open."""
 _KEEP_FOR_EVER = timedelta(days=36500)
-
-
-@dataclass(frozen=True)
-class IndexedFile:
-    """A file as the index has it: its size in bytes, when it was changed in nanoseconds since 1970, and its SHA-256."""
-
-    size: int
-    modified: int
-    digest: str
 
 
 class Store:
@@ -117,8 +110,8 @@ class Store:
 
     def _refuse(self, what: str, other: str) -> None:
         raise IndexStateError(
-            f"the index in {self.folder} was made with {what}, not with {other}. An index cannot mix them. Use the "
-            f"same, or build the index again: pellucid index FOLDER --to {self.folder} --rebuild"
+            f"the index in {self.folder} was made with {what}, not with {other}. An index cannot mix them. Use "
+            f"{what}, or build the index again: {pointers.rebuild_command(self.folder)}"
         )
 
     def files(self) -> dict[str, IndexedFile]:
@@ -215,35 +208,44 @@ class Store:
         with self._writing():
             self._staging.add(rows, vectors)
 
-    def needs_commit(self) -> bool:
+    def is_unfinished(self) -> bool:
+        """Whether an update was stopped before it was done, or is still running."""
+        return pointers.is_unfinished(self.folder)
+
+    def needs_commit(self, roots: Mapping[str, Path]) -> bool:
         """Whether there is something to commit even if no file has changed.
 
-        That is so if there is no index yet, an older Pellucid wrote it, or a process was killed while it wrote.
+        That is so if there is no index yet, an older Pellucid wrote it, a process was killed while it wrote, or the
+        folders that were indexed are elsewhere now.
         """
-        return self.pointer is None or self.pointer.is_old or self._went_back
+        pointer = self.pointer
+        return pointer is None or pointer.is_old or self._went_back or dict(pointer.roots) != dict(roots)
 
-    def commit(self, removed: Iterable[str]) -> None:
+    def commit(self, removed: Iterable[str], roots: Mapping[str, Path] | None = None) -> None:
         """Take the chunks of some files out and put the staged chunks in; the result becomes the index.
 
         Args:
             removed: the names of files that are gone or have changed.
+            roots: the folders and files that were indexed, by name; None if they are the same as before.
 
         Raises:
             IndexWriteError: the disk is full, for example.
         """
+        if roots is None:
+            roots = {} if self.pointer is None else self.pointer.roots
         with self._writing():
             table = self._changed_table(sorted(removed))
             _update_indices(table)
-            self._point_to(table)
+            self._point_to(table, roots)
             # Nobody else writes, so a killed process left whatever no version names.
             table.optimize(cleanup_older_than=_KEEP_FOR_READERS, delete_unverified=True)
-            self._point_to(table)
+            self._point_to(table, roots)
         self.clean()
 
-    def _point_to(self, table: Any) -> None:
+    def _point_to(self, table: Any, roots: Mapping[str, Path]) -> None:
         """Make a table's latest version the valid one."""
         known = {} if self.pointer is None else self.pointer.files
-        pointer = Pointer(table.name, table.version, record(folder_of(self.folder, table.name), known))
+        pointer = Pointer(table.name, table.version, record(folder_of(self.folder, table.name), known), roots)
         pointers.write(self.folder, pointer, self.identity)
         self.pointer, self._rebuild, self._went_back = pointer, False, False
 
@@ -266,14 +268,14 @@ class Store:
             table = self._database.open_table(self.pointer.table)
         for start in range(0, len(removed), _VALUES_PER_FILTER):
             table.delete(_is_in("file", removed[start:][:_VALUES_PER_FILTER]))
+        if missing := set(COLUMNS) - set(table.schema.names):  # An older Pellucid made the table.
+            table.add_columns(dict.fromkeys(missing, "''"))
         if not self._staging.is_empty():
             table.add(arrow.stream(self._staging.batches(), schema))
         return table
 
-    def rank(
-        self, query: Float32 | str, count: int, mode: Mode, *, approximate: bool = False
-    ) -> list[tuple[Row, float]]:
-        """The chunks that match a query best, best first, with their scores.
+    def rank(self, query: Float32 | str, count: int, mode: Mode, *, approximate: bool = False) -> list[Ranked]:
+        """The chunks that match a query best, best first.
 
         Args:
             query: a vector of unit length, ``float32[d]``, for the cosine; or words, for BM25.
@@ -283,23 +285,28 @@ class Store:
         """
         with self._reading():
             table = self._chunks()
+            columns = [*_columns(table), VECTOR]
             if mode == "vector":
                 # Partitions hold whole vectors: searching all of them is exact, and faster than reading the table.
                 half = max(_MIN_PROBES, table.count_rows() // _ROWS_PER_PARTITION // 2)
                 search = table.search(query).distance_type("cosine").nprobes(half if approximate else _ALL_PROBES)
-                found = search.limit(count).select([*COLUMNS, "_distance"]).to_list()
-                scored = [(from_record(values), 1 - float(values["_distance"])) for values in found]
+                found = search.limit(count).select([*columns, "_distance"]).to_list()
+                scores = [1 - float(values["_distance"]) for values in found]
             else:
-                search = table.search(query, query_type="fts").limit(count).select([*COLUMNS, "_score"])
-                scored = [(from_record(values), float(values["_score"])) for values in search.to_list()]
-            if not all(math.isfinite(score) for _, score in scored):
+                found = table.search(query, query_type="fts").limit(count).select([*columns, "_score"]).to_list()
+                scores = [float(values["_score"]) for values in found]
+            if not all(map(math.isfinite, scores)):
                 raise ValueError("a score that is not finite")
-        return scored
+            return [
+                Ranked(from_record(values), score, np.array(values[VECTOR], dtype=np.float32))
+                for values, score in zip(found, scores, strict=True)
+            ]
 
     def rows(self) -> list[Row]:
         """All chunks."""
         with self._reading():
-            found = self._chunks().search().select(list(COLUMNS)).limit(None).to_list()
+            table = self._chunks()
+            found = table.search().select(_columns(table)).limit(None).to_list()
             return [from_record(values) for values in found]
 
     def count(self) -> int:
@@ -345,7 +352,7 @@ class Store:
     def _unusable(self, error: BaseException) -> IndexStateError:
         return IndexStateError(
             f"the index in {self.folder} was rebuilt since it was opened, or is damaged ({type(error).__name__}). "
-            f"Open it again. If that does not help: pellucid index FOLDER --to {self.folder} --rebuild"
+            f"Open it again. If that does not help, build it again: {pointers.rebuild_command(self.folder)}"
         )
 
 
@@ -374,6 +381,11 @@ def _update_indices(table: Any) -> None:
     if rows >= 4 * _ROWS_PER_PARTITION and "vector" not in indexed:
         table.create_index("vector", config=config.IvfFlat(distance_type="cosine"))
     table.optimize(cleanup_older_than=_KEEP_FOR_EVER)  # The valid version is an old one now, and must stay.
+
+
+def _columns(table: Any) -> list[str]:
+    """The columns of a row that a table has: one that an older Pellucid made has no headings."""
+    return [name for name in COLUMNS if name in table.schema.names]
 
 
 def _is_in(column: str, values: Sequence[str]) -> str:

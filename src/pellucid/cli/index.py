@@ -1,0 +1,143 @@
+"""``pellucid index``: makes an index of the user's own files, or brings it up to date."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pellucid.cli import options
+from pellucid.cli.terminal import plural
+from pellucid.errors import printable
+
+if TYPE_CHECKING:
+    from pellucid.search.update import Progress, Summary
+
+DEFAULT_INDEX = Path(".pellucid-index")
+INTERRUPTED = 130
+"""The exit status of a command that Ctrl-C has stopped: 128 and the number of SIGINT, as shells have it."""
+_MAX_LISTED_SKIPS = 10
+_SECONDS_PER_REFRESH = 0.2
+_BAR = "{percentage:3.0f}%|{bar:20}| {desc}, {remaining} left"
+
+
+def index(
+    folders: Annotated[list[Path], typer.Argument(help="Files and folders to read.")],
+    folder: options.IndexOption = DEFAULT_INDEX,
+    model: options.ModelOption = options.DEFAULT_MODEL,
+    dtype: options.NativeDtypeOption = "float32",
+    column: options.ColumnOption = "text",
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Build the index from scratch, even if there is one.")
+    ] = False,
+    cache_folder: options.CacheFolderOption = None,
+    local_files_only: options.LocalFilesOnlyOption = False,
+    threads: options.ThreadsOption = None,
+) -> None:
+    """Make an index of your files, or bring it up to date.
+
+    Run again, the command embeds only what is new or changed, and drops files that are gone. You can stop it with
+    Ctrl-C: the next run goes on where it was.
+    """
+    # LanceDB warns about matters that are not the user's, for example about many equal texts.
+    os.environ.setdefault("LANCEDB_LOG", "error")
+    with _progress_bar() as show:
+        from pellucid.embedder import Embedder
+        from pellucid.search.index import Index
+
+        embedder = Embedder(
+            model,
+            dtype=dtype,
+            threads=threads,
+            cache_folder=cache_folder,
+            local_files_only=local_files_only,
+            on_truncation="ignore",
+        )
+        file_index = Index.create(folder, embedder, column=column, rebuild=rebuild)
+        try:
+            summary = file_index.update(folders, on_progress=show)
+        except KeyboardInterrupt:
+            show(None)
+            store = file_index.store
+            typer.echo(_describe_stop(len(store.staged()), is_new=store.pointer is None), err=True)
+            raise typer.Exit(INTERRUPTED) from None
+    typer.echo(_describe(summary, folder))
+    if summary.skipped:
+        typer.echo(f"Skipped {plural(len(summary.skipped), 'file')}:", err=True)
+        for skipped in summary.skipped[:_MAX_LISTED_SKIPS]:
+            typer.echo(f"  {printable(skipped.name)}: {printable(skipped.reason)}", err=True)
+        if len(summary.skipped) > _MAX_LISTED_SKIPS:
+            typer.echo(f"  … and {len(summary.skipped) - _MAX_LISTED_SKIPS:,} more", err=True)
+
+
+def _describe(summary: Summary, folder: Path) -> str:
+    whole = f"{printable(folder)} has {plural(summary.files, 'file')} in {plural(summary.chunks, 'chunk')}"
+    if not (summary.added or summary.removed):
+        return f"{whole}. Nothing has changed."
+    changes = [f"{plural(summary.added, 'file')} new or changed"] if summary.added else []
+    changes += [f"{plural(summary.removed, 'file')} gone"] if summary.removed else []
+    return f"{whole}: {', '.join(changes)}, {plural(summary.embedded, 'chunk')} embedded."
+
+
+def _describe_stop(kept: int, *, is_new: bool) -> str:
+    """Say what is left after Ctrl-C, and how to go on."""
+    what = (
+        f"{plural(kept, 'embedded chunk')} {'is' if kept == 1 else 'are'} kept" if kept else "nothing was embedded yet"
+    )
+    state = "you can search once it is done" if is_new else "searches use the index as it was"
+    command = printable(shlex.join(["pellucid", *sys.argv[1:]]))
+    return f"Stopped: {what}, and {state}. To go on where it was, run the same command again:\n  {command}"
+
+
+@contextlib.contextmanager
+def _progress_bar() -> Iterator[Callable[[Progress | None], None]]:
+    """Draw progress on standard error, if that is a terminal. None wipes it off."""
+    from tqdm import tqdm  # type: ignore[import-untyped]
+
+    with tqdm(
+        desc="Loading the model",
+        unit="B",
+        bar_format="{desc}",
+        mininterval=_SECONDS_PER_REFRESH,
+        miniters=0,
+        dynamic_ncols=True,
+        disable=None,
+        leave=False,
+    ) as bar:
+        reading_since = 0.0
+
+        def show(progress: Progress | None) -> None:
+            nonlocal reading_since
+            if progress is None:
+                bar.close()
+                return
+            if progress.files is None:
+                reading_since = time.monotonic()
+            if progress.size and progress.kept:
+                bar.total, bar.bar_format = progress.size, _BAR
+            if progress.is_committing:
+                bar.bar_format = "{desc}"
+            rate = progress.kept / max(time.monotonic() - reading_since, 0.1)
+            bar.set_description_str(_describe_progress(progress, rate), refresh=False)
+            bar.update(progress.done - bar.n)
+
+        yield show
+
+
+def _describe_progress(progress: Progress, rate: float) -> str:
+    """What an update is doing now. ``rate`` is how many chunks it embeds in a second."""
+    if progress.files is None:
+        return f"Looking for files: {progress.found:,} found"
+    if progress.is_committing:
+        return f"Writing the index: {plural(progress.kept, 'chunk')}"
+    files = f"{progress.read:,} of {plural(progress.files, 'file')}"
+    if not progress.kept:
+        return f"Reading {files}: {plural(progress.chunks, 'chunk')}"
+    return f"{progress.kept:,} of {plural(progress.chunks, 'chunk')}, {rate:,.0f}/s, {files}"

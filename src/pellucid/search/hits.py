@@ -1,0 +1,93 @@
+"""What a search finds: a chunk, why it is where it is in the ranking, and where its file is now."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pellucid.files.walk import path_of
+from pellucid.reprs import short_repr
+from pellucid.search.rows import Row
+
+FileState = Literal["unchanged", "changed", "gone", "unreadable", "unknown"]
+"""A file now, compared with when it was indexed. "unknown" if an older Pellucid made the index."""
+
+_RANK_CONSTANT = 60
+"""The constant of reciprocal rank fusion (Cormack, Clarke and Büttcher, 2009)."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A chunk that matches a query.
+
+    Attributes:
+        row: the chunk. Its lines are those of the file when it was indexed.
+        score: what the ranking is by: the cosine, BM25, or the sum of fused ranks.
+        cosine: the cosine of the vectors of query and chunk, whatever the ranking is by.
+        vector_rank: the place in the ranking by the cosine, from 1; None if the chunk is not in it.
+        text_rank: the place in the ranking by words, from 1; None if the chunk is not in it.
+        path: the absolute path of the file; None if an older Pellucid made the index.
+        file_state: whether the file is still what was indexed.
+    """
+
+    row: Row
+    score: float
+    cosine: float
+    vector_rank: int | None
+    text_rank: int | None
+    path: Path | None
+    file_state: FileState
+
+    __repr__ = short_repr
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain values, for JSON: the attributes of the hit, and those of its row."""
+        return {
+            "path": None if self.path is None else str(self.path),
+            "score": self.score,
+            "cosine": self.cosine,
+            "vector_rank": self.vector_rank,
+            "text_rank": self.text_rank,
+            "file_state": self.file_state,
+            **asdict(self.row),
+        }
+
+
+def fuse(rankings: Sequence[Sequence[Row]]) -> list[tuple[Row, float]]:
+    """Join rankings by reciprocal rank fusion: a chunk's score is the sum of ``1 / (60 + rank)`` over its rankings."""
+    scores: dict[Row, float] = {}
+    for ranking in rankings:
+        for rank, row in enumerate(ranking, start=1):
+            scores[row] = scores.get(row, 0.0) + 1 / (_RANK_CONSTANT + rank)
+    # sorted() is stable: of equal scores, the chunk that was ranked first comes first.
+    return sorted(scores.items(), key=lambda item: -item[1])
+
+
+def locate(row: Row, roots: Mapping[str, Path]) -> tuple[Path | None, FileState]:
+    """Where a chunk's file is, and whether it is still what was indexed.
+
+    Args:
+        row: the chunk.
+        roots: the folders and files that were indexed, by name.
+    """
+    path = path_of(row.file, roots)
+    return path, "unknown" if path is None else _state(path, row)
+
+
+def _state(path: Path, row: Row) -> FileState:
+    try:
+        status = path.stat()
+        if (status.st_size, status.st_mtime_ns) == (row.size, row.modified):
+            return "unchanged"
+        if status.st_size != row.size or not path.is_file():
+            return "changed"
+        with path.open("rb") as file:
+            same = hashlib.file_digest(file, "sha256").hexdigest() == row.file_digest
+    except (FileNotFoundError, NotADirectoryError):
+        return "gone"
+    except OSError:
+        return "unreadable"
+    return "unchanged" if same else "changed"

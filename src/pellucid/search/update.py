@@ -1,0 +1,241 @@
+"""Brings an index up to date: reads what is new or changed, embeds chunks that have no vector yet, and commits."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from pellucid.embedder import Embedder
+from pellucid.errors import UnreadableFileError
+from pellucid.files.walk import FoundFile, SkippedFile, find_files, root_folders
+from pellucid.reprs import short_repr
+from pellucid.search.headings import heading_of
+from pellucid.search.readers import Document, read_bytes
+from pellucid.search.reading import DocumentReader
+from pellucid.search.rows import IndexedFile, Row
+from pellucid.search.store import Store
+from pellucid.text.chunking import spans
+from pellucid.types import Float32
+
+_OVERLAP_TOKENS = 32
+"""About how many tokens at the end of a chunk are repeated at the start of the next."""
+_MIN_CHUNKS_PER_STEP = 64
+"""How many chunks to embed and write to disk at a time, at least. Two cores need about a second for them."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What an update did.
+
+    Attributes:
+        files: how many files the index has.
+        chunks: how many chunks the index has.
+        added: how many files are new or changed. In an index of an older Pellucid, all files count as changed.
+        removed: how many files are gone.
+        embedded: how many chunks were embedded; the others had vectors already.
+        skipped: the files that could not be read, and why.
+    """
+
+    files: int
+    chunks: int
+    added: int
+    removed: int
+    embedded: int
+    skipped: tuple[SkippedFile, ...]
+
+    __repr__ = short_repr
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an update is.
+
+    Attributes:
+        found: how many files were found so far.
+        files: how many of them are new or changed; None until all are found.
+        read: how many of those were read.
+        reading: the name of the file that is being read now; "" between files.
+        size: how many bytes those have that are new or changed.
+        done: how many bytes of these have their vectors.
+        chunks: how many chunks were cut so far.
+        kept: how many chunks have their vectors, on disk. They survive if the process is stopped.
+        is_committing: True once all chunks have their vectors, and the index itself is being written.
+    """
+
+    found: int = 0
+    files: int | None = None
+    read: int = 0
+    reading: str = ""
+    size: int = 0
+    done: int = 0
+    chunks: int = 0
+    kept: int = 0
+    is_committing: bool = False
+
+    __repr__ = short_repr
+
+
+def normalize_option(embedder: Embedder) -> bool | None:
+    """The ``normalize`` that gives unit length. A model that normalizes by itself keeps its own bits (None)."""
+    return None if embedder.spec.unit_length else True
+
+
+@dataclass
+class Update:
+    """One update of an index. The caller keeps other writers out.
+
+    Attributes:
+        store: the index.
+        embedder: the model.
+        reader: reads files.
+        on_progress: called whenever there is progress, thousands of times a second while files are found and read.
+        progress: how far it is.
+    """
+
+    store: Store
+    embedder: Embedder
+    reader: DocumentReader
+    on_progress: Callable[[Progress], object]
+    progress: Progress = field(default_factory=Progress)
+
+    def run(self, roots: Sequence[Path]) -> Summary:
+        """Bring the index up to date with these files and folders."""
+        files, skipped = self._find(roots)
+        indexed = self.store.files()
+        changed = [file for file in files.values() if not self._is_unchanged(file, indexed.get(file.name))]
+        removed = indexed.keys() - files.keys()
+        self._report(files=len(changed), size=sum(file.size for file in changed))
+        added, embedded = self._embed(changed, skipped)
+        folders = root_folders(roots)
+        if removed or changed or self.store.needs_commit(folders):
+            self._report(done=self.progress.size, is_committing=True)
+            self.store.commit(removed | {file.name for file in changed if file.name in indexed}, folders)
+        else:
+            self.store.clean()
+        return Summary(
+            files=len(self.store.files()),
+            chunks=self.store.count(),
+            added=added,
+            removed=len(removed),
+            embedded=embedded,
+            skipped=tuple(skipped),
+        )
+
+    def _report(self, **changes: object) -> None:
+        self.progress = replace(self.progress, **changes)  # type: ignore[arg-type]
+        self.on_progress(self.progress)
+
+    def _find(self, roots: Sequence[Path]) -> tuple[dict[str, FoundFile], list[SkippedFile]]:
+        files: dict[str, FoundFile] = {}
+        skipped: list[SkippedFile] = []
+        own = self.store.folder.resolve()
+        self._report()
+        for entry in find_files(roots):
+            if isinstance(entry, SkippedFile):
+                skipped.append(entry)
+            elif own not in entry.path.resolve().parents:
+                files[entry.name] = entry
+                self._report(found=len(files))
+        return files, skipped
+
+    def _is_unchanged(self, file: FoundFile, indexed: IndexedFile | None) -> bool:
+        """Whether the index has the file as it is now. What an older Pellucid had read lacks its headings."""
+        if indexed is None or (self.store.pointer is not None and self.store.pointer.is_old):
+            return False
+        return (indexed.size, indexed.modified) == (file.size, file.modified)
+
+    def _embed(self, changed: Sequence[FoundFile], skipped: list[SkippedFile]) -> tuple[int, int]:
+        """Read files, and keep their chunks with their vectors.
+
+        Returns:
+            How many files were read, and how many chunks were embedded.
+        """
+        step = _chunks_per_step(self.embedder)
+        known, stored = self.store.staged(), self.store.digests() if changed else set()
+        added = embedded = 0
+        pending: list[tuple[Row, float]] = []  # Each chunk with its share of its file's bytes.
+        for read, file in enumerate(changed, start=1):
+            self._report(reading=file.name)
+            chunks = self.progress.chunks
+            try:
+                # All rows or none: a table that is broken in its last row is not half indexed.
+                rows = self._rows(file)
+            except UnreadableFileError as error:
+                skipped.append(SkippedFile(file.path, file.name, str(error)))
+                self._report(read=read, reading="", chunks=chunks, done=self.progress.done + file.size)
+                continue
+            added += 1
+            pending += [(row, file.size / len(rows)) for row in rows]
+            self._report(read=read, reading="")
+            while len(pending) >= step:
+                embedded += self._stage(pending[:step], known, stored)
+                pending = pending[step:]
+        embedded += self._stage(pending, known, stored)
+        return added, embedded
+
+    def _stage(self, chunks: Sequence[tuple[Row, float]], known: dict[str, Float32], stored: set[str]) -> int:
+        """Embed the chunks that have no vector yet, and keep all of them.
+
+        Args:
+            chunks: the chunks, and how many bytes each stands for.
+            known: what an earlier process had embedded, by the digest of the text.
+            stored: the digests of the texts that the index has vectors for.
+
+        Returns:
+            How many were embedded.
+        """
+        if not chunks:
+            return 0
+        rows = [row for row, _ in chunks]
+        texts = {row.digest: row.text for row in rows}
+        vectors = {digest: known[digest] for digest in texts.keys() & known.keys()}
+        # Most chunks of a file that was moved, or changed in one place, are in the index already.
+        vectors |= self.store.vectors_of(list((texts.keys() & stored) - vectors.keys()))
+        new = [digest for digest in texts if digest not in vectors]
+        embedded = self.embedder.embed_documents(
+            [texts[digest] for digest in new],
+            prompt=self.store.identity.fingerprint.prompt,
+            normalize=normalize_option(self.embedder),
+        )
+        vectors |= dict(zip(new, embedded, strict=True))
+        self.store.stage(rows, np.stack([vectors[row.digest] for row in rows]))
+        done = self.progress.done + round(sum(size for _, size in chunks))
+        self._report(done=min(done, self.progress.size), kept=self.progress.kept + len(rows))
+        return len(new)
+
+    def _rows(self, file: FoundFile) -> list[Row]:
+        content = read_bytes(file.path)
+        file_digest = hashlib.sha256(content).hexdigest()
+        identity = self.store.identity
+        rows: list[Row] = []
+        for document in self.reader.read(content, file.path.suffix, identity.column):
+            for chunk in _chunks(document, self.embedder, identity.fingerprint.prompt):
+                rows.append(Row(file.name, file_digest, file.size, file.modified, *chunk))
+                self._report(chunks=self.progress.chunks + 1)
+        if not rows:
+            raise UnreadableFileError("no text in it")
+        return rows
+
+
+def _chunks_per_step(embedder: Embedder) -> int:
+    """How many chunks to embed and write to disk at a time: few, but enough to keep the engine busy."""
+    return max(_MIN_CHUNKS_PER_STEP, embedder.engine.tokens_per_call // embedder.max_tokens)
+
+
+def _chunks(
+    document: Document, embedder: Embedder, prompt: str
+) -> Iterator[tuple[str, int, int, int, int, str, str, str]]:
+    """The chunks of a document: the attributes of :class:`Row` from ``part`` on."""
+    line, counted = 1, 0
+    overlap = min(_OVERLAP_TOKENS, embedder.max_tokens // 8)
+    for span in spans(document.text, embedder.tokenizer, overlap=overlap, kind=document.kind, prompt=prompt):
+        text = document.text[span.start : span.end]
+        line += document.text.count("\n", counted, span.start) - document.text.count("\n", span.start, counted)
+        counted = span.start
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        heading = heading_of(document.headings, span.start, span.end)
+        yield document.part, span.start, span.end, line, line + text.count("\n"), text, digest, heading

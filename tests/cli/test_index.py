@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from pellucid.cli.index import _describe_progress
+from pellucid.search.update import Progress
+from tests import tiny
+from tests.cli.command import run
+
+pytest.importorskip("lancedb")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> str:
+    return str(tiny.write_model(tmp_path_factory.mktemp("models") / "m"))
+
+
+@pytest.fixture
+def notes(tmp_path):
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    (folder / "a.md").write_text("# the cat\n\nThe cat sat. An okapi sat.\n", encoding="utf-8")
+    (folder / "b.txt").write_text("the dog\n", encoding="utf-8")
+    (folder / "c.bin").write_bytes(b"a\0b")
+    return folder
+
+
+def test_what_changed_is_said(tmp_path, notes, model):
+    to = str(tmp_path / "index")
+    made = run("index", str(notes), "--index", to, "--model", model)
+    assert made.code == 0
+    assert made.out == f"{to} has 2 files in 2 chunks: 2 files new or changed, 2 chunks embedded.\n"
+    assert made.err == "Skipped 1 file:\n  notes/c.bin: binary\n"
+    again = run("index", str(notes), "--index", to, "--model", model)
+    assert again.out == f"{to} has 2 files in 2 chunks. Nothing has changed.\n"
+    (notes / "b.txt").unlink()
+    assert run("index", str(notes), "--index", to, "--model", model).out == (
+        f"{to} has 1 file in 1 chunk: 1 file gone, 0 chunks embedded.\n"
+    )
+
+
+def test_skipped_files_are_listed_with_control_characters_written_out(tmp_path, notes, model):
+    (notes / "d\x1b[31m\n.bin").write_bytes(b"\0")
+    (notes / "e.pdf").write_bytes(b"%PDF-1.4 okapi")
+    made = run("index", str(notes), "--index", str(tmp_path / "index"), "--model", model)
+    assert made.err.splitlines() == [
+        "Skipped 3 files:",
+        "  notes/c.bin: binary",
+        "  notes/d\\x1b[31m\\n.bin: binary",
+        "  notes/e.pdf: broken PDF (PdfStreamError)",
+    ]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes of POSIX")
+def test_only_its_owner_may_read_an_index(tmp_path, notes, model):
+    """It holds texts of files that others may not be allowed to read."""
+    run("index", str(notes), "--index", str(tmp_path / "a" / "index"), "--model", model)
+    assert stat.S_IMODE((tmp_path / "a" / "index").stat().st_mode) == 0o700
+
+
+def test_the_model_may_be_in_another_cache_folder(tmp_path, notes, model):
+    """The index names only the model. Without a network or a copy in the usual caches, the options must find it."""
+    name, folder = "nobody/tiny", tmp_path / "models" / "models--nobody--tiny" / "snapshots" / ("0" * 40)
+    shutil.copytree(model, folder)
+    (folder.parents[1] / "refs").mkdir()
+    (folder.parents[1] / "refs" / "main").write_text("0" * 40)
+    where = ("--cache-folder", str(tmp_path / "models"), "--local-files-only")
+    made = run("index", str(notes), "--index", str(tmp_path / "index"), "--model", name, *where)
+    assert made.code == 0
+    assert "okapi" in run("search", "okapi", "--index", str(tmp_path / "index"), *where).out
+    assert (
+        "nobody/tiny is not on this machine" in run("search", "okapi", "--index", str(tmp_path / "index"), where[2]).err
+    )
+
+
+def test_a_folder_that_does_not_exist_is_an_error(tmp_path, model):
+    result = run("index", "/nowhere/at/all", "--index", str(tmp_path / "index"), "--model", model)
+    assert result.code == 2
+    assert "is neither a file nor a folder" in result.err
+
+
+@pytest.mark.parametrize(
+    ("progress", "expected"),
+    [
+        (Progress(), "Looking for files: 0 found"),
+        (Progress(found=1200), "Looking for files: 1,200 found"),
+        (Progress(found=2, files=2, read=1, chunks=1), "Reading 1 of 2 files: 1 chunk"),
+        (Progress(found=1, files=1, read=0, chunks=900, kept=64), "64 of 900 chunks, 21/s, 0 of 1 file"),
+        (Progress(files=1, read=1, chunks=900, kept=900, is_committing=True), "Writing the index: 900 chunks"),
+    ],
+)
+def test_progress_says_what_happens_now(progress, expected):
+    assert _describe_progress(progress, 21.4) == expected
+
+
+# A process that a shell or a test runner starts in the background ignores SIGINT, unless it asks for it.
+STOPPED = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from pellucid.search import store, update
+update._chunks_per_step = lambda embedder: 64
+stage = store.Store.stage
+def stage_and_stop(self, rows, vectors):
+    stage(self, rows, vectors)
+    os.kill(os.getpid(), signal.SIGINT)
+store.Store.stage = stage_and_stop
+from pellucid.cli import main
+sys.argv = ["pellucid", *sys.argv[1:]]
+main()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_ctrl_c_says_what_is_kept_and_how_to_go_on(tmp_path, model):
+    notes, to = tmp_path / "my notes", str(tmp_path / "index")
+    notes.mkdir()
+    for number in range(100):
+        (notes / f"{number}.txt").write_text(f"the cat sat {number}", encoding="utf-8")
+    arguments = ["index", str(notes), "--index", to, "--model", model]
+
+    def stop():
+        command = [sys.executable, "-c", STOPPED, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+
+    stopped = stop()
+    assert (stopped.returncode, stopped.stdout) == (130, "")
+    assert stopped.stderr == (
+        "Stopped: 64 embedded chunks are kept, and you can search once it is done. To go on where it was, run the same "
+        f"command again:\n  pellucid index '{notes}' --index {to} --model {model}\n"
+    )
+    searched = run("search", "cat", "--index", to)
+    assert searched.code == 1
+    assert f"the index in {to} is unfinished" in searched.err
+    assert f"it goes on where it was: pellucid index FOLDER --index {to}" in searched.err
+    assert "100 files new or changed, 36 chunks embedded" in run(*arguments).out
+    assert run("search", "cat", "--index", to).err == ""
+
+    for number in range(100):
+        (notes / f"{number}.txt").write_text(f"the dog sat {number}", encoding="utf-8")
+    assert "64 embedded chunks are kept, and searches use the index as it was" in stop().stderr
+    searched = run("search", "cat", "--index", to, "-k", "1")
+    assert searched.code == 0
+    assert searched.err.startswith("note: an update of this index was stopped, or is still running.")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals of POSIX")
+def test_progress_is_drawn_on_a_terminal(tmp_path, notes, model):
+    import pty
+    import termios
+
+    main, terminal = pty.openpty()
+    termios.tcsetwinsize(main, (24, 80))
+    command = [sys.executable, "-m", "pellucid", "index", str(notes), "--index", str(tmp_path / "i"), "--model", model]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=terminal, stdin=subprocess.DEVNULL) as process:
+        os.close(terminal)
+        shown = b""
+        while part := read(main):
+            shown += part
+        assert process.wait(300) == 0
+    os.close(main)
+    assert b"Loading the model" in shown
+    assert b"Skipped 1 file" in shown
+
+
+def read(terminal):
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # Linux's way to say that the other end is closed.
+        return b""
