@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pellucid.cli import options
-from pellucid.cli.terminal import plural
-from pellucid.errors import printable
+from pellucid.errors import plural, printable
 
 if TYPE_CHECKING:
     from pellucid.search.update import Progress, Summary
