@@ -20,8 +20,7 @@ from pathlib import Path, PurePosixPath
 ROOT = Path(__file__).resolve().parents[1]
 DIST, ENVIRONMENT = ROOT / "dist", ROOT / "build" / "wheel-environment"
 LIMIT = 160.0
-"""The most MB (10^6 bytes) that Pellucid and all its dependencies may take on disk, as ``pip install`` leaves them: with
-bytecode."""
+"""The most MB (10^6 bytes) that Pellucid and all its dependencies may take on disk, bytecode included."""
 STATED = 155
 """How many MB it takes, as the pages say."""
 _TOLERANCE = 5.0
