@@ -47,6 +47,6 @@ def test_the_size_of_a_distribution_is_that_of_the_disk_blocks_of_its_files_with
     assert list(sizes.items()) == [("large", 2 * 3 * 4096), ("small", 2 * 4096)]
 
 
-@pytest.mark.parametrize("page", ["RELEASING.md", "docs/index.md"])
+@pytest.mark.parametrize("page", ["README.md", "RELEASING.md", "docs/index.md"])
 def test_pages_state_the_size_that_is_checked(page):
     assert f"{STATED} MB" in (ROOT / page).read_text(encoding="utf-8")
