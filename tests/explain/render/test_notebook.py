@@ -15,7 +15,7 @@ from tests.browser import EVIL
 TAGS = {"bdi", "code", "div", "small", "span", "strong", "table", "td", "th", "tr"} | {
     *("circle", "polyline", "svg", "title")
 }
-ATTRIBUTES = {"colspan", "style"} | {
+ATTRIBUTES = {"aria-label", "colspan", "style"} | {
     *("cx", "cy", "fill", "height", "points", "r", "role", "stroke", "stroke-width", "viewbox", "width", "xmlns")
 }
 LONG = "the cat sat on the mat, and a dog looked at the cat. " * 50

@@ -197,14 +197,15 @@ def _plane(text_map: TextMap) -> str:
     scale = float((room / extent).min())  # Both axes have the same scale, so distances can be compared.
     places = (plane - (low + high) / 2) * [scale, -scale] + [_PLANE_WIDTH / 2, _PLANE_HEIGHT / 2]
     numbers = {label: number for number, label in enumerate(text_map.distinct_labels)}
-    dots = "".join(
+    dots = " ".join(
         f'<circle cx="{x:.0f}" cy="{y:.0f}" r="{_DOT}" fill="{PALETTE[numbers[label] % len(PALETTE)]}">'
         f"<title>{_escape(text, _MAX_EXAMPLE_CHARACTERS)}</title></circle>"
         for (x, y), label, text in zip(places.tolist(), text_map.labels, text_map.texts, strict=False)
     )
     edge = "border:1px solid #8884;border-radius:6px;flex:none;max-width:100%"
     size = f'width="{_PLANE_WIDTH}" height="{_PLANE_HEIGHT}" viewBox="0 0 {_PLANE_WIDTH} {_PLANE_HEIGHT}"'
-    return f'<svg xmlns="http://www.w3.org/2000/svg" role="img" {size} style="{edge}">{dots}</svg>'
+    name = 'role="img" aria-label="The texts in the plane"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {name} {size} style="{edge}">{dots}</svg>'
 
 
 def _sparkline(values: Float64) -> str:
