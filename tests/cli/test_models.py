@@ -53,8 +53,12 @@ def test_the_list_is_json_lines_for_a_program(tmp_path, downloaded):
 
 
 def test_the_list_never_cuts_a_name_short(tmp_path, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "40")
-    assert "paraphrase-multilingual-MiniLM-L12-v2 " in models(tmp_path, "--no-json").out
+    for columns in ("20", "60", "80", "160"):
+        monkeypatch.setenv("COLUMNS", columns)
+        lines = models(tmp_path, "--no-json").out.splitlines()
+        assert any(re.match(r"paraphrase-multilingual-MiniLM-L12-v2( |$)", line) for line in lines)
+    assert lines[0].split() == ["name", "dimensions", "good", "for", "on", "disk"]
+    assert len(lines) == 1 + len(catalog.entries())
 
 
 def test_the_list_says_what_is_on_disk(tmp_path, downloaded):

@@ -19,6 +19,7 @@ from pellucid.errors import DownloadError, ModelNotFoundError, OptionError, plur
 from pellucid.sources import resolve
 from pellucid.sources.files import Digest, ModelFiles
 
+_ANY_WIDTH = 10_000
 _DIGEST_STYLES = {"agrees": "green", "differs": "bold red", "not": "dim"}
 
 app = typer.Typer(
@@ -62,20 +63,33 @@ def list_models(json: options.JsonOption = None, cache_folder: options.CacheFold
             facts = {"name": entry.short_name, "dimensions": entry.dimensions, "description": entry.description}
             typer.echo(json_module.dumps({**facts, "bytes_on_disk": sizes[entry.short_name]}, ensure_ascii=False))
         return
+    _print_list(sizes)
+
+
+def _print_list(sizes: dict[str, int | None]) -> None:
+    """Print a table; in a terminal that is too narrow for it, a few lines for each model.
+
+    A name is never cut short, because people copy it.
+    """
     from rich.console import Console
     from rich.table import Table
 
+    console = Console(highlight=False)
     table = Table(box=None, header_style="bold", pad_edge=False)
-    # A name is never cut short, because people copy it.
-    table.add_column("name", no_wrap=True, min_width=max(map(len, sizes), default=0))
-    table.add_column("dimensions", justify="right")
-    table.add_column("good for", overflow="fold")
-    table.add_column("on disk", no_wrap=True)
+    for heading in ("name", "dimensions", "good for", "on disk"):
+        table.add_column(heading, no_wrap=True, justify="right" if heading == "dimensions" else "left")
     for entry in catalog.entries():
         size = sizes[entry.short_name]
         on_disk = "[dim]no[/dim]" if size is None else _format_megabytes(size)
         table.add_row(entry.short_name, str(entry.dimensions), entry.description, on_disk)
-    Console().print(table)
+    if console.measure(table, options=console.options.update(max_width=_ANY_WIDTH)).maximum <= console.width:
+        console.print(table)
+        return
+    for entry in catalog.entries():
+        size = sizes[entry.short_name]
+        on_disk = "not on disk" if size is None else f"{_format_megabytes(size)} on disk"
+        console.print(f"[bold]{entry.short_name}[/bold]", soft_wrap=True)
+        console.print(f"  {plural(entry.dimensions, 'dimension')}, {on_disk}\n  {entry.description}")
 
 
 def show(
