@@ -1,0 +1,166 @@
+"""Tokens joined to words, and a comparison's shares summed over them: people read words, not pieces of words.
+
+Words are found by the characters that tokens were made from, not by how a vocabulary spells its pieces. So WordPiece,
+SentencePiece and byte-level BPE give the same words.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pellucid.explain.comparison import Comparison
+from pellucid.explain.shares import Float64
+from pellucid.explain.trace import Trace
+from pellucid.types import Int64, Token
+
+# Scripts that put no spaces between words: Thai, Lao, Tibetan, Burmese, Khmer, Kana, Chinese characters.
+_WITHOUT_SPACES = re.compile(
+    "[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word of a traced text, or a mark such as a comma.
+
+    Attributes:
+        text: its characters, as the text has them.
+        start: its first character, counted in prompt + text.
+        end: the character after its last.
+        tokens: the positions of its tokens in ``Trace.tokens``.
+    """
+
+    text: str
+    start: int
+    end: int
+    tokens: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class WordShares:
+    """A cosine as a sum over pairs of words.
+
+    Attributes:
+        first: the words of the first text.
+        second: the words of the second text.
+        shares: ``float64[n, m]``: how much word i of the first text and word j of the second add to the cosine.
+        frame: what all other pairs of tokens add: those with a special token, a token of a prompt, or a token that
+            spells only spaces. ``shares.sum() + frame`` is the cosine.
+    """
+
+    first: tuple[Word, ...]
+    second: tuple[Word, ...]
+    shares: Float64
+    frame: float
+
+
+def trace_words(trace: Trace) -> tuple[Word, ...]:
+    """The words of a traced text that the model reads, without its prompt."""
+    return find_words(trace.tokens, trace.prompt + trace.text, len(trace.prompt))
+
+
+def find_words(tokens: Sequence[Token], text: str, start: int = 0) -> tuple[Word, ...]:
+    """Join tokens to words.
+
+    A word is a run of letters, digits and underscores; an apostrophe between letters, or a point or comma between
+    digits, belongs to it. Any other mark is a word of its own. So is each token of a script that puts no spaces between
+    words, such as Chinese. Special tokens, and tokens that spell only spaces, belong to no word.
+
+    Args:
+        tokens: the tokens, in order.
+        text: the text that ``Token.start`` and ``Token.end`` count in.
+        start: leave out tokens that end before this character, such as those of a prompt.
+
+    >>> tokens = [Token(7, "play", 0, 4, "text", False), Token(9, "##ing", 4, 7, "text", True)]
+    >>> [word.text for word in find_words(tokens, "playing")]
+    ['playing']
+    """
+    words: list[Word] = []
+    for position, token in enumerate(tokens):
+        begin, end = _without_spaces(text, max(token.start, start), token.end)
+        if token.kind == "special" or begin >= end:
+            continue
+        last = words[-1] if words else None
+        # The tokens of one character, such as the bytes of an emoji, have the same span.
+        if last is not None and (begin < last.end or (begin == last.end and _is_within_word(text, begin))):
+            begin, end = min(begin, last.start), max(end, last.end)
+            words[-1] = Word(text[begin:end], begin, end, (*last.tokens, position))
+        else:
+            words.append(Word(text[begin:end], begin, end, (position,)))
+    return tuple(words)
+
+
+def sum_over_words(shares: Float64, words: Sequence[Word]) -> Float64:
+    """Sum numbers of tokens over words: from ``float64[n, …]`` to ``float64[len(words), …]``."""
+    members = np.zeros((len(words), len(shares)))
+    for row, word in enumerate(words):
+        members[row, list(word.tokens)] = 1
+    return members @ shares
+
+
+def word_shares(comparison: Comparison) -> WordShares | None:
+    """How much each pair of words adds to the cosine; None if the comparison has no pairs."""
+    if comparison.pairs is None:
+        return None
+    first, second = trace_words(comparison.first), trace_words(comparison.second)
+    shares = sum_over_words(sum_over_words(comparison.pairs, first).T, second).T
+    return WordShares(first, second, shares, float(comparison.pairs.sum() - shares.sum()))
+
+
+def word_pairs(comparison: Comparison, count: int = 10) -> list[tuple[str, str, float]]:
+    """The pairs of words that add most to the cosine, largest first; an empty list if the comparison has no pairs.
+
+    Each is ``(word of the first text, word of the second text, share)``. Words that differ only in case are the same
+    word, spelled as where it first occurs. A pair that occurs several times is listed once, with the sum of its shares.
+    """
+    found = word_shares(comparison)
+    if found is None:
+        return []
+    (first, rows), (second, columns) = _distinct(found.first), _distinct(found.second)
+    sums = np.zeros((len(first), len(second)))
+    np.add.at(sums, (rows[:, None], columns[None, :]), found.shares)
+    order = np.argsort(-sums, axis=None, kind="stable")[:count]
+    return [(first[i], second[j], float(sums[i, j])) for i, j in zip(*np.unravel_index(order, sums.shape), strict=True)]
+
+
+def _distinct(words: Sequence[Word]) -> tuple[list[str], Int64]:
+    """The different words in the order of their first use, and which of them each word is: ``int64[n]``."""
+    spellings: dict[str, str] = {}
+    for word in words:
+        spellings.setdefault(word.text.casefold(), word.text)
+    places = {key: place for place, key in enumerate(spellings)}
+    return list(spellings.values()), np.array([places[word.text.casefold()] for word in words], dtype=np.int64)
+
+
+def _without_spaces(text: str, start: int, end: int) -> tuple[int, int]:
+    while start < end and text[start].isspace():
+        start += 1
+    while start < end and text[end - 1].isspace():
+        end -= 1
+    return start, end
+
+
+def _is_within_word(text: str, place: int) -> bool:
+    """Whether the characters before and after a place belong to the same word."""
+    if unicodedata.category(text[place]).startswith("M"):  # An accent, or a vowel sign, belongs to its letter.
+        return True
+    before, after = text[place - 1], text[place]
+    if _WITHOUT_SPACES.match(before) or _WITHOUT_SPACES.match(after):
+        return False
+    return all(_is_letter(text, neighbour) for neighbour in (place - 1, place))
+
+
+def _is_letter(text: str, place: int) -> bool:
+    """Whether a character is a letter, a digit or an underscore, or a mark that holds two of them together."""
+    character = text[place]
+    if character.isalnum() or character == "_" or unicodedata.category(character).startswith("M"):
+        return True
+    before, after = text[place - 1 : place], text[place + 1 : place + 2]
+    if character in "'’":
+        return before.isalpha() and after.isalpha()
+    return character in ".," and before.isdigit() and after.isdigit()
