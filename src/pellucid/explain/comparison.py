@@ -50,6 +50,13 @@ class Comparison:
         indices = zip(*np.unravel_index(order, self.pairs.shape), strict=True)
         return [(int(i), int(j), float(self.pairs[i, j])) for i, j in indices]
 
+    @property
+    def sentence(self) -> str:
+        """One or two sentences that say in plain words where the cosine comes from."""
+        from pellucid.explain.sentence import comparison_sentence
+
+        return comparison_sentence(self)
+
     def _repr_html_(self) -> str:
         """Show the page in a notebook."""
         from pellucid.explain.render.html import notebook_frame
@@ -64,6 +71,7 @@ class Comparison:
         }
         numbers = {
             "cosine": self.cosine,
+            "sentence": self.sentence,
             "pairs": None if self.pairs is None else self.pairs.tolist(),
             "why_no_pairs": self.why_no_pairs,
             "first_shares": self.first_shares.tolist(),
