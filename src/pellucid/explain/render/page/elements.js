@@ -46,6 +46,9 @@ const visiblePiece = (piece) => (piece === "" ? "␣" : piece.replaceAll("\n", "
 /** How many decimals show three digits of the largest number: at least 3, at most as many as the numbers have. */
 const decimalsFor = (max, available) => clamp(2 - Math.floor(Math.log10(max || 1)), 3, available);
 
+/** A value that may be given as a function without arguments. */
+const valueOf = (value) => (typeof value === "function" ? value() : value);
+
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
 /** The largest absolute value. */
