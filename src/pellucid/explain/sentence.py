@@ -50,9 +50,17 @@ def comparison_sentence(comparison: Comparison) -> str:
             _largest_drop(second, comparison.second_shares),
         )
     frame_name = "special tokens and the prompt" if first.prompt or second.prompt else "special tokens"
-    pairs = word_pairs(comparison, shares.shares.size)
+    return pairs_sentence(comparison.cosine, pairs_without_marks(comparison, _MAX_NAMED), shares.frame, frame_name)
+
+
+def pairs_without_marks(comparison: Comparison, count: int) -> list[tuple[str, str, float]]:
+    """The pairs of words that add most, as of :func:`~pellucid.explain.words.word_pairs`, but without marks.
+
+    People do not call a comma or a sign a word. If no other pair adds anything, marks are there after all.
+    """
+    pairs = word_pairs(comparison, len(comparison.first.tokens) * len(comparison.second.tokens))
     without_marks = [pair for pair in pairs if pair[2] > 0 and not _is_mark(pair[0]) and not _is_mark(pair[1])]
-    return pairs_sentence(comparison.cosine, without_marks or pairs, shares.frame, frame_name)
+    return (without_marks or pairs)[:count]
 
 
 def pairs_sentence(
@@ -157,7 +165,7 @@ def _quoted(word: str) -> str:
 
 
 def _is_mark(word: str) -> bool:
-    """Whether a word is only marks such as a comma, which people do not call a word. An emoji is not a mark."""
+    """Whether a word is only marks such as a comma. An emoji is not a mark."""
     return all(unicodedata.category(character) in _MARKS for character in word)
 
 

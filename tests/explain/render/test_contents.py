@@ -128,7 +128,7 @@ def test_very_long_words_and_texts_that_the_page_leaves_out_have_their_place(emb
     data = contents.comparison_data(embedder.compare("z" * 500 + " cat cat cat", "the dog"))
     assert [len(side["word_of"]) for side in data["sides"]] == [3, 3]
     assert data["sides"][0]["words"] == [[0, 500], [501, 504]]
-    assert all(len(word) <= 81 for pair in data["word_pairs"] for word in pair[:2])
+    assert all(len(word) <= 31 for pair in data["word_pairs"] for word in pair[:2])
 
 
 def test_a_map_is_sorted_by_label_and_long_texts_are_shortened(embedder):

@@ -15,9 +15,10 @@ import numpy as np
 
 from pellucid.explain.comparison import Comparison
 from pellucid.explain.render.packing import pack
+from pellucid.explain.sentence import pairs_without_marks
 from pellucid.explain.text_map import PALETTE, TextMap
 from pellucid.explain.trace import Stage, Trace
-from pellucid.explain.words import trace_words, word_pairs, word_shares
+from pellucid.explain.words import trace_words, word_shares
 from pellucid.types import Float32, Token
 
 MAX_TOKENS = 512
@@ -28,6 +29,8 @@ _MAX_TEXT_CHARACTERS = 10_000
 """A page shows at most this many characters of a text."""
 _MAX_SOURCE_CHARACTERS = 80
 """A page shows at most this many of the characters behind a token: one unknown word can be a megabyte."""
+_MAX_WORD_CHARACTERS = 30
+"""A list of pairs shows at most this many characters of a word."""
 _MAX_CUT_TOKENS = 60
 """A page shows at most this many of the tokens that were cut off."""
 _MAX_ATTENTION_NUMBERS = 8_000_000
@@ -133,7 +136,7 @@ def _word_pairs_data(comparison: Comparison) -> list[list[Any]]:
     if shares is None or comparison.pairs is None:
         return []
     data: list[list[Any]] = []
-    for first, second, share in word_pairs(comparison, _MAX_PAIRS):
+    for first, second, share in pairs_without_marks(comparison, _MAX_PAIRS):
         tokens = [
             [token for word in words if word.text.casefold() == name.casefold() for token in word.tokens]
             for name, words in ((first, shares.first), (second, shares.second))
@@ -145,7 +148,7 @@ def _word_pairs_data(comparison: Comparison) -> list[list[Any]]:
 
 
 def _shorten_word(word: str) -> str:
-    return word if len(word) <= _MAX_SOURCE_CHARACTERS else f"{word[:_MAX_SOURCE_CHARACTERS]}…"
+    return word if len(word) <= _MAX_WORD_CHARACTERS else f"{word[:_MAX_WORD_CHARACTERS]}…"
 
 
 def map_data(text_map: TextMap) -> dict[str, Any]:

@@ -21,6 +21,7 @@ function heatmap(options) {
   let values = new Float32Array(0);
   let chosen = [0, 0];
   let size = [0, 0];
+  let isPlaced = false;
 
   const readout = el("output", { class: "readout" });
   const legend = colorLegend(scale);
@@ -75,6 +76,11 @@ function heatmap(options) {
     grid.style.setProperty("--cell-width", `${size[0]}px`);
     grid.style.setProperty("--cell-height", `${size[1]}px`);
     markChosen();
+    // Before the map is on the page, it cannot scroll to the cell that was chosen.
+    if (!isPlaced && box.clientWidth) {
+      isPlaced = true;
+      scrollToChosen();
+    }
   }
 
   /** Put the cursor on the chosen cell, and highlight its labels. */

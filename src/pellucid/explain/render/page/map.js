@@ -7,7 +7,7 @@ async function mapView(data, heading) {
   const n = data.texts.length;
   const [plane, cut, similarity] = await Promise.all([unpack(data.plane), unpack(data.cut), data.similarity && unpack(data.similarity)]);
   const groups = data.labels.flatMap((_, group) => Array(data.counts[group]).fill(group));
-  const shortText = (i) => `${i + 1} “${data.texts[i].length > 60 ? `${data.texts[i].slice(0, 60)}…` : data.texts[i]}”`;
+  const shortText = (i) => `${i + 1} “${isolated(data.texts[i].length > 60 ? `${data.texts[i].slice(0, 60)}…` : data.texts[i])}”`;
   const highlight = (texts, except) => [chart, list].forEach((part) => part !== except && part.highlight(texts));
 
   const legend = planeLegend({ palette: data.palette, labels: data.labels, counts: data.counts, onChange: () => chart.drawSoon() });
@@ -17,7 +17,7 @@ async function mapView(data, heading) {
     positions: plane.values,
     groups,
     legend,
-    describe: (texts) => texts.map(shortText).join(" × ") + (texts.length === 1 && labelOf(texts[0]) ? ` · ${labelOf(texts[0])}` : ""),
+    describe: (texts) => texts.map(shortText).join(" × ") + (texts.length === 1 && labelOf(texts[0]) ? ` · ${isolated(labelOf(texts[0]))}` : ""),
     tip: (i) => [el("p", { dir: "auto" }, el("b", {}, `${i + 1}`), " ", quoted(data.texts[i])), ...(labelOf(i) ? [el("small", {}, groupIcon(data.palette, groups[i]), labelOf(i))] : [])],
     onChoose: (i) => highlight([i], chart),
   });
