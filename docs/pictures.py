@@ -10,13 +10,15 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from tests.browser import launched
+
 from pellucid import Embedder
 from pellucid.explain.render.html import page
 from pellucid.explain.text_map import text_map
-from tests.browser import launched
 
 PICTURES = Path(__file__).parent / "pictures"
-VIEWPORT = {"width": 760, "height": 1120}
+WIDTH = 760
+HEIGHTS = {"explain": 1290, "map": 980}
 TEXTS = (
     "The cat sat on the mat",
     "A kitten is sleeping on the rug",
@@ -49,7 +51,9 @@ def main() -> None:
             path = Path(folder) / f"{name}.html"
             path.write_text(page(subject), encoding="utf-8")
             for scheme, suffix in (("light", ""), ("dark", "-dark")):
-                context = browser.new_context(viewport=VIEWPORT, color_scheme=scheme, device_scale_factor=2)
+                context = browser.new_context(
+                    viewport={"width": WIDTH, "height": HEIGHTS[name]}, color_scheme=scheme, device_scale_factor=2
+                )
                 opened = context.new_page()
                 opened.goto(path.as_uri())
                 opened.wait_for_selector("main[data-ready]", state="attached")
