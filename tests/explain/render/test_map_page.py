@@ -160,6 +160,8 @@ def test_a_tooltip_shows_the_text_on_hover_focus_and_tap(show, corners):
     opened = show(html_of(corners), viewport=PHONE, touch=True)
     opened.locator(".plane").scroll_into_view_if_needed()
     opened.touchscreen.tap(*dot_places(opened)["1"])
+    next_frame(opened)
+    assert opened.locator(".tip").is_visible()
     assert opened.locator(".tip p").inner_text() == "1 the cat"
 
 

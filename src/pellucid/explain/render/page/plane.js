@@ -157,7 +157,8 @@ function planeChart({ palette, positions, groups, legend, describe, tip, onChoos
   });
   box.addEventListener("focus", () => n && box.matches(":focus-visible") && !legend.isHidden(groups[current]) && (bringIntoView(), choose(current)));
   box.addEventListener("blur", hideTip);
-  box.addEventListener("pointerleave", hideTip);
+  // A finger leaves when it is lifted. What it has tapped stays.
+  box.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && hideTip());
   followPointers(box, {
     onHover(x, y) {
       const text = textAt(x, y);
