@@ -8,7 +8,7 @@ import pytest
 from pellucid import Embedder
 from pellucid.explain import trace as traces
 from pellucid.explain.render import contents
-from pellucid.explain.text_map import text_map
+from pellucid.explain.text_map import TextMap, text_map
 from tests import tiny
 from tests.explain.render.test_packing import unpacked
 from tests.tiny_families import HEADS, LAYERS
@@ -96,9 +96,39 @@ def test_a_comparison_without_pairs_has_its_reason(tmp_path):
     folder = tiny.write_model(tmp_path / "m", pooling={"pooling_mode_cls_token": True})
     comparison = Embedder(folder).compare("the cat", "a dog")
     data = contents.comparison_data(comparison)
-    assert (data["pairs"], data["top"]) == (None, [])
+    assert (data["pairs"], data["word_pairs"]) == (None, [])
     assert "cls pooling" in data["why_no_pairs"]
     np.testing.assert_allclose(unpacked(data["sides"][0]["shares"]), comparison.first_shares, rtol=0, atol=0.51e-6)
+
+
+def test_words_are_spans_of_characters_and_the_frame_has_none(tmp_path):
+    embedder = Embedder(tiny.write_model(tmp_path / "m", prompts={"query": "query: "}), on_truncation="ignore")
+    data = contents.comparison_data(embedder.compare("The matting, sat!", ""))
+    side = data["sides"][0]
+    assert [side["text"][start:end] for start, end in side["words"]] == ["The", "matting", ",", "sat", "!"]
+    words = [(token["source"], word) for token, word in zip(side["tokens"], side["word_of"], strict=True)]
+    assert [source for source, word in words if word is None] == ["", "query", ":", ""], "special tokens and the prompt"
+    assert "".join(source for source, word in words if word == 1) == "matting"
+    assert data["sides"][1]["words"] == []
+
+
+def test_pairs_of_words_have_their_strongest_pair_of_tokens(embedder):
+    comparison = embedder.compare("the cat the Cat sat", "a matting cat")
+    data = contents.comparison_data(comparison)
+    assert data["sentence"] == comparison.sentence
+    assert data["word_pairs"][0][2] == max(pair[2] for pair in data["word_pairs"])
+    (pair,) = [pair for pair in data["word_pairs"] if pair[:2] == ["cat", "cat"]]
+    column = [token.piece for token in comparison.second.tokens].index("cat")
+    assert pair[2] == pytest.approx(comparison.pairs[2, column] + comparison.pairs[4, column], abs=1e-6)
+    assert (pair[3], pair[4]) == (2 if comparison.pairs[2, column] >= comparison.pairs[4, column] else 4, column)
+
+
+def test_very_long_words_and_texts_that_the_page_leaves_out_have_their_place(embedder, monkeypatch):
+    monkeypatch.setattr(contents, "MAX_TOKENS", 3)
+    data = contents.comparison_data(embedder.compare("z" * 500 + " cat cat cat", "the dog"))
+    assert [len(side["word_of"]) for side in data["sides"]] == [3, 3]
+    assert data["sides"][0]["words"] == [[0, 500], [501, 504]]
+    assert all(len(word) <= 31 for pair in data["word_pairs"] for word in pair[:2])
 
 
 def test_a_map_is_sorted_by_label_and_long_texts_are_shortened(embedder):
@@ -106,9 +136,30 @@ def test_a_map_is_sorted_by_label_and_long_texts_are_shortened(embedder):
     found = text_map(embedder.encoder, texts, labels=["b", "a", "b", "a"])
     data = contents.map_data(found)
     order = found.order()
-    assert data["labels"] == ["a", "a", "b", "b"]
+    assert (data["labels"], data["counts"]) == (["a", "b"], [2, 2])
     assert [text[:300] for text in data["texts"]] == [texts[place][:300] for place in order]
     assert max(len(text) for text in data["texts"]) == 301
     np.testing.assert_allclose(unpacked(data["plane"]), found.plane[order], rtol=0, atol=0.51e-5)
     similarity = found.similarity[order][:, order]
     np.testing.assert_allclose(unpacked(data["similarity"]), similarity, rtol=0, atol=0.51e-3)
+
+
+def test_many_long_texts_and_labels_are_shortened_until_they_fit():
+    n = 20_000
+    text_map = TextMap(
+        model_name="m",
+        texts=tuple(f"{number} " + "文" * 400 for number in range(n)),
+        plane=np.random.default_rng(0).normal(size=(n, 2)),
+        labels=tuple(f"label {number} " + "z" * 90 for number in range(n)),
+        clustered=False,
+        method="pca",
+        explained_variance=0.5,
+        similarity=None,
+        cut=frozenset(range(0, n, 2)),
+        max_tokens=256,
+    )
+    data = contents.map_data(text_map)
+    assert len(json.dumps(data)) < contents.MAX_CHARACTERS
+    assert len(data["texts"]) == len(data["labels"]) == n
+    assert max(len(text) for text in data["texts"]) == data["max_characters"] + 1
+    assert unpacked(data["cut"]).sum() == n / 2

@@ -74,7 +74,7 @@ def test_a_page_has_its_data_and_loads_nothing_else(embedder):
         for _, attributes, _ in Elements(content).found:
             for name in {"src", "href", "action", "srcset"} & attributes.keys():
                 assert attributes[name].startswith(("data:", "#"))
-        assert not re.findall(r"@import|url\(|\bfetch\(|XMLHttpRequest|WebSocket|sendBeacon|import\(", content)
+        assert not re.findall(r"@import|url\((?!#)|\bfetch\(|XMLHttpRequest|WebSocket|sendBeacon|import\(", content)
     assert data_of(page(embedder.trace("the cat")))["prompt"] == "query: "
 
 
@@ -140,7 +140,8 @@ def test_contrast_meets_wcag_aa(theme):
     grounds = ("ground", "surface", "sunken")
     for text, ground in itertools.product(("ink", "soft", "accent", "warn"), grounds):
         assert contrast(colors[text], colors[ground]) >= 4.5, (text, ground)
-    assert contrast(colors["ink"], colors["wash"]) >= 4.5
+    for text in ("ink", "soft"):
+        assert contrast(colors[text], colors["wash"]) >= 4.5
     for ground in grounds:
         assert contrast(colors["edge"], colors[ground]) >= 3
     scale = [luminance(color) for color in re.findall(r"--sequential: (.*);", block)[0].split()]

@@ -11,53 +11,12 @@ import pytest
 
 from pellucid import Embedder
 from pellucid.explain.render.html import page as html_of
-from pellucid.explain.text_map import text_map
 from tests import browser as browsers
 from tests import tiny
 from tests.browser import EVIL, PHONE, PIXELS, WIDE, fits, hover_cell, number
 from tests.tiny_families import HIDDEN, LAYERS
 
 pytestmark = browsers.needed()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with browsers.launched() as browser:
-        yield browser
-
-
-@pytest.fixture
-def show(browser, tmp_path):
-    """Opens pages. At the end, checks that they requested nothing and logged nothing."""
-    seen: list[str] = []
-    contexts = []
-
-    def open_page(content: str, *, viewport=WIDE, scheme="light", touch=False):
-        path = tmp_path / f"{len(contexts)}.html"
-        path.write_text(content, encoding="utf-8")
-        context = browser.new_context(viewport=viewport, color_scheme=scheme, has_touch=touch, reduced_motion="reduce")
-        contexts.append(context)
-        context.on(
-            "request", lambda request: request.url == path.as_uri() or seen.append(f"request {request.url[:80]}")
-        )
-        opened = context.new_page()
-        opened.on("console", lambda message: seen.append(f"console {message.text}"))
-        opened.on("pageerror", lambda error: seen.append(f"error {error}"))
-        opened.on("dialog", lambda dialog: (seen.append(f"dialog {dialog.message}"), dialog.dismiss()))
-        opened.goto(path.as_uri())
-        opened.wait_for_selector("main[data-ready]", state="attached", timeout=20_000)
-        opened.seen = seen
-        return opened
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert seen == []
-
-
-@pytest.fixture(scope="module")
-def embedder(tmp_path_factory):
-    return Embedder(tiny.write_model(tmp_path_factory.mktemp("models") / "m"), on_truncation="ignore")
 
 
 @pytest.mark.parametrize("family", ["bert", "mpnet", "modernbert"])
@@ -183,52 +142,6 @@ def test_hover_and_keyboard_show_the_numbers_of_drift_and_vector(show, embedder)
     np.testing.assert_allclose(numbers, trace.vector, rtol=0, atol=0.51e-6)
 
 
-@pytest.mark.parametrize(("viewport", "scheme"), [(WIDE, "light"), (PHONE, "dark")])
-def test_a_comparison_is_drawn(show, embedder, viewport, scheme):
-    comparison = embedder.compare("the cat sat", "a dog on the mat")
-    opened = show(html_of(comparison), viewport=viewport, scheme=scheme)
-    assert opened.locator("h1").inner_text() == f"cosine {comparison.cosine:.4f}"
-    assert opened.locator("blockquote").all_inner_texts() == ["the cat sat", "a dog on the mat"]
-    readout, (n, m) = opened.locator("#pairs .readout"), comparison.pairs.shape
-    first, second = ([token.piece for token in side.tokens] for side in (comparison.first, comparison.second))
-
-    def says(i, j):
-        text = readout.inner_text()
-        assert text.startswith(f"{first[i]} × {second[j]}: ")
-        assert number(text) == pytest.approx(comparison.pairs[i, j], abs=0.51e-3)
-
-    says(*comparison.top(1)[0][:2])
-    hover_cell(opened.locator("#pairs"), 2, 1, (n, m))
-    says(2, 1)
-    opened.mouse.move(0, 0)
-    opened.locator("#pairs .box").focus()
-    opened.keyboard.press("ArrowRight")
-    says(2, 2)
-    i, j, _ = comparison.top(4)[3]
-    opened.locator("ol.pairs button").nth(3).click()
-    says(i, j)
-    opened.locator("#text-2 .chip[role=option]").nth(4).focus()
-    says(i, 4)
-    shown = opened.locator("#text-2 .readout").inner_text()
-    assert float(re.match(r"adds ([-+][\d.]+) · ", shown)[1]) == pytest.approx(comparison.second_shares[4], abs=0.51e-3)
-    tables = opened.locator("#shares table")
-    for table, shares in ((tables.nth(0), comparison.first_shares), (tables.nth(1), comparison.second_shares)):
-        cells = table.locator("tbody td:last-child").all_inner_texts()
-        np.testing.assert_allclose([float(cell) for cell in cells], shares, rtol=0, atol=0.51e-3)
-    assert fits(opened)
-
-
-def test_a_comparison_without_pairs_gives_its_reason(show, tmp_path):
-    embedder = Embedder(tiny.write_model(tmp_path / "m", pooling={"pooling_mode_cls_token": True}))
-    comparison = embedder.compare("the cat", "a dog")
-    opened = show(html_of(comparison))
-    assert opened.locator("#pairs").count() == 0
-    assert comparison.why_no_pairs in opened.locator("#shares .sentence").inner_text()
-    assert opened.locator("#shares tbody tr").count() == len(comparison.first.tokens) + len(comparison.second.tokens)
-    opened = show(html_of(comparison.first))
-    assert comparison.first.why_no_shares in opened.locator("#pooling .note").inner_text()
-
-
 def test_html_in_a_text_a_prompt_a_piece_or_a_name_is_shown_and_not_run(show, embedder):
     trace = embedder.trace(EVIL, prompt=EVIL)
     tokens = tuple(dataclasses.replace(token, piece=EVIL) for token in trace.tokens)
@@ -348,58 +261,3 @@ def test_the_page_of_a_long_text_on_the_real_model(show, minilm, golden_minilm):
     value = number(map_.locator(".readout").inner_text())
     assert value == pytest.approx(trace.layers[-1].arrays["attention"].mean(axis=0)[1, 2], abs=0.51e-3)
     assert Path(opened.url.removeprefix("file://")).stat().st_size < 3_000_000
-
-
-@pytest.mark.parametrize(("viewport", "scheme"), [(WIDE, "light"), (PHONE, "dark")])
-def test_hover_and_keyboard_choose_texts_in_a_map(show, embedder, viewport, scheme):
-    texts = ["the cat sat", EVIL, "a dog", "the mat", "dog dog"]
-    found = text_map(embedder.encoder, texts)
-    opened = show(html_of(found), viewport=viewport, scheme=scheme)
-    order = found.order()
-    assert opened.locator("h2").all_inner_texts() == [
-        "The texts in the plane",
-        "The similarity of each pair",
-        "The texts",
-    ]
-    assert opened.locator(".texts .words").all_inner_texts() == [texts[place] for place in order]
-    assert opened.locator("img, main script").count() == 0
-    plane, readout = opened.locator(".plane"), opened.locator("#plane .readout")
-    plane.evaluate("one => one.scrollIntoView({block: 'center'})")
-    box = plane.bounding_box()
-    for row, dot in enumerate(opened.locator(".plane text").all()):
-        assert dot.text_content() == str(row + 1)
-        opened.mouse.move(box["x"] + float(dot.get_attribute("x")) - 9, box["y"] + float(dot.get_attribute("y")) + 7)
-        assert readout.inner_text().startswith(f"{row + 1} “{texts[order[row]][:60]}"), (
-            "the line must describe the text under the pointer"
-        )
-        assert opened.locator(".texts button.on span:first-child").all_inner_texts() == [str(row + 1)]
-    plane.focus()
-    lines = {readout.inner_text()}
-    for key in ("ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"):
-        opened.keyboard.press(key)
-        lines.add(readout.inner_text())
-    assert len(lines) > 1
-    opened.locator("#similarity .box").focus()
-    opened.keyboard.press("Control+Home")
-    opened.keyboard.press("ArrowRight")
-    assert number(opened.locator("#similarity .readout").inner_text()) == pytest.approx(
-        found.similarity[order[0], order[1]], abs=0.51e-3
-    )
-    assert opened.locator(".texts button.on span:first-child").all_inner_texts() == ["1", "2"]
-    assert opened.locator(".plane path.on").count() == 2
-    best = max(found.similarity[i, j] for i in range(5) for j in range(i))
-    assert float(opened.locator(".pairs b").first.inner_text()) == pytest.approx(best, abs=0.51e-3)
-    assert fits(opened)
-
-
-@pytest.mark.parametrize("texts", [[], ["a cat"], ["the cat", "the cat"], ["the cat", "a dog", "dog"] * 120])
-def test_a_map_of_any_number_of_texts_is_drawn(show, embedder, texts):
-    opened = show(html_of(text_map(embedder.encoder, texts)))
-    assert opened.locator(".plane path").count() == opened.locator(".texts button").count() == len(texts)
-    assert opened.locator("#similarity").count() == (2 <= len(texts) <= 300)
-
-
-def test_texts_that_were_cut_are_marked_in_a_map(show, embedder):
-    opened = show(html_of(text_map(embedder.encoder, ["the cat", "cat " * 50])))
-    assert "1 text is longer than the 24 tokens" in opened.locator("#texts .note").inner_text()
-    assert [("cut" in one) for one in opened.locator(".texts button").all_inner_texts()].count(True) == 1

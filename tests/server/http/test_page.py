@@ -49,8 +49,11 @@ def test_two_texts_are_compared(visit, stub, page_embedder, viewport, scheme):
     comparison = page_embedder.compare("the cat sat", "a dog on the mat")
     assert stub.requests == [("/view/compare", {"inputs": ["the cat sat", "a dog on the mat"]})]
     assert panel.locator(".headline").inner_text() == f"cosine {comparison.cosine:.4f}"
-    hover_cell(panel.locator("#pairs"), 2, 1, comparison.pairs.shape)
+    hover_cell(panel.locator("#pairs"), 1, 0, (len(comparison.pairs) - 1, len(comparison.pairs.T) - 1))
     assert number(panel.locator("#pairs .readout").inner_text()) == pytest.approx(comparison.pairs[2, 1], abs=0.51e-3)
+    with page.expect_download() as download:
+        panel.locator("#pairs").get_by_role("button", name="as PNG").click()
+    assert download.value.suggested_filename == "pairs-of-tokens.png"
     assert fits(page)
 
 
@@ -64,7 +67,7 @@ def test_ten_lines_become_a_map(visit, stub, page_embedder, viewport, scheme):
     assert panel.locator(".count").inner_text() == "10 texts"
     shown = panel.locator(".texts .words").all_inner_texts()
     assert sorted(shown) == sorted(lines)
-    assert panel.locator(".plane path").count() == 10
+    assert panel.locator(".plane text").count() == 10
     vectors = page_embedder.embed_documents(shown)
     panel.locator("#similarity .box").focus()
     page.keyboard.press("Control+Home")
@@ -143,7 +146,7 @@ def test_html_in_a_text_is_shown_and_not_run(visit, viewport):
     assert submit(page, "two", EVIL, EVIL).locator("blockquote").all_inner_texts() == [EVIL, EVIL]
     assert submit(page, "many", f"{EVIL}\n{EVIL}").locator(".words").all_inner_texts() == [EVIL, EVIL]
     assert page.locator("img, main script, main iframe").count() == 0
-    assert page.evaluate("location.hash") == "#many"
+    assert page.evaluate("location.hash").startswith("#many&")
     assert fits(page)
 
 
@@ -195,8 +198,8 @@ def test_a_view_drawn_in_a_hidden_tab_fits_when_the_tab_opens(visit, stub):
     page.locator(".result > section").nth(9).wait_for(state="attached")
     page.locator("#tab-many").click()
     wide = page.locator(".plane").evaluate("one => one.clientWidth")
-    page.locator(f".plane svg[width='{wide}']").wait_for()
-    assert wide > 800
+    page.locator(f".plane > svg[width='{wide}']").wait_for()
+    assert wide > 600
     assert page.locator("#similarity .cells").bounding_box()["width"] > 300
     page.locator("#tab-one").click()
     wide = page.locator(".lines").evaluate("one => one.clientWidth")
@@ -209,7 +212,7 @@ def test_the_real_model(minilm, visit, stub, golden_minilm):
     lines = [" ".join(text.split()) for text in golden_minilm.texts]
     lines = [line for line in lines if line][:100] * 2
     panel = submit(page, "many", "\n".join(lines))
-    assert panel.locator(".plane path").count() == len(lines)
+    assert panel.locator(".texts li button").count() == len(lines)
     assert panel.locator(".pairs b").first.inner_text() == "1.000", "each text is there twice"
     assert fits(page)
     panel = submit(page, "two", "How do I reset my password?", "I forgot my login credentials")

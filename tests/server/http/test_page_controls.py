@@ -19,18 +19,19 @@ from tests.server.http.browsing import submit, wait_for_poll, wait_for_stats_req
 pytestmark = browsers.needed()
 
 
-def test_tabs_work_by_keyboard_and_the_address_keeps_the_tab_but_no_text(visit, stub):
+def test_tabs_work_by_keyboard_and_the_address_keeps_the_tab(visit, stub):
     page = visit(fragment="#two")
     selected = page.locator("[role=tab][aria-selected=true]")
     assert (selected.inner_text(), page.locator("[role=tabpanel]:visible").count()) == ("Two texts", 1)
     assert page.get_by_role("tabpanel", name="Two texts").is_visible()
     submit(page, "two", "the cat", "a dog")
+    addresses = {"one": "#one", "two": "#two&model=tiny&text=the+cat&text=a+dog", "many": "#many"}
     page.locator("#tab-two").focus()
     keys = [("ArrowRight", "many"), ("ArrowRight", "one"), ("ArrowLeft", "many"), ("Home", "one"), ("End", "many")]
     for key, mode in keys:
         page.keyboard.press(key)
         assert page.evaluate("document.activeElement.id") == selected.get_attribute("id") == f"tab-{mode}"
-        assert page.url == f"{stub.url}#{mode}"
+        assert page.url == stub.url + addresses[mode]
         assert page.locator("[role=tabpanel]:visible").get_attribute("id") == f"panel-{mode}"
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.tagName") == "TEXTAREA", "all tabs together are one stop"
@@ -85,6 +86,21 @@ def test_a_hidden_page_sends_no_requests(visit, stub):
     page.evaluate("window.isHidden = false; document.dispatchEvent(new Event('visibilitychange'))")
     wait_for_stats_request(page, stub, count)
     assert stub.stats_requests == count + 1, "the page requests them at once when it is visible again"
+
+
+def test_an_idle_page_asks_more_and_more_rarely(visit, stub):
+    page = visit()
+    page.locator("#stats b").first.wait_for()
+    for _ in range(15):
+        wait_for_poll(page, stub)
+    count = stub.stats_requests
+    page.clock.run_for(14_000)
+    page.wait_for_timeout(100)
+    assert stub.stats_requests == count, "nothing has changed for half a minute"
+    wait_for_poll(page, stub)
+    submit(page, "one", "the cat")
+    wait_for_poll(page, stub)
+    wait_for_poll(page, stub)
 
 
 def test_the_page_says_when_the_server_is_offline_and_recovers(visit, stub):
@@ -184,6 +200,7 @@ def test_the_keyboard_reaches_everything_and_focus_is_visible(visit, stub):
         "model",
         "panel-one-text-1",
         "submit",
+        "small",
         "example",
         "example",
         "example",

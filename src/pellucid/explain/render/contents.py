@@ -7,6 +7,7 @@ attention as fits. A note on the page says what is missing.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -15,8 +16,10 @@ import numpy as np
 from pellucid.errors import plural
 from pellucid.explain.comparison import Comparison
 from pellucid.explain.render.packing import pack
+from pellucid.explain.sentence import pairs_without_marks
 from pellucid.explain.text_map import PALETTE, TextMap
 from pellucid.explain.trace import Stage, Trace
+from pellucid.explain.words import trace_words, word_shares
 from pellucid.types import Float32, Token
 
 MAX_TOKENS = 512
@@ -27,14 +30,19 @@ _MAX_TEXT_CHARACTERS = 10_000
 """A page shows at most this many characters of a text."""
 _MAX_SOURCE_CHARACTERS = 80
 """A page shows at most this many of the characters behind a token: one unknown word can be a megabyte."""
+_MAX_WORD_CHARACTERS = 30
+"""A list of pairs shows at most this many characters of a word."""
 _MAX_CUT_TOKENS = 60
 """A page shows at most this many of the tokens that were cut off."""
 _MAX_ATTENTION_NUMBERS = 8_000_000
 """More numbers than this never fit the size limit, so packing them is not even tried."""
-_MAX_PAIRS = 20
-"""A comparison lists at most this many of its largest pairs."""
-_MAX_LINE_CHARACTERS = 300
-"""A map shows at most this many characters of each text."""
+_MAX_PAIRS = 12
+"""A comparison lists at most this many of its strongest pairs of words."""
+_LINE_CHARACTERS = (300, 150, 80, 40, 20, 10, 5)
+"""A map shows at most this many characters of each text: the first number with which the texts fit."""
+_MAX_MAP_TEXTS_CHARACTERS = 1_800_000
+_MAX_MAP_LABELS_CHARACTERS = 300_000
+"""The size limits of a map's texts and of its labels. With positions, similarities and the page, that makes 3 MB."""
 
 
 class _AttentionDetail(NamedTuple):
@@ -94,36 +102,87 @@ def comparison_data(comparison: Comparison) -> dict[str, Any]:
     return {
         "kind": "comparison",
         "model": first.model_name,
-        "sides": [{**_text_data(trace), "shares": pack(shares[:MAX_TOKENS], 6)} for trace, shares in sides],
+        "sentence": comparison.sentence,
+        "sides": [
+            {**_text_data(trace), **_words_data(trace), "shares": pack(shares[:MAX_TOKENS], 6)}
+            for trace, shares in sides
+        ],
         "cosine": comparison.cosine,
         "pairs": None if comparison.pairs is None else pack(comparison.pairs[:MAX_TOKENS, :MAX_TOKENS], 6),
         "count": len(first.tokens) * len(second.tokens),
         "why_no_pairs": comparison.why_no_pairs,
-        "top": [[i, j, first.tokens[i].piece, second.tokens[j].piece, s] for i, j, s in comparison.top(_MAX_PAIRS)],
+        "word_pairs": _word_pairs_data(comparison),
     }
+
+
+def _words_data(trace: Trace) -> dict[str, Any]:
+    """The words of a text, as the characters where each starts and ends, and for each token the word it belongs to.
+
+    A token of no word, such as a special token or one of the prompt, has None. It belongs to the frame.
+    """
+    words = trace_words(trace)
+    word_of = {token: number for number, word in enumerate(words) for token in word.tokens}
+    count = min(MAX_TOKENS, len(trace.tokens))
+    shown = 1 + max((word_of[token] for token in range(count) if token in word_of), default=-1)
+    prompt = len(trace.prompt)
+    return {
+        "words": [[word.start - prompt, word.end - prompt] for word in words[:shown]],
+        "word_of": [word_of.get(token) for token in range(count)],
+    }
+
+
+def _word_pairs_data(comparison: Comparison) -> list[list[Any]]:
+    """The strongest pairs of words, each with what it adds and with the pair of its tokens that adds most."""
+    shares = word_shares(comparison)
+    if shares is None or comparison.pairs is None:
+        return []
+    data: list[list[Any]] = []
+    for first, second, share in pairs_without_marks(comparison, _MAX_PAIRS):
+        tokens = [
+            [token for word in words if word.text.casefold() == name.casefold() for token in word.tokens]
+            for name, words in ((first, shares.first), (second, shares.second))
+        ]
+        block = comparison.pairs[np.ix_(*tokens)]
+        i, j = np.unravel_index(int(block.argmax()), block.shape)
+        data.append([_shorten_word(first), _shorten_word(second), round(share, 6), tokens[0][i], tokens[1][j]])
+    return data
+
+
+def _shorten_word(word: str) -> str:
+    return word if len(word) <= _MAX_WORD_CHARACTERS else f"{word[:_MAX_WORD_CHARACTERS]}…"
 
 
 def map_data(text_map: TextMap) -> dict[str, Any]:
     """The data of a page about a map. The texts are in the order of ``text_map.order()``: one label after the other."""
     order = text_map.order()
+    labels = text_map.distinct_labels
+    counts = Counter(text_map.labels)
     similarity = text_map.similarity
+    texts, max_characters = _shorten_lines([text_map.texts[index] for index in order], _MAX_MAP_TEXTS_CHARACTERS)
     return {
         "kind": "map",
         "model": text_map.model_name,
         "sentence": text_map.sentence,
         "colours": text_map.colour_sentence,
         "palette": PALETTE,
-        "texts": [_shorten_line(text_map.texts[index]) for index in order],
-        "labels": [text_map.labels[index] for index in order],
+        "texts": texts,
+        "max_characters": max_characters,
+        "labels": _shorten_lines(labels, _MAX_MAP_LABELS_CHARACTERS)[0],
+        "counts": [counts[label] for label in labels],
         "plane": pack(text_map.plane[order], 5),
         "similarity": None if similarity is None else pack(similarity[np.ix_(order, order)], 3),
-        "cut": [row for row, index in enumerate(order) if index in text_map.cut],
+        "cut": pack(np.array([index in text_map.cut for index in order]), 0),
         "max_tokens": text_map.max_tokens,
     }
 
 
-def _shorten_line(text: str) -> str:
-    return text if len(text) <= _MAX_LINE_CHARACTERS else f"{text[:_MAX_LINE_CHARACTERS]}…"
+def _shorten_lines(texts: Sequence[str], max_characters: int) -> tuple[list[str], int]:
+    """The start of each text, so that all take at most ``max_characters`` as JSON; and the length of the longest."""
+    for limit in _LINE_CHARACTERS:
+        lines = [text if len(text) <= limit else f"{text[:limit]}…" for text in texts]
+        if len(json.dumps(lines)) <= max_characters:
+            break
+    return lines, limit
 
 
 def _text_data(trace: Trace) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import functools
 
 from pellucid.explain.render.html import Page, assemble, read_part
 
-_SCRIPTS = ("client", "figures", "tabs", "panel", "home")
+_SCRIPTS = ("client", "figures", "tabs", "link", "panel", "home")
 
 
 @functools.cache

@@ -4,8 +4,9 @@
  * maps: for each layer that the page has, {shape: [1 + heads or 1, n, n], decimals, values}.
  * attention: what contents.py says about them.
  * layers: the number of the model's layers.
+ * text: the text, for the title of a picture.
  */
-function attentionPanel(attention, maps, tokens, layers) {
+function attentionPanel(attention, maps, tokens, layers, text) {
   const n = tokens.length;
   const pieces = tokens.map((token) => token.piece);
   const names = tokenNames(tokens);
@@ -21,6 +22,10 @@ function attentionPanel(attention, maps, tokens, layers) {
     scale: "sequential",
     decimals: maps[0].decimals,
     describe: (i, j, value) => `${names[i]} → ${names[j]}: ${value.toFixed(maps[layer].decimals)}`,
+    picture: {
+      name: () => `attention-layer-${attention.layers[layer]}-${head ? `head-${head}` : "mean"}`,
+      lines: () => [`“${text}”`, `Attention in layer ${attention.layers[layer]} of ${layers}, ${head ? `head ${head}` : "mean of the heads"}: each row divides 1 among the columns`],
+    },
   });
 
   // The mean of the heads comes first, then each head.

@@ -1,18 +1,33 @@
 // Two colour scales, from the variables in page.css. Both keep their order for colour-blind readers and in grey.
 
-function colorStops(name) {
-  const text = getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+function colorStops(scale, element) {
+  const text = getComputedStyle(element).getPropertyValue(`--${scale}`).trim();
   return text.split(/\s+/).map((hex) => [1, 3, 5].map((start) => parseInt(hex.slice(start, start + 2), 16)));
 }
 
 /** A scale as 256 colours, each [r, g, b]: "sequential" is for 0 to 1, "diverging" for -1 to 1. */
-function scaleColors(scale) {
-  const stops = colorStops(`--${scale}`);
+function scaleColors(scale, element = document.documentElement) {
+  const stops = colorStops(scale, element);
   return Array.from({ length: 256 }, (_, step) => {
     const position = (step / 255) * (stops.length - 1);
     const start = Math.min(Math.floor(position), stops.length - 2);
     return stops[start].map((value, channel) => value + (position - start) * (stops[start + 1][channel] - value));
   });
+}
+
+/** The colours of a scale on white paper, whatever the page's theme. */
+function paperColors(scale) {
+  const paper = el("div", { class: "paper", hidden: true });
+  document.body.append(paper);
+  const colors = scaleColors(scale, paper);
+  paper.remove();
+  return colors;
+}
+
+/** Which of the 256 colours a number gets. max gets the strongest one. */
+function colorStep(value, scale, max) {
+  const part = max ? clamp(value / max, -1, 1) : 0;
+  return Math.round(255 * (scale === "diverging" ? (part + 1) / 2 : Math.max(0, part)));
 }
 
 /** Call draw whenever the theme changes, as long as the element is on the page. */
@@ -22,16 +37,13 @@ function redrawOnTheme(element, draw) {
 }
 
 /** Paint each number as one pixel. max gets the strongest colour; NaN stays transparent. */
-function paint(canvas, values, columns, scale, max) {
-  const colors = scaleColors(scale);
+function paint(canvas, values, columns, scale, max, colors = scaleColors(scale)) {
   canvas.width = columns;
   canvas.height = Math.max(1, values.length / columns);
   const image = new ImageData(canvas.width, canvas.height);
   for (let i = 0; i < values.length; i++) {
     if (Number.isNaN(values[i])) continue;
-    const part = max ? clamp(values[i] / max, -1, 1) : 0;
-    const color = colors[Math.round(255 * (scale === "diverging" ? (part + 1) / 2 : Math.max(0, part)))];
-    image.data.set(color, 4 * i);
+    image.data.set(colors[colorStep(values[i], scale, max)], 4 * i);
     image.data[4 * i + 3] = 255;
   }
   canvas.getContext("2d").putImageData(image, 0, 0);
@@ -59,8 +71,13 @@ function colorLegend(scale) {
     /** clipped: true if some numbers lie beyond max; hasNegative: true if some are negative. */
     show(max, decimals, clipped, hasNegative = false) {
       paint(canvas, steps, steps.length, scale, 1);
-      low.textContent = scale === "diverging" ? `${clipped ? "≤ " : ""}${(-max).toFixed(decimals)}` : hasNegative ? "≤ 0" : "0";
-      high.textContent = `${clipped ? "≥ " : ""}${max.toFixed(decimals)}`;
+      [low.textContent, high.textContent] = scaleEnds(scale, max, decimals, clipped, hasNegative);
     },
   };
+}
+
+/** The lowest and the highest number of a legend, as text. */
+function scaleEnds(scale, max, decimals, clipped, hasNegative) {
+  const low = scale === "diverging" ? `${clipped ? "≤ " : ""}${(-max).toFixed(decimals)}` : hasNegative ? "≤ 0" : "0";
+  return [low, `${clipped ? "≥ " : ""}${max.toFixed(decimals)}`];
 }

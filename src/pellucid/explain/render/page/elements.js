@@ -43,8 +43,14 @@ const signed = (value, decimals) => `${value < 0 ? "" : "+"}${value.toFixed(deci
 /** A token's piece, with visible signs for an empty piece and for line breaks. */
 const visiblePiece = (piece) => (piece === "" ? "␣" : piece.replaceAll("\n", "⏎"));
 
+/** A text for a line of other words. If it is written from right to left, it stays so and does not turn the line round. */
+const isolated = (text) => (/\p{Script=Hebrew}|\p{Script=Arabic}|\p{Script=Syriac}|\p{Script=Thaana}|\p{Script=Nko}/u.test(text) ? `\u2068${text}\u2069` : text);
+
 /** How many decimals show three digits of the largest number: at least 3, at most as many as the numbers have. */
 const decimalsFor = (max, available) => clamp(2 - Math.floor(Math.log10(max || 1)), 3, available);
+
+/** A value that may be given as a function without arguments. */
+const valueOf = (value) => (typeof value === "function" ? value() : value);
 
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 

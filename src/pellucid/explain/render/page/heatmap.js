@@ -13,12 +13,15 @@ const MAX_TABLE_CELLS = 4096;
  *   decimals   how many the legend and the table show
  *   describe   (row, column, value) => the text of the line above
  *   onChoose   called with (row, column) when a cell is chosen; may be missing
+ *   picture    {name, lines}: the file name and the title of the picture that the reader can download; name and lines
+ *              may be functions; without it, there is no picture
  */
 function heatmap(options) {
   const { rows, columns, width, scale } = options;
   let values = new Float32Array(0);
   let chosen = [0, 0];
   let size = [0, 0];
+  let isPlaced = false;
 
   const readout = el("output", { class: "readout" });
   const legend = colorLegend(scale);
@@ -32,12 +35,14 @@ function heatmap(options) {
   const role = { role: "application", "aria-roledescription": "heat map", "aria-label": options.label };
   const box = el("div", { class: "box", tabindex: 0, ...role }, grid);
   const hint = el("p", { class: "hint" }, "Hover over a cell, tap it, or focus the map and use the arrow keys.");
-  const element = el("div", { class: "map" }, el("div", { class: "line" }, readout, legend.element), box, hint);
+  const foot = el("div", { class: "foot" }, hint);
+  const element = el("div", { class: "map" }, el("div", { class: "line" }, readout, legend.element), box, foot);
   const height = () => Math.max(1, Math.ceil(values.length / width));
 
   const hasTable = rows && columns && rows.length * width <= MAX_TABLE_CELLS;
   const details = hasTable ? lazyDetails("Show the numbers as a table", table) : null;
   if (details) element.append(details.element);
+  if (options.picture) foot.append(downloadButtons(() => valueOf(options.picture.name), picture));
 
   function table() {
     const numbers = rows.map((row, i) =>
@@ -45,11 +50,19 @@ function heatmap(options) {
     return tableOf(options.label, ["", ...columns.map(visiblePiece)], numbers);
   }
 
+  const strongest = () => options.max ?? strongestNumber(values);
+  // Rounding alone must not make a number look as if it were beyond the scale.
+  const legendEnds = () => [strongest(), options.decimals, 1.0001 * strongest() < maxAbs(values), values.some((value) => value < 0)];
+
   function draw() {
-    const max = options.max ?? strongestNumber(values);
-    paint(canvas, values, width, scale, max);
-    legend.show(max, options.decimals, !options.max && max < maxAbs(values), values.some((value) => value < 0));
+    paint(canvas, values, width, scale, strongest());
+    legend.show(...legendEnds());
     layOut();
+  }
+
+  function picture() {
+    const ends = scaleEnds(scale, ...legendEnds());
+    return heatmapPicture({ lines: valueOf(options.picture.lines), rows, columns, values, width, scale, max: strongest(), decimals: options.decimals, ends });
   }
 
   /** Fit the cells to the width of the box. */
@@ -63,6 +76,11 @@ function heatmap(options) {
     grid.style.setProperty("--cell-width", `${size[0]}px`);
     grid.style.setProperty("--cell-height", `${size[1]}px`);
     markChosen();
+    // Before the map is on the page, it cannot scroll to the cell that was chosen.
+    if (!isPlaced && box.clientWidth) {
+      isPlaced = true;
+      scrollToChosen();
+    }
   }
 
   /** Put the cursor on the chosen cell, and highlight its labels. */
@@ -124,11 +142,11 @@ function heatmap(options) {
     choose,
     get row() { return chosen[0]; },
     get column() { return chosen[1]; },
-    /** Show other numbers. The same cell stays chosen. */
-    show(numbers) {
+    /** Show other numbers, and choose a cell; by default the one that is already chosen. */
+    show(numbers, cell = chosen) {
       values = numbers;
       draw();
-      choose(...chosen, { scroll: false });
+      choose(...cell, { scroll: false });
       details?.refresh();
     },
     /** Choose the cell with the largest number. */

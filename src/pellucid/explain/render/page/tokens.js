@@ -6,10 +6,10 @@ const CONTINUES_NOTE = "continues the word before it";
 /** A line about a token: its piece, its id, where it comes from, and its kind. */
 function describeToken(token, index) {
   const length = [...token.source].length;
-  const source = length === token.end - token.start ? token.source : `${token.source}…`;
+  const source = isolated(length === token.end - token.start ? token.source : `${token.source}…`);
   const from = length ? `from “${source}”, characters ${token.start} to ${token.end}` : "";
   const note = token.continues ? CONTINUES_NOTE : "";
-  return [`token ${index}: ${visiblePiece(token.piece)}`, `id ${token.id}`, from, note, KIND_NOTES[token.kind]]
+  return [`token ${index}: ${isolated(visiblePiece(token.piece))}`, `id ${token.id}`, from, note, KIND_NOTES[token.kind]]
     .filter(Boolean)
     .join(" · ");
 }
@@ -18,7 +18,7 @@ function describeToken(token, index) {
 function tokenNames(tokens) {
   const counts = new Map();
   for (const { piece } of tokens) counts.set(piece, (counts.get(piece) ?? 0) + 1);
-  return tokens.map(({ piece }, index) => (counts.get(piece) > 1 ? `${visiblePiece(piece)} (${index})` : visiblePiece(piece)));
+  return tokens.map(({ piece }, index) => isolated(visiblePiece(piece)) + (counts.get(piece) > 1 ? ` (${index})` : ""));
 }
 
 const chipClass = (token) => `chip ${token.kind}${token.continues ? " continues" : ""}`;

@@ -93,7 +93,7 @@ async function contextSection(data, shape, followers, chooseEverywhere) {
   const parts = [el("h3", {}, "Attention"), el("p", { class: "hint" }, "Each row belongs to one token, and shows how it divides its attention among the tokens named above the map.")];
   if (data.attention) {
     const maps = await Promise.all(data.attention.maps.map(unpack));
-    const panel = attentionPanel(data.attention, maps, data.tokens, data.layers);
+    const panel = attentionPanel(data.attention, maps, data.tokens, data.layers, data.text);
     followers.push(panel.chooseRow);
     parts.push(panel.element);
   } else {

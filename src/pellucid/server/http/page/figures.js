@@ -1,6 +1,8 @@
-// Live statistics of the server, fetched every two seconds while the page is visible.
+// Live statistics of the server, fetched while the page is visible: every two seconds, or more rarely if nothing changes.
 
 const POLL_MS = 2000;
+const IDLE_POLL_MS = 15_000;
+const IDLE_AFTER_MS = 30_000;
 const TIMEOUT_MS = 8000;
 const CHART_MS = 120_000;
 
@@ -9,7 +11,7 @@ function sparkline(samples, now) {
   const [width, height] = [120, 28];
   const max = Math.max(1, ...samples.map(([, value]) => value));
   const path = samples.map(([time, value], i) => {
-    const isJoined = i && time - samples[i - 1][0] < 3 * POLL_MS;
+    const isJoined = i && time - samples[i - 1][0] < 2 * IDLE_POLL_MS;
     return `${isJoined ? "L" : "M"}${(width * (1 - (now - time) / CHART_MS)).toFixed(1)} ${(height - 2 - (height - 4) * (value / max)).toFixed(1)}`;
   });
   return svg("svg", { class: "spark", viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", "aria-hidden": "true" },
@@ -36,7 +38,7 @@ function duration(seconds) {
  * selectedModel (): returns the name of the model to show.
  * onStats (stats): called before the statistics are shown.
  *
- * Returns {show}, which shows the last statistics again.
+ * Returns {show, wake}: show () shows the last statistics again; wake () fetches new ones soon, and often for a while.
  */
 function statsPanel({ client, section, offline, footer, selectedModel, onStats }) {
   const list = section.querySelector("dl");
@@ -45,6 +47,7 @@ function statsPanel({ client, section, offline, footer, selectedModel, onStats }
   let lastStats = null;
   let timer = 0;
   let running = null;
+  let lastChange = Date.now();
 
   function item(name, value, unit, note, ...children) {
     return el("div", {}, el("dt", {}, name), el("dd", {}, el("b", {}, value), unit && el("span", { class: "unit" }, ` ${unit}`), ...children, el("small", {}, note)));
@@ -82,6 +85,7 @@ function statsPanel({ client, section, offline, footer, selectedModel, onStats }
       const stats = await client.request("/stats", null, AbortSignal.any([own.signal, AbortSignal.timeout(TIMEOUT_MS)]));
       if (stats.needs_key) client.requireKey();
       addSamples(stats);
+      if (JSON.stringify(stats.models) !== JSON.stringify(lastStats?.models)) lastChange = Date.now();
       lastStats = stats;
       showOnline();
       show();
@@ -92,11 +96,11 @@ function statsPanel({ client, section, offline, footer, selectedModel, onStats }
       if (problem instanceof ServerFailure && problem.status === 401) showOnline();
       else showOffline(problem.status ? problem.message : NO_RESPONSE);
     }
-    if (!document.hidden) timer = setTimeout(poll, POLL_MS);
+    if (!document.hidden) timer = setTimeout(poll, Date.now() - lastChange < IDLE_AFTER_MS ? POLL_MS : IDLE_POLL_MS);
   }
 
   function showOffline(reason) {
-    const text = `${reason} These statistics are out of date. The page tries again every two seconds.`;
+    const text = `${reason} These statistics are out of date. The page tries again by itself.`;
     if (offline.textContent !== text) offline.textContent = text;
     section.classList.add("stale");
   }
@@ -106,8 +110,18 @@ function statsPanel({ client, section, offline, footer, selectedModel, onStats }
     section.classList.remove("stale");
   }
 
-  document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : poll()));
+  /** Fetch statistics soon, and often for a while: something is about to change. */
+  function wake() {
+    lastChange = Date.now();
+    clearTimeout(timer);
+    if (!document.hidden) timer = setTimeout(poll, POLL_MS);
+  }
+
+  document.addEventListener("visibilitychange", () => {
+    wake();
+    if (!document.hidden) poll();
+  });
   client.onKey(poll);
   poll();
-  return { show };
+  return { show, wake };
 }

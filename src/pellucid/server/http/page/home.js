@@ -6,8 +6,15 @@ const client = createClient(document.getElementById("key"));
 const modelChoice = () => (picker.options.length > 1 ? { model: picker.value } : {});
 const nonEmptyLines = (text) => text.split("\n").map((line) => line.trim()).filter((line) => line !== "");
 
-createPanel({
-  client,
+/** The address is that of the view, and the statistics soon count it. */
+function onRun() {
+  address.update();
+  stats.wake();
+}
+
+const shared = { client, onInput: () => address.updateSoon(), onRun, copyLink: () => address.copy() };
+const one = createPanel({
+  ...shared,
   element: document.getElementById("panel-one"),
   fields: [{ label: "Text", rows: 3 }],
   examples: [
@@ -18,8 +25,8 @@ createPanel({
   submitLabel: "Show every step",
   buildRequest: ([text]) => ({ path: "/view/trace", body: { ...modelChoice(), input: text } }),
 });
-createPanel({
-  client,
+const two = createPanel({
+  ...shared,
   element: document.getElementById("panel-two"),
   fields: [{ label: "First text", rows: 3 }, { label: "Second text", rows: 3 }],
   examples: [
@@ -30,8 +37,8 @@ createPanel({
   submitLabel: "Compare them",
   buildRequest: (texts) => ({ path: "/view/compare", body: { ...modelChoice(), inputs: texts } }),
 });
-createPanel({
-  client,
+const many = createPanel({
+  ...shared,
   element: document.getElementById("panel-many"),
   fields: [{ label: "Texts, one per line", rows: 8 }],
   note: ([text]) => {
@@ -60,7 +67,34 @@ createPanel({
   submitLabel: "Draw the map",
   buildRequest: ([text]) => ({ path: "/view/map", body: { ...modelChoice(), inputs: nonEmptyLines(text) } }),
 });
-createTabs(["one", "two", "many"]);
+const panels = { one, two, many };
+const tabs = createTabs(Object.keys(panels), () => address.update());
+
+// A link's texts wait until the models of the server are known.
+let waitingLink = null;
+const address = createAddress({
+  currentState: () => ({ tab: tabs.selected(), model: picker.value, texts: panels[tabs.selected()].values() }),
+  restore(state) {
+    tabs.select(state.tab);
+    if (!(state.tab in panels) || !state.texts.length) return;
+    panels[state.tab].fill(state.texts);
+    waitingLink = state;
+    if (picker.options.length) followLink();
+  },
+});
+
+/** Makes the view that a link stands for. */
+function followLink() {
+  const { tab, model } = waitingLink;
+  waitingLink = null;
+  const names = Array.from(picker.options, ({ value }) => value);
+  if (model !== null && !names.includes(model)) {
+    panels[tab].fail(`This link is for the model ${model}, which this server does not have. Its texts are in the form.`);
+    return;
+  }
+  if (model !== null) picker.value = model;
+  panels[tab].run();
+}
 
 const stats = statsPanel({
   client,
@@ -70,6 +104,7 @@ const stats = statsPanel({
   selectedModel: () => picker.value,
   onStats({ models }) {
     setModels(models.map(({ name }) => name));
+    if (waitingLink) followLink();
     const { name, dimensions, max_tokens } = models.find((model) => model.name === picker.value) ?? models[0];
     const facts = `${grouped(dimensions)} dimensions, up to ${withNoun(max_tokens, "token")}`;
     document.getElementById("model-facts").textContent = models.length > 1 ? facts : `${name} · ${facts}`;
@@ -85,5 +120,9 @@ function setModels(names) {
   picker.hidden = names.length < 2;
 }
 
-picker.addEventListener("change", stats.show);
+picker.addEventListener("change", () => {
+  stats.show();
+  address.update();
+});
+address.restore();
 document.getElementById("main").dataset.ready = "";

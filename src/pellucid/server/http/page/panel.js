@@ -8,8 +8,13 @@
  * submitLabel: the words on the button.
  * buildRequest (values): returns the request as {path, body}.
  * note (values): returns a line to show below the fields. Optional.
+ * onInput (), onRun (): called when the user has typed, and when a request is sent.
+ * copyLink (): copies a link to the view, and returns a sentence about the result.
+ *
+ * Returns {values, fill, run, fail}: values () returns the texts; fill (texts) puts texts into the fields; run () sends
+ * the request; fail (message) shows a message in place of the view.
  */
-function createPanel({ client, element, fields, examples, submitLabel, buildRequest, note }) {
+function createPanel({ client, element, fields, examples, submitLabel, buildRequest, note, onInput, onRun, copyLink }) {
   const areas = fields.map(({ label, rows }, i) => {
     const id = `${element.id}-text-${i + 1}`;
     const area = el("textarea", { id, rows, spellcheck: "false", autocomplete: "off", autocapitalize: "off" });
@@ -20,14 +25,14 @@ function createPanel({ client, element, fields, examples, submitLabel, buildRequ
   const error = el("p", { class: "error", role: "alert" });
   const result = el("div", { class: "result" });
   const button = el("button", { type: "submit", class: "submit" }, submitLabel);
+  const link = el("button", { type: "button", class: "small", click: async () => (state.textContent = await copyLink()) }, "Copy link");
   const form = el("form", { novalidate: true },
     el("div", { class: "fields" }, ...areas.map((field) => field.element)),
-    el("div", { class: "row" }, button, el("kbd", { class: "hint" }, "Ctrl + Enter"), noteLine, state), error);
+    el("div", { class: "row" }, button, el("kbd", { class: "hint" }, "Ctrl + Enter"), noteLine, state, link), error);
   const exampleRow = el("div", { class: "examples" }, el("span", { id: `${element.id}-examples` }, "Try"),
     el("ul", { "aria-labelledby": `${element.id}-examples` }, ...examples.map(({ name, values }) => {
       const runExample = () => {
-        areas.forEach(({ area }, i) => (area.value = values[i]));
-        updateNote();
+        fill(values);
         run();
       };
       return el("li", {}, el("button", { type: "button", class: "example", click: runExample }, name));
@@ -36,6 +41,10 @@ function createPanel({ client, element, fields, examples, submitLabel, buildRequ
   let waitsForKey = false;
 
   const currentValues = () => areas.map(({ area }) => area.value);
+  function fill(values) {
+    areas.forEach(({ area }, i) => (area.value = values[i] ?? ""));
+    updateNote();
+  }
   const updateNote = () => (noteLine.textContent = note?.(currentValues()) ?? "");
 
   function setWorking(isWorking) {
@@ -44,6 +53,7 @@ function createPanel({ client, element, fields, examples, submitLabel, buildRequ
   }
 
   async function run() {
+    onRun();
     running?.abort();
     const own = (running = new AbortController());
     const { path, body } = buildRequest(currentValues());
@@ -63,16 +73,20 @@ function createPanel({ client, element, fields, examples, submitLabel, buildRequ
     } catch (problem) {
       if (own.signal.aborted) return;
       const isServerFailure = problem instanceof ServerFailure;
-      state.textContent = "";
       waitsForKey = problem.status === 401;
-      // The old view belongs to other texts. Remove it, but keep the texts in the fields.
-      result.replaceChildren();
-      error.textContent = isServerFailure ? problem.message : `This view could not be drawn. (${problem.message})`;
+      fail(isServerFailure ? problem.message : `This view could not be drawn. (${problem.message})`);
       if (waitsForKey) client.focusKeyField();
       if (!isServerFailure) throw problem;
     } finally {
       if (running === own) setWorking(false);
     }
+  }
+
+  /** Show a message. The old view belongs to other texts. Remove it, but keep the texts in the fields. */
+  function fail(message) {
+    state.textContent = "";
+    result.replaceChildren();
+    error.textContent = message;
   }
 
   function scrollIntoSight(target) {
@@ -84,7 +98,10 @@ function createPanel({ client, element, fields, examples, submitLabel, buildRequ
     event.preventDefault();
     run();
   });
-  form.addEventListener("input", updateNote);
+  form.addEventListener("input", () => {
+    updateNote();
+    onInput();
+  });
   form.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
     event.preventDefault();
@@ -93,4 +110,5 @@ function createPanel({ client, element, fields, examples, submitLabel, buildRequ
   client.onKey(() => waitsForKey && run());
   updateNote();
   element.append(form, exampleRow, result);
+  return { values: currentValues, fill, run, fail };
 }

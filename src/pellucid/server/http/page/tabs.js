@@ -1,10 +1,19 @@
-// Tabs (https://www.w3.org/WAI/ARIA/apg/patterns/tabs/). The page's address keeps which tab is open, but never a text.
+// Tabs (https://www.w3.org/WAI/ARIA/apg/patterns/tabs/).
 
-/** names: each is the end of the tab's address after "#", of its id after "tab-", and of its panel's id after "panel-". */
-function createTabs(names) {
+/**
+ * names: each is the end of the tab's id after "tab-", and of its panel's id after "panel-".
+ * onOpen (): called when the user has opened a tab.
+ *
+ * Returns {select, selected}: select (name) opens a tab, and ignores unknown names; selected () returns a name.
+ */
+function createTabs(names, onOpen) {
   const tabs = names.map((name) => document.getElementById(`tab-${name}`));
 
+  let current = names[0];
+
   function select(name) {
+    if (!names.includes(name)) return;
+    current = name;
     for (const [i, tab] of tabs.entries()) {
       const isSelected = names[i] === name;
       tab.setAttribute("aria-selected", isSelected);
@@ -15,11 +24,10 @@ function createTabs(names) {
 
   function open(i) {
     select(names[i]);
-    history.replaceState(null, "", `#${names[i]}`);
     tabs[i].focus();
+    onOpen();
   }
 
-  const selectFromAddress = () => names.includes(location.hash.slice(1)) && select(location.hash.slice(1));
   tabs.forEach((tab, i) => {
     tab.addEventListener("click", () => open(i));
     tab.addEventListener("keydown", (event) => {
@@ -30,7 +38,6 @@ function createTabs(names) {
       open(targets[event.key]);
     });
   });
-  addEventListener("hashchange", selectFromAddress);
-  select(names[0]);
-  selectFromAddress();
+  select(current);
+  return { select, selected: () => current };
 }
