@@ -77,7 +77,12 @@ def test_texts_have_positions_colours_and_cosines(embedder):
     found = text_map(embedder.encoder, TEXTS)
     vectors = embedder.embed_documents(TEXTS)
     assert found.plane.shape == (6, 2)
-    assert set(found.labels) <= {f"cluster {number}" for number in range(1, 6)}
+    for label, text in zip(found.labels, TEXTS, strict=True):
+        name, _, words = label.partition(": ")
+        assert name in {f"cluster {number}" for number in range(1, 6)}
+        members = [other for other, given in zip(TEXTS, found.labels, strict=True) if given == label]
+        assert text in members
+        assert all(any(word in member for member in members) for word in words.split(", "))
     np.testing.assert_allclose(found.similarity, vectors @ vectors.T, atol=1e-6)
     assert sorted(found.order().tolist()) == list(range(6))
     assert f"{found.explained_variance:.0%}" in found.sentence

@@ -26,7 +26,8 @@ from pellucid.layers.finish import Pool
 from pellucid.text.checks import as_list
 from pellucid.text.truncation import OnTruncation, check_truncation, warn_about_truncation
 from pellucid.types import Float32, Int64
-from pellucid.vectors.k_means import MAX_CHOSEN, choose_k_means
+from pellucid.vectors.clusters import cluster
+from pellucid.vectors.k_means import MAX_CHOSEN
 
 Method = Literal["pca", "umap"]
 MAX_TEXTS = 50_000
@@ -47,7 +48,8 @@ class TextMap:
         model_name: the model that made the vectors.
         texts: the texts, in the order in which they were given.
         plane: the position of each text, ``float64[n, 2]``.
-        labels: the label of each text, which decides its colour: a given label, or "cluster 1", ….
+        labels: the label of each text, which decides its colour: a given label, or the number of its cluster and the
+            words that tell the cluster's texts from the others, as in "cluster 1: cat, kitten".
         clustered: True if the labels are clusters.
         method: "pca" or "umap".
         explained_variance: the share of the vectors' variance that the plane shows, from 0 to 1; None for UMAP, which
@@ -211,7 +213,9 @@ def map_vectors(
     plane, explained_variance = pca(vectors) if method == "pca" else (_umap(vectors), None)
     clustered = labels is None
     if labels is None:
-        labels = [f"cluster {number + 1}" for number in choose_k_means(vectors)]
+        clusters = cluster(vectors, texts=texts)
+        names = [_cluster_name(number, group.words) for number, group in enumerate(clusters, 1)]
+        labels = [names[number] for number in clusters.labels.tolist()]
     return TextMap(
         model_name=display_name(encoder),
         texts=tuple(texts),
@@ -224,6 +228,11 @@ def map_vectors(
         cut=cut,
         max_tokens=encoder.max_tokens,
     )
+
+
+def _cluster_name(number: int, words: Sequence[str]) -> str:
+    """The name of a cluster: its number, and the words that tell its texts from the others."""
+    return f"cluster {number}: {', '.join(words)}" if words else f"cluster {number}"
 
 
 def pca(vectors: Float32) -> tuple[Float64, float]:

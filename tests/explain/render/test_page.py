@@ -11,6 +11,7 @@ import pytest
 
 from pellucid import Embedder
 from pellucid.explain.render.html import page as html_of
+from pellucid.explain.text_map import text_map
 from tests import browser as browsers
 from tests import tiny
 from tests.browser import EVIL, PHONE, PIXELS, WIDE, fits, hover_cell, number
