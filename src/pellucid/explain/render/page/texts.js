@@ -1,13 +1,14 @@
 // The texts of a map under the labels of their groups. The data has them in this order already.
 
 const MAX_LISTED_AT_ONCE = 1000;
+const FIRST = 40;
 const MORE = 200;
 
 /** isCut: (text) => true if the model did not read all of it; onChoose: called with the text that the reader chooses. */
 function textList(data, isCut, onChoose) {
   const buttons = new Map();
   // Of very many texts, each group lists a few until the reader asks for more.
-  const step = data.texts.length > MAX_LISTED_AT_ONCE ? MORE : Infinity;
+  const isMany = data.texts.length > MAX_LISTED_AT_ONCE;
   const makeItem = (i) => {
     const cut = isCut(i) ? [el("i", {}, "cut")] : [];
     const button = el("button", { type: "button", click: () => onChoose(i) }, el("span", {}, `${i + 1}`), el("span", { class: "words", dir: "auto" }, quoted(data.texts[i])), ...cut);
@@ -19,17 +20,17 @@ function textList(data, isCut, onChoose) {
   const parts = data.labels.map((label, group) => {
     const [first, end] = [start, (start += data.counts[group])];
     const list = el("ul", {});
-    const more = el("button", { type: "button", class: "small", click: showMore });
+    const more = el("button", { type: "button", class: "small", click: () => showMore(MORE) });
     const head = data.labels.length > 1 ? [el("h3", {}, groupIcon(data.palette, group), el("bdi", {}, label || "(no label)"), el("span", {}, grouped(data.counts[group])))] : [];
     let shown = first;
-    function showMore() {
-      const stop = Math.min(end, shown + step);
+    function showMore(count) {
+      const stop = Math.min(end, shown + count);
       list.append(...Array.from({ length: stop - shown }, (_, k) => makeItem(shown + k)));
       shown = stop;
       more.hidden = shown === end;
-      more.textContent = `Show ${grouped(Math.min(step, end - shown))} more of ${grouped(end - shown)}`;
+      more.textContent = `Show ${grouped(Math.min(MORE, end - shown))} more of ${grouped(end - shown)}`;
     }
-    showMore();
+    showMore(isMany ? FIRST : Infinity);
     return el("div", { class: "group" }, ...head, list, more);
   });
   let highlighted = [];
