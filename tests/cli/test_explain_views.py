@@ -70,11 +70,13 @@ def test_a_comparison_shows_pairs_and_both_sides(embedder):
     comparison = embedder.compare("the cat sat", "a dog")
     text = shown(explain_views.comparison_views(comparison))
     assert f"cosine {comparison.cosine:.4f}" in text
-    i, j, share = comparison.top(1)[0]
+    first, second, share = word_pairs(comparison, 1)[0]
     line = next(line for line in text.splitlines() if f"{share:+.4f}" in line)
-    assert line.split()[:2] == [comparison.first.tokens[i].piece, comparison.second.tokens[j].piece]
-    assert "the first text" in text
-    assert "the second text" in text
+    assert first in line
+    assert second in line
+    sums = re.findall(r"(?m)^(?:the|cat|sat|all other words|frame).* ([+-]0\.\d{4})\s*$", text)
+    assert sum(map(float, sums)) == pytest.approx(comparison.cosine, abs=1e-3)
+    assert all(token.piece in text for side in (comparison.first, comparison.second) for token in side.tokens)
 
 
 def test_without_pairs_the_reason_is_given(tmp_path):

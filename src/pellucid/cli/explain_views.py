@@ -18,8 +18,10 @@ from pellucid.cli.terminal import source_name
 from pellucid.errors import plural, printable
 from pellucid.explain.comparison import Comparison
 from pellucid.explain.lifecycle import Lifecycle
+from pellucid.explain.sentence import pairs_without_marks
 from pellucid.explain.shares import Float64
 from pellucid.explain.trace import Stage, Trace
+from pellucid.explain.words import word_shares
 from pellucid.types import Token
 
 MAX_TOKENS = 14
@@ -50,19 +52,19 @@ def trace_views(trace: Trace, width: int = 80) -> Iterator[RenderableType]:
 
 
 def comparison_views(comparison: Comparison) -> Iterator[RenderableType]:
-    """Why two texts are as close as they are: the cosine, and how much each token contributes to it."""
+    """Why two texts are as close as they are: the cosine, and how much words and tokens contribute to it."""
     first, second = comparison.first, comparison.second
     title = f"cosine {comparison.cosine:.4f}"
     if comparison.pairs is None:
         sentence = (
-            f"The cosine cannot be divided among pairs of tokens: {comparison.why_no_pairs}. Instead, each token was "
-            f"left out in turn. The numbers show how much the cosine fell."
+            f"{comparison.sentence}\n\nThe cosine cannot be divided among pairs of tokens: {comparison.why_no_pairs}. "
+            f"Instead, each token was left out in turn. The numbers show how much the cosine fell."
         )
         yield _section(title, "", sentence, None)
     else:
         sentence = (
-            f"The cosine is the sum of {plural(comparison.pairs.size, 'number')}, one for each pair of a token of the "
-            f"first text and a token of the second."
+            f"{comparison.sentence}\n\nThe cosine is exactly the sum of {plural(comparison.pairs.size, 'number')}, one "
+            f"for each pair of a token of the first text and a token of the second. Here they are summed over words."
         )
         yield _section(title, "", sentence, _pair_table(comparison))
     yield _share_table("the first text", first.tokens, comparison.first_shares)
@@ -234,11 +236,16 @@ def _share_table(whole: str, tokens: Sequence[Token], values: Float64) -> Render
 
 
 def _pair_table(comparison: Comparison) -> RenderableType:
-    """The pairs of tokens that add most to the cosine."""
-    table = _table("token", "token", "adds", numbers=("adds",))
-    for i, j, share in comparison.top(_MAX_PAIRS):
-        first, second = comparison.first.tokens[i], comparison.second.tokens[j]
-        table.add_row(styled_piece(first), styled_piece(second), f"{share:+.4f}")
+    """The pairs of words that add most to the cosine, and what the rest adds."""
+    shares = word_shares(comparison)
+    table = _table("word", "word", "adds", numbers=("adds",))
+    rest = comparison.cosine
+    for first, second, share in pairs_without_marks(comparison, _MAX_PAIRS) if shares is not None else ():
+        table.add_row(_words(printable(first)), _words(printable(second)), f"{share:+.4f}")
+        rest -= share
+    if shares is not None:
+        table.add_row(_words("all other words", "dim"), "", f"{rest - shares.frame:+.4f}")
+        table.add_row(_words("frame", "dim"), "", f"{shares.frame:+.4f}")
     return table
 
 
