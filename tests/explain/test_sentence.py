@@ -159,8 +159,8 @@ def embedder(tmp_path_factory):
     ("first", "second", "sentence"),
     [
         ("the cat", "The CAT", "The model reads the same tokens in both texts, so it cannot tell them apart."),
-        ("", " ", "Neither text has words, so the cosine compares only what the model adds to every text."),
-        ("the cat", "", "The second text has no words, so the cosine compares only what the model adds to every text."),
+        ("", " ", "Neither text has words: both vectors are made only of what the model adds to every text."),
+        ("the cat", "", "The second text has no words: its vector is made only of what the model adds to every text."),
     ],
 )
 def test_texts_with_nothing_to_tell_apart(embedder, first, second, sentence):

@@ -26,6 +26,8 @@ _MIN_FRAME = 0.1
 """A frame that adds less than this part of the cosine is not mentioned."""
 _MIN_DROP = 0.01
 _MAX_NAMED = 3
+_MARKS = frozenset({"Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po", "Sm", "Sc", "Sk"})
+"""The categories of Unicode (https://www.unicode.org/reports/tr44/#General_Category_Values) that are marks."""
 _MAX_CHARACTERS = 30
 """Of a longer word, the sentence shows only the start."""
 
@@ -35,8 +37,9 @@ def comparison_sentence(comparison: Comparison) -> str:
     first, second = comparison.first, comparison.second
     sides = {"first": trace_words(first), "second": trace_words(second)}
     if empty := [side for side, words in sides.items() if not words]:
-        where = "Neither text has words" if len(empty) > 1 else f"The {empty[0]} text has no words"
-        return f"{where}, so the cosine compares only what the model adds to every text."
+        if len(empty) > 1:
+            return "Neither text has words: both vectors are made only of what the model adds to every text."
+        return f"The {empty[0]} text has no words: its vector is made only of what the model adds to every text."
     if [token.id for token in first.tokens] == [token.id for token in second.tokens]:
         return "The model reads the same tokens in both texts, so it cannot tell them apart."
     shares = word_shares(comparison)
@@ -47,9 +50,17 @@ def comparison_sentence(comparison: Comparison) -> str:
             _largest_drop(second, comparison.second_shares),
         )
     frame_name = "special tokens and the prompt" if first.prompt or second.prompt else "special tokens"
-    pairs = word_pairs(comparison, shares.shares.size)
+    return pairs_sentence(comparison.cosine, pairs_without_marks(comparison, _MAX_NAMED), shares.frame, frame_name)
+
+
+def pairs_without_marks(comparison: Comparison, count: int) -> list[tuple[str, str, float]]:
+    """The pairs of words that add most, as of :func:`~pellucid.explain.words.word_pairs`, but without marks.
+
+    People do not call a comma or a sign a word. If no other pair adds anything, marks are there after all.
+    """
+    pairs = word_pairs(comparison, len(comparison.first.tokens) * len(comparison.second.tokens))
     without_marks = [pair for pair in pairs if pair[2] > 0 and not _is_mark(pair[0]) and not _is_mark(pair[1])]
-    return pairs_sentence(comparison.cosine, without_marks or pairs, shares.frame, frame_name)
+    return (without_marks or pairs)[:count]
 
 
 def pairs_sentence(
@@ -154,8 +165,8 @@ def _quoted(word: str) -> str:
 
 
 def _is_mark(word: str) -> bool:
-    """Whether a word is only marks such as a comma, which people do not call a word."""
-    return all(unicodedata.category(character).startswith("P") for character in word)
+    """Whether a word is only marks such as a comma. An emoji is not a mark."""
+    return all(unicodedata.category(character) in _MARKS for character in word)
 
 
 def _largest_drop(trace: Trace, drops: Float64) -> tuple[str, float]:
