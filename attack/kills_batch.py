@@ -31,7 +31,7 @@ def prepare(shared: Path) -> Case:
     def job(out: Path) -> None:
         arguments = ("--model", model, "--threads", "1", "--rows-per-file", "16")
         result = pellucid("batch", table, "-o", out, *arguments, output=log)
-        assert result.status == 0, result.output
+        assert result.status == 3, result.output  # Some rows have no text.
 
     seconds = run_to_end(lambda: job(shared / "expected"))
     expected = contents(shared / "expected")
