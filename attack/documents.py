@@ -29,12 +29,12 @@ def prepare(shared: Path) -> Case:
             (folder / name).write_text(text)
         rng.choice(MAKERS)(rng, folder / "hostile")
         result = pellucid(
-            *("index", folder, "--to", index, "--model", model, "--threads", "1"), output=files.parent / "output.txt"
+            *("index", folder, "--index", index, "--model", model, "--threads", "1"), output=files.parent / "output.txt"
         )
         check_output(result, SECRET)
         assert result.status == 0, f"indexing failed with exit status {result.status}"
         _check_index(index)
-        return Result("refused", "skipped") if " skipped:" in result.output else Result()
+        return Result("refused", "skipped") if "Skipped " in result.output else Result()
 
     return case
 

@@ -51,11 +51,12 @@ def prepare(shared: Path, index: str) -> tuple[Path, Path]:
 
 def update(model: Path, index: Path, notes: Path, *, rebuild: bool = False, chunks_per_step: int = 0) -> None:
     """Make or update the index. With fewer ``chunks_per_step`` there are more steps between which a kill can come."""
-    from pellucid.search import index as module
+    from pellucid.search import update as module
+    from pellucid.search.index import Index
 
     if chunks_per_step:
-        vars(module)["_CHUNKS_PER_STEP"] = chunks_per_step
-    module.Index.create(index, Embedder(model, threads=1), rebuild=rebuild).update([notes])
+        vars(module)["_chunks_per_step"] = lambda _embedder: chunks_per_step
+    Index.create(index, Embedder(model, threads=1), rebuild=rebuild).update([notes])
 
 
 def rows(model: Path, index: Path) -> dict[str, list[float]]:

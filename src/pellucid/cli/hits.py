@@ -195,9 +195,10 @@ def _passage(console: Console, chunk: str, best: tuple[int, int], query: str, wi
         line.rstrip()
     if len(lines) > _PASSAGE_LINES:
         last = lines[_PASSAGE_LINES - 1]
-        last.truncate(width - 1)
-        last.rstrip()
-        last.append("…")
+        if last.cell_len == width:
+            last = last[: max(last.plain.rfind(" "), 0)] or last[:]
+            last.truncate(width - 1)
+        lines[_PASSAGE_LINES - 1] = last.append("…")
     return lines[:_PASSAGE_LINES]
 
 

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 
 def search(
-    words: Annotated[list[str], typer.Argument(metavar="QUERY", help="Question, or words to look for; - to read it.")],
+    words: Annotated[
+        list[str],
+        typer.Argument(metavar="QUERY", help="Question, or words to look for. - reads it from standard input."),
+    ],
     folder: options.IndexOption = DEFAULT_INDEX,
     count: Annotated[int, typer.Option("-k", help="Number of chunks to find.")] = 10,
     mode: options.SearchModeOption = "hybrid",
