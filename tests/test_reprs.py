@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from docs.build import DOCS
 
-from pellucid import Embedder, TokenBatch, catalog
+from pellucid import Embedder, TokenBatch, catalog, cluster, near_duplicates
 from pellucid.batch import ray
 from pellucid.batch.parts import JobOptions
 from pellucid.batch.runner import Progress, Report
@@ -21,6 +21,7 @@ from pellucid.cache.store import Cache
 from pellucid.engines.registry import EngineEntry
 from pellucid.explain.lifecycle import Lifecycle, ModelFile, Phase
 from pellucid.explain.text_map import text_map
+from pellucid.explain.words import word_shares
 from pellucid.files.walk import SkippedFile
 from pellucid.layers.finish import EachToken
 from pellucid.model.spec import NormPlaces, NormSpec, RelativeBiasSpec
@@ -34,7 +35,7 @@ from tests import tiny
 EVIL = "\x1b[31m\r\n<b>" + "a cat and a dog " * 600
 RECORDS = {"EngineEntry", "Limits", "Report", "Settings"}
 """Records of plain numbers and names. All of them are shown, on a few lines."""
-LINES = 5
+LINES = 6
 CONTRACTS = {"Create", "Executor", "Engine", "Finish", "Module"}
 """On the pages of the API, but there are only objects of their subclasses."""
 SAME_AS_THE_ORIGINAL = {"HuggingFaceEmbeddings"}
@@ -55,8 +56,9 @@ def objects(tmp_path_factory) -> list[Any]:
     embedder = Embedder(folder, on_truncation="ignore", cache=cache)
     embedder.embed_documents(["the cat"])
     index = Index.create(tmp_path / "index", embedder)
-    summary = index.update([tmp_path / "notes.txt"])
-    encoder = embedder.encoder
+    progress: list[Any] = []
+    summary = index.update([tmp_path / "notes.txt"], on_progress=progress.append)
+    encoder, plain = embedder.encoder, Embedder(tiny.write_model(tmp_path / "plain"), on_truncation="cut")
     each = encoder.run(TokenBatch.from_sequences([[1, 2], [3]]), EachToken())
     return [
         embedder,
@@ -67,14 +69,20 @@ def objects(tmp_path_factory) -> list[Any]:
         embedder.embed_long(EVIL),
         embedder.trace(EVIL),
         embedder.compare(EVIL, EVIL),
+        word_shares(plain.compare(EVIL, "a cat")),
         text_map(encoder, [EVIL] * 30, labels=[EVIL] * 30, on_truncation="ignore"),
         embedder.finish(),
         EachToken(),
         MultiVectors(each.vectors, each.offsets),
+        *embedder.most_similar("the cat", [EVIL] * 30),
+        near_duplicates(np.eye(1000)),
+        cluster(np.eye(50), k=2, texts=[EVIL] * 50),
+        *cluster(np.eye(50), k=2, texts=[f"{'long' * 9}{letter}" for letter in "abcde" * 10]),
         encoder.reference,
         index,
         index.search("the cat", 3, mode="vector"),
         summary,
+        progress[-1],
         SkippedFile(tmp_path, EVIL, EVIL),
         Digest("sha256", "0" * 64, 1 << 40),
         NormPlaces(NormSpec(1e-12), NormSpec(1e-12), NormSpec(1e-12)),

@@ -131,8 +131,8 @@ def test_ctrl_c_says_what_is_kept_and_how_to_go_on(tmp_path, model):
     stopped = stop()
     assert (stopped.returncode, stopped.stdout) == (130, "")
     assert stopped.stderr == (
-        "Stopped: 64 embedded chunks are kept, and you can search once it is done. To go on where it was, run the same "
-        f"command again:\n  pellucid index '{notes}' --index {to} --model {model}\n"
+        "pellucid: interrupted. 64 embedded chunks are kept, and you can search once it is done. To go on where it "
+        f"was, run the same command again:\n  pellucid index '{notes}' --index {to} --model {model}\n"
     )
     searched = run("search", "cat", "--index", to)
     assert searched.code == 1

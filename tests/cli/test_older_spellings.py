@@ -9,7 +9,7 @@ from pellucid.cli.older_spellings import OLDER_SPELLINGS, json_file_to_output
 from tests.cli.command import run
 
 
-@pytest.mark.parametrize("name", [name for name in OLDER_SPELLINGS if name not in ("index", "search")])
+@pytest.mark.parametrize("name", list(OLDER_SPELLINGS))
 def test_help_shows_todays_spelling_and_not_the_older_one(name):
     shown = run(*name.split(), "--help").out
     for older, new in OLDER_SPELLINGS[name].items():

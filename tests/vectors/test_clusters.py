@@ -89,5 +89,5 @@ def test_a_wrong_option_is_named(options, error, message):
 
 def test_reprs_are_short():
     found = cluster(np.eye(2), k=1, texts=["a red apple", "a red pear"])
-    assert repr(found) == "Clusters(1 clusters of 2 vectors)"
-    assert repr(found[0]) == "Cluster(2 members, representative 0, red, apple, pear)"
+    assert repr(found) == "Clusters(1 cluster of 2 vectors)"
+    assert repr(found[0]) == "Cluster(2 members, representative 0, 'red, apple, pear')"

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pellucid.cli import options
+from pellucid.cli.interruption import when_interrupted
 from pellucid.errors import plural, printable
 
 if TYPE_CHECKING:
+    from pellucid.search.store import Store
     from pellucid.search.update import Progress, Summary
 
 DEFAULT_INDEX = Path(".pellucid-index")
-INTERRUPTED = 130
-"""The exit status of a command that Ctrl-C has stopped: 128 and the number of SIGINT, as shells have it."""
 _MAX_LISTED_SKIPS = 10
 _SECONDS_PER_REFRESH = 0.2
 _BAR = "{percentage:3.0f}%|{bar:20}| {desc}, {remaining} left"
@@ -32,7 +32,7 @@ def index(
     folder: options.IndexOption = DEFAULT_INDEX,
     model: options.ModelOption = options.DEFAULT_MODEL,
     dtype: options.NativeDtypeOption = "float32",
-    column: options.ColumnOption = "text",
+    column: options.ColumnOption = options.TEXT_COLUMN,
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Build the index from scratch, even if there is one.")
     ] = False,
@@ -47,7 +47,7 @@ def index(
     """
     # LanceDB warns about matters that are not the user's, for example about many equal texts.
     os.environ.setdefault("LANCEDB_LOG", "error")
-    with _progress_bar() as show:
+    with _progress() as show:
         from pellucid.embedder import Embedder
         from pellucid.search.index import Index
 
@@ -57,16 +57,11 @@ def index(
             threads=threads,
             cache_folder=cache_folder,
             local_files_only=local_files_only,
-            on_truncation="ignore",
+            on_truncation="cut",
         )
         file_index = Index.create(folder, embedder, column=column, rebuild=rebuild)
-        try:
+        with when_interrupted(lambda: _describe_stop(file_index.store)):
             summary = file_index.update(folders, on_progress=show)
-        except KeyboardInterrupt:
-            show(None)
-            store = file_index.store
-            typer.echo(_describe_stop(len(store.staged()), is_new=store.pointer is None), err=True)
-            raise typer.Exit(INTERRUPTED) from None
     typer.echo(_describe(summary, folder))
     if summary.skipped:
         typer.echo(f"Skipped {plural(len(summary.skipped), 'file')}:", err=True)
@@ -85,38 +80,35 @@ def _describe(summary: Summary, folder: Path) -> str:
     return f"{whole}: {', '.join(changes)}, {plural(summary.embedded, 'chunk')} embedded."
 
 
-def _describe_stop(kept: int, *, is_new: bool) -> str:
+def _describe_stop(store: Store) -> str:
     """Say what is left after Ctrl-C, and how to go on."""
+    kept = len(store.staged())
     what = (
-        f"{plural(kept, 'embedded chunk')} {'is' if kept == 1 else 'are'} kept" if kept else "nothing was embedded yet"
+        f"{plural(kept, 'embedded chunk')} {'is' if kept == 1 else 'are'} kept" if kept else "Nothing was embedded yet"
     )
-    state = "you can search once it is done" if is_new else "searches use the index as it was"
+    state = "you can search once it is done" if store.pointer is None else "searches use the index as it was"
     command = printable(shlex.join(["pellucid", *sys.argv[1:]]))
-    return f"Stopped: {what}, and {state}. To go on where it was, run the same command again:\n  {command}"
+    return f"{what}, and {state}. To go on where it was, run the same command again:\n  {command}"
 
 
 @contextlib.contextmanager
-def _progress_bar() -> Iterator[Callable[[Progress | None], None]]:
-    """Draw progress on standard error, if that is a terminal. None wipes it off."""
-    from tqdm import tqdm  # type: ignore[import-untyped]
+def _progress() -> Iterator[Callable[[Progress], None]]:
+    """Draw progress on standard error, if that is a terminal."""
+    from pellucid.files.progress import progress_bar
 
-    with tqdm(
+    with progress_bar(
         desc="Loading the model",
         unit="B",
         bar_format="{desc}",
         mininterval=_SECONDS_PER_REFRESH,
         miniters=0,
         dynamic_ncols=True,
-        disable=None,
         leave=False,
     ) as bar:
         reading_since = 0.0
 
-        def show(progress: Progress | None) -> None:
+        def show(progress: Progress) -> None:
             nonlocal reading_since
-            if progress is None:
-                bar.close()
-                return
             if progress.files is None:
                 reading_since = time.monotonic()
             if progress.size and progress.kept:

@@ -15,7 +15,7 @@ from pellucid.reprs import short_text
 from pellucid.search.hits import Hit, fuse, locate
 from pellucid.search.pointer import POINTER, Identity
 from pellucid.search.reading import DocumentReader
-from pellucid.search.rows import Ranked, Row
+from pellucid.search.rows import RankedRow, Row
 from pellucid.search.store import Store
 from pellucid.search.update import Progress, Summary, Update, normalize_option
 from pellucid.text.checks import check_texts
@@ -164,8 +164,8 @@ class Index:
     def _hits(
         self,
         scored: Sequence[tuple[Row, float]],
-        by_vector: Sequence[Ranked],
-        by_text: Sequence[Ranked],
+        by_vector: Sequence[RankedRow],
+        by_text: Sequence[RankedRow],
         vector: Float32,
     ) -> list[Hit]:
         """Say of each chunk what its cosine and its places in the rankings are, and where its file is."""

@@ -50,6 +50,8 @@ class Row:
     digest: str
     heading: str = ""
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True)
 class IndexedFile:
@@ -59,9 +61,11 @@ class IndexedFile:
     modified: int
     digest: str
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, eq=False)
-class Ranked:
+class RankedRow:
     """A chunk in a ranking, its score there, and its vector, ``float32[d]``."""
 
     row: Row

@@ -28,7 +28,7 @@ from pellucid.reprs import short_text
 from pellucid.search import pointer as pointers
 from pellucid.search.damage import record
 from pellucid.search.pointer import CHUNKS, Identity, Pointer, folder_of
-from pellucid.search.rows import COLUMNS, VECTOR, IndexedFile, Ranked, Row, from_record, schema_of, vectors_by_digest
+from pellucid.search.rows import COLUMNS, VECTOR, IndexedFile, RankedRow, Row, from_record, schema_of, vectors_by_digest
 from pellucid.search.staging import Staging
 from pellucid.tables import arrow
 from pellucid.types import Float32
@@ -274,7 +274,7 @@ class Store:
             table.add(arrow.stream(self._staging.batches(), schema))
         return table
 
-    def rank(self, query: Float32 | str, count: int, mode: Mode, *, approximate: bool = False) -> list[Ranked]:
+    def rank(self, query: Float32 | str, count: int, mode: Mode, *, approximate: bool = False) -> list[RankedRow]:
         """The chunks that match a query best, best first.
 
         Args:
@@ -298,7 +298,7 @@ class Store:
             if not all(map(math.isfinite, scores)):
                 raise ValueError("a score that is not finite")
             return [
-                Ranked(from_record(values), score, np.array(values[VECTOR], dtype=np.float32))
+                RankedRow(from_record(values), score, np.array(values[VECTOR], dtype=np.float32))
                 for values, score in zip(found, scores, strict=True)
             ]
 

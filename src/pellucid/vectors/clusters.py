@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.checks import check_integer
-from pellucid.errors import InputError, OptionError
+from pellucid.errors import InputError, OptionError, plural
+from pellucid.reprs import short_text
 from pellucid.types import Float32, Int64
 from pellucid.vectors.checks import blocks, unit_vectors
 from pellucid.vectors.duplicates import ROUNDING, check_threshold
@@ -44,8 +45,8 @@ class Cluster:
         return len(self.members)
 
     def __repr__(self) -> str:
-        words = f", {', '.join(self.words)}" if self.words else ""
-        return f"Cluster({len(self):,} members, representative {self.representative}{words})"
+        words = f", {short_text(', '.join(self.words), 60)}" if self.words else ""
+        return f"Cluster({plural(len(self), 'member')}, representative {self.representative}{words})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +74,7 @@ class Clusters:
         return iter(self.clusters)
 
     def __repr__(self) -> str:
-        return f"Clusters({len(self):,} clusters of {len(self.labels):,} vectors)"
+        return f"Clusters({plural(len(self), 'cluster')} of {plural(len(self.labels), 'vector')})"
 
 
 def cluster(
