@@ -16,6 +16,7 @@ import numpy as np
 from pellucid.explain.comparison import Comparison
 from pellucid.explain.shares import Float64
 from pellucid.explain.trace import Trace
+from pellucid.reprs import short_repr
 from pellucid.types import Int64, Token
 
 # Scripts that put no spaces between words: Thai, Lao, Tibetan, Burmese, Khmer, Kana, Chinese characters.
@@ -40,6 +41,8 @@ class Word:
     end: int
     tokens: tuple[int, ...]
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, eq=False)
 class WordShares:
@@ -57,6 +60,8 @@ class WordShares:
     second: tuple[Word, ...]
     shares: Float64
     frame: float
+
+    __repr__ = short_repr
 
 
 def trace_words(trace: Trace) -> tuple[Word, ...]:
