@@ -109,7 +109,7 @@ def print_hits(
         for line in _headline(number, hit, mode, width):
             console.print(line, soft_wrap=True)
         if full:
-            console.print(_marked(hit.row.text, 0, place, query), soft_wrap=True)
+            console.print(_marked(hit.row.text, 0, place, query), soft_wrap=not console.is_terminal)
         else:
             passage = _code if kind_of(Path(hit.row.file).suffix) == "code" else _passage
             for line in passage(console, hit.row.text, place, query, width - _INDENT):
