@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-import re
+import itertools
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -109,7 +109,7 @@ def print_hits(
         for line in _headline(number, hit, mode, width):
             console.print(line, soft_wrap=True)
         if full:
-            console.print(_marked(hit.row.text, 0, place, query), soft_wrap=True)
+            console.print(_marked(hit.row.text, 0, place, query), soft_wrap=not console.is_terminal)
         else:
             passage = _code if kind_of(Path(hit.row.file).suffix) == "code" else _passage
             for line in passage(console, hit.row.text, place, query, width - _INDENT):
@@ -204,21 +204,23 @@ def _passage(console: Console, chunk: str, best: tuple[int, int], query: str, wi
 
 def _code(_console: Console, chunk: str, best: tuple[int, int], query: str, width: int) -> list[Text]:
     """Two lines of code: the line of the best paragraph with most words of the query, and one beside it."""
-    marked = _marked(chunk, 0, best, query)
-    lines = [line for line in marked.split("\n") if line.plain.strip()]
-    places = [line.start() for line in re.finditer(r"[^\n]*\S[^\n]*", chunk)]
-    matches = [0] * len(lines)
+    texts = chunk.split("\n")
+    starts = list(itertools.accumulate((len(text) + 1 for text in texts), initial=0))
+    marked = _marked(chunk, 0, best, query).split("\n", allow_blank=True)
+    matches = [0] * len(texts)
     for first, _ in matched_words(query, chunk[slice(*best)]):
-        matches[bisect.bisect_right(places, best[0] + first) - 1] += 1
-    begin = matches.index(max(matches)) if any(matches) else max(0, bisect.bisect_right(places, best[0]) - 1)
-    if begin + 1 == len(lines) or not any(map(str.isalnum, lines[begin + 1].plain)):  # Such as a bracket.
-        begin = max(0, begin - 1)
-    shown = lines[begin : begin + _PASSAGE_LINES]
-    margin = min(len(line.plain) - len(line.plain.lstrip()) for line in shown) if shown else 0
-    for line in (shown := [line[margin:] for line in shown]):
+        matches[bisect.bisect_right(starts, best[0] + first) - 1] += 1
+    best_line = matches.index(max(matches)) if any(matches) else bisect.bisect_right(starts, best[0]) - 1
+    filled = [number for number, text in enumerate(texts) if text.strip()]
+    place = bisect.bisect_left(filled, best_line)
+    if place + 1 >= len(filled) or not any(map(str.isalnum, texts[filled[place + 1]])):  # Such as a bracket.
+        place = max(0, place - 1)
+    lines = [marked[number] for number in filled[place : place + _PASSAGE_LINES]]
+    margin = min((len(line.plain) - len(line.plain.lstrip()) for line in lines), default=0)
+    for line in (lines := [line[margin:] for line in lines]):
         line.expand_tabs(4)
         line.truncate(width, overflow="ellipsis")
-    return shown
+    return lines
 
 
 def _start_of_match(chunk: str, best: tuple[int, int], query: str, room: int) -> int:

@@ -40,7 +40,7 @@ def index(
     local_files_only: options.LocalFilesOnlyOption = False,
     threads: options.ThreadsOption = None,
 ) -> None:
-    """Make an index of your files, or bring it up to date.
+    """Build or update an index of your files.
 
     Run again, the command embeds only what is new or changed, and drops files that are gone. You can stop it with
     Ctrl-C: the next run goes on where it was.

@@ -42,7 +42,7 @@ def search(
 ) -> None:
     """Find the chunks that match a query.
 
-    The query needs no quotes, unless the shell would take its marks: pellucid search how do I reset a password
+    The query needs no quotes, unless it has marks that the shell would take, such as "?".
     """
     if count < 1:
         raise OptionError("-k must be at least 1.")
