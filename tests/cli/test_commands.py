@@ -43,6 +43,7 @@ def test_the_examples_are_calls_that_the_command_understands(name):
             pipe = words.index("|")
             words = words[pipe + 1 :] if words[0] != "pellucid" else words[:pipe]
             words = words[: words.index("|")] if "|" in words else words
+        words = words[: words.index(">")] if ">" in words else words
         words = words[words.index("pellucid") + 1 :]
         assert words[: len(name.split())] == name.split()
         if name == "models":

@@ -13,7 +13,7 @@ from pellucid.encoder.encoder import Dtype
 from pellucid.engines import registry
 from pellucid.errors import OptionError
 
-HAVE_SEVERAL_MEANINGS = {"--dtype", "--json", "--model", "--on-truncation", "--output", "--threads"}
+HAVE_SEVERAL_MEANINGS = {"--dtype", "--json", "--model", "--on-truncation", "--output", "--threads", "--threshold"}
 
 
 def commands(command):

@@ -44,7 +44,7 @@ def cluster(
     local_files_only: options.LocalFilesOnlyOption = False,
     threads: options.ThreadsOption = None,
 ) -> None:
-    """Group the texts of a file by how similar they are.
+    """Group the similar texts of a file.
 
     Blank lines are left out. Each cluster has a name: the words that are in many of its texts and in few others.
     """

@@ -42,10 +42,10 @@ def dedupe(
     local_files_only: options.LocalFilesOnlyOption = False,
     threads: options.ThreadsOption = None,
 ) -> None:
-    """Remove texts that are nearly the same as an earlier one.
+    """Remove near duplicates from a file.
 
-    On a terminal, the command shows which texts it would remove. Otherwise it prints the lines or rows that it keeps,
-    so you can write `pellucid dedupe FILE > kept.txt`.
+    A near duplicate is a text that is nearly the same as an earlier one. On a terminal, the command shows what it would
+    remove. Otherwise it prints the lines or rows that it keeps, so you can write `pellucid dedupe FILE > kept.txt`.
     """
     from pellucid.vectors.duplicates import check_threshold, near_duplicates
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def search(
     words: Annotated[
         list[str],
-        typer.Argument(metavar="QUERY", help="Question, or words to look for. - reads it from standard input."),
+        typer.Argument(metavar="query", help="Question, or words to look for. - reads it from standard input."),
     ],
     folder: options.IndexOption = DEFAULT_INDEX,
     count: Annotated[int, typer.Option("-k", help="Number of chunks to find.")] = 10,
@@ -34,7 +34,7 @@ def search(
             "--approximate", help="Search only the most promising half of the vectors; faster, may miss results."
         ),
     ] = False,
-    full: Annotated[bool, typer.Option("--full", help="Show each chunk whole, not only its best passage.")] = False,
+    full: options.FullOption = False,
     why: Annotated[bool, typer.Option("--why", help="Show which words make each chunk match.")] = False,
     json: options.JsonOption = None,
     cache_folder: options.CacheFolderOption = None,

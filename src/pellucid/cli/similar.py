@@ -30,7 +30,7 @@ def similar(
     local_files_only: options.LocalFilesOnlyOption = False,
     threads: options.ThreadsOption = None,
 ) -> None:
-    """Find the texts of a file that are most similar to a text.
+    """Find the most similar texts of a file.
 
     Blank lines are left out. The score is the cosine: 1 means the same, and 0 means unrelated.
     """
