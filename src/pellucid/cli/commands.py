@@ -39,8 +39,28 @@ def _write_examples(epilog: str | None, formatter: Any) -> None:
                 formatter.write(f"{'':{formatter.current_indent}}{line}\n")
 
 
+_PYDANTIC_PHRASES = {
+    "Value error, ": "",
+    "Input should be a valid integer, unable to parse string as an integer": "it must be a whole number",
+    "Input should be a valid integer, got a number with a fractional part": "it must be a whole number",
+    "Input should be a valid number, unable to parse string as a number": "it must be a number",
+    "Input should be greater than or equal to": "it must be at least",
+    "Input should be less than or equal to": "it must be at most",
+}
+"""What newer versions of Typer say of a wrong value, in Pydantic's words, and what we say."""
+
+
 class Command(TyperCommand):
     """A command whose epilog is examples."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments. A wrong value is named in plain words."""
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            for phrase, ours in _PYDANTIC_PHRASES.items():
+                error.message = error.message.replace(phrase, ours)
+            raise
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002  Click's signature.
         """Write the examples."""
