@@ -58,3 +58,5 @@ def test_a_given_number_of_clouds_is_found(size, k):
 
 def test_there_are_no_more_groups_than_different_vectors():
     assert k_means(np.eye(2, dtype=np.float32)[[0, 1, 0, 1]], 4).tolist() == [0, 1, 0, 1]
+    vectors = np.random.default_rng(0).normal(size=(3, 384)).astype(np.float32)
+    assert k_means(vectors, 10**6).tolist() == [0, 1, 2]

@@ -22,11 +22,13 @@ MAX_CHOSEN = 8
 """The most groups that the silhouette may choose. People cannot tell more colours apart on a map."""
 _RUNS = 10
 """For each number of groups, k-means runs this many times on the sample, each time from other starting centres."""
+_CENTRES_OF_ALL_RUNS = 200
+"""With many groups it runs less often: each run takes longer, and its result depends less on where it starts."""
 _MAX_ITERATIONS = 30
 _MAX_SILHOUETTE_SAMPLE = 500
 """The silhouette needs the distances of all pairs, so it looks at no more vectors than this."""
 _MAX_SAMPLE = 2000
-_SAMPLE_PER_GROUP = 50
+_SAMPLE_PER_GROUP = 20
 """For a given number of groups, the sample is at least this large for each of them."""
 _ROWS_PER_BLOCK = 4096
 
@@ -46,7 +48,9 @@ def k_means(vectors: Float32, k: int) -> Int64:
     """
     mean = _mean(vectors)
     sample = _sample(vectors, max(_MAX_SAMPLE, k * _SAMPLE_PER_GROUP)) - mean
-    runs = [_centres(sample, k, seed) for seed in range(_RUNS if k > 1 else 1)]
+    k = min(k, len(np.unique(sample, axis=0)))
+    count = 1 if k == 1 else max(1, min(_RUNS, _CENTRES_OF_ALL_RUNS // k))
+    runs = [_centres(sample, k, seed) for seed in range(count)]
     best = min(runs, key=lambda centres: _squared_distances(sample, centres).min(axis=1).sum())
     return _group(vectors, mean, best, refine=len(sample) < len(vectors))
 
