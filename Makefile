@@ -44,8 +44,8 @@ site: .make/docs  ## Make the site from the pages as they are. A warning is an e
 
 # Debian: apt install chromium
 test-browser: .make/browser  ## Test the pages of `pellucid explain --html` and of the server in chromium.
-	PELLUCID_BROWSER=required $(VENV)/bin/python -m pytest tests/explain/render/test_page.py \
-	  tests/server/http/test_page.py tests/server/http/test_page_controls.py tests/server/test_served_page.py $(ARGS)
+	PELLUCID_BROWSER=required $(VENV)/bin/python -m pytest tests/explain/render/test_*page.py \
+	  tests/explain/render/test_download.py tests/server/http/test_page*.py tests/server/test_served_page.py $(ARGS)
 
 test-integrations: .make/integrations  ## Test vector stores, clients of the server, and clusters of Ray.
 	PELLUCID_INTEGRATIONS=required $(VENV)/bin/python -m pytest tests/examples tests/server/test_clients.py \
