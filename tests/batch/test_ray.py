@@ -229,7 +229,7 @@ def test_a_node_that_dies_loses_nothing(nodes, source, expected, model, tmp_path
         assert process.poll() is None, process.stdout.read()
         workers[0].kill()
         output = process.communicate(timeout=240)[0]
-        assert process.returncode == 0, output
+        assert process.returncode == 3, output  # Some rows were rejected.
     assert contents(out) == expected
 
 
