@@ -414,6 +414,13 @@ class TestMostSimilar:
         expected = similarity(prompted.embed_query("cat", prompt_name="query"), vectors)
         assert {match.index: match.score for match in ranked} == pytest.approx(dict(enumerate(expected)), abs=1e-6)
 
+    def test_lists_of_vectors_and_arrays_of_texts_do_too(self, minilm):
+        expected = minilm.most_similar("cat", self.DOCUMENTS)
+        vectors = minilm.embed_documents(self.DOCUMENTS)
+        assert minilm.most_similar("cat", vectors.tolist()) == minilm.most_similar("cat", list(vectors)) == expected
+        assert minilm.most_similar("cat", np.array(self.DOCUMENTS)) == expected
+        assert minilm.most_similar("cat", np.array(self.DOCUMENTS, dtype=object)) == expected
+
     def test_no_documents_give_no_matches(self, minilm):
         assert minilm.most_similar("cat", []) == []
 
@@ -422,6 +429,8 @@ class TestMostSimilar:
             minilm.most_similar("cat", ["dog"], k=0)
         with pytest.raises(TextTypeError, match="texts is of type str"):
             minilm.most_similar("cat", "dog")
+        with pytest.raises(InputError, match=r"query has the shape \(2, 384\); it must be a text or one vector"):
+            minilm.most_similar(np.ones((2, 384)), ["dog"])
         with pytest.raises(InputError, match="queries has vectors of 384 numbers, and vectors of 5"):
             minilm.most_similar("cat", np.ones((2, 5)))
 

@@ -272,3 +272,13 @@ def test_options_of_an_encoder_are_refused_with_an_encoder(embedder, options):
 def test_there_is_no_progress_bar_if_standard_error_is_not_a_terminal(embedder, capfd):
     embedder.embed_documents(["cat"] * 10, show_progress=True)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_property_of_a_subclass_that_fails_keeps_its_own_error(tiny_bert):
+    class Mine(Embedder):
+        @property
+        def broken(self):
+            return self.files.nope
+
+    with pytest.raises(AttributeError, match="nope"):
+        Mine(tiny_bert).broken  # noqa: B018

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from pellucid.checks import check_choice, check_integer
 from pellucid.encoder.encoder import Dtype, Encoder, EngineName
 from pellucid.encoder.fingerprint import EMBEDDING
 from pellucid.encoder.prompts import DOCUMENT_PROMPTS, QUERY_PROMPTS, choose_prompt
-from pellucid.errors import OptionError, TextTypeError
+from pellucid.errors import InputError, OptionError, TextTypeError
 from pellucid.layers.finish import Pool
 from pellucid.layers.quantization import OUTPUT_DTYPES, check_ranges, to_dtype
 from pellucid.reprs import short_text
@@ -227,8 +227,10 @@ class Embedder(Task):
             OptionError: ``k`` is not a whole number of at least 1.
         """
         k = check_integer("k", k, 1, sys.maxsize, "of at least 1")
-        vector = self.embed_query(query) if isinstance(query, str) else query
-        vectors = documents if isinstance(documents, np.ndarray) else self.embed_documents(documents)
+        vector = self.embed_query(query) if isinstance(query, str) else np.asarray(query)
+        if vector.ndim != 1:
+            raise InputError(f"query has the shape {vector.shape}; it must be a text or one vector, [d].")
+        vectors = documents if _are_vectors(documents) else self.embed_documents(cast("Sequence[str]", documents))
         indices, cosines = nearest(vector, vectors, k)
         return [Ranked(index, score) for index, score in zip(indices.tolist(), cosines.tolist(), strict=True)]
 
@@ -309,3 +311,10 @@ class Embedder(Task):
         query = choose_prompt(self.spec, QUERY_PROMPTS, prompt_name, prompt)
         document = choose_prompt(self.spec, DOCUMENT_PROMPTS, prompt_name, prompt)
         return compare(self.encoder, (text_a, query), (text_b, document))
+
+
+def _are_vectors(documents: Sequence[Any] | npt.NDArray[Any]) -> bool:
+    """True for an array of numbers and for a list of vectors; False for texts, in an array too."""
+    if isinstance(documents, np.ndarray):
+        return documents.dtype.kind not in "OUS"
+    return isinstance(documents, list) and bool(documents) and isinstance(documents[0], (list, tuple, np.ndarray))

@@ -150,6 +150,8 @@ class Task:
 
         def __getattr__(self, name: str) -> Any:
             """Refuse an attribute that does not exist, and say what to use if another library calls it that."""
+            if hasattr(type(self), name):  # A property that failed for want of another attribute.
+                return object.__getattribute__(self, name)  # Raises its own error again.
             message = f"{type(self).__name__} has no attribute {name!r}."
             if name in self.other_names:
                 message += f" Use {self.other_names[name]}."

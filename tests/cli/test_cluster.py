@@ -34,12 +34,15 @@ def test_each_text_is_a_line_of_json(topics, arguments):
 def test_people_see_names_sizes_and_typical_texts(topics, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     blocks = cluster("--no-json", "-k", "5", stdin=topics).out.strip().split("\n\n")
+    hint = "--full shows every text. -k or --threshold gives more or fewer clusters."
+    assert " ".join(blocks.pop().split()) == hint
     assert len(blocks) == 5
     for number, block in enumerate(blocks, 1):
-        heading, *texts = block.splitlines()
+        heading, *texts, more = block.splitlines()
         assert heading.startswith(f"{number}  ")
         assert heading.endswith("  4 texts")
         assert len(texts) == 3
+        assert more == "  … and 1 more"
         assert all(len(text) <= 40 for text in texts)
     full = cluster("--no-json", "--full", "-k", "5", stdin=topics).out
     assert all(text in " ".join(full.split()) for text in TOPICS)

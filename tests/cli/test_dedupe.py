@@ -68,6 +68,13 @@ def test_rows_of_a_table_are_kept_whole(tiny_bert, tmp_path, ending):
         assert dedupe(tiny_bert, str(source), "--column", "body").out == kept.read_text()
 
 
+def test_half_characters_are_named(tiny_bert, tmp_path):
+    (tmp_path / "rows.jsonl").write_bytes(b'{"text": "a cat"}\n{"text": "a dog", "other": "\xed\xa0\x80"}\n')
+    result = dedupe(tiny_bert, str(tmp_path / "rows.jsonl"))
+    assert result.code == 2
+    assert "line 2: it is not UTF-8" in result.err
+
+
 def test_a_terminal_gets_the_groups(tiny_bert, file, monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
     monkeypatch.setenv("TERM", "dumb")

@@ -44,6 +44,13 @@ def test_texts_come_from_standard_input_too(tiny_bert, file, arguments):
     assert piped.out == similar(tiny_bert, "a cat", str(file), "-k", "2").out
 
 
+def test_the_text_comes_from_standard_input_too(tiny_bert, file):
+    assert similar(tiny_bert, "-", str(file), stdin=b"a cat\n").out == similar(tiny_bert, "a cat", str(file)).out
+    result = similar(tiny_bert, "-", stdin=b"a cat\n")
+    assert (result.code, result.err) == (2, "pellucid: only one of the text and the file can be standard input.\n")
+    assert "standard input is not UTF-8 (byte 1)" in similar(tiny_bert, "-", str(file), stdin=b"\xff").err
+
+
 def test_a_table_for_people_has_one_line_for_each_text(tiny_bert, file, monkeypatch):
     monkeypatch.setenv("COLUMNS", "48")
     result = similar(tiny_bert, "a cat", str(file), "--no-json")

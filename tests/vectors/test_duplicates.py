@@ -57,7 +57,7 @@ def test_blocks_change_nothing(monkeypatch):
     assert 0 < len(whole.kept) < 200
 
 
-@pytest.mark.parametrize("threshold", [0, -0.5, 1.01, float("nan"), 95])
+@pytest.mark.parametrize("threshold", [0, -0.5, 1.01, float("nan"), 95, "0.9", None, True])
 def test_a_threshold_is_a_cosine(threshold):
     with pytest.raises(OptionError, match="it is a cosine"):
         near_duplicates(np.eye(2), threshold)

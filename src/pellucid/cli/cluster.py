@@ -109,7 +109,11 @@ def _print_clusters(lines: Lines, vectors: Float32, found: Clusters, *, full: bo
                 no_wrap=not full,
                 overflow="ellipsis",
             )
+        if not full and len(members) > _MAX_TEXTS:
+            console.print(f"  … and {len(members) - _MAX_TEXTS:,} more", style="dim")
         console.print()
+    if any(len(group) > _MAX_TEXTS for group in clusters) and not full:
+        console.print("--full shows every text. -k or --threshold gives more or fewer clusters.", style="dim")
     if len(clusters) < len(found):
         texts = sum(len(group) for group in found.clusters[_MAX_CLUSTERS:])
         console.print(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pellucid.cli import options
-from pellucid.cli.texts import read_texts
+from pellucid.cli.texts import read_text, read_texts
 from pellucid.cli.vectors import check_ending, open_output
-from pellucid.errors import OptionError, TextError, printable
+from pellucid.errors import OptionError, printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -99,11 +98,7 @@ def _from_standard_input(text: str | None, other: str | None) -> tuple[str, str 
         raise OptionError("only one of the two texts can be -, which is standard input.")
     texts = [text or "", other]
     if "-" in texts:
-        try:
-            content = sys.stdin.buffer.read().decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise TextError(f"standard input is not UTF-8 (byte {error.start + 1}).") from None
-        texts[texts.index("-")] = content.removesuffix("\n").removesuffix("\r")
+        texts[texts.index("-")] = read_text()
     return texts[0] or "", texts[1]
 
 

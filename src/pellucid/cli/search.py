@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json as json_module
 import os
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +11,7 @@ import typer
 from pellucid.cli import options
 from pellucid.cli.index import DEFAULT_INDEX
 from pellucid.cli.terminal import escape_json_controls, use_json
+from pellucid.cli.texts import read_text
 from pellucid.errors import OptionError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def search(
     if count < 1:
         raise OptionError("-k must be at least 1.")
     os.environ.setdefault("LANCEDB_LOG", "error")
-    query = sys.stdin.read().strip() if words == ["-"] else " ".join(words)
+    query = read_text().strip() if words == ["-"] else " ".join(words)
     from pellucid.cli.hits import explain, print_hits
     from pellucid.search.index import Index
 

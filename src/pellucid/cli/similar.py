@@ -10,12 +10,13 @@ import typer
 from pellucid.cli import options
 from pellucid.cli.lines import Lines, embed_lines, read_lines, show
 from pellucid.cli.terminal import escape_json_controls, use_json
+from pellucid.cli.texts import read_text
 from pellucid.errors import OptionError
 from pellucid.types import Ranked
 
 
 def similar(
-    text: Annotated[str, typer.Argument(help="Text to compare with.")],
+    text: Annotated[str, typer.Argument(help="Text to compare with; - reads it from standard input.")],
     file: options.TextsArgument = None,
     count: Annotated[int, typer.Option("-k", help="Number of texts to find.")] = 10,
     column: options.ColumnOption = options.TEXT_COLUMN,
@@ -36,6 +37,10 @@ def similar(
     """
     if count < 1:
         raise OptionError("-k must be at least 1.")
+    if text == "-":
+        if file is None or str(file) == "-":
+            raise OptionError("only one of the text and the file can be standard input.")
+        text = read_text()
     lines = read_lines(file, column)
 
     from pellucid.embedder import Embedder

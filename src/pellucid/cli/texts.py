@@ -46,6 +46,19 @@ def read_texts(file: Path | None, column: str = TEXT_COLUMN) -> Iterator[str]:
         raise OptionError(f"{printable(file)} cannot be read ({error.strerror or error}).") from error
 
 
+def read_text() -> str:
+    """All of standard input as one text, without the line end at its end.
+
+    Raises:
+        TextError: it is not UTF-8.
+    """
+    try:
+        content = sys.stdin.buffer.read().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise TextError(f"standard input is not UTF-8 (byte {error.start + 1}).") from None
+    return content.removesuffix("\n").removesuffix("\r")
+
+
 def check_file(file: Path) -> None:
     """Refuse a path with nothing to read.
 

@@ -73,12 +73,18 @@ def _markdown(text: str) -> Iterator[Heading]:
             fence, before = mark[1], None
         elif (atx := _ATX.match(line)) is not None:
             before = None
-            yield start + len(line) - len(line.lstrip()), shortened(re.sub(r"\s+#+\Z", "", atx[1]))
+            yield start + len(line) - len(line.lstrip()), shortened(_without_closing_marks(atx[1]))
         elif before is not None and _UNDERLINE.match(line):
             yield before
             before = None
         else:
             before = (start, shortened(line)) if line and not _NOT_A_PARAGRAPH.match(line) else None
+
+
+def _without_closing_marks(heading: str) -> str:
+    """The heading without the ``#`` that may close it."""
+    kept = heading.rstrip("#")
+    return kept if kept[-1:].isspace() else heading
 
 
 def _code(text: str) -> Iterator[Heading]:

@@ -74,7 +74,9 @@ class TextFormatter(logging.Formatter):
         line = f"{time}  {text}"
         if self._terminal and event == "stopping":
             line = f"\r{line}"  # Over the ^C.
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        if not record.exc_info:
+            return line
+        return f"{line}\n{printable(self.formatException(record.exc_info), keep=chr(10))}"
 
 
 def _answered(fields: Mapping[str, Any]) -> str:

@@ -131,7 +131,7 @@ def _text_record(offset: int, line: bytes, column: str) -> Record:
 
 def _json_record(offset: int, line: bytes, column: str, *, texts_only: bool) -> Record:
     try:
-        values = json.loads(line.removeprefix(b"\xef\xbb\xbf"))
+        values = json.loads(line.decode("utf-8-sig"))  # From bytes, json would accept half characters.
     except UnicodeDecodeError:
         return Record(offset, fault=_NOT_UTF8)
     except (ValueError, RecursionError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,5 +98,5 @@ def check_threshold(threshold: float) -> None:
     Raises:
         OptionError: it is out of range.
     """
-    if not 0 < threshold <= 1:
-        raise OptionError(f"threshold={threshold} must be above 0, and at most 1: it is a cosine.")
+    if isinstance(threshold, bool) or not isinstance(threshold, (int, float, np.floating)) or not 0 < threshold <= 1:
+        raise OptionError(f"threshold={reprlib.repr(threshold)} must be above 0, and at most 1: it is a cosine.")

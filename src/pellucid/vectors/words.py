@@ -47,7 +47,9 @@ def telling_words(texts: Sequence[str], labels: Int64, count: int = 3) -> list[t
     counts: list[collections.Counter[str]] = [collections.Counter() for _ in sizes]
     for text, label in zip(texts, labels.tolist(), strict=True):
         counts[label].update(_words(text))
-    total = sum(counts, collections.Counter())
+    total: collections.Counter[str] = collections.Counter()
+    for own in counts:
+        total.update(own)
     return [_most_telling(own, total, int(size), len(texts), count) for own, size in zip(counts, sizes, strict=True)]
 
 
