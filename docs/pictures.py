@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.browser import launched
+from tests.explain.test_text_map import TOPICS
 
 from pellucid import Embedder
 from pellucid.explain.render.html import page
@@ -19,24 +20,7 @@ from pellucid.explain.text_map import text_map
 PICTURES = Path(__file__).parent / "pictures"
 WIDTH = 760
 HEIGHTS = {"explain": 1290, "map": 980}
-TEXTS = (
-    "The cat sat on the mat",
-    "A kitten is sleeping on the rug",
-    "My dog barks at the postman",
-    "Puppies need a lot of exercise",
-    "How do I reset my password?",
-    "I forgot my login credentials",
-    "The account is locked after three attempts",
-    "Two-factor authentication keeps accounts safe",
-    "Stir the onions until they are golden",
-    "Bake the bread for forty minutes",
-    "Add a pinch of salt to the soup",
-    "The sauce should simmer for an hour",
-    "The telescope discovered a distant galaxy",
-    "Astronauts repaired the space station",
-    "Mars has two small moons",
-    "A comet passed close to the sun",
-)
+TEXTS = (*TOPICS[:4], *TOPICS[8:])
 
 
 def main() -> None:

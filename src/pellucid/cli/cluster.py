@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -10,7 +9,7 @@ import typer
 
 from pellucid.cli import options
 from pellucid.cli.lines import Lines, embed_lines, read_lines, show
-from pellucid.cli.terminal import escape_json_controls, use_json
+from pellucid.cli.terminal import print_record, use_json
 from pellucid.errors import OptionError, plural
 
 if TYPE_CHECKING:
@@ -86,7 +85,7 @@ def _print_json(lines: Lines, found: Clusters) -> None:
             "name": ", ".join(found[label].words),
             "representative": index in representatives,
         }
-        typer.echo(escape_json_controls(json_module.dumps(record, ensure_ascii=False)))
+        print_record(record)
 
 
 def _print_clusters(lines: Lines, vectors: Float32, found: Clusters, *, full: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ import typer
 
 from pellucid.cli import options, vectors
 from pellucid.cli.lines import Lines, embed_lines, read_lines, show
-from pellucid.cli.terminal import escape_json_controls
+from pellucid.cli.terminal import print_record
 from pellucid.errors import OptionError, plural, printable
 
 if TYPE_CHECKING:
@@ -47,12 +46,13 @@ def dedupe(
     A near duplicate is a text that is nearly the same as an earlier one. On a terminal, the command shows what it would
     remove. Otherwise it prints the lines or rows that it keeps, so you can write `pellucid dedupe FILE > kept.txt`.
     """
+    from pellucid.tables.records import table_kind
     from pellucid.vectors.duplicates import check_threshold, near_duplicates
 
     check_threshold(threshold)
     if json and out is not None:
         raise OptionError("give --json or --output, not both.")
-    kind = _kind(file)
+    kind = "text" if file is None else table_kind(file)
     is_report = sys.stdout.isatty() and out is None
     if out is not None:
         vectors.check_ending(out, [out.suffix.lower() if kind == "text" or file is None else file.suffix.lower()])
@@ -95,13 +95,6 @@ def dedupe(
         typer.echo(f"wrote {printable(out)}", err=True)
 
 
-def _kind(file: Path | None) -> str:
-    """The kind of table that a file is: a value of ``KINDS``."""
-    from pellucid.tables.records import KINDS
-
-    return "text" if file is None else KINDS.get(file.suffix.lower(), "text")
-
-
 def _kept_rows(lines: Lines, found: NearDuplicates, file: Path | None, kind: str, column: str) -> Iterator[str]:
     """What is kept: rows of a table as they are written in it, otherwise the texts, one per line."""
     if kind == "text" or file is None:
@@ -131,7 +124,7 @@ def _print_json(lines: Lines, found: NearDuplicates) -> None:
             "original": lines.texts[original],
             "cosine": round(float(found.cosine[index]), 6),
         }
-        typer.echo(escape_json_controls(json_module.dumps(record, ensure_ascii=False)))
+        print_record(record)
 
 
 def _print_groups(lines: Lines, found: NearDuplicates, *, full: bool) -> None:

@@ -21,7 +21,7 @@ from pellucid.explain.lifecycle import Lifecycle
 from pellucid.explain.sentence import pairs_without_marks
 from pellucid.explain.shares import Float64
 from pellucid.explain.trace import Stage, Trace
-from pellucid.explain.words import word_shares
+from pellucid.explain.words import WordShares, word_shares
 from pellucid.types import Token
 
 MAX_TOKENS = 14
@@ -55,7 +55,8 @@ def comparison_views(comparison: Comparison) -> Iterator[RenderableType]:
     """Why two texts are as close as they are: the cosine, and how much words and tokens contribute to it."""
     first, second = comparison.first, comparison.second
     title = f"cosine {comparison.cosine:.4f}"
-    if comparison.pairs is None:
+    shares = word_shares(comparison)
+    if comparison.pairs is None or shares is None:
         sentence = (
             f"{comparison.sentence}\n\nThe cosine cannot be divided among pairs of tokens: {comparison.why_no_pairs}. "
             f"Instead, each token was left out in turn. The numbers show how much the cosine fell."
@@ -66,7 +67,7 @@ def comparison_views(comparison: Comparison) -> Iterator[RenderableType]:
             f"{comparison.sentence}\n\nThe cosine is exactly the sum of {plural(comparison.pairs.size, 'number')}, one "
             f"for each pair of a token of the first text and a token of the second. Here they are summed over words."
         )
-        yield _section(title, "", sentence, _pair_table(comparison))
+        yield _section(title, "", sentence, _pair_table(comparison.cosine, shares))
     yield _share_table("the first text", first.tokens, comparison.first_shares)
     yield Text()
     yield _share_table("the second text", second.tokens, comparison.second_shares)
@@ -235,17 +236,15 @@ def _share_table(whole: str, tokens: Sequence[Token], values: Float64) -> Render
     return table
 
 
-def _pair_table(comparison: Comparison) -> RenderableType:
+def _pair_table(cosine: float, shares: WordShares) -> RenderableType:
     """The pairs of words that add most to the cosine, and what the rest adds."""
-    shares = word_shares(comparison)
     table = _table("word", "word", "adds", numbers=("adds",))
-    rest = comparison.cosine
-    for first, second, share in pairs_without_marks(comparison, _MAX_PAIRS) if shares is not None else ():
+    rest = cosine - shares.frame
+    for first, second, share in pairs_without_marks(shares, _MAX_PAIRS):
         table.add_row(_words(printable(first)), _words(printable(second)), f"{share:+.4f}")
         rest -= share
-    if shares is not None:
-        table.add_row(_words("all other words", "dim"), "", f"{rest - shares.frame:+.4f}")
-        table.add_row(_words("frame", "dim"), "", f"{shares.frame:+.4f}")
+    table.add_row(_words("all other words", "dim"), "", f"{rest:+.4f}")
+    table.add_row(_words("frame", "dim"), "", f"{shares.frame:+.4f}")
     return table
 
 

@@ -68,13 +68,13 @@ class Why:
 
 def explain(embedder: Embedder, query: str, chunk: str) -> Why:
     """Find the pairs of words that add most to the cosine of query and chunk."""
-    from pellucid.explain.words import word_pairs, word_shares
+    from pellucid.explain.words import word_shares
 
     comparison = embedder.compare(query, chunk)
     shares = word_shares(comparison)
     pairs = [
         WordPair(first, second, share)
-        for first, second, share in word_pairs(comparison, 10 * _WORD_PAIRS)
+        for first, second, share in ([] if shares is None else shares.top(10 * _WORD_PAIRS))
         if share > 0 and all(any(map(str.isalnum, word)) and not is_common(word) for word in (first, second))
     ]
     frame = None if shares is None else shares.frame

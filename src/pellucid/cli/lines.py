@@ -56,9 +56,9 @@ def read_lines(file: Path | None, column: str, *, keep_blank: bool = False) -> L
     """
     if file is None and sys.stdin.isatty():
         raise OptionError("no texts. Give a file, or pipe texts in, one per line.")
-    from pellucid.tables.records import KINDS
+    from pellucid.tables.records import table_kind
 
-    is_table = file is not None and KINDS.get(file.suffix.lower(), "text") != "text"
+    is_table = file is not None and table_kind(file) != "text"
     numbered = [(number, text) for number, text in enumerate(read_texts(file, column), 1) if keep_blank or text.strip()]
     return Lines([text for _, text in numbered], [number for number, _ in numbered], "row" if is_table else "line")
 

@@ -14,7 +14,7 @@ from pellucid.cli import commands, options
 from pellucid.cli.compare import CompareCommand, compare
 from pellucid.cli.examples import EXAMPLES
 from pellucid.cli.interruption import when_interrupted
-from pellucid.cli.terminal import escape_json_controls, source_name, use_json
+from pellucid.cli.terminal import escape_json_controls, print_record, source_name, use_json
 from pellucid.errors import DownloadError, ModelNotFoundError, OptionError, plural
 from pellucid.sources import resolve
 from pellucid.sources.files import Digest, ModelFiles
@@ -61,7 +61,7 @@ def list_models(json: options.JsonOption = None, cache_folder: options.CacheFold
     if use_json(json):
         for entry in catalog.entries():
             facts = {"name": entry.short_name, "dimensions": entry.dimensions, "description": entry.description}
-            typer.echo(json_module.dumps({**facts, "bytes_on_disk": sizes[entry.short_name]}, ensure_ascii=False))
+            print_record({**facts, "bytes_on_disk": sizes[entry.short_name]})
         return
     _print_list(sizes)
 

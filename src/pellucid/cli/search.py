@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 import os
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +9,7 @@ import typer
 
 from pellucid.cli import options
 from pellucid.cli.index import DEFAULT_INDEX
-from pellucid.cli.terminal import escape_json_controls, use_json
+from pellucid.cli.terminal import print_record, use_json
 from pellucid.cli.texts import read_text
 from pellucid.errors import OptionError
 
@@ -65,7 +64,7 @@ def search(
 def _print_json(hits: list[Hit], reasons: list[Why]) -> None:
     for number, hit in enumerate(hits):
         values = hit.to_dict() | ({"why": reasons[number].to_dict()} if reasons else {})
-        typer.echo(escape_json_controls(json_module.dumps(values, ensure_ascii=False)))
+        print_record(values)
 
 
 def _notes(file_index: Index, hits: list[Hit]) -> list[str]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json as json_module
 from typing import Annotated
 
 import typer
 
 from pellucid.cli import options
 from pellucid.cli.lines import Lines, embed_lines, read_lines, show
-from pellucid.cli.terminal import escape_json_controls, use_json
+from pellucid.cli.terminal import print_record, use_json
 from pellucid.cli.texts import read_text
 from pellucid.errors import OptionError
 from pellucid.types import Ranked
@@ -64,7 +63,7 @@ def similar(
                 lines.unit: lines.numbers[match.index],
                 "text": lines.texts[match.index],
             }
-            typer.echo(escape_json_controls(json_module.dumps(record, ensure_ascii=False)))
+            print_record(record)
     else:
         _print_matches(lines, matches, full=full)
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Mapping
+from typing import Any
+
+import typer
 
 from pellucid.errors import JOINER, printable
 
 _JSON_ESCAPES = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), *range(0xD800, 0xE000))}
 
 
-def use_json(json: bool | None) -> bool:
+def use_json(choice: bool | None) -> bool:
     """Decide whether to print JSON lines: as the option says, or else if standard output is not a terminal."""
-    return json if json is not None else not sys.stdout.isatty()
+    return choice if choice is not None else not sys.stdout.isatty()
 
 
 def escape_controls(text: str) -> str:
@@ -25,6 +30,11 @@ def escape_json_controls(line: str) -> str:
     The JSON still has the same meaning.
     """
     return line.translate(_JSON_ESCAPES)
+
+
+def print_record(record: Mapping[str, Any]) -> None:
+    """Print one line of JSON."""
+    typer.echo(escape_json_controls(json.dumps(record, ensure_ascii=False)))
 
 
 def source_name(source: str, *, article: bool = False) -> str:

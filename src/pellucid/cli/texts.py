@@ -29,10 +29,10 @@ def read_texts(file: Path | None, column: str = TEXT_COLUMN) -> Iterator[str]:
         TextError: a line or row has no text that can be used. The message names it.
         MissingExtraError: the table is Parquet, and PyArrow is not installed.
     """
-    from pellucid.tables.records import KINDS
+    from pellucid.tables.records import table_kind
 
     is_file = file is not None and str(file) != "-"
-    kind = KINDS.get(file.suffix.lower(), "text") if file is not None and is_file else "text"
+    kind = table_kind(file) if file is not None and is_file else "text"
     if kind == "text" and column != TEXT_COLUMN:
         raise OptionError(f"--column {column} is for .csv, .jsonl and .parquet files; other texts are lines.")
     if file is None or not is_file:

@@ -15,7 +15,7 @@ import numpy as np
 from pellucid.explain.comparison import Comparison
 from pellucid.explain.shares import Float64
 from pellucid.explain.trace import Trace
-from pellucid.explain.words import trace_words, word_pairs, word_shares
+from pellucid.explain.words import WordShares, trace_words, word_shares
 
 _LITTLE = 0.2
 """Below this cosine, little connects two texts."""
@@ -50,17 +50,16 @@ def comparison_sentence(comparison: Comparison) -> str:
             _largest_drop(second, comparison.second_shares),
         )
     frame_name = "special tokens and the prompt" if first.prompt or second.prompt else "special tokens"
-    return pairs_sentence(comparison.cosine, pairs_without_marks(comparison, _MAX_NAMED), shares.frame, frame_name)
+    return pairs_sentence(comparison.cosine, pairs_without_marks(shares, _MAX_NAMED), shares.frame, frame_name)
 
 
-def pairs_without_marks(comparison: Comparison, count: int) -> list[tuple[str, str, float]]:
-    """The pairs of words that add most, as of :func:`~pellucid.explain.words.word_pairs`, but without marks.
+def pairs_without_marks(shares: WordShares, count: int) -> list[tuple[str, str, float]]:
+    """The pairs of words that add most, as of :meth:`~pellucid.explain.words.WordShares.top`, but without marks.
 
     People do not call a comma or a sign a word. If no other pair adds anything, marks are there after all.
     """
-    pairs = word_pairs(comparison, len(comparison.first.tokens) * len(comparison.second.tokens))
-    without_marks = [pair for pair in pairs if pair[2] > 0 and not _is_mark(pair[0]) and not _is_mark(pair[1])]
-    return (without_marks or pairs)[:count]
+    without_marks = [pair for pair in shares.top(count, lambda word: not _is_mark(word)) if pair[2] > 0]
+    return without_marks or shares.top(count)
 
 
 def pairs_sentence(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,6 +62,28 @@ class WordShares:
     frame: float
 
     __repr__ = short_repr
+
+    def top(self, count: int, keep: Callable[[str], bool] = lambda _: True) -> list[tuple[str, str, float]]:
+        """The pairs of words that add most to the cosine, largest first.
+
+        Each is ``(word of the first text, word of the second text, share)``. Words that differ only in case are the
+        same word, spelled as where it first occurs. A pair that occurs several times is listed once, with the sum of
+        its shares.
+
+        Args:
+            count: the most pairs to give.
+            keep: says of a word whether pairs with it count.
+        """
+        (first, rows), (second, columns) = _distinct(self.first), _distinct(self.second)
+        sums = np.zeros((len(first), len(second)))
+        np.add.at(sums, (rows[:, None], columns[None, :]), self.shares)
+        kept = [[place for place, word in enumerate(words) if keep(word)] for words in (first, second)]
+        sums = sums[np.ix_(*kept)]
+        if not sums.size:
+            return []
+        order = np.argsort(-sums, axis=None, kind="stable")[:count]
+        pairs = zip(*np.unravel_index(order, sums.shape), strict=True)
+        return [(first[kept[0][i]], second[kept[1][j]], float(sums[i, j])) for i, j in pairs]
 
 
 def trace_words(trace: Trace) -> tuple[Word, ...]:
@@ -118,19 +140,9 @@ def word_shares(comparison: Comparison) -> WordShares | None:
 
 
 def word_pairs(comparison: Comparison, count: int = 10) -> list[tuple[str, str, float]]:
-    """The pairs of words that add most to the cosine, largest first; an empty list if the comparison has no pairs.
-
-    Each is ``(word of the first text, word of the second text, share)``. Words that differ only in case are the same
-    word, spelled as where it first occurs. A pair that occurs several times is listed once, with the sum of its shares.
-    """
+    """The pairs of words that add most, as of :meth:`WordShares.top`; an empty list if the comparison has no pairs."""
     found = word_shares(comparison)
-    if found is None:
-        return []
-    (first, rows), (second, columns) = _distinct(found.first), _distinct(found.second)
-    sums = np.zeros((len(first), len(second)))
-    np.add.at(sums, (rows[:, None], columns[None, :]), found.shares)
-    order = np.argsort(-sums, axis=None, kind="stable")[:count]
-    return [(first[i], second[j], float(sums[i, j])) for i, j in zip(*np.unravel_index(order, sums.shape), strict=True)]
+    return [] if found is None else found.top(count)
 
 
 def _distinct(words: Sequence[Word]) -> tuple[list[str], Int64]:

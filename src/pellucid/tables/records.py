@@ -81,6 +81,11 @@ def read_records(
             yield _json_record(offset, line, column, texts_only=texts_only)
 
 
+def table_kind(path: Path) -> str:
+    """The kind of table that a file is: a value of ``KINDS``. Any other file is plain lines, "text"."""
+    return KINDS.get(path.suffix.lower(), "text")
+
+
 def check_encoding(path: Path) -> None:
     """Refuse UTF-16 and UTF-32, whose first two bytes are a byte order mark or have a zero.
 

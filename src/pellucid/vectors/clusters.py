@@ -198,7 +198,8 @@ def _reaches(candidates: Float32, unit: Float32, limit: np.float32) -> npt.NDArr
 def _join_centres(unit: Float32, centres: Int64) -> Int64:
     """The most similar centre of each vector, ``int64[n]``. A centre joins itself."""
     groups = np.empty(len(unit), dtype=np.int64)
+    centre_vectors = unit[centres]
     for rows in blocks(len(unit), _ROWS_PER_BLOCK):
-        _, groups[rows] = most_similar_rows(unit[rows], unit[centres])
+        _, groups[rows] = most_similar_rows(unit[rows], centre_vectors)
     groups[centres] = np.arange(len(centres))
     return groups

@@ -113,7 +113,7 @@ def test_a_comparison_shows_the_cosine_the_sentence_and_the_words(embedder):
     cells = parsed.inside("td")
     shown = [float(cell.replace("−", "-")) for cell in cells[: shares.size]]
     assert shown == [pytest.approx(share, abs=0.51e-3) for share in shares.ravel()]
-    first, second, share = pairs_without_marks(comparison, 1)[0]
+    first, second, share = pairs_without_marks(word_shares(comparison), 1)[0]
     assert f"{first}{second}{share:+.4f}" in parsed.text
     assert 'save_html("comparison.html") writes a page' in parsed.text
 
@@ -122,7 +122,7 @@ def test_a_long_comparison_shows_the_words_whose_best_pair_adds_most(embedder):
     comparison = embedder.compare("the cat sat on the mat, and a dog looked", "dog " * 10 + "mat sat")
     shares = word_shares(comparison)
     parsed = parse(comparison)
-    rows = parsed.tags.count("tr") - 1 - len(pairs_without_marks(comparison, 6)) - 1
+    rows = parsed.tags.count("tr") - 1 - len(pairs_without_marks(word_shares(comparison), 6)) - 1
     assert len(shares.second) > MAX_WORDS
     assert rows == min(MAX_WORDS, len(shares.first))
     assert f"the {MAX_WORDS} words whose best pair adds most" in parsed.text

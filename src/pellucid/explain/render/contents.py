@@ -137,7 +137,7 @@ def _word_pairs_data(comparison: Comparison) -> list[list[Any]]:
     if shares is None or comparison.pairs is None:
         return []
     data: list[list[Any]] = []
-    for first, second, share in pairs_without_marks(comparison, _MAX_PAIRS):
+    for first, second, share in pairs_without_marks(shares, _MAX_PAIRS):
         tokens = [
             [token for word in words if word.text.casefold() == name.casefold() for token in word.tokens]
             for name, words in ((first, shares.first), (second, shares.second))

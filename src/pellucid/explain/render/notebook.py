@@ -18,7 +18,7 @@ from pellucid.explain.sentence import pairs_without_marks
 from pellucid.explain.shares import Float64
 from pellucid.explain.text_map import PALETTE, TextMap
 from pellucid.explain.trace import Trace
-from pellucid.explain.words import Word, word_shares
+from pellucid.explain.words import Word, WordShares, word_shares
 from pellucid.types import Int64, Token
 
 MAX_TOKENS = 40
@@ -107,7 +107,7 @@ def _comparison_parts(comparison: Comparison) -> list[str]:
             shares.shares[np.ix_(rows, columns)],
         )
         side_by_side = "display:flex;flex-wrap:wrap;gap:8px 28px;align-items:flex-start;margin:6px 0;overflow-x:auto"
-        parts.append(f'<div style="{side_by_side}">{heatmap}{_pair_table(comparison)}</div>')
+        parts.append(f'<div style="{side_by_side}">{heatmap}{_pair_table(shares)}</div>')
     note = "Each number is what a pair of words adds to the cosine."
     if len(rows) < len(shares.first) or len(columns) < len(shares.second):
         note += f" Of each text, the {MAX_WORDS} words whose best pair adds most are shown."
@@ -177,11 +177,11 @@ def _heatmap(rows: Sequence[Word], columns: Sequence[Word], shares: Float64) -> 
     return f'<table style="{_TABLE}">{"".join(lines)}</table>'
 
 
-def _pair_table(comparison: Comparison) -> str:
+def _pair_table(shares: WordShares) -> str:
     """The pairs of words that add most."""
     left = _CELL.replace("center", "left")
     lines = [f'<tr style="{_ROW}"><td style="{left};{_FAINT}" colspan="3">pairs that add most</td></tr>']
-    for first, second, share in pairs_without_marks(comparison, MAX_PAIRS):
+    for first, second, share in pairs_without_marks(shares, MAX_PAIRS):
         words = f'<td style="{left}">{_word(first)}</td><td style="{left}">{_word(second)}</td>'
         lines.append(f'<tr style="{_ROW}">{words}<td style="{_CELL}">{share:+.4f}</td></tr>')
     return f'<table style="{_TABLE}">{"".join(lines)}</table>'
