@@ -18,8 +18,9 @@ help:  ## List the targets.
 run: .make/run  ## Install, and turn the README's texts into vectors with the real model.
 	$(VENV)/bin/python examples/first_vectors.py
 
+# Three workers on two cores: a fifth of the time, a test waits for a process or a clock.
 test: .make/dev test-native  ## Run all tests that need no PyTorch.
-	$(VENV)/bin/python -m pytest --numprocesses 2 --dist worksteal $(ARGS)
+	$(VENV)/bin/python -m pytest --numprocesses 3 --dist worksteal $(ARGS)
 
 test-native: .make/dev  ## Test the C++ core alone, under the address and undefined-behaviour sanitizers.
 	$(CMAKE_TESTS) -B build/test-native -DCMAKE_CXX_FLAGS="-fsanitize=address,undefined -fno-sanitize-recover=all -g1"

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
 import pytest
 from docs.running import matches, run, run_command, shown_line
 
@@ -68,6 +71,20 @@ def test_long_output_is_whole(tmp_path):
     )
 
 
+def shown_on_a_machine(folder: Path, home: str, settings: Mapping[str, str]) -> tuple[str, int]:
+    with pytest.MonkeyPatch.context() as environment:
+        environment.delenv("XDG_CACHE_HOME", raising=False)
+        for name, value in {"HF_HUB_OFFLINE": "1", "HOME": str(folder / home), **settings}.items():
+            environment.setenv(name, value)
+        command = "pellucid embed 'a cat' --model no/such-model; printf '%s' ~/notes; pellucid models"
+        return run_command(command, folder)
+
+
+@pytest.fixture(scope="module")
+def shown_on_an_ordinary_machine(tmp_path_factory) -> tuple[str, int]:
+    return shown_on_a_machine(tmp_path_factory.mktemp("ordinary"), "empty", {})
+
+
 @pytest.mark.parametrize(
     ("settings", "home"),
     [
@@ -77,16 +94,8 @@ def test_long_output_is_whole(tmp_path):
         ({"TERM": "", "USER": ""}, "a home/with spaces"),
     ],
 )
-def test_the_output_does_not_depend_on_the_readers_machine(tmp_path, monkeypatch, settings, home):
-    command = "pellucid embed 'a cat' --model no/such-model; printf '%s' ~/notes; pellucid models"
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path / "empty"))
-    expected = run_command(command, tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path / home))
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
-    assert run_command(command, tmp_path) == expected
+def test_the_output_does_not_depend_on_the_readers_machine(tmp_path, shown_on_an_ordinary_machine, settings, home):
+    assert shown_on_a_machine(tmp_path, home, settings) == shown_on_an_ordinary_machine
 
 
 @pytest.mark.parametrize("home", ["/", ""])
