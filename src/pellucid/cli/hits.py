@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pellucid.cli.terminal import escape_controls
+from pellucid.cli.terminal import escape_controls, from_here
 from pellucid.errors import printable
 from pellucid.search.passages import best_sentences, is_common, matched_words, sentences
 from pellucid.search.readers import kind_of
@@ -146,7 +146,7 @@ def _place(hit: Hit) -> Text:
     if hit.path is None:
         place = Text(printable(row.file), style="bold")
     else:
-        place = Text(printable(_from_here(hit.path)), style=Style(bold=True, link=hit.path.as_uri()))
+        place = Text(printable(from_here(hit.path)), style=Style(bold=True, link=hit.path.as_uri()))
     if hit.file_state in _STATES:
         return Text.assemble(place, (f" ({_STATES[hit.file_state]})", "yellow"))
     if not row.part:
@@ -155,14 +155,6 @@ def _place(hit: Hit) -> Text:
     elif row.part != "text":  # The text of HTML has no lines or pages that a reader could look up.
         place = Text.assemble(place, f", {row.part}")
     return place
-
-
-def _from_here(path: Path) -> str:
-    """A path from the current folder, if the file lies below it, or else from the root."""
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except (ValueError, OSError):  # It lies elsewhere, or the current folder is gone.
-        return str(path)
 
 
 def _describe_score(hit: Hit, mode: SearchMode) -> str:
