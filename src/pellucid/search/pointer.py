@@ -136,6 +136,12 @@ def is_unfinished(folder: Path) -> bool:
     return any((folder / INDEX_STAGED).glob("*.arrow"))
 
 
+def find_index(name: str, start: Path) -> Path | None:
+    """The nearest index of this name, in a folder or in one above it; None if there is none."""
+    places = (folder / name for folder in (start, *start.parents))
+    return next((place for place in places if (place / INDEX_POINTER).is_file() or is_unfinished(place)), None)
+
+
 def index_command(folder: Path) -> str:
     """The command that makes or updates an index."""
     return f"pellucid index FOLDER --index {shlex.quote(str(folder))}"
@@ -152,7 +158,9 @@ def _no_index(folder: Path) -> IndexStateError:
             f"the index in {folder} is unfinished: the command that makes it was stopped, or is still running. If it "
             f"was stopped, run it again, and it goes on where it was: {index_command(folder)}"
         )
-    return IndexStateError(f"there is no index in {folder}. Make one: {index_command(folder)}")
+    return IndexStateError(
+        f"there is no index in {folder.absolute()}. Make one: {index_command(folder)}, or name yours: --index PATH"
+    )
 
 
 def _describe(error: Exception) -> str:
