@@ -40,7 +40,7 @@ def test_nothing_but_spaces_is_between_sentences(text):
 def test_the_best_sentence_is_the_nearest(tmp_path):
     embedder = Embedder(tiny.write_model(tmp_path / "m"))
     passages = ["The dog sat. A cat on the mat! Query.", " ", "# A cat on the mat!\n\nThe dog sat.", "# The dog"]
-    best = best_sentences(embedder, "a cat on the mat!", passages)
+    best = best_sentences(embedder, "a cat on the mat!", passages, [""] * 4)
     assert [passage[start:end] for passage, (start, end) in zip(passages, best, strict=True)] == [
         "A cat on the mat!",
         "",
@@ -48,8 +48,9 @@ def test_the_best_sentence_is_the_nearest(tmp_path):
         "# The dog",
     ]
     assert best[1] == (0, 0)
-    assert best_sentences(embedder, "the dog", ["A cat on the mat. It sat on the dog."]) == [(18, 36)]
-    assert best_sentences(embedder, "a cat", []) == []
+    assert best_sentences(embedder, "the dog", ["A cat on the mat. It sat on the dog."], [""]) == [(18, 36)]
+    assert best_sentences(embedder, "dogs", ["Dogs\n\nThe dog sat. A cat."], ["Dogs"]) == [(6, 18)]
+    assert best_sentences(embedder, "a cat", [], []) == []
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def print_hits(
     from rich.console import Console
 
     console = Console(highlight=False)
-    best = best_sentences(embedder, query, [hit.row.text for hit in hits])
+    best = best_sentences(embedder, query, [hit.row.text for hit in hits], [hit.row.heading for hit in hits])
     for number, (hit, place) in enumerate(zip(hits, best, strict=True), start=1):
         if number > 1:
             console.print()

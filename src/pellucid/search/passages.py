@@ -75,13 +75,21 @@ def prose(sentence: str, kind: Kind, *, keep_lines: bool = False) -> str:
     return (" · " if keep_lines else " ").join(line for line in lines if line)
 
 
-def best_sentences(embedder: Embedder, query: str, chunks: Sequence[str]) -> list[tuple[int, int]]:
+def best_sentences(
+    embedder: Embedder, query: str, chunks: Sequence[str], headings: Sequence[str]
+) -> list[tuple[int, int]]:
     """In each chunk, the start and end of the sentence that shows best why the chunk matches.
 
     That is one with as many words of the query as any other, and of those the one whose vector is nearest to the
     query's. A heading is chosen only if a chunk has nothing else. A chunk without a sentence gives (0, 0).
+
+    Args:
+        embedder: the model of the index.
+        query: the query.
+        chunks: the chunks.
+        headings: a heading of each chunk, which the text itself may not mark as one; "" for none.
     """
-    candidates = [_with_most_words(query, chunk) for chunk in chunks]
+    candidates = [_with_most_words(query, *each) for each in zip(chunks, headings, strict=True)]
     # Where there is no choice, there is nothing to compute.
     several = [(chunk, places) for chunk, places in zip(chunks, candidates, strict=True) if len(places) > 1]
     if not several:
@@ -98,12 +106,16 @@ def best_sentences(embedder: Embedder, query: str, chunks: Sequence[str]) -> lis
     return best
 
 
-def _with_most_words(query: str, chunk: str) -> list[tuple[int, int]]:
+def _with_most_words(query: str, chunk: str, heading: str) -> list[tuple[int, int]]:
     """The sentences of a chunk that have most of the query's words, but no headings if there is anything else."""
-    places = sentences(chunk)
-    texts = [place for place in places if not is_heading(chunk[slice(*place)]) and not _RULE.fullmatch(chunk, *place)]
+    texts = {(start, end): chunk[start:end] for start, end in sentences(chunk)}
+    no_headings = {
+        place: text
+        for place, text in texts.items()
+        if text != heading and not is_heading(text) and not _RULE.fullmatch(text)
+    }
     wanted = _wanted(query)
-    counts = {place: len(_found(wanted, chunk[slice(*place)])) for place in texts or places}
+    counts = {place: len(_found(wanted, text)) for place, text in (no_headings or texts).items()}
     return [place for place, count in counts.items() if count == max(counts.values())]
 
 
