@@ -81,6 +81,17 @@ def test_a_file_that_changed_or_is_gone_is_not_quoted_with_a_line(index, model, 
     assert states == {"notes/a.txt": "changed", "notes/b.txt": "gone"}
 
 
+@pytest.mark.parametrize("join", [lambda option, value: [option, value], lambda option, value: [f"{option}={value}"]])
+def test_the_older_spellings_make_and_search_the_same_index(model, tmp_path, join):
+    (tmp_path / "a.txt").write_text("an okapi sat")
+    target = str(tmp_path / "index")
+    made = run("index", str(tmp_path / "a.txt"), *join("--to", target), "--model", model)
+    assert made.out == f"{target} has 1 file in 1 chunk: 1 file new or changed, 1 chunk embedded.\n"
+    found = run("search", "okapi", *join("--in", target))
+    assert [line["text"] for line in records(found)] == ["an okapi sat"]
+    assert found.out == search(target, "okapi").out
+
+
 def test_without_an_option_the_nearest_index_above_is_searched(model, tmp_path, monkeypatch):
     notes = tmp_path / "notes"
     (notes / "deep").mkdir(parents=True)
