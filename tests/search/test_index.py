@@ -191,6 +191,16 @@ class TestOtherFolders:
         with pytest.raises(OptionError, match="has no file from"):
             index.forget([web])
 
+    @pytest.mark.skipif(sys.platform == "win32", reason="links of POSIX")
+    def test_a_link_in_a_circle_is_no_file(self, tmp_path, notes, embedder):
+        (notes / "circle").symlink_to(notes / "circle")
+        index = Index.create(tmp_path / "index", embedder)
+        with pytest.raises(OptionError, match=r"circle is neither a file nor a folder\.$"):
+            index.update([notes / "circle"])
+        index.update([notes])
+        with pytest.raises(OptionError, match="has no file from"):
+            index.forget([notes / "circle"])
+
     def test_an_index_and_the_output_of_batch_are_skipped_as_a_whole(self, tmp_path, notes, web, embedder):
         Index.create(notes / "inner", embedder).update([web])
         (notes / "vectors").mkdir()

@@ -28,7 +28,7 @@ def search(
     folder: Annotated[
         Path | None,
         typer.Option(
-            "--index", help=f"Folder of the index. Default: {DEFAULT_INDEX} in this folder, or in the nearest above it."
+            "--index", help="Folder of the index.", show_default=f"{DEFAULT_INDEX}, here or in a folder above"
         ),
     ] = None,
     count: Annotated[int, typer.Option("-k", help="Number of chunks to find.")] = 10,

@@ -12,12 +12,11 @@ from pellucid.embedder import Embedder
 from pellucid.encoder.fingerprint import Fingerprint
 from pellucid.errors import IndexWriteError, OptionError, TextError
 from pellucid.files.own_folders import INDEX_POINTER
-from pellucid.files.walk import root_folders
 from pellucid.reprs import short_text
 from pellucid.search.hits import Hit, fuse, locate
 from pellucid.search.pointer import Identity
 from pellucid.search.reading import DocumentReader
-from pellucid.search.roots import names_under
+from pellucid.search.roots import names_under, place_of
 from pellucid.search.rows import RankedRow, Row
 from pellucid.search.store import Store
 from pellucid.search.update import Progress, Summary, Update, normalize_option
@@ -145,12 +144,12 @@ class Index:
             files, known = self.store.files(), self.store.roots()
             removed: set[str] = set()
             for root in roots:
-                under = names_under(files, known, root_folders([root]))
+                under = names_under(files, known, place_of(root))
                 if not under:
                     raise OptionError(f"the index in {self.store.folder} has no file from {root.absolute()}.")
                 removed |= under
-            named = [root.resolve() for root in roots]
-            kept = {name: place for name, place in known.items() if not any(map(place.is_relative_to, named))}
+            places = [place for root in roots for place in place_of(root).values()]
+            kept = {name: place for name, place in known.items() if not any(map(place.is_relative_to, places))}
             self.store.commit(removed, kept)
         return Summary(
             files=len(files) - len(removed),

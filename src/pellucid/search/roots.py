@@ -27,6 +27,12 @@ def relocated(known: Mapping[str, Path], named: Sequence[Path]) -> dict[str, Pat
     return roots
 
 
+def place_of(root: Path) -> dict[str, Path]:
+    """Where a root is, or was, by its file name. It need not exist, and may be a link in a circle."""
+    place = Path(os.path.realpath(root))
+    return {place.name: place}
+
+
 def joined(known: Mapping[str, Path], named: Sequence[Path]) -> dict[str, Path]:
     """The known roots, and the named ones that lie in none of them, with names of their own."""
     new: dict[str, Path] = {}

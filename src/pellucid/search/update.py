@@ -109,10 +109,10 @@ class Update:
 
     def run(self, roots: Sequence[Path]) -> Summary:
         """Bring the index up to date with these files and folders. What it has from elsewhere stays."""
+        indexed = self.store.files()
+        self._check_existence(roots, indexed)
         known = index_roots.relocated(self.store.roots(), roots)
         folders = index_roots.joined(known, roots)
-        indexed = self.store.files()
-        self._check_existence(roots, indexed, known)
         files, skipped = self._find(roots, folders)
         changed = [file for file in files.values() if not self._is_unchanged(file, indexed.get(file.name), known)]
         missing = indexed.keys() - files.keys()
@@ -134,16 +134,15 @@ class Update:
             skipped=tuple(skipped),
         )
 
-    def _check_existence(
-        self, roots: Sequence[Path], indexed: Mapping[str, IndexedFile], known: Mapping[str, Path]
-    ) -> None:
+    def _check_existence(self, roots: Sequence[Path], indexed: Mapping[str, IndexedFile]) -> None:
         """Refuse a root that is gone. It may be on a disk that is not there at the moment, so nothing is removed."""
         for root in roots:
-            if not os.path.exists(root) and index_roots.names_under(indexed, known, root_folders([root])):  # noqa: PTH110
-                raise OptionError(
-                    f"{root} is neither a file nor a folder. To take what the index has of it out of the index, add "
-                    f"--forget to the command."
-                )
+            if os.path.exists(root):  # noqa: PTH110  Path.exists() raises where a folder above it cannot be entered.
+                continue
+            hint = ""
+            if index_roots.names_under(indexed, self.store.roots(), index_roots.place_of(root)):
+                hint = " To take what the index has of it out of the index, add --forget to the command."
+            raise OptionError(f"{root} is neither a file nor a folder.{hint}")
 
     def _report(self, **changes: object) -> None:
         self.progress = replace(self.progress, **changes)  # type: ignore[arg-type]
@@ -161,7 +160,7 @@ class Update:
         for entry in find_files(roots, why_not=what_pellucid_made):
             name = index_roots.renamed(entry.name, beginnings)
             if isinstance(entry, SkippedFile):
-                if entry.path.resolve() != own:
+                if not (entry.is_folder and entry.path.resolve() == own):
                     skipped[name] = replace(entry, name=name)
             elif own not in entry.path.resolve().parents:
                 files[name] = replace(entry, name=name)
