@@ -8,7 +8,7 @@ pytest.importorskip("pyarrow")
 from rich.console import Console
 
 from pellucid.cli.excerpts import code_excerpt, text_excerpt, whole
-from pellucid.search.passages import sentences
+from pellucid.search.passages import _with_most_words, sentences
 
 CHUNK = (
     "# Keys\n\nA key is a digest. It has the\nmodel's files in it. The cache finds a vector by its key. "
@@ -106,6 +106,19 @@ def test_no_line_is_wider_than_it_may_be_or_holds_a_control_character(chunk, wid
     for line in lines:
         assert line.cell_len <= width
         assert all(character.isprintable() or character == "\u200d" for character in line.plain)
+
+
+@given(
+    st.lists(st.sampled_from(["a", "cat", "sat.", "- the", "x" * 50, "猫" * 9, "\n\n", "a/b/c/d/e" * 5]), max_size=60),
+    st.lists(st.sampled_from(["on", "the", "mat.", "y" * 50, "/z" * 9]), max_size=60),
+    st.sampled_from([" ", "/", ". "]),
+    st.integers(30, 100),
+)
+def test_a_word_of_the_query_is_seen_wherever_it_stands(before, after, joint, width):
+    chunk = f"{' '.join(before)}{joint}okapi {' '.join(after)}"
+    (best,) = _with_most_words("okapis", chunk, "")
+    lines = text_excerpt(Console(width=200), chunk, "text", best, "okapis", width)
+    assert [line.plain[slice(*span[:2])] for line in lines for span in line.spans if span.style == "bold"] == ["okapi"]
 
 
 NOTE = """# Flat

@@ -103,7 +103,7 @@ def test_a_hit_is_related_by_its_meaning_or_its_words(changes, query, expected):
     ("shown", "left_out", "expected"),
     [
         (0, 0, "Nothing found."),
-        (0, 2, "Nothing found that has much to do with the query. --all shows the nearest 2 passages."),
+        (0, 2, "Nothing found that has much to do with the query. --all shows the nearest 2 chunks."),
         (3, 1, "1 more has little to do with the query. --all shows it."),
         (3, 7, "7 more have little to do with the query. --all shows them."),
     ],

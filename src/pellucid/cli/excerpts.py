@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from pellucid.cli.terminal import escape_controls
@@ -46,21 +46,17 @@ def text_excerpt(
         keep_lines: show where a line of the chunk ends.
     """
     pieces, own = _section(chunk, kind, best, heading, keep_lines=keep_lines)
-    pieces[own] = _from_match(pieces[own], query, _LINES * width)
-    first = own
-    lines = list(_joined(pieces, first, own, query).wrap(console, width))
+    lines: list[Text] = []
+    for beginning in _beginnings(pieces[own], query, _LINES * width):
+        pieces[own] = beginning
+        lines = _first_lines(console, _joined(pieces, own, own, query), width)
+        if any(span.style == _MATCH for line in lines for span in line.spans):
+            break
     # Sentences before it are shown where the section ends before the room does.
-    while first > 0 and len(longer := _joined(pieces, first - 1, own, query).wrap(console, width)) <= _LINES:
-        first, lines = first - 1, list(longer)
-    for line in lines:
-        line.rstrip()
-    if len(lines) > _LINES:
-        last = lines[_LINES - 1]
-        if last.cell_len == width:
-            last = last[: max(last.plain.rfind(" "), 0)] or last[:]
-            last.truncate(width - 1)
-        lines[_LINES - 1] = last.append("…")
-    return lines[:_LINES]
+    first = own
+    while first > 0 and len((longer := _joined(pieces, first - 1, own, query)).wrap(console, width)) <= _LINES:
+        first, lines = first - 1, _first_lines(console, longer, width)
+    return lines
 
 
 def code_excerpt(chunk: str, best: tuple[int, int], query: str, width: int) -> list[Text]:
@@ -112,15 +108,28 @@ def _section(chunk: str, kind: Kind, best: tuple[int, int], heading: str, *, kee
     return (pieces, own) if own >= 0 else ([""], 0)
 
 
-def _from_match(sentence: str, query: str, room: int) -> str:
-    """A sentence from where its first words of the query can be seen in so many cells."""
-    from rich.cells import cell_len
-
+def _beginnings(sentence: str, query: str, room: int) -> Iterator[str]:
+    """A sentence whole; and from a little before its first word of the query, or from that word, if there is one."""
+    yield sentence
     first = next((place for place, _ in matched_words(query, sentence)), 0)
-    if cell_len(sentence) <= room or cell_len(sentence[:first]) < room // 2:
-        return sentence
-    space = sentence.rfind(" ", 0, first - room // 4)
-    return f"…{sentence[first if space < 0 else space + 1 :]}"
+    if first:
+        space = sentence.rfind(" ", 0, max(first - room // 4, 0))
+        yield f"…{sentence[space + 1 :]}"
+        yield f"…{sentence[first:]}"
+
+
+def _first_lines(console: Console, text: Text, width: int) -> list[Text]:
+    """The first two lines of a text, with an ellipsis if there are more."""
+    lines = list(text.wrap(console, width))
+    for line in lines:
+        line.rstrip()
+    if len(lines) > _LINES:
+        last = lines[_LINES - 1]
+        if last.cell_len == width:
+            last = last[: max(last.plain.rfind(" "), 0)] or last[:]
+            last.truncate(width - 1)
+        lines[_LINES - 1] = last.append("…")
+    return lines[:_LINES]
 
 
 def _joined(pieces: Sequence[str], first: int, own: int, query: str) -> Text:

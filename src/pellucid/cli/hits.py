@@ -124,9 +124,7 @@ def _describe_rest(shown: int, left_out: int) -> str:
     if not left_out:
         return "Nothing found."
     if not shown:
-        return (
-            f"Nothing found that has much to do with the query. --all shows the nearest {plural(left_out, 'passage')}."
-        )
+        return f"Nothing found that has much to do with the query. --all shows the nearest {plural(left_out, 'chunk')}."
     has = "has" if left_out == 1 else "have"
     return f"{left_out:,} more {has} little to do with the query. --all shows {'it' if left_out == 1 else 'them'}."
 

@@ -170,7 +170,7 @@ class Update:
     def _is_unchanged(self, file: FoundFile, indexed: IndexedFile | None, known: Mapping[str, Path]) -> bool:
         """Whether the index has the file as it is now.
 
-        What an older Pellucid read lacks its headings. The index does not know where such a file was.
+        An older index has no headings, and does not know where its files are. So all its files count as changed.
         """
         if indexed is None or path_of(file.name, known) is None:
             return False
