@@ -54,6 +54,16 @@ def test_a_folder_that_was_moved_keeps_its_name(tmp_path):
     assert relocated({"notes": gone, "here/notes": here}, [here]) == {"notes": gone, "here/notes": here}
 
 
+def test_thousands_of_files_may_be_named():
+    """The time must not grow with the square of their number."""
+    named = [Path(f"/nowhere/{number % 100}/{number}.txt") for number in range(3000)]
+    roots = joined(root_folders(named[:1500]), named)
+    assert len(roots) == 3000
+    assert relocated(roots, named) == roots
+    assert new_beginnings(root_folders(named), roots) == {name: name for name in roots}
+    assert len(names_under(roots, roots, roots)) == 3000
+
+
 def test_what_lies_under_a_root_is_told_by_its_path():
     known = {"notes": Path("/a/notes"), "single.txt": Path("/b/single.txt")}
     names = ["notes/x", "notes/web/y", "notesweb/z", "single.txt"]

@@ -131,14 +131,17 @@ def _original_byte(escape: re.Match[bytes]) -> bytes:
     return b"\\" if escape[0] == b"\\\\" else bytes.fromhex(escape[0][2:].decode())
 
 
-def name_of(path: Path, roots: Mapping[str, Path]) -> str | None:
-    """The name of a resolved path below the innermost root that it lies in; None if it lies in none."""
-    around = [name for name, root in roots.items() if path.is_relative_to(root)]
-    if not around:
+def name_of(path: Path, names: Mapping[Path, str]) -> str | None:
+    """The name of a resolved path below the innermost root that it lies in; None if it lies in none.
+
+    Args:
+        path: the path.
+        names: the name of each root, by where the root is.
+    """
+    root = next((place for place in (path, *path.parents) if place in names), None)
+    if root is None:
         return None
-    innermost = max(around, key=lambda name: len(roots[name].parts))
-    below = path.relative_to(roots[innermost]).parts
-    return "/".join((innermost, *map(_printable_name, below)))
+    return "/".join((names[root], *map(_printable_name, path.relative_to(root).parts)))
 
 
 def _root_names(roots: Sequence[Path], taken: Collection[str] = ()) -> list[tuple[Path, str]]:

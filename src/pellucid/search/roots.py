@@ -17,13 +17,12 @@ def relocated(known: Mapping[str, Path], named: Sequence[Path]) -> dict[str, Pat
 
     A root was moved if nothing is where it was, and a root of the same file name is named that is not known yet.
     """
-    new = [root for root in map(Path.resolve, named) if name_of(root, known) is None]
+    names = _by_place(known)
+    new = {root.name: root for root in map(Path.resolve, reversed(named)) if name_of(root, names) is None}
     roots = dict(known)
     for name, place in known.items():
-        moved = next((root for root in new if root.name == place.name), None)
-        if moved is not None and not os.path.lexists(place):
-            roots[name] = moved
-            new.remove(moved)
+        if place.name in new and not os.path.lexists(place):
+            roots[name] = new.pop(place.name)
     return roots
 
 
@@ -35,11 +34,13 @@ def place_of(root: Path) -> dict[str, Path]:
 
 def joined(known: Mapping[str, Path], named: Sequence[Path]) -> dict[str, Path]:
     """The known roots, and the named ones that lie in none of them, with names of their own."""
-    new: dict[str, Path] = {}
+    names = _by_place(known)
+    new = []
     for root in sorted(map(Path.resolve, named), key=lambda root: len(root.parts)):
-        if name_of(root, {**known, **new}) is None:
-            new[str(root)] = root
-    return {**known, **root_folders(list(new.values()), known)}
+        if name_of(root, names) is None:
+            names[root] = ""  # Its name is not known before all new roots are.
+            new.append(root)
+    return {**known, **root_folders(new, known)}
 
 
 def new_beginnings(named: Mapping[str, Path], roots: Mapping[str, Path]) -> dict[str, str]:
@@ -49,13 +50,18 @@ def new_beginnings(named: Mapping[str, Path], roots: Mapping[str, Path]) -> dict
         named: the named roots, by the name that the walk gives them.
         roots: the roots of the index. Each named root lies in one of them, and others may lie in a named root.
     """
-    beginnings = {}
-    for name, place in named.items():
-        beginnings[name] = name_of(place, roots) or name
-        for inner, root in roots.items():
-            if place in root.parents and (walked := name_of(root, {name: place})) is not None:
-                beginnings[walked] = inner
+    names, walked = _by_place(roots), _by_place(named)
+    beginnings = {name: name_of(place, names) or name for name, place in named.items()}
+    for inner, root in roots.items():
+        for around in root.parents:
+            if around in walked:
+                beginnings[name_of(root, {around: walked[around]}) or inner] = inner
     return beginnings
+
+
+def _by_place(roots: Mapping[str, Path]) -> dict[Path, str]:
+    """The name of each root, by where the root is."""
+    return {place: name for name, place in roots.items()}
 
 
 def renamed(name: str, beginnings: Mapping[str, str]) -> str:
