@@ -177,7 +177,7 @@ def test_an_error_sends_no_control_characters_to_the_terminal(tmp_path):
         (["cat", "-k", "0"], 2, "-k must be at least 1"),
         ([], 2, "Missing argument"),
         (["-"], 1, "there is no index (.pellucid-index) in /"),
-        (["-"], 1, "or in a folder above it. Make one: pellucid index FOLDER --index .pellucid-index, or name yours"),
+        (["-"], 1, "or in a folder above it. Make one: pellucid index FOLDER, or name yours"),
     ],
 )
 def test_errors_say_what_to_do(arguments, code, message, tmp_path, monkeypatch):

@@ -503,6 +503,20 @@ def test_an_index_of_an_older_version_is_brought_up_to_date(tmp_path, notes, emb
     assert Index.create(folder, embedder).update([notes]).added == 0
 
 
+def test_an_older_index_keeps_the_files_of_folders_that_are_not_named(tmp_path, notes, embedder):
+    folder = tmp_path / "index"
+    Index.create(folder, embedder).update([notes])
+    write_as_version(3, folder)
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web" / "x.txt").write_text("okapi")
+    summary = Index.create(folder, embedder).update([tmp_path / "web"])
+    assert (summary.files, summary.added, summary.removed, summary.others) == (6, 1, 0, 5)
+    (notes / "0.txt").unlink()
+    summary = Index.create(folder, embedder).update([notes])
+    assert (summary.files, summary.added, summary.removed, summary.embedded, summary.others) == (5, 4, 1, 0, 1)
+    assert {hit.file_state for hit in Index.open(folder, embedder).search("okapi cat", 50)} == {"unchanged"}
+
+
 def write_as_version(number, folder):
     """Rewrite an index as an older Pellucid wrote it.
 

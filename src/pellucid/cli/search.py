@@ -77,14 +77,14 @@ def search(
 
 def _find_index() -> Path:
     """The index of this folder, or of the nearest folder above it that has one."""
-    from pellucid.search.pointer import find_index, index_command
+    from pellucid.search.pointer import find_index
 
     here = Path.cwd()
     index = find_index(str(DEFAULT_INDEX), here)
     if index is None:
         raise IndexStateError(
-            f"there is no index ({DEFAULT_INDEX}) in {here}, or in a folder above it. Make one: "
-            f"{index_command(DEFAULT_INDEX)}, or name yours: --index PATH"
+            f"there is no index ({DEFAULT_INDEX}) in {here}, or in a folder above it. Make one: pellucid index FOLDER, "
+            f"or name yours: --index PATH"
         )
     return index
 
