@@ -104,6 +104,11 @@ class Embedder(Task):
         """The prompt that documents get by default; "" if the model has none for them."""
         return self.prompt_named(None)
 
+    @property
+    def query_prompt(self) -> str:
+        """The prompt that queries get by default; "" if the model has none for them."""
+        return choose_prompt(self.spec, QUERY_PROMPTS, None, None)
+
     def prompt_named(self, prompt_name: str | None) -> str:
         """The prompt that documents get for this ``prompt_name``. Raises OptionError for an unknown name."""
         return choose_prompt(self.spec, DOCUMENT_PROMPTS, prompt_name, None)

@@ -1,24 +1,16 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 pytest.importorskip("pyarrow")
 from rich.console import Console
 
-from pellucid.cli.hits import Why, WordPair, _code, _describe_why, _headline, _passage
+from pellucid.cli.hits import _describe_rest, _headline, _ordinal, is_related
 from pellucid.search.hits import Hit
-from pellucid.search.passages import sentences
 from pellucid.search.rows import Row
-
-CHUNK = (
-    "# Keys\n\nA key is a digest. It has the\nmodel's files in it. The cache finds a vector by its key. "
-    "Nothing else is needed for that."
-)
-BEST = (CHUNK.index("The cache"), CHUNK.index(" Nothing"))
 
 
 def hit(**changes):
@@ -34,34 +26,49 @@ def plain(lines):
 
 
 @pytest.mark.parametrize(
-    ("changes", "mode", "width", "place", "score"),
+    ("changes", "heading", "mode", "width", "place", "score"),
     [
-        ({}, "hybrid", 80, "/home/me/notes/a.md:12-34  Keys", "cosine 0.612, meaning #1, words #3"),
-        ({"text_rank": None}, "hybrid", 60, "/home/me/notes/a.md:12-34", "cosine 0.612, meaning #1"),
-        ({"heading": "Keys of it"}, "vector", 53, "/home/me/notes/a.md:12-34  Keys of …", "cosine 0.612"),
-        ({"last_line": 12}, "vector", 40, "/home/me/notes/a.md:12", "cosine 0.612"),
-        ({"part": "page 3"}, "text", 60, "/home/me/notes/a.md, page 3", "cosine 0.612, BM25 0.03"),
-        ({"part": "text"}, "vector", 40, "/home/me/notes/a.md", "cosine 0.612"),
-        ({"path": None, "file_state": "unknown"}, "vector", 35, "notes/a.md:12-34", "cosine 0.612"),
-        ({"file_state": "changed"}, "vector", 70, "/home/me/notes/a.md (changed since it was indexed)", "cosine 0.612"),
-        ({"heading": "\x1b[1m"}, "vector", 55, "/home/me/notes/a.md:12-34  \\x1b[1m", "cosine 0.612"),
+        ({}, "Keys", "hybrid", 80, "/home/me/notes/a.md:12-34  Keys", "cosine 0.612, 1st by meaning, 3rd by words"),
+        ({"text_rank": None}, "", "hybrid", 60, "/home/me/notes/a.md:12-34", "cosine 0.612, 1st by meaning"),
+        ({}, f"Keys {'and ' * 9}", "vector", 64, f"/home/me/notes/a.md:12-34  Keys {'and ' * 3}an…", "cosine 0.612"),
+        ({"last_line": 12}, "", "vector", 40, "/home/me/notes/a.md:12", "cosine 0.612"),
+        ({"part": "page 3"}, "", "text", 60, "/home/me/notes/a.md, page 3", "cosine 0.612, BM25 0.03"),
+        ({"part": "text"}, "", "vector", 40, "/home/me/notes/a.md", "cosine 0.612"),
+        ({"path": None, "file_state": "unknown"}, "", "vector", 35, "notes/a.md:12-34", "cosine 0.612"),
+        (
+            {"file_state": "changed"},
+            "",
+            "vector",
+            70,
+            "/home/me/notes/a.md (changed since it was indexed)",
+            "cosine 0.612",
+        ),
+        ({}, "\x1b[1m", "vector", 55, "/home/me/notes/a.md:12-34  \\x1b[1m", "cosine 0.612"),
     ],
 )
-def test_the_first_line_says_where_a_hit_is_and_at_its_end_how_near(changes, mode, width, place, score):
-    (line,) = plain(_headline(12, hit(**changes), mode, width))
+def test_the_first_line_says_where_a_hit_is_and_at_its_end_how_near(changes, heading, mode, width, place, score):
+    (line,) = plain(_headline(12, hit(**changes), heading, mode, width))
     assert line.removeprefix(f"12 {place}").lstrip() == score
     assert len(line) == width
 
 
-def test_a_score_gets_its_own_line_where_there_is_no_room():
-    assert plain(_headline(1, hit(), "hybrid", 60)) == [
-        " 1 /home/me/notes/a.md:12-34  Keys",
-        "   cosine 0.612, meaning #1, words #3",
+@pytest.mark.parametrize(
+    ("heading", "width", "place"),
+    [
+        ("Keys", 70, "/home/me/notes/a.md:12-34  Keys"),
+        ("A long heading with much in it", 50, "/home/me/notes/a.md:12-34  A long heading with…"),
+        ("A long heading with much in it", 30, "/home/me/notes/a.md:12-34"),
+    ],
+)
+def test_a_score_gets_its_own_line_where_there_is_no_room(heading, width, place):
+    assert plain(_headline(1, hit(), heading, "hybrid", width)) == [
+        f" 1 {place}",
+        "   cosine 0.612, 1st by meaning, 3rd by words",
     ]
 
 
 def test_a_path_is_a_link_on_a_terminal_only():
-    (line,) = _headline(1, hit(path=Path("/home/me/a\x1b é.md")), "vector", 80)
+    (line,) = _headline(1, hit(path=Path("/home/me/a\x1b é.md")), "", "vector", 80)
     terminal, pipe = Console(force_terminal=True, width=80, color_system="truecolor"), Console(width=80)
     with terminal.capture() as on_terminal:
         terminal.print(line)
@@ -72,106 +79,34 @@ def test_a_path_is_a_link_on_a_terminal_only():
 
 
 @pytest.mark.parametrize(
-    ("width", "expected"),
-    [
-        (80, "A key is a digest. It has the model's files in it. The cache finds a vector by its key. Nothing else is"),
-        (38, "The cache finds a vector by its key. Nothing else is needed for that."),
-        (15, "The cache finds a vector by…"),
-    ],
+    ("number", "expected"), [(1, "1st"), (2, "2nd"), (3, "3rd"), (4, "4th"), (11, "11th"), (22, "22nd"), (113, "113th")]
 )
-def test_a_passage_is_two_lines_around_the_best_sentence(width, expected):
-    lines = plain(_passage(Console(width=80), CHUNK, BEST, "how does the cache find it", width))
-    assert len(lines) == 2
-    assert " ".join(lines).startswith(expected)
-
-
-def test_a_long_sentence_is_shown_where_it_has_the_querys_words():
-    chunk = f"The {'very ' * 100}old cache finds a vector {'again ' * 100}."
-    (first, second) = plain(_passage(Console(width=80), chunk, (0, len(chunk)), "cache", 40))
-    assert first.startswith("…very very")
-    assert "cache" in first + second
-    assert second.endswith("…")
-
-
-def test_the_best_sentence_and_the_querys_words_stand_out():
-    (text, *_) = _passage(Console(width=80), CHUNK, BEST, "how does the cache find it", 200)
-    styles = {
-        style: "".join(text.plain[span.start : span.end] for span in text.spans if span.style == style)
-        for style in ("dim", "bold")
-    }
-    assert styles["bold"] == "cachefinds"
-    assert "digest" in styles["dim"]
-    assert "vector" not in styles["dim"]
-
-
-CODE = '''def other():
-    pass
-
-
-def find(text):
-\t"""Find a vector."""
-    cache = open_cache()
-    return cache.find(
-
-    )
-'''
+def test_a_rank_is_a_word(number, expected):
+    assert _ordinal(number) == expected
 
 
 @pytest.mark.parametrize(
-    ("query", "width", "expected"),
+    ("changes", "query", "expected"),
     [
-        ("open the cache", 40, ["    cache = open_cache()", "    return cache.find("]),
-        ("nothing of it", 40, ["def find(text):", '    """Find a vector."""']),
-        ("open the cache", 10, ["cache = o…", "return ca…"]),
+        ({"cosine": 0.3, "text_rank": None}, "dog", True),
+        ({"cosine": 0.02, "text_rank": None}, "dog", False),
+        ({"cosine": -0.2, "text_rank": None}, "the dog", False),
+        ({"cosine": 0.02, "text_rank": 3}, "dog", True),
+        ({"cosine": 0.02, "text_rank": None}, "cats", True),  # The text is "cat"; there is no ranking by words.
     ],
 )
-def test_code_keeps_its_lines(query, width, expected):
-    best = (CODE.index("def find"), len(CODE))
-    found = plain(_code(Console(width=80), CODE, best, query, width))
-    assert [line.strip() for line in found] == [line.strip() for line in expected]
-
-
-def test_a_line_of_marks_is_not_shown_if_the_line_before_says_more():
-    found = plain(_code(Console(width=80), "def f():\n    g(cat)\n)\n", (0, 20), "cat", 40))
-    assert found == ["def f():", "    g(cat)"]
-
-
-@given(
-    st.text(
-        st.sampled_from("ab 猫é🐱\u200d\n\t\x1b.[]\u202e") | st.characters(exclude_categories=["Cs"]),
-        min_size=1,
-        max_size=300,
-    ),
-    st.integers(10, 60),
-    st.sampled_from([_passage, _code]),
-    st.data(),
-)
-def test_no_line_is_wider_than_it_may_be_or_holds_a_control_character(chunk, width, shown, data):
-    best = data.draw(st.sampled_from(sentences(chunk) or [(0, 0)]))
-    lines = shown(Console(width=80), chunk, best, "ab 猫", width)
-    assert len(lines) <= 2
-    for line in lines:
-        assert line.cell_len <= width
-        assert all(character.isprintable() or character == "\u200d" for character in line.plain)
-
-
-def test_why_fits_the_width():
-    pairs = tuple(WordPair("query", f"word{number}", 0.01) for number in range(4))
-    lines = _describe_why(Why(0.5, pairs, 0.1, None), 60)
-    assert lines == [
-        "query ↔ word0 +0.010, query ↔ word1 +0.010,",
-        "query ↔ word2 +0.010, query ↔ word3 +0.010,",
-        "together 8% of the cosine",
-    ]
+def test_a_hit_is_related_by_its_meaning_or_its_words(changes, query, expected):
+    assert is_related(dataclasses.replace(hit(), **changes), query) == expected
 
 
 @pytest.mark.parametrize(
-    ("why", "expected"),
+    ("shown", "left_out", "expected"),
     [
-        (Why(0.5, (), 0.5, None), "No pair of words adds to the cosine."),
-        (Why(-0.1, (WordPair("a", "b", 0.01),), 0.0, None), "a ↔ b +0.010"),
-        (Why(0.5, (), None, "max pooling"), "No words to show: max pooling"),
+        (0, 0, "Nothing found."),
+        (0, 2, "Nothing found that has much to do with the query. --all shows the nearest 2 chunks."),
+        (3, 1, "1 more has little to do with the query. --all shows it."),
+        (3, 7, "7 more have little to do with the query. --all shows them."),
     ],
 )
-def test_why_says_if_there_is_little_to_say(why, expected):
-    assert _describe_why(why, 80) == [expected]
+def test_what_is_left_out_is_said(shown, left_out, expected):
+    assert _describe_rest(shown, left_out) == expected

@@ -31,7 +31,8 @@ def notes(tmp_path):
     return folder
 
 
-def test_what_changed_is_said(tmp_path, notes, model):
+def test_what_changed_is_said(tmp_path, notes, model, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     to = str(tmp_path / "index")
     made = run("index", str(notes), "--index", to, "--model", model)
     assert made.code == 0
@@ -45,7 +46,39 @@ def test_what_changed_is_said(tmp_path, notes, model):
     )
 
 
-def test_skipped_files_are_listed_with_control_characters_written_out(tmp_path, notes, model):
+def test_files_from_other_folders_stay_until_they_are_forgotten(tmp_path, notes, model, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web" / "x.txt").write_text("a page")
+    arguments = ("--index", "i", "--model", model)
+    run("index", "notes", *arguments)
+    assert run("index", "web", *arguments).out == (
+        "i has 3 files in 3 chunks: 1 file new or changed, 1 chunk embedded. It keeps 2 files from other folders.\n"
+    )
+    shutil.rmtree("web")
+    gone = run("index", "web", *arguments)
+    assert gone.code == 2
+    assert "add --forget to the command" in gone.err
+    assert run("index", "web", "--forget", "--index", "i").out == "i has 2 files in 2 chunks: 1 file forgotten.\n"
+    assert "the index in i has no file from" in run("index", "web", "--forget", "--index", "i").err
+    assert "okapi" in run("search", "okapi", "--index", "i").out
+
+
+def test_paths_of_skips_are_written_as_those_of_hits(tmp_path, notes, model, monkeypatch):
+    monkeypatch.chdir(tmp_path / "notes")
+    arguments = ("--index", str(tmp_path / "i"), "--model", model)
+    assert run("index", ".", *arguments).err == "Skipped 1 file:\n  c.bin: binary\n"
+    run("index", ".", "--index", "own", "--model", model)
+    assert run("index", ".", *arguments).err == (
+        "Skipped 1 file and 1 folder:\n  own: an index of Pellucid's\n  c.bin: binary\n"
+    )
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert f"  {notes}/c.bin: binary" in run("index", "../notes", *arguments).err
+
+
+def test_skipped_files_are_listed_with_control_characters_written_out(tmp_path, notes, model, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     (notes / "d\x1b[31m\n.bin").write_bytes(b"\0")
     (notes / "e.pdf").write_bytes(b"%PDF-1.4 okapi")
     made = run("index", str(notes), "--index", str(tmp_path / "index"), "--model", model)

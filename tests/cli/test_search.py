@@ -81,6 +81,50 @@ def test_a_file_that_changed_or_is_gone_is_not_quoted_with_a_line(index, model, 
     assert states == {"notes/a.txt": "changed", "notes/b.txt": "gone"}
 
 
+@pytest.mark.parametrize("join", [lambda option, value: [option, value], lambda option, value: [f"{option}={value}"]])
+def test_the_older_spellings_make_and_search_the_same_index(model, tmp_path, join):
+    (tmp_path / "a.txt").write_text("an okapi sat")
+    target = str(tmp_path / "index")
+    made = run("index", str(tmp_path / "a.txt"), *join("--to", target), "--model", model)
+    assert made.out == f"{target} has 1 file in 1 chunk: 1 file new or changed, 1 chunk embedded.\n"
+    found = run("search", "okapi", *join("--in", target))
+    assert [line["text"] for line in records(found)] == ["an okapi sat"]
+    assert found.out == search(target, "okapi").out
+
+
+def test_without_an_option_the_nearest_index_above_is_searched(model, tmp_path, monkeypatch):
+    notes = tmp_path / "notes"
+    (notes / "deep").mkdir(parents=True)
+    (notes / "a.txt").write_text("an okapi sat")
+    monkeypatch.chdir(tmp_path)
+    run("index", "notes", "--model", model)
+    monkeypatch.chdir(notes / "deep")
+    assert [line["file"] for line in records(run("search", "okapi"))] == ["notes/a.txt"]
+
+
+def test_what_has_little_to_do_with_the_query_is_left_out_for_people(index, monkeypatch):
+    monkeypatch.setattr("pellucid.cli.hits._MIN_COSINE", 2.0)
+    shown = search(index, "okapi", "-k", "10", "--no-json").out
+    assert shown.startswith(" 1 ")
+    assert "\n 2 " not in shown
+    assert shown.endswith("\n\n3 more have little to do with the query. --all shows them.\n")
+    everything = search(index, "okapi", "-k", "10", "--no-json", "--all", "--why").out
+    assert "\n 4 " in everything
+    assert everything.count("↔") == everything.split("\n 2 ")[0].count("↔") > 0
+    assert len(records(search(index, "okapi", "-k", "10"))) == 4
+
+
+def test_an_excerpt_shows_the_words_and_the_heading_of_their_section(model, tmp_path, monkeypatch):
+    sections = [f"## {name}\n\nThe {name} sat on the mat. It is {name}." for name in ("dog", "okapi", "zebra")]
+    (tmp_path / "a.md").write_text("\n\n".join(sections))
+    monkeypatch.chdir(tmp_path)
+    run("index", "a.md", "--model", model)
+    for name in ("dog", "okapi", "zebra"):
+        headline, excerpt = run("search", name, "--no-json", "-k", "1").out.splitlines()
+        assert headline.split()[2] == name
+        assert excerpt.strip().startswith(f"The {name} sat on the mat.")
+
+
 @pytest.mark.parametrize("words", [["the", "dog"], ["the dog"], ["-"]])
 def test_a_query_may_be_words_a_text_or_standard_input(index, words):
     found = records(search(index, *words, stdin=b"the dog\n"))
@@ -129,9 +173,11 @@ def test_an_error_sends_no_control_characters_to_the_terminal(tmp_path):
     ("arguments", "code", "message"),
     [
         (["cat", "--index", "/nowhere"], 1, "there is no index in /nowhere. Make one: pellucid index FOLDER --index"),
+        (["cat", "--index", "here"], 1, "/here. Make one: pellucid index FOLDER --index here, or name yours: --index"),
         (["cat", "-k", "0"], 2, "-k must be at least 1"),
         ([], 2, "Missing argument"),
-        (["-"], 1, "there is no index"),
+        (["-"], 1, "there is no index (.pellucid-index) in /"),
+        (["-"], 1, "or in a folder above it. Make one: pellucid index FOLDER, or name yours"),
     ],
 )
 def test_errors_say_what_to_do(arguments, code, message, tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pellucid.search.headings import MAX_CHARACTERS, find_headings, heading_of
+from pellucid.search.headings import MAX_CHARACTERS, find_headings, heading_at, heading_of
 
 MARKDOWN = """Before all.
 
@@ -131,3 +131,24 @@ def test_a_very_long_line_is_no_trouble(line, kind):
     started = time.monotonic()
     assert all(len(heading) <= MAX_CHARACTERS for _, heading in find_headings(line, kind))
     assert time.monotonic() - started < 60
+
+
+NOTE = "It ends.\n\n## Rent\n\nIt is due.\n\n## Pets\n\nA cat."
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "at", "heading", "expected"),
+    [
+        (NOTE, "markdown", "A cat", "Rent", "Pets"),
+        (NOTE, "markdown", "It is due", "Rent", "Rent"),
+        (NOTE, "markdown", "It ends", "Rent", ""),  # It stands under a heading that the chunk does not have.
+        (NOTE, "markdown", "It ends", "Moving out", "Moving out"),
+        ("plain", "text", "plain", "Moving out", "Moving out"),
+        ("It covers fire.\n\nBicycles\n\nThey are covered.", "text", "It covers", "Bicycles", ""),
+        ("It covers fire.\n\nBicycles\n\nThey are covered.", "text", "They", "Bicycles", "Bicycles"),
+        ("    def sit(self):\n        cat()\n", "code", "cat", "Cat.sit", "Cat.sit"),
+        ("def lie():\n    pass\ndef sit():\n    cat()\n", "code", "pass", "sit", "lie"),
+    ],
+)
+def test_a_passage_has_the_heading_of_its_own_section(text, kind, at, heading, expected):
+    assert heading_at(text.index(at), text, kind, heading) == expected

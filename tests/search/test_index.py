@@ -123,6 +123,97 @@ def test_a_folder_that_moves_is_found_where_it_is_after_the_next_update(tmp_path
     assert {(hit.path.parent, hit.file_state) for hit in hits} == {(moved, "unchanged")}
 
 
+def names_in(index):
+    return set(index.store.files())
+
+
+class TestOtherFolders:
+    @pytest.fixture
+    def web(self, tmp_path):
+        folder = tmp_path / "web"
+        folder.mkdir()
+        for name in ("x.txt", "y.txt"):
+            (folder / name).write_text(f"a page {name}", encoding="utf-8")
+        return folder
+
+    def test_their_files_stay(self, tmp_path, notes, web, embedder):
+        index = Index.create(tmp_path / "index", embedder)
+        index.update([notes])
+        (notes / "0.txt").unlink()  # Its folder is not named, so it stays for now.
+        summary = index.update([web])
+        assert (summary.files, summary.added, summary.removed, summary.others) == (7, 2, 0, 5)
+        assert {hit.file_state for hit in index.search("cat", 50) if hit.path.parent == web} == {"unchanged"}
+        (web / "x.txt").unlink()
+        summary = Index.create(tmp_path / "index", embedder).update([notes, web])
+        assert (summary.files, summary.removed, summary.others) == (5, 2, 0)
+
+    def test_a_folder_within_a_known_one_is_brought_up_to_date_alone(self, tmp_path, notes, web, embedder):
+        index = Index.create(tmp_path / "index", embedder)
+        index.update([tmp_path / "notes", web.rename(notes / "web")])
+        assert names_in(index) == {
+            *(f"notes/{number}.txt" for number in range(5)),
+            "notes/web/x.txt",
+            "notes/web/y.txt",
+        }
+        (notes / "0.txt").unlink()
+        (notes / "web" / "x.txt").unlink()
+        summary = index.update([notes / "web"])
+        assert (summary.added, summary.removed, summary.others) == (0, 1, 5)
+        summary = index.update([notes / "web" / "y.txt"])
+        assert (summary.added, summary.removed, summary.others) == (0, 0, 5)
+
+    def test_a_folder_around_a_known_one_adds_its_other_files(self, tmp_path, notes, web, embedder):
+        index = Index.create(tmp_path / "index", embedder)
+        index.update([web.rename(notes / "web")])
+        (notes / "web" / "x.txt").unlink()
+        summary = index.update([notes])
+        assert (summary.files, summary.added, summary.removed, summary.others) == (6, 5, 1, 0)
+        assert {hit.path for hit in index.search("cat", 50)} == set(notes.rglob("*.txt"))
+
+    def test_two_folders_of_a_name_are_two(self, tmp_path, notes, web, embedder):
+        index = Index.create(tmp_path / "index", embedder)
+        index.update([notes])
+        (tmp_path / "other").mkdir()
+        summary = index.update([web.rename(tmp_path / "other" / "notes")])
+        assert (summary.files, summary.added, summary.others) == (7, 2, 5)
+        assert names_in(index) >= {"notes/0.txt", "other/notes/x.txt"}
+
+    def test_forgetting_takes_them_out_even_if_they_are_gone(self, tmp_path, notes, web, embedder):
+        index = Index.create(tmp_path / "index", embedder)
+        index.update([notes, web])
+        shutil.rmtree(web)
+        with pytest.raises(OptionError, match="neither a file nor a folder. To take what the index has.* --forget"):
+            index.update([web])
+        summary = index.forget([web, notes / "0.txt"])
+        assert (summary.files, summary.removed) == (4, 3)
+        assert names_in(Index.open(tmp_path / "index", embedder)) == {f"notes/{number}.txt" for number in range(1, 5)}
+        assert [*index.store.roots()] == ["notes"]
+        with pytest.raises(OptionError, match="has no file from"):
+            index.forget([web])
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="links of POSIX")
+    def test_a_link_in_a_circle_is_no_file(self, tmp_path, notes, embedder):
+        (notes / "circle").symlink_to(notes / "circle")
+        index = Index.create(tmp_path / "index", embedder)
+        with pytest.raises(OptionError, match=r"circle is neither a file nor a folder\.$"):
+            index.update([notes / "circle"])
+        index.update([notes])
+        with pytest.raises(OptionError, match="has no file from"):
+            index.forget([notes / "circle"])
+
+    def test_an_index_and_the_output_of_batch_are_skipped_as_a_whole(self, tmp_path, notes, web, embedder):
+        Index.create(notes / "inner", embedder).update([web])
+        (notes / "vectors").mkdir()
+        (notes / "vectors" / "_manifest.json").write_text("{}")
+        (notes / "vectors" / "a.parquet").write_bytes(b"PAR1")
+        summary = Index.create(tmp_path / "index", embedder).update([notes])
+        assert summary.files == 5
+        assert [(skipped.name, skipped.reason, skipped.is_folder) for skipped in summary.skipped] == [
+            ("notes/inner", "an index of Pellucid's", True),
+            ("notes/vectors", "the output of pellucid batch", True),
+        ]
+
+
 def test_progress_is_reported_while_files_are_found_read_and_embedded(tmp_path, notes, embedder):
     (notes / "huge.txt").write_text("\n\n".join(map(text_of, range(40))), encoding="utf-8")
     (notes / "broken.bin").write_bytes(b"\0")
@@ -216,7 +307,7 @@ class TestUpdates:
 
     def test_a_file_that_goes_while_it_is_looked_for_is_reported(self, tmp_path, notes, embedder, monkeypatch):
         gone = FoundFile(notes / "gone.txt", "notes/gone.txt", 1, 1)
-        monkeypatch.setattr("pellucid.search.update.find_files", lambda roots: [*find_files(roots), gone])
+        monkeypatch.setattr("pellucid.search.update.find_files", lambda roots, **_: [*find_files(roots), gone])
         summary = Index.create(tmp_path / "index", embedder).update([notes])
         assert summary.skipped == (SkippedFile(gone.path, "notes/gone.txt", "No such file or directory"),)
 
@@ -410,6 +501,20 @@ def test_an_index_of_an_older_version_is_brought_up_to_date(tmp_path, notes, emb
         ("Zebras", notes / "b.md", "unchanged"),
     }
     assert Index.create(folder, embedder).update([notes]).added == 0
+
+
+def test_an_older_index_keeps_the_files_of_folders_that_are_not_named(tmp_path, notes, embedder):
+    folder = tmp_path / "index"
+    Index.create(folder, embedder).update([notes])
+    write_as_version(3, folder)
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web" / "x.txt").write_text("okapi")
+    summary = Index.create(folder, embedder).update([tmp_path / "web"])
+    assert (summary.files, summary.added, summary.removed, summary.others) == (6, 1, 0, 5)
+    (notes / "0.txt").unlink()
+    summary = Index.create(folder, embedder).update([notes])
+    assert (summary.files, summary.added, summary.removed, summary.embedded, summary.others) == (5, 4, 1, 0, 1)
+    assert {hit.file_state for hit in Index.open(folder, embedder).search("okapi cat", 50)} == {"unchanged"}
 
 
 def write_as_version(number, folder):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pellucid import Embedder
-from pellucid.search.passages import best_sentences, matched_words, sentences
+from pellucid.search.passages import best_sentences, matched_words, prose, sentences
 from tests import tiny
 
 
@@ -18,6 +18,7 @@ from tests import tiny
         ("one\n\ntwo\nthree\n- four\n- five", ["one", "two\nthree", "- four", "- five"]),
         ("pi is 3.14 or so", ["pi is 3.14 or so"]),
         ("| a | b |\n|---|---|\n| 1 | 2 |", ["| a | b |", "|---|---|", "| 1 | 2 |"]),
+        ("Do this:\n1. one\n2. two\n\n10. ten", ["Do this:", "1. one", "2. two", "10. ten"]),
         ("", []),
         (" \n ", []),
     ],
@@ -39,7 +40,7 @@ def test_nothing_but_spaces_is_between_sentences(text):
 def test_the_best_sentence_is_the_nearest(tmp_path):
     embedder = Embedder(tiny.write_model(tmp_path / "m"))
     passages = ["The dog sat. A cat on the mat! Query.", " ", "# A cat on the mat!\n\nThe dog sat.", "# The dog"]
-    best = best_sentences(embedder, "a cat on the mat!", passages)
+    best = best_sentences(embedder, "a cat on the mat!", passages, [""] * 4)
     assert [passage[start:end] for passage, (start, end) in zip(passages, best, strict=True)] == [
         "A cat on the mat!",
         "",
@@ -47,15 +48,42 @@ def test_the_best_sentence_is_the_nearest(tmp_path):
         "# The dog",
     ]
     assert best[1] == (0, 0)
-    assert best_sentences(embedder, "a cat", []) == []
+    assert best_sentences(embedder, "the dog", ["A cat on the mat. It sat on the dog."], [""]) == [(18, 36)]
+    assert best_sentences(embedder, "dogs", ["Dogs\n\nThe dog sat. A cat."], ["Dogs"]) == [(6, 18)]
+    assert best_sentences(embedder, "a cat", [], []) == []
+
+
+@pytest.mark.parametrize(
+    ("sentence", "kind", "expected"),
+    [
+        ('- see **the** [page](a.md "title") and *more*', "markdown", "see the page and more"),
+        ("2. press `reset`,\n   then ``wait``", "markdown", "press reset, then wait"),
+        ("> said <!-- not\nhere --> he", "markdown", "said he"),
+        ("```console\n$ ls *.md\n```", "markdown", "$ ls *.md"),
+        ("| E119 |  low |", "markdown", "E119 | low"),
+        ("|---|:-:|", "markdown", ""),
+        ("a_b_c, 2 * 3 * 4, **kwargs, __init__.py", "markdown", "a_b_c, 2 * 3 * 4, **kwargs, __init__.py"),
+        ("- see **the** [page](a.md)", "text", "see **the** [page](a.md)"),
+        ("-1 is not an item", "text", "-1 is not an item"),
+    ],
+)
+def test_prose_is_what_a_reader_sees(sentence, kind, expected):
+    assert prose(sentence, kind) == expected
+
+
+def test_prose_may_keep_lines_apart():
+    assert prose("keep the receipt\n\nreport  theft", "text", keep_lines=True) == "keep the receipt · report theft"
 
 
 @pytest.mark.parametrize(
     ("query", "text", "expected"),
     [
         ("how do I reset a password", "Do not reset it: how PASSWORDS are", ["reset", "PASSWORDS"]),
-        ("the cat", "A cat, a category, the cats", ["cat"]),
-        ("user's keys", "The user's key and its key", ["user's"]),
+        ("the cat", "A cat, a category, the cats", ["cat", "cats"]),
+        ("user's keys", "The user's key and its key", ["user's", "key", "key"]),
+        ("baking policies", "Bake it: the policy of baked bread, a bakery", ["Bake", "policy", "baked"]),
+        ("car", "cars need care, a card", ["cars"]),
+        ("leaving", "She leaves. Leave the leaf.", ["leaves", "Leave"]),
         ("naïve 猫", "Naïve 猫 naive", ["Naïve", "猫"]),
         ("index", "indexing indices index_name", ["indexing", "index"]),
         ("how is it", "how is it", []),

@@ -106,3 +106,17 @@ def test_whatever_changes_a_vector_changes_the_space():
     changes = [{"model": "b"}, {"dtype": "int8"}, {"engine": "torch"}, {"device": "cuda"}, {"prompt": ""}]
     spaces = {replace(IDENTITY, fingerprint=replace(FINGERPRINT, **change)).space() for change in changes}
     assert len(spaces | {IDENTITY.space()}) == len(changes) + 1
+
+
+def test_the_nearest_index_is_found_in_a_folder_or_above_it(tmp_path):
+    below = tmp_path / "a" / "b"
+    below.mkdir(parents=True)
+    assert pointers.find_index(".index", below) is None
+    (tmp_path / ".index").mkdir()
+    (tmp_path / ".index" / "index.json").write_text("{}")
+    assert pointers.find_index(".index", below) == tmp_path / ".index"
+    (below / ".index").mkdir()  # There is no index in it.
+    assert pointers.find_index(".index", below) == tmp_path / ".index"
+    (tmp_path / "a" / ".index" / "staged").mkdir(parents=True)
+    (tmp_path / "a" / ".index" / "staged" / "x.arrow").touch()
+    assert pointers.find_index(".index", below) == tmp_path / "a" / ".index"

@@ -14,11 +14,12 @@ from pellucid.batch.survey import Survey
 from pellucid.embedder import Embedder
 from pellucid.encoder.fingerprint import Fingerprint
 from pellucid.errors import BatchError, printable
+from pellucid.files.own_folders import BATCH_MANIFEST
 from pellucid.files.whole import in_one_step
 from pellucid.tables.schemas import type_names
 from pellucid.types import Float32
 
-NAME = "_manifest.json"
+NAME = BATCH_MANIFEST
 _FORMAT = 2
 _WITHOUT_FINGERPRINT = 1
 """The format of Pellucid 0.1, which did not keep the device."""

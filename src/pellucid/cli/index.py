@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,9 +15,11 @@ import typer
 
 from pellucid.cli import options
 from pellucid.cli.interruption import when_interrupted
+from pellucid.cli.terminal import from_here
 from pellucid.errors import plural, printable
 
 if TYPE_CHECKING:
+    from pellucid.files.walk import SkippedFile
     from pellucid.search.store import Store
     from pellucid.search.update import Progress, Summary
 
@@ -36,17 +38,24 @@ def index(
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Build the index from scratch, even if there is one.")
     ] = False,
+    forget: Annotated[
+        bool,
+        typer.Option("--forget", help="Take these files and folders out of the index. They need not exist any more."),
+    ] = False,
     cache_folder: options.CacheFolderOption = None,
     local_files_only: options.LocalFilesOnlyOption = False,
     threads: options.ThreadsOption = None,
 ) -> None:
     """Build or update an index of your files.
 
-    Run again, the command embeds only what is new or changed, and drops files that are gone. You can stop it with
-    Ctrl-C: the next run goes on where it was.
+    When you run it again, it embeds only what is new or changed, and drops files that are gone from the folders that
+    you name. Files from other folders stay. You can stop it with Ctrl-C: the next run goes on where it was.
     """
     # LanceDB warns about matters that are not the user's, for example about many equal texts.
     os.environ.setdefault("LANCEDB_LOG", "error")
+    if forget:
+        typer.echo(_forget(folders, folder, cache_folder, local_files_only=local_files_only))
+        return
     with _progress() as show:
         from pellucid.embedder import Embedder
         from pellucid.search.index import Index
@@ -63,21 +72,46 @@ def index(
         with when_interrupted(lambda: _describe_stop(file_index.store)):
             summary = file_index.update(folders, on_progress=show)
     typer.echo(_describe(summary, folder))
-    if summary.skipped:
-        typer.echo(f"Skipped {plural(len(summary.skipped), 'file')}:", err=True)
-        for skipped in summary.skipped[:_MAX_LISTED_SKIPS]:
-            typer.echo(f"  {printable(skipped.name)}: {printable(skipped.reason)}", err=True)
-        if len(summary.skipped) > _MAX_LISTED_SKIPS:
-            typer.echo(f"  … and {len(summary.skipped) - _MAX_LISTED_SKIPS:,} more", err=True)
+    for line in _describe_skips(summary.skipped):
+        typer.echo(line, err=True)
+
+
+def _forget(roots: list[Path], folder: Path, cache_folder: Path | None, *, local_files_only: bool) -> str:
+    """Take files and folders out of an index, and say what it has now."""
+    from pellucid.search.index import Index
+
+    summary = Index.open(folder, cache_folder=cache_folder, local_files_only=local_files_only).forget(roots)
+    return f"{_describe_size(summary, folder)}: {plural(summary.removed, 'file')} forgotten."
 
 
 def _describe(summary: Summary, folder: Path) -> str:
-    whole = f"{printable(folder)} has {plural(summary.files, 'file')} in {plural(summary.chunks, 'chunk')}"
-    if not (summary.added or summary.removed):
-        return f"{whole}. Nothing has changed."
-    changes = [f"{plural(summary.added, 'file')} new or changed"] if summary.added else []
-    changes += [f"{plural(summary.removed, 'file')} gone"] if summary.removed else []
-    return f"{whole}: {', '.join(changes)}, {plural(summary.embedded, 'chunk')} embedded."
+    if summary.added or summary.removed:
+        changes = [f"{plural(summary.added, 'file')} new or changed"] if summary.added else []
+        changes += [f"{plural(summary.removed, 'file')} gone"] if summary.removed else []
+        what = f": {', '.join(changes)}, {plural(summary.embedded, 'chunk')} embedded."
+    else:
+        what = ". Nothing has changed."
+    if summary.others:
+        which = "1 file" if summary.others == 1 else f"{summary.others:,} files"
+        what += f" It keeps {which} from other folders."
+    return _describe_size(summary, folder) + what
+
+
+def _describe_size(summary: Summary, folder: Path) -> str:
+    return f"{printable(folder)} has {plural(summary.files, 'file')} in {plural(summary.chunks, 'chunk')}"
+
+
+def _describe_skips(skips: Sequence[SkippedFile]) -> list[str]:
+    """What was skipped and why, in lines."""
+    if not skips:
+        return []
+    folders = sum(skipped.is_folder for skipped in skips)
+    counts = [(len(skips) - folders, "file"), (folders, "folder")]
+    lines = [f"Skipped {' and '.join(plural(count, noun) for count, noun in counts if count)}:"]
+    lines += [f"  {printable(from_here(skip.path))}: {printable(skip.reason)}" for skip in skips[:_MAX_LISTED_SKIPS]]
+    if len(skips) > _MAX_LISTED_SKIPS:
+        lines.append(f"  … and {len(skips) - _MAX_LISTED_SKIPS:,} more")
+    return lines
 
 
 def _describe_stop(store: Store) -> str:

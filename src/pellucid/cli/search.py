@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,10 +12,10 @@ from pellucid.cli import options
 from pellucid.cli.index import DEFAULT_INDEX
 from pellucid.cli.terminal import print_record, use_json
 from pellucid.cli.texts import read_text
-from pellucid.errors import OptionError
+from pellucid.errors import IndexStateError, OptionError
 
 if TYPE_CHECKING:
-    from pellucid.cli.hits import Why
+    from pellucid.cli.why import Why
     from pellucid.search.hits import Hit
     from pellucid.search.index import Index
 
@@ -24,7 +25,12 @@ def search(
         list[str],
         typer.Argument(metavar="query", help="Question, or words to look for. - reads it from standard input."),
     ],
-    folder: options.IndexOption = DEFAULT_INDEX,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--index", help="Folder of the index.", show_default=f"{DEFAULT_INDEX}, here or in a folder above"
+        ),
+    ] = None,
     count: Annotated[int, typer.Option("-k", help="Number of chunks to find.")] = 10,
     mode: options.SearchModeOption = "hybrid",
     approximate: Annotated[
@@ -34,6 +40,9 @@ def search(
         ),
     ] = False,
     full: options.FullOption = False,
+    show_all: Annotated[
+        bool, typer.Option("--all", help="Show also what has little to do with the query. JSON always has it.")
+    ] = False,
     why: Annotated[bool, typer.Option("--why", help="Show which words make each chunk match.")] = False,
     json: options.JsonOption = None,
     cache_folder: options.CacheFolderOption = None,
@@ -41,24 +50,43 @@ def search(
 ) -> None:
     """Find the chunks that match a query.
 
-    The query needs no quotes, unless it has marks that the shell would take, such as "?".
+    The query needs no quotes, unless it has characters that mean something to the shell, such as "?".
     """
     if count < 1:
         raise OptionError("-k must be at least 1.")
     os.environ.setdefault("LANCEDB_LOG", "error")
     query = read_text().strip() if words == ["-"] else " ".join(words)
-    from pellucid.cli.hits import explain, print_hits
+    from pellucid.cli.hits import is_related, print_hits
+    from pellucid.cli.why import explain
     from pellucid.search.index import Index
 
-    file_index = Index.open(folder, cache_folder=cache_folder, local_files_only=local_files_only)
-    hits = file_index.search(query, count, mode=mode, approximate=approximate)
-    reasons = [explain(file_index.embedder, query, hit.row.text) for hit in hits] if why else []
-    if use_json(json):
-        _print_json(hits, reasons)
+    index = Index.open(folder or _find_index(), cache_folder=cache_folder, local_files_only=local_files_only)
+    hits = index.search(query, count, mode=mode, approximate=approximate)
+    as_json = use_json(json)
+    shown = hits if as_json or show_all else [hit for hit in hits if is_related(hit, query)]
+    texts, cosines = [hit.row.text for hit in shown], [hit.cosine for hit in shown]
+    reasons = explain(index.embedder, query, texts, cosines) if why else []
+    if as_json:
+        _print_json(shown, reasons)
     else:
-        print_hits(hits, file_index.embedder, query, reasons, mode=mode, full=full)
-    for note in _notes(file_index, hits):
+        left_out = len(hits) - len(shown)
+        print_hits(shown, index.embedder, query, reasons, mode=mode, full=full, left_out=left_out)
+    for note in _notes(index, hits):
         typer.echo(f"note: {note}", err=True)
+
+
+def _find_index() -> Path:
+    """The index of this folder, or of the nearest folder above it that has one."""
+    from pellucid.search.pointer import find_index
+
+    here = Path.cwd()
+    index = find_index(str(DEFAULT_INDEX), here)
+    if index is None:
+        raise IndexStateError(
+            f"there is no index ({DEFAULT_INDEX}) in {here}, or in a folder above it. Make one: pellucid index FOLDER, "
+            f"or name yours: --index PATH"
+        )
+    return index
 
 
 def _print_json(hits: list[Hit], reasons: list[Why]) -> None:
@@ -67,10 +95,10 @@ def _print_json(hits: list[Hit], reasons: list[Why]) -> None:
         print_record(values)
 
 
-def _notes(file_index: Index, hits: list[Hit]) -> list[str]:
+def _notes(index: Index, hits: list[Hit]) -> list[str]:
     """What the user should know about the index."""
     notes = []
-    if file_index.store.is_unfinished():
+    if index.store.is_unfinished():
         notes.append("an update of this index was stopped, or is still running. Run pellucid index again to finish it.")
     if any(hit.path is None for hit in hits):
         notes.append("an older Pellucid made this index, without headings and paths. Run pellucid index to add them.")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -30,6 +32,16 @@ def escape_json_controls(line: str) -> str:
     The JSON still has the same meaning.
     """
     return line.translate(_JSON_ESCAPES)
+
+
+def from_here(path: Path) -> str:
+    """A path from the current folder, if the file lies below it, or else from the root."""
+    try:
+        here = Path.cwd()
+    except OSError:  # The current folder is gone.
+        return str(path)
+    path = Path(os.path.normpath(here / path))
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def print_record(record: Mapping[str, Any]) -> None:

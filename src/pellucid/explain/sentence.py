@@ -7,7 +7,6 @@ same, so the sentences only say how much each pair adds.
 from __future__ import annotations
 
 import itertools
-import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,7 +14,7 @@ import numpy as np
 from pellucid.explain.comparison import Comparison
 from pellucid.explain.shares import Float64
 from pellucid.explain.trace import Trace
-from pellucid.explain.words import WordShares, trace_words, word_shares
+from pellucid.explain.words import WordShares, is_mark, trace_words, word_shares
 
 _LITTLE = 0.2
 """Below this cosine, little connects two texts."""
@@ -26,8 +25,6 @@ _MIN_FRAME = 0.1
 """A frame that adds less than this part of the cosine is not mentioned."""
 _MIN_DROP = 0.01
 _MAX_NAMED = 3
-_MARKS = frozenset({"Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po", "Sm", "Sc", "Sk"})
-"""The categories of Unicode (https://www.unicode.org/reports/tr44/#General_Category_Values) that are marks."""
 _MAX_CHARACTERS = 30
 """Of a longer word, the sentence shows only the start."""
 
@@ -58,7 +55,7 @@ def pairs_without_marks(shares: WordShares, count: int) -> list[tuple[str, str, 
 
     People do not call a comma or a sign a word. If no other pair adds anything, marks are there after all.
     """
-    without_marks = [pair for pair in shares.top(count, lambda word: not _is_mark(word)) if pair[2] > 0]
+    without_marks = [pair for pair in shares.top(count, lambda word: not is_mark(word)) if pair[2] > 0]
     return without_marks or shares.top(count)
 
 
@@ -161,11 +158,6 @@ def _link(first: str, second: str) -> str:
 
 def _quoted(word: str) -> str:
     return f"“{word}”" if len(word) <= _MAX_CHARACTERS else f"“{word[:_MAX_CHARACTERS]}…”"
-
-
-def _is_mark(word: str) -> bool:
-    """Whether a word is only marks such as a comma. An emoji is not a mark."""
-    return all(unicodedata.category(character) in _MARKS for character in word)
 
 
 def _largest_drop(trace: Trace, drops: Float64) -> tuple[str, float]:

@@ -24,6 +24,9 @@ _WITHOUT_SPACES = re.compile(
     "[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 )
 
+_MARKS = frozenset({"Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po", "Sm", "Sc", "Sk"})
+"""The categories of Unicode (https://www.unicode.org/reports/tr44/#General_Category_Values) that are marks."""
+
 
 @dataclass(frozen=True)
 class Word:
@@ -120,6 +123,11 @@ def find_words(tokens: Sequence[Token], text: str, start: int = 0) -> tuple[Word
         else:
             words.append(Word(text[begin:end], begin, end, (position,)))
     return tuple(words)
+
+
+def is_mark(word: str) -> bool:
+    """Whether a word is only marks such as a comma. An emoji is not a mark."""
+    return all(unicodedata.category(character) in _MARKS for character in word)
 
 
 def sum_over_words(shares: Float64, words: Sequence[Word]) -> Float64:

@@ -6,7 +6,7 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,17 +64,24 @@ class _Walk:
         hidden: skip names that begin with one of these.
         gitignore: True to follow ``.gitignore`` files.
         follow_links: True to enter folders through links.
+        why_not: says of the names in a folder why to skip that folder, if there is a reason.
         entered: the device and inode of each folder that was entered.
     """
 
     hidden: tuple[str, ...]
     gitignore: bool
     follow_links: bool
+    why_not: Callable[[Collection[str]], str | None]
     entered: set[tuple[int, int]]
 
 
 def find_files(
-    roots: Sequence[Path], *, hidden: tuple[str, ...] = (".",), gitignore: bool = True, follow_links: bool = True
+    roots: Sequence[Path],
+    *,
+    hidden: tuple[str, ...] = (".",),
+    gitignore: bool = True,
+    follow_links: bool = True,
+    why_not: Callable[[Collection[str]], str | None] = lambda _names: None,
 ) -> Iterator[FoundFile | SkippedFile]:
     """All files under some folders, and files named themselves, ordered by name.
 
@@ -86,6 +93,7 @@ def find_files(
         gitignore: skip what a ``.gitignore`` names, by git's rules. Where a ``.gitignore`` cannot be followed, its
             folder is skipped: it may hold files that nobody should find.
         follow_links: enter folders through links.
+        why_not: says of the names in a folder why to skip that folder as a whole; None to read it.
 
     Raises:
         OptionError: a root is neither a file nor a folder.
@@ -93,14 +101,19 @@ def find_files(
     for root in roots:
         if not os.path.exists(root):  # noqa: PTH110  Path.exists() raises where a folder above it cannot be entered.
             raise OptionError(f"{root} is neither a file nor a folder.")
-    walk = _Walk(hidden, gitignore, follow_links, set())
+    walk = _Walk(hidden, gitignore, follow_links, why_not, set())
     for root, name in _root_names(roots):
         yield from _under(root, name, walk)
 
 
-def root_folders(roots: Sequence[Path]) -> dict[str, Path]:
-    """Where each root is, by the name that :func:`find_files` gives it."""
-    return {_printable_name(name): root.resolve() for root, name in _root_names(roots)}
+def root_folders(roots: Sequence[Path], taken: Collection[str] = ()) -> dict[str, Path]:
+    """Where each root is, by the name that :func:`find_files` gives it.
+
+    Args:
+        roots: folders and files.
+        taken: names that other roots have. A root gets none of these, and no name within one of them.
+    """
+    return {_printable_name(name): root.resolve() for root, name in _root_names(roots, taken)}
 
 
 def path_of(name: str, roots: Mapping[str, Path]) -> Path | None:
@@ -118,18 +131,45 @@ def _original_byte(escape: re.Match[bytes]) -> bytes:
     return b"\\" if escape[0] == b"\\\\" else bytes.fromhex(escape[0][2:].decode())
 
 
-def _root_names(roots: Sequence[Path]) -> list[tuple[Path, str]]:
+def name_of(path: Path, names: Mapping[Path, str]) -> str | None:
+    """The name of a resolved path below the innermost root that it lies in; None if it lies in none.
+
+    Args:
+        path: the path.
+        names: the name of each root, by where the root is.
+    """
+    root = next((place for place in (path, *path.parents) if place in names), None)
+    if root is None:
+        return None
+    return "/".join((names[root], *map(_printable_name, path.relative_to(root).parts)))
+
+
+def _root_names(roots: Sequence[Path], taken: Collection[str] = ()) -> list[tuple[Path, str]]:
     """Each root with its name. Roots of the same name get as many folder names before it as tell them apart."""
     resolved = {root.resolve(): root for root in roots}
     counts = dict.fromkeys(resolved, 1)
     while True:
         names = {place: "/".join(place.parts[-count:]) for place, count in counts.items()}
-        uses = Counter(names.values())
-        ambiguous = [place for place, name in names.items() if uses[name] > 1 and counts[place] < len(place.parts)]
+        printable = {place: _printable_name(name) for place, name in names.items()}
+        uses = Counter([*printable.values(), *taken])
+        above = {folder for name in uses for folder in _folders_above(name)}
+        # Roots may share no name. Nor may a root's name mean a file below another root.
+        ambiguous = [
+            place
+            for place, name in printable.items()
+            if (uses[name] > 1 or name in above or not uses.keys().isdisjoint(_folders_above(name)))
+            and counts[place] < len(place.parts)
+        ]
         if not ambiguous:
             return [(resolved[place], name) for place, name in names.items()]
         for place in ambiguous:
             counts[place] += 1
+
+
+def _folders_above(name: str) -> list[str]:
+    """The beginnings of a name that are folders: "a" and "a/b" for "a/b/c"."""
+    parts = name.split("/")
+    return ["/".join(parts[:end]) for end in range(1, len(parts))]
 
 
 def _under(root: Path, root_name: str, walk: _Walk) -> Iterator[FoundFile | SkippedFile]:
@@ -153,8 +193,10 @@ def _under(root: Path, root_name: str, walk: _Walk) -> Iterator[FoundFile | Skip
             entries = sorted(os.scandir(path), key=lambda entry: entry.name, reverse=True)
             if walk.gitignore and any(entry.name == ".gitignore" and entry.is_file() for entry in entries):
                 rules = [*rules, (name.count("/") + 1, read_rules(Path(path, ".gitignore")))]
+            reason = walk.why_not([entry.name for entry in entries]) if path != str(root) else None
         except (OSError, GitignoreError) as error:
             reason = getattr(error, "strerror", None) or str(error)
+        if reason:
             yield SkippedFile(Path(path), _printable_name(name), reason, is_folder=True)
             continue
         for entry in entries:

@@ -44,6 +44,23 @@ def heading_of(headings: Sequence[Heading], start: int, end: int) -> str:
     return max(lengths, key=lambda heading: lengths[heading])
 
 
+def heading_at(place: int, text: str, kind: Kind, heading: str) -> str:
+    """The heading that a character of a chunk stands under, as far as the chunk shows it; "" if it does not.
+
+    Args:
+        place: the character.
+        text: the chunk.
+        kind: its kind of text.
+        heading: the heading that most of the chunk stands under.
+    """
+    headings = find_headings(text, kind)
+    above = [name for start, name in headings if start <= place]
+    if above:  # In code, the chunk may begin within a class that the heading names, too.
+        return heading if heading.endswith(f".{above[-1]}") else above[-1]
+    below = {name for _, name in headings} | {shortened(line) for line in text[place:].split("\n")[1:]}
+    return "" if heading in below else heading
+
+
 def shortened(heading: str) -> str:
     """A heading in one line, and not too long."""
     heading = " ".join(heading.split())

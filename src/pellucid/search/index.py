@@ -11,10 +11,12 @@ import numpy as np
 from pellucid.embedder import Embedder
 from pellucid.encoder.fingerprint import Fingerprint
 from pellucid.errors import IndexWriteError, OptionError, TextError
+from pellucid.files.own_folders import INDEX_POINTER
 from pellucid.reprs import short_text
 from pellucid.search.hits import Hit, fuse, locate
-from pellucid.search.pointer import POINTER, Identity
+from pellucid.search.pointer import Identity
 from pellucid.search.reading import DocumentReader
+from pellucid.search.roots import names_under, place_of
 from pellucid.search.rows import RankedRow, Row
 from pellucid.search.store import Store
 from pellucid.search.update import Progress, Summary, Update, normalize_option
@@ -63,7 +65,7 @@ class Index:
             folder.parent.mkdir(parents=True, exist_ok=True)
             # It will hold the texts of files that others may not be allowed to read.
             folder.mkdir(mode=0o700, exist_ok=True)
-            is_new = not (folder / POINTER).exists()
+            is_new = not (folder / INDEX_POINTER).exists()
         except OSError as error:
             raise IndexWriteError(f"{folder} cannot be the folder of an index ({error}). Choose another.") from error
         if rebuild or is_new:
@@ -109,6 +111,8 @@ class Index:
     ) -> Summary:
         """Bring the index up to date with files and folders: read what is new or changed, and remove what is gone.
 
+        Files that the index has from other folders stay. :meth:`forget` removes them.
+
         If the process is killed, the index is in either the old or the new state, and the next update removes what is
         left over. A file that cannot be read within bounds (docs/security.md) is skipped, and the summary says why.
 
@@ -117,13 +121,45 @@ class Index:
             on_progress: called whenever there is progress, also while files are found and read.
 
         Raises:
-            OptionError: a root does not exist.
+            OptionError: a root does not exist. If the index has files from it, the message says how to forget them.
             IndexStateError: the index was made with another model or other options than the embedder's.
             IndexWriteError: the disk is full, for example. The index stays in the old state.
         """
         self.store.check(_identity(self.embedder, self.store.identity.column), for_update=True)
         with self.store.writing(), DocumentReader() as reader:
             return Update(self.store, self.embedder, reader, on_progress).run(roots)
+
+    def forget(self, roots: Sequence[Path]) -> Summary:
+        """Remove files and folders from the index. They need not exist any more, and are not touched.
+
+        Args:
+            roots: files and folders that the index has files from.
+
+        Raises:
+            OptionError: the index has no file from one of them.
+            IndexStateError: the index is damaged.
+            IndexWriteError: the disk is full, for example. The index stays in the old state.
+        """
+        with self.store.writing():
+            files, known = self.store.files(), self.store.roots()
+            removed: set[str] = set()
+            for root in roots:
+                under = names_under(files, known, place_of(root))
+                if not under:
+                    raise OptionError(f"the index in {self.store.folder} has no file from {root.absolute()}.")
+                removed |= under
+            places = [place for root in roots for place in place_of(root).values()]
+            kept = {name: place for name, place in known.items() if not any(map(place.is_relative_to, places))}
+            self.store.commit(removed, kept)
+        return Summary(
+            files=len(files) - len(removed),
+            chunks=self.store.count(),
+            added=0,
+            removed=len(removed),
+            embedded=0,
+            others=len(files) - len(removed),
+            skipped=(),
+        )
 
     def search(
         self, query: str, count: int = 10, *, mode: SearchMode = "hybrid", approximate: bool = False
@@ -173,7 +209,7 @@ class Index:
         vector_ranks, text_ranks = (
             {found.row: rank for rank, found in enumerate(ranking, start=1)} for ranking in (by_vector, by_text)
         )
-        roots = {} if self.store.pointer is None else self.store.pointer.roots
+        roots = self.store.roots()
         return [
             Hit(
                 row,

@@ -7,19 +7,32 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from pellucid.common_words import is_common
 from pellucid.embedder import Embedder
+from pellucid.text.chunking import Kind
 
-_ENDS = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|[。！？]|\n\s*\n|\n(?=[ \t]*(?:[-*+•]|\d+[.)]) )|\n(?=[ \t]*\|)")
-_HEADING = re.compile(r"#{1,6} [^\n]*|[|\s:=-]+")
-"""A heading of Markdown, or a line between the rows of a table."""
+_ENDS = re.compile(
+    # A number at the start of a line counts the items of a list.
+    r"(?<=[.!?…])(?<!^\d\.)(?<!^\d\d\.)(?<!^  \d\.)(?<!^   \d\.)[\"'”’)\]]*\s+"
+    r"|[。！？]|\n\s*\n|\n(?=[ \t]*(?:[-*+•]|\d+[.)]) )|\n(?=[ \t]*\|)",
+    re.MULTILINE,
+)
+_HEADING = re.compile(r"#{1,6} [^\n]*")
+_RULE = re.compile(r"[|\s:=-]+")
+"""A line between the rows of a table of Markdown, or below a heading."""
+_LIST_MARK = re.compile(r"[ \t]*(?:[-*+•]|\d+[.)])[ \t]+")
+# What Markdown has besides the words that a reader sees (CommonMark 0.31): comments, fences, quotes, links, emphasis,
+# code.
+_MARKS = (
+    (re.compile(r"<!--.*?-->", re.DOTALL), ""),
+    (re.compile(r"^[ \t]*(?:`{3,}|~{3,}).*$|^[| \t:=-]{2,}$|^[ \t]*>[ \t]?", re.MULTILINE), ""),
+    (re.compile(r"!?\[([^\]\n]*)\]\([^()\s]*(?:\([^()\s]*\)[^()\s]*)?(?: \"[^\"\n]*\")?\)"), r"\1"),
+    (re.compile(r"(?<![\w*])(\*\*|\*)(?=\S)([^*\n]+?)(?<=\S)\1(?![\w*])"), r"\2"),
+    (re.compile(r"(`+)([^`\n]+)\1(?!`)"), r"\2"),
+)
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _LETTERS_OF_A_STEM, _LETTERS_OF_AN_ENDING = 4, 4
-_COMMON_WORDS = (
-    "a about all an and any are as at be been but by can could did do does for from had has have he her his how i if "
-    "in into is it its may me my no not of on one or our she should so some than that the their them then there these "
-    "they this to was we were what when where which who why will with would you your"
-)
-_COMMON = frozenset(_COMMON_WORDS.split())
+_ENDINGS = frozenset("s es 's ’s e ed d er ers r rs y ies ied ing ings".split())  # noqa: SIM905  It is easier to read.
 
 
 def sentences(text: str) -> list[tuple[int, int]]:
@@ -36,44 +49,103 @@ def sentences(text: str) -> list[tuple[int, int]]:
     return found
 
 
-def best_sentences(embedder: Embedder, query: str, chunks: Sequence[str]) -> list[tuple[int, int]]:
-    """In each chunk, the start and end of the sentence whose vector is nearest to the query's.
+def is_heading(sentence: str) -> bool:
+    """Whether a sentence is a heading of Markdown."""
+    return _HEADING.fullmatch(sentence) is not None
 
-    A heading is chosen only if a chunk has nothing else. A chunk without a sentence gives (0, 0).
+
+def prose(sentence: str, kind: Kind, *, keep_lines: bool = False) -> str:
+    """A sentence in one line, as a reader sees it: without the marks of a list, and those of Markdown.
+
+    Args:
+        sentence: the sentence, or a row of a table, or an item of a list.
+        kind: the kind of text that it is from.
+        keep_lines: show where a line ends, because each line is a matter of its own.
+
+    >>> prose("- see **the** [page](a.md)", "markdown")
+    'see the page'
     """
-    candidates = []
-    for chunk in chunks:
-        places = sentences(chunk)
-        texts = [(start, end) for start, end in places if not _HEADING.fullmatch(chunk, start, end)]
-        candidates.append(texts or places)
-    vectors = embedder.embed_documents(
-        [chunk[start:end] for chunk, places in zip(chunks, candidates, strict=True) for start, end in places]
-    )
+    text = _LIST_MARK.sub("", sentence, count=1) if _LIST_MARK.match(sentence) else sentence
+    if kind == "markdown":
+        for marks, words in _MARKS:
+            text = marks.sub(words, text)
+        if text.startswith("|"):
+            text = re.sub(r"[ \t]*\|[ \t]*", " | ", text.strip("| \t"))
+    lines = (" ".join(line.split()) for line in text.split("\n"))
+    return (" · " if keep_lines else " ").join(line for line in lines if line)
+
+
+def best_sentences(
+    embedder: Embedder, query: str, chunks: Sequence[str], headings: Sequence[str]
+) -> list[tuple[int, int]]:
+    """In each chunk, the start and end of the sentence that shows best why the chunk matches.
+
+    That is one with as many words of the query as any other, and of those the one whose vector is nearest to the
+    query's. A heading is chosen only if a chunk has nothing else. A chunk without a sentence gives (0, 0).
+
+    Args:
+        embedder: the model of the index.
+        query: the query.
+        chunks: the chunks.
+        headings: a heading of each chunk, which the text itself may not mark as one; "" for none.
+    """
+    candidates = [_with_most_words(query, *each) for each in zip(chunks, headings, strict=True)]
+    # Where there is no choice, there is nothing to compute.
+    several = [(chunk, places) for chunk, places in zip(chunks, candidates, strict=True) if len(places) > 1]
+    if not several:
+        return [places[0] if places else (0, 0) for places in candidates]
+    vectors = embedder.embed_documents([chunk[start:end] for chunk, places in several for start, end in places])
     cosines = vectors @ embedder.embed_query(query) / np.maximum(np.linalg.norm(vectors, axis=1), 1e-12)
     best, first = [], 0
     for places in candidates:
-        own = cosines[first : first + len(places)]
-        best.append(places[int(own.argmax())] if places else (0, 0))
-        first += len(places)
+        nearest = 0
+        if len(places) > 1:
+            nearest = int(cosines[first : first + len(places)].argmax())
+            first += len(places)
+        best.append(places[nearest] if places else (0, 0))
     return best
 
 
+def _with_most_words(query: str, chunk: str, heading: str) -> list[tuple[int, int]]:
+    """The sentences of a chunk that have most of the query's words, but no headings if there is anything else."""
+    texts = {(start, end): chunk[start:end] for start, end in sentences(chunk)}
+    no_headings = {
+        place: text
+        for place, text in texts.items()
+        if text != heading and not is_heading(text) and not _RULE.fullmatch(text)
+    }
+    wanted = _wanted(query)
+    counts = {place: len(_found(wanted, text)) for place, text in (no_headings or texts).items()}
+    return [place for place, count in counts.items() if count == max(counts.values())]
+
+
 def matched_words(query: str, text: str) -> Iterator[tuple[int, int]]:
-    """Where a text has words of the query, or words with the same beginning, such as "resets" for "reset"."""
-    wanted = {word[0].casefold() for word in _WORD.finditer(query) if not is_common(word[0])}
+    """Where a text has words of the query, or other forms of them, such as "resets" for "reset"."""
+    wanted = _wanted(query)
     for word in _WORD.finditer(text):
-        if any(_is_alike(word[0].casefold(), other) for other in wanted):
+        if _found(wanted, word[0]):
             yield word.span()
 
 
-def is_common(word: str) -> bool:
-    """Whether a word, such as "the", stands in so many texts that finding it says nothing."""
-    return word.casefold() in _COMMON
+def _wanted(query: str) -> set[str]:
+    """The words of a query that say something."""
+    return {word[0].casefold() for word in _WORD.finditer(query) if not is_common(word[0])}
+
+
+def _found(wanted: set[str], text: str) -> set[str]:
+    """Which of the wanted words a text has, in any form."""
+    words = {word[0].casefold() for word in _WORD.finditer(text)}
+    return {want for want in wanted if any(_is_alike(want, word) for word in words)}
 
 
 def _is_alike(first: str, second: str) -> bool:
-    """Whether two words are equal, or differ in their last few letters only."""
-    short, long = sorted((first, second), key=len)
-    if len(short) < _LETTERS_OF_A_STEM or len(long) - len(short) > _LETTERS_OF_AN_ENDING:
-        return first == second
-    return long.startswith(short)
+    """Whether two words are equal, or differ in their ending only: "reset" and "resets", "bake" and "baking"."""
+    if first == second:
+        return True
+    pairs = zip(first, second, strict=False)
+    same = next((place for place, (one, other) in enumerate(pairs) if one != other), min(len(first), len(second)))
+    short, long = sorted((first[same:], second[same:]), key=len)
+    if same >= _LETTERS_OF_A_STEM:
+        return (not short and len(long) <= _LETTERS_OF_AN_ENDING) or {short, long} <= _ENDINGS
+    # "car" is not a form of "care".
+    return same == _LETTERS_OF_A_STEM - 1 and (long in ("s", "'s", "’s") if not short else {short, long} <= _ENDINGS)

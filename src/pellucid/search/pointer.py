@@ -14,15 +14,11 @@ from typing import Any
 
 from pellucid.encoder.fingerprint import Fingerprint
 from pellucid.errors import IndexStateError, printable
+from pellucid.files.own_folders import INDEX_POINTER, INDEX_STAGED, INDEX_TABLE
 from pellucid.files.whole import in_one_step
 from pellucid.reprs import short_repr
 from pellucid.search.damage import FileRecord, first_damaged
 
-POINTER = "index.json"
-STAGED = "staged"
-"""The folder of chunks that are embedded but not in the index yet."""
-CHUNKS = "chunks-"
-"""The beginning of a table's name. A unique number follows."""
 _FORMAT = 4
 _WITHOUT_HEADINGS = 3
 """An older format, which kept neither the headings of chunks nor the folders that were indexed."""
@@ -101,7 +97,7 @@ def write(folder: Path, pointer: Pointer, identity: Identity) -> None:
         "roots": {name: str(root) for name, root in pointer.roots.items()},
         "files": {name: astuple(file) for name, file in pointer.files.items()},
     }
-    with in_one_step(folder / POINTER) as path:
+    with in_one_step(folder / INDEX_POINTER) as path:
         path.write_text(json.dumps(content | {"sha256": _sha256(content)}, indent=1), encoding="utf-8")
 
 
@@ -112,7 +108,7 @@ def read(folder: Path) -> tuple[Pointer, Identity]:
         IndexStateError: there is no index, it is damaged, or it has another format.
     """
     try:
-        content = json.loads(_read_bytes(folder / POINTER))
+        content = json.loads(_read_bytes(folder / INDEX_POINTER))
         if content["format"] not in (_FORMAT, _WITHOUT_HEADINGS, _WITHOUT_ENGINE, _WITHOUT_RECORDS):
             raise IndexStateError(
                 f"a later version of Pellucid made the index in {folder} (format {int(content['format'])}), and this "
@@ -124,7 +120,7 @@ def read(folder: Path) -> tuple[Pointer, Identity]:
         raise _no_index(folder) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise IndexStateError(
-            f"the index in {folder} is damaged: {POINTER} cannot be read ({_describe(error)}). Build it again: "
+            f"the index in {folder} is damaged: {INDEX_POINTER} cannot be read ({_describe(error)}). Build it again: "
             f"{rebuild_command(folder)}"
         ) from error
     if damaged is not None:
@@ -137,7 +133,13 @@ def read(folder: Path) -> tuple[Pointer, Identity]:
 
 def is_unfinished(folder: Path) -> bool:
     """Whether chunks are waiting to be put into the index: an update was stopped, or is still running."""
-    return any((folder / STAGED).glob("*.arrow"))
+    return any((folder / INDEX_STAGED).glob("*.arrow"))
+
+
+def find_index(name: str, start: Path) -> Path | None:
+    """The nearest index of this name, in a folder or in one above it; None if there is none."""
+    places = (folder / name for folder in (start, *start.parents))
+    return next((place for place in places if (place / INDEX_POINTER).is_file() or is_unfinished(place)), None)
 
 
 def index_command(folder: Path) -> str:
@@ -156,7 +158,9 @@ def _no_index(folder: Path) -> IndexStateError:
             f"the index in {folder} is unfinished: the command that makes it was stopped, or is still running. If it "
             f"was stopped, run it again, and it goes on where it was: {index_command(folder)}"
         )
-    return IndexStateError(f"there is no index in {folder}. Make one: {index_command(folder)}")
+    return IndexStateError(
+        f"there is no index in {folder.absolute()}. Make one: {index_command(folder)}, or name yours: --index PATH"
+    )
 
 
 def _describe(error: Exception) -> str:
@@ -195,7 +199,9 @@ def _parse(content: dict[str, Any]) -> tuple[Pointer, Identity]:
         fingerprint = Fingerprint.from_json(Fingerprint(digest, None, dtype, None, prompt, None).to_json())
     identity = Identity(**values, fingerprint=fingerprint)
     texts = (identity.model, identity.column)
-    if not all(isinstance(text, str) for text in texts) or not re.fullmatch(f"{CHUNKS}[0-9a-f]{{32}}", pointer.table):
+    if not all(isinstance(text, str) for text in texts) or not re.fullmatch(
+        f"{INDEX_TABLE}[0-9a-f]{{32}}", pointer.table
+    ):
         raise ValueError("a name is missing or malformed")
     if not all(type(number) is int and number > 0 for number in (pointer.version, identity.dimensions)):
         raise ValueError("a number is missing or not positive")

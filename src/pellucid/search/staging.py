@@ -12,8 +12,8 @@ import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pellucid.files.own_folders import INDEX_STAGED
 from pellucid.files.whole import in_one_step
-from pellucid.search.pointer import STAGED
 from pellucid.search.rows import Row, to_table, vectors_by_digest
 from pellucid.tables import arrow
 from pellucid.types import Float32
@@ -29,7 +29,7 @@ class Staging:
     """
 
     def __init__(self, folder: Path, space: str, dimensions: int) -> None:
-        self._folder = folder / STAGED
+        self._folder = folder / INDEX_STAGED
         self._space = space
         self._dimensions = dimensions
         self._process = uuid.uuid4().hex

@@ -23,11 +23,12 @@ import numpy as np
 
 from pellucid.errors import IndexStateError, IndexWriteError, MissingExtraError, PellucidError
 from pellucid.files.locks import locked
+from pellucid.files.own_folders import INDEX_LOCK, INDEX_TABLE
 from pellucid.files.whole import remove_unfinished
 from pellucid.reprs import short_text
 from pellucid.search import pointer as pointers
 from pellucid.search.damage import record
-from pellucid.search.pointer import CHUNKS, Identity, Pointer, folder_of
+from pellucid.search.pointer import Identity, Pointer, folder_of
 from pellucid.search.rows import COLUMNS, VECTOR, IndexedFile, RankedRow, Row, from_record, schema_of, vectors_by_digest
 from pellucid.search.staging import Staging
 from pellucid.tables import arrow
@@ -124,6 +125,10 @@ class Store:
             columns = [rows[name].to_pylist() for name in names]
         return {name: IndexedFile(*values) for name, *values in zip(*columns, strict=True)}
 
+    def roots(self) -> Mapping[str, Path]:
+        """The files and folders that the index was made of, by the name that the names of their files begin with."""
+        return {} if self.pointer is None else self.pointer.roots
+
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
         """Keep other writers out. First take over what they wrote, and go back to the valid version.
@@ -138,7 +143,7 @@ class Store:
 
         with contextlib.ExitStack() as stack:
             with self._writing():
-                stack.enter_context(locked(self.folder / "lock", on_wait=warn))
+                stack.enter_context(locked(self.folder / INDEX_LOCK, on_wait=warn))
             self._recover()
             yield
 
@@ -159,7 +164,7 @@ class Store:
 
     def _remove_tables(self, but: str | None) -> None:
         """Remove all tables but one. LanceDB does not see a table that it was removing when it was killed."""
-        for path in [*self.folder.glob(f"{CHUNKS}*.lance"), *self.folder.glob(_OLD_STAGED)]:
+        for path in [*self.folder.glob(f"{INDEX_TABLE}*.lance"), *self.folder.glob(_OLD_STAGED)]:
             if but is None or path != folder_of(self.folder, but):
                 shutil.rmtree(path)
 
@@ -232,7 +237,7 @@ class Store:
             IndexWriteError: the disk is full, for example.
         """
         if roots is None:
-            roots = {} if self.pointer is None else self.pointer.roots
+            roots = self.roots()
         with self._writing():
             table = self._changed_table(sorted(removed))
             _update_indices(table)
@@ -263,7 +268,7 @@ class Store:
         """The table with the staged rows, and without those of ``removed`` files."""
         schema = schema_of(self.identity.dimensions)
         if self.pointer is None:
-            table = self._database.create_table(CHUNKS + uuid.uuid4().hex, schema=schema)
+            table = self._database.create_table(INDEX_TABLE + uuid.uuid4().hex, schema=schema)
         else:
             table = self._database.open_table(self.pointer.table)
         for start in range(0, len(removed), _VALUES_PER_FILTER):

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from pellucid.embedder import Embedder
-from pellucid.errors import UnreadableFileError
-from pellucid.files.walk import FoundFile, SkippedFile, find_files, root_folders
+from pellucid.errors import OptionError, UnreadableFileError
+from pellucid.files.own_folders import what_pellucid_made
+from pellucid.files.walk import FoundFile, SkippedFile, find_files, path_of, root_folders
 from pellucid.reprs import short_repr
+from pellucid.search import roots as index_roots
 from pellucid.search.headings import heading_of
 from pellucid.search.readers import Document, read_bytes
 from pellucid.search.reading import DocumentReader
@@ -34,9 +37,10 @@ class Summary:
     Attributes:
         files: how many files the index has.
         chunks: how many chunks the index has.
-        added: how many files are new or changed. In an index of an older Pellucid, all files count as changed.
+        added: how many files are new or changed. An older index has no headings, so all its files count as changed.
         removed: how many files are gone.
         embedded: how many chunks were embedded; the others had vectors already.
+        others: how many files are from folders that were not named this time; they stay as they were.
         skipped: the files that could not be read, and why.
     """
 
@@ -45,6 +49,7 @@ class Summary:
     added: int
     removed: int
     embedded: int
+    others: int
     skipped: tuple[SkippedFile, ...]
 
     __repr__ = short_repr
@@ -103,14 +108,17 @@ class Update:
     progress: Progress = field(default_factory=Progress)
 
     def run(self, roots: Sequence[Path]) -> Summary:
-        """Bring the index up to date with these files and folders."""
-        files, skipped = self._find(roots)
+        """Bring the index up to date with these files and folders. What it has from elsewhere stays."""
         indexed = self.store.files()
-        changed = [file for file in files.values() if not self._is_unchanged(file, indexed.get(file.name))]
-        removed = indexed.keys() - files.keys()
+        self._check_existence(roots, indexed)
+        known = index_roots.relocated(self.store.roots(), roots)
+        folders = index_roots.joined(known, roots)
+        files, skipped = self._find(roots, folders)
+        changed = [file for file in files.values() if not self._is_unchanged(file, indexed.get(file.name), known)]
+        missing = indexed.keys() - files.keys()
+        removed = index_roots.names_under(missing, known, root_folders(roots))
         self._report(files=len(changed), size=sum(file.size for file in changed))
         added, embedded = self._embed(changed, skipped)
-        folders = root_folders(roots)
         if removed or changed or self.store.needs_commit(folders):
             self._report(done=self.progress.size, is_committing=True)
             self.store.commit(removed | {file.name for file in changed if file.name in indexed}, folders)
@@ -122,29 +130,49 @@ class Update:
             added=added,
             removed=len(removed),
             embedded=embedded,
+            others=len(missing) - len(removed),
             skipped=tuple(skipped),
         )
+
+    def _check_existence(self, roots: Sequence[Path], indexed: Mapping[str, IndexedFile]) -> None:
+        """Refuse a root that is gone. It may be on a disk that is not there at the moment, so nothing is removed."""
+        for root in roots:
+            if os.path.exists(root):  # noqa: PTH110  Path.exists() raises where a folder above it cannot be entered.
+                continue
+            hint = ""
+            if index_roots.names_under(indexed, self.store.roots(), index_roots.place_of(root)):
+                hint = " To take what the index has of it out of the index, add --forget to the command."
+            raise OptionError(f"{root} is neither a file nor a folder.{hint}")
 
     def _report(self, **changes: object) -> None:
         self.progress = replace(self.progress, **changes)  # type: ignore[arg-type]
         self.on_progress(self.progress)
 
-    def _find(self, roots: Sequence[Path]) -> tuple[dict[str, FoundFile], list[SkippedFile]]:
+    def _find(
+        self, roots: Sequence[Path], folders: Mapping[str, Path]
+    ) -> tuple[dict[str, FoundFile], list[SkippedFile]]:
+        """The files in the named roots, and what cannot be read of them, with their names in the index."""
         files: dict[str, FoundFile] = {}
-        skipped: list[SkippedFile] = []
+        skipped: dict[str, SkippedFile] = {}
         own = self.store.folder.resolve()
+        beginnings = index_roots.new_beginnings(root_folders(roots), folders)
         self._report()
-        for entry in find_files(roots):
+        for entry in find_files(roots, why_not=what_pellucid_made):
+            name = index_roots.renamed(entry.name, beginnings)
             if isinstance(entry, SkippedFile):
-                skipped.append(entry)
+                if not (entry.is_folder and entry.path.resolve() == own):
+                    skipped[name] = replace(entry, name=name)
             elif own not in entry.path.resolve().parents:
-                files[entry.name] = entry
+                files[name] = replace(entry, name=name)
                 self._report(found=len(files))
-        return files, skipped
+        return files, list(skipped.values())
 
-    def _is_unchanged(self, file: FoundFile, indexed: IndexedFile | None) -> bool:
-        """Whether the index has the file as it is now. What an older Pellucid had read lacks its headings."""
-        if indexed is None or (self.store.pointer is not None and self.store.pointer.is_old):
+    def _is_unchanged(self, file: FoundFile, indexed: IndexedFile | None, known: Mapping[str, Path]) -> bool:
+        """Whether the index has the file as it is now.
+
+        An older index has no headings, and does not know where its files are. So all its files count as changed.
+        """
+        if indexed is None or path_of(file.name, known) is None:
             return False
         return (indexed.size, indexed.modified) == (file.size, file.modified)
 

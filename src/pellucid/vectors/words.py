@@ -8,28 +8,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pellucid.common_words import is_common
 from pellucid.types import Int64
 
 _WORD = re.compile(r"[^\W\d_][\w'’-]*[^\W_]")
 _MAX_WORD_CHARACTERS = 40
 """Scripts without spaces give whole sentences as one word, which name nothing."""
-# Function words of English: they are in every text, and name no topic.
-_FUNCTION_WORDS = frozenset(
-    """
-    a about after all also am an and any are as at be because been before but by can could did do does for from had
-    has have he her his how i if in into is it its just me more most my no nor not of on one only or other our out
-    over she should so some such than that the their them then there these they this those through to too up us very
-    was we were what when where which while who whom why will with would you your it's i'm don't can't
-    """.split()  # noqa: SIM905  One list is easier to read.
-)
 
 
 def telling_words(texts: Sequence[str], labels: Int64, count: int = 3) -> list[tuple[str, ...]]:
     """For each group of texts, the words that are in many of its texts and in few of the others.
 
     A word's score is the share of the group's texts that have it, minus the share of the other texts that have it.
-    English function words ("the", "how") are left out. So are words of a single text, in a group of more than two texts
-    that has other words to offer. Upper and lower case count as the same.
+    Common words of English ("the", "how") are left out. So are words of a single text, in a group of more than two
+    texts that has other words to offer. Upper and lower case count as the same.
 
     Args:
         texts: the texts.
@@ -56,7 +48,7 @@ def telling_words(texts: Sequence[str], labels: Int64, count: int = 3) -> list[t
 def _words(text: str) -> set[str]:
     """The words of a text that may name a group, each once, in lower case."""
     words = {match.group().lower() for match in _WORD.finditer(text)}
-    return {word for word in words if len(word) <= _MAX_WORD_CHARACTERS} - _FUNCTION_WORDS
+    return {word for word in words if len(word) <= _MAX_WORD_CHARACTERS and not is_common(word)}
 
 
 def _most_telling(
