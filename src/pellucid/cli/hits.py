@@ -68,10 +68,8 @@ class Why:
 
 def explain(embedder: Embedder, query: str, chunk: str) -> Why:
     """Find the pairs of words that add most to the cosine of query and chunk."""
-    from pellucid.explain.words import word_shares
-
     comparison = embedder.compare(query, chunk)
-    shares = word_shares(comparison)
+    shares = comparison.word_shares
     pairs = [
         WordPair(first, second, share)
         for first, second, share in ([] if shares is None else shares.top(10 * _WORD_PAIRS))

@@ -6,6 +6,8 @@ directions, and -1 for opposite ones.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -81,7 +83,7 @@ def _nearest_of_block(queries: Float32, unit: Float32, k: int) -> tuple[Int64, F
         numbers = np.broadcast_to(np.arange(columns.start, columns.stop), cosines.shape)
         indices = np.concatenate([best_indices, numbers], axis=1)
         cosines = np.concatenate([best_cosines, cosines], axis=1)
-        picks = np.stack([_largest(row, k) for row in cosines])
+        picks = np.stack([largest(row, k) for row in cosines])
         best_indices = np.take_along_axis(indices, picks, axis=1)
         best_cosines = np.take_along_axis(cosines, picks, axis=1)
     return best_indices, best_cosines
@@ -99,13 +101,13 @@ def most_similar_rows(rows: Float32, vectors: Float32) -> tuple[Float32, Int64]:
     for columns in blocks(len(vectors), _VECTORS_PER_BLOCK):
         cosines = rows @ vectors[columns].T
         positions = cosines.argmax(axis=1)
-        largest = cosines[np.arange(len(rows)), positions]
-        better = largest > best
-        best[better], where[better] = largest[better], columns.start + positions[better]
+        highest = cosines[np.arange(len(rows)), positions]
+        better = highest > best
+        best[better], where[better] = highest[better], columns.start + positions[better]
     return best, where
 
 
-def _largest(values: Float32, k: int) -> Int64:
+def largest(values: npt.NDArray[np.floating[Any]], k: int) -> Int64:
     """The positions of the ``k`` largest values, largest first. Of equal values, the first comes first."""
     k = min(k, len(values))
     candidates = np.flatnonzero(values >= np.partition(values, -k)[-k])
