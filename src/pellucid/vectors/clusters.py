@@ -114,8 +114,10 @@ def cluster(
     if threshold is not None:
         centres = _choose_centres(unit, np.float32(threshold - ROUNDING))
         groups = _join_centres(unit, centres)
+        is_centre = np.zeros(len(unit), dtype=bool)
+        is_centre[centres] = True
     else:
-        centres = None
+        is_centre = None
         groups = choose_k_means(unit) if k is None or not len(unit) else k_means(unit, k)
     labels = _largest_first(groups)
     words = telling_words(texts, labels) if texts is not None else [()] * (labels.max(initial=-1) + 1)
@@ -124,7 +126,7 @@ def cluster(
     return Clusters(
         labels,
         tuple(
-            Cluster(indices, _representative(unit, indices, centres), telling)
+            Cluster(indices, _representative(unit, indices, is_centre), telling)
             for indices, telling in zip(members, words, strict=True)
         ),
     )
@@ -144,10 +146,10 @@ def check_options(k: int | None, threshold: float | None) -> None:
         check_threshold(threshold)
 
 
-def _representative(unit: Float32, members: Int64, centres: Int64 | None) -> int:
+def _representative(unit: Float32, members: Int64, is_centre: npt.NDArray[np.bool_] | None) -> int:
     """The member that is a centre, or else the one with the highest cosine with the members' mean."""
-    if centres is not None:
-        return int(members[np.isin(members, centres)][0])
+    if is_centre is not None:
+        return int(members[is_centre[members]][0])
     mean = np.zeros(unit.shape[1])
     for rows in blocks(len(members), _MEMBERS_PER_BLOCK):
         mean += unit[members[rows]].sum(axis=0, dtype=np.float64)
