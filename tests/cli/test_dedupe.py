@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -66,6 +67,46 @@ def test_rows_of_a_table_are_kept_whole(tiny_bert, tmp_path, ending):
         expected = [*lines[ending][:header], *(lines[ending][header + number] for number in (0, 1, 3))]
         assert kept.read_text().splitlines() == expected
         assert dedupe(tiny_bert, str(source), "--column", "body").out == kept.read_text()
+
+
+CHANGES = {
+    "shorter": lambda path, lines: path.write_text("\n".join(lines[:2])),
+    "longer": lambda path, lines: path.write_text("\n".join([lines[0], *lines])),
+    "other rows": lambda path, lines: path.write_text("\n".join([lines[0], *reversed(lines[1:])])),
+    "gone": lambda path, _: path.unlink(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize(
+    ("ending", "is_file"), [(".csv", True), (".csv", False), (".jsonl", True), (".jsonl", False), (".parquet", True)]
+)
+def test_a_table_that_changes_meanwhile_is_refused(tiny_bert, tmp_path, monkeypatch, change, ending, is_file):
+    source, kept = tmp_path / f"rows{ending}", tmp_path / f"kept{ending}"
+    lines = ["text", *TEXTS[:3], "x"] if ending == ".csv" else [json.dumps({"text": text}) for text in TEXTS]
+    if ending == ".parquet":
+        pq.write_table(pa.table({"text": TEXTS}), source)
+    else:
+        source.write_text("\n".join(lines))
+    kept.write_text("as before")
+
+    def embed_and_change(embedder, texts):
+        vectors = embedder.embed_documents(texts)
+        before = source.stat()
+        CHANGES[change](source, lines)
+        if change != "gone":  # Coarse clocks of file systems don't tell two changes apart that follow at once.
+            os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns + 1_000_000))
+        return vectors
+
+    monkeypatch.setattr("pellucid.cli.dedupe.embed_lines", embed_and_change)
+    result = dedupe(tiny_bert, str(source), *(["--output", str(kept)] if is_file else []))
+    assert (result.code, result.out) == (2, "")
+    assert result.err == (
+        f"pellucid: {source} was changed meanwhile, so nothing was written. Run the command again when no other "
+        f"program writes to that file.\n"
+    )
+    assert kept.read_text() == "as before"
+    assert {path.name for path in tmp_path.iterdir()} <= {source.name, kept.name}
 
 
 def test_half_characters_are_named(tiny_bert, tmp_path):

@@ -76,6 +76,15 @@ def test_several_files_are_written_in_one_call_and_json_is_what_is_printed(model
     assert all(file.stat().st_size for file in files)
 
 
+def test_a_path_is_taken_as_the_shell_passed_it(model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "~").mkdir()
+    (tmp_path / "texts.txt").write_text("the cat\na dog\n")
+    for arguments in (["--map", "texts.txt", "-o~/map.html"], ["the cat", "-o~/x.npz"]):
+        assert run("explain", *arguments, "--model", model).code == 0
+    assert sorted(path.name for path in (tmp_path / "~").iterdir()) == ["map.html", "x.npz"]
+
+
 def test_a_dash_is_the_text_on_standard_input(model):
     result = run("explain", "-", "--json", "--model", model, stdin="the cat «sat»\n".encode())
     assert json.loads(result.out)["text"] == "the cat «sat»"

@@ -9,6 +9,7 @@ import pytest
 from pellucid import Embedder
 from pellucid.cli.lines import Lines, embed_lines, read_lines, show
 from pellucid.errors import OptionError
+from pellucid.files.stamps import stamp_of
 
 
 def test_blank_lines_are_left_out_and_numbers_stay(tmp_path):
@@ -19,9 +20,10 @@ def test_blank_lines_are_left_out_and_numbers_stay(tmp_path):
 
 
 def test_a_table_has_rows(tmp_path):
-    (tmp_path / "texts.jsonl").write_text('{"body": "one"}\n{"body": " "}\n{"body": "three"}\n')
-    lines = read_lines(tmp_path / "texts.jsonl", "body")
-    assert lines == Lines(["one", "three"], [1, 3], "row")
+    path = tmp_path / "texts.jsonl"
+    path.write_text('{"body": "one"}\n{"body": " "}\n{"body": "three"}\n')
+    lines = read_lines(path, "body")
+    assert lines == Lines(["one", "three"], [1, 3], "row", stamp_of(path))
     assert lines.place(1) == "row 3"
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pellucid import Embedder
+from pellucid.errors import OptionError
 from pellucid.explain import trace as traces
 from tests import tiny
 from tests.tiny_families import LAYERS
@@ -128,6 +131,22 @@ def test_a_trace_is_written_as_json_and_npz(embedder, tmp_path):
     with np.load(tmp_path / "trace.npz") as stored:
         np.testing.assert_array_equal(stored["vector/vector"], trace.vector)
         np.testing.assert_array_equal(stored["layer 1/attention"], trace.layers[0].arrays["attention"])
+
+
+@pytest.mark.parametrize("name", ["trace.npz", "trace"])
+def test_arrays_are_written_whole_or_not_at_all(embedder, tmp_path, monkeypatch, name):
+    trace = embedder.trace("a cat")
+    trace.save_npz(tmp_path / name)
+    whole = (tmp_path / "trace.npz").read_bytes()
+
+    def fail(file, **_):
+        Path(file).write_bytes(whole[:100])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "savez_compressed", fail)
+    with pytest.raises(OptionError, match=r"trace\.npz cannot be written \(No space left on device\)"):
+        trace.save_npz(tmp_path / name)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("trace.npz", whole)]
 
 
 def test_attention_that_is_too_large_is_left_out_with_a_note(embedder, monkeypatch):

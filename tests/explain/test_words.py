@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from pellucid import Embedder
 from pellucid.explain.comparison import Comparison
@@ -110,7 +111,39 @@ def test_a_pair_of_words_counts_once_with_the_sum_of_its_shares():
     assert word_shares(comparison).frame == pytest.approx(6 * 0.01 + 4 * 0.001)
 
 
+WORDS = st.lists(st.sampled_from(["a", "A", "b", "c", "C", "."]), min_size=1, max_size=6)
+
+
+@given(st.data(), WORDS, WORDS, st.sets(st.sampled_from("AabcC.")), st.integers(0, 30))
+def test_pairs_are_summed_as_plain_loops_sum_them(data, first, second, left_out, count):
+    shape = len(first) + 3, len(second) + 3  # A prompt and two special tokens.
+    pairs = data.draw(arrays(np.float64, shape, elements=st.integers(-3, 3).map(float)))
+    shares = compared(" ".join(first), " ".join(second), pairs).word_shares
+    assert (shares.shares == pairs[2:-1, 2:-1]).all()
+    sums: dict[tuple[str, str], float] = {}
+    for i, a in enumerate(first):
+        for j, b in enumerate(second):
+            # Spelled as where it first occurs.
+            pair = tuple(next(w for w in words if w.lower() == x.lower()) for words, x in ((first, a), (second, b)))
+            if left_out.isdisjoint(pair):
+                sums[pair] = sums.get(pair, 0) + pairs[2 + i, 2 + j]
+    firsts = list(dict.fromkeys(a for a, _ in sums))
+    seconds = list(dict.fromkeys(b for _, b in sums))
+    ranked = sorted(sums, key=lambda pair: (-sums[pair], firsts.index(pair[0]), seconds.index(pair[1])))
+    expected = [(*pair, sums[pair]) for pair in ranked[:count]]
+    assert shares.top(count, lambda word: word not in left_out) == expected
+
+
+def test_the_shares_of_words_are_computed_once(monkeypatch):
+    comparison = compared("cat", "dog bird", np.zeros((4, 5)))
+    shares = comparison.word_shares
+    monkeypatch.setattr("pellucid.explain.words.word_shares", None)
+    assert comparison.word_shares is shares
+    assert comparison.sentence.startswith("Nothing connects them")
+    assert word_pairs(comparison) == [("cat", "dog", 0.0), ("cat", "bird", 0.0)]
+
+
 def test_a_comparison_without_pairs_has_no_pairs_of_words(tmp_path):
     embedder = Embedder(tiny.write_model(tmp_path / "m", pooling={"pooling_mode_cls_token": True}))
     comparison = embedder.compare("the cat", "a dog")
-    assert (word_shares(comparison), word_pairs(comparison)) == (None, [])
+    assert (comparison.word_shares, word_shares(comparison), word_pairs(comparison)) == (None, None, [])

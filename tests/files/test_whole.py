@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pellucid.files.whole import in_one_step, remove_unfinished
+from pellucid.files.whole import in_one_step, new_file, remove_unfinished
 
 
 def test_a_file_takes_its_name_when_it_is_whole(tmp_path):
@@ -27,6 +27,11 @@ def test_what_goes_wrong_leaves_what_was_there_before(tmp_path, error):
     with pytest.raises(error):
         write()
     assert [file.read_text() for file in tmp_path.iterdir()] == ["before"]
+
+
+def test_errors_of_the_code_that_writes_are_its_own(tmp_path):
+    with pytest.raises(ValueError, match="mine"), new_file(tmp_path / "x"):
+        raise ValueError("mine")
 
 
 def test_what_a_killed_process_left_can_be_removed(tmp_path):

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pellucid.batch.survey import survey
-from pellucid.errors import BatchError
+from pellucid.errors import BatchError, UnreadableFileError
 from pellucid.tables import parquet
 from pellucid.tables.reader import PartReader
 
@@ -54,7 +54,7 @@ def errors_of_bombs(tmp_path_factory) -> dict[str, str]:
         import json, sys
         from pathlib import Path
         from pellucid.batch.survey import survey
-        from pellucid.errors import BatchError
+        from pellucid.errors import BatchError, UnreadableFileError
         from pellucid.tables.reader import PartReader
         errors = {}
         for path in Path(sys.argv[1]).iterdir():
@@ -146,17 +146,110 @@ def test_damaged_files_are_reported(tmp_path):
     assert all(map(str.isprintable, told))
 
 
-def test_copied_rows_have_all_columns(tmp_path):
+def tables_to_copy():
+    """Tables of 700 rows with columns of every kind, and one without rows."""
+    count = 700
+    labels = pa.array([f"{number % 3}" for number in range(count)]).dictionary_encode()
+    offsets = pa.array(range(count + 1), pa.int32())
+    plain = {
+        "text": [f"text {number}" for number in range(count)],
+        "number": pa.array([None if number % 5 else number for number in range(count)], pa.int16()),
+        "nothing": pa.nulls(count),
+        "bytes": pa.array([b"%d" % number for number in range(count)], pa.large_binary()),
+        "time": pa.array(range(count), pa.timestamp("us", "Europe/Berlin")),
+    }
+    nested = {
+        "list": [[number, None] if number % 4 else None for number in range(count)],
+        "structs": [{"a.b": number, "c": [{"d": str(number)}]} for number in range(count)],
+        "map": pa.array([[("k", number)] for number in range(count)], pa.map_(pa.string(), pa.int32())),
+        "vector": pa.FixedSizeListArray.from_arrays(pa.array(np.arange(2.0 * count, dtype=np.float32)), 2),
+    }
+    dictionaries = {
+        "label": labels,
+        "labels": pa.ListArray.from_arrays(offsets, labels),
+        "field": pa.StructArray.from_arrays([labels], ["label"]),
+    }
+    tables = {"plain": pa.table(plain), "nested": pa.table(nested), "dictionaries": pa.table(dictionaries)}
+    empty = pa.table({**plain, **nested, **dictionaries}).slice(0, 0)
+    noted = pa.field("text", pa.string(), nullable=False, metadata={"language": "en"})
+    tables["metadata"] = pa.table({"text": plain["text"]}, schema=pa.schema([noted], {"made by": "a test"}))
+    return {**tables, "empty": empty}
+
+
+@pytest.mark.parametrize("rows", [[0, 1, 299, 300, 301, 699], range(700), range(0, 700, 2), []])
+@pytest.mark.parametrize("kind", tables_to_copy())
+def test_copied_rows_have_all_columns_and_the_schema(tmp_path, kind, rows):
+    source, copy = tmp_path / "all.parquet", tmp_path / "some.parquet"
+    table = tables_to_copy()[kind]
+    pq.write_table(table, source, row_group_size=300)
+    rows = np.array(rows if len(table) else [], dtype=np.int64)
+    parquet.copy_rows(source, copy, rows)
+    read = pq.read_table(copy)
+    every_row = table.to_pylist()
+    assert read.to_pylist() == [every_row[row] for row in rows]
+    assert read.schema.equals(pq.read_table(source).schema, check_metadata=True)
+    assert pq.read_metadata(copy).num_row_groups == (len(rows) > 0)
+
+
+@pytest.mark.parametrize("codec", ["none", "snappy", "gzip", "brotli", "lz4", "zstd"])
+def test_a_copied_column_is_compressed_and_encoded_as_in_the_source(tmp_path, codec):
     table = pa.table(
         {
-            "text": [f"text {number}" for number in range(700)],
-            "list": [[number, None] for number in range(700)],
-            "label": pa.array([f"{number % 3}" for number in range(700)]).dictionary_encode(),
+            "text": ["a"] * 100,
+            "list": [[str(n), "b"] for n in range(100)],
+            "dictionary": ["a", "b"] * 50,
+            "zstd": [0.5] * 100,
         }
     )
-    pq.write_table(table, tmp_path / "all.parquet", row_group_size=300)
-    rows = np.array([0, 1, 299, 300, 301, 699])
-    parquet.copy_rows(tmp_path / "all.parquet", tmp_path / "some.parquet", rows)
-    assert pq.read_table(tmp_path / "some.parquet").to_pylist() == table.take(rows).to_pylist()
-    parquet.copy_rows(tmp_path / "all.parquet", tmp_path / "none.parquet", rows[:0])
-    assert pq.read_table(tmp_path / "none.parquet").schema.equals(pq.read_table(tmp_path / "all.parquet").schema)
+    path = tmp_path / "all.parquet"
+    pq.write_table(
+        table,
+        path,
+        compression={"text": codec, "list.list.item": codec, "dictionary": codec, "zstd": "zstd"},
+        use_compliant_nested_type=False,  # The copy names the level of the list differently.
+        use_dictionary=["dictionary"],
+    )
+    parquet.copy_rows(path, tmp_path / "some.parquet", np.arange(50))
+    before, after = (pq.read_metadata(file).row_group(0) for file in (path, tmp_path / "some.parquet"))
+    for column, copied in zip(*(map(group.column, range(4)) for group in (before, after)), strict=True):
+        assert (copied.compression, copied.encodings) == (column.compression, column.encodings)
+    assert before.column(0).compression == {"none": "UNCOMPRESSED"}.get(codec, codec.upper())
+
+
+@pytest.mark.parametrize(("bound", "value"), [("_ROWS_PER_GROUP", 500), ("_BYTES_PER_GROUP", 8 * 500)])
+def test_copied_rows_are_in_few_groups_however_they_were_stored(tmp_path, monkeypatch, bound, value):
+    monkeypatch.setattr(parquet, bound, value)
+    pq.write_table(pa.table({"number": range(2000)}), tmp_path / "all.parquet", row_group_size=7)
+    parquet.copy_rows(tmp_path / "all.parquet", tmp_path / "some.parquet", np.arange(2000))
+    assert pq.read_table(tmp_path / "some.parquet")["number"].to_pylist() == list(range(2000))
+    metadata = pq.read_metadata(tmp_path / "some.parquet")
+    sizes = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
+    assert min(sizes[:-1]) >= 500
+    assert max(sizes) < 500 + 256
+
+
+def test_a_damaged_column_is_an_error_that_names_the_source(tmp_path):
+    path = tmp_path / "all.parquet"
+    pq.write_table(pa.table({"text": ["a"] * 9, "more": [f"{n}" * 99 for n in range(9)]}), path, use_dictionary=False)
+    column = pq.read_metadata(path).row_group(0).column(1)
+    content = bytearray(path.read_bytes())
+    end = column.data_page_offset + column.total_compressed_size
+    content[column.data_page_offset : end] = b"\xff" * column.total_compressed_size
+    path.write_bytes(content)
+    with pytest.raises(UnreadableFileError, match=r"all\.parquet cannot be read"):
+        parquet.copy_rows(path, tmp_path / "some.parquet", np.arange(9))
+
+
+def test_rows_that_are_not_copied_are_not_kept_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet, "_BYTES_PER_GROUP", 1 << 20)
+    pq.write_table(pa.table({"text": ["a" * 1000] * 20_000}), tmp_path / "all.parquet", use_dictionary=False)
+    before, peak = pa.total_allocated_bytes(), []
+    write = pq.ParquetWriter.write_table
+    monkeypatch.setattr(
+        pq.ParquetWriter,
+        "write_table",
+        lambda writer, table: [peak.append(pa.total_allocated_bytes() - before), write(writer, table)],
+    )
+    parquet.copy_rows(tmp_path / "all.parquet", tmp_path / "some.parquet", np.arange(0, 20_000, 256))
+    assert len(pq.read_table(tmp_path / "some.parquet")) == 79
+    assert max(peak) < 10 << 20

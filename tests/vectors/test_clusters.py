@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from pellucid.errors import InputError, OptionError
+from pellucid.vectors import blocks, similarity
 from pellucid.vectors import clusters as clusters_module
-from pellucid.vectors import similarity
 from pellucid.vectors.clusters import cluster
 from tests.explain.test_text_map import TOPICS
 
@@ -53,8 +53,8 @@ def test_a_threshold_holds_between_members_and_their_representative(vectors, thr
 def test_blocks_change_nothing(monkeypatch):
     vectors = np.random.default_rng(0).normal(size=(300, 3))
     whole = cluster(vectors, threshold=0.9)
-    monkeypatch.setattr(clusters_module, "_ROWS_PER_BLOCK", 7)
-    monkeypatch.setattr(clusters_module, "_COLUMNS_PER_BLOCK", 11)
+    monkeypatch.setattr(blocks, "COSINE_ROWS", 7)
+    monkeypatch.setattr(blocks, "MAX_NUMBERS", 7 * 11)
     monkeypatch.setattr(clusters_module, "_CENTRES_PER_BLOCK", 2)
     assert cluster(vectors, threshold=0.9).labels.tolist() == whole.labels.tolist()
     assert 1 < len(whole) < 300

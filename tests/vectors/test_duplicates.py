@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from pellucid.errors import OptionError
-from pellucid.vectors import duplicates, similarity
+from pellucid.vectors import blocks, duplicates, similarity
 from pellucid.vectors.duplicates import ROUNDING, near_duplicates
 
 VECTORS = st.tuples(st.integers(0, 30), st.integers(1, 3)).flatmap(
@@ -51,8 +51,9 @@ def test_blocks_change_nothing(monkeypatch):
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(200, 3))
     whole = near_duplicates(vectors, 0.9)
-    monkeypatch.setattr(duplicates, "_ROWS_PER_BLOCK", 7)
-    monkeypatch.setattr(similarity, "_VECTORS_PER_BLOCK", 5)
+    monkeypatch.setattr(duplicates, "COSINE_ROWS", 7)
+    monkeypatch.setattr(blocks, "COSINE_ROWS", 3)
+    monkeypatch.setattr(blocks, "MAX_NUMBERS", 3 * 5)
     assert near_duplicates(vectors, 0.9).original.tolist() == whole.original.tolist()
     assert 0 < len(whole.kept) < 200
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pellucid.vectors.k_means import MAX_CHOSEN, choose_k_means, k_means
+from pellucid.vectors.k_means import MAX_CHOSEN, _squared_distances, choose_k_means, k_means
 from tests.explain.test_text_map import TOPICS, VECTORS
 
 
@@ -60,3 +60,19 @@ def test_there_are_no_more_groups_than_different_vectors():
     assert k_means(np.eye(2, dtype=np.float32)[[0, 1, 0, 1]], 4).tolist() == [0, 1, 0, 1]
     vectors = np.random.default_rng(0).normal(size=(3, 384)).astype(np.float32)
     assert k_means(vectors, 10**6).tolist() == [0, 1, 2]
+
+
+def test_distances_are_computed_in_blocks_however_many_groups_there_are(monkeypatch):
+    points = np.random.default_rng(1).normal(size=(3000, 4)).astype(np.float32)
+    groups = k_means(points, 30)
+    sizes = []
+
+    def squared_distances(points, centres):
+        found = _squared_distances(points, centres)
+        sizes.append(found.size if len(centres) > 1 else 0)  # Of one centre: a number for each point.
+        return found
+
+    monkeypatch.setattr("pellucid.vectors.k_means.MAX_NUMBERS", 1000)
+    monkeypatch.setattr("pellucid.vectors.k_means._squared_distances", squared_distances)
+    assert (k_means(points, 30) == groups).all()
+    assert 0 < max(sizes) <= 1000

@@ -13,6 +13,7 @@ from pellucid.cli import options, vectors
 from pellucid.cli.lines import Lines, embed_lines, read_lines, show
 from pellucid.cli.terminal import print_record
 from pellucid.errors import OptionError, plural, printable
+from pellucid.files.stamps import unchanged
 
 if TYPE_CHECKING:
     from pellucid.vectors.duplicates import NearDuplicates
@@ -79,7 +80,7 @@ def dedupe(
     if is_report:
         _print_groups(lines, found, full=full)
     elif out is None:
-        for row in _kept_rows(lines, found, file, kind, column):
+        for row in list(_kept_rows(lines, found, file, kind, column)):  # All of them or, if the file changed, none.
             typer.echo(row, nl=False)
     else:
         with vectors.open_output(out) as path:
@@ -97,18 +98,21 @@ def dedupe(
 
 def _kept_rows(lines: Lines, found: NearDuplicates, file: Path | None, kind: str, column: str) -> Iterator[str]:
     """What is kept: rows of a table as they are written in it, otherwise the texts, one per line."""
-    if kind == "text" or file is None:
-        return (f"{lines.texts[index]}\n" for index in found.kept.tolist())
+    if file is None or lines.stamp is None:
+        yield from (f"{lines.texts[index]}\n" for index in found.kept.tolist())
+        return
     from pellucid.tables.rows import rows_as_written
 
-    return (row.decode() for row in rows_as_written(file, kind, column, found.kept))
+    with unchanged(file, lines.stamp):
+        yield from (row.decode() for row in rows_as_written(file, kind, column, found.kept))
 
 
 def _write_kept(path: Path, lines: Lines, found: NearDuplicates, file: Path | None, kind: str, column: str) -> None:
-    if kind == "parquet" and file is not None:
+    if kind == "parquet" and file is not None and lines.stamp is not None:
         from pellucid.tables.parquet import copy_rows
 
-        copy_rows(file, path, found.kept)
+        with unchanged(file, lines.stamp):
+            copy_rows(file, path, found.kept)
         return
     with path.open("w", encoding="utf-8", newline="") as opened:
         opened.writelines(_kept_rows(lines, found, file, kind, column))

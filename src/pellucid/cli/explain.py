@@ -126,7 +126,8 @@ def _draw_map(
     embedder = Embedder(model, **hub)
     drawn = text_map(embedder.encoder, list(texts), labels=list(lines) if lines is not None else None, method=method)
     for out in outputs:
-        drawn.save(out)
+        with open_output(out) as path:
+            drawn.save(path)
         typer.echo(f"wrote {printable(out)}", err=True)
 
 

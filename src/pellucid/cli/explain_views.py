@@ -21,7 +21,7 @@ from pellucid.explain.lifecycle import Lifecycle
 from pellucid.explain.sentence import pairs_without_marks
 from pellucid.explain.shares import Float64
 from pellucid.explain.trace import Stage, Trace
-from pellucid.explain.words import WordShares, word_shares
+from pellucid.explain.words import WordShares
 from pellucid.types import Token
 
 MAX_TOKENS = 14
@@ -55,7 +55,7 @@ def comparison_views(comparison: Comparison) -> Iterator[RenderableType]:
     """Why two texts are as close as they are: the cosine, and how much words and tokens contribute to it."""
     first, second = comparison.first, comparison.second
     title = f"cosine {comparison.cosine:.4f}"
-    shares = word_shares(comparison)
+    shares = comparison.word_shares
     if comparison.pairs is None or shares is None:
         sentence = (
             f"{comparison.sentence}\n\nThe cosine cannot be divided among pairs of tokens: {comparison.why_no_pairs}. "

@@ -13,6 +13,7 @@ import numpy as np
 from pellucid.cli.texts import read_texts
 from pellucid.errors import JOINER, OptionError, printable
 from pellucid.files.progress import progress_bar
+from pellucid.files.stamps import Stamp, stamp_of
 from pellucid.types import Float32
 
 if TYPE_CHECKING:
@@ -31,11 +32,13 @@ class Lines:
         texts: the texts.
         numbers: the line of each text, or its row in a table, from 1.
         unit: "line" or "row".
+        stamp: the stamp that a table's file had before it was read; None for lines.
     """
 
     texts: list[str]
     numbers: list[int]
     unit: str
+    stamp: Stamp | None = None
 
     def place(self, index: int) -> str:
         """Where a text stands, as in "line 12"."""
@@ -58,9 +61,11 @@ def read_lines(file: Path | None, column: str, *, keep_blank: bool = False) -> L
         raise OptionError("no texts. Give a file, or pipe texts in, one per line.")
     from pellucid.tables.records import table_kind
 
-    is_table = file is not None and table_kind(file) != "text"
-    numbered = [(number, text) for number, text in enumerate(read_texts(file, column), 1) if keep_blank or text.strip()]
-    return Lines([text for _, text in numbered], [number for number, _ in numbered], "row" if is_table else "line")
+    rows = read_texts(file, column)
+    stamp = stamp_of(file) if file is not None and table_kind(file) != "text" else None
+    numbered = [(number, text) for number, text in enumerate(rows, 1) if keep_blank or text.strip()]
+    unit = "line" if stamp is None else "row"
+    return Lines([text for _, text in numbered], [number for number, _ in numbered], unit, stamp)
 
 
 def embed_lines(embedder: Embedder, texts: list[str]) -> Float32:

@@ -88,7 +88,7 @@ def open_output(out: Path, *, option: str = "--output") -> Iterator[Path]:
         OptionError: the file cannot be written.
     """
     try:
-        with whole.in_one_step(out) as unfinished:
+        with whole.in_one_step(out.absolute()) as unfinished:
             yield unfinished
     except OSError as error:
         reason = error.strerror or "the disk may be full"  # NumPy's error for a short write has no code.

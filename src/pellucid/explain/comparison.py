@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +15,10 @@ from pellucid.explain.shares import Float64, token_parts, why_no_parts
 from pellucid.explain.trace import Trace, trace
 from pellucid.layers.finish import Pool
 from pellucid.types import TokenBatch
+from pellucid.vectors.similarity import largest
+
+if TYPE_CHECKING:
+    from pellucid.explain.words import WordShares
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,9 +56,15 @@ class Comparison:
         """
         if self.pairs is None:
             return []
-        order = np.argsort(-self.pairs, axis=None, kind="stable")[:count]
-        indices = zip(*np.unravel_index(order, self.pairs.shape), strict=True)
+        indices = zip(*np.unravel_index(largest(self.pairs.ravel(), count), self.pairs.shape), strict=True)
         return [(int(i), int(j), float(self.pairs[i, j])) for i, j in indices]
+
+    @functools.cached_property
+    def word_shares(self) -> WordShares | None:
+        """How much each pair of words adds to the cosine; None if there are no pairs."""
+        from pellucid.explain.words import word_shares
+
+        return word_shares(self)
 
     @property
     def sentence(self) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from pellucid.explain.comparison import Comparison
 from pellucid.explain.shares import Float64
 from pellucid.explain.trace import Trace
-from pellucid.explain.words import WordShares, is_mark, trace_words, word_shares
+from pellucid.explain.words import WordShares, is_mark, trace_words
 
 _LITTLE = 0.2
 """Below this cosine, little connects two texts."""
@@ -39,7 +39,7 @@ def comparison_sentence(comparison: Comparison) -> str:
         return f"The {empty[0]} text has no words: its vector is made only of what the model adds to every text."
     if [token.id for token in first.tokens] == [token.id for token in second.tokens]:
         return "The model reads the same tokens in both texts, so it cannot tell them apart."
-    shares = word_shares(comparison)
+    shares = comparison.word_shares
     if shares is None:
         return drops_sentence(
             comparison.cosine,

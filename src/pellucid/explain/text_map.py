@@ -129,6 +129,8 @@ class TextMap:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the page (``.html``) or a picture (``.png``, ``.svg``). The file is there whole or not at all.
 
+        A ``~`` at the start of ``path`` is your home folder.
+
         Raises:
             OptionError: the name has another ending, or the file cannot be written.
             MissingExtraError: a picture needs the extra ``plot``, and it is not installed.
@@ -140,7 +142,7 @@ class TextMap:
             self.save_html(path)
             return
         from pellucid.explain.render.plot import draw_map
-        from pellucid.explain.render.saving import new_file
+        from pellucid.files.whole import new_file
 
         with new_file(path) as file:
             draw_map(self, file)

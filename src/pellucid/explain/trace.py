@@ -19,6 +19,7 @@ from pellucid.encoder.encoder import Encoder
 from pellucid.engines.reference import ReferenceEngine, Step, embedding_rows
 from pellucid.errors import plural
 from pellucid.explain.shares import Float64, token_parts, why_no_parts
+from pellucid.files.whole import new_file
 from pellucid.layers import pooling
 from pellucid.layers.finish import Pool
 from pellucid.layers.norms import Normalize
@@ -170,9 +171,18 @@ class Trace:
         )
 
     def save_npz(self, path: str | os.PathLike[str]) -> None:
-        """Write every array to a file for ``numpy.load``, under names such as "layer 1/attention"."""
+        """Write every array to a file for ``numpy.load``, under names such as "layer 1/attention".
+
+        A name that does not end in ``.npz`` gets that ending, as with :func:`numpy.savez`. If anything goes wrong, what
+        was there before is still there. A ``~`` at the start of ``path`` is your home folder.
+
+        Raises:
+            OptionError: it cannot be written.
+        """
+        target = os.fspath(path)
         arrays = {f"{stage.name}/{name}": array for stage in self.stages for name, array in stage.arrays.items()}
-        np.savez_compressed(path, allow_pickle=False, **arrays)
+        with new_file(target if target.endswith(".npz") else f"{target}.npz") as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
 def trace(encoder: Encoder, text: str, prompt: str) -> Trace:

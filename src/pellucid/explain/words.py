@@ -18,6 +18,7 @@ from pellucid.explain.shares import Float64
 from pellucid.explain.trace import Trace
 from pellucid.reprs import short_repr
 from pellucid.types import Int64, Token
+from pellucid.vectors.similarity import largest
 
 # Scripts that put no spaces between words: Thai, Lao, Tibetan, Burmese, Khmer, Kana, Chinese characters.
 _WITHOUT_SPACES = re.compile(
@@ -77,16 +78,10 @@ class WordShares:
             count: the most pairs to give.
             keep: says of a word whether pairs with it count.
         """
-        (first, rows), (second, columns) = _distinct(self.first), _distinct(self.second)
-        sums = np.zeros((len(first), len(second)))
-        np.add.at(sums, (rows[:, None], columns[None, :]), self.shares)
-        kept = [[place for place, word in enumerate(words) if keep(word)] for words in (first, second)]
-        sums = sums[np.ix_(*kept)]
-        if not sums.size:
-            return []
-        order = np.argsort(-sums, axis=None, kind="stable")[:count]
-        pairs = zip(*np.unravel_index(order, sums.shape), strict=True)
-        return [(first[kept[0][i]], second[kept[1][j]], float(sums[i, j])) for i, j in pairs]
+        (first, rows), (second, columns) = _spellings(self.first, keep), _spellings(self.second, keep)
+        sums = _sum_pairs(self.shares, rows, columns, (len(first), len(second)))
+        pairs = zip(*np.unravel_index(largest(sums.ravel(), count), sums.shape), strict=True) if sums.size else ()
+        return [(first[i], second[j], float(sums[i, j])) for i, j in pairs]
 
 
 def trace_words(trace: Trace) -> tuple[Word, ...]:
@@ -130,36 +125,75 @@ def is_mark(word: str) -> bool:
     return all(unicodedata.category(character) in _MARKS for character in word)
 
 
-def sum_over_words(shares: Float64, words: Sequence[Word]) -> Float64:
-    """Sum numbers of tokens over words: from ``float64[n, …]`` to ``float64[len(words), …]``."""
-    members = np.zeros((len(words), len(shares)))
-    for row, word in enumerate(words):
-        members[row, list(word.tokens)] = 1
-    return members @ shares
+def sum_over_words(numbers: Float64, words: Sequence[Word]) -> Float64:
+    """Sum the numbers of tokens over words: from ``float64[n, d]`` to ``float64[len(words), d]``."""
+    sums = np.zeros((len(words) + 1, numbers.shape[1]))
+    np.add.at(sums, _word_of_tokens(len(numbers), words), numbers)
+    return sums[:-1]
 
 
 def word_shares(comparison: Comparison) -> WordShares | None:
-    """How much each pair of words adds to the cosine; None if the comparison has no pairs."""
+    """How much each pair of words adds to the cosine; None if the comparison has no pairs.
+
+    :attr:`Comparison.word_shares <pellucid.explain.comparison.Comparison.word_shares>` computes this once.
+    """
     if comparison.pairs is None:
         return None
     first, second = trace_words(comparison.first), trace_words(comparison.second)
-    shares = sum_over_words(sum_over_words(comparison.pairs, first).T, second).T
+    rows, columns = (
+        _word_of_tokens(len(trace.tokens), words)
+        for trace, words in ((comparison.first, first), (comparison.second, second))
+    )
+    shares = _sum_pairs(comparison.pairs, rows, columns, (len(first), len(second)))
     return WordShares(first, second, shares, float(comparison.pairs.sum() - shares.sum()))
 
 
 def word_pairs(comparison: Comparison, count: int = 10) -> list[tuple[str, str, float]]:
     """The pairs of words that add most, as of :meth:`WordShares.top`; an empty list if the comparison has no pairs."""
-    found = word_shares(comparison)
+    found = comparison.word_shares
     return [] if found is None else found.top(count)
 
 
-def _distinct(words: Sequence[Word]) -> tuple[list[str], Int64]:
-    """The different words in the order of their first use, and which of them each word is: ``int64[n]``."""
+def _word_of_tokens(count: int, words: Sequence[Word]) -> Int64:
+    """The number of the word that each token belongs to, ``int64[count]``; ``len(words)`` for a token of no word."""
+    numbers = np.full(count, len(words))
+    for number, word in enumerate(words):
+        numbers[list(word.tokens)] = number
+    return numbers
+
+
+def _spellings(words: Sequence[Word], keep: Callable[[str], bool]) -> tuple[list[str], Int64]:
+    """The different words that are kept, in the order of their first use, and which of them each word is.
+
+    Returns:
+        ``k`` words, and ``int64[n]``: ``k`` for a word that is not kept.
+    """
     spellings: dict[str, str] = {}
     for word in words:
         spellings.setdefault(word.text.casefold(), word.text)
-    places = {key: place for place, key in enumerate(spellings)}
-    return list(spellings.values()), np.array([places[word.text.casefold()] for word in words], dtype=np.int64)
+    kept = {key: spelling for key, spelling in spellings.items() if keep(spelling)}
+    numbers = {key: number for number, key in enumerate(kept)}
+    which = [numbers.get(word.text.casefold(), len(kept)) for word in words]
+    return list(kept.values()), np.array(which, dtype=np.int64)
+
+
+def _sum_pairs(values: Float64, rows: Int64, columns: Int64, shape: tuple[int, int]) -> Float64:
+    """Sum a table over groups of its rows and of its columns.
+
+    Args:
+        values: ``float64[n, m]``.
+        rows: ``int64[n]``: the group of each row, from 0; rows of the group ``shape[0]`` are left out.
+        columns: ``int64[m]``: the same for columns and ``shape[1]``.
+        shape: the numbers of groups, ``(k, l)``.
+
+    Returns:
+        ``float64[k, l]``.
+    """
+    height, width = shape[0] + 1, shape[1] + 1
+    places = rows[:, None] * width + columns
+    # NumPy's stubs say that the result has integers, with weights too.
+    sums: Float64 = np.bincount(places.ravel(), values.ravel(), minlength=height * width)  # type: ignore[assignment]
+    return sums.reshape(height, width)[:-1, :-1]
 
 
 def _without_spaces(text: str, start: int, end: int) -> tuple[int, int]:

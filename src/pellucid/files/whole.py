@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from pellucid.errors import OptionError, printable
+
 UNFINISHED = ".unfinished-"
 """The beginning of the names of folders that a killed process may leave behind."""
 
@@ -33,6 +35,29 @@ def in_one_step(path: Path) -> Iterator[Path]:
         finally:
             os.close(descriptor)
         unfinished.replace(path)
+
+
+@contextlib.contextmanager
+def new_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Do the same for a file that a caller of the library names. A ``~`` at the start is the home folder.
+
+    Raises:
+        OptionError: it cannot be written.
+    """
+    try:
+        target = Path(path).expanduser()
+    except RuntimeError:
+        raise OptionError(f"{printable(path)}: there is no such home folder. Write the path in full.") from None
+    if "\0" in str(target):
+        raise OptionError(f"{printable(path)} cannot be a file's name, because it has a null character.")
+    try:
+        with in_one_step(target) as unfinished:
+            yield unfinished
+    except OSError as error:
+        raise OptionError(
+            f"{printable(path)} cannot be written ({error.strerror or error}). Check that its folder exists and that "
+            f"you may write there."
+        ) from error
 
 
 def remove_unfinished(folder: Path) -> None:

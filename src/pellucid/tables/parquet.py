@@ -15,7 +15,9 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from pellucid.errors import UnreadableFileError, printable
 from pellucid.tables.arrow import (
+    ARROW_ERRORS,
     Schema,
     Table,
     keep_rows,
@@ -33,6 +35,9 @@ _BUFFER_BYTES = 1 << 20
 _ROWS_PER_BATCH = 256
 _BYTES_PER_BATCH = 256 << 20
 _BYTES_PER_OPENING = 16 << 20
+_ROWS_PER_GROUP = 100_000
+_BYTES_PER_GROUP = 128 << 20
+"""A row group is written once it has this many rows, or once so many bytes wait."""
 _DICTIONARY_PAGE = 2
 
 
@@ -75,10 +80,13 @@ def read_batches(
             # Passing the metadata on saves time: that of many groups takes long to read.
             options = {"metadata": metadata, "read_dictionary": dictionaries, "buffer_size": _BUFFER_BYTES}
             with _opened(source, pre_buffer=False, **options) as part:
-                for batch in part.iter_batches(rows, numbers, columns, use_threads=use_threads):
-                    if before + len(batch) > start:
-                        yield batch.slice(max(0, start - before))
-                    before += len(batch)
+                # PyArrow cannot read on into a group with another dictionary, if the column is nested.
+                one_by_one = any(map(_has_nested_dictionary, part.schema_arrow.types))
+                for some in [[number] for number in numbers] if one_by_one else [numbers]:
+                    for batch in part.iter_batches(rows, some, columns, use_threads=use_threads):
+                        if before + len(batch) > start:
+                            yield batch.slice(max(0, start - before))
+                        before += len(batch)
 
 
 def _group_row_groups(metadata: Any) -> Iterator[list[int]]:
@@ -97,6 +105,12 @@ def _group_row_groups(metadata: Any) -> Iterator[list[int]]:
         size += group_bytes
     if numbers:
         yield numbers
+
+
+def _has_nested_dictionary(kind: pa.DataType) -> bool:
+    """Whether a column of this type has dictionaries below its first level."""
+    children = [kind.field(number).type for number in range(kind.num_fields)]
+    return any(pa.types.is_dictionary(child) or _has_nested_dictionary(child) for child in children)
 
 
 def _opened(source: Source, **options: Any) -> pq.ParquetFile:
@@ -198,8 +212,8 @@ def _leaf_columns(schema: Schema) -> list[str]:
         return [written.schema.column(number).path for number in range(len(written.schema))]
 
 
-def copy_rows(source: Source, path: Path, rows: npt.NDArray[np.int64]) -> None:
-    """Copy some rows to another file, with all columns.
+def copy_rows(source: Path, path: Path, rows: npt.NDArray[np.int64]) -> None:
+    """Copy some rows to another file, with all columns, each compressed as in the source.
 
     Args:
         source: the file to read.
@@ -207,15 +221,56 @@ def copy_rows(source: Source, path: Path, rows: npt.NDArray[np.int64]) -> None:
         rows: ``int64[k]``, the numbers of the rows, from 0, in order.
 
     Raises:
-        OSError, pa.ArrowException: a file cannot be read or written.
+        UnreadableFileError: the source cannot be read.
+        OSError, pa.ArrowException: the file cannot be written.
     """
-    schema = describe(source)[1]
-    with pq.ParquetWriter(path, schema) as writer:
-        start = 0
+    with _reading(source), _opened(source) as file:
+        schema, storage = file.schema_arrow, _storage_options(file.metadata, file.schema_arrow)
+    with pq.ParquetWriter(path, schema, **storage) as writer:
+        for table in _row_groups(source, schema, rows):
+            writer.write_table(table)
+
+
+@contextlib.contextmanager
+def _reading(source: Path) -> Iterator[None]:
+    """Say of Arrow's errors which file they are about."""
+    try:
+        yield
+    except ARROW_ERRORS as error:
+        raise UnreadableFileError(f"{printable(source)} cannot be read ({printable(str(error))}).") from error
+
+
+def _storage_options(metadata: Any, schema: Schema) -> dict[str, Any]:
+    """What tells :class:`pq.ParquetWriter` to store columns as the first row group of a file stores them."""
+    if not metadata.num_row_groups:
+        return {}
+    group = metadata.row_group(0)
+    # By position: other writers name the levels of nested columns differently.
+    columns = {name: group.column(number) for number, name in enumerate(_leaf_columns(schema))}
+    codecs = {name: column.compression.replace("UNCOMPRESSED", "NONE") for name, column in columns.items()}
+    return {"compression": codecs, "use_dictionary": [n for n, column in columns.items() if column.has_dictionary_page]}
+
+
+def _row_groups(source: Path, schema: Schema, rows: npt.NDArray[np.int64]) -> Iterator[Table]:
+    """Some rows of a file as tables, each large enough for a row group, and no larger than memory allows."""
+    pieces: list[Table] = []
+    start = count = held = 0
+    with _reading(source):
         for batch in read_batches(source):
-            keep = np.isin(np.arange(start, start + len(batch)), rows)
-            writer.write_table(keep_rows(pa.Table.from_batches([batch]).cast(schema), keep))
+            first, stop = np.searchsorted(rows, [start, start + len(batch)])
+            if first < stop:
+                table = pa.Table.from_batches([batch]).cast(schema)
+                keep = np.zeros(len(batch), dtype=bool)
+                keep[rows[first:stop] - start] = True
+                pieces.append(keep_rows(table, keep))
+                count += stop - first
+                held += table.nbytes  # A slice holds the whole.
+            if count >= _ROWS_PER_GROUP or held >= _BYTES_PER_GROUP:
+                yield pa.concat_tables(pieces).combine_chunks()
+                pieces, count, held = [], 0, 0
             start += len(batch)
+        if pieces:
+            yield pa.concat_tables(pieces).combine_chunks()
 
 
 def write_windows(path: Path, windows: Iterable[tuple[list[str], npt.NDArray[Any]]]) -> None:

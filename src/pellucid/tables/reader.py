@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from pellucid.errors import BatchError, plural, printable
+from pellucid.files import stamps
+from pellucid.files.stamps import Stamp
 from pellucid.tables import parquet
 from pellucid.tables.arrow import ARROW_ERRORS, Schema, Table, keep_rows
 from pellucid.tables.records import MAX_ROW_BYTES, Record, read_header, read_records, too_long
@@ -32,7 +34,7 @@ class InputFile:
         path: the file.
         name: the beginning of its output files' names; no other file of the job has it.
         kind: a value of :data:`~pellucid.tables.records.KINDS`.
-        stamp: its size in bytes, and when it was last changed, in nanoseconds since 1970.
+        stamp: its size and when it was last changed.
         sha256: the digest of its bytes.
         rows: how many rows it has, good or bad.
         offsets: the byte where each part begins; empty for Parquet.
@@ -41,7 +43,7 @@ class InputFile:
     path: Path
     name: str
     kind: str
-    stamp: tuple[int, int]
+    stamp: Stamp
     sha256: str
     rows: int
     offsets: tuple[int, ...] = ()
@@ -59,17 +61,16 @@ class InputFile:
             )
 
 
-def stamp_of(path: Path) -> tuple[int, int]:
-    """The size of a file in bytes, and when it was last changed, in nanoseconds since 1970.
+def stamp_of(path: Path) -> Stamp:
+    """The stamp of a file as it is now.
 
     Raises:
         BatchError: the file cannot be read.
     """
     try:
-        status = path.stat()
+        return stamps.stamp_of(path)
     except OSError as error:
         raise BatchError(f"{printable(path)} cannot be read ({error.strerror}).") from error
-    return status.st_size, status.st_mtime_ns
 
 
 @dataclass(frozen=True)

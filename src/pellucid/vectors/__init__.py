@@ -3,6 +3,7 @@
 ::
 
     checks.py       arrays that are vectors, scaled to unit length
+    blocks.py       the cosines of many vectors, a block at a time
     similarity.py   the cosines of all pairs; the nearest vectors
     duplicates.py   near duplicates
     clusters.py     groups of similar vectors

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy.typing as npt
 
 from pellucid.errors import InputError
 from pellucid.types import Float32
+from pellucid.vectors.blocks import blocks
 
 _ROWS_PER_BLOCK = 8192
 
@@ -58,11 +58,6 @@ def check_same_width(first: str, a: Float32, second: str, b: Float32) -> None:
             f"{first} has vectors of {a.shape[1]:,} numbers, and {second} of {b.shape[1]:,}. Vectors of different "
             f"models cannot be compared."
         )
-
-
-def blocks(count: int, size: int) -> Iterator[slice]:
-    """Cut ``count`` rows into slices of at most ``size``."""
-    return (slice(start, min(start + size, count)) for start in range(0, count, size))
 
 
 def _as_array(name: str, vectors: npt.ArrayLike) -> npt.NDArray[Any]:

@@ -13,15 +13,14 @@ from pellucid.checks import check_integer
 from pellucid.errors import InputError, OptionError, plural
 from pellucid.reprs import short_text
 from pellucid.types import Float32, Int64
-from pellucid.vectors.checks import blocks, unit_vectors
+from pellucid.vectors.blocks import blocks, cosine_blocks
+from pellucid.vectors.checks import unit_vectors
 from pellucid.vectors.duplicates import ROUNDING, check_threshold
 from pellucid.vectors.k_means import choose_k_means, k_means
 from pellucid.vectors.similarity import most_similar_rows
 from pellucid.vectors.words import telling_words
 
-_ROWS_PER_BLOCK = 512
-_COLUMNS_PER_BLOCK = 8192
-"""A block has at most 4 million cosines, 16 MiB."""
+_MEMBERS_PER_BLOCK = 8192
 _CENTRES_PER_BLOCK = 64
 
 
@@ -115,8 +114,10 @@ def cluster(
     if threshold is not None:
         centres = _choose_centres(unit, np.float32(threshold - ROUNDING))
         groups = _join_centres(unit, centres)
+        is_centre = np.zeros(len(unit), dtype=bool)
+        is_centre[centres] = True
     else:
-        centres = None
+        is_centre = None
         groups = choose_k_means(unit) if k is None or not len(unit) else k_means(unit, k)
     labels = _largest_first(groups)
     words = telling_words(texts, labels) if texts is not None else [()] * (labels.max(initial=-1) + 1)
@@ -125,7 +126,7 @@ def cluster(
     return Clusters(
         labels,
         tuple(
-            Cluster(indices, _representative(unit, indices, centres), telling)
+            Cluster(indices, _representative(unit, indices, is_centre), telling)
             for indices, telling in zip(members, words, strict=True)
         ),
     )
@@ -145,14 +146,14 @@ def check_options(k: int | None, threshold: float | None) -> None:
         check_threshold(threshold)
 
 
-def _representative(unit: Float32, members: Int64, centres: Int64 | None) -> int:
+def _representative(unit: Float32, members: Int64, is_centre: npt.NDArray[np.bool_] | None) -> int:
     """The member that is a centre, or else the one with the highest cosine with the members' mean."""
-    if centres is not None:
-        return int(members[np.isin(members, centres)][0])
+    if is_centre is not None:
+        return int(members[is_centre[members]][0])
     mean = np.zeros(unit.shape[1])
-    for rows in blocks(len(members), _COLUMNS_PER_BLOCK):
+    for rows in blocks(len(members), _MEMBERS_PER_BLOCK):
         mean += unit[members[rows]].sum(axis=0, dtype=np.float64)
-    cosines = [unit[members[rows]] @ mean for rows in blocks(len(members), _COLUMNS_PER_BLOCK)]
+    cosines = [unit[members[rows]] @ mean for rows in blocks(len(members), _MEMBERS_PER_BLOCK)]
     return int(members[np.concatenate(cosines).argmax()])
 
 
@@ -170,9 +171,8 @@ def _choose_centres(unit: Float32, limit: np.float32) -> Int64:
         The indices of the centres, ``int64[c]``, in order.
     """
     neighbours = np.zeros(len(unit), dtype=np.int64)
-    for rows in blocks(len(unit), _ROWS_PER_BLOCK):
-        for columns in blocks(len(unit), _COLUMNS_PER_BLOCK):
-            neighbours[rows] += np.count_nonzero(unit[rows] @ unit[columns].T >= limit, axis=1)
+    for rows, _, cosines in cosine_blocks(unit, unit):
+        neighbours[rows] += np.count_nonzero(cosines >= limit, axis=1)
     alone = neighbours <= 1
     centres = np.flatnonzero(alone).tolist()
     is_free = ~alone
@@ -190,16 +190,11 @@ def _choose_centres(unit: Float32, limit: np.float32) -> Int64:
 
 def _reaches(candidates: Float32, unit: Float32, limit: np.float32) -> npt.NDArray[np.bool_]:
     """Which vectors reach ``limit`` with each candidate: ``bool[c, n]``."""
-    return np.concatenate(
-        [candidates @ unit[columns].T >= limit for columns in blocks(len(unit), _COLUMNS_PER_BLOCK)], axis=1
-    )
+    return np.concatenate([cosines >= limit for _, _, cosines in cosine_blocks(candidates, unit)], axis=1)
 
 
 def _join_centres(unit: Float32, centres: Int64) -> Int64:
     """The most similar centre of each vector, ``int64[n]``. A centre joins itself."""
-    groups = np.empty(len(unit), dtype=np.int64)
-    centre_vectors = unit[centres]
-    for rows in blocks(len(unit), _ROWS_PER_BLOCK):
-        _, groups[rows] = most_similar_rows(unit[rows], centre_vectors)
+    _, groups = most_similar_rows(unit, unit[centres])
     groups[centres] = np.arange(len(centres))
     return groups

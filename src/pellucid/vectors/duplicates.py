@@ -10,12 +10,12 @@ import numpy.typing as npt
 
 from pellucid.errors import OptionError
 from pellucid.types import Float32, Int64
-from pellucid.vectors.checks import blocks, unit_vectors
+from pellucid.vectors.blocks import COSINE_ROWS, blocks
+from pellucid.vectors.checks import unit_vectors
 from pellucid.vectors.similarity import most_similar_rows
 
 ROUNDING = 1e-6
 """Cosines of float32 vectors are not more exact than this. So the same vector twice reaches a threshold of 1."""
-_ROWS_PER_BLOCK = 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +76,7 @@ def near_duplicates(vectors: npt.ArrayLike, threshold: float = 0.95) -> NearDupl
     cosine = np.ones(len(unit), dtype=np.float32)
     kept = np.empty(len(unit), dtype=np.int64)
     count = 0
-    for rows in blocks(len(unit), _ROWS_PER_BLOCK):
+    for rows in blocks(len(unit), COSINE_ROWS):
         block = unit[rows].copy()  # Kept vectors move to the front of ``unit``, where products are fast.
         best, where = most_similar_rows(block, unit[:count])
         within, first = block @ block.T, count

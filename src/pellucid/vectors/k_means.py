@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.types import Float32, Int64
-from pellucid.vectors.checks import blocks
+from pellucid.vectors.blocks import MAX_NUMBERS, blocks
 
 Float64 = npt.NDArray[np.float64]
 
@@ -51,7 +51,7 @@ def k_means(vectors: Float32, k: int) -> Int64:
     k = min(k, len(np.unique(sample, axis=0)))
     count = 1 if k == 1 else max(1, min(_RUNS, _CENTRES_OF_ALL_RUNS // k))
     runs = [_centres(sample, k, seed) for seed in range(count)]
-    best = min(runs, key=lambda centres: _squared_distances(sample, centres).min(axis=1).sum())
+    best = min(runs, key=lambda centres: _nearest_centres(sample, centres)[1].sum())
     return _group(vectors, mean, best, refine=len(sample) < len(vectors))
 
 
@@ -77,7 +77,7 @@ def choose_k_means(vectors: Float32, max_k: int = MAX_CHOSEN) -> Int64:
     limit = min(max_k, len(np.unique(sample, axis=0)), len(sample) - 1)
     for count, seed in itertools.product(range(2, limit + 1), range(_RUNS)):
         centres = _centres(sample, count, seed)
-        silhouette = _silhouette(distances, _nearest_centre(sample, centres))
+        silhouette = _silhouette(distances, _nearest_centres(sample, centres)[0])
         if silhouette > best_silhouette:
             best_centres, best_silhouette = centres, silhouette
     return _group(vectors, mean, best_centres, refine=len(sample) < len(vectors))
@@ -97,14 +97,21 @@ def _group(vectors: Float32, mean: Float64, centres: Float64, *, refine: bool) -
     """The group of each vector, in the order of their first vectors. ``refine`` moves the centres to all vectors."""
     if refine:
         centres = _refine_centres(vectors, mean, centres)
-    groups = np.concatenate([_nearest_centre(points, centres) for points in _centred_blocks(vectors, mean)])
+    groups = np.concatenate(
+        [_nearest_centres(points, centres)[0] for points in _centred_blocks(vectors, mean, centres)]
+    )
     _, first, numbers = np.unique(groups, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[numbers]
 
 
-def _centred_blocks(vectors: Float32 | Float64, mean: Float64) -> Iterator[Float64]:
+def _row_blocks(vectors: Float32 | Float64, centres: Float64) -> Iterator[slice]:
+    """Slices of vectors, so short that a number for each of their pairs with the centres takes little memory."""
+    return blocks(len(vectors), min(_ROWS_PER_BLOCK, max(1, MAX_NUMBERS // len(centres))))
+
+
+def _centred_blocks(vectors: Float32 | Float64, mean: Float64, centres: Float64) -> Iterator[Float64]:
     """The vectors without their mean, a few at a time."""
-    return (vectors[rows] - mean for rows in blocks(len(vectors), _ROWS_PER_BLOCK))
+    return (vectors[rows] - mean for rows in _row_blocks(vectors, centres))
 
 
 def _centres(points: Float64, count: int, seed: int) -> Float64:
@@ -126,8 +133,9 @@ def _refine_centres(vectors: Float32 | Float64, mean: Float64, centres: Float64)
     """Move each centre to the mean of its nearest points until no centre moves: ``float64[k, d]``."""
     for _ in range(_MAX_ITERATIONS):
         sums, sizes = np.zeros_like(centres), np.zeros((len(centres), 1))
-        for points in _centred_blocks(vectors, mean):
-            members = (_nearest_centre(points, centres) == np.arange(len(centres))[:, None]).astype(np.float64)
+        for points in _centred_blocks(vectors, mean, centres):
+            groups, _ = _nearest_centres(points, centres)
+            members = (groups == np.arange(len(centres))[:, None]).astype(np.float64)
             sums += members @ points
             sizes += members.sum(axis=1, keepdims=True)
         moved = np.where(sizes > 0, sums / np.maximum(sizes, 1), centres)
@@ -158,17 +166,21 @@ def _silhouette(distances: Float64, groups: Int64) -> float:
     return float(np.where(sizes[own] > 1, widths, 0).mean())
 
 
-def _nearest_centre(points: Float64, centres: Float64) -> Int64:
-    """The index of the nearest centre of each point: ``int64[n]``."""
-    nearest: Int64 = _squared_distances(points, centres).argmin(axis=1)
-    return nearest
+def _nearest_centres(points: Float64, centres: Float64) -> tuple[Int64, Float64]:
+    """The index of each point's nearest centre, ``int64[n]``, and the squared distance to it, ``float64[n]``."""
+    nearest = np.empty(len(points), dtype=np.int64)
+    squares = np.empty(len(points))
+    for rows in _row_blocks(points, centres):
+        distances = _squared_distances(points[rows], centres)
+        nearest[rows], squares[rows] = distances.argmin(axis=1), distances.min(axis=1)
+    return nearest, squares
 
 
 def _squared_distances(points: Float64, centres: Float64) -> Float64:
-    """The squared distance of each point to each centre: ``float64[n, k]``."""
+    """The squared distance of each of a few points to each centre: ``float64[n, k]``."""
     squares: Float64 = (
         np.einsum("ij,ij->i", points, points)[:, None]
-        - 2 * points @ centres.T
+        - points @ (2 * centres).T
         + np.einsum("ij,ij->i", centres, centres)
     )
     return np.maximum(squares, 0)

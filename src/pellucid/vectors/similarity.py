@@ -6,16 +6,15 @@ directions, and -1 for opposite ones.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from pellucid.checks import check_integer
 from pellucid.types import Float32, Int64
-from pellucid.vectors.checks import blocks, check_same_width, unit_rows
-
-_QUERIES_PER_BLOCK = 256
-_VECTORS_PER_BLOCK = 16_384
-"""A block has at most 4 million cosines, 16 MiB: large enough for a fast matrix product."""
+from pellucid.vectors.blocks import COSINE_ROWS, blocks, cosine_blocks
+from pellucid.vectors.checks import check_same_width, unit_rows
 
 
 def similarity(a: npt.ArrayLike, b: npt.ArrayLike) -> Float32:
@@ -67,45 +66,43 @@ def nearest(queries: npt.ArrayLike, vectors: npt.ArrayLike, k: int = 10) -> tupl
     k = min(k, len(unit))
     indices = np.empty((len(unit_queries), k), dtype=np.int64)
     cosines = np.empty((len(unit_queries), k), dtype=np.float32)
-    for rows in blocks(len(unit_queries), _QUERIES_PER_BLOCK):
+    for rows in blocks(len(unit_queries), COSINE_ROWS):
         indices[rows], cosines[rows] = _nearest_of_block(unit_queries[rows], unit, k)
     return (indices[0], cosines[0]) if one_query else (indices, cosines)
 
 
 def _nearest_of_block(queries: Float32, unit: Float32, k: int) -> tuple[Int64, Float32]:
-    """Search for a few queries, block by block of the vectors. The best so far compete with each block."""
+    """Search for a block of queries. The best so far compete with each block of the vectors."""
     best_indices = np.empty((len(queries), 0), dtype=np.int64)
     best_cosines = np.empty((len(queries), 0), dtype=np.float32)
-    for columns in blocks(len(unit), _VECTORS_PER_BLOCK):
-        cosines = np.clip(queries @ unit[columns].T, -1, 1)
-        numbers = np.broadcast_to(np.arange(columns.start, columns.stop), cosines.shape)
+    for _, columns, block in cosine_blocks(queries, unit):
+        numbers = np.broadcast_to(np.arange(columns.start, columns.stop), block.shape)
         indices = np.concatenate([best_indices, numbers], axis=1)
-        cosines = np.concatenate([best_cosines, cosines], axis=1)
-        picks = np.stack([_largest(row, k) for row in cosines])
+        cosines = np.concatenate([best_cosines, np.clip(block, -1, 1)], axis=1)
+        picks = np.stack([largest(row, k) for row in cosines])
         best_indices = np.take_along_axis(indices, picks, axis=1)
         best_cosines = np.take_along_axis(cosines, picks, axis=1)
     return best_indices, best_cosines
 
 
 def most_similar_rows(rows: Float32, vectors: Float32) -> tuple[Float32, Int64]:
-    """For each of a few unit vectors, the highest cosine with others, and which of them has it.
+    """For each unit vector, the highest cosine with others, and which of them has it.
 
     Args:
-        rows: ``float32[n, d]``, at most some hundreds.
-        vectors: ``float32[m, d]``, any number. With none, the cosines are -1 and the indices 0.
+        rows: ``float32[n, d]``.
+        vectors: ``float32[m, d]``. With none, the cosines are -1 and the indices 0.
     """
     best = np.full(len(rows), -1, dtype=np.float32)
     where = np.zeros(len(rows), dtype=np.int64)
-    for columns in blocks(len(vectors), _VECTORS_PER_BLOCK):
-        cosines = rows @ vectors[columns].T
+    for block, columns, cosines in cosine_blocks(rows, vectors):
         positions = cosines.argmax(axis=1)
-        largest = cosines[np.arange(len(rows)), positions]
-        better = largest > best
-        best[better], where[better] = largest[better], columns.start + positions[better]
+        highest = np.take_along_axis(cosines, positions[:, None], axis=1)[:, 0]
+        better = highest > best[block]
+        best[block][better], where[block][better] = highest[better], columns.start + positions[better]
     return best, where
 
 
-def _largest(values: Float32, k: int) -> Int64:
+def largest(values: npt.NDArray[np.floating[Any]], k: int) -> Int64:
     """The positions of the ``k`` largest values, largest first. Of equal values, the first comes first."""
     k = min(k, len(values))
     candidates = np.flatnonzero(values >= np.partition(values, -k)[-k])

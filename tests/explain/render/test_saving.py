@@ -7,7 +7,6 @@ import pytest
 
 from pellucid import Embedder
 from pellucid.errors import OptionError
-from pellucid.explain.render import saving
 from pellucid.explain.render.html import page
 from pellucid.explain.text_map import text_map
 from tests import tiny
@@ -38,8 +37,10 @@ def test_a_tilde_is_the_home_folder(subjects, tmp_path, monkeypatch):
     for subject in subjects:
         subject.save_html("~/why.html")
         (tmp_path / "why.html").unlink()
-    subjects[2].save("~/map.svg")
-    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["map.svg"]
+    for ending in ("html", "svg"):
+        subjects[2].save(f"~/map.{ending}")
+    subjects[0].save_npz("~/trace.npz")
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["map.html", "map.svg", "trace.npz"]
     with pytest.raises(OptionError, match="no such home folder"):
         subjects[0].save_html("~nobody-has-this-name/why.html")
 
@@ -47,10 +48,13 @@ def test_a_tilde_is_the_home_folder(subjects, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["missing/x.html", "folder", "x\0.html", "n" * 300])
 def test_a_file_that_cannot_be_written_is_an_option_error(subjects, tmp_path, name):
     (tmp_path / "folder").mkdir()
+    (tmp_path / "folder.npz").mkdir()
     for subject in subjects:
         with pytest.raises(OptionError, match="cannot be"):
             subject.save_html(tmp_path / name)
-    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+    with pytest.raises(OptionError, match="cannot be"):
+        subjects[0].save_npz(tmp_path / name)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "folder.npz"]
 
 
 def test_if_the_disk_is_full_the_file_from_before_stays(subjects, tmp_path, monkeypatch):
@@ -63,8 +67,3 @@ def test_if_the_disk_is_full_the_file_from_before_stays(subjects, tmp_path, monk
         subjects[0].save_html(tmp_path / "x.html")
     assert (tmp_path / "x.html").read_text() == "before"
     assert [path.name for path in tmp_path.iterdir()] == ["x.html"]
-
-
-def test_errors_of_the_code_that_writes_are_its_own(tmp_path):
-    with pytest.raises(ValueError, match="mine"), saving.new_file(tmp_path / "x"):
-        raise ValueError("mine")

@@ -19,7 +19,7 @@ from pellucid.explain.render.packing import pack
 from pellucid.explain.sentence import pairs_without_marks
 from pellucid.explain.text_map import PALETTE, TextMap
 from pellucid.explain.trace import Stage, Trace
-from pellucid.explain.words import trace_words, word_shares
+from pellucid.explain.words import trace_words
 from pellucid.types import Float32, Token
 
 MAX_TOKENS = 512
@@ -133,7 +133,7 @@ def _words_data(trace: Trace) -> dict[str, Any]:
 
 def _word_pairs_data(comparison: Comparison) -> list[list[Any]]:
     """The strongest pairs of words, each with what it adds and with the pair of its tokens that adds most."""
-    shares = word_shares(comparison)
+    shares = comparison.word_shares
     if shares is None or comparison.pairs is None:
         return []
     data: list[list[Any]] = []

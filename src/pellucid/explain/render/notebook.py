@@ -18,7 +18,7 @@ from pellucid.explain.sentence import pairs_without_marks
 from pellucid.explain.shares import Float64
 from pellucid.explain.text_map import PALETTE, TextMap
 from pellucid.explain.trace import Trace
-from pellucid.explain.words import Word, WordShares, word_shares
+from pellucid.explain.words import Word, WordShares
 from pellucid.types import Int64, Token
 
 MAX_TOKENS = 40
@@ -90,7 +90,7 @@ def _comparison_parts(comparison: Comparison) -> list[str]:
     first, second = comparison.first, comparison.second
     parts = [_title(f"cosine {comparison.cosine:.4f}", f"{_quote(first.text)} and {_quote(second.text)}")]
     parts.append(f"<div>{_escape(comparison.sentence, _MAX_SENTENCE_CHARACTERS)}</div>")
-    shares = word_shares(comparison)
+    shares = comparison.word_shares
     if shares is None:
         parts.append(_small("Below each token: how much the cosine falls without it."))
         for side, falls in ((first, comparison.first_shares), (second, comparison.second_shares)):
