@@ -182,41 +182,43 @@ class Task:
 
     def _run(self, texts: list[str], call: Call[Result], *, show_progress: bool = False) -> Result:
         """Compute the results of texts, and warn about truncation."""
-        result, truncation = self._run_part(texts, call, show_progress=show_progress)
+        with progress(len(texts), show=show_progress) as advance:
+            result, truncation = self._run_part(texts, call, advance)
         warn_about_truncation(truncation, self.max_tokens, self.on_truncation)
         return result
 
-    def _run_stream(self, texts: Iterator[str], call: Call[Result]) -> Iterator[Result]:
+    def _run_stream(
+        self, texts: Iterator[str], call: Call[Result], advance: Callable[[int], object]
+    ) -> Iterator[Result]:
         """Compute the results of any number of texts, window by window. The warning about truncation comes last."""
         total = Truncation()
         try:
             while window := list(itertools.islice(texts, _TEXTS_PER_WINDOW)):
-                result, truncation = self._run_part(window, call, first=total.texts)
+                result, truncation = self._run_part(window, call, advance, first=total.texts)
                 total += truncation
                 yield result
         finally:
             warn_about_truncation(total, self.max_tokens, self.on_truncation)
 
     def _run_part(
-        self, texts: list[str], call: Call[Result], *, first: int = 0, show_progress: bool = False
+        self, texts: list[str], call: Call[Result], advance: Callable[[int], object], *, first: int = 0
     ) -> tuple[Result, Truncation]:
         """The results of texts, and what was cut off. ``first`` is the position of the first text, for messages."""
-        with progress(len(texts), show=show_progress) as advance:
-            if self.cache is not None:
-                rows, truncation = self._run_cached(self.cache, texts, cast("Call[Float32]", call), first, advance)
-                return cast("Result", rows), truncation
-            truncation = Truncation()
+        if self.cache is not None:
+            rows, truncation = self._run_cached(self.cache, texts, cast("Call[Float32]", call), first, advance)
+            return cast("Result", rows), truncation
+        truncation = Truncation()
 
-            def parts() -> Iterator[tuple[Int64, Result]]:
-                nonlocal truncation
-                for tokens, counts in self._tokenize(texts, call.prompt, first):
-                    start = truncation.texts
-                    truncation += check_truncation(counts, self.max_tokens, self.on_truncation, first + start)
-                    result = self.encoder.run(tokens, call.finish, advance=advance)
-                    call.finish.check(result, functools.partial(operator.add, first + start))
-                    yield np.arange(start, truncation.texts), result
+        def parts() -> Iterator[tuple[Int64, Result]]:
+            nonlocal truncation
+            for tokens, counts in self._tokenize(texts, call.prompt, first):
+                start = truncation.texts
+                truncation += check_truncation(counts, self.max_tokens, self.on_truncation, first + start)
+                result = self.encoder.run(tokens, call.finish, advance=advance)
+                call.finish.check(result, functools.partial(operator.add, first + start))
+                yield np.arange(start, truncation.texts), result
 
-            return call.finish.merge(parts(), len(texts)), truncation
+        return call.finish.merge(parts(), len(texts)), truncation
 
     def _run_cached(
         self, cache: Cache, texts: list[str], call: Call[Float32], first: int, advance: Callable[[int], object]
