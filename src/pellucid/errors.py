@@ -148,7 +148,15 @@ class OptionError(InputError):
 
 
 class TruncationError(InputError):
-    """A text is longer than the model's ``max_tokens``, and ``on_truncation`` is ``"error"``."""
+    """A text is longer than the model's ``max_tokens``, and ``on_truncation`` is ``"error"``.
+
+    Attributes:
+        first: the position of the first such text.
+    """
+
+    def __init__(self, message: str = "", first: int | None = None) -> None:
+        super().__init__(message)
+        self.first = first
 
 
 class UnreadableFileError(InputError):
@@ -303,12 +311,20 @@ class CacheWarning(UserWarning):
 
 
 class TruncationWarning(UserWarning):
-    """Some texts were longer than the model's ``max_tokens`` and were cut."""
+    """Some texts were longer than the model's ``max_tokens`` and were cut.
+
+    Attributes:
+        first: the position of the first such text.
+    """
+
+    def __init__(self, message: str = "", first: int | None = None) -> None:
+        super().__init__(message)
+        self.first = first
 
 
-def warn(message: str, category: type[Warning]) -> None:
+def warn(warning: Warning) -> None:
     """Warn, and point at the code that called Pellucid, however deep the call is."""
     stacklevel, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(("pellucid.", "contextlib")):
         stacklevel, frame = stacklevel + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=stacklevel)
+    warnings.warn(warning, stacklevel=stacklevel)

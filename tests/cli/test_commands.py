@@ -31,7 +31,7 @@ def test_each_help_ends_with_examples_that_no_terminal_breaks(monkeypatch, name,
     lines = shown.splitlines()
     assert 2 <= len(lines) <= 4
     assert [line.removeprefix("  ") for line in lines] == [line.strip() for line in EXAMPLES[name].strip().splitlines()]
-    assert all(len(line) <= 80 for line in lines)
+    assert all(len(line) <= 60 for line in lines)
     assert all(f"pellucid {name}".strip() in line for line in lines)
 
 

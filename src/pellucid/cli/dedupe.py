@@ -7,14 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import typer
 
 from pellucid.cli import options, vectors
+from pellucid.cli.hints import choose_file
 from pellucid.cli.lines import Lines, embed_lines, read_lines, show
-from pellucid.cli.terminal import print_record
+from pellucid.cli.terminal import print_record, say, wrap
 from pellucid.errors import OptionError, plural, printable
 
 if TYPE_CHECKING:
+    from pellucid.embedder import Embedder
     from pellucid.vectors.duplicates import NearDuplicates
 
 _MAX_GROUPS = 10
@@ -22,7 +25,8 @@ _MAX_DUPLICATES = 5
 
 
 def dedupe(
-    file: options.TextsArgument = None,
+    argument: options.TextsArgument = None,
+    file: options.AlsoFileOption = None,
     threshold: Annotated[
         float, typer.Option(help="Cosine from which two texts count as nearly the same; at most 1.")
     ] = 0.95,
@@ -47,17 +51,18 @@ def dedupe(
     remove. Otherwise it prints the lines or rows that it keeps, so you can write `pellucid dedupe FILE > kept.txt`.
     """
     from pellucid.tables.records import table_kind
-    from pellucid.vectors.duplicates import check_threshold, near_duplicates
+    from pellucid.vectors.duplicates import check_threshold
 
-    check_threshold(threshold)
+    check_threshold(threshold, "--threshold ")
+    file = choose_file(argument, file)
     if json and out is not None:
-        raise OptionError("give --json or --output, not both.")
+        raise OptionError("give --json or -o, not both.")
     kind = "text" if file is None else table_kind(file)
     is_report = sys.stdout.isatty() and out is None
     if out is not None:
         vectors.check_ending(out, [out.suffix.lower() if kind == "text" or file is None else file.suffix.lower()])
     elif kind == "parquet" and not json and not is_report:
-        raise OptionError("Parquet is not text. Add --output FILE.parquet, or --json.")
+        raise OptionError("Parquet is not text. Add -o FILE.parquet, or --json.")
     lines = read_lines(file, column, keep_blank=True)
 
     from pellucid.embedder import Embedder
@@ -72,7 +77,7 @@ def dedupe(
         threads=threads,
         on_truncation=on_truncation,
     )
-    found = near_duplicates(embed_lines(embedder, lines.texts), threshold)
+    found = _find(embedder, lines, threshold)
     if json:
         _print_json(lines, found)
         return
@@ -84,15 +89,32 @@ def dedupe(
     else:
         with vectors.open_output(out) as path:
             _write_kept(path, lines, found, file, kind, column)
-    typer.echo(
-        f"{plural(len(lines.texts), lines.unit)}: {len(found.kept):,} kept, "
-        f"{plural(len(found.removed), 'near duplicate')} (cosine of at least {threshold:g})",
-        err=not is_report,
-    )
-    if is_report and len(found.removed):
-        typer.echo("To save what is kept: --output FILE")
+    if is_report:
+        typer.echo(wrap(_summary(lines, found, threshold), sys.stdout))
+    else:
+        say(_summary(lines, found, threshold))
     if out is not None:
-        typer.echo(f"wrote {printable(out)}", err=True)
+        say(f"Wrote {plural(len(found.kept), lines.unit)} to {printable(out)}.")
+
+
+def _summary(lines: Lines, found: NearDuplicates, threshold: float) -> str:
+    blank = len(lines.texts) - len(lines.with_words)
+    of_them = f" ({blank:,} of them blank)" if blank else ""
+    return (
+        f"{plural(len(lines.texts), lines.unit)}: {len(found.kept):,} kept{of_them}, "
+        f"{plural(len(found.removed), 'near duplicate')} (cosine of at least {threshold:g})"
+    )
+
+
+def _find(embedder: Embedder, lines: Lines, threshold: float) -> NearDuplicates:
+    """The near duplicates among the texts. Blank ones are kept, and compared with nothing."""
+    from pellucid.vectors.duplicates import NearDuplicates, near_duplicates
+
+    rows = np.array(lines.with_words, dtype=np.int64)
+    found = near_duplicates(embed_lines(embedder, lines.only(lines.with_words)), threshold)
+    original, cosine = np.arange(len(lines.texts)), np.ones(len(lines.texts), dtype=np.float32)
+    original[rows], cosine[rows] = rows[found.original], found.cosine
+    return NearDuplicates(original, cosine)
 
 
 def _kept_rows(lines: Lines, found: NearDuplicates, file: Path | None, kind: str, column: str) -> Iterator[str]:
@@ -149,3 +171,5 @@ def _print_groups(lines: Lines, found: NearDuplicates, *, full: bool) -> None:
     console.print(table)
     if len(shown) < len(groups):
         console.print(f"… and {len(groups) - len(shown):,} more texts with near duplicates. --full shows all.\n")
+    if groups:
+        console.print("To save what is kept: -o FILE", style="dim")

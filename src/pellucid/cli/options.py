@@ -130,7 +130,9 @@ TextsArgument = Annotated[
         help="File with one text per line, or a .csv, .jsonl or .parquet file. Default, and for -: standard input.",
     ),
 ]
-FullOption = Annotated[bool, typer.Option("--full", help="Show everything, and whole texts.")]
+AlsoFileOption = Annotated[Path | None, typer.Option("--file", "-f", help="Another way to give the file.")]
+"""Stands beside :data:`TextsArgument`; :func:`pellucid.cli.hints.choose_file` takes the one that was given."""
+FullOption = Annotated[bool, typer.Option("--full", help="Show every result, and texts in full.")]
 ColumnOption = Annotated[str, typer.Option(help="Column with the texts, in .csv, .jsonl and .parquet files.")]
 IndexOption = Annotated[Path, typer.Option("--index", help="Folder of the index.")]
 

@@ -56,7 +56,9 @@ def wrap(text: str, stream: TextIO) -> str:
         width = os.get_terminal_size(stream.fileno()).columns
     except OSError:  # It is not a real terminal.
         width = shutil.get_terminal_size().columns
-    lines = (textwrap.wrap(line, max(width, 20), break_long_words=False, break_on_hyphens=False) for line in text.split("\n"))
+    lines = (
+        textwrap.wrap(line, max(width, 20), break_long_words=False, break_on_hyphens=False) for line in text.split("\n")
+    )
     return "\n".join("\n".join(line) for line in lines)
 
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.cli.terminal import source_name
+from pellucid.cli.rows import read_rows, read_tables
+from pellucid.cli.terminal import either, source_name
 from pellucid.errors import JOINER, OptionError, plural, printable
 from pellucid.files import whole
 
@@ -25,34 +27,69 @@ if TYPE_CHECKING:
 VectorArray = npt.NDArray[Any]
 Windows = Iterable[tuple[list[str], VectorArray]]
 
+VECTOR_COLUMN = "vector"
 _NUMBERS_PER_ROW = 4
 _GAP = 2
 
 
-def json_lines(windows: Windows) -> Iterator[str]:
-    """One line of JSON for each text: its number, the text, and the vector with as many digits as float32 holds."""
+@dataclass(frozen=True)
+class TableFile:
+    """The table that texts come from. Its other columns go along with them."""
+
+    path: Path
+    column: str
+
+
+def json_lines(windows: Windows, table: TableFile | None = None) -> Iterator[str]:
+    """One line of JSON for each text: its number, the text, and the vector with as many digits as float32 holds.
+
+    If the texts come from a table, its columns take the place of the number and the text.
+    """
+    rows = None if table is None else read_rows(table.path, table.column, [VECTOR_COLUMN])
     index = 0
     for texts, vectors in windows:
         for text, vector in zip(texts, vectors.tolist(), strict=True):
+            row = json.dumps({"index": index, "text": text} if rows is None else next(rows), ensure_ascii=False)
             numbers = ", ".join(f"{number:.9g}" for number in vector)
-            yield f'{{"index": {index}, "text": {json.dumps(text, ensure_ascii=False)}, "vector": [{numbers}]}}'
+            yield f'{row[:-1]}, "{VECTOR_COLUMN}": [{numbers}]}}'
             index += 1
 
 
-def choose_writer(out: Path) -> Callable[[Path, Windows], None]:
-    """Choose the function that writes this kind of file.
+def check_output(out: Path) -> None:
+    """Refuse a file that :func:`write` cannot write.
 
     Raises:
         OptionError: the name has another ending, or its folder does not exist.
         MissingExtraError: the format needs a package that is not installed.
     """
-    ending = check_ending(out, _WRITERS)
-    if ending == ".parquet":
+    if check_ending(out, _WRITERS) == ".parquet":
         from pellucid.tables import parquet  # noqa: F401  Before any work, in case PyArrow is missing.
-    return _WRITERS[ending]
 
 
-def check_ending(out: Path, endings: Iterable[str], *, option: str = "--output") -> str:
+def write(out: Path, windows: Windows, table: TableFile | None = None) -> tuple[int, int]:
+    """Write vectors to a file of the kind that its ending says.
+
+    Args:
+        out: the file.
+        windows: the texts and their vectors.
+        table: the table that the texts come from. A kind of file that has columns gets all of its columns.
+
+    Returns:
+        How many vectors were written, and the length of each.
+    """
+    count = width = 0
+
+    def counted() -> Iterator[tuple[list[str], VectorArray]]:
+        nonlocal count, width
+        for texts, vectors in windows:
+            count, width = count + len(vectors), vectors.shape[1]
+            yield texts, vectors
+
+    _WRITERS[out.suffix.lower()](out, counted(), table)
+    return count, width
+
+
+def check_ending(out: Path, endings: Collection[str], *, option: str = "-o") -> str:
     """Check the name of a file to write.
 
     Args:
@@ -68,16 +105,16 @@ def check_ending(out: Path, endings: Iterable[str], *, option: str = "--output")
     """
     ending = out.suffix.lower()
     if ending not in endings:
-        raise OptionError(f"{option}: cannot write {out.name!r}; the name must end in {', '.join(endings)}.")
+        raise OptionError(f"{option} {printable(out)}: the ending must be {either(list(endings))}.")
     if out.is_dir():
-        raise OptionError(f"{option}: {printable(out)} is a folder.")
+        raise OptionError(f"{option} {printable(out)}: that is a folder. Give the name of a file.")
     if not out.parent.is_dir():
-        raise OptionError(f"{option}: there is no folder {printable(out.parent)}. Make it first.")
+        raise OptionError(f"{option} {printable(out)}: there is no folder {printable(out.parent)}. Make it first.")
     return ending
 
 
 @contextlib.contextmanager
-def open_output(out: Path, *, option: str = "--output") -> Iterator[Path]:
+def open_output(out: Path, *, option: str = "-o") -> Iterator[Path]:
     """Give a temporary path to write to, which becomes ``out`` once it is complete.
 
     Args:
@@ -92,24 +129,28 @@ def open_output(out: Path, *, option: str = "--output") -> Iterator[Path]:
             yield unfinished
     except OSError as error:
         reason = error.strerror or "the disk may be full"  # NumPy's error for a short write has no code.
-        raise OptionError(f"{option}: {printable(out)} cannot be written ({reason}).") from error
+        raise OptionError(f"{option} {printable(out)}: it cannot be written ({reason}).") from error
 
 
-def _write_npy(out: Path, windows: Windows) -> None:
+def _write_npy(out: Path, windows: Windows, _table: TableFile | None) -> None:
     with open_output(out) as path:
         np.save(path, np.concatenate([vectors for _, vectors in windows]))
 
 
-def _write_jsonl(out: Path, windows: Windows) -> None:
+def _write_jsonl(out: Path, windows: Windows, table: TableFile | None) -> None:
     with open_output(out) as path, path.open("w", encoding="utf-8") as file:
-        file.writelines(f"{line}\n" for line in json_lines(windows))
+        file.writelines(f"{line}\n" for line in json_lines(windows, table))
 
 
-def _write_parquet(out: Path, windows: Windows) -> None:
-    from pellucid.tables import parquet
+def _write_parquet(out: Path, windows: Windows, table: TableFile | None) -> None:
+    from pellucid.tables import added, parquet
 
     with open_output(out) as path:
-        parquet.write_windows(path, windows)
+        if table is None:
+            parquet.write_windows(path, windows)
+        else:
+            rows = read_tables(table.path, table.column, [VECTOR_COLUMN])
+            added.write_tables(path, added.add_columns(rows, ({VECTOR_COLUMN: vectors} for _, vectors in windows)))
 
 
 _WRITERS = {".npy": _write_npy, ".jsonl": _write_jsonl, ".parquet": _write_parquet}
@@ -147,7 +188,7 @@ def print_vectors(embedder: Embedder, texts: Sequence[str], vectors: VectorArray
         table.add_row(str(number), _format_text(text), str(count), first)
     console.print(table)
     if omitted:
-        console.print(f"… and {omitted:,} more. To save all vectors: --output vectors.npy (or .jsonl, or .parquet)")
+        console.print(f"… and {omitted:,} more. To save all vectors: -o vectors.npy, .jsonl or .parquet")
 
 
 def print_similarities(vectors: VectorArray) -> None:
