@@ -49,6 +49,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from collections.abc import Sequence
 
 # Pellucid is not on PyPI yet, so it is installed from a clone. Once it is released, change these two lines and run
 # `make docs`, which writes the command on every page. Until then, the name `pellucid` on PyPI is not ours: no page and
@@ -86,6 +87,15 @@ def plural(number: int, noun: str) -> str:
     ('1 row', '2,000 rows')
     """
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def either(words: Sequence[str]) -> str:
+    """The words as a choice.
+
+    >>> either([".npy"]), either([".npy", ".jsonl", ".parquet"])
+    ('.npy', '.npy, .jsonl or .parquet')
+    """
+    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 _MAX_CHARACTERS = 2000

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
+import inspect
 import itertools
 import operator
 import os
@@ -67,6 +69,7 @@ class Task:
     Attributes:
         task_name: the name of the task. It keeps the cached results of different tasks apart.
         other_names: what to use here instead of a name that other libraries have.
+        other_options: the same for the options of the constructor.
 
     Args:
         model: a name, a folder, or an :class:`~pellucid.encoder.encoder.Encoder` that several tasks share.
@@ -90,6 +93,29 @@ class Task:
         "dtype": "engine.dtype",
         "to": "the option device= when you create it",
     }
+    other_options: ClassVar[dict[str, str]] = {
+        "model": "model_name",
+        "model_name_or_path": "model_name",
+        "cache_dir": "cache_folder",
+        "max_seq_length": "max_tokens",
+        "max_length": "max_tokens",
+        "torch_dtype": "dtype",
+        "backend": "engine",
+        "use_auth_token": "token",
+    }
+
+    if not TYPE_CHECKING:  # A type checker knows the options of each task from its constructor.
+
+        def __new__(cls, *_arguments: Any, **options: Any) -> Task:
+            """Refuse an option that does not exist, and say which one may be meant."""
+            known = inspect.signature(cls.__init__).parameters
+            if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
+                for name in options.keys() - known.keys():
+                    near = difflib.get_close_matches(name, list(known)[1:], n=1)
+                    ours = cls.other_options.get(name) or (near[0] if near else None)
+                    hint = f" Did you mean {ours}?" if ours else ""
+                    raise TypeError(f"{cls.__name__} has no option {name!r}.{hint}")
+            return super().__new__(cls)
 
     def __init__(
         self,

@@ -4,7 +4,7 @@ EXAMPLES: dict[str, str] = {
     "": """
         pellucid embed "A cat sat on the mat" "A kitten is asleep"
         pellucid similar "how do I get a refund?" questions.txt
-        pellucid explain "reset my password" --with "forgot my login"
+        pellucid explain "reset password" --with "forgot my login"
         pellucid index notes && pellucid search "end of the lease"
     """,
     "embed": """
@@ -15,19 +15,19 @@ EXAMPLES: dict[str, str] = {
     """,
     "explain": """
         pellucid explain "RAG improves accuracy"
-        pellucid explain "reset password" --with "forgot login" -o w.html
+        pellucid explain "a cat" --with "a kitten" -o why.html
         pellucid explain --map notes.txt -o map.html
         echo "RAG improves accuracy" | pellucid explain - --json
     """,
     "similar": """
         pellucid similar "how do I get a refund?" questions.txt
-        pellucid similar "weak battery" reviews.csv --column body -k 3
+        pellucid similar "weak battery" reviews.csv --column body
         cat questions.txt | pellucid similar refund | jq -r .text
     """,
     "dedupe": """
         pellucid dedupe questions.txt
         pellucid dedupe questions.txt > kept.txt
-        pellucid dedupe r.csv --column body --threshold 0.9 -o kept.csv
+        pellucid dedupe reviews.csv --column body -o kept.csv
     """,
     "cluster": """
         pellucid cluster questions.txt
@@ -70,7 +70,7 @@ EXAMPLES: dict[str, str] = {
     "models compare": """
         pellucid models compare all-MiniLM-L6-v2 all-mpnet-base-v2
         pellucid models compare all-MiniLM-L6-v2 --dtype int8
-        pellucid models compare my/model -f notes.txt -o figures.png
+        pellucid models compare my/model -f notes.txt -o plot.png
     """,
     "models show": """
         pellucid models show all-MiniLM-L6-v2

@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, TextIO
 
 import typer
@@ -60,15 +60,6 @@ def wrap(text: str, stream: TextIO) -> str:
         textwrap.wrap(line, max(width, 20), break_long_words=False, break_on_hyphens=False) for line in text.split("\n")
     )
     return "\n".join("\n".join(line) for line in lines)
-
-
-def either(words: Sequence[str]) -> str:
-    """The words as a choice.
-
-    >>> either([".npy"]), either([".npy", ".jsonl", ".parquet"])
-    ('.npy', '.npy, .jsonl or .parquet')
-    """
-    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def source_name(source: str, *, article: bool = False) -> str:

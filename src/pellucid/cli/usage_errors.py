@@ -9,8 +9,7 @@ from typing import Any
 
 import typer
 
-from pellucid.cli.terminal import either
-from pellucid.errors import OptionError
+from pellucid.errors import OptionError, either
 
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 """Click's, or that of the copy of Click in newer versions of Typer, which do not export it."""

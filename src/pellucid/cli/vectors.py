@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.cli.rows import read_rows, read_tables
-from pellucid.cli.terminal import either, source_name
-from pellucid.errors import JOINER, OptionError, plural, printable
+from pellucid.cli.terminal import source_name
+from pellucid.errors import JOINER, OptionError, either, plural, printable
 from pellucid.files import whole
 
 if TYPE_CHECKING:
