@@ -71,7 +71,7 @@ def test_a_file_of_texts_becomes_a_map(model, tmp_path):
 def test_several_files_are_written_in_one_call_and_json_is_what_is_printed(model, tmp_path):
     files = [tmp_path / name for name in ("x.html", "x.npz", "x.json")]
     result = run("explain", "the cat", *(f"-o{file}" for file in files), "--json", "--model", model)
-    assert (result.code, result.err) == (0, "".join(f"wrote {file}\n" for file in files))
+    assert (result.code, result.err) == (0, "".join(f"Wrote {file}.\n" for file in files))
     assert result.out == files[2].read_text(encoding="utf-8")
     assert all(file.stat().st_size for file in files)
 

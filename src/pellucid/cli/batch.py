@@ -14,6 +14,7 @@ import typer
 from pellucid.cli import options
 from pellucid.cli.commands import PARTLY_DONE
 from pellucid.cli.interruption import when_interrupted
+from pellucid.cli.terminal import say
 from pellucid.errors import OptionError, plural, printable
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def batch(
         typer.Option(help="Number of threads, in each Ray actor if there are any. Default: all available CPU cores."),
     ] = None,
     json: options.ReportJsonOption = False,
+    revision: options.RevisionOption = None,
     cache_folder: options.CacheFolderOption = None,
     local_files_only: options.LocalFilesOnlyOption = False,
 ) -> None:
@@ -69,6 +71,8 @@ def batch(
         raise OptionError("--address, --actors and --cpus-per-actor need --engine ray.")
     if engine == "ray" and cache is not None:
         raise OptionError("--cache is a file on this machine, so it does not work with --engine ray.")
+    if engine == "ray" and revision is not None:
+        raise OptionError("--revision does not work with --engine ray: its nodes load the main revision.")
     from pellucid.batch import runner
     from pellucid.batch.parts import JobOptions
     from pellucid.embedder import Embedder
@@ -82,6 +86,7 @@ def batch(
         device=device if is_local else "cpu",
         threads=threads if is_local else None,
         cache=cache,
+        revision=revision,
         cache_folder=cache_folder,
         local_files_only=local_files_only,
         on_truncation="cut",
@@ -111,10 +116,10 @@ def batch(
     else:
         _print_report(report, out)
     if report.cut and on_truncation == "warn":
-        typer.echo(f"{plural(report.cut, 'text')} too long: {plural(report.lost, 'token')} cut off", err=True)
+        say(f"{plural(report.cut, 'text')} too long: {plural(report.lost, 'token')} cut off")
     if report.rejected:
         rejected = printable(out / "_rejected")
-        typer.echo(f"{plural(report.rejected, 'row')} rejected: {rejected} says which and why", err=True)
+        say(f"{plural(report.rejected, 'row')} rejected: {rejected} says which and why")
         raise typer.Exit(PARTLY_DONE)
 
 

@@ -84,14 +84,11 @@ def cluster(
 
 def _check_options(count: int | None, threshold: float | None, out: Path | None, json: bool | None) -> None:
     """Refuse what does not fit together, before any work."""
-    from pellucid.vectors.duplicates import check_threshold
+    from pellucid.vectors.clusters import check_options
 
     if count is not None and threshold is not None:
         raise OptionError("give -k or --threshold, not both.")
-    if count is not None and count < 1:
-        raise OptionError("-k must be at least 1.")
-    if threshold is not None:
-        check_threshold(threshold, "--threshold ")
+    check_options(count, threshold)
     if out is not None:
         if json:
             raise OptionError("give --json or -o, not both.")

@@ -53,7 +53,7 @@ def dedupe(
     from pellucid.tables.records import table_kind
     from pellucid.vectors.duplicates import check_threshold
 
-    check_threshold(threshold, "--threshold ")
+    check_threshold(threshold)
     file = choose_file(argument, file)
     if json and out is not None:
         raise OptionError("give --json or -o, not both.")

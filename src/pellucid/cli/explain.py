@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pellucid.cli import options
+from pellucid.cli.terminal import say
 from pellucid.cli.texts import read_text, read_texts
 from pellucid.cli.vectors import check_ending, open_output
 from pellucid.errors import OptionError, printable
@@ -54,7 +55,8 @@ def explain(
     For two texts, it shows why they are close; for a file of texts, it draws a map.
     """
     if (text is None) == (map_file is None):
-        raise OptionError("give one text, or --map FILE.")
+        example = " For example: pellucid explain --lifecycle TEXT" if lifecycle else ""
+        raise OptionError(f"give one text, or --map FILE.{example}")
     files = outputs or []
     hub: dict[str, Any] = {"revision": revision, "cache_folder": cache_folder, "local_files_only": local_files_only}
     if map_file is not None:
@@ -127,7 +129,7 @@ def _draw_map(
     drawn = text_map(embedder.encoder, list(texts), labels=list(lines) if lines is not None else None, method=method)
     for out in outputs:
         drawn.save(out)
-        typer.echo(f"wrote {printable(out)}", err=True)
+        say(f"Wrote {printable(out)}.")
 
 
 def _write(subject: Trace | Comparison, out: Path) -> None:
@@ -142,7 +144,7 @@ def _write(subject: Trace | Comparison, out: Path) -> None:
             subject.save_npz(path)
         else:
             path.write_text(f"{subject.to_json()}\n", encoding="utf-8")
-    typer.echo(f"wrote {printable(out)}", err=True)
+    say(f"Wrote {printable(out)}.")
 
 
 def _print_subject(subject: Trace | Comparison) -> None:

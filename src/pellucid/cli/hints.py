@@ -66,6 +66,6 @@ def is_file(text: str) -> bool:
 def _is_folder(text: str) -> bool:
     """Whether a text is the name of a folder."""
     try:
-        return Path(text).is_dir()
+        return bool(text) and Path(text).is_dir()  # Path("") is this folder.
     except (OSError, ValueError):
         return False

@@ -99,8 +99,7 @@ def naming_places(place: Callable[[int], str]) -> Iterator[None]:
     """
 
     def translate(message: object, first: int | None) -> str:
-        words = str(message) if first is None else str(message).replace(f"text {first})", f"{place(first)})")
-        return words.replace("pass on_truncation='warn' or 'cut'", "give --on-truncation warn or cut")
+        return str(message) if first is None else str(message).replace(f"text {first})", f"{place(first)})")
 
     with warnings.catch_warnings():
         show_warning = warnings.showwarning

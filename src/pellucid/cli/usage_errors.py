@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -23,6 +24,24 @@ _PHRASES = {
     "Input should be greater than or equal to": "it must be at least",
     "Input should be less than or equal to": "it must be at most",
 }
+
+
+_OPTIONS = "device dtype k normalize on_truncation output_dtype prompt_name revision threads threshold truncate_dim"
+_PYTHON_OPTION = re.compile(rf"\b({'|'.join(_OPTIONS.split())})=")
+
+
+def as_typed(message: str) -> str:
+    """Write options as people type them here, not as in Python.
+
+    >>> as_typed("truncate_dim=0 must be a whole number"), as_typed("k=0 must be a whole number")
+    ('--truncate-dim 0 must be a whole number', '-k 0 must be a whole number')
+    """
+
+    def typed(found: re.Match[str]) -> str:
+        dashes = "-" if len(found[1]) == 1 else "--"
+        return f"{dashes}{found[1].replace('_', '-')} "
+
+    return _PYTHON_OPTION.sub(typed, message)
 
 
 @contextmanager

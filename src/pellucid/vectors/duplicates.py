@@ -92,11 +92,11 @@ def near_duplicates(vectors: npt.ArrayLike, threshold: float = 0.95) -> NearDupl
     return NearDuplicates(original, cosine)
 
 
-def check_threshold(threshold: float, option: str = "threshold=") -> None:
-    """Refuse a threshold that is not above 0 and up to 1. ``option`` is what the message writes before it.
+def check_threshold(threshold: float) -> None:
+    """Refuse a threshold that is not above 0 and up to 1.
 
     Raises:
         OptionError: it is out of range.
     """
     if isinstance(threshold, bool) or not isinstance(threshold, (int, float, np.floating)) or not 0 < threshold <= 1:
-        raise OptionError(f"{option}{reprlib.repr(threshold)} must be above 0, and at most 1: it is a cosine.")
+        raise OptionError(f"threshold={reprlib.repr(threshold)} must be above 0, and at most 1: it is a cosine.")
