@@ -432,7 +432,7 @@ class TestMostSimilar:
             minilm.most_similar("cat", "dog")
         with pytest.raises(InputError, match=r"query has the shape \(2, 384\); it must be a text or one vector"):
             minilm.most_similar(np.ones((2, 384)), ["dog"])
-        with pytest.raises(InputError, match="queries has vectors of 384 numbers, and vectors of 5"):
+        with pytest.raises(InputError, match="The vectors of 'queries' have 384 numbers each, those of 'vectors' 5"):
             minilm.most_similar("cat", np.ones((2, 5)))
 
 

@@ -84,7 +84,7 @@ class TestStream:
         assert np.concatenate(windows).tobytes() == embedder.embed_documents(texts).tobytes()
 
     def test_a_stream_reports_its_progress_in_small_steps(self, embedder):
-        texts = [f"cat {number}" for number in range(2500)]
+        texts = [f"cat {number} " + "cat " * 15 for number in range(2500)]
         steps: list[int] = []
         first = next(embedder.embed_stream(texts, advance=steps.append))
         assert sum(steps) == len(first)

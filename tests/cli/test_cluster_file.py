@@ -16,7 +16,7 @@ CLUSTERS = [2, 1, None, 2, 1, 1]
 def read(path):
     match path.suffix:
         case ".csv":
-            return list(csv.DictReader(path.open(newline="")))
+            return list(csv.DictReader(path.read_text().splitlines()))
         case ".jsonl":
             return [json.loads(line) for line in path.read_text().splitlines()]
     return pq.read_table(path).to_pylist()

@@ -135,12 +135,12 @@ def test_if_all_models_fail_there_is_no_table_and_no_file(texts, tmp_path):
     [
         (["--file", "/nowhere.txt"], "there is no file /nowhere.txt"),
         (["--column", "body"], "--column needs --file"),
-        (["--output", "p.gif"], "--output: cannot write 'p.gif'; the name must end in .json, .png, .svg"),
-        (["--output", "/nowhere/p.png"], "--output: there is no folder /nowhere"),
-        (["--threads", "0"], "threads=0 must be"),
+        (["--output", "p.gif"], "-o p.gif: the ending must be .json, .png or .svg."),
+        (["--output", "/nowhere/p.png"], "there is no folder /nowhere. Make it first."),
+        (["--threads", "0"], "--threads 0 must be"),
         (["no/such-model"], "no/such-model is listed twice"),
-        (["--limit", "0"], "Invalid value"),
-        (["--neighbours", "0"], "Invalid value"),
+        (["--limit", "0"], "invalid value"),
+        (["--neighbours", "0"], "invalid value"),
     ],
 )
 def test_a_wrong_call_is_refused_before_a_model_is_looked_for(arguments, message):

@@ -201,9 +201,11 @@ def test_a_table_with_a_column_of_vectors_is_refused(tiny_bert, tmp_path):
 @pytest.mark.parametrize("command", ["embed", "dedupe"])
 def test_progress_is_drawn_from_the_start(tiny_bert, tmp_path, command):
     import pty
+    import termios
 
     (tmp_path / "texts.txt").write_text("the cat\n" * 3)
     main, terminal = pty.openpty()
+    termios.tcsetwinsize(main, (24, 80))
     call = [sys.executable, "-m", "pellucid", command, "-f", str(tmp_path / "texts.txt"), "--model", str(tiny_bert)]
     with subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=terminal, stdin=subprocess.DEVNULL) as process:
         os.close(terminal)

@@ -106,15 +106,15 @@ def test_a_map_reads_a_table_or_standard_input(model, tmp_path):
         (["--map", "x.txt", "--json", "-o", "x.html"], "--map works only with --output"),
         (
             ["--map", "x.txt", "--output", "x.npz"],
-            "--output: cannot write 'x.npz'; the name must end in .html, .png, .svg",
+            "-o x.npz: the ending must be .html, .png or .svg.",
         ),
         (["-", "--with", "-"], "only one of the two texts can be -"),
         (["cat", "--labels", "x.txt"], "--labels and --column need --map"),
         (["cat", "--column", "body"], "--labels and --column need --map"),
-        (["cat", "--output", "x.png"], "cannot write 'x.png'; the name must end in .html, .htm, .json, .npz"),
+        (["cat", "--output", "x.png"], "-o x.png: the ending must be .html, .htm, .json or .npz."),
         (["cat", "--lifecycle", "--with", "dog"], "--lifecycle works only for one text, in the terminal"),
         (["cat", "-o", "x.npz", "--with", "dog"], "--output: .npz works only for one text, not with --with"),
-        (["cat", "-o", "/nowhere/x.html"], "--output: there is no folder /nowhere"),
+        (["cat", "-o", "/nowhere/x.html"], "there is no folder /nowhere. Make it first."),
     ],
 )
 def test_a_wrong_call_is_refused_before_a_model_is_loaded(arguments, message):

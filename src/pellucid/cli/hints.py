@@ -8,7 +8,7 @@ from pathlib import Path
 from pellucid.cli.terminal import say
 from pellucid.errors import OptionError, printable
 
-_PATH = re.compile(r"(?!\w+://)\S*[/\\]\S+|\S+\.(txt|csv|jsonl|ndjson|parquet|json|md|tsv)", re.IGNORECASE)
+_PATH = re.compile(r"(?!\w+://)(\S*[/\\]\S+|\S+\.(txt|csv|jsonl|ndjson|parquet|json|md|tsv))", re.IGNORECASE)
 """What looks like a path: it has no spaces, and either a separator or the ending of a file of texts."""
 
 

@@ -55,7 +55,8 @@ def wrap(text: str, stream: TextIO) -> str:
     try:
         width = os.get_terminal_size(stream.fileno()).columns
     except OSError:  # It is not a real terminal.
-        width = shutil.get_terminal_size().columns
+        width = 0
+    width = width or shutil.get_terminal_size().columns
     lines = (
         textwrap.wrap(line, max(width, 20), break_long_words=False, break_on_hyphens=False) for line in text.split("\n")
     )

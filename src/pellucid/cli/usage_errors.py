@@ -27,7 +27,7 @@ _PHRASES = {
 
 
 _OPTIONS = "device dtype k normalize on_truncation output_dtype prompt_name revision threads threshold truncate_dim"
-_PYTHON_OPTION = re.compile(rf"\b({'|'.join(_OPTIONS.split())})=")
+_PYTHON_OPTION = re.compile(rf"\b({'|'.join(_OPTIONS.split())})=(?:'([^']*)')?")
 
 
 def as_typed(message: str) -> str:
@@ -39,7 +39,7 @@ def as_typed(message: str) -> str:
 
     def typed(found: re.Match[str]) -> str:
         dashes = "-" if len(found[1]) == 1 else "--"
-        return f"{dashes}{found[1].replace('_', '-')} "
+        return f"{dashes}{found[1].replace('_', '-')} {found[2] or ''}"
 
     return _PYTHON_OPTION.sub(typed, message)
 
