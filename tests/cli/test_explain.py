@@ -121,3 +121,17 @@ def test_a_wrong_call_is_refused_before_a_model_is_loaded(arguments, message):
     result = run("explain", *arguments, "--model", "/nowhere")
     assert result.code == 2
     assert message in result.err
+
+
+def test_a_text_that_is_a_file_gets_a_hint(tiny_bert, tmp_path):
+    (tmp_path / "t.txt").write_text("a cat")
+    result = run("explain", str(tmp_path / "t.txt"), "--model", str(tiny_bert))
+    assert result.err.endswith(f"For the texts in it: --map {tmp_path / 't.txt'} -o map.html\n")
+
+
+def test_a_life_cycle_needs_a_text():
+    result = run("explain", "--lifecycle")
+    assert (result.code, result.err) == (
+        2,
+        "pellucid: give one text, or --map FILE. For example: pellucid explain --lifecycle TEXT\n",
+    )

@@ -48,6 +48,11 @@ def test_a_text_and_a_file_that_were_swapped_are_named(tiny_bert, file):
     assert result.err.endswith(f"Type the text first: pellucid similar TEXT {file}\n")
 
 
+def test_a_text_that_is_a_file_gets_a_hint(tiny_bert, file):
+    result = similar(tiny_bert, str(file), str(file))
+    assert (result.code, result.err.startswith(f"hint: {file} is a file, but here it is taken as a text.")) == (0, True)
+
+
 @pytest.mark.parametrize("arguments", [[], ["-"]])
 def test_texts_come_from_standard_input_too(tiny_bert, file, arguments):
     piped = similar(tiny_bert, "a cat", *arguments, "-k", "2", stdin=file.read_bytes())

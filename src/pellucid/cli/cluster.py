@@ -51,7 +51,7 @@ def cluster(
 ) -> None:
     """Group the similar texts of a file.
 
-    Blank lines are left out. Each cluster has a name: the words that are in many of its texts and in few others.
+    Blank texts are left out. Each cluster has a name: the words that are in many of its texts and in few others.
     """
     from pellucid.vectors.clusters import cluster as find_clusters
 

@@ -27,9 +27,7 @@ _MAX_DUPLICATES = 5
 def dedupe(
     argument: options.TextsArgument = None,
     file: options.AlsoFileOption = None,
-    threshold: Annotated[
-        float, typer.Option(help="Cosine from which two texts count as nearly the same; at most 1.")
-    ] = 0.95,
+    threshold: Annotated[float, typer.Option(help="Two texts with at least this cosine are near duplicates.")] = 0.95,
     out: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write what is kept to this file, in the format of the input.")
     ] = None,
@@ -48,7 +46,7 @@ def dedupe(
     """Remove near duplicates from a file.
 
     A near duplicate is a text that is nearly the same as an earlier one. On a terminal, the command shows what it would
-    remove. Otherwise it prints the lines or rows that it keeps, so you can write `pellucid dedupe FILE > kept.txt`.
+    remove. In a pipe, it prints the lines or rows that it keeps. Blank ones stay.
     """
     from pellucid.tables.records import table_kind
     from pellucid.vectors.duplicates import check_threshold

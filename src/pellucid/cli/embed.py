@@ -31,13 +31,16 @@ _MAX_SIMILARITY_TEXTS = 12
 
 def embed(
     texts: Annotated[
-        list[str] | None, typer.Argument(help="Texts to embed; - for the lines of standard input, the default.")
+        list[str] | None, typer.Argument(help="Texts to embed. Default, and for -: the lines of standard input.")
     ] = None,
     file: options.FileOption = None,
     column: options.ColumnOption = options.TEXT_COLUMN,
     model: options.ModelOption = options.DEFAULT_MODEL,
     out: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write the vectors to this .npy, .jsonl or .parquet file.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Write to this .npy, .jsonl or .parquet file. The last two keep a table's columns."
+        ),
     ] = None,
     json: options.JsonOption = None,
     query: Annotated[bool, typer.Option("--query", help="Use the model's query prompt, if it has one.")] = False,

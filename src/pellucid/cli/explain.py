@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pellucid.cli import options
+from pellucid.cli.hints import hint_at_path
 from pellucid.cli.terminal import say
 from pellucid.cli.texts import read_text, read_texts
 from pellucid.cli.vectors import check_ending, open_output
@@ -35,11 +36,11 @@ def explain(
     prompt: options.PromptOption = None,
     prompt_name: options.PromptNameOption = None,
     lifecycle: Annotated[
-        bool, typer.Option("--lifecycle", help="Show what happens on import, on loading and on embedding.")
+        bool, typer.Option("--lifecycle", help="Show what importing, loading and embedding cost.")
     ] = False,
     map_file: Annotated[
         Path | None,
-        typer.Option("--map", help="File of texts to draw a map of: lines or a table; - for standard input."),
+        typer.Option("--map", help="Draw a map of the texts in this file: lines or a table; - for standard input."),
     ] = None,
     column: options.ColumnOption = options.TEXT_COLUMN,
     labels: Annotated[Path | None, typer.Option(help="File with one label per line, for the texts of --map.")] = None,
@@ -71,6 +72,7 @@ def explain(
     endings = {check_ending(out, (*_PAGES, ".json", ".npz")) for out in files}
     if ".npz" in endings and other is not None:
         raise OptionError("--output: .npz works only for one text, not with --with.")
+    hint_at_path(text or "", "--map {} -o map.html")
     text, other = _from_standard_input(text, other)
     if lifecycle:
         from pellucid.cli.explain_views import lifecycle_views

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pellucid.cli import options
-from pellucid.cli.hints import check_order, choose_file, is_file
+from pellucid.cli.hints import check_order, choose_file, hint_at_path, is_file
 from pellucid.cli.lines import Lines, embed_lines, read_lines, show
 from pellucid.cli.terminal import print_record, use_json
 from pellucid.cli.texts import read_text
@@ -48,6 +48,8 @@ def similar(
         if file is None or str(file) == "-":
             raise OptionError("only one of the text and the file can be standard input.")
         text = read_text()
+    else:
+        hint_at_path(text, "pellucid similar - FILE < {}")
     lines = read_lines(file, column)
 
     from pellucid.embedder import Embedder

@@ -96,7 +96,7 @@ def check_truncation(counts: Int32, max_tokens: int, on_truncation: OnTruncation
     if truncation.cut and on_truncation == "error":
         total = Truncation(texts=first) + truncation
         raise TruncationError(
-            f"{total.describe(max_tokens)}. Split them, or pass on_truncation='warn' or 'cut' to cut them.", total.first
+            f"{total.describe(max_tokens)}. Split them, or pass on_truncation='cut' to cut them.", total.first
         )
     return truncation
 
