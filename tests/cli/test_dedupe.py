@@ -85,9 +85,9 @@ def test_a_terminal_gets_the_groups(tiny_bert, file, monkeypatch):
         "1.000 line 5 THE CAT sat",
         "keep line 2 a dog",
         "1.000 line 6 a dog",
-        "To save what is kept: -o FILE",
         "7 lines: 4 kept (2 of them blank), 3 near duplicates (cosine",
         "of at least 1)",
+        "To save what is kept: -o FILE",
     ]
 
 

@@ -79,20 +79,21 @@ def dedupe(
     if json:
         _print_json(lines, found)
         return
+    summary = _summary(lines, found, threshold)
     if is_report:
         _print_groups(lines, found, full=full)
-    elif out is None:
+        typer.echo(wrap(summary, sys.stdout))
+        if len(found.removed):
+            typer.echo("To save what is kept: -o FILE")
+        return
+    if out is None:
         for row in _kept_rows(lines, found, file, kind, column):
             typer.echo(row, nl=False)
     else:
         with vectors.open_output(out) as path:
             _write_kept(path, lines, found, file, kind, column)
-    if is_report:
-        typer.echo(wrap(_summary(lines, found, threshold), sys.stdout))
-    else:
-        say(_summary(lines, found, threshold))
-    if out is not None:
-        say(f"Wrote {plural(len(found.kept), lines.unit)} to {printable(out)}.")
+        summary += f"\nWrote {plural(len(found.kept), lines.unit)} to {printable(out)}."
+    say(summary)
 
 
 def _summary(lines: Lines, found: NearDuplicates, threshold: float) -> str:
@@ -169,5 +170,3 @@ def _print_groups(lines: Lines, found: NearDuplicates, *, full: bool) -> None:
     console.print(table)
     if len(shown) < len(groups):
         console.print(f"… and {len(groups) - len(shown):,} more texts with near duplicates. --full shows all.\n")
-    if groups:
-        console.print("To save what is kept: -o FILE", style="dim")
