@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json as json_module
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ import typer
 from pellucid.cli import options
 from pellucid.cli.commands import PARTLY_DONE
 from pellucid.cli.interruption import when_interrupted
-from pellucid.cli.terminal import say
+from pellucid.cli.terminal import say, wrap
 from pellucid.errors import OptionError, plural, printable
 
 if TYPE_CHECKING:
@@ -171,7 +172,8 @@ def _progress_bars() -> Iterator[tuple[Callable[[int], object], Callable[[Progre
 def _print_report(report: Report, out: Path) -> None:
     earlier = f" ({report.parts_before:,} from earlier runs)" if report.parts_before else ""
     speed = f", {report.tokens / report.seconds:,.0f} tokens/s" if report.tokens else ""
-    typer.echo(
+    summary = (
         f"{plural(report.rows, 'row')} in {plural(report.parts, 'file')}{earlier} in {printable(out)}; "
         f"this run: {plural(report.texts, 'text')} in {report.seconds:,.1f} s{speed}"
     )
+    typer.echo(wrap(summary, sys.stdout))
