@@ -25,7 +25,7 @@ _MAX_TEXTS = 3
 
 def cluster(
     argument: options.TextsArgument = None,
-    file: options.AlsoFileOption = None,
+    file: options.FileOption = None,
     count: Annotated[
         int | None, typer.Option("-k", help="Number of clusters. Default: as many as fit best, from 2 to 8.")
     ] = None,

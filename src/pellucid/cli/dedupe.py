@@ -26,7 +26,7 @@ _MAX_DUPLICATES = 5
 
 def dedupe(
     argument: options.TextsArgument = None,
-    file: options.AlsoFileOption = None,
+    file: options.FileOption = None,
     threshold: Annotated[float, typer.Option(help="Two texts with at least this cosine are near duplicates.")] = 0.95,
     out: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write what is kept to this file, in the format of the input.")

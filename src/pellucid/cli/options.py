@@ -133,8 +133,6 @@ TextsArgument = Annotated[
         help="File with one text per line, or a .csv, .jsonl or .parquet file. Default, and for -: standard input.",
     ),
 ]
-AlsoFileOption = Annotated[Path | None, typer.Option("--file", "-f", help="Another way to give the file.")]
-"""Stands beside :data:`TextsArgument`; :func:`pellucid.cli.hints.choose_file` takes the one that was given."""
 FullOption = Annotated[bool, typer.Option("--full", help="Show everything that was found, with whole texts.")]
 ColumnOption = Annotated[str, typer.Option(help="Column with the texts, in .csv, .jsonl and .parquet files.")]
 IndexOption = Annotated[Path, typer.Option("--index", help="Folder of the index.")]

@@ -19,7 +19,7 @@ from pellucid.types import Ranked
 def similar(
     text: Annotated[str, typer.Argument(help="Text to compare with; - reads it from standard input.")],
     argument: options.TextsArgument = None,
-    file: options.AlsoFileOption = None,
+    file: options.FileOption = None,
     count: Annotated[int, typer.Option("-k", help="Number of texts to find.")] = 10,
     column: options.ColumnOption = options.TEXT_COLUMN,
     json: options.JsonOption = None,
