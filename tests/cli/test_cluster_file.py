@@ -55,6 +55,16 @@ def test_each_line_that_is_not_blank_has_its_number_and_its_cluster(tiny_bert, t
     assert [int(row["cluster"]) for row in written] == [2, 1, 2, 1, 1]
 
 
+@pytest.mark.parametrize("content", ["", " \n\t\n"])
+@pytest.mark.parametrize("ending", [".csv", ".jsonl", ".parquet"])
+def test_blank_rows_have_no_cluster(tiny_bert, tmp_path, content, ending):
+    (tmp_path / "rows.csv").write_text(f"text\n{content}")
+    out = tmp_path / f"out{ending}"
+    assert cluster(tiny_bert, str(tmp_path / "rows.csv"), "-o", str(out)).code == 0
+    assert [row["cluster"] for row in read(out)] == [None if ending != ".csv" else ""] * content.count("\n")
+    assert ending != ".parquet" or str(pq.read_schema(out).field("cluster").type) == "int64"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from pellucid.tables.arrow import Table
     from pellucid.vectors.clusters import Clusters
 
-_ADDED = ("cluster", "cluster_name", "representative")
+_ADDED = {"cluster": "int64", "cluster_name": "string", "representative": "bool"}
+"""The columns that are added, with Arrow's names of their types."""
 
 
 def check_output(out: Path) -> None:
@@ -65,7 +66,7 @@ def write_clusters(out: Path, lines: Lines, found: Clusters, file: Path | None, 
 
             tables = _text_table(lines) if table is None else read_tables(table, column, _ADDED)
             window: Mapping[str, Any] = {name: [values[name] for values in columns] for name in _ADDED}
-            added.write_tables(path, added.add_columns(tables, [window]))
+            added.write_tables(path, added.add_columns(tables, [window], _ADDED))
         else:
             rows = _text_rows(lines) if table is None else read_rows(table, column, _ADDED)
             joined = (row | values for row, values in zip(rows, columns, strict=True))
@@ -86,4 +87,5 @@ def _text_rows(lines: Lines) -> Iterator[dict[str, Any]]:
 def _text_table(lines: Lines) -> Iterator[Table]:
     from pellucid.tables.added import table_of_columns
 
-    yield table_of_columns({"line": lines.numbers, "text": lines.texts})
+    types = {"line": "int64", "text": "string"}
+    yield table_of_columns({"line": lines.numbers, "text": lines.texts}, types)

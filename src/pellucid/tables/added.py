@@ -18,12 +18,15 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]  # isort: skip
 Column = Sequence[Any] | npt.NDArray[Any]
 
 
-def add_columns(tables: Iterator[Table], windows: Iterable[Mapping[str, Column]]) -> Iterator[Table]:
+def add_columns(
+    tables: Iterator[Table], windows: Iterable[Mapping[str, Column]], types: Mapping[str, str] | None = None
+) -> Iterator[Table]:
     """Give consecutive rows their new columns. Only the rows of a window are in memory.
 
     Args:
         tables: the rows, in pieces of any size. There is at least one piece, which may be empty.
         windows: the new columns of the next rows, by name: a value for each row, or vectors, ``[m, d]``.
+        types: Arrow's names of the types of columns, because null alone has no type.
     """
     pending = next(tables)
     for columns in windows:
@@ -32,13 +35,13 @@ def add_columns(tables: Iterator[Table], windows: Iterable[Mapping[str, Column]]
             pending = pa.concat_tables([pending, next(tables)])
         table, pending = pending.slice(0, count), pending.slice(count)
         for name, values in columns.items():
-            table = table.append_column(name, _arrow(values))
+            table = table.append_column(name, _arrow(values, (types or {}).get(name)))
         yield table
 
 
-def table_of_columns(columns: Mapping[str, Column]) -> Table:
-    """A table of columns, by name."""
-    return pa.table({name: _arrow(values) for name, values in columns.items()})
+def table_of_columns(columns: Mapping[str, Column], types: Mapping[str, str]) -> Table:
+    """A table of columns, by name; ``types`` has Arrow's names of their types."""
+    return pa.table({name: _arrow(values, types[name]) for name, values in columns.items()})
 
 
 def write_tables(path: Path, tables: Iterable[Table]) -> None:
@@ -79,5 +82,7 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def _arrow(values: Column) -> pa.Array:
-    return vector_column(values) if isinstance(values, np.ndarray) else pa.array(values)
+def _arrow(values: Column, kind: str | None = None) -> pa.Array:
+    if isinstance(values, np.ndarray):
+        return vector_column(values)
+    return pa.array(values, None if kind is None else pa.type_for_alias(kind))
