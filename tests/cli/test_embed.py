@@ -103,11 +103,12 @@ def test_an_output_that_cannot_be_written_is_named(tiny_bert, tmp_path):
     assert (result.code, "-o /proc/v.npy: it cannot be written" in result.err) == (2, True)
 
 
-def test_a_number_is_never_cut_short(tiny_bert, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "70")
+@pytest.mark.parametrize(("columns", "count"), [("70", 4), ("60", 3), ("30", 1)])
+def test_a_number_is_never_cut_short(tiny_bert, monkeypatch, columns, count):
+    monkeypatch.setenv("COLUMNS", columns)
     shown = embed(tiny_bert, "--no-json", "a long text about cats and dogs on mats and more of them").out
     numbers = [word for word in shown.split() if word[0] in "+-"]
-    assert [len(number) for number in numbers] == [9] * 4
+    assert [len(number) for number in numbers] == [9] * count
 
 
 def test_a_failure_half_way_keeps_the_existing_file(tiny_bert, tmp_path):

@@ -29,6 +29,8 @@ Windows = Iterable[tuple[list[str], VectorArray]]
 
 VECTOR_COLUMN = "vector"
 _NUMBERS_PER_ROW = 4
+_ROOM_FOR_A_TEXT = 12
+"""The columns of a terminal that a text gets before the last numbers."""
 _GAP = 2
 
 
@@ -174,10 +176,14 @@ def print_vectors(embedder: Embedder, texts: Sequence[str], vectors: VectorArray
     source = source_name(embedder.files.source, article=True)
     console.print(f"[bold]{escape(embedder.model_name)}[/bold], files from {source}", soft_wrap=True)
     console.print(f"{plural(width, 'number')} per text, at most {plural(embedder.max_tokens, 'token')}\n")
-    title = f"the first {_NUMBERS_PER_ROW} of {width} numbers" if width > _NUMBERS_PER_ROW else plural(width, "number")
-    numbers = ["  ".join(_format_number(value) for value in row) for row in vectors[:, :_NUMBERS_PER_ROW].tolist()]
-    # In a narrow terminal the texts are cut short, but never the numbers.
-    room = console.width - max(map(len, [title, *numbers])) - len(str(len(texts))) - len("tokens") - 3 * _GAP
+    # In a narrow terminal there are fewer numbers, and the texts are cut short. A number is never cut short.
+    room_for_both = console.width - len(str(len(texts))) - len("tokens") - 3 * _GAP
+    for shown in range(_NUMBERS_PER_ROW, 0, -1):
+        title = f"the first {shown} of {width} numbers" if width > shown else plural(width, "number")
+        numbers = ["  ".join(_format_number(value) for value in row) for row in vectors[:, :shown].tolist()]
+        room = room_for_both - max(map(len, [title, *numbers]))
+        if room >= _ROOM_FOR_A_TEXT:
+            break
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, _GAP, 0, 0))
     table.add_column("#", justify="right")
     table.add_column("text", overflow="ellipsis", no_wrap=True, max_width=max(room, len("text")))
