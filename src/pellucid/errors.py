@@ -49,7 +49,10 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # Pellucid is not on PyPI yet, so it is installed from a clone. Once it is released, change these two lines and run
 # `make docs`, which writes the command on every page. Until then, the name `pellucid` on PyPI is not ours: no page and

@@ -130,7 +130,7 @@ def test_an_error_sends_no_control_characters_to_the_terminal(tmp_path):
     [
         (["cat", "--index", "/nowhere"], 1, "there is no index in /nowhere. Make one: pellucid index FOLDER --index"),
         (["cat", "-k", "0"], 2, "-k must be at least 1"),
-        ([], 2, "Missing argument"),
+        ([], 2, "missing argument"),
         (["-"], 1, "there is no index"),
     ],
 )
