@@ -128,7 +128,8 @@ def _with_usual_paths(output: str) -> str:
     places = {hf_cache.directory(None): "~/.cache/huggingface/hub", package_index.directory(None): "~/.cache/pellucid"}
     for place, usual in {**places, Path.home(): "~"}.items():
         if place != Path("/"):
-            output = output.replace(str(place), usual)
+            # A path with spaces may be on two lines.
+            output = re.sub(r"\s".join(map(re.escape, str(place).split(" "))), usual, output)
     return output
 
 

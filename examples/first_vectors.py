@@ -25,9 +25,8 @@ def main() -> None:
     vectors = embedder.embed_documents(SENTENCES)
     similarities = vectors @ vectors.T  # The vectors have unit length, so these are the cosines.
     print(f"{len(vectors)} sentences, {vectors.shape[1]} numbers each. Their cosine similarities:")
-    for sentence, vector, row in zip(SENTENCES, vectors, similarities, strict=True):
-        cosines = " ".join(f"{cosine:6.3f}" for cosine in row)
-        print(f"{sentence:34}[{vector[0]:+.4f}, {vector[1]:+.4f}, …] {cosines}")
+    for sentence, row in zip(SENTENCES, similarities, strict=True):
+        print(f"{sentence:32} {' '.join(f'{cosine:6.3f}' for cosine in row)}")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,20 @@ def test_the_catalog_has_five_models():
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("all-minilm-l6-v2", ["sentence-transformers/all-MiniLM-L6-v2"]),
+        ("all-MiniLM-L6", ["sentence-transformers/all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L12-v2"]),
+        ("qwertyuiop", []),
+    ],
+)
+def test_near_names_are_one_if_only_the_case_differs(name, near):
+    assert catalog.near_names(name)[: len(near) or 1] == near
+    assert len(catalog.near_names(name)) <= 3
+    assert name != "all-minilm-l6-v2" or len(catalog.near_names(name)) == 1
+
+
 @pytest.mark.parametrize("name", WHEELS)
 def test_the_digests_match_the_real_files(name):
     entry, measured = catalog.find(name), WHEELS[name]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import functools
 import importlib.util
+import inspect
 import math
 import threading
 
@@ -431,7 +432,7 @@ class TestMostSimilar:
             minilm.most_similar("cat", "dog")
         with pytest.raises(InputError, match=r"query has the shape \(2, 384\); it must be a text or one vector"):
             minilm.most_similar(np.ones((2, 384)), ["dog"])
-        with pytest.raises(InputError, match="queries has vectors of 384 numbers, and vectors of 5"):
+        with pytest.raises(InputError, match="The vectors of 'queries' have 384 numbers each, those of 'vectors' 5"):
             minilm.most_similar("cat", np.ones((2, 5)))
 
 
@@ -451,6 +452,34 @@ def test_a_name_of_another_library_is_answered_with_ours(minilm, name, hint):
     with pytest.raises(AttributeError, match=rf"^Embedder has no attribute '{name}'. Use .*{hint}"):
         getattr(minilm, name)
     assert not hasattr(minilm, name)
+
+
+@pytest.mark.parametrize(
+    ("option", "hint"),
+    [
+        ("dype", " Did you mean dtype?"),
+        ("cache_dir", " Did you mean cache_folder?"),
+        ("max_seq_length", " Did you mean max_tokens?"),
+        ("model", " Did you mean model_name?"),
+        ("qqq", ""),
+    ],
+)
+def test_a_wrong_option_is_answered_with_ours(option, hint):
+    with pytest.raises(TypeError) as caught:
+        Embedder("no/such-model", **{option: "x"})
+    assert str(caught.value) == f"Embedder has no option {option!r}.{hint}"
+
+
+def test_a_subclass_may_have_options_of_its_own(tiny_bert):
+    class Mine(Embedder):
+        def __init__(self, folder, *, colour):
+            super().__init__(folder)
+            self.colour = colour
+
+    assert Mine(tiny_bert, colour="red").colour == "red"
+    with pytest.raises(TypeError, match=r"^Mine has no option 'color'. Did you mean colour\?$"):
+        Mine(tiny_bert, color="red")
+    assert list(inspect.signature(Embedder).parameters)[:2] == ["model_name", "dtype"]
 
 
 def test_what_other_names_point_to_exists(minilm):

@@ -83,6 +83,16 @@ class TestStream:
         assert len(windows) > 1
         assert np.concatenate(windows).tobytes() == embedder.embed_documents(texts).tobytes()
 
+    def test_a_stream_reports_its_progress_in_small_steps(self, embedder):
+        texts = [f"cat {number} " + "cat " * 15 for number in range(2500)]
+        steps: list[int] = []
+        first = next(embedder.embed_stream(texts, advance=steps.append))
+        assert sum(steps) == len(first)
+        assert max(steps) < len(first) / 2
+        steps.clear()
+        windows = list(embedder.embed_stream(texts, advance=steps.append))
+        assert sum(steps) == sum(map(len, windows)) == len(texts)
+
     def test_a_stream_takes_no_more_texts_than_it_needs(self, embedder):
         taken = itertools.count()
         stream = embedder.embed_stream("cat" for _ in iter(lambda: next(taken), -1))

@@ -132,7 +132,12 @@ def names_on_pypi() -> list[str]:
 
 
 def near_names(name: str) -> list[str]:
-    """The catalog names most similar to ``name``, best first. They are suggestions for a misspelt name."""
+    """The catalog names most similar to ``name``, best first, as suggestions for a misspelt name.
+
+    There is one if only the case or the organisation differs, and otherwise there are up to three.
+    """
     by_short_name = {entry.short_name.lower(): entry.name for entry in entries()}
-    matches = difflib.get_close_matches(name.rpartition("/")[2].lower(), by_short_name, n=3, cutoff=0.6)
-    return [by_short_name[match] for match in matches]
+    wanted = name.rpartition("/")[2].lower()
+    if wanted in by_short_name:
+        return [by_short_name[wanted]]
+    return [by_short_name[match] for match in difflib.get_close_matches(wanted, by_short_name, n=3, cutoff=0.6)]

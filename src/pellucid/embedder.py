@@ -178,17 +178,19 @@ class Embedder(Task):
         normalize: bool | None = None,
         truncate_dim: int | None = None,
         output_dtype: OutputDtype = "float32",
+        advance: Callable[[int], object] = lambda _texts: None,
     ) -> Iterator[npt.NDArray[Any]]:
         """Embed any number of texts in bounded memory. Yields ``[m, d]`` for the next m texts, in order.
 
-        The options and errors are those of :meth:`embed_documents`. Positions count from the start of the stream, and a
+        ``advance`` is called after each part of the work with its number of texts, for progress bars. The other options
+        and the errors are those of :meth:`embed_documents`. Positions count from the start of the stream, and a
         truncation warning comes at its end. "int8" and "uint8" are refused: they need the ranges of all vectors.
         """
         prompt = choose_prompt(self.spec, DOCUMENT_PROMPTS, prompt_name, prompt)
         call = self._call(prompt, normalize, truncate_dim, output_dtype)
         if output_dtype in ("int8", "uint8"):
             raise OptionError(f"output_dtype={output_dtype!r} needs the ranges of all vectors. Use embed_documents.")
-        return (to_dtype(vectors, output_dtype) for vectors in self._run_stream(as_iterator(texts), call))
+        return (to_dtype(vectors, output_dtype) for vectors in self._run_stream(as_iterator(texts), call, advance))
 
     def embed_long(
         self,

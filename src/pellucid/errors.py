@@ -49,6 +49,10 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # Pellucid is not on PyPI yet, so it is installed from a clone. Once it is released, change these two lines and run
 # `make docs`, which writes the command on every page. Until then, the name `pellucid` on PyPI is not ours: no page and
@@ -86,6 +90,15 @@ def plural(number: int, noun: str) -> str:
     ('1 row', '2,000 rows')
     """
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def either(words: Sequence[str]) -> str:
+    """The words as a choice.
+
+    >>> either([".npy"]), either([".npy", ".jsonl", ".parquet"])
+    ('.npy', '.npy, .jsonl or .parquet')
+    """
+    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 _MAX_CHARACTERS = 2000
@@ -148,7 +161,15 @@ class OptionError(InputError):
 
 
 class TruncationError(InputError):
-    """A text is longer than the model's ``max_tokens``, and ``on_truncation`` is ``"error"``."""
+    """A text is longer than the model's ``max_tokens``, and ``on_truncation`` is ``"error"``.
+
+    Attributes:
+        first: the position of the first such text.
+    """
+
+    def __init__(self, message: str = "", first: int | None = None) -> None:
+        super().__init__(message)
+        self.first = first
 
 
 class UnreadableFileError(InputError):
@@ -303,12 +324,20 @@ class CacheWarning(UserWarning):
 
 
 class TruncationWarning(UserWarning):
-    """Some texts were longer than the model's ``max_tokens`` and were cut."""
+    """Some texts were longer than the model's ``max_tokens`` and were cut.
+
+    Attributes:
+        first: the position of the first such text.
+    """
+
+    def __init__(self, message: str = "", first: int | None = None) -> None:
+        super().__init__(message)
+        self.first = first
 
 
-def warn(message: str, category: type[Warning]) -> None:
+def warn(warning: Warning) -> None:
     """Warn, and point at the code that called Pellucid, however deep the call is."""
     stacklevel, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(("pellucid.", "contextlib")):
         stacklevel, frame = stacklevel + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=stacklevel)
+    warnings.warn(warning, stacklevel=stacklevel)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
+import inspect
 import itertools
 import operator
 import os
@@ -67,6 +69,7 @@ class Task:
     Attributes:
         task_name: the name of the task. It keeps the cached results of different tasks apart.
         other_names: what to use here instead of a name that other libraries have.
+        other_options: the same for the options of the constructor.
 
     Args:
         model: a name, a folder, or an :class:`~pellucid.encoder.encoder.Encoder` that several tasks share.
@@ -90,6 +93,29 @@ class Task:
         "dtype": "engine.dtype",
         "to": "the option device= when you create it",
     }
+    other_options: ClassVar[dict[str, str]] = {
+        "model": "model_name",
+        "model_name_or_path": "model_name",
+        "cache_dir": "cache_folder",
+        "max_seq_length": "max_tokens",
+        "max_length": "max_tokens",
+        "torch_dtype": "dtype",
+        "backend": "engine",
+        "use_auth_token": "token",
+    }
+
+    if not TYPE_CHECKING:  # A type checker knows the options of each task from its constructor.
+
+        def __new__(cls, *_arguments: Any, **options: Any) -> Task:
+            """Refuse an option that does not exist, and say which one may be meant."""
+            known = inspect.signature(cls.__init__).parameters
+            if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
+                for name in options.keys() - known.keys():
+                    near = difflib.get_close_matches(name, list(known)[1:], n=1)
+                    ours = cls.other_options.get(name) or (near[0] if near else None)
+                    hint = f" Did you mean {ours}?" if ours else ""
+                    raise TypeError(f"{cls.__name__} has no option {name!r}.{hint}")
+            return super().__new__(cls)
 
     def __init__(
         self,
@@ -182,41 +208,43 @@ class Task:
 
     def _run(self, texts: list[str], call: Call[Result], *, show_progress: bool = False) -> Result:
         """Compute the results of texts, and warn about truncation."""
-        result, truncation = self._run_part(texts, call, show_progress=show_progress)
+        with progress(len(texts), show=show_progress) as advance:
+            result, truncation = self._run_part(texts, call, advance)
         warn_about_truncation(truncation, self.max_tokens, self.on_truncation)
         return result
 
-    def _run_stream(self, texts: Iterator[str], call: Call[Result]) -> Iterator[Result]:
+    def _run_stream(
+        self, texts: Iterator[str], call: Call[Result], advance: Callable[[int], object]
+    ) -> Iterator[Result]:
         """Compute the results of any number of texts, window by window. The warning about truncation comes last."""
         total = Truncation()
         try:
             while window := list(itertools.islice(texts, _TEXTS_PER_WINDOW)):
-                result, truncation = self._run_part(window, call, first=total.texts)
+                result, truncation = self._run_part(window, call, advance, first=total.texts)
                 total += truncation
                 yield result
         finally:
             warn_about_truncation(total, self.max_tokens, self.on_truncation)
 
     def _run_part(
-        self, texts: list[str], call: Call[Result], *, first: int = 0, show_progress: bool = False
+        self, texts: list[str], call: Call[Result], advance: Callable[[int], object], *, first: int = 0
     ) -> tuple[Result, Truncation]:
         """The results of texts, and what was cut off. ``first`` is the position of the first text, for messages."""
-        with progress(len(texts), show=show_progress) as advance:
-            if self.cache is not None:
-                rows, truncation = self._run_cached(self.cache, texts, cast("Call[Float32]", call), first, advance)
-                return cast("Result", rows), truncation
-            truncation = Truncation()
+        if self.cache is not None:
+            rows, truncation = self._run_cached(self.cache, texts, cast("Call[Float32]", call), first, advance)
+            return cast("Result", rows), truncation
+        truncation = Truncation()
 
-            def parts() -> Iterator[tuple[Int64, Result]]:
-                nonlocal truncation
-                for tokens, counts in self._tokenize(texts, call.prompt, first):
-                    start = truncation.texts
-                    truncation += check_truncation(counts, self.max_tokens, self.on_truncation, first + start)
-                    result = self.encoder.run(tokens, call.finish, advance=advance)
-                    call.finish.check(result, functools.partial(operator.add, first + start))
-                    yield np.arange(start, truncation.texts), result
+        def parts() -> Iterator[tuple[Int64, Result]]:
+            nonlocal truncation
+            for tokens, counts in self._tokenize(texts, call.prompt, first):
+                start = truncation.texts
+                truncation += check_truncation(counts, self.max_tokens, self.on_truncation, first + start)
+                result = self.encoder.run(tokens, call.finish, advance=advance)
+                call.finish.check(result, functools.partial(operator.add, first + start))
+                yield np.arange(start, truncation.texts), result
 
-            return call.finish.merge(parts(), len(texts)), truncation
+        return call.finish.merge(parts(), len(texts)), truncation
 
     def _run_cached(
         self, cache: Cache, texts: list[str], call: Call[Float32], first: int, advance: Callable[[int], object]

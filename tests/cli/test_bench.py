@@ -33,7 +33,8 @@ def test_it_measures_all_dtypes_or_the_requested_ones(tiny_bert):
 
 
 def test_a_wrong_value_is_an_error_of_one_line(monkeypatch):
-    assert run("bench", "--threads", "0").err.startswith("pellucid: threads=0 must be")
+    assert run("bench", "--threads", "0").err.startswith("pellucid: --threads 0 must be")
+    assert run("bench", "--revision", "..").err.startswith("pellucid: --revision .. must be the name of a branch")
     monkeypatch.setenv("PELLUCID_CPU", "abacus")
     result = run("bench", "--cpu")
     assert (result.code, result.out) == (2, "")

@@ -26,7 +26,7 @@ def test_each_text_is_a_line_of_json(topics, arguments):
     for number in range(1, 6):
         group = [record for record in records if record["cluster"] == number]
         assert sum(record["representative"] for record in group) == 1
-        (name,) = {record["name"] for record in group}
+        (name,) = {record["cluster_name"] for record in group}
         assert name
         assert all(word in " ".join(record["text"].lower() for record in group) for word in name.split(", "))
 
@@ -64,8 +64,8 @@ def test_no_texts_give_no_clusters():
     ("arguments", "message"),
     [
         (["-k", "2", "--threshold", "0.5"], "give -k or --threshold, not both."),
-        (["-k", "0"], "k=0 must be a whole number of at least 1."),
-        (["--threshold", "0"], "threshold=0.0 must be above 0, and at most 1: it is a cosine."),
+        (["-k", "0"], "-k 0 must be a whole number of at least 1."),
+        (["--threshold", "0"], "--threshold 0.0 must be above 0, and at most 1: it is a cosine."),
     ],
 )
 def test_a_wrong_option_is_named(arguments, message):

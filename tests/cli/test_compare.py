@@ -57,7 +57,7 @@ def test_json_has_all_measurements_and_the_machine_but_no_text(tiny_bert, other,
     monkeypatch.setattr(measuring, "ROUNDS", 2)
     file = tmp_path / "figures.json"
     result = compare(tiny_bert, other, "--file", texts, "--neighbours", 2, "--output", file)
-    assert (result.code, result.err) == (0, f"wrote {file}\n")
+    assert (result.code, result.err) == (0, f"Wrote {file}.\n")
     content = json.loads(file.read_text())
     assert content["texts"] == {"count": 7, "of": "notes.txt", "sha256": sha256(DIFFERENT)}
     assert (content["neighbours"], content["failures"]) == (2, [])
@@ -106,7 +106,7 @@ def test_several_dtypes_are_compared_side_by_side(tiny_bert, texts):
 
 def test_plot_draws_a_picture(tiny_bert, other, texts, tmp_path):
     result = compare(tiny_bert, other, "--file", texts, "-o", tmp_path / "p.svg")
-    assert (result.code, result.err) == (0, f"wrote {tmp_path / 'p.svg'}\n")
+    assert (result.code, result.err) == (0, f"Wrote {tmp_path / 'p.svg'}.\n")
     assert "all 7 different texts of notes.txt; float32; " in (tmp_path / "p.svg").read_text()
 
 
@@ -118,7 +118,7 @@ def test_if_one_model_fails_it_is_named_the_others_are_shown_and_the_exit_status
     result = compare(tiny_bert, broken, "--file", texts, "--output", file)
     assert result.code == 3
     assert "tiny-bert" in result.out
-    assert result.err.startswith(f"wrote {file}\npellucid: {broken} was not measured: {broken}: config.json")
+    assert result.err.startswith(f"Wrote {file}.\npellucid: {broken} was not measured: {broken}: config.json")
     assert result.err.count("\n") == 2
     assert [failure["model"] for failure in json.loads(file.read_text())["failures"]] == [str(broken)]
 
@@ -135,12 +135,12 @@ def test_if_all_models_fail_there_is_no_table_and_no_file(texts, tmp_path):
     [
         (["--file", "/nowhere.txt"], "there is no file /nowhere.txt"),
         (["--column", "body"], "--column needs --file"),
-        (["--output", "p.gif"], "--output: cannot write 'p.gif'; the name must end in .json, .png, .svg"),
-        (["--output", "/nowhere/p.png"], "--output: there is no folder /nowhere"),
-        (["--threads", "0"], "threads=0 must be"),
+        (["--output", "p.gif"], "-o p.gif: the ending must be .json, .png or .svg."),
+        (["--output", "/nowhere/p.png"], "there is no folder /nowhere. Make it first."),
+        (["--threads", "0"], "--threads 0 must be"),
         (["no/such-model"], "no/such-model is listed twice"),
-        (["--limit", "0"], "Invalid value"),
-        (["--neighbours", "0"], "Invalid value"),
+        (["--limit", "0"], "invalid value"),
+        (["--neighbours", "0"], "invalid value"),
     ],
 )
 def test_a_wrong_call_is_refused_before_a_model_is_looked_for(arguments, message):

@@ -7,10 +7,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pellucid.cli.lines import embed_lines
 from tests.cli.command import run
 
-TEXTS = ["the cat sat", "a dog", "the cat sat", "", "THE CAT sat", "a dog"]
-KEPT = ["the cat sat", "a dog", ""]
+TEXTS = ["the cat sat", "a dog", "the cat sat", "", "THE CAT sat", "a dog", "  "]
+KEPT = ["the cat sat", "a dog", "", "  "]  # A blank text is no duplicate, and none is removed.
 
 
 @pytest.fixture
@@ -29,14 +30,14 @@ def test_a_pipe_gets_the_texts_that_are_kept(tiny_bert, file, source):
     arguments = {"file": [str(file)], "dash": ["-"], "nothing": []}[source]
     result = dedupe(tiny_bert, *arguments, stdin=file.read_bytes())
     assert result.out.split("\n") == [*KEPT, ""]
-    assert result.err == "6 lines: 3 kept, 3 near duplicates (cosine of at least 1)\n"
+    assert result.err == "7 lines: 4 kept (2 of them blank), 3 near duplicates (cosine of at least 1)\n"
 
 
 def test_output_is_a_file(tiny_bert, file, tmp_path):
     result = dedupe(tiny_bert, str(file), "--output", str(tmp_path / "kept.txt"))
     assert (result.code, result.out) == (0, "")
     assert (tmp_path / "kept.txt").read_text() == "\n".join([*KEPT, ""])
-    assert result.err.endswith(f"wrote {tmp_path / 'kept.txt'}\n")
+    assert result.err.endswith(f"Wrote 4 lines to {tmp_path / 'kept.txt'}.\n")
 
 
 def test_json_says_what_each_duplicate_is_like(tiny_bert, file):
@@ -59,12 +60,12 @@ def test_rows_of_a_table_are_kept_whole(tiny_bert, tmp_path, ending):
     else:
         source.write_text("\n".join(lines[ending]))
     result = dedupe(tiny_bert, str(source), "--column", "body", "--output", str(kept))
-    assert result.err.startswith("6 rows: 3 kept, 3 near duplicates")
+    assert result.err.startswith("7 rows: 4 kept (2 of them blank), 3 near duplicates")
     if ending == ".parquet":
-        assert pq.read_table(kept).to_pylist() == [rows[0], rows[1], rows[3]]
+        assert pq.read_table(kept).to_pylist() == [rows[0], rows[1], rows[3], rows[6]]
     else:
         header = 1 if ending == ".csv" else 0
-        expected = [*lines[ending][:header], *(lines[ending][header + number] for number in (0, 1, 3))]
+        expected = [*lines[ending][:header], *(lines[ending][header + number] for number in (0, 1, 3, 6))]
         assert kept.read_text().splitlines() == expected
         assert dedupe(tiny_bert, str(source), "--column", "body").out == kept.read_text()
 
@@ -90,8 +91,8 @@ def test_a_table_that_changes_meanwhile_is_refused(tiny_bert, tmp_path, monkeypa
         source.write_text("\n".join(lines))
     kept.write_text("as before")
 
-    def embed_and_change(embedder, texts):
-        vectors = embedder.embed_documents(texts)
+    def embed_and_change(embedder, rows):
+        vectors = embed_lines(embedder, rows)
         before = source.stat()
         CHANGES[change](source, lines)
         if change != "gone":  # Coarse clocks of file systems don't tell two changes apart that follow at once.
@@ -102,8 +103,8 @@ def test_a_table_that_changes_meanwhile_is_refused(tiny_bert, tmp_path, monkeypa
     result = dedupe(tiny_bert, str(source), *(["--output", str(kept)] if is_file else []))
     assert (result.code, result.out) == (2, "")
     assert result.err == (
-        f"pellucid: {source} was changed meanwhile, so nothing was written. Run the command again when no other "
-        f"program writes to that file.\n"
+        f"pellucid: {source} was changed while it was read, so the result would be wrong. No file was written. Run the "
+        f"command again when no other program writes to that file.\n"
     )
     assert kept.read_text() == "as before"
     assert {path.name for path in tmp_path.iterdir()} <= {source.name, kept.name}
@@ -126,8 +127,9 @@ def test_a_terminal_gets_the_groups(tiny_bert, file, monkeypatch):
         "1.000 line 5 THE CAT sat",
         "keep line 2 a dog",
         "1.000 line 6 a dog",
-        "6 lines: 3 kept, 3 near duplicates (cosine of at least 1)",
-        "To save what is kept: --output FILE",
+        "7 lines: 4 kept (2 of them blank), 3 near duplicates (cosine",
+        "of at least 1)",
+        "To save what is kept: -o FILE",
     ]
 
 
@@ -147,10 +149,10 @@ def test_a_terminal_gets_the_first_groups_only(tiny_bert, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--threshold", "1.5"], "threshold=1.5 must be above 0, and at most 1: it is a cosine."),
-        (["--json", "--output", "x.txt"], "give --json or --output, not both."),
-        (["rows.csv", "--output", "kept.txt"], "--output: cannot write 'kept.txt'; the name must end in .csv."),
-        (["rows.parquet"], "Parquet is not text. Add --output FILE.parquet, or --json."),
+        (["--threshold", "1.5"], "--threshold 1.5 must be above 0, and at most 1: it is a cosine."),
+        (["--json", "--output", "x.txt"], "give --json or -o, not both."),
+        (["rows.csv", "--output", "kept.txt"], "-o kept.txt: the ending must be .csv."),
+        (["rows.parquet"], "Parquet is not text. Add -o FILE.parquet, or --json."),
     ],
 )
 def test_a_wrong_option_is_named(tiny_bert, tmp_path, monkeypatch, arguments, message):

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -95,16 +98,17 @@ def test_no_texts_give_a_file_without_rows(tiny_bert, tmp_path, suffix):
 def test_an_output_that_cannot_be_written_is_named(tiny_bert, tmp_path):
     (tmp_path / "folder.npy").mkdir()
     result = embed(tiny_bert, "--output", str(tmp_path / "folder.npy"), "x")
-    assert (result.code, "is a folder" in result.err) == (2, True)
+    assert (result.code, "that is a folder" in result.err) == (2, True)
     result = embed(tiny_bert, "--output", "/proc/v.npy", "x")
-    assert (result.code, "/proc/v.npy cannot be written" in result.err) == (2, True)
+    assert (result.code, "-o /proc/v.npy: it cannot be written" in result.err) == (2, True)
 
 
-def test_a_number_is_never_cut_short(tiny_bert, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "70")
+@pytest.mark.parametrize(("columns", "count"), [("70", 4), ("60", 3), ("30", 1)])
+def test_a_number_is_never_cut_short(tiny_bert, monkeypatch, columns, count):
+    monkeypatch.setenv("COLUMNS", columns)
     shown = embed(tiny_bert, "--no-json", "a long text about cats and dogs on mats and more of them").out
     numbers = [word for word in shown.split() if word[0] in "+-"]
-    assert [len(number) for number in numbers] == [9] * 4
+    assert [len(number) for number in numbers] == [9] * count
 
 
 def test_a_failure_half_way_keeps_the_existing_file(tiny_bert, tmp_path):
@@ -119,7 +123,7 @@ def test_a_failure_half_way_keeps_the_existing_file(tiny_bert, tmp_path):
 def test_truncation_is_one_line_of_warning(tiny_bert):
     result = embed(tiny_bert, "--json", stdin=b"cat " * 30 + b"\ncat\n")
     assert result.err.splitlines() == [
-        "warning: 1 of 2 texts is longer than the model's 24 tokens (the first is text 0): 8 of 35 tokens (22.9%) are "
+        "warning: 1 of 2 texts is longer than the model's 24 tokens (the first is line 1): 8 of 35 tokens (22.9%) are "
         "over the limit and were cut off."
     ]
     assert embed(tiny_bert, "--on-truncation", "cut", "--json", stdin=b"cat " * 30).err == ""
@@ -144,7 +148,7 @@ def test_options_reach_the_embedder(tmp_path):
 def test_a_table_gives_the_texts_of_its_column(tiny_bert, tmp_path):
     (tmp_path / "t.csv").write_text("id,body\n0,the cat\n1,a dog\n")
     result = embed(tiny_bert, "--json", "-f", str(tmp_path / "t.csv"), "--column", "body")
-    assert [json.loads(line)["text"] for line in result.out.splitlines()] == ["the cat", "a dog"]
+    assert [json.loads(line)["body"] for line in result.out.splitlines()] == ["the cat", "a dog"]
     result = embed("no/such-model", "-f", str(tmp_path / "t.csv"))
     assert (result.code, "has no column 'text'; its columns are 'id', 'body'" in result.err) == (2, True)
 
@@ -156,19 +160,80 @@ def test_a_text_that_is_the_name_of_a_file_is_embedded_with_a_hint(tiny_bert, tm
     assert [json.loads(line)["text"] for line in result.out.splitlines()] == ["notes.txt", "x" * 5000, "the cat\0"]
     assert (
         result.err.splitlines()[0]
-        == "hint: notes.txt is embedded as a text. To embed the texts in that file: -f notes.txt"
+        == "hint: notes.txt is a file, but here it is taken as a text. For the texts in it: -f notes.txt"
     )
+
+
+def test_a_line_of_a_file_is_named_as_people_count_it(tiny_bert, tmp_path):
+    (tmp_path / "t.csv").write_text("text\ncat\n" + "cat " * 30 + "\n")
+    assert "(the first is row 2)" in embed(tiny_bert, "--json", "-f", str(tmp_path / "t.csv")).err
+    assert "(the first is text 1)" in embed(tiny_bert, "--json", "cat", "cat " * 30).err
+    result = embed(tiny_bert, "--json", "--on-truncation", "error", stdin=b"cat\n" + b"cat " * 30)
+    assert "(the first is line 2)" in result.err
+    assert "pass --on-truncation cut to cut them." in result.err
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".parquet"])
+@pytest.mark.parametrize("count", [2, 2500])
+def test_a_table_keeps_its_other_columns(tiny_bert, embedder, tmp_path, ending, count):
+    rows = [{"id": number, "body": f"the cat {number}"} for number in range(count)]
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    out = tmp_path / f"v{ending}"
+    result = embed(tiny_bert, "-f", str(tmp_path / "t.jsonl"), "--column", "body", "-o", str(out))
+    assert (result.code, result.err) == (0, f"Wrote {count:,} vectors of 16 numbers to {out}.\n")
+    if ending == ".parquet":
+        written = pq.read_table(out).to_pylist()
+    else:
+        written = [json.loads(line) for line in out.read_text().splitlines()]
+    vectors = np.array([row.pop("vector") for row in written], dtype=np.float32)
+    assert written == rows
+    np.testing.assert_array_equal(vectors, embedder.embed_documents([row["body"] for row in rows]))
+
+
+def test_a_table_with_a_column_of_vectors_is_refused(tiny_bert, tmp_path):
+    (tmp_path / "t.csv").write_text("text,vector\ncat,1\n")
+    for out in ("v.jsonl", "v.parquet"):
+        result = embed(tiny_bert, "-f", str(tmp_path / "t.csv"), "-o", str(tmp_path / out))
+        assert (result.code, "t.csv has a column 'vector' already." in result.err) == (2, True)
+        assert not (tmp_path / out).exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals of POSIX")
+@pytest.mark.parametrize("command", ["embed", "dedupe"])
+def test_progress_is_drawn_from_the_start(tiny_bert, tmp_path, command):
+    import pty
+    import termios
+
+    (tmp_path / "texts.txt").write_text("the cat\n" * 3)
+    main, terminal = pty.openpty()
+    termios.tcsetwinsize(main, (24, 80))
+    call = [sys.executable, "-m", "pellucid", command, "-f", str(tmp_path / "texts.txt"), "--model", str(tiny_bert)]
+    with subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=terminal, stdin=subprocess.DEVNULL) as process:
+        os.close(terminal)
+        shown = b""
+        while part := read_terminal(main):
+            shown += part
+        assert process.wait(300) == 0
+    os.close(main)
+    assert b"Embedding: 0" in shown or b"Embedding:   0%" in shown
+
+
+def read_terminal(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # Linux's way to say that the other end is closed.
+        return b""
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["x", "--column", "body"], "--column needs --file"),
+        (["x", "--column", "body"], "--column needs -f FILE"),
         (["--column", "body"], "--column body is for .csv, .jsonl and .parquet files"),
-        (["x", "--json", "--output", "v.npy"], "give --json or --output, not both"),
-        (["x", "--file", "f"], "give texts or --file, not both"),
+        (["x", "--json", "--output", "v.npy"], "give --json or -o, not both"),
+        (["x", "--file", "f"], "give texts or -f, not both"),
         (["x", "--query", "--prompt", "p"], "give only one of --query, --prompt and --prompt-name"),
-        (["x", "--output", "v.csv"], "the name must end in .npy, .jsonl, .parquet"),
+        (["x", "--output", "v.csv"], "-o v.csv: the ending must be .npy, .jsonl or .parquet."),
         (["x", "--output", "/nowhere/v.npy"], "there is no folder /nowhere"),
         (["--file", "/nowhere.txt"], "there is no file /nowhere.txt"),
     ],

@@ -71,7 +71,7 @@ def test_a_file_of_texts_becomes_a_map(model, tmp_path):
 def test_several_files_are_written_in_one_call_and_json_is_what_is_printed(model, tmp_path):
     files = [tmp_path / name for name in ("x.html", "x.npz", "x.json")]
     result = run("explain", "the cat", *(f"-o{file}" for file in files), "--json", "--model", model)
-    assert (result.code, result.err) == (0, "".join(f"wrote {file}\n" for file in files))
+    assert (result.code, result.err) == (0, "".join(f"Wrote {file}.\n" for file in files))
     assert result.out == files[2].read_text(encoding="utf-8")
     assert all(file.stat().st_size for file in files)
 
@@ -115,18 +115,32 @@ def test_a_map_reads_a_table_or_standard_input(model, tmp_path):
         (["--map", "x.txt", "--json", "-o", "x.html"], "--map works only with --output"),
         (
             ["--map", "x.txt", "--output", "x.npz"],
-            "--output: cannot write 'x.npz'; the name must end in .html, .png, .svg",
+            "-o x.npz: the ending must be .html, .png or .svg.",
         ),
         (["-", "--with", "-"], "only one of the two texts can be -"),
         (["cat", "--labels", "x.txt"], "--labels and --column need --map"),
         (["cat", "--column", "body"], "--labels and --column need --map"),
-        (["cat", "--output", "x.png"], "cannot write 'x.png'; the name must end in .html, .htm, .json, .npz"),
+        (["cat", "--output", "x.png"], "-o x.png: the ending must be .html, .htm, .json or .npz."),
         (["cat", "--lifecycle", "--with", "dog"], "--lifecycle works only for one text, in the terminal"),
         (["cat", "-o", "x.npz", "--with", "dog"], "--output: .npz works only for one text, not with --with"),
-        (["cat", "-o", "/nowhere/x.html"], "--output: there is no folder /nowhere"),
+        (["cat", "-o", "/nowhere/x.html"], "there is no folder /nowhere. Make it first."),
     ],
 )
 def test_a_wrong_call_is_refused_before_a_model_is_loaded(arguments, message):
     result = run("explain", *arguments, "--model", "/nowhere")
     assert result.code == 2
     assert message in result.err
+
+
+def test_a_text_that_is_a_file_gets_a_hint(tiny_bert, tmp_path):
+    (tmp_path / "t.txt").write_text("a cat")
+    result = run("explain", str(tmp_path / "t.txt"), "--model", str(tiny_bert))
+    assert result.err.endswith(f"For the texts in it: --map {tmp_path / 't.txt'} -o map.html\n")
+
+
+def test_a_life_cycle_needs_a_text():
+    result = run("explain", "--lifecycle")
+    assert (result.code, result.err) == (
+        2,
+        "pellucid: give one text, or --map FILE. For example: pellucid explain --lifecycle TEXT\n",
+    )

@@ -14,16 +14,16 @@ from pellucid.files.stamps import stamp_of
 
 def test_blank_lines_are_left_out_and_numbers_stay(tmp_path):
     (tmp_path / "texts.txt").write_text("one\n\n \t\nfour\n")
-    assert read_lines(tmp_path / "texts.txt", "text") == Lines(["one", "four"], [1, 4], "line")
+    assert read_lines(tmp_path / "texts.txt", "text") == Lines(["one", "four"], [1, 4], "line", 4)
     kept = read_lines(tmp_path / "texts.txt", "text", keep_blank=True)
-    assert kept == Lines(["one", "", " \t", "four"], [1, 2, 3, 4], "line")
+    assert kept == Lines(["one", "", " \t", "four"], [1, 2, 3, 4], "line", 4)
 
 
 def test_a_table_has_rows(tmp_path):
     path = tmp_path / "texts.jsonl"
     path.write_text('{"body": "one"}\n{"body": " "}\n{"body": "three"}\n')
     lines = read_lines(path, "body")
-    assert lines == Lines(["one", "three"], [1, 3], "row", stamp_of(path))
+    assert lines == Lines(["one", "three"], [1, 3], "row", 3, stamp_of(path))
     assert lines.place(1) == "row 3"
 
 
@@ -39,7 +39,9 @@ def test_nobody_waits_for_texts_that_were_forgotten(monkeypatch):
 def test_vectors_are_those_of_one_call(tiny_bert, count):
     embedder = Embedder(tiny_bert)
     texts = [f"the cat {number}" for number in range(count)]
-    assert np.array_equal(embed_lines(embedder, texts), embedder.embed_documents(texts))
+    assert np.array_equal(
+        embed_lines(embedder, Lines(texts, list(range(1, count + 1)), "line", count)), embedder.embed_documents(texts)
+    )
 
 
 @pytest.mark.parametrize(

@@ -30,8 +30,8 @@ def test_without_arguments_it_shows_its_commands():
     ("arguments", "code", "message"),
     [
         (["embed", "x", "--model", "./nowhere"], 1, "pellucid: no folder './nowhere'"),
-        (["embed", "x", "--truncate-dim", "0", "--model", "{model}"], 2, "pellucid: truncate_dim=0 must be"),
-        (["embed", "x", "--output-dtype", "int4"], 2, "Invalid value"),
+        (["embed", "x", "--truncate-dim", "0", "--model", "{model}"], 2, "pellucid: --truncate-dim 0 must be"),
+        (["embed", "x", "--output-dtype", "int4"], 2, "pellucid: invalid value"),
         (["models", "show", "./nowhere"], 1, "pellucid: no folder './nowhere'"),
     ],
 )

@@ -175,7 +175,7 @@ def test_an_error_sends_no_control_characters_to_the_terminal(tmp_path):
         (["cat", "--index", "/nowhere"], 1, "there is no index in /nowhere. Make one: pellucid index FOLDER --index"),
         (["cat", "--index", "here"], 1, "/here. Make one: pellucid index FOLDER --index here, or name yours: --index"),
         (["cat", "-k", "0"], 2, "-k must be at least 1"),
-        ([], 2, "Missing argument"),
+        ([], 2, "missing argument"),
         (["-"], 1, "there is no index (.pellucid-index) in /"),
         (["-"], 1, "or in a folder above it. Make one: pellucid index FOLDER, or name yours"),
     ],

@@ -38,6 +38,21 @@ def test_json_lines_are_ranked_by_cosine(tiny_bert, file):
     assert "\x1b" not in result.out
 
 
+def test_the_file_can_be_given_with_f(tiny_bert, file):
+    assert similar(tiny_bert, "a cat", "-f", str(file)).out == similar(tiny_bert, "a cat", str(file)).out
+
+
+def test_a_text_and_a_file_that_were_swapped_are_named(tiny_bert, file):
+    result = similar(tiny_bert, str(file), "a cat")
+    assert result.code == 2
+    assert result.err.endswith(f"Type the text first: pellucid similar TEXT {file}\n")
+
+
+def test_a_text_that_is_a_file_gets_a_hint(tiny_bert, file):
+    result = similar(tiny_bert, str(file), str(file))
+    assert (result.code, result.err.startswith(f"hint: {file} is a file, but here it is taken as a text.")) == (0, True)
+
+
 @pytest.mark.parametrize("arguments", [[], ["-"]])
 def test_texts_come_from_standard_input_too(tiny_bert, file, arguments):
     piped = similar(tiny_bert, "a cat", *arguments, "-k", "2", stdin=file.read_bytes())

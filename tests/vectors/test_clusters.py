@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pellucid.errors import InputError, OptionError
+from pellucid.errors import InputError, OptionError, TextTypeError
 from pellucid.vectors import blocks, similarity
 from pellucid.vectors import clusters as clusters_module
 from pellucid.vectors.clusters import cluster
@@ -79,7 +79,8 @@ def test_the_representative_is_nearest_to_the_mean():
         ({"k": 2, "threshold": 0.5}, OptionError, "not both"),
         ({"k": 0}, OptionError, "k=0 must be a whole number"),
         ({"threshold": 2}, OptionError, "it is a cosine"),
-        ({"texts": ["one"]}, InputError, "1 texts for 2 vectors"),
+        ({"texts": ["one"]}, InputError, "there is 1 text for 2 vectors. Give one text for each vector."),
+        ({"texts": ["one", None]}, TextTypeError, "text 1 is of type NoneType; every text must be a str."),
     ],
 )
 def test_a_wrong_option_is_named(options, error, message):

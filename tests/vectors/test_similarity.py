@@ -81,13 +81,18 @@ def test_one_query_gives_one_row():
 @pytest.mark.parametrize(
     ("a", "b", "message"),
     [
-        (np.ones((2, 3)), np.ones((2, 4)), "a has vectors of 3 numbers, and b of 4"),
+        (
+            np.ones((2, 3)),
+            np.ones((2, 4)),
+            "The vectors of 'a' have 3 numbers each, those of 'b' 4. Were they made by different models?",
+        ),
         (np.ones((2, 3, 4)), np.ones((2, 4)), r"a has the shape \(2, 3, 4\)"),
         (np.ones((2, 3), dtype=np.int8), np.ones((2, 3)), "a has numbers of type int8"),
         (np.ones((2, 3)), np.array([[1, 2, 3], [1, np.nan, 3]]), "vector 1 of b has a number that is not finite"),
         (np.array([1, np.inf]), np.ones((2, 2)), "vector 0 of a has a number that is not finite"),
         ([[1.0, 2.0], [1.0]], np.ones((2, 2)), "its vectors have different lengths"),
-        (["a text"], np.ones((2, 2)), "a has numbers of type <U6"),
+        (["a text"], np.ones((2, 2)), r"'a' holds texts. Embed them first: embed_documents\(texts\)."),
+        (np.array(["x", "y"], dtype=object), np.ones((2, 2)), "'a' holds texts"),
         (1.0, np.ones((2, 2)), r"a has the shape \(\)"),
     ],
 )

@@ -254,7 +254,7 @@ class Cache:
         """Warn, but only once for each kind of problem."""
         if kind not in self._warned:
             self._warned.add(kind)
-            warn(message, CacheWarning)
+            warn(CacheWarning(message))
 
 
 _CACHES: weakref.WeakSet[Cache] = weakref.WeakSet()

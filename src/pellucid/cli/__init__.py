@@ -12,7 +12,8 @@ import typer
 from pellucid import __version__
 from pellucid.cli import batch, bench, cluster, commands, dedupe, embed, explain, index, models, search, serve, similar
 from pellucid.cli.examples import EXAMPLES
-from pellucid.cli.terminal import escape_controls
+from pellucid.cli.terminal import say
+from pellucid.cli.usage_errors import as_typed
 from pellucid.errors import InputError, PellucidError
 
 app = typer.Typer(
@@ -55,12 +56,13 @@ def main() -> None:
     try:
         app()
     except PellucidError as error:
-        typer.echo(f"pellucid: {error}", err=True)
-        sys.exit(2 if isinstance(error, InputError) else 1)
+        is_wrong_call = isinstance(error, InputError)
+        say(f"pellucid: {as_typed(str(error)) if is_wrong_call else error}")
+        sys.exit(2 if is_wrong_call else 1)
     except BrokenPipeError:  # The program that reads our output has ended, as `head` does.
         sys.stderr.close()
         sys.exit(1)
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    typer.echo(f"warning: {escape_controls(str(message))}", err=True)
+    say(f"warning: {message}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json as json_module
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ import typer
 from pellucid.cli import options
 from pellucid.cli.commands import PARTLY_DONE
 from pellucid.cli.interruption import when_interrupted
+from pellucid.cli.terminal import say, wrap
 from pellucid.errors import OptionError, plural, printable
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ def batch(
         typer.Option(help="Number of threads, in each Ray actor if there are any. Default: all available CPU cores."),
     ] = None,
     json: options.ReportJsonOption = False,
+    revision: options.RevisionOption = None,
     cache_folder: options.CacheFolderOption = None,
     local_files_only: options.LocalFilesOnlyOption = False,
 ) -> None:
@@ -69,6 +72,8 @@ def batch(
         raise OptionError("--address, --actors and --cpus-per-actor need --engine ray.")
     if engine == "ray" and cache is not None:
         raise OptionError("--cache is a file on this machine, so it does not work with --engine ray.")
+    if engine == "ray" and revision is not None:
+        raise OptionError("--revision does not work with --engine ray: its nodes load the main revision.")
     from pellucid.batch import runner
     from pellucid.batch.parts import JobOptions
     from pellucid.embedder import Embedder
@@ -82,6 +87,7 @@ def batch(
         device=device if is_local else "cpu",
         threads=threads if is_local else None,
         cache=cache,
+        revision=revision,
         cache_folder=cache_folder,
         local_files_only=local_files_only,
         on_truncation="cut",
@@ -111,10 +117,10 @@ def batch(
     else:
         _print_report(report, out)
     if report.cut and on_truncation == "warn":
-        typer.echo(f"{plural(report.cut, 'text')} too long: {plural(report.lost, 'token')} cut off", err=True)
+        say(f"{plural(report.cut, 'text')} too long: {plural(report.lost, 'token')} cut off")
     if report.rejected:
         rejected = printable(out / "_rejected")
-        typer.echo(f"{plural(report.rejected, 'row')} rejected: {rejected} says which and why", err=True)
+        say(f"{plural(report.rejected, 'row')} rejected: {rejected} says which and why")
         raise typer.Exit(PARTLY_DONE)
 
 
@@ -166,7 +172,8 @@ def _progress_bars() -> Iterator[tuple[Callable[[int], object], Callable[[Progre
 def _print_report(report: Report, out: Path) -> None:
     earlier = f" ({report.parts_before:,} from earlier runs)" if report.parts_before else ""
     speed = f", {report.tokens / report.seconds:,.0f} tokens/s" if report.tokens else ""
-    typer.echo(
+    summary = (
         f"{plural(report.rows, 'row')} in {plural(report.parts, 'file')}{earlier} in {printable(out)}; "
         f"this run: {plural(report.texts, 'text')} in {report.seconds:,.1f} s{speed}"
     )
+    typer.echo(wrap(summary, sys.stdout))

@@ -25,6 +25,7 @@ def bench(
         bool, typer.Option("--cpu", help="Only show the instruction set and the peak speed of this machine.")
     ] = False,
     json: options.ReportJsonOption = False,
+    revision: options.RevisionOption = None,
     cache_folder: options.CacheFolderOption = None,
     local_files_only: options.LocalFilesOnlyOption = False,
 ) -> None:
@@ -60,6 +61,7 @@ def bench(
                 model,
                 dtype=name,
                 threads=threads,
+                revision=revision,
                 cache_folder=cache_folder,
                 local_files_only=local_files_only,
                 on_truncation="cut",

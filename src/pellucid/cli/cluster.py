@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
 
 from pellucid.cli import options
+from pellucid.cli.cluster_file import check_output, cluster_columns, write_clusters
+from pellucid.cli.hints import choose_file
 from pellucid.cli.lines import Lines, embed_lines, read_lines, show
-from pellucid.cli.terminal import print_record, use_json
-from pellucid.errors import OptionError, plural
+from pellucid.cli.terminal import print_record, say, use_json
+from pellucid.errors import OptionError, plural, printable
 
 if TYPE_CHECKING:
     from pellucid.types import Float32, Int64
@@ -21,15 +24,18 @@ _MAX_TEXTS = 3
 
 
 def cluster(
-    file: options.TextsArgument = None,
+    argument: options.TextsArgument = None,
+    file: options.FileOption = None,
     count: Annotated[
         int | None, typer.Option("-k", help="Number of clusters. Default: as many as fit best, from 2 to 8.")
     ] = None,
     threshold: Annotated[
         float | None,
-        typer.Option(
-            help="Instead of -k: the cosine that each text has at least with the typical text of its cluster."
-        ),
+        typer.Option(help="Instead of -k: the lowest cosine allowed between a text and its cluster's typical text."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write each row with its cluster to this .csv, .jsonl or .parquet file."),
     ] = None,
     column: options.ColumnOption = options.TEXT_COLUMN,
     json: options.JsonOption = None,
@@ -45,14 +51,12 @@ def cluster(
 ) -> None:
     """Group the similar texts of a file.
 
-    Blank lines are left out. Each cluster has a name: the words that are in many of its texts and in few others.
+    Blank texts are left out. Each cluster has a name: the words that are in many of its texts and in few others.
     """
-    from pellucid.vectors.clusters import check_options
     from pellucid.vectors.clusters import cluster as find_clusters
 
-    if count is not None and threshold is not None:
-        raise OptionError("give -k or --threshold, not both.")
-    check_options(count, threshold)
+    file = choose_file(argument, file)
+    _check_options(count, threshold, out, json)
     lines = read_lines(file, column)
 
     from pellucid.embedder import Embedder
@@ -67,25 +71,33 @@ def cluster(
         threads=threads,
         on_truncation=on_truncation,
     )
-    vectors = embed_lines(embedder, lines.texts)
+    vectors = embed_lines(embedder, lines)
     found = find_clusters(vectors, count, threshold=threshold, texts=lines.texts)
-    if use_json(json):
+    if out is not None:
+        count = write_clusters(out, lines, found, file, column)
+        say(f"Wrote {plural(count, 'row')} in {plural(len(found), 'cluster')} to {printable(out)}.")
+    elif use_json(json):
         _print_json(lines, found)
     else:
         _print_clusters(lines, vectors, found, full=full)
 
 
+def _check_options(count: int | None, threshold: float | None, out: Path | None, json: bool | None) -> None:
+    """Refuse what does not fit together, before any work."""
+    from pellucid.vectors.clusters import check_options
+
+    if count is not None and threshold is not None:
+        raise OptionError("give -k or --threshold, not both.")
+    check_options(count, threshold)
+    if out is not None:
+        if json:
+            raise OptionError("give --json or -o, not both.")
+        check_output(out)
+
+
 def _print_json(lines: Lines, found: Clusters) -> None:
-    representatives = {group.representative for group in found}
-    for index, label in enumerate(found.labels.tolist()):
-        record = {
-            lines.unit: lines.numbers[index],
-            "text": lines.texts[index],
-            "cluster": label + 1,
-            "name": ", ".join(found[label].words),
-            "representative": index in representatives,
-        }
-        print_record(record)
+    for index, added in enumerate(cluster_columns(found)):
+        print_record({lines.unit: lines.numbers[index], "text": lines.texts[index], **added})
 
 
 def _print_clusters(lines: Lines, vectors: Float32, found: Clusters, *, full: bool) -> None:

@@ -13,6 +13,8 @@ from typer.core import TyperCommand, TyperGroup
 
 from pellucid.cli import interruption, older_spellings
 from pellucid.cli.examples import EXAMPLES
+from pellucid.cli.terminal import say
+from pellucid.cli.usage_errors import in_our_words
 
 PARTLY_DONE = 3
 """The exit status of a command that did its work, but had to leave something out: it says what."""
@@ -39,28 +41,13 @@ def _write_examples(epilog: str | None, formatter: Any) -> None:
                 formatter.write(f"{'':{formatter.current_indent}}{line}\n")
 
 
-_PYDANTIC_PHRASES = {
-    "Value error, ": "",
-    "Input should be a valid integer, unable to parse string as an integer": "it must be a whole number",
-    "Input should be a valid integer, got a number with a fractional part": "it must be a whole number",
-    "Input should be a valid number, unable to parse string as a number": "it must be a number",
-    "Input should be greater than or equal to": "it must be at least",
-    "Input should be less than or equal to": "it must be at most",
-}
-"""What newer versions of Typer say of a wrong value, in Pydantic's words, and what we say."""
-
-
 class Command(TyperCommand):
     """A command whose epilog is examples."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the arguments. A wrong value is named in plain words."""
-        try:
+        """Read the arguments. A mistake in them is named in plain words."""
+        with in_our_words(ctx):
             return super().parse_args(ctx, args)
-        except typer.BadParameter as error:
-            for phrase, ours in _PYDANTIC_PHRASES.items():
-                error.message = error.message.replace(phrase, ours)
-            raise
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002  Click's signature.
         """Write the examples."""
@@ -74,6 +61,18 @@ class Group(TyperGroup):
         """Write the examples."""
         _write_examples(self.epilog, formatter)
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments. A mistake in them is named in plain words."""
+        if not args:
+            return super().parse_args(ctx, args)  # Shows the help.
+        with in_our_words(ctx):
+            return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command. A misspelled name is answered with one that is near."""
+        with in_our_words(ctx):
+            return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
         try:
@@ -82,5 +81,5 @@ class Group(TyperGroup):
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # A second Ctrl-C ends the process at once, without traces.
             if sys.stderr.isatty():
                 typer.echo(err=True)  # The terminal has written ^C on this line.
-            typer.echo(interruption.message(interrupted), err=True)
+            say(interruption.message(interrupted))
             raise typer.Exit(interruption.EXIT_STATUS) from None

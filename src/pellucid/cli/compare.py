@@ -13,6 +13,7 @@ from pellucid.cli import commands, options
 from pellucid.cli.commands import PARTLY_DONE
 from pellucid.cli.interruption import when_interrupted
 from pellucid.cli.older_spellings import json_file_to_output
+from pellucid.cli.terminal import say
 from pellucid.cli.texts import read_texts
 from pellucid.cli.vectors import check_ending, open_output
 from pellucid.errors import OptionError, plural, printable
@@ -90,10 +91,10 @@ def compare(
                     plot.draw(result, path, f"{description}; {setting}, {machine['processor']}")
                 else:
                     path.write_text(f"{report}\n", encoding="utf-8")
-            typer.echo(f"wrote {printable(out)}", err=True)
+            say(f"Wrote {printable(out)}.")
     for contender, reason in result.failures.items():
         name = f"{contender.model} in {contender.dtype}" if dtype and len(dtype) > 1 else contender.model
-        typer.echo(f"pellucid: {name} was not measured: {reason}", err=True)
+        say(f"pellucid: {name} was not measured: {reason}")
     if result.failures:
         raise typer.Exit(PARTLY_DONE if result.measurements else 1)
 

@@ -7,15 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import typer
 
 from pellucid.cli import options, vectors
+from pellucid.cli.hints import choose_file
 from pellucid.cli.lines import Lines, embed_lines, read_lines, show
-from pellucid.cli.terminal import print_record
+from pellucid.cli.terminal import print_record, say, wrap
 from pellucid.errors import OptionError, plural, printable
 from pellucid.files.stamps import unchanged
 
 if TYPE_CHECKING:
+    from pellucid.embedder import Embedder
     from pellucid.vectors.duplicates import NearDuplicates
 
 _MAX_GROUPS = 10
@@ -23,10 +26,9 @@ _MAX_DUPLICATES = 5
 
 
 def dedupe(
-    file: options.TextsArgument = None,
-    threshold: Annotated[
-        float, typer.Option(help="Cosine from which two texts count as nearly the same; at most 1.")
-    ] = 0.95,
+    argument: options.TextsArgument = None,
+    file: options.FileOption = None,
+    threshold: Annotated[float, typer.Option(help="Two texts with at least this cosine are near duplicates.")] = 0.95,
     out: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write what is kept to this file, in the format of the input.")
     ] = None,
@@ -45,20 +47,21 @@ def dedupe(
     """Remove near duplicates from a file.
 
     A near duplicate is a text that is nearly the same as an earlier one. On a terminal, the command shows what it would
-    remove. Otherwise it prints the lines or rows that it keeps, so you can write `pellucid dedupe FILE > kept.txt`.
+    remove. In a pipe, it prints the lines or rows that it keeps. Blank ones stay.
     """
     from pellucid.tables.records import table_kind
-    from pellucid.vectors.duplicates import check_threshold, near_duplicates
+    from pellucid.vectors.duplicates import check_threshold
 
     check_threshold(threshold)
+    file = choose_file(argument, file)
     if json and out is not None:
-        raise OptionError("give --json or --output, not both.")
+        raise OptionError("give --json or -o, not both.")
     kind = "text" if file is None else table_kind(file)
     is_report = sys.stdout.isatty() and out is None
     if out is not None:
         vectors.check_ending(out, [out.suffix.lower() if kind == "text" or file is None else file.suffix.lower()])
     elif kind == "parquet" and not json and not is_report:
-        raise OptionError("Parquet is not text. Add --output FILE.parquet, or --json.")
+        raise OptionError("Parquet is not text. Add -o FILE.parquet, or --json.")
     lines = read_lines(file, column, keep_blank=True)
 
     from pellucid.embedder import Embedder
@@ -73,27 +76,45 @@ def dedupe(
         threads=threads,
         on_truncation=on_truncation,
     )
-    found = near_duplicates(embed_lines(embedder, lines.texts), threshold)
+    found = _find(embedder, lines, threshold)
     if json:
         _print_json(lines, found)
         return
+    summary = _summary(lines, found, threshold)
     if is_report:
         _print_groups(lines, found, full=full)
-    elif out is None:
+        typer.echo(wrap(summary, sys.stdout))
+        if len(found.removed):
+            typer.echo("To save what is kept: -o FILE")
+        return
+    if out is None:
         for row in list(_kept_rows(lines, found, file, kind, column)):  # All of them or, if the file changed, none.
             typer.echo(row, nl=False)
     else:
         with vectors.open_output(out) as path:
             _write_kept(path, lines, found, file, kind, column)
-    typer.echo(
-        f"{plural(len(lines.texts), lines.unit)}: {len(found.kept):,} kept, "
-        f"{plural(len(found.removed), 'near duplicate')} (cosine of at least {threshold:g})",
-        err=not is_report,
+        summary += f"\nWrote {plural(len(found.kept), lines.unit)} to {printable(out)}."
+    say(summary)
+
+
+def _summary(lines: Lines, found: NearDuplicates, threshold: float) -> str:
+    blank = len(lines.texts) - len(lines.with_words)
+    of_them = f" ({blank:,} of them blank)" if blank else ""
+    return (
+        f"{plural(len(lines.texts), lines.unit)}: {len(found.kept):,} kept{of_them}, "
+        f"{plural(len(found.removed), 'near duplicate')} (cosine of at least {threshold:g})"
     )
-    if is_report and len(found.removed):
-        typer.echo("To save what is kept: --output FILE")
-    if out is not None:
-        typer.echo(f"wrote {printable(out)}", err=True)
+
+
+def _find(embedder: Embedder, lines: Lines, threshold: float) -> NearDuplicates:
+    """The near duplicates among the texts. Blank ones are kept, and compared with nothing."""
+    from pellucid.vectors.duplicates import NearDuplicates, near_duplicates
+
+    rows = np.array(lines.with_words, dtype=np.int64)
+    found = near_duplicates(embed_lines(embedder, lines.only(lines.with_words)), threshold)
+    original, cosine = np.arange(len(lines.texts)), np.ones(len(lines.texts), dtype=np.float32)
+    original[rows], cosine[rows] = rows[found.original], found.cosine
+    return NearDuplicates(original, cosine)
 
 
 def _kept_rows(lines: Lines, found: NearDuplicates, file: Path | None, kind: str, column: str) -> Iterator[str]:

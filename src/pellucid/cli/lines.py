@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pellucid.cli.texts import read_texts
-from pellucid.errors import JOINER, OptionError, printable
-from pellucid.files.progress import progress_bar
+from pellucid.errors import JOINER, OptionError, TruncationError, TruncationWarning, printable
+from pellucid.files.progress import progress
 from pellucid.files.stamps import Stamp, stamp_of
 from pellucid.types import Float32
 
@@ -32,13 +34,25 @@ class Lines:
         texts: the texts.
         numbers: the line of each text, or its row in a table, from 1.
         unit: "line" or "row".
+        total: the number of lines or rows, with those that were left out.
         stamp: the stamp that a table's file had before it was read; None for lines.
     """
 
     texts: list[str]
     numbers: list[int]
     unit: str
+    total: int
     stamp: Stamp | None = None
+
+    @property
+    def with_words(self) -> list[int]:
+        """The indices of the texts that are not blank."""
+        return [index for index, text in enumerate(self.texts) if text.strip()]
+
+    def only(self, indices: Sequence[int]) -> Lines:
+        """Some of the texts."""
+        texts, numbers = [self.texts[index] for index in indices], [self.numbers[index] for index in indices]
+        return replace(self, texts=texts, numbers=numbers)
 
     def place(self, index: int) -> str:
         """Where a text stands, as in "line 12"."""
@@ -58,27 +72,51 @@ def read_lines(file: Path | None, column: str, *, keep_blank: bool = False) -> L
         TextError: a text cannot be read, or there is none. See :func:`~pellucid.cli.texts.read_texts` for more.
     """
     if file is None and sys.stdin.isatty():
-        raise OptionError("no texts. Give a file, or pipe texts in, one per line.")
+        raise OptionError("there are no texts. Give a file, or pipe texts in, one per line.")
     from pellucid.tables.records import table_kind
 
-    rows = read_texts(file, column)
+    rows = read_texts(file, column)  # Nothing is read before the stamp is taken.
     stamp = stamp_of(file) if file is not None and table_kind(file) != "text" else None
-    numbered = [(number, text) for number, text in enumerate(rows, 1) if keep_blank or text.strip()]
-    unit = "line" if stamp is None else "row"
-    return Lines([text for _, text in numbered], [number for number, _ in numbered], unit, stamp)
+    texts = list(rows)
+    lines = Lines(texts, list(range(1, len(texts) + 1)), "line" if stamp is None else "row", len(texts), stamp)
+    return lines if keep_blank else lines.only(lines.with_words)
 
 
-def embed_lines(embedder: Embedder, texts: list[str]) -> Float32:
-    """Embed texts as documents: ``float32[n, d]``. If it takes longer than a second, a progress bar appears."""
+def embed_lines(embedder: Embedder, lines: Lines) -> Float32:
+    """Embed texts as documents: ``float32[n, d]``. A progress bar shows how far it is."""
 
     def windows() -> Iterator[Float32]:
         yield embedder.embed_documents([])
-        with progress_bar(total=len(texts), unit=" texts", desc="Embedding", delay=1, leave=False) as bar:
-            for window in embedder.embed_stream(texts):
-                yield window
-                bar.update(len(window))
+        with progress(len(lines.texts), show=True, leave=False) as advance, naming_places(lines.place):
+            yield from embedder.embed_stream(lines.texts, advance=advance)
 
     return np.concatenate(list(windows()))
+
+
+@contextmanager
+def naming_places(place: Callable[[int], str]) -> Iterator[None]:
+    """In the block, what is said of texts that are too long names the first one as a person finds it in a file.
+
+    Args:
+        place: says where the text at a position stands, as in "line 12".
+    """
+
+    def translate(message: object, first: int | None) -> str:
+        return str(message) if first is None else str(message).replace(f"text {first})", f"{place(first)})")
+
+    with warnings.catch_warnings():
+        show_warning = warnings.showwarning
+
+        def show(message: Warning | str, *where: Any, **options: Any) -> None:
+            if isinstance(message, TruncationWarning):
+                message = TruncationWarning(translate(message, message.first))
+            show_warning(message, *where, **options)
+
+        warnings.showwarning = show
+        try:
+            yield
+        except TruncationError as error:
+            raise TruncationError(translate(error, error.first), error.first) from None
 
 
 def show(text: str, *, full: bool = False, style: str = "") -> Text:

@@ -99,7 +99,7 @@ CompareDtypesOption = Annotated[
     list[_NativeDtype] | None, typer.Option(help="Precision to measure; repeat for more than one. Default: float32.")
 ]
 DeviceOption = Annotated[
-    str, typer.Option(help="Where to compute: cpu; or, with the extra 'torch', cuda, cuda:1 or mps.")
+    str, typer.Option(help="Where to compute: cpu. With the extra 'torch', also cuda, cuda:1 or mps.")
 ]
 ThreadsOption = Annotated[int | None, typer.Option(help="Number of threads. Default: all available CPU cores.")]
 BatchEngineOption = Annotated[_BatchEngine, typer.Option(help="Run in this process (local) or on a Ray cluster (ray).")]
@@ -121,7 +121,10 @@ JsonOption = Annotated[
 ]
 ReportJsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 FileOption = Annotated[
-    Path | None, typer.Option("--file", "-f", help="File of texts: lines or a table; - for standard input.")
+    Path | None,
+    typer.Option(
+        "--file", "-f", help="File with one text per line, or a .csv, .jsonl or .parquet file; - for standard input."
+    ),
 ]
 TextsArgument = Annotated[
     Path | None,
@@ -130,7 +133,7 @@ TextsArgument = Annotated[
         help="File with one text per line, or a .csv, .jsonl or .parquet file. Default, and for -: standard input.",
     ),
 ]
-FullOption = Annotated[bool, typer.Option("--full", help="Show everything, and whole texts.")]
+FullOption = Annotated[bool, typer.Option("--full", help="Show everything that was found, with whole texts.")]
 ColumnOption = Annotated[str, typer.Option(help="Column with the texts, in .csv, .jsonl and .parquet files.")]
 IndexOption = Annotated[Path, typer.Option("--index", help="Folder of the index.")]
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 
 from pellucid.cli import options
+from pellucid.cli.hints import check_order, choose_file, hint_at_path, is_file
 from pellucid.cli.lines import Lines, embed_lines, read_lines, show
 from pellucid.cli.terminal import print_record, use_json
 from pellucid.cli.texts import read_text
-from pellucid.errors import OptionError
+from pellucid.errors import OptionError, printable
 from pellucid.types import Ranked
 
 
 def similar(
     text: Annotated[str, typer.Argument(help="Text to compare with; - reads it from standard input.")],
-    file: options.TextsArgument = None,
+    argument: options.TextsArgument = None,
+    file: options.FileOption = None,
     count: Annotated[int, typer.Option("-k", help="Number of texts to find.")] = 10,
     column: options.ColumnOption = options.TEXT_COLUMN,
     json: options.JsonOption = None,
@@ -36,10 +39,17 @@ def similar(
     """
     if count < 1:
         raise OptionError("-k must be at least 1.")
+    file = choose_file(argument, file)
+    check_order(text, file, "pellucid similar")
+    if file is None and sys.stdin.isatty() and is_file(text):
+        name = printable(text)
+        raise OptionError(f"give a text too, before the file: pellucid similar TEXT {name}")
     if text == "-":
         if file is None or str(file) == "-":
             raise OptionError("only one of the text and the file can be standard input.")
         text = read_text()
+    else:
+        hint_at_path(text, "pellucid similar - FILE < {}")
     lines = read_lines(file, column)
 
     from pellucid.embedder import Embedder
@@ -54,7 +64,7 @@ def similar(
         threads=threads,
         on_truncation=on_truncation,
     )
-    matches = embedder.most_similar(text, embed_lines(embedder, lines.texts), count)
+    matches = embedder.most_similar(text, embed_lines(embedder, lines), count)
     if use_json(json):
         for rank, match in enumerate(matches, 1):
             record = {

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import typer
 
@@ -47,6 +49,29 @@ def from_here(path: Path) -> str:
 def print_record(record: Mapping[str, Any]) -> None:
     """Print one line of JSON."""
     typer.echo(escape_json_controls(json.dumps(record, ensure_ascii=False)))
+
+
+def say(message: str) -> None:
+    """Write a message on standard error: an error, a warning, a hint, or what was done.
+
+    Control characters are escaped, and on a terminal the lines break between words.
+    """
+    typer.echo(wrap(escape_controls(message), sys.stderr), err=True)
+
+
+def wrap(text: str, stream: TextIO) -> str:
+    """Break the lines of a text between words if it goes to a terminal. Programs get the lines as they are."""
+    if not stream.isatty():
+        return text
+    try:
+        width = os.get_terminal_size(stream.fileno()).columns
+    except OSError:  # It is not a real terminal.
+        width = 0
+    width = width or shutil.get_terminal_size().columns
+    lines = (
+        textwrap.wrap(line, max(width, 20), break_long_words=False, break_on_hyphens=False) for line in text.split("\n")
+    )
+    return "\n".join("\n".join(line) for line in lines)
 
 
 def source_name(source: str, *, article: bool = False) -> str:

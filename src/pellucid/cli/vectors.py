@@ -7,17 +7,21 @@ have no texts, and still gives the vectors' width and type.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from pellucid.cli.rows import read_rows, read_tables
 from pellucid.cli.terminal import source_name
-from pellucid.errors import JOINER, OptionError, plural, printable
+from pellucid.errors import JOINER, OptionError, either, plural, printable
 from pellucid.files import whole
+from pellucid.files.stamps import Stamp, stamp_of, unchanged
 
 if TYPE_CHECKING:
     from pellucid.embedder import Embedder
@@ -25,34 +29,93 @@ if TYPE_CHECKING:
 VectorArray = npt.NDArray[Any]
 Windows = Iterable[tuple[list[str], VectorArray]]
 
+VECTOR_COLUMN = "vector"
 _NUMBERS_PER_ROW = 4
+_ROOM_FOR_A_TEXT = 12
+"""The columns of a terminal that a text gets before the last numbers."""
 _GAP = 2
 
 
-def json_lines(windows: Windows) -> Iterator[str]:
-    """One line of JSON for each text: its number, the text, and the vector with as many digits as float32 holds."""
-    index = 0
-    for texts, vectors in windows:
-        for text, vector in zip(texts, vectors.tolist(), strict=True):
-            numbers = ", ".join(f"{number:.9g}" for number in vector)
-            yield f'{{"index": {index}, "text": {json.dumps(text, ensure_ascii=False)}, "vector": [{numbers}]}}'
-            index += 1
+@dataclass(frozen=True)
+class TableFile:
+    """The table that texts come from. Its other columns go along with them.
+
+    Attributes:
+        path: the file.
+        column: the column with the texts.
+        stamp: the stamp that the file had before it was read.
+    """
+
+    path: Path
+    column: str
+    stamp: Stamp
+
+    @classmethod
+    def of(cls, path: Path, column: str) -> TableFile:
+        """The table as it is now."""
+        return cls(path, column, stamp_of(path))
 
 
-def choose_writer(out: Path) -> Callable[[Path, Windows], None]:
-    """Choose the function that writes this kind of file.
+def json_lines(windows: Windows, table: TableFile | None = None) -> Iterator[str]:
+    """One line of JSON for each text: its number, the text, and the vector with as many digits as float32 holds.
+
+    If the texts come from a table, its columns take the place of the number and the text.
+    """
+    if table is None:
+        numbers = itertools.count()
+        yield from (
+            _json_line({"index": next(numbers), "text": text}, vector)
+            for texts, vectors in windows
+            for text, vector in zip(texts, vectors.tolist(), strict=True)
+        )
+        return
+    with unchanged(table.path, table.stamp):
+        rows = read_rows(table.path, table.column, [VECTOR_COLUMN])
+        for _, vectors in windows:
+            for vector in vectors.tolist():
+                yield _json_line(next(rows), vector)
+
+
+def _json_line(row: Mapping[str, Any], vector: list[Any]) -> str:
+    numbers = ", ".join(f"{number:.9g}" for number in vector)
+    return f'{json.dumps(row, ensure_ascii=False)[:-1]}, "{VECTOR_COLUMN}": [{numbers}]}}'
+
+
+def check_output(out: Path) -> None:
+    """Refuse a file that :func:`write` cannot write.
 
     Raises:
         OptionError: the name has another ending, or its folder does not exist.
         MissingExtraError: the format needs a package that is not installed.
     """
-    ending = check_ending(out, _WRITERS)
-    if ending == ".parquet":
+    if check_ending(out, _WRITERS) == ".parquet":
         from pellucid.tables import parquet  # noqa: F401  Before any work, in case PyArrow is missing.
-    return _WRITERS[ending]
 
 
-def check_ending(out: Path, endings: Iterable[str], *, option: str = "--output") -> str:
+def write(out: Path, windows: Windows, table: TableFile | None = None) -> tuple[int, int]:
+    """Write vectors to a file of the kind that its ending says.
+
+    Args:
+        out: the file.
+        windows: the texts and their vectors.
+        table: the table that the texts come from. A kind of file that has columns gets all of its columns.
+
+    Returns:
+        How many vectors were written, and the length of each.
+    """
+    count = width = 0
+
+    def counted() -> Iterator[tuple[list[str], VectorArray]]:
+        nonlocal count, width
+        for texts, vectors in windows:
+            count, width = count + len(vectors), vectors.shape[1]
+            yield texts, vectors
+
+    _WRITERS[out.suffix.lower()](out, counted(), table)
+    return count, width
+
+
+def check_ending(out: Path, endings: Collection[str], *, option: str = "-o") -> str:
     """Check the name of a file to write.
 
     Args:
@@ -68,16 +131,16 @@ def check_ending(out: Path, endings: Iterable[str], *, option: str = "--output")
     """
     ending = out.suffix.lower()
     if ending not in endings:
-        raise OptionError(f"{option}: cannot write {out.name!r}; the name must end in {', '.join(endings)}.")
+        raise OptionError(f"{option} {printable(out)}: the ending must be {either(list(endings))}.")
     if out.is_dir():
-        raise OptionError(f"{option}: {printable(out)} is a folder.")
+        raise OptionError(f"{option} {printable(out)}: that is a folder. Give the name of a file.")
     if not out.parent.is_dir():
-        raise OptionError(f"{option}: there is no folder {printable(out.parent)}. Make it first.")
+        raise OptionError(f"{option} {printable(out)}: there is no folder {printable(out.parent)}. Make it first.")
     return ending
 
 
 @contextlib.contextmanager
-def open_output(out: Path, *, option: str = "--output") -> Iterator[Path]:
+def open_output(out: Path, *, option: str = "-o") -> Iterator[Path]:
     """Give a temporary path to write to, which becomes ``out`` once it is complete.
 
     Args:
@@ -92,24 +155,29 @@ def open_output(out: Path, *, option: str = "--output") -> Iterator[Path]:
             yield unfinished
     except OSError as error:
         reason = error.strerror or "the disk may be full"  # NumPy's error for a short write has no code.
-        raise OptionError(f"{option}: {printable(out)} cannot be written ({reason}).") from error
+        raise OptionError(f"{option} {printable(out)}: it cannot be written ({reason}).") from error
 
 
-def _write_npy(out: Path, windows: Windows) -> None:
+def _write_npy(out: Path, windows: Windows, _table: TableFile | None) -> None:
     with open_output(out) as path:
         np.save(path, np.concatenate([vectors for _, vectors in windows]))
 
 
-def _write_jsonl(out: Path, windows: Windows) -> None:
+def _write_jsonl(out: Path, windows: Windows, table: TableFile | None) -> None:
     with open_output(out) as path, path.open("w", encoding="utf-8") as file:
-        file.writelines(f"{line}\n" for line in json_lines(windows))
+        file.writelines(f"{line}\n" for line in json_lines(windows, table))
 
 
-def _write_parquet(out: Path, windows: Windows) -> None:
-    from pellucid.tables import parquet
+def _write_parquet(out: Path, windows: Windows, table: TableFile | None) -> None:
+    from pellucid.tables import added, parquet
 
     with open_output(out) as path:
-        parquet.write_windows(path, windows)
+        if table is None:
+            parquet.write_windows(path, windows)
+        else:
+            with unchanged(table.path, table.stamp):
+                rows = read_tables(table.path, table.column, [VECTOR_COLUMN])
+                added.write_tables(path, added.add_columns(rows, ({VECTOR_COLUMN: vectors} for _, vectors in windows)))
 
 
 _WRITERS = {".npy": _write_npy, ".jsonl": _write_jsonl, ".parquet": _write_parquet}
@@ -133,10 +201,14 @@ def print_vectors(embedder: Embedder, texts: Sequence[str], vectors: VectorArray
     source = source_name(embedder.files.source, article=True)
     console.print(f"[bold]{escape(embedder.model_name)}[/bold], files from {source}", soft_wrap=True)
     console.print(f"{plural(width, 'number')} per text, at most {plural(embedder.max_tokens, 'token')}\n")
-    title = f"the first {_NUMBERS_PER_ROW} of {width} numbers" if width > _NUMBERS_PER_ROW else plural(width, "number")
-    numbers = ["  ".join(_format_number(value) for value in row) for row in vectors[:, :_NUMBERS_PER_ROW].tolist()]
-    # In a narrow terminal the texts are cut short, but never the numbers.
-    room = console.width - max(map(len, [title, *numbers])) - len(str(len(texts))) - len("tokens") - 3 * _GAP
+    # In a narrow terminal there are fewer numbers, and the texts are cut short. A number is never cut short.
+    room_for_both = console.width - len(str(len(texts))) - len("tokens") - 3 * _GAP
+    for shown in range(_NUMBERS_PER_ROW, 0, -1):
+        title = f"the first {shown} of {width} numbers" if width > shown else plural(width, "number")
+        numbers = ["  ".join(_format_number(value) for value in row) for row in vectors[:, :shown].tolist()]
+        room = room_for_both - max(map(len, [title, *numbers]))
+        if room >= _ROOM_FOR_A_TEXT:
+            break
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, _GAP, 0, 0))
     table.add_column("#", justify="right")
     table.add_column("text", overflow="ellipsis", no_wrap=True, max_width=max(room, len("text")))
@@ -147,7 +219,7 @@ def print_vectors(embedder: Embedder, texts: Sequence[str], vectors: VectorArray
         table.add_row(str(number), _format_text(text), str(count), first)
     console.print(table)
     if omitted:
-        console.print(f"… and {omitted:,} more. To save all vectors: --output vectors.npy (or .jsonl, or .parquet)")
+        console.print(f"… and {omitted:,} more. To save all vectors: -o vectors.npy, .jsonl or .parquet")
 
 
 def print_similarities(vectors: VectorArray) -> None:

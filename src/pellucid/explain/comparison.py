@@ -15,7 +15,6 @@ from pellucid.explain.shares import Float64, token_parts, why_no_parts
 from pellucid.explain.trace import Trace, trace
 from pellucid.layers.finish import Pool
 from pellucid.types import TokenBatch
-from pellucid.vectors.similarity import largest
 
 if TYPE_CHECKING:
     from pellucid.explain.words import WordShares
@@ -49,15 +48,19 @@ class Comparison:
     def __repr__(self) -> str:
         return f"Comparison(cosine={self.cosine:.4f}, {len(self.first.tokens):,} × {len(self.second.tokens):,} tokens)"
 
-    def top(self, count: int = 10) -> list[tuple[int, int, float]]:
-        """The pairs that add most to the cosine, largest first; an empty list if there are no pairs.
+    def __str__(self) -> str:
+        return f"{self.sentence} The cosine is {self.cosine:.4f}."
 
-        Each is ``(index of the token in the first text, index of the token in the second text, share)``.
+    def top(self, count: int = 10) -> list[tuple[str, str, float]]:
+        """The pairs of words that add most to the cosine, largest first; an empty list if ``pairs`` is None.
+
+        Each is ``(word of the first text, word of the second text, share)``. Special tokens, prompts and marks such as
+        commas are no words. ``pairs`` has every pair of tokens; :func:`~pellucid.explain.words.word_shares` has every
+        pair of words, and what the rest adds.
         """
-        if self.pairs is None:
-            return []
-        indices = zip(*np.unravel_index(largest(self.pairs.ravel(), count), self.pairs.shape), strict=True)
-        return [(int(i), int(j), float(self.pairs[i, j])) for i, j in indices]
+        from pellucid.explain.sentence import pairs_without_marks
+
+        return [] if self.word_shares is None else pairs_without_marks(self.word_shares, count)
 
     @functools.cached_property
     def word_shares(self) -> WordShares | None:

@@ -47,6 +47,6 @@ def _check(path: Path, stamp: Stamp, cause: Exception | None = None) -> None:
     except OSError as error:
         cause = cause or error
     raise UnreadableFileError(
-        f"{printable(path)} was changed meanwhile, so nothing was written. Run the command again when no other program "
-        f"writes to that file."
+        f"{printable(path)} was changed while it was read, so the result would be wrong. No file was written. Run the "
+        f"command again when no other program writes to that file."
     ) from cause

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from pellucid import catalog
-from pellucid.errors import DownloadError, HubUnreachableError, IntegrityError, ModelError, ModelNotFoundError
+from pellucid.errors import DownloadError, HubUnreachableError, IntegrityError, ModelError, ModelNotFoundError, either
 from pellucid.files.locks import locked
 from pellucid.files.progress import bar_class, in_notebook, progress_bar
 from pellucid.sources import hf_cache
@@ -97,9 +97,9 @@ def _translate_error(error: Exception, repo: str, revision: str | None, cache: P
             return ModelNotFoundError(f"{repo} has no revision {revision!r} on {hub}.")
         case errors.RepositoryNotFoundError():
             near = catalog.near_names(repo)
-            hint = f"Did you mean {' or '.join(near)}?" if near else "Check the spelling."
+            hint = f"Did you mean {either(near)}?" if near else "Check the spelling."
             return ModelNotFoundError(
-                f"there is no model {repo!r} on {hub}, or it is private. {hint} "
+                f"there is no model {repo} on {hub}, or it is private. {hint} "
                 f"A private model needs token=… or HF_TOKEN."
             )
         case errors.HFValidationError():

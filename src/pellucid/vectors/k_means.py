@@ -43,8 +43,8 @@ def k_means(vectors: Float32, k: int) -> Int64:
         k: the number of groups, at least 1.
 
     Returns:
-        ``int64[n]``: the group of each vector. Groups are numbered from 0 in the order of their first vectors. There
-        are fewer than ``k`` groups if there are fewer different vectors, and in rare cases otherwise.
+        ``int64[n]``: the group of each vector. Groups are numbered from 0 in the order of their first vectors. You
+        get fewer than ``k`` if fewer vectors differ, and rarely for other reasons.
     """
     mean = _mean(vectors)
     sample = _sample(vectors, max(_MAX_SAMPLE, k * _SAMPLE_PER_GROUP)) - mean

@@ -48,6 +48,14 @@ def test_a_trace_is_drawn(show, tmp_path, family, viewport, scheme, text):
         assert len({tuple(color) for color in np.reshape(canvas.evaluate(PIXELS), (-1, 4))}) > 3
 
 
+def test_one_token_is_not_one_tokens(show, embedder):
+    long = embedder.trace("the " * 23)
+    assert (len(long.cut), len(embedder.trace("").tokens)) == (1, 2)
+    assert "the model did not read 1 token." in show(html_of(long)).locator(".cut").inner_text()
+    alone = dataclasses.replace(embedder.trace("cat"), tokens=embedder.trace("cat").tokens[:1])
+    assert " · 1 token · " in show(html_of(alone)).locator(".facts").inner_text()
+
+
 def test_hover_and_keyboard_show_the_numbers_of_attention(show, embedder):
     trace = embedder.trace("the cat sat on a mat")
     opened = show(html_of(trace))

@@ -37,6 +37,9 @@ async function unpack(packed) {
 /** A number with a comma after each group of three digits. */
 const grouped = (number) => number.toLocaleString("en");
 
+/** A number and its noun: plural(1, "token") is "1 token", plural(2000, "token") is "2,000 tokens". */
+const plural = (number, noun) => `${grouped(number)} ${noun}${number === 1 ? "" : "s"}`;
+
 /** A number with its sign, also if it is positive. */
 const signed = (value, decimals) => `${value < 0 ? "" : "+"}${value.toFixed(decimals)}`;
 

@@ -71,7 +71,7 @@ function pairsMap(data, pairs, onChoose) {
     map.show(matrix.values, chosen.map((token, s) => find(s ? matrix.columns : matrix.rows, token)));
     button.textContent = isFolded ? "Open the frame" : "Fold the frame";
     button.setAttribute("aria-expanded", !isFolded);
-    explanation.textContent = `The frame is what the model adds to every text: ${frames.map((count, s) => `${grouped(count)} ${count === 1 ? "token" : "tokens"} in the ${s ? "second" : "first"} text`).join(", ")}.`;
+    explanation.textContent = `The frame is what the model adds to every text: ${frames.map((count, s) => `${plural(count, "token")} in the ${s ? "second" : "first"} text`).join(", ")}.`;
   }
 
   draw();

@@ -34,7 +34,7 @@ function planeLegend({ palette, labels, counts, onChange }) {
   }
 
   const rest = labels.length - buttons.length;
-  const note = rest > 0 ? [el("p", { class: "note" }, `${grouped(rest)} more labels are not listed here.`)] : [];
+  const note = rest > 0 ? [el("p", { class: "note" }, `${plural(rest, "more label")} ${rest === 1 ? "is" : "are"} not listed here.`)] : [];
   return {
     element: el("div", { class: "plane-legend", role: "group", "aria-label": "The groups. Press one to hide it, or to show it again." },
       el("ul", {}, ...buttons.map((button) => el("li", {}, button))), ...note, showAll),

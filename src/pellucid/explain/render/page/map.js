@@ -26,7 +26,7 @@ async function mapView(data, heading) {
   if (similarity && n > 1) sections.push(similaritySection(data, similarity, groups, shortText, highlight));
   sections.push(textsSection(data, cut, list, sections.length > 1 ? "charts" : "chart"));
   const head = el("header", {}, el("p", { class: "kicker" }, "Which texts are similar"),
-    el(heading, { class: "headline" }, `${grouped(n)} ${n === 1 ? "text" : "texts"}`), el("p", { class: "facts" }, data.model));
+    el(heading, { class: "headline" }, plural(n, "text")), el("p", { class: "facts" }, data.model));
   return [head, tableOfContents(sections, "Contents"), ...sections];
 }
 

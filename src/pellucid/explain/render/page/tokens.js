@@ -70,8 +70,8 @@ function tokenStrip(side, options) {
   if (side.cut_first) element.append(cutTokens(side));
   element.append(chips.length ? list : el("p", {}, "This text has no tokens."));
   if (side.count > chips.length) {
-    const hidden = grouped(side.count - chips.length);
-    element.append(el("p", { class: "note" }, `The model read ${hidden} more tokens, which this page leaves out here and below.`));
+    const hidden = plural(side.count - chips.length, "more token");
+    element.append(el("p", { class: "note" }, `The model read ${hidden}, which this page leaves out here and below.`));
   }
   if (side.cut_count && !side.cut_first) element.append(cutTokens(side));
   element.append(chipLegend(side));
@@ -84,7 +84,7 @@ function cutTokens(side) {
   const more = side.cut_count - side.cut.length;
   const chips = side.cut.map((token) => el("span", { class: chipClass(token) }, visiblePiece(token.piece)));
   const rest = more ? [el("span", { class: "more" }, `… and ${grouped(more)} more`)] : [];
-  const note = `Cut off: the model did not read ${grouped(side.cut_count)} tokens.`;
+  const note = `Cut off: the model did not read ${plural(side.cut_count, "token")}.`;
   return el("div", { class: "cut" }, el("p", { class: "note" }, note), el("div", { class: "chips" }, ...chips, ...rest));
 }
 

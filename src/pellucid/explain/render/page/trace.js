@@ -83,7 +83,7 @@ async function traceView(data, heading) {
       el("h3", {}, "Shares of the tokens"), el("p", { class: shareBars ? "hint" : "note" }, shareBars ? meaning : reason), ...(shareBars ? [shareBars.element] : [])),
     vectorSection(data, vector),
   );
-  const facts = `${data.model} · ${grouped(data.count)} tokens · ${grouped(vector.values.length)} numbers`;
+  const facts = `${data.model} · ${plural(data.count, "token")} · ${plural(vector.values.length, "number")}`;
   const head = el("header", {}, el("p", { class: "kicker" }, "How a text becomes its vector"),
     el(heading, { class: "headline quoted" }, quoted(data.text)), el("p", { class: "facts" }, facts));
   return [head, tableOfContents(sections, "From text to vector"), ...sections];

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import csv
+import json
+from decimal import Decimal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pellucid import Embedder
+from pellucid.cli.rows import csv_lines, read_rows, read_tables
+from pellucid.errors import OptionError, UnreadableFileError
+from tests.cli.command import run
+
+ROWS = [{"id": 1, "body": 'a "cat",\nsat', "tags": ["x"]}, {"id": None, "body": " ", "tags": []}]
+
+
+@pytest.fixture(params=[".csv", ".jsonl", ".parquet"])
+def table(request, tmp_path):
+    path = tmp_path / f"rows{request.param}"
+    if request.param == ".parquet":
+        pq.write_table(pa.Table.from_pylist(ROWS), path)
+    elif request.param == ".jsonl":
+        path.write_text("\n\n".join(map(json.dumps, ROWS)))
+    else:
+        path.write_text("".join(csv_lines(ROWS)))
+    return path
+
+
+def test_rows_have_all_columns(table):
+    expected = [{"id": "1", "body": 'a "cat",\nsat', "tags": '["x"]'}, {"id": "", "body": " ", "tags": "[]"}]
+    assert list(read_rows(table, "body", ["vector"])) == (expected if table.suffix == ".csv" else ROWS)
+
+
+def test_tables_have_all_columns_after_one_without_rows(table):
+    first, *rest = read_tables(table, "body", ["vector"])
+    assert (len(first), set(first.schema.names)) == (0, {"id", "body", "tags"})
+    joined = pa.concat_tables([first, *rest])
+    assert joined["body"].to_pylist() == [row["body"] for row in ROWS]
+    assert str(joined.schema.field("id").type) == ("string" if table.suffix == ".csv" else "int64")
+
+
+@pytest.mark.parametrize("read", [read_rows, read_tables])
+def test_a_column_that_is_there_already_is_never_overwritten(table, read):
+    with pytest.raises(OptionError, match=r"rows\.\w+ has a column 'tags' already. Rename that column first."):
+        list(read(table, "body", ["vector", "tags"]))
+
+
+def test_no_column_of_csv_is_lost(tmp_path):
+    (tmp_path / "t.csv").write_text("text,a,a\nx,1,2\n")
+    with pytest.raises(UnreadableFileError, match="two columns have the same name"):
+        list(read_rows(tmp_path / "t.csv", "text", []))
+
+
+def test_values_that_json_does_not_have_become_text_or_null(tmp_path):
+    columns = {
+        "text": ["x"],
+        "time": pa.array([1], pa.timestamp("ns")),
+        "price": pa.array([Decimal("1.50")]),
+        "number": [float("nan")],
+        "bytes": [b"\xff"],
+        "nested": [{"a": [float("inf")]}],
+    }
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    (row,) = read_rows(tmp_path / "t.parquet", "text", [])
+    json.dumps(row, allow_nan=False)
+    assert row == {
+        "text": "x",
+        "time": "1970-01-01 00:00:00.000000001",
+        "price": "1.50",
+        "number": None,
+        "bytes": "ff",
+        "nested": {"a": [None]},
+    }
+
+
+def test_csv_has_the_columns_of_all_rows():
+    lines = list(csv_lines([{"a": "x,y", "b": None}, {"a": 'say "hi"', "c": True}]))
+    assert list(csv.reader(lines)) == [["a", "b", "c"], ["x,y", "", ""], ['say "hi"', "", "true"]]
+
+
+@pytest.mark.parametrize("change", ["shorter", "longer", "gone"])
+@pytest.mark.parametrize(
+    ("command", "out"),
+    [
+        ("cluster", "out.csv"),
+        ("cluster", "out.jsonl"),
+        ("cluster", "out.parquet"),
+        ("embed", None),
+        ("embed", "out.jsonl"),
+        ("embed", "out.parquet"),
+    ],
+)
+def test_a_table_that_changes_meanwhile_is_refused(tiny_bert, tmp_path, monkeypatch, command, out, change):
+    source = tmp_path / "rows.jsonl"
+    lines = [f'{{"text": "cat {number}"}}\n' for number in range(5)]
+    source.write_text("".join(lines))
+    embed_stream = Embedder.embed_stream
+
+    def embed_and_change(*arguments, **options):
+        yield from embed_stream(*arguments, **options)
+        if change == "gone":
+            source.unlink()
+        else:
+            source.write_text("".join(lines[:2] if change == "shorter" else lines[:1] + lines))
+
+    monkeypatch.setattr(Embedder, "embed_stream", embed_and_change)
+    more = [] if out is None else ["-o", str(tmp_path / out)]
+    result = run(command, "--model", str(tiny_bert), "-f", str(source), *more)
+    assert result.code == 2
+    assert f"{source} was changed while it was read" in result.err
+    assert [path.name for path in tmp_path.iterdir()] == ([] if change == "gone" else ["rows.jsonl"])
