@@ -118,7 +118,8 @@ def test_a_word_of_the_query_is_seen_wherever_it_stands(before, after, joint, wi
     chunk = f"{' '.join(before)}{joint}okapi {' '.join(after)}"
     (best,) = _with_most_words("okapis", chunk, "")
     lines = text_excerpt(Console(width=200), chunk, "text", best, "okapis", width)
-    assert [line.plain[slice(*span[:2])] for line in lines for span in line.spans if span.style == "bold"] == ["okapi"]
+    marked = [line.plain[slice(*span[:2])] for line in lines for span in line.spans if span.style == "bold"]
+    assert "".join(marked) == "okapi"  # A line that is too long for the terminal may break within it.
 
 
 NOTE = """# Flat
