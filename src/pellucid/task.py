@@ -206,7 +206,7 @@ class Task:
 
     # From texts to results
 
-    def _run(self, texts: list[str], call: Call[Result], *, show_progress: bool = False) -> Result:
+    def _run(self, texts: list[Any], call: Call[Result], *, show_progress: bool = False) -> Result:
         """Compute the results of texts, and warn about truncation."""
         with progress(len(texts), show=show_progress) as advance:
             result, truncation = self._run_part(texts, call, advance)
@@ -262,26 +262,34 @@ class Task:
             cache.put(lookup.missing_keys, computed, counts.tolist())
         return lookup.join_vectors(computed), truncation
 
-    def _tokenize(self, texts: list[str], prompt: str, first: int) -> Iterator[tuple[TokenBatch, Int32]]:
+    def _tokenize(self, texts: list[Any], prompt: str, first: int) -> Iterator[tuple[TokenBatch, Int32]]:
         """Tokenize texts, all at once or in parts: yields tokens, and how many each text had before truncation.
 
         On a GPU, the next part is tokenized while the GPU works on the previous one. But under ``"error"`` all texts
         are tokenized first, so that a text that is too long is found before any arithmetic.
         """
         if self.on_truncation == "error" or self.engine.device == "cpu":
-            yield self.tokenizer.tokenize(texts, prompt, first=first)
+            yield self._tokenize_now(texts, prompt, first)
             return
         from pellucid.files.prefetch import one_thread, prefetch
 
-        check_texts(texts, first=first)
+        self._check(texts, first)
         size = _TEXTS_PER_PREFETCH
         starts = range(0, max(1, len(texts)), size)
         with one_thread() as pool:
             yield from prefetch(
                 pool,
                 starts,
-                lambda start: self.tokenizer.tokenize(texts[start : start + size], prompt, first=first + start),
+                lambda start: self._tokenize_now(texts[start : start + size], prompt, first + start),
             )
+
+    def _check(self, texts: list[Any], first: int) -> None:
+        """Check texts before any work on them. Tasks for pairs override this."""
+        check_texts(texts, first=first)
+
+    def _tokenize_now(self, texts: list[Any], prompt: str, first: int) -> tuple[TokenBatch, Int32]:
+        """Tokenize texts: their tokens, and how many each had before truncation. Tasks for pairs override this."""
+        return self.tokenizer.tokenize(texts, prompt, first=first)
 
 
 def _create(task: Callable[..., Task], encoder: Encoder, cache: Cache | None, on_truncation: OnTruncation) -> Task:

@@ -29,8 +29,8 @@ from pellucid.encoder.batching import plan
 from pellucid.engines import registry
 from pellucid.engines.reference import ReferenceEngine
 from pellucid.errors import ModelError
-from pellucid.layers.finish import Finish
-from pellucid.model.load import load_spec, load_weights
+from pellucid.layers.finish import Finish, Module
+from pellucid.model.load import load_head, load_spec, load_weights
 from pellucid.model.modules import load_modules
 from pellucid.reprs import short_text
 from pellucid.sources.resolve import resolve
@@ -190,6 +190,19 @@ class Encoder:
             The result of each request.
         """
         return self.engine.run_each(requests)
+
+    @functools.cached_property
+    def head(self) -> tuple[Module, ...]:
+        """The modules of the head of a model that scores or classifies; the last one gives the logits.
+
+        They are loaded at their first use, because a model that gives vectors may say that it has a head, and have no
+        weights for it.
+
+        Raises:
+            UnsupportedModelError: the model has no head.
+            ModelError: the weights could not be read.
+        """
+        return load_head(self.files, self.spec)
 
     @functools.cached_property
     def reference(self) -> ReferenceEngine:

@@ -65,8 +65,10 @@ def silu(x: Float32) -> Float32:
 
 
 def sigmoid(x: Float32) -> Float32:
-    """``1 / (1 + exp(-x))``, computed from tanh, which does not overflow."""
-    return np.float32(0.5) * (np.float32(1) + tanh(np.float32(0.5) * x))
+    """``1 / (1 + exp(-x))``. Nothing overflows, and results near 0 stay as precise as those near 1."""
+    above: Float32 = np.exp(np.minimum(x, 0))
+    below: Float32 = np.exp(-np.abs(x))
+    return above / (np.float32(1) + below)
 
 
 def tanh(x: Float32) -> Float32:
@@ -90,3 +92,13 @@ ACTIVATIONS: dict[str, Callable[[Float32], Float32]] = {
     "tanh": tanh,
 }
 """The activations by name. A spec names its activation by one of these keys."""
+
+BY_TORCH_CLASS = {
+    "torch.nn.modules.activation.GELU": "gelu",
+    "torch.nn.modules.activation.ReLU": "relu",
+    "torch.nn.modules.activation.SiLU": "silu",
+    "torch.nn.modules.activation.Sigmoid": "sigmoid",
+    "torch.nn.modules.activation.Tanh": "tanh",
+    "torch.nn.modules.linear.Identity": "identity",
+}
+"""Their names by PyTorch's class, which is what the configs of sentence-transformers say."""

@@ -10,8 +10,10 @@ from types import MappingProxyType
 from typing import Literal
 
 from pellucid.errors import InvalidModelError, UnsupportedModelError
+from pellucid.layers.finish import Module
 from pellucid.model.config import Config
 from pellucid.model.families import get_family, other
+from pellucid.model.heads import read_head, read_head_modules
 from pellucid.model.modules import ModuleEntry, read_entries, read_stages
 from pellucid.model.spec import EncoderSpec, ModelSpec, TokenizerSpec
 from pellucid.model.tensors import Tensors
@@ -21,6 +23,8 @@ from pellucid.sources.files import ModelFiles
 # In sentence-transformers every model has prompts of these names. They are "" unless the model defines them.
 _BUILT_IN_PROMPTS = ("query", "document")
 _MAX_PROMPT_CHARACTERS = 10_000  # A prompt goes before every text. Real ones have a few hundred characters.
+# The classes of transformers' tokenizers whose model_input_names have no token_type_ids.
+_CLASSES_WITHOUT_SEGMENTS = ("Bart", "Camembert", "DistilBert", "MPNet", "Roberta", "XLMRoberta")
 _SENTENCE_CONFIG_FAMILIES = ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 
 
@@ -48,14 +52,16 @@ def load_spec(files: ModelFiles) -> ModelSpec:
     default = settings.string("default_prompt_name", "") or None
     if default is not None and default not in {*prompts, *_BUILT_IN_PROMPTS}:
         raise InvalidModelError(f"{settings.where}: default_prompt_name {default!r:.80} is not one of its prompts.")
+    head = None if encoder.only_torch else read_head(config, settings)
     return ModelSpec(
         name=files.name,
         encoder_folder=transformer.folder,
         encoder=encoder,
-        tokenizer=_read_tokenizer_spec(files, transformer, encoder),
+        tokenizer=_read_tokenizer_spec(files, transformer, encoder, has_head=head is not None),
         stages=read_stages(files, later_entries, config, encoder.hidden_size),
         prompts=MappingProxyType(prompts),
         default_prompt_name=default,
+        head=head,
     )
 
 
@@ -82,21 +88,44 @@ def load_weights(files: ModelFiles, spec: ModelSpec) -> EncoderWeights:
     return read_encoder(tensors, spec.encoder, get_family(config).names)
 
 
+def load_head(files: ModelFiles, spec: ModelSpec) -> tuple[Module, ...]:
+    """Load the head of a model that scores or classifies, as :func:`pellucid.model.heads.read_head_modules` does.
+
+    Raises:
+        UnsupportedModelError: the model has no head.
+    """
+    if spec.head is None:
+        raise UnsupportedModelError(
+            f"{spec.name} has no head that scores or classifies: its config.json does not name a class that ends in "
+            f"ForSequenceClassification. If it gives vectors, use Embedder."
+        )
+    config = Config.read(files, f"{spec.encoder_folder}/config.json".lstrip("/"))
+    tensors = Tensors.open(files, spec.encoder_folder)
+    return read_head_modules(tensors, spec.head, get_family(config).head, spec.encoder.hidden_size)
+
+
 def count_parameters(files: ModelFiles) -> int:
     """The number of parameters of the encoder and of the modules after it. This reads only the files' headers."""
     folders = {name.rpartition("/")[0] for name in files.wanted() if name.endswith(".safetensors")}
     return sum(Tensors.open(files, folder).parameters for folder in folders)
 
 
-def _read_tokenizer_arguments(settings: Config) -> Config:
+def _read_tokenizer_arguments(settings: Config, *, has_head: bool) -> Config:
     """The arguments that ``sentence_bert_config.json`` passes to the tokenizer. They override every other file.
 
     Raises:
         UnsupportedModelError: the file has a setting that changes the vectors and that Pellucid does not support.
     """
-    for key, supported in (("transformer_task", "feature-extraction"), ("module_output_name", "token_embeddings")):
-        if (value := settings.string(key, supported)) != supported:
-            raise UnsupportedModelError(f"{settings.where}: {key} {value!r:.80} is not supported, only {supported!r}.")
+    tasks = {"feature-extraction": "token_embeddings"} | ({"sequence-classification": "scores"} if has_head else {})
+    task = settings.string("transformer_task", "feature-extraction")
+    if task not in tasks:
+        raise UnsupportedModelError(
+            f"{settings.where}: transformer_task {task!r:.80} is not supported, only {' or '.join(map(repr, tasks))}."
+        )
+    if (name := settings.string("module_output_name", tasks[task])) != tasks[task]:
+        raise UnsupportedModelError(
+            f"{settings.where}: module_output_name {name!r:.80} is not supported, only {tasks[task]!r}."
+        )
     if names := settings.section("processing_kwargs").values:
         raise UnsupportedModelError(f"{settings.where}: processing_kwargs ({', '.join(names):.80}) are not supported.")
     # The first is the current name of the section, the second the name in earlier versions.
@@ -104,7 +133,9 @@ def _read_tokenizer_arguments(settings: Config) -> Config:
     return next((section for section in sections if section.values), Config(settings.where, {}))
 
 
-def _read_tokenizer_spec(files: ModelFiles, transformer: ModuleEntry, encoder: EncoderSpec) -> TokenizerSpec:
+def _read_tokenizer_spec(
+    files: ModelFiles, transformer: ModuleEntry, encoder: EncoderSpec, *, has_head: bool
+) -> TokenizerSpec:
     """Read how texts are tokenized.
 
     The maximum length comes from the sentence-transformers config, else from ``tokenizer_config.json``. It is never
@@ -117,8 +148,24 @@ def _read_tokenizer_spec(files: ModelFiles, transformer: ModuleEntry, encoder: E
     tokenizer = Config.read_if_present(files, transformer.file("tokenizer_config.json"))
     # A model_max_length of 1e30 is common. It means that there is no limit.
     length = settings.number("max_seq_length", tokenizer.number("model_max_length", math.inf))
-    length = min(_read_tokenizer_arguments(settings).number("model_max_length", length), encoder.max_tokens)
+    length = min(
+        _read_tokenizer_arguments(settings, has_head=has_head).number("model_max_length", length), encoder.max_tokens
+    )
     if length < 1:
         raise InvalidModelError(f"{settings.where}: a max_seq_length of {length:g} leaves no room for a token.")
     side: Literal["left", "right"] = "left" if tokenizer.string("truncation_side", "right") == "left" else "right"
-    return TokenizerSpec(transformer.folder, int(length), settings.flag("do_lower_case", False), side)
+    return TokenizerSpec(
+        transformer.folder,
+        int(length),
+        settings.flag("do_lower_case", False),
+        side,
+        has_segments=encoder.embedding.token_types > 1 and _gives_segments(tokenizer),
+    )
+
+
+def _gives_segments(tokenizer: Config) -> bool:
+    """Whether a tokenizer says which text of a pair a token is from. Its config says so, or else its class."""
+    names = tokenizer.values.get("model_input_names")
+    if isinstance(names, list):
+        return "token_type_ids" in names
+    return not tokenizer.string("tokenizer_class", "").startswith(_CLASSES_WITHOUT_SEGMENTS)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from pellucid.errors import InvalidModelError, UnsupportedModelError
 from pellucid.layers import dense, norms
+from pellucid.layers.activations import BY_TORCH_CLASS
 from pellucid.layers.finish import Module
 from pellucid.layers.pooling import MODES, Pooling
 from pellucid.model.config import Config, read_json
@@ -26,14 +27,6 @@ _POOLING_FLAGS = {
     "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
     "pooling_mode_weightedmean_tokens": "weightedmean",
     "pooling_mode_lasttoken": "lasttoken",
-}
-_DENSE_ACTIVATIONS = {
-    "torch.nn.modules.activation.GELU": "gelu",
-    "torch.nn.modules.activation.ReLU": "relu",
-    "torch.nn.modules.activation.SiLU": "silu",
-    "torch.nn.modules.activation.Sigmoid": "sigmoid",
-    "torch.nn.modules.activation.Tanh": "tanh",
-    "torch.nn.modules.linear.Identity": "identity",
 }
 _MODULE_KINDS = ("Transformer", "Pooling", "Dense", "LayerNorm", "Normalize", "Dropout")
 # The packages that have held sentence-transformers' own module classes, up to version 6.
@@ -208,10 +201,10 @@ def _read_module(files: ModelFiles, entry: ModuleEntry, size: int) -> DenseSpec 
         )
     use_residual = config.flag("use_residual", False)
     activation = config.string("activation_function", "torch.nn.modules.activation.Tanh")
-    if activation not in _DENSE_ACTIVATIONS:
+    if activation not in BY_TORCH_CLASS:
         raise UnsupportedModelError(
             f"{config.where}: activation_function {activation!r:.80} is not supported, and Pellucid never runs code "
-            f"from a model. Supported: {', '.join(_DENSE_ACTIVATIONS)}."
+            f"from a model. Supported: {', '.join(BY_TORCH_CLASS)}."
         )
     bias = config.flag("bias", True)
-    return DenseSpec(entry.folder, in_features, out_features, _DENSE_ACTIVATIONS[activation], bias, use_residual)
+    return DenseSpec(entry.folder, in_features, out_features, BY_TORCH_CLASS[activation], bias, use_residual)

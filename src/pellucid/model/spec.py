@@ -198,12 +198,14 @@ class TokenizerSpec:
         lowercase: True if texts are lowercased before anything else (``do_lower_case`` of
             ``sentence_bert_config.json``).
         truncation_side: the end at which texts are cut off.
+        has_segments: True if the encoder is told which text of a pair each token is from.
     """
 
     folder: str
     max_tokens: int
     lowercase: bool
     truncation_side: Literal["left", "right"]
+    has_segments: bool = True
 
     __repr__ = short_repr
 
@@ -252,6 +254,35 @@ Stage = Pooling | Module
 
 
 @dataclass(frozen=True)
+class HeadSpec:
+    """The head of a model that scores or classifies: one number for each label, a logit.
+
+    It reads the token vectors that ``pooling`` says, applies a linear layer with an activation and perhaps a norm, and
+    then the last linear layer.
+
+    Attributes:
+        labels: the names of the labels.
+        pooling: which token vectors the head reads.
+        hidden_activation: the activation after the first linear layer: a key of
+            :data:`pellucid.layers.activations.ACTIVATIONS`.
+        bias: True if the first linear layer has a bias.
+        norm: the norm after the activation, or None.
+        activation: what turns logits into scores: a key of the same table.
+        multi_label: True if several labels may be right for a text; each then has a probability of its own.
+    """
+
+    labels: tuple[str, ...]
+    pooling: Pooling
+    hidden_activation: str
+    activation: str
+    bias: bool = True
+    norm: NormSpec | None = None
+    multi_label: bool = False
+
+    __repr__ = short_repr
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """Everything that a model's JSON files say.
 
@@ -263,6 +294,7 @@ class ModelSpec:
         stages: the stages after the transformer, in order. Each task decides which stages it accepts.
         prompts: by name, the texts that can be put before an input text.
         default_prompt_name: the prompt that sentence-transformers' ``encode`` uses by default, or None.
+        head: the head of a model that scores or classifies; None for other models.
     """
 
     name: str
@@ -272,6 +304,7 @@ class ModelSpec:
     stages: tuple[Stage, ...]
     prompts: Mapping[str, str]
     default_prompt_name: str | None
+    head: HeadSpec | None = None
 
     def __repr__(self) -> str:
         size = f"{plural(len(self.encoder.blocks), 'layer')} of {self.encoder.hidden_size:,} numbers"
@@ -287,6 +320,10 @@ class ModelSpec:
         match self.stages:
             case (Pooling() as pooling, *rest) if not any(isinstance(stage, Pooling) for stage in rest):
                 return pooling
+        if self.head is not None and not self.stages:
+            raise UnsupportedModelError(
+                f"{self.name} gives scores, not vectors. Use Reranker or Classifier instead of Embedder."
+            )
         kinds = ["Transformer", *(type(stage).__name__.removesuffix("Spec") for stage in self.stages)]
         raise UnsupportedModelError(
             f"{self.name}: modules.json lists {' → '.join(kinds)}, but an embedding model must be "

@@ -11,6 +11,7 @@ tokens require.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,6 +25,7 @@ from pellucid.model.spec import EncoderSpec, TokenizerSpec
 from pellucid.reprs import short_text
 from pellucid.sources.files import ModelFiles
 from pellucid.text.checks import check_texts, check_utf8, counting_limit
+from pellucid.text.pairs import PairTemplate, find_template
 from pellucid.text.seams import MAX_PIECE_CHARACTERS, AddedToken, Seams, find_seams
 from pellucid.text.tokenizer_files import TEMPLATE_RULE, is_panic, load, part_json, translate_errors
 from pellucid.types import Int32, Int64, Token, TokenBatch, TokenizedText
@@ -151,6 +153,48 @@ class Tokenizer:
                     ids = self._cut(ids[len(self._before) : len(ids) - len(self._after)])
                 sequences.append(ids)
         return TokenBatch.from_sequences(sequences), np.minimum(np.array(counts, dtype=np.int32), limit)
+
+    def tokenize_plain(
+        self, texts: Sequence[str], *, first: int = 0, check: Callable[[], object] = lambda: None
+    ) -> list[Int32]:
+        """Cut texts into tokens, ``int32[n]`` for each, without special tokens and without a limit.
+
+        Of a text with more than :func:`~pellucid.text.checks.counting_limit` tokens, only about that many are read, on
+        the side that truncation keeps. The arguments and errors are those of :meth:`tokenize`.
+        """
+        check_texts(texts, first=first)
+        limit = counting_limit(self.spec.max_tokens)
+        found: list[Int32] = []
+        for part in _parts(texts):
+            check()
+            if len(part[0]) > _LONG_TEXT_CHARACTERS:
+                pieces, _ = self._read_until(part[0], limit, check, first + len(found))
+                found.append(np.concatenate([np.array(piece.encoding.ids, dtype=np.int32) for piece in pieces]))
+            else:
+                found += [np.array(encoding.ids, dtype=np.int32) for encoding in self._encode(part, specials=False)]
+        return found
+
+    @functools.cached_property
+    def pair_template(self) -> PairTemplate:
+        """Where the special tokens of a pair of texts go.
+
+        Raises:
+            UnsupportedModelError: the template does more than add special tokens around the two texts.
+        """
+        failure = None
+        for word in self._probe_words():
+            try:
+                plain = list(self._encode([word], specials=False)[0].ids)
+                with translate_errors(self._name):
+                    pair = self._backend.encode(word, word)
+            except InvalidModelError as error:  # It has no token for unknown words.
+                failure = error
+                continue
+            if plain and (template := find_template(pair.ids, pair.type_ids, plain)) is not None:
+                return template
+        raise failure or UnsupportedModelError(
+            f"{self._name}: the tokenizer's post_processor is not supported for pairs: {TEMPLATE_RULE}."
+        )
 
     def count(
         self, texts: Sequence[str], prompt: str = "", *, first: int = 0, check: Callable[[], object] = lambda: None

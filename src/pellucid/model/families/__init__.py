@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pellucid.errors import UnsupportedModelError
 from pellucid.model.config import Config
 from pellucid.model.families import bert, distilbert, modernbert, mpnet, nomic_bert, roberta
-from pellucid.model.families.names import TensorNames
+from pellucid.model.families.names import HeadNames, TensorNames
 from pellucid.model.spec import EncoderSpec
 
 
@@ -19,21 +19,23 @@ class Family:
     Attributes:
         spec: turns the family's config.json into a spec.
         names: the tables of tensor names that the family's files may use.
+        head: the classification head that transformers puts on the family.
     """
 
     spec: Callable[[Config], EncoderSpec]
     names: tuple[TensorNames, ...]
+    head: HeadNames
 
 
 FAMILIES = {
-    "bert": Family(bert.spec, (bert.NAMES,)),
-    "camembert": Family(roberta.spec, (roberta.NAMES,)),
-    "distilbert": Family(distilbert.spec, (distilbert.NAMES,)),
-    "modernbert": Family(modernbert.spec, (modernbert.NAMES,)),
-    "mpnet": Family(mpnet.spec, (mpnet.NAMES,)),
-    "nomic_bert": Family(nomic_bert.spec, (nomic_bert.NAMES, nomic_bert.ORIGINAL_NAMES)),
-    "roberta": Family(roberta.spec, (roberta.NAMES,)),
-    "xlm-roberta": Family(roberta.spec, (roberta.NAMES,)),
+    "bert": Family(bert.spec, (bert.NAMES,), bert.HEAD),
+    "camembert": Family(roberta.spec, (roberta.NAMES,), roberta.HEAD),
+    "distilbert": Family(distilbert.spec, (distilbert.NAMES,), distilbert.HEAD),
+    "modernbert": Family(modernbert.spec, (modernbert.NAMES,), modernbert.HEAD),
+    "mpnet": Family(mpnet.spec, (mpnet.NAMES,), mpnet.HEAD),
+    "nomic_bert": Family(nomic_bert.spec, (nomic_bert.NAMES, nomic_bert.ORIGINAL_NAMES), nomic_bert.HEAD),
+    "roberta": Family(roberta.spec, (roberta.NAMES,), roberta.HEAD),
+    "xlm-roberta": Family(roberta.spec, (roberta.NAMES,), roberta.HEAD),
 }
 """All families, by the ``model_type`` in config.json."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pellucid.errors import InvalidModelError, UnsupportedModelError
 from pellucid.model.config import Config
-from pellucid.model.families.names import TensorNames
+from pellucid.model.families.names import HeadNames, TensorNames
 from pellucid.model.spec import (
     AttentionSpec,
     BlockSpec,
@@ -34,6 +34,8 @@ NAMES = TensorNames(
     feed_forward_norm="output.LayerNorm",
     final_norm=None,
 )
+
+HEAD = HeadNames("bert.pooler.dense", "classifier")
 
 MAX_LAYERS = 10_000  # Far more than any model has. A false number in a config must not fill the memory.
 _ACTIVATIONS = {

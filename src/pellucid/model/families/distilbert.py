@@ -6,6 +6,7 @@ import dataclasses
 
 from pellucid.model.config import Config
 from pellucid.model.families import bert
+from pellucid.model.families.names import HeadNames
 from pellucid.model.spec import EmbeddingSpec, EncoderSpec, FeedForwardSpec, NormSpec
 
 NAMES = dataclasses.replace(
@@ -22,6 +23,7 @@ NAMES = dataclasses.replace(
     output="ffn.lin2",
     feed_forward_norm="output_layer_norm",
 )
+HEAD = HeadNames("pre_classifier", "classifier", activation="relu")
 
 
 def spec(config: Config) -> EncoderSpec:

@@ -9,7 +9,7 @@ from typing import cast
 from pellucid.errors import InvalidModelError, UnsupportedModelError
 from pellucid.model.config import Config
 from pellucid.model.families import bert
-from pellucid.model.families.names import TensorNames, TensorPart
+from pellucid.model.families.names import HeadNames, TensorNames, TensorPart
 from pellucid.model.spec import BlockSpec, EmbeddingSpec, EncoderSpec, FeedForwardSpec, NormPlaces, NormSpec
 
 NAMES = TensorNames(
@@ -30,6 +30,14 @@ NAMES = TensorNames(
     output="mlp.Wo",
     feed_forward_norm="mlp_norm",
     final_norm="final_norm",
+)
+HEAD = HeadNames(
+    dense="head.dense",
+    output="classifier",
+    activation_key="classifier_activation",
+    bias_key="classifier_bias",
+    norm="head.norm",
+    pooling_key="classifier_pooling",
 )
 
 _MAX_GLOBAL_INTERVAL = 10_000

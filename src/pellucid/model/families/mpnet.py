@@ -10,6 +10,7 @@ import dataclasses
 from pellucid.errors import UnsupportedModelError
 from pellucid.model.config import Config
 from pellucid.model.families import bert
+from pellucid.model.families.names import HeadNames
 from pellucid.model.spec import EmbeddingSpec, EncoderSpec, FeedForwardSpec, NormSpec, RelativeBiasSpec
 
 _BUCKETS = 32
@@ -25,6 +26,7 @@ NAMES = dataclasses.replace(
     attention_output="attention.attn.o",
     attention_norm="attention.LayerNorm",
 )
+HEAD = HeadNames("classifier.dense", "classifier.out_proj")
 
 
 def spec(config: Config) -> EncoderSpec:

@@ -1,4 +1,4 @@
-"""The table of tensor names. Each family fills in its own."""
+"""The tables of tensor names. Each family fills in its own."""
 
 from __future__ import annotations
 
@@ -57,3 +57,28 @@ class TensorNames:
     final_norm: str | None
     attention_after_norm: str | None = None
     feed_forward_after_norm: str | None = None
+
+
+@dataclass(frozen=True)
+class HeadNames:
+    """The classification head that transformers puts on a family, and the names of its parts in weight files.
+
+    Attributes:
+        dense: the linear layer before the last one, whose output goes through the activation.
+        output: the last linear layer.
+        activation: the activation, if the family has a fixed one: a key of
+            :data:`pellucid.layers.activations.ACTIVATIONS`.
+        activation_key: the key of config.json that names the activation, in a family that lets the config choose.
+        bias_key: the key of config.json that says if the first linear layer has a bias; None if it always has one.
+        norm: the norm after the activation, in a family that has one; else None.
+        pooling_key: the key of config.json that says which token vectors the head reads; None if it always reads the
+            first one.
+    """
+
+    dense: str
+    output: str
+    activation: str = "tanh"
+    activation_key: str | None = None
+    bias_key: str | None = None
+    norm: str | None = None
+    pooling_key: str | None = None

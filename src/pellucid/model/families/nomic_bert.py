@@ -12,7 +12,7 @@ from pellucid.errors import UnsupportedModelError
 from pellucid.model.config import Config
 from pellucid.model.families import bert
 from pellucid.model.families.modernbert import read_rope_theta, read_rotary_base
-from pellucid.model.families.names import TensorNames, TensorPart
+from pellucid.model.families.names import HeadNames, TensorNames, TensorPart
 from pellucid.model.spec import EmbeddingSpec, EncoderSpec, FeedForwardSpec, NormSpec
 
 NAMES = TensorNames(
@@ -48,6 +48,7 @@ ORIGINAL_NAMES = dataclasses.replace(
     output="mlp.fc2",
     feed_forward_norm="norm2",
 )
+HEAD = HeadNames("nomic_bert.pooler.dense", "classifier")
 
 _GATED_ACTIVATIONS = {"swiglu": "silu", "geglu": "gelu"}
 # Nomic's config has these settings too, but none of their published text models uses another value.

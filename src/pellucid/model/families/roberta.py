@@ -10,9 +10,11 @@ import dataclasses
 
 from pellucid.model.config import Config
 from pellucid.model.families import bert
+from pellucid.model.families.names import HeadNames
 from pellucid.model.spec import EncoderSpec
 
 NAMES = dataclasses.replace(bert.NAMES, prefixes=("", "roberta."))
+HEAD = HeadNames("classifier.dense", "classifier.out_proj")
 
 
 def spec(config: Config) -> EncoderSpec:

@@ -1,0 +1,117 @@
+"""Pairs of texts as the tokens that a cross-encoder reads: both texts in one sequence, special tokens around them.
+
+A pair that is too long is cut as the ``tokenizers`` library does it with the strategy "longest first", which
+sentence-transformers uses: only the longer text is cut, until both have the same length; then both are.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pellucid.types import Int8, Int32, TokenBatch
+
+
+@dataclass(frozen=True, eq=False)
+class PairTemplate:
+    """The special tokens of a pair, each ``int32[n]``, and the segment of each token.
+
+    Attributes:
+        before, between, after: the ids of the special tokens before, between and after the two texts.
+        segments: the segments of those before, of the first text, those between, the second text, and those after:
+            ``int8[n]`` for special tokens, ``int8[1]`` for a text.
+    """
+
+    before: Int32
+    between: Int32
+    after: Int32
+    segments: tuple[Int8, Int8, Int8, Int8, Int8]
+
+    @property
+    def specials(self) -> int:
+        """The number of special tokens."""
+        return len(self.before) + len(self.between) + len(self.after)
+
+
+def find_template(ids: Sequence[int], segments: Sequence[int], word: Sequence[int]) -> PairTemplate | None:
+    """Find the template of a pair whose two texts are the same word.
+
+    Args:
+        ids: the ids of the pair.
+        segments: the segment of each token.
+        word: the ids of the word alone, at least one.
+
+    Returns:
+        None if the pair does not have the word exactly twice.
+    """
+    count = len(word)
+    places = [place for place in range(len(ids) - count + 1) if list(ids[place : place + count]) == list(word)]
+    if len(places) != 2 or places[1] - places[0] < count:  # noqa: PLR2004
+        return None
+    first, second = places
+    ends = (0, first, first + count, second, second + count, len(ids))
+    parts = [np.array(segments[start:end], dtype=np.int8) for start, end in itertools.pairwise(ends)]
+    parts[1], parts[3] = parts[1][:1], parts[3][:1]
+    before, between, after = (
+        np.array(ids[start:end], dtype=np.int32) for start, end in ((0, first), (ends[2], second), (ends[4], len(ids)))
+    )
+    return PairTemplate(before, between, after, (parts[0], parts[1], parts[2], parts[3], parts[4]))
+
+
+def kept_lengths(first: int, second: int, room: int) -> tuple[int, int]:
+    """How many tokens of each text of a pair are kept if there is room for so many.
+
+    >>> kept_lengths(5, 20, 30), kept_lengths(5, 20, 15), kept_lengths(20, 5, 15), kept_lengths(20, 30, 15)
+    ((5, 20), (5, 10), (10, 5), (7, 8))
+    """
+    if first + second <= room:
+        return first, second
+    shorter = min(first, second)
+    if 2 * shorter <= room:
+        return (first, room - first) if first == shorter else (room - second, second)
+    half, rest = room // 2, room - room // 2
+    return (half, rest) if first <= second else (rest, half)
+
+
+def join_pairs(
+    firsts: Sequence[Int32],
+    seconds: Sequence[Int32],
+    template: PairTemplate,
+    max_tokens: int,
+    *,
+    keep_end: bool,
+    has_segments: bool,
+) -> tuple[TokenBatch, Int32]:
+    """Join the tokens of two texts each, without special tokens, into pairs.
+
+    Args:
+        firsts: the first text of each pair.
+        seconds: the second text of each pair.
+        template: where the special tokens go.
+        max_tokens: the most tokens of a pair.
+        keep_end: True if texts are cut at their start.
+        has_segments: False to leave out the segments.
+
+    Returns:
+        The pairs, and ``int32[B]``: how many tokens each had before it was cut.
+    """
+    room = max_tokens - template.specials
+    sequences: list[Int32] = []
+    segments: list[Int8] = []
+    for first, second in zip(firsts, seconds, strict=True):
+        kept = kept_lengths(len(first), len(second), room)
+        a, b = (ids[len(ids) - n :] if keep_end else ids[:n] for ids, n in zip((first, second), kept, strict=True))
+        sequences.append(np.concatenate([template.before, a, template.between, b, template.after]))
+        before, of_first, between, of_second, after = template.segments
+        segments += [before, of_first.repeat(len(a)), between, of_second.repeat(len(b)), after]
+    batch = TokenBatch.from_sequences(sequences)
+    counts = np.array(
+        [len(first) + len(second) + template.specials for first, second in zip(firsts, seconds, strict=True)],
+        dtype=np.int32,
+    )
+    if not has_segments or not sequences:
+        return batch, counts
+    return TokenBatch(batch.ids, batch.offsets, np.concatenate(segments)), counts
