@@ -13,7 +13,17 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
-from tests.tiny_families import FAMILIES, HIDDEN, MAX_TOKENS, config, make_tokenizer, normal, tensors
+from tests.tiny_families import (
+    FAMILIES,
+    HEADS_OF_FAMILIES,
+    HIDDEN,
+    MAX_TOKENS,
+    config,
+    make_tokenizer,
+    normal,
+    scoring_tensors,
+    tensors,
+)
 
 TEXTS = ["", "the", "the cat", "the cat sat on the mat", "A dog, a cat!", "<s> [SEP] </s> <pad> [PAD]", "cat " * 20]
 TEXTS += ["cat " * count for count in (MAX_TOKENS - 3, MAX_TOKENS - 2, MAX_TOKENS - 1, 90)]
@@ -93,6 +103,32 @@ def write_model(
                 folder / path / "model.safetensors",
             )
     write_json(folder / "modules.json", entries)
+    return folder
+
+
+def write_scoring_model(
+    folder: Path, family: str = "bert", labels: int = 1, *, seed: int = 0, max_tokens: int = MAX_TOKENS, **settings: Any
+) -> Path:
+    """Write a tiny model with a head, as transformers' ``…ForSequenceClassification`` saves it. Returns the folder.
+
+    Args:
+        folder: where to write it.
+        family: a key of ``FAMILIES``.
+        labels: the number of labels.
+        seed: for the random weights.
+        max_tokens: the most tokens of a pair.
+        settings: more keys of config.json.
+    """
+    write_model(folder, family, modules=[])
+    for name in ("modules.json", "sentence_bert_config.json", "config_sentence_transformers.json"):
+        (folder / name).unlink()
+    names = {str(number): f"label {number}" for number in range(labels)}
+    architecture = {"architectures": [HEADS_OF_FAMILIES[family].architecture], "id2label": names}
+    edit_json(folder / "config.json", **architecture, label2id={name: int(n) for n, name in names.items()}, **settings)
+    edit_json(folder / "tokenizer_config.json", model_max_length=max_tokens)
+    vocabulary = json.loads((folder / "config.json").read_text())["vocab_size"]
+    weights = scoring_tensors(family, vocabulary, labels, np.random.RandomState(seed))
+    save_file(weights, folder / "model.safetensors")
     return folder
 
 

@@ -83,6 +83,27 @@ class Family:
     without: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Head:
+    """What a class of transformers that scores or classifies puts on an encoder.
+
+    Attributes:
+        architecture: the class.
+        prefix: what it puts before the names of the encoder's tensors.
+        dense: the name of its first linear layer.
+        output: the name of its last one.
+        norm: the name of the norm between them, or None.
+        bias: True if the first linear layer has a bias.
+    """
+
+    architecture: str
+    prefix: str
+    dense: str
+    output: str
+    norm: str | None = None
+    bias: bool = True
+
+
 _SQUARE, _UP, _DOWN = (HIDDEN, HIDDEN), (INNER, HIDDEN), (HIDDEN, INNER)
 _BERT_CONFIG = {
     "hidden_size": HIDDEN,
@@ -243,6 +264,21 @@ FAMILIES = {
 }
 
 
+_ROBERTA_PARTS = ("classifier.dense", "classifier.out_proj")
+HEADS_OF_FAMILIES = {
+    "bert": Head("BertForSequenceClassification", "bert.", "bert.pooler.dense", "classifier"),
+    "mpnet": Head("MPNetForSequenceClassification", "mpnet.", *_ROBERTA_PARTS),
+    "distilbert": Head("DistilBertForSequenceClassification", "distilbert.", "pre_classifier", "classifier"),
+    "roberta": Head("RobertaForSequenceClassification", "roberta.", *_ROBERTA_PARTS),
+    "camembert": Head("CamembertForSequenceClassification", "roberta.", *_ROBERTA_PARTS),
+    "xlm-roberta": Head("XLMRobertaForSequenceClassification", "roberta.", *_ROBERTA_PARTS),
+    "modernbert": Head(
+        "ModernBertForSequenceClassification", "model.", "head.dense", "classifier", norm="head.norm", bias=False
+    ),
+    "nomic_bert": Head("NomicBertForSequenceClassification", "nomic_bert.", "nomic_bert.pooler.dense", "classifier"),
+}
+
+
 def config(family: str, vocabulary: int) -> dict[str, Any]:
     """The content of a tiny model's config.json."""
     return {**FAMILIES[family].config, "vocab_size": vocabulary}
@@ -268,6 +304,22 @@ def tensors(family: str, vocabulary: int, rng: np.random.RandomState) -> dict[st
     return arrays
 
 
+def scoring_tensors(family: str, vocabulary: int, labels: int, rng: np.random.RandomState) -> dict[str, np.ndarray]:
+    """Random weights of an encoder with a head, under the names that files use."""
+    head = HEADS_OF_FAMILIES[family]
+    arrays = {head.prefix + name: array for name, array in tensors(family, vocabulary, rng).items()}
+    arrays |= {
+        f"{head.dense}.weight": normal(rng, HIDDEN, HIDDEN),
+        f"{head.output}.weight": normal(rng, labels, HIDDEN),
+    }
+    arrays |= {f"{head.output}.bias": normal(rng, labels)}
+    if head.bias:
+        arrays[f"{head.dense}.bias"] = normal(rng, HIDDEN)
+    if head.norm is not None:
+        arrays[f"{head.norm}.weight"] = 1 + normal(rng, HIDDEN)
+    return arrays
+
+
 def make_tokenizer(family: str) -> Tokenizer:
     """A family's tokenizer. Like the real ones, it still has the truncation and padding of a training run."""
     specials = FAMILIES[family].specials
@@ -276,7 +328,11 @@ def make_tokenizer(family: str) -> Tokenizer:
     if family in ("roberta", "mpnet"):
         tokenizer.post_processor = processors.RobertaProcessing(sep, cls, add_prefix_space=family != "roberta")
     elif family in ("xlm-roberta", "camembert", "modernbert"):
-        tokenizer.post_processor = processors.TemplateProcessing(f"{cls[0]} $A {sep[0]}", None, [cls, sep])
+        between = sep[0] if family == "modernbert" else f"{sep[0]} {sep[0]}"
+        single = f"{cls[0]} $A {sep[0]}"
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single, f"{single[: -len(sep[0])]}{between} $B {sep[0]}", [cls, sep]
+        )
     else:
         tokenizer.post_processor = processors.BertProcessing(sep, cls)
     tokenizer.add_special_tokens(list(specials.values()))

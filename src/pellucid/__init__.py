@@ -17,9 +17,11 @@ from typing import Any
 __version__ = "0.1.0"
 
 _MODULES = {
+    "Classifier": "pellucid.classifier",
     "Embedder": "pellucid.embedder",
     "Encoder": "pellucid.encoder.encoder",
     "PellucidError": "pellucid.errors",
+    "Reranker": "pellucid.reranker",
     "TokenBatch": "pellucid.types",
     "TruncationWarning": "pellucid.errors",
     "cluster": "pellucid.vectors.clusters",

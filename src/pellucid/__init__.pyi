@@ -1,8 +1,10 @@
 from pellucid import errors as errors
+from pellucid.classifier import Classifier as Classifier
 from pellucid.embedder import Embedder as Embedder
 from pellucid.encoder.encoder import Encoder as Encoder
 from pellucid.errors import PellucidError as PellucidError
 from pellucid.errors import TruncationWarning as TruncationWarning
+from pellucid.reranker import Reranker as Reranker
 from pellucid.types import TokenBatch as TokenBatch
 from pellucid.vectors.clusters import cluster as cluster
 from pellucid.vectors.duplicates import near_duplicates as near_duplicates

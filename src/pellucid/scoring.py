@@ -106,7 +106,8 @@ def check_pairs(pairs: Iterable[Any]) -> list[Pair]:
         TextError: a text cannot be written in UTF-8.
     """
     checked: list[Pair] = []
-    for position, pair in enumerate(as_list(pairs)):
+    given: list[Any] = as_list(pairs)
+    for position, pair in enumerate(given):
         if isinstance(pair, str) or not isinstance(pair, Sequence) or len(pair) != 2:  # noqa: PLR2004
             raise TextTypeError(f"pair {position} is not a pair: each must be two texts, such as (query, document).")
         for which, text in zip(("first", "second"), pair, strict=True):
