@@ -29,6 +29,18 @@ TEXTS = ["", "the", "the cat", "the cat sat on the mat", "A dog, a cat!", "<s> [
 TEXTS += ["cat " * count for count in (MAX_TOKENS - 3, MAX_TOKENS - 2, MAX_TOKENS - 1, 90)]
 """Texts of various lengths. Some are short. The last four have one token less than a tiny model reads, exactly as many,
 one more, and many more."""
+_LONG = "the cat sat on the mat , "
+PAIRS = [
+    ("the cat", "a dog sat"),
+    ("", ""),
+    ("the cat", ""),
+    ("", "a dog"),
+    ("the same", "the same"),
+    ("[SEP] </s>", "<s> [CLS] <pad> [PAD]"),
+    *((_LONG * a, _LONG * b) for a in (0, 1, 2, 5, 90) for b in (0, 1, 2, 5, 90)),
+    ("Ῥόδος 😀", "שפן אכל קצת גזר"),
+]
+"""Pairs of texts: short, empty, equal, far over the limit on either side or on both, with other scripts."""
 
 
 def write_model(

@@ -30,6 +30,13 @@ def load_reference(folder: Path | str, **options):
     return SentenceTransformer(str(folder), device="cpu", local_files_only=True, **options)
 
 
+def cross_encoder(folder: Path | str, **options):
+    """Load a model with a head with sentence-transformers."""
+    from sentence_transformers import CrossEncoder
+
+    return CrossEncoder(str(folder), device="cpu", local_files_only=True, **options)
+
+
 def encode_alone(reference, texts, **options):
     """The vectors of sentence-transformers, with each text in its own batch, so that padding changes nothing."""
     return reference.encode(list(texts), batch_size=1, **options)

@@ -1,6 +1,7 @@
-"""Writes ``tests/data/tiny.npz``: the ids and vectors of sentence-transformers for a tiny model of each family.
+"""Writes what sentence-transformers gives for a tiny model of each family, for ``make test``, which has no PyTorch.
 
-``make test``, which has no PyTorch, compares Pellucid with them. Run this again only when the tiny models change::
+``tests/data/tiny.npz`` has ids and vectors, and ``tests/data/tiny_scores.npz`` the ids and logits of pairs. Run this
+again only when the tiny models change::
 
     .venv-reference/bin/python -m tests.reference.freeze
 """
@@ -13,21 +14,37 @@ from pathlib import Path
 import numpy as np
 
 from tests import tiny
-from tests.reference.conftest import encode_alone, load_reference
+from tests.reference.conftest import cross_encoder, encode_alone, load_reference
 from tests.tiny_families import FAMILIES
+
+_DATA = Path(__file__).parents[1] / "data"
+LABELS = (1, 2, 3)
 
 
 def main() -> None:
-    """Write each tiny model, let sentence-transformers embed ``tiny.TEXTS``, and store the ids and vectors."""
+    """Write each tiny model, and store what sentence-transformers makes of :mod:`tests.tiny`'s texts and pairs."""
     arrays = {}
     for family in FAMILIES:
         with tempfile.TemporaryDirectory() as folder:
             reference = load_reference(tiny.write_model(Path(folder), family))
             ids = reference.tokenizer(tiny.TEXTS, truncation=True, max_length=tiny.MAX_TOKENS)["input_ids"]
-            arrays[f"{family}/lengths"] = np.array([len(text) for text in ids])
-            arrays[f"{family}/ids"] = np.concatenate(ids)
+            arrays |= _packed(family, ids)
             arrays[f"{family}/vectors"] = encode_alone(reference, tiny.TEXTS)
-    np.savez_compressed(Path(__file__).parents[1] / "data" / "tiny.npz", **arrays)
+    np.savez_compressed(_DATA / "tiny.npz", **arrays)
+    arrays = {}
+    for family in FAMILIES:
+        for labels in LABELS:
+            with tempfile.TemporaryDirectory() as folder:
+                reference = cross_encoder(tiny.write_scoring_model(Path(folder), family, labels))
+                arrays[f"{family}/{labels}/scores"] = reference.predict(tiny.PAIRS, batch_size=1)
+        pairs = [list(texts) for texts in zip(*tiny.PAIRS, strict=True)]
+        ids = reference.tokenizer(*pairs, truncation="longest_first", max_length=tiny.MAX_TOKENS)["input_ids"]
+        arrays |= _packed(family, ids)
+    np.savez_compressed(_DATA / "tiny_scores.npz", **arrays)
+
+
+def _packed(family: str, ids: list[list[int]]) -> dict[str, np.ndarray]:
+    return {f"{family}/lengths": np.array([len(each) for each in ids]), f"{family}/ids": np.concatenate(ids)}
 
 
 if __name__ == "__main__":

@@ -7,26 +7,14 @@ import pytest
 
 from pellucid import Classifier, Reranker
 from tests import tiny
+from tests.reference.conftest import cross_encoder
 from tests.reference.texts import SCRIPTS, odd_texts
 
-LONG = "the cat sat on the mat , "
 PAIRS = [
-    ("the cat", "a dog sat"),
-    ("", ""),
-    ("the cat", ""),
-    ("", "a dog"),
-    ("the same", "the same"),
-    ("[SEP] </s>", "<s> [CLS] <pad> [PAD]"),
-    *((LONG * a, LONG * b) for a in (0, 1, 2, 5, 90) for b in (0, 1, 2, 5, 90)),
+    *tiny.PAIRS,
     *((SCRIPTS[n - 1], SCRIPTS[n]) for n in range(len(SCRIPTS))),
     *zip(odd_texts(60), odd_texts(60, seed=1), strict=True),
 ]
-
-
-def cross_encoder(folder, **options):
-    from sentence_transformers import CrossEncoder
-
-    return CrossEncoder(str(folder), device="cpu", local_files_only=True, **options)
 
 
 @pytest.mark.parametrize("max_tokens", [8, 23, 24, 38])

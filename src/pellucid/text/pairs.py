@@ -36,29 +36,34 @@ class PairTemplate:
         return len(self.before) + len(self.between) + len(self.after)
 
 
-def find_template(ids: Sequence[int], segments: Sequence[int], word: Sequence[int]) -> PairTemplate | None:
-    """Find the template of a pair whose two texts are the same word.
+def find_template(
+    ids: Sequence[int], segments: Sequence[int], first: Sequence[int], second: Sequence[int]
+) -> PairTemplate | None:
+    """Find the template of a pair of words.
 
     Args:
         ids: the ids of the pair.
         segments: the segment of each token.
-        word: the ids of the word alone, at least one.
+        first: the ids of the first word alone.
+        second: those of the second.
 
     Returns:
-        None if the pair does not have the word exactly twice.
+        None if the pair does not have each word exactly once, in this order.
     """
-    count = len(word)
-    places = [place for place in range(len(ids) - count + 1) if list(ids[place : place + count]) == list(word)]
-    if len(places) != 2 or places[1] - places[0] < count:  # noqa: PLR2004
+    places = [_places(ids, word) for word in (first, second)]
+    if [len(found) for found in places] != [1, 1] or places[0][0] + len(first) > places[1][0]:
         return None
-    first, second = places
-    ends = (0, first, first + count, second, second + count, len(ids))
-    parts = [np.array(segments[start:end], dtype=np.int8) for start, end in itertools.pairwise(ends)]
-    parts[1], parts[3] = parts[1][:1], parts[3][:1]
-    before, between, after = (
-        np.array(ids[start:end], dtype=np.int32) for start, end in ((0, first), (ends[2], second), (ends[4], len(ids)))
-    )
-    return PairTemplate(before, between, after, (parts[0], parts[1], parts[2], parts[3], parts[4]))
+    start, other = places[0][0], places[1][0]
+    cuts = (0, start, start + len(first), other, other + len(second), len(ids))
+    before, _, between, _, after = (np.array(ids[begin:end], dtype=np.int32) for begin, end in itertools.pairwise(cuts))
+    kinds = [np.array(segments[begin:end], dtype=np.int8) for begin, end in itertools.pairwise(cuts)]
+    return PairTemplate(before, between, after, (kinds[0], kinds[1][:1], kinds[2], kinds[3][:1], kinds[4]))
+
+
+def _places(ids: Sequence[int], word: Sequence[int]) -> list[int]:
+    """Where a word's ids stand; nowhere for a word without ids."""
+    starts = range(len(ids) - len(word) + 1) if word else ()
+    return [start for start in starts if list(ids[start : start + len(word)]) == list(word)]
 
 
 def kept_lengths(first: int, second: int, room: int) -> tuple[int, int]:

@@ -181,18 +181,19 @@ class Tokenizer:
         Raises:
             UnsupportedModelError: the template does more than add special tokens around the two texts.
         """
-        failure = None
+        tried: list[tuple[str, list[int]]] = []
         for word in self._probe_words():
             try:
                 plain = list(self._encode([word], specials=False)[0].ids)
-                with translate_errors(self._name):
-                    pair = self._backend.encode(word, word)
-            except InvalidModelError as error:  # It has no token for unknown words.
-                failure = error
+            except InvalidModelError:  # It has no token for unknown words. Other texts may not need one.
                 continue
-            if plain and (template := find_template(pair.ids, pair.type_ids, plain)) is not None:
-                return template
-        raise failure or UnsupportedModelError(
+            for other, ids in tried:
+                with translate_errors(self._name):
+                    pair = self._backend.encode(other, word)
+                if (template := find_template(pair.ids, pair.type_ids, ids, plain)) is not None:
+                    return template
+            tried.append((word, plain))
+        raise UnsupportedModelError(
             f"{self._name}: the tokenizer's post_processor is not supported for pairs: {TEMPLATE_RULE}."
         )
 
