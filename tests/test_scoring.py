@@ -1,0 +1,139 @@
+"""What rerankers and classifiers share."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+from pellucid import Classifier, Embedder, Encoder, Reranker, TruncationWarning
+from pellucid.errors import (
+    InvalidModelError,
+    OptionError,
+    TextError,
+    TextTypeError,
+    TruncationError,
+    UnsupportedModelError,
+)
+from pellucid.scoring import check_pairs
+from tests import tiny
+from tests.conftest import DATA
+
+SCORES = np.load(DATA / "tiny_scores.npz")
+"""Those of sentence-transformers."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tiny.write_scoring_model(tmp_path_factory.mktemp("models") / "scoring")
+
+
+@pytest.fixture(scope="module")
+def reranker(folder) -> Reranker:
+    return Reranker(folder, on_truncation="cut")
+
+
+@pytest.mark.parametrize("labels", [1, 2, 3])
+@pytest.mark.parametrize("engine", ["native", "reference"])
+def test_frozen_scores(family, tmp_path, engine, labels):
+    task = Classifier(tiny.write_scoring_model(tmp_path / "m", family, labels), engine=engine, on_truncation="cut")
+    batch, counts = task._tokenize_now(tiny.PAIRS, "", 0)
+    assert batch.ids.tolist() == SCORES[f"{family}/ids"].tolist()
+    assert batch.lengths.tolist() == SCORES[f"{family}/lengths"].tolist()
+    assert ((counts > task.max_tokens) <= (batch.lengths == task.max_tokens)).all()
+    expected = SCORES[f"{family}/{labels}/scores"].reshape(len(tiny.PAIRS), labels)
+    ours = task.probabilities(tiny.PAIRS) if labels == 1 else task.logits(tiny.PAIRS)
+    np.testing.assert_allclose(ours, expected, rtol=0, atol=5e-6 * max(1, np.abs(expected).max()))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int16", "int8"])
+def test_a_score_depends_on_its_pair_alone(folder, dtype):
+    task = Reranker(folder, dtype=dtype, on_truncation="cut")
+    together = task.score_pairs(tiny.PAIRS)
+    alone = [task.score_pairs([pair])[0] for pair in tiny.PAIRS]
+    backwards = task.score_pairs(tiny.PAIRS[::-1])[::-1]
+    assert together.tobytes() == np.array(alone).tobytes() == backwards.tobytes()
+
+
+def test_integers_stay_close(folder, reranker):
+    exact = reranker.score_pairs(tiny.PAIRS)
+    for dtype, bound in (("int16", 1e-3), ("int8", 5e-2)):
+        scores = Reranker(folder, dtype=dtype, on_truncation="cut").score_pairs(tiny.PAIRS)
+        np.testing.assert_allclose(scores, exact, rtol=0, atol=bound)
+
+
+def test_too_long_pairs_are_cut_with_a_warning_or_refused(folder):
+    pairs = [("the cat", "a dog"), ("the cat " * 20, "a dog")]
+    with pytest.warns(TruncationWarning, match=r"1 of 2 texts is longer .* \(the first is text 1\)"):
+        Reranker(folder).score_pairs(pairs)
+    with pytest.raises(TruncationError, match="the first is text 1"):
+        Reranker(folder, on_truncation="error").score_pairs(pairs)
+
+
+@pytest.mark.parametrize("task", [Reranker, Classifier])
+def test_copies_keep_the_options(folder, task):
+    original = task(folder, dtype="int8", threads=1, activation="tanh", on_truncation="cut")
+    for made in (copy.copy(original), pickle.loads(pickle.dumps(original))):  # noqa: S301  This test made the pickle.
+        assert (made.activation, made.on_truncation, made.engine.dtype) == ("tanh", "cut", "int8")
+        assert made._logits(tiny.PAIRS, "").tobytes() == original._logits(tiny.PAIRS, "").tobytes()
+
+
+def test_tasks_may_share_an_encoder(folder):
+    encoder = Encoder(folder)
+    assert Reranker(encoder).encoder is Classifier(encoder).encoder is encoder
+
+
+def test_a_model_without_a_head_is_refused(tiny_bert):
+    for task in (Reranker, Classifier):
+        with pytest.raises(UnsupportedModelError, match="no head that scores or classifies"):
+            task(tiny_bert)
+
+
+def test_a_model_that_gives_scores_is_no_embedder(folder, tmp_path):
+    saved = tiny.write_scoring_model(tmp_path / "m")
+    entry = {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.base.modules.transformer.Transformer"}
+    tiny.write_json(saved / "modules.json", [entry])
+    task = {"transformer_task": "sequence-classification", "module_output_name": "scores"}
+    tiny.write_json(saved / "sentence_bert_config.json", task)
+    with pytest.raises(UnsupportedModelError, match="gives scores, not vectors. Use Reranker or Classifier"):
+        Embedder(saved)
+    scores = Reranker(saved, on_truncation="cut").score_pairs(tiny.PAIRS)
+    assert scores.tobytes() == Reranker(folder, on_truncation="cut").score_pairs(tiny.PAIRS).tobytes()
+
+
+def test_an_embedding_model_whose_config_names_a_head_still_gives_vectors(tmp_path):
+    folder = tiny.write_model(tmp_path / "m")
+    expected = Embedder(folder).embed_query("the cat")
+    tiny.edit_json(folder / "config.json", architectures=["BertForSequenceClassification"])
+    assert Embedder(folder).embed_query("the cat").tobytes() == expected.tobytes()
+    with pytest.raises(InvalidModelError, match=r"no tensor 'bert\.pooler\.dense\.weight'"):
+        Reranker(folder)
+
+
+def test_too_few_tokens_for_a_pair_are_refused(folder):
+    with pytest.raises(OptionError, match="max_tokens=4 leaves no room for two texts besides 3 special tokens"):
+        Reranker(folder, max_tokens=4)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        ("ab", "texts is of type str"),
+        (["ab"], "pair 0 is not a pair"),
+        ([("a", "b"), ("a",)], "pair 1 is not a pair"),
+        ([("a", "b"), ("a", "b", "c")], "pair 1 is not a pair"),
+        ([("a", "b"), 3], "pair 1 is not a pair"),
+        ([("a", None)], "the second text of pair 0 is of type NoneType"),
+        ([(1, "a")], "the first text of pair 0 is of type int"),
+    ],
+)
+def test_what_is_no_pair_is_named(pairs, message):
+    with pytest.raises(TextTypeError, match=message):
+        check_pairs(pairs)
+
+
+def test_half_a_character_is_named():
+    with pytest.raises(TextError, match="the second text of pair 1 has a lone surrogate"):
+        check_pairs([("a", "b"), ["a", "\ud800"]])
