@@ -131,13 +131,14 @@ class PythonEncoder {
  public:
   PythonEncoder(const std::string& cpu, const std::string& dtype, Matrix word, std::optional<Matrix> position,
                 std::optional<Matrix> token_type, const std::optional<NormArrays>& norm,
-                const std::optional<Matrix>& relative_bias)
-      : word_(std::move(word)),
+                const std::optional<LinearArrays>& projection, const std::optional<Matrix>& relative_bias)
+      : hidden_(static_cast<int>(projection ? projection->second.shape(0) : word.shape(1))),
+        word_(std::move(word)),
         position_(std::move(position)),
         token_type_(std::move(token_type)),
         bias_heads_(relative_bias ? static_cast<int>(relative_bias->shape(0)) : 0),
         longest_(relative_bias ? static_cast<int>((relative_bias->shape(1) + 1) / 2) : std::numeric_limits<int>::max()),
-        encoder_(kernels_named(cpu), dtype_named(dtype), hidden(), embeddings(norm, relative_bias)) {}
+        encoder_(kernels_named(cpu), dtype_named(dtype), hidden_, embeddings(norm, projection, relative_bias)) {}
 
   void add_layer(const LinearArrays& query, const LinearArrays& key, const LinearArrays& value,
                  const LinearArrays& attention_output, const NormsArrays& attention_norms,
@@ -176,6 +177,12 @@ class PythonEncoder {
                          turns};
     if (gate) weights.gate = linear(*gate, inner, hidden());
     without_lock([&] { encoder_.add_layer(weights); });
+    ++stored_layers_;
+  }
+
+  void add_layer_again(int number) {
+    require(number >= 0 && number < stored_layers_, "there is no layer of this number");
+    encoder_.add_layer_again(number);
   }
 
   void add_final_norm(const NormArrays& arrays) { encoder_.add_final_norm(*norm(arrays, hidden())); }
@@ -187,7 +194,7 @@ class PythonEncoder {
     const std::size_t tokens = ids.shape(0);
     require(intermediate_ > 0, "the encoder has no layers");
     require(positions.shape(0) == tokens && out.shape(0) == tokens && threads > 0 &&
-                out.shape(1) == word_.shape(1) && (!segments || segments->shape(0) == tokens),
+                out.shape(1) == static_cast<std::size_t>(hidden_) && (!segments || segments->shape(0) == tokens),
             "the arrays do not fit each other, or there are no threads");
     require(offsets.shape(0) > 0 && offsets(0) == 0 &&
                 static_cast<std::size_t>(offsets(offsets.shape(0) - 1)) == tokens,
@@ -222,29 +229,35 @@ class PythonEncoder {
   }
 
  private:
-  int hidden() const { return static_cast<int>(word_.shape(1)); }
+  int hidden() const { return hidden_; }
 
-  Embeddings embeddings(const std::optional<NormArrays>& norm_arrays, const std::optional<Matrix>& relative_bias) const {
+  Embeddings embeddings(const std::optional<NormArrays>& norm_arrays, const std::optional<LinearArrays>& projection,
+                        const std::optional<Matrix>& relative_bias) const {
+    const int size = static_cast<int>(word_.shape(1));
+    require(size <= hidden_, "the embeddings are longer than the token vectors");
     require((!position_ || position_->shape(1) == word_.shape(1)) &&
                 (!token_type_ || (token_type_->shape(1) == word_.shape(1) && token_type_->shape(0) > 0)) &&
                 (!relative_bias || (relative_bias->shape(0) > 0 && relative_bias->shape(1) % 2 == 1)),
             "an embedding table or the relative bias has the wrong shape");
-    return {word_.data(),
+    return {size,
+            word_.data(),
             position_ ? position_->data() : nullptr,
             token_type_ ? token_type_->data() : nullptr,
-            norm(norm_arrays, hidden()),
+            norm(norm_arrays, size),
+            projection ? std::optional(linear(*projection, hidden_, size)) : std::nullopt,
             relative_bias ? relative_bias->data() : nullptr,
             bias_heads_,
             relative_bias ? longest_ : 0};
   }
 
+  int hidden_;
   Matrix word_;
   std::optional<Matrix> position_;
   std::optional<Matrix> token_type_;
   int bias_heads_;  // 0 without a relative bias
   int longest_;     // the longest text, in tokens
   Heads heads_{};   // the same for all layers
-  int intermediate_ = 0, turns_ = 0;
+  int intermediate_ = 0, turns_ = 0, stored_layers_ = 0;
   bool gated_ = false;
   Encoder encoder_;
 };
@@ -274,12 +287,14 @@ NB_MODULE(_native, m) {
       "cpu"_a, "dtype"_a, "threads"_a, "seconds"_a);
   nb::class_<PythonEncoder>(m, "Encoder")
       .def(nb::init<const std::string&, const std::string&, Matrix, std::optional<Matrix>, std::optional<Matrix>,
-                    const std::optional<NormArrays>&, const std::optional<Matrix>&>(),
+                    const std::optional<NormArrays>&, const std::optional<LinearArrays>&,
+                    const std::optional<Matrix>&>(),
            nb::kw_only(), "cpu"_a, "dtype"_a, "word"_a, "position"_a.none(), "token_type"_a.none(), "norm"_a.none(),
-           "relative_bias"_a.none())
+           "projection"_a.none(), "relative_bias"_a.none())
       .def("add_layer", &PythonEncoder::add_layer, nb::kw_only(), "query"_a, "key"_a, "value"_a, "attention_output"_a,
            "attention_norms"_a, "gate"_a.none(), "intermediate"_a, "output"_a, "feed_forward_norms"_a, "heads"_a,
            "kv_heads"_a, "head_size"_a, "activation"_a, "window"_a, "turns"_a)
+      .def("add_layer_again", &PythonEncoder::add_layer_again, "number"_a)
       .def("add_final_norm", &PythonEncoder::add_final_norm, "norm"_a)
       .def("token_vectors", &PythonEncoder::token_vectors, "ids"_a, "positions"_a, "offsets"_a, "segments"_a.none(),
            "turns"_a, "out"_a, "threads"_a, "in_main_thread"_a);

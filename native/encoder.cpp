@@ -95,6 +95,7 @@ struct Encoder::Workspace {
         wide_operand(e.kernels_, e.layers_.front().output.dtype(), rows, e.intermediate_) {
     const int features = e.layers_.front().heads * e.layers_.front().head_size;
     if (features != e.hidden_) own_context_operand.emplace(e.kernels_, e.dtype_, rows, features);
+    if (e.projection_) embedding_operand.emplace(e.kernels_, e.dtype_, rows, e.embeddings_.size);
   }
 
   const Operand& context_operand() const { return own_context_operand ? *own_context_operand : narrow_operand; }
@@ -104,7 +105,7 @@ struct Encoder::Workspace {
   std::size_t scratch_size;
   Array<float> scratch;
   Operand narrow_operand, wide_operand;
-  std::optional<Operand> own_context_operand;
+  std::optional<Operand> own_context_operand, embedding_operand;
 };
 
 Encoder::PackedNorm::PackedNorm(const Norm& norm, int n)
@@ -126,9 +127,13 @@ Encoder::Encoder(const Kernels& kernels, Dtype dtype, int hidden, const Embeddin
       dtype_(dtype),
       hidden_(hidden),
       embeddings_(embeddings),
-      embedding_norms_({std::nullopt, std::nullopt, embeddings.norm}, hidden),
+      embedding_norms_({std::nullopt, std::nullopt, embeddings.norm}, embeddings.size),
       bias_stride_(0),
-      sums_stay_(!embeddings.norm) {
+      sums_stay_(!embeddings.norm || embeddings.projection) {
+  if (embeddings.projection) {
+    projection_.emplace(dtype, kernels.panel, std::vector<Linear>{*embeddings.projection});
+    embeddings_.projection.reset();  // The model's own copy is not needed any more.
+  }
   if (!embeddings.relative_bias) return;
   const std::size_t distances = 2 * size(embeddings.longest) - 1, heads = size(embeddings.bias_heads);
   relative_bias_ = Array<float>(heads * distances + slack);
@@ -150,9 +155,12 @@ void Encoder::add_layer(const LayerWeights& w) {
                      std::move(gate), Packed(dtype_, panel, {w.intermediate}), Packed(output_dtype, panel, {w.output}),
                      PackedNorms(w.attention_norms, hidden_), PackedNorms(w.feed_forward_norms, hidden_), w.heads,
                      w.kv_heads, w.head_size, w.activation, w.window, w.turns});
+  order_.push_back(static_cast<int>(layers_.size()) - 1);
   const auto only_sum = [](const Norms& norms) { return norms.sum && !norms.before; };
   sums_stay_ = sums_stay_ || !only_sum(w.attention_norms) || !only_sum(w.feed_forward_norms);
 }
+
+void Encoder::add_layer_again(int number) { order_.push_back(number); }
 
 void Encoder::add_final_norm(const Norm& norm) {
   final_norm_.emplace(norm, hidden_);
@@ -161,15 +169,16 @@ void Encoder::add_final_norm(const Norm& norm) {
 
 // Adds the rows of the word, position and token type tables, in the same order as the reference engine.
 void Encoder::embed(std::int32_t id, std::int32_t position, std::int8_t segment, float* x) const {
-  const float* word = embeddings_.word + static_cast<std::ptrdiff_t>(id) * hidden_;
-  std::copy_n(word, hidden_, x);
+  const int count = embeddings_.size;
+  const float* word = embeddings_.word + static_cast<std::ptrdiff_t>(id) * count;
+  std::copy_n(word, count, x);
   if (embeddings_.position) {
-    const float* row = embeddings_.position + static_cast<std::ptrdiff_t>(position) * hidden_;
-    for (int i = 0; i < hidden_; ++i) x[i] += row[i];
+    const float* row = embeddings_.position + static_cast<std::ptrdiff_t>(position) * count;
+    for (int i = 0; i < count; ++i) x[i] += row[i];
   }
   if (embeddings_.token_type) {
-    const float* row = embeddings_.token_type + static_cast<std::ptrdiff_t>(segment) * hidden_;
-    for (int i = 0; i < hidden_; ++i) x[i] += row[i];
+    const float* row = embeddings_.token_type + static_cast<std::ptrdiff_t>(segment) * count;
+    for (int i = 0; i < count; ++i) x[i] += row[i];
   }
 }
 
@@ -198,6 +207,7 @@ void Encoder::forward(const Batch& batch, const Chunk& chunk, Workspace& w, Team
   };
   const float* residual = nullptr;
   float *sum = w.sum.data(), *next_sum = w.next_sum.data();
+  const PackedNorms no_norms({}, hidden_);
   // Turns the result of a sublayer, in `sum`, into the next sublayer's residual and its input x. `sum` already includes
   // the residual, unless a norm must come before that addition.
   const auto normalise_sum = [&](const PackedNorms& norms, const std::optional<PackedNorm>& next_before) {
@@ -231,10 +241,26 @@ void Encoder::forward(const Batch& batch, const Chunk& chunk, Workspace& w, Team
     embed(batch.ids[token], batch.positions[token], batch.segments ? batch.segments[token] : std::int8_t{0},
           sum + row * w.stride);
   });
-  normalise_sum(embedding_norms_, layers_.front().attention_norms.before);
+  if (projection_) {
+    each_row([&](int row) {
+      float *s = sum + row * w.stride, *x = w.x.data() + row * w.stride;
+      if (embedding_norms_.sum) {
+        const PackedNorm& norm = *embedding_norms_.sum;
+        kernels_.layer_norm(s, norm.weight.data(), norm.bias.data(), norm.eps, embeddings_.size, x);
+      } else {
+        std::copy_n(s, embeddings_.size, x);
+      }
+      w.embedding_operand->prepare(x, row);
+    });
+    multiply(*projection_, w.embedding_operand->rows(w.x.data(), w.stride), Activation::identity, nullptr, nullptr, sum,
+             w.stride);
+    normalise_sum(no_norms, layers_.front().attention_norms.before);
+  } else {
+    normalise_sum(embedding_norms_, layers_.front().attention_norms.before);
+  }
 
-  for (std::size_t number = 0; number < layers_.size(); ++number) {
-    const Layer& layer = layers_[number];
+  for (std::size_t step = 0; step < order_.size(); ++step) {
+    const Layer& layer = layers_[size(order_[step])];
     const int head_size = layer.head_size, queries = layer.heads * head_size, keys = layer.kv_heads * head_size;
     const int heads_per_key = layer.heads / layer.kv_heads;
     if (poller) poller->poll();
@@ -279,9 +305,9 @@ void Encoder::forward(const Batch& batch, const Chunk& chunk, Workspace& w, Team
     multiply(layer.intermediate, x, layer.gate ? Activation::identity : layer.activation,
              layer.gate ? w.gate.data() : nullptr, nullptr, w.inner.data(), w.wide);
     prepare(w.wide_operand, w.inner, w.wide);
-    const bool is_last = number + 1 == layers_.size();
+    const bool is_last = step + 1 == order_.size();
     finish_sublayer(layer.output, w.wide_operand.rows(w.inner.data(), w.wide), layer.feed_forward_norms,
-                    is_last ? final_norm_ : layers_[number + 1].attention_norms.before);
+                    is_last ? final_norm_ : layers_[size(order_[step + 1])].attention_norms.before);
   }
   each_row([&](int row) {
     std::copy_n(w.x.data() + row * w.stride, hidden_, out + static_cast<std::ptrdiff_t>(first_token + row) * hidden_);
@@ -289,7 +315,7 @@ void Encoder::forward(const Batch& batch, const Chunk& chunk, Workspace& w, Team
 }
 
 bool Encoder::worth_sharing(int tokens) const {
-  const double hidden = hidden_, layers = static_cast<double>(layers_.size());
+  const double hidden = hidden_, layers = static_cast<double>(order_.size());
   return tokens * hidden * (4 * hidden + (gated() ? 3 : 2) * intermediate_) * layers > min_work_for_threads;
 }
 

@@ -27,12 +27,14 @@ struct Norms {
 };
 
 // The embedding tables. They are not copied: they stay mapped from the model's file, and only the rows of tokens that
-// occur are ever read.
+// occur are ever read. Their rows have the hidden size, unless a linear layer follows, which gives them that size.
 struct Embeddings {
-  const float* word;        // [vocabulary, hidden]
-  const float* position;    // [positions, hidden], or null
-  const float* token_type;  // [types, hidden], or null
+  int size;
+  const float* word;        // [vocabulary, size]
+  const float* position;    // [positions, size], or null
+  const float* token_type;  // [types, size], or null
   std::optional<Norm> norm;
+  std::optional<Linear> projection;  // follows the norm
   const float* relative_bias;  // [heads, 2 · longest - 1], with column longest - 1 for the distance 0; or null
   int bias_heads;              // rows of relative_bias
   int longest;                 // the longest text for which relative_bias has distances, in tokens
@@ -68,6 +70,9 @@ class Encoder {
 
   // Adds a layer and packs its weights, which are not needed afterwards. All layers must have the same heads and sizes.
   void add_layer(const LayerWeights& weights);
+
+  // Adds a layer that has the weights of an earlier one.
+  void add_layer_again(int number);
 
   // Adds the norm that follows the last layer.
   void add_final_norm(const Norm& norm);
@@ -117,7 +122,9 @@ class Encoder {
   Array<float> relative_bias_;
   std::ptrdiff_t bias_stride_;
   bool sums_stay_;  // true if a sum is still needed after it was normalised
+  std::optional<Packed> projection_;
   std::vector<Layer> layers_;
+  std::vector<int> order_;  // the layers in the order in which texts go through them
   mutable std::atomic<int> calls_{0};
 };
 

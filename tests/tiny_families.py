@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
+EMBEDDING = 8
 HIDDEN, LAYERS, HEADS, INNER, POSITIONS, MAX_TOKENS = 16, 3, 4, 32, 40, 24
 WORDS = ["the", "cat", "dog", "sat", "on", "mat", "##ing", "query", "passage", ":", ",", ".", "!", "?"]
 LETTERS = [*"abcdefghijklmnopqrstuvwxyz", *(f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz")]
 
 _BERT_SPECIALS = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
+_ALBERT_SPECIALS = {"pad": "<pad>", "unk": "<unk>", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
 _ROBERTA_SPECIALS = {"cls": "<s>", "pad": "<pad>", "sep": "</s>", "unk": "<unk>", "mask": "<mask>"}
 
 
@@ -52,6 +54,15 @@ def unigram(specials: Mapping[str, str]) -> Tokenizer:
     return tokenizer
 
 
+def lower_case_unigram(specials: Mapping[str, str]) -> Tokenizer:
+    """A Unigram tokenizer that lower-cases its text and strips accents, like ALBERT's."""
+    tokenizer = unigram(specials)
+    replacements = [normalizers.Replace("``", '"'), normalizers.Replace("''", '"')]
+    folding = [normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase()]
+    tokenizer.normalizer = normalizers.Sequence([*replacements, *folding])
+    return tokenizer
+
+
 @dataclass(frozen=True)
 class Family:
     """A family, as its files describe it.
@@ -68,6 +79,8 @@ class Family:
         tokenizer_class: its class in transformers.
         biases: the parts that have a bias: "linears", "norms" or both.
         without: names that follow the pattern but are not in the files.
+        projection: the name of the linear layer that makes the embeddings as long as token vectors, or None.
+        stored_layers: how many layers the files have, if several layers of the encoder share one.
     """
 
     config: dict[str, Any]
@@ -81,6 +94,8 @@ class Family:
     tokenizer_class: str = "BertTokenizer"
     biases: tuple[str, ...] = ("linears", "norms")
     without: tuple[str, ...] = ()
+    projection: str | None = None
+    stored_layers: int = LAYERS
 
 
 @dataclass(frozen=True)
@@ -149,13 +164,58 @@ def _roberta(model_type: str, architecture: str, **others: Any) -> Family:
     )
 
 
+_SHORT_TABLES = {name: (rows, EMBEDDING) for name, (rows, _) in _BERT_TABLES.items()}
+
 FAMILIES = {
+    "albert": Family(
+        {
+            **_BERT_CONFIG,
+            "model_type": "albert",
+            "architectures": ["AlbertModel"],
+            "embedding_size": EMBEDDING,
+            "hidden_act": "gelu_new",
+            "inner_group_num": 1,
+            "num_hidden_groups": 2,
+            "type_vocab_size": 2,
+            "pad_token_id": 0,
+        },
+        _SHORT_TABLES,
+        {
+            **{f"attention.{part}": _SQUARE for part in ("query", "key", "value", "dense")},
+            "ffn": _UP,
+            "ffn_output": _DOWN,
+        },
+        ("embeddings.LayerNorm",),
+        ("attention.LayerNorm", "full_layer_layer_norm"),
+        layer="encoder.albert_layer_groups.{}.albert_layers.0.",
+        tokenizer=lower_case_unigram,
+        specials=_ALBERT_SPECIALS,
+        tokenizer_class="AlbertTokenizer",
+        projection="encoder.embedding_hidden_mapping_in",
+        stored_layers=2,
+    ),
     "bert": Family(
         {**_BERT_CONFIG, "model_type": "bert", "architectures": ["BertModel"], "type_vocab_size": 2, "pad_token_id": 0},
         _BERT_TABLES,
         _BERT_LINEARS,
         ("embeddings.LayerNorm",),
         _BERT_NORMS,
+    ),
+    "electra": Family(
+        {
+            **_BERT_CONFIG,
+            "model_type": "electra",
+            "architectures": ["ElectraModel"],
+            "embedding_size": EMBEDDING,
+            "type_vocab_size": 2,
+            "pad_token_id": 0,
+        },
+        _SHORT_TABLES,
+        _BERT_LINEARS,
+        ("embeddings.LayerNorm",),
+        _BERT_NORMS,
+        tokenizer_class="ElectraTokenizer",
+        projection="embeddings_project",
     ),
     "mpnet": Family(
         {
@@ -266,6 +326,8 @@ FAMILIES = {
 
 _ROBERTA_PARTS = ("classifier.dense", "classifier.out_proj")
 HEADS_OF_FAMILIES = {
+    "albert": Head("AlbertForSequenceClassification", "albert.", "albert.pooler", "classifier"),
+    "electra": Head("ElectraForSequenceClassification", "electra.", *_ROBERTA_PARTS),
     "bert": Head("BertForSequenceClassification", "bert.", "bert.pooler.dense", "classifier"),
     "mpnet": Head("MPNetForSequenceClassification", "mpnet.", *_ROBERTA_PARTS),
     "distilbert": Head("DistilBertForSequenceClassification", "distilbert.", "pre_classifier", "classifier"),
@@ -289,7 +351,10 @@ def tensors(family: str, vocabulary: int, rng: np.random.RandomState) -> dict[st
     parts = FAMILIES[family]
     arrays = {f"{name}.weight": normal(rng, rows or vocabulary, width) for name, (rows, width) in parts.tables.items()}
     norms = list(parts.norms)
-    for layer in range(LAYERS):
+    if parts.projection is not None:
+        arrays[f"{parts.projection}.weight"] = normal(rng, HIDDEN, EMBEDDING)
+        arrays[f"{parts.projection}.bias"] = normal(rng, HIDDEN)
+    for layer in range(parts.stored_layers):
         prefix = parts.layer.format(layer)
         for name, (rows, columns) in parts.linears.items():
             arrays[f"{prefix}{name}.weight"] = normal(rng, rows, columns)
@@ -298,9 +363,10 @@ def tensors(family: str, vocabulary: int, rng: np.random.RandomState) -> dict[st
         norms += [f"{prefix}{norm}" for norm in parts.layer_norms]
     for name in norms:
         if name not in parts.without:
-            arrays[f"{name}.weight"] = 1 + normal(rng, HIDDEN)
+            size = EMBEDDING if parts.projection is not None and name in parts.norms else HIDDEN
+            arrays[f"{name}.weight"] = 1 + normal(rng, size)
             if "norms" in parts.biases:
-                arrays[f"{name}.bias"] = normal(rng, HIDDEN)
+                arrays[f"{name}.bias"] = normal(rng, size)
     return arrays
 
 
@@ -327,11 +393,12 @@ def make_tokenizer(family: str) -> Tokenizer:
     cls, sep, pad = ((specials[name], tokenizer.token_to_id(specials[name])) for name in ("cls", "sep", "pad"))
     if family in ("roberta", "mpnet"):
         tokenizer.post_processor = processors.RobertaProcessing(sep, cls, add_prefix_space=family != "roberta")
-    elif family in ("xlm-roberta", "camembert", "modernbert"):
-        between = sep[0] if family == "modernbert" else f"{sep[0]} {sep[0]}"
+    elif family in ("albert", "xlm-roberta", "camembert", "modernbert"):
+        between = sep[0] if family in ("albert", "modernbert") else f"{sep[0]} {sep[0]}"
+        last = "$B:1 [SEP]:1" if family == "albert" else f"$B {sep[0]}"
         single = f"{cls[0]} $A {sep[0]}"
         tokenizer.post_processor = processors.TemplateProcessing(
-            single, f"{single[: -len(sep[0])]}{between} $B {sep[0]}", [cls, sep]
+            single, f"{single[: -len(sep[0])]}{between} {last}", [cls, sep]
         )
     else:
         tokenizer.post_processor = processors.BertProcessing(sep, cls)

@@ -290,7 +290,7 @@ void encoders(const Kernels& kernels, bool is_new) {
   const std::vector<Turns> turns{{cos.data(), sin.data()}};
   for (const Dtype dtype : dtypes) {
     Encoder encoder(kernels, dtype, hidden,
-                    {word.data(), is_new ? nullptr : position.data(), type.data(), norm,
+                    {hidden, word.data(), is_new ? nullptr : position.data(), type.data(), norm, std::nullopt,
                      is_new ? nullptr : bias.data(), heads, longest});
     for (int layer = 0; layer < layers; ++layer) {
       encoder.add_layer({same, is_new ? narrow : same, is_new ? narrow : same, same, first,

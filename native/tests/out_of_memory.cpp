@@ -48,7 +48,7 @@ int main() {
   for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<float>(i % 17) * 0.01f - 0.07f;
   const float* n = numbers.data();
   Encoder encoder(**available_kernels().begin(), Dtype::float32, hidden,
-                  {n, nullptr, nullptr, Norm{n, n, 1e-5f}, nullptr, 0, 0});
+                  {hidden, n, nullptr, nullptr, Norm{n, n, 1e-5f}, std::nullopt, nullptr, 0, 0});
   add_layers(encoder, n);
   std::vector<std::int32_t> ids, positions, offsets{0};
   for (int text = 0; text < texts; ++text) {

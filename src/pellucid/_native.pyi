@@ -31,6 +31,7 @@ class Encoder:
         position: Float32 | None,
         token_type: Float32 | None,
         norm: _Norm | None,
+        projection: _Linear | None,
         relative_bias: Float32 | None,
     ) -> None: ...
     def add_layer(
@@ -56,6 +57,9 @@ class Encoder:
 
         ``turns`` is an index into the ``turns`` of :meth:`token_vectors`, or -1 if the layer has no rotations.
         """
+
+    def add_layer_again(self, number: int) -> None:
+        """Add a layer that has the weights of an earlier one. ``number`` counts the layers of :meth:`add_layer`."""
 
     def add_final_norm(self, norm: _Norm) -> None:
         """Add the norm that follows the last layer."""

@@ -81,14 +81,20 @@ class NativeEngine(Engine):
             position=weights.position,
             token_type=weights.token_type,
             norm=_norm_arrays(weights.embedding_norm, spec.embedding.norm),
+            projection=None if weights.embedding_projection is None else _linear_arrays(weights.embedding_projection),
             relative_bias=bias_by_distance(spec, weights),
         )
         attentions = [block.attention for block in spec.blocks]
         self._head_size = attentions[0].head_size
         bases = (attention.rotary_base for attention in attentions if attention.rotary_base is not None)
         self._rotary_bases = list(dict.fromkeys(bases))  # Each base once, in the order of the layers.
-        for block, layer in zip(spec.blocks, weights.layers, strict=True):
-            self._add_layer(block, layer)
+        added: list[int] = []
+        for number, block, layer in zip(spec.stored_layers, spec.blocks, weights.layers, strict=True):
+            if number in added:
+                self._core.add_layer_again(added.index(number))
+            else:
+                added.append(number)
+                self._add_layer(block, layer)
         if (final_norm := _norm_arrays(weights.final_norm, spec.final_norm)) is not None:
             self._core.add_final_norm(final_norm)
 

@@ -106,11 +106,14 @@ def create(
 def embed(ids: Int32, segments: Int8 | None, spec: EncoderSpec, weights: EncoderWeights) -> Float32:
     """Turn each token id into a vector: the sum of its rows in the embedding tables, then normalized.
 
+    A family whose tables have shorter rows has a linear layer here, which makes them as long as token vectors.
+
     Returns:
         ``float32[n, hidden]``.
     """
     rows = embedding_rows(ids, segments, spec, weights).values()
-    return norm(functools.reduce(np.add, rows), weights.embedding_norm, spec.embedding.norm)
+    x = norm(functools.reduce(np.add, rows), weights.embedding_norm, spec.embedding.norm)
+    return x if weights.embedding_projection is None else linear(x, weights.embedding_projection)
 
 
 def embedding_rows(ids: Int32, segments: Int8 | None, spec: EncoderSpec, weights: EncoderWeights) -> dict[str, Float32]:
@@ -123,7 +126,8 @@ def embedding_rows(ids: Int32, segments: Int8 | None, spec: EncoderSpec, weights
         weights: the encoder's weights, with the tables.
 
     Returns:
-        ``float32[n, hidden]`` for each table that the encoder has: "word", "position", "token type".
+        ``float32[n, hidden]`` for each table that the encoder has: "word", "position", "token type". The rows are
+        shorter if a linear layer follows.
     """
     rows = {"word": weights.word[ids]}
     if weights.position is not None:

@@ -23,8 +23,13 @@ from pellucid.sources.files import ModelFiles
 # In sentence-transformers every model has prompts of these names. They are "" unless the model defines them.
 _BUILT_IN_PROMPTS = ("query", "document")
 _MAX_PROMPT_CHARACTERS = 10_000  # A prompt goes before every text. Real ones have a few hundred characters.
-# The classes of transformers' tokenizers whose model_input_names have no token_type_ids.
-_CLASSES_WITHOUT_SEGMENTS = ("Bart", "Camembert", "DistilBert", "MPNet", "Roberta", "XLMRoberta")
+# The classes of transformers' tokenizers whose model_input_names have token_type_ids, and the families that have such
+# a class if tokenizer_config.json names none.
+_CLASSES_WITH_SEGMENTS = {
+    *("BertTokenizer", "ConvBertTokenizer", "DebertaTokenizer", "DebertaV2Tokenizer", "ElectraTokenizer"),
+    *("LayoutLMTokenizer", "MobileBertTokenizer", "SqueezeBertTokenizer"),
+}
+_FAMILIES_WITH_SEGMENTS = ("bert", "electra", "nomic_bert")
 _SENTENCE_CONFIG_FAMILIES = ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 
 
@@ -159,13 +164,14 @@ def _read_tokenizer_spec(
         int(length),
         settings.flag("do_lower_case", False),
         side,
-        has_segments=encoder.embedding.token_types > 1 and _gives_segments(tokenizer),
+        has_segments=encoder.embedding.token_types > 1 and _gives_segments(tokenizer, encoder.family),
     )
 
 
-def _gives_segments(tokenizer: Config) -> bool:
+def _gives_segments(tokenizer: Config, family: str) -> bool:
     """Whether a tokenizer says which text of a pair a token is from. Its config says so, or else its class."""
     names = tokenizer.values.get("model_input_names")
     if isinstance(names, list):
         return "token_type_ids" in names
-    return not tokenizer.string("tokenizer_class", "").startswith(_CLASSES_WITHOUT_SEGMENTS)
+    name = tokenizer.string("tokenizer_class", "").removesuffix("Fast")
+    return name in _CLASSES_WITH_SEGMENTS if name else family in _FAMILIES_WITH_SEGMENTS

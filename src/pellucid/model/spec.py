@@ -59,6 +59,8 @@ class EmbeddingSpec:
         token_types: the number of rows in the token type table; 0 if there is none. A single text has type 0, and the
             second text of a pair has type 1.
         norm: the norm after the sum of the tables' rows, or None.
+        size: the length of the tables' rows, if a linear layer after the norm turns them into token vectors (Clark et
+            al., "ELECTRA", 2020); None if they have the hidden size already.
     """
 
     vocab_size: int
@@ -67,6 +69,7 @@ class EmbeddingSpec:
     position_table: bool = True
     padding_id: int | None = None
     token_types: int = 0
+    size: int | None = None
 
     __repr__ = short_repr
 
@@ -159,6 +162,8 @@ class EncoderSpec:
         blocks: the layers, in order.
         final_norm: the norm after the last layer, or None.
         relative_bias: the bias on attention scores by distance, or None.
+        shared_layers: for each block, the number of the stored layer whose weights it has (Lan et al., "ALBERT",
+            2019); empty if each block has its own.
         only_torch: a sentence that says why only the engine "torch" can run this encoder; "" if every engine can. If it
             is set, the spec leaves out details that the other engines would need.
     """
@@ -169,6 +174,7 @@ class EncoderSpec:
     blocks: tuple[BlockSpec, ...]
     final_norm: NormSpec | None = None
     relative_bias: RelativeBiasSpec | None = None
+    shared_layers: tuple[int, ...] = ()
     only_torch: str = ""
 
     def __repr__(self) -> str:
@@ -180,6 +186,11 @@ class EncoderSpec:
     def vocab_size(self) -> int:
         """The number of token ids. Every id is below it."""
         return self.embedding.vocab_size
+
+    @property
+    def stored_layers(self) -> tuple[int, ...]:
+        """For each block, the number of the stored layer whose weights it has."""
+        return self.shared_layers or tuple(range(len(self.blocks)))
 
     @property
     def max_tokens(self) -> int:

@@ -80,6 +80,8 @@ class EncoderWeights:
         position: ``float32[positions, hidden]``, or None.
         token_type: ``float32[token_types, hidden]``, or None.
         embedding_norm: the norm after the sum of these three, or None.
+        embedding_projection: the linear layer after that norm, or None. With it, the tables' rows are shorter than
+            ``hidden``.
         relative_bias: ``float32[buckets, heads]``, or None.
         layers: the layers in order. Iterating reads each layer from the file and checks it, and keeps none. So an
             engine that packs the weights into its own format never holds them twice.
@@ -93,6 +95,7 @@ class EncoderWeights:
     relative_bias: Float32 | None
     layers: Iterable[Layer]
     final_norm: Norm | None = None
+    embedding_projection: Linear | None = None
 
     __repr__ = short_repr
 
@@ -149,12 +152,13 @@ def read_encoder(tensors: Tensors, spec: EncoderSpec, tables: Sequence[TensorNam
     """
     names, prefix = _detect_names(tensors, tables)
     hidden, embedding = spec.hidden_size, spec.embedding
+    width = embedding.size or hidden
 
     def table(name: str | None, rows: int, width: int) -> Float32 | None:
         return tensors.read(f"{prefix}{name}.weight", (rows, width)) if name and rows else None
 
-    def norm(name: str | None, norm_spec: NormSpec | None) -> Norm | None:
-        return read_norm(tensors, f"{prefix}{name}", hidden, bias=norm_spec.bias) if norm_spec else None
+    def norm(name: str | None, norm_spec: NormSpec | None, size: int = hidden) -> Norm | None:
+        return read_norm(tensors, f"{prefix}{name}", size, bias=norm_spec.bias) if norm_spec else None
 
     def norms(start: str, name: str, after_name: str | None, places: NormPlaces) -> Norms:
         return Norms(
@@ -164,7 +168,7 @@ def read_encoder(tensors: Tensors, spec: EncoderSpec, tables: Sequence[TensorNam
         )
 
     def layer(number: int) -> Layer:
-        block, layer_prefix = spec.blocks[number], names.layer.format(number)
+        block, layer_prefix = spec.blocks[number], names.layer.format(spec.stored_layers[number])
         attention, feed_forward = block.attention, block.feed_forward
         if feed_forward.gated != (names.gate is not None):
             raise AssertionError("the family's tensor names and its spec disagree on whether there is a gate")
@@ -190,13 +194,16 @@ def read_encoder(tensors: Tensors, spec: EncoderSpec, tables: Sequence[TensorNam
 
     buckets = spec.relative_bias.buckets if spec.relative_bias else 0
     return EncoderWeights(
-        word=tensors.read(f"{prefix}{names.word}.weight", (embedding.vocab_size, hidden)),
-        position=table(names.position, embedding.positions if embedding.position_table else 0, hidden),
-        token_type=table(names.token_type, embedding.token_types, hidden),
-        embedding_norm=norm(names.embedding_norm, embedding.norm),
+        word=tensors.read(f"{prefix}{names.word}.weight", (embedding.vocab_size, width)),
+        position=table(names.position, embedding.positions if embedding.position_table else 0, width),
+        token_type=table(names.token_type, embedding.token_types, width),
+        embedding_norm=norm(names.embedding_norm, embedding.norm, width),
         relative_bias=table(names.relative_bias, buckets, spec.blocks[0].attention.heads),
         layers=_LazyLayers(len(spec.blocks), layer),
         final_norm=norm(names.final_norm, spec.final_norm),
+        embedding_projection=None
+        if embedding.size is None or names.embedding_projection is None
+        else read_linear(tensors, names.embedding_projection, hidden, embedding.size, prefix=prefix),
     )
 
 

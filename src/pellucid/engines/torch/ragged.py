@@ -116,6 +116,8 @@ class RaggedEncoder:
         self._position = None if weights.position is None else make_tensor(weights.position)
         self._token_type = None if weights.token_type is None else make_tensor(weights.token_type)
         self._embedding_norm = device_norm(make_tensor, weights.embedding_norm, spec.embedding.norm)
+        projection = weights.embedding_projection
+        self._projection = None if projection is None else stack(make_tensor, projection)
         self._final_norm = device_norm(make_tensor, weights.final_norm, spec.final_norm)
         biases = bias_by_distance(spec, weights)
         self._bias_by_distance = None if biases is None else make_tensor(biases)
@@ -127,8 +129,11 @@ class RaggedEncoder:
             for attention in {block.attention for block in spec.blocks}
             if attention.rotary_base is not None
         }
-        self._layers = [
-            DeviceLayer(
+        stored_layers: dict[int, DeviceLayer] = {}
+        for number, block, layer in zip(spec.stored_layers, spec.blocks, weights.layers, strict=True):
+            if number in stored_layers:
+                continue
+            stored_layers[number] = DeviceLayer(
                 query_key_value=stack(make_tensor, layer.query, layer.key, layer.value),
                 attention_output=stack(make_tensor, layer.attention_output),
                 attention_norms=device_norms(make_tensor, layer.attention_norms, block.attention_norms),
@@ -137,8 +142,7 @@ class RaggedEncoder:
                 feed_forward_norms=device_norms(make_tensor, layer.feed_forward_norms, block.feed_forward_norms),
                 spec=block,
             )
-            for block, layer in zip(spec.blocks, weights.layers, strict=True)
-        ]
+        self._layers = [stored_layers[number] for number in spec.stored_layers]
 
     def states(self, step: DeviceBatch) -> torch.Tensor:
         """The encoder's last hidden state, ``[T, hidden]``."""
@@ -155,7 +159,8 @@ class RaggedEncoder:
         if self._token_type is not None:
             segments = step.batch.segments
             x = x + self._token_type[0 if segments is None else to_device(segments, step.device).long()]
-        return self._embedding_norm(x)
+        x = self._embedding_norm(x)
+        return x if self._projection is None else F.linear(x, *self._projection)
 
     def _layer(
         self, x: torch.Tensor, layer: DeviceLayer, step: DeviceBatch, mask_by_window: MaskByWindow

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pellucid.errors import UnsupportedModelError
 from pellucid.model.config import Config
-from pellucid.model.families import bert, distilbert, modernbert, mpnet, nomic_bert, roberta
+from pellucid.model.families import albert, bert, distilbert, electra, modernbert, mpnet, nomic_bert, roberta
 from pellucid.model.families.names import HeadNames, TensorNames
 from pellucid.model.spec import EncoderSpec
 
@@ -28,9 +28,11 @@ class Family:
 
 
 FAMILIES = {
+    "albert": Family(albert.spec, (albert.NAMES,), albert.HEAD),
     "bert": Family(bert.spec, (bert.NAMES,), bert.HEAD),
     "camembert": Family(roberta.spec, (roberta.NAMES,), roberta.HEAD),
     "distilbert": Family(distilbert.spec, (distilbert.NAMES,), distilbert.HEAD),
+    "electra": Family(electra.spec, (electra.NAMES,), electra.HEAD),
     "modernbert": Family(modernbert.spec, (modernbert.NAMES,), modernbert.HEAD),
     "mpnet": Family(mpnet.spec, (mpnet.NAMES,), mpnet.HEAD),
     "nomic_bert": Family(nomic_bert.spec, (nomic_bert.NAMES, nomic_bert.ORIGINAL_NAMES), nomic_bert.HEAD),

@@ -103,6 +103,16 @@ def attention(
     return AttentionSpec(heads, size, heads, bias=bias, rotary_base=rotary_base)
 
 
+def embedding_size(config: Config, hidden: int) -> int:
+    """The length of the embeddings' rows in a family that has a linear layer after them."""
+    size = config.size("embedding_size", 128)
+    if size > hidden:
+        raise UnsupportedModelError(
+            f"{config.where}: embedding_size {size} is larger than the hidden size {hidden}, which is not supported."
+        )
+    return size
+
+
 def activation(config: Config, key: str, default: str = "gelu") -> str:
     """The activation in the config's ``key``, by Pellucid's own name."""
     name = config.string(key, default)

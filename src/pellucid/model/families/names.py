@@ -36,6 +36,7 @@ class TensorNames:
         final_norm: the norm after the last layer, in a family with pre-norm layers; else None.
         attention_after_norm, feed_forward_after_norm: the norms of a sublayer's result before it is added, in a family
             that has them; else None.
+        embedding_projection: the linear layer after the embeddings, in a family that has one; else None.
     """
 
     prefixes: tuple[str, ...]
@@ -57,6 +58,7 @@ class TensorNames:
     final_norm: str | None
     attention_after_norm: str | None = None
     feed_forward_after_norm: str | None = None
+    embedding_projection: str | None = None
 
 
 @dataclass(frozen=True)
