@@ -55,6 +55,9 @@ def slow_rotation(vector, position, base):
 
 
 def slow_activation(name, values):
+    if name == "gelu_tanh":
+        inner = [math.sqrt(2 / math.pi) * (value + 0.044715 * value**3) for value in values]
+        return np.array([0.5 * value * (1 + math.tanh(x)) for value, x in zip(values, inner, strict=True)])
     if name == "silu":
         return np.array([value / (1 + math.exp(-value)) for value in values])
     return np.array([0.5 * value * (1 + math.erf(value / math.sqrt(2))) for value in values])
@@ -113,7 +116,9 @@ def slow_encode(ids, spec, weights):
             vector = vector + weights.position[position]
         if weights.token_type is not None:
             vector = vector + weights.token_type[0]
-        x.append(norm(vector, weights.embedding_norm))
+        vector = norm(vector, weights.embedding_norm)
+        projection = weights.embedding_projection
+        x.append(vector if projection is None else slow_linear(vector, projection))
     for number, layer in enumerate(weights.layers):
         block = spec.blocks[number]
         first, second = layer.attention_norms, layer.feed_forward_norms

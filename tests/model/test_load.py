@@ -102,7 +102,7 @@ class TestMaxTokens:
 
 def test_the_error_for_an_unsupported_architecture_lists_the_supported_ones(broken):
     tiny.edit_json(broken / "config.json", model_type="t5")
-    why = "architecture 't5' is not supported. Supported: bert, camembert, .*xlm-roberta"
+    why = "architecture 't5' is not supported. Supported: albert, bert, camembert, .*xlm-roberta"
     assert re.search(why, spec_of(broken).encoder.only_torch)
     with pytest.raises(UnsupportedModelError, match=f"{why}.* engine='torch' runs every model that .*pip"):
         Embedder(broken, engine="native")
