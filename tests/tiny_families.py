@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 EMBEDDING = 8
 HIDDEN, LAYERS, HEADS, INNER, POSITIONS, MAX_TOKENS = 16, 3, 4, 32, 40, 24
@@ -60,6 +60,15 @@ def lower_case_unigram(specials: Mapping[str, str]) -> Tokenizer:
     replacements = [normalizers.Replace("``", '"'), normalizers.Replace("''", '"')]
     folding = [normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase()]
     tokenizer.normalizer = normalizers.Sequence([*replacements, *folding])
+    return tokenizer
+
+
+def deberta_unigram(specials: Mapping[str, str]) -> Tokenizer:
+    """A Unigram tokenizer that keeps its text as it is, like DeBERTa's."""
+    tokenizer = unigram(specials)
+    spaces = normalizers.Replace(Regex(r"\s{2,}|[\n\r\t]"), " ")
+    tokenizer.normalizer = normalizers.Sequence([spaces, normalizers.NFC(), normalizers.Strip(left=False, right=True)])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Metaspace()])
     return tokenizer
 
 
@@ -236,6 +245,37 @@ FAMILIES = {
         specials={"cls": "<s>", "pad": "<pad>", "sep": "</s>", "unk": "[UNK]", "mask": "<mask>"},
         tokenizer_class="MPNetTokenizer",
     ),
+    "deberta-v2": Family(
+        {
+            **_BERT_CONFIG,
+            "model_type": "deberta-v2",
+            "architectures": ["DebertaV2Model"],
+            "layer_norm_eps": 1e-7,
+            "relative_attention": True,
+            "max_relative_positions": -1,
+            "position_buckets": 8,
+            "pos_att_type": ["p2c", "c2p"],
+            "share_att_key": True,
+            "norm_rel_ebd": "layer_norm",
+            "position_biased_input": False,
+            "type_vocab_size": 0,
+            "pad_token_id": 0,
+            "pooler_hidden_size": HIDDEN,
+            "pooler_hidden_act": "gelu",
+        },
+        {"embeddings.word_embeddings": (None, HIDDEN), "encoder.rel_embeddings": (16, HIDDEN)},
+        {
+            **{f"attention.self.{part}_proj": _SQUARE for part in ("query", "key", "value")},
+            "attention.output.dense": _SQUARE,
+            "intermediate.dense": _UP,
+            "output.dense": _DOWN,
+        },
+        ("embeddings.LayerNorm", "encoder.LayerNorm"),
+        _BERT_NORMS,
+        tokenizer=deberta_unigram,
+        specials={"pad": "[PAD]", "cls": "[CLS]", "sep": "[SEP]", "unk": "[UNK]", "mask": "[MASK]"},
+        tokenizer_class="DebertaV2Tokenizer",
+    ),
     "distilbert": Family(
         {
             "model_type": "distilbert",
@@ -326,6 +366,7 @@ FAMILIES = {
 
 _ROBERTA_PARTS = ("classifier.dense", "classifier.out_proj")
 HEADS_OF_FAMILIES = {
+    "deberta-v2": Head("DebertaV2ForSequenceClassification", "deberta.", "pooler.dense", "classifier"),
     "albert": Head("AlbertForSequenceClassification", "albert.", "albert.pooler", "classifier"),
     "electra": Head("ElectraForSequenceClassification", "electra.", *_ROBERTA_PARTS),
     "bert": Head("BertForSequenceClassification", "bert.", "bert.pooler.dense", "classifier"),
@@ -393,9 +434,9 @@ def make_tokenizer(family: str) -> Tokenizer:
     cls, sep, pad = ((specials[name], tokenizer.token_to_id(specials[name])) for name in ("cls", "sep", "pad"))
     if family in ("roberta", "mpnet"):
         tokenizer.post_processor = processors.RobertaProcessing(sep, cls, add_prefix_space=family != "roberta")
-    elif family in ("albert", "xlm-roberta", "camembert", "modernbert"):
-        between = sep[0] if family in ("albert", "modernbert") else f"{sep[0]} {sep[0]}"
-        last = "$B:1 [SEP]:1" if family == "albert" else f"$B {sep[0]}"
+    elif family in ("albert", "deberta-v2", "xlm-roberta", "camembert", "modernbert"):
+        between = sep[0] if family in ("albert", "deberta-v2", "modernbert") else f"{sep[0]} {sep[0]}"
+        last = "$B:1 [SEP]:1" if family in ("albert", "deberta-v2") else f"$B {sep[0]}"
         single = f"{cls[0]} $A {sep[0]}"
         tokenizer.post_processor = processors.TemplateProcessing(
             single, f"{single[: -len(sep[0])]}{between} {last}", [cls, sep]

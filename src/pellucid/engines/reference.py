@@ -18,7 +18,14 @@ import numpy as np
 from pellucid.engines.base import Engine
 from pellucid.layers.activations import ACTIVATIONS
 from pellucid.layers.norms import layer_norm
-from pellucid.model.spec import AttentionSpec, BlockSpec, EncoderSpec, FeedForwardSpec, NormSpec
+from pellucid.model.spec import (
+    AttentionSpec,
+    BlockSpec,
+    DisentangledSpec,
+    EncoderSpec,
+    FeedForwardSpec,
+    NormSpec,
+)
 from pellucid.model.weights import EncoderWeights, Layer, Linear, Norm
 from pellucid.reprs import short_repr
 from pellucid.types import Float32, Int8, Int32, Int64, TokenBatch
@@ -43,6 +50,21 @@ class Step:
     attention: Float32 | None = None
 
     __repr__ = short_repr
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """The relative positions of a text's tokens in a layer of DeBERTa.
+
+    Attributes:
+        keys: their keys, ``float32[heads, 2 * span, head_size]``; None if queries do not look at positions.
+        queries: their queries; None if keys do not look at positions.
+        numbers: ``int64[n, n]``, the number of the relative position of query i and key j.
+    """
+
+    keys: Float32 | None
+    queries: Float32 | None
+    numbers: Int64
 
 
 class ReferenceEngine(Engine):
@@ -84,7 +106,8 @@ class ReferenceEngine(Engine):
         for number, (layer, block) in enumerate(zip(self.weights.layers, self.spec.blocks, strict=True), start=1):
             bias = attention_bias(len(ids), block.attention, self.spec, self.weights)
             turns = attention_turns(len(ids), block.attention)
-            x, attention_weights = transformer_layer(x, layer, bias, turns, block)
+            places = relative_places(len(ids), layer, block.attention, self.spec, self.weights)
+            x, attention_weights = transformer_layer(x, layer, bias, turns, places, block)
             yield Step(f"layer {number}", x, attention_weights)
         if self.weights.final_norm is not None:
             yield Step("final norm", norm(x, self.weights.final_norm, self.spec.final_norm))
@@ -138,7 +161,7 @@ def embedding_rows(ids: Int32, segments: Int8 | None, spec: EncoderSpec, weights
 
 
 def transformer_layer(
-    x: Float32, layer: Layer, bias: Float32 | None, turns: Turns | None, spec: BlockSpec
+    x: Float32, layer: Layer, bias: Float32 | None, turns: Turns | None, places: Places | None, spec: BlockSpec
 ) -> tuple[Float32, Float32]:
     """One transformer layer: first each token looks at the others, then each token is transformed by itself.
 
@@ -147,16 +170,17 @@ def transformer_layer(
     Returns:
         The token vectors, ``float32[n, hidden]``, and the attention weights, ``float32[heads, n, n]``.
     """
-    norms, places = layer.attention_norms, spec.attention_norms
-    change, attention_weights = attention(norm(x, norms.before, places.before), layer, bias, turns, spec.attention)
-    x = norm(x + norm(change, norms.after, places.after), norms.sum, places.sum)
-    norms, places = layer.feed_forward_norms, spec.feed_forward_norms
-    change = feed_forward(norm(x, norms.before, places.before), layer, spec.feed_forward)
-    return norm(x + norm(change, norms.after, places.after), norms.sum, places.sum), attention_weights
+    norms, specs = layer.attention_norms, spec.attention_norms
+    before = norm(x, norms.before, specs.before)
+    change, attention_weights = attention(before, layer, bias, turns, places, spec.attention)
+    x = norm(x + norm(change, norms.after, specs.after), norms.sum, specs.sum)
+    norms, specs = layer.feed_forward_norms, spec.feed_forward_norms
+    change = feed_forward(norm(x, norms.before, specs.before), layer, spec.feed_forward)
+    return norm(x + norm(change, norms.after, specs.after), norms.sum, specs.sum), attention_weights
 
 
 def attention(
-    x: Float32, layer: Layer, bias: Float32 | None, turns: Turns | None, spec: AttentionSpec
+    x: Float32, layer: Layer, bias: Float32 | None, turns: Turns | None, places: Places | None, spec: AttentionSpec
 ) -> tuple[Float32, Float32]:
     """Multi-head self-attention: ``softmax(Q Kᵀ / √d + bias) V`` in each head.
 
@@ -165,6 +189,7 @@ def attention(
         layer: the weights.
         bias: added to the scores, ``float32[heads or 1, n, n]``; see :func:`attention_bias`.
         turns: the rotations of queries and keys; see :func:`attention_turns`.
+        places: the keys and queries of relative positions; see :func:`relative_places`.
         spec: the shape of the attention.
 
     Returns:
@@ -182,10 +207,37 @@ def attention(
         query, key = rotate(query, turns), rotate(key, turns)
     if spec.kv_heads != spec.heads:  # Several query heads share each key and value head.
         key, value = (np.repeat(array, spec.heads // spec.kv_heads, axis=0) for array in (key, value))
-    scores = query @ key.transpose(0, 2, 1) / np.float32(np.sqrt(spec.head_size))
+    if places is None:
+        scores = query @ key.transpose(0, 2, 1) / np.float32(np.sqrt(spec.head_size))
+    else:
+        scores = disentangled_scores(query, key, places)
     attention_weights = softmax(scores if bias is None else scores + bias)
     context = (attention_weights @ value).transpose(1, 0, 2).reshape(n, spec.query_size)
     return linear(context, layer.attention_output), attention_weights
+
+
+def disentangled_scores(query: Float32, key: Float32, places: Places) -> Float32:
+    """The attention scores of DeBERTa (He et al., 2021, equation 4): of tokens with tokens and with relative positions.
+
+    Args:
+        query: ``float32[heads, n, head_size]``.
+        key: the same for keys.
+        places: the relative positions.
+
+    Returns:
+        ``float32[heads, n, n]``, which the paper divides by the square root of the head size, and of the number of
+        products.
+    """
+    n = query.shape[1]
+    scores, products = query @ key.transpose(0, 2, 1), 1
+    if places.keys is not None:
+        by_place = query @ places.keys.transpose(0, 2, 1)  # [heads, n, 2 * span]
+        scores, products = scores + by_place[:, np.arange(n)[:, None], places.numbers], products + 1
+    if places.queries is not None:
+        by_place = key @ places.queries.transpose(0, 2, 1)
+        scores, products = scores + by_place[:, np.arange(n)[None, :], places.numbers], products + 1
+    scores_scaled: Float32 = scores / np.float32(np.sqrt(query.shape[2] * products))
+    return scores_scaled
 
 
 def feed_forward(x: Float32, layer: Layer, spec: FeedForwardSpec) -> Float32:
@@ -254,6 +306,39 @@ def attention_bias(n: int, attention: AttentionSpec, spec: EncoderSpec, weights:
         mask = np.where(np.abs(distances) > attention.window, np.float32(-np.inf), np.float32(0))[None]
         bias = mask if bias is None else bias + mask
     return bias
+
+
+def relative_places(
+    n: int, layer: Layer, attention: AttentionSpec, spec: EncoderSpec, weights: EncoderWeights
+) -> Places | None:
+    """The keys and queries of relative positions in a layer of DeBERTa; None in other families."""
+    if spec.disentangled is None or weights.relative_positions is None:
+        return None
+
+    def split(linear_layer: Linear | None) -> Float32 | None:  # [heads, 2 * span, head_size]
+        if linear_layer is None or weights.relative_positions is None:
+            return None
+        vectors = linear(weights.relative_positions, linear_layer)
+        return vectors.reshape(len(vectors), attention.heads, attention.head_size).transpose(1, 0, 2)
+
+    distances = np.arange(n)[:, None] - np.arange(n)[None, :]
+    return Places(split(layer.position_key), split(layer.position_query), place_numbers(distances, spec.disentangled))
+
+
+def place_numbers(distances: Int64, spec: DisentangledSpec) -> Int64:
+    """The number of the relative position for each signed distance, query minus key, from 0 to ``2 * span - 1``.
+
+    Up to half of the buckets, each distance has a position of its own. Longer ones share positions on a logarithmic
+    scale, as in ``make_log_bucket_position`` of transformers, whose arithmetic is in float32.
+    """
+    numbers = distances
+    if spec.buckets is not None:
+        middle = spec.buckets // 2
+        size = np.maximum(np.abs(distances), middle).astype(np.float32)
+        scale = np.log(np.float32((spec.max_distance - 1) / middle))
+        shared = np.ceil(np.log(size / np.float32(middle)) / scale * np.float32(middle - 1)) + middle
+        numbers = np.where(np.abs(distances) <= middle, distances, (shared * np.sign(distances)).astype(np.int64))
+    return np.clip(numbers + spec.span, 0, 2 * spec.span - 1)
 
 
 def attention_turns(n: int, attention: AttentionSpec) -> Turns | None:

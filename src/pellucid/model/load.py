@@ -29,7 +29,7 @@ _CLASSES_WITH_SEGMENTS = {
     *("BertTokenizer", "ConvBertTokenizer", "DebertaTokenizer", "DebertaV2Tokenizer", "ElectraTokenizer"),
     *("LayoutLMTokenizer", "MobileBertTokenizer", "SqueezeBertTokenizer"),
 }
-_FAMILIES_WITH_SEGMENTS = ("bert", "electra", "nomic_bert")
+_FAMILIES_WITH_SEGMENTS = ("bert", "deberta-v2", "electra", "nomic_bert")
 _SENTENCE_CONFIG_FAMILIES = ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 
 

@@ -152,6 +152,34 @@ class RelativeBiasSpec:
 
 
 @dataclass(frozen=True)
+class DisentangledSpec:
+    """Attention that treats what a token is and where it is apart (He et al., "DeBERTa", 2021).
+
+    Each relative position has a vector. A score is the sum of up to three products: of the two tokens' query and key;
+    of the query and the position's key; and of the key and the position's query.
+
+    Attributes:
+        span: relative positions are counted from ``-span`` to ``span - 1``.
+        buckets: from half this distance on, distances share positions on a logarithmic scale; None if each has its own.
+        max_distance: the distance that has the last position, if there are buckets.
+        query_to_position: True if the second product is there.
+        key_to_position: True if the third product is there.
+        shared: True if positions go through the same linear layers as tokens; False if each layer has some for them.
+        norm: the norm of the positions' vectors, or None.
+    """
+
+    span: int
+    buckets: int | None
+    max_distance: int
+    query_to_position: bool
+    key_to_position: bool
+    shared: bool
+    norm: NormSpec | None
+
+    __repr__ = short_repr
+
+
+@dataclass(frozen=True)
 class EncoderSpec:
     """The shape of a transformer encoder: everything that an engine needs to know besides the weights.
 
@@ -162,6 +190,7 @@ class EncoderSpec:
         blocks: the layers, in order.
         final_norm: the norm after the last layer, or None.
         relative_bias: the bias on attention scores by distance, or None.
+        disentangled: how scores depend on relative positions, in DeBERTa; otherwise None.
         shared_layers: for each block, the number of the stored layer whose weights it has (Lan et al., "ALBERT",
             2019); empty if each block has its own.
         only_torch: a sentence that says why only the engine "torch" can run this encoder; "" if every engine can. If it
@@ -174,6 +203,7 @@ class EncoderSpec:
     blocks: tuple[BlockSpec, ...]
     final_norm: NormSpec | None = None
     relative_bias: RelativeBiasSpec | None = None
+    disentangled: DisentangledSpec | None = None
     shared_layers: tuple[int, ...] = ()
     only_torch: str = ""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pellucid.layers.norms import layer_norm
 from pellucid.model.families.names import TensorNames, TensorPart
 from pellucid.model.spec import EncoderSpec, NormPlaces, NormSpec
 from pellucid.model.tensors import Tensors
@@ -56,6 +57,8 @@ class Layer:
         intermediate, output: the linear layers of the feed-forward network. Without a gate, the activation is applied
             to the output of ``intermediate``.
         feed_forward_norms: the norms around the feed-forward network.
+        position_key, position_query: the linear layers that give relative positions a key and a query, in DeBERTa;
+            None if the layer does not use it, as in other families.
     """
 
     query: Linear
@@ -67,6 +70,8 @@ class Layer:
     intermediate: Linear
     output: Linear
     feed_forward_norms: Norms
+    position_key: Linear | None = None
+    position_query: Linear | None = None
 
     __repr__ = short_repr
 
@@ -83,6 +88,7 @@ class EncoderWeights:
         embedding_projection: the linear layer after that norm, or None. With it, the tables' rows are shorter than
             ``hidden``.
         relative_bias: ``float32[buckets, heads]``, or None.
+        relative_positions: the vectors of relative positions, ``float32[2 * span, hidden]``, after their norm; or None.
         layers: the layers in order. Iterating reads each layer from the file and checks it, and keeps none. So an
             engine that packs the weights into its own format never holds them twice.
         final_norm: the norm after the last layer, or None.
@@ -96,6 +102,7 @@ class EncoderWeights:
     layers: Iterable[Layer]
     final_norm: Norm | None = None
     embedding_projection: Linear | None = None
+    relative_positions: Float32 | None = None
 
     __repr__ = short_repr
 
@@ -153,6 +160,7 @@ def read_encoder(tensors: Tensors, spec: EncoderSpec, tables: Sequence[TensorNam
     names, prefix = _detect_names(tensors, tables)
     hidden, embedding = spec.hidden_size, spec.embedding
     width = embedding.size or hidden
+    places = spec.disentangled
 
     def table(name: str | None, rows: int, width: int) -> Float32 | None:
         return tensors.read(f"{prefix}{name}.weight", (rows, width)) if name and rows else None
@@ -176,6 +184,11 @@ def read_encoder(tensors: Tensors, spec: EncoderSpec, tables: Sequence[TensorNam
         def linear(name: str | TensorPart, out_features: int, in_features: int, bias: bool) -> Linear:
             return read_linear(tensors, name, out_features, in_features, prefix=prefix + layer_prefix, bias=bias)
 
+        def position(shared: str | TensorPart, own: str | None, is_used: bool) -> Linear | None:
+            if places is None or own is None or not is_used:
+                return None
+            return linear(shared if places.shared else own, attention.query_size, hidden, True)
+
         return Layer(
             query=linear(names.query, attention.query_size, hidden, attention.bias),
             key=linear(names.key, attention.key_size, hidden, attention.bias),
@@ -190,7 +203,18 @@ def read_encoder(tensors: Tensors, spec: EncoderSpec, tables: Sequence[TensorNam
             feed_forward_norms=norms(
                 layer_prefix, names.feed_forward_norm, names.feed_forward_after_norm, block.feed_forward_norms
             ),
+            position_key=position(names.key, names.position_key, bool(places and places.query_to_position)),
+            position_query=position(names.query, names.position_query, bool(places and places.key_to_position)),
         )
+
+    def relative_positions() -> Float32 | None:
+        if places is None:
+            return None
+        vectors = tensors.read(f"{prefix}{names.relative_positions}.weight", (2 * places.span, hidden))
+        weights = norm(names.relative_norm, places.norm)
+        if weights is None or places.norm is None:
+            return vectors
+        return layer_norm(vectors, weights.weight, weights.bias, places.norm.eps)
 
     buckets = spec.relative_bias.buckets if spec.relative_bias else 0
     return EncoderWeights(
@@ -204,6 +228,7 @@ def read_encoder(tensors: Tensors, spec: EncoderSpec, tables: Sequence[TensorNam
         embedding_projection=None
         if embedding.size is None or names.embedding_projection is None
         else read_linear(tensors, names.embedding_projection, hidden, embedding.size, prefix=prefix),
+        relative_positions=relative_positions(),
     )
 
 

@@ -7,7 +7,17 @@ from dataclasses import dataclass
 
 from pellucid.errors import UnsupportedModelError
 from pellucid.model.config import Config
-from pellucid.model.families import albert, bert, distilbert, electra, modernbert, mpnet, nomic_bert, roberta
+from pellucid.model.families import (
+    albert,
+    bert,
+    deberta_v2,
+    distilbert,
+    electra,
+    modernbert,
+    mpnet,
+    nomic_bert,
+    roberta,
+)
 from pellucid.model.families.names import HeadNames, TensorNames
 from pellucid.model.spec import EncoderSpec
 
@@ -31,6 +41,7 @@ FAMILIES = {
     "albert": Family(albert.spec, (albert.NAMES,), albert.HEAD),
     "bert": Family(bert.spec, (bert.NAMES,), bert.HEAD),
     "camembert": Family(roberta.spec, (roberta.NAMES,), roberta.HEAD),
+    "deberta-v2": Family(deberta_v2.spec, (deberta_v2.NAMES,), deberta_v2.HEAD),
     "distilbert": Family(distilbert.spec, (distilbert.NAMES,), distilbert.HEAD),
     "electra": Family(electra.spec, (electra.NAMES,), electra.HEAD),
     "modernbert": Family(modernbert.spec, (modernbert.NAMES,), modernbert.HEAD),

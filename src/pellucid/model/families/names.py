@@ -36,6 +36,9 @@ class TensorNames:
         final_norm: the norm after the last layer, in a family with pre-norm layers; else None.
         attention_after_norm, feed_forward_after_norm: the norms of a sublayer's result before it is added, in a family
             that has them; else None.
+        relative_positions: the table of relative positions' vectors, in DeBERTa; else None.
+        relative_norm: the norm of these vectors.
+        position_key, position_query: the linear layers of relative positions, in a layer.
         embedding_projection: the linear layer after the embeddings, in a family that has one; else None.
     """
 
@@ -58,6 +61,10 @@ class TensorNames:
     final_norm: str | None
     attention_after_norm: str | None = None
     feed_forward_after_norm: str | None = None
+    relative_positions: str | None = None
+    relative_norm: str | None = None
+    position_key: str | None = None
+    position_query: str | None = None
     embedding_projection: str | None = None
 
 
