@@ -60,7 +60,7 @@ def spec(config: Config) -> EncoderSpec:
         embedding=EmbeddingSpec(
             vocab_size=config.size("vocab_size"),
             positions=config.size("max_position_embeddings", 512),
-            token_types=config.size("type_vocab_size", 2),
+            token_types=config.integer("type_vocab_size", 2, minimum=0),
             norm=norm,
         ),
         blocks=blocks(
