@@ -13,11 +13,13 @@ constexpr int padded_to_panel(int n) {
 }
 
 // The number of floats in the scratch memory: the packed keys, the scores of one tile of queries, and one tile of the
-// context.
+// context. With relative positions also the products of all keys, and of one tile of queries, with each place.
 template <class S>
-std::size_t attention_scratch(int tokens, int head_size) {
+std::size_t attention_scratch(int tokens, int head_size, int places) {
   const auto padded = static_cast<std::size_t>(padded_to_panel<S>(tokens));
-  return padded * static_cast<std::size_t>(head_size + S::tile_rows) + S::tile_rows * panel_width<S>;
+  const auto by_place = static_cast<std::size_t>(padded_to_panel<S>(places));
+  return padded * static_cast<std::size_t>(head_size + S::tile_rows) + S::tile_rows * panel_width<S> +
+         (static_cast<std::size_t>(tokens) + S::tile_rows) * by_place;
 }
 
 // Packs the keys like weights: [panels, head_size, panel], with zeros after the last key.
@@ -79,9 +81,44 @@ float softmax_in_window(const Attention& a, int i, int from, int to, float* scor
   return inverse;
 }
 
-// Computes the context of one tile of queries, from the keys that at least one of them looks at.
+// Multiplies rows of queries or keys with the places from `low` to `high`, and whatever else is in their panels.
 template <class S, int rows>
-void attend_tile(const Attention& a, int first, const float* packed_keys, float* scores, float* tile) {
+void multiply_with_places(const float* x, const Attention& a, const float* packed, int low, int high, float* out,
+                          std::ptrdiff_t stride) {
+  constexpr int width = panel_width<S>;
+  for (std::ptrdiff_t place = low / width * width; place <= high; place += width) {
+    multiply_tile<S, DotFloat32<S>, rows>(
+        words(x), a.stride, words(packed + place * a.head_size), width, a.head_size,
+        [&](int i, int v, typename S::F value) { S::store(out + i * stride + place + v * S::lanes, value); });
+  }
+}
+
+// Adds to the scores of one tile of queries what relative positions add.
+template <class S, int rows>
+void add_places(const Attention& a, int first, const float* by_key, float* by_query, float* scores,
+                std::ptrdiff_t padded) {
+  const std::ptrdiff_t stride = padded_to_panel<S>(a.places.count);
+  const std::int32_t* place = a.places.by_distance;
+  if (a.places.keys) {
+    multiply_with_places<S, rows>(a.query + first * a.stride, a, a.places.keys, place[first - a.tokens + 1],
+                                  place[first + rows - 1], by_query, stride);
+  }
+  for (int i = 0; i < rows; ++i) {
+    float* s = scores + i * padded;
+    if (a.places.keys) {
+      for (int j = 0; j < a.tokens; ++j) s[j] += by_query[i * stride + place[first + i - j]];
+    }
+    if (a.places.queries) {
+      for (int j = 0; j < a.tokens; ++j) s[j] += by_key[j * stride + place[first + i - j]];
+    }
+  }
+}
+
+// Computes the context of one tile of queries, from the keys that at least one of them looks at. `by_key` has the
+// products of all keys with the queries of places.
+template <class S, int rows>
+void attend_tile(const Attention& a, int first, const float* packed_keys, const float* by_key, float* by_query,
+                 float* scores, float* tile) {
   using Dot = DotFloat32<S>;
   constexpr int width = panel_width<S>;
   const std::ptrdiff_t padded = padded_to_panel<S>(a.tokens);
@@ -92,6 +129,7 @@ void attend_tile(const Attention& a, int first, const float* packed_keys, float*
         words(a.query + first * a.stride), a.stride, words(packed_keys + j * a.head_size), width, a.head_size,
         [&](int i, int v, typename S::F value) { S::store(scores + i * padded + j + v * S::lanes, value); });
   }
+  if (a.places.by_distance) add_places<S, rows>(a, first, by_key, by_query, scores, padded);
   float inverse[rows];
   for (int i = 0; i < rows; ++i) inverse[i] = softmax_in_window<S>(a, first + i, from, to, scores + i * padded);
   for (int d = 0; d < a.head_size; d += width) {
@@ -112,9 +150,20 @@ template <class S>
 void attend(const Attention& a) {
   float* scores = a.scratch + static_cast<std::ptrdiff_t>(padded_to_panel<S>(a.tokens)) * a.head_size;
   float* tile = scores + static_cast<std::ptrdiff_t>(padded_to_panel<S>(a.tokens)) * S::tile_rows;
+  float* by_query = tile + S::tile_rows * panel_width<S>;
+  const std::ptrdiff_t by_place = padded_to_panel<S>(a.places.count);
+  float* by_key = by_query + S::tile_rows * by_place;
+  if (a.places.queries) {
+    const std::int32_t* place = a.places.by_distance;
+    each_tile<S>(a.tokens, [&](int first, auto rows) {
+      multiply_with_places<S, decltype(rows)::value>(a.key + first * a.stride, a, a.places.queries,
+                                                     place[1 - a.tokens], place[a.tokens - 1],
+                                                     by_key + first * by_place, by_place);
+    });
+  }
   pack_keys<S>(a, a.scratch);
   each_tile<S>(a.tokens, [&](int first, auto rows) {
-    attend_tile<S, decltype(rows)::value>(a, first, a.scratch, scores, tile);
+    attend_tile<S, decltype(rows)::value>(a, first, a.scratch, by_key, by_query, scores, tile);
   });
 }
 

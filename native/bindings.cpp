@@ -131,20 +131,25 @@ class PythonEncoder {
  public:
   PythonEncoder(const std::string& cpu, const std::string& dtype, Matrix word, std::optional<Matrix> position,
                 std::optional<Matrix> token_type, const std::optional<NormArrays>& norm,
-                const std::optional<LinearArrays>& projection, const std::optional<Matrix>& relative_bias)
+                const std::optional<LinearArrays>& projection, const std::optional<Matrix>& relative_bias,
+                const std::optional<Integers>& places, int place_count)
       : hidden_(static_cast<int>(projection ? projection->second.shape(0) : word.shape(1))),
         word_(std::move(word)),
         position_(std::move(position)),
         token_type_(std::move(token_type)),
         bias_heads_(relative_bias ? static_cast<int>(relative_bias->shape(0)) : 0),
-        longest_(relative_bias ? static_cast<int>((relative_bias->shape(1) + 1) / 2) : std::numeric_limits<int>::max()),
-        encoder_(kernels_named(cpu), dtype_named(dtype), hidden_, embeddings(norm, projection, relative_bias)) {}
+        longest_(relative_bias ? static_cast<int>((relative_bias->shape(1) + 1) / 2)
+                 : places      ? static_cast<int>((places->shape(0) + 1) / 2)
+                               : std::numeric_limits<int>::max()),
+        place_count_(places ? place_count : 0),
+        encoder_(kernels_named(cpu), dtype_named(dtype), hidden_, embeddings(norm, projection, relative_bias, places, place_count)) {}
 
   void add_layer(const LinearArrays& query, const LinearArrays& key, const LinearArrays& value,
                  const LinearArrays& attention_output, const NormsArrays& attention_norms,
                  const std::optional<LinearArrays>& gate, const LinearArrays& intermediate, const LinearArrays& output,
                  const NormsArrays& feed_forward_norms, int heads, int kv_heads, int head_size,
-                 const std::string& activation, int window, int turns) {
+                 const std::string& activation, int window, int turns, const std::optional<Matrix>& place_keys,
+                 const std::optional<Matrix>& place_queries) {
     const std::size_t out = intermediate.second.shape(0);
     require(out > 0 && out <= 1 << 24, "the intermediate size is out of range");
     const int inner = static_cast<int>(out);
@@ -176,6 +181,14 @@ class PythonEncoder {
                          window,
                          turns};
     if (gate) weights.gate = linear(*gate, inner, hidden());
+    const auto vectors = [&](const std::optional<Matrix>& matrix) -> const float* {
+      require(!matrix || (place_count_ > 0 && matrix->shape(0) == static_cast<std::size_t>(place_count_) &&
+                          matrix->shape(1) == static_cast<std::size_t>(layer_heads.queries()) && heads == kv_heads),
+              "the keys or queries of places have the wrong shape");
+      return matrix ? matrix->data() : nullptr;
+    };
+    weights.place_keys = vectors(place_keys);
+    weights.place_queries = vectors(place_queries);
     without_lock([&] { encoder_.add_layer(weights); });
     ++stored_layers_;
   }
@@ -232,13 +245,18 @@ class PythonEncoder {
   int hidden() const { return hidden_; }
 
   Embeddings embeddings(const std::optional<NormArrays>& norm_arrays, const std::optional<LinearArrays>& projection,
-                        const std::optional<Matrix>& relative_bias) const {
+                        const std::optional<Matrix>& relative_bias, const std::optional<Integers>& places,
+                        int place_count) const {
     const int size = static_cast<int>(word_.shape(1));
     require(size <= hidden_, "the embeddings are longer than the token vectors");
     require((!position_ || position_->shape(1) == word_.shape(1)) &&
                 (!token_type_ || (token_type_->shape(1) == word_.shape(1) && token_type_->shape(0) > 0)) &&
                 (!relative_bias || (relative_bias->shape(0) > 0 && relative_bias->shape(1) % 2 == 1)),
             "an embedding table or the relative bias has the wrong shape");
+    require(!places || (!relative_bias && place_count > 0 && places->shape(0) % 2 == 1), "the places have the wrong shape");
+    for (std::size_t i = 0; places && i < places->shape(0); ++i) {
+      require((*places)(i) >= (i ? (*places)(i - 1) : 0) && (*places)(i) < place_count, "the places are out of order");
+    }
     return {size,
             word_.data(),
             position_ ? position_->data() : nullptr,
@@ -247,7 +265,9 @@ class PythonEncoder {
             projection ? std::optional(linear(*projection, hidden_, size)) : std::nullopt,
             relative_bias ? relative_bias->data() : nullptr,
             bias_heads_,
-            relative_bias ? longest_ : 0};
+            relative_bias || places ? longest_ : 0,
+            places ? places->data() : nullptr,
+            places ? place_count : 0};
   }
 
   int hidden_;
@@ -256,6 +276,7 @@ class PythonEncoder {
   std::optional<Matrix> token_type_;
   int bias_heads_;  // 0 without a relative bias
   int longest_;     // the longest text, in tokens
+  int place_count_;  // 0 without relative positions
   Heads heads_{};   // the same for all layers
   int intermediate_ = 0, turns_ = 0, stored_layers_ = 0;
   bool gated_ = false;
@@ -288,12 +309,13 @@ NB_MODULE(_native, m) {
   nb::class_<PythonEncoder>(m, "Encoder")
       .def(nb::init<const std::string&, const std::string&, Matrix, std::optional<Matrix>, std::optional<Matrix>,
                     const std::optional<NormArrays>&, const std::optional<LinearArrays>&,
-                    const std::optional<Matrix>&>(),
+                    const std::optional<Matrix>&, const std::optional<Integers>&, int>(),
            nb::kw_only(), "cpu"_a, "dtype"_a, "word"_a, "position"_a.none(), "token_type"_a.none(), "norm"_a.none(),
-           "projection"_a.none(), "relative_bias"_a.none())
+           "projection"_a.none(), "relative_bias"_a.none(), "places"_a.none(), "place_count"_a)
       .def("add_layer", &PythonEncoder::add_layer, nb::kw_only(), "query"_a, "key"_a, "value"_a, "attention_output"_a,
            "attention_norms"_a, "gate"_a.none(), "intermediate"_a, "output"_a, "feed_forward_norms"_a, "heads"_a,
-           "kv_heads"_a, "head_size"_a, "activation"_a, "window"_a, "turns"_a)
+           "kv_heads"_a, "head_size"_a, "activation"_a, "window"_a, "turns"_a, "place_keys"_a.none(),
+           "place_queries"_a.none())
       .def("add_layer_again", &PythonEncoder::add_layer_again, "number"_a)
       .def("add_final_norm", &PythonEncoder::add_final_norm, "norm"_a)
       .def("token_vectors", &PythonEncoder::token_vectors, "ids"_a, "positions"_a, "offsets"_a, "segments"_a.none(),

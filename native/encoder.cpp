@@ -89,7 +89,7 @@ struct Encoder::Workspace {
         context(size(rows) * size(int(context_stride)) + slack),
         inner(size(rows) * size(int(wide)) + slack),
         gate(e.gated() ? size(rows) * size(int(wide)) + slack : 0),
-        scratch_size(e.kernels_.attention_scratch(longest, e.layers_.front().head_size)),
+        scratch_size(e.kernels_.attention_scratch(longest, e.layers_.front().head_size, e.embeddings_.place_count)),
         scratch(scratch_size * size(threads)),
         narrow_operand(e.kernels_, e.dtype_, rows, e.hidden_),
         wide_operand(e.kernels_, e.layers_.front().output.dtype(), rows, e.intermediate_) {
@@ -134,8 +134,13 @@ Encoder::Encoder(const Kernels& kernels, Dtype dtype, int hidden, const Embeddin
     projection_.emplace(dtype, kernels.panel, std::vector<Linear>{*embeddings.projection});
     embeddings_.projection.reset();  // The model's own copy is not needed any more.
   }
-  if (!embeddings.relative_bias) return;
   const std::size_t distances = 2 * size(embeddings.longest) - 1, heads = size(embeddings.bias_heads);
+  if (embeddings.places) {
+    places_ = Array<std::int32_t>(distances);
+    std::copy_n(embeddings.places, distances, places_.data());
+    embeddings_.places = places_.data();
+  }
+  if (!embeddings.relative_bias) return;
   relative_bias_ = Array<float>(heads * distances + slack);
   bias_stride_ = static_cast<std::ptrdiff_t>(distances);
   std::fill_n(relative_bias_.data(), heads * distances + slack, 0.0f);
@@ -154,10 +159,31 @@ void Encoder::add_layer(const LayerWeights& w) {
   layers_.push_back({Packed(dtype_, panel, {w.query, w.key, w.value}), Packed(dtype_, panel, {w.attention_output}),
                      std::move(gate), Packed(dtype_, panel, {w.intermediate}), Packed(output_dtype, panel, {w.output}),
                      PackedNorms(w.attention_norms, hidden_), PackedNorms(w.feed_forward_norms, hidden_), w.heads,
-                     w.kv_heads, w.head_size, w.activation, w.window, w.turns});
+                     w.kv_heads, w.head_size, w.activation, w.window, w.turns,
+                     pack_places(w.place_keys, w.heads, w.head_size), pack_places(w.place_queries, w.heads, w.head_size),
+                     0.0f});
+  const int products = 1 + (w.place_keys != nullptr) + (w.place_queries != nullptr);
+  layers_.back().scale = 1 / std::sqrt(static_cast<float>(w.head_size * products));
   order_.push_back(static_cast<int>(layers_.size()) - 1);
   const auto only_sum = [](const Norms& norms) { return norms.sum && !norms.before; };
   sums_stay_ = sums_stay_ || !only_sum(w.attention_norms) || !only_sum(w.feed_forward_norms);
+}
+
+// Packs the vectors of relative positions like the keys of a text: for each head [panels, head_size, panel].
+Array<float> Encoder::pack_places(const float* vectors, int heads, int head_size) const {
+  if (!vectors) return {};
+  const int panel = kernels_.panel, places = embeddings_.place_count;
+  const std::size_t padded = round_up(size(places), size(panel));
+  Array<float> packed(padded * size(heads) * size(head_size) + slack);
+  std::fill_n(packed.data(), padded * size(heads) * size(head_size) + slack, 0.0f);
+  for (int place = 0; place < places; ++place) {
+    for (int head = 0; head < heads; ++head) {
+      const float* from = vectors + (static_cast<std::ptrdiff_t>(place) * heads + head) * head_size;
+      float* to = packed.data() + (size(head) * padded + size(place / panel * panel)) * size(head_size) + place % panel;
+      for (int k = 0; k < head_size; ++k) to[static_cast<std::ptrdiff_t>(k) * panel] = from[k];
+    }
+  }
+  return packed;
 }
 
 void Encoder::add_layer_again(int number) { order_.push_back(number); }
@@ -289,9 +315,14 @@ void Encoder::forward(const Batch& batch, const Chunk& chunk, Workspace& w, Team
         const float* key = row + queries + head / heads_per_key * head_size;
         const float* bias = embeddings_.relative_bias;
         if (bias) bias += head * bias_stride_ + embeddings_.longest - 1;
-        kernels_.attend({row + head * head_size, key, key + keys, w.wide, tokens, head_size,
-                         1 / std::sqrt(static_cast<float>(head_size)), layer.window, bias,
-                         w.context.data() + start * w.context_stride + head * head_size, w.context_stride,
+        const std::ptrdiff_t packed = static_cast<std::ptrdiff_t>(round_up(size(embeddings_.place_count),
+                                                                           size(kernels_.panel))) * head_size * head;
+        const auto of_head = [&](const Array<float>& all) { return all.data() ? all.data() + packed : nullptr; };
+        const Places places{of_head(layer.place_keys), of_head(layer.place_queries),
+                            embeddings_.places ? embeddings_.places + embeddings_.longest - 1 : nullptr,
+                            embeddings_.place_count};
+        kernels_.attend({row + head * head_size, key, key + keys, w.wide, tokens, head_size, layer.scale, layer.window,
+                         bias, places, w.context.data() + start * w.context_stride + head * head_size, w.context_stride,
                          w.scratch.data() + size(rank) * w.scratch_size});
       }
       team.wait();

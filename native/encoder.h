@@ -37,7 +37,9 @@ struct Embeddings {
   std::optional<Linear> projection;  // follows the norm
   const float* relative_bias;  // [heads, 2 · longest - 1], with column longest - 1 for the distance 0; or null
   int bias_heads;              // rows of relative_bias
-  int longest;                 // the longest text for which relative_bias has distances, in tokens
+  int longest;                 // the longest text for which there are distances, in tokens
+  const std::int32_t* places;  // the relative position for each distance, [2 · longest - 1], query - key; or null
+  int place_count;             // the number of relative positions
 };
 
 struct LayerWeights {
@@ -52,6 +54,9 @@ struct LayerWeights {
   Activation activation;
   int window;  // the number of tokens on each side that a token looks at
   int turns;   // index into Batch::turns; -1 if the layer has no rotations
+  // The keys and queries of relative positions, [place_count, heads · head_size], in DeBERTa; else null.
+  const float* place_keys = nullptr;
+  const float* place_queries = nullptr;
 };
 
 // Several texts, end to end. Text i owns the tokens offsets[i] … offsets[i + 1] - 1.
@@ -100,6 +105,8 @@ class Encoder {
     int heads, kv_heads, head_size;
     Activation activation;
     int window, turns;
+    Array<float> place_keys, place_queries;  // packed, head after head; empty if the layer has none
+    float scale;                             // of attention scores
   };
   struct Chunk;
   struct Workspace;
@@ -119,7 +126,10 @@ class Encoder {
   Embeddings embeddings_;
   PackedNorms embedding_norms_;
   std::optional<PackedNorm> final_norm_;
+  Array<float> pack_places(const float* vectors, int heads, int head_size) const;
+
   Array<float> relative_bias_;
+  Array<std::int32_t> places_;
   std::ptrdiff_t bias_stride_;
   bool sums_stay_;  // true if a sum is still needed after it was normalised
   std::optional<Packed> projection_;

@@ -54,6 +54,15 @@ struct Product {
   std::ptrdiff_t stride;  // of y, factor and residual; has room for whole panels
 };
 
+// The relative positions of DeBERTa for one head: places. Each has a key, which queries of tokens are multiplied with, and
+// a query, which keys of tokens are multiplied with. Both products are added to the score of two tokens.
+struct Places {
+  const float* keys;             // packed like the keys of tokens, [panels, head_size, panel]; or null
+  const float* queries;          // packed in the same way; or null
+  const std::int32_t* by_distance;  // points to the place of distance 0, amid those of all distances, query - key
+  int count;
+};
+
 // The attention of one head in one text: softmax(Q Kᵀ · scale + bias) V.
 struct Attention {
   const float *query, *key, *value;  // [tokens, head_size], all with the same stride
@@ -64,6 +73,7 @@ struct Attention {
   int window;         // the number of tokens on each side that a token looks at
   const float* bias;  // points to the bias of distance 0, amid those of all distances, key - query; or null. One whole
                       // vector may be read beyond the last.
+  Places places;      // its pointers are null in other families
   float* context;     // [tokens, head_size]
   std::ptrdiff_t context_stride;
   float* scratch;  // has room for attention_scratch() floats
@@ -84,7 +94,7 @@ struct Kernels {
   void (*layer_norm)(const float* x, const float* weight, const float* bias, float eps, int size, float* y);
   void (*attend)(const Attention&);
   void (*rotate)(float* x, const float* cos, const float* sin, int head_size, int heads);
-  std::size_t (*attention_scratch)(int tokens, int head_size);
+  std::size_t (*attention_scratch)(int tokens, int head_size, int places);
   double (*multiply_adds)(long rounds);  // runs this many rounds of float32 FMAs; returns the number of FMAs
 };
 

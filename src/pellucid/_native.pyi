@@ -33,6 +33,8 @@ class Encoder:
         norm: _Norm | None,
         projection: _Linear | None,
         relative_bias: Float32 | None,
+        places: Int32 | None,
+        place_count: int,
     ) -> None: ...
     def add_layer(
         self,
@@ -52,6 +54,8 @@ class Encoder:
         activation: str,
         window: int,
         turns: int,
+        place_keys: Float32 | None,
+        place_queries: Float32 | None,
     ) -> None:
         """Add a layer, and pack its weights.
 

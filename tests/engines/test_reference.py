@@ -63,7 +63,18 @@ def slow_activation(name, values):
     return np.array([0.5 * value * (1 + math.erf(value / math.sqrt(2))) for value in values])
 
 
-def slow_attention(x, layer, spec, weights):
+def slow_place(distance, places):
+    """DeBERTa's number of a relative position, with log buckets as in its published code."""
+    middle, size = (places.buckets or 0) // 2, abs(distance)
+    if places.buckets and size > middle:
+        ratio = np.float32(math.log(np.float32(size / middle))) / np.float32(
+            math.log((places.max_distance - 1) / middle)
+        )
+        size = middle + math.ceil(np.float32(ratio * np.float32(middle - 1)))
+    return min(max((size if distance > 0 else -size) + places.span, 0), 2 * places.span - 1)
+
+
+def slow_attention(x, layer, spec, weights, places):
     """What each token takes from the tokens that it looks at."""
     size = spec.head_size
     q, k, v = ([slow_linear(token, part) for token in x] for part in (layer.query, layer.key, layer.value))
@@ -80,7 +91,14 @@ def slow_attention(x, layer, spec, weights):
                     query = slow_rotation(query, i, spec.rotary_base)
                     key = slow_rotation(key, j, spec.rotary_base)
                 bias = 0 if weights.relative_bias is None else weights.relative_bias[slow_bucket(j - i), head]
-                scores.append(query @ key / math.sqrt(size) + bias)
+                products = [query @ key]
+                if places is not None:
+                    vector = weights.relative_positions[slow_place(i - j, places)].astype(np.float64)
+                    if layer.position_key is not None:
+                        products.append(query @ slow_linear(vector, layer.position_key)[part])
+                    if layer.position_query is not None:
+                        products.append(key @ slow_linear(vector, layer.position_query)[part])
+                scores.append(sum(products) / math.sqrt(size * len(products)) + bias)
             exponents = [math.exp(score) for score in scores]
             context += list(sum(e / sum(exponents) * v[j][part] for j, e in zip(seen, exponents, strict=True)))
         contexts.append(slow_linear(np.array(context), layer.attention_output))
@@ -119,15 +137,18 @@ def slow_encode(ids, spec, weights):
         vector = norm(vector, weights.embedding_norm)
         projection = weights.embedding_projection
         x.append(vector if projection is None else slow_linear(vector, projection))
+    places = spec.disentangled
     for number, layer in enumerate(weights.layers):
         block = spec.blocks[number]
         first, second = layer.attention_norms, layer.feed_forward_norms
         if spec.final_norm is not None:  # The norms are before the sublayers.
-            changes = slow_attention([norm(token, first.before) for token in x], layer, block.attention, weights)
+            changes = slow_attention(
+                [norm(token, first.before) for token in x], layer, block.attention, weights, places
+            )
             x = [token + change for token, change in zip(x, changes, strict=True)]
             x = [token + slow_feed_forward(norm(token, second.before), layer, block) for token in x]
         else:
-            changes = slow_attention(x, layer, block.attention, weights)
+            changes = slow_attention(x, layer, block.attention, weights, places)
             x = [norm(token + change, first.sum) for token, change in zip(x, changes, strict=True)]
             x = [norm(token + slow_feed_forward(token, layer, block), second.sum) for token in x]
     return np.array([norm(token, weights.final_norm) for token in x])

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from pellucid.engines.base import Engine
-from pellucid.engines.reference import Turns, relative_buckets, rotary_turns
+from pellucid.engines.reference import Turns, linear, place_numbers, relative_buckets, rotary_turns
 from pellucid.engines.threads import MAX_THREADS, usable_processors
 from pellucid.errors import OptionError, UnsupportedModelError
 from pellucid.model.spec import BlockSpec, EncoderSpec, NormPlaces, NormSpec
@@ -83,6 +83,8 @@ class NativeEngine(Engine):
             norm=_norm_arrays(weights.embedding_norm, spec.embedding.norm),
             projection=None if weights.embedding_projection is None else _linear_arrays(weights.embedding_projection),
             relative_bias=bias_by_distance(spec, weights),
+            places=_places_by_distance(spec),
+            place_count=0 if spec.disentangled is None else 2 * spec.disentangled.span,
         )
         attentions = [block.attention for block in spec.blocks]
         self._head_size = attentions[0].head_size
@@ -94,11 +96,11 @@ class NativeEngine(Engine):
                 self._core.add_layer_again(added.index(number))
             else:
                 added.append(number)
-                self._add_layer(block, layer)
+                self._add_layer(block, layer, weights.relative_positions)
         if (final_norm := _norm_arrays(weights.final_norm, spec.final_norm)) is not None:
             self._core.add_final_norm(final_norm)
 
-    def _add_layer(self, block: BlockSpec, layer: Layer) -> None:
+    def _add_layer(self, block: BlockSpec, layer: Layer, relative_positions: Float32 | None) -> None:
         """Pack the weights of a layer."""
         attention = block.attention
         self._core.add_layer(
@@ -117,6 +119,8 @@ class NativeEngine(Engine):
             activation=block.feed_forward.activation,
             window=_NO_WINDOW if attention.window is None else min(attention.window, _NO_WINDOW),
             turns=-1 if attention.rotary_base is None else self._rotary_bases.index(attention.rotary_base),
+            place_keys=_place_vectors(relative_positions, layer.position_key),
+            place_queries=_place_vectors(relative_positions, layer.position_query),
         )
 
     def token_vectors(self, batch: TokenBatch) -> Float32:
@@ -149,6 +153,21 @@ def create(
 
 def _linear_arrays(layer: Linear) -> tuple[Float32, Float32]:
     return layer.weight, layer.bias
+
+
+def _place_vectors(relative_positions: Float32 | None, layer: Linear | None) -> Float32 | None:
+    """The key or query of each relative position, all heads side by side; None if the layer does not use it."""
+    return None if relative_positions is None or layer is None else linear(relative_positions, layer)
+
+
+def _places_by_distance(spec: EncoderSpec) -> Int32 | None:
+    """The number of the relative position for each distance, query minus key: ``int32[2 * max_tokens - 1]``.
+
+    Element ``max_tokens - 1`` is for distance 0. None if the encoder has no relative positions.
+    """
+    if spec.disentangled is None:
+        return None
+    return place_numbers(np.arange(1 - spec.max_tokens, spec.max_tokens), spec.disentangled).astype(np.int32)
 
 
 def _norm_arrays(norm: Norm | None, spec: NormSpec | None) -> _NormArrays:
