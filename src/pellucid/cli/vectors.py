@@ -10,7 +10,6 @@ import contextlib
 import itertools
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +18,9 @@ import numpy.typing as npt
 
 from pellucid.cli.rows import read_rows, read_tables
 from pellucid.cli.terminal import source_name
+from pellucid.cli.texts import TableFile
 from pellucid.errors import JOINER, OptionError, either, plural, printable
 from pellucid.files import whole
-from pellucid.files.stamps import Stamp, stamp_of, unchanged
 
 if TYPE_CHECKING:
     from pellucid.embedder import Embedder
@@ -34,26 +33,6 @@ _NUMBERS_PER_ROW = 4
 _ROOM_FOR_A_TEXT = 12
 """The columns of a terminal that a text gets before the last numbers."""
 _GAP = 2
-
-
-@dataclass(frozen=True)
-class TableFile:
-    """The table that texts come from. Its other columns go along with them.
-
-    Attributes:
-        path: the file.
-        column: the column with the texts.
-        stamp: the stamp that the file had before it was read.
-    """
-
-    path: Path
-    column: str
-    stamp: Stamp
-
-    @classmethod
-    def of(cls, path: Path, column: str) -> TableFile:
-        """The table as it is now."""
-        return cls(path, column, stamp_of(path))
 
 
 def json_lines(windows: Windows, table: TableFile | None = None) -> Iterator[str]:
@@ -69,8 +48,8 @@ def json_lines(windows: Windows, table: TableFile | None = None) -> Iterator[str
             for text, vector in zip(texts, vectors.tolist(), strict=True)
         )
         return
-    with unchanged(table.path, table.stamp):
-        rows = read_rows(table.path, table.column, [VECTOR_COLUMN])
+    with table.unchanged():
+        rows = read_rows(table)
         for _, vectors in windows:
             for vector in vectors.tolist():
                 yield _json_line(next(rows), vector)
@@ -90,6 +69,11 @@ def check_output(out: Path) -> None:
     """
     if check_ending(out, _WRITERS) == ".parquet":
         from pellucid.tables import parquet  # noqa: F401  Before any work, in case PyArrow is missing.
+
+
+def keeps_columns(out: Path) -> bool:
+    """Whether a kind of file that :func:`write` writes has room for the other columns of a table."""
+    return out.suffix.lower() != ".npy"
 
 
 def write(out: Path, windows: Windows, table: TableFile | None = None) -> tuple[int, int]:
@@ -175,9 +159,9 @@ def _write_parquet(out: Path, windows: Windows, table: TableFile | None) -> None
         if table is None:
             parquet.write_windows(path, windows)
         else:
-            with unchanged(table.path, table.stamp):
-                rows = read_tables(table.path, table.column, [VECTOR_COLUMN])
-                added.write_tables(path, added.add_columns(rows, ({VECTOR_COLUMN: vectors} for _, vectors in windows)))
+            with table.unchanged():
+                columns = ({VECTOR_COLUMN: vectors} for _, vectors in windows)
+                added.write_tables(path, added.add_columns(read_tables(table), columns))
 
 
 _WRITERS = {".npy": _write_npy, ".jsonl": _write_jsonl, ".parquet": _write_parquet}
