@@ -113,6 +113,39 @@ def test_values_that_json_does_not_have_become_text_or_null(tmp_path):
     }
 
 
+@pytest.mark.parametrize("command", [["embed", "--json"], ["cluster", "-o", "out.jsonl"], ["cluster", "-o", "out.csv"]])
+def test_a_number_too_large_for_float64_is_null(tiny_bert, tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t.jsonl").write_text('{"text": "a cat", "n": 1e999, "list": [-1e999]}\n')
+    result = run(*command, "--model", str(tiny_bert), "-f", "t.jsonl")
+    assert result.code == 0
+    written = result.out + "".join(path.read_text() for path in tmp_path.glob("out.*"))
+    assert "Infinity" not in written
+    assert "[null]" in written
+
+
+def test_a_column_of_parquet_that_json_cannot_have_is_named_with_its_file(tiny_bert, tmp_path):
+    source = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"text": ["a"], "when": pa.array([1], pa.timestamp("us", "No/Where"))}), source)
+    result = run("embed", "--json", "--model", str(tiny_bert), "-f", str(source))
+    assert (result.code, result.err.startswith(f"pellucid: {source}: the column 'when', of type timestamp")) == (
+        2,
+        True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "written"),
+    [(kind, kind) for kind in (pa.string(), pa.large_string(), pa.string_view())]
+    + [(pa.dictionary(pa.int8(), pa.string()), pa.string())],
+)
+def test_the_texts_of_parquet_keep_their_type(tmp_path, kind, written):
+    pq.write_table(pa.table({"id": [1, 2], "text": pa.array(["a", "b"]).cast(kind)}), tmp_path / "t.parquet")
+    pieces = list(read_tables(TableFile.of(tmp_path / "t.parquet", "text")))
+    assert [piece.schema.field("text").type for piece in pieces] == [written] * 2
+    assert pieces[1].to_pylist() == [{"id": 1, "text": "a"}, {"id": 2, "text": "b"}]
+
+
 def test_csv_has_the_columns_of_all_rows():
     lines = list(csv_lines([{"a": "x,y", "b": None}, {"a": 'say "hi"', "c": True}]))
     assert list(csv.reader(lines)) == [["a", "b", "c"], ["x,y", "", ""], ['say "hi"', "", "true"]]

@@ -85,7 +85,7 @@ def write_clusters(out: Path, lines: Lines, found: Clusters) -> int:
 
 
 def _json_lines(rows: Iterator[dict[str, Any]]) -> Iterator[str]:
-    return (f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
+    return (f"{json.dumps(row, ensure_ascii=False, allow_nan=False)}\n" for row in rows)
 
 
 def _text_rows(lines: Lines) -> Iterator[dict[str, Any]]:

@@ -55,32 +55,49 @@ def read_rows(table: TableFile) -> Iterator[dict[str, Any]]:
 
     They are the rows whose texts :func:`~pellucid.cli.texts.read_texts` gives, in the same order. That function has
     checked the table and names a row that cannot be used, so this one passes over such a row.
+
+    Raises:
+        UnreadableFileError: a column of Parquet has values that cannot be written as JSON.
     """
+    from pellucid.tables.json_values import json_value
     from pellucid.tables.records import read_header, read_records
 
     if table.kind == "parquet":
-        from pellucid.tables.added import plain_rows
+        from pellucid.tables.added import json_rows
 
-        for piece in read_tables(table):
-            yield from plain_rows(piece)
+        try:
+            for piece in read_tables(table):
+                yield from json_rows(piece)
+        except UnreadableFileError as error:
+            raise UnreadableFileError(f"{printable(table.path)}: {error}") from None
         return
     with table.path.open("rb") as source:
         header = read_header(source) if table.kind == "csv" else None
         for record in read_records(source, table.kind, table.column, header=header):
             if record.fault is None:
-                yield record.values
+                yield json_value(record.values)
 
 
 def read_tables(table: TableFile) -> Iterator[Table]:
-    """The same rows as Arrow tables of a few rows each, after one without rows. The columns keep their types."""
+    """The same rows as Arrow tables of a few rows each, after one without rows.
+
+    The columns keep their types; only texts that Parquet stores as a dictionary become strings.
+    """
     from pellucid.batch.survey import survey
     from pellucid.tables.reader import PartReader
 
     found = survey([table.path], table.column, _ROWS_PER_PIECE)
-    yield found.schema.empty_table()
+    schema = found.schema
+    if table.kind == "parquet":
+        from pellucid.tables import parquet, schemas
+
+        schema = schemas.with_own_text_type(schema, parquet.describe(table.path)[1], table.column)
+    yield schema.empty_table()
     reader, (surveyed,) = PartReader(found.schema, table.column), found.files
     for start in range(0, surveyed.rows, _ROWS_PER_PIECE):
-        yield reader.read(surveyed, start, min(start + _ROWS_PER_PIECE, surveyed.rows), _ROWS_PER_PIECE).table
+        yield reader.read(surveyed, start, min(start + _ROWS_PER_PIECE, surveyed.rows), _ROWS_PER_PIECE).table.cast(
+            schema
+        )
 
 
 def csv_lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
@@ -102,4 +119,10 @@ def _csv_line(fields: list[str]) -> str:
 
 
 def _csv_field(value: Any) -> str:
-    return "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return (
+        ""
+        if value is None
+        else value
+        if isinstance(value, str)
+        else json.dumps(value, ensure_ascii=False, allow_nan=False)
+    )

@@ -57,7 +57,7 @@ def json_lines(windows: Windows, table: TableFile | None = None) -> Iterator[str
 
 def _json_line(row: Mapping[str, Any], vector: list[Any]) -> str:
     numbers = ", ".join(f"{number:.9g}" for number in vector)
-    return f'{json.dumps(row, ensure_ascii=False)[:-1]}, "{VECTOR_COLUMN}": [{numbers}]}}'
+    return f'{json.dumps(row, ensure_ascii=False, allow_nan=False)[:-1]}, "{VECTOR_COLUMN}": [{numbers}]}}'
 
 
 def check_output(out: Path) -> None:
@@ -153,15 +153,14 @@ def _write_jsonl(out: Path, windows: Windows, table: TableFile | None) -> None:
 
 
 def _write_parquet(out: Path, windows: Windows, table: TableFile | None) -> None:
-    from pellucid.tables import added, parquet
+    from pellucid.tables.added import add_columns, table_of_columns, write_tables
 
-    with open_output(out) as path:
+    with open_output(out) as path, contextlib.nullcontext() if table is None else table.unchanged():
         if table is None:
-            parquet.write_windows(path, windows)
+            types = {"text": "string"}
+            write_tables(path, (table_of_columns({"text": t, VECTOR_COLUMN: v}, types) for t, v in windows))
         else:
-            with table.unchanged():
-                columns = ({VECTOR_COLUMN: vectors} for _, vectors in windows)
-                added.write_tables(path, added.add_columns(read_tables(table), columns))
+            write_tables(path, add_columns(read_tables(table), ({VECTOR_COLUMN: found} for _, found in windows)))
 
 
 _WRITERS = {".npy": _write_npy, ".jsonl": _write_jsonl, ".parquet": _write_parquet}
