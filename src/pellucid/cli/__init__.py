@@ -56,9 +56,8 @@ def main() -> None:
     try:
         app()
     except PellucidError as error:
-        is_wrong_call = isinstance(error, InputError)
-        say(f"pellucid: {as_typed(str(error)) if is_wrong_call else error}")
-        sys.exit(2 if is_wrong_call else 1)
+        say(f"pellucid: {as_typed(error)}")
+        sys.exit(2 if isinstance(error, InputError) else 1)
     except BrokenPipeError:  # The program that reads our output has ended, as `head` does.
         sys.stderr.close()
         sys.exit(1)
