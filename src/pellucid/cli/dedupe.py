@@ -13,7 +13,7 @@ import typer
 from pellucid.cli import options, vectors
 from pellucid.cli.hints import choose_file
 from pellucid.cli.lines import Lines, embed_lines, read_lines, show
-from pellucid.cli.terminal import print_record, say, wrap
+from pellucid.cli.terminal import print_record, say, tell
 from pellucid.errors import OptionError, plural, printable
 
 if TYPE_CHECKING:
@@ -82,9 +82,9 @@ def dedupe(
     summary = _summary(lines, found, threshold)
     if is_report:
         _print_groups(lines, found, full=full)
-        typer.echo(wrap(summary, sys.stdout))
+        tell(summary)
         if len(found.removed):
-            typer.echo("To save what is kept: -o FILE")
+            tell("To save what is kept: -o FILE")
         return
     if out is None:
         for row in list(_kept_rows(lines, found)):  # All of them or, if the file changed, none.
