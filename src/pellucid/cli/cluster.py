@@ -9,7 +9,7 @@ import numpy as np
 import typer
 
 from pellucid.cli import options
-from pellucid.cli.cluster_file import check_output, cluster_columns, write_clusters
+from pellucid.cli.cluster_file import check_columns, check_output, cluster_columns, write_clusters
 from pellucid.cli.hints import choose_file
 from pellucid.cli.lines import Lines, embed_lines, read_lines, show
 from pellucid.cli.terminal import print_record, say, use_json
@@ -58,6 +58,8 @@ def cluster(
     file = choose_file(argument, file)
     _check_options(count, threshold, out, json)
     lines = read_lines(file, column)
+    if out is not None:
+        check_columns(lines)
 
     from pellucid.embedder import Embedder
 
@@ -74,8 +76,8 @@ def cluster(
     vectors = embed_lines(embedder, lines)
     found = find_clusters(vectors, count, threshold=threshold, texts=lines.texts)
     if out is not None:
-        count = write_clusters(out, lines, found, file, column)
-        say(f"Wrote {plural(count, 'row')} in {plural(len(found), 'cluster')} to {printable(out)}.")
+        rows = write_clusters(out, lines, found)
+        say(f"Wrote {plural(rows, 'row')} in {plural(len(found), 'cluster')} to {printable(out)}.")
     elif use_json(json):
         _print_json(lines, found)
     else:

@@ -15,13 +15,13 @@ from pellucid.cli import options, vectors
 from pellucid.cli.hints import hint_at_path
 from pellucid.cli.interruption import when_interrupted
 from pellucid.cli.lines import naming_places
+from pellucid.cli.rows import check_new_columns
 from pellucid.cli.terminal import escape_json_controls, say, use_json
-from pellucid.cli.texts import read_texts
+from pellucid.cli.texts import TableFile, read_texts
 from pellucid.errors import OptionError, plural, printable
-from pellucid.tables.records import table_kind
 
 if TYPE_CHECKING:
-    from pellucid.cli.vectors import TableFile, VectorArray, Windows
+    from pellucid.cli.vectors import VectorArray, Windows
     from pellucid.embedder import Embedder
 
 _START_AGAIN = "The same command starts again with the first text; `pellucid batch` goes on where it stopped."
@@ -64,9 +64,11 @@ def embed(
         raise OptionError("give only one of --query, --prompt and --prompt-name.")
     if out is not None:
         vectors.check_output(out)  # Fails before the model is loaded.
+    table = TableFile.of(file, column) if not texts else None  # First: if the file changes after this, it is refused.
     lines = _choose_texts(texts, file, column)
-    table = None if file is None or table_kind(file) == "text" else vectors.TableFile.of(file, column)
     prints_json = out is None and use_json(json)
+    if table is not None and (prints_json or (out is not None and vectors.keeps_columns(out))):
+        check_new_columns(table, [vectors.VECTOR_COLUMN])
 
     from pellucid.embedder import Embedder
 
