@@ -51,7 +51,8 @@ def cluster(
 ) -> None:
     """Group the similar texts of a file.
 
-    Blank texts are left out. Each cluster has a name: the words that are in many of its texts and in few others.
+    Blank texts are left out. Each cluster is named after the words that set it apart: those that a larger part of its
+    texts have than of the others.
     """
     from pellucid.vectors.clusters import cluster as find_clusters
 
@@ -77,7 +78,9 @@ def cluster(
     found = find_clusters(vectors, count, threshold=threshold, texts=lines.texts)
     if out is not None:
         rows = write_clusters(out, lines, found)
-        say(f"Wrote {plural(rows, 'row')} in {plural(len(found), 'cluster')} to {printable(out)}.")
+        blank = 0 if lines.table else lines.total - len(lines.texts)
+        left_out = f" {plural(blank, 'blank line')} left out." if blank else ""
+        say(f"Wrote {plural(rows, 'row')} in {plural(len(found), 'cluster')} to {printable(out)}.{left_out}")
     elif use_json(json):
         _print_json(lines, found)
     else:
@@ -125,13 +128,11 @@ def _print_clusters(lines: Lines, vectors: Float32, found: Clusters, *, full: bo
         if not full and len(members) > _MAX_TEXTS:
             console.print(f"  … and {len(members) - _MAX_TEXTS:,} more", style="dim")
         console.print()
-    if any(len(group) > _MAX_TEXTS for group in clusters) and not full:
-        console.print("--full shows every text. -k or --threshold gives more or fewer clusters.", style="dim")
     if len(clusters) < len(found):
         texts = sum(len(group) for group in found.clusters[_MAX_CLUSTERS:])
-        console.print(
-            f"… and {plural(len(found) - len(clusters), 'cluster')} of {plural(texts, 'text')}. --full shows all."
-        )
+        console.print(f"… and {plural(len(found) - len(clusters), 'cluster')} of {plural(texts, 'text')}\n")
+    if not full and (len(clusters) < len(found) or any(len(group) > _MAX_TEXTS for group in clusters)):
+        console.print("--full shows every text. -k or --threshold gives more or fewer clusters.", style="dim")
 
 
 def _most_typical_first(vectors: Float32, group: Cluster) -> Int64:

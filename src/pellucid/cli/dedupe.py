@@ -61,6 +61,8 @@ def dedupe(
         vectors.check_ending(out, [out.suffix.lower() if kind == "text" or file is None else file.suffix.lower()])
     elif kind == "parquet" and not json and not is_report:
         raise OptionError("Parquet is not text. Add -o FILE.parquet, or --json.")
+    if out is not None and file is not None and out.exists() and out.samefile(file):
+        raise OptionError(f"{printable(out)} is the file with the texts. Write what is kept to another one.", "out")
     lines = read_lines(file, column, keep_blank=True)
 
     from pellucid.embedder import Embedder

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import collections
+import os
+import stat
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import numpy as np
 import typer
@@ -88,8 +90,7 @@ def embed(
         embedder,
         lines,
         unit="text" if texts and texts != ["-"] else "line" if table is None else "row",
-        # A bar would run into the lines of JSON on a terminal.
-        show_progress=not (prints_json and sys.stdout.isatty()),
+        show_progress=not prints_json or _is_file(sys.stdout),
         prompt=prompt,
         prompt_name=prompt_name,
         normalize=normalize,
@@ -105,6 +106,18 @@ def embed(
     else:
         with when_interrupted(lambda: _START_AGAIN):
             _print_tables(embedder, windows)
+
+
+def _is_file(stream: TextIO) -> bool:
+    """Whether a stream goes to a file.
+
+    On a terminal, a progress bar would run into the output; and so it would in a pipe, if the next program writes to
+    the terminal.
+    """
+    try:
+        return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except OSError:  # It is not a real stream.
+        return False
 
 
 def _embed_windows(

@@ -117,7 +117,11 @@ def _read_lines(file: Path | None) -> Iterator[str]:
     from pellucid.tables.records import MAX_ROW_BYTES
 
     name = printable(file) if file is not None else "standard input"
-    with sys.stdin.buffer if file is None else file.open("rb") as source:
+    try:
+        opened = sys.stdin.buffer if file is None else file.open("rb")
+    except OSError as error:
+        raise OptionError(f"{name} cannot be read ({error.strerror or error}).") from error
+    with opened as source:
         for number, line in enumerate(iter(lambda: source.readline(MAX_ROW_BYTES + 1), b""), start=1):
             if len(line) > MAX_ROW_BYTES:
                 raise TextError(f"line {number} of {name} is longer than {MAX_ROW_BYTES >> 20} MiB. Split it.")
@@ -125,8 +129,8 @@ def _read_lines(file: Path | None) -> Iterator[str]:
                 yield line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
                 raise TextError(
-                    f"line {number} of {name} is not UTF-8 (byte {error.start + 1} of the line). "
-                    f"Convert it first, for example with: iconv -f LATIN1 -t UTF-8"
+                    f"line {number} of {name} is not UTF-8 (byte {error.start + 1} of the line). If it is text in "
+                    f"another encoding, convert it first, for example with: iconv -f LATIN1 -t UTF-8"
                 ) from None
 
 
