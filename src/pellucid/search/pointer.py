@@ -57,6 +57,26 @@ class Identity:
         unknown = {name: value for name, value in vars(theirs).items() if getattr(mine, name) is None}
         return replace(self, fingerprint=replace(mine, **unknown))
 
+    def difference(self, other: Identity, *, any_engine: bool) -> tuple[str, str] | None:
+        """The first thing in which two identities differ, as a message names it: how it is here, and in the other.
+
+        Args:
+            other: the other identity.
+            any_engine: True if the engine and the device may differ.
+        """
+        mine, theirs = self.fingerprint, other.fingerprint
+        if any_engine:
+            mine = replace(mine, engine=theirs.engine, device=theirs.device)
+        name = mine.difference(theirs)
+        if name == "model":
+            return f"the model {self.model}", other.model
+        if name is not None:
+            return f"{name} {getattr(mine, name)!r}", repr(getattr(theirs, name))
+        for name in ("dimensions", "column"):
+            if getattr(self, name) != getattr(other, name):
+                return f"{name} {getattr(self, name)!r}", repr(getattr(other, name))
+        return None
+
 
 @dataclass(frozen=True)
 class Pointer:
