@@ -257,9 +257,11 @@ class TestOtherFolders:
         Index.create(notes / "inner", embedder).update([web])
         (notes / "vectors").mkdir()
         (notes / "vectors" / "_manifest.json").write_text("{}")
-        (notes / "vectors" / "a.parquet").write_bytes(b"PAR1")
+        (notes / "vectors" / ".lock").touch()
+        (notes / "bundle").mkdir()
+        (notes / "bundle" / "_manifest.json").write_text("the page of another program")
         summary = Index.create(tmp_path / "index", embedder).update([notes])
-        assert summary.files == 5
+        assert summary.files == 6
         assert [(skipped.name, skipped.reason, skipped.is_folder) for skipped in summary.skipped] == [
             ("notes/inner", "an index of Pellucid's", True),
             ("notes/vectors", "the output of pellucid batch", True),
