@@ -64,6 +64,24 @@ def test_files_from_other_folders_stay_until_they_are_forgotten(tmp_path, notes,
     assert "okapi" in run("search", "okapi", "--index", "i").out
 
 
+def test_forgetting_needs_no_model(tmp_path, notes, model, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    copy = shutil.copytree(model, tmp_path / "copy")
+    run("index", "notes", "--index", "i", "--model", str(copy))
+    shutil.rmtree(copy)
+    forgotten = run("index", "notes/b.txt", "--forget", "--index", "i")
+    assert (forgotten.out, forgotten.err) == ("i has 1 file in 1 chunk: 1 file forgotten.\n", "")
+
+
+@pytest.mark.parametrize(
+    "option", [["--rebuild"], ["--model", "all-MiniLM-L6-v2"], ["--dtype", "float32"], ["--column", "text"]]
+)
+def test_options_that_mean_nothing_to_forget_are_refused(option):
+    result = run("index", "notes", "--forget", *option)
+    assert (result.code, result.out) == (2, "")
+    assert f"--forget cannot be used with {option[0]}." in result.err
+
+
 def test_paths_of_skips_are_written_as_those_of_hits(tmp_path, notes, model, monkeypatch):
     monkeypatch.chdir(tmp_path / "notes")
     arguments = ("--index", str(tmp_path / "i"), "--model", model)
