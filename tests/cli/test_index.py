@@ -58,7 +58,7 @@ def test_files_from_other_folders_stay_until_they_are_forgotten(tmp_path, notes,
     shutil.rmtree("web")
     gone = run("index", "web", *arguments)
     assert gone.code == 2
-    assert "add --forget to the command" in gone.err
+    assert "To remove its files from the index, add --forget." in gone.err
     assert run("index", "web", "--forget", "--index", "i").out == "i has 2 files in 2 chunks: 1 file forgotten.\n"
     assert "the index in i has no file from" in run("index", "web", "--forget", "--index", "i").err
     assert "okapi" in run("search", "okapi", "--index", "i").out
