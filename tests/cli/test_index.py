@@ -206,7 +206,7 @@ def test_progress_is_drawn_on_a_terminal(tmp_path, notes, model):
     import termios
 
     main, terminal = pty.openpty()
-    termios.tcsetwinsize(main, (24, 80))
+    termios.tcsetwinsize(main, (24, 20))
     command = [sys.executable, "-m", "pellucid", "index", str(notes), "--index", str(tmp_path / "i"), "--model", model]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=terminal, stdin=subprocess.DEVNULL) as process:
         os.close(terminal)
@@ -217,6 +217,7 @@ def test_progress_is_drawn_on_a_terminal(tmp_path, notes, model):
     os.close(main)
     assert b"Loading the model" in shown
     assert b"Skipped 1 file" in shown
+    assert b"c.bin:\r\nbinary" in shown  # Its lines break between words.
 
 
 def read(terminal):
