@@ -142,8 +142,8 @@ class Update:
                 continue
             known = self.store.roots()
             (place,) = index_roots.places_of([root], known)
-            hint = " To remove its files from the index, add --forget."
-            hint = hint if _files_in({place.name: place}, indexed, known) else ""
+            has_files = _files_in({place.name: place}, indexed, known)
+            hint = " To remove its files from the index, add --forget." if has_files else ""
             raise OptionError(f"{root} is neither a file nor a folder.{hint}")
 
     def _report(self, **changes: object) -> None:
