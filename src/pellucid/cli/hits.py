@@ -27,7 +27,7 @@ _MAX_WIDTH = 100
 """Longer lines are hard to read."""
 _INDENT = 3
 _MIN_HEADING, _ENOUGH_HEADING = 6, 22
-"""A heading with less room than this is left out; one with less than that gets a line without the score."""
+"""Below 6 columns the heading is left out; below 22 the score gets its own line."""
 _MIN_COSINE = 0.1
 """Below this cosine, a chunk without a word of the query has little to do with it."""
 _EXTRACTED = "text"
