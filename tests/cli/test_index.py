@@ -46,6 +46,16 @@ def test_what_changed_is_said(tmp_path, notes, model, monkeypatch):
     )
 
 
+def test_a_new_index_below_another_says_that_it_hides_it(tmp_path, notes, model, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run("index", "notes", "--model", model).err.startswith("Skipped")
+    monkeypatch.chdir(notes)
+    note = f"note: there is an index above: {tmp_path}/.pellucid-index. A new one is made here"
+    assert run("index", "a.md", "--index", "other", "--model", model).err == ""
+    assert run("index", "a.md", "--model", model).err.startswith(note)
+    assert run("index", "a.md", "--model", model).err == ""
+
+
 def test_files_from_other_folders_stay_until_they_are_forgotten(tmp_path, notes, model, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "web").mkdir()

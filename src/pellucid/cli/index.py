@@ -61,6 +61,7 @@ def index(
                 raise OptionError(f"--forget cannot be used with --{name}.")
         typer.echo(_forget(folders, folder))
         return
+    _note_index_above(context, folder)
     with _progress() as show:
         from pellucid.embedder import Embedder
         from pellucid.search.index import Index
@@ -79,6 +80,21 @@ def index(
     typer.echo(_describe(summary, folder))
     for line in _describe_skips(summary.skipped):
         say(line)
+
+
+def _note_index_above(context: typer.Context, folder: Path) -> None:
+    """Say so if a new index in this folder will hide one in a folder above it, which searches from here use now."""
+    from pellucid.search.pointer import find_index
+
+    source = context.get_parameter_source("folder")
+    if source is not None and source.name != "DEFAULT":
+        return
+    above, _ = find_index(str(folder), Path.cwd())
+    if above is not None and above.parent != Path.cwd():
+        say(
+            f"note: there is an index above: {printable(above)}. A new one is made here, and searches from here will "
+            f"use that. To add to the one above: --index {printable(shlex.quote(str(above)))}"
+        )
 
 
 def _forget(roots: list[Path], folder: Path) -> str:

@@ -58,19 +58,21 @@ def is_heading(sentence: str) -> bool:
     return _HEADING.fullmatch(sentence) is not None
 
 
-def prose(sentence: str, kind: Kind, *, keep_lines: bool = False) -> str:
+def prose(sentence: str, kind: Kind, *, keep_lines: bool = False, begins_line: bool = True) -> str:
     """A sentence in one line, as a reader sees it: without the marks of a list, and those of Markdown.
 
     Args:
         sentence: the sentence, or a row of a table, or an item of a list.
         kind: the kind of text that it is from.
         keep_lines: show where a line ends, because each line is a matter of its own.
+        begins_line: whether the sentence is the first of its line. Only there can it be an item of a list: in "(ext.
+            4711)", the number is no mark.
 
     >>> prose("- see **the** [page](a.md)", "markdown")
     'see the page'
     """
     text = _SPACES.sub(" ", sentence)  # Thousands of spaces would take the patterns below seconds.
-    if mark := _LIST_MARK.match(text):
+    if begins_line and (mark := _LIST_MARK.match(text)):
         text = text[mark.end() :]
     if kind == "markdown":
         for marks, words in _MARKS:
