@@ -18,7 +18,7 @@ help:  ## List the targets.
 run: .make/run  ## Install, and turn the README's texts into vectors with the real model.
 	$(VENV)/bin/python examples/first_vectors.py
 
-# Three workers on two cores: a fifth of the time, a test waits for a process or a clock.
+# Tests wait a fifth of the time, so three workers keep two cores busy.
 test: .make/dev test-native  ## Run all tests that need no PyTorch.
 	$(VENV)/bin/python -m pytest --numprocesses 3 --dist worksteal $(ARGS)
 

@@ -19,7 +19,7 @@ def check_choice(option: str, value: object, choices: Sequence[object]) -> None:
         OptionError: ``value`` is not one of ``choices``.
     """
     if not any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
-        raise OptionError(f"{option}={reprlib.repr(value)} is not one of {', '.join(map(repr, choices))}.")
+        raise OptionError(f"{option}={reprlib.repr(value)} is not one of {', '.join(map(repr, choices))}.", option)
 
 
 def check_integer(option: str, value: object, low: int, high: int, description: str) -> int:
@@ -31,5 +31,5 @@ def check_integer(option: str, value: object, low: int, high: int, description: 
         OptionError: ``value`` is not a whole number, or is out of range.
     """
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not low <= value <= high:
-        raise OptionError(f"{option}={reprlib.repr(value)} must be a whole number {description}.")
+        raise OptionError(f"{option}={reprlib.repr(value)} must be a whole number {description}.", option)
     return int(value)

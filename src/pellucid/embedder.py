@@ -189,7 +189,8 @@ class Embedder(Task):
         prompt = choose_prompt(self.spec, DOCUMENT_PROMPTS, prompt_name, prompt)
         call = self._call(prompt, normalize, truncate_dim, output_dtype)
         if output_dtype in ("int8", "uint8"):
-            raise OptionError(f"output_dtype={output_dtype!r} needs the ranges of all vectors. Use embed_documents.")
+            message = f"output_dtype={output_dtype!r} needs the ranges of all vectors. Use embed_documents."
+            raise OptionError(message, "output_dtype")
         return (to_dtype(vectors, output_dtype) for vectors in self._run_stream(as_iterator(texts), call, advance))
 
     def embed_long(

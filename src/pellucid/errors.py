@@ -157,7 +157,16 @@ class TextTypeError(TextError, TypeError):
 
 
 class OptionError(InputError):
-    """An option, or its value, cannot be used."""
+    """An option, or its value, cannot be used.
+
+    Attributes:
+        option: the option whose value is wrong, by its Python name; the message writes it as in ``k=0``. None if the
+            message names no option in this way.
+    """
+
+    def __init__(self, message: str = "", option: str | None = None) -> None:
+        super().__init__(message)
+        self.option = option
 
 
 class TruncationError(InputError):

@@ -146,6 +146,16 @@ def test_a_terminal_gets_the_first_groups_only(tiny_bert, monkeypatch):
     assert full.out.count("1.000") == 12 * 7
 
 
+@pytest.mark.parametrize("name", ["texts.txt", "./texts.txt", "link.txt"])
+def test_the_file_with_the_texts_is_not_overwritten(tiny_bert, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "texts.txt").write_text("the cat\nthe cat\n")
+    (tmp_path / "link.txt").symlink_to("texts.txt")
+    result = dedupe(tiny_bert, "texts.txt", "-o", name)
+    assert (result.code, "is the file with the texts" in result.err) == (2, True)
+    assert (tmp_path / "texts.txt").read_text() == "the cat\nthe cat\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -208,7 +208,10 @@ def test_progress_is_drawn_from_the_start(tiny_bert, tmp_path, command):
     main, terminal = pty.openpty()
     termios.tcsetwinsize(main, (24, 80))
     call = [sys.executable, "-m", "pellucid", command, "-f", str(tmp_path / "texts.txt"), "--model", str(tiny_bert)]
-    with subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=terminal, stdin=subprocess.DEVNULL) as process:
+    with (
+        (tmp_path / "out").open("w") as out,
+        subprocess.Popen(call, stdout=out, stderr=terminal, stdin=subprocess.DEVNULL) as process,
+    ):
         os.close(terminal)
         shown = b""
         while part := read_terminal(main):
@@ -216,6 +219,19 @@ def test_progress_is_drawn_from_the_start(tiny_bert, tmp_path, command):
         assert process.wait(300) == 0
     os.close(main)
     assert b"Embedding: 0" in shown or b"Embedding:   0%" in shown
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals of POSIX")
+def test_no_progress_is_drawn_beside_lines_that_go_to_another_program(tiny_bert):
+    import pty
+
+    main, terminal = pty.openpty()
+    call = [sys.executable, "-m", "pellucid", "embed", "-", "--model", str(tiny_bert)]
+    with subprocess.Popen(call, stdout=subprocess.PIPE, stderr=terminal, stdin=subprocess.PIPE) as process:
+        os.close(terminal)
+        out, _ = process.communicate(b"the cat\n", timeout=300)
+    assert (json.loads(out)["text"], read_terminal(main)) == ("the cat", b"")
+    os.close(main)
 
 
 def read_terminal(terminal: int) -> bytes:

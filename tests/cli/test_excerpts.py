@@ -35,6 +35,13 @@ def test_a_passage_is_two_lines_around_the_best_sentence(width, expected):
     assert " ".join(lines).startswith(expected)
 
 
+def test_a_number_within_a_line_is_no_mark_of_a_list():
+    chunk = "1) Call the help desk (ext. 4711) about it.\n2) See no. 7) there."
+    best = sentences(chunk)[0]
+    (line,) = plain(text_excerpt(Console(width=200), chunk, "text", best, "desk", 200))
+    assert line == "Call the help desk (ext. 4711) about it. See no. 7) there."
+
+
 def test_a_long_sentence_is_shown_where_it_has_the_querys_words():
     chunk = f"The {'very ' * 100}old cache finds a vector {'again ' * 100}."
     (first, second) = plain(text_excerpt(Console(width=80), chunk, "text", (0, len(chunk)), "cache", 40))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -66,6 +67,17 @@ def test_a_file_of_texts_becomes_a_map(model, tmp_path):
     arguments = ["--map", str(tmp_path / "texts.txt"), "--labels", str(tmp_path / "labels.txt"), "--output", str(out)]
     assert run("explain", *arguments, "--model", model).code == 0
     assert "animal" in out.read_text(encoding="utf-8")
+
+
+def test_a_map_leaves_out_blank_lines_and_their_labels(model, tmp_path):
+    (tmp_path / "texts.txt").write_text("the cat\n \na dog\nthe mat\n\n")
+    (tmp_path / "labels.txt").write_text("animal\nvacant\nanimal\nthing\nvacant\n")
+    for more in ([], ["--labels", str(tmp_path / "labels.txt")]):
+        out = tmp_path / f"{len(more)}.html"
+        assert run("explain", "--map", str(tmp_path / "texts.txt"), *more, "-o", str(out), "--model", model).code == 0
+        page = out.read_text(encoding="utf-8")
+        texts = json.loads(re.search(r'"texts":(\[.*?\])', page)[1])
+        assert (sorted(texts), "vacant" in page) == (["a dog", "the cat", "the mat"], False)
 
 
 def test_several_files_are_written_in_one_call_and_json_is_what_is_printed(model, tmp_path):

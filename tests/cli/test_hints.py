@@ -13,11 +13,23 @@ from pellucid.errors import OptionError
     [
         ("notes.txt", "notes.txt is a file, but here it is taken as a text. For the texts in it: -f notes.txt"),
         ("folder", "folder is a folder, but here it is taken as a text. To search in it: pellucid index folder"),
+        (
+            "my notes.txt",
+            "my notes.txt is a file, but here it is taken as a text. For the texts in it: -f 'my notes.txt'",
+        ),
+        (
+            "my folder",
+            "my folder is a folder, but here it is taken as a text. To search in it: pellucid index 'my folder'",
+        ),
         ("./folder/", "./folder/ is a folder"),
         ("other.txt", "there is no file other.txt, so it is taken as a text."),
         ("Table.CSV", "there is no file Table.CSV"),
-        ("data/reviews", "there is no file data/reviews"),
-        ("a\x1b[31m/b", r"there is no file a\x1b[31m/b"),
+        ("folder/reviews", "there is no file folder/reviews"),
+        ("data/reviews.csv", "there is no file data/reviews.csv"),
+        ("a\x1b[31m/b.txt", r"there is no file a\x1b[31m/b.txt"),
+        ("TCP/IP", None),
+        ("and/or", None),
+        (".csv", None),
         ("a text", None),
         ("see data/reviews", None),
         ("word", None),
@@ -31,8 +43,10 @@ from pellucid.errors import OptionError
 )
 def test_a_text_that_looks_like_a_path_gets_a_hint(tmp_path, monkeypatch, capsys, text, hint):
     monkeypatch.chdir(tmp_path)
-    Path("notes.txt").write_text("x")
-    Path("folder").mkdir()
+    for name in ("notes.txt", "my notes.txt"):
+        Path(name).write_text("x")
+    for name in ("folder", "my folder"):
+        Path(name).mkdir()
     hint_at_path(text, "-f {}")
     shown = capsys.readouterr().err
     assert shown.startswith(f"hint: {hint}") if hint else shown == ""
@@ -41,8 +55,12 @@ def test_a_text_that_looks_like_a_path_gets_a_hint(tmp_path, monkeypatch, capsys
 def test_a_text_and_a_file_that_were_swapped_are_noticed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("notes.txt").write_text("x")
-    with pytest.raises(OptionError, match="Type the text first: pellucid similar TEXT notes.txt"):
-        check_order("notes.txt", Path("a cat"), "pellucid similar")
+    Path("my notes.txt").write_text("x")
+    for text in ("a cat", "a long text " * 500):
+        with pytest.raises(OptionError, match="Type the text first: pellucid similar TEXT notes.txt"):
+            check_order("notes.txt", Path(text), "pellucid similar")
+    with pytest.raises(OptionError, match="Type the text first: pellucid similar TEXT 'my notes.txt'"):
+        check_order("my notes.txt", Path("a cat"), "pellucid similar")
     for text, file in [("notes.txt", "notes.txt"), ("a cat", "notes.txt"), ("a cat", "b"), ("notes.txt", "-")]:
         check_order(text, Path(file), "pellucid similar")
     check_order("notes.txt", None, "pellucid similar")

@@ -8,7 +8,8 @@ import pytest
 pytest.importorskip("pyarrow")
 from rich.console import Console
 
-from pellucid.cli.hits import _describe_rest, _headline, _ordinal, is_related
+from pellucid import Embedder
+from pellucid.cli.hits import _describe_rest, _headline, _ordinal, is_related, print_hits
 from pellucid.search.hits import Hit
 from pellucid.search.rows import Row
 
@@ -110,3 +111,17 @@ def test_a_hit_is_related_by_its_meaning_or_its_words(changes, query, expected):
 )
 def test_what_is_left_out_is_said(shown, left_out, expected):
     assert _describe_rest(shown, left_out) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "query", "is_close"),
+    [
+        ({"cosine": 0.3}, "dog", True),
+        ({"cosine": 0.2}, "dog", False),
+        ({"cosine": 0.2}, "the cat", True),
+    ],
+)
+def test_a_search_that_finds_nothing_close_says_so(tiny_bert, capsys, changes, query, is_close):
+    found = [dataclasses.replace(hit(), text_rank=None, **changes)]
+    print_hits(found, Embedder(tiny_bert), query, [], mode="vector", full=False)
+    assert ("Nothing is close to the query. The nearest:" in capsys.readouterr().out) != is_close

@@ -46,6 +46,16 @@ def test_what_changed_is_said(tmp_path, notes, model, monkeypatch):
     )
 
 
+def test_a_new_index_below_another_says_that_it_hides_it(tmp_path, notes, model, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run("index", "notes", "--model", model).err.startswith("Skipped")
+    monkeypatch.chdir(notes)
+    note = f"note: there is an index above: {tmp_path}/.pellucid-index. A new one is made here"
+    assert run("index", "a.md", "--index", "other", "--model", model).err == ""
+    assert run("index", "a.md", "--model", model).err.startswith(note)
+    assert run("index", "a.md", "--model", model).err == ""
+
+
 def test_files_from_other_folders_stay_until_they_are_forgotten(tmp_path, notes, model, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "web").mkdir()
@@ -58,10 +68,28 @@ def test_files_from_other_folders_stay_until_they_are_forgotten(tmp_path, notes,
     shutil.rmtree("web")
     gone = run("index", "web", *arguments)
     assert gone.code == 2
-    assert "add --forget to the command" in gone.err
+    assert "To remove its files from the index, add --forget." in gone.err
     assert run("index", "web", "--forget", "--index", "i").out == "i has 2 files in 2 chunks: 1 file forgotten.\n"
     assert "the index in i has no file from" in run("index", "web", "--forget", "--index", "i").err
     assert "okapi" in run("search", "okapi", "--index", "i").out
+
+
+def test_forgetting_needs_no_model(tmp_path, notes, model, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    copy = shutil.copytree(model, tmp_path / "copy")
+    run("index", "notes", "--index", "i", "--model", str(copy))
+    shutil.rmtree(copy)
+    forgotten = run("index", "notes/b.txt", "--forget", "--index", "i")
+    assert (forgotten.out, forgotten.err) == ("i has 1 file in 1 chunk: 1 file forgotten.\n", "")
+
+
+@pytest.mark.parametrize(
+    "option", [["--rebuild"], ["--model", "all-MiniLM-L6-v2"], ["--dtype", "float32"], ["--column", "text"]]
+)
+def test_options_that_mean_nothing_to_forget_are_refused(option):
+    result = run("index", "notes", "--forget", *option)
+    assert (result.code, result.out) == (2, "")
+    assert f"--forget cannot be used with {option[0]}." in result.err
 
 
 def test_paths_of_skips_are_written_as_those_of_hits(tmp_path, notes, model, monkeypatch):
@@ -188,7 +216,7 @@ def test_progress_is_drawn_on_a_terminal(tmp_path, notes, model):
     import termios
 
     main, terminal = pty.openpty()
-    termios.tcsetwinsize(main, (24, 80))
+    termios.tcsetwinsize(main, (24, 20))
     command = [sys.executable, "-m", "pellucid", "index", str(notes), "--index", str(tmp_path / "i"), "--model", model]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=terminal, stdin=subprocess.DEVNULL) as process:
         os.close(terminal)
@@ -199,6 +227,7 @@ def test_progress_is_drawn_on_a_terminal(tmp_path, notes, model):
     os.close(main)
     assert b"Loading the model" in shown
     assert b"Skipped 1 file" in shown
+    assert b"c.bin:\r\nbinary" in shown  # Its lines break between words.
 
 
 def read(terminal):

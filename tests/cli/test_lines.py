@@ -2,29 +2,31 @@ from __future__ import annotations
 
 import io
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from pellucid import Embedder
 from pellucid.cli.lines import Lines, embed_lines, read_lines, show
+from pellucid.cli.texts import TableFile
 from pellucid.errors import OptionError
 from pellucid.files.stamps import stamp_of
 
 
 def test_blank_lines_are_left_out_and_numbers_stay(tmp_path):
     (tmp_path / "texts.txt").write_text("one\n\n \t\nfour\n")
-    assert read_lines(tmp_path / "texts.txt", "text") == Lines(["one", "four"], [1, 4], "line", 4)
+    assert read_lines(tmp_path / "texts.txt", "text") == Lines(["one", "four"], [1, 4], 4)
     kept = read_lines(tmp_path / "texts.txt", "text", keep_blank=True)
-    assert kept == Lines(["one", "", " \t", "four"], [1, 2, 3, 4], "line", 4)
+    assert kept == Lines(["one", "", " \t", "four"], [1, 2, 3, 4], 4)
 
 
 def test_a_table_has_rows(tmp_path):
     path = tmp_path / "texts.jsonl"
     path.write_text('{"body": "one"}\n{"body": " "}\n{"body": "three"}\n')
     lines = read_lines(path, "body")
-    assert lines == Lines(["one", "three"], [1, 3], "row", 3, stamp_of(path))
-    assert lines.place(1) == "row 3"
+    assert lines == Lines(["one", "three"], [1, 3], 3, TableFile(path, "jsonl", "body", stamp_of(path)))
+    assert (lines.place(1), replace(lines, table=None).place(1)) == ("row 3", "line 3")
 
 
 def test_nobody_waits_for_texts_that_were_forgotten(monkeypatch):
@@ -40,7 +42,7 @@ def test_vectors_are_those_of_one_call(tiny_bert, count):
     embedder = Embedder(tiny_bert)
     texts = [f"the cat {number}" for number in range(count)]
     assert np.array_equal(
-        embed_lines(embedder, Lines(texts, list(range(1, count + 1)), "line", count)), embedder.embed_documents(texts)
+        embed_lines(embedder, Lines(texts, list(range(1, count + 1)), count)), embedder.embed_documents(texts)
     )
 
 

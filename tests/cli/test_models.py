@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 
 import pytest
 
@@ -166,3 +167,14 @@ def test_a_cache_is_shown_and_trimmed(tmp_path, tiny_bert):
     assert re.match(rf"{re.escape(str(file))}: 2 vectors, 0\.\d MB, last used from 20", shown.out)
     assert run("models", "cache", str(file), "--trim", "0").out.startswith(f"{file}: 0 vectors, 0.")
     assert run("models", "cache", str(file), "--trim", "-1").code == 2
+
+
+def test_no_name_reaches_a_terminal_as_it_is(tmp_path, tiny_bert, downloaded):
+    file = tmp_path / "a\x1b[31m.db"
+    Embedder(tiny_bert, cache=file).embed_documents(["the cat"])
+    results = [run("models", "cache", str(file))]
+    cache = (tmp_path / "b\x1b[31m").resolve()
+    shutil.copytree(tmp_path, cache, symlinks=True, ignore=shutil.ignore_patterns("*\x1b*"))
+    results += [run("models", command, "tiny", "--cache-folder", str(cache)) for command in ("pull", "remove")]
+    assert all("\x1b" not in result.out for result in results)
+    assert all("\\x1b[31m" in result.out for result in results)

@@ -102,6 +102,23 @@ def test_without_an_option_the_nearest_index_above_is_searched(model, tmp_path, 
     assert [line["file"] for line in records(run("search", "okapi"))] == ["notes/a.txt"]
 
 
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="owners of POSIX")
+def test_the_index_of_somebody_else_is_not_searched_unasked(index, model, tmp_path, monkeypatch):
+    (tmp_path / "my notes").mkdir()
+    (tmp_path / "my notes" / "a.txt").write_text("an okapi sat")
+    monkeypatch.chdir(tmp_path / "my notes")
+    run("index", ".", "--model", model)
+    monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
+    result = run("search", "okapi")
+    assert result.code == 1
+    place = tmp_path / "my notes" / ".pellucid-index"
+    assert (
+        f"{place} belongs to somebody else, or you may not read it. If you trust its owner, name it: --index '{place}'"
+        in result.err
+    )
+    assert run("search", "okapi", "--index", str(place)).code == 0
+
+
 def test_what_has_little_to_do_with_the_query_is_left_out_for_people(index, monkeypatch):
     monkeypatch.setattr("pellucid.cli.hits._MIN_COSINE", 2.0)
     shown = search(index, "okapi", "-k", "10", "--no-json").out

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import io
+import logging
 
 import pytest
 
-from pellucid.cli.terminal import say, wrap
+from pellucid.cli.terminal import SayingHandler, say, tell, wrap
 
 
 class Terminal(io.StringIO):
@@ -33,3 +34,16 @@ def test_a_program_gets_the_lines_as_they_are(monkeypatch):
 def test_what_is_said_goes_to_standard_error_without_control_characters(capsys):
     say("a\x1b[31m\nb")
     assert capsys.readouterr() == ("", "a\\x1b[31m\nb\n")
+
+
+def test_what_is_told_goes_to_standard_output_without_control_characters(capsys):
+    tell("a\x1b[31m\nb")
+    assert capsys.readouterr() == ("a\\x1b[31m\nb\n", "")
+
+
+def test_what_the_library_logs_is_said_in_the_same_way(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setenv("COLUMNS", "20")
+    SayingHandler().handle(logging.LogRecord("x", logging.WARNING, "", 0, "%s is a\x1b folder", ("a name",), None))
+    assert terminal.getvalue() == "a name is a\\x1b\nfolder\n"

@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pellucid.cli.texts import read_texts
+from pellucid.cli.texts import TableFile, read_texts
 from pellucid.errors import OptionError, TextError, UnreadableFileError
+from tests.cli.command import run
 
 TEXTS = ["the cat", "", 'a "dog", sat\non the mat', "é"]
 
@@ -136,6 +137,18 @@ def test_a_wrong_path_is_refused_at_once(tmp_path):
         read_texts(tmp_path / "nowhere.csv")
     with pytest.raises(OptionError, match="is a folder"):
         read_texts(tmp_path)
+
+
+@pytest.mark.parametrize("ending", [".txt", ".csv"])
+def test_a_text_in_the_place_of_a_file_is_no_crash(ending):
+    result = run("embed", "-f", "x" * 500 + ending)
+    assert (result.code, "cannot be read (File name too long)" in result.err) == (2, True)
+
+
+def test_only_a_table_is_a_table_file(tmp_path):
+    assert [TableFile.of(file, "text") for file in (None, Path("-"), Path("a.txt"))] == [None] * 3
+    with pytest.raises(OptionError, match=r"there is no file .*nowhere\.csv"):
+        TableFile.of(tmp_path / "nowhere.csv", "text")
 
 
 def test_a_column_needs_a_table(tmp_path):

@@ -19,22 +19,24 @@ def test_it_fits_the_width():
     assert describe(Why(0.5, pairs, 0.1, None), 60) == [
         "query ↔ word0 +0.010, query ↔ word1 +0.010,",
         "query ↔ word2 +0.010, query ↔ word3 +0.010,",
-        "together 8% of the cosine",
+        "together 8% of the cosine,",
+        "the rest comes from many other pairs",
     ]
 
 
 @pytest.mark.parametrize(
     ("cosine", "expected"),
     [
-        (0.1, "a ↔ b +0.010, together 10% of the cosine"),
-        (9.0, "a ↔ b +0.010, together less than 1% of the cosine"),
+        (0.1, "a ↔ b +0.010, together 10% of the cosine, the rest comes from many other pairs"),
+        (9.0, "a ↔ b +0.010, together less than 1% of the cosine, the rest comes from many other pairs"),
+        (0.02, "a ↔ b +0.010, together 50% of the cosine"),
         (0.01, "a ↔ b +0.010, together 100% of the cosine"),
         (0.005, "a ↔ b +0.010, but other pairs take some of it away"),
         (-0.1, "a ↔ b +0.010, but other pairs take more away"),
     ],
 )
 def test_the_pairs_are_never_more_than_the_cosine(cosine, expected):
-    assert describe(Why(cosine, (WordPair("a", "b", 0.01),), 0.0, None), 80) == [expected]
+    assert describe(Why(cosine, (WordPair("a", "b", 0.01),), 0.0, None), 120) == [expected]
 
 
 def test_the_reason_why_there_are_no_pairs_is_said():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pellucid import Embedder
+from pellucid.encoder.encoder import Encoder
 from pellucid.explain.document_shares import document_shares, why_no_word_shares
 from pellucid.explain.words import word_shares
 from tests import tiny
@@ -29,4 +30,22 @@ def test_they_are_those_of_a_comparison_with_each_document(family, tmp_path, eng
 
 def test_no_documents_are_no_work(tmp_path):
     embedder = Embedder(tiny.write_model(tmp_path / "m"))
-    assert document_shares(embedder.encoder, ("cat", ""), []) == []
+    assert list(document_shares(embedder.encoder, ("cat", ""), [])) == []
+
+
+def test_the_vectors_of_a_few_documents_are_in_memory_at_a_time(tmp_path, monkeypatch):
+    encoder = Embedder(tiny.write_model(tmp_path / "m")).encoder
+    counts = []
+    run = Encoder.run
+
+    def counting_run(self, batch, *arguments, **options):
+        counts.append(len(batch))
+        return run(self, batch, *arguments, **options)
+
+    monkeypatch.setattr(Encoder, "run", counting_run)
+    found = document_shares(encoder, ("cat", ""), [("a dog on the mat", "")] * 100)
+    next(found)
+    assert sum(counts) < 50
+    assert len(list(found)) == 99
+    assert sum(counts) == 101
+    assert max(counts) < 50

@@ -10,7 +10,10 @@ from pellucid.files.own_folders import what_pellucid_made
     [
         (["index.json", "lock", "chunks-0a.lance"], "an index of Pellucid's"),
         (["lock", "staged"], "an index of Pellucid's"),
-        (["_manifest.json", "a.parquet"], "the output of pellucid batch"),
+        (["_manifest.json", "a-000000000000-000000016384.parquet"], "the output of pellucid batch"),
+        ([".lock", "_manifest.json"], "the output of pellucid batch"),
+        (["_manifest.json", "a.parquet", "notes.md"], None),
+        ([".lock", "a-000000000000-000000016384.parquet"], None),
         (["index.json", "app.js"], None),
         (["chunks-0a.lance", "notes.md"], None),
         ([], None),

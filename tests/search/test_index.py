@@ -123,6 +123,56 @@ def test_a_folder_that_moves_is_found_where_it_is_after_the_next_update(tmp_path
     assert {(hit.path.parent, hit.file_state) for hit in hits} == {(moved, "unchanged")}
 
 
+def test_a_folder_on_a_disk_that_is_away_is_not_taken_for_one_of_the_same_name(tmp_path, notes, embedder):
+    usb, home = tmp_path / "usb" / "notes", tmp_path / "home" / "notes"
+    usb.parent.mkdir()
+    notes.rename(usb)
+    index = Index.create(tmp_path / "index", embedder)
+    index.update([usb])
+    usb.parent.rename(tmp_path / "away")
+    home.mkdir(parents=True)
+    (home / "0.txt").write_text("another text of the same file name", encoding="utf-8")
+    summary = index.update([home])
+    assert (summary.files, summary.added, summary.removed, summary.others) == (6, 1, 0, 5)
+    (tmp_path / "away").rename(usb.parent)
+    summary = index.update([usb])
+    assert (summary.added, summary.removed, summary.others) == (0, 0, 1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links of POSIX")
+class TestLinks:
+    @pytest.fixture
+    def linked(self, tmp_path, notes, embedder):
+        """An index of notes/, which has links to a folder and to a file elsewhere."""
+        (tmp_path / "target").mkdir()
+        for name in ("x.txt", "y.txt"):
+            (tmp_path / "target" / name).write_text(f"a page {name}", encoding="utf-8")
+        (tmp_path / "single.txt").write_text("a page", encoding="utf-8")
+        (notes / "link").symlink_to(tmp_path / "target")
+        (notes / "one.txt").symlink_to(tmp_path / "single.txt")
+        index = Index.create(tmp_path / "index", embedder)
+        index.update([notes])
+        assert names_in(index) >= {"notes/link/x.txt", "notes/link/y.txt", "notes/one.txt"}
+        return index
+
+    def test_they_are_part_of_the_folder_that_they_were_indexed_with(self, tmp_path, notes, linked):
+        (tmp_path / "target" / "x.txt").unlink()
+        summary = linked.update([notes / "link", notes / "one.txt"])
+        assert (summary.files, summary.added, summary.removed, summary.others) == (7, 0, 1, 5)
+
+    @pytest.mark.parametrize("is_broken", [False, True])
+    def test_they_can_be_forgotten(self, tmp_path, notes, linked, is_broken):
+        if is_broken:
+            shutil.rmtree(tmp_path / "target")
+        assert linked.forget([notes / "link", notes / "one.txt"]).removed == 3
+        assert names_in(linked) == {f"notes/{number}.txt" for number in range(5)}
+
+    def test_elsewhere_they_are_what_they_lead_to(self, tmp_path, notes, linked):
+        (tmp_path / "other").symlink_to(notes)
+        assert linked.update([tmp_path / "other"]).added == 0
+        assert linked.forget([tmp_path / "other" / "link"]).removed == 2
+
+
 def names_in(index):
     return set(index.store.files())
 
@@ -182,7 +232,9 @@ class TestOtherFolders:
         index = Index.create(tmp_path / "index", embedder)
         index.update([notes, web])
         shutil.rmtree(web)
-        with pytest.raises(OptionError, match="neither a file nor a folder. To take what the index has.* --forget"):
+        with pytest.raises(
+            OptionError, match="neither a file nor a folder. To remove its files from the index, add --forget."
+        ):
             index.update([web])
         summary = index.forget([web, notes / "0.txt"])
         assert (summary.files, summary.removed) == (4, 3)
@@ -205,9 +257,11 @@ class TestOtherFolders:
         Index.create(notes / "inner", embedder).update([web])
         (notes / "vectors").mkdir()
         (notes / "vectors" / "_manifest.json").write_text("{}")
-        (notes / "vectors" / "a.parquet").write_bytes(b"PAR1")
+        (notes / "vectors" / ".lock").touch()
+        (notes / "bundle").mkdir()
+        (notes / "bundle" / "_manifest.json").write_text("the page of another program")
         summary = Index.create(tmp_path / "index", embedder).update([notes])
-        assert summary.files == 5
+        assert summary.files == 6
         assert [(skipped.name, skipped.reason, skipped.is_folder) for skipped in summary.skipped] == [
             ("notes/inner", "an index of Pellucid's", True),
             ("notes/vectors", "the output of pellucid batch", True),
@@ -249,6 +303,60 @@ def test_an_update_that_is_stopped_says_so_and_is_gone_on_with(tmp_path, notes, 
     kept = len(index.store.staged())
     assert index.update([notes]).embedded == len({row.digest for row in index.store.rows()}) - kept
     assert not index.store.is_unfinished()
+
+
+class TestAnUpdateThatWasStopped:
+    @pytest.fixture
+    def index(self, tmp_path, notes, embedder):
+        (notes / "small").mkdir()
+        for name in "ab":
+            (notes / "small" / f"{name}.txt").write_text(f"a page {name}", encoding="utf-8")
+        return Index.create(tmp_path / "index", embedder)
+
+    def stop(self, index, notes):
+        """Stop an update of notes/ once a first step of its chunks is embedded, and give the digests of those."""
+        for number in range(100):
+            (notes / f"new{number}.txt").write_text(text_of(number + 50), encoding="utf-8")
+
+        def stop(progress):
+            if progress.kept:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            index.update([notes], on_progress=stop)
+        return index.store.staged().keys()
+
+    @pytest.mark.parametrize("is_first", [True, False])
+    def test_goes_on_though_other_files_are_indexed_or_forgotten_meanwhile(self, notes, index, is_first):
+        if not is_first:
+            index.update([notes / "small"])
+        kept = self.stop(index, notes)
+        index.update([notes / "small"])
+        index.forget([notes / "small" / "b.txt"])
+        assert index.store.staged().keys() == kept
+        assert index.store.is_unfinished()
+        had = {row.digest for row in index.store.rows()}
+        assert index.update([notes]).embedded == len({row.digest for row in index.store.rows()} - had - kept)
+        assert not index.store.is_unfinished()
+
+    def test_has_no_chunk_twice_when_the_same_process_goes_on(self, notes, index):
+        self.stop(index, notes)
+        summary = index.update([notes])
+        assert (summary.files, summary.chunks) == (107, len(set(index.store.rows())))
+
+    def test_keeps_no_text_of_what_is_forgotten(self, notes, index):
+        index.update([notes])
+        self.stop(index, notes)
+        index.forget([notes / "new0.txt"])
+        assert {"notes/new0.txt", "notes/new1.txt"} & index.store.staged_files() == {"notes/new1.txt"}
+        index.forget([notes])
+        assert not index.store.is_unfinished()
+
+    def test_is_no_more_once_the_index_is_made_again(self, tmp_path, notes, index):
+        self.stop(index, notes)
+        again = Index.create(tmp_path / "index", index.embedder, rebuild=True)
+        again.update([notes / "small"])
+        assert not again.store.is_unfinished()
 
 
 def test_words_find_what_has_them(tmp_path, notes, embedder):
@@ -463,7 +571,7 @@ def test_what_a_kill_leaves_behind_is_gone_after_the_next_run_though_nothing_cha
     index = Index.create(folder, embedder)
     index.update([notes])
     table, kept = index.store.pointer.table, {path.name for path in folder.iterdir()}
-    index.store.stage([row(1)], np.eye(16, dtype=np.float32)[:1])
+    index.store.stage([dataclasses.replace(row(1), file="notes/1.txt")], np.eye(16, dtype=np.float32)[:1])
     for left in ("staged-0.lance/data", "chunks-0.lance", ".unfinished-1", "staged/.unfinished-2"):
         (folder / left).mkdir(parents=True)
     data = folder / f"{table}.lance" / "data"

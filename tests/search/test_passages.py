@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pellucid import Embedder
+from pellucid.search import passages
 from pellucid.search.passages import best_sentences, matched_words, prose, sentences
 from tests import tiny
 
@@ -69,6 +72,27 @@ def test_the_best_sentence_is_the_nearest(tmp_path):
 )
 def test_prose_is_what_a_reader_sees(sentence, kind, expected):
     assert prose(sentence, kind) == expected
+
+
+def test_a_row_with_very_many_spaces_is_no_trouble():
+    started = time.monotonic()
+    assert prose(f"| a{' ' * 500_000}b{chr(9) * 500_000}|", "markdown") == "a b"
+    assert time.monotonic() - started < 60
+
+
+def test_a_query_of_very_many_words_is_no_trouble(monkeypatch):
+    """A word of the text is compared with those that begin as it does, and not with every word of the query."""
+    compared = []
+    is_alike = passages._is_alike
+
+    def counting(first, second):
+        compared.append(second)
+        return is_alike(first, second)
+
+    monkeypatch.setattr(passages, "_is_alike", counting)
+    query = " ".join(f"{number:05}x" for number in range(20_000))
+    assert len([*matched_words(query, "12345x 12346xs cat " * 10)]) == 20
+    assert len(compared) < 10_000
 
 
 def test_prose_may_keep_lines_apart():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,12 +112,32 @@ def test_whatever_changes_a_vector_changes_the_space():
 def test_the_nearest_index_is_found_in_a_folder_or_above_it(tmp_path):
     below = tmp_path / "a" / "b"
     below.mkdir(parents=True)
-    assert pointers.find_index(".index", below) is None
+    assert pointers.find_index(".index", below) == (None, [])
     (tmp_path / ".index").mkdir()
     (tmp_path / ".index" / "index.json").write_text("{}")
-    assert pointers.find_index(".index", below) == tmp_path / ".index"
+    assert pointers.find_index(".index", below) == (tmp_path / ".index", [])
     (below / ".index").mkdir()  # There is no index in it.
-    assert pointers.find_index(".index", below) == tmp_path / ".index"
+    assert pointers.find_index(".index", below) == (tmp_path / ".index", [])
     (tmp_path / "a" / ".index" / "staged").mkdir(parents=True)
     (tmp_path / "a" / ".index" / "staged" / "x.arrow").touch()
-    assert pointers.find_index(".index", below) == tmp_path / "a" / ".index"
+    assert pointers.find_index(".index", below) == (tmp_path / "a" / ".index", [])
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="owners of POSIX")
+def test_an_index_of_somebody_else_or_that_cannot_be_read_is_skipped(tmp_path, monkeypatch):
+    below = tmp_path / "a"
+    for folder in (tmp_path / ".index", below / ".index"):
+        folder.mkdir(parents=True)
+        (folder / "index.json").write_text("{}")
+    is_file = Path.is_file
+
+    def refuse(path):
+        if path.parent == below / ".index":
+            raise PermissionError(13, "Permission denied")
+        return is_file(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "is_file", refuse)
+        assert pointers.find_index(".index", below) == (tmp_path / ".index", [below / ".index"])
+    monkeypatch.setattr(os, "geteuid", lambda: (tmp_path / ".index").stat().st_uid + 1)
+    assert pointers.find_index(".index", below) == (None, [below / ".index", tmp_path / ".index"])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -46,11 +48,30 @@ def test_a_damaged_file_is_not_used(tmp_path):
         list(staging.batches())
 
 
-def test_clearing_removes_what_every_process_kept(tmp_path):
+def test_what_the_index_has_is_cleared_and_what_others_kept_stays(tmp_path):
     first, second = Staging(tmp_path, "space", 4), Staging(tmp_path, "space", 4)
     first.add(rows(1), vectors(1))
     second.add(rows(2), vectors(2))
-    first.clear()
-    assert not (tmp_path / "staged").exists()
+    first.clear_own()
     assert first.is_empty()
-    assert second.vectors() == {}
+    assert first.vectors().keys() == {"2"}
+    second.clear_own()
+    assert not (tmp_path / "staged").exists()
+
+
+def test_chunks_of_some_files_are_removed_whoever_kept_them(tmp_path):
+    first, second = Staging(tmp_path, "space", 4), Staging(tmp_path, "other", 4)
+    both = [rows(1)[0], dataclasses.replace(rows(2)[0], file="b.txt")]
+    first.add(both, vectors(1, 2))
+    first.add(rows(3), vectors(3))
+    second.add(both, vectors(1, 2))
+    reader = Staging(tmp_path, "space", 4)
+    assert reader.files() == {"a.txt", "b.txt"}
+    reader.remove({"a.txt"})
+    assert {digest: vector.tolist() for digest, vector in reader.vectors().items()} == {"2": [2] * 4}
+    assert second.vectors().keys() == {"2"}
+    assert reader.files() == {"b.txt"}
+    for path in (tmp_path / "staged").iterdir():
+        path.write_bytes(b"damaged")
+    reader.remove([])
+    assert not (tmp_path / "staged").exists()

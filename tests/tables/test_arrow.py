@@ -26,6 +26,18 @@ def test_rows_that_have_no_vector_get_a_null():
     assert arrow.with_nulls(column, [1, None, 0]).to_pylist() == [[0, 1], None, [1, 0]]
 
 
+@pytest.mark.parametrize("cannot_filter", [False, True])
+def test_rows_are_kept_whatever_their_types_are(cannot_filter):
+    keep = np.array([True, False, True, True, False])
+    table = pa.table({"n": range(5), "list": [[n] for n in range(5)]})
+    if cannot_filter:
+        table = table.append_column("view", pa.array("abcde").cast(pa.string_view()))
+    kept = arrow.keep_rows(table, keep)
+    assert kept.to_pylist() == [table.to_pylist()[row] for row in (0, 2, 3)]
+    assert kept["n"].num_chunks == (2 if cannot_filter else 1)  # A table of many slices is slow to write.
+    assert arrow.keep_rows(table, ~keep & keep).num_rows == arrow.keep_rows(table[:0], keep[:0]).num_rows == 0
+
+
 def test_a_table_comes_back_from_its_bytes_and_from_a_stream_with_its_columns_in_order():
     schema = arrow.schema_of({"name": "str", "n": "int"}, "v", 2)
     vectors = np.array([[1, 2], [3, 4]], dtype=np.float32)

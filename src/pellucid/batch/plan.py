@@ -11,11 +11,12 @@ from pellucid.batch.parts import JobOptions, Part
 from pellucid.batch.survey import Survey, survey
 from pellucid.embedder import Embedder
 from pellucid.errors import BatchError, printable
+from pellucid.files.own_folders import BATCH_LOCK
 from pellucid.files.whole import UNFINISHED, remove_unfinished
 from pellucid.tables.reader import PartReader
 from pellucid.types import Float32
 
-LOCK = ".lock"
+LOCK = BATCH_LOCK
 _CALIBRATION_ROWS = 4096
 """The ranges of int8 come from this many of the first rows."""
 

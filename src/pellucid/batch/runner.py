@@ -246,7 +246,7 @@ def check_output_dtype(output_dtype: str, *, exclude: Sequence[str] = ()) -> Non
     """
     allowed = [name for name in BATCH_OUTPUT_DTYPES if name not in exclude]
     if output_dtype not in allowed:
-        raise OptionError(f"output_dtype={output_dtype!r} is not one of {', '.join(allowed)}.")
+        raise OptionError(f"output_dtype={output_dtype!r} is not one of {', '.join(allowed)}.", "output_dtype")
 
 
 def _check(options: JobOptions, embedder: Embedder) -> None:
@@ -256,7 +256,9 @@ def _check(options: JobOptions, embedder: Embedder) -> None:
     if options.rows_per_file < 1:
         raise OptionError("rows_per_file must be at least 1.")
     if options.truncate_dim is not None and not 1 <= options.truncate_dim <= embedder.dimensions:
-        raise OptionError(f"truncate_dim={options.truncate_dim} must be from 1 to {embedder.dimensions}.")
+        raise OptionError(
+            f"truncate_dim={options.truncate_dim} must be from 1 to {embedder.dimensions}.", "truncate_dim"
+        )
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import typer
 from pellucid import __version__
 from pellucid.cli import batch, bench, cluster, commands, dedupe, embed, explain, index, models, search, serve, similar
 from pellucid.cli.examples import EXAMPLES
-from pellucid.cli.terminal import say
+from pellucid.cli.terminal import SayingHandler, say
 from pellucid.cli.usage_errors import as_typed
 from pellucid.errors import InputError, PellucidError
 
@@ -51,14 +51,13 @@ def main() -> None:
     Each of Pellucid's errors and warnings is printed on standard error, without a traceback. docs/cli.md lists the exit
     codes.
     """
-    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(format="%(message)s", handlers=[SayingHandler()])
     warnings.showwarning = _show_warning
     try:
         app()
     except PellucidError as error:
-        is_wrong_call = isinstance(error, InputError)
-        say(f"pellucid: {as_typed(str(error)) if is_wrong_call else error}")
-        sys.exit(2 if is_wrong_call else 1)
+        say(f"pellucid: {as_typed(error)}")
+        sys.exit(2 if isinstance(error, InputError) else 1)
     except BrokenPipeError:  # The program that reads our output has ended, as `head` does.
         sys.stderr.close()
         sys.exit(1)

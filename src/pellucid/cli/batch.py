@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json as json_module
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ import typer
 from pellucid.cli import options
 from pellucid.cli.commands import PARTLY_DONE
 from pellucid.cli.interruption import when_interrupted
-from pellucid.cli.terminal import say, wrap
+from pellucid.cli.terminal import say, tell
 from pellucid.errors import OptionError, plural, printable
 
 if TYPE_CHECKING:
@@ -176,4 +175,4 @@ def _print_report(report: Report, out: Path) -> None:
         f"{plural(report.rows, 'row')} in {plural(report.parts, 'file')}{earlier} in {printable(out)}; "
         f"this run: {plural(report.texts, 'text')} in {report.seconds:,.1f} s{speed}"
     )
-    typer.echo(wrap(summary, sys.stdout))
+    tell(summary)

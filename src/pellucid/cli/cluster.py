@@ -9,7 +9,7 @@ import numpy as np
 import typer
 
 from pellucid.cli import options
-from pellucid.cli.cluster_file import check_output, cluster_columns, write_clusters
+from pellucid.cli.cluster_file import check_columns, check_output, cluster_columns, write_clusters
 from pellucid.cli.hints import choose_file
 from pellucid.cli.lines import Lines, embed_lines, read_lines, show
 from pellucid.cli.terminal import print_record, say, use_json
@@ -51,13 +51,16 @@ def cluster(
 ) -> None:
     """Group the similar texts of a file.
 
-    Blank texts are left out. Each cluster has a name: the words that are in many of its texts and in few others.
+    Blank texts are left out. Each cluster is named after the words that set it apart: those that a larger part of its
+    texts have than of the others.
     """
     from pellucid.vectors.clusters import cluster as find_clusters
 
     file = choose_file(argument, file)
     _check_options(count, threshold, out, json)
     lines = read_lines(file, column)
+    if out is not None:
+        check_columns(lines)
 
     from pellucid.embedder import Embedder
 
@@ -74,8 +77,10 @@ def cluster(
     vectors = embed_lines(embedder, lines)
     found = find_clusters(vectors, count, threshold=threshold, texts=lines.texts)
     if out is not None:
-        count = write_clusters(out, lines, found, file, column)
-        say(f"Wrote {plural(count, 'row')} in {plural(len(found), 'cluster')} to {printable(out)}.")
+        rows = write_clusters(out, lines, found)
+        blank = 0 if lines.table else lines.total - len(lines.texts)
+        left_out = f" {plural(blank, 'blank line')} left out." if blank else ""
+        say(f"Wrote {plural(rows, 'row')} in {plural(len(found), 'cluster')} to {printable(out)}.{left_out}")
     elif use_json(json):
         _print_json(lines, found)
     else:
@@ -123,13 +128,11 @@ def _print_clusters(lines: Lines, vectors: Float32, found: Clusters, *, full: bo
         if not full and len(members) > _MAX_TEXTS:
             console.print(f"  … and {len(members) - _MAX_TEXTS:,} more", style="dim")
         console.print()
-    if any(len(group) > _MAX_TEXTS for group in clusters) and not full:
-        console.print("--full shows every text. -k or --threshold gives more or fewer clusters.", style="dim")
     if len(clusters) < len(found):
         texts = sum(len(group) for group in found.clusters[_MAX_CLUSTERS:])
-        console.print(
-            f"… and {plural(len(found) - len(clusters), 'cluster')} of {plural(texts, 'text')}. --full shows all."
-        )
+        console.print(f"… and {plural(len(found) - len(clusters), 'cluster')} of {plural(texts, 'text')}\n")
+    if not full and (len(clusters) < len(found) or any(len(group) > _MAX_TEXTS for group in clusters)):
+        console.print("--full shows every text. -k or --threshold gives more or fewer clusters.", style="dim")
 
 
 def _most_typical_first(vectors: Float32, group: Cluster) -> Int64:

@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pellucid.cli.lines import Lines
-from pellucid.cli.rows import csv_lines, read_rows, read_tables
+from pellucid.cli.rows import check_new_columns, csv_lines, read_rows, read_tables
 from pellucid.cli.vectors import check_ending, open_output
-from pellucid.files.stamps import unchanged
-from pellucid.tables.records import table_kind
 
 if TYPE_CHECKING:
     from pellucid.tables.arrow import Table
@@ -33,6 +31,16 @@ def check_output(out: Path) -> None:
         from pellucid.tables import added  # noqa: F401  Before any work, in case PyArrow is missing.
 
 
+def check_columns(lines: Lines) -> None:
+    """Refuse a table that has a column of clusters already, or two columns of one name.
+
+    Raises:
+        OptionError, UnreadableFileError: as :func:`~pellucid.cli.rows.check_new_columns` says.
+    """
+    if lines.table is not None:
+        check_new_columns(lines.table, _ADDED)
+
+
 def cluster_columns(found: Clusters) -> Iterator[dict[str, Any]]:
     """For each text: the number of its cluster, from 1; its name; and whether the text is its most typical one."""
     representatives = {group.representative for group in found}
@@ -41,7 +49,7 @@ def cluster_columns(found: Clusters) -> Iterator[dict[str, Any]]:
         yield dict(zip(_ADDED, values, strict=True))
 
 
-def write_clusters(out: Path, lines: Lines, found: Clusters, file: Path | None, column: str) -> int:
+def write_clusters(out: Path, lines: Lines, found: Clusters) -> int:
     """Write each row with its cluster.
 
     A table keeps its columns and all of its rows; a row whose text is blank has no cluster. Of a file of lines, the
@@ -49,29 +57,26 @@ def write_clusters(out: Path, lines: Lines, found: Clusters, file: Path | None, 
 
     Args:
         out: the file to write.
-        lines: the texts.
+        lines: the texts, and the table that they come from.
         found: their clusters.
-        file: where the texts come from.
-        column: the column with the texts, if that is a table.
 
     Returns:
         The number of rows.
     """
-    table = file if file is not None and table_kind(file) != "text" else None
+    table = lines.table
     columns = list(cluster_columns(found))
     if table is not None:
         row_of = {number - 1: place for place, number in enumerate(lines.numbers)}
         columns = [columns[row_of[row]] if row in row_of else dict.fromkeys(_ADDED) for row in range(lines.total)]
-    is_same_file = contextlib.nullcontext() if table is None or lines.stamp is None else unchanged(table, lines.stamp)
-    with open_output(out) as path, is_same_file:
+    with open_output(out) as path, contextlib.nullcontext() if table is None else table.unchanged():
         if out.suffix.lower() == ".parquet":
             from pellucid.tables import added
 
-            tables = _text_table(lines) if table is None else read_tables(table, column, _ADDED)
+            tables = _text_table(lines) if table is None else read_tables(table)
             window: Mapping[str, Any] = {name: [values[name] for values in columns] for name in _ADDED}
             added.write_tables(path, added.add_columns(tables, [window], _ADDED))
         else:
-            rows = _text_rows(lines) if table is None else read_rows(table, column, _ADDED)
+            rows = _text_rows(lines) if table is None else read_rows(table)
             joined = (row | values for row, values in zip(rows, columns, strict=True))
             written = csv_lines(joined) if out.suffix.lower() == ".csv" else _json_lines(joined)
             with path.open("w", encoding="utf-8", newline="") as opened:
@@ -80,7 +85,7 @@ def write_clusters(out: Path, lines: Lines, found: Clusters, file: Path | None, 
 
 
 def _json_lines(rows: Iterator[dict[str, Any]]) -> Iterator[str]:
-    return (f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
+    return (f"{json.dumps(row, ensure_ascii=False, allow_nan=False)}\n" for row in rows)
 
 
 def _text_rows(lines: Lines) -> Iterator[dict[str, Any]]:

@@ -13,9 +13,8 @@ import typer
 from pellucid.cli import options, vectors
 from pellucid.cli.hints import choose_file
 from pellucid.cli.lines import Lines, embed_lines, read_lines, show
-from pellucid.cli.terminal import print_record, say, wrap
+from pellucid.cli.terminal import print_record, say, tell
 from pellucid.errors import OptionError, plural, printable
-from pellucid.files.stamps import unchanged
 
 if TYPE_CHECKING:
     from pellucid.embedder import Embedder
@@ -62,6 +61,8 @@ def dedupe(
         vectors.check_ending(out, [out.suffix.lower() if kind == "text" or file is None else file.suffix.lower()])
     elif kind == "parquet" and not json and not is_report:
         raise OptionError("Parquet is not text. Add -o FILE.parquet, or --json.")
+    if out is not None and file is not None and out.exists() and out.samefile(file):
+        raise OptionError(f"{printable(out)} is the file with the texts. Write what is kept to another one.", "out")
     lines = read_lines(file, column, keep_blank=True)
 
     from pellucid.embedder import Embedder
@@ -83,16 +84,16 @@ def dedupe(
     summary = _summary(lines, found, threshold)
     if is_report:
         _print_groups(lines, found, full=full)
-        typer.echo(wrap(summary, sys.stdout))
+        tell(summary)
         if len(found.removed):
-            typer.echo("To save what is kept: -o FILE")
+            tell("To save what is kept: -o FILE")
         return
     if out is None:
-        for row in list(_kept_rows(lines, found, file, kind, column)):  # All of them or, if the file changed, none.
+        for row in list(_kept_rows(lines, found)):  # All of them or, if the file changed, none.
             typer.echo(row, nl=False)
     else:
         with vectors.open_output(out) as path:
-            _write_kept(path, lines, found, file, kind, column)
+            _write_kept(path, lines, found)
         summary += f"\nWrote {plural(len(found.kept), lines.unit)} to {printable(out)}."
     say(summary)
 
@@ -117,26 +118,27 @@ def _find(embedder: Embedder, lines: Lines, threshold: float) -> NearDuplicates:
     return NearDuplicates(original, cosine)
 
 
-def _kept_rows(lines: Lines, found: NearDuplicates, file: Path | None, kind: str, column: str) -> Iterator[str]:
+def _kept_rows(lines: Lines, found: NearDuplicates) -> Iterator[str]:
     """What is kept: rows of a table as they are written in it, otherwise the texts, one per line."""
-    if file is None or lines.stamp is None:
+    table = lines.table
+    if table is None:
         yield from (f"{lines.texts[index]}\n" for index in found.kept.tolist())
         return
     from pellucid.tables.rows import rows_as_written
 
-    with unchanged(file, lines.stamp):
-        yield from (row.decode() for row in rows_as_written(file, kind, column, found.kept))
+    with table.unchanged():
+        yield from (row.decode() for row in rows_as_written(table.path, table.kind, table.column, found.kept))
 
 
-def _write_kept(path: Path, lines: Lines, found: NearDuplicates, file: Path | None, kind: str, column: str) -> None:
-    if kind == "parquet" and file is not None and lines.stamp is not None:
+def _write_kept(path: Path, lines: Lines, found: NearDuplicates) -> None:
+    if lines.table is not None and lines.table.kind == "parquet":
         from pellucid.tables.parquet import copy_rows
 
-        with unchanged(file, lines.stamp):
-            copy_rows(file, path, found.kept)
+        with lines.table.unchanged():
+            copy_rows(lines.table.path, path, found.kept)
         return
     with path.open("w", encoding="utf-8", newline="") as opened:
-        opened.writelines(_kept_rows(lines, found, file, kind, column))
+        opened.writelines(_kept_rows(lines, found))
 
 
 def _print_json(lines: Lines, found: NearDuplicates) -> None:

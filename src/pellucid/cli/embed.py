@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import collections
+import os
+import stat
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import numpy as np
 import typer
@@ -15,13 +17,13 @@ from pellucid.cli import options, vectors
 from pellucid.cli.hints import hint_at_path
 from pellucid.cli.interruption import when_interrupted
 from pellucid.cli.lines import naming_places
+from pellucid.cli.rows import check_new_columns
 from pellucid.cli.terminal import escape_json_controls, say, use_json
-from pellucid.cli.texts import read_texts
+from pellucid.cli.texts import TableFile, read_texts
 from pellucid.errors import OptionError, plural, printable
-from pellucid.tables.records import table_kind
 
 if TYPE_CHECKING:
-    from pellucid.cli.vectors import TableFile, VectorArray, Windows
+    from pellucid.cli.vectors import VectorArray, Windows
     from pellucid.embedder import Embedder
 
 _START_AGAIN = "The same command starts again with the first text; `pellucid batch` goes on where it stopped."
@@ -64,9 +66,11 @@ def embed(
         raise OptionError("give only one of --query, --prompt and --prompt-name.")
     if out is not None:
         vectors.check_output(out)  # Fails before the model is loaded.
+    table = TableFile.of(file, column) if not texts else None  # First: if the file changes after this, it is refused.
     lines = _choose_texts(texts, file, column)
-    table = None if file is None or table_kind(file) == "text" else vectors.TableFile.of(file, column)
     prints_json = out is None and use_json(json)
+    if table is not None and (prints_json or (out is not None and vectors.keeps_columns(out))):
+        check_new_columns(table, [vectors.VECTOR_COLUMN])
 
     from pellucid.embedder import Embedder
 
@@ -86,8 +90,7 @@ def embed(
         embedder,
         lines,
         unit="text" if texts and texts != ["-"] else "line" if table is None else "row",
-        # A bar would run into the lines of JSON on a terminal.
-        show_progress=not (prints_json and sys.stdout.isatty()),
+        show_progress=not prints_json or _is_file(sys.stdout),
         prompt=prompt,
         prompt_name=prompt_name,
         normalize=normalize,
@@ -103,6 +106,18 @@ def embed(
     else:
         with when_interrupted(lambda: _START_AGAIN):
             _print_tables(embedder, windows)
+
+
+def _is_file(stream: TextIO) -> bool:
+    """Whether a stream goes to a file.
+
+    On a terminal, a progress bar would run into the output; and so it would in a pipe, if the next program writes to
+    the terminal.
+    """
+    try:
+        return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except OSError:  # It is not a real stream.
+        return False
 
 
 def _embed_windows(

@@ -50,8 +50,10 @@ def text_excerpt(
     for beginning in _beginnings(pieces[own], query, _LINES * width):
         pieces[own] = beginning
         lines = _first_lines(console, _joined(pieces, own, own, query), width)
-        if any(span.style == _MATCH for line in lines for span in line.spans):
-            break
+        first, last = next(matched_words(query, beginning), (0, 1))
+        marked = sum(span.end - span.start for line in lines for span in line.spans if span.style == _MATCH)
+        if marked >= last - first:
+            break  # A whole word of the query is there.
     # Sentences before it are shown where the section ends before the room does.
     first = own
     while first > 0 and len((longer := _joined(pieces, first - 1, own, query)).wrap(console, width)) <= _LINES:
@@ -95,7 +97,8 @@ def _section(chunk: str, kind: Kind, best: tuple[int, int], heading: str, *, kee
     own = -1
     for start, end in sentences(chunk):
         sentence = chunk[start:end]
-        shown = prose(sentence, kind, keep_lines=keep_lines)
+        begins_line = not chunk[chunk.rfind("\n", 0, start) + 1 : start].strip()
+        shown = prose(sentence, kind, keep_lines=keep_lines, begins_line=begins_line)
         if (start, end) == best:
             own = len(pieces)
             pieces.append(shown or " ".join(sentence.split()))

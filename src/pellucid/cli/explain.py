@@ -121,18 +121,30 @@ def _draw_map(
         from pellucid.explain.render.plotting import figure_class
 
         figure_class()  # Fails before any work, if matplotlib is missing.
-    texts = read_texts(file, column)
-    lines = read_texts(labels) if labels is not None else None
+    texts, names = _texts_with_labels(file, column, labels)
 
     from pellucid.embedder import Embedder
     from pellucid.explain.text_map import text_map
 
     embedder = Embedder(model, **hub)
-    drawn = text_map(embedder.encoder, list(texts), labels=list(lines) if lines is not None else None, method=method)
+    drawn = text_map(embedder.encoder, texts, labels=names, method=method)
     for out in outputs:
         with open_output(out) as path:
             drawn.save(path)
         say(f"Wrote {printable(out)}.")
+
+
+def _texts_with_labels(file: Path, column: str, labels: Path | None) -> tuple[list[str], list[str] | None]:
+    """The texts of a map, without blank ones, and the label of each.
+
+    If there are more labels than texts, or fewer, all are returned: the map's error says so.
+    """
+    texts = list(read_texts(file, column))
+    names = None if labels is None else list(read_texts(labels))
+    if names is not None and len(names) != len(texts):
+        return texts, names
+    chosen = [index for index, text in enumerate(texts) if text.strip()]
+    return [texts[index] for index in chosen], None if names is None else [names[index] for index in chosen]
 
 
 def _write(subject: Trace | Comparison, out: Path) -> None:

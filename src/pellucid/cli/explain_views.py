@@ -243,7 +243,7 @@ def _pair_table(cosine: float, shares: WordShares) -> RenderableType:
     for first, second, share in pairs_without_marks(shares, _MAX_PAIRS):
         table.add_row(_words(printable(first)), _words(printable(second)), f"{share:+.4f}")
         rest -= share
-    table.add_row(_words("all other words", "dim"), "", f"{rest:+.4f}")
+    table.add_row(_words("all other pairs", "dim"), "", f"{round(rest, 4) + 0.0:+.4f}")  # No minus zero.
     table.add_row(_words("frame", "dim"), "", f"{shares.frame:+.4f}")
     return table
 

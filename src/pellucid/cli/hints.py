@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 from pellucid.cli.terminal import say
 from pellucid.errors import OptionError, printable
 
-_PATH = re.compile(r"(?!\w+://)(\S*[/\\]\S+|\S+\.(txt|csv|jsonl|ndjson|parquet|json|md|tsv))", re.IGNORECASE)
-"""What looks like a path: it has no spaces, and either a separator or the ending of a file of texts."""
+_WORD = re.compile(r"(?!\w+://)\S+")
+"""What may be a path: it has no spaces, and is no address of the web."""
+_ENDING = re.compile(r".+\.(txt|csv|jsonl|ndjson|parquet|json|md|tsv)", re.IGNORECASE)
+"""What ends like the name of a file of texts."""
 
 
 def hint_at_path(text: str, for_file: str) -> None:
@@ -21,10 +26,12 @@ def hint_at_path(text: str, for_file: str) -> None:
     """
     name = printable(text)
     if is_file(text):
-        say(f"hint: {name} is a file, but here it is taken as a text. For the texts in it: {for_file.format(name)}")
+        example = for_file.format(shlex.quote(name))
+        say(f"hint: {name} is a file, but here it is taken as a text. For the texts in it: {example}")
     elif _is_folder(text):
-        say(f"hint: {name} is a folder, but here it is taken as a text. To search in it: pellucid index {name}")
-    elif _PATH.fullmatch(text):
+        example = f"pellucid index {shlex.quote(name)}"
+        say(f"hint: {name} is a folder, but here it is taken as a text. To search in it: {example}")
+    elif _looks_like_path(text):
         say(f"hint: there is no file {name}, so it is taken as a text.")
 
 
@@ -39,9 +46,10 @@ def check_order(text: str, file: Path | None, call: str) -> None:
     Raises:
         OptionError: they were swapped. The message says what to type.
     """
-    if file is not None and is_file(text) and str(file) != "-" and not file.exists():
+    if file is not None and is_file(text) and str(file) != "-" and not _is(Path.exists, str(file)):
         name = printable(text)
-        raise OptionError(f"{name} is a file, and stands where the text goes. Type the text first: {call} TEXT {name}")
+        example = f"{call} TEXT {shlex.quote(name)}"
+        raise OptionError(f"{name} is a file, and stands where the text goes. Type the text first: {example}")
 
 
 def choose_file(argument: Path | None, option: Path | None) -> Path | None:
@@ -57,15 +65,23 @@ def choose_file(argument: Path | None, option: Path | None) -> Path | None:
 
 def is_file(text: str) -> bool:
     """Whether a text is the name of a file."""
-    try:
-        return Path(text).is_file()
-    except (OSError, ValueError):  # It is far too long for a name, or has a zero byte.
-        return False
+    return _is(Path.is_file, text)
 
 
 def _is_folder(text: str) -> bool:
     """Whether a text is the name of a folder."""
+    return bool(text) and _is(Path.is_dir, text)  # Path("") is this folder.
+
+
+def _looks_like_path(text: str) -> bool:
+    """Whether a text, which is neither a file nor a folder, was probably meant as one. "TCP/IP" was not."""
+    in_a_folder = ("/" in text or os.sep in text) and _is_folder(str(Path(text).parent))
+    return bool(_WORD.fullmatch(text)) and (in_a_folder or bool(_ENDING.fullmatch(text)))
+
+
+def _is(test: Callable[[Path], bool], text: str) -> bool:
+    """Whether a text is the name of something that passes a test."""
     try:
-        return bool(text) and Path(text).is_dir()  # Path("") is this folder.
-    except (OSError, ValueError):
+        return test(Path(text))
+    except (OSError, ValueError):  # It is far too long for a name, or has a zero byte.
         return False

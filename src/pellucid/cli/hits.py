@@ -27,9 +27,11 @@ _MAX_WIDTH = 100
 """Longer lines are hard to read."""
 _INDENT = 3
 _MIN_HEADING, _ENOUGH_HEADING = 6, 22
-"""A heading with less room than this is left out; one with less than that gets a line without the score."""
+"""Below 6 columns the heading is left out; below 22 the score gets its own line."""
 _MIN_COSINE = 0.1
 """Below this cosine, a chunk without a word of the query has little to do with it."""
+_CLOSE = 0.25
+"""Below this cosine, a chunk without a word of the query is not close to it."""
 _EXTRACTED = "text"
 """The part that a chunk of HTML is from. Its lines are items of lists, and not lines of the file."""
 _STATES = {
@@ -68,6 +70,8 @@ def print_hits(
     from rich.console import Console
 
     console = Console(highlight=False)
+    if hits and not any(hit.cosine >= _CLOSE or any(matched_words(query, hit.row.text)) for hit in hits):
+        console.print("Nothing is close to the query. The nearest:\n", soft_wrap=True)
     best = best_sentences(embedder, query, [hit.row.text for hit in hits], [hit.row.heading for hit in hits])
     for number, (hit, place) in enumerate(zip(hits, best, strict=True), start=1):
         if number > 1:

@@ -15,8 +15,8 @@ import typer
 
 from pellucid.cli import options
 from pellucid.cli.interruption import when_interrupted
-from pellucid.cli.terminal import from_here
-from pellucid.errors import plural, printable
+from pellucid.cli.terminal import from_here, say
+from pellucid.errors import OptionError, plural, printable
 
 if TYPE_CHECKING:
     from pellucid.files.walk import SkippedFile
@@ -30,6 +30,7 @@ _BAR = "{percentage:3.0f}%|{bar:20}| {desc}, {remaining} left"
 
 
 def index(
+    context: typer.Context,
     folders: Annotated[list[Path], typer.Argument(help="Files and folders to read.")],
     folder: options.IndexOption = DEFAULT_INDEX,
     model: options.ModelOption = options.DEFAULT_MODEL,
@@ -54,8 +55,13 @@ def index(
     # LanceDB warns about matters that are not the user's, for example about many equal texts.
     os.environ.setdefault("LANCEDB_LOG", "error")
     if forget:
-        typer.echo(_forget(folders, folder, cache_folder, local_files_only=local_files_only))
+        for name in ("model", "dtype", "column", "rebuild"):
+            source = context.get_parameter_source(name)
+            if source is not None and source.name == "COMMANDLINE":
+                raise OptionError(f"--forget cannot be used with --{name}.")
+        typer.echo(_forget(folders, folder))
         return
+    _note_index_above(context, folder)
     with _progress() as show:
         from pellucid.embedder import Embedder
         from pellucid.search.index import Index
@@ -73,14 +79,30 @@ def index(
             summary = file_index.update(folders, on_progress=show)
     typer.echo(_describe(summary, folder))
     for line in _describe_skips(summary.skipped):
-        typer.echo(line, err=True)
+        say(line)
 
 
-def _forget(roots: list[Path], folder: Path, cache_folder: Path | None, *, local_files_only: bool) -> str:
+def _note_index_above(context: typer.Context, folder: Path) -> None:
+    """Say so if a new index in this folder will hide one in a folder above it, which searches from here use now."""
+    from pellucid.search.pointer import find_index
+
+    source = context.get_parameter_source("folder")
+    if source is not None and source.name != "DEFAULT":
+        return
+    above, _ = find_index(str(folder), Path.cwd())
+    if above is not None and above.parent != Path.cwd():
+        say(
+            f"note: there is an index above: {printable(above)}. A new one is made here, and searches from here will "
+            f"use that. To add to the one above: --index {printable(shlex.quote(str(above)))}"
+        )
+
+
+def _forget(roots: list[Path], folder: Path) -> str:
     """Take files and folders out of an index, and say what it has now."""
-    from pellucid.search.index import Index
+    from pellucid.search.forgetting import forget
+    from pellucid.search.store import Store
 
-    summary = Index.open(folder, cache_folder=cache_folder, local_files_only=local_files_only).forget(roots)
+    summary = forget(Store.open(folder), roots)
     return f"{_describe_size(summary, folder)}: {plural(summary.removed, 'file')} forgotten."
 
 

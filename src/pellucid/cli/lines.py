@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pellucid.cli.texts import read_texts
+from pellucid.cli.texts import TableFile, read_texts
 from pellucid.errors import JOINER, OptionError, TruncationError, TruncationWarning, printable
 from pellucid.files.progress import progress
-from pellucid.files.stamps import Stamp, stamp_of
 from pellucid.types import Float32
 
 if TYPE_CHECKING:
@@ -33,16 +32,19 @@ class Lines:
     Attributes:
         texts: the texts.
         numbers: the line of each text, or its row in a table, from 1.
-        unit: "line" or "row".
         total: the number of lines or rows, with those that were left out.
-        stamp: the stamp that a table's file had before it was read; None for lines.
+        table: the table that they come from, as it was before it was read; None for lines.
     """
 
     texts: list[str]
     numbers: list[int]
-    unit: str
     total: int
-    stamp: Stamp | None = None
+    table: TableFile | None = None
+
+    @property
+    def unit(self) -> str:
+        """What is counted: "line" or "row"."""
+        return "line" if self.table is None else "row"
 
     @property
     def with_words(self) -> list[int]:
@@ -73,12 +75,9 @@ def read_lines(file: Path | None, column: str, *, keep_blank: bool = False) -> L
     """
     if file is None and sys.stdin.isatty():
         raise OptionError("there are no texts. Give a file, or pipe texts in, one per line.")
-    from pellucid.tables.records import table_kind
-
-    rows = read_texts(file, column)  # Nothing is read before the stamp is taken.
-    stamp = stamp_of(file) if file is not None and table_kind(file) != "text" else None
-    texts = list(rows)
-    lines = Lines(texts, list(range(1, len(texts) + 1)), "line" if stamp is None else "row", len(texts), stamp)
+    table = TableFile.of(file, column)  # First: whatever is read later is refused if the file has changed.
+    texts = list(read_texts(file, column))
+    lines = Lines(texts, list(range(1, len(texts) + 1)), len(texts), table)
     return lines if keep_blank else lines.only(lines.with_words)
 
 

@@ -14,8 +14,8 @@ from pellucid.cli import commands, options
 from pellucid.cli.compare import CompareCommand, compare
 from pellucid.cli.examples import EXAMPLES
 from pellucid.cli.interruption import when_interrupted
-from pellucid.cli.terminal import escape_json_controls, print_record, source_name, use_json
-from pellucid.errors import DownloadError, ModelNotFoundError, OptionError, plural
+from pellucid.cli.terminal import escape_json_controls, print_record, say, source_name, tell, use_json
+from pellucid.errors import DownloadError, ModelNotFoundError, OptionError, plural, printable
 from pellucid.sources import resolve
 from pellucid.sources.files import Digest, ModelFiles
 
@@ -133,8 +133,6 @@ def _print_model(facts: dict[str, Any], files: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.markup import escape
 
-    from pellucid.errors import printable
-
     prompts = ", ".join(f"{key}={text!r}" for key, text in facts["prompts"].items()) or "none"
     # Each line stays whole, however narrow the terminal is: a path in two pieces cannot be copied.
     console = Console(soft_wrap=True, highlight=False)
@@ -163,10 +161,8 @@ def pull(
     with when_interrupted(lambda: "Run the same command again: a download from the Hub goes on where it stopped."):
         files = _pull(name, source, revision, cache_folder)
     size = _format_megabytes(files.size())
-    typer.echo(
-        f"{files.name}: {plural(len(files.wanted()), 'file')}, {size}, from {source_name(files.source, article=True)}"
-    )
-    typer.echo(str(files.folder))
+    tell(f"{files.name}: {plural(len(files.wanted()), 'file')}, {size}, from {source_name(files.source, article=True)}")
+    typer.echo(printable(files.folder))  # Not broken at a space, so that it can be copied.
 
 
 def _pull(name: str, source: str | None, revision: str | None, cache_folder: Path | None) -> ModelFiles:
@@ -195,17 +191,17 @@ def remove(
     if not folders:
         raise ModelNotFoundError(f"{catalog.full_name(name)} is not on this machine. Nothing was removed.")
     for folder in folders:
-        typer.echo(f"{folder}  {_format_megabytes(_folder_bytes(folder))}")
+        typer.echo(f"{printable(folder)}  {_format_megabytes(_folder_bytes(folder))}")
     if not yes:
         if not sys.stdin.isatty():
             raise OptionError(
                 "nothing was removed: standard input is not a terminal, so you cannot confirm. Add --yes."
             )
         if not typer.confirm("Remove this? Other programs may use the Hugging Face cache too."):
-            typer.echo("nothing was removed", err=True)
+            say("nothing was removed")
             raise typer.Exit(1)
     resolve.remove(name, cache_folder)
-    typer.echo("removed")
+    tell("removed")
 
 
 def cache(
@@ -227,7 +223,7 @@ def cache(
     state = vector_cache.state()
     vector_cache.close()
     days = f", last used from {state.oldest} to {state.newest}" if state.vectors else ""
-    typer.echo(f"{file}: {plural(state.vectors, 'vector')}, {_format_megabytes(state.bytes)}{days}")
+    tell(f"{file}: {plural(state.vectors, 'vector')}, {_format_megabytes(state.bytes)}{days}")
 
 
 def _check_digest(files: ModelFiles, file: str, entry: catalog.CatalogEntry | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,7 @@ import typer
 
 from pellucid.cli import options
 from pellucid.cli.index import DEFAULT_INDEX
-from pellucid.cli.terminal import print_record, use_json
+from pellucid.cli.terminal import print_record, say, use_json
 from pellucid.cli.texts import read_text
 from pellucid.errors import IndexStateError, OptionError
 
@@ -72,7 +73,7 @@ def search(
         left_out = len(hits) - len(shown)
         print_hits(shown, index.embedder, query, reasons, mode=mode, full=full, left_out=left_out)
     for note in _notes(index, hits):
-        typer.echo(f"note: {note}", err=True)
+        say(f"note: {note}")
 
 
 def _find_index() -> Path:
@@ -80,13 +81,20 @@ def _find_index() -> Path:
     from pellucid.search.pointer import find_index
 
     here = Path.cwd()
-    index = find_index(str(DEFAULT_INDEX), here)
-    if index is None:
-        raise IndexStateError(
-            f"there is no index ({DEFAULT_INDEX}) in {here}, or in a folder above it. Make one: pellucid index FOLDER, "
-            f"or name yours: --index PATH"
+    index, skipped = find_index(str(DEFAULT_INDEX), here)
+    if index is not None:
+        return index
+    message = (
+        f"there is no index ({DEFAULT_INDEX}) in {here}, or in a folder above it. Make one: pellucid index FOLDER, or "
+        f"name yours: --index PATH"
+    )
+    if skipped:
+        message = (
+            f"there is no index ({DEFAULT_INDEX}) of yours in {here}, or in a folder above it. {skipped[0]} belongs to "
+            f"somebody else, or you may not read it. If you trust its owner, name it: --index "
+            f"{shlex.quote(str(skipped[0]))}"
         )
-    return index
+    raise IndexStateError(message)
 
 
 def _print_json(hits: list[Hit], reasons: list[Why]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import Annotated
 
@@ -42,8 +43,8 @@ def similar(
     file = choose_file(argument, file)
     check_order(text, file, "pellucid similar")
     if file is None and sys.stdin.isatty() and is_file(text):
-        name = printable(text)
-        raise OptionError(f"give a text too, before the file: pellucid similar TEXT {name}")
+        example = f"pellucid similar TEXT {shlex.quote(printable(text))}"
+        raise OptionError(f"give a text too, before the file: {example}")
     if text == "-":
         if file is None or str(file) == "-":
             raise OptionError("only one of the text and the file can be standard input.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import sys
@@ -57,6 +58,19 @@ def say(message: str) -> None:
     Control characters are escaped, and on a terminal the lines break between words.
     """
     typer.echo(wrap(escape_controls(message), sys.stderr), err=True)
+
+
+def tell(message: str) -> None:
+    """Write a message for people on standard output, such as a summary, in the same way as :func:`say`."""
+    typer.echo(wrap(escape_controls(message), sys.stdout))
+
+
+class SayingHandler(logging.Handler):
+    """Passes what the library logs on to :func:`say`."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the message of a record."""
+        say(self.format(record))
 
 
 def wrap(text: str, stream: TextIO) -> str:

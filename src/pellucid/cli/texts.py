@@ -4,10 +4,48 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 
 from pellucid.cli.options import TEXT_COLUMN
 from pellucid.errors import OptionError, TextError, UnreadableFileError, printable
+from pellucid.files.stamps import Stamp, stamp_of, unchanged
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """A table that texts come from. Its other columns can go along with them.
+
+    Attributes:
+        path: the file.
+        kind: "csv", "jsonl" or "parquet".
+        column: the column with the texts.
+        stamp: the stamp that the file had before anything of it was read.
+    """
+
+    path: Path
+    kind: str
+    column: str
+    stamp: Stamp
+
+    @classmethod
+    def of(cls, file: Path | None, column: str) -> TableFile | None:
+        """The table as it is now, before anything of it is read. None if the texts are lines.
+
+        Raises:
+            OptionError: there is no such file.
+        """
+        from pellucid.tables.records import table_kind
+
+        if file is None or (kind := table_kind(file)) == "text":
+            return None
+        check_file(file)
+        return cls(file, kind, column, stamp_of(file))
+
+    def unchanged(self) -> AbstractContextManager[None]:
+        """Refuse what the block reads if the file has changed (:func:`~pellucid.files.stamps.unchanged`)."""
+        return unchanged(self.path, self.stamp)
 
 
 def read_texts(file: Path | None, column: str = TEXT_COLUMN) -> Iterator[str]:
@@ -63,11 +101,15 @@ def check_file(file: Path) -> None:
     """Refuse a path with nothing to read.
 
     Raises:
-        OptionError: nothing has this name, or it is a folder.
+        OptionError: nothing has this name, nothing can have it, or it is a folder.
     """
-    if file.is_dir():
+    try:
+        is_folder, exists = file.is_dir(), file.exists()
+    except OSError as error:  # A text in the place of the file may be too long for a name.
+        raise OptionError(f"{printable(file)} cannot be read ({error.strerror or error}).") from error
+    if is_folder:
         raise OptionError(f"{printable(file)} is a folder. Give a file with texts.")
-    if not file.exists():
+    if not exists:
         raise OptionError(f"there is no file {printable(file)}.")
 
 
@@ -75,7 +117,11 @@ def _read_lines(file: Path | None) -> Iterator[str]:
     from pellucid.tables.records import MAX_ROW_BYTES
 
     name = printable(file) if file is not None else "standard input"
-    with sys.stdin.buffer if file is None else file.open("rb") as source:
+    try:
+        opened = sys.stdin.buffer if file is None else file.open("rb")
+    except OSError as error:
+        raise OptionError(f"{name} cannot be read ({error.strerror or error}).") from error
+    with opened as source:
         for number, line in enumerate(iter(lambda: source.readline(MAX_ROW_BYTES + 1), b""), start=1):
             if len(line) > MAX_ROW_BYTES:
                 raise TextError(f"line {number} of {name} is longer than {MAX_ROW_BYTES >> 20} MiB. Split it.")
@@ -83,8 +129,8 @@ def _read_lines(file: Path | None) -> Iterator[str]:
                 yield line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
                 raise TextError(
-                    f"line {number} of {name} is not UTF-8 (byte {error.start + 1} of the line). "
-                    f"Convert it first, for example with: iconv -f LATIN1 -t UTF-8"
+                    f"line {number} of {name} is not UTF-8 (byte {error.start + 1} of the line). If it is text in "
+                    f"another encoding, convert it first, for example with: iconv -f LATIN1 -t UTF-8"
                 ) from None
 
 

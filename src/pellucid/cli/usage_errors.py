@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from pellucid.errors import OptionError, either
+from pellucid.errors import OptionError, PellucidError, TruncationError, either
 
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 """Click's, or that of the copy of Click in newer versions of Typer, which do not export it."""
@@ -30,18 +30,23 @@ _OPTIONS = "device dtype k normalize on_truncation output_dtype prompt_name revi
 _PYTHON_OPTION = re.compile(rf"\b({'|'.join(_OPTIONS.split())})=(?:'([^']*)')?")
 
 
-def as_typed(message: str) -> str:
-    """Write options as people type them here, not as in Python.
+def as_typed(error: PellucidError) -> str:
+    """An error's message, with options as people type them here, not as in Python.
 
-    >>> as_typed("truncate_dim=0 must be a whole number"), as_typed("k=0 must be a whole number")
-    ('--truncate-dim 0 must be a whole number', '-k 0 must be a whole number')
+    Only errors about options are rewritten: other messages hold paths, and a file may have the name ``k=1.csv``.
+
+    >>> as_typed(OptionError("truncate_dim=0 must be a whole number", "truncate_dim"))
+    '--truncate-dim 0 must be a whole number'
+    >>> as_typed(OptionError("there is no file k=1.csv"))
+    'there is no file k=1.csv'
     """
+    is_about_an_option = isinstance(error, TruncationError) or (isinstance(error, OptionError) and error.option)
 
     def typed(found: re.Match[str]) -> str:
         dashes = "-" if len(found[1]) == 1 else "--"
         return f"{dashes}{found[1].replace('_', '-')} {found[2] or ''}"
 
-    return _PYTHON_OPTION.sub(typed, message)
+    return _PYTHON_OPTION.sub(typed, str(error)) if is_about_an_option else str(error)
 
 
 @contextmanager

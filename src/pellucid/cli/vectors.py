@@ -10,7 +10,6 @@ import contextlib
 import itertools
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +18,9 @@ import numpy.typing as npt
 
 from pellucid.cli.rows import read_rows, read_tables
 from pellucid.cli.terminal import source_name
+from pellucid.cli.texts import TableFile
 from pellucid.errors import JOINER, OptionError, either, plural, printable
 from pellucid.files import whole
-from pellucid.files.stamps import Stamp, stamp_of, unchanged
 
 if TYPE_CHECKING:
     from pellucid.embedder import Embedder
@@ -34,26 +33,6 @@ _NUMBERS_PER_ROW = 4
 _ROOM_FOR_A_TEXT = 12
 """The columns of a terminal that a text gets before the last numbers."""
 _GAP = 2
-
-
-@dataclass(frozen=True)
-class TableFile:
-    """The table that texts come from. Its other columns go along with them.
-
-    Attributes:
-        path: the file.
-        column: the column with the texts.
-        stamp: the stamp that the file had before it was read.
-    """
-
-    path: Path
-    column: str
-    stamp: Stamp
-
-    @classmethod
-    def of(cls, path: Path, column: str) -> TableFile:
-        """The table as it is now."""
-        return cls(path, column, stamp_of(path))
 
 
 def json_lines(windows: Windows, table: TableFile | None = None) -> Iterator[str]:
@@ -69,8 +48,8 @@ def json_lines(windows: Windows, table: TableFile | None = None) -> Iterator[str
             for text, vector in zip(texts, vectors.tolist(), strict=True)
         )
         return
-    with unchanged(table.path, table.stamp):
-        rows = read_rows(table.path, table.column, [VECTOR_COLUMN])
+    with table.unchanged():
+        rows = read_rows(table)
         for _, vectors in windows:
             for vector in vectors.tolist():
                 yield _json_line(next(rows), vector)
@@ -78,7 +57,7 @@ def json_lines(windows: Windows, table: TableFile | None = None) -> Iterator[str
 
 def _json_line(row: Mapping[str, Any], vector: list[Any]) -> str:
     numbers = ", ".join(f"{number:.9g}" for number in vector)
-    return f'{json.dumps(row, ensure_ascii=False)[:-1]}, "{VECTOR_COLUMN}": [{numbers}]}}'
+    return f'{json.dumps(row, ensure_ascii=False, allow_nan=False)[:-1]}, "{VECTOR_COLUMN}": [{numbers}]}}'
 
 
 def check_output(out: Path) -> None:
@@ -90,6 +69,11 @@ def check_output(out: Path) -> None:
     """
     if check_ending(out, _WRITERS) == ".parquet":
         from pellucid.tables import parquet  # noqa: F401  Before any work, in case PyArrow is missing.
+
+
+def keeps_columns(out: Path) -> bool:
+    """Whether a kind of file that :func:`write` writes has room for the other columns of a table."""
+    return out.suffix.lower() != ".npy"
 
 
 def write(out: Path, windows: Windows, table: TableFile | None = None) -> tuple[int, int]:
@@ -169,15 +153,14 @@ def _write_jsonl(out: Path, windows: Windows, table: TableFile | None) -> None:
 
 
 def _write_parquet(out: Path, windows: Windows, table: TableFile | None) -> None:
-    from pellucid.tables import added, parquet
+    from pellucid.tables.added import add_columns, table_of_columns, write_tables
 
-    with open_output(out) as path:
+    with open_output(out) as path, contextlib.nullcontext() if table is None else table.unchanged():
         if table is None:
-            parquet.write_windows(path, windows)
+            types = {"text": "string"}
+            write_tables(path, (table_of_columns({"text": t, VECTOR_COLUMN: v}, types) for t, v in windows))
         else:
-            with unchanged(table.path, table.stamp):
-                rows = read_tables(table.path, table.column, [VECTOR_COLUMN])
-                added.write_tables(path, added.add_columns(rows, ({VECTOR_COLUMN: vectors} for _, vectors in windows)))
+            write_tables(path, add_columns(read_tables(table), ({VECTOR_COLUMN: found} for _, found in windows)))
 
 
 _WRITERS = {".npy": _write_npy, ".jsonl": _write_jsonl, ".parquet": _write_parquet}

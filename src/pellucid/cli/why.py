@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pellucid.explain.words import WordShares
 
 _WORD_PAIRS = 4
+_MOST = 0.5
+"""Pairs that add a smaller part of the cosine than this leave most of it to others."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,8 @@ def describe(why: Why, width: int) -> list[str]:
     else:
         portion = together / why.cosine
         pairs.append(f"together {f'{portion:.0%}' if portion >= 0.005 else 'less than 1%'} of the cosine")  # noqa: PLR2004
+        if portion < _MOST:
+            pairs.append("the rest comes from many other pairs")
     lines = [pairs[0]]
     for pair in pairs[1:]:
         if cell_len(f"{lines[-1]}, {pair}") <= width:

@@ -71,7 +71,7 @@ class NativeEngine(Engine):
         self.threads = threads or usable_processors()
         if self.threads > MAX_THREADS:
             raise OptionError(
-                f"threads={threads} exceeds the limit of {MAX_THREADS:,} of engine='native'. Choose fewer."
+                f"threads={threads} exceeds the limit of {MAX_THREADS:,} of engine='native'. Choose fewer.", "threads"
             )
         self._has_token_types = weights.token_type is not None
         self._core = _native.Encoder(

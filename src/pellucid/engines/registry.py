@@ -158,11 +158,13 @@ def check_options(name: str, *, dtype: str, device: str, threads: int | None) ->
     if dtype not in dtypes:
         where = f" on {device!r}" if device != "cpu" else ""
         raise OptionError(
-            f"dtype={dtype!r} is not supported by engine={name!r}{where}. Choose one of {', '.join(dtypes)}."
+            f"dtype={dtype!r} is not supported by engine={name!r}{where}. Choose one of {', '.join(dtypes)}.",
+            "dtype",
         )
     if device != "cpu" and name != "auto" and not _ENTRIES[name].other_devices:
         raise OptionError(
-            f"device={device!r} is not supported by engine={name!r}, which runs only on 'cpu'. Choose engine='torch'."
+            f"device={device!r} is not supported by engine={name!r}, which runs only on 'cpu'. Choose engine='torch'.",
+            "device",
         )
     if name == "torch" or (name == "auto" and _needs_torch(dtype, device)):
         from pellucid.engines.torch.devices import check_device, is_installed
@@ -175,7 +177,8 @@ def check_options(name: str, *, dtype: str, device: str, threads: int | None) ->
     if threads is not None and not (is_integer and 1 <= threads <= MAX_THREADS):
         raise OptionError(
             f"threads={reprlib.repr(threads)} must be a whole number from 1 to {MAX_THREADS:,}, "
-            f"or None for the default."
+            f"or None for the default.",
+            "threads",
         )
 
 

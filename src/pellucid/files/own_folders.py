@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 
 INDEX_POINTER = "index.json"
@@ -12,6 +13,10 @@ INDEX_TABLE = "chunks-"
 INDEX_LOCK = "lock"
 """In an index, the file that its writer holds."""
 BATCH_MANIFEST = "_manifest.json"
+BATCH_LOCK = ".lock"
+"""In the output of ``pellucid batch``, the file that its writer holds."""
+_BATCH_PART = re.compile(r"-[0-9]{12}-[0-9]{12}\.parquet$")
+"""The end of a part's name: its rows."""
 
 
 def what_pellucid_made(names: Collection[str]) -> str | None:
@@ -19,6 +24,7 @@ def what_pellucid_made(names: Collection[str]) -> str | None:
     has_table = any(name.startswith(INDEX_TABLE) and name.endswith(".lance") for name in names)
     if (INDEX_POINTER in names and has_table) or (INDEX_STAGED in names and INDEX_LOCK in names):
         return "an index of Pellucid's"
-    if BATCH_MANIFEST in names:
+    # Other programs call a file _manifest.json too.
+    if BATCH_MANIFEST in names and (BATCH_LOCK in names or any(map(_BATCH_PART.search, names))):
         return "the output of pellucid batch"
     return None

@@ -22,7 +22,8 @@ def check_ranges(count: int, output_dtype: str) -> None:
     if output_dtype in ("int8", "uint8") and count == 1:
         raise OptionError(
             f"output_dtype={output_dtype!r} needs the range of each dimension over the vectors of the call, and one "
-            f"vector has no range. Embed all texts in one call, or use float32, float16 or binary."
+            f"vector has no range. Embed all texts in one call, or use float32, float16 or binary.",
+            "output_dtype",
         )
 
 

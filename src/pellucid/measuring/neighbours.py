@@ -56,7 +56,7 @@ def agreement(vectors: Sequence[npt.NDArray[Any]], k: int, *, block: int = _NUMB
         raise OptionError("the models have embedded different numbers of texts.")
     if not 1 <= k < count:
         others = max(0, count - 1)
-        raise OptionError(f"k={k} must be at least 1, and at most {others}, the number of other texts.")
+        raise OptionError(f"k={k} must be at least 1, and at most {others}, the number of other texts.", "k")
     unit_vectors = [_unit(matrix) for matrix in vectors]
     total = np.zeros((len(unit_vectors), len(unit_vectors)))
     rows = max(1, block // count)

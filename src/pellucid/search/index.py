@@ -13,10 +13,10 @@ from pellucid.encoder.fingerprint import Fingerprint
 from pellucid.errors import IndexWriteError, OptionError, TextError
 from pellucid.files.own_folders import INDEX_POINTER
 from pellucid.reprs import short_text
+from pellucid.search.forgetting import forget
 from pellucid.search.hits import Hit, fuse, locate
 from pellucid.search.pointer import Identity
 from pellucid.search.reading import DocumentReader
-from pellucid.search.roots import names_under, place_of
 from pellucid.search.rows import RankedRow, Row
 from pellucid.search.store import Store
 from pellucid.search.update import Progress, Summary, Update, normalize_option
@@ -140,26 +140,7 @@ class Index:
             IndexStateError: the index is damaged.
             IndexWriteError: the disk is full, for example. The index stays in the old state.
         """
-        with self.store.writing():
-            files, known = self.store.files(), self.store.roots()
-            removed: set[str] = set()
-            for root in roots:
-                under = names_under(files, known, place_of(root))
-                if not under:
-                    raise OptionError(f"the index in {self.store.folder} has no file from {root.absolute()}.")
-                removed |= under
-            places = [place for root in roots for place in place_of(root).values()]
-            kept = {name: place for name, place in known.items() if not any(map(place.is_relative_to, places))}
-            self.store.commit(removed, kept)
-        return Summary(
-            files=len(files) - len(removed),
-            chunks=self.store.count(),
-            added=0,
-            removed=len(removed),
-            embedded=0,
-            others=len(files) - len(removed),
-            skipped=(),
-        )
+        return forget(self.store, roots)
 
     def search(
         self, query: str, count: int = 10, *, mode: SearchMode = "hybrid", approximate: bool = False

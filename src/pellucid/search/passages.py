@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -20,6 +21,7 @@ _ENDS = re.compile(
 _HEADING = re.compile(r"#{1,6} [^\n]*")
 _RULE = re.compile(r"[|\s:=-]+")
 """A line between the rows of a table of Markdown, or below a heading."""
+_SPACES = re.compile(r"[ \t]{2,}")
 _LIST_MARK = re.compile(r"[ \t]*(?:[-*+•]|\d+[.)])[ \t]+")
 # What Markdown has besides the words that a reader sees (CommonMark 0.31): comments, fences, quotes, links, emphasis,
 # code.
@@ -32,6 +34,8 @@ _MARKS = (
 )
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _LETTERS_OF_A_STEM, _LETTERS_OF_AN_ENDING = 4, 4
+_LETTERS_SHARED = 3
+"""Words are alike only if they share as many first letters, or are equal."""
 _ENDINGS = frozenset("s es 's ’s e ed d er ers r rs y ies ied ing ings".split())  # noqa: SIM905  It is easier to read.
 
 
@@ -54,18 +58,22 @@ def is_heading(sentence: str) -> bool:
     return _HEADING.fullmatch(sentence) is not None
 
 
-def prose(sentence: str, kind: Kind, *, keep_lines: bool = False) -> str:
+def prose(sentence: str, kind: Kind, *, keep_lines: bool = False, begins_line: bool = True) -> str:
     """A sentence in one line, as a reader sees it: without the marks of a list, and those of Markdown.
 
     Args:
         sentence: the sentence, or a row of a table, or an item of a list.
         kind: the kind of text that it is from.
         keep_lines: show where a line ends, because each line is a matter of its own.
+        begins_line: whether the sentence is the first of its line. Only there can it be an item of a list: in "(ext.
+            4711)", the number is no mark.
 
     >>> prose("- see **the** [page](a.md)", "markdown")
     'see the page'
     """
-    text = _LIST_MARK.sub("", sentence, count=1) if _LIST_MARK.match(sentence) else sentence
+    text = _SPACES.sub(" ", sentence)  # Thousands of spaces would take the patterns below seconds.
+    if begins_line and (mark := _LIST_MARK.match(text)):
+        text = text[mark.end() :]
     if kind == "markdown":
         for marks, words in _MARKS:
             text = marks.sub(words, text)
@@ -127,15 +135,21 @@ def matched_words(query: str, text: str) -> Iterator[tuple[int, int]]:
             yield word.span()
 
 
-def _wanted(query: str) -> set[str]:
-    """The words of a query that say something."""
-    return {word[0].casefold() for word in _WORD.finditer(query) if not is_common(word[0])}
+@functools.lru_cache(maxsize=8)
+def _wanted(query: str) -> Mapping[str, set[str]]:
+    """The words of a query that say something, by their first letters, which all forms of a word share."""
+    wanted: dict[str, set[str]] = {}
+    for word in _WORD.findall(query):
+        if not is_common(word):
+            folded = word.casefold()
+            wanted.setdefault(folded[:_LETTERS_SHARED], set()).add(folded)
+    return wanted
 
 
-def _found(wanted: set[str], text: str) -> set[str]:
+def _found(wanted: Mapping[str, set[str]], text: str) -> set[str]:
     """Which of the wanted words a text has, in any form."""
     words = {word[0].casefold() for word in _WORD.finditer(text)}
-    return {want for want in wanted if any(_is_alike(want, word) for word in words)}
+    return {want for word in words for want in wanted.get(word[:_LETTERS_SHARED], ()) if _is_alike(want, word)}
 
 
 def _is_alike(first: str, second: str) -> bool:
@@ -148,4 +162,4 @@ def _is_alike(first: str, second: str) -> bool:
     if same >= _LETTERS_OF_A_STEM:
         return (not short and len(long) <= _LETTERS_OF_AN_ENDING) or {short, long} <= _ENDINGS
     # "car" is not a form of "care".
-    return same == _LETTERS_OF_A_STEM - 1 and (long in ("s", "'s", "’s") if not short else {short, long} <= _ENDINGS)
+    return same == _LETTERS_SHARED and (long in ("s", "'s", "’s") if not short else {short, long} <= _ENDINGS)

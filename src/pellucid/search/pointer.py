@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shlex
 import stat
@@ -56,6 +57,26 @@ class Identity:
         mine, theirs = self.fingerprint, other.fingerprint
         unknown = {name: value for name, value in vars(theirs).items() if getattr(mine, name) is None}
         return replace(self, fingerprint=replace(mine, **unknown))
+
+    def difference(self, other: Identity, *, any_engine: bool) -> tuple[str, str] | None:
+        """The first thing in which two identities differ, as a message names it: how it is here, and in the other.
+
+        Args:
+            other: the other identity.
+            any_engine: True if the engine and the device may differ.
+        """
+        mine, theirs = self.fingerprint, other.fingerprint
+        if any_engine:
+            mine = replace(mine, engine=theirs.engine, device=theirs.device)
+        name = mine.difference(theirs)
+        if name == "model":
+            return f"the model {self.model}", other.model
+        if name is not None:
+            return f"{name} {getattr(mine, name)!r}", repr(getattr(theirs, name))
+        for name in ("dimensions", "column"):
+            if getattr(self, name) != getattr(other, name):
+                return f"{name} {getattr(self, name)!r}", repr(getattr(other, name))
+        return None
 
 
 @dataclass(frozen=True)
@@ -136,10 +157,33 @@ def is_unfinished(folder: Path) -> bool:
     return any((folder / INDEX_STAGED).glob("*.arrow"))
 
 
-def find_index(name: str, start: Path) -> Path | None:
-    """The nearest index of this name, in a folder or in one above it; None if there is none."""
-    places = (folder / name for folder in (start, *start.parents))
-    return next((place for place in places if (place / INDEX_POINTER).is_file() or is_unfinished(place)), None)
+def find_index(name: str, start: Path) -> tuple[Path | None, list[Path]]:
+    """The nearest index of this name, in a folder or in one above it; None if there is none.
+
+    As git does, it skips folders of other users: nobody should search what somebody else has put above their files. It
+    also skips what cannot be read.
+
+    Returns:
+        The index, and the folders of that name that were skipped, nearest first.
+    """
+    skipped = []
+    for place in (folder / name for folder in (start, *start.parents)):
+        try:
+            if not _is_own(place):
+                skipped.append(place)
+            elif (place / INDEX_POINTER).is_file() or is_unfinished(place):
+                return place, skipped
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError:
+            skipped.append(place)
+    return None, skipped
+
+
+def _is_own(path: Path) -> bool:
+    """Whether a file or folder belongs to the user of this process. Windows does not say."""
+    owner = path.stat().st_uid
+    return not hasattr(os, "geteuid") or owner == os.geteuid()
 
 
 def index_command(folder: Path) -> str:

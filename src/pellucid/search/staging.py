@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import shutil
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from pellucid.files.own_folders import INDEX_STAGED
 from pellucid.files.whole import in_one_step
@@ -41,12 +43,8 @@ class Staging:
         Raises:
             OSError: they cannot be written.
         """
-        content = arrow.to_file_format(to_table(rows, vectors))
-        self._folder.mkdir(exist_ok=True)
-        name = f"{self._space}-{self._process}-{len(self._own)}-{hashlib.sha256(content).hexdigest()}.arrow"
-        with in_one_step(self._folder / name) as path:
-            path.write_bytes(content)
-        self._own.append(self._folder / name)
+        name = f"{self._space}-{self._process}-{len(self._own)}"
+        self._own.append(self._write(name, to_table(rows, vectors)))
 
     def vectors(self) -> dict[str, Float32]:
         """The vectors that any process has embedded so far, by the digest of their texts: ``float32[d]``."""
@@ -73,14 +71,50 @@ class Staging:
         """Whether this process has embedded nothing."""
         return not self._own
 
-    def clear(self) -> None:
-        """Remove what all processes have kept.
+    def files(self) -> set[str]:
+        """The names of the files that any process has kept chunks of."""
+        tables = (_read_table(path) for path in self._folder.glob("*.arrow"))
+        return {name for table in tables if table is not None for name in table["file"].to_pylist()}
+
+    def clear_own(self) -> None:
+        """Remove what this process has kept: the index has it now.
 
         Raises:
             OSError: something cannot be removed.
         """
+        for path in self._own:
+            path.unlink()
         self._own = []
-        if self._folder.exists():
+        self._remove_empty_folder()
+
+    def remove(self, files: Collection[str]) -> None:
+        """Remove the chunks of some files, whichever process has kept them, and whatever is damaged.
+
+        Raises:
+            OSError: something cannot be removed or written.
+        """
+        for path in self._folder.glob("*.arrow"):
+            table = _read_table(path)
+            keep = [] if table is None else [name not in files for name in table["file"].to_pylist()]
+            if all(keep) and keep:
+                continue
+            if any(keep):
+                self._write(path.stem.rpartition("-")[0], arrow.keep_rows(table, np.array(keep)))
+            path.unlink()
+        self._remove_empty_folder()
+
+    def _write(self, name: str, table: arrow.Table) -> Path:
+        """Write a table to a file whose name ends with the SHA-256 of its content."""
+        content = arrow.to_file_format(table)
+        self._folder.mkdir(exist_ok=True)
+        target = self._folder / f"{name}-{hashlib.sha256(content).hexdigest()}.arrow"
+        with in_one_step(target) as path:
+            path.write_bytes(content)
+        return target
+
+    def _remove_empty_folder(self) -> None:
+        """Remove the folder if no chunks are in it. A killed process may have left something else there."""
+        if self._folder.exists() and not any(self._folder.glob("*.arrow")):
             shutil.rmtree(self._folder)
 
 

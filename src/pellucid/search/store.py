@@ -13,8 +13,7 @@ import logging
 import math
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -94,26 +93,15 @@ class Store:
             IndexStateError: the index has other vectors than ``requested``.
         """
         stored = self.identity.completed(requested)
-        theirs, ours = stored.fingerprint, requested.fingerprint
-        if not for_update:
-            theirs = replace(theirs, engine=ours.engine, device=ours.device)
-        difference = theirs.difference(ours)
-        if difference == "model":
-            self._refuse(f"the model {stored.model}", requested.model)
-        if difference is not None:
-            self._refuse(f"{difference} {getattr(theirs, difference)!r}", repr(getattr(ours, difference)))
-        for name in ("dimensions", "column"):
-            if getattr(stored, name) != getattr(requested, name):
-                self._refuse(f"{name} {getattr(stored, name)!r}", repr(getattr(requested, name)))
+        if difference := stored.difference(requested, any_engine=not for_update):
+            what, other = difference
+            raise IndexStateError(
+                f"the index in {self.folder} was made with {what}, not with {other}. An index cannot mix them. Use "
+                f"{what}, or build the index again: {pointers.rebuild_command(self.folder)}"
+            )
         if for_update and stored != self.identity:
             self.identity = stored
             self._staging = Staging(self.folder, stored.space(), stored.dimensions)
-
-    def _refuse(self, what: str, other: str) -> None:
-        raise IndexStateError(
-            f"the index in {self.folder} was made with {what}, not with {other}. An index cannot mix them. Use "
-            f"{what}, or build the index again: {pointers.rebuild_command(self.folder)}"
-        )
 
     def files(self) -> dict[str, IndexedFile]:
         """The files of the index, by name."""
@@ -151,6 +139,8 @@ class Store:
         valid = self._valid_pointer()
         if not self._rebuild:
             self.pointer = valid
+        # An update that this process began and did not finish is as one that another process left.
+        self._staging = Staging(self.folder, self.identity.space(), self.identity.dimensions)
         with self._writing():
             remove_unfinished(self.folder)
             self._remove_tables(but=None if valid is None else valid.table)
@@ -238,6 +228,7 @@ class Store:
         """
         if roots is None:
             roots = self.roots()
+        is_new = self._rebuild
         with self._writing():
             table = self._changed_table(sorted(removed))
             _update_indices(table)
@@ -245,7 +236,10 @@ class Store:
             # Nobody else writes, so a killed process left whatever no version names.
             table.optimize(cleanup_older_than=_KEEP_FOR_READERS, delete_unverified=True)
             self._point_to(table, roots)
-        self.clean()
+            self._staging.clear_own()
+            if is_new:
+                self._staging.remove(self._staging.files())
+            self._remove_tables(but=table.name)
 
     def _point_to(self, table: Any, roots: Mapping[str, Path]) -> None:
         """Make a table's latest version the valid one."""
@@ -254,15 +248,18 @@ class Store:
         pointers.write(self.folder, pointer, self.identity)
         self.pointer, self._rebuild, self._went_back = pointer, False, False
 
-    def clean(self) -> None:
-        """Remove what is staged, and tables that are not valid.
+    def staged_files(self) -> set[str]:
+        """The names of the files that have staged chunks."""
+        return self._staging.files()
+
+    def unstage(self, files: Collection[str]) -> None:
+        """Remove the staged chunks of some files: the index has them by now, or nobody needs them any more.
 
         Raises:
             IndexWriteError: something cannot be removed.
         """
         with self._writing():
-            self._staging.clear()
-            self._remove_tables(but=None if self.pointer is None else self.pointer.table)
+            self._staging.remove(files)
 
     def _changed_table(self, removed: Sequence[str]) -> Any:
         """The table with the staged rows, and without those of ``removed`` files."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import numpy as np
 from pellucid.embedder import Embedder
 from pellucid.errors import OptionError, UnreadableFileError
 from pellucid.files.own_folders import what_pellucid_made
-from pellucid.files.walk import FoundFile, SkippedFile, find_files, path_of, root_folders
+from pellucid.files.walk import FoundFile, SkippedFile, find_files, path_of
 from pellucid.reprs import short_repr
 from pellucid.search import roots as index_roots
 from pellucid.search.headings import heading_of
@@ -111,19 +111,20 @@ class Update:
         """Bring the index up to date with these files and folders. What it has from elsewhere stays."""
         indexed = self.store.files()
         self._check_existence(roots, indexed)
-        known = index_roots.relocated(self.store.roots(), roots)
-        folders = index_roots.joined(known, roots)
-        files, skipped = self._find(roots, folders)
+        named = index_roots.named_places(roots, self.store.roots())
+        known = index_roots.relocated(self.store.roots(), named.values(), indexed)
+        folders = index_roots.joined(known, named.values())
+        files, skipped = self._find(roots, index_roots.new_beginnings(named, folders))
         changed = [file for file in files.values() if not self._is_unchanged(file, indexed.get(file.name), known)]
         missing = indexed.keys() - files.keys()
-        removed = index_roots.names_under(missing, known, root_folders(roots))
+        removed = _files_in(named, missing, known)
         self._report(files=len(changed), size=sum(file.size for file in changed))
         added, embedded = self._embed(changed, skipped)
         if removed or changed or self.store.needs_commit(folders):
             self._report(done=self.progress.size, is_committing=True)
             self.store.commit(removed | {file.name for file in changed if file.name in indexed}, folders)
-        else:
-            self.store.clean()
+        # What was embedded of other folders stays, so that their own update, if it was stopped, can go on.
+        self.store.unstage(_files_in(named, self.store.staged_files(), folders))
         return Summary(
             files=len(self.store.files()),
             chunks=self.store.count(),
@@ -139,9 +140,10 @@ class Update:
         for root in roots:
             if os.path.exists(root):  # noqa: PTH110  Path.exists() raises where a folder above it cannot be entered.
                 continue
-            hint = ""
-            if index_roots.names_under(indexed, self.store.roots(), index_roots.place_of(root)):
-                hint = " To take what the index has of it out of the index, add --forget to the command."
+            known = self.store.roots()
+            (place,) = index_roots.places_of([root], known)
+            has_files = _files_in({place.name: place}, indexed, known)
+            hint = " To remove its files from the index, add --forget." if has_files else ""
             raise OptionError(f"{root} is neither a file nor a folder.{hint}")
 
     def _report(self, **changes: object) -> None:
@@ -149,13 +151,12 @@ class Update:
         self.on_progress(self.progress)
 
     def _find(
-        self, roots: Sequence[Path], folders: Mapping[str, Path]
+        self, roots: Sequence[Path], beginnings: Mapping[str, str]
     ) -> tuple[dict[str, FoundFile], list[SkippedFile]]:
         """The files in the named roots, and what cannot be read of them, with their names in the index."""
         files: dict[str, FoundFile] = {}
         skipped: dict[str, SkippedFile] = {}
         own = self.store.folder.resolve()
-        beginnings = index_roots.new_beginnings(root_folders(roots), folders)
         self._report()
         for entry in find_files(roots, why_not=what_pellucid_made):
             name = index_roots.renamed(entry.name, beginnings)
@@ -247,6 +248,12 @@ class Update:
         if not rows:
             raise UnreadableFileError("no text in it")
         return rows
+
+
+def _files_in(named: Mapping[str, Path], files: Iterable[str], known: Mapping[str, Path]) -> set[str]:
+    """Which of an index's files lie in one of the named roots."""
+    found = index_roots.files_in({place: name for name, place in named.items()}, files, known)
+    return {file for files_there in found.values() for file in files_there}
 
 
 def _chunks_per_step(embedder: Embedder) -> int:

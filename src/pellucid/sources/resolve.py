@@ -70,7 +70,7 @@ def find_on_disk(
     """The model, if it is a folder or if a cache has a complete copy. This never uses the network."""
     name = _check_name(name)
     if revision is not None and (not isinstance(revision, str) or not revision or ".." in revision.split("/")):
-        raise OptionError(f"revision={revision!r} must be the name of a branch or tag, or a commit.")
+        raise OptionError(f"revision={revision!r} must be the name of a branch or tag, or a commit.", "revision")
     if cache_folder is not None and not isinstance(cache_folder, (str, os.PathLike)):
         raise OptionError(f"cache_folder is of type {type(cache_folder).__name__}; it must be a str or a path.")
     try:

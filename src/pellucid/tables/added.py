@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.tables.arrow import Table, vector_column  # First: it says what to install if PyArrow is missing.
+from pellucid.errors import UnreadableFileError
+from pellucid.tables.arrow import Table, vector_column  # First: it says what to install.
+from pellucid.tables.json_values import json_value
 
 import pyarrow as pa  # type: ignore[import-untyped]  # isort: skip
 import pyarrow.parquet as pq  # type: ignore[import-untyped]  # isort: skip
@@ -40,8 +42,8 @@ def add_columns(
 
 
 def table_of_columns(columns: Mapping[str, Column], types: Mapping[str, str]) -> Table:
-    """A table of columns, by name; ``types`` has Arrow's names of their types."""
-    return pa.table({name: _arrow(values, types[name]) for name, values in columns.items()})
+    """A table of columns, by name; ``types`` has Arrow's names of their types, except for vectors, ``[m, d]``."""
+    return pa.table({name: _arrow(values, types.get(name)) for name, values in columns.items()})
 
 
 def write_tables(path: Path, tables: Iterable[Table]) -> None:
@@ -58,28 +60,51 @@ def write_tables(path: Path, tables: Iterable[Table]) -> None:
             writer.write_table(table.cast(writer.schema))
 
 
-def plain_rows(table: Table) -> Iterator[dict[str, Any]]:
-    """Each row as values that JSON has. A number that is not finite is null, and what JSON does not have is text."""
-    for number, field in enumerate(table.schema):
-        if pa.types.is_temporal(field.type) or pa.types.is_decimal(field.type):  # Python has no nanoseconds.
-            table = table.set_column(number, field.name, table.column(number).cast(pa.string()))
-    for row in table.to_pylist():
-        yield {name: _plain(value) for name, value in row.items()}
+def json_rows(table: Table) -> Iterator[dict[str, Any]]:
+    """Each row as values that JSON has (:func:`~pellucid.tables.json_values.json_value`). Times and decimals are text.
+
+    Raises:
+        UnreadableFileError: a column has values that cannot be written as text, such as times in an unknown zone.
+    """
+    columns = [_json_values(name, table.column(number)) for number, name in enumerate(table.schema.names)]
+    for row in zip(*columns, strict=True):
+        yield dict(zip(table.schema.names, row, strict=True))
 
 
-def _plain(value: Any) -> Any:
-    match value:
-        case float():
-            return value if np.isfinite(value) else None
-        case bytes():
-            return value.hex()
-        case list() | tuple():
-            return [_plain(item) for item in value]
-        case dict():
-            return {str(key): _plain(item) for key, item in value.items()}
-        case None | bool() | int() | str():
-            return value
-    return str(value)
+def _json_values(name: str, column: pa.ChunkedArray) -> list[Any]:
+    try:
+        kind = _json_type(column.type)
+        values = (column if kind == column.type else column.cast(kind)).to_pylist()
+    except (ValueError, pa.ArrowException) as error:  # ValueError: a string is not UTF-8.
+        raise UnreadableFileError(
+            f"the column {name!r}, of type {column.type}, cannot be written as JSON ({error}). Leave it out, or change "
+            f"its type."
+        ) from error
+    return [json_value(value) for value in values]
+
+
+def _json_type(kind: pa.DataType) -> pa.DataType:
+    """A type with strings in the place of times and decimals, at any depth: Python's times have no nanoseconds."""
+
+    def convert(field: pa.Field) -> pa.Field:
+        return field.with_type(_json_type(field.type))
+
+    types = pa.types
+    if types.is_temporal(kind) or types.is_decimal(kind):
+        kind = pa.string()
+    elif types.is_dictionary(kind):
+        kind = _json_type(kind.value_type)
+    elif types.is_struct(kind):
+        kind = pa.struct([convert(field) for field in kind])
+    elif types.is_map(kind):
+        kind = pa.map_(convert(kind.key_field), convert(kind.item_field))
+    elif types.is_list(kind):
+        kind = pa.list_(convert(kind.value_field))
+    elif types.is_large_list(kind):
+        kind = pa.large_list(convert(kind.value_field))
+    elif types.is_fixed_size_list(kind):
+        kind = pa.list_(convert(kind.value_field), kind.list_size)
+    return kind
 
 
 def _arrow(values: Column, kind: str | None = None) -> pa.Array:

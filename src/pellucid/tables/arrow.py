@@ -40,7 +40,11 @@ def with_nulls(column: pa.Array, rows: Sequence[int | None]) -> pa.Array:
 
 
 def keep_rows(table: Table, keep: npt.NDArray[np.bool_]) -> Table:
-    """The rows where ``keep``, ``bool[rows]``, is True. They are sliced out: PyArrow cannot filter every type."""
+    """The rows where ``keep``, ``bool[rows]``, is True."""
+    try:
+        return table.filter(pa.array(keep))
+    except pa.ArrowNotImplementedError:  # PyArrow cannot filter every type, but can slice every one.
+        pass
     edges = np.flatnonzero(np.diff(keep.astype(np.int8), prepend=0, append=0)).reshape(-1, 2)
     return pa.concat_tables([table.slice(start, stop - start) for start, stop in edges.tolist()] or [table.slice(0, 0)])
 

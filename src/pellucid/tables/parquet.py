@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,13 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.errors import UnreadableFileError, printable
-from pellucid.tables.arrow import (
-    ARROW_ERRORS,
-    Schema,
-    Table,
-    keep_rows,
-    vector_column,
-)  # First: it says what to install if PyArrow is missing.
+from pellucid.tables.arrow import ARROW_ERRORS, Schema, Table, keep_rows  # First: it says what to install.
 
 import pyarrow as pa  # type: ignore[import-untyped]  # isort: skip
 import pyarrow.compute as pc  # type: ignore[import-untyped]  # isort: skip
@@ -271,18 +265,3 @@ def _row_groups(source: Path, schema: Schema, rows: npt.NDArray[np.int64]) -> It
             start += len(batch)
         if pieces:
             yield pa.concat_tables(pieces).combine_chunks()
-
-
-def write_windows(path: Path, windows: Iterable[tuple[list[str], npt.NDArray[Any]]]) -> None:
-    """Write texts and their vectors, ``[m, d]``, as two columns, window by window.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
-    with contextlib.ExitStack() as stack:
-        writer = None
-        for texts, vectors in windows:
-            table = pa.table({"text": pa.array(texts, pa.string()), "vector": vector_column(vectors)})
-            if writer is None:
-                writer = stack.enter_context(pq.ParquetWriter(path, table.schema))
-            writer.write_table(table)

@@ -34,6 +34,16 @@ def text_schema(schema: Schema, column: str) -> Schema:
     return pa.schema([field.with_nullable(True) for field in schema])  # Another file may have nulls there.
 
 
+def with_own_text_type(schema: Schema, own: Schema, column: str) -> Schema:
+    """A schema from :func:`text_schema` whose texts have the type of the file's ``own`` schema again.
+
+    The texts of a dictionary become strings: one dictionary may not hold those of all rows.
+    """
+    kind = own.field(column).type
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return schema.set(schema.get_field_index(column), schema.field(column).with_type(kind))
+
+
 def lines_schema(names: Sequence[str]) -> Schema:
     """The schema of CSV and of plain lines: every column has strings."""
     return pa.schema([(name, pa.string()) for name in names])

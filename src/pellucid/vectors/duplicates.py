@@ -99,4 +99,5 @@ def check_threshold(threshold: float) -> None:
         OptionError: it is out of range.
     """
     if isinstance(threshold, bool) or not isinstance(threshold, (int, float, np.floating)) or not 0 < threshold <= 1:
-        raise OptionError(f"threshold={reprlib.repr(threshold)} must be above 0, and at most 1: it is a cosine.")
+        value = reprlib.repr(threshold)
+        raise OptionError(f"threshold={value} must be above 0, and at most 1: it is a cosine.", "threshold")

@@ -17,7 +17,7 @@ _MAX_WORD_CHARACTERS = 40
 
 
 def telling_words(texts: Sequence[str], labels: Int64, count: int = 3) -> list[tuple[str, ...]]:
-    """For each group of texts, the words that are in many of its texts and in few of the others.
+    """For each group of texts, the words that set it apart from the other texts.
 
     A word's score is the share of the group's texts that have it, minus the share of the other texts that have it.
     Common words of English ("the", "how") are left out. So are words of a single text, in a group of more than two

@@ -165,10 +165,17 @@ def test_a_tooltip_shows_the_text_on_hover_focus_and_tap(show, corners):
     assert opened.locator(".tip p").inner_text() == "1 the cat"
 
 
+def turn_wheel(opened, pixels):
+    """Turn the mouse wheel, and wait until the page has handled it. Playwright does not wait."""
+    opened.evaluate("""() => { window.wheel = new Promise(done =>
+        window.addEventListener('wheel', () => requestAnimationFrame(done), { once: true })); }""")
+    opened.mouse.wheel(0, pixels)
+    opened.evaluate("window.wheel")
+
+
 def test_buttons_keys_wheel_and_drag_zoom_and_move_the_plane(show, corners):
-    opened = show(html_of(corners))
+    opened = show(html_of(corners), viewport={"width": 1280, "height": 3000})  # So that the wheel cannot scroll it.
     plane = opened.locator(".plane")
-    plane.scroll_into_view_if_needed()
     start = dot_places(opened)
 
     def width():
@@ -182,12 +189,10 @@ def test_buttons_keys_wheel_and_drag_zoom_and_move_the_plane(show, corners):
     opened.get_by_role("button", name="Zoom out").click()
     assert width() == pytest.approx(whole, rel=1e-3)
     opened.mouse.move(*start["2"])
-    opened.mouse.wheel(0, -200)
+    turn_wheel(opened, -200)
     assert width() == pytest.approx(whole, rel=1e-3), "the wheel scrolls the page until the reader chooses the plane"
-    plane.scroll_into_view_if_needed()
-    start = dot_places(opened)
     opened.mouse.click(*start["2"])
-    opened.mouse.wheel(0, -100)
+    turn_wheel(opened, -100)
     assert width() > 1.1 * whole
     np.testing.assert_allclose(
         dot_places(opened)["2"], start["2"], atol=0.5, err_msg="the place under the pointer stays"

@@ -24,7 +24,7 @@ def check_device(device: str) -> str:
     try:
         requested = torch.device(device)
     except RuntimeError as error:
-        raise OptionError(f"device={device!r} is not one of 'cpu', 'cuda', 'cuda:1', …, 'mps'.") from error
+        raise OptionError(f"device={device!r} is not one of 'cpu', 'cuda', 'cuda:1', …, 'mps'.", "device") from error
     if requested.type == "cpu":
         return "cpu"
     if requested.type == "cuda":
@@ -32,18 +32,20 @@ def check_device(device: str) -> str:
         if not count:
             raise OptionError(
                 f"device={device!r}: PyTorch {torch.__version__} sees no CUDA device. Check that `nvidia-smi` shows "
-                f"one, and that this PyTorch was built with CUDA; or use device='cpu'."
+                f"one, and that this PyTorch was built with CUDA; or use device='cpu'.",
+                "device",
             )
         if requested.index is not None and requested.index >= count:
             devices = (
                 "1 CUDA device, 'cuda:0'" if count == 1 else f"{count} CUDA devices, 'cuda:0' to 'cuda:{count - 1}'"
             )
-            raise OptionError(f"device={device!r}: this machine has {devices}.")
+            raise OptionError(f"device={device!r}: this machine has {devices}.", "device")
         return device
     if requested.type == "mps" and torch.backends.mps.is_available():
         return device
     raise OptionError(
-        f"device={device!r} is not available in PyTorch {torch.__version__} on this machine. Use device='cpu'."
+        f"device={device!r} is not available in PyTorch {torch.__version__} on this machine. Use device='cpu'.",
+        "device",
     )
 
 
