@@ -162,8 +162,8 @@ void attend(const Attention& a) {
     });
   }
   pack_keys<S>(a, a.scratch);
-  each_tile<S>(a.tokens, [&](int first, auto rows) {
-    attend_tile<S, decltype(rows)::value>(a, first, a.scratch, by_key, by_query, scores, tile);
+  each_tile<S>(a.last - a.first, [&](int first, auto rows) {
+    attend_tile<S, decltype(rows)::value>(a, a.first + first, a.scratch, by_key, by_query, scores, tile);
   });
 }
 

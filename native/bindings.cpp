@@ -201,19 +201,22 @@ class PythonEncoder {
   void add_final_norm(const NormArrays& arrays) { encoder_.add_final_norm(*norm(arrays, hidden())); }
 
   void token_vectors(const Integers& ids, const Integers& positions, const Integers& offsets,
-                     const std::optional<Bytes>& segments, const std::vector<TurnArrays>& turns,
+                     const std::optional<Bytes>& segments, const std::optional<Integers>& wanted,
+                     const std::vector<TurnArrays>& turns,
                      const nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu>& out, int threads,
                      bool in_main_thread) const {
     const std::size_t tokens = ids.shape(0);
     require(intermediate_ > 0, "the encoder has no layers");
-    require(positions.shape(0) == tokens && out.shape(0) == tokens && threads > 0 &&
+    require(positions.shape(0) == tokens && threads > 0 &&
+                out.shape(0) == (wanted ? wanted->shape(0) : tokens) &&
                 out.shape(1) == static_cast<std::size_t>(hidden_) && (!segments || segments->shape(0) == tokens),
             "the arrays do not fit each other, or there are no threads");
     require(offsets.shape(0) > 0 && offsets(0) == 0 &&
                 static_cast<std::size_t>(offsets(offsets.shape(0) - 1)) == tokens,
             "the offsets must go from 0 to the number of ids");
     Batch batch{ids.data(), positions.data(), offsets.data(), static_cast<int>(offsets.shape(0)) - 1,
-                segments ? segments->data() : nullptr, {}};
+                segments ? segments->data() : nullptr, wanted ? wanted->data() : nullptr, {}};
+    require(!wanted || wanted->shape(0) + 1 == offsets.shape(0), "one token of each text must be wanted");
     std::size_t max_positions = position_ ? position_->shape(0) : std::numeric_limits<std::int32_t>::max();
     require(turns.size() >= static_cast<std::size_t>(turns_), "the turns of a layer are missing");
     for (const auto& [cos, sin] : turns) {
@@ -226,6 +229,8 @@ class PythonEncoder {
     for (std::size_t i = 1; i < offsets.shape(0); ++i) {
       require(offsets(i) > offsets(i - 1), "a text has no tokens");
       require(offsets(i) - offsets(i - 1) <= longest_, "a text is too long for the relative bias");
+      require(!wanted || ((*wanted)(i - 1) >= 0 && (*wanted)(i - 1) < offsets(i) - offsets(i - 1)),
+              "a wanted token is not in its text");
     }
     for (std::size_t t = 0; t < tokens; ++t) {
       require(ids(t) >= 0 && static_cast<std::size_t>(ids(t)) < word_.shape(0), "a token id is out of range");
@@ -319,5 +324,5 @@ NB_MODULE(_native, m) {
       .def("add_layer_again", &PythonEncoder::add_layer_again, "number"_a)
       .def("add_final_norm", &PythonEncoder::add_final_norm, "norm"_a)
       .def("token_vectors", &PythonEncoder::token_vectors, "ids"_a, "positions"_a, "offsets"_a, "segments"_a.none(),
-           "turns"_a, "out"_a, "threads"_a, "in_main_thread"_a);
+           "wanted"_a.none(), "turns"_a, "out"_a, "threads"_a, "in_main_thread"_a);
 }

@@ -213,7 +213,7 @@ void Encoder::embed(std::int32_t id, std::int32_t position, std::int8_t segment,
 void Encoder::forward(const Batch& batch, const Chunk& chunk, Workspace& w, Team& team, int rank, Stop* poller,
                       const Stop& stop, float* out) const {
   const int first_token = batch.offsets[chunk.first];
-  const int rows = batch.offsets[chunk.last] - first_token;
+  int rows = batch.offsets[chunk.last] - first_token;  // of which the last layer may need only one for each text
   const auto each_row = [&](auto use) {
     for (auto [row, last] = team.share(rows, rank); row < last; ++row) use(row);
     team.wait();
@@ -231,7 +231,7 @@ void Encoder::forward(const Batch& batch, const Chunk& chunk, Workspace& w, Team
   const auto prepare = [&](const Operand& operand, const Array<float>& x, std::ptrdiff_t stride) {
     if (operand.is_quantised()) each_row([&](int row) { operand.prepare(x.data() + row * stride, row); });
   };
-  const float* residual = nullptr;
+  float* residual = nullptr;
   float *sum = w.sum.data(), *next_sum = w.next_sum.data();
   const PackedNorms no_norms({}, hidden_);
   // Turns the result of a sublayer, in `sum`, into the next sublayer's residual and its input x. `sum` already includes
@@ -287,6 +287,8 @@ void Encoder::forward(const Batch& batch, const Chunk& chunk, Workspace& w, Team
 
   for (std::size_t step = 0; step < order_.size(); ++step) {
     const Layer& layer = layers_[size(order_[step])];
+    const bool is_last = step + 1 == order_.size();
+    const std::int32_t* wanted = is_last && batch.wanted ? batch.wanted + chunk.first : nullptr;
     const int head_size = layer.head_size, queries = layer.heads * head_size, keys = layer.kv_heads * head_size;
     const int heads_per_key = layer.heads / layer.kv_heads;
     if (poller) poller->poll();
@@ -321,10 +323,25 @@ void Encoder::forward(const Batch& batch, const Chunk& chunk, Workspace& w, Team
         const Places places{of_head(layer.place_keys), of_head(layer.place_queries),
                             embeddings_.places ? embeddings_.places + embeddings_.longest - 1 : nullptr,
                             embeddings_.place_count};
-        kernels_.attend({row + head * head_size, key, key + keys, w.wide, tokens, head_size, layer.scale, layer.window,
+        kernels_.attend({row + head * head_size, key, key + keys, w.wide, tokens, wanted ? wanted[text] : 0,
+                         wanted ? wanted[text] + 1 : tokens, head_size, layer.scale, layer.window,
                          bias, places, w.context.data() + start * w.context_stride + head * head_size, w.context_stride,
                          w.scratch.data() + size(rank) * w.scratch_size});
       }
+      team.wait();
+    }
+    if (wanted) {
+      // From here on, each row depends on itself alone, so the others are left out. Texts have at least one token, so no
+      // row is overwritten before it is moved.
+      if (rank == 0) {
+        for (int text = 0; text < chunk.last - chunk.first; ++text) {
+          const std::ptrdiff_t row = batch.offsets[chunk.first + text] - first_token + wanted[text];
+          std::memmove(residual + text * w.stride, residual + row * w.stride, size(hidden_) * sizeof(float));
+          std::memmove(w.context.data() + text * w.context_stride, w.context.data() + row * w.context_stride,
+                       size(queries) * sizeof(float));
+        }
+      }
+      rows = chunk.last - chunk.first;
       team.wait();
     }
     const Operand& context = w.context_operand();
@@ -336,13 +353,11 @@ void Encoder::forward(const Batch& batch, const Chunk& chunk, Workspace& w, Team
     multiply(layer.intermediate, x, layer.gate ? Activation::identity : layer.activation,
              layer.gate ? w.gate.data() : nullptr, nullptr, w.inner.data(), w.wide);
     prepare(w.wide_operand, w.inner, w.wide);
-    const bool is_last = step + 1 == order_.size();
     finish_sublayer(layer.output, w.wide_operand.rows(w.inner.data(), w.wide), layer.feed_forward_norms,
                     is_last ? final_norm_ : layers_[size(order_[step + 1])].attention_norms.before);
   }
-  each_row([&](int row) {
-    std::copy_n(w.x.data() + row * w.stride, hidden_, out + static_cast<std::ptrdiff_t>(first_token + row) * hidden_);
-  });
+  const std::ptrdiff_t first_row = batch.wanted ? chunk.first : first_token;
+  each_row([&](int row) { std::copy_n(w.x.data() + row * w.stride, hidden_, out + (first_row + row) * hidden_); });
 }
 
 bool Encoder::worth_sharing(int tokens) const {

@@ -66,6 +66,7 @@ struct Batch {
   const std::int32_t* offsets;
   int texts;
   const std::int8_t* segments;  // rows of the token type table, or null if all are 0
+  const std::int32_t* wanted;   // the one token of each text whose vector is wanted; or null if all are
   std::vector<Turns> turns;
 };
 
@@ -82,7 +83,8 @@ class Encoder {
   // Adds the norm that follows the last layer.
   void add_final_norm(const Norm& norm);
 
-  // Computes the token vectors and writes them to out [tokens, hidden]. Calls should_stop() about every 50 ms, from
+  // Computes the token vectors and writes them to out [tokens, hidden]; or, if only one of each text is wanted, those to
+  // out [texts, hidden]. They have the same bits. Calls should_stop() about every 50 ms, from
   // this thread; if that returns true, run() ends early and returns false. Several threads may call run() at the same
   // time.
   bool run(const Batch& batch, float* out, int threads, const std::function<bool()>& should_stop) const;

@@ -229,8 +229,8 @@ void attention(const Kernels& kernels) {
         std::vector<float> qkv = normal(size(tokens) * size(int(stride)) + 64, 2), out(size(tokens) * size(int(out_stride)));
         const std::vector<float> bias = normal(size(2 * tokens) + 64, 2);
         std::vector<float> scratch(kernels.attention_scratch(tokens, head_size, 0), NAN);
-        kernels.attend({qkv.data(), qkv.data() + width, qkv.data() + 2 * width, stride, tokens, head_size, 0.3f, window,
-                        biased ? bias.data() + tokens - 1 : nullptr, out.data(), out_stride, scratch.data()});
+        kernels.attend({qkv.data(), qkv.data() + width, qkv.data() + 2 * width, stride, tokens, 0, tokens, head_size, 0.3f,
+                        window, biased ? bias.data() + tokens - 1 : nullptr, Places{}, out.data(), out_stride, scratch.data()});
         for (int i = 0; i < tokens; ++i) {
           const int low = std::max(0, i - window), high = std::min(tokens - 1, i + window);
           std::vector<double> e(size(tokens));

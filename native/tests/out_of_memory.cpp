@@ -59,7 +59,7 @@ int main() {
   int failures = 0, thrown = 0, smaller = 0;
   // One text, which all threads share; and many texts, of which each thread takes some.
   for (const int count : {1, texts}) {
-    const Batch batch{ids.data(), positions.data(), offsets.data(), count, nullptr, {}};
+    const Batch batch{ids.data(), positions.data(), offsets.data(), count, nullptr, nullptr, {}};
     const std::size_t bytes = static_cast<std::size_t>(count) * tokens_each * hidden * sizeof(float);
     encoder.run(batch, expected.data(), 1, [] { return false; });
     for (const int threads : {1, 2, 5}) {

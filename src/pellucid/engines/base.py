@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from pellucid.layers.finish import Finish
-from pellucid.types import Float32, TokenBatch
+from pellucid.types import Float32, Int32, TokenBatch
 
 Result = TypeVar("Result")
 
@@ -54,6 +54,20 @@ class Engine(ABC):
             less strict: its rows may differ by rounding.
         """
 
+    def wanted_vectors(self, batch: TokenBatch, wanted: Int32) -> Float32:
+        """Compute the vector of one token of each text.
+
+        An engine that computes nothing else in its last layer overrides this.
+
+        Args:
+            batch: the texts, as for :meth:`token_vectors`. Each has at least one token.
+            wanted: ``int32[B]``, the position of that token in each text.
+
+        Returns:
+            ``float32[B, hidden_size]``, with the same bits as the rows of :meth:`token_vectors`.
+        """
+        return self.token_vectors(batch)[batch.offsets[:-1] + wanted]
+
     def run(self, batch: TokenBatch, finish: Finish[Result]) -> Result:
         """Compute the token vectors, and turn each text's vectors into its result.
 
@@ -65,6 +79,8 @@ class Engine(ABC):
             finish: turns each text's token vectors into its result.
         """
         # The token vectors get no name here, so that they are freed before the next call makes new ones.
+        if (wanted := finish.wanted(batch.lengths)) is not None:
+            return finish(self.wanted_vectors(batch, wanted), np.arange(len(batch) + 1, dtype=np.int32))
         return finish(self.token_vectors(batch), batch.offsets)
 
     def run_each(self, requests: Sequence[tuple[TokenBatch, Finish[Any]]]) -> list[Any]:

@@ -125,7 +125,14 @@ class NativeEngine(Engine):
 
     def token_vectors(self, batch: TokenBatch) -> Float32:
         """The encoder's last hidden state, ``float32[T, hidden]``; see :class:`~pellucid.engines.base.Engine`."""
-        vectors = np.empty((len(batch.ids), self.spec.hidden_size), dtype=np.float32)
+        return self._vectors(batch, None, len(batch.ids))
+
+    def wanted_vectors(self, batch: TokenBatch, wanted: Int32) -> Float32:
+        """The vector of one token of each text: the last layer computes no other, except for its keys and values."""
+        return self._vectors(batch, wanted, len(batch))
+
+    def _vectors(self, batch: TokenBatch, wanted: Int32 | None, rows: int) -> Float32:
+        vectors = np.empty((rows, self.spec.hidden_size), dtype=np.float32)
         positions = position_ids(batch, self.spec)
         lengths = batch.lengths
         longest = int(lengths.max(initial=1))
@@ -134,7 +141,9 @@ class NativeEngine(Engine):
         offsets = batch.offsets if lengths.all() else batch.offsets[np.append(True, lengths > 0)]
         in_main_thread = threading.current_thread() is threading.main_thread()  # Only that thread receives Ctrl-C.
         segments = batch.segments if self._has_token_types else None
-        self._core.token_vectors(batch.ids, positions, offsets, segments, turns, vectors, self.threads, in_main_thread)
+        self._core.token_vectors(
+            batch.ids, positions, offsets, segments, wanted, turns, vectors, self.threads, in_main_thread
+        )
         return vectors
 
 

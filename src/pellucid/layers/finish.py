@@ -41,6 +41,17 @@ class Finish(Protocol[Result]):
             offsets: ``int32[B + 1]``; text ``i`` owns rows ``offsets[i]:offsets[i + 1]``.
         """
 
+    def wanted(self, lengths: Int32, /) -> Int32 | None:
+        """The one token of each text that the result depends on, if there is only one.
+
+        Args:
+            lengths: ``int32[B]``, the number of tokens of each text.
+
+        Returns:
+            ``int32[B]``, its position in the text. The vectors of these tokens can then be passed as if each text had no
+            other token. None if a result depends on several tokens, or a text has none.
+        """
+
     def merge(self, parts: Iterable[tuple[Int64, Result]], texts: int, /) -> Result:
         """Merge the results of one or more engine calls into one.
 
@@ -98,6 +109,17 @@ class Pool:
         """The vectors of the texts, ``float32[B, d]``. The pooled vector of a text without tokens is zeros."""
         return self.after_pooling(pool(vectors, offsets, self.pooling, self.prompt_tokens))
 
+    def wanted(self, lengths: Int32, /) -> Int32 | None:
+        """The first token or the last one, if the model pools that alone; see :meth:`Finish.wanted`."""
+        if self.pooling.modes not in (("cls",), ("lasttoken",)) or not lengths.all() or self._skips:
+            return None
+        return np.zeros_like(lengths) if self.pooling.modes == ("cls",) else lengths - 1
+
+    @property
+    def _skips(self) -> bool:
+        """True if the tokens of a prompt are left out of the pooling."""
+        return self.prompt_tokens > 0 and not self.pooling.include_prompt
+
     def after_pooling(self, pooled: Float32) -> Float32:
         """Turn pooled vectors, ``float32[B, p]``, into the vectors of the texts, ``float32[B, d]``."""
         vectors = pooled
@@ -138,6 +160,10 @@ class EachToken:
     def __call__(self, vectors: Float32, offsets: Int32, /) -> MultiVectors:
         """One vector for each token."""
         return MultiVectors(vectors, offsets)
+
+    def wanted(self, lengths: Int32, /) -> None:  # noqa: ARG002
+        """All tokens count; see :meth:`Finish.wanted`."""
+        return
 
     def merge(self, parts: Iterable[tuple[Int64, MultiVectors]], texts: int, /) -> MultiVectors:
         """The vectors of all texts; see :meth:`Finish.merge`."""
