@@ -11,7 +11,7 @@ import pytest
 
 from pellucid import Embedder
 from tests import tiny
-from tests.cli.command import run
+from tests.cli.command import read_terminal, run, run_on_terminal
 
 TEXTS = ["the cat", "", "a dog, «sat»"]
 
@@ -201,23 +201,9 @@ def test_a_table_with_a_column_of_vectors_is_refused(tiny_bert, tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals of POSIX")
 @pytest.mark.parametrize("command", ["embed", "dedupe"])
 def test_progress_is_drawn_from_the_start(tiny_bert, tmp_path, command):
-    import pty
-    import termios
-
     (tmp_path / "texts.txt").write_text("the cat\n" * 3)
-    main, terminal = pty.openpty()
-    termios.tcsetwinsize(main, (24, 80))
-    call = [sys.executable, "-m", "pellucid", command, "-f", str(tmp_path / "texts.txt"), "--model", str(tiny_bert)]
-    with (
-        (tmp_path / "out").open("w") as out,
-        subprocess.Popen(call, stdout=out, stderr=terminal, stdin=subprocess.DEVNULL) as process,
-    ):
-        os.close(terminal)
-        shown = b""
-        while part := read_terminal(main):
-            shown += part
-        assert process.wait(300) == 0
-    os.close(main)
+    call = (command, "-f", str(tmp_path / "texts.txt"), "--model", str(tiny_bert))
+    shown = run_on_terminal(*call, columns=80, out=tmp_path / "out")
     assert b"Embedding: 0" in shown or b"Embedding:   0%" in shown
 
 
@@ -232,13 +218,6 @@ def test_no_progress_is_drawn_beside_lines_that_go_to_another_program(tiny_bert)
         out, _ = process.communicate(b"the cat\n", timeout=300)
     assert (json.loads(out)["text"], read_terminal(main)) == ("the cat", b"")
     os.close(main)
-
-
-def read_terminal(terminal: int) -> bytes:
-    try:
-        return os.read(terminal, 4096)
-    except OSError:  # Linux's way to say that the other end is closed.
-        return b""
 
 
 @pytest.mark.parametrize(

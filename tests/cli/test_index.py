@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import shutil
 import stat
 import subprocess
@@ -11,7 +10,7 @@ import pytest
 from pellucid.cli.index import _describe_progress
 from pellucid.search.update import Progress
 from tests import tiny
-from tests.cli.command import run
+from tests.cli.command import run, run_on_terminal
 
 pytest.importorskip("lancedb")
 
@@ -212,26 +211,8 @@ def test_ctrl_c_says_what_is_kept_and_how_to_go_on(tmp_path, model):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals of POSIX")
 def test_progress_is_drawn_on_a_terminal(tmp_path, notes, model):
-    import pty
-    import termios
-
-    main, terminal = pty.openpty()
-    termios.tcsetwinsize(main, (24, 20))
-    command = [sys.executable, "-m", "pellucid", "index", str(notes), "--index", str(tmp_path / "i"), "--model", model]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=terminal, stdin=subprocess.DEVNULL) as process:
-        os.close(terminal)
-        shown = b""
-        while part := read(main):
-            shown += part
-        assert process.wait(300) == 0
-    os.close(main)
+    call = ("index", str(notes), "--index", str(tmp_path / "i"), "--model", model)
+    shown = run_on_terminal(*call, columns=20, out=tmp_path / "out")
     assert b"Loading the model" in shown
     assert b"Skipped 1 file" in shown
     assert b"c.bin:\r\nbinary" in shown  # Its lines break between words.
-
-
-def read(terminal):
-    try:
-        return os.read(terminal, 4096)
-    except OSError:  # Linux's way to say that the other end is closed.
-        return b""

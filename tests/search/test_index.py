@@ -283,8 +283,8 @@ def test_progress_is_reported_while_files_are_found_read_and_embedded(tmp_path, 
         assert before.kept <= after.kept <= after.chunks
 
 
-def test_an_update_that_is_stopped_says_so_and_is_gone_on_with(tmp_path, notes, embedder):
-    folder = tmp_path / "an index"
+def stop_an_update(index, notes):
+    """Add files to notes/, and stop an update of it once a first step of its chunks is embedded."""
     for number in range(100):
         (notes / f"new{number}.txt").write_text(text_of(number + 50), encoding="utf-8")
 
@@ -293,7 +293,12 @@ def test_an_update_that_is_stopped_says_so_and_is_gone_on_with(tmp_path, notes, 
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Index.create(folder, embedder).update([notes], on_progress=stop)
+        index.update([notes], on_progress=stop)
+
+
+def test_an_update_that_is_stopped_says_so_and_is_gone_on_with(tmp_path, notes, embedder):
+    folder = tmp_path / "an index"
+    stop_an_update(Index.create(folder, embedder), notes)
     with pytest.raises(
         IndexStateError, match="is unfinished: .* goes on where it was: pellucid index FOLDER --index '"
     ):
@@ -313,24 +318,12 @@ class TestAnUpdateThatWasStopped:
             (notes / "small" / f"{name}.txt").write_text(f"a page {name}", encoding="utf-8")
         return Index.create(tmp_path / "index", embedder)
 
-    def stop(self, index, notes):
-        """Stop an update of notes/ once a first step of its chunks is embedded, and give the digests of those."""
-        for number in range(100):
-            (notes / f"new{number}.txt").write_text(text_of(number + 50), encoding="utf-8")
-
-        def stop(progress):
-            if progress.kept:
-                raise KeyboardInterrupt
-
-        with pytest.raises(KeyboardInterrupt):
-            index.update([notes], on_progress=stop)
-        return index.store.staged().keys()
-
     @pytest.mark.parametrize("is_first", [True, False])
     def test_goes_on_though_other_files_are_indexed_or_forgotten_meanwhile(self, notes, index, is_first):
         if not is_first:
             index.update([notes / "small"])
-        kept = self.stop(index, notes)
+        stop_an_update(index, notes)
+        kept = index.store.staged().keys()
         index.update([notes / "small"])
         index.forget([notes / "small" / "b.txt"])
         assert index.store.staged().keys() == kept
@@ -340,20 +333,20 @@ class TestAnUpdateThatWasStopped:
         assert not index.store.is_unfinished()
 
     def test_has_no_chunk_twice_when_the_same_process_goes_on(self, notes, index):
-        self.stop(index, notes)
+        stop_an_update(index, notes)
         summary = index.update([notes])
         assert (summary.files, summary.chunks) == (107, len(set(index.store.rows())))
 
     def test_keeps_no_text_of_what_is_forgotten(self, notes, index):
         index.update([notes])
-        self.stop(index, notes)
+        stop_an_update(index, notes)
         index.forget([notes / "new0.txt"])
         assert {"notes/new0.txt", "notes/new1.txt"} & index.store.staged_files() == {"notes/new1.txt"}
         index.forget([notes])
         assert not index.store.is_unfinished()
 
     def test_is_no_more_once_the_index_is_made_again(self, tmp_path, notes, index):
-        self.stop(index, notes)
+        stop_an_update(index, notes)
         again = Index.create(tmp_path / "index", index.embedder, rebuild=True)
         again.update([notes / "small"])
         assert not again.store.is_unfinished()

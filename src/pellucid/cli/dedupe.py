@@ -62,7 +62,7 @@ def dedupe(
     elif kind == "parquet" and not json and not is_report:
         raise OptionError("Parquet is not text. Add -o FILE.parquet, or --json.")
     if out is not None and file is not None and out.exists() and out.samefile(file):
-        raise OptionError(f"{printable(out)} is the file with the texts. Write what is kept to another one.", "out")
+        raise OptionError(f"{printable(out)} is the file with the texts. Write what is kept to another one.")
     lines = read_lines(file, column, keep_blank=True)
 
     from pellucid.embedder import Embedder
