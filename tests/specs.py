@@ -34,6 +34,9 @@ def encoder_spec(
     feed_forward_bias=True,
     norm_bias=True,
     attention=((None, None),),
+    embedding_size=None,
+    disentangled=None,
+    shared_layers=(),
 ) -> EncoderSpec:
     """The spec of an encoder.
 
@@ -58,6 +61,7 @@ def encoder_spec(
             position_table=attention[0][1] is None,
             padding_id=padding_id,
             token_types=token_types,
+            size=embedding_size,
         ),
         blocks=tuple(
             BlockSpec(
@@ -70,4 +74,6 @@ def encoder_spec(
         ),
         final_norm=norm if norm_first else None,
         relative_bias=RelativeBiasSpec(relative_buckets) if relative_buckets else None,
+        disentangled=disentangled,
+        shared_layers=shared_layers,
     )

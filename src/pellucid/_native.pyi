@@ -82,8 +82,10 @@ class Encoder:
     ) -> None:
         """Compute the token vectors and write them to ``out``, ``float32[T, hidden]``.
 
-        With ``wanted``, the position of one token of each text, only the vectors of those are computed and written,
-        ``float32[texts, hidden]``. If a Python signal handler raises during the call, as for Ctrl-C, the call ends early and raises that error, and
+        With ``wanted``, the position of one token of each text, only the vectors of those tokens are computed and
+        written, ``float32[texts, hidden]``.
+
+        If a Python signal handler raises during the call, as for Ctrl-C, the call ends early and raises that error, and
         ``out`` is incomplete. Signal handlers run only in Python's main thread, so only a call from that thread ends
         early.
         """

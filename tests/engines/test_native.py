@@ -25,7 +25,7 @@ from pellucid.engines import native, reference
 from pellucid.engines.native import NativeEngine
 from pellucid.engines.reference import ReferenceEngine
 from pellucid.errors import OptionError, UnsupportedModelError
-from pellucid.model.spec import EncoderSpec, NormPlaces, NormSpec
+from pellucid.model.spec import DisentangledSpec, EncoderSpec, NormPlaces, NormSpec
 from pellucid.model.weights import EncoderWeights, Layer, Linear, Norm, Norms
 from pellucid.types import TokenBatch
 from tests.specs import encoder_spec
@@ -35,7 +35,16 @@ DTYPES = ("float32", "int16", "int8")
 CPUS = _native.instruction_sets()
 
 
-FAMILIES = ("bert", "mpnet", "modern", "nomic")
+FAMILIES = ("bert", "mpnet", "modern", "nomic", "albert", "deberta")
+DEBERTA = DisentangledSpec(
+    span=8,
+    buckets=8,
+    max_distance=40,
+    query_to_position=True,
+    key_to_position=True,
+    shared=True,
+    norm=NormSpec(1e-7),
+)
 
 
 def make_spec(hidden=24, heads=3, inner=40, layers=3, *, family="bert", activation="gelu") -> EncoderSpec:
@@ -45,6 +54,8 @@ def make_spec(hidden=24, heads=3, inner=40, layers=3, *, family="bert", activati
         "mpnet": {"padding_id": 1, "relative_buckets": 32},
         "modern": {"norm_first": True, "gated": True, "attention": ((None, 1e5), (9, 100.0), (9, 100.0))},
         "nomic": {"token_types": 2, "gated": True, "attention": ((None, 1e3),)},
+        "albert": {"token_types": 2, "embedding_size": max(1, hidden // 3), "shared_layers": (0, 1, 0)[:layers]},
+        "deberta": {"disentangled": DEBERTA},
     }
     return encoder_spec(
         family,
@@ -69,8 +80,8 @@ def make_weights(spec: EncoderSpec, seed=0) -> EncoderWeights:
     def linear(out, into):
         return Linear(normal(out, into) / np.float32(np.sqrt(into)), normal(out))
 
-    def norm():
-        return Norm(1 + normal(spec.hidden_size) / 8, normal(spec.hidden_size) / 8)
+    def norm(size=spec.hidden_size):
+        return Norm(1 + normal(size) / 8, normal(size) / 8)
 
     def norms(places):
         return Norms(**{place: norm() if getattr(places, place) else None for place in ("before", "after", "sum")})
@@ -88,16 +99,22 @@ def make_weights(spec: EncoderSpec, seed=0) -> EncoderWeights:
             intermediate=linear(inner, hidden),
             output=linear(hidden, inner),
             feed_forward_norms=norms(block.feed_forward_norms),
+            position_key=linear(attention.key_size, hidden) if places and places.query_to_position else None,
+            position_query=linear(attention.query_size, hidden) if places and places.key_to_position else None,
         )
 
-    embedding, bias = spec.embedding, spec.relative_bias
+    embedding, bias, places = spec.embedding, spec.relative_bias, spec.disentangled
+    size = embedding.size or spec.hidden_size
+    stored = {number: layer(number) for number in dict.fromkeys(spec.stored_layers)}
     return EncoderWeights(
-        word=normal(spec.vocab_size, spec.hidden_size),
-        position=normal(embedding.positions, spec.hidden_size) if embedding.position_table else None,
-        token_type=normal(embedding.token_types, spec.hidden_size) if embedding.token_types else None,
-        embedding_norm=norm() if embedding.norm else None,
+        word=normal(spec.vocab_size, size),
+        position=normal(embedding.positions, size) if embedding.position_table else None,
+        token_type=normal(embedding.token_types, size) if embedding.token_types else None,
+        embedding_norm=norm(size) if embedding.norm else None,
+        embedding_projection=linear(spec.hidden_size, size) if embedding.size else None,
         relative_bias=normal(bias.buckets, spec.blocks[0].attention.heads) if bias else None,
-        layers=tuple(layer(number) for number in range(len(spec.blocks))),
+        relative_positions=normal(2 * places.span, spec.hidden_size) if places else None,
+        layers=tuple(stored[number] for number in spec.stored_layers),
         final_norm=norm() if spec.final_norm else None,
     )
 
@@ -239,7 +256,7 @@ class TestAgainstTheReference:
 class TestTheSameBits:
     @pytest.fixture(
         scope="class",
-        params=[(cpu, dtype, kind) for cpu in CPUS for dtype in DTYPES for kind in ("mpnet", "modern")],
+        params=[(cpu, dtype, kind) for cpu in CPUS for dtype in DTYPES for kind in ("mpnet", "modern", "deberta")],
         ids="-".join,
     )
     @staticmethod
@@ -250,7 +267,7 @@ class TestTheSameBits:
             patch.setenv("PELLUCID_CPU", request.param[0])
             return [NativeEngine(spec, make_weights(spec), dtype=request.param[1], threads=n) for n in (1, 2, 5)]
 
-    @settings(max_examples=25)  # For each of about thirty engines.
+    @settings(max_examples=25)  # For each of about fifty engines.
     @given(
         lengths=st.lists(st.integers(1, 68), min_size=1, max_size=12),
         seed=st.integers(0, 3),
@@ -263,14 +280,30 @@ class TestTheSameBits:
         order.shuffle(indices)
         shuffled = batch.select(np.array(indices))
         expected = np.concatenate([alone[index] for index in indices])
+        wanted = np.random.default_rng(seed).integers(0, shuffled.lengths, dtype=np.int32)
         for engine in engines:
             np.testing.assert_array_equal(engine.token_vectors(shuffled), expected)
+            rows = engine.wanted_vectors(shuffled, wanted)
+            np.testing.assert_array_equal(rows, expected[shuffled.offsets[:-1] + wanted])
 
     def test_a_batch_of_many_chunks(self, engines):
         batch = make_batch(range(1, 69))
         expected = np.concatenate([engines[0].token_vectors(TokenBatch.from_sequences([ids])) for ids in batch])
         for engine in engines:
             np.testing.assert_array_equal(engine.token_vectors(batch), expected)
+            np.testing.assert_array_equal(
+                engine.wanted_vectors(batch, batch.lengths - 1), expected[batch.offsets[1:] - 1]
+            )
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+@pytest.mark.parametrize("layers", [1, 3])
+def test_the_vector_of_one_token_has_the_same_bits_in_every_family(kind, layers):
+    spec, batch = make_spec(layers=layers, family=kind), make_batch([1, 5, 40, 68])
+    engine = NativeEngine(spec, make_weights(spec), threads=2)
+    wanted = np.array([0, 2, 39, 7], dtype=np.int32)
+    expected = engine.token_vectors(batch)[batch.offsets[:-1] + wanted]
+    np.testing.assert_array_equal(engine.wanted_vectors(batch, wanted), expected)
 
 
 def test_texts_without_tokens_are_skipped():
@@ -366,6 +399,9 @@ def turns(positions, pairs):
         ({"segments": np.array([2], dtype=np.int8)}, "segment is out of range"),
         ({"segments": np.array([-1], dtype=np.int8)}, "segment is out of range"),
         ({"turns": []}, "turns of a layer are missing"),
+        ({"wanted": np.array([1], dtype=np.int32)}, "wanted token"),
+        ({"wanted": np.array([-1], dtype=np.int32)}, "wanted token"),
+        ({"wanted": np.array([0, 0], dtype=np.int32)}, "fit"),
         (
             {
                 "family": "mpnet",  # Padding tokens share a position, but have distances.
@@ -391,6 +427,7 @@ def test_the_core_checks_what_could_crash_it(changes, message):
         "offsets": np.array([0, 1], dtype=np.int32),
         "out": np.empty((1, 24), dtype=np.float32),
         "segments": None,
+        "wanted": None,
         "threads": 1,
         "in_main_thread": True,
     }
@@ -453,10 +490,10 @@ class TestThreads:
         core, rows = engine._core, []
 
         class Core:
-            def token_vectors(self, ids, positions, offsets, segments, turns, out, *options):
+            def token_vectors(self, ids, positions, offsets, segments, wanted, turns, out, *options):
                 out[:] = np.nan
                 rows.append(out)
-                core.token_vectors(ids, positions, offsets, segments, turns, out, *options)
+                core.token_vectors(ids, positions, offsets, segments, wanted, turns, out, *options)
 
         monkeypatch.setattr(engine, "_core", Core())
         worker = threading.Thread(target=engine.token_vectors, args=[make_batch([60] * 400)])

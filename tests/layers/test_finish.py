@@ -59,6 +59,31 @@ class TestAfterPooling:
         np.testing.assert_allclose(after_pooling(X[:1], self.modules, True, 1), [[1.0]], rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("modes", "prompt_tokens", "include_prompt", "wanted"),
+    [
+        (("cls",), 0, True, [0, 0]),
+        (("cls",), 2, True, [0, 0]),
+        (("lasttoken",), 0, True, [2, 5]),
+        (("lasttoken",), 2, False, None),  # The prompt's tokens are left out, so a text may have none of its own.
+        (("cls",), 2, False, None),
+        (("cls", "lasttoken"), 0, True, None),
+        (("mean",), 0, True, None),
+    ],
+)
+def test_the_one_token_that_counts(modes, prompt_tokens, include_prompt, wanted):
+    finish = Pool(Pooling(modes, include_prompt=include_prompt), (Normalize(),), prompt_tokens)
+    lengths = np.array([3, 6], dtype=np.int32)
+    found = finish.wanted(lengths)
+    assert (None if found is None else found.tolist()) == wanted
+    assert finish.wanted(np.array([3, 0], dtype=np.int32)) is None
+    assert EachToken().wanted(lengths) is None
+    if found is not None:
+        vectors = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
+        rows = finish(vectors[np.array([0, 3]) + found], np.array([0, 1, 2], dtype=np.int32))
+        np.testing.assert_array_equal(rows, finish(vectors, np.array([0, 3, 9], dtype=np.int32)))
+
+
 class TestUnitLengthTwice:
     @given(hnp.arrays(np.float32, (7, 5), elements=st.floats(-9, 9, width=32)))
     def test_normalize_true_changes_no_bits_if_the_model_ends_in_normalize(self, pooled):

@@ -66,7 +66,8 @@ class Engine(ABC):
         Returns:
             ``float32[B, hidden_size]``, with the same bits as the rows of :meth:`token_vectors`.
         """
-        return self.token_vectors(batch)[batch.offsets[:-1] + wanted]
+        vectors: Float32 = self.token_vectors(batch)[batch.offsets[:-1] + wanted]
+        return vectors
 
     def run(self, batch: TokenBatch, finish: Finish[Result]) -> Result:
         """Compute the token vectors, and turn each text's vectors into its result.
@@ -95,9 +96,16 @@ class Engine(ABC):
             The result of each request.
         """
         batches = [batch for batch, _ in requests]
-        vectors = self.token_vectors(TokenBatch.join(batches))
-        starts = np.cumsum([0, *(len(batch.ids) for batch in batches)]).tolist()
+        joined = TokenBatch.join(batches)
+        wanted = [tokens for batch, finish in requests if (tokens := finish.wanted(batch.lengths)) is not None]
+        if len(wanted) == len(requests):
+            vectors = self.wanted_vectors(joined, np.concatenate(wanted))
+            offsets = [np.arange(len(batch) + 1, dtype=np.int32) for batch in batches]
+        else:
+            vectors = self.token_vectors(joined)
+            offsets = [batch.offsets for batch in batches]
+        starts = np.cumsum([0, *(rows[-1] for rows in offsets)]).tolist()
         return [
-            finish(vectors[start : start + len(batch.ids)], batch.offsets)
-            for start, (batch, finish) in zip(starts, requests, strict=False)
+            finish(vectors[start : start + rows[-1]], rows)
+            for start, rows, (_, finish) in zip(starts, offsets, requests, strict=False)
         ]

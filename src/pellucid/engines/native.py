@@ -83,7 +83,7 @@ class NativeEngine(Engine):
             norm=_norm_arrays(weights.embedding_norm, spec.embedding.norm),
             projection=None if weights.embedding_projection is None else _linear_arrays(weights.embedding_projection),
             relative_bias=bias_by_distance(spec, weights),
-            places=_places_by_distance(spec),
+            places=places_by_distance(spec),
             place_count=0 if spec.disentangled is None else 2 * spec.disentangled.span,
         )
         attentions = [block.attention for block in spec.blocks]
@@ -119,8 +119,8 @@ class NativeEngine(Engine):
             activation=block.feed_forward.activation,
             window=_NO_WINDOW if attention.window is None else min(attention.window, _NO_WINDOW),
             turns=-1 if attention.rotary_base is None else self._rotary_bases.index(attention.rotary_base),
-            place_keys=_place_vectors(relative_positions, layer.position_key),
-            place_queries=_place_vectors(relative_positions, layer.position_query),
+            place_keys=place_vectors(relative_positions, layer.position_key),
+            place_queries=place_vectors(relative_positions, layer.position_query),
         )
 
     def token_vectors(self, batch: TokenBatch) -> Float32:
@@ -164,12 +164,12 @@ def _linear_arrays(layer: Linear) -> tuple[Float32, Float32]:
     return layer.weight, layer.bias
 
 
-def _place_vectors(relative_positions: Float32 | None, layer: Linear | None) -> Float32 | None:
+def place_vectors(relative_positions: Float32 | None, layer: Linear | None) -> Float32 | None:
     """The key or query of each relative position, all heads side by side; None if the layer does not use it."""
     return None if relative_positions is None or layer is None else linear(relative_positions, layer)
 
 
-def _places_by_distance(spec: EncoderSpec) -> Int32 | None:
+def places_by_distance(spec: EncoderSpec) -> Int32 | None:
     """The number of the relative position for each distance, query minus key: ``int32[2 * max_tokens - 1]``.
 
     Element ``max_tokens - 1`` is for distance 0. None if the encoder has no relative positions.

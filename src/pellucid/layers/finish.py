@@ -48,8 +48,8 @@ class Finish(Protocol[Result]):
             lengths: ``int32[B]``, the number of tokens of each text.
 
         Returns:
-            ``int32[B]``, its position in the text. The vectors of these tokens can then be passed as if each text had no
-            other token. None if a result depends on several tokens, or a text has none.
+            ``int32[B]``, its position in the text. The vectors of these tokens can then be passed as if each text had
+            no other token. None if a result depends on several tokens, or a text has none.
         """
 
     def merge(self, parts: Iterable[tuple[Int64, Result]], texts: int, /) -> Result:

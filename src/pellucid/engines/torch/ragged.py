@@ -17,7 +17,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from pellucid.engines.native import bias_by_distance, position_ids
+from pellucid.engines.native import bias_by_distance, place_vectors, places_by_distance, position_ids
 from pellucid.engines.reference import rotary_turns
 from pellucid.engines.torch.steps import DeviceBatch, to_device
 from pellucid.model import weights as stored
@@ -82,6 +82,8 @@ class DeviceLayer:
         inner: the gate, if there is one, and the intermediate layer, stacked.
         attention_output, attention_norms, output, feed_forward_norms: as in :class:`pellucid.model.weights.Layer`.
         spec: the layer's shape.
+        place_keys, place_queries: the keys and queries of relative positions, ``[heads, 2 * span, head_size]``; None if
+            the layer does not use them.
     """
 
     query_key_value: Affine
@@ -91,6 +93,8 @@ class DeviceLayer:
     output: Affine
     feed_forward_norms: DeviceNorms
     spec: BlockSpec
+    place_keys: torch.Tensor | None
+    place_queries: torch.Tensor | None
 
 
 class RaggedEncoder:
@@ -121,6 +125,8 @@ class RaggedEncoder:
         self._final_norm = device_norm(make_tensor, weights.final_norm, spec.final_norm)
         biases = bias_by_distance(spec, weights)
         self._bias_by_distance = None if biases is None else make_tensor(biases)
+        places = places_by_distance(spec)
+        self._places_by_distance = None if places is None else torch.tensor(places, dtype=torch.int64, device=device)
         self._turns = {
             attention.rotary_base: [
                 torch.tensor(table, device=device)
@@ -141,6 +147,12 @@ class RaggedEncoder:
                 output=stack(make_tensor, layer.output),
                 feed_forward_norms=device_norms(make_tensor, layer.feed_forward_norms, block.feed_forward_norms),
                 spec=block,
+                place_keys=split_heads(
+                    make_tensor, place_vectors(weights.relative_positions, layer.position_key), block
+                ),
+                place_queries=split_heads(
+                    make_tensor, place_vectors(weights.relative_positions, layer.position_query), block
+                ),
             )
         self._layers = [stored_layers[number] for number in spec.stored_layers]
 
@@ -184,8 +196,39 @@ class RaggedEncoder:
         if self._varlen is not None:
             context = self._varlen(query, key, value, step, spec.window)
         else:
-            context = side_by_side_attention(query, key, value, step, mask_by_window(spec.window))
+            padded = [step.side_by_side(array).transpose(1, 2) for array in (query, key, value)]
+            mask, scale = mask_by_window(spec.window), None
+            if self._places_by_distance is not None:
+                places, scale = self._place_scores(padded[0], padded[1], layer, self._places_by_distance)
+                mask = places if mask is None else places + mask
+            attended = F.scaled_dot_product_attention(*padded, attn_mask=mask, scale=scale)
+            context = step.end_to_end(attended.transpose(1, 2))
         return F.linear(context.reshape(len(x), -1), *layer.attention_output)
+
+    def _place_scores(
+        self, query: torch.Tensor, key: torch.Tensor, layer: DeviceLayer, places: torch.Tensor
+    ) -> tuple[torch.Tensor, float]:
+        """The part of the attention scores that depends on relative positions, as in ``disentangled_scores``.
+
+        Args:
+            query: ``[B, heads, longest, head_size]``.
+            key: the same for keys.
+            layer: the layer.
+            places: the number of the relative position for each distance, query minus key.
+
+        Returns:
+            ``[B, heads, longest, longest]``, scaled; and the scale of the products of queries and keys.
+        """
+        positions = torch.arange(query.shape[2], device=query.device)
+        numbers = places[positions[:, None] - positions[None, :] + self.spec.max_tokens - 1]
+        numbers = numbers.expand(*query.shape[:2], -1, -1)
+        products = []
+        if layer.place_keys is not None:
+            products.append((query @ layer.place_keys.mT).gather(3, numbers))
+        if layer.place_queries is not None:
+            products.append((key @ layer.place_queries.mT).gather(3, numbers.mT).mT)
+        scale = (query.shape[3] * (1 + len(products))) ** -0.5
+        return torch.stack(products).sum(0) * scale, scale
 
     def _feed_forward(self, x: torch.Tensor, layer: DeviceLayer) -> torch.Tensor:
         activation = ACTIVATIONS[layer.spec.feed_forward.activation]
@@ -217,26 +260,18 @@ class RaggedEncoder:
         return torch.zeros_like(is_hidden, dtype=self._word.dtype).masked_fill(is_hidden, -torch.inf)
 
 
-def side_by_side_attention(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, step: DeviceBatch, mask: torch.Tensor | None
-) -> torch.Tensor:
-    """Attention of each text to itself, with padding. All arrays are ``[T, heads, head_size]``."""
-    padded = [step.side_by_side(x).transpose(1, 2) for x in (query, key, value)]
-    context: torch.Tensor = F.scaled_dot_product_attention(*padded, attn_mask=mask)
-    return step.end_to_end(context.transpose(1, 2))
-
-
 def varlen_attention(spec: EncoderSpec, device: str, dtype: torch.dtype) -> VarlenAttention | None:
     """Attention of texts that lie end to end, or None if PyTorch cannot do that for this encoder on this device.
 
     ``torch.nn.attention.varlen`` is FlashAttention. It needs CUDA with compute capability 8.0 or higher and half
-    precision, and it cannot add a bias to the scores. ``num_splits=1`` makes a text's numbers independent of the other
-    texts of its step.
+    precision, and it cannot add anything to the scores. ``num_splits=1`` makes a text's numbers independent of the
+    other texts of its step.
     """
     if (
         torch.device(device).type != "cuda"
         or dtype not in (torch.float16, torch.bfloat16)
         or spec.relative_bias
+        or spec.disentangled
         or any(block.attention.head_size % 8 for block in spec.blocks)
         or torch.cuda.get_device_capability(device) < (8, 0)
     ):
@@ -271,6 +306,13 @@ def stack(make_tensor: MakeTensor, *layers: stored.Linear | stored.Norm) -> Affi
     """Stack the weights and biases of layers that have the same input, on the device."""
     weight = np.concatenate([layer.weight for layer in layers])
     return make_tensor(weight), make_tensor(np.concatenate([layer.bias for layer in layers]))
+
+
+def split_heads(make_tensor: MakeTensor, vectors: Float32 | None, block: BlockSpec) -> torch.Tensor | None:
+    """Copy vectors of all heads, ``float32[n, heads * head_size]``, to the device as ``[heads, n, head_size]``."""
+    if vectors is None:
+        return None
+    return make_tensor(vectors.reshape(len(vectors), block.attention.heads, -1)).transpose(0, 1).contiguous()
 
 
 def device_norm(make_tensor: MakeTensor, norm: stored.Norm | None, spec: NormSpec | None) -> DeviceNorm:

@@ -38,13 +38,12 @@ def spec(config: Config) -> EncoderSpec:
         position_table=config.flag("position_biased_input", True),
         token_types=config.integer("type_vocab_size", 0, minimum=0),
     )
-    places = None
-    if config.flag("relative_attention", False):
-        places = _read_places(config, found)
+    places = _read_places(config, found) if config.flag("relative_attention", False) else None
     return dataclasses.replace(found, family="deberta-v2", embedding=embedding, disentangled=places)
 
 
-def _read_places(config: Config, found: EncoderSpec) -> DisentangledSpec:
+def _read_places(config: Config, found: EncoderSpec) -> DisentangledSpec | None:
+    """How scores depend on relative positions; None if they do not."""
     furthest = config.integer("max_relative_positions", -1)
     furthest = furthest if furthest >= 1 else found.embedding.positions
     buckets = config.integer("position_buckets", -1)
@@ -57,6 +56,8 @@ def _read_places(config: Config, found: EncoderSpec) -> DisentangledSpec:
     kinds = [kind.strip() for kind in kinds.lower().split("|")] if isinstance(kinds, str) else kinds
     if not isinstance(kinds, list) or not set(map(str, kinds)) <= {"c2p", "p2c", ""}:
         raise UnsupportedModelError(f"{config.where}: pos_att_type {kinds!r:.80} is not supported, only c2p and p2c.")
+    if not set(kinds) & {"c2p", "p2c"}:
+        return None
     norms = [name.strip() for name in config.string("norm_rel_ebd", "none").lower().split("|")]
     return DisentangledSpec(
         span=span,
