@@ -17,10 +17,10 @@ WEIGHT_MATRICES = ["MatMul"]
 """The operators that ONNX Runtime's dynamic quantisation makes int8. Lookup tables stay exact: int8 saves no time."""
 
 
-def convert(model: Path, target: Path) -> dict[str, str]:
-    """Make the parts that ``target`` lacks. Returns the reason for each part that could not be made."""
+def convert(model: Path, target: Path, parts: dict[str, Callable[[Path, Path], None]] | None = None) -> dict[str, str]:
+    """Make the parts that ``target`` lacks, :data:`PARTS` by default. Returns why a part could not be made."""
     failed = {}
-    for name, make in PARTS.items():
+    for name, make in (parts or PARTS).items():
         if (target / name).is_dir():
             continue
         unfinished = target / f"{name}.unfinished"
@@ -107,6 +107,55 @@ def _onnx(model: Path, target: Path) -> None:
     )
 
 
+def _onnx_scores(model: Path, target: Path) -> None:
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    class Logits(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = AutoModelForSequenceClassification.from_pretrained(
+                model, attn_implementation="eager", dtype=torch.float32
+            ).eval()
+
+        def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+            return self.model(**dict(zip(names, inputs, strict=True))).logits
+
+    names = ["input_ids", "attention_mask", "token_type_ids"]
+    ones = torch.ones(2, 7, dtype=torch.int64)
+    torch.onnx.export(
+        Logits(),
+        (ones, ones, torch.zeros_like(ones)),
+        str(target / "model.onnx"),
+        input_names=names,
+        output_names=["logits"],
+        dynamic_axes={name: {0: "texts", 1: "tokens"} for name in names} | {"logits": {0: "texts"}},
+        opset_version=17,
+        dynamo=False,
+    )
+
+
+def _reranker_tokenizer(model: Path, target: Path) -> None:
+    """The model's tokenizer, cut at 512 tokens and without padding. Each peer pads by itself."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(512)
+    tokenizer.save(str(target / "tokenizer.json"))
+    for name in ("config.json", "tokenizer_config.json"):
+        shutil.copy(model / name, target / name)
+    special = {"cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]", "unk_token": "[UNK]"}
+    (target / "special_tokens_map.json").write_text(json.dumps(special | {"mask_token": "[MASK]"}))
+
+
+def _flashrank(_: Path, target: Path) -> None:
+    """FlashRank wants everything in one folder, named after the model."""
+    parts = target.parent
+    shutil.copytree(parts / "tokenizer", target / "onnx-int8")
+    shutil.copy(parts / "onnx-int8" / "model.onnx", target / "onnx-int8" / "model.onnx")
+
+
 def _onnx_int8(_: Path, target: Path) -> None:
     """With one scale per output channel, which is as fast as one per matrix, and far closer to float32."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -140,4 +189,11 @@ PARTS: dict[str, Callable[[Path, Path], None]] = {
     "onnx-int8": _onnx_int8,
     "openvino": _openvino,
     "ctranslate2": _ctranslate2,
+}
+RERANKER_PARTS: dict[str, Callable[[Path, Path], None]] = {
+    "tokenizer": _reranker_tokenizer,
+    "onnx": _onnx_scores,
+    "onnx-int8": _onnx_int8,
+    "openvino": _openvino,
+    "flashrank": _flashrank,
 }

@@ -49,9 +49,9 @@ class Setting:
 
 
 class Contender:
-    """A worker process that has loaded the model."""
+    """A worker process that has loaded the model, as the contender of this name in a module."""
 
-    def __init__(self, name: str, setting: Setting, *, latency: bool = False) -> None:
+    def __init__(self, name: str, setting: Setting, *, latency: bool = False, module: str = "contenders") -> None:
         self.name = name
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115  close() closes it
         self._process = subprocess.Popen(
@@ -64,7 +64,7 @@ class Contender:
         )
         self._requests, self._answers = cast("IO[str]", self._process.stdin), cast("IO[str]", self._process.stdout)
         try:
-            self.loaded = self.ask(do="load", model=str(setting.model), latency=latency)
+            self.loaded = self.ask(do="load", model=str(setting.model), latency=latency, module=module)
         except ContenderError:
             self.close()
             raise

@@ -36,7 +36,7 @@ def main() -> None:
     }
     args.output.parent.mkdir(parents=True, exist_ok=True)
     for name in args.models:
-        model = _folder(name, args.pellucid_python)
+        model = find_folder(name, args.pellucid_python)
         check_pipeline(model)
         model_result = result["models"][Path(name).name] = _new_model_result(model)
         converted = args.converted / Path(name).name
@@ -46,7 +46,7 @@ def main() -> None:
         }
         model_result["not_converted"] = not_converted
         setup = {
-            contender: Setting(_python(contender, args.pellucid_python), model, converted, args.threads)
+            contender: Setting(python_of(contender, args.pellucid_python), model, converted, args.threads)
             for contender in args.contenders
             if contender not in not_converted
         }
@@ -61,11 +61,11 @@ def _new_model_result(model: Path) -> dict[str, Any]:
     return {"products_per_token": products_per_token(model), "max_tokens": max_tokens(model), "workloads": {}}
 
 
-def _python(contender: str, pellucid_python: str) -> str:
+def python_of(contender: str, pellucid_python: str) -> str:
     return pellucid_python if contender.startswith("pellucid") else sys.executable
 
 
-def _folder(name: str, python: str) -> Path:
+def find_folder(name: str, python: str) -> Path:
     """The model's folder. If ``name`` is not a folder, Pellucid resolves it."""
     if Path(name).is_dir():
         return Path(name).resolve()

@@ -10,6 +10,7 @@ With ``--cold``, it embeds one query and prints the first number of the vector, 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import sys
@@ -26,10 +27,11 @@ class Worker:
     def __init__(self, name: str, converted: Path, threads: int) -> None:
         self.name, self.converted, self.threads = name, converted, threads
 
-    def load(self, model: str, latency: bool = False) -> dict[str, Any]:
-        from contenders import CONTENDERS, Job
+    def load(self, model: str, latency: bool = False, module: str = "contenders") -> dict[str, Any]:
+        from contenders import Job
 
-        self.embed_texts = CONTENDERS[self.name](Job(Path(model), self.converted, self.threads, latency))
+        contenders = importlib.import_module(module).CONTENDERS
+        self.embed_texts = contenders[self.name](Job(Path(model), self.converted, self.threads, latency))
         return {"seconds": time.perf_counter() - START, "rss_mb": peak_rss_mb()}
 
     def embed(self, texts: list[str], repeat: int = 1, vectors_file: str | None = None) -> dict[str, Any]:
