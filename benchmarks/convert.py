@@ -143,8 +143,10 @@ def _reranker_tokenizer(model: Path, target: Path) -> None:
     tokenizer.no_padding()
     tokenizer.enable_truncation(512)
     tokenizer.save(str(target / "tokenizer.json"))
-    for name in ("config.json", "tokenizer_config.json"):
-        shutil.copy(model / name, target / name)
+    shutil.copy(model / "config.json", target / "config.json")
+    settings = json.loads((model / "tokenizer_config.json").read_text())
+    settings.pop("max_length", None)  # fastembed would cut there.
+    (target / "tokenizer_config.json").write_text(json.dumps(settings))
     special = {"cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]", "unk_token": "[UNK]"}
     (target / "special_tokens_map.json").write_text(json.dumps(special | {"mask_token": "[MASK]"}))
 

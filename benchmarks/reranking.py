@@ -63,7 +63,7 @@ def main() -> None:
         "options": {"pairs": args.pairs, "rounds": args.rounds, "threads": args.threads},
         "not_converted": failed,
     }
-    tokenizer = _read_tokenizer(model)
+    tokenizer = read_tokenizer(model)
     inputs = {
         "pairs": (make_pairs(tokenizer, args.pairs, args.pairs // QUERIES, DOCUMENT_TOKENS), 1),
         "passages": (make_pairs(tokenizer, PASSAGES, PASSAGES, PASSAGE_TOKENS), LATENCIES_PER_ROUND),
@@ -153,7 +153,7 @@ def table(measured: dict[str, Any], pairs: int, *, latency: bool) -> str:
     return "\n".join([*lines, *(f"{name}: {why}" for name, why in measured["skipped"].items())])
 
 
-def _read_tokenizer(model: Path) -> Any:
+def read_tokenizer(model: Path) -> Any:
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
