@@ -142,7 +142,8 @@ class PythonEncoder {
                  : places      ? static_cast<int>((places->shape(0) + 1) / 2)
                                : std::numeric_limits<int>::max()),
         place_count_(places ? place_count : 0),
-        encoder_(kernels_named(cpu), dtype_named(dtype), hidden_, embeddings(norm, projection, relative_bias, places, place_count)) {}
+        encoder_(kernels_named(cpu), dtype_named(dtype), hidden_,
+                 embeddings(norm, projection, relative_bias, places, place_count)) {}
 
   void add_layer(const LinearArrays& query, const LinearArrays& key, const LinearArrays& value,
                  const LinearArrays& attention_output, const NormsArrays& attention_norms,
@@ -258,7 +259,8 @@ class PythonEncoder {
                 (!token_type_ || (token_type_->shape(1) == word_.shape(1) && token_type_->shape(0) > 0)) &&
                 (!relative_bias || (relative_bias->shape(0) > 0 && relative_bias->shape(1) % 2 == 1)),
             "an embedding table or the relative bias has the wrong shape");
-    require(!places || (!relative_bias && place_count > 0 && places->shape(0) % 2 == 1), "the places have the wrong shape");
+    require(!places || (!relative_bias && place_count > 0 && places->shape(0) % 2 == 1),
+            "the places have the wrong shape");
     for (std::size_t i = 0; places && i < places->shape(0); ++i) {
       require((*places)(i) >= (i ? (*places)(i - 1) : 0) && (*places)(i) < place_count, "the places are out of order");
     }
@@ -279,10 +281,10 @@ class PythonEncoder {
   Matrix word_;
   std::optional<Matrix> position_;
   std::optional<Matrix> token_type_;
-  int bias_heads_;  // 0 without a relative bias
-  int longest_;     // the longest text, in tokens
+  int bias_heads_;   // 0 without a relative bias
+  int longest_;      // the longest text, in tokens
   int place_count_;  // 0 without relative positions
-  Heads heads_{};   // the same for all layers
+  Heads heads_{};    // the same for all layers
   int intermediate_ = 0, turns_ = 0, stored_layers_ = 0;
   bool gated_ = false;
   Encoder encoder_;

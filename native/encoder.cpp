@@ -160,8 +160,8 @@ void Encoder::add_layer(const LayerWeights& w) {
                      std::move(gate), Packed(dtype_, panel, {w.intermediate}), Packed(output_dtype, panel, {w.output}),
                      PackedNorms(w.attention_norms, hidden_), PackedNorms(w.feed_forward_norms, hidden_), w.heads,
                      w.kv_heads, w.head_size, w.activation, w.window, w.turns,
-                     pack_places(w.place_keys, w.heads, w.head_size), pack_places(w.place_queries, w.heads, w.head_size),
-                     0.0f});
+                     pack_places(w.place_keys, w.heads, w.head_size),
+                     pack_places(w.place_queries, w.heads, w.head_size), 0.0f});
   const int products = 1 + (w.place_keys != nullptr) + (w.place_queries != nullptr);
   layers_.back().scale = 1 / std::sqrt(static_cast<float>(w.head_size * products));
   order_.push_back(static_cast<int>(layers_.size()) - 1);
@@ -331,8 +331,8 @@ void Encoder::forward(const Batch& batch, const Chunk& chunk, Workspace& w, Team
       team.wait();
     }
     if (wanted) {
-      // From here on, each row depends on itself alone, so the others are left out. Texts have at least one token, so no
-      // row is overwritten before it is moved.
+      // From here on, each row depends on itself alone, so the others are left out. Each text has a token, so no row is
+      // overwritten before it is moved.
       if (rank == 0) {
         for (int text = 0; text < chunk.last - chunk.first; ++text) {
           const std::ptrdiff_t row = batch.offsets[chunk.first + text] - first_token + wanted[text];

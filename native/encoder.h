@@ -83,10 +83,9 @@ class Encoder {
   // Adds the norm that follows the last layer.
   void add_final_norm(const Norm& norm);
 
-  // Computes the token vectors and writes them to out [tokens, hidden]; or, if only one of each text is wanted, those to
-  // out [texts, hidden]. They have the same bits. Calls should_stop() about every 50 ms, from
-  // this thread; if that returns true, run() ends early and returns false. Several threads may call run() at the same
-  // time.
+  // Computes the token vectors and writes them to out [tokens, hidden]; or, if one token of each text is wanted, their
+  // vectors to out [texts, hidden], with the same bits. Calls should_stop() about every 50 ms, from this thread; if that returns
+  // true, run() ends early and returns false. Several threads may call run() at the same time.
   bool run(const Batch& batch, float* out, int threads, const std::function<bool()>& should_stop) const;
 
  private:
@@ -116,6 +115,7 @@ class Encoder {
   struct Plan;
 
   bool gated() const { return layers_.front().gate.has_value(); }
+  Array<float> pack_places(const float* vectors, int heads, int head_size) const;
   Plan cut(const Batch&, int tokens_per_chunk) const;
   void forward(const Batch&, const Chunk&, Workspace&, Team&, int rank, Stop* poller, const Stop&, float* out) const;
   void embed(std::int32_t id, std::int32_t position, std::int8_t segment, float* x) const;
@@ -128,8 +128,6 @@ class Encoder {
   Embeddings embeddings_;
   PackedNorms embedding_norms_;
   std::optional<PackedNorm> final_norm_;
-  Array<float> pack_places(const float* vectors, int heads, int head_size) const;
-
   Array<float> relative_bias_;
   Array<std::int32_t> places_;
   std::ptrdiff_t bias_stride_;

@@ -54,11 +54,11 @@ struct Product {
   std::ptrdiff_t stride;  // of y, factor and residual; has room for whole panels
 };
 
-// The relative positions of DeBERTa for one head: places. Each has a key, which queries of tokens are multiplied with, and
-// a query, which keys of tokens are multiplied with. Both products are added to the score of two tokens.
+// The relative positions of DeBERTa for one head: places. Each has a key, which is multiplied with the queries of tokens,
+// and a query, which is multiplied with their keys. Both products are added to the score of two tokens.
 struct Places {
-  const float* keys;             // packed like the keys of tokens, [panels, head_size, panel]; or null
-  const float* queries;          // packed in the same way; or null
+  const float* keys;                // packed like the keys of tokens, [panels, head_size, panel]; or null
+  const float* queries;             // packed in the same way; or null
   const std::int32_t* by_distance;  // points to the place of distance 0, amid those of all distances, query - key
   int count;
 };

@@ -218,27 +218,55 @@ void norms(const Kernels& kernels) {
   }
 }
 
+// Vectors [count, size], packed as the core packs the keys of a text: [panels, size, panel].
+std::vector<float> in_panels(const std::vector<float>& vectors, int count, int length, int panel) {
+  std::vector<float> packed(size((count + panel - 1) / panel * panel * length) + 64, 0.0f);
+  for (int i = 0; i < count; ++i) {
+    for (int k = 0; k < length; ++k) packed[size((i / panel * length + k) * panel + i % panel)] = vectors[size(i * length + k)];
+  }
+  return packed;
+}
+
 void attention(const Kernels& kernels) {
-  constexpr int everything = 1 << 30;
+  constexpr int everything = 1 << 30, places = 38;
   for (const int head_size : {1, 3, 8, 32, 64, 70}) {
     for (const int tokens : {1, 2, 15, 33, 70, 131}) {
       for (const int window : {everything, 0, 1, 5, 16, 40}) {
         const bool biased = (tokens + window + head_size) % 2 == 0;
+        const bool by_query = !biased && tokens % 3 != 0, by_key = !biased && tokens % 3 != 1;  // products with places
+        const int first = tokens % 2 ? 0 : tokens / 3;
         const int width = 2 * head_size;  // a head, and a neighbour that may be read but must not count
         const std::ptrdiff_t stride = 3 * width + 5, out_stride = head_size + 3;
-        std::vector<float> qkv = normal(size(tokens) * size(int(stride)) + 64, 2), out(size(tokens) * size(int(out_stride)));
+        std::vector<float> qkv = normal(size(tokens) * size(int(stride)) + 64, 2);
+        std::vector<float> out(size(tokens) * size(int(out_stride)), NAN);
         const std::vector<float> bias = normal(size(2 * tokens) + 64, 2);
-        std::vector<float> scratch(kernels.attention_scratch(tokens, head_size, 0), NAN);
-        kernels.attend({qkv.data(), qkv.data() + width, qkv.data() + 2 * width, stride, tokens, 0, tokens, head_size, 0.3f,
-                        window, biased ? bias.data() + tokens - 1 : nullptr, Places{}, out.data(), out_stride, scratch.data()});
-        for (int i = 0; i < tokens; ++i) {
+        const std::vector<float> keys = normal(size(places * head_size)), queries = normal(keys.size());
+        const auto packed_keys = in_panels(keys, places, head_size, kernels.panel);
+        const auto packed_queries = in_panels(queries, places, head_size, kernels.panel);
+        std::vector<std::int32_t> place_of;
+        for (int distance = 1 - tokens; distance < tokens; ++distance) {
+          place_of.push_back(std::clamp(distance + places / 2, 0, places - 1));
+        }
+        const Places all{by_query ? packed_keys.data() : nullptr, by_key ? packed_queries.data() : nullptr,
+                         by_query || by_key ? place_of.data() + tokens - 1 : nullptr, by_query || by_key ? places : 0};
+        std::vector<float> scratch(kernels.attention_scratch(tokens, head_size, all.count), NAN);
+        kernels.attend({qkv.data(), qkv.data() + width, qkv.data() + 2 * width, stride, tokens, first, tokens,
+                        head_size, 0.3f, window, biased ? bias.data() + tokens - 1 : nullptr, all, out.data(),
+                        out_stride, scratch.data()});
+        for (int i = 0; i < first; ++i) CHECK(std::isnan(out[size(i) * size(int(out_stride))]), "query %d", i);
+        for (int i = first; i < tokens; ++i) {
           const int low = std::max(0, i - window), high = std::min(tokens - 1, i + window);
           std::vector<double> e(size(tokens));
           double total = 0;
           for (int j = low; j <= high; ++j) {
+            const int place = place_of[size(tokens - 1 + i - j)];
             double s = 0;
             for (int d = 0; d < head_size; ++d) {
-              s += double(qkv[size(i) * size(int(stride)) + size(d)]) * qkv[size(j) * size(int(stride)) + size(width + d)];
+              const double query = qkv[size(i) * size(int(stride)) + size(d)];
+              const double key = qkv[size(j) * size(int(stride)) + size(width + d)];
+              s += query * key;
+              if (by_query) s += query * keys[size(place * head_size + d)];
+              if (by_key) s += key * queries[size(place * head_size + d)];
             }
             e[size(j)] = std::exp(s * 0.3f + (biased ? bias[size(tokens - 1 + j - i)] : 0) - 60);
             total += e[size(j)];
@@ -274,11 +302,11 @@ void rotations(const Kernels& kernels) {
   }
 }
 
-// A whole encoder: it computes the same bits however the texts are batched, and it stops when asked to. An old family
-// has a position table and norms after its sums. A new one has rotations, a window, a gate, and norms before its
-// sublayers.
+// A whole encoder: it computes the same bits however the texts are batched and if only one token of each is wanted, and
+// it stops when asked to. An old family has a position table and norms after its sums, and here uses a layer twice. A new
+// one has rotations, a window, a gate, and norms before its sublayers, and here shorter embeddings.
 void encoders(const Kernels& kernels, bool is_new) {
-  const int hidden = 36, inner = 50, heads = 3, longest = 40, layers = 2;
+  const int hidden = 36, inner = 50, heads = 3, longest = 40, layers = 2, embedding = is_new ? 20 : hidden;
   const auto word = normal(size(20 * hidden)), position = normal(size(longest * hidden)), type = normal(size(2 * hidden));
   const auto vector = normal(size(inner)), bias = normal(size(heads * (2 * longest - 1)));
   const auto square = normal(size(hidden * hidden), 0.2f), up = normal(size(inner * hidden), 0.2f), down = normal(size(hidden * inner), 0.2f);
@@ -290,8 +318,9 @@ void encoders(const Kernels& kernels, bool is_new) {
   const std::vector<Turns> turns{{cos.data(), sin.data()}};
   for (const Dtype dtype : dtypes) {
     Encoder encoder(kernels, dtype, hidden,
-                    {hidden, word.data(), is_new ? nullptr : position.data(), type.data(), norm, std::nullopt,
-                     is_new ? nullptr : bias.data(), heads, longest});
+                    {embedding, word.data(), is_new ? nullptr : position.data(), type.data(), norm,
+                     is_new ? std::optional(Linear{square.data(), vector.data(), hidden, embedding}) : std::nullopt,
+                     is_new ? nullptr : bias.data(), heads, longest, nullptr, 0});
     for (int layer = 0; layer < layers; ++layer) {
       encoder.add_layer({same, is_new ? narrow : same, is_new ? narrow : same, same, first,
                          is_new ? std::optional(wider) : std::nullopt, wider,
@@ -299,21 +328,29 @@ void encoders(const Kernels& kernels, bool is_new) {
                          Activation::gelu, is_new && layer ? 5 : 1 << 30, is_new ? 0 : -1});
     }
     if (is_new) encoder.add_final_norm(norm);
-    std::vector<std::int32_t> ids, positions, offsets{0};
+    if (!is_new) encoder.add_layer_again(0);
+    std::vector<std::int32_t> ids, positions, offsets{0}, wanted;
     std::vector<std::int8_t> segments;
     for (int text = 0; text < 60; ++text) {
       for (int t = 0; t < 1 + (text * 7) % longest; ++t) ids.push_back((text + t) % 20), positions.push_back(t), segments.push_back(t % 3 == 0);
       offsets.push_back(static_cast<std::int32_t>(ids.size()));
+      wanted.push_back(text % 3 ? 0 : (text * 7) % longest);
     }
     std::vector<float> alone(ids.size() * size(hidden)), together(alone.size());
     for (int text = 0; text < 60; ++text) {
       const std::int32_t start = offsets[size(text)], end = offsets[size(text) + 1] - start, own[] = {0, end};
-      CHECK(encoder.run({&ids[size(start)], &positions[size(start)], own, 1, &segments[size(start)], turns}, &alone[size(start * hidden)], 1, [] { return false; }), "one text");
+      CHECK(encoder.run({&ids[size(start)], &positions[size(start)], own, 1, &segments[size(start)], nullptr, turns}, &alone[size(start * hidden)], 1, [] { return false; }), "one text");
     }
     for (const int threads : {1, 2, 3, 16}) {
       std::fill(together.begin(), together.end(), NAN);
-      CHECK(encoder.run({ids.data(), positions.data(), offsets.data(), 60, segments.data(), turns}, together.data(), threads, [] { return false; }), "all texts");
+      CHECK(encoder.run({ids.data(), positions.data(), offsets.data(), 60, segments.data(), nullptr, turns}, together.data(), threads, [] { return false; }), "all texts");
       CHECK(std::memcmp(alone.data(), together.data(), alone.size() * sizeof(float)) == 0, "%s on %d threads", name(dtype), threads);
+      std::vector<float> rows(60 * size(hidden), NAN);
+      CHECK(encoder.run({ids.data(), positions.data(), offsets.data(), 60, segments.data(), wanted.data(), turns}, rows.data(), threads, [] { return false; }), "one token each");
+      for (int text = 0; text < 60; ++text) {
+        const float* expected = &alone[size((offsets[size(text)] + wanted[size(text)]) * hidden)];
+        CHECK(std::memcmp(expected, &rows[size(text * hidden)], size(hidden) * sizeof(float)) == 0, "%s, text %d", name(dtype), text);
+      }
     }
     std::vector<std::int32_t> many_ids, many_positions, many_offsets{0};
     for (int text = 0; text < 40000; ++text) {
@@ -321,7 +358,7 @@ void encoders(const Kernels& kernels, bool is_new) {
       many_offsets.push_back(static_cast<std::int32_t>(many_ids.size()));
     }
     std::vector<float> out(many_ids.size() * size(hidden));
-    CHECK(!encoder.run({many_ids.data(), many_positions.data(), many_offsets.data(), 40000, nullptr, turns}, out.data(), 3, [] { return true; }), "stop");
+    CHECK(!encoder.run({many_ids.data(), many_positions.data(), many_offsets.data(), 40000, nullptr, nullptr, turns}, out.data(), 3, [] { return true; }), "stop");
   }
 }
 
