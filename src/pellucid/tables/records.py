@@ -279,8 +279,8 @@ def read_header(file: BinaryIO) -> tuple[list[str], int]:
     return names, file.tell()
 
 
-def check_column(column: str, names: Sequence[str]) -> None:
-    """Refuse a table without the column of texts.
+def check_column(column: str, names: Sequence[str], option: str = "--column") -> None:
+    """Refuse a table without the column of texts that an option names.
 
     Raises:
         UnreadableFileError: it has no such column, or several. The message names the columns that there are.
@@ -289,7 +289,7 @@ def check_column(column: str, names: Sequence[str]) -> None:
         shown = ", ".join(f"{name[:_LETTERS_SHOWN]!r}" for name in names[:_NAMES_SHOWN]) or "none"
         more = " and others" if len(names) > _NAMES_SHOWN else ""
         raise UnreadableFileError(
-            f"it has no column {column!r}; its columns are {shown}{more}. Choose one with --column."
+            f"it has no column {column!r}; its columns are {shown}{more}. Choose one with {option}."
         )
     if names.count(column) > 1:
         raise UnreadableFileError(f"it has several columns {column!r}.")

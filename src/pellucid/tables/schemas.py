@@ -11,12 +11,13 @@ from pellucid.tables.records import check_column, check_column_count, column_typ
 import pyarrow as pa  # type: ignore[import-untyped]  # isort: skip
 
 
-def text_schema(schema: Schema, column: str) -> Schema:
+def text_schema(schema: Schema, column: str, option: str = "--column") -> Schema:
     """A file's schema, with its texts as large strings and a null allowed in every column.
 
     Args:
         schema: the file's.
         column: the column of texts.
+        option: the option that names the column, for error messages.
 
     Raises:
         UnreadableFileError: there is no such column, it has no texts, or the columns cannot be told apart.
@@ -24,7 +25,7 @@ def text_schema(schema: Schema, column: str) -> Schema:
     if len(set(schema.names)) < len(schema.names):
         raise UnreadableFileError("two columns have the same name.")
     check_column_count(len(schema.names))
-    check_column(column, schema.names)
+    check_column(column, schema.names, option)
     kind = schema.field(column).type
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
