@@ -47,7 +47,8 @@ class ScoringTask(Task):
         specials = self.tokenizer.pair_template.specials
         if self.max_tokens < specials + 2:
             raise OptionError(
-                f"max_tokens={self.max_tokens} leaves no room for two texts besides {specials} special tokens."
+                f"max_tokens={self.max_tokens} leaves no room for two texts besides {specials} special tokens.",
+                "max_tokens",
             )
 
     @property

@@ -73,7 +73,7 @@ def test_the_prompt_goes_before_the_query(model, file):
 
 
 def test_a_text_that_is_too_long_is_named_by_its_line(model, file):
-    arguments = ["rerank", "a cat", str(file), "--model", model, "--max-tokens", "30", "--on-truncation"]
+    arguments = ["rerank", "a cat", str(file), "--model", model, "--max-tokens", "24", "--on-truncation"]
     warned = run(*arguments, "warn")
     assert warned.code == 0
     assert "(the first is line 6)" in warned.err
@@ -92,6 +92,8 @@ def test_no_texts_give_no_matches(model):
     [
         (["a cat", "-k", "0"], "-k must be at least 1."),
         (["a cat", "--prompt", "a", "--prompt-name", "b"], "give --prompt or --prompt-name, not both."),
+        (["a cat", "--max-tokens", "4"], "pellucid: --max-tokens 4 leaves no room"),
+        (["a cat", "--max-tokens", "99"], "pellucid: --max-tokens 99 must be from 3"),
         (["{file}", "a cat"], "Type the query first: pellucid rerank QUERY {file}"),
         (["a cat", "-m", "{embedder}"], "has no head that scores or classifies"),
     ],
