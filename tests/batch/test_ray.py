@@ -22,7 +22,7 @@ import pytest
 from pellucid import Embedder
 from pellucid.batch import embed_dataset
 from pellucid.batch import runner as job
-from pellucid.batch.parts import JobOptions
+from pellucid.batch.embedding import EmbedOptions
 from pellucid.errors import BatchError, OptionError
 from tests import tiny
 from tests.batch.jobs import contents, sentences
@@ -34,7 +34,7 @@ from pellucid.batch.ray import Cluster, Model, _DatasetActor
 
 # Ray leaves sockets and files to the garbage collector, and warns of its own affairs.
 pytestmark = pytest.mark.filterwarnings("ignore")
-PARTS = JobOptions(rows_per_file=64)
+PARTS = EmbedOptions(rows_per_file=64)
 
 
 @pytest.fixture(scope="module")

@@ -58,6 +58,7 @@ EXAMPLES: dict[str, str] = {
         pellucid batch reviews.csv --column body -o vectors
         pellucid batch "logs/*.parquet" -o vectors --dtype int8
         pellucid batch notes.txt -o vectors --on-truncation error
+        pellucid batch pairs.parquet -o scores --task rerank
     """,
     "serve": """
         pellucid serve

@@ -26,6 +26,7 @@ SEARCH_MODES = ("hybrid", "vector", "text")
 """The values of :data:`pellucid.search.index.SearchMode`. Importing that module would slow down every command."""
 
 BatchEngine = Literal["local", "ray"]
+BatchTask = Literal["embed", "rerank", "classify"]
 TruncationChoice = Literal["warn", "error", "cut"]
 """The values of :data:`pellucid.text.truncation.OnTruncation` without the older name of "cut"."""
 DownloadSource = Literal["hub", "pypi"]
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     _LogFormat = LogFormat
     _SearchMode = SearchMode
     _BatchEngine = BatchEngine
+    _BatchTask = BatchTask
     _DownloadSource = DownloadSource
 else:
     _Dtype = _choice(get_args(Dtype))
@@ -76,6 +78,7 @@ else:
     _LogFormat = _choice(get_args(LogFormat))
     _SearchMode = _choice(SEARCH_MODES)
     _BatchEngine = _choice(get_args(BatchEngine))
+    _BatchTask = _choice(get_args(BatchTask))
     _DownloadSource = _choice(get_args(DownloadSource))
 
 # The model and its files.
@@ -107,6 +110,13 @@ MaxTokensOption = Annotated[
 ]
 ThreadsOption = Annotated[int | None, typer.Option(help="Number of threads. Default: all available CPU cores.")]
 BatchEngineOption = Annotated[_BatchEngine, typer.Option(help="Run in this process (local) or on a Ray cluster (ray).")]
+BatchTaskOption = Annotated[
+    _BatchTask,
+    typer.Option(
+        help="Give each row a vector (embed), a score of how well its text answers its query (rerank), or a label "
+        "(classify)."
+    ),
+]
 LoadOption = Annotated[_Load, typer.Option(help="Load models at the start, or each at its first request.")]
 LogFormatOption = Annotated[
     _LogFormat,

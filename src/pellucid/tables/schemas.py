@@ -50,15 +50,15 @@ def lines_schema(names: Sequence[str]) -> Schema:
     return pa.schema([(name, pa.string()) for name in names])
 
 
-def json_schema(kinds: Mapping[str, set[str]], column: str) -> Schema:
+def json_schema(kinds: Mapping[str, set[str]], *columns: str) -> Schema:
     """The schema of JSON lines.
 
     Args:
         kinds: from each key to the kinds of values that were seen there (:func:`~pellucid.tables.records.note_kinds`).
-        column: the key of the texts.
+        columns: the keys of texts.
     """
-    types = {column: "string"} | {key: column_type(seen) for key, seen in kinds.items() if key != column}
-    order = dict.fromkeys([column, *kinds])
+    types = {key: column_type(seen) for key, seen in kinds.items()} | dict.fromkeys(columns, "string")
+    order = dict.fromkeys([*columns, *kinds])
     return pa.schema([(key, pa.type_for_alias(types[key])) for key in order])
 
 
