@@ -26,7 +26,7 @@ EXAMPLES: dict[str, str] = {
     """,
     "rerank": """
         pellucid rerank "how do I get a refund?" answers.txt
-        pellucid rerank "weak battery" reviews.csv --column body -k 3
+        pellucid rerank "weak battery" reviews.csv --column body
         cat answers.txt | pellucid rerank refund | jq -r .text
     """,
     "classify": """
@@ -53,6 +53,7 @@ EXAMPLES: dict[str, str] = {
     "search": """
         pellucid search "when does the lease end?"
         pellucid search "how are long texts cut?" -k 3 --why
+        pellucid search "how are long texts cut?" --rerank
     """,
     "batch": """
         pellucid batch reviews.csv --column body -o vectors

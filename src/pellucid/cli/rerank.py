@@ -38,10 +38,10 @@ def rerank(
     local_files_only: options.LocalFilesOnlyOption = False,
     threads: options.ThreadsOption = None,
 ) -> None:
-    """Sort the texts of a file by how well they answer a query.
+    """Sort texts by how well they answer a query.
 
-    A cross-encoder reads the query and each text together. That is slower than comparing vectors, and ranks better.
-    Blank lines are left out. A higher score is better; its range depends on the model.
+    A cross-encoder reads the query and each text of a file together. That is slower than comparing vectors, and usually
+    ranks better. Blank lines are left out. A higher score is better; its range depends on the model.
     """
     if count < 1:
         raise OptionError("-k must be at least 1.")

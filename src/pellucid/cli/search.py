@@ -52,7 +52,7 @@ def search(
     ] = False,
     reranker_name: Annotated[
         str | None,
-        typer.Option("--reranker", help="Model for --rerank.", show_default=options.DEFAULT_RERANKER),
+        typer.Option("--reranker", help="Model for --rerank, which it implies.", show_default=options.DEFAULT_RERANKER),
     ] = None,
     why: Annotated[bool, typer.Option("--why", help="Show which words make each chunk match.")] = False,
     json: options.JsonOption = None,
