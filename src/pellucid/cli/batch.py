@@ -1,4 +1,4 @@
-"""``pellucid batch``: tables of texts to tables with vectors, scores or labels, in a job that survives interruptions."""
+"""``pellucid batch``: tables of texts to tables with vectors, scores or labels, in jobs that survive interruptions."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def classify(
         on_truncation=on_truncation,
     )
     texts: list[Any] = lines.texts if seconds is None else list(zip(lines.texts, seconds, strict=True))
-    with progress(len(texts), show=True, leave=False, desc="Scoring") as advance, naming_places(lines.place):
+    with naming_places(lines.place), progress(len(texts), show=True, leave=False, desc="Scoring") as advance:
         probabilities = classifier.probabilities(texts, prompt=prompt, advance=advance)
     found = list(_best(probabilities, classifier.labels, len(classifier.labels) if every else top))
     if use_json(json):

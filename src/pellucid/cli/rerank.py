@@ -73,7 +73,7 @@ def rerank(
         max_tokens=max_tokens,
         on_truncation=on_truncation,
     )
-    with progress(len(lines.texts), show=True, leave=False, desc="Scoring") as advance, naming_places(lines.place):
+    with naming_places(lines.place), progress(len(lines.texts), show=True, leave=False, desc="Scoring") as advance:
         matches = reranker.rank(query, lines.texts, count, prompt=prompt, prompt_name=prompt_name, advance=advance)
     if use_json(json):
         for rank, match in enumerate(matches, 1):
