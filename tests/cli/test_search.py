@@ -237,9 +237,9 @@ def test_the_best_chunks_can_be_reranked(index, reranker):
         assert line == expected[line["text"]]
 
 
-def test_people_see_the_score_of_every_reranked_chunk(index, reranker):
+def test_people_see_the_rerank_score_of_every_reranked_chunk(index, reranker):
     out = search(index, "okapi", "--rerank", "--reranker", reranker, "--mode", "vector", "--no-json").out
-    assert len(re.findall(r"score \d\.\d{3}, cosine -?\d\.\d{3}", out)) == 4
+    assert len(re.findall(r"rerank -?\d\.\d{3}, cosine -?\d\.\d{3}", out)) == 4
     assert "little to do with the query" not in out
 
 

@@ -180,7 +180,7 @@ def _describe_score(hit: Hit, mode: SearchMode) -> str:
     """The cosine, and what else the ranking is by."""
     cosine = f"cosine {hit.cosine:.3f}"
     if hit.rerank_score is not None:
-        cosine = f"score {hit.rerank_score:.3f}, {cosine}"
+        cosine = f"rerank {hit.rerank_score:.3f}, {cosine}"
     if mode == "text":
         return f"{cosine}, BM25 {hit.score:.2f}"
     ranks = [("meaning", hit.vector_rank), ("words", hit.text_rank)] if mode == "hybrid" else []

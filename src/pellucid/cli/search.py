@@ -97,6 +97,7 @@ def search(
 
 def _rerank(query: str, candidates: list[Hit], reranker: Reranker) -> list[Hit]:
     """Sort hits by a reranker's scores, and say how many there were and how long it took."""
+    from pellucid.files.progress import progress
     from pellucid.search.reranking import rerank
 
     def place(position: int) -> str:
@@ -104,8 +105,8 @@ def _rerank(query: str, candidates: list[Hit], reranker: Reranker) -> list[Hit]:
         return printable(f"{row.file}, {row.part}" if row.part else f"{row.file}:{row.first_line}")
 
     start = time.perf_counter()
-    with naming_places(place):
-        hits = rerank(query, candidates, reranker)
+    with naming_places(place), progress(len(candidates), show=True, leave=False, desc="Reranking") as advance:
+        hits = rerank(query, candidates, reranker, advance=advance)
     if hits:
         seconds = time.perf_counter() - start
         say(f"Reranked the best {plural(len(hits), 'chunk')} in {seconds:.2f} s with {printable(reranker.model_name)}.")
