@@ -16,6 +16,7 @@ from docs.build import DOCS
 from pellucid import Embedder, TokenBatch, catalog, cluster, near_duplicates
 from pellucid.batch import ray
 from pellucid.batch.embedding import EmbedOptions
+from pellucid.batch.scoring import ClassifyOptions, RerankOptions
 from pellucid.batch.runner import Progress, Report
 from pellucid.cache.store import Cache
 from pellucid.engines.registry import EngineEntry
@@ -89,6 +90,8 @@ def objects(tmp_path_factory) -> list[Any]:
         RelativeBiasSpec(32),
         EngineEntry("native", ("float32", "int16", "int8"), "pellucid.engines.native"),
         EmbedOptions(prompt=EVIL),
+        RerankOptions(prompt=EVIL),
+        ClassifyOptions(prompt=EVIL),
         Progress(1, 2, 3),
         Report(*range(9), 0.5, 100.0),
         ray.Cluster(),

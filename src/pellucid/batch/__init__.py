@@ -1,4 +1,4 @@
-"""Whole tables of texts to tables of vectors, scores or labels, streamed. A job that was interrupted continues where it stopped.
+"""Whole tables to tables with vectors, scores or labels, streamed. A job that was interrupted goes on where it stopped.
 
 ::
 
