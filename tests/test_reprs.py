@@ -16,8 +16,8 @@ from docs.build import DOCS
 from pellucid import Embedder, TokenBatch, catalog, cluster, near_duplicates
 from pellucid.batch import ray
 from pellucid.batch.embedding import EmbedOptions
-from pellucid.batch.scoring import ClassifyOptions, RerankOptions
 from pellucid.batch.runner import Progress, Report
+from pellucid.batch.scoring import ClassifyOptions, RerankOptions
 from pellucid.cache.store import Cache
 from pellucid.engines.registry import EngineEntry
 from pellucid.explain.lifecycle import Lifecycle, ModelFile, Phase
