@@ -30,7 +30,7 @@ import texts
 
 from pellucid import Embedder
 from pellucid.batch import runner as job
-from pellucid.batch.parts import JobOptions
+from pellucid.batch.embedding import EmbedOptions
 
 ROWS = 20_000
 ROWS_PER_GROUP = 65_536
@@ -88,7 +88,7 @@ def run_job(source: Path, folder: Path, embedder: Embedder, executor: Any) -> tu
     """Run a whole job, with the survey of its input. Returns its time in seconds and its report."""
     out = folder / "out"
     start = time.perf_counter()
-    report = job.run([str(source)], out, embedder, JobOptions(rows_per_file=2048), executor=executor)
+    report = job.run([str(source)], out, embedder, EmbedOptions(rows_per_file=2048), executor=executor)
     seconds = time.perf_counter() - start
     shutil.rmtree(out)
     return seconds, report
@@ -144,7 +144,7 @@ def run_memory_job(model: str, source: str, out: str) -> None:
     embedder.embed_documents(texts.short()[:2000])
     hidden = embedder.spec.encoder.hidden_size
     embedder.engine.token_vectors = lambda batch: np.ones((len(batch.ids), hidden), dtype=np.float32)  # type: ignore[method-assign]
-    report = job.run([source], Path(out), embedder, JobOptions())
+    report = job.run([source], Path(out), embedder, EmbedOptions())
     print(json.dumps({"peak_rss_mb": report.peak_rss_mb, "seconds": report.seconds, "parts": report.parts}))
 
 

@@ -26,7 +26,7 @@ import texts
 from pellucid import Embedder
 from pellucid.batch import parts as stages
 from pellucid.batch import runner as job
-from pellucid.batch.parts import JobOptions
+from pellucid.batch.embedding import EmbedOptions
 from pellucid.batch.survey import survey
 from pellucid.tables.reader import PartReader
 
@@ -88,7 +88,7 @@ def check_simulation(model: str, dtype: str, workload: list[str], folder: Path) 
     embedder = Embedder(model, dtype=dtype, on_truncation="cut")
     embedder.embed_documents(workload[:512])
     start = time.perf_counter()
-    job.run([str(source)], folder / "out", embedder, JobOptions(rows_per_file=ROWS_PER_PART))
+    job.run([str(source)], folder / "out", embedder, EmbedOptions(rows_per_file=ROWS_PER_PART))
     seconds = time.perf_counter() - start
     shutil.rmtree(folder / "out")
     simulated = simulate(len(workload), measured, cores=2)
@@ -105,7 +105,7 @@ def check_simulation(model: str, dtype: str, workload: list[str], folder: Path) 
 def costs(model: str, dtype: str, source: Path, folder: Path) -> Costs:
     """Measure each step on one core, one step after the other."""
     embedder = Embedder(model, dtype=dtype, threads=1, on_truncation="cut")
-    options = JobOptions(rows_per_file=ROWS_PER_PART)
+    options = EmbedOptions(rows_per_file=ROWS_PER_PART)
     surveyed = survey([source], "text", ROWS_PER_PART)
     reader = PartReader(surveyed.schema, "text")
     parts = stages.parts_of(surveyed.files, ROWS_PER_PART)
@@ -113,16 +113,16 @@ def costs(model: str, dtype: str, source: Path, folder: Path) -> Costs:
     out.mkdir()
     core_seconds = {"read": 0.0, "tokenize": 0.0, "embed": 0.0, "write": 0.0}
     tokens = 0
-    stages.embed(stages.prepare(parts[0], reader, embedder, options), embedder, options)
+    stages.compute(stages.prepare(parts[0], reader, embedder, options), embedder, options)
     for part in parts:
         begin = time.process_time()
         PartReader(surveyed.schema, "text").read(part.file, part.start, part.stop, ROWS_PER_PART)
         read = time.process_time()
         prepared = stages.prepare(part, reader, embedder, options)
         tokenized = time.process_time()
-        vectors = stages.embed(prepared, embedder, options)
+        vectors = stages.compute(prepared, embedder, options)
         embedded = time.process_time()
-        stages.write(prepared, vectors, options, None, out)
+        stages.write(prepared, vectors, embedder, options, None, out)
         written = time.process_time()
         core_seconds["read"] += read - begin
         core_seconds["tokenize"] += max(0.0, (tokenized - read) - (read - begin))

@@ -15,8 +15,9 @@ from docs.build import DOCS
 
 from pellucid import Embedder, TokenBatch, catalog, cluster, near_duplicates
 from pellucid.batch import ray
-from pellucid.batch.parts import JobOptions
+from pellucid.batch.embedding import EmbedOptions
 from pellucid.batch.runner import Progress, Report
+from pellucid.batch.scoring import ClassifyOptions, RerankOptions
 from pellucid.cache.store import Cache
 from pellucid.engines.registry import EngineEntry
 from pellucid.explain.lifecycle import Lifecycle, ModelFile, Phase
@@ -88,7 +89,9 @@ def objects(tmp_path_factory) -> list[Any]:
         NormPlaces(NormSpec(1e-12), NormSpec(1e-12), NormSpec(1e-12)),
         RelativeBiasSpec(32),
         EngineEntry("native", ("float32", "int16", "int8"), "pellucid.engines.native"),
-        JobOptions(prompt=EVIL),
+        EmbedOptions(prompt=EVIL),
+        RerankOptions(prompt=EVIL),
+        ClassifyOptions(prompt=EVIL),
         Progress(1, 2, 3),
         Report(*range(9), 0.5, 100.0),
         ray.Cluster(),

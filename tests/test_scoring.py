@@ -10,6 +10,7 @@ import pytest
 
 from pellucid import Classifier, Embedder, Encoder, Reranker, TruncationWarning
 from pellucid.errors import (
+    InputError,
     InvalidModelError,
     OptionError,
     TextError,
@@ -18,6 +19,7 @@ from pellucid.errors import (
     UnsupportedModelError,
 )
 from pellucid.scoring import check_pairs
+from pellucid.types import TokenBatch
 from tests import tiny
 from tests.conftest import DATA
 
@@ -137,3 +139,21 @@ def test_what_is_no_pair_is_named(pairs, message):
 def test_half_a_character_is_named():
     with pytest.raises(TextError, match="the second text of pair 1 has a lone surrogate"):
         check_pairs([("a", "b"), ["a", "\ud800"]])
+
+
+def test_texts_that_are_tokenized_already_give_the_same_bits(folder, reranker):
+    tokens, counts = reranker.tokenize(tiny.PAIRS)
+    assert counts.max() > reranker.max_tokens
+    scores = reranker.scores_of_logits(reranker.logits_of_tokens(tokens))
+    assert scores.tobytes() == reranker.score_pairs(tiny.PAIRS).tobytes()
+    classifier = Classifier(folder, on_truncation="cut")
+    logits = classifier.logits_of_tokens(classifier.tokenize(["the cat", "a dog"], "a ")[0])
+    assert logits.tobytes() == classifier.logits(["the cat", "a dog"], prompt="a ").tobytes()
+    with pytest.raises(InputError, match="the model reads at most"):
+        reranker.logits_of_tokens(TokenBatch.from_sequences([[1] * 1000]))
+
+
+def test_progress_counts_pairs(reranker):
+    seen = []
+    reranker.rank("the cat", ["a dog", "the cat"], advance=seen.append)
+    assert sum(seen) == 2

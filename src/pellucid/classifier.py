@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -80,7 +80,12 @@ class Classifier(ScoringTask):
         return self._logits(_texts_or_pairs(texts), self._prompt(None, prompt), show_progress=show_progress)
 
     def probabilities(
-        self, texts: Iterable[str] | Iterable[Sequence[str]], *, prompt: str | None = None, show_progress: bool = False
+        self,
+        texts: Iterable[str] | Iterable[Sequence[str]],
+        *,
+        prompt: str | None = None,
+        show_progress: bool = False,
+        advance: Callable[[int], object] = lambda _texts: None,
     ) -> Float32:
         """The probability of each label, ``float32[n, labels]``.
 
@@ -91,12 +96,18 @@ class Classifier(ScoringTask):
             texts: texts, or pairs of texts.
             prompt: put this before each text, or before the first text of each pair.
             show_progress: draw a progress bar, on a terminal or in a notebook.
+            advance: called after each part of the work with its number of texts.
 
         Raises:
             TextTypeError, TextError: a text cannot be used; its position is given. Nothing was computed.
             TruncationError: a text is too long for ``on_truncation="error"``. Nothing was computed.
         """
-        logits = self.logits(texts, prompt=prompt, show_progress=show_progress)
+        chosen = self._prompt(None, prompt)
+        logits = self._logits(_texts_or_pairs(texts), chosen, show_progress=show_progress, advance=advance)
+        return self.probabilities_of_logits(logits)
+
+    def probabilities_of_logits(self, logits: Float32) -> Float32:
+        """Turn the model's numbers into probabilities; both are ``float32[n, labels]``."""
         return sigmoid(logits) if self.head.multi_label or len(self.labels) == 1 else softmax(logits)
 
     def classify(

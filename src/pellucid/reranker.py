@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -86,6 +86,7 @@ class Reranker(ScoringTask):
         prompt_name: str | None = None,
         prompt: str | None = None,
         show_progress: bool = False,
+        advance: Callable[[int], object] = lambda _texts: None,
     ) -> Float32:
         """Score documents for a query: ``float32[n]``, in the documents' order.
 
@@ -95,6 +96,7 @@ class Reranker(ScoringTask):
             prompt_name: put the model's prompt of this name before the query.
             prompt: put this before the query; "" for no prompt. If you give neither, the model's default is used.
             show_progress: draw a progress bar, on a terminal or in a notebook.
+            advance: called after each part of the work with its number of documents.
 
         Raises:
             TextTypeError, TextError: a text cannot be used; its position is given. Nothing was computed.
@@ -108,7 +110,7 @@ class Reranker(ScoringTask):
         check_texts(texts)
         chosen = self._prompt(prompt_name, prompt)
         pairs = [(query, text) for text in texts]
-        return self._scores(self._logits(pairs, chosen, show_progress=show_progress)).reshape(-1)
+        return self.scores_of_logits(self._logits(pairs, chosen, show_progress=show_progress, advance=advance))
 
     def score_pairs(
         self,
@@ -124,7 +126,11 @@ class Reranker(ScoringTask):
         :meth:`score`.
         """
         checked, chosen = check_pairs(pairs), self._prompt(prompt_name, prompt)
-        return self._scores(self._logits(checked, chosen, show_progress=show_progress)).reshape(-1)
+        return self.scores_of_logits(self._logits(checked, chosen, show_progress=show_progress))
+
+    def scores_of_logits(self, logits: Float32) -> Float32:
+        """Turn the model's numbers, ``float32[n, 1]``, into scores: ``float32[n]``."""
+        return self._scores(logits).reshape(-1)
 
     def rank(
         self,
@@ -135,6 +141,7 @@ class Reranker(ScoringTask):
         prompt_name: str | None = None,
         prompt: str | None = None,
         show_progress: bool = False,
+        advance: Callable[[int], object] = lambda _texts: None,
     ) -> list[Ranked]:
         """Sort documents by their score for a query, best first. Equal scores keep the documents' order.
 
@@ -142,6 +149,8 @@ class Reranker(ScoringTask):
         """
         if top_k is not None:
             top_k = check_integer("top_k", top_k, 1, sys.maxsize, "of at least 1, or None for all")
-        scores = self.score(query, documents, prompt_name=prompt_name, prompt=prompt, show_progress=show_progress)
+        scores = self.score(
+            query, documents, prompt_name=prompt_name, prompt=prompt, show_progress=show_progress, advance=advance
+        )
         order = np.argsort(-scores, kind="stable")[:top_k]
         return [Ranked(index, score) for index, score in zip(order.tolist(), scores[order].tolist(), strict=True)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from pellucid.checks import check_choice
 from pellucid.encoder.encoder import Encoder
@@ -17,7 +17,7 @@ from pellucid.task import Call, Task
 from pellucid.text.checks import as_list, check_texts, check_utf8
 from pellucid.text.pairs import join_pairs
 from pellucid.text.truncation import OnTruncation
-from pellucid.types import Float32, Int32, TokenBatch
+from pellucid.types import Float32, Int32, TokenBatch, check_tokens
 
 Pair = tuple[str, str]
 SCORE_ACTIVATIONS = tuple(sorted(set(BY_TORCH_CLASS.values())))
@@ -29,6 +29,8 @@ class ScoringTask(Task):
     Attributes:
         activation: what turns logits into scores.
     """
+
+    progress_name: ClassVar[str] = "Scoring"
 
     def __init__(
         self,
@@ -45,7 +47,8 @@ class ScoringTask(Task):
         specials = self.tokenizer.pair_template.specials
         if self.max_tokens < specials + 2:
             raise OptionError(
-                f"max_tokens={self.max_tokens} leaves no room for two texts besides {specials} special tokens."
+                f"max_tokens={self.max_tokens} leaves no room for two texts besides {specials} special tokens.",
+                "max_tokens",
             )
 
     @property
@@ -64,10 +67,52 @@ class ScoringTask(Task):
         """Pickle the arguments. Unpickling creates the task again, and loads its model."""
         return _create, (type(self), self.encoder, self.on_truncation, self._activation)
 
-    def _logits(self, texts: list[str] | list[Pair], prompt: str, *, show_progress: bool = False) -> Float32:
+    def prompt_named(self, prompt_name: str | None) -> str:
+        """The prompt that goes first for this ``prompt_name``. Raises OptionError for an unknown name."""
+        return self._prompt(prompt_name, None)
+
+    def tokenize(self, texts: Sequence[str] | Sequence[Pair], prompt: str = "") -> tuple[TokenBatch, Int32]:
+        """Turn texts, or pairs of texts, into the tokens that :meth:`logits_of_tokens` takes.
+
+        Args:
+            texts: texts, or tuples of two texts.
+            prompt: put this before each text, or before the first text of each pair.
+
+        Returns:
+            The tokens, and ``int32[n]``: how many each text or pair had before it was cut to ``max_tokens``.
+
+        Raises:
+            TextTypeError, TextError: a text cannot be used.
+        """
+        return self._tokenize_now(list(texts), prompt, 0)
+
+    def logits_of_tokens(
+        self, tokens: TokenBatch, *, advance: Callable[[int], object] = lambda _texts: None
+    ) -> Float32:
+        """The model's numbers before any activation, ``float32[n, labels]``, for texts that are tokenized already.
+
+        ``advance`` is called after each part of the work with its number of texts.
+
+        Raises:
+            InputError: the tokens are not those of this model, or a text has more than ``max_tokens``.
+        """
+        encoder = self.spec.encoder
+        check_tokens(tokens, encoder.vocab_size, self.max_tokens, encoder.embedding.token_types)
+        logits = self.encoder.run(tokens, self._pool, advance=advance)
+        self._pool.check(logits, lambda row: row)
+        return logits
+
+    def _logits(
+        self,
+        texts: list[str] | list[Pair],
+        prompt: str,
+        *,
+        show_progress: bool = False,
+        advance: Callable[[int], object] = lambda _texts: None,
+    ) -> Float32:
         """The numbers that the head gives, ``float32[n, labels]``."""
         call = Call(prompt, self._pool, len(self.head.labels))
-        return self._run(texts, call, show_progress=show_progress)
+        return self._run(texts, call, show_progress=show_progress, advance=advance)
 
     def _scores(self, logits: Float32) -> Float32:
         return ACTIVATIONS[self._activation](logits)

@@ -68,6 +68,7 @@ class Task:
 
     Attributes:
         task_name: the name of the task. It keeps the cached results of different tasks apart.
+        progress_name: what a progress bar says that the task does.
         other_names: what to use here instead of a name that other libraries have.
         other_options: the same for the options of the constructor.
 
@@ -84,6 +85,7 @@ class Task:
     """
 
     task_name: ClassVar[str]
+    progress_name: ClassVar[str] = "Embedding"
     other_names: ClassVar[dict[str, str]] = {
         "max_seq_length": "max_tokens",
         "get_max_seq_length": "max_tokens",
@@ -206,10 +208,22 @@ class Task:
 
     # From texts to results
 
-    def _run(self, texts: list[Any], call: Call[Result], *, show_progress: bool = False) -> Result:
+    def _run(
+        self,
+        texts: list[Any],
+        call: Call[Result],
+        *,
+        show_progress: bool = False,
+        advance: Callable[[int], object] = lambda _texts: None,
+    ) -> Result:
         """Compute the results of texts, and warn about truncation."""
-        with progress(len(texts), show=show_progress) as advance:
-            result, truncation = self._run_part(texts, call, advance)
+        with progress(len(texts), show=show_progress, desc=self.progress_name) as move_bar:
+
+            def advance_both(more: int) -> None:
+                move_bar(more)
+                advance(more)
+
+            result, truncation = self._run_part(texts, call, advance_both)
         warn_about_truncation(truncation, self.max_tokens, self.on_truncation)
         return result
 

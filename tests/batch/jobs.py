@@ -10,10 +10,10 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 
 from pellucid.batch import runner as job
-from pellucid.batch.parts import JobOptions
+from pellucid.batch.embedding import EmbedOptions
 
 WORDS = ["the", "cat", "sat", "on", "mat", "a", "dog", "and", "bird"]
-SMALL = JobOptions(rows_per_file=16)
+SMALL = EmbedOptions(rows_per_file=16)
 
 
 def sentences(count, seed=0):

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pellucid.batch import parts as stages
-from pellucid.batch.parts import JobOptions
+from pellucid.batch.embedding import EmbedOptions
 from pellucid.errors import BatchError, TextError
 from tests.batch.jobs import SMALL, contents, output, run, sentences, vectors
 
@@ -19,7 +19,7 @@ def test_everything_but_the_vectors_is_compressed(tmp_path, embedder):
     texts = sentences(50)
     more = [{"seen": ["the same again"], "n.n": 1}] * 50
     pq.write_table(pa.table({"text": texts, "a.b": texts, "more": more}), tmp_path / "in.parquet")
-    run([tmp_path / "in.parquet"], tmp_path / "out", embedder, JobOptions())
+    run([tmp_path / "in.parquet"], tmp_path / "out", embedder, EmbedOptions())
     (path,) = (tmp_path / "out").glob("*.parquet")
     group = pq.read_metadata(path).row_group(0)
     columns = [group.column(number) for number in range(group.num_columns)]
@@ -37,7 +37,7 @@ def test_everything_but_the_vectors_is_compressed(tmp_path, embedder):
 def test_an_input_that_changes_is_noticed_before_a_part_has_its_name(tmp_path, embedder, monkeypatch, when):
     path = tmp_path / "t.txt"
     path.write_text("".join(f"{text}\n" for text in sentences(64)))
-    stage = {"read": "prepare", "embedded": "embed"}[when]
+    stage = {"read": "prepare", "embedded": "compute"}[when]
     work, seen = getattr(stages, stage), []
 
     def change(*arguments, **options):
@@ -57,7 +57,7 @@ def test_an_input_that_changes_is_noticed_before_a_part_has_its_name(tmp_path, e
 
 def test_equal_texts_of_a_part_go_through_the_engine_once(tmp_path, embedder):
     pq.write_table(pa.table({"text": ["the cat", "a dog"] * 50}), tmp_path / "in.parquet")
-    report = run([tmp_path / "in.parquet"], tmp_path / "out", embedder, JobOptions())
+    report = run([tmp_path / "in.parquet"], tmp_path / "out", embedder, EmbedOptions())
     assert (report.rows, report.texts) == (100, 2)
     assert (vectors(output(tmp_path / "out")) == embedder.embed_documents(["the cat", "a dog"] * 50)).all()
 

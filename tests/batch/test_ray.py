@@ -19,10 +19,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pellucid import Embedder
+from pellucid import Embedder, Reranker
 from pellucid.batch import embed_dataset
 from pellucid.batch import runner as job
-from pellucid.batch.parts import JobOptions
+from pellucid.batch.embedding import EmbedOptions
+from pellucid.batch.scoring import RerankOptions
 from pellucid.errors import BatchError, OptionError
 from tests import tiny
 from tests.batch.jobs import contents, sentences
@@ -34,7 +35,7 @@ from pellucid.batch.ray import Cluster, Model, _DatasetActor
 
 # Ray leaves sockets and files to the garbage collector, and warns of its own affairs.
 pytestmark = pytest.mark.filterwarnings("ignore")
-PARTS = JobOptions(rows_per_file=64)
+PARTS = EmbedOptions(rows_per_file=64)
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +111,16 @@ class TestOnThisMachine:
         assert (report.rows, report.rejected, report.parts) == (19_600, 400, 313)
         again = job.run([str(source)], tmp_path / "out", embedder, PARTS, executor=Cluster())
         assert again.parts_before == 313
+
+    def test_a_cluster_gives_the_same_scores(self, tmp_path):
+        rows = {"query": sentences(500, seed=1), "text": sentences(500, seed=2)}
+        pq.write_table(pa.table(rows), tmp_path / "in.parquet")
+        folder = tiny.write_scoring_model(tmp_path / "m")
+        reranker = Reranker(folder, activation="identity", on_truncation="cut")
+        options = RerankOptions(rows_per_file=64)
+        job.run([str(tmp_path / "in.parquet")], tmp_path / "here", reranker, options)
+        job.run([str(tmp_path / "in.parquet")], tmp_path / "out", reranker, options, executor=Cluster(actors=2))
+        assert contents(tmp_path / "out") == contents(tmp_path / "here")
 
     def test_actors_that_are_killed_lose_nothing(self, source, expected, embedder, tmp_path):
         stopped, killed = threading.Event(), []

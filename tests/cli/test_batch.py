@@ -5,7 +5,7 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
-from pellucid import Embedder
+from pellucid import Classifier, Embedder, Reranker
 from tests import tiny
 from tests.cli.command import run
 
@@ -113,3 +113,62 @@ def test_control_characters_in_names_are_written_out(tmp_path, model):
         result = run("batch", *arguments, "-o", str(bad / "more"), "--model", model)
         assert result.code == 1
         assert "\x1b" not in result.err
+
+
+@pytest.fixture(scope="module")
+def scorers(tmp_path_factory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("scorers")
+    models = {"rerank": 1, "classify": 3}
+    return {task: str(tiny.write_scoring_model(folder / task, labels=labels)) for task, labels in models.items()}
+
+
+def test_pairs_get_scores(tmp_path, scorers):
+    (tmp_path / "in.csv").write_text("q,body\nthe cat,a dog\nthe cat,a mat\nthe cat,a dog\n")
+    out = tmp_path / "out"
+    arguments = ["batch", str(tmp_path / "in.csv"), "-o", str(out), "--task", "rerank", "-m", scorers["rerank"]]
+    arguments += ["--query-column", "q", "--column", "body"]
+    result = run(*arguments)
+    assert result.code == 0, result.err
+    assert result.out.startswith(f"3 rows in 1 file in {out}; this run: 2 pairs in ")
+    expected = Reranker(scorers["rerank"]).score("the cat", ["a dog", "a mat", "a dog"])
+    assert pq.read_table(next(out.glob("*.parquet")))["score"].to_pylist() == expected.tolist()
+    assert "3 rows in 1 file (1 from earlier runs)" in run(*arguments).out
+    other = run(*arguments, "--prompt", "the ")
+    assert (other.code, "different options: prompt '', not 'the '" in other.err) == (1, True)
+
+
+def test_texts_or_pairs_get_labels(tmp_path, scorers):
+    (tmp_path / "in.csv").write_text("text,reply\nthe cat,a dog\nthe mat,a bird\n")
+    classifier = Classifier(scorers["classify"])
+    for name, more in (("texts", []), ("pairs", ["--second-column", "reply"])):
+        out = tmp_path / name
+        arguments = ["-o", str(out), "--task", "classify", "-m", scorers["classify"], *more]
+        result = run("batch", str(tmp_path / "in.csv"), *arguments)
+        assert result.code == 0, result.err
+        texts = ["the cat", "the mat"] if name == "texts" else [("the cat", "a dog"), ("the mat", "a bird")]
+        table = pq.read_table(next(out.glob("*.parquet")))
+        assert table["label"].to_pylist() == classifier.classify(texts)
+        assert table["probability"].to_pylist() == classifier.probabilities(texts).max(axis=1).tolist()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--task", "rerank", "--vector-column", "v"], "--vector-column needs --task embed."),
+        (["--task", "rerank", "--cache", "c"], "--cache needs --task embed."),
+        (["--task", "classify", "--normalize"], "--normalize needs --task embed."),
+        (["--task", "classify", "--query-column", "q"], "--query-column needs --task rerank."),
+        (["--second-column", "b"], "--second-column needs --task classify."),
+        (["--task", "classify"], "--task classify needs a model: -m MODEL."),
+    ],
+)
+def test_an_option_of_another_task_is_refused(tmp_path, source, arguments, message):
+    result = run("batch", str(source), "-o", str(tmp_path / "out"), *arguments)
+    assert (result.code, result.err) == (2, f"pellucid: {message}\n")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_that_is_no_reranker_is_refused(tmp_path, source, model):
+    result = run("batch", str(source), "-o", str(tmp_path / "out"), "--task", "rerank", "-m", model)
+    assert result.code == 1
+    assert "has no head that scores or classifies" in result.err

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from pellucid.cli.lines import Lines, embed_lines, read_lines, show
 from pellucid.cli.texts import TableFile
 from pellucid.errors import OptionError
 from pellucid.files.stamps import stamp_of
+from tests.cli.command import run_on_terminal
 
 
 def test_blank_lines_are_left_out_and_numbers_stay(tmp_path):
@@ -57,3 +59,12 @@ def test_vectors_are_those_of_one_call(tiny_bert, count):
 def test_a_text_for_a_terminal_is_safe_and_short(text, short, full):
     assert show(text).plain == short
     assert show(text, full=True).plain == full
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals")
+def test_a_warning_does_not_run_into_the_progress_bar(tiny_bert, tmp_path):
+    (tmp_path / "texts.txt").write_text("cat " * 100)
+    call = ["similar", "the cat", str(tmp_path / "texts.txt"), "--model", str(tiny_bert)]
+    shown = run_on_terminal(*call, columns=80, out=tmp_path / "out")
+    assert b"Embedding" in shown
+    assert re.search(rb"\r *\rwarning: 1 of 1 text is longer", shown)

@@ -13,7 +13,17 @@ from pellucid.encoder.encoder import Dtype
 from pellucid.engines import registry
 from pellucid.errors import OptionError
 
-HAVE_SEVERAL_MEANINGS = {"--dtype", "--json", "--model", "--on-truncation", "--output", "--threads", "--threshold"}
+HAVE_SEVERAL_MEANINGS = {
+    "--all",
+    "--dtype",
+    "--json",
+    "--model",
+    "--on-truncation",
+    "--output",
+    "--threads",
+    "--threshold",
+}
+HAVE_SEVERAL_MEANINGS |= {"--prompt", "--prompt-name"}  # A reranker puts them before the query alone.
 
 
 def commands(command):

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 
 import pytest
 
+from pellucid import Reranker
 from tests import tiny
 from tests.cli.command import run
 
@@ -213,3 +215,35 @@ def test_a_query_against_an_empty_index_finds_nothing(tmp_path, model):
     run("index", str(tmp_path / "empty"), "--index", str(tmp_path / "index"), "--model", model)
     assert search(tmp_path / "index", "cat", "--no-json").out == "Nothing found.\n"
     assert search(tmp_path / "index", "cat").out == ""
+
+
+@pytest.fixture(scope="module")
+def reranker(tmp_path_factory) -> str:
+    return str(tiny.write_scoring_model(tmp_path_factory.mktemp("models") / "reranker"))
+
+
+def test_the_best_chunks_can_be_reranked(index, reranker):
+    expected = {line["text"]: line for line in records(search(index, "okapi", "-k", "50"))}
+    result = search(index, "okapi", "--reranker", reranker, "-k", "2")
+    warning, told = result.err.splitlines()
+    assert "(the first is notes/d\\x1b[31m\\n.txt:1)" in warning
+    assert re.fullmatch(rf"Reranked the best 4 chunks in \d+\.\d\d s with {reranker}\.", told)
+    scores = Reranker(reranker, on_truncation="cut").score("okapi", list(expected))
+    best = sorted(zip(scores.tolist(), expected, strict=True), reverse=True)[:2]
+    found = records(result)
+    assert [(line["rerank_score"], line["text"]) for line in found] == best
+    for line in found:
+        line.pop("rerank_score")
+        assert line == expected[line["text"]]
+
+
+def test_people_see_the_rerank_score_of_every_reranked_chunk(index, reranker):
+    out = search(index, "okapi", "--rerank", "--reranker", reranker, "--mode", "vector", "--no-json").out
+    assert len(re.findall(r"rerank -?\d\.\d{3}, cosine -?\d\.\d{3}", out)) == 4
+    assert "little to do with the query" not in out
+
+
+def test_a_model_that_is_no_reranker_is_refused(index, model):
+    result = search(index, "okapi", "--reranker", model)
+    assert (result.code, result.out) == (1, "")
+    assert "has no head that scores or classifies" in result.err

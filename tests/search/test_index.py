@@ -17,7 +17,7 @@ import filelock
 import numpy as np
 import pytest
 
-from pellucid import Embedder
+from pellucid import Embedder, Reranker
 from pellucid.encoder.fingerprint import Fingerprint
 from pellucid.errors import IndexStateError, IndexWriteError, OptionError, TextError, TruncationWarning
 from pellucid.files.walk import FoundFile, SkippedFile, find_files
@@ -789,3 +789,19 @@ def test_ten_files_of_ten_thousand_that_changed_are_all_that_is_embedded(tmp_pat
     summary = index.update([folder])
     assert (summary.files, summary.added, summary.embedded, summary.removed) == (10_000, 10, 10, 0)
     assert index.search("dog mat", mode="text")[0].row.file.startswith("many/7/")
+
+
+def test_a_reranker_sorts_more_than_are_asked_for(tmp_path, notes, embedder):
+    index = Index.create(tmp_path / "index", embedder)
+    index.update([notes])
+    reranker = Reranker(tiny.write_scoring_model(tmp_path / "m"), on_truncation="cut")
+    candidates = index.search("cat mat", 50)
+    assert len(candidates) > 2
+    scores = reranker.score("cat mat", [hit.row.text for hit in candidates])
+    best = np.argsort(-scores, kind="stable")[:2]
+    found = index.search("cat mat", 2, reranker=reranker)
+    assert [hit.row for hit in found] == [candidates[number].row for number in best]
+    assert [hit.rerank_score for hit in found] == scores[best].tolist()
+    assert found == [dataclasses.replace(candidates[n], rerank_score=float(scores[n])) for n in best]
+    assert len(index.search("cat mat", 100, reranker=reranker)) == index.store.count()
+    assert Index.create(tmp_path / "empty", embedder).search("cat", reranker=reranker) == []

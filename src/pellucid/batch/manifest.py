@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pellucid.batch.parts import JobOptions
+from pellucid.batch.options import JobOptions
 from pellucid.batch.survey import Survey
-from pellucid.embedder import Embedder
 from pellucid.encoder.fingerprint import Fingerprint
 from pellucid.errors import BatchError, printable
 from pellucid.files.own_folders import BATCH_MANIFEST
 from pellucid.files.whole import in_one_step
 from pellucid.tables.schemas import type_names
+from pellucid.task import Task
 from pellucid.types import Float32
 
 NAME = BATCH_MANIFEST
@@ -33,8 +33,8 @@ class Manifest:
 
     Attributes:
         model: the model's name, for people to read.
-        fingerprint: what its vectors depend on besides the texts.
-        dimensions: the length of a vector.
+        fingerprint: what its results depend on besides the texts.
+        dimensions: how many numbers the model gives for each text.
         options: the job's options that are not in the fingerprint.
         columns: the input's columns, with the names of their types.
         inputs: the name, SHA-256 and rows of each input file.
@@ -50,20 +50,21 @@ class Manifest:
     ranges: tuple[Float32, Float32] | None = None
 
 
-def describe(survey: Survey, embedder: Embedder, options: JobOptions, *, device: str | None = None) -> Manifest:
+def describe(survey: Survey, model: Task, options: JobOptions[Any], *, device: str | None = None) -> Manifest:
     """The manifest of a job.
 
     Args:
         survey: its input.
-        embedder: the model.
+        model: the model.
         options: its options.
-        device: where the engines run, if that is not where the embedder's engine runs.
+        device: where the engines run, if that is not where the model's engine runs.
     """
-    values = {name: value for name, value in asdict(options).items() if name not in _IN_FINGERPRINT}
-    dimensions = options.truncate_dim or embedder.dimensions
+    fields = vars(options).items()  # Those of its dataclass.
+    values = {name: value for name, value in fields if name not in _IN_FINGERPRINT}
     inputs = [{"name": file.name, "sha256": file.sha256, "rows": file.rows} for file in survey.files]
-    fingerprint = options.fingerprint(embedder, device=device)
-    return Manifest(printable(embedder.model_name), fingerprint, dimensions, values, type_names(survey.schema), inputs)
+    columns = type_names(survey.schema)
+    fingerprint = options.fingerprint(model, device=device)
+    return Manifest(printable(model.model_name), fingerprint, options.width(model), values, columns, inputs)
 
 
 def check_same(existing: Manifest, requested: Manifest, folder: Path) -> None:

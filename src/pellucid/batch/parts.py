@@ -1,31 +1,28 @@
-"""What happens to one part: read, tokenized, embedded, written. Whichever process does it, the bytes are the same."""
+"""What happens to one part: read, tokenized, computed, written. Whichever process does it, the bytes are the same."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.embedder import Embedder
-from pellucid.encoder.fingerprint import Fingerprint
+from pellucid.batch.options import JobOptions, Ranges
 from pellucid.errors import BatchError, TextError, printable
 from pellucid.files.whole import in_one_step
-from pellucid.layers.quantization import to_dtype, to_int8
-from pellucid.reprs import short_repr
 from pellucid.tables import parquet
-from pellucid.tables.arrow import keep_rows, vector_column
+from pellucid.tables.arrow import keep_rows
 from pellucid.tables.reader import InputFile, PartReader, Rows
+from pellucid.task import Task
 from pellucid.text.truncation import Truncation
 from pellucid.types import Float32, Int32, Int64, TokenBatch
 
 REJECTED = "_rejected"
 """The folder, within the job's, of what was wrong with rejected rows."""
-PACKED_BITS = ("binary", "ubinary")
 
 
 @dataclass(frozen=True)
@@ -43,46 +40,13 @@ class Part:
 
 
 @dataclass(frozen=True)
-class JobOptions:
-    """What a job does with its texts.
-
-    Attributes:
-        text_column: the column of texts.
-        vector_column: the column that their vectors get.
-        prompt: put before each text.
-        normalize: as for :meth:`~pellucid.embedder.Embedder.embed_documents`.
-        truncate_dim: as there.
-        output_dtype: "float32", "float16", "int8", "binary" or "ubinary".
-        on_truncation: "cut" texts that are too long, or "reject" their rows.
-        rows_per_file: how many input rows become one output file.
-    """
-
-    text_column: str = "text"
-    vector_column: str = "vector"
-    prompt: str = ""
-    normalize: bool | None = None
-    truncate_dim: int | None = None
-    output_dtype: str = "float32"
-    on_truncation: str = "cut"
-    rows_per_file: int = 16_384
-
-    __repr__ = short_repr
-
-    def fingerprint(self, embedder: Embedder, *, device: str | None = None) -> Fingerprint:
-        """What the vectors depend on besides their texts. ``device``: the engine's, if it is not the embedder's."""
-        options = {"normalize": self.normalize, "truncate_dim": self.truncate_dim}
-        fingerprint = Fingerprint.of(embedder.encoder, self.prompt, options, embedder.task_name)
-        return fingerprint if device is None else replace(fingerprint, device=device)
-
-
-@dataclass(frozen=True)
 class PreparedPart:
     """A part, ready for the engine.
 
     Attributes:
         part: the part.
         rows: what was read.
-        texts: its texts, equal ones once.
+        texts: its texts or pairs of texts, equal ones once.
         tokens: the tokens of ``texts``.
         counts: ``int32[texts]``, how many tokens each of them had before it was cut.
         places: ``int64[rows]``, which of ``texts`` each row has.
@@ -91,7 +55,7 @@ class PreparedPart:
 
     part: Part
     rows: Rows
-    texts: list[str]
+    texts: list[Any]
     tokens: TokenBatch
     counts: Int32
     places: Int64
@@ -105,7 +69,7 @@ class Done:
     Attributes:
         rows: how many rows were written.
         rejected: how many were not.
-        texts: how many different texts were embedded.
+        texts: how many different texts, or pairs, went through the model.
         tokens: how many tokens these had.
         cut: how many rows have a text that was cut.
         lost: how many tokens were cut off.
@@ -128,32 +92,31 @@ def parts_of(files: Sequence[InputFile], rows_per_part: int) -> list[Part]:
     ]
 
 
-def prepare(part: Part, reader: PartReader, embedder: Embedder, options: JobOptions) -> PreparedPart:
+def prepare(part: Part, reader: PartReader, model: Task, options: JobOptions[Any]) -> PreparedPart:
     """Read a part and tokenize its texts. A text that the tokenizer refuses costs its row, not the job."""
     rows = reader.read(part.file, part.start, part.stop, options.rows_per_file)
     try:
-        prepared = _tokenize(part, rows, embedder, options)
+        prepared = _tokenize(part, rows, model, options)
     except TextError:
-        texts = rows.table.column(options.text_column).to_pylist()
-        keep = np.array([_can_tokenize(text, embedder, options.prompt) for text in texts])
+        keep = np.array([_can_tokenize(text, model, options) for text in options.texts_of(rows.table)])
         rows = _reject(part, rows, keep, "the tokenizer cannot read its text in pieces")
-        prepared = _tokenize(part, rows, embedder, options)
-    return _reject_long(prepared, embedder.max_tokens) if options.on_truncation == "reject" else prepared
+        prepared = _tokenize(part, rows, model, options)
+    return _reject_long(prepared, model.max_tokens) if options.on_truncation == "reject" else prepared
 
 
-def _tokenize(part: Part, rows: Rows, embedder: Embedder, options: JobOptions) -> PreparedPart:
-    texts: list[str] = rows.table.column(options.text_column).to_pylist()
-    place_of: dict[str, int] = {}
+def _tokenize(part: Part, rows: Rows, model: Task, options: JobOptions[Any]) -> PreparedPart:
+    texts = options.texts_of(rows.table)
+    place_of: dict[Any, int] = {}
     places = np.array([place_of.setdefault(text, len(place_of)) for text in texts], dtype=np.int64)
     different = list(place_of)
-    tokens, counts = embedder.tokenizer.tokenize(different, options.prompt)
-    truncation = Truncation.from_counts(counts[places], embedder.max_tokens)
+    tokens, counts = options.tokenize(model, different)
+    truncation = Truncation.from_counts(counts[places], model.max_tokens)
     return PreparedPart(part, rows, different, tokens, counts, places, truncation)
 
 
-def _can_tokenize(text: str, embedder: Embedder, prompt: str) -> bool:
+def _can_tokenize(text: Any, model: Task, options: JobOptions[Any]) -> bool:
     try:
-        embedder.tokenizer.tokenize([text], prompt)
+        options.tokenize(model, [text])
     except TextError:
         return False
     return True
@@ -176,9 +139,10 @@ def _reject_long(prepared: PreparedPart, max_tokens: int) -> PreparedPart:
     keep = counts[places] <= max_tokens
     renumbered = np.zeros(len(counts), dtype=np.int64)
     renumbered[short] = np.arange(len(short))
+    what = "the pair of its texts" if isinstance(prepared.texts[0], tuple) else "its text"
     return PreparedPart(
         prepared.part,
-        _reject(prepared.part, prepared.rows, keep, f"its text has more than {max_tokens} tokens"),
+        _reject(prepared.part, prepared.rows, keep, f"{what} has more than {max_tokens} tokens"),
         [prepared.texts[place] for place in short],
         prepared.tokens.select(short),
         counts[short],
@@ -187,41 +151,31 @@ def _reject_long(prepared: PreparedPart, max_tokens: int) -> PreparedPart:
     )
 
 
-def embed(
+def compute(
     prepared: PreparedPart,
-    embedder: Embedder,
-    options: JobOptions,
+    model: Task,
+    options: JobOptions[Any],
     *,
     advance: Callable[[int], object] = lambda _texts: None,
 ) -> Float32:
-    """The vectors of a part's texts. ``advance`` is called with how many more texts are done."""
-    if embedder.cache is not None:
-        vectors: Float32 = embedder.embed_documents(
-            prepared.texts, prompt=options.prompt, normalize=options.normalize, truncate_dim=options.truncate_dim
-        )
-        advance(len(vectors))
-        return vectors
-    return embedder.embed_tokens(
-        prepared.tokens,
-        prompt_tokens=embedder.tokenizer.prompt_tokens(options.prompt),
-        normalize=options.normalize,
-        truncate_dim=options.truncate_dim,
-        advance=advance,
-    )
+    """The numbers of a part's texts, ``float32[texts, width]``. ``advance`` is called with how many more are done."""
+    return options.compute(model, prepared.texts, prepared.tokens, advance)
 
 
 def write(
     prepared: PreparedPart,
-    vectors: Float32,
-    options: JobOptions,
-    ranges: tuple[Float32, Float32] | None,
+    results: Float32,
+    model: Task,
+    options: JobOptions[Any],
+    ranges: Ranges | None,
     folder: Path,
 ) -> Done:
     """Write a part's output file, and before it the file of its rejected rows.
 
     Args:
         prepared: the part.
-        vectors: ``float32[texts, d]``, the vectors of its texts.
+        results: ``float32[texts, width]``, the numbers of its texts.
+        model: the model.
         options: the job's options.
         ranges: for int8, the lowest and the highest number of each dimension.
         folder: the job's folder.
@@ -229,12 +183,12 @@ def write(
     Raises:
         BatchError: the disk is full, the folder cannot be written to, or the input was changed.
     """
-    stored = to_int8(vectors, *ranges) if ranges is not None else to_dtype(vectors, options.output_dtype)
-    # Where no two texts are equal, the vectors have the rows' order already.
-    by_row = stored if len(stored) == len(prepared.places) else stored[prepared.places]
-    column = vector_column(by_row, packed_bits=options.output_dtype in PACKED_BITS)
-    metadata = {b"pellucid": json.dumps(_metadata(options, ranges)).encode()}
-    table = prepared.rows.table.append_column(options.vector_column, column).replace_schema_metadata(metadata)
+    # Where no two texts are equal, the results have the rows' order already.
+    by_row = results if len(results) == len(prepared.places) else results[prepared.places]
+    table = prepared.rows.table
+    for name, column in zip(options.added_columns, options.columns(model, by_row, ranges), strict=True):
+        table = table.append_column(name, column)
+    table = table.replace_schema_metadata({b"pellucid": json.dumps(options.metadata(ranges)).encode()})
     faults = prepared.rows.faults
     try:
         if faults:
@@ -245,7 +199,8 @@ def write(
                 path.write_text("".join(lines), encoding="utf-8")
         with in_one_step(folder / f"{prepared.part.name}.parquet") as path:
             prepared.part.file.check_unchanged()
-            parquet.write_with_vectors(path, table)
+            write_table = parquet.write_with_vectors if options.has_vectors else parquet.write
+            write_table(path, table)
     except OSError as error:
         raise BatchError(
             f"{printable(folder)} cannot be written to ({error.strerror or 'the disk may be full'}). Every finished "
@@ -254,21 +209,13 @@ def write(
     return Done(
         len(table),
         len(faults),
-        len(vectors),
+        len(results),
         len(prepared.tokens.ids),
         prepared.truncation.cut,
         prepared.truncation.lost,
     )
 
 
-def _metadata(options: JobOptions, ranges: tuple[Float32, Float32] | None) -> dict[str, Any]:
-    """What an output file says about its vectors: their type, and for int8 what each dimension's numbers mean."""
-    metadata: dict[str, Any] = {"vector_column": options.vector_column, "output_dtype": options.output_dtype}
-    if ranges is not None:
-        metadata |= {"low": ranges[0].tolist(), "high": ranges[1].tolist()}
-    return metadata
-
-
-def ranges_of(vectors: Float32) -> tuple[Float32, Float32]:
+def ranges_of(vectors: Float32) -> Ranges:
     """The lowest and the highest number of each dimension, ``float32[d]`` each."""
     return vectors.min(axis=0), vectors.max(axis=0)

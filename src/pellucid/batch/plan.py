@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from pellucid.batch import manifest, parts
-from pellucid.batch.parts import JobOptions, Part
+from pellucid.batch.options import JobOptions, Ranges
+from pellucid.batch.parts import Part
 from pellucid.batch.survey import Survey, survey
-from pellucid.embedder import Embedder
 from pellucid.errors import BatchError, printable
 from pellucid.files.own_folders import BATCH_LOCK
 from pellucid.files.whole import UNFINISHED, remove_unfinished
 from pellucid.tables.reader import PartReader
-from pellucid.types import Float32
+from pellucid.task import Task
 
 LOCK = BATCH_LOCK
 _CALIBRATION_ROWS = 4096
@@ -36,17 +37,21 @@ class Plan:
 
     folder: Path
     survey: Survey
-    options: JobOptions
-    ranges: tuple[Float32, Float32] | None
+    options: JobOptions[Any]
+    ranges: Ranges | None
     todo: tuple[Part, ...]
     total: int
+
+    def reader(self) -> PartReader:
+        """A reader of the parts."""
+        return _reader(self.survey, self.options)
 
 
 def make_plan(
     paths: Sequence[Path],
     folder: Path,
-    embedder: Embedder,
-    options: JobOptions,
+    model: Task,
+    options: JobOptions[Any],
     *,
     device: str | None = None,
     on_survey: Callable[[int], object] = lambda _bytes: None,
@@ -56,20 +61,19 @@ def make_plan(
     Args:
         paths: the input files.
         folder: the job's folder; it exists.
-        embedder: the model.
+        model: the model.
         options: what to do with the texts.
-        device: where the engines run, if that is not where the embedder's engine runs.
+        device: where the engines run, if that is not where the model's engine runs.
         on_survey: as for :func:`run`.
 
     Raises:
         BatchError: the folder has another job, or other files.
     """
-    surveyed = survey(paths, options.text_column, options.rows_per_file, on_bytes=on_survey)
-    if options.vector_column in surveyed.schema.names:
-        raise BatchError(
-            f"the input has a column {options.vector_column!r} already. Choose another name with --vector-column."
-        )
-    job = manifest.describe(surveyed, embedder, options, device=device)
+    surveyed = survey(
+        paths, options.text_column, options.rows_per_file, more_columns=options.more_columns, on_bytes=on_survey
+    )
+    options.check_columns(surveyed.schema.names)
+    job = manifest.describe(surveyed, model, options, device=device)
     if (folder / manifest.NAME).exists():
         existing = manifest.read(folder)
         manifest.check_same(existing, job, folder)
@@ -78,8 +82,8 @@ def make_plan(
             manifest.write(folder, job)
     else:
         _check_empty(folder)
-        if options.output_dtype == "int8":
-            job = replace(job, ranges=_calibrate(surveyed, embedder, options))
+        if options.needs_ranges:
+            job = replace(job, ranges=_calibrate(surveyed, model, options))
         manifest.write(folder, job)
     for place in (folder, folder / parts.REJECTED):
         remove_unfinished(place)
@@ -97,14 +101,19 @@ def _check_empty(folder: Path) -> None:
         )
 
 
-def _calibrate(surveyed: Survey, embedder: Embedder, options: JobOptions) -> tuple[Float32, Float32]:
+def _reader(surveyed: Survey, options: JobOptions[Any]) -> PartReader:
+    return PartReader(surveyed.schema, options.text_column, options.more_columns)
+
+
+def _calibrate(surveyed: Survey, model: Task, options: JobOptions[Any]) -> Ranges:
     """The ranges of int8, from the vectors of the first texts: every part must have the same ranges."""
-    reader = PartReader(surveyed.schema, options.text_column)
+    reader = _reader(surveyed, options)
     for part in parts.parts_of(surveyed.files, options.rows_per_file):
         first = replace(part, stop=min(part.stop, part.start + _CALIBRATION_ROWS))
-        prepared = parts.prepare(first, reader, embedder, replace(options, on_truncation="cut"))
+        cutting = replace(options, on_truncation="cut")  # type: ignore[type-var]  # Each kind is a dataclass.
+        prepared = parts.prepare(first, reader, model, cutting)
         if len(prepared.texts) > 1:
-            return parts.ranges_of(parts.embed(prepared, embedder, options))
+            return parts.ranges_of(parts.compute(prepared, model, options))
     raise BatchError(
         "int8 needs at least two different texts, for the range of each dimension. Choose float16 instead."
     )

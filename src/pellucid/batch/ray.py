@@ -7,6 +7,7 @@ as a single machine's. When an actor or a node dies, other actors do its parts a
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import re
@@ -17,13 +18,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pellucid.batch import parts
-from pellucid.batch.parts import PACKED_BITS, Done, Part
+from pellucid.batch.embedding import PACKED_BITS, check_output_dtype
+from pellucid.batch.parts import Done, Part
 from pellucid.embedder import Embedder
 from pellucid.encoder.fingerprint import Fingerprint
 from pellucid.engines.registry import check_options
 from pellucid.errors import BatchError, MissingExtraError
+from pellucid.scoring import ScoringTask
 from pellucid.tables.arrow import Table, vector_column, with_nulls
-from pellucid.tables.reader import PartReader
+from pellucid.task import Task
 
 if TYPE_CHECKING:
     from pellucid.batch.plan import Plan
@@ -42,8 +45,9 @@ class Model:
         device: as there.
         threads: how many threads each actor uses.
         max_tokens: the limit that the driver lowered; None for the model's own.
-        fingerprint: what the vectors must depend on; an actor that finds anything else refuses to work. None to accept
+        fingerprint: what the results must depend on; an actor that finds anything else refuses to work. None to accept
             whatever it finds.
+        task: makes the task.
     """
 
     name: str
@@ -53,30 +57,31 @@ class Model:
     threads: int
     max_tokens: int | None = None
     fingerprint: Fingerprint | None = None
+    task: Callable[..., Task] = Embedder
 
-    def load(self) -> Embedder:
+    def load(self) -> Any:
         """Load the model.
 
         Raises:
             BatchError: this node's model files differ from the driver's, or its engine does.
         """
-        embedder = Embedder(
+        model = self.task(
             self.name,
-            dtype=self.dtype,  # type: ignore[arg-type]
-            engine=self.engine,  # type: ignore[arg-type]
+            dtype=self.dtype,
+            engine=self.engine,
             device=self.device,
             threads=self.threads,
             max_tokens=self.max_tokens,
             on_truncation="cut",
         )
         if (expected := self.fingerprint) is not None:
-            found = Fingerprint.of(embedder.encoder, expected.prompt, expected.options or {}, expected.task)
+            found = Fingerprint.of(model.encoder, expected.prompt, expected.options or {}, expected.task)
             if (difference := expected.difference(found)) is not None:
                 what, fix = f"a different {difference}", "Set up every node in the same way."
                 if difference == "model":
                     what, fix = "different files", "Install the same model files on every node."
                 raise BatchError(f"one node of the cluster has {what} for {self.name} than the job's driver. {fix}")
-        return embedder
+        return model
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,7 @@ class Cluster:
     device: str = "cpu"
     threads: int | None = None
 
-    def __call__(self, plan: Plan, embedder: Embedder, advance: Callable[[int, int], object]) -> Iterator[Done]:
+    def __call__(self, plan: Plan, model: Task, advance: Callable[[int, int], object]) -> Iterator[Done]:
         """Do each part of ``plan.todo``, in any order.
 
         Raises:
@@ -107,15 +112,16 @@ class Cluster:
         """
         if not plan.todo:
             return
-        engine, files = embedder.engine, embedder.files
-        model = Model(
+        engine, files = model.engine, model.files
+        loaded = Model(
             name=files.name if files.source != "folder" else str(files.folder.resolve()),
             dtype=engine.dtype,
             engine=engine.name,
             device=self.device,
             threads=self.threads or max(1, int(self.cpus)),
-            max_tokens=embedder.encoder.lowered_max_tokens,
-            fingerprint=plan.options.fingerprint(embedder, device=self.device),
+            max_tokens=model.encoder.lowered_max_tokens,
+            fingerprint=plan.options.fingerprint(model, device=self.device),
+            task=_constructor(model),
         )
         with _connected(self.address) as ray:
             actors = self.actors or _actors_with_room(ray, self.cpus, self.device)
@@ -124,7 +130,7 @@ class Cluster:
             )
             done = numbers.map_batches(
                 _PartActor,
-                fn_constructor_args=(plan, model),
+                fn_constructor_args=(plan, loaded),
                 batch_size=1,
                 **_actor_options(ray, min(actors, len(plan.todo)), self.cpus, self.device),
             )
@@ -134,13 +140,20 @@ class Cluster:
                 yield Done(**row)
 
 
+def _constructor(model: Task) -> Callable[..., Task]:
+    """What makes the same task from the name of its model."""
+    if isinstance(model, ScoringTask):
+        return functools.partial(type(model), activation=model.activation)
+    return type(model)
+
+
 class _PartActor:
     """An actor that does whole parts, from input file to output file."""
 
     def __init__(self, plan: Plan, model: Model) -> None:
         self._plan = plan
-        self._embedder = model.load()
-        self._reader = PartReader(plan.survey.schema, plan.options.text_column)
+        self._model = model.load()
+        self._reader = plan.reader()
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         plan = self._plan
@@ -149,9 +162,9 @@ class _PartActor:
 
     def _do(self, part: Part) -> Done:
         options = self._plan.options
-        prepared = parts.prepare(part, self._reader, self._embedder, options)
-        vectors = parts.embed(prepared, self._embedder, options)
-        return parts.write(prepared, vectors, options, self._plan.ranges, self._plan.folder)
+        prepared = parts.prepare(part, self._reader, self._model, options)
+        results = parts.compute(prepared, self._model, options)
+        return parts.write(prepared, results, self._model, options, self._plan.ranges, self._plan.folder)
 
 
 def embed_dataset(
@@ -198,8 +211,6 @@ def embed_dataset(
         MissingExtraError: the extra ``batch`` is not installed.
     """
     ray = _ray()
-    from pellucid.batch.runner import check_output_dtype
-
     check_output_dtype(output_dtype, exclude=("int8",))
     check_options("auto", dtype=dtype, device="cpu", threads=threads)  # Only the nodes know whether they have a GPU.
     loaded = Model(model, dtype, "auto", device, threads or max(1, int(cpus)))

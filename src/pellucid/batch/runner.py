@@ -19,21 +19,19 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from pellucid.batch import files, manifest, parts
-from pellucid.batch.parts import Done, JobOptions, PreparedPart
+from pellucid.batch.options import JobOptions
+from pellucid.batch.parts import Done, PreparedPart
 from pellucid.batch.plan import LOCK, Plan, make_plan
-from pellucid.embedder import Embedder
-from pellucid.errors import BatchError, OptionError, plural, printable
+from pellucid.errors import BatchError, plural, printable
 from pellucid.files.locks import locked
 from pellucid.files.prefetch import one_thread, prefetch
 from pellucid.tables import parquet
 from pellucid.tables.arrow import ARROW_ERRORS
-from pellucid.tables.reader import PartReader
-from pellucid.text.checks import check_utf8
+from pellucid.task import Task
 
-BATCH_OUTPUT_DTYPES = ("float32", "float16", "int8", "binary", "ubinary")
 _REPORT = "_report.json"
 _MAX_WAITING = 2
 """How many parts are read ahead, and how many may wait to be written."""
@@ -46,7 +44,7 @@ class Progress:
     Attributes:
         rows: how many are done, in earlier runs too.
         total: how many there are.
-        tokens: how many were embedded in this run.
+        tokens: how many went through the model in this run.
     """
 
     rows: int
@@ -63,7 +61,7 @@ class Report:
         rejected: rows that could not be used.
         parts: output files.
         parts_before: output files that earlier runs had written.
-        texts: texts that this run embedded. Equal texts of a part count once.
+        texts: texts, or pairs of texts, of this run. Equal ones of a part count once.
         tokens: tokens of those texts.
         cut: rows of this run whose texts were longer than the model reads.
         lost: tokens that were cut off.
@@ -91,10 +89,10 @@ class Executor(Protocol):
 
     @property
     def device(self) -> str | None:
-        """The device of its engines. None if the device is that of the embedder's engine."""
+        """The device of its engines. None if the device is that of the model's engine."""
 
-    def __call__(self, plan: Plan, embedder: Embedder, advance: Callable[[int, int], object]) -> Iterator[Done]:
-        """Do each part of ``plan.todo``. ``advance`` is called with the rows and tokens that were embedded since."""
+    def __call__(self, plan: Plan, model: Task, advance: Callable[[int, int], object]) -> Iterator[Done]:
+        """Do each part of ``plan.todo``. ``advance`` is called with the rows and tokens that were done since."""
 
 
 @dataclass
@@ -109,8 +107,8 @@ class _Busy:
 def run(
     inputs: Sequence[str],
     folder: Path,
-    embedder: Embedder,
-    options: JobOptions,
+    model: Task,
+    options: JobOptions[Any],
     *,
     executor: Executor | None = None,
     on_progress: Callable[[Progress], object] = lambda _progress: None,
@@ -121,7 +119,7 @@ def run(
     Args:
         inputs: files, folders and patterns.
         folder: the folder for the output; it is made if it is missing.
-        embedder: the model, made with ``on_truncation="cut"``.
+        model: the model, made with ``on_truncation="cut"``; of the task that the options are for.
         options: what to do with the texts.
         executor: does the parts; None for this process.
         on_progress: called whenever more rows are done.
@@ -133,12 +131,12 @@ def run(
         OptionError: an option cannot be used.
     """
     start = time.perf_counter()
-    _check(options, embedder)
+    options.check(model)
     paths = files.find(inputs, folder)
     busy = _Busy()
     chosen = executor or _ThisProcess(busy)
     with _locked(folder):
-        plan = make_plan(paths, folder, embedder, options, device=chosen.device, on_survey=on_survey)
+        plan = make_plan(paths, folder, model, options, device=chosen.device, on_survey=on_survey)
         total = sum(file.rows for file in plan.survey.files)
         rows = total - sum(part.stop - part.start for part in plan.todo)
         tokens = 0
@@ -150,7 +148,7 @@ def run(
             on_progress(Progress(rows, total, tokens))
 
         on_progress(Progress(rows, total, 0))
-        done = list(chosen(plan, embedder, advance))
+        done = list(chosen(plan, model, advance))
         report = _report(plan, done, time.perf_counter() - start, busy)
         manifest.write_json(folder / _REPORT, asdict(report))
     if report.rejected and not report.rows:
@@ -169,16 +167,16 @@ class _ThisProcess:
     def __init__(self, busy: _Busy) -> None:
         self._busy = busy
 
-    def __call__(self, plan: Plan, embedder: Embedder, advance: Callable[[int, int], object]) -> Iterator[Done]:
-        options, reader = plan.options, PartReader(plan.survey.schema, plan.options.text_column)
+    def __call__(self, plan: Plan, model: Task, advance: Callable[[int, int], object]) -> Iterator[Done]:
+        options = plan.options
         written: collections.deque[Future[Done]] = collections.deque()
         with one_thread() as reading, one_thread() as writing:
-            prepare = functools.partial(parts.prepare, reader=reader, embedder=embedder, options=options)
+            prepare = functools.partial(parts.prepare, reader=plan.reader(), model=model, options=options)
             for prepared in prefetch(reading, plan.todo, prepare, count=_MAX_WAITING):
                 begin = time.perf_counter()
-                vectors = parts.embed(prepared, embedder, options, advance=_by_text(prepared, advance))
+                results = parts.compute(prepared, model, options, advance=_by_text(prepared, advance))
                 self._count(begin, time.perf_counter())
-                written.append(writing.submit(parts.write, prepared, vectors, options, plan.ranges, plan.folder))
+                written.append(writing.submit(parts.write, prepared, results, model, options, plan.ranges, plan.folder))
                 while len(written) > _MAX_WAITING:
                     yield written.popleft().result()
             while written:
@@ -236,29 +234,6 @@ def _first_fault(folder: Path) -> str:
     first = min((folder / parts.REJECTED).glob("*.jsonl"))
     with first.open(encoding="utf-8") as file:
         return str(json.loads(file.readline())["fault"])
-
-
-def check_output_dtype(output_dtype: str, *, exclude: Sequence[str] = ()) -> None:
-    """Refuse a type of vectors that cannot be written.
-
-    Raises:
-        OptionError: it is not in ``BATCH_OUTPUT_DTYPES``, or it is in ``exclude``.
-    """
-    allowed = [name for name in BATCH_OUTPUT_DTYPES if name not in exclude]
-    if output_dtype not in allowed:
-        raise OptionError(f"output_dtype={output_dtype!r} is not one of {', '.join(allowed)}.", "output_dtype")
-
-
-def _check(options: JobOptions, embedder: Embedder) -> None:
-    check_output_dtype(options.output_dtype)
-    for name in ("text_column", "vector_column", "prompt"):
-        check_utf8(getattr(options, name), name)
-    if options.rows_per_file < 1:
-        raise OptionError("rows_per_file must be at least 1.")
-    if options.truncate_dim is not None and not 1 <= options.truncate_dim <= embedder.dimensions:
-        raise OptionError(
-            f"truncate_dim={options.truncate_dim} must be from 1 to {embedder.dimensions}.", "truncate_dim"
-        )
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +45,7 @@ def survey(
     column: str,
     rows_per_part: int,
     *,
+    more_columns: Mapping[str, str] | None = None,
     on_bytes: Callable[[int], object] = lambda _bytes: None,
 ) -> Survey:
     """Read all files once, for their digests, rows and columns.
@@ -53,11 +54,13 @@ def survey(
         paths: the files, from :func:`pellucid.batch.files.find`.
         column: the column of texts; for plain lines, the name that they get.
         rows_per_part: how many rows a part has.
+        more_columns: other columns of texts, each with the option that names it.
         on_bytes: called with the number of bytes that were read since the last call.
 
     Raises:
         BatchError: a file cannot be read, has no such column, or has other columns than the file before it.
     """
+    more_columns = more_columns or {}
     files: list[InputFile] = []
     schemas: list[Schema] = []
     json_kinds: dict[str, set[str]] = {}
@@ -69,12 +72,13 @@ def survey(
             sha256 = _sha256(path, on_bytes)
             if kind == "parquet":
                 rows, schema = parquet.describe(path)
-                schemas.append(text_schema(schema, column))
+                schemas.append(_text_schema(schema, column, more_columns))
             else:
                 check_encoding(path)
                 if kind != "jsonl":
-                    schemas.append(text_schema(lines_schema(_column_names(path, kind, column)), column))
-                rows = _survey_lines(path, kind, column, rows_per_part, offsets, json_kinds)
+                    found = lines_schema(_column_names(path, kind, column))
+                    schemas.append(_text_schema(found, column, more_columns))
+                rows = _survey_lines(path, kind, (column, *more_columns), rows_per_part, offsets, json_kinds)
         except UnreadableFileError as error:
             raise BatchError(f"{printable(path)}: {error}") from error
         except _READ_ERRORS as error:
@@ -82,9 +86,17 @@ def survey(
         files.append(InputFile(path, name, kind, stamp, sha256, rows, tuple(offsets)))
         files[-1].check_unchanged()
     if any(file.kind == "jsonl" for file in files):
-        schemas.append(json_schema(json_kinds, column))
+        schemas.append(json_schema(json_kinds, column, *more_columns))
     check_same_columns(schemas)
     return Survey(tuple(files), schemas[0])
+
+
+def _text_schema(schema: Schema, column: str, more_columns: Mapping[str, str]) -> Schema:
+    """A file's schema with all its columns of texts (:func:`~pellucid.tables.schemas.text_schema`)."""
+    schema = text_schema(schema, column)
+    for name, option in more_columns.items():
+        schema = text_schema(schema, name, option)
+    return schema
 
 
 def _column_names(path: Path, kind: str, column: str) -> list[str]:
@@ -95,12 +107,18 @@ def _column_names(path: Path, kind: str, column: str) -> list[str]:
 
 
 def _survey_lines(
-    path: Path, kind: str, column: str, rows_per_part: int, offsets: list[int], json_kinds: dict[str, set[str]]
+    path: Path,
+    kind: str,
+    columns: Sequence[str],
+    rows_per_part: int,
+    offsets: list[int],
+    json_kinds: dict[str, set[str]],
 ) -> int:
     """Count the rows of a file of lines, and note where each part begins and which kinds of values JSON has."""
     rows = 0
     with path.open("rb") as file:
-        for record in _note_parts(read_records(file, kind, column), path, rows_per_part, offsets):
+        records = read_records(file, kind, columns[0], more_columns=columns[1:])
+        for record in _note_parts(records, path, rows_per_part, offsets):
             rows += 1
             if kind == "jsonl" and record.fault is None:
                 note_kinds(json_kinds, record.values)

@@ -10,7 +10,22 @@ from typing import Any
 import typer
 
 from pellucid import __version__
-from pellucid.cli import batch, bench, cluster, commands, dedupe, embed, explain, index, models, search, serve, similar
+from pellucid.cli import (
+    batch,
+    bench,
+    classify,
+    cluster,
+    commands,
+    dedupe,
+    embed,
+    explain,
+    index,
+    models,
+    rerank,
+    search,
+    serve,
+    similar,
+)
 from pellucid.cli.examples import EXAMPLES
 from pellucid.cli.terminal import SayingHandler, say
 from pellucid.cli.usage_errors import as_typed
@@ -28,6 +43,8 @@ app = typer.Typer(
 commands.add(app, "embed", embed.embed)
 commands.add(app, "explain", explain.explain)
 commands.add(app, "similar", similar.similar)
+commands.add(app, "rerank", rerank.rerank)
+commands.add(app, "classify", classify.classify)
 commands.add(app, "dedupe", dedupe.dedupe)
 commands.add(app, "cluster", cluster.cluster)
 commands.add(app, "index", index.index)

@@ -1,11 +1,12 @@
-"""``pellucid batch``: tables of texts to tables with their vectors, in a job that survives interruptions."""
+"""``pellucid batch``: tables of texts to tables with vectors, scores or labels, in jobs that survive interruptions."""
 
 from __future__ import annotations
 
 import dataclasses
 import json as json_module
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +19,11 @@ from pellucid.cli.terminal import say, tell
 from pellucid.errors import OptionError, plural, printable
 
 if TYPE_CHECKING:
+    from pellucid.batch.options import JobOptions
     from pellucid.batch.runner import Progress, Report
+
+_QUERY_COLUMN = "query"
+_VECTOR_COLUMN = "vector"
 
 
 def batch(
@@ -26,9 +31,19 @@ def batch(
         list[str], typer.Argument(help="Files, folders or patterns to read: .parquet, .jsonl, .csv, .txt.")
     ],
     out: Annotated[Path, typer.Option("--output", "-o", help="Folder of the job, for its output files.")],
-    model: options.ModelOption = options.DEFAULT_MODEL,
+    task: options.BatchTaskOption = "embed",
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help=f"{options.MODEL_HELP} Default: {options.DEFAULT_MODEL}, or {options.DEFAULT_RERANKER} to rerank.",
+        ),
+    ] = None,
     column: options.ColumnOption = options.TEXT_COLUMN,
-    vector_column: Annotated[str, typer.Option(help="Column for the vectors.")] = "vector",
+    query_column: Annotated[str, typer.Option(help="Column with the queries, to rerank.")] = _QUERY_COLUMN,
+    second_column: options.SecondColumnOption = None,
+    vector_column: Annotated[str, typer.Option(help="Column for the vectors.")] = _VECTOR_COLUMN,
     output_dtype: options.BatchDtypeOption = "float32",
     prompt: options.PromptOption = None,
     prompt_name: options.PromptNameOption = None,
@@ -60,10 +75,10 @@ def batch(
     cache_folder: options.CacheFolderOption = None,
     local_files_only: options.LocalFilesOnlyOption = False,
 ) -> None:
-    """Embed tables of any size.
+    """Embed, rerank or classify tables of any size.
 
-    The output is a folder of Parquet files with all columns of the input and the vectors. Memory use is bounded. After
-    an interruption, run the same command again: it does what is left.
+    The output is a folder of Parquet files with all columns of the input, and the vectors, scores or labels. Memory use
+    is bounded. After an interruption, run the same command again: it does what is left.
     """
     if prompt is not None and prompt_name is not None:
         raise OptionError("give --prompt or --prompt-name, not both.")
@@ -73,31 +88,62 @@ def batch(
         raise OptionError("--cache is a file on this machine, so it does not work with --engine ray.")
     if engine == "ray" and revision is not None:
         raise OptionError("--revision does not work with --engine ray: its nodes load the main revision.")
+    _check_task(
+        task,
+        model,
+        embed={
+            "--vector-column": vector_column != _VECTOR_COLUMN,
+            "--output-dtype": output_dtype != "float32",
+            "--normalize": normalize is not None,
+            "--truncate-dim": truncate_dim is not None,
+            "--cache": cache is not None,
+        },
+        rerank={"--query-column": query_column != _QUERY_COLUMN},
+        classify={"--second-column": second_column is not None},
+    )
     from pellucid.batch import runner
-    from pellucid.batch.parts import JobOptions
-    from pellucid.embedder import Embedder
 
     is_local = engine == "local"
-    embedder = Embedder(
-        model,
-        dtype=dtype,
+    how: dict[str, Any] = {
+        "dtype": dtype,
         # With a cluster, this machine only hands out the work. It needs the actors' engine, but not their GPU.
-        engine="auto" if is_local or device == "cpu" else "torch",
-        device=device if is_local else "cpu",
-        threads=threads if is_local else None,
-        cache=cache,
-        revision=revision,
-        cache_folder=cache_folder,
-        local_files_only=local_files_only,
-        on_truncation="cut",
-    )
-    job_options = JobOptions(
+        "engine": "auto" if is_local or device == "cpu" else "torch",
+        "device": device if is_local else "cpu",
+        "threads": threads if is_local else None,
+        "revision": revision,
+        "cache_folder": cache_folder,
+        "local_files_only": local_files_only,
+        "on_truncation": "cut",
+    }
+    loaded: Embedder | Reranker | Classifier
+    make_options: Callable[..., JobOptions[Any]]
+    if task == "rerank":
+        from pellucid.batch.scoring import RerankOptions
+        from pellucid.reranker import Reranker
+
+        loaded = Reranker(model or options.DEFAULT_RERANKER, **how)
+        make_options = partial(RerankOptions, query_column=query_column)
+    elif task == "classify":
+        from pellucid.batch.scoring import ClassifyOptions
+        from pellucid.classifier import Classifier
+
+        loaded = Classifier(model or "", **how)
+        make_options = partial(ClassifyOptions, second_column=second_column)
+    else:
+        from pellucid.batch.embedding import EmbedOptions
+        from pellucid.embedder import Embedder
+
+        loaded = Embedder(model or options.DEFAULT_MODEL, cache=cache, **how)
+        make_options = partial(
+            EmbedOptions,
+            vector_column=vector_column,
+            normalize=normalize,
+            truncate_dim=truncate_dim,
+            output_dtype=output_dtype,
+        )
+    job_options = make_options(
         text_column=column,
-        vector_column=vector_column,
-        prompt=prompt if prompt is not None else embedder.prompt_named(prompt_name),
-        normalize=normalize,
-        truncate_dim=truncate_dim,
-        output_dtype=output_dtype,
+        prompt=prompt if prompt is not None else loaded.prompt_named(prompt_name),
         on_truncation="reject" if on_truncation == "error" else "cut",
         rows_per_file=rows_per_file,
     )
@@ -107,20 +153,30 @@ def batch(
 
         cpus = 1.0 if cpus_per_actor is None else cpus_per_actor
         cluster = Cluster(address=address, actors=actors, cpus=cpus, device=device, threads=threads)
-    with when_interrupted(lambda: _what_is_kept(out)), _progress_bars() as (on_bytes, on_progress):
+    with when_interrupted(lambda: _what_is_kept(out)), _progress_bars(loaded.progress_name) as (on_bytes, on_progress):
         report = runner.run(
-            inputs, out, embedder, job_options, executor=cluster, on_progress=on_progress, on_survey=on_bytes
+            inputs, out, loaded, job_options, executor=cluster, on_progress=on_progress, on_survey=on_bytes
         )
+    unit = "pair" if job_options.more_columns else "text"
     if json:
         typer.echo(json_module.dumps({"folder": str(out), **dataclasses.asdict(report)}))
     else:
-        _print_report(report, out)
+        _print_report(report, out, unit)
     if report.cut and on_truncation == "warn":
-        say(f"{plural(report.cut, 'text')} too long: {plural(report.lost, 'token')} cut off")
+        say(f"{plural(report.cut, unit)} too long: {plural(report.lost, 'token')} cut off")
     if report.rejected:
         rejected = printable(out / "_rejected")
         say(f"{plural(report.rejected, 'row')} rejected: {rejected} says which and why")
         raise typer.Exit(PARTLY_DONE)
+
+
+def _check_task(task: str, model: str | None, **of_tasks: Mapping[str, bool]) -> None:
+    """Refuse options of another task. ``of_tasks`` says for each task which of its own options are given."""
+    for name, given in of_tasks.items():
+        if name != task and (wrong := [option for option, is_given in given.items() if is_given]):
+            raise OptionError(f"{wrong[0]} needs --task {name}.")
+    if task == "classify" and model is None:
+        raise OptionError("--task classify needs a model: -m MODEL.")
 
 
 def _what_is_kept(out: Path) -> str:
@@ -134,10 +190,11 @@ def _what_is_kept(out: Path) -> str:
 
 
 @contextmanager
-def _progress_bars() -> Iterator[tuple[Callable[[int], object], Callable[[Progress], None]]]:
+def _progress_bars(what: str) -> Iterator[tuple[Callable[[int], object], Callable[[Progress], None]]]:
     """Show progress on standard error if it is a terminal.
 
-    Gives two callbacks: for the number of bytes that the survey has just read, and for the progress of the job.
+    Gives two callbacks: for the number of bytes that the survey has just read, and for the progress of the job, which
+    does ``what``.
     """
     from pellucid.files.progress import progress_bar
 
@@ -154,7 +211,7 @@ def _progress_bars() -> Iterator[tuple[Callable[[int], object], Callable[[Progre
                 # Rows from earlier runs count as done, but not for the speed.
                 rows_bar = stack.enter_context(
                     progress_bar(
-                        desc="Embedding",
+                        desc=what,
                         unit=" rows",
                         initial=progress.rows,
                         total=progress.total,
@@ -168,11 +225,11 @@ def _progress_bars() -> Iterator[tuple[Callable[[int], object], Callable[[Progre
         yield survey_bar.update, on_progress
 
 
-def _print_report(report: Report, out: Path) -> None:
+def _print_report(report: Report, out: Path, unit: str) -> None:
     earlier = f" ({report.parts_before:,} from earlier runs)" if report.parts_before else ""
     speed = f", {report.tokens / report.seconds:,.0f} tokens/s" if report.tokens else ""
     summary = (
         f"{plural(report.rows, 'row')} in {plural(report.parts, 'file')}{earlier} in {printable(out)}; "
-        f"this run: {plural(report.texts, 'text')} in {report.seconds:,.1f} s{speed}"
+        f"this run: {plural(report.texts, unit)} in {report.seconds:,.1f} s{speed}"
     )
     tell(summary)

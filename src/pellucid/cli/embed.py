@@ -146,7 +146,7 @@ def _embed_windows(
 
     yield [], embedder.embed_documents([], **embed_options)
     total = len(lines) if isinstance(lines, list) else None
-    with progress(total, show=show_progress, leave=False) as advance, naming_places(place):
+    with naming_places(place), progress(total, show=show_progress, leave=False) as advance:
         for window in embedder.embed_stream(feed(), advance=advance, **embed_options):
             yield [pending.popleft() for _ in window], window
 

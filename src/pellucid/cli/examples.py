@@ -24,6 +24,17 @@ EXAMPLES: dict[str, str] = {
         pellucid similar "weak battery" reviews.csv --column body
         cat questions.txt | pellucid similar refund | jq -r .text
     """,
+    "rerank": """
+        pellucid rerank "how do I get a refund?" answers.txt
+        pellucid rerank "weak battery" reviews.csv --column body
+        cat answers.txt | pellucid rerank refund | jq -r .text
+    """,
+    "classify": """
+        pellucid classify reviews.txt -m MODEL
+        pellucid classify reviews.csv --column body -m MODEL --all
+        pellucid classify pairs.csv --second-column reply -m MODEL
+        cat reviews.txt | pellucid classify -m MODEL | jq .label
+    """,
     "dedupe": """
         pellucid dedupe questions.txt
         pellucid dedupe questions.txt > kept.txt
@@ -42,11 +53,13 @@ EXAMPLES: dict[str, str] = {
     "search": """
         pellucid search "when does the lease end?"
         pellucid search "how are long texts cut?" -k 3 --why
+        pellucid search "how are long texts cut?" --rerank
     """,
     "batch": """
         pellucid batch reviews.csv --column body -o vectors
         pellucid batch "logs/*.parquet" -o vectors --dtype int8
         pellucid batch notes.txt -o vectors --on-truncation error
+        pellucid batch pairs.parquet -o scores --task rerank
     """,
     "serve": """
         pellucid serve

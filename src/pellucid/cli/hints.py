@@ -35,21 +35,22 @@ def hint_at_path(text: str, for_file: str) -> None:
         say(f"hint: there is no file {name}, so it is taken as a text.")
 
 
-def check_order(text: str, file: Path | None, call: str) -> None:
+def check_order(text: str, file: Path | None, call: str, *, place: str = "text") -> None:
     """Refuse a text and a file that were swapped: the first is a file, and the second is not.
 
     Args:
         text: what is in the place of the text.
         file: what is in the place of the file.
         call: the command, for the message.
+        place: what the command calls the text.
 
     Raises:
         OptionError: they were swapped. The message says what to type.
     """
     if file is not None and is_file(text) and str(file) != "-" and not _is(Path.exists, str(file)):
         name = printable(text)
-        example = f"{call} TEXT {shlex.quote(name)}"
-        raise OptionError(f"{name} is a file, and stands where the text goes. Type the text first: {example}")
+        example = f"{call} {place.upper()} {shlex.quote(name)}"
+        raise OptionError(f"{name} is a file, and stands where the {place} goes. Type the {place} first: {example}")
 
 
 def choose_file(argument: Path | None, option: Path | None) -> Path | None:

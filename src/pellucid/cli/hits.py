@@ -42,8 +42,13 @@ _STATES = {
 
 
 def is_related(hit: Hit, query: str) -> bool:
-    """Whether a hit has a word of the query, or is near it in meaning."""
-    return hit.text_rank is not None or hit.cosine >= _MIN_COSINE or any(matched_words(query, hit.row.text))
+    """Whether a hit has a word of the query, or is near it in meaning. A reranker knows better than both."""
+    return (
+        hit.rerank_score is not None
+        or hit.text_rank is not None
+        or hit.cosine >= _MIN_COSINE
+        or any(matched_words(query, hit.row.text))
+    )
 
 
 def print_hits(
@@ -174,6 +179,8 @@ def _place(hit: Hit) -> Text:
 def _describe_score(hit: Hit, mode: SearchMode) -> str:
     """The cosine, and what else the ranking is by."""
     cosine = f"cosine {hit.cosine:.3f}"
+    if hit.rerank_score is not None:
+        cosine = f"rerank {hit.rerank_score:.3f}, {cosine}"
     if mode == "text":
         return f"{cosine}, BM25 {hit.score:.2f}"
     ranks = [("meaning", hit.vector_rank), ("words", hit.text_rank)] if mode == "hybrid" else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -86,7 +87,7 @@ def embed_lines(embedder: Embedder, lines: Lines) -> Float32:
 
     def windows() -> Iterator[Float32]:
         yield embedder.embed_documents([])
-        with progress(len(lines.texts), show=True, leave=False) as advance, naming_places(lines.place):
+        with naming_places(lines.place), progress(len(lines.texts), show=True, leave=False) as advance:
             yield from embedder.embed_stream(lines.texts, advance=advance)
 
     return np.concatenate(list(windows()))
@@ -96,6 +97,8 @@ def embed_lines(embedder: Embedder, lines: Lines) -> Float32:
 def naming_places(place: Callable[[int], str]) -> Iterator[None]:
     """In the block, what is said of texts that are too long names the first one as a person finds it in a file.
 
+    Warnings are shown after the block, so that they don't run into a progress bar that is drawn in it.
+
     Args:
         place: says where the text at a position stands, as in "line 12".
     """
@@ -103,19 +106,23 @@ def naming_places(place: Callable[[int], str]) -> Iterator[None]:
     def translate(message: object, first: int | None) -> str:
         return str(message) if first is None else str(message).replace(f"text {first})", f"{place(first)})")
 
-    with warnings.catch_warnings():
-        show_warning = warnings.showwarning
+    held: list[Callable[[], object]] = []
+    try:
+        with warnings.catch_warnings():
+            show_warning = warnings.showwarning
 
-        def show(message: Warning | str, *where: Any, **options: Any) -> None:
-            if isinstance(message, TruncationWarning):
-                message = TruncationWarning(translate(message, message.first))
-            show_warning(message, *where, **options)
+            def hold(message: Warning | str, *where: Any, **options: Any) -> None:
+                if isinstance(message, TruncationWarning):
+                    message = TruncationWarning(translate(message, message.first))
+                held.append(functools.partial(show_warning, message, *where, **options))
 
-        warnings.showwarning = show
-        try:
+            warnings.showwarning = hold
             yield
-        except TruncationError as error:
-            raise TruncationError(translate(error, error.first), error.first) from None
+    except TruncationError as error:
+        raise TruncationError(translate(error, error.first), error.first) from None
+    finally:
+        for show_now in held:
+            show_now()
 
 
 def show(text: str, *, full: bool = False, style: str = "") -> Text:

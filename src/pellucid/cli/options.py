@@ -1,4 +1,4 @@
-"""What the commands share: their options, the choices that options offer, and the default model.
+"""What the commands share: their options, the choices that options offer, and the default models.
 
 A command names an option from here in its signature, as in ``threads: options.ThreadsOption = None``. So the option has
 the same name, type and help in every command. An option of a single command is declared here only if it offers choices.
@@ -18,6 +18,7 @@ from pellucid.encoder.encoder import Dtype
 from pellucid.server.settings import Load, LogFormat, RequestTruncation
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
+DEFAULT_RERANKER = "cross-encoder/ms-marco-MiniLM-L6-v2"
 NATIVE_DTYPES: tuple[Dtype, ...] = ("float32", "int16", "int8")
 TEXT_COLUMN = "text"
 """The column with the texts, unless ``--column`` names another."""
@@ -25,6 +26,7 @@ SEARCH_MODES = ("hybrid", "vector", "text")
 """The values of :data:`pellucid.search.index.SearchMode`. Importing that module would slow down every command."""
 
 BatchEngine = Literal["local", "ray"]
+BatchTask = Literal["embed", "rerank", "classify"]
 TruncationChoice = Literal["warn", "error", "cut"]
 """The values of :data:`pellucid.text.truncation.OnTruncation` without the older name of "cut"."""
 DownloadSource = Literal["hub", "pypi"]
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
     _LogFormat = LogFormat
     _SearchMode = SearchMode
     _BatchEngine = BatchEngine
+    _BatchTask = BatchTask
     _DownloadSource = DownloadSource
 else:
     _Dtype = _choice(get_args(Dtype))
@@ -75,6 +78,7 @@ else:
     _LogFormat = _choice(get_args(LogFormat))
     _SearchMode = _choice(SEARCH_MODES)
     _BatchEngine = _choice(get_args(BatchEngine))
+    _BatchTask = _choice(get_args(BatchTask))
     _DownloadSource = _choice(get_args(DownloadSource))
 
 # The model and its files.
@@ -101,8 +105,18 @@ CompareDtypesOption = Annotated[
 DeviceOption = Annotated[
     str, typer.Option(help="Where to compute: cpu. With the extra 'torch', also cuda, cuda:1 or mps.")
 ]
+MaxTokensOption = Annotated[
+    int | None, typer.Option(help="Read at most N tokens of each text or pair. Default: as many as the model can.")
+]
 ThreadsOption = Annotated[int | None, typer.Option(help="Number of threads. Default: all available CPU cores.")]
 BatchEngineOption = Annotated[_BatchEngine, typer.Option(help="Run in this process (local) or on a Ray cluster (ray).")]
+BatchTaskOption = Annotated[
+    _BatchTask,
+    typer.Option(
+        help="Give each row a vector (embed), a score of how well its text answers its query (rerank), or a label "
+        "(classify)."
+    ),
+]
 LoadOption = Annotated[_Load, typer.Option(help="Load models at the start, or each at its first request.")]
 LogFormatOption = Annotated[
     _LogFormat,
@@ -135,11 +149,18 @@ TextsArgument = Annotated[
 ]
 FullOption = Annotated[bool, typer.Option("--full", help="Show everything that was found, with whole texts.")]
 ColumnOption = Annotated[str, typer.Option(help="Column with the texts, in .csv, .jsonl and .parquet files.")]
+SecondColumnOption = Annotated[
+    str | None, typer.Option(help="Column with the second text of each pair. Default: the texts are no pairs.")
+]
 IndexOption = Annotated[Path, typer.Option("--index", help="Folder of the index.")]
 
 # The texts and their vectors.
 PromptOption = Annotated[str | None, typer.Option(help="Text to put in front of each text.")]
 PromptNameOption = Annotated[str | None, typer.Option(help="Name of the model's prompt to put in front of each text.")]
+QueryPromptOption = Annotated[str | None, typer.Option("--prompt", help="Text to put in front of the query.")]
+QueryPromptNameOption = Annotated[
+    str | None, typer.Option("--prompt-name", help="Name of the model's prompt to put in front of the query.")
+]
 NormalizeOption = Annotated[
     bool | None, typer.Option(help="Scale vectors to length 1, or not. Default: as the model does.")
 ]

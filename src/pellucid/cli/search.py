@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,12 +12,14 @@ import typer
 
 from pellucid.cli import options
 from pellucid.cli.index import DEFAULT_INDEX
+from pellucid.cli.lines import naming_places
 from pellucid.cli.terminal import print_record, say, use_json
 from pellucid.cli.texts import read_text
-from pellucid.errors import IndexStateError, OptionError
+from pellucid.errors import IndexStateError, OptionError, plural, printable
 
 if TYPE_CHECKING:
     from pellucid.cli.why import Why
+    from pellucid.reranker import Reranker
     from pellucid.search.hits import Hit
     from pellucid.search.index import Index
 
@@ -44,6 +47,13 @@ def search(
     show_all: Annotated[
         bool, typer.Option("--all", help="Show also what has little to do with the query. JSON always has it.")
     ] = False,
+    reranks: Annotated[
+        bool, typer.Option("--rerank", help="Sort the best chunks again by how well each answers the query; slower.")
+    ] = False,
+    reranker_name: Annotated[
+        str | None,
+        typer.Option("--reranker", help="Model for --rerank, which it implies.", show_default=options.DEFAULT_RERANKER),
+    ] = None,
     why: Annotated[bool, typer.Option("--why", help="Show which words make each chunk match.")] = False,
     json: options.JsonOption = None,
     cache_folder: options.CacheFolderOption = None,
@@ -62,7 +72,16 @@ def search(
     from pellucid.search.index import Index
 
     index = Index.open(folder or _find_index(), cache_folder=cache_folder, local_files_only=local_files_only)
-    hits = index.search(query, count, mode=mode, approximate=approximate)
+    if reranks or reranker_name is not None:
+        from pellucid.reranker import Reranker
+        from pellucid.search.reranking import CANDIDATES
+
+        name = reranker_name or options.DEFAULT_RERANKER
+        reranker = Reranker(name, cache_folder=cache_folder, local_files_only=local_files_only)
+        candidates = index.search(query, max(count, CANDIDATES), mode=mode, approximate=approximate)
+        hits = _rerank(query, candidates, reranker)[:count]
+    else:
+        hits = index.search(query, count, mode=mode, approximate=approximate)
     as_json = use_json(json)
     shown = hits if as_json or show_all else [hit for hit in hits if is_related(hit, query)]
     texts, cosines = [hit.row.text for hit in shown], [hit.cosine for hit in shown]
@@ -74,6 +93,24 @@ def search(
         print_hits(shown, index.embedder, query, reasons, mode=mode, full=full, left_out=left_out)
     for note in _notes(index, hits):
         say(f"note: {note}")
+
+
+def _rerank(query: str, candidates: list[Hit], reranker: Reranker) -> list[Hit]:
+    """Sort hits by a reranker's scores, and say how many there were and how long it took."""
+    from pellucid.files.progress import progress
+    from pellucid.search.reranking import rerank
+
+    def place(position: int) -> str:
+        row = candidates[position].row
+        return printable(f"{row.file}, {row.part}" if row.part else f"{row.file}:{row.first_line}")
+
+    start = time.perf_counter()
+    with naming_places(place), progress(len(candidates), show=True, leave=False, desc="Reranking") as advance:
+        hits = rerank(query, candidates, reranker, advance=advance)
+    if hits:
+        seconds = time.perf_counter() - start
+        say(f"Reranked the best {plural(len(hits), 'chunk')} in {seconds:.2f} s with {printable(reranker.model_name)}.")
+    return hits
 
 
 def _find_index() -> Path:

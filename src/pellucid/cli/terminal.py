@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+import numpy as np
 import typer
 
 from pellucid.errors import JOINER, printable
@@ -50,6 +51,15 @@ def from_here(path: Path) -> str:
 def print_record(record: Mapping[str, Any]) -> None:
     """Print one line of JSON."""
     typer.echo(escape_json_controls(json.dumps(record, ensure_ascii=False)))
+
+
+def round_float32(number: float) -> float:
+    """A float32 number in as many digits as tell it from others, for JSON.
+
+    >>> round_float32(0.9834210872650146)
+    0.9834211
+    """
+    return float(str(np.float32(number)))
 
 
 def say(message: str) -> None:

@@ -48,7 +48,7 @@ class TableFile:
         return unchanged(self.path, self.stamp)
 
 
-def read_texts(file: Path | None, column: str = TEXT_COLUMN) -> Iterator[str]:
+def read_texts(file: Path | None, column: str = TEXT_COLUMN, *, option: str = "--column") -> Iterator[str]:
     """Read the texts of a file or of standard input.
 
     A ``.csv``, ``.jsonl`` or ``.parquet`` file gives the texts of one column. Anything else is lines in UTF-8, and each
@@ -57,6 +57,7 @@ def read_texts(file: Path | None, column: str = TEXT_COLUMN) -> Iterator[str]:
     Args:
         file: the file; None or ``-`` for standard input.
         column: the column with the texts, for tables.
+        option: the option that names the column, for error messages.
 
     Returns:
         The texts, read as they are asked for. A file that is missing and a column that is missing are found at once.
@@ -72,14 +73,14 @@ def read_texts(file: Path | None, column: str = TEXT_COLUMN) -> Iterator[str]:
     is_file = file is not None and str(file) != "-"
     kind = table_kind(file) if file is not None and is_file else "text"
     if kind == "text" and column != TEXT_COLUMN:
-        raise OptionError(f"--column {column} is for .csv, .jsonl and .parquet files; other texts are lines.")
+        raise OptionError(f"{option} {column} is for .csv, .jsonl and .parquet files; other texts are lines.")
     if file is None or not is_file:
         return _read_lines(None)
     check_file(file)
     if kind == "text":
         return _read_lines(file)
     try:
-        return _read_parquet(file, column) if kind == "parquet" else _read_rows(file, kind, column)
+        return _read_parquet(file, column, option) if kind == "parquet" else _read_rows(file, kind, column, option)
     except OSError as error:
         raise OptionError(f"{printable(file)} cannot be read ({error.strerror or error}).") from error
 
@@ -134,7 +135,7 @@ def _read_lines(file: Path | None) -> Iterator[str]:
                 ) from None
 
 
-def _read_rows(file: Path, kind: str, column: str) -> Iterator[str]:
+def _read_rows(file: Path, kind: str, column: str, option: str) -> Iterator[str]:
     """The texts of JSON lines or of CSV."""
     from pellucid.tables.records import check_column, check_encoding, read_header
 
@@ -144,13 +145,13 @@ def _read_rows(file: Path, kind: str, column: str) -> Iterator[str]:
         if kind == "csv":
             with file.open("rb") as source:
                 header = read_header(source)
-            check_column(column, header[0])
+            check_column(column, header[0], option)
     except UnreadableFileError as error:
         raise UnreadableFileError(f"{printable(file)}: {error}") from None
-    return _rows(file, kind, column, header)
+    return _rows(file, kind, column, header, option)
 
 
-def _rows(file: Path, kind: str, column: str, header: tuple[list[str], int] | None) -> Iterator[str]:
+def _rows(file: Path, kind: str, column: str, header: tuple[list[str], int] | None, option: str) -> Iterator[str]:
     from pellucid.tables.records import check_column, read_records
 
     with file.open("rb") as source:
@@ -160,7 +161,7 @@ def _rows(file: Path, kind: str, column: str, header: tuple[list[str], int] | No
                 continue
             place = f"{printable(file)}, line {_line_number(file, record.offset)}"
             try:
-                check_column(column, list(record.values) or [column])
+                check_column(column, list(record.values) or [column], option)
             except UnreadableFileError as error:
                 raise TextError(f"{place}: {error}") from None
             raise TextError(f"{place}: {record.fault}. Mend or remove this row.")
@@ -175,13 +176,13 @@ def _line_number(file: Path, offset: int) -> int:
     return number
 
 
-def _read_parquet(file: Path, column: str) -> Iterator[str]:
+def _read_parquet(file: Path, column: str, option: str) -> Iterator[str]:
     from pellucid.tables import parquet
     from pellucid.tables.arrow import ARROW_ERRORS
     from pellucid.tables.schemas import text_schema
 
     try:
-        text_schema(parquet.describe(file)[1], column)
+        text_schema(parquet.describe(file)[1], column, option)
     except UnreadableFileError as error:
         raise UnreadableFileError(f"{printable(file)}: {error}") from None
     except ARROW_ERRORS as error:

@@ -26,7 +26,9 @@ _PHRASES = {
 }
 
 
-_OPTIONS = "device dtype k normalize on_truncation output_dtype prompt_name revision threads threshold truncate_dim"
+_OPTIONS = (
+    "device dtype k max_tokens normalize on_truncation output_dtype prompt_name revision threads threshold truncate_dim"
+)
 _PYTHON_OPTION = re.compile(rf"\b({'|'.join(_OPTIONS.split())})=(?:'([^']*)')?")
 
 

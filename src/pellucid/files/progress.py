@@ -10,18 +10,21 @@ from typing import Any
 
 
 @contextlib.contextmanager
-def progress(total: int | None, *, show: bool, leave: bool = True) -> Iterator[Callable[[int], object]]:
+def progress(
+    total: int | None, *, show: bool, leave: bool = True, desc: str = "Embedding"
+) -> Iterator[Callable[[int], object]]:
     """Draw a bar over texts. Gives a function that moves it on by a number of texts.
 
     Args:
         total: the number of texts; None if nobody knows it yet.
         show: whether to draw it.
         leave: whether to leave it there at the end.
+        desc: what is done with the texts.
     """
     if not show:
         yield lambda _: None
         return
-    with progress_bar(total=total, unit=" texts", desc="Embedding", leave=leave) as bar:
+    with progress_bar(total=total, unit=" texts", desc=desc, leave=leave) as bar:
         yield bar.update
 
 

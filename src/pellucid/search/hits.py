@@ -25,12 +25,13 @@ class Hit:
 
     Attributes:
         row: the chunk. Its lines are those of the file when it was indexed.
-        score: what the ranking is by: the cosine, BM25, or the sum of fused ranks.
+        score: what the index ranks by: the cosine, BM25, or the sum of fused ranks.
         cosine: the cosine of the vectors of query and chunk, whatever the ranking is by.
         vector_rank: the place in the ranking by the cosine, from 1; None if the chunk is not in it.
         text_rank: the place in the ranking by words, from 1; None if the chunk is not in it.
         path: the absolute path of the file; None if an older Pellucid made the index.
         file_state: whether the file is still what was indexed.
+        rerank_score: how well the chunk answers the query, by a reranker, which then gives the order; None without one.
     """
 
     row: Row
@@ -40,12 +41,17 @@ class Hit:
     text_rank: int | None
     path: Path | None
     file_state: FileState
+    rerank_score: float | None = None
 
     __repr__ = short_repr
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as plain values, for JSON: the attributes of the hit, and those of its row."""
+        """All of it as plain values, for JSON: the attributes of the hit, and those of its row.
+
+        Only hits that were reranked have a ``rerank_score``.
+        """
         return {
+            **({} if self.rerank_score is None else {"rerank_score": self.rerank_score}),
             "path": None if self.path is None else str(self.path),
             "score": self.score,
             "cosine": self.cosine,

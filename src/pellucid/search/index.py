@@ -13,10 +13,12 @@ from pellucid.encoder.fingerprint import Fingerprint
 from pellucid.errors import IndexWriteError, OptionError, TextError
 from pellucid.files.own_folders import INDEX_POINTER
 from pellucid.reprs import short_text
+from pellucid.reranker import Reranker
 from pellucid.search.forgetting import forget
 from pellucid.search.hits import Hit, fuse, locate
 from pellucid.search.pointer import Identity
 from pellucid.search.reading import DocumentReader
+from pellucid.search.reranking import CANDIDATES, rerank
 from pellucid.search.rows import RankedRow, Row
 from pellucid.search.store import Store
 from pellucid.search.update import Progress, Summary, Update, normalize_option
@@ -143,7 +145,13 @@ class Index:
         return forget(self.store, roots)
 
     def search(
-        self, query: str, count: int = 10, *, mode: SearchMode = "hybrid", approximate: bool = False
+        self,
+        query: str,
+        count: int = 10,
+        *,
+        mode: SearchMode = "hybrid",
+        approximate: bool = False,
+        reranker: Reranker | None = None,
     ) -> list[Hit]:
         """The chunks that match a query best.
 
@@ -153,6 +161,8 @@ class Index:
             mode: "vector", by the cosine; "text", by its words (BM25); "hybrid", by the ranks in both.
             approximate: search only the half of the vectors that is likely to be near the query. That saves time
                 in an index of hundreds of thousands of chunks.
+            reranker: sorts the best 50 chunks, or ``count`` if that is more, by how well each answers the query. The
+                best ``count`` of them are returned, with their ``rerank_score``.
 
         Raises:
             OptionError: ``mode`` is unknown, or ``count`` is less than 1.
@@ -163,6 +173,9 @@ class Index:
             raise OptionError(f"mode={mode!r} is not one of 'vector', 'text', 'hybrid'.")
         if count < 1:
             raise OptionError(f"count={count} must be at least 1.")
+        if reranker is not None:
+            candidates = self.search(query, max(count, CANDIDATES), mode=mode, approximate=approximate)
+            return rerank(query, candidates, reranker)[:count]
         check_texts([query])
         if not query.strip():
             raise TextError("the query is blank.")

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.errors import MissingExtraError
-from pellucid.types import Float32
+from pellucid.types import Float32, Int64
 
 try:
     import pyarrow as pa  # type: ignore[import-untyped]
@@ -19,6 +19,7 @@ except ImportError as error:
 Table: TypeAlias = pa.Table
 Schema: TypeAlias = pa.Schema
 Batch: TypeAlias = pa.RecordBatch
+Column: TypeAlias = pa.Array
 ARROW_ERRORS: tuple[type[Exception], ...] = (OSError, pa.ArrowException)
 """What PyArrow raises where a file cannot be read."""
 
@@ -32,6 +33,16 @@ def vector_column(vectors: npt.NDArray[Any], *, packed_bits: bool = False) -> pa
     if packed_bits:
         return pa.Array.from_buffers(pa.binary(width), len(values), [None, pa.py_buffer(values.tobytes())])
     return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), width)
+
+
+def number_column(numbers: Float32) -> pa.Array:
+    """Numbers, ``float32[n]``, as a column."""
+    return pa.array(numbers, pa.float32())
+
+
+def name_column(names: Sequence[str], which: Int64) -> pa.Array:
+    """A column of strings: for each of ``which``, ``int64[n]``, the name at that place."""
+    return pa.array(names, pa.string()).take(pa.array(which, pa.int64()))
 
 
 def with_nulls(column: pa.Array, rows: Sequence[int | None]) -> pa.Array:

@@ -198,6 +198,15 @@ def write_with_vectors(path: Path, table: Table) -> None:
     pq.write_table(table, path, use_dictionary=others, compression=dict.fromkeys(others, "zstd"))
 
 
+def write(path: Path, table: Table) -> None:
+    """Write a table.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    pq.write_table(table, path, compression="zstd")
+
+
 def _leaf_columns(schema: Schema) -> list[str]:
     """The columns that Parquet stores for a schema: a nested column becomes one for each kind of value in it."""
     sink = pa.BufferOutputStream()

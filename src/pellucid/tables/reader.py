@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -110,11 +110,13 @@ class PartReader:
     Args:
         schema: the schema of all files, from the survey.
         column: the column of texts.
+        more_columns: other columns that must have a text in each row.
     """
 
-    def __init__(self, schema: Schema, column: str) -> None:
+    def __init__(self, schema: Schema, column: str, more_columns: Iterable[str] = ()) -> None:
         self._schema = schema
         self._column = column
+        self._more_columns = tuple(more_columns)
         self._opened: tuple[InputFile, int, Iterator[pa.RecordBatch]] | None = None
         self._too_large: set[Path] = set()
 
@@ -151,7 +153,7 @@ class PartReader:
         with file.path.open("rb") as opened:
             header = read_header(opened) if file.kind == "csv" else None
             opened.seek(file.offsets[start // rows_per_part] if start else 0)
-            records = read_records(opened, file.kind, self._column, header=header)
+            records = read_records(opened, file.kind, self._column, header=header, more_columns=self._more_columns)
             return self._to_rows(islice(records, stop - start), start)
 
     def _to_rows(self, records: Iterable[Record], start: int) -> Rows:
@@ -192,19 +194,32 @@ class PartReader:
         # Files may have the same columns in another order.
         tables = [pa.Table.from_batches([part]).select(self._schema.names).cast(self._schema) for part in parts]
         table = pa.concat_tables(tables or [self._schema.empty_table()]).combine_chunks()
-        return _without_bad_texts(table, self._column, start)
+        return _without_bad_texts(table, (self._column, *self._more_columns), start)
 
 
-def _without_bad_texts(table: Table, column: str, start: int) -> Rows:
-    """The rows whose text can be used; ``start`` is the number of the first row."""
-    texts = table.column(column)
-    faults = [
-        (start + number, "its text is null") for number, valid in enumerate(texts.is_valid()) if not valid.as_py()
-    ]
+def _without_bad_texts(table: Table, columns: Sequence[str], start: int) -> Rows:
+    """The rows whose texts can be used; ``start`` is the number of the first row."""
+    faults: dict[int, str] = {}
+    for column in columns:
+        name = "text" if len(columns) == 1 else repr(column)
+        for number, fault in _text_faults(table.column(column), name):
+            faults.setdefault(start + number, fault)
+    if faults:
+        keep = np.ones(len(table), dtype=bool)
+        keep[[number - start for number in faults]] = False
+        table = keep_rows(table, keep)
+    return Rows(table, tuple(sorted(faults.items())))
+
+
+def _text_faults(texts: pa.ChunkedArray, name: str) -> Iterator[tuple[int, str]]:
+    """The texts that cannot be used: the place of each, and what is wrong with it. ``name`` is what they are called."""
+    for number, valid in enumerate(texts.is_valid()):
+        if not valid.as_py():
+            yield number, f"its {name} is null"
     if (pc.max(pc.binary_length(texts)).as_py() or 0) > MAX_ROW_BYTES:
         is_long = pc.fill_null(pc.greater(pc.binary_length(texts), MAX_ROW_BYTES), False)
-        fault = f"its text: {too_long(MAX_ROW_BYTES)}"
-        faults += [(start + number, fault) for number in np.flatnonzero(is_long.to_numpy()).tolist()]
+        for number in np.flatnonzero(is_long.to_numpy()).tolist():
+            yield number, f"its {name}: {too_long(MAX_ROW_BYTES)}"
     try:
         texts.validate(full=True)
     except pa.ArrowInvalid:  # Parquet's strings should be UTF-8, but need not be.
@@ -212,12 +227,7 @@ def _without_bad_texts(table: Table, column: str, start: int) -> Rows:
             try:
                 value.as_py()
             except UnicodeDecodeError:
-                faults.append((start + number, "its text is not UTF-8"))
-    if faults:
-        keep = np.ones(len(table), dtype=bool)
-        keep[[number - start for number, _ in faults]] = False
-        table = keep_rows(table, keep)
-    return Rows(table, tuple(sorted(faults)))
+                yield number, f"its {name} is not UTF-8"
 
 
 def _to_type(value: Any, kind: pa.DataType) -> Any:

@@ -50,6 +50,7 @@ def read_records(
     header: tuple[list[str], int] | None = None,
     max_row_bytes: int | None = None,
     texts_only: bool = False,
+    more_columns: Sequence[str] = (),
 ) -> Iterator[Record]:
     """The rows of a file from its present position on, good and bad.
 
@@ -61,6 +62,7 @@ def read_records(
         max_row_bytes: how long a row may be; None for ``MAX_ROW_BYTES``.
         texts_only: only the texts are used. So other JSON values may be nested to any depth, and texts may have half
             characters (lone surrogates). Both are faults otherwise.
+        more_columns: other columns that must have a text in each row.
 
     Raises:
         UnreadableFileError: the header of a CSV file cannot be read.
@@ -70,7 +72,7 @@ def read_records(
         names, end = header or read_header(file)
         if file.tell() < end:
             file.seek(end)
-        yield from _csv_records(file, names, column, limit)
+        yield from _csv_records(file, names, (column, *more_columns), limit)
         return
     for offset, line in _lines(file, limit):
         if line is None:
@@ -78,7 +80,7 @@ def read_records(
         elif kind == "text":
             yield _text_record(offset, line, column)
         elif line.strip():  # An empty line is not a row of JSON.
-            yield _json_record(offset, line, column, texts_only=texts_only)
+            yield _json_record(offset, line, (column, *more_columns), texts_only=texts_only)
 
 
 def table_kind(path: Path) -> str:
@@ -134,14 +136,14 @@ def _text_record(offset: int, line: bytes, column: str) -> Record:
         return Record(offset, fault=_NOT_UTF8)
 
 
-def _json_record(offset: int, line: bytes, column: str, *, texts_only: bool) -> Record:
+def _json_record(offset: int, line: bytes, columns: Sequence[str], *, texts_only: bool) -> Record:
     try:
         values = json.loads(line.decode("utf-8-sig"))  # From bytes, json would accept half characters.
     except UnicodeDecodeError:
         return Record(offset, fault=_NOT_UTF8)
     except (ValueError, RecursionError):
         return Record(offset, fault="it is not JSON")
-    fault = _json_fault(values, column)
+    fault = next(filter(None, (_json_fault(values, column) for column in columns)), None)
     if fault is not None:
         return Record(offset, values if isinstance(values, dict) else {}, fault)
     fault = None if texts_only else _storing_fault(values, line)
@@ -216,7 +218,7 @@ class _RowLines:
         _skip_line(self._file, self._file.read(1))
 
 
-def _csv_records(file: BinaryIO, names: list[str], column: str, limit: int) -> Iterator[Record]:
+def _csv_records(file: BinaryIO, names: list[str], columns: Sequence[str], limit: int) -> Iterator[Record]:
     """Rows of CSV (RFC 4180), whose fields may have line ends in them.
 
     A quote that is never closed would make one row of the rest of the file. So only its first line is lost, and the
@@ -234,7 +236,7 @@ def _csv_records(file: BinaryIO, names: list[str], column: str, limit: int) -> I
                 yield Record(lines.begin, fault=_BAD_QUOTES)
                 continue
             if fields:
-                yield _csv_record(lines.begin, fields, names, column)
+                yield _csv_record(lines.begin, fields, names, columns)
             elif lines.end - lines.begin > limit:
                 yield Record(lines.begin, fault=too_long(limit))
         if lines.end == lines.begin:
@@ -242,13 +244,14 @@ def _csv_records(file: BinaryIO, names: list[str], column: str, limit: int) -> I
         lines.skip_line()
 
 
-def _csv_record(offset: int, fields: list[str], names: list[str], column: str) -> Record:
+def _csv_record(offset: int, fields: list[str], names: list[str], columns: Sequence[str]) -> Record:
     values = dict(zip(names, fields, strict=False))
     if len(fields) != len(names):
         return Record(offset, fault=f"it has {plural(len(fields), 'field')}, and the header has {len(names)}")
     if not _is_utf8("".join(fields)):
         return Record(offset, fault=_NOT_UTF8)
-    return Record(offset, values) if column in values else Record(offset, fault=f"it has no {column!r}")
+    missing = [column for column in columns if column not in values]
+    return Record(offset, fault=f"it has no {missing[0]!r}") if missing else Record(offset, values)
 
 
 def read_header(file: BinaryIO) -> tuple[list[str], int]:
@@ -279,8 +282,8 @@ def read_header(file: BinaryIO) -> tuple[list[str], int]:
     return names, file.tell()
 
 
-def check_column(column: str, names: Sequence[str]) -> None:
-    """Refuse a table without the column of texts.
+def check_column(column: str, names: Sequence[str], option: str = "--column") -> None:
+    """Refuse a table without the column of texts that an option names.
 
     Raises:
         UnreadableFileError: it has no such column, or several. The message names the columns that there are.
@@ -289,7 +292,7 @@ def check_column(column: str, names: Sequence[str]) -> None:
         shown = ", ".join(f"{name[:_LETTERS_SHOWN]!r}" for name in names[:_NAMES_SHOWN]) or "none"
         more = " and others" if len(names) > _NAMES_SHOWN else ""
         raise UnreadableFileError(
-            f"it has no column {column!r}; its columns are {shown}{more}. Choose one with --column."
+            f"it has no column {column!r}; its columns are {shown}{more}. Choose one with {option}."
         )
     if names.count(column) > 1:
         raise UnreadableFileError(f"it has several columns {column!r}.")

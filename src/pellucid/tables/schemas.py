@@ -11,12 +11,13 @@ from pellucid.tables.records import check_column, check_column_count, column_typ
 import pyarrow as pa  # type: ignore[import-untyped]  # isort: skip
 
 
-def text_schema(schema: Schema, column: str) -> Schema:
+def text_schema(schema: Schema, column: str, option: str = "--column") -> Schema:
     """A file's schema, with its texts as large strings and a null allowed in every column.
 
     Args:
         schema: the file's.
         column: the column of texts.
+        option: the option that names the column, for error messages.
 
     Raises:
         UnreadableFileError: there is no such column, it has no texts, or the columns cannot be told apart.
@@ -24,7 +25,7 @@ def text_schema(schema: Schema, column: str) -> Schema:
     if len(set(schema.names)) < len(schema.names):
         raise UnreadableFileError("two columns have the same name.")
     check_column_count(len(schema.names))
-    check_column(column, schema.names)
+    check_column(column, schema.names, option)
     kind = schema.field(column).type
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
@@ -49,15 +50,15 @@ def lines_schema(names: Sequence[str]) -> Schema:
     return pa.schema([(name, pa.string()) for name in names])
 
 
-def json_schema(kinds: Mapping[str, set[str]], column: str) -> Schema:
+def json_schema(kinds: Mapping[str, set[str]], *columns: str) -> Schema:
     """The schema of JSON lines.
 
     Args:
         kinds: from each key to the kinds of values that were seen there (:func:`~pellucid.tables.records.note_kinds`).
-        column: the key of the texts.
+        columns: the keys of texts.
     """
-    types = {column: "string"} | {key: column_type(seen) for key, seen in kinds.items() if key != column}
-    order = dict.fromkeys([column, *kinds])
+    types = {key: column_type(seen) for key, seen in kinds.items()} | dict.fromkeys(columns, "string")
+    order = dict.fromkeys([*columns, *kinds])
     return pa.schema([(key, pa.type_for_alias(types[key])) for key in order])
 
 

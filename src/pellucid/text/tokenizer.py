@@ -109,7 +109,8 @@ class Tokenizer:
         if not self._specials < max_tokens <= self.spec.max_tokens:
             raise OptionError(
                 f"max_tokens={max_tokens} must be from {self._specials + 1} ({self._specials} special tokens and one "
-                f"of the text) to {self.spec.max_tokens}, the limit of {self._name}."
+                f"of the text) to {self.spec.max_tokens}, the limit of {self._name}.",
+                "max_tokens",
             )
         self.spec = replace(self.spec, max_tokens=int(max_tokens))
 
