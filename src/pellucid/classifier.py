@@ -9,8 +9,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pellucid.encoder.encoder import Dtype, Encoder, EngineName
-from pellucid.engines.reference import softmax
-from pellucid.layers.activations import sigmoid
 from pellucid.reprs import short_text
 from pellucid.scoring import ScoringTask, check_pairs
 from pellucid.task import Task
@@ -96,8 +94,7 @@ class Classifier(ScoringTask):
             TextTypeError, TextError: a text cannot be used; its position is given. Nothing was computed.
             TruncationError: a text is too long for ``on_truncation="error"``. Nothing was computed.
         """
-        logits = self.logits(texts, prompt=prompt, show_progress=show_progress)
-        return sigmoid(logits) if self.head.multi_label or len(self.labels) == 1 else softmax(logits)
+        return self.probabilities_of(self.logits(texts, prompt=prompt, show_progress=show_progress))
 
     def classify(
         self, texts: Iterable[str] | Iterable[Sequence[str]], *, prompt: str | None = None, show_progress: bool = False

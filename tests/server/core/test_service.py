@@ -25,7 +25,7 @@ def blocked(serve, monkeypatch):
         own = serve(limits=Limits(**limits))
         service = next(own.serving.models.states()).service
         free, calls = threading.Event(), []
-        engine = service.embedder.engine
+        engine = service.task.engine
         compute = engine.token_vectors
 
         def wait_and_compute(batch):
@@ -110,7 +110,7 @@ def test_a_request_that_takes_too_long_gets_a_503(blocked):
 
 def test_when_the_engine_fails_only_the_requests_of_that_call_get_a_500(serve, monkeypatch):
     own = serve()
-    engine = next(own.serving.models.states()).service.embedder.engine
+    engine = next(own.serving.models.states()).service.task.engine
     with monkeypatch.context() as patch:
         patch.setattr(engine, "token_vectors", lambda _: 1 / 0)
         answer = post(own, ["the cat"])
