@@ -103,13 +103,26 @@ const stats = statsPanel({
   footer: document.querySelector("footer"),
   selectedModel: () => picker.value,
   onStats({ models }) {
-    setModels(models.map(({ name }) => name));
+    setModels(embeddersFirst(models));
     if (waitingLink) followLink();
-    const { name, dimensions, max_tokens } = models.find((model) => model.name === picker.value) ?? models[0];
-    const facts = `${grouped(dimensions)} dimensions, up to ${withNoun(max_tokens, "token")}`;
+    const { name, kind, dimensions, max_tokens } = models.find((model) => model.name === picker.value) ?? models[0];
+    const facts = `${describe(kind, dimensions)}, up to ${withNoun(max_tokens, "token")}`;
     document.getElementById("model-facts").textContent = models.length > 1 ? facts : `${name} · ${facts}`;
   },
 });
+
+/** The names of models, those first that give vectors: the page looks into them. */
+function embeddersFirst(models) {
+  const isEmbedder = ({ kind }) => kind === "embedder" || kind === null;
+  return [...models.filter(isEmbedder), ...models.filter((model) => !isEmbedder(model))].map(({ name }) => name);
+}
+
+/** What a model gives: vectors, or scores. */
+function describe(kind, dimensions) {
+  if (kind === "reranker") return "a reranker, which gives scores and no vectors to look into";
+  if (kind === "classifier") return "a classifier, which gives scores and no vectors to look into";
+  return `${grouped(dimensions)} dimensions`;
+}
 
 /** Lets the user choose among these models. Keeps the current choice if it is one of them. */
 function setModels(names) {
