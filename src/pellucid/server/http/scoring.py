@@ -83,8 +83,8 @@ def check_pairs(
         check_characters(texts, limits.characters, name)
     if len(first_list) not in (1, len(second_list)):
         raise InputError(
-            f"there are {len(first_list):,} texts in {names[0]} and {len(second_list):,} in {names[1]}. Send as many in "
-            f"both, or a single one in {names[0]}."
+            f"there are {len(first_list):,} texts in {names[0]} and {len(second_list):,} in {names[1]}. Send as many "
+            f"in both, or a single one in {names[0]}."
         )
     if len(first_list) == 1:
         first_list = first_list * len(second_list)
