@@ -65,7 +65,7 @@ def serve(
     threads: options.ThreadsOption = None,
     log_format: options.LogFormatOption = "auto",
 ) -> None:
-    """Serve vectors, rankings and classes over HTTP.
+    """Serve models over HTTP.
 
     The server has the APIs of OpenAI, text-embeddings-inference, Cohere, Jina and vLLM. What it can do depends on its
     models: embedders, rerankers or classifiers. Open / in a browser to inspect a model; /docs describes the APIs. API

@@ -102,9 +102,12 @@ class PairTexts:
         PairTexts(texts=['q', 'a', 'b'], firsts=[0, 0, 1], seconds=[1, 2, 1])
         """
         numbers: dict[str, int] = {}
+        prompted: dict[str, str] = {}  # A long query may come with thousands of documents: join it to its prompt once.
         firsts, seconds = [], []
         for first, second in pairs:
-            firsts.append(numbers.setdefault(prompt + first, len(numbers)))
+            if first not in prompted:
+                prompted[first] = prompt + first
+            firsts.append(numbers.setdefault(prompted[first], len(numbers)))
             seconds.append(numbers.setdefault(second, len(numbers)))
         return cls(list(numbers), firsts, seconds)
 
