@@ -10,7 +10,7 @@ from pellucid.server.settings import Settings
 
 _EXAMPLES: dict[Kind, tuple[str, str]] = {
     "embedder": ("/v1/embeddings", '{"input": "Hello"}'),
-    "reranker": ("/v1/rerank", '{"query": "Where is the cat?", "documents": ["Dogs bark", "It is on the mat"]}'),
+    "reranker": ("/v1/rerank", '{"query": "cats", "documents": ["Dogs bark", "Cats purr"]}'),
     "classifier": ("/predict", '{"inputs": "Hello"}'),
 }
 """For each kind of model, a route and a body to try."""

@@ -105,9 +105,9 @@ const stats = statsPanel({
   onStats({ models }) {
     setModels(embeddersFirst(models));
     if (waitingLink) followLink();
-    const { name, kind, dimensions, max_tokens } = models.find((model) => model.name === picker.value) ?? models[0];
-    const facts = `${describe(kind, dimensions)}, up to ${withNoun(max_tokens, "token")}`;
-    document.getElementById("model-facts").textContent = models.length > 1 ? facts : `${name} · ${facts}`;
+    const model = models.find(({ name }) => name === picker.value) ?? models[0];
+    const facts = describe(model);
+    document.getElementById("model-facts").textContent = models.length > 1 ? facts : `${model.name} · ${facts}`;
   },
 });
 
@@ -117,11 +117,11 @@ function embeddersFirst(models) {
   return [...models.filter(isEmbedder), ...models.filter((model) => !isEmbedder(model))].map(({ name }) => name);
 }
 
-/** What a model gives: vectors, or scores. */
-function describe(kind, dimensions) {
-  if (kind === "reranker") return "a reranker, which gives scores and no vectors to look into";
-  if (kind === "classifier") return "a classifier, which gives scores and no vectors to look into";
-  return `${grouped(dimensions)} dimensions`;
+/** What a model is, in a few words. */
+function describe({ kind, dimensions, max_tokens }) {
+  const upTo = `up to ${withNoun(max_tokens, "token")}`;
+  const isScorer = kind === "reranker" || kind === "classifier";
+  return isScorer ? `a ${kind}, ${upTo}; the views below need an embedder` : `${grouped(dimensions)} dimensions, ${upTo}`;
 }
 
 /** Lets the user choose among these models. Keeps the current choice if it is one of them. */
