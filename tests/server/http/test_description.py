@@ -92,3 +92,11 @@ def test_every_key_is_described_in_plain_sentences(served):
             assert text.endswith("."), f"{method} {path}: {key}"
             assert "``" not in text
             assert ":class:" not in text
+
+
+def test_a_route_that_takes_two_kinds_of_body_shows_the_keys_and_a_call_of_each(served):
+    article = served.client.get("/docs").text.partition('id="post-rerank"')[2].partition("</article>")[0]
+    first, second = article.split("<p>Or:</p>")
+    assert ("<code>texts</code>" in first, "<code>texts</code>" in second) == (True, False)
+    assert ("<code>documents</code></td>" in first, "<code>documents</code></td>" in second) == (False, True)
+    assert first.count("<pre>") == second.count("<pre>") == 1

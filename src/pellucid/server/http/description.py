@@ -106,16 +106,20 @@ def api_page(openapi: dict[str, Any], *, needs_key: bool) -> Page:
 
 
 def _article(method: str, path: str, operation: dict[str, Any]) -> str:
-    rows = "".join(
-        f"<tr><td><code>{html.escape(key)}</code></td><td>{text}</td></tr>" for key, text in _keys(operation)
-    )
+    calls = [
+        _table(keys) + f"<pre><code>{html.escape(example['source'])}</code></pre>"
+        for keys, example in zip(_key_lists(operation), operation[EXAMPLES], strict=True)
+    ]
     return (
         f'<article id="{_anchor(method, path)}"><h3>{_heading(method, path)}</h3>'
         f"<p><strong>{_inline(operation['summary'])}.</strong> {_inline(operation['description'])}</p>"
-        + (f"<table>{rows}</table>" if rows else "")
-        + "".join(f"<pre><code>{html.escape(example['source'])}</code></pre>" for example in operation[EXAMPLES])
-        + "</article>"
+        f"{'<p>Or:</p>'.join(calls)}</article>"
     )
+
+
+def _table(keys: list[tuple[str, str]]) -> str:
+    rows = "".join(f"<tr><td><code>{html.escape(key)}</code></td><td>{text}</td></tr>" for key, text in keys)
+    return f"<table>{rows}</table>" if rows else ""
 
 
 def _heading(method: str, path: str) -> str:
@@ -144,16 +148,15 @@ def _body(operation: dict[str, Any]) -> dict[str, Any] | None:
     return schema
 
 
-def _keys(operation: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """The name, and the description as HTML, of each parameter and each key of the body."""
-    for parameter in operation.get("parameters", []):
-        yield parameter["name"], _describe(parameter["schema"] | parameter, parameter["required"])
+def _key_lists(operation: dict[str, Any]) -> Iterator[list[tuple[str, str]]]:
+    """For each kind of body that a route takes: each parameter and each key, and its description as HTML."""
+    parameters = [
+        (parameter["name"], _describe(parameter["schema"] | parameter, parameter["required"]))
+        for parameter in operation.get("parameters", [])
+    ]
     schema = _body(operation) or {}
-    shown: dict[str, str] = {}  # Two kinds of body may share a key.
     for kind in schema.get("anyOf", [schema]):
-        for key, text in _properties(kind, ""):
-            shown.setdefault(key, text)
-    yield from shown.items()
+        yield [*parameters, *_properties(kind, "")]
 
 
 def _properties(schema: dict[str, Any], prefix: str) -> Iterator[tuple[str, str]]:

@@ -60,10 +60,6 @@ class RankedText(BaseModel):
     text: str | None = None
 
 
-class RankedTexts(RootModel[list[RankedText]]):
-    """Texts, best first."""
-
-
 class RankedDocument(BaseModel):
     """A document's place in the list that was sent, and its score. The document itself is there if it was asked for."""
 
@@ -81,6 +77,10 @@ class RankedDocuments(BaseModel):
     results: list[RankedDocument]
     usage: Usage
     meta: dict[str, Any]
+
+
+class RankedTextsOrDocuments(RootModel[list[RankedText] | RankedDocuments]):
+    """A list for a body with `texts`, and an object for one with `documents`."""
 
 
 class Score(BaseModel):

@@ -20,7 +20,7 @@ from pellucid.errors import TextError
 from pellucid.reranker import Reranker
 from pellucid.server.http.answers import json_response, long_json_response
 from pellucid.server.http.bodies import read_body
-from pellucid.server.http.outputs import OpenAIFailure, RankedDocuments, RankedTexts, Scores, TEIFailure
+from pellucid.server.http.outputs import OpenAIFailure, RankedDocuments, RankedTextsOrDocuments, Scores, TEIFailure
 from pellucid.server.http.routes.direct import DirectRoute, post_route
 from pellucid.server.http.routes.tei import check_direction
 from pellucid.server.http.scoring import PairLimits, check_documents, check_pairs, score
@@ -49,7 +49,7 @@ async def rerank_v2(request: Request) -> Response:
     router,
     "/rerank",
     (TEIRerankBody, DocumentsBody),
-    RankedTexts,
+    RankedTextsOrDocuments,
     TEIFailure,
     "Rank `texts`, as text-embeddings-inference does, or `documents`, as vLLM does",
 )
