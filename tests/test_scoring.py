@@ -144,7 +144,7 @@ def test_half_a_character_is_named():
 def test_texts_that_are_tokenized_already_give_the_same_bits(folder, reranker):
     tokens, counts = reranker.tokenize(tiny.PAIRS)
     assert counts.max() > reranker.max_tokens
-    scores = reranker.scores_of_logits(reranker.logits_of_tokens(tokens))
+    scores = reranker.scores_of(reranker.logits_of_tokens(tokens))
     assert scores.tobytes() == reranker.score_pairs(tiny.PAIRS).tobytes()
     classifier = Classifier(folder, on_truncation="cut")
     logits = classifier.logits_of_tokens(classifier.tokenize(["the cat", "a dog"], "a ")[0])

@@ -9,8 +9,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pellucid.encoder.encoder import Dtype, Encoder, EngineName
-from pellucid.engines.reference import softmax
-from pellucid.layers.activations import sigmoid
 from pellucid.reprs import short_text
 from pellucid.scoring import ScoringTask, check_pairs
 from pellucid.task import Task
@@ -104,11 +102,7 @@ class Classifier(ScoringTask):
         """
         chosen = self._prompt(None, prompt)
         logits = self._logits(_texts_or_pairs(texts), chosen, show_progress=show_progress, advance=advance)
-        return self.probabilities_of_logits(logits)
-
-    def probabilities_of_logits(self, logits: Float32) -> Float32:
-        """Turn the model's numbers into probabilities; both are ``float32[n, labels]``."""
-        return sigmoid(logits) if self.head.multi_label or len(self.labels) == 1 else softmax(logits)
+        return self.probabilities_of(logits)
 
     def classify(
         self, texts: Iterable[str] | Iterable[Sequence[str]], *, prompt: str | None = None, show_progress: bool = False

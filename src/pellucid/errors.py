@@ -26,6 +26,7 @@
     └── ServerError                       a request that the server could not answer with a result
         ├── RequestError                  the request itself is wrong
         ├── ModelNotServedError           this server has no model of that name
+        ├── WrongModelKindError           the model cannot do that: an embedder cannot rerank
         ├── NoRoomForModelError           the model does not fit in memory next to the models in use
         ├── QueueFullError                too many requests are waiting
         ├── RequestMemoryFullError        other requests use the memory that this one needs
@@ -262,6 +263,10 @@ class RequestError(ServerError):
 
 class ModelNotServedError(ServerError):
     """The server has no model of that name."""
+
+
+class WrongModelKindError(ServerError):
+    """The model cannot do what was asked. An embedder cannot rerank, for example, and a reranker gives no vectors."""
 
 
 class NoRoomForModelError(ServerError):

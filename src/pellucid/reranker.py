@@ -110,7 +110,7 @@ class Reranker(ScoringTask):
         check_texts(texts)
         chosen = self._prompt(prompt_name, prompt)
         pairs = [(query, text) for text in texts]
-        return self.scores_of_logits(self._logits(pairs, chosen, show_progress=show_progress, advance=advance))
+        return self.scores_of(self._logits(pairs, chosen, show_progress=show_progress, advance=advance))
 
     def score_pairs(
         self,
@@ -126,9 +126,9 @@ class Reranker(ScoringTask):
         :meth:`score`.
         """
         checked, chosen = check_pairs(pairs), self._prompt(prompt_name, prompt)
-        return self.scores_of_logits(self._logits(checked, chosen, show_progress=show_progress))
+        return self.scores_of(self._logits(checked, chosen, show_progress=show_progress))
 
-    def scores_of_logits(self, logits: Float32) -> Float32:
+    def scores_of(self, logits: Float32) -> Float32:
         """Turn the model's numbers, ``float32[n, 1]``, into scores: ``float32[n]``."""
         return self._scores(logits).reshape(-1)
 

@@ -9,13 +9,14 @@ from typing import Any, ClassVar, cast
 from pellucid.checks import check_choice
 from pellucid.encoder.encoder import Encoder
 from pellucid.encoder.prompts import choose_prompt
+from pellucid.engines.reference import softmax
 from pellucid.errors import OptionError, TextTypeError, UnsupportedModelError
-from pellucid.layers.activations import ACTIVATIONS, BY_TORCH_CLASS
+from pellucid.layers.activations import ACTIVATIONS, BY_TORCH_CLASS, sigmoid
 from pellucid.layers.finish import Pool
 from pellucid.model.spec import HeadSpec
 from pellucid.task import Call, Task
 from pellucid.text.checks import as_list, check_texts, check_utf8
-from pellucid.text.pairs import join_pairs
+from pellucid.text.pairs import PairTexts, join_pairs
 from pellucid.text.truncation import OnTruncation
 from pellucid.types import Float32, Int32, TokenBatch, check_tokens
 
@@ -42,7 +43,7 @@ class ScoringTask(Task):
         super().__init__(model, options, None, on_truncation)
         if activation is not None:
             check_choice("activation", activation, SCORE_ACTIVATIONS)
-        self._pool = Pool(self.head.pooling, self.encoder.head)
+        self._finish = Pool(self.head.pooling, self.encoder.head)
         self._activation = activation or self.head.activation
         specials = self.tokenizer.pair_template.specials
         if self.max_tokens < specials + 2:
@@ -63,13 +64,25 @@ class ScoringTask(Task):
         """What turns logits into scores: "sigmoid", "identity", …."""
         return self._activation
 
+    @property
+    def finish(self) -> Pool:
+        """Turns token vectors into logits, ``float32[B, labels]``."""
+        return self._finish
+
+    def prompt_named(self, prompt_name: str | None) -> str:
+        """The prompt of this name; None for the model's default. Raises OptionError for an unknown name."""
+        return self._prompt(prompt_name, None)
+
+    def probabilities_of(self, logits: Float32) -> Float32:
+        """Turn logits into the probability of each label, ``float32[n, labels]``.
+
+        It is a softmax, or a sigmoid of each logit if there is one label only or several labels may be right.
+        """
+        return sigmoid(logits) if self.head.multi_label or len(self.head.labels) == 1 else softmax(logits)
+
     def __reduce__(self) -> tuple[Callable[..., Task], tuple[Any, ...]]:
         """Pickle the arguments. Unpickling creates the task again, and loads its model."""
         return _create, (type(self), self.encoder, self.on_truncation, self._activation)
-
-    def prompt_named(self, prompt_name: str | None) -> str:
-        """The prompt that goes first for this ``prompt_name``. Raises OptionError for an unknown name."""
-        return self._prompt(prompt_name, None)
 
     def tokenize(self, texts: Sequence[str] | Sequence[Pair], prompt: str = "") -> tuple[TokenBatch, Int32]:
         """Turn texts, or pairs of texts, into the tokens that :meth:`logits_of_tokens` takes.
@@ -98,8 +111,8 @@ class ScoringTask(Task):
         """
         encoder = self.spec.encoder
         check_tokens(tokens, encoder.vocab_size, self.max_tokens, encoder.embedding.token_types)
-        logits = self.encoder.run(tokens, self._pool, advance=advance)
-        self._pool.check(logits, lambda row: row)
+        logits = self.encoder.run(tokens, self._finish, advance=advance)
+        self._finish.check(logits, lambda row: row)
         return logits
 
     def _logits(
@@ -111,7 +124,7 @@ class ScoringTask(Task):
         advance: Callable[[int], object] = lambda _texts: None,
     ) -> Float32:
         """The numbers that the head gives, ``float32[n, labels]``."""
-        call = Call(prompt, self._pool, len(self.head.labels))
+        call = Call(prompt, self._finish, len(self.head.labels))
         return self._run(texts, call, show_progress=show_progress, advance=advance)
 
     def _scores(self, logits: Float32) -> Float32:
@@ -128,17 +141,38 @@ class ScoringTask(Task):
     def _tokenize_now(self, texts: list[Any], prompt: str, first: int) -> tuple[TokenBatch, Int32]:
         if not _are_pairs(texts):
             return super()._tokenize_now(texts, prompt, first)
-        numbers: dict[str, int] = {}  # Each different text is tokenized once.
-        for a, b in cast("list[Pair]", texts):
-            numbers.setdefault(prompt + a, len(numbers))
-            numbers.setdefault(b, len(numbers))
-        plain = self.tokenizer.tokenize_plain(list(numbers))
+        pair_texts = PairTexts.of(cast("list[Pair]", texts), prompt)
+        return self.join_pairs(pair_texts, self.tokenizer.tokenize_plain(pair_texts.texts))
+
+    def join_pairs(
+        self,
+        pair_texts: PairTexts,
+        plain: Sequence[Int32],
+        *,
+        max_tokens: int | None = None,
+        max_second_tokens: int | None = None,
+    ) -> tuple[TokenBatch, Int32]:
+        """Join the tokens of texts into pairs, with special tokens. A pair that is too long is cut.
+
+        Args:
+            pair_texts: the texts of the pairs.
+            plain: their tokens, as :meth:`~pellucid.text.tokenizer.Tokenizer.tokenize_plain` returns them.
+            max_tokens: the most tokens of a pair, if that is less than the model's.
+            max_second_tokens: the most tokens of a second text, such as a document; None for all.
+
+        Returns:
+            The pairs, and ``int32[B]``: how many tokens each had before it was cut to ``max_tokens``.
+        """
+        keep_end = self.spec.tokenizer.truncation_side == "left"
+        kept = slice(None, max_second_tokens)
+        if keep_end and max_second_tokens is not None:
+            kept = slice(-max_second_tokens, None)
         return join_pairs(
-            [plain[numbers[prompt + a]] for a, _ in texts],
-            [plain[numbers[b]] for _, b in texts],
+            [plain[number] for number in pair_texts.firsts],
+            [plain[number][kept] for number in pair_texts.seconds],
             self.tokenizer.pair_template,
-            self.max_tokens,
-            keep_end=self.spec.tokenizer.truncation_side == "left",
+            self.max_tokens if max_tokens is None else min(max_tokens, self.max_tokens),
+            keep_end=keep_end,
             has_segments=self.spec.tokenizer.has_segments,
         )
 

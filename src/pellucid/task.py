@@ -156,6 +156,10 @@ class Task:
         """The engine that does the arithmetic; ``engine.name`` is its name."""
         return self.encoder.engine
 
+    def prompt_named(self, prompt_name: str | None) -> str:
+        """The prompt of this name, or the task's own if it is None. Raises OptionError for an unknown name."""
+        raise NotImplementedError
+
     @property
     def model_name(self) -> str:
         """The model's full name, or the folder as you gave it."""

@@ -89,6 +89,26 @@ def embedder(model) -> Embedder:
     return Embedder(model, on_truncation="ignore")
 
 
+@pytest.fixture(scope="session")
+def reranker_model(tmp_path_factory) -> str:
+    """Its files say that scores are the logits themselves."""
+    folder = tmp_path_factory.mktemp("served") / "reranker"
+    activation = "torch.nn.modules.linear.Identity"
+    return str(tiny.write_scoring_model(folder, sbert_ce_default_activation_function=activation))
+
+
+@pytest.fixture(scope="session")
+def classifier_model(tmp_path_factory) -> str:
+    return str(tiny.write_scoring_model(tmp_path_factory.mktemp("served") / "classifier", labels=3, seed=2))
+
+
+@pytest.fixture(scope="package")
+def scoring_server(model, reranker_model, classifier_model) -> Iterator[Running]:
+    """A server of a model of each kind, with default settings. Tests share it, so they must not change it."""
+    with running(Settings((model, reranker_model, classifier_model))) as found:
+        yield found
+
+
 @pytest.fixture(scope="package")
 def server(model) -> Iterator[Running]:
     """A server of the tiny model with default settings. Tests share it, so they must not change it."""

@@ -15,6 +15,7 @@ from pellucid.server.http import views
 from pellucid.server.http.page import home_page
 
 STATS: dict[str, Any] = {
+    "kind": "embedder",
     "dimensions": 384,
     "max_tokens": 256,
     "loaded": True,

@@ -8,6 +8,7 @@ import os
 import numpy as np
 import pytest
 
+from pellucid import Classifier, Reranker
 from tests.server.process import process
 
 if "PELLUCID_INTEGRATIONS" not in os.environ:
@@ -17,6 +18,7 @@ KEY = "a-key-of-the-tests"
 ALIAS = "text-embedding-3-small"
 # Some of these clients leave their connections to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+QUERY = "a cat"
 TEXTS = ["the cat", "the cat sat on the mat", "A dog, a cat!"]
 
 
@@ -31,6 +33,20 @@ def _collected():
 def url(model):
     with process("--model", model, "--alias", f"{ALIAS}=tiny", PELLUCID_API_KEYS=KEY) as server:
         yield server.url
+
+
+@pytest.fixture(scope="module")
+def scoring_url(model, reranker_model, classifier_model):
+    models = [argument for each in (model, reranker_model, classifier_model) for argument in ("--model", each)]
+    with process(*models, PELLUCID_API_KEYS=KEY) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="module")
+def expected_ranks(reranker_model):
+    """The index and the score of each text for the query, best first. The clients' scores are between 0 and 1."""
+    ranks = Reranker(reranker_model, activation="sigmoid").rank(QUERY, TEXTS)
+    return [(ranked.index, ranked.score) for ranked in ranks]
 
 
 @pytest.fixture(scope="module")
@@ -125,3 +141,84 @@ def test_llamaindex(url, expected):
     embedding = OpenAIEmbedding(model_name="tiny", api_base=f"{url}/v1", api_key=KEY)
     same(embedding.get_text_embedding_batch(TEXTS), expected)
     same(embedding.get_query_embedding(TEXTS[1]), expected[1])
+
+
+def test_cohere(scoring_url, expected_ranks):
+    from cohere import Client
+
+    client = Client(KEY, base_url=scoring_url)
+    found = client.rerank(model="reranker", query=QUERY, documents=TEXTS, top_n=2, return_documents=True)
+    assert [(each.index, each.relevance_score) for each in found.results] == expected_ranks[:2]
+    assert [each.document.text for each in found.results] == [TEXTS[index] for index, _ in expected_ranks[:2]]
+    assert found.meta.api_version.version == "1"
+    objects = [{"text": "another", "body": text} for text in TEXTS]
+    found = client.rerank(query=QUERY, documents=objects, rank_fields=["body"], max_chunks_per_doc=1)
+    assert [(each.index, each.relevance_score) for each in found.results] == expected_ranks
+
+
+def test_cohere_v2(scoring_url, expected_ranks):
+    from cohere import ClientV2
+
+    client = ClientV2(KEY, base_url=scoring_url)
+    found = client.rerank(model="reranker", query=QUERY, documents=TEXTS, max_tokens_per_doc=4000)
+    assert [(each.index, each.relevance_score) for each in found.results] == expected_ranks
+    assert found.id
+    assert found.meta.tokens.input_tokens > 0
+
+
+def test_cohere_understands_our_errors(scoring_url):
+    from cohere import ClientV2
+    from cohere.errors import BadRequestError, NotFoundError, UnauthorizedError
+
+    client = ClientV2(KEY, base_url=scoring_url)
+    with pytest.raises(BadRequestError, match="The embedder 'tiny' cannot rerank. Models here that can: 'reranker'"):
+        client.rerank(model="tiny", query=QUERY, documents=TEXTS)
+    with pytest.raises(NotFoundError, match="It serves 'tiny', 'reranker', 'classifier'"):
+        client.rerank(model="rerank-v3.5", query=QUERY, documents=TEXTS)
+    with pytest.raises(UnauthorizedError):
+        ClientV2("another-key", base_url=scoring_url).rerank(model="reranker", query=QUERY, documents=TEXTS)
+
+
+def test_langchain_cohere(scoring_url, expected_ranks):
+    from langchain_cohere import CohereRerank
+    from langchain_core.documents import Document
+
+    reranker = CohereRerank(model="reranker", base_url=scoring_url, cohere_api_key=KEY, top_n=2)
+    found = reranker.compress_documents([Document(text) for text in TEXTS], QUERY)
+    assert [each.page_content for each in found] == [TEXTS[index] for index, _ in expected_ranks[:2]]
+    assert [each.metadata["relevance_score"] for each in found] == [score for _, score in expected_ranks[:2]]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:Items .* qualifier")  # litellm's own, by Pydantic
+@pytest.mark.parametrize("provider", ["cohere", "jina_ai", "hosted_vllm"])
+def test_litellm(scoring_url, expected_ranks, provider, monkeypatch):
+    monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # Otherwise it fetches a list of prices when imported.
+    import litellm
+
+    found = litellm.rerank(
+        model=f"{provider}/reranker", query=QUERY, documents=TEXTS, top_n=2, api_base=scoring_url, api_key=KEY
+    )
+    assert [(each["index"], each["relevance_score"]) for each in found.results] == expected_ranks[:2]
+
+
+def test_llamaindex_tei_rerank(scoring_url, expected_ranks):
+    from llama_index.core.schema import NodeWithScore, TextNode
+    from llama_index.postprocessor.tei_rerank import TextEmbeddingInference
+
+    reranker = TextEmbeddingInference(base_url=scoring_url, top_n=2, auth_token=f"Bearer {KEY}")
+    nodes = [NodeWithScore(node=TextNode(text=text), score=0.5) for text in TEXTS]
+    found = reranker.postprocess_nodes(nodes, query_str=QUERY)
+    assert [(node.text, node.score) for node in found] == [(TEXTS[index], score) for index, score in expected_ranks[:2]]
+
+
+def test_huggingface_hub_classifies(scoring_url, classifier_model):
+    from huggingface_hub import InferenceClient
+
+    client = InferenceClient(base_url=f"{scoring_url}/predict", api_key=KEY)
+    classifier = Classifier(classifier_model)
+    for text in TEXTS:
+        scores = dict(zip(classifier.labels, classifier.probabilities([text])[0].tolist(), strict=True))
+        found = client.text_classification(text)
+        assert {each.label: each.score for each in found} == scores
+        assert [each.label for each in found] == sorted(scores, key=lambda label: -scores[label])
+        assert [each.label for each in client.text_classification(text, top_k=1)] == classifier.classify([text])

@@ -20,7 +20,8 @@ def record(event, level=logging.INFO, name="pellucid.server", **fields):
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        (record("loaded", model="tiny", seconds=0.25), "Loaded tiny in 0.2 s."),
+        (record("loaded", model="tiny", kind="reranker", seconds=0.25), "Loaded the reranker tiny in 0.2 s."),
+        (record("answered", **ANSWERED, kind="embedder"), "200   1,234.6 ms  POST /v1/embeddings  embedder"),
         (record("unloaded", model="tiny"), "Unloaded tiny to make room."),
         (record("answered", **ANSWERED), "200   1,234.6 ms  POST /v1/embeddings"),
         (record("answered", **ANSWERED | {"status": 404}), "404   1,234.6 ms  POST /v1/embeddings"),

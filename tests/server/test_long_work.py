@@ -29,7 +29,7 @@ def slow(serve, monkeypatch):
     def start(turn: float, **limits):
         own = serve(limits=Limits(**limits), on_truncation="cut")
         service = next(own.serving.models.states()).service
-        tokenizer = service.embedder.tokenizer
+        tokenizer = service.task.tokenizer
         steps = []
         tokenize = type(tokenizer).tokenize
 
@@ -102,7 +102,7 @@ def test_other_long_work_ends_when_the_time_is_over(serve, monkeypatch, path):
     service = next(own.serving.models.states()).service
     free = threading.Event()
     for name in ("inspect", "decode"):
-        monkeypatch.setattr(type(service.embedder.tokenizer), name, lambda *_, **__: free.wait(60))
+        monkeypatch.setattr(type(service.task.tokenizer), name, lambda *_, **__: free.wait(60))
     body = {"/tokenize": {"inputs": ["the cat"] * 3}, "/decode": {"ids": [[5]] * 3}}.get(path, {"input": "the cat"})
     answer = own.client.post(path, json=body)
     free.set()
@@ -120,7 +120,7 @@ def test_after_a_panic_in_the_tokenizer_the_server_answers_500_in_json_and_goes_
         raise Panic("the cat")
 
     with monkeypatch.context() as patch:
-        patch.setattr(type(service.embedder.tokenizer), "tokenize", panic)
+        patch.setattr(type(service.task.tokenizer), "tokenize", panic)
         answer = own.client.post("/v1/embeddings", json={"input": ["the cat sat on the mat " * 100] * size})
     assert answer.status_code == 500
     assert answer.json()["error"]["code"] == "internal_error"
@@ -130,7 +130,7 @@ def test_after_a_panic_in_the_tokenizer_the_server_answers_500_in_json_and_goes_
 
 def test_after_a_panic_in_the_engine_the_server_answers_500_and_goes_on(serve, monkeypatch):
     own = serve()
-    engine = next(own.serving.models.states()).service.embedder.engine
+    engine = next(own.serving.models.states()).service.task.engine
 
     def panic(_):
         raise Panic
@@ -158,7 +158,7 @@ def test_long_responses_have_the_same_bytes_as_short_ones(server, embedder, monk
 @pytest.mark.parametrize("path", ["/embed", "/embed_all"])
 def test_a_vector_that_is_not_finite_gives_a_500_with_the_texts_position(serve, monkeypatch, path):
     own = serve()
-    engine = next(own.serving.models.states()).service.embedder.engine
+    engine = next(own.serving.models.states()).service.task.engine
     token_vectors = engine.token_vectors
 
     def broken(batch):

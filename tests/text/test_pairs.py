@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pellucid.errors import UnsupportedModelError
-from pellucid.text.pairs import find_template, join_pairs, kept_lengths
+from pellucid.text.pairs import PairTexts, find_template, join_pairs, kept_lengths
 from tests import tiny, tiny_families
 from tests.text.test_tokenizer import tokenizer_of
 
@@ -87,3 +87,9 @@ def test_a_long_text_is_read_only_as_far_as_needed(library_and_ours):
     (ids,) = ours.tokenize_plain(["the cat " * 200_000])
     assert 16_384 <= len(ids) < 200_000
     np.testing.assert_array_equal(ids[:20], ours.tokenize_plain(["the cat " * 100])[0][:20])
+
+
+def test_each_different_text_of_pairs_is_there_once_and_a_prompt_makes_first_texts_different():
+    pairs = [("q", "a"), ("q", "b"), ("a", "a"), ("a", "q")]
+    assert PairTexts.of(pairs) == PairTexts(["q", "a", "b"], [0, 0, 1, 1], [1, 2, 1, 0])
+    assert PairTexts.of(pairs, "find: ") == PairTexts(["find: q", "a", "b", "find: a", "q"], [0, 0, 3, 3], [1, 2, 1, 4])

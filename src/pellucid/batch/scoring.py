@@ -81,7 +81,7 @@ class RerankOptions(_ScoringOptions[Reranker]):
 
     def columns(self, model: Reranker, results: Float32, ranges: Ranges | None) -> tuple[Column, ...]:  # noqa: ARG002
         """The scores."""
-        return (number_column(model.scores_of_logits(results)),)
+        return (number_column(model.scores_of(results)),)
 
 
 @dataclass(frozen=True, repr=False)
@@ -130,7 +130,7 @@ class ClassifyOptions(_ScoringOptions[Classifier]):
     def columns(self, model: Classifier, results: Float32, ranges: Ranges | None) -> tuple[Column, ...]:  # noqa: ARG002
         """The most probable labels, and their probabilities."""
         best = results.argmax(axis=1)
-        probabilities = model.probabilities_of_logits(results)[np.arange(len(best)), best]
+        probabilities = model.probabilities_of(results)[np.arange(len(best)), best]
         return name_column(model.labels, best), number_column(probabilities)
 
 

@@ -1,16 +1,21 @@
-"""``pellucid serve``: an HTTP server for clients of OpenAI and of text-embeddings-inference."""
+"""``pellucid serve``: an HTTP server for clients of OpenAI, text-embeddings-inference, Cohere, Jina and vLLM."""
 
 from __future__ import annotations
 
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pellucid.cli import options
 from pellucid.errors import MissingExtraError, OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pellucid.server.core.kinds import Kind
 
 
 def serve(
@@ -60,10 +65,11 @@ def serve(
     threads: options.ThreadsOption = None,
     log_format: options.LogFormatOption = "auto",
 ) -> None:
-    """Serve vectors over HTTP.
+    """Serve models over HTTP.
 
-    The server has the APIs of OpenAI and of text-embeddings-inference. Open / in a browser to inspect a model; /docs
-    describes the APIs. API keys can also come from the environment variable PELLUCID_API_KEYS.
+    The server has the APIs of OpenAI, text-embeddings-inference, Cohere, Jina and vLLM. What it can do depends on its
+    models: embedders, rerankers or classifiers. Open / in a browser to inspect a model; /docs describes the APIs. API
+    keys can also come from the environment variable PELLUCID_API_KEYS.
     """
     from pellucid.server.settings import Limits, Settings, parse_aliases
 
@@ -114,8 +120,11 @@ def serve(
         from pellucid.server.run import run
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "fastapi", "serve") from error
-    say = greeting if sys.stdout.isatty() else first_line
-    if not run(settings, on_ready=lambda url: typer.echo(say(settings, url))):
+
+    def say(url: str, kinds: Mapping[str, Kind | None]) -> None:
+        typer.echo(greeting(settings, url, kinds) if sys.stdout.isatty() else first_line(settings, url))
+
+    if not run(settings, on_ready=say):
         raise typer.Exit(1)
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from pellucid.errors import OptionError
+from pellucid.server.core.kinds import Kind
 from pellucid.server.http.app import create_app
 from pellucid.server.http.stopping import Server, end_process, logger
 from pellucid.server.logs import start_log
 from pellucid.server.settings import Settings
 
+OnReady = Callable[[str, Mapping[str, Kind | None]], object]
 _BACKLOG = 2048
 _RECEIVE_BYTES = 1 << 18
 """How much the system buffers for each connection until we read it. Without a limit, that can be many megabytes."""
@@ -24,7 +26,7 @@ _SWITCH_SECONDS = 0.0002
 is longer than a short request takes."""
 
 
-def run(settings: Settings, *, on_ready: Callable[[str], object] = lambda _url: None) -> bool:
+def run(settings: Settings, *, on_ready: OnReady = lambda _url, _kinds: None) -> bool:
     """Serve until SIGTERM or SIGINT.
 
     After the signal the server accepts no new connection, answers the requests that it has accepted, closes each
@@ -33,7 +35,7 @@ def run(settings: Settings, *, on_ready: Callable[[str], object] = lambda _url: 
 
     Args:
         settings: the models to serve, and how.
-        on_ready: called with the server's URL once it answers requests.
+        on_ready: called once the server answers requests, with its URL and the kind of each model by name.
 
     Returns:
         True if every accepted request was answered.
@@ -50,13 +52,13 @@ def run(settings: Settings, *, on_ready: Callable[[str], object] = lambda _url: 
         return runner.run(_serve(settings, listener, on_ready))
 
 
-async def _serve(settings: Settings, listener: socket.socket, on_ready: Callable[[str], object]) -> bool:
+async def _serve(settings: Settings, listener: socket.socket, on_ready: OnReady) -> bool:
     app, serving = create_app(settings)
     # Load before uvicorn starts. So an error reaches the caller and does not end up as a line in uvicorn's log.
     await serving.models.start()
     address, port = listener.getsockname()[:2]
     url = f"http://{f'[{address}]' if ':' in address else address}:{port}"
-    server = Server(app, serving, lambda: on_ready(url))
+    server = Server(app, serving, lambda: on_ready(url, serving.models.kinds()))
     await server.serve(sockets=[listener])
     logger.info("stopped", extra={"answered_all": server.answered_all})
     if serving.is_busy():

@@ -81,6 +81,37 @@ def kept_lengths(first: int, second: int, room: int) -> tuple[int, int]:
     return (half, rest) if first <= second else (rest, half)
 
 
+@dataclass(frozen=True)
+class PairTexts:
+    """The texts of pairs, each different text once, so that it is tokenized once.
+
+    Attributes:
+        texts: the different texts.
+        firsts, seconds: for each pair, the numbers of its first and its second text in ``texts``.
+    """
+
+    texts: list[str]
+    firsts: list[int]
+    seconds: list[int]
+
+    @classmethod
+    def of(cls, pairs: Sequence[tuple[str, str]], prompt: str = "") -> PairTexts:
+        """The texts of these pairs. ``prompt`` goes before each first text.
+
+        >>> PairTexts.of([("q", "a"), ("q", "b"), ("a", "a")])
+        PairTexts(texts=['q', 'a', 'b'], firsts=[0, 0, 1], seconds=[1, 2, 1])
+        """
+        numbers: dict[str, int] = {}
+        prompted: dict[str, str] = {}  # A long query may come with thousands of documents: join it to its prompt once.
+        firsts, seconds = [], []
+        for first, second in pairs:
+            if first not in prompted:
+                prompted[first] = prompt + first
+            firsts.append(numbers.setdefault(prompted[first], len(numbers)))
+            seconds.append(numbers.setdefault(second, len(numbers)))
+        return cls(list(numbers), firsts, seconds)
+
+
 def join_pairs(
     firsts: Sequence[Int32],
     seconds: Sequence[Int32],

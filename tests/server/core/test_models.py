@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from pellucid import Embedder
 from pellucid.errors import ModelError, NoRoomForModelError, OptionError
 from pellucid.server.core.models import served_name
 from pellucid.server.http.app import create_app
@@ -82,6 +83,70 @@ def test_an_alias_cannot_be_the_short_name_of_a_model():
         create_app(settings)
 
 
+def ids_and_kinds(own):
+    return {card["id"]: card["kind"] for card in own.client.get("/v1/models").json()["data"]}
+
+
+KINDS = {"reranker": "reranker", "classifier": "classifier", "tiny": "embedder"}
+
+
+@pytest.mark.parametrize("load", ["start", "first-use"])
+def test_a_model_is_of_the_kind_that_its_files_tell(serve, model, reranker_model, classifier_model, load):
+    own = serve(reranker_model, classifier_model, model, load=load)
+    assert ids_and_kinds(own) == KINDS
+    assert [each["kind"] for each in own.client.get("/stats").json()["models"]] == list(KINDS.values())
+    text = own.client.get("/metrics").text
+    for name, kind in KINDS.items():
+        assert f'pellucid_model_info{{kind="{kind}",model="{name}"}} 1.0' in text
+
+
+def test_a_model_that_is_not_on_this_machine_has_no_kind_before_its_first_request(serve, model, tmp_path):
+    own = serve(model, "org/not-here", load="first-use", cache_folder=tmp_path, local_files_only=True)
+    assert ids_and_kinds(own) == {"tiny": "embedder", "org/not-here": None}
+    answer = own.client.post("/v1/rerank", json={"query": "a", "documents": ["b"]})
+    assert answer.status_code == 503  # It might be a reranker.
+    assert answer.json()["error"]["code"] == "model_not_loaded"
+
+
+def test_without_a_name_the_first_model_that_can_do_it_answers(serve, model, reranker_model, classifier_model):
+    own = serve(reranker_model, classifier_model, model)
+    assert own.client.post("/v1/embeddings", json={"input": "a"}).json()["model"] == "tiny"
+    assert own.client.post("/v1/rerank", json={"query": "a", "documents": ["b"]}).json()["model"] == "reranker"
+    assert len(own.client.post("/predict", json={"inputs": "a"}).json()) == 3  # the classifier's labels
+    assert own.client.get("/info").json()["model_id"] == "reranker"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "words"),
+    [
+        (
+            "/v1/embeddings",
+            {"input": "a", "model": "reranker"},
+            "The reranker 'reranker' cannot turn texts into",
+        ),
+        ("/v1/embeddings", {"input": "a", "model": "classifier"}, "vectors. Models here that can: 'tiny'."),
+        (
+            "/trace",
+            {"input": "a", "model": "reranker"},
+            "into vectors. Models here that can: 'tiny'.",
+        ),
+        ("/v1/rerank", {"query": "a", "documents": ["b"], "model": "tiny"}, "The embedder 'tiny' cannot rerank."),
+        ("/score", {"text_1": "a", "text_2": "b", "model": "classifier"}, "rerank. Models here that can: 'reranker'."),
+        ("/predict", {"inputs": "a", "model": "tiny"}, "classify. Models here that can: 'reranker', 'classifier'."),
+    ],
+)
+def test_a_model_of_another_kind_names_those_that_can(scoring_server, path, body, words):
+    answer = scoring_server.client.post(path, json=body)
+    assert answer.status_code == 400
+    assert words in answer.text
+
+
+def test_a_server_of_embedders_says_that_it_has_no_reranker(server):
+    answer = server.client.post("/v2/rerank", json={"query": "a", "documents": ["b"]})
+    assert answer.status_code == 400
+    assert "This server has no model that can rerank. Start the server with --model" in answer.json()["message"]
+
+
 def test_models_are_loaded_at_the_start_or_at_first_use(serve, two):
     assert loaded(serve(*two)) == ["first", "second"]
     own = serve(*two, load="first-use")
@@ -110,7 +175,7 @@ def tiny_files(folder):
 
 async def test_a_request_whose_model_was_unloaded_must_try_again(two):
     _, serving = create_app(Settings(two[:1]))
-    service = await serving.models.get(None)
+    service = await serving.models.get(None, Embedder)
     with serving.models.keep_loaded(service):
         pass
     next(iter(serving.models._entries.values())).service = None

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from pellucid import Reranker
 from pellucid.server.settings import Limits
 from tests.server.conftest import connected, http_request, wait_until
 
@@ -25,7 +26,7 @@ def blocked(serve, monkeypatch):
         own = serve(limits=Limits(**limits))
         service = next(own.serving.models.states()).service
         free, calls = threading.Event(), []
-        engine = service.embedder.engine
+        engine = service.task.engine
         compute = engine.token_vectors
 
         def wait_and_compute(batch):
@@ -56,6 +57,21 @@ def test_concurrent_requests_get_exactly_their_own_vectors(server, embedder):
     for seed, vectors in enumerate(found):
         options = [{}, {"truncate_dim": 3, "normalize": True}, {"prompt_name": "query"}][seed % 3]
         assert (vectors == embedder.embed_documents(texts_of(seed), **options)).all()
+
+
+def test_rerankers_share_calls_of_the_engine_and_get_exactly_their_own_scores(scoring_server, reranker_model):
+    def one(seed):
+        query, *documents = [*texts_of(seed), "a mat"]
+        answer = scoring_server.client.post("/v1/rerank", json={"query": query, "documents": documents})
+        assert answer.status_code == 200, answer.text
+        return [(each["index"], each["relevance_score"]) for each in answer.json()["results"]]
+
+    with ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(one, range(60)))
+    reranker = Reranker(reranker_model, activation="sigmoid", on_truncation="cut")
+    for seed, ranks in enumerate(found):
+        query, *documents = [*texts_of(seed), "a mat"]
+        assert ranks == [(ranked.index, ranked.score) for ranked in reranker.rank(query, documents)]
 
 
 def test_requests_that_arrive_while_the_engine_works_share_one_call(blocked):
@@ -110,7 +126,7 @@ def test_a_request_that_takes_too_long_gets_a_503(blocked):
 
 def test_when_the_engine_fails_only_the_requests_of_that_call_get_a_500(serve, monkeypatch):
     own = serve()
-    engine = next(own.serving.models.states()).service.embedder.engine
+    engine = next(own.serving.models.states()).service.task.engine
     with monkeypatch.context() as patch:
         patch.setattr(engine, "token_vectors", lambda _: 1 / 0)
         answer = post(own, ["the cat"])

@@ -17,8 +17,8 @@ KEY = "a-key-of-somebody"
 
 
 @pytest.fixture(scope="module")
-def served(minilm):
-    with running(Settings(("all-MiniLM-L6-v2",), keys=(KEY,))) as found:
+def served(minilm, reranker_model):
+    with running(Settings(("all-MiniLM-L6-v2", reranker_model), keys=(KEY,))) as found:
         yield found
 
 
@@ -47,8 +47,9 @@ def send(client, command):
 
 def test_each_route_has_an_example_that_works(served):
     statuses = {
-        f"{method} {path}": send(served.client, operation[EXAMPLES][0]["source"]).status_code
+        f"{method} {path} {number}": send(served.client, example["source"]).status_code
         for method, path, operation in operations(served.client)
+        for number, example in enumerate(operation[EXAMPLES])
     }
     assert len(statuses) > 15
     assert set(statuses.values()) == {200}, statuses
@@ -58,8 +59,8 @@ def test_examples_have_the_body_that_the_route_describes(served):
     for method, path, operation in operations(served.client):
         if method == "post":
             schema = operation["requestBody"]["content"]["application/json"]["schema"]
-            arguments = shlex.split(operation[EXAMPLES][0]["source"])
-            assert json.loads(arguments[arguments.index("--json") + 1]) in schema["examples"], path
+            sent = [shlex.split(example["source"]) for example in operation[EXAMPLES]]
+            assert [json.loads(each[each.index("--json") + 1]) for each in sent] == schema["examples"], path
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
@@ -75,10 +76,10 @@ def test_curl_itself_understands_an_example(served):
 
 def test_every_key_is_described_in_plain_sentences(served):
     def descriptions(schema):
-        for key, value in schema.get("properties", {}).items():
-            yield key, value.get("description", "")
-            for inner in value.get("anyOf", [value]):
-                yield from descriptions(inner)
+        for each in schema.get("anyOf", [schema]):
+            for key, value in each.get("properties", {}).items():
+                yield key, value.get("description", "")
+                yield from descriptions(value)
 
     for method, path, operation in operations(served.client):
         texts = [
@@ -91,3 +92,11 @@ def test_every_key_is_described_in_plain_sentences(served):
             assert text.endswith("."), f"{method} {path}: {key}"
             assert "``" not in text
             assert ":class:" not in text
+
+
+def test_a_route_that_takes_two_kinds_of_body_shows_the_keys_and_a_call_of_each(served):
+    article = served.client.get("/docs").text.partition('id="post-rerank"')[2].partition("</article>")[0]
+    first, second = article.split("<p>Or:</p>")
+    assert ("<code>texts</code>" in first, "<code>texts</code>" in second) == (True, False)
+    assert ("<code>documents</code></td>" in first, "<code>documents</code></td>" in second) == (False, True)
+    assert first.count("<pre>") == second.count("<pre>") == 1

@@ -153,6 +153,18 @@ def test_the_page_asks_for_a_key_and_keeps_it_only_in_memory(visit, stub, guarde
     form.locator(".error", has_text="does not accept").wait_for()
 
 
+def test_models_that_give_vectors_come_first_and_others_say_that_the_views_need_one(visit, stub):
+    vectors = stub.model_stats.pop("tiny")
+    stub.model_stats |= {"scores": vectors | {"kind": "reranker", "dimensions": 0, "max_tokens": 512}, "tiny": vectors}
+    page = visit()
+    picker, facts = page.get_by_label("Model", exact=True), page.locator("#model-facts")
+    picker.wait_for()
+    assert picker.locator("option").all_inner_texts() == ["tiny", "scores"]
+    assert facts.inner_text() == "384 dimensions, up to 256 tokens"
+    picker.select_option("scores")
+    assert facts.inner_text() == "a reranker, up to 512 tokens; the views below need an embedder"
+
+
 def test_the_user_can_choose_among_several_models(visit, stub, page_embedder, tmp_path):
     page = visit()
     page.locator("#stats b").first.wait_for()

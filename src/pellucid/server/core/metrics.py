@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import functools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -29,6 +30,7 @@ class Metrics:
             return kind(f"pellucid_{name}", description, labels, registry=self.registry, **options)
 
         self.responses = metric(Counter, "http_answers", "HTTP responses, by route and status.", "route", "status")
+        self.models = metric(Gauge, "model_info", "1 for each model, with its kind.", "model", "kind")
         self.requests = metric(Counter, "requests", "Requests that the model answered.", "model")
         self.texts = metric(Counter, "texts", "Texts that went through the model.", "model")
         self.tokens = metric(Counter, "tokens", "Tokens that went through the model.", "model")
@@ -36,7 +38,7 @@ class Metrics:
         self.request_seconds = metric(
             Histogram,
             "request_seconds",
-            "Seconds from a request's tokens to its vectors, waiting included.",
+            "Seconds from a request's tokens to its results, waiting included.",
             "model",
             buckets=_SECOND_BUCKETS,
         )
@@ -83,6 +85,7 @@ class ModelMetrics:
 
     def __init__(self, metrics: Metrics, model: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
+        self._set_kind = functools.partial(metrics.models.labels, model)
         self._lock = threading.Lock()
         self._latencies: collections.deque[float] = collections.deque(maxlen=_MAX_LATENCIES)
         self._recent_calls: collections.deque[tuple[float, int]] = collections.deque()
@@ -98,6 +101,10 @@ class ModelMetrics:
         self._waiting_characters = metrics.waiting_characters.labels(model)
         self._waiting_requests = metrics.waiting_requests.labels(model)
         self._waiting_tokens = metrics.waiting_tokens.labels(model)
+
+    def set_kind(self, kind: str) -> None:
+        """Report the model's kind."""
+        self._set_kind(kind).set(1)
 
     def watch_queue(self, count_waiting: Callable[[], tuple[int, int]]) -> None:
         """Report the length of a queue.
@@ -135,7 +142,7 @@ class ModelMetrics:
             self._waiting_characters.dec(characters)
 
     def count_request(self, seconds: float) -> None:
-        """Count an answered request, and the seconds from its tokens to its vectors."""
+        """Count an answered request, and the seconds from its tokens to its results."""
         self.requests += 1
         self._requests.inc()
         self._request_seconds.observe(seconds)

@@ -8,18 +8,29 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, cast
 
 from pellucid import catalog
-from pellucid.embedder import Embedder
-from pellucid.errors import ModelNotServedError, NoRoomForModelError, OptionError
+from pellucid.encoder.encoder import Encoder
+from pellucid.errors import (
+    ModelError,
+    ModelNotServedError,
+    NoRoomForModelError,
+    OptionError,
+    WrongModelKindError,
+)
+from pellucid.model.load import load_spec
+from pellucid.server.core.kinds import TASKS, Kind, ability, can, kind_of
 from pellucid.server.core.metrics import Metrics, ModelMetrics
-from pellucid.server.core.service import Service
+from pellucid.server.core.service import AnyTask, Service
 from pellucid.server.core.worker import Worker
 from pellucid.server.settings import Settings
 from pellucid.sources import resolve
+from pellucid.sources.files import ModelFiles
+from pellucid.task import Task
 
 logger = logging.getLogger("pellucid.server")
 
@@ -31,6 +42,7 @@ class _Entry:
     Attributes:
         name: the name that clients use.
         source: the Hub name or folder to load it from.
+        kind: what it can do; None until its files are known.
         size: the bytes of its files, once they are known.
         users: how many requests keep it loaded now.
     """
@@ -39,7 +51,8 @@ class _Entry:
     source: str
     metrics: ModelMetrics
     loading: asyncio.Lock = field(default_factory=asyncio.Lock)
-    service: Service | None = None
+    kind: Kind | None = None
+    service: Service[Any] | None = None
     size: int = 0
     users: int = 0
     last_used: float = 0.0
@@ -47,11 +60,19 @@ class _Entry:
 
 @dataclass(frozen=True)
 class State:
-    """A model's name, its metrics, and its service, which is None while the model is not loaded."""
+    """A model that is served.
+
+    Attributes:
+        name: its name.
+        kind: its kind; None until its files are known.
+        metrics: its metrics.
+        service: its service; None while it is not loaded.
+    """
 
     name: str
+    kind: Kind | None
     metrics: ModelMetrics
-    service: Service | None
+    service: Service[Any] | None
 
 
 class Models:
@@ -110,7 +131,11 @@ class Models:
     def states(self) -> Iterator[State]:
         """The state of each model, the default one first."""
         for entry in self._entries.values():
-            yield State(entry.name, entry.metrics, entry.service)
+            yield State(entry.name, entry.kind, entry.metrics, entry.service)
+
+    def kinds(self) -> dict[str, Kind | None]:
+        """The kind of each model by its name; None for those whose files are not known yet."""
+        return {entry.name: entry.kind for entry in self._entries.values()}
 
     def find(self, name: str | None) -> State:
         """The state of a model. It does not load the model. None names the first model.
@@ -119,23 +144,62 @@ class Models:
             ModelNotServedError: this server has no model of this name.
         """
         entry = self._entry(name)
-        return State(entry.name, entry.metrics, entry.service)
+        return State(entry.name, entry.kind, entry.metrics, entry.service)
 
     async def start(self) -> None:
-        """Load all models, unless each is to be loaded at its first request."""
-        if self._settings.load == "start":
-            for name in self._entries:
-                await self.get(name)
+        """Load all models.
 
-    async def get(self, name: str | None) -> Service:
-        """The model of this name, which is loaded if necessary. None names the first model.
+        If each is to be loaded at its first request, this only learns the kinds of those that are on this machine.
+        """
+        for entry in self._entries.values():
+            if self._settings.load == "start":
+                await self._service(entry)
+            else:
+                with suppress(ModelError):  # Its first request gets the error, or fetches its files.
+                    await self._learn_kind(entry, local_files_only=True)
+
+    async def get(
+        self, name: str | None, needed: type[AnyTask], *, preferred: type[Task] | None = None
+    ) -> Service[AnyTask]:
+        """A model, which is loaded if necessary.
+
+        Args:
+            name: its name; None for the first model that does the task.
+            needed: the task that it must do.
+            preferred: if no name is given, take a model that does this task, if there is one.
 
         Raises:
             ModelNotServedError: this server has no model of this name.
+            WrongModelKindError: this model, or each model, is of a kind that does not do the task.
             NoRoomForModelError: there is not enough memory for it now.
             ModelError: it could not be loaded.
         """
-        entry = self._entry(name)
+        entry = await self._first(needed, preferred or needed) if name is None else self._entry(name)
+        kind = entry.kind or await self._learn_kind(entry)
+        if not can(kind, needed):
+            raise WrongModelKindError(f"the {kind} {entry.name!r} cannot {self._who_can(needed)}")
+        return cast("Service[AnyTask]", await self._service(entry))
+
+    async def _first(self, needed: type[Task], preferred: type[Task]) -> _Entry:
+        second_choice: _Entry | None = None
+        for entry in self._entries.values():
+            kind = entry.kind or await self._learn_kind(entry)
+            if can(kind, preferred):
+                return entry
+            if can(kind, needed) and second_choice is None:
+                second_choice = entry
+        if second_choice is not None:
+            return second_choice
+        raise WrongModelKindError(f"this server has no model that can {self._who_can(needed)}")
+
+    def _who_can(self, needed: type[Task]) -> str:
+        """The end of a message: what no model asked for can do, and the models that can."""
+        names = [entry.name for entry in self._entries.values() if entry.kind and can(entry.kind, needed)]
+        if names:
+            return f"{ability(needed)}. Models here that can: {_quoted(names)}."
+        return f"{ability(needed)}. Start the server with --model and the name of one that can."
+
+    async def _service(self, entry: _Entry) -> Service[Any]:
         entry.last_used = time.monotonic()
         if entry.service is None:
             async with entry.loading:
@@ -146,7 +210,7 @@ class Models:
         return entry.service
 
     @contextmanager
-    def keep_loaded(self, service: Service) -> Iterator[None]:
+    def keep_loaded(self, service: Service[Any]) -> Iterator[None]:
         """Keep a model loaded while a request uses it.
 
         Raises:
@@ -189,30 +253,47 @@ class Models:
             settings = self._settings
             start = time.perf_counter()
             if settings.memory is not None:
-                files = await self._load_worker.run(
-                    lambda _: resolve.resolve(
-                        entry.source, cache_folder=settings.cache_folder, local_files_only=settings.local_files_only
-                    )
-                )
+                files = await self._load_worker.run(lambda _: self._resolve(entry))
                 entry.size = files.size()
                 self._make_room(entry, settings.memory)
-            embedder = await self._load_worker.run(
-                lambda _: Embedder(
-                    entry.source,
-                    dtype=settings.dtype,
-                    device=settings.device,
-                    threads=settings.threads,
-                    cache_folder=settings.cache_folder,
-                    local_files_only=settings.local_files_only,
-                    on_truncation="cut",
-                )
-            )
+            task = await self._load_worker.run(lambda _: self._create(entry))
             # Responses contain the model's name. Clients must not learn which folder it is in.
-            embedder.encoder.spec = dataclasses.replace(embedder.spec, name=entry.name)
+            task.encoder.spec = dataclasses.replace(task.spec, name=entry.name)
+            kind = entry.kind = kind_of(task.files, task.spec)
+            entry.metrics.set_kind(kind)
             entry.service = Service(
-                embedder, settings.limits, entry.metrics, self._engine_lock, self._tokenize_worker, entry.name
+                task, kind, settings.limits, entry.metrics, self._engine_lock, self._tokenize_worker, entry.name
             )
-            logger.info("loaded", extra={"model": entry.name, "seconds": round(time.perf_counter() - start, 3)})
+            seconds = round(time.perf_counter() - start, 3)
+            logger.info("loaded", extra={"model": entry.name, "kind": kind, "seconds": seconds})
+
+    def _create(self, entry: _Entry) -> Task:
+        """Load a model, in a thread."""
+        settings = self._settings
+        encoder = Encoder(
+            entry.source,
+            dtype=settings.dtype,
+            device=settings.device,
+            threads=settings.threads,
+            cache_folder=settings.cache_folder,
+            local_files_only=settings.local_files_only,
+        )
+        return TASKS[kind_of(encoder.files, encoder.spec)](encoder, on_truncation="cut")
+
+    async def _learn_kind(self, entry: _Entry, *, local_files_only: bool = False) -> Kind:
+        """Find a model's files, and read from them which kind it is. Its weights are not loaded."""
+        files = await self._load_worker.run(lambda _: self._resolve(entry, local_files_only=local_files_only))
+        kind = entry.kind = kind_of(files, await self._load_worker.run(lambda _: load_spec(files)))
+        entry.metrics.set_kind(kind)
+        return kind
+
+    def _resolve(self, entry: _Entry, *, local_files_only: bool = False) -> ModelFiles:
+        settings = self._settings
+        return resolve.resolve(
+            entry.source,
+            cache_folder=settings.cache_folder,
+            local_files_only=settings.local_files_only or local_files_only,
+        )
 
     def _make_room(self, entry: _Entry, memory: int) -> None:
         """Unload idle models until ``entry`` fits, starting with the least recently used one.

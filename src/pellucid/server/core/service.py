@@ -1,4 +1,4 @@
-"""One loaded model that turns the texts of many concurrent requests into vectors."""
+"""One loaded model that works for many concurrent requests."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ import functools
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from pellucid.embedder import Embedder
 from pellucid.errors import EngineFailedError, TruncationError
 from pellucid.layers.finish import Finish
+from pellucid.server.core.kinds import Kind
 from pellucid.server.core.metrics import ModelMetrics
 from pellucid.server.core.queue import Outcome, Queue, QueuedRequest, RequestSlice, process_queue
 from pellucid.server.core.worker import Check, Worker
 from pellucid.server.settings import Limits
+from pellucid.task import Task
 from pellucid.text.truncation import Truncation
 from pellucid.types import Int32, TokenBatch
 
@@ -28,14 +29,17 @@ PART_CHARACTERS = 50_000
 T = TypeVar("T")
 S = TypeVar("S", bound=Sequence[Any])
 Result = TypeVar("Result")
+AnyTask = TypeVar("AnyTask", bound=Task)
+Task_co = TypeVar("Task_co", bound=Task, covariant=True)
 
 
-class Service:
+class Service(Generic[Task_co]):
     """One model, its queue, and the thread that works on the queue.
 
     Args:
-        embedder: the model. It must be made with ``on_truncation="cut"``, because each request decides here whether
-            long texts are cut.
+        task: the model, with the task that its kind does. It must be made with ``on_truncation="cut"``, because each
+            request decides here whether long texts are cut.
+        kind: the model's kind.
         limits: how much may wait, and how many tokens go into one call.
         metrics: counts the work.
         engine_lock: held while the engine works, so that several models do not compete for the same CPU cores.
@@ -45,14 +49,16 @@ class Service:
 
     def __init__(
         self,
-        embedder: Embedder,
+        task: Task_co,
+        kind: Kind,
         limits: Limits,
         metrics: ModelMetrics,
         engine_lock: threading.Lock,
         tokenize_worker: Worker,
         name: str,
     ) -> None:
-        self.embedder = embedder
+        self.task = task
+        self.kind = kind
         self.metrics = metrics
         self.name = name
         self.busy = False
@@ -82,25 +88,48 @@ class Service:
             TruncationError: a text is too long and must not be cut.
         """
         if is_short(texts, prompt):
-            tokens, counts = self.embedder.tokenizer.tokenize(texts, prompt)
+            tokens, counts = self.task.tokenizer.tokenize(texts, prompt)
             if not cut:
-                self._check_lengths(counts, 0)
+                self.check_lengths(counts)
             return tokens, counts
         batches: list[TokenBatch] = []
         all_counts: list[Int32] = []
         first = 0
         for part in split_parts(texts, PART_CHARACTERS):
-            job = functools.partial(self.embedder.tokenizer.tokenize, part, prompt, first=first)
+            job = functools.partial(self.task.tokenizer.tokenize, part, prompt, first=first)
             tokens, counts = await self.run_in_tokenizer(functools.partial(_call, job), sum(map(len, part)))
             if not cut:
-                self._check_lengths(counts, first)
+                self.check_lengths(counts, first)
             batches.append(tokens)
             all_counts.append(counts)
             first += len(part)
         return TokenBatch.join(batches), np.concatenate(all_counts)
 
-    def _check_lengths(self, counts: Int32, first: int) -> None:
-        max_tokens = self.embedder.max_tokens
+    async def tokenize_plain(self, texts: Sequence[str]) -> list[Int32]:
+        """Turn texts into tokens without special tokens, ``int32[n]`` for each, in turns with other requests.
+
+        See :meth:`pellucid.text.tokenizer.Tokenizer.tokenize_plain`.
+        """
+        tokenize = self.task.tokenizer.tokenize_plain
+        if is_short(texts, ""):
+            return tokenize(texts)
+        found: list[Int32] = []
+        for part in split_parts(texts, PART_CHARACTERS):
+            job = functools.partial(_call, functools.partial(tokenize, part))
+            found += await self.run_in_tokenizer(job, sum(map(len, part)))
+        return found
+
+    def check_lengths(self, counts: Int32, first: int = 0) -> None:
+        """Refuse texts with more tokens than the model reads.
+
+        Args:
+            counts: ``int32[n]``, how many tokens each text has.
+            first: the position of the first text, for the message.
+
+        Raises:
+            TruncationError: a text is too long.
+        """
+        max_tokens = self.task.max_tokens
         if counts.max(initial=0) > max_tokens:
             description = (Truncation(texts=first) + Truncation.from_counts(counts, max_tokens)).describe(max_tokens)
             raise TruncationError(f'{description}. Split these texts, or send "truncate": true to have them cut.')
@@ -135,7 +164,7 @@ class Service:
             EngineFailedError: the engine failed.
         """
         if not len(tokens):
-            return self.embedder.encoder.run(tokens, finish)
+            return self.task.encoder.run(tokens, finish)
         start = time.perf_counter()
         future: asyncio.Future[Result] = self._loop.create_future()
         request = QueuedRequest(tokens, finish, tag=future)
@@ -164,7 +193,7 @@ class Service:
         parts = [(chosen.tokens, chosen.request.finish) for chosen in slices]
         with self._engine_lock:
             start = time.perf_counter()
-            results = self.embedder.encoder.run_together(parts)
+            results = self.task.encoder.run_together(parts)
             text_count = sum(len(tokens) for tokens, _ in parts)
             token_count = sum(len(tokens.ids) for tokens, _ in parts)
             self.metrics.count_call(text_count, token_count, time.perf_counter() - start)

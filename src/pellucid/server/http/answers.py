@@ -12,10 +12,13 @@ from starlette.types import Receive, Scope, Send
 from pellucid.server.core.service import Service, split_parts
 from pellucid.server.core.worker import Check
 from pellucid.server.http.serving import reservation_of, serving_of, wait_or_cancel
+from pellucid.task import Task
 from pellucid.types import Float32
 
 _SHORT_NUMBERS = 30_000
 """Up to this many numbers are written on the event loop, which takes some milliseconds. More go to a thread."""
+_SHORT_CHARACTERS = 200_000
+"""The same for characters."""
 _SLICE_NUMBERS = 50_000
 """How many numbers become Python objects at a time. As objects they take many times the memory of an array."""
 _SEND_BYTES = 1 << 16
@@ -47,6 +50,17 @@ class PiecewiseResponse(Response):
 def json_response(value: Any, headers: Mapping[str, str] | None = None) -> Response:
     """A short JSON response."""
     return Response(to_json(value), media_type="application/json", headers=dict(headers or {}))
+
+
+async def long_json_response(
+    request: Request, value: Any, characters: int, headers: Mapping[str, str] | None = None
+) -> Response:
+    """A JSON response that repeats texts of ``characters`` characters. A long one is written in a thread."""
+    if characters <= _SHORT_CHARACTERS:
+        return json_response(value, headers)
+    written = await wait_or_cancel(request, serving_of(request).json_worker.run(lambda _: to_json(value)))
+    reservation_of(request).take(len(written))
+    return PiecewiseResponse([written], headers)
 
 
 async def list_response(
@@ -87,7 +101,11 @@ async def list_response(
 
 
 async def tokenizer_response(
-    request: Request, service: Service, items: Sequence[Any], max_length: int, values: Callable[[Sequence[Any]], Any]
+    request: Request,
+    service: Service[Task],
+    items: Sequence[Any],
+    max_length: int,
+    values: Callable[[Sequence[Any]], Any],
 ) -> Response:
     """A response that lists what the tokenizer makes of each item. The work takes turns with other requests.
 

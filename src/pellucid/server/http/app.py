@@ -20,7 +20,7 @@ from pellucid.server.core.models import Models
 from pellucid.server.http.errors import Failure, failure_of, needs_log
 from pellucid.server.http.gate import App, Gate, logger
 from pellucid.server.http.inputs import fill_limits
-from pellucid.server.http.routes import explain, home, openai, tei
+from pellucid.server.http.routes import explain, home, openai, rerank, tei
 from pellucid.server.http.serving import Serving
 from pellucid.server.settings import Limits, Settings
 
@@ -45,14 +45,14 @@ def create_app(settings: Settings) -> tuple[App, Serving]:
     app = FastAPI(
         title="Pellucid",
         version=__version__,
-        summary="Turns texts into vectors with the models of this server.",
+        summary="Turns texts into vectors, ranks and classifies them, with the models of this server.",
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
     )
     app.state.serving = serving
-    routers = openai.router, tei.router, explain.router, home.router
+    routers = openai.router, tei.router, rerank.router, explain.router, home.router
     for router in routers:
         app.include_router(router)
     app.add_exception_handler(PellucidError, _handle_error)

@@ -7,8 +7,10 @@ Validation stops at the first error, so a list of a million wrong values costs n
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
-from typing import TypeVar
+from collections.abc import Sequence
+from typing import Any, TypeVar, overload
 
 from fastapi import Request
 from pydantic import ValidationError
@@ -39,16 +41,26 @@ _PROBLEMS = {
     "greater_than_equal": "Must be at least {ge}",
     "literal_error": "Must be {expected}",
     "list_type": "Must be a list",
+    "string_too_short": "Must not be empty",
     "too_short": "Must have a length of at least {min_length}, not {actual_length}",
     "too_long": "Must have a length of at most {max_length}, not {actual_length}",
     "model_type": "Must be a JSON object",
 }
 """Pydantic's error types in our words. Its own are about a form's input."""
 AnyBody = TypeVar("AnyBody", bound=Body)
+OtherBody = TypeVar("OtherBody", bound=Body)
 
 
-async def read_body(request: Request, kind: type[AnyBody]) -> AnyBody:
+@overload
+async def read_body(request: Request, kind: type[AnyBody], /) -> AnyBody: ...
+@overload
+async def read_body(request: Request, kind: type[AnyBody], other: type[OtherBody], /) -> AnyBody | OtherBody: ...
+async def read_body(request: Request, *kinds: type[Body]) -> Body:
     """Receive, parse and validate the body of a request.
+
+    Args:
+        request: the request.
+        kinds: the kinds of body that the route takes. The keys tell which one this is; see :func:`choose_kind`.
 
     Raises:
         RequestError: the body is not JSON or not valid. The message names the key and quotes no value. Or the client
@@ -58,13 +70,14 @@ async def read_body(request: Request, kind: type[AnyBody]) -> AnyBody:
     """
     raw = await _receive(request)
     serving, reservation = serving_of(request), reservation_of(request)
-    limits = serving.settings.limits
+    limits, strings = serving.settings.limits, max(kind.strings_per_text for kind in kinds)
     if len(raw) <= _SHORT_BYTES:
-        reservation.take(parsed_bytes(raw, limits))
-        body = parse(raw, kind)
+        reservation.take(parsed_bytes(raw, limits, strings))
+        body = parse(raw, *kinds)
     else:
-        reservation.take(await wait_or_cancel(request, serving.json_worker.run(lambda _: parsed_bytes(raw, limits))))
-        body = await wait_or_cancel(request, serving.json_worker.run(lambda _: parse(raw, kind)))
+        count_bytes = functools.partial(parsed_bytes, raw, limits, strings)
+        reservation.take(await wait_or_cancel(request, serving.json_worker.run(lambda _: count_bytes())))
+        body = await wait_or_cancel(request, serving.json_worker.run(lambda _: parse(raw, *kinds)))
     reservation.give_back(len(raw) + len(raw) // 8)
     return body
 
@@ -93,7 +106,7 @@ async def _next_message(request: Request) -> Message:
     return message
 
 
-def parsed_bytes(raw: bytes | bytearray, limits: Limits) -> int:
+def parsed_bytes(raw: bytes | bytearray, limits: Limits, strings_per_text: int = 1) -> int:
     """The most memory that the values of a JSON document can take, in bytes.
 
     >>> parsed_bytes(b'["a", "b", 3]', Limits())
@@ -104,7 +117,7 @@ def parsed_bytes(raw: bytes | bytearray, limits: Limits) -> int:
     """
     plain: bytes | bytearray = raw
     if len(raw) > _ROUGH_COUNT_BYTES:
-        _check_count("texts and keys", (raw.count(b'"') - raw.count(b'\\"')) // 2, limits.texts)
+        _check_count("texts and keys", (raw.count(b'"') - raw.count(b'\\"')) // 2, limits.texts * strings_per_text)
         plain = raw.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in raw else raw
         plain = _STRING.sub(b"", plain)
     lists, objects = plain.count(b"["), plain.count(b"{")
@@ -123,7 +136,7 @@ def _check_count(things: str, count: int, limit: int) -> None:
         raise RequestError(400, message, "too_many_values")
 
 
-def parse(raw: bytes | bytearray, kind: type[AnyBody]) -> AnyBody:
+def parse(raw: bytes | bytearray, *kinds: type[AnyBody]) -> AnyBody:
     """Parse and validate the bytes of a body.
 
     Raises:
@@ -135,10 +148,18 @@ def parse(raw: bytes | bytearray, kind: type[AnyBody]) -> AnyBody:
         raise RequestError(400, f"The body is not JSON: {error}.", "invalid_json") from None
     if not isinstance(value, dict):
         raise RequestError(400, "The body must be a JSON object.", "invalid_value")
+    kind = choose_kind(value, kinds)
     try:
         return kind.model_validate(value)
     except ValidationError as error:
         raise _request_error(error, kind) from None
+
+
+def choose_kind(value: dict[str, Any], kinds: Sequence[type[AnyBody]]) -> type[AnyBody]:
+    """The kind of body that has most of its required keys in ``value``; of several, the first."""
+    return max(
+        kinds, key=lambda kind: sum(key in value for key, each in kind.model_fields.items() if each.is_required())
+    )
 
 
 def _request_error(error: ValidationError, kind: type[Body]) -> RequestError:

@@ -36,29 +36,33 @@ td { padding: .2rem .75rem .2rem 0; vertical-align: top; } td:first-child { widt
 
 
 def with_examples(openapi: dict[str, Any], url: str, *, model: str, needs_key: bool) -> dict[str, Any]:
-    """A copy of an OpenAPI description in which each operation has a curl command that works when it is pasted.
+    """A copy of an OpenAPI description in which each operation has curl commands that work when they are pasted.
 
     Args:
         openapi: the API's description (https://spec.openapis.org/oas/v3.1.0).
         url: the server's URL, without a slash at the end.
         model: the name of a model that the server serves.
-        needs_key: the command sends an API key, which it takes from the variable ``KEY``.
+        needs_key: the commands send an API key, which they take from the variable ``KEY``.
     """
 
-    def example(method: str, path: str, operation: dict[str, Any]) -> dict[str, str]:
-        parts = ["curl"]
-        if needs_key:
-            parts += ["-H", '"Authorization: Bearer $KEY"']
-        if (body := _body(operation)) is not None:
-            parts += ["--json", shlex.quote(json.dumps(body["examples"][0]))]
-        elif method != "get":
+    def examples(method: str, path: str, operation: dict[str, Any]) -> Iterator[dict[str, str]]:
+        """An example for each kind of body that the operation takes."""
+        schema = _body(operation)
+        if schema is None and method != "get":
             raise AssertionError(f"{method} {path} has no example")
-        parts.append(shlex.quote(url + path.replace("{name}", quote(model))))
-        return {"lang": "Shell", "label": "curl", "source": " ".join(parts)}
+        for body in [None] if schema is None else schema["examples"]:
+            parts = ["curl"]
+            if needs_key:
+                parts += ["-H", '"Authorization: Bearer $KEY"']
+            if body is not None:
+                parts += ["--json", shlex.quote(json.dumps(body))]
+            parts.append(shlex.quote(url + path.replace("{name}", quote(model))))
+            yield {"lang": "Shell", "label": "curl", "source": " ".join(parts)}
 
     paths = {
         path: {
-            method: operation | {EXAMPLES: [example(method, path, operation)]} for method, operation in methods.items()
+            method: operation | {EXAMPLES: list(examples(method, path, operation))}
+            for method, operation in methods.items()
         }
         for path, methods in openapi["paths"].items()
     }
@@ -102,16 +106,20 @@ def api_page(openapi: dict[str, Any], *, needs_key: bool) -> Page:
 
 
 def _article(method: str, path: str, operation: dict[str, Any]) -> str:
-    rows = "".join(
-        f"<tr><td><code>{html.escape(key)}</code></td><td>{text}</td></tr>" for key, text in _keys(operation)
-    )
+    calls = [
+        _table(keys) + f"<pre><code>{html.escape(example['source'])}</code></pre>"
+        for keys, example in zip(_key_lists(operation), operation[EXAMPLES], strict=True)
+    ]
     return (
         f'<article id="{_anchor(method, path)}"><h3>{_heading(method, path)}</h3>'
         f"<p><strong>{_inline(operation['summary'])}.</strong> {_inline(operation['description'])}</p>"
-        + (f"<table>{rows}</table>" if rows else "")
-        + "".join(f"<pre><code>{html.escape(example['source'])}</code></pre>" for example in operation[EXAMPLES])
-        + "</article>"
+        f"{'<p>Or:</p>'.join(calls)}</article>"
     )
+
+
+def _table(keys: list[tuple[str, str]]) -> str:
+    rows = "".join(f"<tr><td><code>{html.escape(key)}</code></td><td>{text}</td></tr>" for key, text in keys)
+    return f"<table>{rows}</table>" if rows else ""
 
 
 def _heading(method: str, path: str) -> str:
@@ -140,11 +148,15 @@ def _body(operation: dict[str, Any]) -> dict[str, Any] | None:
     return schema
 
 
-def _keys(operation: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """The name, and the description as HTML, of each parameter and each key of the body."""
-    for parameter in operation.get("parameters", []):
-        yield parameter["name"], _describe(parameter["schema"] | parameter, parameter["required"])
-    yield from _properties(_body(operation) or {}, "")
+def _key_lists(operation: dict[str, Any]) -> Iterator[list[tuple[str, str]]]:
+    """For each kind of body that a route takes: each parameter and each key, and its description as HTML."""
+    parameters = [
+        (parameter["name"], _describe(parameter["schema"] | parameter, parameter["required"]))
+        for parameter in operation.get("parameters", [])
+    ]
+    schema = _body(operation) or {}
+    for kind in schema.get("anyOf", [schema]):
+        yield [*parameters, *_properties(kind, "")]
 
 
 def _properties(schema: dict[str, Any], prefix: str) -> Iterator[tuple[str, str]]:

@@ -3,68 +3,30 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import cast
 
 import numpy as np
 from fastapi import Request
 
-from pellucid.errors import (
-    InputError,
-    InvalidModelError,
-    OptionError,
-    RequestError,
-    TextError,
-    VectorNotFiniteError,
-)
-from pellucid.layers.finish import EachToken, Finish
+from pellucid.embedder import Embedder
+from pellucid.errors import InputError, OptionError, RequestError, TextError
+from pellucid.layers.finish import EachToken
 from pellucid.server.core.service import Service, is_short
-from pellucid.server.http.serving import Serving, reservation_of, wait_or_cancel
+from pellucid.server.http.serving import Serving, wait_or_cancel
+from pellucid.server.http.texts import TokenizedTexts, check_characters, check_count, run_model
 from pellucid.text.truncation import Truncation
-from pellucid.types import Float32, Int32, MultiVectors, TokenBatch, describe_wrong_id
+from pellucid.types import Float32, MultiVectors, TokenBatch, describe_wrong_id
 
 Input = str | list[str] | list[int] | list[list[int]]
-T = TypeVar("T")
 _LANGCHAIN_HINT = "With LangChain's OpenAIEmbeddings, set check_embedding_ctx_length=False."
 _SHORT_IDS = 20_000
 """Up to this many token ids are checked on the event loop. More go to a thread."""
-_NUMBER_BYTES = 32
-"""The memory that one number takes: twice in vectors, and once, as digits, in the response."""
-
-
-@dataclass(frozen=True)
-class TokenizedTexts:
-    """The texts of a request as tokens.
-
-    Attributes:
-        tokens: the tokens of all texts.
-        counts: how many tokens each text had before it was cut, ``int32[n]``.
-        max_tokens: how many tokens the model reads.
-        prompt_tokens: how many tokens at the start of each text belong to the prompt.
-    """
-
-    tokens: TokenBatch
-    counts: Int32
-    max_tokens: int
-    prompt_tokens: int = 0
-
-    def headers(self) -> dict[str, str]:
-        """The response headers that tell the client if texts were cut."""
-        if self.counts.max(initial=0) <= self.max_tokens:
-            return {}
-        truncation = Truncation.from_counts(self.counts, self.max_tokens)
-        return {"x-pellucid-truncated": f"texts={truncation.cut}, tokens={truncation.lost}"}
-
-    def cut_positions(self) -> frozenset[int]:
-        """The positions of the texts that were cut."""
-        return frozenset(np.flatnonzero(self.counts > self.max_tokens).tolist())
 
 
 async def tokenize_input(
     serving: Serving,
     request: Request,
-    service: Service,
+    service: Service[Embedder],
     value: Input,
     *,
     prompt_name: str | None,
@@ -111,17 +73,16 @@ async def tokenize_input(
     for position, text in enumerate(texts):
         if not text:
             raise TextError(f"text {position} is empty. Leave it out.")
-    prompt = service.embedder.prompt_named(prompt_name)
+    prompt = service.task.prompt_named(prompt_name)
     tokenizing = service.tokenize(texts, prompt, cut=cut)
     # Short texts are tokenized at once, so there is no time in which the client could leave.
     tokens, counts = await (tokenizing if is_short(texts, prompt) else wait_or_cancel(request, tokenizing))
-    return TokenizedTexts(tokens, counts, service.embedder.max_tokens, service.embedder.tokenizer.prompt_tokens(prompt))
+    return TokenizedTexts(tokens, counts, service.task.max_tokens, service.task.tokenizer.prompt_tokens(prompt))
 
 
 async def embed(
-    serving: Serving,
     request: Request,
-    service: Service,
+    service: Service[Embedder],
     texts: TokenizedTexts,
     *,
     normalize: bool | None = None,
@@ -130,7 +91,6 @@ async def embed(
     """The vectors of texts, ``float32[n, d]``. Nothing more is computed for a client that has left.
 
     Args:
-        serving: the server.
         request: the request.
         service: the model.
         texts: the texts as tokens.
@@ -141,57 +101,20 @@ async def embed(
         RequestError: the model has fewer dimensions, or the client has left.
         VectorNotFiniteError: a vector is not finite. The message gives the text's position.
     """
-    max_dimensions = service.embedder.dimensions
+    max_dimensions = service.task.dimensions
     if dimensions is not None and dimensions > max_dimensions:
         message = (
             f"dimensions: {dimensions:,} is more than the model's {max_dimensions:,}. Leave it out, or ask for fewer."
         )
         raise RequestError(400, message, "invalid_value", "dimensions")
-    finish = service.embedder.finish(texts.prompt_tokens, normalize, dimensions)
-    return await _run(serving, request, service, texts, finish, len(texts.tokens) * (dimensions or max_dimensions))
+    finish = service.task.finish(texts.prompt_tokens, normalize, dimensions)
+    return await run_model(request, service, texts, finish, len(texts.tokens) * (dimensions or max_dimensions))
 
 
-async def embed_tokens(serving: Serving, request: Request, service: Service, texts: TokenizedTexts) -> MultiVectors:
+async def embed_tokens(request: Request, service: Service[Embedder], texts: TokenizedTexts) -> MultiVectors:
     """A vector for each token of the texts. Raises the same errors as :func:`embed`."""
-    numbers = len(texts.tokens.ids) * service.embedder.spec.encoder.hidden_size
-    return await _run(serving, request, service, texts, EachToken(), numbers)
-
-
-async def _run(
-    serving: Serving, request: Request, service: Service, texts: TokenizedTexts, finish: Finish[T], numbers: int
-) -> T:
-    """Run the model on texts, after reserving memory for ``numbers`` result numbers."""
-    reservation_of(request).take(4 * len(texts.tokens.ids) + _NUMBER_BYTES * numbers)
-    with serving.models.keep_loaded(service):
-        result = await wait_or_cancel(request, service.run(texts.tokens, finish))
-    try:
-        finish.check(result, lambda row: row)
-    except InvalidModelError as error:
-        raise VectorNotFiniteError(str(error)) from None
-    return result
-
-
-def check_count(items: Sequence[object], limit: int) -> None:
-    """Refuse more texts than one request may have.
-
-    Raises:
-        InputError: there are too many.
-    """
-    if len(items) > limit:
-        raise InputError(f"{len(items):,} texts are too many for one request. The limit is {limit:,}.")
-
-
-def check_characters(texts: list[str], limit: int) -> None:
-    """Refuse texts that are far longer than anything a model reads. The tokenizer would work through all of each.
-
-    Raises:
-        TextError: a text is too long. The message gives its position.
-    """
-    for position, text in enumerate(texts):
-        if len(text) > limit:
-            raise TextError(
-                f"text {position} has {len(text):,} characters, but this server reads at most {limit:,}. Split it."
-            )
+    numbers = len(texts.tokens.ids) * service.task.spec.encoder.hidden_size
+    return await run_model(request, service, texts, EachToken(), numbers)
 
 
 def check_ids(sequences: list[list[int]], limit: int) -> None:
@@ -211,10 +134,9 @@ def _is_ids(value: Input) -> bool:
     return bool(value) and isinstance(value[0], int)
 
 
-def _tokens_from_ids(sequences: list[list[int]], service: Service, *, cut: bool) -> TokenizedTexts:
+def _tokens_from_ids(sequences: list[list[int]], service: Service[Embedder], *, cut: bool) -> TokenizedTexts:
     """Use a client's token ids as they are, after checking them against the model."""
-    embedder = service.embedder
-    vocabulary, max_tokens = embedder.spec.encoder.vocab_size, embedder.max_tokens
+    vocabulary, max_tokens = service.task.spec.encoder.vocab_size, service.task.max_tokens
     for position, ids in enumerate(sequences):
         if max(ids) >= vocabulary:
             raise InputError(

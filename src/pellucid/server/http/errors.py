@@ -2,7 +2,8 @@
 
 On ``/v1`` and on our own routes the shape is OpenAI's: ``{"error": {"message", "type", "param", "code"}}``
 (https://platform.openai.com/docs/guides/error-codes). On the routes of text-embeddings-inference (TEI) it is that
-server's: ``{"error", "error_type"}``.
+server's: ``{"error", "error_type"}``. On Cohere's it is OpenAI's with ``message`` beside it, where Cohere has it
+(https://docs.cohere.com/reference/errors).
 """
 
 from __future__ import annotations
@@ -25,9 +26,13 @@ from pellucid.errors import (
     ServerStoppingError,
     TruncationError,
     VectorNotFiniteError,
+    WrongModelKindError,
 )
 
-TEI_PATHS = frozenset({"/", "/embed", "/embed_all", "/similarity", "/tokenize", "/decode", "/info"})
+TEI_PATHS = frozenset(
+    {"/", "/embed", "/embed_all", "/similarity", "/tokenize", "/decode", "/info", "/rerank", "/predict"}
+)
+COHERE_PATHS = frozenset({"/v1/rerank", "/v2/rerank"})
 _TEI_TYPES = {429: "Overloaded", 503: "Unhealthy", 500: "Backend"}
 _OPENAI_TYPES = {401: "authentication_error", 429: "rate_limit_error", 500: "server_error", 503: "server_error"}
 
@@ -57,7 +62,7 @@ class Failure:
             return json.dumps({"error": self.message, "error_type": error_type}).encode()
         error_type = _OPENAI_TYPES.get(self.status, "invalid_request_error")
         error = {"message": self.message, "type": error_type, "param": self.param, "code": self.code}
-        return json.dumps({"error": error}).encode()
+        return json.dumps({"error": error} | ({"message": self.message} if path in COHERE_PATHS else {})).encode()
 
     def headers(self) -> dict[str, str]:
         """The headers of the response."""
@@ -80,6 +85,7 @@ def client_left() -> RequestError:
 
 _RESPONSES: tuple[tuple[type[Exception], int, str | None, str | None], ...] = (
     (ModelNotServedError, 404, "model_not_found", "model"),
+    (WrongModelKindError, 400, "wrong_model_kind", "model"),
     (TruncationError, 400, "context_length_exceeded", "input"),
     (InputError, 400, None, None),
     (QueueFullError, 429, "queue_full", None),

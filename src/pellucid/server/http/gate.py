@@ -13,7 +13,7 @@ from typing import Any
 
 from pellucid.server.core.budget import Reservation
 from pellucid.server.http.errors import Failure, failure_of, needs_log
-from pellucid.server.http.serving import CONNECTION, DEADLINE, RESERVATION, Serving
+from pellucid.server.http.serving import CONNECTION, DEADLINE, MODEL_KIND, RESERVATION, Serving
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -118,6 +118,8 @@ class Gate:
             "status": status,
             "ms": round(seconds * 1000, 2),
         }
+        if MODEL_KIND in scope:
+            fields["kind"] = scope[MODEL_KIND]
         logger.info("answered", extra=fields)
 
     def _check(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field, StrictBool, StrictStr, model_validator
 from pydantic_core import PydanticCustomError
@@ -19,34 +19,35 @@ class _FailFast(FailFast):
     __hash__ = object.__hash__
 
 
-_STOP_AT_FIRST_ERROR = _FailFast()
+STOP_AT_FIRST_ERROR = _FailFast()
 """Stops validating a list at its first wrong value. There may be a million."""
 
 
-def _limited_by(limit: str) -> dict[str, str]:
+def limited_by(limit: str) -> dict[str, str]:
+    """What a schema needs for :func:`fill_limits`: the name of a limit of the server."""
     return {LIMIT: limit}
 
 
-Text = Annotated[StrictStr, Field(description="A text.", json_schema_extra=_limited_by("characters"))]
+Text = Annotated[StrictStr, Field(description="A text.", json_schema_extra=limited_by("characters"))]
 TokenId = Annotated[int, Field(strict=True, ge=0, le=2**31 - 1)]
 Ids = Annotated[
     list[TokenId],
-    _STOP_AT_FIRST_ERROR,
+    STOP_AT_FIRST_ERROR,
     Field(
         min_length=1,
         description="Token ids of the model, with its special tokens.",
-        json_schema_extra=_limited_by("characters"),
+        json_schema_extra=limited_by("characters"),
     ),
 ]
-Texts = Annotated[list[Text], _STOP_AT_FIRST_ERROR, Field(json_schema_extra=_limited_by("texts"))]
-IdLists = Annotated[list[Ids], _STOP_AT_FIRST_ERROR, Field(json_schema_extra=_limited_by("texts"))]
+Texts = Annotated[list[Text], STOP_AT_FIRST_ERROR, Field(json_schema_extra=limited_by("texts"))]
+IdLists = Annotated[list[Ids], STOP_AT_FIRST_ERROR, Field(json_schema_extra=limited_by("texts"))]
 AnyInput = Annotated[
     Text | Texts | Ids | IdLists,
     Field(description="A text, a list of texts, a list of token ids, or a list of lists of token ids."),
 ]
 ModelName = Annotated[
     StrictStr | None,
-    Field(description="The name of a model or alias in `/v1/models`. Without it, the first model answers."),
+    Field(description="The name of a model or alias in `/v1/models`. Default: the first that can do this."),
 ]
 PromptName = Annotated[
     StrictStr | None, Field(description="The name of one of the model's prompts, which goes before each text.")
@@ -64,14 +65,19 @@ TruncationDirection = Annotated[
 ]
 
 
-def _example(body: dict[str, Any]) -> ConfigDict:
+def example(body: dict[str, Any]) -> ConfigDict:
     """Add a body that works with every model to the schema. The API's page shows a call with it."""
     return ConfigDict(json_schema_extra={"examples": [body]})
 
 
 class Body(BaseModel):
-    """The base of all request bodies."""
+    """The base of all request bodies.
 
+    Attributes:
+        strings_per_text: how many strings a body may have for each of the texts that it may have, keys included.
+    """
+
+    strings_per_text: ClassVar[int] = 1
     model_config = ConfigDict(extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
     @model_validator(mode="before")
@@ -87,7 +93,7 @@ class Body(BaseModel):
 class EmbeddingsBody(Body):
     """OpenAI's body (https://platform.openai.com/docs/api-reference/embeddings), plus `prompt_name` and `truncate`."""
 
-    model_config = _example({"input": ["The cat sat on the mat", "Dogs are loyal companions"]})
+    model_config = example({"input": ["The cat sat on the mat", "Dogs are loyal companions"]})
 
     input: AnyInput
     model: ModelName = None
@@ -104,7 +110,7 @@ class EmbeddingsBody(Body):
 class EmbedBody(Body):
     """The body of text-embeddings-inference's `/embed`."""
 
-    model_config = _example({"inputs": ["The cat sat on the mat", "Dogs are loyal companions"]})
+    model_config = example({"inputs": ["The cat sat on the mat", "Dogs are loyal companions"]})
 
     inputs: AnyInput
     model: ModelName = None
@@ -121,7 +127,7 @@ class EmbedBody(Body):
 class EmbedAllBody(Body):
     """The body of text-embeddings-inference's `/embed_all`, which gives a vector for each token."""
 
-    model_config = _example({"inputs": "The cat sat on the mat"})
+    model_config = example({"inputs": "The cat sat on the mat"})
 
     inputs: AnyInput
     model: ModelName = None
@@ -136,8 +142,8 @@ class SimilarityInputs(Body):
     source_sentence: Annotated[Text, Field(description="The text to compare with the others.")]
     sentences: Annotated[
         list[Text],
-        _STOP_AT_FIRST_ERROR,
-        Field(min_length=1, description="The other texts.", json_schema_extra=_limited_by("texts")),
+        STOP_AT_FIRST_ERROR,
+        Field(min_length=1, description="The other texts.", json_schema_extra=limited_by("texts")),
     ]
 
 
@@ -152,7 +158,7 @@ class SimilarityParameters(Body):
 class SimilarityBody(Body):
     """The body of text-embeddings-inference's `/similarity`."""
 
-    model_config = _example(
+    model_config = example(
         {"inputs": {"source_sentence": "Where is the cat?", "sentences": ["The cat sat on the mat", "Dogs bark"]}}
     )
 
@@ -164,7 +170,7 @@ class SimilarityBody(Body):
 class TokenizeBody(Body):
     """The body of text-embeddings-inference's `/tokenize`."""
 
-    model_config = _example({"inputs": "The cat sat on the mat"})
+    model_config = example({"inputs": "The cat sat on the mat"})
 
     inputs: Annotated[Text | Texts, Field(description="A text, or a list of texts.")]
     model: ModelName = None
@@ -177,10 +183,10 @@ class TokenizeBody(Body):
 class DecodeBody(Body):
     """The body of text-embeddings-inference's `/decode`."""
 
-    model_config = _example({"ids": [101, 7592, 102]})
+    model_config = example({"ids": [101, 7592, 102]})
 
     ids: Annotated[
-        Ids | Annotated[list[Ids], _STOP_AT_FIRST_ERROR, Field(min_length=1, json_schema_extra=_limited_by("texts"))],
+        Ids | Annotated[list[Ids], STOP_AT_FIRST_ERROR, Field(min_length=1, json_schema_extra=limited_by("texts"))],
         Field(description="A list of token ids, or a list of such lists."),
     ]
     model: ModelName = None
@@ -192,7 +198,7 @@ class DecodeBody(Body):
 class TraceBody(Body):
     """A text to trace."""
 
-    model_config = _example({"input": "The cat sat on the mat"})
+    model_config = example({"input": "The cat sat on the mat"})
 
     input: Text
     model: ModelName = None
@@ -202,9 +208,9 @@ class TraceBody(Body):
 class CompareBody(Body):
     """Two texts to compare. If the model treats them differently, the first is a query and the second a document."""
 
-    model_config = _example({"inputs": ["Where is the cat?", "The cat sat on the mat"]})
+    model_config = example({"inputs": ["Where is the cat?", "The cat sat on the mat"]})
 
-    inputs: Annotated[list[Text], _STOP_AT_FIRST_ERROR, Field(min_length=2, max_length=2, description="The two texts.")]
+    inputs: Annotated[list[Text], STOP_AT_FIRST_ERROR, Field(min_length=2, max_length=2, description="The two texts.")]
     model: ModelName = None
     prompt_name: PromptName = None
 
@@ -212,18 +218,28 @@ class CompareBody(Body):
 class MapBody(Body):
     """Texts to draw as a map."""
 
-    model_config = _example({"inputs": ["The cat sat on the mat", "A kitten sleeps", "Dogs are loyal companions"]})
+    model_config = example({"inputs": ["The cat sat on the mat", "A kitten sleeps", "Dogs are loyal companions"]})
 
     inputs: Annotated[
         list[Text],
-        _STOP_AT_FIRST_ERROR,
-        Field(min_length=2, description="The texts.", json_schema_extra=_limited_by("map_texts")),
+        STOP_AT_FIRST_ERROR,
+        Field(min_length=2, description="The texts.", json_schema_extra=limited_by("map_texts")),
     ]
     model: ModelName = None
 
 
-def openapi_body(kind: type[Body]) -> dict[str, Any]:
-    """The OpenAPI description of a body that :func:`pellucid.server.http.bodies.read_body` reads."""
+def openapi_body(*kinds: type[Body]) -> dict[str, Any]:
+    """The OpenAPI description of a body of one of these kinds. ``read_body`` in ``bodies.py`` reads it."""
+    schemas = [_schema(kind) for kind in kinds]
+    schema = schemas[0]
+    if len(schemas) > 1:
+        examples = [body for each in schemas for body in each["examples"]]
+        schema = {"anyOf": schemas, "examples": examples}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def _schema(kind: type[Body]) -> dict[str, Any]:
+    """The schema of a body, with all that it refers to in its place."""
     schema = kind.model_json_schema()
     definitions = schema.pop("$defs", {})
 
@@ -234,7 +250,8 @@ def openapi_body(kind: type[Body]) -> dict[str, Any]:
             return {key: inline(part) for key, part in value.items()}
         return [inline(part) for part in value] if isinstance(value, list) else value
 
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": inline(schema)}}}}
+    inlined: dict[str, Any] = inline(schema)
+    return inlined
 
 
 def fill_limits(schema: Any, limits: Limits) -> Any:

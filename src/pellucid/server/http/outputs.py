@@ -32,12 +32,16 @@ class Embeddings(BaseModel):
 
 
 class ModelCard(BaseModel):
-    """A model, as OpenAI describes it. An alias also has `root`, as in vLLM: the name of the model that answers."""
+    """A model, as OpenAI describes it, and its kind, which is null until its files are known.
+
+    An alias also has `root`, as in vLLM: the name of the model that answers.
+    """
 
     id: str
     object: Literal["model"]
     created: int
     owned_by: str
+    kind: Literal["embedder", "reranker", "classifier"] | None
     root: str | None = None
 
 
@@ -46,6 +50,67 @@ class ModelCards(BaseModel):
 
     object: Literal["list"]
     data: list[ModelCard]
+
+
+class RankedText(BaseModel):
+    """A text's place in the list that was sent, and its score. The text itself is there if it was asked for."""
+
+    index: int
+    score: float
+    text: str | None = None
+
+
+class RankedDocument(BaseModel):
+    """A document's place in the list that was sent, and its score. The document itself is there if it was asked for."""
+
+    index: int
+    relevance_score: float
+    document: dict[str, str] | None = None
+
+
+class RankedDocuments(BaseModel):
+    """Documents, best first."""
+
+    id: str
+    object: Literal["list"]
+    model: str
+    results: list[RankedDocument]
+    usage: Usage
+    meta: dict[str, Any]
+
+
+class RankedTextsOrDocuments(RootModel[list[RankedText] | RankedDocuments]):
+    """A list for a body with `texts`, and an object for one with `documents`."""
+
+
+class Score(BaseModel):
+    """The score of a pair."""
+
+    index: int
+    object: Literal["score"]
+    score: float
+
+
+class Scores(BaseModel):
+    """vLLM's response with a score for each pair."""
+
+    id: str
+    object: Literal["list"]
+    created: int
+    model: str
+    data: list[Score]
+    usage: Usage
+
+
+class Prediction(BaseModel):
+    """A label and its score."""
+
+    label: str
+    score: float
+
+
+class Predictions(RootModel[list[Prediction] | list[list[Prediction]]]):
+    """The labels of one text, or of each text of a list, best first."""
 
 
 class Vectors(RootModel[list[list[float]]]):
@@ -84,10 +149,19 @@ class Pooling(BaseModel):
     pooling: str
 
 
-class ModelType(BaseModel):
-    """The type of a model."""
+class Labels(BaseModel):
+    """The labels of a model, by number, and their numbers, by label."""
 
-    embedding: Pooling
+    id2label: dict[str, str]
+    label2id: dict[str, int]
+
+
+class ModelType(BaseModel):
+    """The type of a model: only the key of its kind is there."""
+
+    embedding: Pooling | None = None
+    reranker: Labels | None = None
+    classifier: Labels | None = None
 
 
 class Info(BaseModel):
@@ -104,7 +178,7 @@ class Info(BaseModel):
     auto_truncate: bool
     tokenization_workers: int
     version: str
-    dimensions: int
+    dimensions: int | None
 
 
 class Health(BaseModel):
@@ -129,6 +203,7 @@ class ModelStats(BaseModel):
     """Statistics of one model."""
 
     name: str
+    kind: Literal["embedder", "reranker", "classifier"] | None
     dimensions: int
     max_tokens: int
     loaded: bool

@@ -15,10 +15,12 @@ from pellucid.errors import QueueFullError, RequestTimeoutError, plural
 from pellucid.server.core.budget import Budget, Reservation
 from pellucid.server.core.metrics import Metrics
 from pellucid.server.core.models import Models
+from pellucid.server.core.service import AnyTask, Service
 from pellucid.server.core.worker import Check, Worker
 from pellucid.server.http.connections import Connections
 from pellucid.server.http.errors import client_left
 from pellucid.server.settings import Settings
+from pellucid.task import Task
 
 T = TypeVar("T")
 _WATCH_DELAY_SECONDS = 0.05
@@ -26,7 +28,8 @@ _WATCH_DELAY_SECONDS = 0.05
 _VIEW_RETRY_SECONDS = 5
 
 RESERVATION, CONNECTION, DEADLINE = "pellucid.reservation", "pellucid.connection", "pellucid.deadline"
-"""Keys of a request's scope: its memory reservation, its connection, and its deadline.
+MODEL_KIND = "pellucid.model_kind"
+"""Keys of a request's scope: its memory reservation, its connection, its deadline, and the kind of its model.
 
 The deadline is a pair: the event loop's time at which it ends, and how many seconds the request had in all.
 """
@@ -116,6 +119,15 @@ class Serving:
 def serving_of(request: Request) -> Serving:
     """The :class:`Serving` of the server that got this request."""
     return cast("Serving", request.app.state.serving)
+
+
+async def find_service(
+    request: Request, name: str | None, needed: type[AnyTask], *, preferred: type[Task] | None = None
+) -> Service[AnyTask]:
+    """The model for a request, as :meth:`Models.get` finds it. The log will say which kind it is."""
+    service = await serving_of(request).models.get(name, needed, preferred=preferred)
+    request.scope[MODEL_KIND] = service.kind
+    return service
 
 
 def reservation_of(request: Request) -> Reservation:

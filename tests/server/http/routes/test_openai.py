@@ -88,7 +88,7 @@ def test_long_texts_are_refused_or_cut_with_a_note(server, embedder):
 
 def test_models_are_listed(server):
     (card,) = server.client.get("/v1/models").json()["data"]
-    assert card == {"id": "tiny", "object": "model", "created": 0, "owned_by": "this machine"}
+    assert card == {"id": "tiny", "object": "model", "created": 0, "owned_by": "this machine", "kind": "embedder"}
     assert server.client.get("/v1/models/tiny").json() == card
     assert server.client.get("/v1/models/other").status_code == 404
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pellucid import Classifier, Reranker
 from pellucid.server.settings import Limits
 
 TEXTS = ["the cat", "the cat sat on the mat", "A dog, a cat!"]
@@ -97,3 +98,77 @@ def test_errors_have_the_shape_that_tei_clients_expect(server, path, body, words
     assert answer.status_code == 400
     assert answer.json()["error_type"] == "Validation"
     assert words in answer.json()["error"]
+
+
+@pytest.fixture(scope="module")
+def classifier(classifier_model):
+    return Classifier(classifier_model, on_truncation="cut")
+
+
+def predictions(classifier, scores):
+    return sorted(
+        ({"label": label, "score": score} for label, score in zip(classifier.labels, scores.tolist(), strict=True)),
+        key=lambda each: -each["score"],
+    )
+
+
+@pytest.mark.parametrize("item", ["the cat", ["the cat"], ["the cat", "a dog"]])
+def test_predict_classifies_a_text_or_a_pair(scoring_server, classifier, item):
+    given = [item] if isinstance(item, str) else [item[0] if len(item) == 1 else tuple(item)]
+    assert ask(scoring_server, "/predict", inputs=item) == predictions(classifier, classifier.probabilities(given)[0])
+    raw = ask(scoring_server, "/predict", inputs=item, raw_scores=True)
+    assert raw == predictions(classifier, classifier.logits(given)[0])
+
+
+def test_predict_classifies_texts_and_pairs_together_in_their_order(scoring_server, classifier):
+    found = ask(scoring_server, "/predict", inputs=[["the cat", "a dog"], ["a bird"], ["", "the mat"], ["a dog"]])
+    pairs = classifier.probabilities([("the cat", "a dog"), ("", "the mat")])
+    alone = classifier.probabilities(["a bird", "a dog"])
+    assert found == [predictions(classifier, scores) for scores in (pairs[0], alone[0], pairs[1], alone[1])]
+
+
+def test_predict_of_a_reranker_gives_its_score_between_0_and_1(scoring_server, reranker_model):
+    (found,) = ask(scoring_server, "/predict", inputs=["the cat", "a dog"], model="reranker")
+    assert found["label"] == "label 0"
+    assert found["score"] == Reranker(reranker_model, activation="sigmoid").score("the cat", ["a dog"])[0]
+
+
+def test_predict_cuts_long_texts_unless_it_is_told_not_to(scoring_server, classifier):
+    body = {"inputs": [["a"], ["the cat " * 30]]}
+    answer = scoring_server.client.post("/predict", json=body)
+    assert answer.json()[1] == predictions(classifier, classifier.probabilities(["the cat " * 30])[0])
+    assert answer.headers["x-pellucid-truncated"].startswith("texts=1")
+    refused = scoring_server.client.post("/predict", json=body | {"truncate": False})
+    assert refused.status_code == 400
+    assert "the first is text 1" in refused.json()["error"]
+
+
+def test_predict_takes_the_parameters_of_huggingface_hub(scoring_server, classifier):
+    ((best,),) = ask(scoring_server, "/predict", inputs="a", parameters={"top_k": 1, "function_to_apply": "none"})
+    assert best == predictions(classifier, classifier.logits(["a"])[0])[0]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"inputs": ""}, "Text 0 is empty"),
+        ({"inputs": [["a"], ["", ""]]}, "Text 1 is empty"),
+        ({"inputs": []}, "inputs: Must be a text, a pair of texts, or a list whose entries"),
+        ({"inputs": ["a", "b", "c"]}, "inputs.0: Must be a text, a pair of texts, or a list whose entries"),
+        ({"inputs": [["a"], ["a", "b", "c"]]}, "inputs.1: Must be a text, a pair of texts, or a list whose entries"),
+        ({"inputs": [["a"]] * 3000}, "too many"),
+        ({"inputs": "a", "truncation_direction": "left"}, "must be 'Right'"),
+    ],
+)
+def test_errors_of_predict(scoring_server, body, words):
+    answer = scoring_server.client.post("/predict", json=body)
+    assert answer.status_code == 400
+    assert words in answer.json()["error"]
+
+
+@pytest.mark.parametrize(("name", "labels"), [("reranker", 1), ("classifier", 3)])
+def test_info_has_the_labels_of_a_model_that_scores(serve, reranker_model, classifier_model, name, labels):
+    info = serve({"reranker": reranker_model, "classifier": classifier_model}[name]).client.get("/info").json()
+    names = {str(number): f"label {number}" for number in range(labels)}
+    assert info["model_type"] == {name: {"id2label": names, "label2id": {v: int(k) for k, v in names.items()}}}
+    assert info["dimensions"] is None

@@ -103,13 +103,26 @@ const stats = statsPanel({
   footer: document.querySelector("footer"),
   selectedModel: () => picker.value,
   onStats({ models }) {
-    setModels(models.map(({ name }) => name));
+    setModels(embeddersFirst(models));
     if (waitingLink) followLink();
-    const { name, dimensions, max_tokens } = models.find((model) => model.name === picker.value) ?? models[0];
-    const facts = `${grouped(dimensions)} dimensions, up to ${withNoun(max_tokens, "token")}`;
-    document.getElementById("model-facts").textContent = models.length > 1 ? facts : `${name} · ${facts}`;
+    const model = models.find(({ name }) => name === picker.value) ?? models[0];
+    const facts = describe(model);
+    document.getElementById("model-facts").textContent = models.length > 1 ? facts : `${model.name} · ${facts}`;
   },
 });
+
+/** The names of models, those first that give vectors: the page looks into them. */
+function embeddersFirst(models) {
+  const isEmbedder = ({ kind }) => kind === "embedder" || kind === null;
+  return [...models.filter(isEmbedder), ...models.filter((model) => !isEmbedder(model))].map(({ name }) => name);
+}
+
+/** What a model is, in a few words. */
+function describe({ kind, dimensions, max_tokens }) {
+  const upTo = `up to ${withNoun(max_tokens, "token")}`;
+  const isScorer = kind === "reranker" || kind === "classifier";
+  return isScorer ? `a ${kind}, ${upTo}; the views below need an embedder` : `${grouped(dimensions)} dimensions, ${upTo}`;
+}
 
 /** Lets the user choose among these models. Keeps the current choice if it is one of them. */
 function setModels(names) {

@@ -35,7 +35,7 @@ class DirectRoute(APIRoute):
 def post_route(
     router: APIRouter,
     path: str,
-    body: type[Body],
+    body: type[Body] | tuple[type[Body], ...],
     response: type[BaseModel],
     error: type[BaseModel],
     summary: str,
@@ -46,12 +46,14 @@ def post_route(
     Args:
         router: the router to add the route to.
         path: the route's path.
-        body: the request's body, for the description.
+        body: the request's body, or the bodies that it may have, for the description.
         response: the shape of the response, for the description.
         error: the shape of error responses, for the description.
         summary: a short phrase that says what the route does, in Markdown, like the function's docstring.
         parameters: OpenAPI descriptions of query parameters.
     """
-    extra = openapi_body(body) | ({"parameters": list(parameters)} if parameters else {})
+    extra = openapi_body(*(body if isinstance(body, tuple) else (body,))) | (
+        {"parameters": list(parameters)} if parameters else {}
+    )
     responses = error_responses(error)
     return router.post(path, response_model=response, responses=responses, openapi_extra=extra, summary=summary)

@@ -17,11 +17,12 @@ from pellucid.server.core.worker import Check
 from pellucid.server.http import views
 from pellucid.server.http.answers import PiecewiseResponse
 from pellucid.server.http.bodies import read_body
-from pellucid.server.http.embedding import check_characters, embed, tokenize_input
+from pellucid.server.http.embedding import embed, tokenize_input
 from pellucid.server.http.inputs import CompareBody, MapBody, TraceBody
 from pellucid.server.http.outputs import OpenAIFailure, View
 from pellucid.server.http.routes.direct import DirectRoute, post_route
-from pellucid.server.http.serving import serving_of, wait_or_cancel
+from pellucid.server.http.serving import find_service, serving_of, wait_or_cancel
+from pellucid.server.http.texts import check_characters
 
 router = APIRouter(tags=["Looking inside"], route_class=DirectRoute)
 _ARRAYS_PARAMETER = {
@@ -64,7 +65,7 @@ async def _trace_response(
     serving = serving_of(request)
     limits = serving.settings.limits
     check_characters(texts, limits.characters)
-    service = await serving.models.get(model)
+    service = await find_service(request, model, Embedder)
     tokens, _ = await wait_or_cancel(request, service.tokenize(texts, "", cut=True))
     counts: list[int] = tokens.lengths.tolist()
     for position, count in enumerate(counts):
@@ -72,7 +73,7 @@ async def _trace_response(
             raise TextError(
                 f"text {position} has {count:,} tokens, but at most {limits.view_tokens:,} can be shown. Shorten it."
             )
-    numbers = sum(views.trace_numbers(service.embedder.spec.encoder, count) for count in counts)
+    numbers = sum(views.trace_numbers(service.task.spec.encoder, count) for count in counts)
     if arrays and numbers > limits.answered_numbers:
         raise InputError(
             f"this trace has {numbers:,} numbers, but one response has at most {limits.answered_numbers:,}. Shorten "
@@ -80,7 +81,7 @@ async def _trace_response(
         )
     memory = numbers * (_WRITTEN_NUMBER_BYTES if arrays else _TRACE_NUMBER_BYTES) + _VIEW_BYTES
     with serving.models.keep_loaded(service):
-        pieces = await serving.make_view(request, lambda check: make(service.embedder, check), memory=memory)
+        pieces = await serving.make_view(request, lambda check: make(service.task, check), memory=memory)
         return PiecewiseResponse(pieces)
 
 
@@ -147,13 +148,13 @@ async def view_map(request: Request) -> Response:
     body = await read_body(request, MapBody)
     serving = serving_of(request)
     views.check_map(body.inputs, serving.settings.limits.map_texts)
-    service = await serving.models.get(body.model)
+    service = await find_service(request, body.model, Embedder)
     texts = await tokenize_input(serving, request, service, body.inputs, prompt_name=None, truncate=True)
-    normalize = None if service.embedder.spec.unit_length else True
-    vectors = await embed(serving, request, service, texts, normalize=normalize)
+    normalize = None if service.task.spec.unit_length else True
+    vectors = await embed(request, service, texts, normalize=normalize)
 
     def make(_: Check) -> list[bytes]:
-        text_map = map_vectors(service.embedder.encoder, body.inputs, vectors, texts.cut_positions())
+        text_map = map_vectors(service.task.encoder, body.inputs, vectors, texts.cut_positions())
         return [to_json(contents.map_data(text_map))]
 
     return PiecewiseResponse(await serving.make_view(request, make, memory=_VIEW_BYTES))

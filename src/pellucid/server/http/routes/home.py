@@ -96,8 +96,9 @@ def _model_stats(state: State) -> dict[str, Any]:
     requests, tokens = service.count_waiting() if service is not None else (0, 0)
     return {
         "name": state.name,
-        "dimensions": service.embedder.dimensions if service is not None else 0,
-        "max_tokens": service.embedder.max_tokens if service is not None else 0,
+        "kind": state.kind,
+        "dimensions": service.task.dimensions if service is not None and state.kind == "embedder" else 0,
+        "max_tokens": service.task.max_tokens if service is not None else 0,
         "loaded": service is not None,
         "requests": model_metrics.requests,
         "texts": model_metrics.texts,

@@ -8,13 +8,15 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from pydantic_core import to_json
 
+from pellucid.embedder import Embedder
+from pellucid.server.core.models import State
 from pellucid.server.http.answers import json_response, list_response
 from pellucid.server.http.bodies import read_body
 from pellucid.server.http.embedding import embed, tokenize_input
 from pellucid.server.http.inputs import EmbeddingsBody
 from pellucid.server.http.outputs import Embeddings, ModelCard, ModelCards, OpenAIFailure, error_responses
 from pellucid.server.http.routes.direct import DirectRoute, post_route
-from pellucid.server.http.serving import serving_of
+from pellucid.server.http.serving import find_service, serving_of
 from pellucid.types import Float32
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"], route_class=DirectRoute)
@@ -32,13 +34,13 @@ async def embeddings(request: Request) -> Response:
     """One vector for each text, in the texts' order."""
     body = await read_body(request, EmbeddingsBody)
     serving = serving_of(request)
-    service = await serving.models.get(body.model)
+    service = await find_service(request, body.model, Embedder)
     texts = await tokenize_input(
         serving, request, service, body.input, prompt_name=body.prompt_name, truncate=body.truncate, model=body.model
     )
     # As at OpenAI, vectors of unit length are scaled to unit length again when dimensions are cut off.
-    normalize = True if body.dimensions is not None and service.embedder.spec.unit_length else None
-    vectors = await embed(serving, request, service, texts, normalize=normalize, dimensions=body.dimensions)
+    normalize = True if body.dimensions is not None and service.task.spec.unit_length else None
+    vectors = await embed(request, service, texts, normalize=normalize, dimensions=body.dimensions)
     tokens = len(texts.tokens.ids)
     end = {
         "model": service.name if body.model is None else body.model,
@@ -60,8 +62,8 @@ async def embeddings(request: Request) -> Response:
 async def models(request: Request) -> Response:
     """The models that this server serves, loaded or not, and their aliases."""
     models = serving_of(request).models
-    cards = [_card(name) for name in models.names()]
-    cards += [_alias_card(alias, name) for alias, name in models.aliases().items()]
+    cards = [_card(state) for state in models.states()]
+    cards += [_alias_card(alias, models.find(name)) for alias, name in models.aliases().items()]
     return json_response({"object": "list", "data": cards})
 
 
@@ -75,16 +77,17 @@ async def models(request: Request) -> Response:
 async def model(request: Request) -> Response:
     """One of the models or aliases that this server serves."""
     models, name = serving_of(request).models, request.path_params["name"]
-    full_name = models.find(name).name
-    return json_response(_alias_card(name, full_name) if models.is_alias(name) else _card(full_name))
+    state = models.find(name)
+    return json_response(_alias_card(name, state) if models.is_alias(name) else _card(state))
 
 
-def _card(name: str) -> dict[str, str | int]:
-    return {"id": name, "object": "model", "created": 0, "owned_by": name.rpartition("/")[0] or "this machine"}
+def _card(state: State) -> dict[str, str | int | None]:
+    owner = state.name.rpartition("/")[0] or "this machine"
+    return {"id": state.name, "object": "model", "created": 0, "owned_by": owner, "kind": state.kind}
 
 
-def _alias_card(alias: str, name: str) -> dict[str, str | int]:
-    return {**_card(name), "id": alias, "root": name}
+def _alias_card(alias: str, state: State) -> dict[str, str | int | None]:
+    return {**_card(state), "id": alias, "root": state.name}
 
 
 def _numbers(vectors: Float32) -> list[list[float]]:

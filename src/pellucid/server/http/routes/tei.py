@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 from fastapi import APIRouter, Request, Response
 
 from pellucid import __version__
+from pellucid.classifier import Classifier
 from pellucid.embedder import Embedder
 from pellucid.errors import InputError, OptionError
-from pellucid.server.core.service import PART_CHARACTERS
+from pellucid.scoring import ScoringTask
+from pellucid.server.core.service import PART_CHARACTERS, Service
 from pellucid.server.http import embedding, inputs, outputs
 from pellucid.server.http.answers import json_response, list_response, tokenizer_response
 from pellucid.server.http.bodies import read_body
 from pellucid.server.http.embedding import tokenize_input
 from pellucid.server.http.outputs import TEIFailure, error_responses
 from pellucid.server.http.routes.direct import DirectRoute, post_route
-from pellucid.server.http.serving import serving_of
+from pellucid.server.http.scoring import SCORES, classify
+from pellucid.server.http.scoring_inputs import PredictBody, PredictParameters
+from pellucid.server.http.serving import find_service, serving_of
+from pellucid.server.http.texts import check_characters, check_count
+from pellucid.task import Task
 from pellucid.types import Token, describe_wrong_id
 
 router = APIRouter(tags=["text-embeddings-inference"], route_class=DirectRoute)
@@ -29,14 +36,12 @@ async def embed(request: Request) -> Response:
     """One vector for each text, in the texts' order."""
     body = await read_body(request, inputs.EmbedBody)
     serving = serving_of(request)
-    service = await serving.models.get(body.model)
-    _check_direction(service.embedder, body.truncation_direction)
+    service = await find_service(request, body.model, Embedder)
+    check_direction(service.task, body.truncation_direction)
     texts = await tokenize_input(
         serving, request, service, body.inputs, prompt_name=body.prompt_name, truncate=body.truncate, model=body.model
     )
-    vectors = await embedding.embed(
-        serving, request, service, texts, normalize=body.normalize, dimensions=body.dimensions
-    )
+    vectors = await embedding.embed(request, service, texts, normalize=body.normalize, dimensions=body.dimensions)
     return await list_response(request, vectors, lambda start, stop: vectors[start:stop].tolist(), texts.headers())
 
 
@@ -47,8 +52,8 @@ async def embed_all(request: Request) -> Response:
     """The encoder's last hidden state: a vector for each token of each text, special tokens included."""
     body = await read_body(request, inputs.EmbedAllBody)
     serving = serving_of(request)
-    service = await serving.models.get(body.model)
-    _check_direction(service.embedder, body.truncation_direction)
+    service = await find_service(request, body.model, Embedder)
+    check_direction(service.task, body.truncation_direction)
     texts = await tokenize_input(
         serving, request, service, body.inputs, prompt_name=body.prompt_name, truncate=body.truncate, model=body.model
     )
@@ -57,7 +62,7 @@ async def embed_all(request: Request) -> Response:
         raise InputError(
             f"the texts have {count:,} tokens, but one response has vectors for at most {limit:,}. Send fewer texts."
         )
-    vectors = await embedding.embed_tokens(serving, request, service, texts)
+    vectors = await embedding.embed_tokens(request, service, texts)
     if not len(vectors):
         return json_response([], texts.headers())
     arrays = list(vectors)
@@ -81,13 +86,13 @@ async def similarity(request: Request) -> Response:
     body = await read_body(request, inputs.SimilarityBody)
     options = body.parameters or inputs.SimilarityParameters()
     serving = serving_of(request)
-    service = await serving.models.get(body.model)
-    _check_direction(service.embedder, options.truncation_direction)
+    service = await find_service(request, body.model, Embedder)
+    check_direction(service.task, options.truncation_direction)
     sentences = [body.inputs.source_sentence, *body.inputs.sentences]
     texts = await tokenize_input(
         serving, request, service, sentences, prompt_name=options.prompt_name, truncate=options.truncate
     )
-    vectors = await embedding.embed(serving, request, service, texts, normalize=True)
+    vectors = await embedding.embed(request, service, texts, normalize=True)
     return json_response((vectors[1:] @ vectors[0]).tolist(), texts.headers())
 
 
@@ -96,15 +101,15 @@ async def tokenize(request: Request) -> Response:
     """The tokens of each text, up to what the model reads. `start` and `stop` count characters of prompt and text."""
     body = await read_body(request, inputs.TokenizeBody)
     serving = serving_of(request)
-    service = await serving.models.get(body.model)
-    embedder = service.embedder
+    service = await find_service(request, body.model, Task)
+    task = service.task
     texts = [body.inputs] if isinstance(body.inputs, str) else body.inputs
-    embedding.check_count(texts, serving.settings.limits.texts)
-    embedding.check_characters(texts, serving.settings.limits.characters)
-    prompt = embedder.prompt_named(body.prompt_name)
+    check_count(texts, serving.settings.limits.texts)
+    check_characters(texts, serving.settings.limits.characters)
+    prompt = task.prompt_named(body.prompt_name)
 
     def values(part: Sequence[str]) -> list[list[dict[str, Any]]]:
-        token_lists = [embedder.tokenizer.inspect(text, prompt).tokens for text in part]
+        token_lists = [task.tokenizer.inspect(text, prompt).tokens for text in part]
         return [
             [_token_info(token) for token in tokens if body.add_special_tokens or token.kind != "special"]
             for tokens in token_lists
@@ -118,21 +123,46 @@ async def decode(request: Request) -> Response:
     """One text for each list of token ids."""
     body = await read_body(request, inputs.DecodeBody)
     serving = serving_of(request)
-    service = await serving.models.get(body.model)
-    embedder = service.embedder
+    service = await find_service(request, body.model, Task)
+    task = service.task
     sequences = [body.ids] if isinstance(body.ids[0], int) else body.ids
-    embedding.check_count(sequences, serving.settings.limits.texts)
+    check_count(sequences, serving.settings.limits.texts)
     embedding.check_ids(sequences, serving.settings.limits.characters)
-    vocabulary = embedder.spec.encoder.vocab_size
+    vocabulary = task.spec.encoder.vocab_size
 
     def values(part: Sequence[list[int]]) -> list[str]:
         for ids in part:
             if max(ids) >= vocabulary:
                 position = next(index for index, sequence in enumerate(sequences) if sequence is ids)
                 raise InputError(describe_wrong_id(f"list {position}", max(ids), vocabulary))
-        return [embedder.tokenizer.decode(ids, skip_special=body.skip_special_tokens) for ids in part]
+        return [task.tokenizer.decode(ids, skip_special=body.skip_special_tokens) for ids in part]
 
     return await tokenizer_response(request, service, sequences, PART_CHARACTERS, values)
+
+
+@post_route(router, "/predict", PredictBody, outputs.Predictions, TEIFailure, "Classify texts, or pairs of texts")
+async def predict(request: Request) -> Response:
+    """Each label with its score, best first. The scores are probabilities, unless `raw_scores` is `true`."""
+    body = await read_body(request, PredictBody)
+    service = await find_service(request, body.model, ScoringTask, preferred=Classifier)
+    task, inputs = service.task, body.inputs
+    check_direction(task, body.truncation_direction)
+    is_batch = isinstance(inputs, list) and isinstance(inputs[0], list)
+    items = cast("list[list[str]]", inputs if is_batch else [[inputs] if isinstance(inputs, str) else inputs])
+    logits, texts = await classify(request, service, items, cut=body.truncate is not False)
+    parameters = body.parameters or PredictParameters()
+    function = "none" if body.raw_scores else parameters.function_to_apply
+    scores = SCORES[function](logits) if function else task.probabilities_of(logits)
+    order = np.argsort(-scores, axis=1, kind="stable")[:, : parameters.top_k]
+
+    def predictions(row: int) -> list[dict[str, Any]]:
+        return [{"label": task.head.labels[label], "score": float(scores[row, label])} for label in order[row].tolist()]
+
+    def values(start: int, stop: int) -> list[Any]:
+        return [predictions(row) for row in range(start, stop)]
+
+    brackets = (b"[", b"]") if is_batch or body.parameters is not None else (b"", b"")
+    return await list_response(request, scores, values, texts.headers(), before=brackets[0], after=brackets[1])
 
 
 @router.get(
@@ -142,25 +172,37 @@ async def decode(request: Request) -> Response:
     summary="Describe the first model and the limits",
 )
 async def info(request: Request) -> Response:
-    """The model that answers requests without a model name, and this server's limits."""
+    """The first model, and this server's limits."""
     serving = serving_of(request)
-    service = await serving.models.get(None)
-    embedder, limits = service.embedder, serving.settings.limits
+    service = await find_service(request, serving.models.names()[0], Task)
+    task, limits = service.task, serving.settings.limits
     description = {
-        "model_id": serving.models.find(None).name,
-        "model_sha": embedder.files.revision,
+        "model_id": service.name,
+        "model_sha": task.files.revision,
         "model_dtype": serving.settings.dtype,
-        "model_type": {"embedding": {"pooling": " + ".join(embedder.spec.pooling.modes)}},
+        "model_type": _model_type(service),
         "max_concurrent_requests": limits.waiting_tokens,
-        "max_input_length": embedder.max_tokens,
+        "max_input_length": task.max_tokens,
         "max_batch_tokens": limits.tokens_per_call,
         "max_client_batch_size": limits.texts,
         "auto_truncate": serving.settings.on_truncation == "cut",
         "tokenization_workers": 1,
         "version": __version__,
-        "dimensions": embedder.dimensions,
+        "dimensions": task.dimensions if isinstance(task, Embedder) else None,
     }
     return json_response(description)
+
+
+def _model_type(service: Service[Task]) -> dict[str, Any]:
+    """The kind of a model as text-embeddings-inference names it."""
+    spec = service.task.spec
+    if spec.head is None or service.kind == "embedder":
+        return {"embedding": {"pooling": " + ".join(spec.pooling.modes)}}
+    names = {
+        "id2label": {str(number): label for number, label in enumerate(spec.head.labels)},
+        "label2id": {label: number for number, label in enumerate(spec.head.labels)},
+    }
+    return {service.kind: names}
 
 
 def _token_info(token: Token) -> dict[str, Any]:
@@ -174,8 +216,8 @@ def _token_info(token: Token) -> dict[str, Any]:
     }
 
 
-def _check_direction(embedder: Embedder, direction: str | None) -> None:
+def check_direction(task: Task, direction: str | None) -> None:
     """Refuse to cut texts at another end than the model does."""
-    own = embedder.spec.tokenizer.truncation_side
+    own = task.spec.tokenizer.truncation_side
     if direction is not None and direction.lower() != own:
         raise OptionError(f"truncation_direction must be {own.capitalize()!r}, the end at which this model cuts texts.")

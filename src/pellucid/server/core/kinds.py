@@ -1,0 +1,55 @@
+"""The kinds of models that a server has, which their files tell: embedders, rerankers and classifiers."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pellucid.classifier import Classifier
+from pellucid.embedder import Embedder
+from pellucid.model.spec import ModelSpec
+from pellucid.reranker import Reranker
+from pellucid.scoring import ScoringTask
+from pellucid.sources.files import ModelFiles
+from pellucid.task import Task
+
+Kind = Literal["embedder", "reranker", "classifier"]
+TASKS: dict[Kind, type[Embedder | Reranker | Classifier]] = {
+    "embedder": Embedder,
+    "reranker": Reranker,
+    "classifier": Classifier,
+}
+_ABILITIES: dict[type[Task], str] = {
+    Embedder: "turn texts into vectors",
+    Reranker: "rerank",
+    ScoringTask: "classify",
+    Task: "read texts",
+}
+
+
+def kind_of(files: ModelFiles, spec: ModelSpec) -> Kind:
+    """The kind of a model: one that has a head gives scores, unless its ``modules.json`` lists stages for vectors.
+
+    Without that file, as in sentence-transformers, any model can be read as one that gives vectors. Its config says
+    what it was trained for.
+    """
+    if spec.head is None or (spec.stages and files.has("modules.json")):
+        return "embedder"
+    return "reranker" if len(spec.head.labels) == 1 else "classifier"
+
+
+def can(kind: Kind, needed: type[Task]) -> bool:
+    """True if models of this kind do the task.
+
+    >>> can("reranker", ScoringTask), can("embedder", ScoringTask)
+    (True, False)
+    """
+    return issubclass(TASKS[kind], needed)
+
+
+def ability(task: type[Task]) -> str:
+    """What models that do this task can do, for a message.
+
+    >>> ability(Reranker)
+    'rerank'
+    """
+    return _ABILITIES[task]
