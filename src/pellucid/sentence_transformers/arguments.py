@@ -1,0 +1,96 @@
+"""What sentence-transformers' classes and methods may be called with: older names, and the values that work here."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import logging
+import reprlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar
+
+from pellucid.errors import OptionError
+
+logger = logging.getLogger("pellucid")
+P = ParamSpec("P")
+Result = TypeVar("Result")
+
+
+def takes_older_arguments(
+    renamed: Mapping[str, str], *, positional: Sequence[str] = (), dropped: Sequence[str] = ()
+) -> Callable[[Callable[P, Result]], Callable[P, Result]]:
+    """Decorate a method, so that it takes the arguments of earlier versions too.
+
+    As in sentence-transformers, each is logged as a warning once. If the older and the present name are both given, the
+    present one counts.
+
+    Args:
+        renamed: older names, and the present ones.
+        positional: arguments that once had a place after the first one and now need their name.
+        dropped: arguments that have no effect any more.
+    """
+
+    def decorate(method: Callable[P, Result]) -> Callable[P, Result]:
+        @functools.wraps(method)
+        def call(*arguments: P.args, **options: P.kwargs) -> Result:
+            given: list[Any] = list(arguments)
+            named: dict[str, Any] = dict(options)
+            if positional:  # given[0] is self, given[1] the first argument.
+                for name, value in zip(positional, given[2:], strict=False):
+                    _warn_once(f"{name} is the name of an argument now: write {name}=….")
+                    named.setdefault(name, value)
+                given = given[:2] + given[2 + len(positional) :]
+            for name in [name for name in dropped if name in named]:
+                _warn_once(f"{name} has no effect.")
+                del named[name]
+            for older, present in renamed.items():
+                if older in named:
+                    _warn_once(f"{older} is the older name of {present}. Write {present}=….")
+                    value = named.pop(older)
+                    named.setdefault(present, value)
+            return method(*given, **named)  # type: ignore[arg-type]
+
+        return call
+
+    return decorate
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+    logger.warning(message)
+
+
+def check_values(option: str, values: Mapping[str, Any] | None, supported: Mapping[str, tuple[Any, ...]]) -> None:
+    """Refuse a key of a dict of options, or its value, that Pellucid cannot honour.
+
+    Args:
+        option: the name of the dict, for messages.
+        values: the dict.
+        supported: the keys that are supported, and the values of each; an empty tuple for any value.
+
+    Raises:
+        OptionError: the dict has another key, or another value, or is no dict.
+    """
+    if values is None:
+        return
+    if not isinstance(values, Mapping):
+        raise OptionError(f"{option} is of type {type(values).__name__}; it must be a dict.", option)
+    for key, value in values.items():
+        if key not in supported:
+            near = difflib.get_close_matches(str(key), supported, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise OptionError(
+                f"{option}: {reprlib.repr(key)} is not supported.{hint} Supported: {', '.join(supported) or 'nothing'}."
+            )
+        check_value(f"{option}: {key}", value, supported[key])
+
+
+def check_value(option: str, value: object, supported: tuple[Any, ...], instead: str = "") -> None:
+    """Refuse a value that is not one of those supported; with none listed, any is.
+
+    Raises:
+        OptionError: it is not. The message ends with ``instead``, which says what to do.
+    """
+    if supported and not any(value is each or (type(value) is type(each) and value == each) for each in supported):
+        allowed = " or ".join(map(repr, supported))
+        raise OptionError(f"{option}={reprlib.repr(value)} is not supported, only {allowed}. {instead}".rstrip())
