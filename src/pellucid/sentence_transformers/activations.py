@@ -28,6 +28,7 @@ class Activation:
     name: str
 
     def __call__(self, scores: npt.ArrayLike) -> Float32:
+        """Apply it to numbers of any shape."""
         return ACTIVATIONS[self.name](np.asarray(scores, dtype=np.float32))
 
     def __repr__(self) -> str:

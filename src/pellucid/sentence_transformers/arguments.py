@@ -9,11 +9,24 @@ import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
+import numpy as np
+
 from pellucid.errors import OptionError
 
 logger = logging.getLogger("pellucid")
 P = ParamSpec("P")
 Result = TypeVar("Result")
+
+_DTYPES = ("float32", "float16", "bfloat16", "auto")
+MODEL_KWARGS: dict[str, tuple[Any, ...]] = {
+    "dtype": (),
+    "torch_dtype": (),
+    "attn_implementation": (),  # They differ in speed only.
+    "low_cpu_mem_usage": (),
+    "use_safetensors": (True, None),
+}
+PROCESSOR_KWARGS: dict[str, tuple[Any, ...]] = {"model_max_length": (), "use_fast": (True,)}
+CONFIG_KWARGS: dict[str, tuple[Any, ...]] = {"num_labels": (), "classifier_dropout": ()}  # Dropout is for training.
 
 
 def takes_older_arguments(
@@ -48,7 +61,7 @@ def takes_older_arguments(
                     _warn_once(f"{older} is the older name of {present}. Write {present}=….")
                     value = named.pop(older)
                     named.setdefault(present, value)
-            return method(*given, **named)  # type: ignore[arg-type]
+            return method(*given, **named)
 
         return call
 
@@ -94,3 +107,40 @@ def check_value(option: str, value: object, supported: tuple[Any, ...], instead:
     if supported and not any(value is each or (type(value) is type(each) and value == each) for each in supported):
         allowed = " or ".join(map(repr, supported))
         raise OptionError(f"{option}={reprlib.repr(value)} is not supported, only {allowed}. {instead}".rstrip())
+
+
+def choose_dtype(dtype: str | None, model_kwargs: Mapping[str, Any]) -> str:
+    """Our own option, or else the dtype in ``model_kwargs``: PyTorch's, or its name. Without either, float32.
+
+    Raises:
+        OptionError: there is no such dtype.
+    """
+    if dtype is not None:
+        return dtype
+    value = model_kwargs.get("dtype", model_kwargs.get("torch_dtype"))
+    name = "auto" if value is None else str(value).removeprefix("torch.")
+    check_value("model_kwargs: dtype", name, _DTYPES, "Use dtype= for int16 and int8.")
+    return "float32" if name == "auto" else name
+
+
+def merge_prompts(own: Mapping[str, str | None] | None, saved: Mapping[str, str]) -> dict[str, str]:
+    """The caller's prompts, and the model's where the caller gives none or None.
+
+    Raises:
+        OptionError: they are no dict of texts.
+    """
+    if own is not None and not (
+        isinstance(own, Mapping) and all(isinstance(text, str | None) for text in own.values())
+    ):
+        raise OptionError("prompts must be a dict of texts.", "prompts")
+    given = {name: text for name, text in (own or {}).items() if text is not None}
+    return {**dict.fromkeys(own or {}, ""), **saved, **given}
+
+
+def is_single(inputs: Any) -> bool:
+    """Whether this is one text or one pair, and not a list of them. An empty list is a list of them."""
+    if isinstance(inputs, str):
+        return True
+    if isinstance(inputs, np.ndarray):
+        return inputs.size > 0 and inputs.ndim == 1
+    return isinstance(inputs, (list, tuple)) and len(inputs) > 0 and not isinstance(inputs[0], (list, tuple))

@@ -20,23 +20,24 @@ from pellucid.errors import InputError, OptionError
 from pellucid.model.config import Config
 from pellucid.reprs import short_text
 from pellucid.sentence_transformers.activations import Activation, activate, as_activation, import_torch
-from pellucid.sentence_transformers.arguments import check_value, check_values, logger, takes_older_arguments
+from pellucid.sentence_transformers.arguments import (
+    CONFIG_KWARGS,
+    MODEL_KWARGS,
+    PROCESSOR_KWARGS,
+    check_value,
+    check_values,
+    choose_dtype,
+    is_single,
+    logger,
+    merge_prompts,
+    takes_older_arguments,
+)
 from pellucid.text.checks import as_list, check_utf8
 from pellucid.text.tokenizer import Tokenizer
 from pellucid.text.truncation import OnTruncation
 
 _ORGANIZATION = "cross-encoder"
 """Goes before a name without an organisation."""
-_DTYPES = ("float32", "float16", "bfloat16", "auto")
-_MODEL_KWARGS: dict[str, tuple[Any, ...]] = {
-    "dtype": (),
-    "torch_dtype": (),
-    "attn_implementation": (),  # They differ in speed only.
-    "low_cpu_mem_usage": (),
-    "use_safetensors": (True, None),
-}
-_PROCESSOR_KWARGS: dict[str, tuple[Any, ...]] = {"model_max_length": (), "use_fast": (True,)}
-_CONFIG_KWARGS: dict[str, tuple[Any, ...]] = {"num_labels": (), "classifier_dropout": ()}  # Dropout is for training.
 _CANNOT_TRAIN = "Pellucid does not train. Train with sentence-transformers, and load here what it saves."
 _CANNOT_SAVE = "Pellucid changes no model, so there is nothing to save. Its files are in classifier.files.folder."
 _ONE_PROCESS = "Call predict: one process uses all cores."
@@ -129,14 +130,14 @@ class CrossEncoder:
         check_value("trust_remote_code", trust_remote_code, (False, True, None))
         check_value("backend", backend, ("torch",), "Use engine= to choose how to compute.")
         check_value("keep_in_fp32_modules", keep_in_fp32_modules, (None, []), "All modules are float32 by default.")
-        check_values("model_kwargs", model_kwargs, _MODEL_KWARGS)
-        check_values("processor_kwargs", processor_kwargs, _PROCESSOR_KWARGS)
-        check_values("config_kwargs", config_kwargs, _CONFIG_KWARGS)
+        check_values("model_kwargs", model_kwargs, MODEL_KWARGS)
+        check_values("processor_kwargs", processor_kwargs, PROCESSOR_KWARGS)
+        check_values("config_kwargs", config_kwargs, CONFIG_KWARGS)
         chosen = None if activation_fn is None else as_activation(activation_fn)
         self._name = _full_name(model_name_or_path)
-        self._options = {
+        self._options: dict[str, Any] = {
             "device": "cpu" if device is None else device,
-            "dtype": _choose_dtype(dtype, model_kwargs or {}),
+            "dtype": choose_dtype(dtype, model_kwargs or {}),
             "engine": engine,
             "threads": threads,
             "revision": revision,
@@ -155,7 +156,7 @@ class CrossEncoder:
                 "num_labels",
             )
         self._activation = Activation(self.classifier.activation) if chosen is None else chosen
-        self.prompts = _merge_prompts(prompts, self.classifier.spec.prompts)
+        self.prompts = merge_prompts(prompts, self.classifier.spec.prompts)
         self.default_prompt_name = (
             self.classifier.spec.default_prompt_name if default_prompt_name is None else default_prompt_name
         )
@@ -209,8 +210,9 @@ class CrossEncoder:
         self._check_call(batch_size, device, pool, chunk_size)
         check_values("processing_kwargs", processing_kwargs, {})
         function = self._activation if activation_fn is None else as_activation(activation_fn)
-        is_single = _is_single(inputs)
-        given = [_as_plain(inputs)] if is_single else _as_plain(inputs)
+        single = is_single(inputs)
+        plain = inputs.tolist() if isinstance(inputs, np.ndarray) else inputs
+        given = [plain] if single else plain
         chosen = self._prompt(prompt, prompt_name)
         logits = self.classifier.logits(given, prompt=chosen, show_progress=bool(show_progress_bar))
         scores = activate(function, logits)
@@ -224,7 +226,7 @@ class CrossEncoder:
             rows = tensor if convert_to_tensor else list(tensor)
         else:
             rows = scores if len(scores) else np.array([])  # float64[0], as there.
-        return rows[0] if is_single else rows
+        return rows[0] if single else rows
 
     @takes_older_arguments(
         {"activation_fct": "activation_fn"},
@@ -247,13 +249,8 @@ class CrossEncoder:
     ) -> list[dict[str, Any]]:
         """Sort documents by their score for a query, best first.
 
-        Args:
-            query: the query.
-            documents: the documents.
-            top_k: how many to return; None for all.
-            return_documents: True to return the texts too.
-            prompt_name, prompt, batch_size, show_progress_bar, activation_fn, device, pool, chunk_size: as in
-                :meth:`predict`.
+        ``top_k`` is how many to return, None for all; with ``return_documents``, the texts come too. The other options
+        are those of :meth:`predict`.
 
         Returns:
             A dict for each document: ``corpus_id``, its position; ``score``; and ``text`` if ``return_documents``.
@@ -391,39 +388,6 @@ def _full_name(name: str | os.PathLike[str]) -> str | os.PathLike[str]:
     if isinstance(name, str) and name and "/" not in name and not Path(name).is_dir():
         return f"{_ORGANIZATION}/{name}"
     return name
-
-
-def _choose_dtype(dtype: Dtype | None, model_kwargs: Mapping[str, Any]) -> str:
-    """Our own option, or else the dtype in ``model_kwargs``: PyTorch's, or its name. Without either, float32."""
-    if dtype is not None:
-        return dtype
-    value = model_kwargs.get("dtype", model_kwargs.get("torch_dtype"))
-    name = "auto" if value is None else str(value).removeprefix("torch.")
-    check_value("model_kwargs: dtype", name, _DTYPES, "Use dtype= for int16 and int8.")
-    return "float32" if name == "auto" else name
-
-
-def _merge_prompts(own: Mapping[str, str | None] | None, saved: Mapping[str, str]) -> dict[str, str]:
-    """The caller's prompts, and the model's where the caller gives none or None."""
-    if own is not None and not (
-        isinstance(own, Mapping) and all(isinstance(text, str | None) for text in own.values())
-    ):
-        raise OptionError("prompts must be a dict of texts.", "prompts")
-    given = {name: text for name, text in (own or {}).items() if text is not None}
-    return {**dict.fromkeys(own or {}, ""), **saved, **given}
-
-
-def _is_single(inputs: Any) -> bool:
-    """Whether this is one text or one pair, and not a list of them. An empty list is a list of them."""
-    if isinstance(inputs, str):
-        return True
-    if isinstance(inputs, np.ndarray):
-        return inputs.size > 0 and inputs.ndim == 1
-    return isinstance(inputs, (list, tuple)) and len(inputs) > 0 and not isinstance(inputs[0], (list, tuple))
-
-
-def _as_plain(inputs: Any) -> Any:
-    return inputs.tolist() if isinstance(inputs, np.ndarray) else inputs
 
 
 def _warn_of_older_name(older: str, present: str) -> None:
