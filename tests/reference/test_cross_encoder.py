@@ -9,6 +9,7 @@ import pytest
 import torch
 from sentence_transformers import CrossEncoder as Theirs
 
+from pellucid.langchain import HuggingFaceCrossEncoder
 from pellucid.sentence_transformers import CrossEncoder as Ours
 from tests import tiny
 
@@ -202,3 +203,21 @@ def test_the_same_options_are_errors(folder, options):
         Theirs(str(folder), device="cpu", **options)
     with pytest.raises((TypeError, ValueError)):
         Ours(folder, **options)
+
+
+class Community:
+    """What langchain-community's HuggingFaceCrossEncoder does, which is not installed here: it calls ``predict``."""
+
+    def __init__(self, model_name, model_kwargs):
+        self.client = Theirs(model_name, **model_kwargs)
+
+    def score(self, text_pairs):
+        scores = self.client.predict(text_pairs)
+        return [row[1] for row in scores] if scores.ndim > 1 else scores
+
+
+@pytest.mark.parametrize("model_kwargs", [{"device": "cpu"}, {"device": "cpu", "max_length": 12}], ids=str)
+def test_langchains_cross_encoder(folder, model_kwargs):
+    ours = HuggingFaceCrossEncoder(model_name=str(folder), model_kwargs={**model_kwargs, "on_truncation": "cut"})
+    expected = Community(str(folder), model_kwargs).score(PAIRS)
+    np.testing.assert_allclose(ours.score(PAIRS), np.array(expected), rtol=0, atol=5e-6)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import inspect
 import logging
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
@@ -37,6 +38,8 @@ def takes_older_arguments(
     As in sentence-transformers, each is logged as a warning once. If the older and the present name are both given, the
     present one counts.
 
+    An argument that no version has is a TypeError, which says which one may be meant.
+
     Args:
         renamed: older names, and the present ones.
         positional: arguments that once had a place after the first one and now need their name.
@@ -44,6 +47,9 @@ def takes_older_arguments(
     """
 
     def decorate(method: Callable[P, Result]) -> Callable[P, Result]:
+        owner = method.__qualname__.removesuffix(".__init__")
+        known = list(inspect.signature(method).parameters)[1:]
+
         @functools.wraps(method)
         def call(*arguments: P.args, **options: P.kwargs) -> Result:
             given: list[Any] = list(arguments)
@@ -61,6 +67,10 @@ def takes_older_arguments(
                     _warn_once(f"{older} is the older name of {present}. Write {present}=….")
                     value = named.pop(older)
                     named.setdefault(present, value)
+            for name in named.keys() - set(known):
+                near = difflib.get_close_matches(name, known, n=1)
+                hint = f" Did you mean {near[0]}?" if near else ""
+                raise TypeError(f"{owner} has no option {name!r}.{hint}")
             return method(*given, **named)
 
         return call
