@@ -30,6 +30,8 @@ class ScoringTask(Task):
         activation: what turns logits into scores.
     """
 
+    model_kind = "reranker"
+
     def __init__(
         self,
         model: str | os.PathLike[str] | Encoder,

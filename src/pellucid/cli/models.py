@@ -60,8 +60,8 @@ def list_models(json: options.JsonOption = None, cache_folder: options.CacheFold
         sizes[entry.short_name] = None if files is None else files.size()
     if use_json(json):
         for entry in catalog.entries():
-            facts = {"name": entry.short_name, "dimensions": entry.dimensions, "description": entry.description}
-            print_record({**facts, "bytes_on_disk": sizes[entry.short_name]})
+            facts = {"name": entry.short_name, "kind": entry.kind, "dimensions": entry.dimensions}
+            print_record({**facts, "description": entry.description, "bytes_on_disk": sizes[entry.short_name]})
         return
     _print_list(sizes)
 
@@ -76,12 +76,13 @@ def _print_list(sizes: dict[str, int | None]) -> None:
 
     console = Console(highlight=False)
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("name", "dimensions", "good for", "on disk"):
+    for heading in ("name", "kind", "dimensions", "good for", "on disk"):
         table.add_column(heading, no_wrap=True, justify="right" if heading == "dimensions" else "left")
     for entry in catalog.entries():
         size = sizes[entry.short_name]
         on_disk = "[dim]no[/dim]" if size is None else _format_megabytes(size)
-        table.add_row(entry.short_name, str(entry.dimensions), entry.description, on_disk)
+        dimensions = "" if entry.dimensions is None else str(entry.dimensions)
+        table.add_row(entry.short_name, entry.kind, dimensions, entry.description, on_disk)
     if console.measure(table, options=console.options.update(max_width=_ANY_WIDTH)).maximum <= console.width:
         console.print(table)
         return
@@ -89,7 +90,8 @@ def _print_list(sizes: dict[str, int | None]) -> None:
         size = sizes[entry.short_name]
         on_disk = "not on disk" if size is None else f"{_format_megabytes(size)} on disk"
         console.print(f"[bold]{entry.short_name}[/bold]", soft_wrap=True)
-        console.print(f"  {plural(entry.dimensions, 'dimension')}, {on_disk}\n  {entry.description}")
+        dimensions = "" if entry.dimensions is None else f" of {plural(entry.dimensions, 'dimension')}"
+        console.print(f"  {entry.kind}{dimensions}, {on_disk}\n  {entry.description}")
 
 
 def show(
