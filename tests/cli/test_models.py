@@ -59,7 +59,7 @@ def test_the_list_never_cuts_a_name_short(tmp_path, monkeypatch):
         monkeypatch.setenv("COLUMNS", columns)
         lines = models(tmp_path, "--no-json").out.splitlines()
         assert any(re.match(r"paraphrase-multilingual-MiniLM-L12-v2( |$)", line) for line in lines)
-    assert lines[0].split() == ["name", "kind", "dimensions", "good", "for", "on", "disk"]
+    assert lines[0].split() == ["name", "gives", "good", "for", "on", "disk"]
     assert len(lines) == 1 + len(catalog.entries())
 
 

@@ -76,13 +76,12 @@ def _print_list(sizes: dict[str, int | None]) -> None:
 
     console = Console(highlight=False)
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("name", "kind", "dimensions", "good for", "on disk"):
-        table.add_column(heading, no_wrap=True, justify="right" if heading == "dimensions" else "left")
+    for heading in ("name", "gives", "good for", "on disk"):
+        table.add_column(heading, no_wrap=True, justify="right" if heading == "gives" else "left")
     for entry in catalog.entries():
         size = sizes[entry.short_name]
         on_disk = "[dim]no[/dim]" if size is None else _format_megabytes(size)
-        dimensions = "" if entry.dimensions is None else str(entry.dimensions)
-        table.add_row(entry.short_name, entry.kind, dimensions, entry.description, on_disk)
+        table.add_row(entry.short_name, _format_result(entry), entry.description, on_disk)
     if console.measure(table, options=console.options.update(max_width=_ANY_WIDTH)).maximum <= console.width:
         console.print(table)
         return
@@ -90,8 +89,7 @@ def _print_list(sizes: dict[str, int | None]) -> None:
         size = sizes[entry.short_name]
         on_disk = "not on disk" if size is None else f"{_format_megabytes(size)} on disk"
         console.print(f"[bold]{entry.short_name}[/bold]", soft_wrap=True)
-        dimensions = "" if entry.dimensions is None else f" of {plural(entry.dimensions, 'dimension')}"
-        console.print(f"  {entry.kind}{dimensions}, {on_disk}\n  {entry.description}")
+        console.print(f"  gives {_format_result(entry)}, {on_disk}\n  {entry.description}")
 
 
 def show(
@@ -242,6 +240,11 @@ def _check_digest(files: ModelFiles, file: str, entry: catalog.CatalogEntry | No
 
 def _folder_bytes(folder: Path) -> int:
     return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+
+
+def _format_result(entry: catalog.CatalogEntry) -> str:
+    """What a model gives for a text, or for a pair of texts."""
+    return "a score" if entry.dimensions is None else plural(entry.dimensions, "number")
 
 
 def _format_megabytes(size: int) -> str:

@@ -253,7 +253,7 @@ class CrossEncoder:
         are those of :meth:`predict`.
 
         Returns:
-            A dict for each document: ``corpus_id``, its position; ``score``; and ``text`` if ``return_documents``.
+            For each document a dict with ``corpus_id`` (its position), ``score``, and ``text`` if ``return_documents``.
 
         Raises:
             InputError: the model has several labels. Other errors are those of :meth:`predict`.
@@ -288,7 +288,7 @@ class CrossEncoder:
         return len(self.classifier.labels)
 
     @property
-    def config(self) -> SimpleNamespace:
+    def config(self) -> Any:
         """The content of config.json as attributes, with ``id2label``, ``label2id`` and ``num_labels``. A copy."""
         spec = self.classifier.spec
         values = Config.read(self.classifier.files, f"{spec.encoder_folder}/config.json".lstrip("/")).values
