@@ -10,13 +10,17 @@ from tests.conftest import DATA
 WHEELS = json.loads((DATA / "model_wheels.json").read_text())["models"]
 
 
-def test_the_catalog_has_five_models():
+def test_the_catalog_has_five_embedders_and_two_rerankers():
+    assert {entry.kind for entry in catalog.entries()[:5]} == {"embedder"}
+    assert {entry.kind for entry in catalog.entries()[5:]} == {"reranker"}
     assert [(entry.short_name, entry.dimensions, entry.description) for entry in catalog.entries()] == [
         ("all-MiniLM-L6-v2", 384, "fast and efficient, general purpose, real time"),
         ("all-mpnet-base-v2", 768, "best quality, slower"),
         ("all-MiniLM-L12-v2", 384, "slightly better than L6, a bit slower"),
         ("multi-qa-MiniLM-L6-cos-v1", 384, "tuned for question answering, semantic search"),
         ("paraphrase-multilingual-MiniLM-L12-v2", 384, "50+ languages"),
+        ("cross-encoder/ms-marco-MiniLM-L6-v2", None, "reranks English passages, fast"),
+        ("BAAI/bge-reranker-v2-m3", None, "reranks in many languages, large"),
     ]
 
 
@@ -52,7 +56,13 @@ def test_the_other_models_are_only_on_the_hub():
         "all-MiniLM-L12-v2",
         "multi-qa-MiniLM-L6-cos-v1",
         "paraphrase-multilingual-MiniLM-L12-v2",
+        "cross-encoder/ms-marco-MiniLM-L6-v2",
+        "BAAI/bge-reranker-v2-m3",
     ]
+
+
+def test_a_short_name_loads_its_model():
+    assert [catalog.find(entry.short_name) for entry in catalog.entries()] == list(catalog.entries())
 
 
 @pytest.mark.parametrize("name", ["all-mpnet-base-v2", "sentence-transformers/all-mpnet-base-v2"])
@@ -72,6 +82,8 @@ def test_other_names_find_nothing(name):
         ("ALL-minilm-l6-v2", "sentence-transformers/all-MiniLM-L6-v2"),
         ("sentence-transformers/all-mpnet-base", "sentence-transformers/all-mpnet-base-v2"),
         ("multi-qa-MiniLM-L6-cos", "sentence-transformers/multi-qa-MiniLM-L6-cos-v1"),
+        ("ms-marco-MiniLM-L6-v2", "cross-encoder/ms-marco-MiniLM-L6-v2"),
+        ("bge-reranker-v2-m3", "BAAI/bge-reranker-v2-m3"),
     ],
 )
 def test_a_misspelt_name_finds_the_correct_name(misspelt, expected):

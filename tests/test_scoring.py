@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -91,6 +92,33 @@ def test_a_model_without_a_head_is_refused(tiny_bert):
     for task in (Reranker, Classifier):
         with pytest.raises(UnsupportedModelError, match="no head that scores or classifies"):
             task(tiny_bert)
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "message"),
+    [
+        (Embedder, "BAAI/bge-reranker-v2-m3", "BAAI/bge-reranker-v2-m3 scores pairs of texts.* Use Reranker"),
+        (
+            Reranker,
+            "all-MiniLM-L6-v2",
+            "sentence-transformers/all-MiniLM-L6-v2 gives vectors, not scores. Use Embedder",
+        ),
+        (Classifier, "all-mpnet-base-v2", "Use Embedder"),
+    ],
+)
+def test_a_model_of_the_catalog_for_another_task_is_refused_before_it_is_looked_for(task, name, message, monkeypatch):
+    monkeypatch.setattr("pellucid.encoder.encoder.resolve", None)  # Calling it would be a TypeError.
+    with pytest.raises(UnsupportedModelError, match=message):
+        task(name)
+
+
+def test_a_folder_may_have_the_name_of_any_model(folder, tiny_bert, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, source in (("BAAI/bge-reranker-v2-m3", tiny_bert), ("all-MiniLM-L6-v2", folder)):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copytree(source, tmp_path / name)
+    assert Embedder("BAAI/bge-reranker-v2-m3").dimensions == Embedder(tiny_bert).dimensions
+    assert Reranker("all-MiniLM-L6-v2").files.source == "folder"
 
 
 def test_a_model_that_gives_scores_is_no_embedder(folder, tmp_path):

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from pellucid.reprs import short_repr
 
+Kind = Literal["embedder", "reranker"]
 DEFAULT_ORGANIZATION = "sentence-transformers"
 """The organisation of a name that has none, as in sentence-transformers."""
 
@@ -69,26 +70,29 @@ class CatalogEntry:
 
     Attributes:
         name: the model's name on the Hub.
-        dimensions: the length of its vectors.
+        dimensions: the length of its vectors; None if it gives none.
         description: what the model is good for, in a few words.
-        files: the model's files with their digests; empty if the digests are not known.
+        files: the model's files with their digests; empty if the digests are not known. Then the model comes from the
+            Hub alone, and each file is checked against the digest that the Hub gives.
         index: the copy on PyPI, or None if there is none.
+        kind: what it is: an "embedder" gives vectors, a "reranker" scores pairs of texts.
     """
 
     name: str
-    dimensions: int
+    dimensions: int | None
     description: str
     files: Mapping[str, FileDigest]
     index: IndexCopy | None
+    kind: Kind = "embedder"
 
     def __repr__(self) -> str:
-        name = self.name.removeprefix(f"{DEFAULT_ORGANIZATION}/")
-        return f"CatalogEntry({name!r}, {self.dimensions:,} dimensions, {self.description!r})"
+        size = "" if self.dimensions is None else f", {self.dimensions:,} dimensions"
+        return f"CatalogEntry({self.short_name!r}, {self.kind}{size}, {self.description!r})"
 
     @property
     def short_name(self) -> str:
-        """The name without its organisation."""
-        return self.name.rpartition("/")[2]
+        """The shortest name that loads it: without its organisation if that is the default one."""
+        return self.name.removeprefix(f"{DEFAULT_ORGANIZATION}/")
 
 
 @functools.cache
@@ -98,10 +102,11 @@ def entries() -> tuple[CatalogEntry, ...]:
     return tuple(
         CatalogEntry(
             name=model["name"],
-            dimensions=model["dimensions"],
+            dimensions=model.get("dimensions"),
             description=model["description"],
             files=MappingProxyType({path: FileDigest(**file) for path, file in model.get("files", {}).items()}),
             index=_parse_index_copy(model["index"]) if "index" in model else None,
+            kind=model.get("kind", "embedder"),
         )
         for model in tomllib.loads(text)["models"]
     )
@@ -136,8 +141,8 @@ def near_names(name: str) -> list[str]:
 
     There is one if only the case or the organisation differs, and otherwise there are up to three.
     """
-    by_short_name = {entry.short_name.lower(): entry.name for entry in entries()}
+    by_last_part = {entry.name.rpartition("/")[2].lower(): entry.name for entry in entries()}
     wanted = name.rpartition("/")[2].lower()
-    if wanted in by_short_name:
-        return [by_short_name[wanted]]
-    return [by_short_name[match] for match in difflib.get_close_matches(wanted, by_short_name, n=3, cutoff=0.6)]
+    if wanted in by_last_part:
+        return [by_last_part[wanted]]
+    return [by_last_part[match] for match in difflib.get_close_matches(wanted, by_last_part, n=3, cutoff=0.6)]

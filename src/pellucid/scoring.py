@@ -32,6 +32,7 @@ class ScoringTask(Task):
     """
 
     progress_name: ClassVar[str] = "Scoring"
+    model_kind = "reranker"
 
     def __init__(
         self,

@@ -10,15 +10,17 @@ import operator
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast, get_args
 
 import numpy as np
 
+from pellucid import catalog
 from pellucid.cache.lookup import look_up, open_cache
 from pellucid.checks import check_choice
 from pellucid.encoder.encoder import Encoder
 from pellucid.encoder.fingerprint import Fingerprint, Option
-from pellucid.errors import OptionError
+from pellucid.errors import OptionError, UnsupportedModelError
 from pellucid.files.progress import progress
 from pellucid.layers.finish import Finish
 from pellucid.text.checks import check_texts
@@ -71,6 +73,7 @@ class Task:
         progress_name: what a progress bar says that the task does.
         other_names: what to use here instead of a name that other libraries have.
         other_options: the same for the options of the constructor.
+        model_kind: the kind of the models it needs, for those that the catalog has.
 
     Args:
         model: a name, a folder, or an :class:`~pellucid.encoder.encoder.Encoder` that several tasks share.
@@ -81,11 +84,13 @@ class Task:
     Raises:
         OptionError: an option's value is not supported, or ``model`` is an Encoder, which has its options already.
         CacheError: the cache file cannot be used.
+        UnsupportedModelError: the catalog says that the model is of another kind. Nothing was downloaded.
         ModelError: the model cannot be loaded; see ``Encoder``.
     """
 
     task_name: ClassVar[str]
     progress_name: ClassVar[str] = "Embedding"
+    model_kind: ClassVar[catalog.Kind] = "embedder"
     other_names: ClassVar[dict[str, str]] = {
         "max_seq_length": "max_tokens",
         "get_max_seq_length": "max_tokens",
@@ -133,6 +138,7 @@ class Task:
                 raise OptionError(f"{given[0]} belongs to the Encoder. Pass it when you create the Encoder.")
             self.encoder = model
         else:
+            _check_kind(model, self.model_kind)
             self.encoder = Encoder(model, **options)
         self.cache = open_cache(cache)
 
@@ -312,3 +318,20 @@ class Task:
 
 def _create(task: Callable[..., Task], encoder: Encoder, cache: Cache | None, on_truncation: OnTruncation) -> Task:
     return task(encoder, cache=cache, on_truncation=on_truncation)
+
+
+_OTHER_KINDS: dict[catalog.Kind, str] = {
+    "embedder": "gives vectors, not scores. Use Embedder.",
+    "reranker": "scores pairs of texts, and gives no vectors. Use Reranker.",
+}
+
+
+def _check_kind(model: str | os.PathLike[str], wanted: catalog.Kind) -> None:
+    """Refuse a model of the catalog that is of another kind, before anything is downloaded. A folder may be anything.
+
+    Raises:
+        UnsupportedModelError: it is of another kind.
+    """
+    entry = catalog.find(model) if isinstance(model, str) else None
+    if entry is not None and entry.kind != wanted and not Path(model).is_dir():
+        raise UnsupportedModelError(f"{entry.name} {_OTHER_KINDS[entry.kind]}")

@@ -48,7 +48,8 @@ def test_the_list_is_json_lines_for_a_program(tmp_path, downloaded):
     result = models(tmp_path, "list")
     (line,) = map(json.loads, result.out.splitlines())
     size = sum(file.size for file in downloaded.files.values())
-    assert line == {"name": "tiny", "dimensions": 16, "description": "nothing but tests", "bytes_on_disk": size}
+    facts = {"name": "tiny", "kind": "embedder", "dimensions": 16, "description": "nothing but tests"}
+    assert line == {**facts, "bytes_on_disk": size}
     assert models(tmp_path) == models(tmp_path, "--json") == result
     assert [json.loads(line)["bytes_on_disk"] for line in models(tmp_path / "none").out.splitlines()] == [None]
 
@@ -58,7 +59,7 @@ def test_the_list_never_cuts_a_name_short(tmp_path, monkeypatch):
         monkeypatch.setenv("COLUMNS", columns)
         lines = models(tmp_path, "--no-json").out.splitlines()
         assert any(re.match(r"paraphrase-multilingual-MiniLM-L12-v2( |$)", line) for line in lines)
-    assert lines[0].split() == ["name", "dimensions", "good", "for", "on", "disk"]
+    assert lines[0].split() == ["name", "gives", "good", "for", "on", "disk"]
     assert len(lines) == 1 + len(catalog.entries())
 
 

@@ -60,8 +60,8 @@ def list_models(json: options.JsonOption = None, cache_folder: options.CacheFold
         sizes[entry.short_name] = None if files is None else files.size()
     if use_json(json):
         for entry in catalog.entries():
-            facts = {"name": entry.short_name, "dimensions": entry.dimensions, "description": entry.description}
-            print_record({**facts, "bytes_on_disk": sizes[entry.short_name]})
+            facts = {"name": entry.short_name, "kind": entry.kind, "dimensions": entry.dimensions}
+            print_record({**facts, "description": entry.description, "bytes_on_disk": sizes[entry.short_name]})
         return
     _print_list(sizes)
 
@@ -76,12 +76,12 @@ def _print_list(sizes: dict[str, int | None]) -> None:
 
     console = Console(highlight=False)
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("name", "dimensions", "good for", "on disk"):
-        table.add_column(heading, no_wrap=True, justify="right" if heading == "dimensions" else "left")
+    for heading in ("name", "gives", "good for", "on disk"):
+        table.add_column(heading, no_wrap=True, justify="right" if heading == "gives" else "left")
     for entry in catalog.entries():
         size = sizes[entry.short_name]
         on_disk = "[dim]no[/dim]" if size is None else _format_megabytes(size)
-        table.add_row(entry.short_name, str(entry.dimensions), entry.description, on_disk)
+        table.add_row(entry.short_name, _format_result(entry), entry.description, on_disk)
     if console.measure(table, options=console.options.update(max_width=_ANY_WIDTH)).maximum <= console.width:
         console.print(table)
         return
@@ -89,7 +89,7 @@ def _print_list(sizes: dict[str, int | None]) -> None:
         size = sizes[entry.short_name]
         on_disk = "not on disk" if size is None else f"{_format_megabytes(size)} on disk"
         console.print(f"[bold]{entry.short_name}[/bold]", soft_wrap=True)
-        console.print(f"  {plural(entry.dimensions, 'dimension')}, {on_disk}\n  {entry.description}")
+        console.print(f"  gives {_format_result(entry)}, {on_disk}\n  {entry.description}")
 
 
 def show(
@@ -240,6 +240,11 @@ def _check_digest(files: ModelFiles, file: str, entry: catalog.CatalogEntry | No
 
 def _folder_bytes(folder: Path) -> int:
     return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+
+
+def _format_result(entry: catalog.CatalogEntry) -> str:
+    """What a model gives for a text, or for a pair of texts."""
+    return "a score" if entry.dimensions is None else plural(entry.dimensions, "number")
 
 
 def _format_megabytes(size: int) -> str:

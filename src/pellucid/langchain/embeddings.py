@@ -1,12 +1,7 @@
-"""A drop-in for ``langchain_huggingface.HuggingFaceEmbeddings``: change the import, and keep every vector.
+"""A drop-in for ``langchain_huggingface.HuggingFaceEmbeddings``.
 
-::
-
-    from pellucid.langchain import HuggingFaceEmbeddings
-
-Fields, defaults, ``repr`` and results are the same. ``langchain_huggingface`` passes ``model_kwargs`` on to
-``SentenceTransformer(…)`` and ``encode_kwargs`` to its ``encode(…)``. Pellucid supports their keys by name, and an
-unsupported key is an error that names it. ``langchain-core`` is imported here and nowhere else.
+``langchain_huggingface`` passes ``model_kwargs`` on to ``SentenceTransformer(…)`` and ``encode_kwargs`` to its
+``encode(…)``. Pellucid supports their keys by name, and an unsupported key is an error that names it.
 """
 
 from __future__ import annotations

@@ -12,9 +12,9 @@ from langchain_core.embeddings import Embeddings
 from langchain_tests.integration_tests import EmbeddingsIntegrationTests
 from langchain_tests.unit_tests import EmbeddingsUnitTests
 
-from pellucid import Embedder, langchain
+from pellucid import Embedder
 from pellucid.errors import MissingExtraError, OptionError, TextTypeError
-from pellucid.langchain import HuggingFaceEmbeddings
+from pellucid.langchain import HuggingFaceEmbeddings, embeddings
 from tests import tiny
 
 
@@ -163,7 +163,9 @@ def test_fields_that_are_changed_later_are_checked_too(folder):
 )
 def test_keys_deprecated_in_langchain_huggingface_give_a_warning(folder, model_kwargs, category, stored, monkeypatch):
     passed, real = {}, Embedder
-    monkeypatch.setattr("pellucid.langchain.Embedder", lambda *names, **options: passed.update(options) or real(*names))
+    monkeypatch.setattr(
+        "pellucid.langchain.embeddings.Embedder", lambda *names, **options: passed.update(options) or real(*names)
+    )
     with pytest.warns(category, match=next(iter(model_kwargs))) as warned:
         embeddings = HuggingFaceEmbeddings(model_name=folder, model_kwargs=model_kwargs)
     assert warned[0].filename == __file__
@@ -178,7 +180,7 @@ def test_vectors_may_be_cached(folder, tmp_path):
 
 def test_every_option_of_embedder_is_supported_by_name():
     options = set(inspect.signature(Embedder).parameters) - {"model_name", "cache_folder"}
-    assert set(langchain._EMBEDDER_KEYS) == options
+    assert set(embeddings._EMBEDDER_KEYS) == options
 
 
 def test_equal_fields_make_equal_embeddings(folder):
@@ -233,6 +235,7 @@ def test_bad_texts_give_our_errors(folder, texts):
 
 def test_without_langchain_core_the_error_has_the_install_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "langchain_core.embeddings", None)
-    monkeypatch.delitem(sys.modules, "pellucid.langchain")
+    for name in ("pellucid.langchain", "pellucid.langchain.embeddings"):
+        monkeypatch.delitem(sys.modules, name)
     with pytest.raises(MissingExtraError, match=r"pip install '\.\[langchain\]'"):
         __import__("pellucid.langchain")

@@ -1,0 +1,394 @@
+"""``CrossEncoder``: scores and labels for pairs of texts, called as in sentence-transformers 6.2."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from pellucid.checks import check_integer
+from pellucid.classifier import Classifier
+from pellucid.encoder.encoder import Dtype, EngineName
+from pellucid.engines.reference import softmax
+from pellucid.errors import InputError, OptionError
+from pellucid.model.config import Config
+from pellucid.reprs import short_text
+from pellucid.sentence_transformers.activations import Activation, activate, as_activation, import_torch
+from pellucid.sentence_transformers.arguments import (
+    CONFIG_KWARGS,
+    MODEL_KWARGS,
+    PROCESSOR_KWARGS,
+    check_value,
+    check_values,
+    choose_dtype,
+    is_single,
+    logger,
+    merge_prompts,
+    takes_older_arguments,
+)
+from pellucid.text.checks import as_list, check_utf8
+from pellucid.text.tokenizer import Tokenizer
+from pellucid.text.truncation import OnTruncation
+
+_ORGANIZATION = "cross-encoder"
+"""Goes before a name without an organisation."""
+_CANNOT_TRAIN = "Pellucid does not train. Train with sentence-transformers, and load here what it saves."
+_CANNOT_SAVE = "Pellucid changes no model, so there is nothing to save. Its files are in classifier.files.folder."
+_ONE_PROCESS = "Call predict: one process uses all cores."
+_ON_CREATION = "Pass device= or dtype= when you create it."
+_INSTEAD = {
+    **dict.fromkeys(("fit", "old_fit", "train", "evaluate"), _CANNOT_TRAIN),
+    **dict.fromkeys(("save", "save_pretrained", "push_to_hub", "save_to_hub"), _CANNOT_SAVE),
+    **dict.fromkeys(("start_multi_process_pool", "stop_multi_process_pool"), _ONE_PROCESS),
+    **dict.fromkeys(("cuda", "half", "float", "bfloat16", "compile"), _ON_CREATION),
+    **dict.fromkeys(("model", "transformers_model"), "Use config for its settings, or classifier for the model here."),
+    "get_max_seq_length": "Use max_seq_length.",
+}
+
+
+class CrossEncoder:
+    """A cross-encoder, called as sentence-transformers' class of this name, without PyTorch.
+
+    Args:
+        model_name_or_path: a Hub name, a name of the organisation ``cross-encoder``, or a folder.
+        device: ``"cpu"``, or PyTorch's name of a GPU. None is the CPU: a GPU is used only if you ask for it.
+        prompts: more prompts, or others than the model's, by name.
+        default_prompt_name: the prompt to use if a call names none.
+        cache_folder, revision, local_files_only, token: as for :class:`~pellucid.encoder.encoder.Encoder`.
+        trust_remote_code: accepted without effect, because Pellucid never runs a model's code.
+        model_kwargs: ``dtype`` (older name: ``torch_dtype``); ``attn_implementation`` has no effect.
+        processor_kwargs: ``model_max_length``, which is ``max_length``.
+        config_kwargs: ``num_labels``.
+        backend: only ``"torch"``, which here means the engine that ``engine`` names.
+        num_labels: the number of labels; it must be the model's own.
+        max_length: read at most this many tokens of a pair. It can only lower the model's own limit.
+        activation_fn: what turns logits into scores, instead of what the model's files say: a module of PyTorch, a
+            function of a tensor, or a name such as ``"sigmoid"`` or ``"identity"``.
+        modules, model_card_data, keep_in_fp32_modules: only None.
+        dtype, engine, threads, on_truncation: Pellucid's own options; see :class:`~pellucid.Reranker`.
+
+    Attributes:
+        classifier: the :class:`~pellucid.Classifier` behind it.
+        prompts: the prompts by name.
+        default_prompt_name: the name of the prompt to use if a call names none.
+
+    Raises:
+        OptionError: an option's value is not supported.
+        ModelError: the model does not exist, its download failed, or its files are broken or unsupported.
+    """
+
+    @takes_older_arguments(
+        {
+            "model_name": "model_name_or_path",
+            "automodel_args": "model_kwargs",
+            "tokenizer_args": "processor_kwargs",
+            "tokenizer_kwargs": "processor_kwargs",
+            "config_args": "config_kwargs",
+            "cache_dir": "cache_folder",
+            "default_activation_function": "activation_fn",
+        },
+        positional=("num_labels", "max_length", "activation_fn", "device"),
+        dropped=("classifier_dropout",),
+    )
+    def __init__(
+        self,
+        model_name_or_path: str | os.PathLike[str] | None = None,
+        *,
+        modules: None = None,
+        device: str | None = None,
+        prompts: Mapping[str, str | None] | None = None,
+        default_prompt_name: str | None = None,
+        cache_folder: str | os.PathLike[str] | None = None,
+        trust_remote_code: bool = False,
+        revision: str | None = None,
+        local_files_only: bool = False,
+        token: bool | str | None = None,
+        model_kwargs: Mapping[str, Any] | None = None,
+        processor_kwargs: Mapping[str, Any] | None = None,
+        config_kwargs: Mapping[str, Any] | None = None,
+        model_card_data: None = None,
+        backend: str = "torch",
+        num_labels: int | None = None,
+        max_length: int | None = None,
+        activation_fn: Callable[[Any], Any] | str | None = None,
+        keep_in_fp32_modules: Sequence[str] | None = None,
+        dtype: Dtype | None = None,
+        engine: EngineName = "auto",
+        threads: int | None = None,
+        on_truncation: OnTruncation = "warn",
+    ) -> None:
+        if model_name_or_path is None:
+            raise OptionError("model_name_or_path is missing: a Hub name, or a folder.", "model_name_or_path")
+        check_value("modules", modules, (None,), "Name a model that has been saved.")
+        check_value("model_card_data", model_card_data, (None,))
+        check_value("trust_remote_code", trust_remote_code, (False, True, None))
+        check_value("backend", backend, ("torch",), "Use engine= to choose how to compute.")
+        check_value("keep_in_fp32_modules", keep_in_fp32_modules, (None, []), "All modules are float32 by default.")
+        check_values("model_kwargs", model_kwargs, MODEL_KWARGS)
+        check_values("processor_kwargs", processor_kwargs, PROCESSOR_KWARGS)
+        check_values("config_kwargs", config_kwargs, CONFIG_KWARGS)
+        chosen = None if activation_fn is None else as_activation(activation_fn)
+        self._name = _full_name(model_name_or_path)
+        self._options: dict[str, Any] = {
+            "device": "cpu" if device is None else device,
+            "dtype": choose_dtype(dtype, model_kwargs or {}),
+            "engine": engine,
+            "threads": threads,
+            "revision": revision,
+            "cache_folder": cache_folder,
+            "local_files_only": bool(local_files_only),
+            "on_truncation": on_truncation,
+        }
+        if max_length is None:
+            max_length = (processor_kwargs or {}).get("model_max_length")
+        self.classifier = Classifier(self._name, max_tokens=max_length, token=token, **self._options)
+        wanted = (config_kwargs or {}).get("num_labels") if num_labels is None else num_labels
+        if wanted not in (None, self.num_labels):
+            raise OptionError(
+                f"num_labels={wanted!r:.80}, but {self.classifier.model_name} has {self.num_labels}. Leave it out: "
+                f"another number needs training, which is for sentence-transformers.",
+                "num_labels",
+            )
+        self._activation = Activation(self.classifier.activation) if chosen is None else chosen
+        self.prompts = merge_prompts(prompts, self.classifier.spec.prompts)
+        self.default_prompt_name = (
+            self.classifier.spec.default_prompt_name if default_prompt_name is None else default_prompt_name
+        )
+        if self.default_prompt_name is not None:
+            self._prompt(None, self.default_prompt_name)  # Raises if there is no such prompt.
+
+    def __repr__(self) -> str:
+        return f"CrossEncoder({short_text(self.classifier.model_name, 60)}, num_labels={self.num_labels})"
+
+    @takes_older_arguments({"sentences": "inputs", "activation_fct": "activation_fn"}, dropped=("num_workers",))
+    def predict(
+        self,
+        inputs: Any,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int = 32,
+        show_progress_bar: bool | None = None,
+        activation_fn: Callable[[Any], Any] | str | None = None,
+        apply_softmax: bool | None = False,
+        convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
+        device: str | None = None,
+        pool: None = None,
+        chunk_size: int | None = None,
+        processing_kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Score pairs of texts.
+
+        Args:
+            inputs: pairs, or one pair; a single text too, for a model of single texts.
+            prompt_name: put the prompt of this name before the first text of each pair.
+            prompt: put this before it; "" for no prompt.
+            batch_size: checked, but without effect: Pellucid groups pairs by their number of tokens.
+            show_progress_bar: draw a progress bar, on a terminal or in a notebook. None is False.
+            activation_fn: what turns logits into scores in this call.
+            apply_softmax: make the scores of several labels add up to 1.
+            convert_to_numpy: False for a list of tensors.
+            convert_to_tensor: True for one tensor.
+            device: only that of the model.
+            pool: only None.
+            chunk_size: without effect, because there is no pool.
+            processing_kwargs: only None or {}.
+
+        Returns:
+            ``float32[n]`` for a model of one label, otherwise ``float32[n, labels]``; for one pair, without the ``n``.
+
+        Raises:
+            TextTypeError, TextError: a pair cannot be used; its position is given. Nothing was computed.
+            OptionError: an option's value is not supported.
+        """
+        self._check_call(batch_size, device, pool, chunk_size)
+        check_values("processing_kwargs", processing_kwargs, {})
+        function = self._activation if activation_fn is None else as_activation(activation_fn)
+        single = is_single(inputs)
+        plain = inputs.tolist() if isinstance(inputs, np.ndarray) else inputs
+        given = [plain] if single else plain
+        chosen = self._prompt(prompt, prompt_name)
+        logits = self.classifier.logits(given, prompt=chosen, show_progress=bool(show_progress_bar))
+        scores = activate(function, logits)
+        if self.num_labels == 1:
+            scores = scores.reshape(-1)
+        elif apply_softmax:
+            scores = softmax(scores)
+        if convert_to_tensor or not convert_to_numpy:
+            torch = import_torch("convert_to_tensor=True" if convert_to_tensor else "convert_to_numpy=False")
+            tensor = torch.from_numpy(scores if len(scores) else scores.reshape(-1)).to(self.device)
+            rows = tensor if convert_to_tensor else list(tensor)
+        else:
+            rows = scores if len(scores) else np.array([])  # float64[0], as there.
+        return rows[0] if single else rows
+
+    @takes_older_arguments(
+        {"activation_fct": "activation_fn"},
+        dropped=("num_workers", "apply_softmax", "convert_to_numpy", "convert_to_tensor"),
+    )
+    def rank(
+        self,
+        query: str,
+        documents: Iterable[str],
+        top_k: int | None = None,
+        return_documents: bool = False,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int = 32,
+        show_progress_bar: bool | None = None,
+        activation_fn: Callable[[Any], Any] | str | None = None,
+        device: str | None = None,
+        pool: None = None,
+        chunk_size: int | None = None,
+    ) -> list[dict[str, Any]]:
+        """Sort documents by their score for a query, best first.
+
+        ``top_k`` is how many to return, None for all; with ``return_documents``, the texts come too. The other options
+        are those of :meth:`predict`.
+
+        Returns:
+            For each document a dict with ``corpus_id`` (its position), ``score``, and ``text`` if ``return_documents``.
+
+        Raises:
+            InputError: the model has several labels. Other errors are those of :meth:`predict`.
+        """
+        if self.num_labels != 1:
+            raise InputError(f"rank needs a model with one label, and this one has {self.num_labels}. Use predict.")
+        if top_k is not None:
+            top_k = check_integer("top_k", top_k, 0, sys.maxsize, "of at least 0, or None for all")
+        texts = as_list(documents)
+        scores = self.predict(
+            [(query, text) for text in texts],
+            prompt_name=prompt_name,
+            prompt=prompt,
+            batch_size=batch_size,
+            show_progress_bar=show_progress_bar,
+            activation_fn=activation_fn,
+            device=device,
+            pool=pool,
+            chunk_size=chunk_size,
+        )
+        ranked: list[dict[str, Any]] = [
+            {"corpus_id": number, "score": score} | ({"text": texts[number]} if return_documents else {})
+            for number, score in enumerate(scores.tolist())
+        ]
+        return sorted(ranked, key=lambda each: each["score"], reverse=True)[:top_k]
+
+    # What programs read and set
+
+    @property
+    def num_labels(self) -> int:
+        """The number of labels."""
+        return len(self.classifier.labels)
+
+    @property
+    def config(self) -> Any:
+        """The content of config.json as attributes, with ``id2label``, ``label2id`` and ``num_labels``. A copy."""
+        spec = self.classifier.spec
+        values = Config.read(self.classifier.files, f"{spec.encoder_folder}/config.json".lstrip("/")).values
+        names = dict(enumerate(self.classifier.labels))
+        labels = {"id2label": names, "label2id": {name: number for number, name in names.items()}}
+        return SimpleNamespace(**{**values, **labels, "num_labels": len(names)})
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Pellucid's tokenizer. It is not the one of transformers."""
+        return self.classifier.tokenizer
+
+    @property
+    def device(self) -> str:
+        """The device that computes, such as ``"cpu"``."""
+        return self.classifier.engine.device
+
+    @property
+    def activation_fn(self) -> Callable[[Any], Any]:
+        """What turns logits into scores. You may set it."""
+        return self._activation
+
+    @activation_fn.setter
+    def activation_fn(self, value: Callable[[Any], Any] | str) -> None:
+        self._activation = as_activation(value)
+
+    @property
+    def default_activation_function(self) -> Callable[[Any], Any]:
+        """The older name of :attr:`activation_fn`."""
+        _warn_of_older_name("default_activation_function", "activation_fn")
+        return self._activation
+
+    @property
+    def max_seq_length(self) -> int:
+        """The most tokens that are read of a pair. To set it loads the model again."""
+        return self.classifier.max_tokens
+
+    @max_seq_length.setter
+    def max_seq_length(self, value: int) -> None:
+        self.classifier = Classifier(self._name, max_tokens=value, **self._options)
+
+    @property
+    def max_length(self) -> int:
+        """The older name of :attr:`max_seq_length`."""
+        _warn_of_older_name("max_length", "max_seq_length")
+        return self.max_seq_length
+
+    @max_length.setter
+    def max_length(self, value: int) -> None:
+        _warn_of_older_name("max_length", "max_seq_length")
+        self.max_seq_length = value
+
+    def eval(self) -> CrossEncoder:
+        """Return this object. Pellucid never trains, so there is nothing to switch."""
+        return self
+
+    def to(self, device: Any) -> CrossEncoder:
+        """Return this object, if it is on this device already.
+
+        Raises:
+            OptionError: it is on another.
+        """
+        check_value("device", str(device), (self.device,), _ON_CREATION)
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        """Refuse an attribute that does not exist, and say what to do instead."""
+        raise AttributeError(f"CrossEncoder has no attribute {name!r}. {_INSTEAD.get(name, '')}".rstrip(), name=name)
+
+    def _prompt(self, prompt: str | None, prompt_name: str | None) -> str:
+        if prompt is not None:
+            if prompt_name is not None:
+                logger.warning("prompt and prompt_name are both given. The prompt counts.")
+            if not isinstance(prompt, str):
+                raise OptionError(f"prompt is of type {type(prompt).__name__}; it must be a str.", "prompt")
+            check_utf8(prompt, "the prompt")
+            return prompt
+        name = self.default_prompt_name if prompt_name is None else prompt_name
+        if name is None:
+            return ""
+        if name not in self.prompts:
+            known = ", ".join(map(repr, self.prompts)) or "none"
+            raise OptionError(f"{self.classifier.model_name} has no prompt {name!r:.80}. Its prompts: {known}.")
+        return self.prompts[name]
+
+    def _check_call(self, batch_size: int, device: Any, pool: Any, chunk_size: Any) -> None:
+        check_integer("batch_size", batch_size, 1, sys.maxsize, "of at least 1")
+        if chunk_size is not None:
+            check_integer("chunk_size", chunk_size, 1, sys.maxsize, "of at least 1, or None")
+        check_value("pool", pool, (None,), _ONE_PROCESS)
+        if device is not None:
+            check_value("device", device if isinstance(device, list) else str(device), (self.device,), _ON_CREATION)
+
+
+def _full_name(name: str | os.PathLike[str]) -> str | os.PathLike[str]:
+    """The Hub name: a name without an organisation gets sentence-transformers' own for cross-encoders."""
+    if isinstance(name, str) and name and "/" not in name and not Path(name).is_dir():
+        return f"{_ORGANIZATION}/{name}"
+    return name
+
+
+def _warn_of_older_name(older: str, present: str) -> None:
+    warnings.warn(f"{older} is the older name of {present}.", DeprecationWarning, stacklevel=3)
