@@ -57,9 +57,11 @@ def test_the_command_line_starts_without_packages_that_only_some_commands_need(t
 
 def test_the_public_names():
     assert sorted(pellucid.__all__) == [
+        "Classifier",
         "Embedder",
         "Encoder",
         "PellucidError",
+        "Reranker",
         "TokenBatch",
         "TruncationWarning",
         "__version__",

@@ -57,7 +57,10 @@ class ScoringTask(Task):
     def head(self) -> HeadSpec:
         """What the model's files say about its head."""
         if self.spec.head is None:
-            raise UnsupportedModelError(f"{self.spec.name} has no head that scores or classifies. Use Embedder.")
+            raise UnsupportedModelError(
+                f"{self.spec.name} has no head that scores or classifies: its config.json does not name a class that "
+                f"ends in ForSequenceClassification. If it gives vectors, use Embedder."
+            )
         return self.spec.head
 
     @property

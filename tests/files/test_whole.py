@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from pellucid.files.whole import in_one_step, new_file, remove_unfinished
@@ -27,6 +29,19 @@ def test_what_goes_wrong_leaves_what_was_there_before(tmp_path, error):
     with pytest.raises(error):
         write()
     assert [file.read_text() for file in tmp_path.iterdir()] == ["before"]
+
+
+def test_an_interruption_as_soon_as_there_is_a_folder_leaves_nothing(tmp_path, monkeypatch):
+    make = Path.mkdir
+
+    def make_and_stop(*arguments, **options):
+        make(*arguments, **options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "mkdir", make_and_stop)
+    with pytest.raises(KeyboardInterrupt), in_one_step(tmp_path / "a.npy"):
+        pass
+    assert not list(tmp_path.iterdir())
 
 
 def test_errors_of_the_code_that_writes_are_its_own(tmp_path):

@@ -71,7 +71,7 @@ def errors_of_bombs(tmp_path_factory) -> dict[str, str]:
         resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
 
     command = [sys.executable, "-c", code, str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, preexec_fn=bound)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False, preexec_fn=bound)
     assert not done.stderr
     return json.loads(done.stdout)
 

@@ -193,13 +193,12 @@ class Encoder:
 
     @functools.cached_property
     def head(self) -> tuple[Module, ...]:
-        """The modules of the head of a model that scores or classifies; the last one gives the logits.
+        """The modules of the head of a model that scores or classifies; the last one gives the logits. Else empty.
 
         They are loaded at their first use, because a model that gives vectors may say that it has a head, and have no
         weights for it.
 
         Raises:
-            UnsupportedModelError: the model has no head.
             ModelError: the weights could not be read.
         """
         return load_head(self.files, self.spec)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,8 +26,10 @@ def in_one_step(path: Path) -> Iterator[Path]:
     Raises:
         OSError: it cannot be written.
     """
-    with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=path.parent) as folder:
-        unfinished = Path(folder, path.name)
+    folder = path.parent / f"{UNFINISHED}{secrets.token_hex(8)}"
+    unfinished = folder / path.name
+    try:  # Begun before there is a folder, so that Ctrl-C never leaves one.
+        folder.mkdir(mode=0o700)
         yield unfinished
         descriptor = os.open(unfinished, os.O_RDONLY)
         try:
@@ -35,6 +37,8 @@ def in_one_step(path: Path) -> Iterator[Path]:
         finally:
             os.close(descriptor)
         unfinished.replace(path)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager

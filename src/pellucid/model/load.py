@@ -94,16 +94,9 @@ def load_weights(files: ModelFiles, spec: ModelSpec) -> EncoderWeights:
 
 
 def load_head(files: ModelFiles, spec: ModelSpec) -> tuple[Module, ...]:
-    """Load the head of a model that scores or classifies, as :func:`pellucid.model.heads.read_head_modules` does.
-
-    Raises:
-        UnsupportedModelError: the model has no head.
-    """
+    """Load a model's head, as :func:`pellucid.model.heads.read_head_modules` does; empty if it has none."""
     if spec.head is None:
-        raise UnsupportedModelError(
-            f"{spec.name} has no head that scores or classifies: its config.json does not name a class that ends in "
-            f"ForSequenceClassification. If it gives vectors, use Embedder."
-        )
+        return ()
     config = Config.read(files, f"{spec.encoder_folder}/config.json".lstrip("/"))
     tensors = Tensors.open(files, spec.encoder_folder)
     return read_head_modules(tensors, spec.head, get_family(config).head, spec.encoder.hidden_size)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pellucid.reprs import short_repr
 from pellucid.types import Int8, Int32, TokenBatch
 
 
@@ -29,6 +30,8 @@ class PairTemplate:
     between: Int32
     after: Int32
     segments: tuple[Int8, Int8, Int8, Int8, Int8]
+
+    __repr__ = short_repr
 
     @property
     def specials(self) -> int:

@@ -35,6 +35,8 @@ _BETWEEN_HAN = f"(?<={_HAN})(?={_HAN})"
 _NORMALIZERS = frozenset(
     {"BertNormalizer", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Precompiled", "Nmt"}
 )
+_SPACES = ({"String": " "}, {"Regex": " {2,}"}, {"Regex": r"\s{2,}|[\n\r\t]"})
+"""What a normalizer may replace by one space. A run of spaces is never cut."""
 _MAX_TRIES = 1_000  # How many places to try before giving up on a seam.
 _MAX_ADDED_CHARACTERS = 64  # The longest added token that we accept.
 _CONTEXT_CHARACTERS = 8  # How many characters before a place the normalizer sees, when we check what it does there.
@@ -171,7 +173,7 @@ def _normalizes_locally(step: Json) -> bool:
         return not step["strip_left"]
     if step["type"] == "Replace":
         pattern, content = step["pattern"], step["content"]
-        if pattern in ({"Regex": " {2,}"}, {"String": " "}):
+        if pattern in _SPACES:
             return content in (" ", "▁")
         return "String" in pattern and bool(pattern["String"]) and not re.search(r"[\s▁]", pattern["String"] + content)
     return step["type"] in _NORMALIZERS
