@@ -21,20 +21,24 @@ Key = TypeVar("Key")
 Part = tuple[int, ...]
 """The places of a part's tokens in the pair."""
 
-MAX_PRODUCTS = 3e12
-"""About how many multiplications the shorter pairs may take: fifteen seconds on two cores in float32."""
+MAX_PRODUCTS = 4e12
+"""About how many multiplications the shorter pairs may take: twenty seconds or so on two cores in float32."""
 
 
-def token_limit(spec: EncoderSpec) -> int:
-    """How many tokens all shorter pairs together may have: large models read fewer in the same time."""
-    products = sum(
-        spec.hidden_size
-        * (
-            2 * (block.attention.query_size + block.attention.key_size)
-            + (3 if block.feed_forward.gated else 2) * block.feed_forward.size
+def token_limit(spec: EncoderSpec, length: int) -> int:
+    """How many tokens all shorter pairs together may have: a larger model reads fewer in the same time.
+
+    Args:
+        spec: the encoder.
+        length: the number of the pair's tokens, each of which looks at all others.
+    """
+    products = 0
+    for block in spec.blocks:
+        attention, feed_forward = block.attention, block.feed_forward
+        matrices = (
+            2 * (attention.query_size + attention.key_size) + (3 if feed_forward.gated else 2) * feed_forward.size
         )
-        for block in spec.blocks
-    )
+        products += spec.hidden_size * matrices + 2 * length * attention.query_size
     return int(MAX_PRODUCTS / max(1, products))
 
 

@@ -185,7 +185,8 @@ def explain_score(encoder: Encoder, query: str, document: str, prompt: str, acti
         raise UnsupportedModelError(f"{encoder.spec.name} has no head that scores.")
     pair = read_pair(encoder, query, document, prompt)
     groups = {(side, kind): _parts(pair, side, kind) for side, kind in _GROUPS}
-    chosen, others = choose_groups(groups, len(pair.batch.ids), token_limit(encoder.spec.encoder))
+    length = len(pair.batch.ids)
+    chosen, others = choose_groups(groups, length, token_limit(encoder.spec.encoder, length))
     logits = logits_without(encoder, pair.batch, head, [(), *(part for key in chosen for part in groups[key])])
     ends = np.cumsum([1, *(len(groups[key]) for key in chosen)])
     changes = dict(zip(chosen, np.split(logits[0] - logits, ends)[1:], strict=False))
@@ -246,7 +247,7 @@ def _notes(others: dict[tuple[int, Kind], int]) -> list[str]:
             tokens = sum(others[side, kind] for kind in kinds)
             notes.append(
                 f"The {' and the '.join(kinds)} of the {name} were not left out in turn: the model would have to read "
-                f"{tokens:,} more tokens, which takes too long."
+                f"{tokens:,} more tokens, which would take too long."
             )
     return notes
 

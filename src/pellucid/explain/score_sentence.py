@@ -10,7 +10,7 @@ from pellucid.errors import plural
 from pellucid.explain.pair import PairText, Sentence
 from pellucid.explain.score import Changes, ExplainedScore
 from pellucid.explain.shares import Float64
-from pellucid.explain.words import Word, is_mark
+from pellucid.explain.words import Word, is_mark, sum_over_words
 
 _MAX_NAMED = 3
 _MAX_CHARACTERS = 30
@@ -54,6 +54,21 @@ def cut_notes(explained: ExplainedScore) -> list[str]:
     ]
 
 
+def attention_sentence(explained: ExplainedScore) -> str:
+    """Name the words of the document that the query's tokens look at most; "" without attention."""
+    attention, words = explained.query_attention, explained.document.words
+    if attention is None or not attention.size or not words:
+        return ""
+    looks = sum_over_words(attention.mean(axis=(0, 1), dtype=np.float64)[:, None], words)[:, 0]
+    order = [
+        words[index].text for index in np.argsort(-looks, kind="stable").tolist() if not is_mark(words[index].text)
+    ]
+    names = list({word.casefold(): f"“{_shortened(word)}”" for word in order[::-1]}.values())[::-1][:_MAX_NAMED]
+    if not names:
+        return ""
+    return f"The query's tokens look most at {_joined(names)}. Attention shows what was read, not what counted."
+
+
 def _end(text: PairText) -> str:
     return "start" if text.is_start_cut else "end"
 
@@ -94,8 +109,11 @@ def _listed(parts: Sequence[tuple[str, float]]) -> str:
     >>> _listed([("login", 0.7), ("forgot", 0.31), ("my", 0.2)])
     '“login” (+0.700), “forgot” (+0.310) and “my” (+0.200)'
     """
-    named = [f"“{_shortened(text)}” ({change:+.3f})" for text, change in parts]
-    return " and ".join(filter(None, [", ".join(named[:-1]), named[-1]]))
+    return _joined([f"“{_shortened(text)}” ({change:+.3f})" for text, change in parts])
+
+
+def _joined(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _shortened(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The data of a page: a trace, a comparison, a score or a map as plain values for JSON, with notes about what is left out.
+"""The data of a page: a trace, a comparison, a score or a map as plain values for JSON, with notes on what is missing.
 
 A page stays under 3 MB, whatever the text. It therefore shows only the first tokens of a long text, and only as much
 attention as fits. A note on the page says what is missing.
@@ -20,9 +20,9 @@ from pellucid.explain.render.packing import Packed, pack
 from pellucid.explain.score import Changes, ExplainedScore
 from pellucid.explain.score_sentence import cut_notes, strongest_words
 from pellucid.explain.sentence import pairs_without_marks
+from pellucid.explain.shares import Float64
 from pellucid.explain.text_map import PALETTE, TextMap
 from pellucid.explain.trace import Stage, Trace
-from pellucid.explain.shares import Float64
 from pellucid.explain.words import trace_words
 from pellucid.types import Float32, Token
 
