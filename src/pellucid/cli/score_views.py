@@ -96,7 +96,7 @@ def _part_table(kind: str, side: str, parts: Sequence[tuple[str, float]]) -> Ite
     """The parts that change the logit most, each with a bar."""
     if not parts:
         return
-    heading = f"strongest {kind}s of the {side}"
+    heading = f"{kind} of the {side}"
     table = new_table("change", "", heading, numbers=("change",), whole=("",))
     largest = max(abs(change) for _, change in parts)
     width = _BAR_WIDTH if kind == "word" else _BAR_WIDTH // 3
