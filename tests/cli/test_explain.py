@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from pellucid import Embedder
+from pellucid import Embedder, Reranker
 from tests import tiny
 from tests.cli.command import run
 
@@ -14,6 +14,11 @@ from tests.cli.command import run
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> str:
     return str(tiny.write_model(tmp_path_factory.mktemp("models") / "m", prompts={"query": "query: "}))
+
+
+@pytest.fixture(scope="module")
+def reranker(tmp_path_factory) -> str:
+    return str(tiny.write_scoring_model(tmp_path_factory.mktemp("models") / "reranker"))
 
 
 def test_one_text_is_explained_stage_by_stage(model):
@@ -28,6 +33,33 @@ def test_two_texts_are_compared(model):
     cosine = Embedder(model).compare("the cat", "a dog").cosine
     result = run("explain", "the cat", "--with", "a dog", "--model", model)
     assert f"cosine {cosine:.4f}" in result.out
+
+
+def test_a_reranker_explains_its_score(reranker, tmp_path):
+    expected = Reranker(reranker).explain("the cat", "a dog sat")
+    call = ("explain", "the cat", "--with", "a dog sat", "--model", reranker)
+    result = run(*call)
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith(f"score {expected.score:.4f}  sigmoid of the logit {expected.logit:.3f}\n")
+    assert json.loads(run(*call, "--json").out) == json.loads(expected.to_json())
+    files = [tmp_path / "x.html", tmp_path / "x.json"]
+    assert run(*call, *(f"-o{file}" for file in files)).code == 0
+    assert '"kind":"score"' in files[0].read_text(encoding="utf-8")
+    assert json.loads(files[1].read_text(encoding="utf-8"))["score"] == expected.score
+    prompted = json.loads(run(*call, "--json", "--prompt", "the mat ").out)
+    assert prompted["score"] == Reranker(reranker).explain("the cat", "a dog sat", prompt="the mat ").score
+
+
+def test_a_model_with_several_labels_has_no_score_to_explain(tmp_path):
+    model = str(tiny.write_scoring_model(tmp_path / "m", labels=3))
+    result = run("explain", "the cat", "--with", "a dog sat", "--model", model)
+    assert (result.code, "has 3 labels, so it gives no single score" in result.err) == (1, True)
+
+
+def test_a_model_of_vectors_that_names_a_head_is_still_compared(tmp_path):
+    folder = tiny.write_model(tmp_path / "m")
+    tiny.edit_json(folder / "config.json", architectures=["BertForSequenceClassification"])
+    assert run("explain", "the cat", "--with", "a dog", "--model", str(folder)).out.startswith("cosine ")
 
 
 def test_json_has_the_whole_trace_or_comparison(model):

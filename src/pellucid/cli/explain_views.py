@@ -14,7 +14,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pellucid.cli.terminal import source_name
+from pellucid.cli.terminal import escape_controls, source_name
 from pellucid.errors import plural, printable
 from pellucid.explain.comparison import Comparison
 from pellucid.explain.lifecycle import Lifecycle
@@ -54,17 +54,17 @@ def trace_views(trace: Trace, width: int = 80) -> Iterator[RenderableType]:
 def comparison_views(comparison: Comparison) -> Iterator[RenderableType]:
     """Why two texts are as close as they are: the cosine, and how much words and tokens contribute to it."""
     first, second = comparison.first, comparison.second
-    title = f"cosine {comparison.cosine:.4f}"
+    title, said = f"cosine {comparison.cosine:.4f}", escape_controls(comparison.sentence)
     shares = comparison.word_shares
     if comparison.pairs is None or shares is None:
         sentence = (
-            f"{comparison.sentence}\n\nThe cosine cannot be divided among pairs of tokens: {comparison.why_no_pairs}. "
+            f"{said}\n\nThe cosine cannot be divided among pairs of tokens: {comparison.why_no_pairs}. "
             f"Instead, each token was left out in turn. The numbers show how much the cosine fell."
         )
         yield section(title, "", sentence, None)
     else:
         sentence = (
-            f"{comparison.sentence}\n\nThe cosine is exactly the sum of {plural(comparison.pairs.size, 'number')}, one "
+            f"{said}\n\nThe cosine is exactly the sum of {plural(comparison.pairs.size, 'number')}, one "
             f"for each pair of a token of the first text and a token of the second. Here they are summed over words."
         )
         yield section(title, "", sentence, _pair_table(comparison.cosine, shares))

@@ -38,7 +38,7 @@ def score_views(explained: ExplainedScore) -> Iterator[RenderableType]:
         ("document", explained.document, explained.document_changes),
     )
     sentence = (
-        f"{explained.sentence}\n\nEach number is the logit of the pair, minus the logit of the "
+        f"{escape_controls(explained.sentence)}\n\nEach number is the logit of the pair, minus the logit of the "
         "same pair without that part. Each is exact. They do not add up to the score, because without one word the "
         "others mean something else."
     )

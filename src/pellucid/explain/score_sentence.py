@@ -60,13 +60,14 @@ def attention_sentence(explained: ExplainedScore) -> str:
     if attention is None or not attention.size or not words:
         return ""
     looks = sum_over_words(attention.mean(axis=(0, 1), dtype=np.float64)[:, None], words)[:, 0]
-    order = [
-        words[index].text for index in np.argsort(-looks, kind="stable").tolist() if not is_mark(words[index].text)
-    ]
-    names = list({word.casefold(): f"“{_shortened(word)}”" for word in order[::-1]}.values())[::-1][:_MAX_NAMED]
+    names: dict[str, str] = {}
+    for index in np.argsort(-looks, kind="stable").tolist():
+        if not is_mark(words[index].text):
+            names.setdefault(words[index].text.casefold(), f"“{_shortened(words[index].text)}”")
     if not names:
         return ""
-    return f"The query's tokens look most at {_joined(names)}. Attention shows what was read, not what counted."
+    most = _joined(list(names.values())[:_MAX_NAMED])
+    return f"The query's tokens look most at {most}. Attention shows what was read, not what counted."
 
 
 def _end(text: PairText) -> str:
