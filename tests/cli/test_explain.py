@@ -69,6 +69,17 @@ def test_json_has_the_whole_trace_or_comparison(model):
     assert comparison["cosine"] == Embedder(model).compare("the cat", "a dog").cosine
 
 
+def test_json_on_the_terminal_has_no_control_characters(model, reranker):
+    for call in (
+        ["--model", model],
+        ["--with", "\x9b31m", "--model", model],
+        ["--with", "\x9b31m", "--model", reranker],
+    ):
+        result = run("explain", "cat \x9b31m", *call, "--json")
+        assert "\x9b" not in result.out
+        assert "cat \x9b31m" in json.dumps(json.loads(result.out), ensure_ascii=False)
+
+
 def test_arrays_go_to_a_file(model, tmp_path):
     result = run("explain", "the cat", "--output", str(tmp_path / "x.npz"), "--model", model)
     assert (result.code, result.out) == (0, "")

@@ -10,7 +10,7 @@ import typer
 
 from pellucid.cli import options
 from pellucid.cli.hints import hint_at_path
-from pellucid.cli.terminal import say
+from pellucid.cli.terminal import escape_json_controls, say
 from pellucid.cli.texts import read_text, read_texts
 from pellucid.cli.vectors import check_ending, open_output
 from pellucid.errors import OptionError, printable
@@ -93,7 +93,7 @@ def explain(
     for out in files:
         _write(subject, out)
     if json:
-        typer.echo(subject.to_json())
+        typer.echo(escape_json_controls(subject.to_json()))
     elif not files:
         _print_subject(subject)
 

@@ -22,7 +22,7 @@ Part = tuple[int, ...]
 """The places of a part's tokens in the pair."""
 
 MAX_PRODUCTS = 4e12
-"""About how many multiplications the shorter pairs may take: twenty seconds or so on two cores in float32."""
+"""About how many multiplications the shorter pairs may take: half a minute or so on two cores in float32."""
 
 
 def token_limit(spec: EncoderSpec, length: int) -> int:
