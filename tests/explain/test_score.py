@@ -6,9 +6,10 @@ import re
 import numpy as np
 import pytest
 import tokenizers
+from safetensors.numpy import load_file, save_file
 
-from pellucid import Reranker, TokenBatch
-from pellucid.errors import OptionError, TextError, TextTypeError
+from pellucid import Encoder, Reranker, TokenBatch
+from pellucid.errors import InvalidModelError, OptionError, TextError, TextTypeError, UnsupportedModelError
 from pellucid.explain import leave_out, score
 from tests import tiny
 from tests.tiny_families import LAYERS
@@ -189,6 +190,17 @@ def test_a_folder_shows_only_its_own_name(bert):
 def test_bad_input_is_named(bert, arguments, options, error, message):
     with pytest.raises(error, match=message):
         bert.explain(*arguments, **options)
+
+
+def test_a_model_that_gives_vectors_or_nonsense_is_refused(tiny_bert, tmp_path):
+    with pytest.raises(UnsupportedModelError, match="no head that gives scores"):
+        score.explain_score(Encoder(tiny_bert), "a", "b", "", "sigmoid")
+    folder = tiny.write_scoring_model(tmp_path / "m")
+    weights = load_file(folder / "model.safetensors")
+    weights["classifier.bias"][:] = np.nan
+    save_file(weights, folder / "model.safetensors")
+    with pytest.raises(InvalidModelError, match="NaN"):
+        Reranker(folder).explain("a", "b")
 
 
 def test_an_explained_score_needs_no_truncation_warning(bert, recwarn):

@@ -182,14 +182,14 @@ def explain_score(encoder: Encoder, query: str, document: str, prompt: str, acti
     """
     head = encoder.spec.head
     if head is None:
-        raise UnsupportedModelError(f"{encoder.spec.name} has no head that scores.")
+        raise UnsupportedModelError(f"{encoder.spec.name} has no head that gives scores.")
     pair = read_pair(encoder, query, document, prompt)
     groups = {(side, kind): _parts(pair, side, kind) for side, kind in _GROUPS}
     length = len(pair.batch.ids)
     chosen, others = choose_groups(groups, length, token_limit(encoder.spec.encoder, length))
     logits = logits_without(encoder, pair.batch, head, [(), *(part for key in chosen for part in groups[key])])
-    ends = np.cumsum([1, *(len(groups[key]) for key in chosen)])
-    changes = dict(zip(chosen, np.split(logits[0] - logits, ends)[1:], strict=False))
+    ends = np.cumsum([len(groups[key]) for key in chosen])
+    changes = dict(zip(chosen, np.split(logits[0] - logits[1:], ends[:-1]), strict=True)) if chosen else {}
     query_attention, document_attention, why_no_attention = _attention(encoder, pair)
     return ExplainedScore(
         model_name=display_name(encoder),
