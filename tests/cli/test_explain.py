@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from pellucid import Embedder
+from pellucid import Embedder, Reranker
 from tests import tiny
 from tests.cli.command import run
 
@@ -14,6 +14,11 @@ from tests.cli.command import run
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> str:
     return str(tiny.write_model(tmp_path_factory.mktemp("models") / "m", prompts={"query": "query: "}))
+
+
+@pytest.fixture(scope="module")
+def reranker(tmp_path_factory) -> str:
+    return str(tiny.write_scoring_model(tmp_path_factory.mktemp("models") / "reranker"))
 
 
 def test_one_text_is_explained_stage_by_stage(model):
@@ -30,11 +35,49 @@ def test_two_texts_are_compared(model):
     assert f"cosine {cosine:.4f}" in result.out
 
 
+def test_a_reranker_explains_its_score(reranker, tmp_path):
+    expected = Reranker(reranker).explain("the cat", "a dog sat")
+    call = ("explain", "the cat", "--with", "a dog sat", "--model", reranker)
+    result = run(*call)
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith(f"score {expected.score:.4f}  sigmoid of the logit {expected.logit:.3f}\n")
+    assert json.loads(run(*call, "--json").out) == json.loads(expected.to_json())
+    files = [tmp_path / "x.html", tmp_path / "x.json"]
+    assert run(*call, *(f"-o{file}" for file in files)).code == 0
+    assert '"kind":"score"' in files[0].read_text(encoding="utf-8")
+    assert json.loads(files[1].read_text(encoding="utf-8"))["score"] == expected.score
+    prompted = json.loads(run(*call, "--json", "--prompt", "the mat ").out)
+    assert prompted["score"] == Reranker(reranker).explain("the cat", "a dog sat", prompt="the mat ").score
+
+
+def test_a_model_with_several_labels_has_no_score_to_explain(tmp_path):
+    model = str(tiny.write_scoring_model(tmp_path / "m", labels=3))
+    result = run("explain", "the cat", "--with", "a dog sat", "--model", model)
+    assert (result.code, "has 3 labels, so it gives no single score" in result.err) == (1, True)
+
+
+def test_a_model_of_vectors_that_names_a_head_is_still_compared(tmp_path):
+    folder = tiny.write_model(tmp_path / "m")
+    tiny.edit_json(folder / "config.json", architectures=["BertForSequenceClassification"])
+    assert run("explain", "the cat", "--with", "a dog", "--model", str(folder)).out.startswith("cosine ")
+
+
 def test_json_has_the_whole_trace_or_comparison(model):
     trace = json.loads(run("explain", "the cat", "--json", "--prompt", "", "--model", model).out)
     assert trace["stages"][-1]["arrays"]["vector"] == Embedder(model).trace("the cat", prompt="").vector.tolist()
     comparison = json.loads(run("explain", "the cat", "--with", "a dog", "--json", "--model", model).out)
     assert comparison["cosine"] == Embedder(model).compare("the cat", "a dog").cosine
+
+
+def test_json_on_the_terminal_has_no_control_characters(model, reranker):
+    for call in (
+        ["--model", model],
+        ["--with", "\x9b31m", "--model", model],
+        ["--with", "\x9b31m", "--model", reranker],
+    ):
+        result = run("explain", "cat \x9b31m", *call, "--json")
+        assert "\x9b" not in result.out
+        assert "cat \x9b31m" in json.dumps(json.loads(result.out), ensure_ascii=False)
 
 
 def test_arrays_go_to_a_file(model, tmp_path):

@@ -101,5 +101,7 @@ def test_markup_in_a_text_is_shown_as_text(tmp_path):
 def test_a_text_cannot_control_the_terminal(tmp_path, text):
     """Byte-level tokenizers write every byte as a letter, so the pieces are harmless. The normalized text is not."""
     folder = tiny.write_model(tmp_path / "m", "modernbert")
-    written = shown(explain_views.trace_views(Embedder(folder).trace(text, prompt=text)))
+    embedder = Embedder(folder)
+    written = shown(explain_views.trace_views(embedder.trace(text, prompt=text)))
+    written += shown(explain_views.comparison_views(embedder.compare(text, f"{text} a")))
     assert all(character.isprintable() or character == "\n" for character in written)

@@ -8,7 +8,7 @@ from pellucid.errors import OptionError
 from pellucid.model.load import load_spec
 from pellucid.sources import local
 from pellucid.text import chunking
-from pellucid.text.chunking import Span, spans
+from pellucid.text.chunking import Span, sentences, spans
 from pellucid.text.tokenizer import Tokenizer
 from tests import tiny
 
@@ -145,3 +145,28 @@ def test_spans_count_the_characters_of_the_text(word_pieces):
 def test_options_that_leave_no_room_are_refused(word_pieces, options, message):
     with pytest.raises(OptionError, match=message):
         list(spans("cat", word_pieces, **options))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("It rained. We stayed in.", ["It rained.", "We stayed in."]),
+        ("“Why?” he asked. “No!”", ["“Why?”", "he asked.", "“No!”"]),
+        ("A heading\n\nA line\nand one more", ["A heading", "A line\nand one more"]),
+        ("猫坐。狗跑！", ["猫坐。", "狗跑！"]),
+        ("3.14 and 1.5", ["3.14 and 1.5"]),
+        ("  a.  ", ["a."]),
+        (" \n\n ", []),
+        ("", []),
+    ],
+)
+def test_sentences_end_after_their_marks_and_at_blank_lines(text, expected):
+    assert [text[start:end] for start, end in sentences(text)] == expected
+
+
+@given(TEXTS)
+def test_every_character_that_is_no_space_is_in_one_sentence(text):
+    found = list(sentences(text))
+    assert found == sorted(found)
+    assert "".join("".join(text[start:end].split()) for start, end in found) == "".join(text.split())
+    assert all(text[start:end] == text[start:end].strip() != "" for start, end in found)

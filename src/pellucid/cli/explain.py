@@ -1,4 +1,4 @@
-"""``pellucid explain``: how a text becomes a vector, why two texts are close, and a map of many texts."""
+"""``pellucid explain``: how a text becomes a vector, why two texts are close or have their score, and maps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 
 from pellucid.cli import options
 from pellucid.cli.hints import hint_at_path
-from pellucid.cli.terminal import say
+from pellucid.cli.terminal import escape_json_controls, say
 from pellucid.cli.texts import read_text, read_texts
 from pellucid.cli.vectors import check_ending, open_output
 from pellucid.errors import OptionError, printable
@@ -18,11 +18,14 @@ from pellucid.errors import OptionError, printable
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from pellucid.encoder.encoder import Encoder
     from pellucid.explain.comparison import Comparison
+    from pellucid.explain.score import ExplainedScore
     from pellucid.explain.trace import Trace
 
 _PAGES = (".html", ".htm")
 _PICTURES = (".png", ".svg")
+_WITH_HELP = "Second text, to explain how similar they are; for a reranker, the document to score."
 _OUTPUT_HELP = (
     "Write a page (.html), all data (.json) or all arrays (.npz, for numpy.load); with --map, a page or a picture "
     "(.png, .svg). Repeat for more than one file."
@@ -31,7 +34,7 @@ _OUTPUT_HELP = (
 
 def explain(
     text: Annotated[str | None, typer.Argument(help="Text to explain; - for standard input.")] = None,
-    other: Annotated[str | None, typer.Option("--with", help="Second text, to explain how similar they are.")] = None,
+    other: Annotated[str | None, typer.Option("--with", help=_WITH_HELP)] = None,
     model: options.ModelOption = options.DEFAULT_MODEL,
     prompt: options.PromptOption = None,
     prompt_name: options.PromptNameOption = None,
@@ -53,7 +56,8 @@ def explain(
 ) -> None:
     """Show how a text becomes a vector.
 
-    For two texts, it shows why they are close; for a file of texts, it draws a map.
+    For two texts, it shows why they are close, or for a reranker, why the second has its score. For a file of texts, it
+    draws a map.
     """
     if (text is None) == (map_file is None):
         example = " For example: pellucid explain --lifecycle TEXT" if lifecycle else ""
@@ -83,17 +87,35 @@ def explain(
         _print_views(lifecycle_views(observe(model, text, hub | {"cache_folder": folder})))
         return
 
-    from pellucid.embedder import Embedder
+    from pellucid.encoder.encoder import Encoder
 
-    embedder = Embedder(model, **hub)
-    prompts = {"prompt": prompt, "prompt_name": prompt_name}
-    subject = embedder.trace(text, **prompts) if other is None else embedder.compare(text, other, **prompts)
+    subject = _explain(Encoder(model, **hub), text, other, {"prompt": prompt, "prompt_name": prompt_name})
     for out in files:
         _write(subject, out)
     if json:
-        typer.echo(subject.to_json())
+        typer.echo(escape_json_controls(subject.to_json()))
     elif not files:
         _print_subject(subject)
+
+
+def _explain(
+    encoder: Encoder, text: str, other: str | None, prompts: dict[str, str | None]
+) -> Trace | Comparison | ExplainedScore:
+    """Explain one text or two, as the model is one that gives vectors or one that gives scores."""
+    if other is not None and _gives_scores(encoder):
+        from pellucid.reranker import Reranker
+
+        return Reranker(encoder).explain(text, other, **prompts)
+    from pellucid.embedder import Embedder
+
+    embedder = Embedder(encoder)
+    return embedder.trace(text, **prompts) if other is None else embedder.compare(text, other, **prompts)
+
+
+def _gives_scores(encoder: Encoder) -> bool:
+    """Whether a model is a cross-encoder. One that gives vectors may name a head too, but its modules.json pools."""
+    pools = encoder.files.has("modules.json") and encoder.spec.stages
+    return encoder.spec.head is not None and not pools
 
 
 def _from_standard_input(text: str | None, other: str | None) -> tuple[str, str | None]:
@@ -147,7 +169,7 @@ def _texts_with_labels(file: Path, column: str, labels: Path | None) -> tuple[li
     return [texts[index] for index in chosen], None if names is None else [names[index] for index in chosen]
 
 
-def _write(subject: Trace | Comparison, out: Path) -> None:
+def _write(subject: Trace | Comparison | ExplainedScore, out: Path) -> None:
     from pellucid.explain.trace import Trace
 
     with open_output(out) as path:
@@ -162,13 +184,18 @@ def _write(subject: Trace | Comparison, out: Path) -> None:
     say(f"Wrote {printable(out)}.")
 
 
-def _print_subject(subject: Trace | Comparison) -> None:
+def _print_subject(subject: Trace | Comparison | ExplainedScore) -> None:
     from rich.console import Console
 
     from pellucid.cli.explain_views import comparison_views, trace_views
+    from pellucid.cli.score_views import score_views
+    from pellucid.explain.score import ExplainedScore
     from pellucid.explain.trace import Trace
 
-    _print_views(trace_views(subject, Console().width) if isinstance(subject, Trace) else comparison_views(subject))
+    if isinstance(subject, Trace):
+        _print_views(trace_views(subject, Console().width))
+    else:
+        _print_views(score_views(subject) if isinstance(subject, ExplainedScore) else comparison_views(subject))
 
 
 def _print_views(views: Iterable[RenderableType]) -> None:

@@ -14,7 +14,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pellucid.cli.terminal import source_name
+from pellucid.cli.terminal import escape_controls, source_name
 from pellucid.errors import plural, printable
 from pellucid.explain.comparison import Comparison
 from pellucid.explain.lifecycle import Lifecycle
@@ -38,15 +38,15 @@ _BAR_WIDTH = 24
 
 def trace_views(trace: Trace, width: int = 80) -> Iterator[RenderableType]:
     """How one text becomes its vector: a renderable for each stage, for a terminal of ``width`` columns."""
-    yield _section("text", "", trace.stage("text").sentence, _text_details(trace))
-    yield _section("tokens", f"[{len(trace.tokens)}]", trace.stage("tokens").sentence, _token_table(trace))
+    yield section("text", "", trace.stage("text").sentence, _text_details(trace))
+    yield section("tokens", f"[{len(trace.tokens)}]", trace.stage("tokens").sentence, _token_table(trace))
     if trace.tokens:
         embedding = trace.stage("embedding")
-        yield _section("token vectors", _shape(embedding), embedding.sentence, _embedding_table(trace))
-        yield _section("context", _shape(trace.layers[-1]), _context_sentence(trace), _context_table(trace, width))
+        yield section("token vectors", _shape(embedding), embedding.sentence, _embedding_table(trace))
+        yield section("context", _shape(trace.layers[-1]), _context_sentence(trace), _context_table(trace, width))
     pooling = trace.stage("pooling")
-    yield _section("pooling", f"[{len(pooling.arrays['pooled'])}]", pooling.sentence, _shares(trace))
-    yield _section("vector", f"[{len(trace.vector)}]", _vector_sentence(trace), Text(_numbers(trace.vector, 8)))
+    yield section("pooling", f"[{len(pooling.arrays['pooled'])}]", pooling.sentence, _shares(trace))
+    yield section("vector", f"[{len(trace.vector)}]", _vector_sentence(trace), Text(_numbers(trace.vector, 8)))
     if trace.left_out:
         yield Text(trace.left_out, style="yellow")
 
@@ -54,20 +54,20 @@ def trace_views(trace: Trace, width: int = 80) -> Iterator[RenderableType]:
 def comparison_views(comparison: Comparison) -> Iterator[RenderableType]:
     """Why two texts are as close as they are: the cosine, and how much words and tokens contribute to it."""
     first, second = comparison.first, comparison.second
-    title = f"cosine {comparison.cosine:.4f}"
+    title, said = f"cosine {comparison.cosine:.4f}", escape_controls(comparison.sentence)
     shares = comparison.word_shares
     if comparison.pairs is None or shares is None:
         sentence = (
-            f"{comparison.sentence}\n\nThe cosine cannot be divided among pairs of tokens: {comparison.why_no_pairs}. "
+            f"{said}\n\nThe cosine cannot be divided among pairs of tokens: {comparison.why_no_pairs}. "
             f"Instead, each token was left out in turn. The numbers show how much the cosine fell."
         )
-        yield _section(title, "", sentence, None)
+        yield section(title, "", sentence, None)
     else:
         sentence = (
-            f"{comparison.sentence}\n\nThe cosine is exactly the sum of {plural(comparison.pairs.size, 'number')}, one "
+            f"{said}\n\nThe cosine is exactly the sum of {plural(comparison.pairs.size, 'number')}, one "
             f"for each pair of a token of the first text and a token of the second. Here they are summed over words."
         )
-        yield _section(title, "", sentence, _pair_table(comparison.cosine, shares))
+        yield section(title, "", sentence, _pair_table(comparison.cosine, shares))
     yield _share_table("the first text", first.tokens, comparison.first_shares)
     yield Text()
     yield _share_table("the second text", second.tokens, comparison.second_shares)
@@ -75,33 +75,37 @@ def comparison_views(comparison: Comparison) -> Iterator[RenderableType]:
 
 def lifecycle_views(lifecycle: Lifecycle) -> Iterator[RenderableType]:
     """What import, construction and the call cost, and which files were read."""
-    phases = _table("", "time", "memory", "modules", "connections", numbers=("time", "memory", "modules"))
+    phases = new_table("", "time", "memory", "modules", "connections", numbers=("time", "memory", "modules"))
     for phase in lifecycle.phases:
         hosts = ", ".join(phase.connections) or "none"
         growth = f"{phase.memory / 1e6:+.1f} MB"
-        phases.add_row(_words(phase.name), f"{1000 * phase.seconds:,.1f} ms", growth, str(phase.modules), _words(hosts))
-    yield _section("life cycle", "", "A new process embedded the text. This is what each step cost.", phases)
-    files = _table("file", "bytes", "SHA-256", "", numbers=("bytes", "SHA-256"))
+        phases.add_row(
+            cut_short(phase.name), f"{1000 * phase.seconds:,.1f} ms", growth, str(phase.modules), cut_short(hosts)
+        )
+    yield section("life cycle", "", "A new process embedded the text. This is what each step cost.", phases)
+    files = new_table("file", "bytes", "SHA-256", "", numbers=("bytes", "SHA-256"))
     verdicts = {True: "as published", False: "NOT as published", None: ""}
     for file in lifecycle.files:
-        files.add_row(_words(file.name), f"{file.size:,}", f"{file.sha256[:12]}…", _words(verdicts[file.official]))
+        files.add_row(
+            cut_short(file.name), f"{file.size:,}", f"{file.sha256[:12]}…", cut_short(verdicts[file.official])
+        )
     sentence = f"{lifecycle.model_name} was read from {lifecycle.folder} ({source_name(lifecycle.source)})."
-    yield _section("files", "", sentence, files)
+    yield section("files", "", sentence, files)
 
 
 def styled_piece(token: Token) -> Text:
     """A token's piece: dim if it is special, red if it is unknown, and with a mark before it if it continues a word."""
     style = {"special": "dim", "unknown": "bold red", "text": ""}[token.kind]
     piece = printable(token.piece)
-    return _words(f"+{piece}" if token.continues and not piece.startswith("##") else piece, style)
+    return cut_short(f"+{piece}" if token.continues and not piece.startswith("##") else piece, style)
 
 
-def _words(text: str, style: str = "") -> Text:
+def cut_short(text: str, style: str = "") -> Text:
     """Words for a table, which are cut short where there is no room for them."""
     return Text(text, style=style, no_wrap=True, overflow="ellipsis")
 
 
-def _section(title: str, shape: str, sentence: str, body: RenderableType | None) -> RenderableType:
+def section(title: str, shape: str, sentence: str, body: RenderableType | None) -> RenderableType:
     """A title with the shape of the result, a sentence, and the body if there is one."""
     head = Text.assemble((title, "bold"), "  ", (shape, "cyan"))
     return Group(head, Text(sentence), *([Text(), body] if body is not None else []), Text())
@@ -112,7 +116,7 @@ def _shape(stage: Stage) -> str:
     return f"[{tokens} × {size}]"
 
 
-def _table(*columns: str, numbers: Sequence[str] = (), whole: Sequence[str] = ()) -> Table:
+def new_table(*columns: str, numbers: Sequence[str] = (), whole: Sequence[str] = ()) -> Table:
     """An empty table.
 
     Args:
@@ -124,7 +128,7 @@ def _table(*columns: str, numbers: Sequence[str] = (), whole: Sequence[str] = ()
     for column in columns:
         # Rich takes room from the columns that may be wrapped, so the words say themselves that they may not.
         table.add_column(
-            _words(column), justify="right" if column in numbers else "left", no_wrap=column in (*numbers, *whole)
+            cut_short(column), justify="right" if column in numbers else "left", no_wrap=column in (*numbers, *whole)
         )
     return table
 
@@ -151,16 +155,16 @@ def _text_details(trace: Trace) -> RenderableType | None:
 def _token_table(trace: Trace) -> RenderableType:
     """The tokens: their pieces, their ids, and the characters that they come from."""
     joined = trace.prompt + trace.text
-    table = _table("#", "token", "id", "from", "", numbers=("#", "id"))
+    table = new_table("#", "token", "id", "from", "", numbers=("#", "id"))
     notes = {"special": "added by the model", "unknown": "not in the vocabulary", "text": ""}
     for index in _visible_tokens(len(trace.tokens)):
         if index is None:
-            table.add_row("…", _words(f"{len(trace.tokens) - MAX_TOKENS} more"), "", "", "")
+            table.add_row("…", cut_short(f"{len(trace.tokens) - MAX_TOKENS} more"), "", "", "")
             continue
         token = trace.tokens[index]
-        source = _words(repr(joined[token.start : token.end]) if token.end > token.start else "")
+        source = cut_short(repr(joined[token.start : token.end]) if token.end > token.start else "")
         note = "continues the word" if token.continues else notes[token.kind]
-        table.add_row(str(index), styled_piece(token), str(token.id), source, _words(note, "dim"))
+        table.add_row(str(index), styled_piece(token), str(token.id), source, cut_short(note, "dim"))
     if not trace.cut:
         return table
     start, end = trace.cut[0].start, trace.cut[-1].end
@@ -171,7 +175,7 @@ def _token_table(trace: Trace) -> RenderableType:
 
 def _embedding_table(trace: Trace) -> RenderableType:
     """The first numbers of each token's looked-up vector."""
-    table = _table("token", "its numbers", whole=("its numbers",))
+    table = new_table("token", "its numbers", whole=("its numbers",))
     vectors = trace.stage("embedding").arrays["vectors"]
     for index in _visible_tokens(len(trace.tokens)):
         if index is None:
@@ -197,7 +201,7 @@ def _context_table(trace: Trace, width: int) -> RenderableType:
     count = min(max(room, _MIN_LAYERS), _MAX_LAYERS, len(drift))
     layers = sorted({round(layer) for layer in np.linspace(0, len(drift) - 1, count)})
     headers = [str(layer + 1) for layer in layers]
-    table = _table("token", *headers, "looks at", numbers=headers)
+    table = new_table("token", *headers, "looks at", numbers=headers)
     attention = trace.layers[-1].arrays.get("attention")
     mean_attention = None if attention is None else attention.mean(axis=0)
     for index in _visible_tokens(len(trace.tokens)):
@@ -205,10 +209,10 @@ def _context_table(trace: Trace, width: int) -> RenderableType:
             table.add_row("…")
             continue
         distances = [_shaded(drift[layer, index]) for layer in layers]
-        target = _words("left out", "dim")
+        target = cut_short("left out", "dim")
         if mean_attention is not None:
             strongest = int(mean_attention[index].argmax())
-            target = _words("")
+            target = cut_short("")
             target.append(f"{mean_attention[index, strongest]:.0%} ", style="dim")
             target.append_text(styled_piece(trace.tokens[strongest]))
         table.add_row(styled_piece(trace.tokens[index]), *distances, target)
@@ -224,7 +228,7 @@ def _shares(trace: Trace) -> RenderableType:
 
 def _share_table(whole: str, tokens: Sequence[Token], values: Float64) -> RenderableType:
     """A number and a bar for each token; negative bars are red."""
-    table = _table("token", "share", whole, numbers=("share",), whole=(whole,))
+    table = new_table("token", "share", whole, numbers=("share",), whole=(whole,))
     largest = max(float(np.abs(values).max(initial=0)), 1e-12)
     for index in _visible_tokens(len(tokens)):
         if index is None:
@@ -238,13 +242,13 @@ def _share_table(whole: str, tokens: Sequence[Token], values: Float64) -> Render
 
 def _pair_table(cosine: float, shares: WordShares) -> RenderableType:
     """The pairs of words that add most to the cosine, and what the rest adds."""
-    table = _table("word", "word", "adds", numbers=("adds",))
+    table = new_table("word", "word", "adds", numbers=("adds",))
     rest = cosine - shares.frame
     for first, second, share in pairs_without_marks(shares, _MAX_PAIRS):
-        table.add_row(_words(printable(first)), _words(printable(second)), f"{share:+.4f}")
+        table.add_row(cut_short(printable(first)), cut_short(printable(second)), f"{share:+.4f}")
         rest -= share
-    table.add_row(_words("all other pairs", "dim"), "", f"{round(rest, 4) + 0.0:+.4f}")  # No minus zero.
-    table.add_row(_words("frame", "dim"), "", f"{shares.frame:+.4f}")
+    table.add_row(cut_short("all other pairs", "dim"), "", f"{round(rest, 4) + 0.0:+.4f}")  # No minus zero.
+    table.add_row(cut_short("frame", "dim"), "", f"{shares.frame:+.4f}")
     return table
 
 

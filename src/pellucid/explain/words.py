@@ -107,7 +107,7 @@ def find_words(tokens: Sequence[Token], text: str, start: int = 0) -> tuple[Word
     """
     words: list[Word] = []
     for position, token in enumerate(tokens):
-        begin, end = _without_spaces(text, max(token.start, start), token.end)
+        begin, end = without_spaces(text, max(token.start, start), token.end)
         if token.kind == "special" or begin >= end:
             continue
         last = words[-1] if words else None
@@ -196,7 +196,8 @@ def _sum_pairs(values: Float64, rows: Int64, columns: Int64, shape: tuple[int, i
     return sums.reshape(height, width)[:-1, :-1]
 
 
-def _without_spaces(text: str, start: int, end: int) -> tuple[int, int]:
+def without_spaces(text: str, start: int, end: int) -> tuple[int, int]:
+    """The characters from ``start`` to ``end``, without the spaces at both ends."""
     while start < end and text[start].isspace():
         start += 1
     while start < end and text[end - 1].isspace():

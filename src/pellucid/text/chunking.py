@@ -7,6 +7,7 @@ between words. A word is cut only if it alone is too long.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -134,6 +135,24 @@ def spans_or_whole(text: str, tokenizer: Tokenizer, *, overlap: int, kind: Kind,
     """The :func:`spans` of a text; if there are none, because it is only spaces, one span for the whole text."""
     found = tuple(spans(text, tokenizer, overlap=overlap, kind=kind, prompt=prompt))
     return found or (Span(0, len(text), int(tokenizer.tokenize([text], prompt)[1][0])),)
+
+
+def sentences(text: str) -> Iterator[tuple[int, int]]:
+    """Find the sentences of a text: where each begins and ends, without the spaces around it.
+
+    A sentence ends as a chunk would: after a mark such as ``.``, ``!`` or ``。``, or at a blank line. An abbreviation
+    such as "Dr. Who" ends one too early.
+
+    >>> list(sentences("It rained. We stayed in."))
+    [(0, 10), (11, 24)]
+    """
+    places, ranks = _places(text, "text")
+    starts = [place for place, rank in zip(places.tolist(), ranks.tolist(), strict=True) if rank >= _SENTENCE]
+    for begin, end in itertools.pairwise([0, *starts, len(text)]):
+        passage = text[begin:end]
+        if stripped := passage.strip():
+            start = begin + len(passage) - len(passage.lstrip())
+            yield start, start + len(stripped)
 
 
 def join_chunks(chunks: tuple[Span, ...], vectors: Float32, *, unit_length: bool) -> LongText:

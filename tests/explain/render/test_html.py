@@ -11,7 +11,7 @@ from importlib import resources
 
 import pytest
 
-from pellucid import Embedder, __version__
+from pellucid import Embedder, Reranker, __version__
 from pellucid.explain.render.html import page
 from pellucid.explain.text_map import text_map
 from tests import tiny
@@ -53,21 +53,27 @@ def embedder(tmp_path_factory):
     return Embedder(folder, on_truncation="ignore")
 
 
+@pytest.fixture(scope="module")
+def reranker(tmp_path_factory):
+    return Reranker(tiny.write_scoring_model(tmp_path_factory.mktemp("models") / "reranker"))
+
+
 def data_of(content: str) -> dict:
     (text,) = [text for attributes, text in Elements(content).of("script") if attributes.get("id") == "data"]
     return json.loads(text)
 
 
-def subjects(embedder):
+def subjects(embedder, reranker):
     return (
         embedder.trace("the cat"),
         embedder.compare("the cat", "a dog"),
         text_map(embedder.encoder, ["the cat", "a dog"]),
+        reranker.explain("the cat", "a dog"),
     )
 
 
-def test_a_page_has_its_data_and_loads_nothing_else(embedder):
-    for subject in subjects(embedder):
+def test_a_page_has_its_data_and_loads_nothing_else(embedder, reranker):
+    for subject in subjects(embedder, reranker):
         content = page(subject)
         assert "{{" not in content
         assert f"Made by Pellucid {__version__}" in content
@@ -78,8 +84,8 @@ def test_a_page_has_its_data_and_loads_nothing_else(embedder):
     assert data_of(page(embedder.trace("the cat")))["prompt"] == "query: "
 
 
-def test_the_policy_allows_only_the_scripts_and_styles_of_the_page(embedder):
-    for subject in subjects(embedder):
+def test_the_policy_allows_only_the_scripts_and_styles_of_the_page(embedder, reranker):
+    for subject in subjects(embedder, reranker):
         check_policy(Elements(page(subject)))
 
 
@@ -98,7 +104,7 @@ def check_policy(elements):
     assert allowed["style-src"] == digests(text for _, text in elements.of("style"))
 
 
-def test_html_in_a_text_a_prompt_or_a_name_stays_data(embedder):
+def test_html_in_a_text_a_prompt_or_a_name_stays_data(embedder, reranker):
     evil = EVIL.encode("utf-16", "surrogatepass").decode("utf-16")
     trace = dataclasses.replace(embedder.trace(evil, prompt=evil), model_name=evil)
     assert [tag for tag, *_ in Elements(page(trace)).found] == [
@@ -110,6 +116,11 @@ def test_html_in_a_text_a_prompt_or_a_name_stays_data(embedder):
     assert data["text"] == data["prompt"] == data["model"] == evil
     data = data_of(page(dataclasses.replace(embedder.compare(evil, evil), first=trace)))
     assert data["model"] == data["sides"][1]["text"] == evil
+    score = dataclasses.replace(reranker.explain(evil, evil, prompt=evil), model_name=evil)
+    raw = page(score).split('id="data">')[1].split("</script>\n<script")[0]
+    assert not set("<>&") & set(raw)
+    data = data_of(page(score))
+    assert data["model"] == data["sides"][0]["prompt"] == data["sides"][0]["text"] == data["sides"][1]["text"] == evil
 
 
 def test_the_parts_never_read_text_as_html():

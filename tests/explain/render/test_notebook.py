@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 
 import pytest
 
-from pellucid import Embedder
+from pellucid import Embedder, Reranker
 from pellucid.explain.render import notebook
 from pellucid.explain.render.notebook import MAX_DOTS, MAX_LABELS, MAX_WORDS, fragment
 from pellucid.explain.sentence import pairs_without_marks
@@ -74,6 +75,11 @@ def cls_embedder(tmp_path_factory):
     return Embedder(tiny.write_model(folder, pooling={"pooling_mode_cls_token": True}), on_truncation="ignore")
 
 
+@pytest.fixture(scope="module")
+def reranker(tmp_path_factory):
+    return Reranker(tiny.write_scoring_model(tmp_path_factory.mktemp("models") / "reranker", max_tokens=24))
+
+
 def subjects(embedder, text):
     return (
         embedder.trace(text),
@@ -85,9 +91,10 @@ def subjects(embedder, text):
 
 
 @pytest.mark.parametrize("text", ["the cat", "", LONG, HOSTILE], ids=["short", "empty", "long", "hostile"])
-def test_a_picture_is_small_and_has_only_harmless_tags(embedder, cls_embedder, text):
+def test_a_picture_is_small_and_has_only_harmless_tags(embedder, cls_embedder, reranker, text):
     text = text.replace("\ud800", "")  # No tokenizer takes half a character.
-    for subject in (*subjects(embedder, text), *subjects(cls_embedder, text)):
+    scores = [reranker.explain(*pair, prompt=prompt) for pair in ((text, text), ("", text)) for prompt in ("", text)]
+    for subject in (*subjects(embedder, text), *subjects(cls_embedder, text), *scores):
         parsed = parse(subject)
         assert set(parsed.tags) <= TAGS
         assert parsed.attributes <= ATTRIBUTES
@@ -95,10 +102,11 @@ def test_a_picture_is_small_and_has_only_harmless_tags(embedder, cls_embedder, t
         assert parsed.text.replace("\u200d", "").isprintable()
 
 
-def test_every_text_is_shown_as_it_is(embedder):
+def test_every_text_is_shown_as_it_is(embedder, reranker):
     text = "<b>the</b> cat & 'a' \"dog\""
     assert text in parse(embedder.trace(text)).text
     assert text in parse(embedder.compare("a", text)).text
+    assert "“<b>the cat”" in parse(reranker.explain("a", "a", prompt="<b>the cat")).text
     found = parse(text_map(embedder.encoder, [text, "a cat"], labels=["<i>", "x"]))
     assert found.inside("title")[0] == text
     assert "<i> (1)" in found.text
@@ -175,3 +183,27 @@ def test_a_map_has_a_dot_for_each_text_and_a_line_for_each_label(embedder):
 def test_the_fragment_is_what_a_notebook_shows(embedder):
     for subject in subjects(embedder, "the cat"):
         assert fragment(subject) == subject._repr_html_()
+
+
+def test_a_score_shows_the_sentence_and_both_texts_with_coloured_words(reranker):
+    found = reranker.explain("the cat", "a dog, a  cat!")
+    parsed = parse(found)
+    assert f"score {found.score:.4f}" in parsed.text
+    assert f"logit {found.logit:+.3f}, reranker" in parsed.text
+    assert found.sentence in parsed.text
+    assert "The querythe catThe documenta dog, a cat!" in parsed.text
+    strongest = max(abs(found.query_changes.words).max(), abs(found.document_changes.words).max())
+    opacities = re.findall(r"rgba\(([\d,]+),([\d.]+)\)", found._repr_html_())
+    expected = [*found.query_changes.words, *found.document_changes.words]
+    for (colour, opacity), change in zip(opacities, expected, strict=True):
+        assert float(opacity) == pytest.approx(0.7 * abs(change) / strongest, abs=0.51e-2)
+        assert (colour == "40,150,190") == (change >= 0)
+    assert "they do not add up to the score" in parsed.text
+    assert 'save_html("score.html") writes a page' in parsed.text
+
+
+def test_a_score_of_a_long_text_shows_its_first_words(reranker, monkeypatch):
+    monkeypatch.setattr(notebook, "MAX_PASSAGE_WORDS", 3)
+    parsed = parse(reranker.explain("the cat", LONG))
+    assert "the cat sat … and " in parsed.text
+    assert "of the document: its end was cut off." in parsed.text

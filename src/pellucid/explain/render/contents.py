@@ -1,4 +1,4 @@
-"""The data of a page: a trace, a comparison or a map as plain values for JSON, with notes about what is left out.
+"""The data of a page: a trace, a comparison, a score or a map as plain values for JSON, with notes on what is missing.
 
 A page stays under 3 MB, whatever the text. It therefore shows only the first tokens of a long text, and only as much
 attention as fits. A note on the page says what is missing.
@@ -15,12 +15,18 @@ import numpy as np
 
 from pellucid.errors import plural
 from pellucid.explain.comparison import Comparison
-from pellucid.explain.render.packing import pack
+from pellucid.explain.pair import PairText
+from pellucid.explain.render.packing import Packed, pack
+from pellucid.explain.score import Changes, ExplainedScore
+from pellucid.explain.score_sentence import cut_notes, strongest_words
 from pellucid.explain.sentence import pairs_without_marks
+from pellucid.explain.shares import Float64
 from pellucid.explain.text_map import PALETTE, TextMap
 from pellucid.explain.trace import Stage, Trace
 from pellucid.explain.words import trace_words
 from pellucid.types import Float32, Token
+
+Subject = Trace | Comparison | ExplainedScore | TextMap
 
 MAX_TOKENS = 512
 """A page shows at most this many tokens of a text."""
@@ -34,10 +40,12 @@ _MAX_WORD_CHARACTERS = 30
 """A list of pairs shows at most this many characters of a word."""
 _MAX_CUT_TOKENS = 60
 """A page shows at most this many of the tokens that were cut off."""
+_MAX_PAIR_ATTENTION_CHARACTERS = 1_800_000
+"""The size limit of the attention between two texts. With the texts and the page, that makes 3 MB."""
 _MAX_ATTENTION_NUMBERS = 8_000_000
 """More numbers than this never fit the size limit, so packing them is not even tried."""
 _MAX_PAIRS = 12
-"""A comparison lists at most this many of its strongest pairs of words."""
+"""A comparison lists at most this many of its strongest pairs of words, and a score of each text's words."""
 _LINE_CHARACTERS = (300, 150, 80, 40, 20, 10, 5)
 """A map shows at most this many characters of each text: the first number with which the texts fit."""
 _MAX_MAP_TEXTS_CHARACTERS = 1_800_000
@@ -64,10 +72,12 @@ _ATTENTION_DETAILS = (
 """From most to least detail. A page takes the first one that fits; the last one always fits."""
 
 
-def page_data(subject: Trace | Comparison | TextMap, max_characters: int = MAX_CHARACTERS) -> dict[str, Any]:
+def page_data(subject: Subject, max_characters: int = MAX_CHARACTERS) -> dict[str, Any]:
     """The data of a page about a subject of any kind. Only a trace adapts to ``max_characters``: see below."""
     if isinstance(subject, Trace):
         return trace_data(subject, max_characters)
+    if isinstance(subject, ExplainedScore):
+        return score_data(subject)
     return comparison_data(subject) if isinstance(subject, Comparison) else map_data(subject)
 
 
@@ -150,6 +160,69 @@ def _word_pairs_data(comparison: Comparison) -> list[list[Any]]:
 
 def _shorten_word(word: str) -> str:
     return word if len(word) <= _MAX_WORD_CHARACTERS else f"{word[:_MAX_WORD_CHARACTERS]}…"
+
+
+def score_data(explained: ExplainedScore) -> dict[str, Any]:
+    """The data of a page about a score."""
+    sides = ((explained.query, explained.query_changes), (explained.document, explained.document_changes))
+    return {
+        "kind": "score",
+        "model": explained.model_name,
+        "score": explained.score,
+        "logit": explained.logit,
+        "activation": explained.activation,
+        "sentence": explained.sentence,
+        "sides": [_pair_text_data(*side) for side in sides],
+        "attention": _pair_attention_data(explained),
+        "notes": [*cut_notes(explained), *filter(None, [explained.left_out])],
+    }
+
+
+def _pair_text_data(text: PairText, changes: Changes) -> dict[str, Any]:
+    """A text of a pair. Words and sentences are the characters of the text where each starts and ends."""
+    joined, prompt = text.prompt + text.text, len(text.prompt)
+    end = prompt + _MAX_TEXT_CHARACTERS
+    words = sum(word.end <= end for word in text.words)
+    sentences = sum(sentence.start < end for sentence in text.sentences)
+    return {
+        "prompt": _shorten_text(text.prompt),
+        "text": _shorten_text(text.text),
+        "tokens": _tokens_data(text.tokens[:MAX_TOKENS], joined),
+        "count": len(text.tokens),
+        "cut": _tokens_data(text.cut[:_MAX_CUT_TOKENS], joined),
+        "cut_count": len(text.cut),
+        "cut_first": text.is_start_cut,
+        "words": [[word.start - prompt, word.end - prompt] for word in text.words[:words]],
+        "sentences": [[max(0, each.start - prompt), each.end - prompt] for each in text.sentences[:sentences]],
+        "token_changes": _pack_changes(changes.tokens, MAX_TOKENS),
+        "word_changes": _pack_changes(changes.words, words),
+        "sentence_changes": _pack_changes(changes.sentences, sentences),
+        "strongest": [
+            [_shorten_word(word), round(change, 6)] for word, change in strongest_words(text, changes)[:_MAX_PAIRS]
+        ],
+    }
+
+
+def _pack_changes(changes: Float64 | None, count: int) -> Packed | None:
+    return None if changes is None else pack(changes[:count], 6)
+
+
+def _pair_attention_data(explained: ExplainedScore) -> dict[str, Any] | None:
+    """The attention between the texts: the mean of the layers, and then each layer if they fit.
+
+    Returns:
+        ``[layers, q, d]`` and ``[layers, d, q]``; None if the score has no attention.
+    """
+    both = (explained.query_attention, explained.document_attention)
+    if both[0] is None or both[1] is None or not both[0].size:
+        return None
+    shown = [array[:, :MAX_TOKENS, :MAX_TOKENS] for array in both if array is not None]
+    whole = [np.concatenate([array.mean(axis=0, keepdims=True), array]) for array in shown]
+    for arrays, decimals in ((whole, 4), (whole, 3), ([array[:1] for array in whole], 3)):
+        maps = [pack(array, decimals) for array in arrays]
+        if sum(len(packed["data"]) for packed in maps) <= _MAX_PAIR_ATTENTION_CHARACTERS:
+            break
+    return {"layers": len(shown[0]), "query": maps[0], "document": maps[1]}
 
 
 def map_data(text_map: TextMap) -> dict[str, Any]:

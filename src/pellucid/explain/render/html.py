@@ -1,4 +1,4 @@
-"""A trace, a comparison or a map as an HTML page: one file to send to anyone, which loads nothing from the network.
+"""A trace, a comparison, a score or a map as an HTML page: one file to send to anyone, which uses no network.
 
 The parts of a page are in ``page/``. A text gets into the page as JSON and onto the screen as plain text, so HTML or
 script in it is shown and not run. A content security policy allows only the page's own scripts to run, and lets
@@ -17,10 +17,7 @@ from importlib import resources
 from typing import Any, NamedTuple
 
 import pellucid
-from pellucid.explain.comparison import Comparison
 from pellucid.explain.render import contents
-from pellucid.explain.text_map import TextMap
-from pellucid.explain.trace import Trace
 
 _SCRIPTS = (
     "elements",
@@ -36,6 +33,8 @@ _SCRIPTS = (
     "quotes",
     "frame",
     "comparison",
+    "passage",
+    "score",
     "zoom",
     "pointers",
     "dots",
@@ -46,7 +45,7 @@ _SCRIPTS = (
     "map",
     "views",
 )
-_STYLES = ("page", "strips", "maps", "charts", "plane")
+_STYLES = ("page", "strips", "maps", "charts", "passage", "plane")
 
 
 class Page(NamedTuple):
@@ -56,7 +55,7 @@ class Page(NamedTuple):
     policy: str
 
 
-def page(subject: Trace | Comparison | TextMap, *, max_characters: int = contents.MAX_CHARACTERS) -> str:
+def page(subject: contents.Subject, *, max_characters: int = contents.MAX_CHARACTERS) -> str:
     """A whole HTML page, to be written in UTF-8.
 
     Args:

@@ -1,4 +1,4 @@
-"""A trace, a comparison or a map at the end of a notebook's cell: a small picture, with no script and no frame.
+"""What ``explain`` makes, at the end of a notebook's cell: a small picture, with no script and no frame.
 
 Notebooks show HTML in many ways: light and dark, with scripts or without, and on GitHub without styles. So colours are
 half transparent and text has the notebook's own colour. Each number that matters is text, which stays readable where
@@ -14,6 +14,10 @@ import numpy as np
 
 from pellucid.errors import JOINER, plural, printable
 from pellucid.explain.comparison import Comparison
+from pellucid.explain.pair import PairText
+from pellucid.explain.render.contents import Subject
+from pellucid.explain.score import ExplainedScore
+from pellucid.explain.score_sentence import cut_notes
 from pellucid.explain.sentence import pairs_without_marks
 from pellucid.explain.shares import Float64
 from pellucid.explain.text_map import PALETTE, TextMap
@@ -26,6 +30,8 @@ MAX_TOKENS = 40
 MAX_WORDS = 10
 """A comparison shows at most this many words of each text."""
 MAX_PAIRS = 6
+MAX_PASSAGE_WORDS = 150
+"""A score shows at most this many words of each text."""
 MAX_DOTS = 200
 """A map shows at most this many texts."""
 MAX_LABELS = 8
@@ -45,12 +51,14 @@ _CELL = "padding:1px 6px;border:0;text-align:center;white-space:nowrap"
 _TABLE = "border-collapse:collapse;border:0;margin:0;width:auto;table-layout:auto;font-size:12px;line-height:1.5"
 
 
-def fragment(subject: Trace | Comparison | TextMap) -> str:
+def fragment(subject: Subject) -> str:
     """A piece of HTML to show a subject in a notebook."""
     if isinstance(subject, Trace):
         name, parts = "trace", _trace_parts(subject)
     elif isinstance(subject, Comparison):
         name, parts = "comparison", _comparison_parts(subject)
+    elif isinstance(subject, ExplainedScore):
+        name, parts = "score", _score_parts(subject)
     else:
         name, parts = "map", _map_parts(subject)
     parts.append(_small(f"<code>save_html(&quot;{name}.html&quot;)</code> writes a page with all of it."))
@@ -113,6 +121,41 @@ def _comparison_parts(comparison: Comparison) -> list[str]:
         note += f" Of each text, the {MAX_WORDS} words whose best pair adds most are shown."
     parts.append(_small(note))
     return parts
+
+
+def _score_parts(explained: ExplainedScore) -> list[str]:
+    """The score, the sentence about it, and both texts with coloured words."""
+    parts = [_title(f"score {explained.score:.4f}", f"logit {explained.logit:+.3f}, {_escape(explained.model_name)}")]
+    parts.append(f"<div>{_escape(explained.sentence, _MAX_SENTENCE_CHARACTERS)}</div>")
+    sides = (
+        ("query", explained.query, explained.query_changes.words),
+        ("document", explained.document, explained.document_changes.words),
+    )
+    largest = max(1e-12, *(float(np.abs(words).max(initial=0)) for _, _, words in sides if words is not None), 0.0)
+    for name, text, changes in sides:
+        parts.append(_small(f"The {name}{f', after the prompt {_quote(text.prompt)}' if text.prompt else ''}"))
+        parts.append(_passage(text, changes, largest))
+    note = (
+        "The colour of a word shows what the logit changes because of it. Each number is exact; they do not add up to "
+        "the score."
+    )
+    parts += [_small(_escape(each, _MAX_SENTENCE_CHARACTERS)) for each in cut_notes(explained)]
+    parts.append(_small(f"{note} {_escape(explained.left_out, _MAX_SENTENCE_CHARACTERS)}".strip()))
+    return parts
+
+
+def _passage(text: PairText, changes: Float64 | None, largest: float) -> str:
+    """A text whose words are coloured by their changes."""
+    joined, place, pieces = text.prompt + text.text, len(text.prompt), []
+    for index, word in enumerate(text.words[:MAX_PASSAGE_WORDS]):
+        shade = "" if changes is None else f"background:{_shade(float(changes[index]) / largest)};"
+        shown = _escape(word.text, _MAX_EXAMPLE_CHARACTERS)
+        space = " " if joined[place : word.start].strip() != joined[place : word.start] else ""
+        pieces.append(f'{space}<span style="{shade}border-radius:3px;padding:0 1px">{shown}</span>')
+        place = word.end
+    more = len(text.words) - MAX_PASSAGE_WORDS
+    rest = f' <span style="{_FAINT}">… and {plural(more, "more word")}</span>' if more > 0 else ""
+    return f'<div style="line-height:1.8"><bdi>{"".join(pieces) or "(empty)"}</bdi>{rest}</div>'
 
 
 def _map_parts(text_map: TextMap) -> list[str]:

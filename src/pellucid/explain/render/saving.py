@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 
-from pellucid.explain.comparison import Comparison
+from pellucid.explain.render.contents import Subject
 from pellucid.explain.render.html import page
-from pellucid.explain.text_map import TextMap
-from pellucid.explain.trace import Trace
 from pellucid.files.whole import new_file
 
 
-def save_page(subject: Trace | Comparison | TextMap, path: str | os.PathLike[str]) -> None:
+def save_page(subject: Subject, path: str | os.PathLike[str]) -> None:
     """Write the page about a subject.
 
     Raises:

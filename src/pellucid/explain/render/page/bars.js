@@ -1,7 +1,7 @@
-// What each token adds, as bars from a common line: positive numbers go to the right, negative ones to the left.
+// What each token or word adds, as bars from a common line: positive numbers go to the right, negative ones to the left.
 
-/** label: of the table; heading: of the column of numbers; values: one for each token. */
-function bars(label, heading, tokens, values, decimals) {
+/** label: of the table; heading: of the column of numbers; values: one for each token; noun: what the tokens are. */
+function bars(label, heading, tokens, values, decimals, noun = "token") {
   const min = values.reduce((a, b) => Math.min(a, b), 0);
   const max = values.reduce((a, b) => Math.max(a, b), 0);
   const span = max - min || 1;
@@ -12,7 +12,7 @@ function bars(label, heading, tokens, values, decimals) {
     const name = el("th", { scope: "row", class: token.kind }, visiblePiece(token.piece));
     return el("tr", {}, name, el("td", { class: "track" }, bar), el("td", {}, signed(values[index], decimals)));
   });
-  const headings = [["", "token"], ["visually-hidden", "bar"], ["", heading]];
+  const headings = [["", noun], ["visually-hidden", "bar"], ["", heading]];
   const head = el("tr", {}, ...headings.map(([style, text]) => el("th", { scope: "col" }, el("span", { class: style }, text))));
   const table = el("table", { class: "bars" }, el("caption", { class: "visually-hidden" }, label), el("thead", {}, head));
   table.append(el("tbody", {}, ...rows));

@@ -30,6 +30,16 @@ function colorStep(value, scale, max) {
   return Math.round(255 * (scale === "diverging" ? (part + 1) / 2 : Math.max(0, part)));
 }
 
+/** Colour the grounds of elements by their numbers: one colour above 0, one below, and max gets the strongest. */
+function tint(elements, values, max) {
+  const colors = scaleColors("diverging");
+  elements.forEach((element, index) => {
+    const part = values[index] / (max || 1);
+    const [r, g, b] = colors[part < 0 ? 40 : 215];
+    element.style.backgroundColor = `rgb(${r} ${g} ${b} / ${(0.5 * Math.abs(part)).toFixed(3)})`;
+  });
+}
+
 /** Call draw whenever the theme changes, as long as the element is on the page. */
 function redrawOnTheme(element, draw) {
   element.dataset.painted = "";

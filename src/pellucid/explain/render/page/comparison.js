@@ -108,14 +108,9 @@ function wordPairs(data, map) {
 
 /** Colour the chips of both strips by what their tokens add. */
 function tintChips(strips, shares) {
-  const colors = scaleColors("diverging");
-  const max = Math.max(...shares.map(({ values }) => maxAbs(values))) || 1;
+  const max = Math.max(...shares.map(({ values }) => maxAbs(values)));
   strips.forEach(({ element, chips }, s) => {
     element.classList.add("tinted");
-    chips.forEach((chip, index) => {
-      const part = shares[s].values[index] / max;
-      const [r, g, b] = colors[part < 0 ? 40 : 215];
-      chip.style.backgroundColor = `rgb(${r} ${g} ${b} / ${(0.5 * Math.abs(part)).toFixed(3)})`;
-    });
+    tint(chips, shares[s].values, max);
   });
 }

@@ -4,7 +4,8 @@ const main = document.getElementById("main");
 try {
   const data = JSON.parse(document.getElementById("data").textContent);
   const parts = await viewOf(data, "h1");
-  const title = { trace: () => data.text, comparison: () => data.sides.map((side) => side.text).join(" and "), map: () => "A map of texts" };
+  const bothTexts = () => data.sides.map((side) => side.text).join(" and ");
+  const title = { trace: () => data.text, comparison: bothTexts, score: bothTexts, map: () => "A map of texts" };
   document.title = `${title[data.kind]().slice(0, 60)} · Pellucid`;
   main.replaceChildren(...parts);
 } catch (error) {
