@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from docs.build import DOCS
 
-from pellucid import Embedder, TokenBatch, catalog, cluster, near_duplicates
+from pellucid import Classifier, Embedder, Reranker, TokenBatch, catalog, cluster, near_duplicates
 from pellucid.batch import ray
 from pellucid.batch.embedding import EmbedOptions
 from pellucid.batch.runner import Progress, Report
@@ -28,6 +28,7 @@ from pellucid.layers.finish import EachToken
 from pellucid.model.spec import NormPlaces, NormSpec, RelativeBiasSpec
 from pellucid.reprs import MAX_CHARACTERS, short_repr, short_text
 from pellucid.search.index import Index
+from pellucid.sentence_transformers import CrossEncoder
 from pellucid.server.settings import Limits, Settings
 from pellucid.sources.files import Digest
 from pellucid.types import MultiVectors
@@ -39,7 +40,7 @@ RECORDS = {"EngineEntry", "Limits", "Report", "Settings"}
 LINES = 6
 CONTRACTS = {"Create", "Executor", "Engine", "Finish", "Module"}
 """On the pages of the API, but there are only objects of their subclasses."""
-SAME_AS_THE_ORIGINAL = {"HuggingFaceEmbeddings"}
+SAME_AS_THE_ORIGINAL = {"HuggingFaceCrossEncoder", "HuggingFaceEmbeddings"}
 """Its repr is that of the class that it stands in for."""
 
 
@@ -60,6 +61,7 @@ def objects(tmp_path_factory) -> list[Any]:
     progress: list[Any] = []
     summary = index.update([tmp_path / "notes.txt"], on_progress=progress.append)
     encoder, plain = embedder.encoder, Embedder(tiny.write_model(tmp_path / "plain"), on_truncation="cut")
+    reranker = Reranker(tiny.write_scoring_model(tmp_path / "reranker"), on_truncation="cut")
     each = encoder.run(TokenBatch.from_sequences([[1, 2], [3]]), EachToken())
     return [
         embedder,
@@ -73,6 +75,10 @@ def objects(tmp_path_factory) -> list[Any]:
         word_shares(plain.compare(EVIL, "a cat")),
         text_map(encoder, [EVIL] * 30, labels=[EVIL] * 30, on_truncation="ignore"),
         embedder.finish(),
+        reranker,
+        reranker.explain(EVIL, EVIL),
+        Classifier(reranker.encoder),
+        CrossEncoder(str(reranker.files.folder)),
         EachToken(),
         MultiVectors(each.vectors, each.offsets),
         *embedder.most_similar("the cat", [EVIL] * 30),

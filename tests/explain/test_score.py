@@ -34,7 +34,7 @@ def logit_without(reranker, pair, places):
     kept = [place for place in range(len(batch.ids)) if place not in places]
     segments = None if batch.segments is None else batch.segments[kept]
     alone = TokenBatch(batch.ids[kept], np.array([0, len(kept)], np.int32), segments)
-    return float(reranker.encoder.run(alone, reranker._pool)[0, 0])
+    return float(reranker.encoder.run(alone, reranker.finish)[0, 0])
 
 
 def places_of_texts(reranker, pair):

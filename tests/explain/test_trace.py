@@ -68,7 +68,7 @@ def test_stages_are_in_order_and_have_their_arrays(embedder):
         assert layer.arrays["vectors"].shape == (n, spec.hidden_size)
         assert layer.arrays["attention"].shape == (spec.blocks[0].attention.heads, n, n)
         np.testing.assert_allclose(layer.arrays["attention"].sum(axis=-1), 1, rtol=0, atol=1e-6)
-    assert trace.stage("embedding").arrays["word"].shape == (n, spec.hidden_size)
+    assert trace.stage("embedding").arrays["word"].shape == (n, spec.embedding.size or spec.hidden_size)
     assert trace.drift().shape == (LAYERS, n)
     assert trace.prompt == "query: "
     with pytest.raises(KeyError, match="no stage 'soup'"):

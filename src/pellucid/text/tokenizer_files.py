@@ -169,8 +169,11 @@ def _charsmaps(value: Any) -> Iterator[str]:
 
 
 _CLASSES = {
+    "albert": "AlbertTokenizer",
     "bert": "BertTokenizer",
+    "deberta-v2": "DebertaV2Tokenizer",
     "distilbert": "DistilBertTokenizer",
+    "electra": "BertTokenizer",
     "mpnet": "MPNetTokenizer",
     "nomic_bert": "BertTokenizer",
     "roberta": "RobertaTokenizer",
@@ -181,22 +184,66 @@ _CLASSES = {
 def _read(files: ModelFiles, prefix: str, family: str) -> Backend:
     """Read the tokenizer in ``tokenizer.json``.
 
-    As in transformers' own classes, two things come from ``tokenizer_config.json`` instead: how BERT's normalizer
-    changes letters, and whether RoBERTa puts a space before a text. If it does not say, the class's default counts.
+    As in transformers' own classes, some things come from ``tokenizer_config.json`` instead: how BERT's normalizer
+    changes letters, whether RoBERTa puts a space before a text, and how ALBERT and DeBERTa do both. If it does not say,
+    the class's default counts.
     """
     from tokenizers import Tokenizer as Backend
-    from tokenizers import normalizers, pre_tokenizers
+    from tokenizers import models, normalizers, pre_tokenizers
 
     data = files.read(f"{prefix}tokenizer.json")
     _check_charsmap(data, f"{files.name}: {prefix}tokenizer.json")
     backend: Backend = Backend.from_buffer(data)
     config = Config.read_if_present(files, f"{prefix}tokenizer_config.json")
     name = config.string("tokenizer_class", _CLASSES.get(family, "")).removesuffix("Fast")
+    name = "BertTokenizer" if name == "ElectraTokenizer" else name  # They are the same class.
     if isinstance(backend.normalizer, normalizers.BertNormalizer) and name in _CLASSES.values():
         backend.normalizer = _bert_normalizer(config)
     if isinstance(backend.pre_tokenizer, pre_tokenizers.ByteLevel) and name == _CLASSES["roberta"]:
         backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=config.flag("add_prefix_space", False))
+    if isinstance(backend.model, models.Unigram) and name == _CLASSES["deberta-v2"]:
+        _rebuild_deberta(backend, config)
+    if isinstance(backend.model, models.Unigram) and name == _CLASSES["albert"]:
+        _rebuild_albert(backend, config)
     return backend
+
+
+def _rebuild_deberta(backend: Backend, config: Config) -> None:
+    """Give a tokenizer the normalizer and the pre-tokenizer of ``DebertaV2Tokenizer`` in transformers 5.
+
+    Files that older versions wrote have other ones, which the class ignores.
+    """
+    from tokenizers import Regex, normalizers, pre_tokenizers
+
+    backend.normalizer = normalizers.Sequence(
+        [
+            *([normalizers.Lowercase()] if config.flag("do_lower_case", False) else []),
+            normalizers.Replace(Regex(r"\s{2,}|[\n\r\t]"), " "),
+            normalizers.NFC(),
+            normalizers.Strip(left=False, right=True),
+        ]
+    )
+    scheme = "always" if config.flag("add_prefix_space", True) else "first"
+    marks = [pre_tokenizers.Punctuation("isolated")] if config.flag("split_by_punct", False) else []
+    backend.pre_tokenizer = pre_tokenizers.Sequence([*marks, pre_tokenizers.Metaspace("▁", scheme)])
+
+
+def _rebuild_albert(backend: Backend, config: Config) -> None:
+    """Do the same for ``AlbertTokenizer``. It keeps the charsmap of the file."""
+    from tokenizers import normalizers, pre_tokenizers
+
+    charsmap = next(_charsmaps(part_json(backend.normalizer)), None)
+    steps: list[Any] = [normalizers.Replace("``", '"'), normalizers.Replace("''", '"')]
+    if not config.flag("keep_accents", False):
+        steps += [normalizers.NFKD(), normalizers.StripAccents()]
+    if config.flag("do_lower_case", True):
+        steps.append(normalizers.Lowercase())
+    if charsmap is not None:
+        steps.append(normalizers.Precompiled(base64.b64decode(charsmap)))
+    backend.normalizer = normalizers.Sequence(steps)
+    scheme = "always" if config.flag("add_prefix_space", True) else "never"
+    cutters = [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace("▁", scheme)]
+    backend.pre_tokenizer = pre_tokenizers.Sequence(cutters)
 
 
 def _bert_normalizer(config: Config) -> Any:
