@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import pkgutil
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -129,7 +130,8 @@ def reachable(values: Sequence[Any]) -> Iterator[Any]:
                 continue
             seen.add(type(value))
             names = [name for name in dir(value) if not name.startswith("_")]
-            queue += [got for name in names if not callable(got := getattr(value, name))]
+            with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # There are older names.
+                queue += [got for name in names if not callable(got := getattr(value, name))]
 
 
 def test_each_object_that_a_cell_can_end_with_has_a_short_repr(objects):
