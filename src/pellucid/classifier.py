@@ -52,12 +52,11 @@ class Classifier(ScoringTask):
         local_files_only: bool = False,
         token: str | bool | None = None,
         max_tokens: int | None = None,
-        activation: str | None = None,
         on_truncation: OnTruncation = "warn",
     ) -> None:
         arithmetic = {"dtype": dtype, "engine": engine, "device": device, "threads": threads, "max_tokens": max_tokens}
         hub = {"revision": revision, "cache_folder": cache_folder, "local_files_only": local_files_only, "token": token}
-        super().__init__(model_name, arithmetic | hub, on_truncation, activation)
+        super().__init__(model_name, arithmetic | hub, on_truncation)
 
     def __repr__(self) -> str:
         name = short_text(self.model_name, 60)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -76,6 +76,9 @@ class Reranker(ScoringTask):
             raise UnsupportedModelError(
                 f"{self.spec.name} has {len(self.head.labels)} labels, so it gives no single score. Use Classifier."
             )
+
+    def _arguments(self) -> dict[str, Any]:
+        return super()._arguments() | {"activation": self.activation}
 
     def __repr__(self) -> str:
         name = short_text(self.model_name, 60)

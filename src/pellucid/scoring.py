@@ -39,7 +39,7 @@ class ScoringTask(Task):
         model: str | os.PathLike[str] | Encoder,
         options: Mapping[str, Any],
         on_truncation: OnTruncation,
-        activation: str | None,
+        activation: str | None = None,
     ) -> None:
         super().__init__(model, options, None, on_truncation)
         if activation is not None:
@@ -86,7 +86,11 @@ class ScoringTask(Task):
 
     def __reduce__(self) -> tuple[Callable[..., Task], tuple[Any, ...]]:
         """Pickle the arguments. Unpickling creates the task again, and loads its model."""
-        return _create, (type(self), self.encoder, self.on_truncation, self._activation)
+        return _create, (type(self), self.encoder, self._arguments())
+
+    def _arguments(self) -> dict[str, Any]:
+        """The arguments that make a copy, besides the encoder."""
+        return {"on_truncation": self.on_truncation}
 
     def tokenize(self, texts: Sequence[str] | Sequence[Pair], prompt: str = "") -> tuple[TokenBatch, Int32]:
         """Turn texts, or pairs of texts, into the tokens that :meth:`logits_of_tokens` takes.
@@ -137,6 +141,9 @@ class ScoringTask(Task):
     def _prompt(self, prompt_name: str | None, prompt: str | None) -> str:
         default = self.spec.default_prompt_name
         return choose_prompt(self.spec, () if default is None else (default,), prompt_name, prompt)
+
+    def _unit(self, texts: list[Any]) -> str:
+        return "pair" if _are_pairs(texts) else "text"
 
     def _check(self, texts: list[Any], first: int) -> None:
         if not _are_pairs(texts):
@@ -207,5 +214,5 @@ def _are_pairs(texts: list[Any]) -> bool:
     return bool(texts) and isinstance(texts[0], tuple)
 
 
-def _create(task: Callable[..., Task], encoder: Encoder, on_truncation: OnTruncation, activation: str) -> Task:
-    return task(encoder, on_truncation=on_truncation, activation=activation)
+def _create(task: Callable[..., Task], encoder: Encoder, arguments: Mapping[str, Any]) -> Task:
+    return task(encoder, **arguments)

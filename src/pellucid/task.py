@@ -237,6 +237,10 @@ class Task:
         warn_about_truncation(truncation, self.max_tokens, self.on_truncation)
         return result
 
+    def _unit(self, texts: list[Any]) -> str:  # noqa: ARG002
+        """What a message calls one of the texts. Tasks for pairs override this."""
+        return "text"
+
     def _run_stream(
         self, texts: Iterator[str], call: Call[Result], advance: Callable[[int], object]
     ) -> Iterator[Result]:
@@ -263,7 +267,10 @@ class Task:
             nonlocal truncation
             for tokens, counts in self._tokenize(texts, call.prompt, first):
                 start = truncation.texts
-                truncation += check_truncation(counts, self.max_tokens, self.on_truncation, first + start)
+                position = first + start
+                truncation += check_truncation(
+                    counts, self.max_tokens, self.on_truncation, position, unit=self._unit(texts)
+                )
                 result = self.encoder.run(tokens, call.finish, advance=advance)
                 call.finish.check(result, functools.partial(operator.add, first + start))
                 yield np.arange(start, truncation.texts), result

@@ -24,7 +24,7 @@ from pellucid.embedder import Embedder
 from pellucid.encoder.fingerprint import Fingerprint
 from pellucid.engines.registry import check_options
 from pellucid.errors import BatchError, MissingExtraError
-from pellucid.scoring import ScoringTask
+from pellucid.reranker import Reranker
 from pellucid.tables.arrow import Table, vector_column, with_nulls
 from pellucid.task import Task
 
@@ -142,7 +142,7 @@ class Cluster:
 
 def _constructor(model: Task) -> Callable[..., Task]:
     """What makes the same task from the name of its model."""
-    if isinstance(model, ScoringTask):
+    if isinstance(model, Reranker):
         return functools.partial(type(model), activation=model.activation)
     return type(model)
 

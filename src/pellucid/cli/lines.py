@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -104,7 +105,7 @@ def naming_places(place: Callable[[int], str]) -> Iterator[None]:
     """
 
     def translate(message: object, first: int | None) -> str:
-        return str(message) if first is None else str(message).replace(f"text {first})", f"{place(first)})")
+        return str(message) if first is None else re.sub(rf"(text|pair) {first}\)", f"{place(first)})", str(message))
 
     held: list[Callable[[], object]] = []
     try:

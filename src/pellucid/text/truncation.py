@@ -26,6 +26,7 @@ class Truncation:
         lost: how many tokens were cut off these texts.
         first: the position of the first text that was too long; None if there was none.
         at_least: True if a text was not counted to its end. ``tokens`` and ``lost`` are then lower bounds.
+        unit: what a message calls one of them: "text", or "pair" for two texts that the model reads together.
     """
 
     texts: int = 0
@@ -34,16 +35,17 @@ class Truncation:
     lost: int = 0
     first: int | None = None
     at_least: bool = False
+    unit: str = "text"
 
     @classmethod
-    def from_counts(cls, counts: Int32, max_tokens: int) -> Truncation:
+    def from_counts(cls, counts: Int32, max_tokens: int, unit: str = "text") -> Truncation:
         """Add up the token counts of texts, ``int32[n]``, special tokens included.
 
         ``Tokenizer.tokenize`` gives these counts, and stops counting at
         :func:`~pellucid.text.checks.counting_limit`.
         """
         if counts.max(initial=0) <= max_tokens:  # The usual case. For a query, every step here takes noticeable time.
-            return cls(len(counts), int(counts.sum(dtype=np.int64)))
+            return cls(len(counts), int(counts.sum(dtype=np.int64)), unit=unit)
         limit = counting_limit(max_tokens)
         counts = np.minimum(counts, limit)
         over = np.flatnonzero(counts > max_tokens)
@@ -54,6 +56,7 @@ class Truncation:
             lost=int((counts[over] - max_tokens).sum(dtype=np.int64)),
             first=int(over[0]) if len(over) else None,
             at_least=bool((counts == limit).any()),
+            unit=unit,
         )
 
     def __add__(self, later: Truncation) -> Truncation:
@@ -66,6 +69,7 @@ class Truncation:
             self.lost + later.lost,
             later_first if self.first is None else self.first,
             self.at_least or later.at_least,
+            later.unit,
         )
 
     def describe(self, max_tokens: int) -> str:
@@ -74,13 +78,15 @@ class Truncation:
         if self.at_least:
             lost = f"at least {plural(self.lost, 'token')}"
         return (
-            f"{self.cut:,} of {plural(self.texts, 'text')} {'is' if self.cut == 1 else 'are'} longer than the model's "
-            f"{max_tokens} tokens (the first is text {self.first}): {lost} {'is' if self.lost == 1 else 'are'} over "
-            f"the limit"
+            f"{self.cut:,} of {plural(self.texts, self.unit)} {'is' if self.cut == 1 else 'are'} longer than the "
+            f"model's {max_tokens} tokens (the first is {self.unit} {self.first}): {lost} "
+            f"{'is' if self.lost == 1 else 'are'} over the limit"
         )
 
 
-def check_truncation(counts: Int32, max_tokens: int, on_truncation: OnTruncation, first: int) -> Truncation:
+def check_truncation(
+    counts: Int32, max_tokens: int, on_truncation: OnTruncation, first: int, *, unit: str = "text"
+) -> Truncation:
     """Add up what will be cut off texts.
 
     Args:
@@ -88,15 +94,18 @@ def check_truncation(counts: Int32, max_tokens: int, on_truncation: OnTruncation
         max_tokens: how many tokens of a text the model reads.
         on_truncation: "error" to refuse a text that is too long.
         first: the position of the first text, for the message.
+        unit: what the message calls a text.
 
     Raises:
         TruncationError: a text is too long, and ``on_truncation`` is "error".
     """
-    truncation = Truncation.from_counts(counts, max_tokens)
+    truncation = Truncation.from_counts(counts, max_tokens, unit)
     if truncation.cut and on_truncation == "error":
         total = Truncation(texts=first) + truncation
         raise TruncationError(
-            f"{total.describe(max_tokens)}. Split them, or pass on_truncation='cut' to cut them.", total.first
+            f"{total.describe(max_tokens)}. {'Split' if unit == 'text' else 'Shorten'} them, or pass "
+            f"on_truncation='cut' to cut them.",
+            total.first,
         )
     return truncation
 

@@ -119,20 +119,22 @@ class Service(Generic[Task_co]):
             found += await self.run_in_tokenizer(job, sum(map(len, part)))
         return found
 
-    def check_lengths(self, counts: Int32, first: int = 0) -> None:
+    def check_lengths(self, counts: Int32, first: int = 0, *, unit: str = "text") -> None:
         """Refuse texts with more tokens than the model reads.
 
         Args:
             counts: ``int32[n]``, how many tokens each text has.
             first: the position of the first text, for the message.
+            unit: what the message calls a text.
 
         Raises:
             TruncationError: a text is too long.
         """
         max_tokens = self.task.max_tokens
         if counts.max(initial=0) > max_tokens:
-            description = (Truncation(texts=first) + Truncation.from_counts(counts, max_tokens)).describe(max_tokens)
-            raise TruncationError(f'{description}. Split these texts, or send "truncate": true to have them cut.')
+            found = Truncation(texts=first) + Truncation.from_counts(counts, max_tokens, unit)
+            advice = "Split these texts" if unit == "text" else "Shorten the texts of these pairs"
+            raise TruncationError(f'{found.describe(max_tokens)}. {advice}, or send "truncate": true to have them cut.')
 
     async def run_in_tokenizer(self, job: Callable[[Check], T], characters: int) -> T:
         """Run a job in the tokenizer's thread, and return its result.

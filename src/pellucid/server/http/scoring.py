@@ -114,10 +114,14 @@ async def score(
         OptionError, TruncationError: a limit cannot be used, or a pair is too long and must not be cut.
         VectorNotFiniteError: a logit is not finite.
     """
+    if not limits.cut and limits.pair_tokens not in (None, MODEL_LIMIT):
+        raise OptionError(
+            'Send "truncate": false or truncate_prompt_tokens, not both: one forbids what the other asks for.'
+        )
     most = _most_tokens(service.task, limits.pair_tokens)
     tokens, counts = await _tokenize_pairs(request, service, pairs, replace(limits, pair_tokens=most))
     if not limits.cut:
-        service.check_lengths(counts)
+        service.check_lengths(counts, unit="pair")
     texts = TokenizedTexts(tokens, counts, most)
     logits = (await run_model(request, service, texts, service.task.finish, len(pairs)))[:, 0]
     return (logits if raw else sigmoid(logits)), texts
@@ -195,5 +199,5 @@ def _most_tokens(task: ScoringTask, asked: int | None) -> int:
     if asked is None or asked == MODEL_LIMIT:
         return task.max_tokens
     if asked < least:
-        raise OptionError(f"truncate_prompt_tokens: {asked} leaves no room for two texts. Send at least {least}.")
+        raise OptionError(f"Send truncate_prompt_tokens of at least {least}: {asked} leaves no room for two texts.")
     return min(asked, task.max_tokens)

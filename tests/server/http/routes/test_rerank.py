@@ -93,7 +93,7 @@ def test_long_pairs_are_cut_unless_the_request_says_otherwise(scoring_server, re
     for path, key in (("/rerank", "texts"), ("/v1/rerank", "documents")):
         refused = scoring_server.client.post(path, json={"query": QUERY, key: ["a dog", LONG], "truncate": False})
         assert refused.status_code == 400
-        assert "longer than the model's 24 tokens (the first is text 1)" in refused.text
+        assert "longer than the model's 24 tokens (the first is pair 1)" in refused.text
         assert LONG not in refused.text
 
 
@@ -163,7 +163,17 @@ def test_scores_are_the_models_own_numbers_on_request(scoring_server, logits):
         (
             "/score",
             {"text_1": "a", "text_2": "b", "truncate_prompt_tokens": 4},
-            "leaves no room for two texts. Send",
+            "Send truncate_prompt_tokens of at least",
+        ),
+        (
+            "/v1/rerank",
+            {"query": "a", "documents": ["b"], "truncate_prompt_tokens": 6, "truncate": False},
+            'Send "truncate": false or truncate_prompt_tokens, not both',
+        ),
+        (
+            "/v1/rerank",
+            {"query": "a", "documents": [{"text": "b"}], "rank_fields": ["text", "text"]},
+            "Name each key of rank_fields once.",
         ),
         ("/score", {"queries": "a"}, "documents: This key is missing."),
     ],

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from fastapi import APIRouter, Request, Response
 
-from pellucid.errors import TextError
+from pellucid.errors import OptionError, TextError
 from pellucid.reranker import Reranker
 from pellucid.server.http.answers import json_response, long_json_response
 from pellucid.server.http.bodies import read_body
@@ -83,6 +83,8 @@ async def _rank_documents(
         returns_documents: return the documents too, if the body does not say.
     """
     service = await find_service(request, body.model, Reranker)
+    if body.rank_fields is not None and len(set(body.rank_fields)) < len(body.rank_fields):
+        raise OptionError("Name each key of rank_fields once.")  # Else a small request could make huge texts.
     documents = [_read_document(each, position, body.rank_fields) for position, each in enumerate(body.documents)]
     pairs = check_documents(request, body.query, documents, "document")
     limits = PairLimits(body.truncate is not False, body.truncate_prompt_tokens, body.max_tokens_per_doc)
