@@ -139,8 +139,26 @@ def test_an_embedding_model_whose_config_names_a_head_still_gives_vectors(tmp_pa
     expected = Embedder(folder).embed_query("the cat")
     tiny.edit_json(folder / "config.json", architectures=["BertForSequenceClassification"])
     assert Embedder(folder).embed_query("the cat").tobytes() == expected.tobytes()
-    with pytest.raises(InvalidModelError, match=r"no tensor 'bert\.pooler\.dense\.weight'"):
+    with pytest.raises(UnsupportedModelError, match="gives vectors, as its modules.json says. Use Embedder"):
         Reranker(folder)
+
+
+def test_a_broken_head_does_not_keep_a_model_from_giving_vectors(tmp_path):
+    folder = tiny.write_model(tmp_path / "m")
+    (folder / "modules.json").unlink()
+    expected = Embedder(folder).embed_query("the cat")
+    tiny.edit_json(folder / "config.json", architectures=["BertForSequenceClassification"], id2label={"0": None})
+    assert Embedder(folder).embed_query("the cat").tobytes() == expected.tobytes()
+    with pytest.raises(UnsupportedModelError, match="id2label has no text for the label 0"):
+        Reranker(folder)
+
+
+def test_missing_weights_of_a_head_are_named(tmp_path):
+    folder = tiny.write_model(tmp_path / "m")
+    (folder / "modules.json").unlink()
+    tiny.edit_json(folder / "config.json", architectures=["BertForSequenceClassification"])
+    with pytest.raises(InvalidModelError, match=r"no tensor 'bert\.pooler\.dense\.weight'"):
+        Classifier(folder)
 
 
 def test_too_few_tokens_for_a_pair_are_refused(folder):
@@ -151,7 +169,7 @@ def test_too_few_tokens_for_a_pair_are_refused(folder):
 @pytest.mark.parametrize(
     ("pairs", "message"),
     [
-        ("ab", "texts is of type str"),
+        ("ab", "pairs is of type str; it must be a list of pairs of texts"),
         (["ab"], "pair 0 is not a pair"),
         ([("a", "b"), ("a",)], "pair 1 is not a pair"),
         ([("a", "b"), ("a", "b", "c")], "pair 1 is not a pair"),

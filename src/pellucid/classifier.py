@@ -112,7 +112,7 @@ class Classifier(ScoringTask):
 
 
 def _texts_or_pairs(texts: Iterable[Any]) -> list[Any]:
-    given: list[Any] = as_list(texts)
+    given: list[Any] = as_list(texts, hint=" For one text, give a list with one text.")
     if given and not isinstance(given[0], str):
         return check_pairs(given)
     check_texts(given)

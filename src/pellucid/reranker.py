@@ -72,6 +72,7 @@ class Reranker(ScoringTask):
         arithmetic = {"dtype": dtype, "engine": engine, "device": device, "threads": threads, "max_tokens": max_tokens}
         hub = {"revision": revision, "cache_folder": cache_folder, "local_files_only": local_files_only, "token": token}
         super().__init__(model_name, arithmetic | hub, on_truncation, activation)
+        _ = self.activation  # Raises if it is not supported.
         if len(self.head.labels) != 1:
             raise UnsupportedModelError(
                 f"{self.spec.name} has {len(self.head.labels)} labels, so it gives no single score. Use Classifier."
@@ -110,7 +111,7 @@ class Reranker(ScoringTask):
             OptionError: an option's value is not supported.
         """
         _check_text(query, "the query")
-        texts = as_list(documents)
+        texts = as_list(documents, "documents", hint=" For one document, give a list with one text.")
         check_texts(texts)
         chosen = self._prompt(prompt_name, prompt)
         pairs = [(query, text) for text in texts]

@@ -44,6 +44,8 @@ class ScoringTask(Task):
         super().__init__(model, options, None, on_truncation)
         if activation is not None:
             check_choice("activation", activation, SCORE_ACTIVATIONS)
+        if self.spec.head is not None and self.spec.stages and self.files.has("modules.json"):
+            raise UnsupportedModelError(f"{self.spec.name} gives vectors, as its modules.json says. Use Embedder.")
         self._finish = Pool(self.head.pooling, self.encoder.head)
         self._activation = activation or self.head.activation
         specials = self.tokenizer.pair_template.specials
@@ -58,14 +60,24 @@ class ScoringTask(Task):
         """What the model's files say about its head."""
         if self.spec.head is None:
             raise UnsupportedModelError(
-                f"{self.spec.name} has no head that scores or classifies: its config.json does not name a class that "
-                f"ends in ForSequenceClassification. If it gives vectors, use Embedder."
+                self.spec.why_no_head
+                or f"{self.spec.name} has no head that scores or classifies: its config.json names no class that ends in "
+                f"ForSequenceClassification. If it gives vectors, use Embedder."
             )
         return self.spec.head
 
     @property
     def activation(self) -> str:
-        """What turns logits into scores: "sigmoid", "identity", …."""
+        """What turns logits into scores: "sigmoid", "identity", ….
+
+        Raises:
+            UnsupportedModelError: the model's files name one that Pellucid does not have.
+        """
+        if self._activation not in ACTIVATIONS:
+            raise UnsupportedModelError(
+                f"{self.spec.name}: the activation {self._activation!r:.80} is not supported, and Pellucid never runs "
+                f"code from a model. Choose another: {', '.join(SCORE_ACTIVATIONS)}."
+            )
         return self._activation
 
     @property
@@ -136,7 +148,7 @@ class ScoringTask(Task):
         return self._run(texts, call, show_progress=show_progress, advance=advance)
 
     def _scores(self, logits: Float32) -> Float32:
-        return ACTIVATIONS[self._activation](logits)
+        return ACTIVATIONS[self.activation](logits)
 
     def _prompt(self, prompt_name: str | None, prompt: str | None) -> str:
         default = self.spec.default_prompt_name
@@ -196,7 +208,7 @@ def check_pairs(pairs: Iterable[Any]) -> list[Pair]:
         TextError: a text cannot be written in UTF-8.
     """
     checked: list[Pair] = []
-    given: list[Any] = as_list(pairs)
+    given: list[Any] = as_list(pairs, "pairs", "pairs of texts", hint="")
     for position, pair in enumerate(given):
         if isinstance(pair, str) or not isinstance(pair, Sequence) or len(pair) != 2:  # noqa: PLR2004
             raise TextTypeError(f"pair {position} is not a pair: each must be two texts, such as (query, document).")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from pellucid.errors import InvalidModelError
@@ -49,6 +50,12 @@ class Config:
             )
         self.where = where
         self.values: dict[str, Any] = values
+
+    def with_defaults(self, defaults: Mapping[str, Any]) -> Config:
+        """The same config, with these values for keys that are missing or null."""
+        return Config(
+            self.where, {**defaults, **{key: value for key, value in self.values.items() if value is not None}}
+        )
 
     @classmethod
     def read(cls, files: ModelFiles, relative: str) -> Config:

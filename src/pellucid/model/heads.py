@@ -20,6 +20,8 @@ from pellucid.model.weights import read_linear, read_norm
 
 _MAX_LABELS = 100_000
 _CLASS_ENDING = "ForSequenceClassification"
+_ACTIVATIONS = BY_TORCH_CLASS | {f"torch.nn.{name.rpartition('.')[2]}": ours for name, ours in BY_TORCH_CLASS.items()}
+"""By the class's full name, and by the name that people import."""
 
 
 def read_head(config: Config, settings: Config) -> HeadSpec | None:
@@ -88,17 +90,13 @@ def _read_pooling(config: Config, names: HeadNames) -> Pooling:
 
 
 def _read_activation(config: Config, settings: Config, default: str) -> str:
-    """What turns logits into scores, by Pellucid's own name. sentence-transformers has had three places for it."""
+    """What turns logits into scores, by Pellucid's own name, or else by the config's.
+
+    sentence-transformers has had three places for it.
+    """
     name = (
         settings.string("activation_fn", "")
         or config.section("sentence_transformers").string("activation_fn", "")
         or config.string("sbert_ce_default_activation_function", "")
     )
-    if not name:
-        return default
-    if name not in BY_TORCH_CLASS:
-        raise UnsupportedModelError(
-            f"{config.where}: the activation {name!r:.80} is not supported, and Pellucid never runs code from a model. "
-            f"Supported: {', '.join(BY_TORCH_CLASS)}."
-        )
-    return BY_TORCH_CLASS[name]
+    return _ACTIVATIONS.get(name, name) or default

@@ -9,13 +9,13 @@ import math
 from types import MappingProxyType
 from typing import Literal
 
-from pellucid.errors import InvalidModelError, UnsupportedModelError
+from pellucid.errors import InvalidModelError, ModelError, UnsupportedModelError
 from pellucid.layers.finish import Module
 from pellucid.model.config import Config
 from pellucid.model.families import get_family, other
 from pellucid.model.heads import read_head, read_head_modules
 from pellucid.model.modules import ModuleEntry, read_entries, read_stages
-from pellucid.model.spec import EncoderSpec, ModelSpec, TokenizerSpec
+from pellucid.model.spec import EncoderSpec, HeadSpec, ModelSpec, TokenizerSpec
 from pellucid.model.tensors import Tensors
 from pellucid.model.weights import EncoderWeights, read_encoder
 from pellucid.sources.files import ModelFiles
@@ -57,7 +57,7 @@ def load_spec(files: ModelFiles) -> ModelSpec:
     default = settings.string("default_prompt_name", "") or None
     if default is not None and default not in {*prompts, *_BUILT_IN_PROMPTS}:
         raise InvalidModelError(f"{settings.where}: default_prompt_name {default!r:.80} is not one of its prompts.")
-    head = None if encoder.only_torch else read_head(config, settings)
+    head, why_no_head = (None, encoder.only_torch) if encoder.only_torch else _read_head(config, settings)
     return ModelSpec(
         name=files.name,
         encoder_folder=transformer.folder,
@@ -67,7 +67,16 @@ def load_spec(files: ModelFiles) -> ModelSpec:
         prompts=MappingProxyType(prompts),
         default_prompt_name=default,
         head=head,
+        why_no_head=why_no_head,
     )
+
+
+def _read_head(config: Config, settings: Config) -> tuple[HeadSpec | None, str]:
+    """The head, or why it cannot be used. A model with a broken head may still give vectors."""
+    try:
+        return read_head(config, settings), ""
+    except ModelError as error:
+        return None, str(error)
 
 
 def _read_encoder_spec(config: Config) -> EncoderSpec:

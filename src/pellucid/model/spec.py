@@ -308,7 +308,7 @@ class HeadSpec:
             :data:`pellucid.layers.activations.ACTIVATIONS`.
         bias: True if the first linear layer has a bias.
         norm: the norm after the activation, or None.
-        activation: what turns logits into scores: a key of the same table.
+        activation: what turns logits into scores: a key of the same table; or what the config says, if it is none.
         multi_label: True if several labels may be right for a text; each then has a probability of its own.
     """
 
@@ -336,6 +336,7 @@ class ModelSpec:
         prompts: by name, the texts that can be put before an input text.
         default_prompt_name: the prompt that sentence-transformers' ``encode`` uses by default, or None.
         head: the head of a model that scores or classifies; None for other models.
+        why_no_head: why the head that config.json describes cannot be used; "" if it can, or if there is none.
     """
 
     name: str
@@ -346,6 +347,7 @@ class ModelSpec:
     prompts: Mapping[str, str]
     default_prompt_name: str | None
     head: HeadSpec | None = None
+    why_no_head: str = ""
 
     def __repr__(self) -> str:
         size = f"{plural(len(self.encoder.blocks), 'layer')} of {self.encoder.hidden_size:,} numbers"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import warnings
@@ -134,20 +135,24 @@ class CrossEncoder:
         check_values("processor_kwargs", processor_kwargs, PROCESSOR_KWARGS)
         check_values("config_kwargs", config_kwargs, CONFIG_KWARGS)
         chosen = None if activation_fn is None else as_activation(activation_fn)
-        self._name = _full_name(model_name_or_path)
         self._options: dict[str, Any] = {
             "device": "cpu" if device is None else device,
             "dtype": choose_dtype(dtype, model_kwargs or {}),
             "engine": engine,
             "threads": threads,
-            "revision": revision,
-            "cache_folder": cache_folder,
-            "local_files_only": bool(local_files_only),
             "on_truncation": on_truncation,
         }
         if max_length is None:
             max_length = (processor_kwargs or {}).get("model_max_length")
-        self.classifier = Classifier(self._name, max_tokens=max_length, token=token, **self._options)
+        self.classifier = Classifier(
+            _full_name(model_name_or_path),
+            max_tokens=max_length,
+            token=token,
+            revision=revision,
+            cache_folder=cache_folder,
+            local_files_only=bool(local_files_only),
+            **self._options,
+        )
         wanted = (config_kwargs or {}).get("num_labels") if num_labels is None else num_labels
         if wanted not in (None, self.num_labels):
             raise OptionError(
@@ -262,7 +267,7 @@ class CrossEncoder:
             raise InputError(f"rank needs a model with one label, and this one has {self.num_labels}. Use predict.")
         if top_k is not None:
             top_k = check_integer("top_k", top_k, 0, sys.maxsize, "of at least 0, or None for all")
-        texts = as_list(documents)
+        texts = as_list(documents, "documents", hint=" For one document, give a list with one text.")
         scores = self.predict(
             [(query, text) for text in texts],
             prompt_name=prompt_name,
@@ -323,12 +328,13 @@ class CrossEncoder:
 
     @property
     def max_seq_length(self) -> int:
-        """The most tokens that are read of a pair. To set it loads the model again."""
+        """The most tokens that are read of a pair. To set it loads the model again; None sets the model's own limit."""
         return self.classifier.max_tokens
 
     @max_seq_length.setter
-    def max_seq_length(self, value: int) -> None:
-        self.classifier = Classifier(self._name, max_tokens=value, **self._options)
+    def max_seq_length(self, value: int | None) -> None:
+        # The same files again, wherever they came from.
+        self.classifier = Classifier(self.classifier.files.folder, max_tokens=value, **self._options)
 
     @property
     def max_length(self) -> int:
@@ -385,7 +391,10 @@ class CrossEncoder:
 
 def _full_name(name: str | os.PathLike[str]) -> str | os.PathLike[str]:
     """The Hub name: a name without an organisation gets sentence-transformers' own for cross-encoders."""
-    if isinstance(name, str) and name and "/" not in name and not Path(name).is_dir():
+    if isinstance(name, str) and name and "/" not in name:
+        with contextlib.suppress(OSError, ValueError):  # Such as a name that is too long for a file.
+            if Path(name).is_dir():
+                return name
         return f"{_ORGANIZATION}/{name}"
     return name
 

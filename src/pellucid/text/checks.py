@@ -18,13 +18,22 @@ def counting_limit(max_tokens: int) -> int:
     return max(_MIN_COUNTING_LIMIT, 2 * max_tokens)
 
 
-def as_list(texts: Iterable[str]) -> list[str]:
-    """The texts as a list. The errors are those of :func:`as_iterator`."""
-    return list(as_iterator(texts))
+_HINT = " For one text, use embed_query, or a list with one text."
 
 
-def as_iterator(texts: Iterable[str]) -> Iterator[str]:
+def as_list(texts: Iterable[str], name: str = "texts", items: str = "str", *, hint: str = _HINT) -> list[str]:
+    """The texts as a list. Arguments and errors are those of :func:`as_iterator`."""
+    return list(as_iterator(texts, name, items, hint=hint))
+
+
+def as_iterator(texts: Iterable[str], name: str = "texts", items: str = "str", *, hint: str = _HINT) -> Iterator[str]:
     """Iterate over texts. :func:`check_texts` checks the texts themselves.
+
+    Args:
+        texts: the texts.
+        name: the name of the argument, for messages.
+        items: what it must hold, for messages.
+        hint: what to do with a single text, for the message if ``texts`` is one.
 
     Raises:
         TextTypeError: ``texts`` is not an ordered collection of texts. Iterating over a string would give letters, over
@@ -32,16 +41,16 @@ def as_iterator(texts: Iterable[str]) -> Iterator[str]:
     """
     if _is_table(texts):
         raise TextTypeError(
-            f"texts is a {type(texts).__name__}, a table; iterating over it gives its columns, not its texts. "
+            f"{name} is a {type(texts).__name__}, a table; iterating over it gives its columns, not its texts. "
             f'Pass a column, such as df["text"].'
         )
     if isinstance(texts, (str, bytes, bytearray, Mapping, Set)) or not isinstance(texts, Iterable):
-        hint = " For one text, use embed_query, or a list with one text." if isinstance(texts, str) else ""
-        raise TextTypeError(f"texts is of type {type(texts).__name__}; it must be a list of str.{hint}")
+        hint = hint if isinstance(texts, str) else ""
+        raise TextTypeError(f"{name} is of type {type(texts).__name__}; it must be a list of {items}.{hint}")
     try:
         return iter(texts)
     except TypeError as error:  # An array without dimensions claims to be iterable, but is not.
-        raise TextTypeError(f"texts cannot be iterated over: {error}. It must be a list of str.") from error
+        raise TextTypeError(f"{name} cannot be iterated over: {error}. It must be a list of {items}.") from error
 
 
 _TABLE_CLASSES = {

@@ -46,6 +46,10 @@ def test_the_config_of_albert_base_is_this_spec():
     )
 
 
+def test_a_config_without_an_activation_has_the_default_of_transformers():
+    assert spec(hidden_act=None) == spec()
+
+
 def test_there_is_a_linear_layer_after_embeddings_of_any_size():
     assert spec(embedding_size=768).embedding.size == 768
 

@@ -89,6 +89,9 @@ def test_scores_need_not_depend_on_positions(changes):
         ({"pos_att_type": 3}, UnsupportedModelError, "pos_att_type 3"),
         ({"embedding_size": 128}, UnsupportedModelError, "embedding_size 128 is not the hidden size"),
         ({"position_buckets": 100_000}, InvalidModelError, "100,000 relative positions"),
+        ({"max_position_embeddings": 10**9}, InvalidModelError, "1,000,000,000 relative positions"),
+        ({"position_buckets": 1}, InvalidModelError, "position_buckets 1 does not go with"),
+        ({"position_buckets": 8, "max_relative_positions": 5}, InvalidModelError, "position_buckets 8 does not go"),
     ],
 )
 def test_an_unsupported_config_is_refused_with_a_reason(changes, kind, message):

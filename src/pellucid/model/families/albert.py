@@ -25,10 +25,24 @@ NAMES = dataclasses.replace(
     embedding_projection="encoder.embedding_hidden_mapping_in",
 )
 HEAD = HeadNames("albert.pooler", "classifier")
+_DEFAULTS = {
+    "vocab_size": 30000,
+    "embedding_size": 128,
+    "hidden_size": 4096,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 64,
+    "intermediate_size": 16384,
+    "hidden_act": "gelu_new",
+    "max_position_embeddings": 512,
+    "type_vocab_size": 2,
+    "layer_norm_eps": 1e-12,
+}
+"""Those of transformers' ``AlbertConfig``."""
 
 
 def spec(config: Config) -> EncoderSpec:
-    """The shape of an ALBERT encoder. Where the config is silent, the defaults are those of ``AlbertConfig``."""
+    """The shape of an ALBERT encoder."""
+    config = config.with_defaults(_DEFAULTS)
     if (inner := config.size("inner_group_num", 1)) != 1:
         raise UnsupportedModelError(f"{config.where}: inner_group_num is {inner}; only 1 is supported.")
     found = bert.spec(config)

@@ -24,10 +24,22 @@ NAMES = dataclasses.replace(
 HEAD = HeadNames("pooler.dense", "classifier", activation_key="pooler_hidden_act")
 
 _MAX_SPAN = 1 << 16
+_DEFAULTS = {
+    "vocab_size": 128100,
+    "hidden_size": 1536,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 24,
+    "intermediate_size": 6144,
+    "hidden_act": "gelu",
+    "max_position_embeddings": 512,
+    "layer_norm_eps": 1e-7,
+}
+"""Those of transformers' ``DebertaV2Config``."""
 
 
 def spec(config: Config) -> EncoderSpec:
-    """The shape of a DeBERTa encoder. The defaults are those of transformers' ``DebertaV2Config``."""
+    """The shape of a DeBERTa encoder."""
+    config = config.with_defaults(_DEFAULTS)
     if config.integer("conv_kernel_size", 0):  # Only the two largest models of version 2 have a convolution.
         raise UnsupportedModelError(f"{config.where}: a conv_kernel_size above 0 is not supported.")
     found = bert.spec(config)
@@ -48,9 +60,14 @@ def _read_places(config: Config, found: EncoderSpec) -> DisentangledSpec | None:
     furthest = furthest if furthest >= 1 else found.embedding.positions
     buckets = config.integer("position_buckets", -1)
     span = buckets if buckets > 0 else furthest
-    if span > _MAX_SPAN:
+    if max(span, found.embedding.positions) > _MAX_SPAN:
         raise InvalidModelError(
-            f"{config.where}: there are {span:,} relative positions, and the limit is {_MAX_SPAN:,}."
+            f"{config.where}: there are {max(span, found.embedding.positions):,} relative positions, and the limit is "
+            f"{_MAX_SPAN:,}."
+        )
+    if buckets > 0 and (buckets == 1 or furthest - 1 <= buckets // 2):
+        raise InvalidModelError(
+            f"{config.where}: position_buckets {buckets} does not go with max_relative_positions {furthest}."
         )
     kinds = config.values.get("pos_att_type") or []
     kinds = [kind.strip() for kind in kinds.lower().split("|")] if isinstance(kinds, str) else kinds

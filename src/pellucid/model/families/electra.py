@@ -11,10 +11,24 @@ from pellucid.model.spec import EncoderSpec
 
 NAMES = dataclasses.replace(bert.NAMES, prefixes=("", "electra."), embedding_projection="embeddings_project")
 HEAD = HeadNames("classifier.dense", "classifier.out_proj", activation="gelu")
+_DEFAULTS = {
+    "vocab_size": 30522,
+    "embedding_size": 128,
+    "hidden_size": 256,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 4,
+    "intermediate_size": 1024,
+    "hidden_act": "gelu",
+    "max_position_embeddings": 512,
+    "type_vocab_size": 2,
+    "layer_norm_eps": 1e-12,
+}
+"""Those of transformers' ``ElectraConfig``."""
 
 
 def spec(config: Config) -> EncoderSpec:
-    """The shape of an ELECTRA encoder. The defaults are those of transformers' ``ElectraConfig``."""
+    """The shape of an ELECTRA encoder."""
+    config = config.with_defaults(_DEFAULTS)
     found = bert.spec(config)
     size = bert.embedding_size(config, found.hidden_size)
     embedding = dataclasses.replace(found.embedding, size=None if size == found.hidden_size else size)
