@@ -43,7 +43,10 @@ nitpick_ignore_regex = [
     ("py:class", r"Dtype|EngineName|Kind|OnTruncation|dict\[str"),  # The text beside these names lists their values.
     ("py:class", r"pellucid\..*\.Result"),  # A type variable.
     # The pages refer to these, but they are not public.
-    ("py:.*", r"pellucid\.(model\.weights|search\.store|pooling|embedder\.Embedder)(\..*)?"),
+    (
+        "py:.*",
+        r"pellucid\.(model\.weights|search\.store|pooling|embedder\.Embedder|task|batch\.options|text\.pairs)(\..*)?",
+    ),
 ]
 
 html_theme = "furo"

@@ -26,7 +26,7 @@ from pellucid.explain.text_map import text_map
 from pellucid.explain.words import word_shares
 from pellucid.files.walk import SkippedFile
 from pellucid.layers.finish import EachToken
-from pellucid.model.spec import NormPlaces, NormSpec, RelativeBiasSpec
+from pellucid.model.spec import DisentangledSpec, NormPlaces, NormSpec, RelativeBiasSpec
 from pellucid.reprs import MAX_CHARACTERS, short_repr, short_text
 from pellucid.search.index import Index
 from pellucid.sentence_transformers import CrossEncoder
@@ -95,6 +95,7 @@ def objects(tmp_path_factory) -> list[Any]:
         Digest("sha256", "0" * 64, 1 << 40),
         NormPlaces(NormSpec(1e-12), NormSpec(1e-12), NormSpec(1e-12)),
         RelativeBiasSpec(32),
+        DisentangledSpec(256, 256, 512, True, True, True, NormSpec(1e-7)),
         EngineEntry("native", ("float32", "int16", "int8"), "pellucid.engines.native"),
         EmbedOptions(prompt=EVIL),
         RerankOptions(prompt=EVIL),

@@ -61,8 +61,8 @@ class ScoringTask(Task):
         if self.spec.head is None:
             raise UnsupportedModelError(
                 self.spec.why_no_head
-                or f"{self.spec.name} has no head that scores or classifies: its config.json names no class that ends in "
-                f"ForSequenceClassification. If it gives vectors, use Embedder."
+                or f"{self.spec.name} has no head that scores or classifies: its config.json names no class that ends "
+                f"in ForSequenceClassification. If it gives vectors, use Embedder."
             )
         return self.spec.head
 

@@ -24,7 +24,7 @@ class Sentence:
         text: its characters, as the text has them.
         start: its first character, counted in prompt + text.
         end: the character after its last.
-        tokens: the positions of its tokens in :attr:`PairText.tokens`.
+        tokens: the positions of its tokens in ``PairText.tokens``.
     """
 
     text: str

@@ -49,7 +49,7 @@ class Changes:
 
     Attributes:
         tokens: ``float64[len(tokens)]``, for the text's tokens. None if they were not left out in turn;
-            :attr:`ExplainedScore.left_out` says why.
+            ``ExplainedScore.left_out`` says why.
         words: the same for its words.
         sentences: the same for its sentences.
     """

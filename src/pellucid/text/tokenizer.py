@@ -160,7 +160,7 @@ class Tokenizer:
     ) -> list[Int32]:
         """Cut texts into tokens, ``int32[n]`` for each, without special tokens and without a limit.
 
-        Of a text with more than :func:`~pellucid.text.checks.counting_limit` tokens, only about that many are read, on
+        Of a text with more than ``counting_limit`` tokens, only about that many are read, on
         the side that truncation keeps. The arguments and errors are those of :meth:`tokenize`.
         """
         check_texts(texts, first=first)
