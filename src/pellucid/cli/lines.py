@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -105,7 +104,10 @@ def naming_places(place: Callable[[int], str]) -> Iterator[None]:
     """
 
     def translate(message: object, first: int | None) -> str:
-        return str(message) if first is None else re.sub(rf"(text|pair) {first}\)", f"{place(first)})", str(message))
+        if first is None:
+            return str(message)
+        named = f"{place(first)})"
+        return str(message).replace(f"text {first})", named).replace(f"pair {first})", named)
 
     held: list[Callable[[], object]] = []
     try:

@@ -182,11 +182,15 @@ class Tokenizer:
         Raises:
             UnsupportedModelError: the template does more than add special tokens around the two texts.
         """
+        with translate_errors(self._name):
+            specials = set(self._backend.encode("", "").ids)
         tried: list[tuple[str, list[int]]] = []
         for word in self._probe_words():
             try:
                 plain = list(self._encode([word], specials=False)[0].ids)
             except InvalidModelError:  # It has no token for unknown words. Other texts may not need one.
+                continue
+            if specials & set(plain):  # The vocabulary has the special tokens too.
                 continue
             for other, ids in tried:
                 with translate_errors(self._name):
