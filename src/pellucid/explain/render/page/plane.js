@@ -145,6 +145,7 @@ function planeChart({ palette, positions, groups, legend, describe, tip, onChoos
     const directions = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] };
     const zooms = { "+": ZOOM_STEP, "=": ZOOM_STEP, "-": 1 / ZOOM_STEP };
     if (event.altKey || event.ctrlKey || event.metaKey || !n) return;
+    if (request) draw(); // Keys can be faster than frames, and each goes from where the one before it has led.
     if (event.key in directions) {
       current = nextText(directions[event.key]);
       bringIntoView();
