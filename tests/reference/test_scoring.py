@@ -32,6 +32,7 @@ def test_scores_and_probabilities(family, tmp_path, labels, max_tokens):
         np.testing.assert_allclose(scores, expected, rtol=0, atol=5e-6)
         np.testing.assert_allclose(ours.probabilities(PAIRS)[:, 0], expected, rtol=0, atol=5e-6)
     else:
-        np.testing.assert_allclose(ours.logits(PAIRS), expected, rtol=0, atol=5e-6)
+        # Logits may be of any size, and the last bits of float32 grow with it.
+        np.testing.assert_allclose(ours.logits(PAIRS), expected, rtol=0, atol=5e-6 * max(1, np.abs(expected).max()))
         expected = theirs.predict(PAIRS, batch_size=1, apply_softmax=True)
         np.testing.assert_allclose(ours.probabilities(PAIRS), expected, rtol=0, atol=5e-6)
