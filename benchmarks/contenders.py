@@ -82,12 +82,7 @@ def ctranslate2(job: Job, compute_type: str) -> Embed:
 
 
 def onnxruntime(job: Job, part: str) -> Embed:
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = job.threads
-    path = job.converted / part / "model.onnx"
-    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session = open_onnx(job, part)
     names = [node.name for node in session.get_inputs()]
     tokenize = _tokenizer(job)
 
@@ -105,16 +100,20 @@ def onnxruntime(job: Job, part: str) -> Embed:
     return embed
 
 
+def open_onnx(job: Job, part: str) -> Any:
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = job.threads
+    path = job.converted / part / "model.onnx"
+    return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
 def openvino(job: Job) -> Embed:
     """For throughput, with its throughput hint; for latency, with its latency hint. Both use its queue of requests."""
     import openvino as ov
 
-    settings = {
-        "PERFORMANCE_HINT": "LATENCY" if job.latency else "THROUGHPUT",
-        "INFERENCE_NUM_THREADS": job.threads,
-        "INFERENCE_PRECISION_HINT": "f32",  # By default, it uses bfloat16 where the machine supports it.
-    }
-    compiled = ov.Core().compile_model(job.converted / "openvino" / "model.xml", "CPU", settings)
+    compiled = compile_openvino(job)
     names = [node.any_name for node in compiled.inputs]
     tokenize = _tokenizer(job)
     queue = ov.AsyncInferQueue(compiled)
@@ -136,6 +135,17 @@ def openvino(job: Job) -> Embed:
         return _collect(len(texts), batches, (pooled[i] for i in range(len(batches))))
 
     return embed
+
+
+def compile_openvino(job: Job) -> Any:
+    import openvino as ov
+
+    settings = {
+        "PERFORMANCE_HINT": "LATENCY" if job.latency else "THROUGHPUT",
+        "INFERENCE_NUM_THREADS": job.threads,
+        "INFERENCE_PRECISION_HINT": "f32",  # By default, it uses bfloat16 where the machine supports it.
+    }
+    return ov.Core().compile_model(job.converted / "openvino" / "model.xml", "CPU", settings)
 
 
 def fastembed(job: Job) -> Embed:

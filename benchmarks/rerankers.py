@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from contenders import MAX_TOKENS_PER_BATCH, Job
+from contenders import MAX_TOKENS_PER_BATCH, Job, compile_openvino, open_onnx
 
 Pairs = list[tuple[str, str]]
 Scores = npt.NDArray[np.float32]
@@ -37,11 +37,7 @@ def sentence_transformers(job: Job) -> Score:
 
 
 def onnxruntime(job: Job, part: str) -> Score:
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = job.threads
-    session = ort.InferenceSession(job.converted / part / "model.onnx", options, providers=["CPUExecutionProvider"])
+    session = open_onnx(job, part)
     tokenize = _tokenizer(job)
 
     def score(pairs: Pairs) -> Scores:
@@ -57,13 +53,7 @@ def openvino(job: Job) -> Score:
     """With its throughput hint, or its latency hint. Both use its queue of requests."""
     import openvino as ov
 
-    settings = {
-        "PERFORMANCE_HINT": "LATENCY" if job.latency else "THROUGHPUT",
-        "INFERENCE_NUM_THREADS": job.threads,
-        "INFERENCE_PRECISION_HINT": "f32",  # By default, it uses bfloat16 where the machine supports it.
-    }
-    compiled = ov.Core().compile_model(job.converted / "openvino" / "model.xml", "CPU", settings)
-    queue = ov.AsyncInferQueue(compiled)
+    queue = ov.AsyncInferQueue(compile_openvino(job))
     tokenize = _tokenizer(job)
 
     def score(pairs: Pairs) -> Scores:
@@ -98,9 +88,7 @@ def flashrank(job: Job) -> Score:
     library = importlib.import_module("flashrank.Ranker")  # `from flashrank import Ranker` gives the class.
     library.model_file_map["onnx-int8"] = "model.onnx"
     ranker = library.Ranker("onnx-int8", cache_dir=str(job.converted / "flashrank"), max_length=512)
-    options = library.ort.SessionOptions()
-    options.intra_op_num_threads = job.threads
-    ranker.session = library.ort.InferenceSession(job.converted / "onnx-int8" / "model.onnx", options)
+    ranker.session = open_onnx(job, "onnx-int8")  # Its own has a thread for each processor.
 
     def score(pairs: Pairs) -> Scores:
         scores: list[float] = []

@@ -13,7 +13,8 @@ from pellucid.engines.reference import softmax
 from pellucid.errors import OptionError, TextTypeError, UnsupportedModelError
 from pellucid.layers.activations import ACTIVATIONS, BY_TORCH_CLASS, sigmoid
 from pellucid.layers.finish import Pool
-from pellucid.model.spec import HeadSpec
+from pellucid.model.spec import HeadSpec, ModelSpec
+from pellucid.sources.files import ModelFiles
 from pellucid.task import Call, Task
 from pellucid.text.checks import as_list, check_texts, check_utf8
 from pellucid.text.pairs import PairTexts, join_pairs
@@ -44,7 +45,7 @@ class ScoringTask(Task):
         super().__init__(model, options, None, on_truncation)
         if activation is not None:
             check_choice("activation", activation, SCORE_ACTIVATIONS)
-        if self.spec.head is not None and self.spec.stages and self.files.has("modules.json"):
+        if self.spec.head is not None and not gives_scores(self.files, self.spec):
             raise UnsupportedModelError(f"{self.spec.name} gives vectors, as its modules.json says. Use Embedder.")
         self._finish = Pool(self.head.pooling, self.encoder.head)
         self._activation = activation or self.head.activation
@@ -198,6 +199,15 @@ class ScoringTask(Task):
             keep_end=keep_end,
             has_segments=self.spec.tokenizer.has_segments,
         )
+
+
+def gives_scores(files: ModelFiles, spec: ModelSpec) -> bool:
+    """True if a model has a head that scores, unless its ``modules.json`` lists stages for vectors.
+
+    Without that file, as in sentence-transformers, any model can be read as one that gives vectors. Its config says
+    what it was trained for.
+    """
+    return spec.head is not None and not (spec.stages and files.has("modules.json"))
 
 
 def check_pairs(pairs: Iterable[Any]) -> list[Pair]:

@@ -102,7 +102,9 @@ def _explain(
     encoder: Encoder, text: str, other: str | None, prompts: dict[str, str | None]
 ) -> Trace | Comparison | ExplainedScore:
     """Explain one text or two, as the model is one that gives vectors or one that gives scores."""
-    if other is not None and _gives_scores(encoder):
+    from pellucid.scoring import gives_scores
+
+    if other is not None and gives_scores(encoder.files, encoder.spec):
         from pellucid.reranker import Reranker
 
         return Reranker(encoder).explain(text, other, **prompts)
@@ -110,12 +112,6 @@ def _explain(
 
     embedder = Embedder(encoder)
     return embedder.trace(text, **prompts) if other is None else embedder.compare(text, other, **prompts)
-
-
-def _gives_scores(encoder: Encoder) -> bool:
-    """Whether a model is a cross-encoder. One that gives vectors may name a head too, but its modules.json pools."""
-    pools = encoder.files.has("modules.json") and encoder.spec.stages
-    return encoder.spec.head is not None and not pools
 
 
 def _from_standard_input(text: str | None, other: str | None) -> tuple[str, str | None]:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from typing import Annotated
 
 import typer
 
 from pellucid.cli import options
-from pellucid.cli.hints import check_order, choose_file, hint_at_path, is_file
-from pellucid.cli.lines import Lines, naming_places, read_lines, show
-from pellucid.cli.terminal import print_record, round_float32, use_json
-from pellucid.cli.texts import read_text
-from pellucid.errors import OptionError, printable
+from pellucid.cli.hints import choose_file
+from pellucid.cli.lines import naming_places
+from pellucid.cli.matches import print_records, print_table, read_text_and_lines
+from pellucid.cli.terminal import round_float32, use_json
+from pellucid.errors import OptionError
 from pellucid.files.progress import progress
-from pellucid.types import Ranked
 
 
 def rerank(
@@ -48,17 +45,7 @@ def rerank(
     if prompt is not None and prompt_name is not None:
         raise OptionError("give --prompt or --prompt-name, not both.")
     file = choose_file(argument, file)
-    check_order(query, file, "pellucid rerank", place="query")
-    if file is None and sys.stdin.isatty() and is_file(query):
-        example = f"pellucid rerank QUERY {shlex.quote(printable(query))}"
-        raise OptionError(f"give a query too, before the file: {example}")
-    if query == "-":
-        if file is None or str(file) == "-":
-            raise OptionError("only one of the query and the file can be standard input.")
-        query = read_text()
-    else:
-        hint_at_path(query, "pellucid rerank - FILE < {}")
-    lines = read_lines(file, column)
+    query, lines = read_text_and_lines(query, file, column, "pellucid rerank", place="query")
 
     from pellucid.reranker import Reranker
 
@@ -76,26 +63,6 @@ def rerank(
     with naming_places(lines.place), progress(len(lines.texts), show=True, leave=False, desc="Scoring") as advance:
         matches = reranker.rank(query, lines.texts, count, prompt=prompt, prompt_name=prompt_name, advance=advance)
     if use_json(json):
-        for rank, match in enumerate(matches, 1):
-            record = {
-                "rank": rank,
-                "score": round_float32(match.score),
-                lines.unit: lines.numbers[match.index],
-                "text": lines.texts[match.index],
-            }
-            print_record(record)
+        print_records(lines, matches, [round_float32(match.score) for match in matches], "score")
     else:
-        _print_matches(lines, matches, full=full)
-
-
-def _print_matches(lines: Lines, matches: list[Ranked], *, full: bool) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("score", justify="right", no_wrap=True)
-    table.add_column(lines.unit, justify="right", no_wrap=True)
-    table.add_column("text", ratio=1)
-    for match in matches:
-        table.add_row(f"{match.score:.4f}", f"{lines.numbers[match.index]}", show(lines.texts[match.index], full=full))
-    Console(highlight=False).print(table if matches else "no texts")
+        print_table(lines, matches, [f"{match.score:.4f}" for match in matches], "score", full=full)

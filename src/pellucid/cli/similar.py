@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from typing import Annotated
 
 import typer
 
 from pellucid.cli import options
-from pellucid.cli.hints import check_order, choose_file, hint_at_path, is_file
-from pellucid.cli.lines import Lines, embed_lines, read_lines, show
-from pellucid.cli.terminal import print_record, use_json
-from pellucid.cli.texts import read_text
-from pellucid.errors import OptionError, printable
-from pellucid.types import Ranked
+from pellucid.cli.hints import choose_file
+from pellucid.cli.lines import embed_lines
+from pellucid.cli.matches import print_records, print_table, read_text_and_lines
+from pellucid.cli.terminal import use_json
+from pellucid.errors import OptionError
 
 
 def similar(
@@ -41,17 +38,7 @@ def similar(
     if count < 1:
         raise OptionError("-k must be at least 1.")
     file = choose_file(argument, file)
-    check_order(text, file, "pellucid similar")
-    if file is None and sys.stdin.isatty() and is_file(text):
-        example = f"pellucid similar TEXT {shlex.quote(printable(text))}"
-        raise OptionError(f"give a text too, before the file: {example}")
-    if text == "-":
-        if file is None or str(file) == "-":
-            raise OptionError("only one of the text and the file can be standard input.")
-        text = read_text()
-    else:
-        hint_at_path(text, "pellucid similar - FILE < {}")
-    lines = read_lines(file, column)
+    text, lines = read_text_and_lines(text, file, column, "pellucid similar", place="text")
 
     from pellucid.embedder import Embedder
 
@@ -67,26 +54,6 @@ def similar(
     )
     matches = embedder.most_similar(text, embed_lines(embedder, lines), count)
     if use_json(json):
-        for rank, match in enumerate(matches, 1):
-            record = {
-                "rank": rank,
-                "cosine": round(match.score, 6),
-                lines.unit: lines.numbers[match.index],
-                "text": lines.texts[match.index],
-            }
-            print_record(record)
+        print_records(lines, matches, [round(match.score, 6) for match in matches], "cosine")
     else:
-        _print_matches(lines, matches, full=full)
-
-
-def _print_matches(lines: Lines, matches: list[Ranked], *, full: bool) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("cosine", justify="right", no_wrap=True)
-    table.add_column(lines.unit, justify="right", no_wrap=True)
-    table.add_column("text", ratio=1)
-    for match in matches:
-        table.add_row(f"{match.score:.3f}", f"{lines.numbers[match.index]}", show(lines.texts[match.index], full=full))
-    Console(highlight=False).print(table if matches else "no texts")
+        print_table(lines, matches, [f"{match.score:.3f}" for match in matches], "cosine", full=full)

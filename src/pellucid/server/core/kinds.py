@@ -8,7 +8,7 @@ from pellucid.classifier import Classifier
 from pellucid.embedder import Embedder
 from pellucid.model.spec import ModelSpec
 from pellucid.reranker import Reranker
-from pellucid.scoring import ScoringTask
+from pellucid.scoring import ScoringTask, gives_scores
 from pellucid.sources.files import ModelFiles
 from pellucid.task import Task
 
@@ -27,12 +27,8 @@ _ABILITIES: dict[type[Task], str] = {
 
 
 def kind_of(files: ModelFiles, spec: ModelSpec) -> Kind:
-    """The kind of a model: one that has a head gives scores, unless its ``modules.json`` lists stages for vectors.
-
-    Without that file, as in sentence-transformers, any model can be read as one that gives vectors. Its config says
-    what it was trained for.
-    """
-    if spec.head is None or (spec.stages and files.has("modules.json")):
+    """The kind of a model, by its files and by how many labels it has."""
+    if spec.head is None or not gives_scores(files, spec):
         return "embedder"
     return "reranker" if len(spec.head.labels) == 1 else "classifier"
 
