@@ -176,11 +176,18 @@ def test_too_few_tokens_for_a_pair_are_refused(folder):
         ([("a", "b"), 3], "pair 1 is not a pair"),
         ([("a", None)], "the second text of pair 0 is of type NoneType"),
         ([(1, "a")], "the first text of pair 0 is of type int"),
+        ([np.array("ab")], "pair 0 is not a pair"),
+        (np.array([[1, 2]]), "the first text of pair 0 is of type int"),
     ],
 )
 def test_what_is_no_pair_is_named(pairs, message):
     with pytest.raises(TextTypeError, match=message):
         check_pairs(pairs)
+
+
+@pytest.mark.parametrize("dtype", ["str", "object"])
+def test_the_rows_of_two_columns_are_pairs(dtype):
+    assert check_pairs(np.array([["a", "b"], ["c", "d"]], dtype)) == [("a", "b"), ("c", "d")]
 
 
 def test_half_a_character_is_named():

@@ -14,10 +14,11 @@ from pellucid.checks import check_choice, check_integer
 from pellucid.encoder.encoder import Dtype, Encoder, EngineName
 from pellucid.encoder.fingerprint import EMBEDDING
 from pellucid.encoder.prompts import DOCUMENT_PROMPTS, QUERY_PROMPTS, choose_prompt
-from pellucid.errors import InputError, OptionError, TextTypeError
+from pellucid.errors import InputError, ModelKindWarning, OptionError, TextTypeError, warn
 from pellucid.layers.finish import Pool
 from pellucid.layers.quantization import OUTPUT_DTYPES, check_ranges, to_dtype
 from pellucid.reprs import short_text
+from pellucid.scoring import gives_scores
 from pellucid.task import Call, Task
 from pellucid.text.checks import as_iterator, as_list, check_texts
 from pellucid.text.truncation import OnTruncation
@@ -89,6 +90,13 @@ class Embedder(Task):
         hub = {"revision": revision, "cache_folder": cache_folder, "local_files_only": local_files_only, "token": token}
         super().__init__(model_name, arithmetic | hub, cache, on_truncation)
         self.spec.pooling  # noqa: B018  Raises if the model does not pool.
+        if gives_scores(self.files, self.spec):
+            warn(
+                ModelKindWarning(
+                    f"{self.spec.name} was trained to give scores or labels, so its vectors mean little. Use Reranker or "
+                    f"Classifier, or another model."
+                )
+            )
 
     def __repr__(self) -> str:
         name = short_text(self.model_name, 60)

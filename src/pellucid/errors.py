@@ -26,6 +26,7 @@
     └── ServerError                       a request that the server could not answer with a result
         ├── RequestError                  the request itself is wrong
         ├── ModelNotServedError           this server has no model of that name
+        ├── ModelNotLoadedError           a model that a request needs could not be loaded
         ├── WrongModelKindError           the model cannot do that: an embedder cannot rerank
         ├── NoRoomForModelError           the model does not fit in memory next to the models in use
         ├── QueueFullError                too many requests are waiting
@@ -269,6 +270,10 @@ class WrongModelKindError(ServerError):
     """The model cannot do what was asked. An embedder cannot rerank, for example, and a reranker gives no vectors."""
 
 
+class ModelNotLoadedError(ServerError):
+    """A model that a request needs could not be loaded. Its cause says why, and may name folders of the server."""
+
+
 class NoRoomForModelError(ServerError):
     """The model does not fit in memory next to the models in use."""
 
@@ -335,6 +340,10 @@ class UnexpectedError(ServerError):
 
 class CacheWarning(UserWarning):
     """A cache could not be read or written. The vectors were computed instead, and are correct."""
+
+
+class ModelKindWarning(UserWarning):
+    """A model that gives scores is used for vectors. sentence-transformers allows this, but they mean little."""
 
 
 class TruncationWarning(UserWarning):

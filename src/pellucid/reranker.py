@@ -75,7 +75,8 @@ class Reranker(ScoringTask):
         _ = self.activation  # Raises if it is not supported.
         if len(self.head.labels) != 1:
             raise UnsupportedModelError(
-                f"{self.spec.name} has {len(self.head.labels)} labels, so it gives no single score. Use Classifier."
+                f"{self.spec.name} has {len(self.head.labels)} labels, so it gives no single score. Use Classifier, or "
+                "pellucid classify."
             )
 
     def _arguments(self) -> dict[str, Any]:

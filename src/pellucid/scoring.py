@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, cast
 
+import numpy as np
+
 from pellucid.checks import check_choice
 from pellucid.encoder.encoder import Encoder
 from pellucid.encoder.prompts import choose_prompt
@@ -46,7 +48,9 @@ class ScoringTask(Task):
         if activation is not None:
             check_choice("activation", activation, SCORE_ACTIVATIONS)
         if self.spec.head is not None and not gives_scores(self.files, self.spec):
-            raise UnsupportedModelError(f"{self.spec.name} gives vectors, as its modules.json says. Use Embedder.")
+            raise UnsupportedModelError(
+                f"{self.spec.name} gives vectors, as its modules.json says. Use Embedder, or pellucid embed."
+            )
         self._finish = Pool(self.head.pooling, self.encoder.head)
         self._activation = activation or self.head.activation
         specials = self.tokenizer.pair_template.specials
@@ -219,7 +223,8 @@ def check_pairs(pairs: Iterable[Any]) -> list[Pair]:
     """
     checked: list[Pair] = []
     given: list[Any] = as_list(pairs, "pairs", "pairs of texts", hint="")
-    for position, pair in enumerate(given):
+    for position, entry in enumerate(given):
+        pair = entry.tolist() if isinstance(entry, np.ndarray) else entry  # A row of a table's two columns.
         if isinstance(pair, str) or not isinstance(pair, Sequence) or len(pair) != 2:  # noqa: PLR2004
             raise TextTypeError(f"pair {position} is not a pair: each must be two texts, such as (query, document).")
         for which, text in zip(("first", "second"), pair, strict=True):

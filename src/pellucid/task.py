@@ -328,8 +328,8 @@ def _create(task: Callable[..., Task], encoder: Encoder, cache: Cache | None, on
 
 
 _OTHER_KINDS: dict[catalog.Kind, str] = {
-    "embedder": "gives vectors, not scores. Use Embedder.",
-    "reranker": "scores pairs of texts, and gives no vectors. Use Reranker.",
+    "embedder": "gives vectors, not scores. Use Embedder, or pellucid embed.",
+    "reranker": "scores pairs of texts, and gives no vectors. Use Reranker, or pellucid rerank.",
 }
 
 

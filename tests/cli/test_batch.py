@@ -152,6 +152,28 @@ def test_texts_or_pairs_get_labels(tmp_path, scorers):
 
 
 @pytest.mark.parametrize(
+    ("task", "options", "columns"),
+    [
+        ("rerank", ["--score-column", "fit"], ["query", "text", "score", "label", "fit"]),
+        (
+            "classify",
+            ["--label-column", "found", "--probability-column", "p"],
+            ["query", "text", "score", "label", "found", "p"],
+        ),
+    ],
+)
+def test_a_table_that_has_such_columns_already_needs_other_names(tmp_path, scorers, task, options, columns):
+    (tmp_path / "in.csv").write_text("query,text,score,label\na,the cat,1,x\n")
+    arguments = ["batch", str(tmp_path / "in.csv"), "-o", str(tmp_path / "out"), "--task", task, "-m", scorers[task]]
+    taken = run(*arguments)
+    assert taken.code == 1
+    assert f"already. Choose another name with {options[0]}." in taken.err
+    renamed = run(*arguments, *options)
+    assert renamed.code == 0, renamed.err
+    assert pq.read_table(next((tmp_path / "out").glob("*.parquet"))).column_names == columns
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--task", "rerank", "--vector-column", "v"], "--vector-column needs --task embed."),
@@ -159,6 +181,9 @@ def test_texts_or_pairs_get_labels(tmp_path, scorers):
         (["--task", "classify", "--normalize"], "--normalize needs --task embed."),
         (["--task", "classify", "--query-column", "q"], "--query-column needs --task rerank."),
         (["--second-column", "b"], "--second-column needs --task classify."),
+        (["--score-column", "s"], "--score-column needs --task rerank."),
+        (["--label-column", "l"], "--label-column needs --task classify."),
+        (["--task", "rerank", "--probability-column", "p"], "--probability-column needs --task classify."),
         (["--task", "classify"], "--task classify needs a model: -m MODEL."),
     ],
 )

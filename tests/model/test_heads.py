@@ -90,6 +90,7 @@ def test_each_family_has_its_own_head(model_type, changes, expected):
     [
         ({"id2label": {"0": "no", "1": "yes"}}, ("no", "yes")),
         ({"id2label": {"1": "yes", "0": "no"}}, ("no", "yes")),
+        ({"id2label": {"0": 1, "1": 2, "2": 3}}, ("1", "2", "3")),
         ({"id2label": None}, ("LABEL_0", "LABEL_1")),
         ({"id2label": {}, "num_labels": 3}, ("LABEL_0", "LABEL_1", "LABEL_2")),
         ({"id2label": {"0": "a", "1": "b"}, "num_labels": 1}, ("LABEL_0",)),
@@ -104,7 +105,8 @@ def test_labels_are_in_the_order_of_their_numbers(changes, labels):
     [
         ({"num_labels": 10**9}, InvalidModelError, "1,000,000,000 labels, and the limit is 100,000"),
         ({"id2label": {"0": "a", "2": "b"}}, InvalidModelError, "id2label has no text for the label 1"),
-        ({"id2label": {"0": 7}}, InvalidModelError, "id2label has no text for the label 0"),
+        ({"id2label": {"0": True}}, InvalidModelError, "id2label has no text for the label 0"),
+        ({"id2label": {"0": ["a"]}}, InvalidModelError, "id2label has no text for the label 0"),
         ({"model_type": "modernbert", "classifier_pooling": "max"}, UnsupportedModelError, "classifier_pooling 'max'"),
     ],
 )

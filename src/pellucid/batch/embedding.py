@@ -43,7 +43,7 @@ class EmbedOptions(JobOptions[Embedder]):
     rows_per_file: int = 16_384
 
     has_vectors: ClassVar[bool] = True
-    rename_hint: ClassVar[str] = "Choose another name with --vector-column."
+    naming_options: ClassVar[tuple[str, ...]] = ("--vector-column",)
 
     @property
     def added_columns(self) -> tuple[str, ...]:

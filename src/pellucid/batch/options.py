@@ -34,7 +34,7 @@ class JobOptions(ABC, Generic[Model]):
         on_truncation: "cut" texts that are too long, or "reject" their rows.
         rows_per_file: how many input rows become one output file.
         has_vectors: whether the last column that is added has vectors.
-        rename_hint: what to do if the input has one of the added columns already.
+        naming_options: the options that name the added columns, in the same order.
     """
 
     text_column: str
@@ -42,7 +42,7 @@ class JobOptions(ABC, Generic[Model]):
     on_truncation: str
     rows_per_file: int
     has_vectors: ClassVar[bool] = False
-    rename_hint: ClassVar[str] = "Rename that column first."
+    naming_options: ClassVar[tuple[str, ...]]
 
     __repr__ = short_repr
 
@@ -110,8 +110,9 @@ class JobOptions(ABC, Generic[Model]):
         Raises:
             BatchError: it has.
         """
-        if taken := [name for name in self.added_columns if name in names]:
-            raise BatchError(f"the input has a column {taken[0]!r} already. {self.rename_hint}")
+        for name, option in zip(self.added_columns, self.naming_options, strict=True):
+            if name in names:
+                raise BatchError(f"the input has a column {name!r} already. Choose another name with {option}.")
 
     def fingerprint(self, model: Model, *, device: str | None = None) -> Fingerprint:
         """What the results depend on besides their texts. ``device``: the engine's, if it is not the model's."""

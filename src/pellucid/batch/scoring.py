@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -60,6 +60,7 @@ class RerankOptions(_ScoringOptions[Reranker]):
     prompt: str = ""
     on_truncation: str = "cut"
     rows_per_file: int = 16_384
+    naming_options: ClassVar[tuple[str, ...]] = ("--score-column",)
 
     @property
     def more_columns(self) -> Mapping[str, str]:
@@ -105,6 +106,7 @@ class ClassifyOptions(_ScoringOptions[Classifier]):
     prompt: str = ""
     on_truncation: str = "cut"
     rows_per_file: int = 16_384
+    naming_options: ClassVar[tuple[str, ...]] = ("--label-column", "--probability-column")
 
     @property
     def more_columns(self) -> Mapping[str, str]:

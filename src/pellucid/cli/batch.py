@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from pellucid.batch.options import JobOptions
     from pellucid.batch.runner import Progress, Report
 
-_QUERY_COLUMN = "query"
+_QUERY_COLUMN, _SCORE_COLUMN = "query", "score"
+_LABEL_COLUMN, _PROBABILITY_COLUMN = "label", "probability"
 _VECTOR_COLUMN = "vector"
 
 
@@ -44,6 +45,11 @@ def batch(
     query_column: Annotated[str, typer.Option(help="Column with the queries, to rerank.")] = _QUERY_COLUMN,
     second_column: options.SecondColumnOption = None,
     vector_column: Annotated[str, typer.Option(help="Column for the vectors.")] = _VECTOR_COLUMN,
+    score_column: Annotated[str, typer.Option(help="Column for the scores, to rerank.")] = _SCORE_COLUMN,
+    label_column: Annotated[str, typer.Option(help="Column for the labels, to classify.")] = _LABEL_COLUMN,
+    probability_column: Annotated[
+        str, typer.Option(help="Column for the labels' probabilities, to classify.")
+    ] = _PROBABILITY_COLUMN,
     output_dtype: options.BatchDtypeOption = "float32",
     prompt: options.PromptOption = None,
     prompt_name: options.PromptNameOption = None,
@@ -98,8 +104,15 @@ def batch(
             "--truncate-dim": truncate_dim is not None,
             "--cache": cache is not None,
         },
-        rerank={"--query-column": query_column != _QUERY_COLUMN},
-        classify={"--second-column": second_column is not None},
+        rerank={
+            "--query-column": query_column != _QUERY_COLUMN,
+            "--score-column": score_column != _SCORE_COLUMN,
+        },
+        classify={
+            "--second-column": second_column is not None,
+            "--label-column": label_column != _LABEL_COLUMN,
+            "--probability-column": probability_column != _PROBABILITY_COLUMN,
+        },
     )
     from pellucid.batch import runner
 
@@ -122,13 +135,18 @@ def batch(
         from pellucid.reranker import Reranker
 
         loaded = Reranker(model or options.DEFAULT_RERANKER, **how)
-        make_options = partial(RerankOptions, query_column=query_column)
+        make_options = partial(RerankOptions, query_column=query_column, score_column=score_column)
     elif task == "classify":
         from pellucid.batch.scoring import ClassifyOptions
         from pellucid.classifier import Classifier
 
         loaded = Classifier(model or "", **how)
-        make_options = partial(ClassifyOptions, second_column=second_column)
+        make_options = partial(
+            ClassifyOptions,
+            second_column=second_column,
+            label_column=label_column,
+            probability_column=probability_column,
+        )
     else:
         from pellucid.batch.embedding import EmbedOptions
         from pellucid.embedder import Embedder

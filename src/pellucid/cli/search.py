@@ -74,11 +74,11 @@ def search(
     index = Index.open(folder or _find_index(), cache_folder=cache_folder, local_files_only=local_files_only)
     if reranks or reranker_name is not None:
         from pellucid.reranker import Reranker
-        from pellucid.search.reranking import CANDIDATES
+        from pellucid.search.reranking import candidates_for
 
+        candidates = index.search(query, candidates_for(count), mode=mode, approximate=approximate)
         name = reranker_name or options.DEFAULT_RERANKER
         reranker = Reranker(name, cache_folder=cache_folder, local_files_only=local_files_only)
-        candidates = index.search(query, max(count, CANDIDATES), mode=mode, approximate=approximate)
         hits = _rerank(query, candidates, reranker)[:count]
     else:
         hits = index.search(query, count, mode=mode, approximate=approximate)

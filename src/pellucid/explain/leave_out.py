@@ -25,12 +25,13 @@ MAX_PRODUCTS = 4e12
 """About how many multiplications the shorter pairs may take: half a minute or so on two cores in float32."""
 
 
-def token_limit(spec: EncoderSpec, length: int) -> int:
+def token_limit(spec: EncoderSpec, length: int, max_products: float) -> int:
     """How many tokens all shorter pairs together may have: a larger model reads fewer in the same time.
 
     Args:
         spec: the encoder.
         length: the number of the pair's tokens, each of which looks at all others.
+        max_products: about how many multiplications they may take.
     """
     products = 0
     for block in spec.blocks:
@@ -39,7 +40,7 @@ def token_limit(spec: EncoderSpec, length: int) -> int:
             2 * (attention.query_size + attention.key_size) + (3 if feed_forward.gated else 2) * feed_forward.size
         )
         products += spec.hidden_size * matrices + 2 * length * attention.query_size
-    return int(MAX_PRODUCTS / max(1, products))
+    return int(max_products / max(1, products))
 
 
 def choose_groups(groups: Mapping[Key, Sequence[Part]], length: int, limit: int) -> tuple[list[Key], dict[Key, int]]:

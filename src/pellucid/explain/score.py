@@ -20,7 +20,7 @@ import numpy as np
 
 from pellucid.encoder.encoder import Encoder
 from pellucid.errors import UnsupportedModelError, plural
-from pellucid.explain.leave_out import Part, choose_groups, logits_without, token_limit
+from pellucid.explain.leave_out import MAX_PRODUCTS, Part, choose_groups, logits_without, token_limit
 from pellucid.explain.pair import Pair, PairText, read_pair
 from pellucid.explain.shares import Float64
 from pellucid.explain.trace import MAX_ATTENTION_BYTES, display_name
@@ -162,11 +162,16 @@ class ExplainedScore:
         )
 
 
-def explain_score(encoder: Encoder, query: str, document: str, prompt: str, activation: str) -> ExplainedScore:
+def explain_score(
+    encoder: Encoder,
+    query: str,
+    document: str,
+    prompt: str,
+    activation: str,
+    *,
+    max_products: float = MAX_PRODUCTS,
+) -> ExplainedScore:
     """Score a pair, and leave out each part of it in turn. All these pairs go through the engine in one call.
-
-    If they have too many tokens (:data:`~pellucid.explain.leave_out.MAX_PRODUCTS`), some kinds of parts are not left
-    out, and the result says which.
 
     Args:
         encoder: the model; its head has one label.
@@ -174,6 +179,8 @@ def explain_score(encoder: Encoder, query: str, document: str, prompt: str, acti
         document: the document.
         prompt: put before the query.
         activation: what turns the logit into the score.
+        max_products: about how many multiplications this may take. If it would take more, some kinds of parts are not
+            left out, and the result says which.
 
     Raises:
         UnsupportedModelError: the model has no head.
@@ -186,7 +193,7 @@ def explain_score(encoder: Encoder, query: str, document: str, prompt: str, acti
     pair = read_pair(encoder, query, document, prompt)
     groups = {(side, kind): _parts(pair, side, kind) for side, kind in _GROUPS}
     length = len(pair.batch.ids)
-    chosen, others = choose_groups(groups, length, token_limit(encoder.spec.encoder, length))
+    chosen, others = choose_groups(groups, length, token_limit(encoder.spec.encoder, length, max_products))
     logits = logits_without(encoder, pair.batch, head, [(), *(part for key in chosen for part in groups[key])])
     ends = np.cumsum([len(groups[key]) for key in chosen])
     changes = dict(zip(chosen, np.split(logits[0] - logits[1:], ends[:-1]), strict=True)) if chosen else {}

@@ -75,9 +75,12 @@ def _read_labels(config: Config) -> tuple[str, ...]:
         raise InvalidModelError(f"{config.where}: there are {count:,} labels, and the limit is {_MAX_LABELS:,}.")
     if not isinstance(by_number, dict) or len(by_number) != count:
         return tuple(f"LABEL_{number}" for number in range(count))
-    if missing := [number for number in range(count) if not isinstance(by_number.get(str(number)), str)]:
-        raise InvalidModelError(f"{config.where}: id2label has no text for the label {missing[0]}.")
-    return tuple(by_number[str(number)] for number in range(count))
+    labels = [by_number.get(str(number)) for number in range(count)]
+    for number, label in enumerate(labels):
+        # Some models name their labels by numbers, such as stars.
+        if not isinstance(label, str | int) or isinstance(label, bool):
+            raise InvalidModelError(f"{config.where}: id2label has no text for the label {number}.")
+    return tuple(map(str, labels))
 
 
 def _read_pooling(config: Config, names: HeadNames) -> Pooling:

@@ -365,7 +365,7 @@ class ModelSpec:
                 return pooling
         if self.head is not None and not self.stages:
             raise UnsupportedModelError(
-                f"{self.name} gives scores, not vectors. Use Reranker or Classifier instead of Embedder."
+                f"{self.name} gives scores, not vectors. Use Reranker or Classifier, or pellucid rerank or classify."
             )
         kinds = ["Transformer", *(type(stage).__name__.removesuffix("Spec") for stage in self.stages)]
         raise UnsupportedModelError(

@@ -18,7 +18,7 @@ from pellucid.search.forgetting import forget
 from pellucid.search.hits import Hit, fuse, locate
 from pellucid.search.pointer import Identity
 from pellucid.search.reading import DocumentReader
-from pellucid.search.reranking import CANDIDATES, rerank
+from pellucid.search.reranking import candidates_for, rerank
 from pellucid.search.rows import RankedRow, Row
 from pellucid.search.store import Store
 from pellucid.search.update import Progress, Summary, Update, normalize_option
@@ -174,7 +174,7 @@ class Index:
         if count < 1:
             raise OptionError(f"count={count} must be at least 1.")
         if reranker is not None:
-            candidates = self.search(query, max(count, CANDIDATES), mode=mode, approximate=approximate)
+            candidates = self.search(query, candidates_for(count), mode=mode, approximate=approximate)
             return rerank(query, candidates, reranker)[:count]
         check_texts([query])
         if not query.strip():

@@ -8,8 +8,13 @@ from dataclasses import replace
 from pellucid.reranker import Reranker
 from pellucid.search.hits import Hit
 
-CANDIDATES = 50
+_CANDIDATES = 50
 """How many hits are reranked at least, if there are so many. The best answer is seldom further down."""
+
+
+def candidates_for(count: int) -> int:
+    """How many hits to find and to rerank, so that the best ``count`` are among them."""
+    return max(count, _CANDIDATES)
 
 
 def rerank(

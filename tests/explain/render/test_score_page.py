@@ -104,7 +104,7 @@ def test_what_was_cut_is_struck_through(show, reranker):
 
 
 def test_a_pair_that_takes_too_long_says_what_is_missing(show, reranker, monkeypatch):
-    monkeypatch.setattr(scores, "token_limit", lambda _spec, _length: 0)
+    monkeypatch.setattr(scores, "token_limit", lambda *_: 0)
     monkeypatch.setattr(scores, "MAX_ATTENTION_BYTES", 0)
     found = reranker.explain("the cat", "a dog sat. A cat.")
     opened = show(html_of(found))

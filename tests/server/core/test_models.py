@@ -94,7 +94,9 @@ KINDS = {"reranker": "reranker", "classifier": "classifier", "tiny": "embedder"}
 def test_a_model_is_of_the_kind_that_its_files_tell(serve, model, reranker_model, classifier_model, load):
     own = serve(reranker_model, classifier_model, model, load=load)
     assert ids_and_kinds(own) == KINDS
-    assert [each["kind"] for each in own.client.get("/stats").json()["models"]] == list(KINDS.values())
+    stats = own.client.get("/stats").json()["models"]
+    assert [each["kind"] for each in stats] == list(KINDS.values())
+    assert [each["dimensions"] for each in stats] == [None, None, 16 if load == "start" else None]
     text = own.client.get("/metrics").text
     for name, kind in KINDS.items():
         assert f'pellucid_model_info{{kind="{kind}",model="{name}"}} 1.0' in text
@@ -106,6 +108,28 @@ def test_a_model_that_is_not_on_this_machine_has_no_kind_before_its_first_reques
     answer = own.client.post("/v1/rerank", json={"query": "a", "documents": ["b"]})
     assert answer.status_code == 503  # It might be a reranker.
     assert answer.json()["error"]["code"] == "model_not_loaded"
+    assert "model 'org/not-here' could not be loaded" in answer.json()["error"]["message"]
+
+
+def test_a_first_model_that_cannot_be_loaded_is_not_passed_over_but_others_can_be_named(serve, model, tmp_path, caplog):
+    own = serve("org/not-here", model, load="first-use", cache_folder=tmp_path, local_files_only=True)
+    answer = own.client.post("/v1/embeddings", json={"input": "a"})
+    assert answer.status_code == 503
+    assert answer.json()["error"]["message"] == (
+        "The model 'org/not-here' could not be loaded. The server's log says why. "
+        "Requests may name another model: 'tiny'."
+    )
+    (record,) = [record for record in caplog.records if record.message == "failed"]
+    assert "org/not-here" in str(record.exc_info[1])
+    assert isinstance(ask(own, "tiny"), list)
+
+
+def test_the_kind_of_a_model_of_the_catalog_is_known_before_it_is_here(serve, model, tmp_path):
+    own = serve(
+        "cross-encoder/ms-marco-MiniLM-L6-v2", model, load="first-use", cache_folder=tmp_path, local_files_only=True
+    )
+    assert list(ids_and_kinds(own).values()) == ["reranker", "embedder"]
+    assert own.client.post("/v1/embeddings", json={"input": "a"}).json()["model"] == "tiny"
 
 
 def test_without_a_name_the_first_model_that_can_do_it_answers(serve, model, reranker_model, classifier_model):
@@ -195,6 +219,7 @@ def test_a_model_that_cannot_be_loaded_on_first_use_gives_a_503_that_names_no_fo
     (tmp_path / "second" / "model.safetensors").unlink()
     answer = own.client.post("/v1/embeddings", json={"input": "a", "model": "second"})
     assert answer.status_code == 503
+    assert "The model 'second' could not be loaded." in answer.json()["error"]["message"]
     assert str(tmp_path) not in answer.text
     assert isinstance(ask(own, "first"), list)
 

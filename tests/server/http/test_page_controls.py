@@ -153,16 +153,29 @@ def test_the_page_asks_for_a_key_and_keeps_it_only_in_memory(visit, stub, guarde
     form.locator(".error", has_text="does not accept").wait_for()
 
 
-def test_models_that_give_vectors_come_first_and_others_say_that_the_views_need_one(visit, stub):
+def test_models_that_give_vectors_come_first_and_others_say_what_they_are_for(visit, stub):
     vectors = stub.model_stats.pop("tiny")
-    stub.model_stats |= {"scores": vectors | {"kind": "reranker", "dimensions": 0, "max_tokens": 512}, "tiny": vectors}
+    others = {
+        "scores": vectors | {"kind": "reranker", "dimensions": None, "max_tokens": 512},
+        "labels": vectors | {"kind": "classifier", "dimensions": None, "max_tokens": 512},
+        "later": vectors | {"loaded": False, "dimensions": None, "max_tokens": None},
+        "far": vectors | {"loaded": False, "kind": None, "dimensions": None, "max_tokens": None},
+    }
+    stub.model_stats |= others | {"tiny": vectors}
     page = visit()
     picker, facts = page.get_by_label("Model", exact=True), page.locator("#model-facts")
     picker.wait_for()
-    assert picker.locator("option").all_inner_texts() == ["tiny", "scores"]
+    picker.select_option("tiny")
+    assert picker.locator("option").all_inner_texts() == ["later", "far", "tiny", "scores", "labels"]
     assert facts.inner_text() == "384 dimensions, up to 256 tokens"
-    picker.select_option("scores")
-    assert facts.inner_text() == "a reranker, up to 512 tokens; the views below need an embedder"
+    for name, said in {
+        "scores": "a reranker, up to 512 tokens: enter a query and a document under “Two texts”",
+        "labels": "a classifier, up to 512 tokens; the views below need an embedder or a reranker",
+        "later": "embedder, not loaded yet",
+        "far": "kind unknown, not loaded yet",
+    }.items():
+        picker.select_option(name)
+        assert facts.inner_text() == said
 
 
 def test_the_user_can_choose_among_several_models(visit, stub, page_embedder, tmp_path):

@@ -7,7 +7,7 @@ import dataclasses
 import logging
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,14 +16,16 @@ from typing import Any, cast
 from pellucid import catalog
 from pellucid.encoder.encoder import Encoder
 from pellucid.errors import (
+    MissingExtraError,
     ModelError,
+    ModelNotLoadedError,
     ModelNotServedError,
     NoRoomForModelError,
     OptionError,
     WrongModelKindError,
 )
 from pellucid.model.load import load_spec
-from pellucid.server.core.kinds import TASKS, Kind, ability, can, kind_of
+from pellucid.server.core.kinds import TASKS, Kind, Tasks, ability, can, kind_of
 from pellucid.server.core.metrics import Metrics, ModelMetrics
 from pellucid.server.core.service import AnyTask, Service
 from pellucid.server.core.worker import Worker
@@ -99,7 +101,9 @@ class Models:
                 raise OptionError(
                     f"two models would have the same name, {name!r}. Leave one out, or rename its folder."
                 )
-            self._entries[name] = _Entry(name, source, ModelMetrics(metrics, name))
+            entry = self._entries[name] = _Entry(name, source, ModelMetrics(metrics, name))
+            if (known := catalog.find(name)) is not None:
+                _set_kind(entry, known.kind)  # So no other model has to be downloaded to learn what it is.
         self._aliases: dict[str, _Entry] = {}
         for alias, source in settings.aliases:
             self._add_alias(alias, source)
@@ -159,31 +163,38 @@ class Models:
                     await self._learn_kind(entry, local_files_only=True)
 
     async def get(
-        self, name: str | None, needed: type[AnyTask], *, preferred: type[Task] | None = None
+        self,
+        name: str | None,
+        needed: type[AnyTask],
+        *,
+        preferred: Tasks | None = None,
     ) -> Service[AnyTask]:
         """A model, which is loaded if necessary.
 
         Args:
             name: its name; None for the first model that does the task.
             needed: the task that it must do.
-            preferred: if no name is given, take a model that does this task, if there is one.
+            preferred: if no name is given, take a model that does this task, or one of these, if there is one.
 
         Raises:
             ModelNotServedError: this server has no model of this name.
             WrongModelKindError: this model, or each model, is of a kind that does not do the task.
             NoRoomForModelError: there is not enough memory for it now.
-            ModelError: it could not be loaded.
+            ModelNotLoadedError: it could not be loaded.
         """
         entry = await self._first(needed, preferred or needed) if name is None else self._entry(name)
-        kind = entry.kind or await self._learn_kind(entry)
-        if not can(kind, needed):
-            raise WrongModelKindError(f"the {kind} {entry.name!r} cannot {self._who_can(needed)}")
-        return cast("Service[AnyTask]", await self._service(entry))
+        with _naming(entry):
+            kind = entry.kind or await self._learn_kind(entry)
+            if not can(kind, needed):
+                raise WrongModelKindError(f"the {kind} {entry.name!r} cannot {self._who_can(needed)}")
+            return cast("Service[AnyTask]", await self._service(entry))
 
-    async def _first(self, needed: type[Task], preferred: type[Task]) -> _Entry:
+    async def _first(self, needed: type[Task], preferred: Tasks) -> _Entry:
         second_choice: _Entry | None = None
         for entry in self._entries.values():
-            kind = entry.kind or await self._learn_kind(entry)
+            # A model that cannot be loaded is not passed over: another model would give other vectors.
+            with _naming(entry, [name for name in self._entries if name != entry.name]):
+                kind = entry.kind or await self._learn_kind(entry)
             if can(kind, preferred):
                 return entry
             if can(kind, needed) and second_choice is None:
@@ -259,8 +270,7 @@ class Models:
             task = await self._load_worker.run(lambda _: self._create(entry))
             # Responses contain the model's name. Clients must not learn which folder it is in.
             task.encoder.spec = dataclasses.replace(task.spec, name=entry.name)
-            kind = entry.kind = kind_of(task.files, task.spec)
-            entry.metrics.set_kind(kind)
+            kind = _set_kind(entry, kind_of(task.files, task.spec))
             entry.service = Service(
                 task, kind, settings.limits, entry.metrics, self._engine_lock, self._tokenize_worker, entry.name
             )
@@ -283,9 +293,7 @@ class Models:
     async def _learn_kind(self, entry: _Entry, *, local_files_only: bool = False) -> Kind:
         """Find a model's files, and read from them which kind it is. Its weights are not loaded."""
         files = await self._load_worker.run(lambda _: self._resolve(entry, local_files_only=local_files_only))
-        kind = entry.kind = kind_of(files, await self._load_worker.run(lambda _: load_spec(files)))
-        entry.metrics.set_kind(kind)
-        return kind
+        return _set_kind(entry, kind_of(files, await self._load_worker.run(lambda _: load_spec(files))))
 
     def _resolve(self, entry: _Entry, *, local_files_only: bool = False) -> ModelFiles:
         settings = self._settings
@@ -317,6 +325,24 @@ class Models:
                 f"{in_use / 1e6:,.0f} MB of the {memory / 1e6:,.0f} MB for all models. Try again later, or start the "
                 f"server with more --memory."
             )
+
+
+def _set_kind(entry: _Entry, kind: Kind) -> Kind:
+    entry.kind = kind
+    entry.metrics.set_kind(kind)
+    return kind
+
+
+@contextmanager
+def _naming(entry: _Entry, others: Sequence[str] = ()) -> Iterator[None]:
+    """Name the model in the error if it cannot be loaded, and the others that a request may name instead."""
+    try:
+        yield
+    except (ModelError, MissingExtraError) as error:
+        advice = f" Requests may name another model: {_quoted(others)}." if others else ""
+        raise ModelNotLoadedError(
+            f"the model {entry.name!r} could not be loaded. The server's log says why.{advice}"
+        ) from error
 
 
 def _quoted(names: Iterable[str]) -> str:

@@ -15,6 +15,7 @@ from pellucid.errors import (
     InputError,
     MissingExtraError,
     ModelError,
+    ModelNotLoadedError,
     ModelNotServedError,
     NoRoomForModelError,
     QueueFullError,
@@ -90,6 +91,7 @@ _RESPONSES: tuple[tuple[type[Exception], int, str | None, str | None], ...] = (
     (InputError, 400, None, None),
     (QueueFullError, 429, "queue_full", None),
     (ServerStoppingError, 503, "unavailable", None),
+    (ModelNotLoadedError, 503, "model_not_loaded", "model"),
     (NoRoomForModelError, 503, "unavailable", None),
     (RequestMemoryFullError, 503, "request_memory_full", None),
     (RequestTooLargeError, 413, "needs_too_much_memory", None),
@@ -104,7 +106,8 @@ def needs_log(error: BaseException) -> bool:
 
     This is so for a model that cannot be loaded, and for errors that we did not foresee.
     """
-    return not isinstance(error, (RequestError, *(kind for kind, *_ in _RESPONSES)))
+    says_why = isinstance(error, (RequestError, *(kind for kind, *_ in _RESPONSES)))
+    return isinstance(error, ModelNotLoadedError) or not says_why
 
 
 def failure_of(error: BaseException) -> Failure:

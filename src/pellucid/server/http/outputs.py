@@ -204,8 +204,8 @@ class ModelStats(BaseModel):
 
     name: str
     kind: Literal["embedder", "reranker", "classifier"] | None
-    dimensions: int
-    max_tokens: int
+    dimensions: int | None = Field(description="Of an embedder, once it is loaded.")
+    max_tokens: int | None = Field(description="Once the model is loaded.")
     loaded: bool
     requests: int
     texts: int

@@ -13,6 +13,7 @@ from fastapi import Request
 
 from pellucid.errors import QueueFullError, RequestTimeoutError, plural
 from pellucid.server.core.budget import Budget, Reservation
+from pellucid.server.core.kinds import Tasks
 from pellucid.server.core.metrics import Metrics
 from pellucid.server.core.models import Models
 from pellucid.server.core.service import AnyTask, Service
@@ -20,7 +21,6 @@ from pellucid.server.core.worker import Check, Worker
 from pellucid.server.http.connections import Connections
 from pellucid.server.http.errors import client_left
 from pellucid.server.settings import Settings
-from pellucid.task import Task
 
 T = TypeVar("T")
 _WATCH_DELAY_SECONDS = 0.05
@@ -122,7 +122,11 @@ def serving_of(request: Request) -> Serving:
 
 
 async def find_service(
-    request: Request, name: str | None, needed: type[AnyTask], *, preferred: type[Task] | None = None
+    request: Request,
+    name: str | None,
+    needed: type[AnyTask],
+    *,
+    preferred: Tasks | None = None,
 ) -> Service[AnyTask]:
     """The model for a request, as :meth:`Models.get` finds it. The log will say which kind it is."""
     service = await serving_of(request).models.get(name, needed, preferred=preferred)

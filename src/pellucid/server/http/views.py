@@ -10,12 +10,18 @@ from pydantic_core import to_json
 
 from pellucid.embedder import Embedder
 from pellucid.errors import OptionError
+from pellucid.explain.comparison import Comparison
+from pellucid.explain.leave_out import MAX_PRODUCTS
 from pellucid.explain.render import contents
+from pellucid.explain.score import ExplainedScore, explain_score
 from pellucid.explain.text_map import text_map
 from pellucid.explain.trace import MAX_ATTENTION_BYTES, Trace
 from pellucid.model.spec import EncoderSpec
+from pellucid.reranker import Reranker
 from pellucid.text.checks import as_list, check_texts
 
+_SCORE_PRODUCTS = MAX_PRODUCTS / 8
+"""About how many multiplications it may take to explain a score: the server has other work, too."""
 _OTHER_STAGES = 5
 """How many stages a trace has besides its layers: the embedding tables, their sum, and a last norm."""
 MIN_MAP_TEXTS, MAX_MAP_TEXTS = 2, 200
@@ -38,21 +44,31 @@ def trace_view(embedder: Embedder, text: str, prompt_name: str | None = None) ->
     return contents.trace_data(embedder.trace(text, prompt_name=prompt_name))
 
 
-def compare_view(embedder: Embedder, first: str, second: str, prompt_name: str | None = None) -> dict[str, Any]:
-    """Two texts, and how much each pair of their tokens adds to their cosine.
+def explain_pair(
+    task: Embedder | Reranker, first: str, second: str, prompt_name: str | None = None
+) -> Comparison | ExplainedScore:
+    """Why two texts are close, by an embedder; or why a document has its score for a query, by a reranker.
 
     Args:
-        embedder: the model.
-        first: embedded as a query, if the model has a prompt for queries.
-        second: embedded as a document, if the model has a prompt for documents.
-        prompt_name: the prompt for both texts, instead.
+        task: the model.
+        first: read as a query, if the model treats queries and documents differently.
+        second: read as a document then.
+        prompt_name: the prompt for both texts of an embedder, or for the query of a reranker, instead of the default.
 
     Raises:
         TextTypeError, TextError: a text cannot be used. The message gives its position.
         OptionError: the model has no such prompt.
     """
     check_texts([first, second])
-    return contents.comparison_data(embedder.compare(first, second, prompt_name=prompt_name))
+    if isinstance(task, Embedder):
+        return task.compare(first, second, prompt_name=prompt_name)
+    prompt = task.prompt_named(prompt_name)
+    return explain_score(task.encoder, first, second, prompt, task.activation, max_products=_SCORE_PRODUCTS)
+
+
+def compare_view(task: Embedder | Reranker, first: str, second: str, prompt_name: str | None = None) -> dict[str, Any]:
+    """What :func:`explain_pair` finds."""
+    return contents.page_data(explain_pair(task, first, second, prompt_name))
 
 
 def map_view(embedder: Embedder, texts: Sequence[str]) -> dict[str, Any]:

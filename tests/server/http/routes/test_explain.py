@@ -4,6 +4,10 @@ import json
 
 import pytest
 
+from pellucid.explain import score
+from pellucid.explain.leave_out import MAX_PRODUCTS
+from pellucid.explain.render import contents
+from pellucid.reranker import Reranker
 from pellucid.server.http import views
 from pellucid.server.settings import Limits
 
@@ -23,6 +27,34 @@ def test_a_trace_is_that_of_the_library(server, embedder):
 def test_a_comparison_is_that_of_the_library(server, embedder):
     found = ask(server, "/compare", inputs=["the cat", "a dog"])
     assert found == json.loads(embedder.compare("the cat", "a dog").to_json())
+
+
+def test_two_texts_are_explained_by_a_reranker_too(scoring_server, reranker_model):
+    asked = {"inputs": ["the cat", "a cat sat"], "model": "reranker"}
+    explained = Reranker(reranker_model).explain("the cat", "a cat sat")
+    assert ask(scoring_server, "/compare", **asked) == json.loads(explained.to_json(arrays=False))
+    assert ask(scoring_server, "/view/compare", **asked) == json.loads(json.dumps(contents.score_data(explained)))
+
+
+def test_without_a_name_an_embedder_compares_two_texts_and_else_a_reranker(
+    serve, scoring_server, reranker_model, classifier_model
+):
+    assert "cosine" in ask(scoring_server, "/compare", inputs=["the cat", "a dog"])
+    assert "logit" in ask(serve(classifier_model, reranker_model), "/compare", inputs=["the cat", "a dog"])
+    own = serve(classifier_model)
+    answer = own.client.post("/view/compare", json={"inputs": ["the cat", "a dog"]})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"] == (
+        "The classifier 'classifier' cannot explain two texts. Name an embedder or a reranker."
+    )
+
+
+def test_a_score_takes_less_work_to_explain_on_the_server_than_in_a_program(serve, reranker_model, monkeypatch):
+    asked: list[float] = []
+    choose = score.token_limit
+    monkeypatch.setattr(score, "token_limit", lambda *given: asked.append(given[-1]) or choose(*given))
+    ask(serve(reranker_model), "/compare", inputs=["the cat", "a dog"])
+    assert asked == [MAX_PRODUCTS / 8]
 
 
 def test_the_page_gets_its_views(server, embedder):

@@ -158,6 +158,10 @@ def test_predict_takes_the_parameters_of_huggingface_hub(scoring_server, classif
         ({"inputs": [["a"], ["a", "b", "c"]]}, "inputs.1: Must be a text, a pair of texts, or a list whose entries"),
         ({"inputs": [["a"]] * 3000}, "too many"),
         ({"inputs": "a", "truncation_direction": "left"}, "must be 'Right'"),
+        (
+            {"inputs": "a", "raw_scores": True, "parameters": {"function_to_apply": "sigmoid"}},
+            'Send "raw_scores": true or function_to_apply, not both',
+        ),
     ],
 )
 def test_errors_of_predict(scoring_server, body, words):
@@ -172,3 +176,4 @@ def test_info_has_the_labels_of_a_model_that_scores(serve, reranker_model, class
     names = {str(number): f"label {number}" for number in range(labels)}
     assert info["model_type"] == {name: {"id2label": names, "label2id": {v: int(k) for k, v in names.items()}}}
     assert info["dimensions"] is None
+    assert info["auto_truncate"] is True

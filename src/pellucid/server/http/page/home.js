@@ -111,17 +111,19 @@ const stats = statsPanel({
   },
 });
 
-/** The names of models, those first that give vectors: the page looks into them. */
+/** The names of models, those first that give vectors: each tab can show one of these. */
 function embeddersFirst(models) {
   const isEmbedder = ({ kind }) => kind === "embedder" || kind === null;
   return [...models.filter(isEmbedder), ...models.filter((model) => !isEmbedder(model))].map(({ name }) => name);
 }
 
 /** What a model is, in a few words. */
-function describe({ kind, dimensions, max_tokens }) {
+function describe({ kind, dimensions, max_tokens, loaded }) {
+  if (!loaded) return `${kind ?? "kind unknown"}, not loaded yet`;
   const upTo = `up to ${withNoun(max_tokens, "token")}`;
-  const isScorer = kind === "reranker" || kind === "classifier";
-  return isScorer ? `a ${kind}, ${upTo}; the views below need an embedder` : `${grouped(dimensions)} dimensions, ${upTo}`;
+  if (kind === "reranker") return `a reranker, ${upTo}: enter a query and a document under “Two texts”`;
+  if (kind === "classifier") return `a classifier, ${upTo}; the views below need an embedder or a reranker`;
+  return `${grouped(dimensions)} dimensions, ${upTo}`;
 }
 
 /** Lets the user choose among these models. Keeps the current choice if it is one of them. */

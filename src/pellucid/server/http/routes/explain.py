@@ -5,14 +5,18 @@ page.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from pydantic_core import to_json
 
 from pellucid.embedder import Embedder
-from pellucid.errors import InputError, RequestError, TextError
+from pellucid.errors import InputError, RequestError, TextError, WrongModelKindError
 from pellucid.explain.render import contents
+from pellucid.explain.score import ExplainedScore
 from pellucid.explain.text_map import map_vectors
+from pellucid.reranker import Reranker
+from pellucid.server.core.service import Service
 from pellucid.server.core.worker import Check
 from pellucid.server.http import views
 from pellucid.server.http.answers import PiecewiseResponse
@@ -23,6 +27,7 @@ from pellucid.server.http.outputs import OpenAIFailure, View
 from pellucid.server.http.routes.direct import DirectRoute, post_route
 from pellucid.server.http.serving import find_service, serving_of, wait_or_cancel
 from pellucid.server.http.texts import check_characters
+from pellucid.task import Task
 
 router = APIRouter(tags=["Looking inside"], route_class=DirectRoute)
 _ARRAYS_PARAMETER = {
@@ -44,45 +49,83 @@ _VIEW_BYTES = 8_000_000
 async def _trace_response(
     request: Request,
     model: str | None,
-    texts: list[str],
+    text: str,
     make: Callable[[Embedder, Check], list[bytes]],
     *,
     arrays: bool = False,
 ) -> Response:
-    """A response made from the traces of texts.
+    """A response made from the trace of a text.
 
     Args:
         request: the request.
-        model: the model's name, or None for the first.
-        texts: the texts to trace.
+        model: the model's name, or None for the first embedder.
+        text: the text to trace.
         make: makes the pieces of the response.
         arrays: the response has the numbers of all arrays.
 
     Raises:
-        TextError: a text is too long to be shown. The message gives its position.
+        TextError: the text is too long to be shown.
         InputError: there are too many numbers for one response.
     """
     serving = serving_of(request)
-    limits = serving.settings.limits
-    check_characters(texts, limits.characters)
+    check_characters([text], serving.settings.limits.characters)
     service = await find_service(request, model, Embedder)
+    (count,) = await _count_tokens(request, service, [text])
+    numbers = views.trace_numbers(service.task.spec.encoder, count)
+    if arrays and numbers > serving.settings.limits.answered_numbers:
+        raise InputError(
+            f"this trace has {numbers:,} numbers, but one response has at most "
+            f"{serving.settings.limits.answered_numbers:,}. Shorten the text, or leave out ?arrays=true."
+        )
+    memory = numbers * (_WRITTEN_NUMBER_BYTES if arrays else _TRACE_NUMBER_BYTES) + _VIEW_BYTES
+    return await _view_response(request, service, lambda check: make(service.task, check), memory)
+
+
+async def _pair_response(request: Request, body: CompareBody, make: Callable[[Embedder | Reranker], bytes]) -> Response:
+    """A response made from two texts by an embedder or a reranker.
+
+    Raises:
+        TextError: a text is too long to be shown. The message gives its position.
+        WrongModelKindError: the model is a classifier.
+    """
+    serving = serving_of(request)
+    check_characters(body.inputs, serving.settings.limits.characters)
+    service = await find_service(request, body.model, Task, preferred=(Embedder, Reranker))
+    task = service.task
+    if not isinstance(task, (Embedder, Reranker)):
+        raise WrongModelKindError(
+            f"the {service.kind} {service.name!r} cannot explain two texts. Name an embedder or a reranker."
+        )
+    counts = await _count_tokens(request, service, body.inputs)
+    if isinstance(task, Reranker):
+        counts = [sum(counts)]  # It reads both texts as one.
+    numbers = sum(views.trace_numbers(task.spec.encoder, count) for count in counts)
+    memory = numbers * _TRACE_NUMBER_BYTES + _VIEW_BYTES
+    return await _view_response(request, service, lambda _: [make(task)], memory)
+
+
+async def _count_tokens(request: Request, service: Service[Any], texts: list[str]) -> list[int]:
+    """How many tokens of each text the model reads.
+
+    Raises:
+        TextError: a text is too long to be shown. The message gives its position.
+    """
+    most = serving_of(request).settings.limits.view_tokens
     tokens, _ = await wait_or_cancel(request, service.tokenize(texts, "", cut=True))
     counts: list[int] = tokens.lengths.tolist()
     for position, count in enumerate(counts):
-        if count > limits.view_tokens:
-            raise TextError(
-                f"text {position} has {count:,} tokens, but at most {limits.view_tokens:,} can be shown. Shorten it."
-            )
-    numbers = sum(views.trace_numbers(service.task.spec.encoder, count) for count in counts)
-    if arrays and numbers > limits.answered_numbers:
-        raise InputError(
-            f"this trace has {numbers:,} numbers, but one response has at most {limits.answered_numbers:,}. Shorten "
-            f"the text, or leave out ?arrays=true."
-        )
-    memory = numbers * (_WRITTEN_NUMBER_BYTES if arrays else _TRACE_NUMBER_BYTES) + _VIEW_BYTES
+        if count > most:
+            raise TextError(f"text {position} has {count:,} tokens, but at most {most:,} can be shown. Shorten it.")
+    return counts
+
+
+async def _view_response(
+    request: Request, service: Service[Any], make: Callable[[Check], list[bytes]], memory: int
+) -> Response:
+    """A response whose pieces are made in a thread, while the model stays loaded."""
+    serving = serving_of(request)
     with serving.models.keep_loaded(service):
-        pieces = await serving.make_view(request, lambda check: make(service.task, check), memory=memory)
-        return PiecewiseResponse(pieces)
+        return PiecewiseResponse(await serving.make_view(request, make, memory=memory))
 
 
 def _flag(request: Request, name: str) -> bool:
@@ -104,19 +147,28 @@ async def trace(request: Request) -> Response:
         trace = embedder.trace(body.input, prompt_name=body.prompt_name)
         return list(views.trace_pieces(trace, check)) if arrays else [trace.to_json(arrays=False).encode()]
 
-    return await _trace_response(request, body.model, [body.input], make, arrays=arrays)
+    return await _trace_response(request, body.model, body.input, make, arrays=arrays)
 
 
-@post_route(router, "/compare", CompareBody, View, OpenAIFailure, "Explain why two texts are close")
+@post_route(
+    router, "/compare", CompareBody, View, OpenAIFailure, "Explain why two texts are close, or why a pair has its score"
+)
 async def compare(request: Request) -> Response:
-    """The same as `Embedder.compare(first, second).to_json()` in Python."""
+    """With an embedder, the same as `Embedder.compare(first, second).to_json()` in Python.
+
+    With a reranker, what `Reranker.explain(query, document)` finds, without the numbers of the attention. Of long texts,
+    fewer parts are left out in turn than in Python.
+    """
     body = await read_body(request, CompareBody)
     first, second = body.inputs
 
-    def make(embedder: Embedder, _: Check) -> list[bytes]:
-        return [embedder.compare(first, second, prompt_name=body.prompt_name).to_json().encode()]
+    def make(task: Embedder | Reranker) -> bytes:
+        explained = views.explain_pair(task, first, second, body.prompt_name)
+        if isinstance(explained, ExplainedScore):
+            return explained.to_json(arrays=False).encode()
+        return explained.to_json().encode()
 
-    return await _trace_response(request, body.model, body.inputs, make)
+    return await _pair_response(request, body, make)
 
 
 @post_route(router, "/view/trace", TraceBody, View, OpenAIFailure, "The page's data for one text")
@@ -127,7 +179,7 @@ async def view_trace(request: Request) -> Response:
     def make(embedder: Embedder, _: Check) -> list[bytes]:
         return [to_json(views.trace_view(embedder, body.input, body.prompt_name))]
 
-    return await _trace_response(request, body.model, [body.input], make)
+    return await _trace_response(request, body.model, body.input, make)
 
 
 @post_route(router, "/view/compare", CompareBody, View, OpenAIFailure, "The page's data for two texts")
@@ -136,10 +188,10 @@ async def view_compare(request: Request) -> Response:
     body = await read_body(request, CompareBody)
     first, second = body.inputs
 
-    def make(embedder: Embedder, _: Check) -> list[bytes]:
-        return [to_json(views.compare_view(embedder, first, second, body.prompt_name))]
+    def make(task: Embedder | Reranker) -> bytes:
+        return to_json(views.compare_view(task, first, second, body.prompt_name))
 
-    return await _trace_response(request, body.model, body.inputs, make)
+    return await _pair_response(request, body, make)
 
 
 @post_route(router, "/view/map", MapBody, View, OpenAIFailure, "The page's data for many texts")

@@ -97,8 +97,8 @@ def _model_stats(state: State) -> dict[str, Any]:
     return {
         "name": state.name,
         "kind": state.kind,
-        "dimensions": service.task.dimensions if service is not None and state.kind == "embedder" else 0,
-        "max_tokens": service.task.max_tokens if service is not None else 0,
+        "dimensions": service.task.dimensions if service is not None and state.kind == "embedder" else None,
+        "max_tokens": service.task.max_tokens if service is not None else None,
         "loaded": service is not None,
         "requests": model_metrics.requests,
         "texts": model_metrics.texts,

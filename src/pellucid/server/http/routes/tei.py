@@ -151,6 +151,10 @@ async def predict(request: Request) -> Response:
     items = cast("list[list[str]]", inputs if is_batch else [[inputs] if isinstance(inputs, str) else inputs])
     logits, texts = await classify(request, service, items, cut=body.truncate is not False)
     parameters = body.parameters or PredictParameters()
+    if body.raw_scores and parameters.function_to_apply not in (None, "none"):
+        raise OptionError(
+            'Send "raw_scores": true or function_to_apply, not both: raw scores have no function applied.'
+        )
     function = "none" if body.raw_scores else parameters.function_to_apply
     scores = SCORES[function](logits) if function else task.probabilities_of(logits)
     order = np.argsort(-scores, axis=1, kind="stable")[:, : parameters.top_k]
@@ -185,7 +189,7 @@ async def info(request: Request) -> Response:
         "max_input_length": task.max_tokens,
         "max_batch_tokens": limits.tokens_per_call,
         "max_client_batch_size": limits.texts,
-        "auto_truncate": serving.settings.on_truncation == "cut",
+        "auto_truncate": serving.settings.on_truncation == "cut" or service.kind != "embedder",
         "tokenization_workers": 1,
         "version": __version__,
         "dimensions": task.dimensions if isinstance(task, Embedder) else None,
