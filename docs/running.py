@@ -72,12 +72,13 @@ class Output:
         return bool(re.search(r"^(pellucid:|Usage: .*\n.*\nError)", self.expected or "", flags=re.MULTILINE))
 
 
-def run(page: str, folder: Path) -> Iterator[Output]:
+def run(page: str, folder: Path, *, helps: bool = True) -> Iterator[Output]:
     """Run a page.
 
     Args:
         page: Markdown.
         folder: an empty folder, which is the working directory of the page's code.
+        helps: run the commands that end with ``--help``, too.
 
     Yields:
         The output of each block of Python and of each command. Blocks that need a missing package are skipped.
@@ -94,6 +95,8 @@ def run(page: str, folder: Path) -> Iterator[Output]:
                 yield Output(block, "", expected, actual.replace(port, _PORT))
                 continue
             for command, expected in block.commands:
+                if command.endswith("--help") and not helps:
+                    continue
                 if _SERVE_COMMAND.match(command):
                     actual, status = servers.enter_context(_serving(f"{command} --port 0", folder))
                     address = _ADDRESS.search(actual)

@@ -13,6 +13,7 @@ from pellucid import Classifier, Embedder, Encoder, Reranker, TruncationWarning
 from pellucid.errors import (
     InputError,
     InvalidModelError,
+    ModelKindWarning,
     OptionError,
     TextError,
     TextTypeError,
@@ -132,6 +133,14 @@ def test_a_model_that_gives_scores_is_no_embedder(folder, tmp_path):
         Embedder(saved)
     scores = Reranker(saved, on_truncation="cut").score_pairs(tiny.PAIRS)
     assert scores.tobytes() == Reranker(folder, on_truncation="cut").score_pairs(tiny.PAIRS).tobytes()
+
+
+def test_vectors_of_a_model_for_scores_come_with_a_warning(folder):
+    with pytest.warns(
+        ModelKindWarning, match=r"was trained to give scores or labels.*Use Reranker or Classifier"
+    ) as seen:
+        Embedder(folder)
+    assert seen[0].filename == __file__
 
 
 def test_an_embedding_model_whose_config_names_a_head_still_gives_vectors(tmp_path):

@@ -93,8 +93,8 @@ class Embedder(Task):
         if gives_scores(self.files, self.spec):
             warn(
                 ModelKindWarning(
-                    f"{self.spec.name} was trained to give scores or labels, so its vectors mean little. Use Reranker or "
-                    f"Classifier, or another model."
+                    f"{self.spec.name} was trained to give scores or labels, so its vectors mean little. Use Reranker "
+                    f"or Classifier, or another model."
                 )
             )
 

@@ -40,6 +40,7 @@
         └── UnexpectedError               a bug in the server
 
     TruncationWarning (UserWarning)       texts that were cut; one warning for each call
+    ModelKindWarning (UserWarning)        a model for scores or labels that is used for vectors
     CacheWarning (UserWarning)            a cache that could not be read or written; no result is lost
 
 Catch :class:`PellucidError` to catch them all. A message says what was wrong, where, and what to do next. It names a

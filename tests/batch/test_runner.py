@@ -21,7 +21,7 @@ from pellucid import Embedder
 from pellucid.errors import BatchError, OptionError, TextError
 from tests.batch.jobs import SMALL, contents, output, run, sentences, vectors
 
-KILLS = int(os.environ.get("PELLUCID_KILLS", "10"))
+KILLS = int(os.environ.get("PELLUCID_KILLS", "6"))
 
 
 def test_every_row_gets_its_vector_and_keeps_its_columns(tmp_path, table, embedder):

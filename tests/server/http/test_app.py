@@ -11,7 +11,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from pellucid.server.settings import Limits
 
-EXAMPLES = int(os.environ.get("PELLUCID_EXAMPLES", "15"))
+EXAMPLES = int(os.environ.get("PELLUCID_EXAMPLES", "8"))
 FEW = settings(max_examples=EXAMPLES, database=None, suppress_health_check=list(HealthCheck))
 
 

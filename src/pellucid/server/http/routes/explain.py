@@ -156,8 +156,8 @@ async def trace(request: Request) -> Response:
 async def compare(request: Request) -> Response:
     """With an embedder, the same as `Embedder.compare(first, second).to_json()` in Python.
 
-    With a reranker, what `Reranker.explain(query, document)` finds, without the numbers of the attention. Of long texts,
-    fewer parts are left out in turn than in Python.
+    With a reranker, what `Reranker.explain(query, document)` finds, without the numbers of the attention. If the texts
+    are long, fewer parts are left out in turn than in Python.
     """
     body = await read_body(request, CompareBody)
     first, second = body.inputs
