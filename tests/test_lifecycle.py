@@ -19,7 +19,8 @@ from safetensors.numpy import load_file, save_file
 
 from pellucid import Embedder
 from tests import tiny
-from tests.hub_server import Hub, commit_of, environment, python
+from tests.forks import python
+from tests.hub_server import Hub, commit_of, environment
 
 REPOSITORY = "some/model"
 LOAD = """

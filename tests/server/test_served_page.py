@@ -41,3 +41,22 @@ def test_each_view_is_drawn_and_the_page_contacts_only_its_server(browser, serve
         assert fits(page)
     assert (other_urls, errors) == ([], [])
     context.close()
+
+
+def test_a_reranker_explains_a_query_and_a_document(browser, serve, model, reranker_model):
+    own = serve(model, reranker_model)
+    page = browser.new_page(viewport=PHONE)
+    page.goto(own.url)
+    page.get_by_label("Model", exact=True).select_option("reranker")
+    assert "enter a query and a document" in page.inner_text("#model-facts")
+    page.click("#tab-two")
+    for number, text in enumerate(("the cat", "a dog sat. The cat sat."), start=1):
+        page.fill(f"#panel-two-text-{number}", text)
+    page.click("#panel-two .submit")
+    page.wait_for_selector("#panel-two .result h2:has-text('score')", timeout=20_000)
+    assert fits(page)
+    page.click("#tab-one")
+    page.fill("#panel-one-text-1", "the cat")
+    page.click("#panel-one .submit")
+    page.wait_for_selector("#panel-one .error:has-text(\"Models here that can: 'tiny'\")")
+    page.close()
