@@ -287,7 +287,7 @@ class TestTheSameBits:
             np.testing.assert_array_equal(rows, expected[shuffled.offsets[:-1] + wanted])
 
     def test_a_batch_of_many_chunks(self, engines):
-        batch = make_batch(range(1, 69))
+        batch = make_batch(range(1, 69, 2))
         expected = np.concatenate([engines[0].token_vectors(TokenBatch.from_sequences([ids])) for ids in batch])
         for engine in engines[1:]:
             np.testing.assert_array_equal(engine.token_vectors(batch), expected)
@@ -332,13 +332,14 @@ def test_the_positions_of_a_batch_are_the_positions_of_its_texts(kind, lengths, 
 
 @pytest.mark.usefixtures("cpu")
 class TestTheRealModels:
-    def test_float32_is_within_2e_6_of_the_golden_vectors_on_every_instruction_set(self, minilm, golden_minilm):
+    def test_float32_is_within_2e_6_of_the_golden_vectors_on_every_instruction_set(self, minilm, golden_minilm, cpu):
         embed = embed_function(minilm, "float32")
-        assert np.abs(embed(golden_minilm.texts) - golden_minilm.vectors).max() < 2e-6
+        sample = slice(None, None, 3 if cpu == "scalar" else 1)  # It is slow without vector instructions.
+        assert np.abs(embed(golden_minilm.texts[sample]) - golden_minilm.vectors[sample]).max() < 2e-6
 
     @pytest.mark.parametrize(("dtype", "min_cosine"), [("int16", 0.9999), ("int8", 0.99)])
-    def test_integers_keep_every_cosine(self, minilm, golden_minilm, dtype, min_cosine):
-        sample = slice(None, None, 4)  # Integers without vector instructions are slow.
+    def test_integers_keep_every_cosine(self, minilm, golden_minilm, cpu, dtype, min_cosine):
+        sample = slice(None, None, 12 if cpu == "scalar" else 4)
         vectors = embed_function(minilm, dtype)(golden_minilm.texts[sample])
         assert lowest_cosine(vectors, golden_minilm.vectors[sample]) >= min_cosine
 
