@@ -132,6 +132,13 @@ def test_the_kind_of_a_model_of_the_catalog_is_known_before_it_is_here(serve, mo
     assert own.client.post("/v1/embeddings", json={"input": "a"}).json()["model"] == "tiny"
 
 
+def test_a_folder_with_a_name_of_the_catalog_is_what_its_files_say(serve, reranker_model, tmp_path):
+    shutil.copytree(reranker_model, tmp_path / "all-MiniLM-L6-v2")
+    own = serve(str(tmp_path / "all-MiniLM-L6-v2"), load="first-use")
+    assert ids_and_kinds(own) == {"all-MiniLM-L6-v2": "reranker"}
+    assert 'kind="embedder"' not in own.client.get("/metrics").text
+
+
 def test_without_a_name_the_first_model_that_can_do_it_answers(serve, model, reranker_model, classifier_model):
     own = serve(reranker_model, classifier_model, model)
     assert own.client.post("/v1/embeddings", json={"input": "a"}).json()["model"] == "tiny"

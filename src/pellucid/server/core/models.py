@@ -59,6 +59,12 @@ class _Entry:
     users: int = 0
     last_used: float = 0.0
 
+    def set_kind(self, kind: Kind) -> Kind:
+        """Note the kind, and report it with the metrics. Returns it."""
+        self.kind = kind
+        self.metrics.set_kind(kind)
+        return kind
+
 
 @dataclass(frozen=True)
 class State:
@@ -102,8 +108,9 @@ class Models:
                     f"two models would have the same name, {name!r}. Leave one out, or rename its folder."
                 )
             entry = self._entries[name] = _Entry(name, source, ModelMetrics(metrics, name))
-            if (known := catalog.find(name)) is not None:
-                _set_kind(entry, known.kind)  # So no other model has to be downloaded to learn what it is.
+            known = None if Path(source).is_dir() else catalog.find(name)
+            if known is not None:
+                entry.set_kind(known.kind)  # So it need not be downloaded only to learn what it is.
         self._aliases: dict[str, _Entry] = {}
         for alias, source in settings.aliases:
             self._add_alias(alias, source)
@@ -270,7 +277,7 @@ class Models:
             task = await self._load_worker.run(lambda _: self._create(entry))
             # Responses contain the model's name. Clients must not learn which folder it is in.
             task.encoder.spec = dataclasses.replace(task.spec, name=entry.name)
-            kind = _set_kind(entry, kind_of(task.files, task.spec))
+            kind = entry.set_kind(kind_of(task.files, task.spec))
             entry.service = Service(
                 task, kind, settings.limits, entry.metrics, self._engine_lock, self._tokenize_worker, entry.name
             )
@@ -293,7 +300,7 @@ class Models:
     async def _learn_kind(self, entry: _Entry, *, local_files_only: bool = False) -> Kind:
         """Find a model's files, and read from them which kind it is. Its weights are not loaded."""
         files = await self._load_worker.run(lambda _: self._resolve(entry, local_files_only=local_files_only))
-        return _set_kind(entry, kind_of(files, await self._load_worker.run(lambda _: load_spec(files))))
+        return entry.set_kind(kind_of(files, await self._load_worker.run(lambda _: load_spec(files))))
 
     def _resolve(self, entry: _Entry, *, local_files_only: bool = False) -> ModelFiles:
         settings = self._settings
@@ -325,12 +332,6 @@ class Models:
                 f"{in_use / 1e6:,.0f} MB of the {memory / 1e6:,.0f} MB for all models. Try again later, or start the "
                 f"server with more --memory."
             )
-
-
-def _set_kind(entry: _Entry, kind: Kind) -> Kind:
-    entry.kind = kind
-    entry.metrics.set_kind(kind)
-    return kind
 
 
 @contextmanager
