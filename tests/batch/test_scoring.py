@@ -181,6 +181,8 @@ def test_columns_that_cannot_be_used_are_refused_before_any_work(tmp_path, reran
     refused(reranker, replace(RERANK, query_column="text"), OptionError, same)
     same = "--column and --second-column are the same column"
     refused(classifier, replace(CLASSIFY, second_column="text"), OptionError, same)
+    twice = "--label-column and --probability-column are the same column"
+    refused(classifier, replace(CLASSIFY, label_column="a", probability_column="a"), OptionError, twice)
     taken = "the input has a column 'query' already. Choose another name with --label-column."
     refused(classifier, replace(CLASSIFY, label_column="query"), BatchError, taken)
     assert not list((tmp_path / "out").glob("*.parquet"))

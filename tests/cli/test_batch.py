@@ -197,3 +197,12 @@ def test_a_model_that_is_no_reranker_is_refused(tmp_path, source, model):
     result = run("batch", str(source), "-o", str(tmp_path / "out"), "--task", "rerank", "-m", model)
     assert result.code == 1
     assert "has no head that scores or classifies" in result.err
+
+
+def test_lines_are_no_pairs(tmp_path):
+    (tmp_path / "in.txt").write_text("the cat\n")
+    folder = tiny.write_scoring_model(tmp_path / "m")
+    arguments = ["batch", str(tmp_path / "in.txt"), "-o", str(tmp_path / "out"), "--task", "rerank", "-m", str(folder)]
+    result = run(*arguments)
+    assert result.code == 1
+    assert "Choose one with --query-column. A pair needs two columns of texts." in result.err

@@ -97,6 +97,8 @@ class JobOptions(ABC, Generic[Model]):
         """
         for name in (self.text_column, *self.more_columns, *self.added_columns):
             check_utf8(name, "the name of a column")
+        if len(set(self.added_columns)) < len(self.added_columns):
+            raise OptionError(f"{' and '.join(self.naming_options)} are the same column. Give them different names.")
         check_utf8(self.prompt, "prompt")
         if self.text_column in self.more_columns:
             option = self.more_columns[self.text_column]

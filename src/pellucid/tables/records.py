@@ -291,14 +291,10 @@ def check_column(column: str, names: Sequence[str], option: str = "--column") ->
     if column not in names:
         shown = ", ".join(f"{name[:_LETTERS_SHOWN]!r}" for name in names[:_NAMES_SHOWN]) or "none"
         more = " and others" if len(names) > _NAMES_SHOWN else ""
-        if option != "--column" and len(names) == 1:
-            raise UnreadableFileError(
-                f"it has no column {column!r}, only {shown}. A pair of texts needs two columns: use a table, such as "
-                f"a .csv or .jsonl file."
-            )
-        raise UnreadableFileError(
-            f"it has no column {column!r}; its columns are {shown}{more}. Choose one with {option}."
-        )
+        advice = f"Choose one with {option}."
+        if option != "--column" and len(names) == 1:  # As in a file of lines.
+            advice += " A pair needs two columns of texts."
+        raise UnreadableFileError(f"it has no column {column!r}; its columns are {shown}{more}. {advice}")
     if names.count(column) > 1:
         raise UnreadableFileError(f"it has several columns {column!r}.")
 

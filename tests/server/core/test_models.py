@@ -111,16 +111,18 @@ def test_a_model_that_is_not_on_this_machine_has_no_kind_before_its_first_reques
     assert "model 'org/not-here' could not be loaded" in answer.json()["error"]["message"]
 
 
-def test_a_first_model_that_cannot_be_loaded_is_not_passed_over_but_others_can_be_named(serve, model, tmp_path, caplog):
-    own = serve("org/not-here", model, load="first-use", cache_folder=tmp_path, local_files_only=True)
+@pytest.mark.parametrize("name", ["org/not-here", "sentence-transformers/all-mpnet-base-v2"])
+def test_a_first_model_that_cannot_be_loaded_is_not_passed_over_but_others_can_be_named(
+    serve, model, reranker_model, tmp_path, caplog, name
+):
+    own = serve(reranker_model, name, model, load="first-use", cache_folder=tmp_path, local_files_only=True)
     answer = own.client.post("/v1/embeddings", json={"input": "a"})
     assert answer.status_code == 503
     assert answer.json()["error"]["message"] == (
-        "The model 'org/not-here' could not be loaded. The server's log says why. "
-        "Requests may name another model: 'tiny'."
+        f"The model {name!r} could not be loaded. The server's log says why. Requests may name another model: 'tiny'."
     )
     (record,) = [record for record in caplog.records if record.message == "failed"]
-    assert "org/not-here" in str(record.exc_info[1])
+    assert name in str(record.exc_info[1])
     assert isinstance(ask(own, "tiny"), list)
 
 

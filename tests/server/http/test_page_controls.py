@@ -171,8 +171,8 @@ def test_models_that_give_vectors_come_first_and_others_say_what_they_are_for(vi
     for name, said in {
         "scores": "a reranker, up to 512 tokens: enter a query and a document under “Two texts”",
         "labels": "a classifier, up to 512 tokens; the views below need an embedder or a reranker",
-        "later": "embedder, not loaded yet",
-        "far": "kind unknown, not loaded yet",
+        "later": "embedder, not loaded now",
+        "far": "kind unknown, not loaded now",
     }.items():
         picker.select_option(name)
         assert facts.inner_text() == said

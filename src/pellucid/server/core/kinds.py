@@ -18,8 +18,6 @@ TASKS: dict[Kind, type[Embedder | Reranker | Classifier]] = {
     "reranker": Reranker,
     "classifier": Classifier,
 }
-Tasks = type[Task] | tuple[type[Task], ...]
-"""A task, or several, of which a model must do one."""
 _ABILITIES: dict[type[Task], str] = {
     Embedder: "turn texts into vectors",
     Reranker: "rerank",
@@ -35,8 +33,8 @@ def kind_of(files: ModelFiles, spec: ModelSpec) -> Kind:
     return "reranker" if len(spec.head.labels) == 1 else "classifier"
 
 
-def can(kind: Kind, needed: Tasks) -> bool:
-    """True if models of this kind do the task, or one of the tasks.
+def can(kind: Kind, needed: type[Task]) -> bool:
+    """True if models of this kind do the task.
 
     >>> can("reranker", ScoringTask), can("embedder", ScoringTask)
     (True, False)

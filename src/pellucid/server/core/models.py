@@ -25,7 +25,7 @@ from pellucid.errors import (
     WrongModelKindError,
 )
 from pellucid.model.load import load_spec
-from pellucid.server.core.kinds import TASKS, Kind, Tasks, ability, can, kind_of
+from pellucid.server.core.kinds import TASKS, Kind, ability, can, kind_of
 from pellucid.server.core.metrics import Metrics, ModelMetrics
 from pellucid.server.core.service import AnyTask, Service
 from pellucid.server.core.worker import Worker
@@ -170,18 +170,14 @@ class Models:
                     await self._learn_kind(entry, local_files_only=True)
 
     async def get(
-        self,
-        name: str | None,
-        needed: type[AnyTask],
-        *,
-        preferred: Tasks | None = None,
+        self, name: str | None, needed: type[AnyTask], *, preferred: Sequence[type[Task]] = ()
     ) -> Service[AnyTask]:
         """A model, which is loaded if necessary.
 
         Args:
             name: its name; None for the first model that does the task.
             needed: the task that it must do.
-            preferred: if no name is given, take a model that does this task, or one of these, if there is one.
+            preferred: if no name is given, take the first model that does the first of these tasks, or else the next.
 
         Raises:
             ModelNotServedError: this server has no model of this name.
@@ -189,26 +185,41 @@ class Models:
             NoRoomForModelError: there is not enough memory for it now.
             ModelNotLoadedError: it could not be loaded.
         """
-        entry = await self._first(needed, preferred or needed) if name is None else self._entry(name)
-        with _naming(entry):
+        entry = await self._first(needed, preferred) if name is None else self._entry(name)
+        with self._naming(entry, None if name is not None else needed):
             kind = entry.kind or await self._learn_kind(entry)
             if not can(kind, needed):
                 raise WrongModelKindError(f"the {kind} {entry.name!r} cannot {self._who_can(needed)}")
             return cast("Service[AnyTask]", await self._service(entry))
 
-    async def _first(self, needed: type[Task], preferred: Tasks) -> _Entry:
-        second_choice: _Entry | None = None
-        for entry in self._entries.values():
-            # A model that cannot be loaded is not passed over: another model would give other vectors.
-            with _naming(entry, [name for name in self._entries if name != entry.name]):
-                kind = entry.kind or await self._learn_kind(entry)
-            if can(kind, preferred):
-                return entry
-            if can(kind, needed) and second_choice is None:
-                second_choice = entry
-        if second_choice is not None:
-            return second_choice
+    async def _first(self, needed: type[Task], preferred: Sequence[type[Task]]) -> _Entry:
+        for task in (*preferred, needed):
+            for entry in self._entries.values():
+                # A model that cannot be loaded is not passed over: another model would give other vectors.
+                with self._naming(entry, needed):
+                    kind = entry.kind or await self._learn_kind(entry)
+                if can(kind, task):
+                    return entry
         raise WrongModelKindError(f"this server has no model that can {self._who_can(needed)}")
+
+    @contextmanager
+    def _naming(self, entry: _Entry, needed: type[Task] | None) -> Iterator[None]:
+        """Name the model in the error if it cannot be loaded.
+
+        If the request named none, ``needed`` is the task, and the error names the other models that may do it.
+        """
+        try:
+            yield
+        except (ModelError, MissingExtraError) as error:
+            message = f"the model {entry.name!r} could not be loaded. The server's log says why."
+            others = [
+                other.name
+                for other in self._entries.values()
+                if other is not entry and needed is not None and (other.kind is None or can(other.kind, needed))
+            ]
+            if others:
+                message += f" Requests may name another model: {_quoted(others)}."
+            raise ModelNotLoadedError(message) from error
 
     def _who_can(self, needed: type[Task]) -> str:
         """The end of a message: what no model asked for can do, and the models that can."""
@@ -332,18 +343,6 @@ class Models:
                 f"{in_use / 1e6:,.0f} MB of the {memory / 1e6:,.0f} MB for all models. Try again later, or start the "
                 f"server with more --memory."
             )
-
-
-@contextmanager
-def _naming(entry: _Entry, others: Sequence[str] = ()) -> Iterator[None]:
-    """Name the model in the error if it cannot be loaded, and the others that a request may name instead."""
-    try:
-        yield
-    except (ModelError, MissingExtraError) as error:
-        advice = f" Requests may name another model: {_quoted(others)}." if others else ""
-        raise ModelNotLoadedError(
-            f"the model {entry.name!r} could not be loaded. The server's log says why.{advice}"
-        ) from error
 
 
 def _quoted(names: Iterable[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
@@ -13,7 +13,6 @@ from fastapi import Request
 
 from pellucid.errors import QueueFullError, RequestTimeoutError, plural
 from pellucid.server.core.budget import Budget, Reservation
-from pellucid.server.core.kinds import Tasks
 from pellucid.server.core.metrics import Metrics
 from pellucid.server.core.models import Models
 from pellucid.server.core.service import AnyTask, Service
@@ -21,6 +20,7 @@ from pellucid.server.core.worker import Check, Worker
 from pellucid.server.http.connections import Connections
 from pellucid.server.http.errors import client_left
 from pellucid.server.settings import Settings
+from pellucid.task import Task
 
 T = TypeVar("T")
 _WATCH_DELAY_SECONDS = 0.05
@@ -126,7 +126,7 @@ async def find_service(
     name: str | None,
     needed: type[AnyTask],
     *,
-    preferred: Tasks | None = None,
+    preferred: Sequence[type[Task]] = (),
 ) -> Service[AnyTask]:
     """The model for a request, as :meth:`Models.get` finds it. The log will say which kind it is."""
     service = await serving_of(request).models.get(name, needed, preferred=preferred)

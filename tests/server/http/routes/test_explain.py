@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from pellucid.explain import score
 from pellucid.explain.leave_out import MAX_PRODUCTS
@@ -10,6 +11,7 @@ from pellucid.explain.render import contents
 from pellucid.reranker import Reranker
 from pellucid.server.http import views
 from pellucid.server.settings import Limits
+from tests import tiny
 
 
 def ask(server, path, **body):
@@ -37,9 +39,10 @@ def test_two_texts_are_explained_by_a_reranker_too(scoring_server, reranker_mode
 
 
 def test_without_a_name_an_embedder_compares_two_texts_and_else_a_reranker(
-    serve, scoring_server, reranker_model, classifier_model
+    serve, scoring_server, model, reranker_model, classifier_model
 ):
     assert "cosine" in ask(scoring_server, "/compare", inputs=["the cat", "a dog"])
+    assert "cosine" in ask(serve(reranker_model, model), "/compare", inputs=["the cat", "a dog"])
     assert "logit" in ask(serve(classifier_model, reranker_model), "/compare", inputs=["the cat", "a dog"])
     own = serve(classifier_model)
     answer = own.client.post("/view/compare", json={"inputs": ["the cat", "a dog"]})
@@ -55,6 +58,14 @@ def test_a_score_takes_less_work_to_explain_on_the_server_than_in_a_program(serv
     monkeypatch.setattr(score, "token_limit", lambda *given: asked.append(given[-1]) or choose(*given))
     ask(serve(reranker_model), "/compare", inputs=["the cat", "a dog"])
     assert asked == [MAX_PRODUCTS / 8]
+
+
+def test_a_model_that_gives_no_finite_number_is_named_as_such(serve, tmp_path):
+    folder = tiny.write_scoring_model(tmp_path / "broken")
+    weights = load_file(folder / "model.safetensors")
+    save_file({name: array * 1e30 for name, array in weights.items()}, folder / "model.safetensors")
+    answer = serve(str(folder)).client.post("/compare", json={"inputs": ["the cat", "a dog"]})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "vector_not_finite")
 
 
 def test_the_page_gets_its_views(server, embedder):

@@ -119,7 +119,7 @@ function embeddersFirst(models) {
 
 /** What a model is, in a few words. */
 function describe({ kind, dimensions, max_tokens, loaded }) {
-  if (!loaded) return `${kind ?? "kind unknown"}, not loaded yet`;
+  if (!loaded) return `${kind ?? "kind unknown"}, not loaded now`;
   const upTo = `up to ${withNoun(max_tokens, "token")}`;
   if (kind === "reranker") return `a reranker, ${upTo}: enter a query and a document under “Two texts”`;
   if (kind === "classifier") return `a classifier, ${upTo}; the views below need an embedder or a reranker`;

@@ -11,7 +11,14 @@ from fastapi import APIRouter, Request, Response
 from pydantic_core import to_json
 
 from pellucid.embedder import Embedder
-from pellucid.errors import InputError, RequestError, TextError, WrongModelKindError
+from pellucid.errors import (
+    InputError,
+    InvalidModelError,
+    RequestError,
+    TextError,
+    VectorNotFiniteError,
+    WrongModelKindError,
+)
 from pellucid.explain.render import contents
 from pellucid.explain.score import ExplainedScore
 from pellucid.explain.text_map import map_vectors
@@ -90,7 +97,7 @@ async def _pair_response(request: Request, body: CompareBody, make: Callable[[Em
     """
     serving = serving_of(request)
     check_characters(body.inputs, serving.settings.limits.characters)
-    service = await find_service(request, body.model, Task, preferred=(Embedder, Reranker))
+    service = await find_service(request, body.model, Task, preferred=[Embedder, Reranker])
     task = service.task
     if not isinstance(task, (Embedder, Reranker)):
         raise WrongModelKindError(
@@ -122,10 +129,18 @@ async def _count_tokens(request: Request, service: Service[Any], texts: list[str
 async def _view_response(
     request: Request, service: Service[Any], make: Callable[[Check], list[bytes]], memory: int
 ) -> Response:
-    """A response whose pieces are made in a thread, while the model stays loaded."""
+    """A response whose pieces are made in a thread, while the model stays loaded.
+
+    Raises:
+        VectorNotFiniteError: the model gave a number that is not finite.
+    """
     serving = serving_of(request)
     with serving.models.keep_loaded(service):
-        return PiecewiseResponse(await serving.make_view(request, make, memory=memory))
+        try:
+            pieces = await serving.make_view(request, make, memory=memory)
+        except InvalidModelError as error:
+            raise VectorNotFiniteError(str(error)) from None
+        return PiecewiseResponse(pieces)
 
 
 def _flag(request: Request, name: str) -> bool:
@@ -156,8 +171,9 @@ async def trace(request: Request) -> Response:
 async def compare(request: Request) -> Response:
     """With an embedder, the same as `Embedder.compare(first, second).to_json()` in Python.
 
-    With a reranker, what `Reranker.explain(query, document)` finds, without the numbers of the attention. If the texts
-    are long, fewer parts are left out in turn than in Python.
+    With a reranker, what `Reranker.explain(query, document)` finds, but of the attention only its shapes. If the texts
+    are long, fewer parts are left out in turn than in Python. The score is that of the model's own activation, while
+    `/rerank` gives scores from 0 to 1.
     """
     body = await read_body(request, CompareBody)
     first, second = body.inputs
