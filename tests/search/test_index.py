@@ -767,7 +767,7 @@ def test_a_full_disk_is_an_error_and_the_index_is_the_one_before(tmp_path, notes
         "except IndexWriteError as error:\n"
         "    print(error)\n"
     )
-    for limit in (0, 20_000):
+    for limit in (0, 1_000, 20_000):
         command = [sys.executable, "-c", script, *map(str, (embedder.files.folder, tmp_path / "index", notes, limit))]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         assert "could not be written" in done.stdout
