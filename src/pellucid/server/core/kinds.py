@@ -18,11 +18,12 @@ TASKS: dict[Kind, type[Embedder | Reranker | Classifier]] = {
     "reranker": Reranker,
     "classifier": Classifier,
 }
-_ABILITIES: dict[type[Task], str] = {
-    Embedder: "turn texts into vectors",
-    Reranker: "rerank",
-    ScoringTask: "classify",
-    Task: "read texts",
+_ABILITIES: dict[tuple[type[Task], ...], str] = {
+    (Embedder,): "turn texts into vectors",
+    (Reranker,): "rerank",
+    (Classifier, ScoringTask): "classify",
+    (Embedder, Reranker): "explain two texts",
+    (Task,): "read texts",
 }
 
 
@@ -33,19 +34,19 @@ def kind_of(files: ModelFiles, spec: ModelSpec) -> Kind:
     return "reranker" if len(spec.head.labels) == 1 else "classifier"
 
 
-def can(kind: Kind, needed: type[Task]) -> bool:
-    """True if models of this kind do the task.
+def can(kind: Kind, *tasks: type[Task]) -> bool:
+    """True if models of this kind do one of the tasks.
 
     >>> can("reranker", ScoringTask), can("embedder", ScoringTask)
     (True, False)
     """
-    return issubclass(TASKS[kind], needed)
+    return issubclass(TASKS[kind], tasks)
 
 
-def ability(task: type[Task]) -> str:
-    """What models that do this task can do, for a message.
+def ability(*tasks: type[Task]) -> str:
+    """What models that do one of these tasks can do, for a message.
 
     >>> ability(Reranker)
     'rerank'
     """
-    return _ABILITIES[task]
+    return _ABILITIES[tasks]

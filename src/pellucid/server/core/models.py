@@ -169,44 +169,45 @@ class Models:
                 with suppress(ModelError):  # Its first request gets the error, or fetches its files.
                     await self._learn_kind(entry, local_files_only=True)
 
-    async def get(
-        self, name: str | None, needed: type[AnyTask], *, preferred: Sequence[type[Task]] = ()
-    ) -> Service[AnyTask]:
+    async def get(self, name: str | None, *tasks: type[AnyTask]) -> Service[AnyTask]:
         """A model, which is loaded if necessary.
 
         Args:
-            name: its name; None for the first model that does the task.
-            needed: the task that it must do.
-            preferred: if no name is given, take the first model that does the first of these tasks, or else the next.
+            name: its name; None for the first model that does the first of the tasks, or else the next.
+            tasks: the tasks of which it must do one.
 
         Raises:
             ModelNotServedError: this server has no model of this name.
-            WrongModelKindError: this model, or each model, is of a kind that does not do the task.
+            WrongModelKindError: this model, or each model, is of a kind that does none of the tasks.
             NoRoomForModelError: there is not enough memory for it now.
             ModelNotLoadedError: it could not be loaded.
         """
-        entry = await self._first(needed, preferred) if name is None else self._entry(name)
-        with self._naming(entry, None if name is not None else needed):
+        if name is None:
+            entry = await self._first(tasks)
+            with self._naming(entry, tasks):
+                return cast("Service[AnyTask]", await self._service(entry))
+        entry = self._entry(name)
+        with self._naming(entry):
             kind = entry.kind or await self._learn_kind(entry)
-            if not can(kind, needed):
-                raise WrongModelKindError(f"the {kind} {entry.name!r} cannot {self._who_can(needed)}")
+            if not can(kind, *tasks):
+                raise WrongModelKindError(f"the {kind} {entry.name!r} cannot {self._who_can(tasks)}")
             return cast("Service[AnyTask]", await self._service(entry))
 
-    async def _first(self, needed: type[Task], preferred: Sequence[type[Task]]) -> _Entry:
-        for task in (*preferred, needed):
+    async def _first(self, tasks: Sequence[type[Task]]) -> _Entry:
+        for task in tasks:
             for entry in self._entries.values():
                 # A model that cannot be loaded is not passed over: another model would give other vectors.
-                with self._naming(entry, needed):
+                with self._naming(entry, tasks):
                     kind = entry.kind or await self._learn_kind(entry)
                 if can(kind, task):
                     return entry
-        raise WrongModelKindError(f"this server has no model that can {self._who_can(needed)}")
+        raise WrongModelKindError(f"this server has no model that can {self._who_can(tasks)}")
 
     @contextmanager
-    def _naming(self, entry: _Entry, needed: type[Task] | None) -> Iterator[None]:
+    def _naming(self, entry: _Entry, tasks: Sequence[type[Task]] = ()) -> Iterator[None]:
         """Name the model in the error if it cannot be loaded.
 
-        If the request named none, ``needed`` is the task, and the error names the other models that may do it.
+        If the request named none, the error names the other models that may do one of the ``tasks``.
         """
         try:
             yield
@@ -215,18 +216,18 @@ class Models:
             others = [
                 other.name
                 for other in self._entries.values()
-                if other is not entry and needed is not None and (other.kind is None or can(other.kind, needed))
+                if tasks and other is not entry and (other.kind is None or can(other.kind, *tasks))
             ]
             if others:
                 message += f" Requests may name another model: {_quoted(others)}."
             raise ModelNotLoadedError(message) from error
 
-    def _who_can(self, needed: type[Task]) -> str:
+    def _who_can(self, tasks: Sequence[type[Task]]) -> str:
         """The end of a message: what no model asked for can do, and the models that can."""
-        names = [entry.name for entry in self._entries.values() if entry.kind and can(entry.kind, needed)]
+        names = [entry.name for entry in self._entries.values() if entry.kind and can(entry.kind, *tasks)]
         if names:
-            return f"{ability(needed)}. Models here that can: {_quoted(names)}."
-        return f"{ability(needed)}. Start the server with --model and the name of one that can."
+            return f"{ability(*tasks)}. Models here that can: {_quoted(names)}."
+        return f"{ability(*tasks)}. Start the server with --model and the name of one that can."
 
     async def _service(self, entry: _Entry) -> Service[Any]:
         entry.last_used = time.monotonic()

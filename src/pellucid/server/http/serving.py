@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
@@ -20,7 +20,6 @@ from pellucid.server.core.worker import Check, Worker
 from pellucid.server.http.connections import Connections
 from pellucid.server.http.errors import client_left
 from pellucid.server.settings import Settings
-from pellucid.task import Task
 
 T = TypeVar("T")
 _WATCH_DELAY_SECONDS = 0.05
@@ -121,15 +120,9 @@ def serving_of(request: Request) -> Serving:
     return cast("Serving", request.app.state.serving)
 
 
-async def find_service(
-    request: Request,
-    name: str | None,
-    needed: type[AnyTask],
-    *,
-    preferred: Sequence[type[Task]] = (),
-) -> Service[AnyTask]:
+async def find_service(request: Request, name: str | None, *tasks: type[AnyTask]) -> Service[AnyTask]:
     """The model for a request, as :meth:`Models.get` finds it. The log will say which kind it is."""
-    service = await serving_of(request).models.get(name, needed, preferred=preferred)
+    service = await serving_of(request).models.get(name, *tasks)
     request.scope[MODEL_KIND] = service.kind
     return service
 

@@ -67,7 +67,7 @@ def explain_pair(
 
 
 def compare_view(task: Embedder | Reranker, first: str, second: str, prompt_name: str | None = None) -> dict[str, Any]:
-    """What :func:`explain_pair` finds."""
+    """What :func:`explain_pair` finds, as the page draws it."""
     return contents.page_data(explain_pair(task, first, second, prompt_name))
 
 

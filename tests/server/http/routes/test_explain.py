@@ -44,12 +44,17 @@ def test_without_a_name_an_embedder_compares_two_texts_and_else_a_reranker(
     assert "cosine" in ask(scoring_server, "/compare", inputs=["the cat", "a dog"])
     assert "cosine" in ask(serve(reranker_model, model), "/compare", inputs=["the cat", "a dog"])
     assert "logit" in ask(serve(classifier_model, reranker_model), "/compare", inputs=["the cat", "a dog"])
-    own = serve(classifier_model)
-    answer = own.client.post("/view/compare", json={"inputs": ["the cat", "a dog"]})
-    assert answer.status_code == 400
-    assert answer.json()["error"]["message"] == (
-        "The classifier 'classifier' cannot explain two texts. Name an embedder or a reranker."
-    )
+    own = serve(classifier_model, load="first-use")
+    for asked, who in (
+        ({}, "This server has no model that can"),
+        ({"model": "classifier"}, "The classifier 'classifier' cannot"),
+    ):
+        answer = own.client.post("/view/compare", json={"inputs": ["the cat", "a dog"], **asked})
+        assert answer.status_code == 400
+        assert answer.json()["error"]["message"] == (
+            f"{who} explain two texts. Start the server with --model and the name of one that can."
+        )
+    assert not next(own.serving.models.states()).service  # It was not loaded only to be refused.
 
 
 def test_a_score_takes_less_work_to_explain_on_the_server_than_in_a_program(serve, reranker_model, monkeypatch):

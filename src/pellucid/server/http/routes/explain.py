@@ -17,7 +17,6 @@ from pellucid.errors import (
     RequestError,
     TextError,
     VectorNotFiniteError,
-    WrongModelKindError,
 )
 from pellucid.explain.render import contents
 from pellucid.explain.score import ExplainedScore
@@ -34,7 +33,6 @@ from pellucid.server.http.outputs import OpenAIFailure, View
 from pellucid.server.http.routes.direct import DirectRoute, post_route
 from pellucid.server.http.serving import find_service, serving_of, wait_or_cancel
 from pellucid.server.http.texts import check_characters
-from pellucid.task import Task
 
 router = APIRouter(tags=["Looking inside"], route_class=DirectRoute)
 _ARRAYS_PARAMETER = {
@@ -93,16 +91,11 @@ async def _pair_response(request: Request, body: CompareBody, make: Callable[[Em
 
     Raises:
         TextError: a text is too long to be shown. The message gives its position.
-        WrongModelKindError: the model is a classifier.
     """
     serving = serving_of(request)
     check_characters(body.inputs, serving.settings.limits.characters)
-    service = await find_service(request, body.model, Task, preferred=[Embedder, Reranker])
-    task = service.task
-    if not isinstance(task, (Embedder, Reranker)):
-        raise WrongModelKindError(
-            f"the {service.kind} {service.name!r} cannot explain two texts. Name an embedder or a reranker."
-        )
+    service: Service[Any] = await find_service(request, body.model, Embedder, Reranker)
+    task: Embedder | Reranker = service.task
     counts = await _count_tokens(request, service, body.inputs)
     if isinstance(task, Reranker):
         counts = [sum(counts)]  # It reads both texts as one.

@@ -144,7 +144,7 @@ async def decode(request: Request) -> Response:
 async def predict(request: Request) -> Response:
     """Each label with its score, best first. The scores are probabilities, unless `raw_scores` is `true`."""
     body = await read_body(request, PredictBody)
-    service = await find_service(request, body.model, ScoringTask, preferred=[Classifier])
+    service = await find_service(request, body.model, Classifier, ScoringTask)
     task, inputs = service.task, body.inputs
     check_direction(task, body.truncation_direction)
     is_batch = isinstance(inputs, list) and isinstance(inputs[0], list)
