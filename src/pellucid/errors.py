@@ -23,6 +23,7 @@
     ├── IndexStateError                   an index that is missing, damaged, or made with another model
     ├── IndexWriteError                   an index that could not be written, for example on a full disk
     ├── MissingExtraError (ImportError)   a missing optional dependency; the message has the install command
+    ├── StandInError (ModuleNotFoundError) what sentence-transformers has, and Pellucid's stand-in for it has not
     └── ServerError                       a request that the server could not answer with a result
         ├── RequestError                  the request itself is wrong
         ├── ModelNotServedError           this server has no model of that name
@@ -226,6 +227,10 @@ class MissingExtraError(PellucidError, ImportError):
             f"{what} needs the package {package!r}, which is not installed. {install_hint(extra)}",
             name=package,
         )
+
+
+class StandInError(PellucidError, ModuleNotFoundError):
+    """sentence-transformers has this, but Pellucid's stand-in for it does not; or it cannot stand in now."""
 
 
 class ServerError(PellucidError):

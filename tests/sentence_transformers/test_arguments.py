@@ -24,7 +24,7 @@ class Example:
 
 @pytest.fixture(autouse=True)
 def _nothing_was_said_yet():
-    arguments._warn_once.cache_clear()
+    arguments.warn_once.cache_clear()
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from hypothesis.extra.numpy import arrays
 
 from pellucid.errors import InputError, OptionError
 from pellucid.vectors import blocks
-from pellucid.vectors import similarity as similarity_module
 from pellucid.vectors.similarity import nearest, similarity
 
 NUMBERS = st.floats(-100, 100, width=32)
@@ -65,7 +64,6 @@ def test_blocks_change_nothing(monkeypatch):
     rng = np.random.default_rng(0)
     queries, vectors = rng.normal(size=(7, 5)), rng.normal(size=(50, 5))
     whole = nearest(queries, vectors, 9)
-    monkeypatch.setattr(similarity_module, "COSINE_ROWS", 2)
     monkeypatch.setattr(blocks, "COSINE_ROWS", 2)
     monkeypatch.setattr(blocks, "MAX_NUMBERS", 2 * 4)
     indices, cosines = nearest(queries, vectors, 9)

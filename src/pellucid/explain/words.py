@@ -18,7 +18,7 @@ from pellucid.explain.shares import Float64
 from pellucid.explain.trace import Trace
 from pellucid.reprs import short_repr
 from pellucid.types import Int64, Token
-from pellucid.vectors.similarity import largest
+from pellucid.vectors.best import largest
 
 # Scripts that put no spaces between words: Thai, Lao, Tibetan, Burmese, Khmer, Kana, Chinese characters.
 _WITHOUT_SPACES = re.compile(

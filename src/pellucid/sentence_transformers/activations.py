@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.checks import check_choice
-from pellucid.errors import MissingExtraError, OptionError
+from pellucid.errors import OptionError
 from pellucid.layers.activations import ACTIVATIONS, BY_TORCH_CLASS
+from pellucid.sentence_transformers.tensors import import_torch
 from pellucid.types import Float32
 
 _TORCH_CLASSES = {name: path.rpartition(".")[2] for path, name in BY_TORCH_CLASS.items()}
@@ -67,16 +68,3 @@ def activate(function: Callable[[Any], Any], logits: Float32) -> Float32:
     torch = import_torch("an activation_fn of your own")
     with torch.inference_mode():
         return np.asarray(function(torch.from_numpy(logits)), dtype=np.float32)
-
-
-def import_torch(what: str) -> Any:
-    """PyTorch. ``what`` needs it, for the message.
-
-    Raises:
-        MissingExtraError: it is not installed.
-    """
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingExtraError("torch", "torch", what) from error
-    return torch

@@ -7,6 +7,7 @@ import functools
 import inspect
 import logging
 import reprlib
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
@@ -56,15 +57,15 @@ def takes_older_arguments(
             named: dict[str, Any] = dict(options)
             if positional:  # given[0] is self, given[1] the first argument.
                 for name, value in zip(positional, given[2:], strict=False):
-                    _warn_once(f"{name} is the name of an argument now: write {name}=….")
+                    warn_once(f"{name} is the name of an argument now: write {name}=….")
                     named.setdefault(name, value)
                 given = given[:2] + given[2 + len(positional) :]
             for name in [name for name in dropped if name in named]:
-                _warn_once(f"{name} has no effect.")
+                warn_once(f"{name} has no effect.")
                 del named[name]
             for older, present in renamed.items():
                 if older in named:
-                    _warn_once(f"{older} is the older name of {present}. Write {present}=….")
+                    warn_once(f"{older} is the older name of {present}. Write {present}=….")
                     value = named.pop(older)
                     named.setdefault(present, value)
             for name in named.keys() - set(known):
@@ -79,8 +80,14 @@ def takes_older_arguments(
 
 
 @functools.cache
-def _warn_once(message: str) -> None:
+def warn_once(message: str) -> None:
+    """Log a warning, the first time that there is reason to."""
     logger.warning(message)
+
+
+def warn_of_older_name(older: str, present: str) -> None:
+    """Warn the caller of a method or property that its name is an older one."""
+    warnings.warn(f"{older} is the older name of {present}.", DeprecationWarning, stacklevel=3)
 
 
 def check_values(option: str, values: Mapping[str, Any] | None, supported: Mapping[str, tuple[Any, ...]]) -> None:
@@ -133,8 +140,12 @@ def choose_dtype(dtype: str | None, model_kwargs: Mapping[str, Any]) -> str:
     return "float32" if name == "auto" else name
 
 
-def merge_prompts(own: Mapping[str, str | None] | None, saved: Mapping[str, str]) -> dict[str, str]:
+def merge_prompts(
+    own: Mapping[str, str | None] | None, saved: Mapping[str, str], built_in: Sequence[str] = ()
+) -> dict[str, str]:
     """The caller's prompts, and the model's where the caller gives none or None.
+
+    Those called ``built_in`` are always there; they are "" if nobody gives them.
 
     Raises:
         OptionError: they are no dict of texts.
@@ -144,7 +155,7 @@ def merge_prompts(own: Mapping[str, str | None] | None, saved: Mapping[str, str]
     ):
         raise OptionError("prompts must be a dict of texts.", "prompts")
     given = {name: text for name, text in (own or {}).items() if text is not None}
-    return {**dict.fromkeys(own or {}, ""), **saved, **given}
+    return {**dict.fromkeys((*built_in, *(own or {})), ""), **saved, **given}
 
 
 def is_single(inputs: Any) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,42 +17,24 @@ from pellucid.classifier import Classifier
 from pellucid.encoder.encoder import Dtype, EngineName
 from pellucid.engines.reference import softmax
 from pellucid.errors import InputError, OptionError
-from pellucid.model.config import Config
-from pellucid.reprs import short_text
-from pellucid.sentence_transformers.activations import Activation, activate, as_activation, import_torch
+from pellucid.sentence_transformers.activations import Activation, activate, as_activation
 from pellucid.sentence_transformers.arguments import (
-    CONFIG_KWARGS,
-    MODEL_KWARGS,
-    PROCESSOR_KWARGS,
     check_value,
-    check_values,
     choose_dtype,
     is_single,
-    logger,
-    merge_prompts,
     takes_older_arguments,
+    warn_of_older_name,
 )
-from pellucid.text.checks import as_list, check_utf8
-from pellucid.text.tokenizer import Tokenizer
+from pellucid.sentence_transformers.base import DropIn, check_creation
+from pellucid.sentence_transformers.tensors import import_torch
+from pellucid.text.checks import as_list
 from pellucid.text.truncation import OnTruncation
 
 _ORGANIZATION = "cross-encoder"
 """Goes before a name without an organisation."""
-_CANNOT_TRAIN = "Pellucid does not train. Train with sentence-transformers, and load here what it saves."
-_CANNOT_SAVE = "Pellucid changes no model, so there is nothing to save. Its files are in classifier.files.folder."
-_ONE_PROCESS = "Call predict: one process uses all cores."
-_ON_CREATION = "Pass device= or dtype= when you create it."
-_INSTEAD = {
-    **dict.fromkeys(("fit", "old_fit", "train", "evaluate"), _CANNOT_TRAIN),
-    **dict.fromkeys(("save", "save_pretrained", "push_to_hub", "save_to_hub"), _CANNOT_SAVE),
-    **dict.fromkeys(("start_multi_process_pool", "stop_multi_process_pool"), _ONE_PROCESS),
-    **dict.fromkeys(("cuda", "half", "float", "bfloat16", "compile"), _ON_CREATION),
-    **dict.fromkeys(("model", "transformers_model"), "Use config for its settings, or classifier for the model here."),
-    "get_max_seq_length": "Use max_seq_length.",
-}
 
 
-class CrossEncoder:
+class CrossEncoder(DropIn[Classifier]):
     """A cross-encoder, called as sentence-transformers' class of this name, without PyTorch.
 
     Args:
@@ -75,7 +56,6 @@ class CrossEncoder:
         dtype, engine, threads, on_truncation: Pellucid's own options; see :class:`~pellucid.Reranker`.
 
     Attributes:
-        classifier: the :class:`~pellucid.Classifier` behind it.
         prompts: the prompts by name.
         default_prompt_name: the name of the prompt to use if a call names none.
 
@@ -124,16 +104,17 @@ class CrossEncoder:
         threads: int | None = None,
         on_truncation: OnTruncation = "warn",
     ) -> None:
-        if model_name_or_path is None:
-            raise OptionError("model_name_or_path is missing: a Hub name, or a folder.", "model_name_or_path")
-        check_value("modules", modules, (None,), "Name a model that has been saved.")
-        check_value("model_card_data", model_card_data, (None,))
-        check_value("trust_remote_code", trust_remote_code, (False, True, None))
-        check_value("backend", backend, ("torch",), "Use engine= to choose how to compute.")
+        name = check_creation(
+            model_name_or_path,
+            modules=modules,
+            model_card_data=model_card_data,
+            trust_remote_code=trust_remote_code,
+            backend=backend,
+            model_kwargs=model_kwargs,
+            processor_kwargs=processor_kwargs,
+            config_kwargs=config_kwargs,
+        )
         check_value("keep_in_fp32_modules", keep_in_fp32_modules, (None, []), "All modules are float32 by default.")
-        check_values("model_kwargs", model_kwargs, MODEL_KWARGS)
-        check_values("processor_kwargs", processor_kwargs, PROCESSOR_KWARGS)
-        check_values("config_kwargs", config_kwargs, CONFIG_KWARGS)
         chosen = None if activation_fn is None else as_activation(activation_fn)
         self._options: dict[str, Any] = {
             "device": "cpu" if device is None else device,
@@ -144,8 +125,8 @@ class CrossEncoder:
         }
         if max_length is None:
             max_length = (processor_kwargs or {}).get("model_max_length")
-        self.classifier = Classifier(
-            _full_name(model_name_or_path),
+        self._task = Classifier(
+            _full_name(name),
             max_tokens=max_length,
             token=token,
             revision=revision,
@@ -161,15 +142,15 @@ class CrossEncoder:
                 "num_labels",
             )
         self._activation = Activation(self.classifier.activation) if chosen is None else chosen
-        self.prompts = merge_prompts(prompts, self.classifier.spec.prompts)
-        self.default_prompt_name = (
-            self.classifier.spec.default_prompt_name if default_prompt_name is None else default_prompt_name
-        )
-        if self.default_prompt_name is not None:
-            self._prompt(None, self.default_prompt_name)  # Raises if there is no such prompt.
+        self._set_prompts(prompts, default_prompt_name)
 
     def __repr__(self) -> str:
-        return f"CrossEncoder({short_text(self.classifier.model_name, 60)}, num_labels={self.num_labels})"
+        return f"CrossEncoder({self._short_name()}, num_labels={self.num_labels})"
+
+    @property
+    def classifier(self) -> Classifier:
+        """The :class:`~pellucid.Classifier` behind it."""
+        return self._task
 
     @takes_older_arguments({"sentences": "inputs", "activation_fct": "activation_fn"}, dropped=("num_workers",))
     def predict(
@@ -183,8 +164,8 @@ class CrossEncoder:
         apply_softmax: bool | None = False,
         convert_to_numpy: bool = True,
         convert_to_tensor: bool = False,
-        device: str | None = None,
-        pool: None = None,
+        device: str | Sequence[str] | None = None,
+        pool: Mapping[str, Any] | None = None,
         chunk_size: int | None = None,
         processing_kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
@@ -200,9 +181,9 @@ class CrossEncoder:
             apply_softmax: make the scores of several labels add up to 1.
             convert_to_numpy: False for a list of tensors.
             convert_to_tensor: True for one tensor.
-            device: only that of the model.
-            pool: only None.
-            chunk_size: without effect, because there is no pool.
+            device: only that of the model; or a list of it.
+            pool: without effect, because one process uses all cores.
+            chunk_size: without effect, too.
             processing_kwargs: only None or {}.
 
         Returns:
@@ -212,8 +193,7 @@ class CrossEncoder:
             TextTypeError, TextError: a pair cannot be used; its position is given. Nothing was computed.
             OptionError: an option's value is not supported.
         """
-        self._check_call(batch_size, device, pool, chunk_size)
-        check_values("processing_kwargs", processing_kwargs, {})
+        self._check_call(batch_size, device, pool, chunk_size, processing_kwargs)
         function = self._activation if activation_fn is None else as_activation(activation_fn)
         single = is_single(inputs)
         plain = inputs.tolist() if isinstance(inputs, np.ndarray) else inputs
@@ -248,8 +228,8 @@ class CrossEncoder:
         batch_size: int = 32,
         show_progress_bar: bool | None = None,
         activation_fn: Callable[[Any], Any] | str | None = None,
-        device: str | None = None,
-        pool: None = None,
+        device: str | Sequence[str] | None = None,
+        pool: Mapping[str, Any] | None = None,
         chunk_size: int | None = None,
     ) -> list[dict[str, Any]]:
         """Sort documents by their score for a query, best first.
@@ -295,21 +275,9 @@ class CrossEncoder:
     @property
     def config(self) -> Any:
         """The content of config.json as attributes, with ``id2label``, ``label2id`` and ``num_labels``. A copy."""
-        spec = self.classifier.spec
-        values = Config.read(self.classifier.files, f"{spec.encoder_folder}/config.json".lstrip("/")).values
         names = dict(enumerate(self.classifier.labels))
         labels = {"id2label": names, "label2id": {name: number for number, name in names.items()}}
-        return SimpleNamespace(**{**values, **labels, "num_labels": len(names)})
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        """Pellucid's tokenizer. It is not the one of transformers."""
-        return self.classifier.tokenizer
-
-    @property
-    def device(self) -> str:
-        """The device that computes, such as ``"cpu"``."""
-        return self.classifier.engine.device
+        return SimpleNamespace(**{**self._config_values(), **labels, "num_labels": len(names)})
 
     @property
     def activation_fn(self) -> Callable[[Any], Any]:
@@ -323,70 +291,19 @@ class CrossEncoder:
     @property
     def default_activation_function(self) -> Callable[[Any], Any]:
         """The older name of :attr:`activation_fn`."""
-        _warn_of_older_name("default_activation_function", "activation_fn")
+        warn_of_older_name("default_activation_function", "activation_fn")
         return self._activation
-
-    @property
-    def max_seq_length(self) -> int:
-        """The most tokens that are read of a pair. To set it loads the model again; None sets the model's own limit."""
-        return self.classifier.max_tokens
-
-    @max_seq_length.setter
-    def max_seq_length(self, value: int | None) -> None:
-        # The same files again, wherever they came from.
-        self.classifier = Classifier(self.classifier.files.folder, max_tokens=value, **self._options)
 
     @property
     def max_length(self) -> int:
         """The older name of :attr:`max_seq_length`."""
-        _warn_of_older_name("max_length", "max_seq_length")
+        warn_of_older_name("max_length", "max_seq_length")
         return self.max_seq_length
 
     @max_length.setter
     def max_length(self, value: int) -> None:
-        _warn_of_older_name("max_length", "max_seq_length")
+        warn_of_older_name("max_length", "max_seq_length")
         self.max_seq_length = value
-
-    def eval(self) -> CrossEncoder:
-        """Return this object. Pellucid never trains, so there is nothing to switch."""
-        return self
-
-    def to(self, device: Any) -> CrossEncoder:
-        """Return this object, if it is on this device already.
-
-        Raises:
-            OptionError: it is on another.
-        """
-        check_value("device", str(device), (self.device,), _ON_CREATION)
-        return self
-
-    def __getattr__(self, name: str) -> Any:
-        """Refuse an attribute that does not exist, and say what to do instead."""
-        raise AttributeError(f"CrossEncoder has no attribute {name!r}. {_INSTEAD.get(name, '')}".rstrip(), name=name)
-
-    def _prompt(self, prompt: str | None, prompt_name: str | None) -> str:
-        if prompt is not None:
-            if prompt_name is not None:
-                logger.warning("prompt and prompt_name are both given. The prompt counts.")
-            if not isinstance(prompt, str):
-                raise OptionError(f"prompt is of type {type(prompt).__name__}; it must be a str.", "prompt")
-            check_utf8(prompt, "the prompt")
-            return prompt
-        name = self.default_prompt_name if prompt_name is None else prompt_name
-        if name is None:
-            return ""
-        if name not in self.prompts:
-            known = ", ".join(map(repr, self.prompts)) or "none"
-            raise OptionError(f"{self.classifier.model_name} has no prompt {name!r:.80}. Its prompts: {known}.")
-        return self.prompts[name]
-
-    def _check_call(self, batch_size: int, device: Any, pool: Any, chunk_size: Any) -> None:
-        check_integer("batch_size", batch_size, 1, sys.maxsize, "of at least 1")
-        if chunk_size is not None:
-            check_integer("chunk_size", chunk_size, 1, sys.maxsize, "of at least 1, or None")
-        check_value("pool", pool, (None,), _ONE_PROCESS)
-        if device is not None:
-            check_value("device", device if isinstance(device, list) else str(device), (self.device,), _ON_CREATION)
 
 
 def _full_name(name: str | os.PathLike[str]) -> str | os.PathLike[str]:
@@ -397,7 +314,3 @@ def _full_name(name: str | os.PathLike[str]) -> str | os.PathLike[str]:
                 return name
         return f"{_ORGANIZATION}/{name}"
     return name
-
-
-def _warn_of_older_name(older: str, present: str) -> None:
-    warnings.warn(f"{older} is the older name of {present}.", DeprecationWarning, stacklevel=3)

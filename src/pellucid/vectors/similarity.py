@@ -6,14 +6,13 @@ directions, and -1 for opposite ones.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
 from pellucid.checks import check_integer
 from pellucid.types import Float32, Int64
-from pellucid.vectors.blocks import COSINE_ROWS, blocks, cosine_blocks
+from pellucid.vectors.best import BestOfRows
+from pellucid.vectors.blocks import cosine_blocks
 from pellucid.vectors.checks import check_same_width, unit_rows
 
 
@@ -63,26 +62,11 @@ def nearest(queries: npt.ArrayLike, vectors: npt.ArrayLike, k: int = 10) -> tupl
     k = check_integer("k", k, 1, np.iinfo(np.int64).max, "of at least 1")
     (unit_queries, one_query), (unit, _) = unit_rows("queries", queries), unit_rows("vectors", vectors)
     check_same_width("queries", unit_queries, "vectors", unit)
-    k = min(k, len(unit))
-    indices = np.empty((len(unit_queries), k), dtype=np.int64)
-    cosines = np.empty((len(unit_queries), k), dtype=np.float32)
-    for rows in blocks(len(unit_queries), COSINE_ROWS):
-        indices[rows], cosines[rows] = _nearest_of_block(unit_queries[rows], unit, k)
-    return (indices[0], cosines[0]) if one_query else (indices, cosines)
-
-
-def _nearest_of_block(queries: Float32, unit: Float32, k: int) -> tuple[Int64, Float32]:
-    """Search for a block of queries. The best so far compete with each block of the vectors."""
-    best_indices = np.empty((len(queries), 0), dtype=np.int64)
-    best_cosines = np.empty((len(queries), 0), dtype=np.float32)
-    for _, columns, block in cosine_blocks(queries, unit):
-        numbers = np.broadcast_to(np.arange(columns.start, columns.stop), block.shape)
-        indices = np.concatenate([best_indices, numbers], axis=1)
-        cosines = np.concatenate([best_cosines, np.clip(block, -1, 1)], axis=1)
-        picks = np.stack([largest(row, k) for row in cosines])
-        best_indices = np.take_along_axis(indices, picks, axis=1)
-        best_cosines = np.take_along_axis(cosines, picks, axis=1)
-    return best_indices, best_cosines
+    best = BestOfRows(len(unit_queries), min(k, len(unit)))
+    if len(unit):
+        for rows, columns, cosines in cosine_blocks(unit_queries, unit):
+            best.offer(columns.start, np.clip(cosines, -1, 1), rows)
+    return (best.columns[0], best.scores[0]) if one_query else (best.columns, best.scores)
 
 
 def most_similar_rows(rows: Float32, vectors: Float32) -> tuple[Float32, Int64]:
@@ -100,10 +84,3 @@ def most_similar_rows(rows: Float32, vectors: Float32) -> tuple[Float32, Int64]:
         better = highest > best[block]
         best[block][better], where[block][better] = highest[better], columns.start + positions[better]
     return best, where
-
-
-def largest(values: npt.NDArray[np.floating[Any]], k: int) -> Int64:
-    """The positions of the ``k`` largest values, largest first. Of equal values, the first comes first."""
-    k = min(k, len(values))
-    candidates = np.flatnonzero(values >= np.partition(values, -k)[-k])
-    return candidates[np.argsort(-values[candidates], kind="stable")[:k]]

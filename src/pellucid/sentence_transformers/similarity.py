@@ -1,0 +1,197 @@
+"""How similar vectors are, as in ``sentence_transformers.util``: cosines, dot products, and negative distances.
+
+Each function takes arrays, tensors, or lists of them. The result is an array, or a tensor if one was given.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from pellucid.errors import InputError, StandInError
+from pellucid.sentence_transformers.tensors import Array, as_array, like
+from pellucid.vectors.blocks import MAX_NUMBERS, blocks
+
+Function = Callable[[Any, Any], Any]
+_LEAST_LENGTH = 1e-12
+"""A shorter vector is divided by this instead of its length, as in ``torch.nn.functional.normalize``."""
+
+
+def cos_sim(a: Any, b: Any) -> Any:
+    """The cosine of each vector of ``a``, ``[n, d]``, with each vector of ``b``, ``[m, d]``: ``[n, m]``."""
+    rows, columns = _two_lists(a, b)
+    return like(unit(rows) @ unit(columns).T, a, b)
+
+
+def pytorch_cos_sim(a: Any, b: Any) -> Any:
+    """The older name of :func:`cos_sim`."""
+    return cos_sim(a, b)
+
+
+def dot_score(a: Any, b: Any) -> Any:
+    """The dot product of each vector of ``a``, ``[n, d]``, with each vector of ``b``, ``[m, d]``: ``[n, m]``."""
+    rows, columns = _two_lists(a, b)
+    return like(rows @ columns.T, a, b)
+
+
+def euclidean_sim(a: Any, b: Any) -> Any:
+    """The negative distance of each vector of ``a``, ``[n, d]``, to each vector of ``b``, ``[m, d]``: ``[n, m]``."""
+    rows, columns = _two_lists(a, b)
+    distances = np.empty((len(rows), len(columns)), dtype=np.result_type(rows, columns, np.float32))
+    wide, squares = columns.astype(np.float64), _squares(columns)  # The difference of large squares needs the digits.
+    for block in blocks(len(rows), _rows_per_block(len(columns))):
+        part = rows[block].astype(np.float64)
+        squared = _squares(part)[:, None] - 2 * (part @ wide.T) + squares
+        distances[block] = -np.sqrt(np.maximum(squared, 0))
+    return like(distances, a, b)
+
+
+def manhattan_sim(a: Any, b: Any) -> Any:
+    """The negative sum of absolute differences, for each vector of ``a`` with each vector of ``b``: ``[n, m]``."""
+    rows, columns = _two_lists(a, b)
+    distances = np.empty((len(rows), len(columns)), dtype=np.result_type(rows, columns, np.float32))
+    for row, vector in enumerate(rows):
+        for block in blocks(len(columns), _rows_per_block(columns.shape[1])):
+            distances[row, block] = -np.abs(columns[block] - vector).sum(axis=1)
+    return like(distances, a, b)
+
+
+def pairwise_cos_sim(a: Any, b: Any) -> Any:
+    """The cosine of each vector of ``a``, ``[n, d]``, with the vector of ``b`` at the same place: ``[n]``."""
+    return _pairwise(a, b, lambda x, y: (unit(x) * unit(y)).sum(axis=-1))
+
+
+def pairwise_dot_score(a: Any, b: Any) -> Any:
+    """The dot product of each vector of ``a``, ``[n, d]``, with the vector of ``b`` at the same place: ``[n]``."""
+    return _pairwise(a, b, lambda x, y: (x * y).sum(axis=-1))
+
+
+def pairwise_euclidean_sim(a: Any, b: Any) -> Any:
+    """The negative distance of each vector of ``a``, ``[n, d]``, to the vector of ``b`` at the same place: ``[n]``."""
+    return _pairwise(a, b, lambda x, y: -np.sqrt(np.square(x - y).sum(axis=-1)))
+
+
+def pairwise_manhattan_sim(a: Any, b: Any) -> Any:
+    """The negative sum of absolute differences, for the vectors of ``a`` and ``b`` at the same place: ``[n]``."""
+    return _pairwise(a, b, lambda x, y: -np.abs(x - y).sum(axis=-1))
+
+
+def pairwise_angle_sim(x: Any, y: Any) -> Any:
+    """AnglE's similarity of the vectors of ``x`` and ``y`` at the same place: ``[n]`` (Li and Li, 2023).
+
+    A vector is read as complex numbers: its first half has the real parts, its second half the imaginary ones. The
+    similarity is the sum of the real and imaginary parts of the inner product, without its sign.
+    """
+
+    def angle(a: Array, b: Array) -> Array:
+        a, b = (np.pad(unit(each), ((0, 0), (0, each.shape[1] % 2))) for each in (a, b))
+        (a_real, a_imaginary), (b_real, b_imaginary) = np.split(a, 2, axis=1), np.split(b, 2, axis=1)
+        cosines = (a * b).sum(axis=1)
+        sines = (a_imaginary * b_real - a_real * b_imaginary).sum(axis=1)
+        similarities: Array = np.abs(cosines + sines)
+        return similarities
+
+    return _pairwise(x, y, angle)
+
+
+def unit(vectors: Array) -> Array:
+    """Vectors, ``[…, d]``, scaled to unit length. A vector of zeros stays as it is."""
+    return vectors / lengths(vectors)[..., None]
+
+
+def lengths(vectors: Array) -> Array:
+    """What to divide vectors, ``[…, d]``, by to give them unit length: their lengths, ``[…]``, but never zero.
+
+    Raises:
+        InputError: the numbers are no floats.
+    """
+    if vectors.dtype.kind != "f":
+        raise InputError(f"the vectors have numbers of type {vectors.dtype}; cosines need floats.")
+    own: Array = np.sqrt(np.einsum("...i,...i->...", vectors, vectors))
+    return np.maximum(own, vectors.dtype.type(_LEAST_LENGTH))
+
+
+class SimilarityFunction(enum.Enum):
+    """The names of the similarity functions."""
+
+    COSINE = "cosine"
+    DOT_PRODUCT = "dot"
+    DOT = "dot"  # noqa: PIE796  Another name of the same member.
+    EUCLIDEAN = "euclidean"
+    MANHATTAN = "manhattan"
+    MAXSIM = "maxsim"
+    MEAN_MAXSIM = "meanmaxsim"
+
+    @staticmethod
+    def to_similarity_fn(similarity_function: str | SimilarityFunction) -> Function:
+        """The function of this name, for all pairs of vectors.
+
+        Raises:
+            ValueError: there is no such name.
+            StandInError: Pellucid does not have it.
+        """
+        return _function(similarity_function, pairwise=False)
+
+    @staticmethod
+    def to_similarity_pairwise_fn(similarity_function: str | SimilarityFunction) -> Function:
+        """The function of this name, for vectors at the same place.
+
+        Raises:
+            ValueError: there is no such name.
+            StandInError: Pellucid does not have it.
+        """
+        return _function(similarity_function, pairwise=True)
+
+    @staticmethod
+    def possible_values() -> list[str]:
+        """The names."""
+        return [member.value for member in SimilarityFunction]
+
+
+_FUNCTIONS: dict[SimilarityFunction, tuple[Function, Function]] = {
+    SimilarityFunction.COSINE: (cos_sim, pairwise_cos_sim),
+    SimilarityFunction.DOT_PRODUCT: (dot_score, pairwise_dot_score),
+    SimilarityFunction.EUCLIDEAN: (euclidean_sim, pairwise_euclidean_sim),
+    SimilarityFunction.MANHATTAN: (manhattan_sim, pairwise_manhattan_sim),
+}
+DENSE = tuple(member.value for member in _FUNCTIONS)
+"""The names of the functions for dense vectors."""
+
+
+def _function(name: str | SimilarityFunction, *, pairwise: bool) -> Function:
+    member = SimilarityFunction(name)
+    if member not in _FUNCTIONS:
+        raise StandInError(f"{member.value} compares several vectors for each text, which Pellucid does not have yet.")
+    return _FUNCTIONS[member][pairwise]
+
+
+def _two_lists(a: Any, b: Any) -> tuple[Array, Array]:
+    """Both as ``[n, d]``."""
+    rows, columns = (np.atleast_2d(as_array(each, name)) for each, name in ((a, "a"), (b, "b")))
+    _check_widths(rows, columns)
+    return rows, columns
+
+
+def _pairwise(a: Any, b: Any, function: Function) -> Any:
+    rows, others = as_array(a, "a"), as_array(b, "b")
+    _check_widths(rows, others)
+    return like(np.asarray(function(rows, others)), a, b)
+
+
+def _check_widths(a: Array, b: Array) -> None:
+    if a.ndim > 2 or b.ndim > 2 or not a.ndim or not b.ndim:  # noqa: PLR2004
+        raise InputError(f"a and b have the shapes {a.shape} and {b.shape}; they must be vectors, [n, d] or [d].")
+    if a.shape[-1] != b.shape[-1]:
+        raise InputError(f"The vectors of 'a' have {a.shape[-1]} numbers each, those of 'b' {b.shape[-1]}.")
+
+
+def _squares(vectors: Array) -> Array:
+    squares: Array = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
+    return squares
+
+
+def _rows_per_block(width: int) -> int:
+    return max(1, MAX_NUMBERS // max(width, 1))
