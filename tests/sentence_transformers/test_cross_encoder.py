@@ -206,8 +206,8 @@ def test_a_name_without_an_organisation_is_one_of_cross_encoder(tmp_path):
     [
         ({"batch_size": 0}, "batch_size=0 must be a whole number of at least 1"),
         ({"device": "cuda"}, "device='cuda' is not supported, only 'cpu'"),
-        ({"device": ["cpu", "cpu"]}, "device=.* Pass device="),
-        ({"pool": {"input": 1}}, "one process uses all cores"),
+        ({"device": ["cpu", "cuda"]}, "device='cuda' is not supported, only 'cpu'. Pass device="),
+        ({"pool": {"processes": [1]}}, "pool is not one that start_multi_process_pool returned"),
         ({"processing_kwargs": {"text": {}}}, "processing_kwargs: 'text' is not supported"),
         ({"prompt": 3}, "prompt is of type int"),
     ],
@@ -230,6 +230,12 @@ def test_tensors_need_pytorch(model, options, monkeypatch):
         model.predict(PAIRS, **options)
 
 
+def test_a_pool_costs_nothing(model, scores):
+    pool = model.start_multi_process_pool()
+    assert model.predict(PAIRS, pool=pool, device=["cpu", "cpu"], chunk_size=1).tobytes() == scores.tobytes()
+    model.stop_multi_process_pool(pool)
+
+
 def test_the_config_has_what_the_file_says(three):
     config = CrossEncoder(three).config
     assert config.id2label == {0: "label 0", 1: "label 1", 2: "label 2"}
@@ -238,7 +244,7 @@ def test_the_config_has_what_the_file_says(three):
     assert config.hidden_size == json.loads((three / "config.json").read_text())["hidden_size"]
 
 
-@pytest.mark.parametrize("name", ["fit", "save_pretrained", "push_to_hub", "start_multi_process_pool", "cuda", "model"])
+@pytest.mark.parametrize("name", ["fit", "save_pretrained", "push_to_hub", "cuda", "model"])
 def test_what_a_cross_encoder_cannot_do_here_says_what_to_do(model, name):
     with pytest.raises(AttributeError, match=rf"^CrossEncoder has no attribute '{name}'\. \w.+\.$"):
         getattr(model, name)

@@ -30,6 +30,8 @@ from pellucid.sentence_transformers.tensors import import_torch
 from pellucid.text.checks import as_list
 from pellucid.text.truncation import OnTruncation
 
+__all__ = ["CrossEncoder"]
+
 _ORGANIZATION = "cross-encoder"
 """Goes before a name without an organisation."""
 

@@ -13,7 +13,7 @@ import numpy as np
 from pellucid.checks import check_integer
 from pellucid.errors import InputError, OptionError
 from pellucid.files.progress import progress
-from pellucid.sentence_transformers.similarity import cos_sim, dot_score, lengths, pytorch_cos_sim, unit
+from pellucid.sentence_transformers.similarity import check_widths, cos_sim, dot_score, lengths, pytorch_cos_sim, unit
 from pellucid.sentence_transformers.tensors import Array, as_array, like
 from pellucid.types import Int64
 from pellucid.vectors.best import BestOfRows
@@ -54,6 +54,7 @@ def semantic_search(
     queries, corpus = np.atleast_2d(as_array(query_embeddings, "query_embeddings")), _corpus(corpus_embeddings)
     if not len(corpus):
         return [[] for _ in queries]
+    check_widths("query_embeddings", queries, "corpus_embeddings", corpus)
     best = _best(_Scorer(score_function, corpus_embeddings), queries, corpus, min(top_k, len(corpus)))
     return [
         [{"corpus_id": column, "score": score} for column, score in zip(*row, strict=True)]

@@ -28,6 +28,8 @@ from pellucid.text.checks import as_list
 from pellucid.text.truncation import OnTruncation, check_truncation, warn_about_truncation
 from pellucid.types import TokenBatch
 
+__all__ = ["SentenceTransformer"]
+
 P = ParamSpec("P")
 _SENTENCE, _TOKENS = "sentence_embedding", "token_embeddings"
 

@@ -110,8 +110,23 @@ def lengths(vectors: Array) -> Array:
     """
     if vectors.dtype.kind != "f":
         raise InputError(f"the vectors have numbers of type {vectors.dtype}; cosines need floats.")
-    own: Array = np.sqrt(np.einsum("...i,...i->...", vectors, vectors))
-    return np.maximum(own, vectors.dtype.type(_LEAST_LENGTH))
+    own: Array = np.maximum(np.sqrt(np.einsum("...i,...i->...", vectors, vectors)), vectors.dtype.type(_LEAST_LENGTH))
+    return own
+
+
+def check_widths(first: str, a: Array, second: str, b: Array) -> None:
+    """Refuse what are no vectors, and vectors of different lengths.
+
+    Raises:
+        InputError: ``a``, called ``first``, or ``b``, called ``second``, is no ``[n, d]`` or ``[d]``, or they differ.
+    """
+    for name, array in ((first, a), (second, b)):
+        if array.ndim not in (1, 2):
+            raise InputError(f"{name} has the shape {array.shape}; it must be vectors, [n, d] or [d].")
+    if a.shape[-1] != b.shape[-1]:
+        raise InputError(
+            f"The vectors of {first!r} have {a.shape[-1]} numbers each, those of {second!r} {b.shape[-1]}."
+        )
 
 
 class SimilarityFunction(enum.Enum):
@@ -171,21 +186,14 @@ def _function(name: str | SimilarityFunction, *, pairwise: bool) -> Function:
 def _two_lists(a: Any, b: Any) -> tuple[Array, Array]:
     """Both as ``[n, d]``."""
     rows, columns = (np.atleast_2d(as_array(each, name)) for each, name in ((a, "a"), (b, "b")))
-    _check_widths(rows, columns)
+    check_widths("a", rows, "b", columns)
     return rows, columns
 
 
 def _pairwise(a: Any, b: Any, function: Function) -> Any:
     rows, others = as_array(a, "a"), as_array(b, "b")
-    _check_widths(rows, others)
+    check_widths("a", rows, "b", others)
     return like(np.asarray(function(rows, others)), a, b)
-
-
-def _check_widths(a: Array, b: Array) -> None:
-    if a.ndim > 2 or b.ndim > 2 or not a.ndim or not b.ndim:  # noqa: PLR2004
-        raise InputError(f"a and b have the shapes {a.shape} and {b.shape}; they must be vectors, [n, d] or [d].")
-    if a.shape[-1] != b.shape[-1]:
-        raise InputError(f"The vectors of 'a' have {a.shape[-1]} numbers each, those of 'b' {b.shape[-1]}.")
 
 
 def _squares(vectors: Array) -> Array:
