@@ -29,7 +29,7 @@ from pellucid.layers.finish import EachToken
 from pellucid.model.spec import DisentangledSpec, NormPlaces, NormSpec, RelativeBiasSpec
 from pellucid.reprs import MAX_CHARACTERS, short_repr, short_text
 from pellucid.search.index import Index
-from pellucid.sentence_transformers import CrossEncoder
+from pellucid.sentence_transformers import CrossEncoder, SentenceTransformer, SimilarityFunction
 from pellucid.server.settings import Limits, Settings
 from pellucid.sources.files import Digest
 from pellucid.types import MultiVectors
@@ -41,7 +41,7 @@ RECORDS = {"EngineEntry", "Limits", "Report", "Settings"}
 LINES = 6
 CONTRACTS = {"Create", "Executor", "Engine", "Finish", "Module"}
 """On the pages of the API, but there are only objects of their subclasses."""
-SAME_AS_THE_ORIGINAL = {"HuggingFaceCrossEncoder", "HuggingFaceEmbeddings"}
+SAME_AS_THE_ORIGINAL = {"HuggingFaceCrossEncoder", "HuggingFaceEmbeddings", "SimilarityFunction"}
 """Its repr is that of the class that it stands in for."""
 
 
@@ -80,6 +80,8 @@ def objects(tmp_path_factory) -> list[Any]:
         reranker.explain(EVIL, EVIL),
         Classifier(reranker.encoder),
         CrossEncoder(str(reranker.files.folder)),
+        SentenceTransformer(str(plain.files.folder)),
+        SimilarityFunction.COSINE,
         EachToken(),
         MultiVectors(each.vectors, each.offsets),
         *embedder.most_similar("the cat", [EVIL] * 30),

@@ -23,7 +23,7 @@
     ├── IndexStateError                   an index that is missing, damaged, or made with another model
     ├── IndexWriteError                   an index that could not be written, for example on a full disk
     ├── MissingExtraError (ImportError)   a missing optional dependency; the message has the install command
-    ├── StandInError (ModuleNotFoundError) what sentence-transformers has, and Pellucid's stand-in for it has not
+    ├── StandInError (ImportError)        what sentence-transformers has, and Pellucid's stand-in for it has not
     └── ServerError                       a request that the server could not answer with a result
         ├── RequestError                  the request itself is wrong
         ├── ModelNotServedError           this server has no model of that name
@@ -229,7 +229,7 @@ class MissingExtraError(PellucidError, ImportError):
         )
 
 
-class StandInError(PellucidError, ModuleNotFoundError):
+class StandInError(PellucidError, ImportError):
     """sentence-transformers has this, but Pellucid's stand-in for it does not; or it cannot stand in now."""
 
 

@@ -15,7 +15,7 @@ from pellucid.sentence_transformers import util as our_util
 from tests import tiny
 
 TEXTS = ["the cat", "", "a dog sat on the mat", "the cat " * 60, "Ünïcödé 日本語", "the cat", "?"]
-OWN_OPTIONS = {"dtype", "engine", "threads", "cache", "on_truncation"}
+OWN_OPTIONS = {"dtype", "engine", "threads", "cache", "max_tokens", "on_truncation"}
 PROMPTS = {"query": "the ", "passage": "a dog ", "web": "mat "}
 MODELS = {
     "plain": {},

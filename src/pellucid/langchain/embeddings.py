@@ -1,15 +1,14 @@
 """A drop-in for ``langchain_huggingface.HuggingFaceEmbeddings``.
 
-``langchain_huggingface`` passes ``model_kwargs`` on to ``SentenceTransformer(…)`` and ``encode_kwargs`` to its
-``encode(…)``. Pellucid supports their keys by name, and an unsupported key is an error that names it.
+As there, ``model_kwargs`` go to ``SentenceTransformer(…)`` and ``encode_kwargs`` to its ``encode(…)``: those of
+:class:`pellucid.sentence_transformers.SentenceTransformer`, which says what each of them may be.
 """
 
 from __future__ import annotations
 
-import difflib
-import numbers
+import inspect
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 try:
@@ -20,34 +19,24 @@ except ImportError as error:
 
     raise MissingExtraError("langchain-core", "langchain") from error
 
-from pellucid.embedder import Embedder
 from pellucid.errors import OptionError
+from pellucid.sentence_transformers import SentenceTransformer
+from pellucid.sentence_transformers.arguments import check_value, check_values
 from pellucid.text.checks import as_list
 
-# Keys of model_kwargs that Embedder has under the same name: SentenceTransformer's, then ours.
-_EMBEDDER_KEYS = (
-    *("revision", "token", "local_files_only", "device"),
-    *("dtype", "engine", "threads", "cache", "max_tokens", "on_truncation"),
-)
-_MODEL_KEYS = (*_EMBEDDER_KEYS, "prompts", "default_prompt_name", "truncate_dim", "use_auth_token")
-# Keys that are supported only with these values. The values ask for nothing that we do not do anyway.
-_ONLY_MODEL_VALUES: dict[str, tuple[Any, ...]] = {
-    "backend": ("torch",),
-    "trust_remote_code": (False, True, None),  # We never run a model's code, so the permission does not matter.
-    "similarity_fn_name": (None, "cosine", "dot", "euclidean", "manhattan"),  # It does not affect vectors.
-    **dict.fromkeys(("model_kwargs", "tokenizer_kwargs", "processor_kwargs", "config_kwargs"), (None, {})),
-    **dict.fromkeys(("modules", "model_card_data"), (None,)),
+
+def _options_of(method: Callable[..., Any], *left_out: str) -> dict[str, tuple[Any, ...]]:
+    """The names of a method's options, for ``check_values``. The method itself judges their values."""
+    return {name: () for name in inspect.signature(method).parameters if name not in ("self", *left_out)}
+
+
+_MODEL_KWARGS = {
+    **_options_of(SentenceTransformer.__init__, "model_name_or_path", "cache_folder"),
+    "tokenizer_kwargs": (),  # The older name of processor_kwargs.
 }
-# How many texts to work on at a time. Pellucid plans by tokens instead, so these change nothing.
-_BATCH_SIZES = ("batch_size", "chunk_size")
-_ENCODE_KEYS = ("prompt", "prompt_name", "normalize_embeddings", "truncate_dim", "precision", *_BATCH_SIZES)
-_ONLY_ENCODE_VALUES: dict[str, tuple[Any, ...]] = {
+_ENCODE_KWARGS = {
+    **_options_of(SentenceTransformer.encode, "inputs", "show_progress_bar"),
     "output_value": ("sentence_embedding",),
-    "convert_to_numpy": (True, None),
-    "convert_to_tensor": (True, False, None),
-    "device": (None, "cpu"),
-    "pool": (None,),
-    "processing_kwargs": (None, {}),
 }
 
 
@@ -75,8 +64,8 @@ class HuggingFaceEmbeddings(BaseModel, Embeddings):  # noqa: PLW1641  It is muta
     cache_folder: str | None = None
     """The folder where models are stored. ``SENTENCE_TRANSFORMERS_HOME`` sets it too."""
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
-    """Options of the model: ``device``, ``revision``, ``token``, ``local_files_only``, ``prompts``,
-    ``default_prompt_name``, ``truncate_dim``, …; and options that only :class:`~pellucid.Embedder` has: ``dtype``,
+    """Options of :class:`~pellucid.sentence_transformers.SentenceTransformer`: ``device``, ``revision``, ``token``,
+    ``local_files_only``, ``prompts``, ``default_prompt_name``, ``truncate_dim``, …; and Pellucid's own: ``dtype``,
     ``engine``, ``threads``, ``cache``, ``max_tokens``, ``on_truncation``. ``trust_remote_code`` is accepted and changes
     nothing, because Pellucid never runs a model's code."""
     encode_kwargs: dict[str, Any] = Field(default_factory=dict)
@@ -91,7 +80,7 @@ class HuggingFaceEmbeddings(BaseModel, Embeddings):  # noqa: PLW1641  It is muta
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=(), populate_by_name=True)
 
-    _client: Embedder = PrivateAttr()
+    _client: SentenceTransformer = PrivateAttr()
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -99,26 +88,15 @@ class HuggingFaceEmbeddings(BaseModel, Embeddings):  # noqa: PLW1641  It is muta
             warnings.warn("`backend='ipex'` is no longer supported; the default is used.", UserWarning, stacklevel=2)
             self.model_kwargs["backend"] = "torch"
         # The keys are checked before the model is loaded, so that a typing mistake does not wait for a download.
-        _check_keys("model_kwargs", self.model_kwargs, _MODEL_KEYS, _ONLY_MODEL_VALUES)
-        _check_keys("encode_kwargs", self.encode_kwargs, _ENCODE_KEYS, _ONLY_ENCODE_VALUES)
-        _check_keys("query_encode_kwargs", self.query_encode_kwargs, _ENCODE_KEYS, _ONLY_ENCODE_VALUES)
-        options = {key: value for key, value in self.model_kwargs.items() if key in _EMBEDDER_KEYS}
-        if options.get("device", "cpu") is None:
-            options["device"] = "cpu"
-        if (token := self.model_kwargs.get("use_auth_token")) is not None:
-            if options.get("token") is not None:
-                raise OptionError("model_kwargs: give 'token' alone; 'use_auth_token' is its old name.")
-            warnings.warn("`use_auth_token` is deprecated; use `token` instead.", FutureWarning, stacklevel=2)
-            options["token"] = token
-        prompts = self.model_kwargs.get("prompts") or {}
-        if not isinstance(prompts, dict) or not all(isinstance(text, str | None) for text in prompts.values()):
-            raise OptionError("model_kwargs: 'prompts' must be a dict of texts.")
-        self._client = Embedder(self.model_name, cache_folder=self.cache_folder, **options)
-        for field in ("encode_kwargs", "query_encode_kwargs"):
-            self._embed([], field)  # This checks the values now, not at the first text.
+        check_values("model_kwargs", self.model_kwargs, _MODEL_KWARGS)
+        self._encode_options("encode_kwargs")
+        self._encode_options("query_encode_kwargs")
+        self._client = SentenceTransformer(self.model_name, cache_folder=self.cache_folder, **self.model_kwargs)
+        self._embed([], "encode_kwargs")  # This checks the values now, not at the first text.
+        self._embed([], "query_encode_kwargs")
 
     def __eq__(self, other: object) -> bool:
-        """True if the fields are the same. The embedder is made from them."""
+        """True if the fields are the same. The model is loaded from them."""
         return isinstance(other, HuggingFaceEmbeddings) and self.model_dump() == other.model_dump()
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
@@ -130,73 +108,25 @@ class HuggingFaceEmbeddings(BaseModel, Embeddings):  # noqa: PLW1641  It is muta
         return self._embed([text], "query_encode_kwargs" if self.query_encode_kwargs else "encode_kwargs")[0]
 
     def _embed(self, texts: list[str], field: str) -> list[list[float]]:
-        options: dict[str, Any] = getattr(self, field)
-        _check_keys(field, options, _ENCODE_KEYS, _ONLY_ENCODE_VALUES)  # The field may have been assigned to.
-        truncate_dim = _first_given(options.get("truncate_dim"), self.model_kwargs.get("truncate_dim"))
-        if isinstance(truncate_dim, numbers.Integral) and int(truncate_dim) > self._client.dimensions:
-            truncate_dim = None  # As in sentence-transformers, more dimensions than there are cut nothing.
-        # The Embedder checks whether the texts are texts.
+        # The model checks whether the texts are texts.
         texts = [text.replace("\n", " ") if isinstance(text, str) else text for text in as_list(texts)]
-        vectors: list[list[float]] = self._client.embed_documents(
-            texts,
-            prompt=self._prompt(options),
-            normalize=True if options.get("normalize_embeddings") else None,
-            truncate_dim=truncate_dim,
-            output_dtype=_first_given(options.get("precision"), "float32"),
-            show_progress=self.show_progress,
+        options = self._encode_options(field)  # The field may have been assigned to.
+        vectors: list[list[float]] = self._client.encode(
+            texts, show_progress_bar=self.show_progress, **options
         ).tolist()
         return vectors
 
-    def _prompt(self, options: Mapping[str, Any]) -> str:
-        """Choose a prompt as ``SentenceTransformer.encode`` does: by ``prompt``, ``prompt_name``, default, or none."""
-        prompt: str | None = options.get("prompt")
-        if prompt is not None:
-            return prompt
-        spec = self._client.spec
-        own: dict[str, str | None] = self.model_kwargs.get("prompts") or {}
-        prompts = {"query": "", "document": "", **dict.fromkeys(own, ""), **spec.prompts}
-        prompts |= {name: text for name, text in own.items() if text is not None}
-        name = _first_given(
-            options.get("prompt_name"), self.model_kwargs.get("default_prompt_name"), spec.default_prompt_name
-        )
-        if name is not None and name not in prompts:
-            raise OptionError(f"{spec.name} has no prompt {name!r}: its prompts are {', '.join(map(repr, prompts))}.")
-        return prompts[name] if name is not None else ""
+    def _encode_options(self, field: str) -> dict[str, Any]:
+        """The options in a field, by name, for ``encode``.
 
-
-def _first_given(*values: Any) -> Any:
-    """The first value that is not None."""
-    return next((value for value in values if value is not None), None)
-
-
-def _check_keys(
-    field: str, options: Mapping[str, Any], keys: tuple[str, ...], only_values: Mapping[str, tuple[Any, ...]]
-) -> None:
-    """Refuse an unsupported key or value. Nothing is ignored.
-
-    Args:
-        field: the name of the field, for messages.
-        options: the field's value.
-        keys: the keys that are supported with any value.
-        only_values: keys that are supported with some values, and these values.
-
-    Raises:
-        OptionError: a key, its value, or a batch size is not supported.
-    """
-    for key, value in options.items():
-        if key in keys or (key == "convert_to_numpy" and options.get("convert_to_tensor")):
-            continue
-        if key == "show_progress_bar":
+        Raises:
+            OptionError: one is not supported.
+        """
+        options: Mapping[str, Any] = getattr(self, field)
+        if "show_progress_bar" in options:
             raise OptionError(f"{field}: for 'show_progress_bar', set HuggingFaceEmbeddings(show_progress=…).")
-        if key not in only_values:
-            known = sorted({*keys, *only_values})
-            similar = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-            hint = f" Did you mean {similar[0]!r}?" if similar else ""
-            raise OptionError(f"{field}: {key!r} is not supported.{hint} Supported: {', '.join(known)}.")
-        if value not in only_values[key]:
-            allowed = " or ".join(map(repr, only_values[key]))
-            raise OptionError(f"{field}: {key}={value!r} is not supported, only {allowed}.")
-    for key in _BATCH_SIZES:
-        size = options.get(key, 1)
-        if isinstance(size, bool) or not isinstance(size, numbers.Integral) or int(size) < 1:
-            raise OptionError(f"{field}: {key}={size!r} must be a whole number of at least 1.")
+        check_values(field, options, _ENCODE_KWARGS)
+        if not options.get("convert_to_tensor"):
+            check_value(f"{field}: convert_to_numpy", options.get("convert_to_numpy"), (True, None))
+        # The result is made of lists, so neither matters.
+        return {name: value for name, value in options.items() if name not in ("convert_to_numpy", "convert_to_tensor")}

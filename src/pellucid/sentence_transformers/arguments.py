@@ -7,13 +7,12 @@ import functools
 import inspect
 import logging
 import reprlib
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from pellucid.errors import OptionError
+from pellucid.errors import OptionError, warn
 
 logger = logging.getLogger("pellucid")
 P = ParamSpec("P")
@@ -87,7 +86,7 @@ def warn_once(message: str) -> None:
 
 def warn_of_older_name(older: str, present: str) -> None:
     """Warn the caller of a method or property that its name is an older one."""
-    warnings.warn(f"{older} is the older name of {present}.", DeprecationWarning, stacklevel=3)
+    warn(DeprecationWarning(f"{older} is the older name of {present}."))
 
 
 def check_values(option: str, values: Mapping[str, Any] | None, supported: Mapping[str, tuple[Any, ...]]) -> None:
@@ -107,7 +106,7 @@ def check_values(option: str, values: Mapping[str, Any] | None, supported: Mappi
         raise OptionError(f"{option} is of type {type(values).__name__}; it must be a dict.", option)
     for key, value in values.items():
         if key not in supported:
-            near = difflib.get_close_matches(str(key), supported, n=1)
+            near = difflib.get_close_matches(str(key), supported, n=1, cutoff=0.5)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise OptionError(
                 f"{option}: {reprlib.repr(key)} is not supported.{hint} Supported: {', '.join(supported) or 'nothing'}."

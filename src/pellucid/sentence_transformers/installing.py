@@ -168,7 +168,7 @@ class _Finder(importlib.abc.MetaPathFinder):
     def find_spec(
         self,
         name: str,
-        path: object = None,
+        path: object = None,  # noqa: ARG002
         target: ModuleType | None = None,  # noqa: ARG002
     ) -> importlib.machinery.ModuleSpec | None:
         root, _, rest = name.partition(".")

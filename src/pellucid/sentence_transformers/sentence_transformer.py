@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn, ParamSpec
@@ -16,7 +15,7 @@ from pellucid.checks import check_choice, check_integer
 from pellucid.embedder import Embedder
 from pellucid.encoder.encoder import Dtype, EngineName
 from pellucid.encoder.prompts import DOCUMENT_PROMPTS, QUERY_PROMPTS
-from pellucid.errors import OptionError
+from pellucid.errors import OptionError, warn
 from pellucid.layers.finish import EachToken
 from pellucid.model.config import Config
 from pellucid.sentence_transformers.arguments import choose_dtype, takes_older_arguments, warn_of_older_name
@@ -70,6 +69,7 @@ class SentenceTransformer(DropIn[Embedder]):
         engine: the engine that does the arithmetic.
         threads: the number of threads.
         cache: a file that keeps vectors, so that none is computed twice.
+        max_tokens: the same as ``model_max_length`` of ``processor_kwargs``.
         on_truncation: what to do with texts that are too long.
 
     Attributes:
@@ -110,6 +110,7 @@ class SentenceTransformer(DropIn[Embedder]):
         engine: EngineName = "auto",
         threads: int | None = None,
         cache: str | os.PathLike[str] | None = None,
+        max_tokens: int | None = None,
         on_truncation: OnTruncation = "warn",
     ) -> None:
         name = check_creation(
@@ -123,9 +124,9 @@ class SentenceTransformer(DropIn[Embedder]):
             config_kwargs=config_kwargs,
         )
         if use_auth_token is not None:
-            warnings.warn("use_auth_token is the older name of token.", FutureWarning, stacklevel=3)
             if token is not None:
                 raise OptionError("token and use_auth_token are both given. Give token.")
+            warn(FutureWarning("use_auth_token is the older name of token."))
             token = use_auth_token
         self._options = {
             "device": "cpu" if device is None else str(device),
@@ -140,7 +141,7 @@ class SentenceTransformer(DropIn[Embedder]):
             _check_truncate_dim(truncate_dim)
         self._task = Embedder(
             name,
-            max_tokens=(processor_kwargs or {}).get("model_max_length"),
+            max_tokens=(processor_kwargs or {}).get("model_max_length") if max_tokens is None else max_tokens,
             token=token,
             revision=revision,
             cache_folder=cache_folder,
