@@ -48,8 +48,8 @@ test-browser: .make/browser  ## Test the pages of `pellucid explain --html` and 
 	PELLUCID_BROWSER=required $(VENV)/bin/python -m pytest tests/explain/render/test_*page.py \
 	  tests/explain/render/test_download.py tests/server/http/test_page*.py tests/server/test_served_page.py $(ARGS)
 
-test-integrations: .make/integrations  ## Test vector stores, clients of the server, and clusters of Ray.
-	PELLUCID_INTEGRATIONS=required $(VENV)/bin/python -m pytest tests/examples tests/server/test_clients.py \
+test-integrations: .make/integrations  ## Test vector stores, clients of the server, programs of others, and Ray.
+	PELLUCID_INTEGRATIONS=required $(VENV)/bin/python -m pytest tests/examples tests/programs tests/server/test_clients.py \
 	  tests/batch/test_ray.py 'tests/docs/test_pages.py::test_it_does_what_it_says[docs/stores.md]' \
 	  'tests/docs/test_pages.py::test_it_does_what_it_says[docs/coming-from/openai.md]' \
 	  'tests/docs/test_pages.py::test_it_does_what_it_says[docs/coming-from/ollama.md]' \
@@ -120,8 +120,10 @@ bench-guard: .make/run  ## Check that a change has not made Pellucid much slower
 	$(VENV)/bin/python $(PIP_INSTALL) --requirement requirements-browser.txt
 	touch $@
 
-.make/integrations: .make/dev requirements-integrations.txt
+# These programs require sentence-transformers, and so PyTorch. Here, Pellucid stands in for it.
+.make/integrations: .make/dev requirements-integrations.txt requirements-programs.txt
 	$(VENV)/bin/python $(PIP_INSTALL) --requirement requirements-integrations.txt
+	$(VENV)/bin/python $(PIP_INSTALL) --no-deps --requirement requirements-programs.txt
 	touch $@
 
 # PyTorch first and pinned, from its CPU builds where pip has them: else pip fetches gigabytes of CUDA.

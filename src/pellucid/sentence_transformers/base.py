@@ -75,6 +75,14 @@ class DropIn(Generic[TaskT]):
         return SimpleNamespace(**self._config_values())
 
     @property
+    def model_card_data(self) -> Any:
+        """What programs ask for to name the model: ``base_model``, ``base_model_revision`` and a few more attributes."""
+        files = self._task.files
+        base_model = None if files.source == "folder" else files.name
+        facts = {"base_model": base_model, "base_model_revision": files.revision, "language": [], "tags": []}
+        return SimpleNamespace(**facts, **dict.fromkeys(("model_name", "model_id", "license")))
+
+    @property
     def tokenizer(self) -> Tokenizer:
         """Pellucid's tokenizer. It is not the one of transformers."""
         return self._task.tokenizer

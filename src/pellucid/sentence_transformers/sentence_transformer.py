@@ -256,10 +256,33 @@ class SentenceTransformer(DropIn[Embedder]):
         name = self._own_prompt(DOCUMENT_PROMPTS, prompt_name, prompt)
         return self.encode(inputs, name, prompt, *arguments, **options)
 
-    def encode_multi_process(self, sentences: Any, pool: Mapping[str, Any], **options: Any) -> Array:
-        """The older way to use a pool; :meth:`encode` takes one."""
+    def encode_multi_process(
+        self,
+        sentences: Any,
+        pool: Mapping[str, Any],
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int = 32,
+        chunk_size: int | None = None,
+        show_progress_bar: bool | None = None,
+        precision: str = "float32",
+        normalize_embeddings: bool = False,
+        truncate_dim: int | None = None,
+    ) -> Array:
+        """The older way to use a pool. :meth:`encode` takes one, and has the same options."""
         warn_of_older_name("encode_multi_process", "encode")
-        vectors: Array = self.encode(sentences, pool=pool, **options)
+        vectors: Array = self.encode(
+            sentences,
+            prompt_name=prompt_name,
+            prompt=prompt,
+            batch_size=batch_size,
+            show_progress_bar=show_progress_bar,
+            precision=precision,
+            normalize_embeddings=normalize_embeddings,
+            truncate_dim=truncate_dim,
+            pool=pool,
+            chunk_size=chunk_size,
+        )
         return vectors
 
     def preprocess(self, inputs: Sequence[str], prompt: str | None = None) -> dict[str, Array]:

@@ -1,0 +1,19 @@
+"""txtai: an index of texts, by their vectors."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from tests.programs.texts import QUERY, TEXTS
+from txtai import Embeddings
+
+embeddings = Embeddings(path=sys.argv[1], method="sentence-transformers", gpu=False)
+embeddings.index(TEXTS)
+found = embeddings.search(QUERY, 4)
+results = {
+    "ids": [int(number) for number, _ in found],
+    "scores": [float(score) for _, score in found],
+    "similarities": [float(score) for _, score in sorted(embeddings.similarity(QUERY, TEXTS[:5]))],
+}
+print(json.dumps(results))
