@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 from pellucid import Embedder, TruncationWarning
 from pellucid.cache.store import Cache
 from pellucid.errors import InvalidModelError, OptionError, TextTypeError, TruncationError
+from tests import tiny
 
 TEXTS = ["the cat sat on the mat", "a dog", "", "cat " * 60, "  ", "dog, dog!"]
 
@@ -49,7 +50,7 @@ class TestCopies:
 
 
 class TestMaxTokens:
-    """``max_tokens`` may be lower than the model's own limit."""
+    """``max_tokens`` may differ from the model's own limit."""
 
     def test_a_text_is_cut_at_max_tokens(self, tiny_bert, embedder):
         lower = Embedder(tiny_bert, max_tokens=6, on_truncation="ignore")
@@ -59,12 +60,21 @@ class TestMaxTokens:
         with pytest.warns(TruncationWarning, match="longer than the model's 6 tokens"):
             Embedder(tiny_bert, max_tokens=6).embed_query("cat " * 9)
 
+    def test_more_is_read_where_the_encoder_can(self, broken, embedder):
+        tiny.edit_json(broken / "sentence_bert_config.json", max_seq_length=6)
+        text = "the cat sat on the mat " * 2
+        own, raised = Embedder(broken, on_truncation="ignore"), Embedder(broken, max_tokens=20)
+        assert (own.max_tokens, raised.max_tokens) == (6, 20)
+        assert raised.embed_query(text).tobytes() == embedder.embed_query(text).tobytes()
+        assert own.embed_query(text).tobytes() != embedder.embed_query(text).tobytes()
+        assert len({own.digest, raised.digest, Embedder(broken, max_tokens=19).digest}) == 3
+
     def test_copies_keep_max_tokens(self, tiny_bert):
         assert copy.copy(Embedder(tiny_bert, max_tokens=6)).max_tokens == 6
 
-    @pytest.mark.parametrize("value", [0, -1, True, 2.5, "6", [6], 2, 25, 10**40, np.arange(3)])
+    @pytest.mark.parametrize("value", [0, -1, True, 2.5, "6", [6], 2, 41, 10**40, np.arange(3)])
     def test_an_impossible_value_is_refused(self, tiny_bert, value):
-        with pytest.raises(OptionError, match=r"max_tokens=.* must be (a whole number|from 3 .* to 24)"):
+        with pytest.raises(OptionError, match=r"max_tokens=.* must be (a whole number|from 3 .* to 40)"):
             Embedder(tiny_bert, max_tokens=value)
 
     def test_a_cache_keeps_the_vectors_apart(self, tiny_bert, tmp_path, embedder):

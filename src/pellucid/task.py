@@ -178,7 +178,7 @@ class Task:
 
     @property
     def digest(self) -> str:
-        """Identifies the model: a digest of its files, and ``max_tokens`` if you lowered it.
+        """Identifies the model: a digest of its files, and ``max_tokens`` if you changed it.
 
         The first use reads all the files, which takes a moment.
         """

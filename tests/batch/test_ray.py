@@ -86,9 +86,9 @@ def test_an_actor_with_other_files_of_the_model_refuses(model):
 
 def test_an_actor_reads_no_more_tokens_than_the_driver(model):
     embedder = Embedder(model, max_tokens=5)
-    lowered = embedder.encoder.lowered_max_tokens
+    own = embedder.encoder.own_max_tokens
     fingerprint = PARTS.fingerprint(embedder)
-    assert Model(str(model), "float32", "native", "cpu", 1, lowered, fingerprint).load().max_tokens == 5
+    assert Model(str(model), "float32", "native", "cpu", 1, own, fingerprint).load().max_tokens == 5
 
 
 def kill_an_actor_each(seconds, stopped, killed):

@@ -23,7 +23,9 @@ if hasattr(embedder, "warm_up"):
 documents = [Document(id=str(number), content=text) for number, text in enumerate(TEXTS)]
 store.write_documents(embedder.run(documents)["documents"])
 pipeline = Pipeline()
-pipeline.add_component("embedder", SentenceTransformersTextEmbedder(model=sys.argv[1], device=device, progress_bar=False))
+pipeline.add_component(
+    "embedder", SentenceTransformersTextEmbedder(model=sys.argv[1], device=device, progress_bar=False)
+)
 pipeline.add_component("retriever", InMemoryEmbeddingRetriever(store, top_k=4))
 pipeline.connect("embedder.embedding", "retriever.query_embedding")
 found = pipeline.run({"embedder": {"text": QUERY}})["retriever"]["documents"]

@@ -208,6 +208,17 @@ def test_what_is_set_later(folder):
     assert_same(ours.encode(TEXTS), theirs.encode(TEXTS, batch_size=1))
 
 
+def test_the_limit_of_tokens_may_be_raised(minilm, reference_minilm, monkeypatch):
+    ours, theirs = Ours(minilm.files.folder, on_truncation="cut"), reference_minilm
+    monkeypatch.setattr(theirs[0], "max_seq_length", theirs.max_seq_length)  # Sets it back at the end.
+    long = "A cat and a dog sat on the mat, and the rent is due. " * 60
+    before = ours.encode(long)
+    for model in (ours, theirs):
+        model.max_seq_length = 512
+    assert_same(ours.encode(long), theirs.encode(long))
+    assert np.abs(ours.encode(long) - before).max() > 1e-3
+
+
 @pytest.mark.parametrize("name", ["cosine", "dot", "euclidean", "manhattan"])
 def test_similarities_of_a_model(folder, name):
     ours, theirs = both(folder, similarity_fn_name=name)

@@ -44,7 +44,7 @@ class Model:
         engine: as there.
         device: as there.
         threads: how many threads each actor uses.
-        max_tokens: the limit that the driver lowered; None for the model's own.
+        max_tokens: the limit that the driver set; None for the model's own.
         fingerprint: what the results must depend on; an actor that finds anything else refuses to work. None to accept
             whatever it finds.
         task: makes the task.
@@ -119,7 +119,7 @@ class Cluster:
             engine=engine.name,
             device=self.device,
             threads=self.threads or max(1, int(self.cpus)),
-            max_tokens=model.encoder.lowered_max_tokens,
+            max_tokens=model.encoder.own_max_tokens,
             fingerprint=plan.options.fingerprint(model, device=self.device),
             task=_constructor(model),
         )

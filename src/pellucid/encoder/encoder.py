@@ -65,8 +65,8 @@ class Encoder:
         local_files_only: never use the network. ``HF_HUB_OFFLINE=1`` does the same.
         token: the access token for private models, as huggingface_hub takes it; None for ``HF_TOKEN`` or the saved
             login.
-        max_tokens: read at most this many tokens of a text, special tokens included. It can only lower the model's own
-            limit; None keeps that limit.
+        max_tokens: read at most this many tokens of a text, special tokens included. None for the model's own limit,
+            which is often lower than what its encoder can read.
 
     Attributes:
         files: the :class:`~pellucid.sources.files.ModelFiles`: where the files are and where they came from.
@@ -140,9 +140,9 @@ class Encoder:
         return self.spec.tokenizer.max_tokens
 
     @property
-    def lowered_max_tokens(self) -> int | None:
-        """:attr:`max_tokens` if you lowered it; None if it is the model's own."""
-        return self.max_tokens if self.max_tokens < self._model_max_tokens else None
+    def own_max_tokens(self) -> int | None:
+        """:attr:`max_tokens` if you changed it; None if it is the model's own."""
+        return self.max_tokens if self.max_tokens != self._model_max_tokens else None
 
     def __repr__(self) -> str:
         return f"Encoder({short_text(self.spec.name, 60)}, engine={self.engine.name!r})"
@@ -225,9 +225,9 @@ class Encoder:
 
     @functools.cached_property
     def digest(self) -> str:
-        """A digest of the model: equal digests mean equal files, and an equal ``max_tokens`` if you lowered it.
+        """A digest of the model: equal digests mean equal files, and an equal ``max_tokens`` if you changed it.
 
         Computing it reads all files once, which takes a moment.
         """
-        lowered = self.lowered_max_tokens
-        return self.files.digest() + ("" if lowered is None else f" max_tokens={lowered}")
+        own = self.own_max_tokens
+        return self.files.digest() + ("" if own is None else f" max_tokens={own}")

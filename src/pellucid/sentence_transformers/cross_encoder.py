@@ -51,7 +51,7 @@ class CrossEncoder(DropIn[Classifier]):
         config_kwargs: ``num_labels``.
         backend: only ``"torch"``, which here means the engine that ``engine`` names.
         num_labels: the number of labels; it must be the model's own.
-        max_length: read at most this many tokens of a pair. It can only lower the model's own limit.
+        max_length: read at most this many tokens of a pair, instead of what the model's files say.
         activation_fn: what turns logits into scores, instead of what the model's files say: a module of PyTorch, a
             function of a tensor, or a name such as ``"sigmoid"`` or ``"identity"``.
         modules, model_card_data, keep_in_fp32_modules: only None.

@@ -59,7 +59,7 @@ class SentenceTransformer(DropIn[Embedder]):
         token: the access token for private models.
         use_auth_token: the older name of ``token``.
         model_kwargs: ``dtype`` (older name: ``torch_dtype``); ``attn_implementation`` has no effect.
-        processor_kwargs: ``model_max_length``, a lower limit of tokens.
+        processor_kwargs: ``model_max_length``, which is ``max_tokens``.
         config_kwargs: only None or {}.
         model_card_data: only None.
         backend: only ``"torch"``, which here means the engine that ``engine`` names.
@@ -69,7 +69,7 @@ class SentenceTransformer(DropIn[Embedder]):
         engine: the engine that does the arithmetic.
         threads: the number of threads.
         cache: a file that keeps vectors, so that none is computed twice.
-        max_tokens: the same as ``model_max_length`` of ``processor_kwargs``.
+        max_tokens: read at most this many tokens of a text, instead of what the model's files say.
         on_truncation: what to do with texts that are too long.
 
     Attributes:

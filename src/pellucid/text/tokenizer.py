@@ -72,6 +72,7 @@ class Tokenizer:
     def __init__(self, files: ModelFiles, spec: TokenizerSpec, encoder: EncoderSpec) -> None:
         self.spec = spec
         self._name = files.name
+        self._most_tokens = encoder.max_tokens
         self._backend = load(files, spec, encoder.family)
         self._unknown = _unknown_id(self._backend)
         empty: Any = self._encode([""])[0]  # Only the special tokens. The template has its own list of their ids.
@@ -104,12 +105,12 @@ class Tokenizer:
         """Read at most ``max_tokens`` tokens of a text, special tokens included.
 
         Raises:
-            OptionError: the model reads fewer tokens, or there is no room besides the special tokens.
+            OptionError: the encoder cannot read so many, or there is no room besides the special tokens.
         """
-        if not self._specials < max_tokens <= self.spec.max_tokens:
+        if not self._specials < max_tokens <= self._most_tokens:
             raise OptionError(
                 f"max_tokens={max_tokens} must be from {self._specials + 1} ({self._specials} special tokens and one "
-                f"of the text) to {self.spec.max_tokens}, the limit of {self._name}.",
+                f"of the text) to {self._most_tokens}, the most that {self._name} can read.",
                 "max_tokens",
             )
         self.spec = replace(self.spec, max_tokens=int(max_tokens))
