@@ -9,6 +9,7 @@ from bertopic import BERTopic
 from bertopic.representation import KeyBERTInspired
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
+
 from tests.programs.texts import QUERY, TEXTS
 
 model = BERTopic(

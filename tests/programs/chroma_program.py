@@ -7,6 +7,7 @@ import sys
 
 import chromadb
 from chromadb.utils.embedding_functions import SentenceTransformerEmbeddingFunction
+
 from tests.programs.texts import QUERY, TEXTS
 
 function = SentenceTransformerEmbeddingFunction(sys.argv[1], normalize_embeddings=True)

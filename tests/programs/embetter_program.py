@@ -8,6 +8,7 @@ import sys
 from embetter.text import SentenceEncoder
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
+
 from tests.programs.texts import QUERY, TEXTS
 
 subjects = [number // 9 for number in range(len(TEXTS))]

@@ -13,6 +13,7 @@ from haystack_integrations.components.embedders.sentence_transformers import (
     SentenceTransformersDocumentEmbedder,
     SentenceTransformersTextEmbedder,
 )
+
 from tests.programs.texts import QUERY, TEXTS
 
 device = ComponentDevice.from_str("cpu")

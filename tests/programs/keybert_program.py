@@ -6,6 +6,7 @@ import json
 import sys
 
 from keybert import KeyBERT
+
 from tests.programs.texts import TEXTS
 
 model = KeyBERT(sys.argv[1])

@@ -9,6 +9,7 @@ import tempfile
 import lancedb
 from lancedb.embeddings import get_registry
 from lancedb.pydantic import LanceModel, Vector
+
 from tests.programs.texts import QUERY, TEXTS
 
 function = get_registry().get("sentence-transformers").create(name=sys.argv[1])

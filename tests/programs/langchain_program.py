@@ -8,6 +8,7 @@ import warnings
 
 from langchain_core.vectorstores import InMemoryVectorStore
 from langchain_huggingface import HuggingFaceEmbeddings
+
 from tests.programs.texts import QUERY, TEXTS
 
 warnings.simplefilter("ignore")  # encode_multi_process is deprecated.

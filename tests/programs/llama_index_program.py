@@ -8,6 +8,7 @@ import sys
 from llama_index.core import VectorStoreIndex
 from llama_index.core.schema import TextNode
 from llama_index.embeddings.huggingface import HuggingFaceEmbedding
+
 from tests.programs.texts import QUERY, TEXTS
 
 embedding = HuggingFaceEmbedding(model_name=sys.argv[1], device="cpu")

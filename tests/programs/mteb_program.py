@@ -9,6 +9,7 @@ import mteb
 from datasets import Dataset, DatasetDict
 from mteb.abstasks import AbsTaskSTS
 from sentence_transformers import SentenceTransformer
+
 from tests.programs.texts import TEXTS
 
 PAIRS = [(i, j) for i in range(0, 45, 2) for j in range(1, 45, 7) if i != j]

@@ -1,4 +1,4 @@
-"""Programs without PyTorch, and with Pellucid in place of sentence-transformers. ``make test-integrations`` runs them."""
+"""Programs without PyTorch, with Pellucid in place of sentence-transformers. ``make test-integrations`` runs them."""
 
 from __future__ import annotations
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import sys
 
-from tests.programs.texts import QUERY, TEXTS
 from txtai import Embeddings
+
+from tests.programs.texts import QUERY, TEXTS
 
 embeddings = Embeddings(path=sys.argv[1], method="sentence-transformers", gpu=False)
 embeddings.index(TEXTS)

@@ -76,7 +76,7 @@ class DropIn(Generic[TaskT]):
 
     @property
     def model_card_data(self) -> Any:
-        """What programs ask for to name the model: ``base_model``, ``base_model_revision`` and a few more attributes."""
+        """What programs ask for to name a model: ``base_model``, ``base_model_revision`` and a few more."""
         files = self._task.files
         base_model = None if files.source == "folder" else files.name
         facts = {"base_model": base_model, "base_model_revision": files.revision, "language": [], "tags": []}
