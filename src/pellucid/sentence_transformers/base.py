@@ -79,7 +79,12 @@ class DropIn(Generic[TaskT]):
         """What programs ask for to name a model: ``base_model``, ``base_model_revision`` and a few more."""
         files = self._task.files
         base_model = None if files.source == "folder" else files.name
-        facts = {"base_model": base_model, "base_model_revision": files.revision, "language": [], "tags": []}
+        facts: dict[str, Any] = {
+            "base_model": base_model,
+            "base_model_revision": files.revision,
+            "language": [],
+            "tags": [],
+        }
         return SimpleNamespace(**facts, **dict.fromkeys(("model_name", "model_id", "license")))
 
     @property
