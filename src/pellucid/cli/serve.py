@@ -1,4 +1,4 @@
-"""``pellucid serve``: an HTTP server for clients of OpenAI, text-embeddings-inference, Cohere, Jina and vLLM."""
+"""``pellucid serve``: an HTTP server for clients of OpenAI, text-embeddings-inference, Cohere, Ollama and others."""
 
 from __future__ import annotations
 
@@ -31,6 +31,13 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 picks a free one.")] = 8080,
     dtype: options.DtypeOption = "float32",
     device: options.DeviceOption = "cpu",
+    served_model_name: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="The name of the model for clients, instead of the folder's; repeat for the next --model.",
+        ),
+    ] = None,
     alias: Annotated[
         list[str] | None,
         typer.Option(
@@ -67,9 +74,9 @@ def serve(
 ) -> None:
     """Serve models over HTTP.
 
-    The server has the APIs of OpenAI, text-embeddings-inference, Cohere, Jina and vLLM. What it can do depends on its
-    models: embedders, rerankers or classifiers. Open / in a browser to inspect a model; /docs describes the APIs. API
-    keys can also come from the environment variable PELLUCID_API_KEYS.
+    The server has the APIs of OpenAI, text-embeddings-inference, Cohere, Jina, vLLM, Voyage, Azure and Ollama. What it
+    can do depends on its models: embedders, rerankers or classifiers. Open / in a browser to inspect a model; /docs
+    describes the APIs. API keys can also come from the environment variable PELLUCID_API_KEYS.
     """
     from pellucid.server.settings import Limits, Settings, parse_aliases
 
@@ -95,6 +102,7 @@ def serve(
         threads=threads,
         cache_folder=cache_folder,
         local_files_only=local_files_only,
+        served_names=tuple(served_model_name or ()),
         aliases=parse_aliases(alias or ()),
         load=load,
         memory=None if memory is None else memory * 1_000_000,

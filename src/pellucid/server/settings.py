@@ -74,6 +74,7 @@ class Settings:
     Attributes:
         models: model names or folders. A request that names no model gets the first.
         dtype, device, threads, cache_folder, local_files_only: as in :class:`~pellucid.embedder.Embedder`.
+        served_names: the names of models, in the order of ``models``, instead of those that they have.
         aliases: other names for models: pairs of the name that requests use and the model that answers, by its name or
             source in ``models``.
         load: load all models at the start, or each one at its first request.
@@ -95,6 +96,7 @@ class Settings:
     threads: int | None = None
     cache_folder: Path | None = None
     local_files_only: bool = False
+    served_names: tuple[str, ...] = ()
     aliases: tuple[tuple[str, str], ...] = ()
     load: Load = "start"
     memory: int | None = None
@@ -111,6 +113,11 @@ class Settings:
     def __post_init__(self) -> None:
         if not self.models:
             raise OptionError("a server needs at least one --model.")
+        if len(self.served_names) > len(self.models):
+            raise OptionError(
+                f"--served-model-name is given {len(self.served_names)} times, and --model only {len(self.models)} "
+                f"times. For another name of the same model, use --alias."
+            )
         if not self.loopback and not self.keys and not self.public:
             raise OptionError(
                 f"--host {self.host} lets other machines send requests, and there is no API key. Give --api-key-file "

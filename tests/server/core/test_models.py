@@ -53,6 +53,23 @@ def test_an_alias_is_answered_by_the_model_that_it_stands_for(serve, two):
     assert own.client.get("/v1/models/first").json() == cards[0]
 
 
+def test_a_model_may_be_served_under_a_name_of_its_own(serve, two):
+    own = serve(*two, served_names=("org/model",), aliases=(("by-source", two[0]), ("by-name", "org/model")))
+    assert [card["id"] for card in own.client.get("/v1/models").json()["data"]] == [
+        *("org/model", "second", "by-source", "by-name")
+    ]
+    assert ask(own, "org/model") == ask(own) == ask(own, "by-source") == ask(own, "by-name") != ask(own, "second")
+    assert ask(own, "first") == 404
+    assert own.client.post("/v1/embeddings", json={"input": "a"}).json()["model"] == "org/model"
+
+
+def test_names_must_differ_and_each_is_of_one_model(two):
+    with pytest.raises(OptionError, match="two models would have the same name, 'second'"):
+        create_app(Settings(two, served_names=("second",)))
+    with pytest.raises(OptionError, match="--served-model-name is given 3 times, and --model only 2 times"):
+        Settings(two, served_names=("a", "b", "c"))
+
+
 @pytest.mark.parametrize("route", ["/v1/embeddings", "/embed", "/embed_all"])
 def test_token_ids_are_refused_under_an_alias_because_they_are_another_tokenizers(serve, two, route):
     own = serve(two[0], aliases=(("text-embedding-3-small", "first"),))

@@ -32,6 +32,13 @@ def test_a_wrong_key_gets_a_401_in_openais_shape(serve, authorization):
     assert answer.json()["error"]["code"] == "invalid_api_key"
 
 
+@pytest.mark.parametrize("sent", [KEY, f"{KEY}x", ""])
+def test_a_key_may_be_sent_as_to_azure(serve, sent):
+    client = serve(keys=(KEY,)).client
+    answer = client.post("/v1/embeddings", json={"input": "a"}, headers={"api-key": sent})
+    assert answer.status_code == (200 if sent == KEY else 401)
+
+
 @pytest.mark.parametrize("authorization", [f"Bearer {KEY}", f"bearer  {KEY}"])
 def test_a_valid_key_is_accepted(serve, authorization):
     client = serve(keys=("another-key", KEY)).client

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import itertools
 import logging
 import threading
 import time
@@ -101,14 +102,14 @@ class Models:
         self._load_lock = asyncio.Lock()
         self._load_worker = Worker("loading")
         self._tokenize_worker = Worker("tokenizing")
-        for source in settings.models:
-            name = served_name(source)
+        for source, own_name in itertools.zip_longest(settings.models, settings.served_names):
+            name = own_name or served_name(source)
             if name in self._entries:
                 raise OptionError(
                     f"two models would have the same name, {name!r}. Leave one out, or rename its folder."
                 )
             entry = self._entries[name] = _Entry(name, source, ModelMetrics(metrics, name))
-            known = None if Path(source).is_dir() else catalog.find(name)
+            known = None if Path(source).is_dir() else catalog.find(source)
             if known is not None:
                 entry.set_kind(known.kind)  # So it need not be downloaded only to learn what it is.
         self._aliases: dict[str, _Entry] = {}
@@ -116,7 +117,9 @@ class Models:
             self._add_alias(alias, source)
 
     def _add_alias(self, alias: str, source: str) -> None:
-        entry = self._entries.get(source) or self._entries.get(served_name(source))
+        entry = self._entries.get(source) or next(
+            (each for each in self._entries.values() if served_name(source) == served_name(each.source)), None
+        )
         if entry is None:
             raise OptionError(
                 f"the alias {alias!r} stands for {source!r}, which this server does not serve. It serves "

@@ -20,7 +20,7 @@ from pellucid.server.core.models import Models
 from pellucid.server.http.errors import Failure, failure_of, needs_log
 from pellucid.server.http.gate import App, Gate, logger
 from pellucid.server.http.inputs import fill_limits
-from pellucid.server.http.routes import explain, home, openai, rerank, tei
+from pellucid.server.http.routes import cohere, explain, home, ollama, openai, rerank, tei
 from pellucid.server.http.serving import Serving
 from pellucid.server.settings import Limits, Settings
 
@@ -52,20 +52,22 @@ def create_app(settings: Settings) -> tuple[App, Serving]:
         lifespan=lifespan,
     )
     app.state.serving = serving
-    routers = openai.router, tei.router, rerank.router, explain.router, home.router
+    routers = [each.router for each in (openai, tei, rerank, cohere, ollama, explain, home)]
     for router in routers:
         app.include_router(router)
     app.add_exception_handler(PellucidError, _handle_error)
     app.add_exception_handler(HTTPException, _handle_no_route)
     app.add_exception_handler(Exception, _handle_error)  # Starlette raises the error again, and the gate logs it.
     app.openapi = functools.partial(_describe, app, app.openapi, settings.limits)  # type: ignore[method-assign]
-    post_paths = {
-        route.path
+    posts = [
+        route
         for router in routers
         for route in router.routes
         if isinstance(route, APIRoute) and "POST" in (route.methods or ())
-    }
-    gate: App = Gate(app, serving, post_paths.__contains__)
+    ]
+    fixed = {route.path for route in posts if "{" not in route.path}
+    patterns = [route.path_regex for route in posts if "{" in route.path]
+    gate: App = Gate(app, serving, lambda path: path in fixed or any(each.match(path) for each in patterns))
     if settings.origins:
         gate = CORSMiddleware(
             gate,

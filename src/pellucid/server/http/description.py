@@ -56,7 +56,7 @@ def with_examples(openapi: dict[str, Any], url: str, *, model: str, needs_key: b
                 parts += ["-H", '"Authorization: Bearer $KEY"']
             if body is not None:
                 parts += ["--json", shlex.quote(json.dumps(body))]
-            parts.append(shlex.quote(url + path.replace("{name}", quote(model))))
+            parts.append(shlex.quote(url + re.sub(r"\{\w+\}", quote(model), path)))
             yield {"lang": "Shell", "label": "curl", "source": " ".join(parts)}
 
     paths = {

@@ -29,7 +29,8 @@ async def tokenize_input(
     service: Service[Embedder],
     value: Input,
     *,
-    prompt_name: str | None,
+    prompt_name: str | None = None,
+    input_type: str | None = None,
     truncate: bool | None,
     model: str | None = None,
 ) -> TokenizedTexts:
@@ -40,7 +41,8 @@ async def tokenize_input(
         request: the request.
         service: the model.
         value: a text, texts, token ids, or lists of token ids.
-        prompt_name: the prompt that goes before each text, or None.
+        prompt_name: the name of the prompt that goes before each text, or None.
+        input_type: what the texts are for, which chooses the prompt, too; or None.
         truncate: cut texts that are too long, or refuse them; None does as the server's settings say.
         model: the model's name in the request. Under an alias, token ids are refused.
 
@@ -55,8 +57,9 @@ async def tokenize_input(
     check_count(items, limits.texts)
     cut = serving.settings.on_truncation == "cut" if truncate is None else truncate
     if not isinstance(items[0], str):
-        if prompt_name is not None:
-            raise OptionError("prompt_name works only with texts. Token ids are embedded as they are.")
+        if prompt_name is not None or input_type is not None:
+            name = "input_type" if prompt_name is None else "prompt_name"
+            raise OptionError(f"send {name} only with texts. Token ids are embedded as they are.")
         if serving.models.is_alias(model):
             # They are probably ids of the model that usually has this name, and would mean other words here.
             raise InputError(
@@ -73,7 +76,7 @@ async def tokenize_input(
     for position, text in enumerate(texts):
         if not text:
             raise TextError(f"text {position} is empty. Leave it out.")
-    prompt = service.task.prompt_named(prompt_name)
+    prompt = _prompt(service.task, prompt_name, input_type)
     tokenizing = service.tokenize(texts, prompt, cut=cut)
     # Short texts are tokenized at once, so there is no time in which the client could leave.
     tokens, counts = await (tokenizing if is_short(texts, prompt) else wait_or_cancel(request, tokenizing))
@@ -115,6 +118,23 @@ async def embed_tokens(request: Request, service: Service[Embedder], texts: Toke
     """A vector for each token of the texts. Raises the same errors as :func:`embed`."""
     numbers = len(texts.tokens.ids) * service.task.spec.encoder.hidden_size
     return await run_model(request, service, texts, EachToken(), numbers)
+
+
+def _prompt(task: Embedder, prompt_name: str | None, input_type: str | None) -> str:
+    """The prompt of this name, or for this purpose.
+
+    Raises:
+        OptionError: both are given, or the model has no prompt of this name.
+    """
+    if input_type is None:
+        return task.prompt_named(prompt_name)
+    if prompt_name is not None:
+        raise OptionError("send either prompt_name or input_type. Both choose a prompt.")
+    if input_type in ("query", "search_query"):
+        return task.query_prompt
+    if input_type in ("document", "search_document", "passage"):
+        return task.document_prompt
+    return task.spec.prompts.get(input_type, "")
 
 
 def check_ids(sequences: list[list[int]], limit: int) -> None:

@@ -2,8 +2,8 @@
 
 On ``/v1`` and on our own routes the shape is OpenAI's: ``{"error": {"message", "type", "param", "code"}}``
 (https://platform.openai.com/docs/guides/error-codes). On the routes of text-embeddings-inference (TEI) it is that
-server's: ``{"error", "error_type"}``. On Cohere's it is OpenAI's with ``message`` beside it, where Cohere has it
-(https://docs.cohere.com/reference/errors).
+server's: ``{"error", "error_type"}``, and on Ollama's ``{"error"}``. On Cohere's it is OpenAI's with ``message`` beside
+it, where Cohere has it (https://docs.cohere.com/reference/errors).
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ from pellucid.errors import (
 TEI_PATHS = frozenset(
     {"/", "/embed", "/embed_all", "/similarity", "/tokenize", "/decode", "/info", "/rerank", "/predict"}
 )
-COHERE_PATHS = frozenset({"/v1/rerank", "/v2/rerank"})
+COHERE_PATHS = frozenset({"/v1/rerank", "/v2/rerank", "/v1/embed", "/v2/embed"})
+OLLAMA_PATHS = frozenset({"/api/embed", "/api/embeddings", "/api/tags"})
 _TEI_TYPES = {429: "Overloaded", 503: "Unhealthy", 500: "Backend"}
 _OPENAI_TYPES = {401: "authentication_error", 429: "rate_limit_error", 500: "server_error", 503: "server_error"}
 
@@ -61,6 +62,8 @@ class Failure:
         if path in TEI_PATHS:
             error_type = _TEI_TYPES.get(self.status, "Validation")
             return json.dumps({"error": self.message, "error_type": error_type}).encode()
+        if path in OLLAMA_PATHS:
+            return json.dumps({"error": self.message}).encode()
         error_type = _OPENAI_TYPES.get(self.status, "invalid_request_error")
         error = {"message": self.message, "type": error_type, "param": self.param, "code": self.code}
         return json.dumps({"error": error} | ({"message": self.message} if path in COHERE_PATHS else {})).encode()

@@ -22,16 +22,27 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 logger = logging.getLogger("pellucid.server")
-KEYLESS_ROUTES = {("GET", "/"), ("GET", "/health"), ("HEAD", "/health"), ("GET", "/docs"), ("GET", "/openapi.json")}
+KEYLESS_ROUTES = {
+    *(("GET", "/"), ("GET", "/health"), ("HEAD", "/health"), ("GET", "/ping")),
+    *(("GET", "/docs"), ("GET", "/openapi.json")),
+}
 """Routes that need no key. They say nothing about what the server did or which requests it got."""
 _SINGLE_HEADERS = frozenset(
-    (b"host", b"authorization", b"content-type", b"content-length", b"content-encoding", b"transfer-encoding")
+    (
+        b"host",
+        b"authorization",
+        b"api-key",
+        b"content-type",
+        b"content-length",
+        b"content-encoding",
+        b"transfer-encoding",
+    )
 )
 """Headers that a request may have only once. A proxy and we could each use a different one of two."""
 _LOCAL_HOST = re.compile(rb"(localhost|127(\.\d+){3}|\[::1\])(:\d+)?", re.IGNORECASE)
 _REQUEST_ID = re.compile(rb"[\w.:-]{1,128}")
 _MAX_LOGGED_PATH = 200
-_POLLED_ROUTES = frozenset(("/health", "/metrics", "/stats"))
+_POLLED_ROUTES = frozenset(("/health", "/ping", "/metrics", "/stats"))
 """Routes that the page and monitors ask every few seconds. The log has only their failures."""
 _MIN_ERROR_STATUS = 400
 
@@ -136,7 +147,7 @@ class Gate:
                 "wrong_host",
             )
         needs_key = self._keys and (method, path) not in KEYLESS_ROUTES
-        if needs_key and not self._has_valid_key(headers.get(b"authorization", b"")):
+        if needs_key and not self._has_valid_key(headers):
             return Failure(401, "Send a valid API key in the header Authorization: Bearer KEY.", "invalid_api_key")
         return self._check_body_headers(headers) if method == "POST" and self._takes_body(path) else None
 
@@ -156,11 +167,13 @@ class Gate:
             return Failure(415, "The body must be JSON, with the header Content-Type: application/json.", "not_json")
         return None
 
-    def _has_valid_key(self, authorization: bytes) -> bool:
-        scheme, _, sent_key = authorization.partition(b" ")
+    def _has_valid_key(self, headers: dict[bytes, bytes]) -> bool:
+        scheme, _, sent_key = headers.get(b"authorization", b"").partition(b" ")
+        if scheme.lower() != b"bearer":
+            sent_key = headers.get(b"api-key", b"")  # Clients of Azure send it there.
         # Compare with every key, each in constant time, so that the time reveals nothing about the keys.
         matches = [hmac.compare_digest(sent_key.strip(), key) for key in self._keys]
-        return scheme.lower() == b"bearer" and any(matches)
+        return any(matches)
 
     async def _respond(self, failure: Failure, path: str, send: Send) -> None:
         self._serving.metrics.count_refusal(failure.status, failure.code)

@@ -1,4 +1,4 @@
-"""The bodies that requests may have. An unknown key is an error, never ignored."""
+"""The bodies that requests may have. An unknown key is an error, never ignored, unless it is null."""
 
 from __future__ import annotations
 
@@ -59,6 +59,13 @@ Truncate = Annotated[
     StrictBool | None,
     Field(description="`true` cuts texts that are too long, `false` refuses them. Default: the server's setting."),
 ]
+InputType = Annotated[
+    Literal["query", "search_query", "document", "search_document", "passage", "classification", "clustering"] | None,
+    Field(
+        description="What the texts are for. The model's prompt for it, if there is one, goes before each text. "
+        "`search_query` is `query`; `search_document` and `passage` are `document`."
+    ),
+]
 TruncationDirection = Annotated[
     Literal["Left", "Right", "left", "right"] | None,
     Field(description="The end at which texts are cut: `Left` or `Right`. Only the model's own is accepted."),
@@ -83,15 +90,24 @@ class Body(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _refuse_unknown_key(cls, value: Any) -> Any:
-        """Stop validating at the first unknown key. There may be a million."""
-        if isinstance(value, dict) and not value.keys() <= cls.model_fields.keys():
-            key = next(key for key in value if key not in cls.model_fields)
-            raise PydanticCustomError("unknown_key", "Unknown key", {"key": key})
-        return value
+        """Stop validating at the first unknown key. There may be a million.
+
+        One that is null asks for nothing, and is left out: some clients send all the keys that they know.
+        """
+        if not isinstance(value, dict) or value.keys() <= cls.model_fields.keys():
+            return value
+        for key, each in value.items():
+            if key not in cls.model_fields and each is not None:
+                raise PydanticCustomError("unknown_key", "Unknown key", {"key": key})
+        return {key: each for key, each in value.items() if key in cls.model_fields}
 
 
 class EmbeddingsBody(Body):
-    """OpenAI's body (https://platform.openai.com/docs/api-reference/embeddings), plus `prompt_name` and `truncate`."""
+    """OpenAI's body (https://platform.openai.com/docs/api-reference/embeddings), with a few more keys.
+
+    `input_type`, `truncation`, `output_dimension` and `output_dtype` are Voyage's
+    (https://docs.voyageai.com/reference/embeddings-api).
+    """
 
     model_config = example({"input": ["The cat sat on the mat", "Dogs are loyal companions"]})
 
@@ -104,7 +120,13 @@ class EmbeddingsBody(Body):
     dimensions: Dimensions = None
     user: Annotated[StrictStr | None, Field(description="Accepted and ignored.")] = None
     prompt_name: PromptName = None
+    input_type: InputType = None
     truncate: Truncate = None
+    truncation: Annotated[StrictBool | None, Field(description="Another name of `truncate`.")] = None
+    output_dimension: Annotated[int | None, Field(strict=True, ge=1, description="Another name of `dimensions`.")] = (
+        None
+    )
+    output_dtype: Annotated[Literal["float"] | None, Field(description="Only `float`.")] = None
 
 
 class EmbedBody(Body):
@@ -247,7 +269,8 @@ def _schema(kind: type[Body]) -> dict[str, Any]:
         if isinstance(value, dict):
             if "$ref" in value:
                 return inline(definitions[value["$ref"].rpartition("/")[2]])
-            return {key: inline(part) for key, part in value.items()}
+            inlined = {key: inline(part) for key, part in value.items()}
+            return inlined | ({"additionalProperties": {"type": "null"}} if "properties" in value else {})
         return [inline(part) for part in value] if isinstance(value, list) else value
 
     inlined: dict[str, Any] = inline(schema)

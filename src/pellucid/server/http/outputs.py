@@ -31,6 +31,49 @@ class Embeddings(BaseModel):
     usage: Usage
 
 
+class OllamaEmbeddings(BaseModel):
+    """Ollama's response with vectors. Durations are in nanoseconds."""
+
+    model: str
+    embeddings: list[list[float]]
+    total_duration: int
+    load_duration: int
+    prompt_eval_count: int
+
+
+class OllamaEmbedding(BaseModel):
+    """Ollama's response with one vector."""
+
+    embedding: list[float]
+
+
+class OllamaModel(BaseModel):
+    """A model, as Ollama lists it. What is not known is empty."""
+
+    name: str
+    model: str
+    modified_at: str
+    size: int
+    digest: str
+    details: dict[str, str | None]
+
+
+class OllamaModels(BaseModel):
+    """Ollama's list of models."""
+
+    models: list[OllamaModel]
+
+
+class CohereEmbeddings(BaseModel):
+    """Cohere's response with vectors: a list, or a list for each type."""
+
+    id: str
+    embeddings: list[list[float]] | dict[str, list[list[float]] | list[list[int]] | list[str]]
+    texts: list[str]
+    meta: dict[str, Any]
+    response_type: Literal["embeddings_floats", "embeddings_by_type"]
+
+
 class ModelCard(BaseModel):
     """A model, as OpenAI describes it, and its kind, which is null until its files are known.
 
@@ -245,6 +288,12 @@ class TEIFailure(BaseModel):
 
     error: str
     error_type: str
+
+
+class OllamaFailure(BaseModel):
+    """An error response in Ollama's shape."""
+
+    error: str
 
 
 _DESCRIPTIONS = {

@@ -58,7 +58,7 @@ def test_statistics_grow_with_each_request(server):
 
 def test_health_is_ready_until_the_server_stops(serve):
     own = serve()
-    assert own.client.get("/health").json() == {"status": "ready"}
+    assert own.client.get("/health").json() == own.client.get("/ping").json() == {"status": "ready"}
     head = own.client.head("/health")
     assert (head.status_code, head.content) == (200, b"")
     own.serving.draining = True

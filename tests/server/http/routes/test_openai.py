@@ -74,6 +74,56 @@ def test_prompts_are_the_models_own(server, embedder):
     assert (found == embedder.embed_documents(TEXTS, prompt_name="query")).all()
 
 
+@pytest.mark.parametrize(
+    ("input_type", "prompt"),
+    [
+        ("query", "the cat "),
+        ("search_query", "the cat "),
+        ("document", ""),
+        ("search_document", ""),
+        ("passage", ""),
+        ("clustering", ""),
+        (None, ""),
+    ],
+)
+def test_the_type_of_the_input_chooses_the_prompt(server, embedder, input_type, prompt):
+    found = vectors(post(server, input=TEXTS, input_type=input_type))
+    assert (found == embedder.embed_documents(TEXTS, prompt=prompt)).all()
+
+
+def test_only_one_key_may_choose_the_prompt(server):
+    answer = post(server, input=TEXTS, input_type="query", prompt_name="query")
+    assert (answer.status_code, "Send either prompt_name or input_type" in answer.text) == (400, True)
+    answer = post(server, input=[1, 2], input_type="query")
+    assert (answer.status_code, "Send input_type only with texts" in answer.text) == (400, True)
+
+
+def test_voyages_names_of_keys(server, embedder):
+    answer = post(server, input=["cat " * 100], truncation=True, output_dimension=3, output_dtype="float")
+    assert (vectors(answer) == embedder.embed_documents(["cat " * 100], truncate_dim=3, normalize=True)).all()
+    assert post(server, input=["cat " * 100], truncation=False).status_code == 400
+
+
+@pytest.mark.parametrize("path", ["/embeddings", "/openai/deployments/tiny/embeddings?api-version=2024-10-21"])
+def test_other_paths_give_the_same_answer(server, path):
+    answer = server.client.post(path, json={"input": TEXTS, "model": "tiny"})
+    assert answer.json() == post(server, input=TEXTS, model="tiny").json()
+
+
+def test_a_path_of_azure_names_the_model(server):
+    answer = server.client.post("/openai/deployments/other/embeddings", json={"input": TEXTS, "model": "tiny"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
+    answer = server.client.post("/openai/deployments/tiny/embeddings", content="{}", headers={"content-type": "a/b"})
+    assert answer.status_code == 415
+
+
+def test_unknown_keys_are_ignored_only_if_they_are_null(server, embedder):
+    answer = post(server, input=TEXTS, late_chunking=None, task=None)
+    assert (vectors(answer) == embedder.embed_documents(TEXTS)).all()
+    answer = post(server, input=TEXTS, late_chunking=None, task="x")
+    assert (answer.status_code, "Unknown key 'task'" in answer.text) == (400, True)
+
+
 def test_long_texts_are_refused_or_cut_with_a_note(server, embedder):
     long = "cat " * 100
     refused = post(server, input=["cat", long])

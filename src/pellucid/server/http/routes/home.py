@@ -56,6 +56,17 @@ async def health(request: Request) -> Response:
 
 
 @router.get(
+    "/ping",
+    response_model=Health,
+    responses={503: {"model": Health, "description": "The server is stopping."}},
+    summary="The same as `/health`, for SageMaker",
+)
+async def ping(request: Request) -> Response:
+    """Status 200 once the models are loaded, and 503 once the server is stopping."""
+    return await health(request)
+
+
+@router.get(
     "/stats", response_model=Stats, responses=error_responses(OpenAIFailure, 401), summary="Statistics for the page"
 )
 async def stats(request: Request) -> Response:

@@ -1,4 +1,7 @@
-"""OpenAI's API: https://platform.openai.com/docs/api-reference/embeddings."""
+"""OpenAI's API: https://platform.openai.com/docs/api-reference/embeddings.
+
+The same under the paths that infinity (``/embeddings``) and Azure (``/openai/deployments/{model}/embeddings``) have.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from pellucid.server.http.routes.direct import DirectRoute, post_route
 from pellucid.server.http.serving import find_service, serving_of
 from pellucid.types import Float32
 
-router = APIRouter(prefix="/v1", tags=["OpenAI"], route_class=DirectRoute)
+router = APIRouter(tags=["OpenAI"], route_class=DirectRoute)
 _NAME_PARAMETER = {
     "name": "name",
     "in": "path",
@@ -27,26 +30,62 @@ _NAME_PARAMETER = {
     "schema": {"type": "string"},
     "description": "The name of a model or alias, as `GET /v1/models` lists it.",
 }
+_DEPLOYMENT_PARAMETER = _NAME_PARAMETER | {"name": "model", "description": "The name of a model or alias."}
+_VERSION_PARAMETER = {
+    "name": "api-version",
+    "in": "query",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "Accepted and ignored.",
+}
 
 
-@post_route(router, "/embeddings", EmbeddingsBody, Embeddings, OpenAIFailure, "Turn texts into vectors")
+@post_route(router, "/embeddings", EmbeddingsBody, Embeddings, OpenAIFailure, "The same as `/v1/embeddings`")
+@post_route(router, "/v1/embeddings", EmbeddingsBody, Embeddings, OpenAIFailure, "Turn texts into vectors")
 async def embeddings(request: Request) -> Response:
     """One vector for each text, in the texts' order."""
     body = await read_body(request, EmbeddingsBody)
+    return await _embeddings(request, body, body.model)
+
+
+@post_route(
+    router,
+    "/openai/deployments/{model:path}/embeddings",
+    EmbeddingsBody,
+    Embeddings,
+    OpenAIFailure,
+    "Turn texts into vectors, as Azure does",
+    _DEPLOYMENT_PARAMETER,
+    _VERSION_PARAMETER,
+)
+async def deployment_embeddings(request: Request) -> Response:
+    """The same as `/v1/embeddings`. The path names the model; `model` in the body is ignored, as it is at Azure."""
+    return await _embeddings(request, await read_body(request, EmbeddingsBody), request.path_params["model"])
+
+
+async def _embeddings(request: Request, body: EmbeddingsBody, model: str | None) -> Response:
     serving = serving_of(request)
-    service = await find_service(request, body.model, Embedder)
+    service = await find_service(request, model, Embedder)
     texts = await tokenize_input(
-        serving, request, service, body.input, prompt_name=body.prompt_name, truncate=body.truncate, model=body.model
+        serving,
+        request,
+        service,
+        body.input,
+        prompt_name=body.prompt_name,
+        input_type=body.input_type,
+        truncate=body.truncation if body.truncate is None else body.truncate,
+        model=model,
     )
+    dimensions = body.output_dimension if body.dimensions is None else body.dimensions
     # As at OpenAI, vectors of unit length are scaled to unit length again when dimensions are cut off.
-    normalize = True if body.dimensions is not None and service.task.spec.unit_length else None
-    vectors = await embed(request, service, texts, normalize=normalize, dimensions=body.dimensions)
+    normalize = True if dimensions is not None and service.task.spec.unit_length else None
+    vectors = await embed(request, service, texts, normalize=normalize, dimensions=dimensions)
     tokens = len(texts.tokens.ids)
     end = {
-        "model": service.name if body.model is None else body.model,
+        "model": service.name if model is None else model,
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
     }
-    encode = _base64 if body.encoding_format == "base64" else _numbers
+    encode = as_base64 if body.encoding_format == "base64" else as_numbers
 
     def values(start: int, stop: int) -> list[dict[str, Any]]:
         encoded = enumerate(encode(vectors[start:stop]), start)
@@ -57,7 +96,7 @@ async def embeddings(request: Request) -> Response:
 
 
 @router.get(
-    "/models", response_model=ModelCards, responses=error_responses(OpenAIFailure, 401), summary="List the models"
+    "/v1/models", response_model=ModelCards, responses=error_responses(OpenAIFailure, 401), summary="List the models"
 )
 async def models(request: Request) -> Response:
     """The models that this server serves, loaded or not, and their aliases."""
@@ -68,7 +107,7 @@ async def models(request: Request) -> Response:
 
 
 @router.get(
-    "/models/{name:path}",
+    "/v1/models/{name:path}",
     response_model=ModelCard,
     responses=error_responses(OpenAIFailure, 401, 404),
     openapi_extra={"parameters": [_NAME_PARAMETER]},
@@ -90,11 +129,12 @@ def _alias_card(alias: str, state: State) -> dict[str, str | int | None]:
     return {**_card(state), "id": alias, "root": state.name}
 
 
-def _numbers(vectors: Float32) -> list[list[float]]:
+def as_numbers(vectors: Float32) -> list[list[float]]:
+    """The numbers of each vector."""
     numbers: list[list[float]] = vectors.tolist()
     return numbers
 
 
-def _base64(vectors: Float32) -> list[str]:
+def as_base64(vectors: Float32) -> list[str]:
     """The numbers of each vector as little-endian float32, in base64."""
     return [base64.b64encode(vector.astype("<f4", copy=False).tobytes()).decode() for vector in vectors]
