@@ -110,6 +110,76 @@ def test_openai_understands_our_errors(url):
         assert caught.value.code == "context_length_exceeded"
 
 
+def test_openais_client_for_azure(url, expected):
+    from openai import AuthenticationError, AzureOpenAI
+
+    options = {"azure_endpoint": url, "api_version": "2024-10-21", "max_retries": 0}
+    with AzureOpenAI(**options, api_key=KEY) as client:
+        same([item.embedding for item in client.embeddings.create(model="tiny", input=TEXTS).data], expected)
+        same([item.embedding for item in client.embeddings.create(model=ALIAS, input=TEXTS).data], expected)
+    with AzureOpenAI(**options, api_key="another-key") as client, pytest.raises(AuthenticationError):
+        client.embeddings.create(model="tiny", input=TEXTS)
+
+
+def test_ollama(url, embedder):
+    from ollama import Client, ResponseError
+
+    client = Client(url, headers={"authorization": f"Bearer {KEY}"})
+    unit = embedder.embed_documents(TEXTS, normalize=True)
+    same(client.embed(model="tiny", input=TEXTS).embeddings, unit)
+    same(client.embed(model=ALIAS, input=TEXTS[0], options={"num_ctx": 256}, keep_alive=0).embeddings, unit[:1])
+    same(client.embeddings(model="tiny", prompt=TEXTS[1]).embedding, embedder.embed_documents(TEXTS)[1])
+    assert [each.model for each in client.list().models] == ["tiny", ALIAS]
+    with pytest.raises(ResponseError, match="It serves 'tiny'"):
+        client.embed(model="other", input=TEXTS)
+
+
+def test_voyage(url, embedder):
+    import voyageai
+
+    client = voyageai.Client(api_key=KEY, base_url=f"{url}/v1")
+    answer = client.embed(TEXTS, model="tiny", input_type="query")
+    same(answer.embeddings, embedder.embed_documents(TEXTS, prompt_name="query"))
+    assert answer.total_tokens > 0
+    same(client.embed(TEXTS, model="tiny", input_type="document").embeddings, embedder.embed_documents(TEXTS))
+    shorter = client.embed(["cat " * 200], model="tiny", truncation=True, output_dimension=4).embeddings
+    same(shorter, embedder.embed_documents(["cat " * 200], truncate_dim=4, normalize=True))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_cohere_embeds(url, expected, embedder):
+    from cohere import Client, ClientV2
+
+    client = Client(KEY, base_url=url)
+    same(client.embed(texts=TEXTS, model="tiny", input_type="search_document").embeddings, expected)
+    found = client.embed(texts=TEXTS, model="tiny", input_type="search_query", embedding_types=["float"])
+    same(found.embeddings.float_, embedder.embed_documents(TEXTS, prompt_name="query"))
+    options = {"texts": TEXTS, "model": "tiny", "input_type": "search_document"}
+    found = ClientV2(KEY, base_url=url).embed(**options, embedding_types=["float", "ubinary"])
+    same(found.embeddings.float_, expected)
+    assert found.embeddings.ubinary == np.packbits(expected > 0, axis=-1).tolist()
+    assert found.meta.billed_units.input_tokens > 0
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:Items .* qualifier")  # litellm's own, by Pydantic
+@pytest.mark.parametrize(
+    ("provider", "path", "options"),
+    [
+        ("openai", "/v1", {}),
+        ("infinity", "", {}),
+        ("ollama", "", {}),
+        ("cohere", "/v2/embed", {"input_type": "search_document"}),
+        ("jina_ai", "/v1", {}),
+    ],
+)
+def test_litellm_embeds(url, embedder, provider, path, options, monkeypatch):
+    monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # Otherwise it fetches a list of prices when imported.
+    import litellm
+
+    found = litellm.embedding(model=f"{provider}/tiny", input=TEXTS, api_base=f"{url}{path}", api_key=KEY, **options)
+    same([each["embedding"] for each in found.data], embedder.embed_documents(TEXTS))
+
+
 @pytest.mark.parametrize("path", ["", "/embed"])
 def test_huggingface_hub(url, embedder, path):
     from huggingface_hub import InferenceClient
@@ -141,6 +211,13 @@ def test_llamaindex(url, expected):
     embedding = OpenAIEmbedding(model_name="tiny", api_base=f"{url}/v1", api_key=KEY)
     same(embedding.get_text_embedding_batch(TEXTS), expected)
     same(embedding.get_query_embedding(TEXTS[1]), expected[1])
+
+
+def test_llamaindex_tei(url, embedder):
+    from llama_index.embeddings.text_embeddings_inference import TextEmbeddingsInference
+
+    embedding = TextEmbeddingsInference(model_name="tiny", base_url=url, auth_token=KEY)
+    same(embedding.get_text_embedding_batch(TEXTS), embedder.embed_documents(TEXTS, normalize=True))
 
 
 def test_cohere(scoring_url, expected_ranks):
