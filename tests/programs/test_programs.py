@@ -10,7 +10,7 @@ import pytest
 
 from tests.programs.running import FROZEN, differences, run_program
 
-PROGRAMS = ("bertopic", "chroma", "embetter", "haystack", "keybert", "lancedb", "langchain", "llama_index")
+PROGRAMS = ("bertopic", "chroma", "haystack", "keybert", "lancedb", "langchain", "llama_index", "skrub")
 
 
 @pytest.mark.skipif("PELLUCID_INTEGRATIONS" not in os.environ, reason="make test-integrations runs this")

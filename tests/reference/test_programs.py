@@ -7,7 +7,7 @@ import pytest
 from tests.programs.running import differences, run_program
 
 
-@pytest.mark.parametrize("name", ["mteb", "txtai"])
+@pytest.mark.parametrize("name", ["embetter", "mteb", "txtai"])
 def test_the_results_are_the_same(name, minilm):
     found, expected = (run_program(name, minilm.files.folder, with_pellucid=ours) for ours in (True, False))
     assert differences(found, expected) == []
