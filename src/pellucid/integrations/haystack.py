@@ -1,0 +1,180 @@
+"""Haystack: components that embed a query, embed documents, and put documents in order."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from haystack import Document, component, default_from_dict, default_to_dict
+
+from pellucid.embedder import Embedder
+from pellucid.reranker import Reranker
+
+
+@component
+class PellucidTextEmbedder:
+    """Embeds a query.
+
+    Args:
+        model: a Hub name, a short name, or a folder.
+        options: options of :class:`~pellucid.Embedder`, such as ``{"dtype": "int8"}``.
+    """
+
+    def __init__(self, model: str = "all-MiniLM-L6-v2", options: dict[str, Any] | None = None) -> None:
+        self.model = model
+        self.options = options or {}
+        self._embedder: Embedder | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The component as a dict, for a pipeline's file."""
+        return default_to_dict(self, model=self.model, options=self.options)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> PellucidTextEmbedder:
+        """The component that :meth:`to_dict` described."""
+        return default_from_dict(cls, data)
+
+    def warm_up(self) -> None:
+        """Load the model."""
+        if self._embedder is None:
+            self._embedder = Embedder(self.model, **self.options)
+
+    @component.output_types(embedding=list[float])
+    def run(self, text: str) -> dict[str, Any]:
+        """Embed ``text``. Returns ``embedding``, a list of floats."""
+        self.warm_up()
+        assert self._embedder is not None  # noqa: S101  For the type checker.
+        return {"embedding": self._embedder.embed_query(text).tolist()}
+
+
+@component
+class PellucidDocumentEmbedder:
+    """Embeds documents.
+
+    Args:
+        model: a Hub name, a short name, or a folder.
+        options: options of :class:`~pellucid.Embedder`.
+        meta_fields_to_embed: the fields of a document's ``meta`` to put before its content.
+        embedding_separator: what to put between them.
+    """
+
+    def __init__(
+        self,
+        model: str = "all-MiniLM-L6-v2",
+        options: dict[str, Any] | None = None,
+        meta_fields_to_embed: Sequence[str] = (),
+        embedding_separator: str = "\n",
+    ) -> None:
+        self.model = model
+        self.options = options or {}
+        self.meta_fields_to_embed = list(meta_fields_to_embed)
+        self.embedding_separator = embedding_separator
+        self._embedder: Embedder | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The component as a dict, for a pipeline's file."""
+        return default_to_dict(
+            self,
+            model=self.model,
+            options=self.options,
+            meta_fields_to_embed=self.meta_fields_to_embed,
+            embedding_separator=self.embedding_separator,
+        )
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> PellucidDocumentEmbedder:
+        """The component that :meth:`to_dict` described."""
+        return default_from_dict(cls, data)
+
+    def warm_up(self) -> None:
+        """Load the model."""
+        if self._embedder is None:
+            self._embedder = Embedder(self.model, **self.options)
+
+    @component.output_types(documents=list[Document])
+    def run(self, documents: list[Document]) -> dict[str, Any]:
+        """Embed ``documents``. Returns ``documents``: copies that have an ``embedding``."""
+        self.warm_up()
+        assert self._embedder is not None  # noqa: S101  For the type checker.
+        texts = [join_text(each, self.meta_fields_to_embed, self.embedding_separator) for each in documents]
+        vectors = self._embedder.embed_documents(texts).tolist()
+        embedded = [
+            dataclasses.replace(document, embedding=vector) for document, vector in zip(documents, vectors, strict=True)
+        ]
+        return {"documents": embedded}
+
+
+@component
+class PellucidRanker:
+    """Sorts documents by how well they answer a query, with a cross-encoder.
+
+    Args:
+        model: a Hub name, or a folder.
+        top_k: how many documents to keep.
+        options: options of :class:`~pellucid.Reranker`.
+        meta_fields_to_embed: the fields of a document's ``meta`` to put before its content.
+        embedding_separator: what to put between them.
+        score_threshold: leave out documents with a lower score.
+    """
+
+    def __init__(
+        self,
+        model: str = "cross-encoder/ms-marco-MiniLM-L6-v2",
+        top_k: int = 10,
+        options: dict[str, Any] | None = None,
+        meta_fields_to_embed: Sequence[str] = (),
+        embedding_separator: str = "\n",
+        score_threshold: float | None = None,
+    ) -> None:
+        self.model = model
+        self.top_k = top_k
+        self.options = options or {}
+        self.meta_fields_to_embed = list(meta_fields_to_embed)
+        self.embedding_separator = embedding_separator
+        self.score_threshold = score_threshold
+        self._reranker: Reranker | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The component as a dict, for a pipeline's file."""
+        return default_to_dict(
+            self,
+            model=self.model,
+            top_k=self.top_k,
+            options=self.options,
+            meta_fields_to_embed=self.meta_fields_to_embed,
+            embedding_separator=self.embedding_separator,
+            score_threshold=self.score_threshold,
+        )
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> PellucidRanker:
+        """The component that :meth:`to_dict` described."""
+        return default_from_dict(cls, data)
+
+    def warm_up(self) -> None:
+        """Load the model."""
+        if self._reranker is None:
+            self._reranker = Reranker(self.model, **self.options)
+
+    @component.output_types(documents=list[Document])
+    def run(self, query: str, documents: list[Document], top_k: int | None = None) -> dict[str, Any]:
+        """Sort ``documents``. Returns ``documents``: copies with a ``score``, best first."""
+        self.warm_up()
+        assert self._reranker is not None  # noqa: S101  For the type checker.
+        texts = [join_text(each, self.meta_fields_to_embed, self.embedding_separator) for each in documents]
+        ranks = self._reranker.rank(query, texts, self.top_k if top_k is None else top_k)
+        least = self.score_threshold
+        return {
+            "documents": [
+                dataclasses.replace(documents[rank.index], score=rank.score)
+                for rank in ranks
+                if least is None or rank.score >= least
+            ]
+        }
+
+
+def join_text(document: Document, meta_fields: Sequence[str], separator: str) -> str:
+    """The text of a document: the fields of its ``meta`` that are there, and its content."""
+    fields = [str(document.meta[name]) for name in meta_fields if document.meta.get(name) is not None]
+    return separator.join([*fields, document.content or ""])
