@@ -49,8 +49,10 @@ test-browser: .make/browser  ## Test the pages of `pellucid explain --html` and 
 	  tests/explain/render/test_download.py tests/server/http/test_page*.py tests/server/test_served_page.py $(ARGS)
 
 test-integrations: .make/integrations  ## Test vector stores, clients of the server, programs of others, and Ray.
-	PELLUCID_INTEGRATIONS=required $(VENV)/bin/python -m pytest tests/examples tests/integrations tests/programs tests/server/test_clients.py \
-	  tests/batch/test_ray.py 'tests/docs/test_pages.py::test_it_does_what_it_says[docs/stores.md]' \
+	PELLUCID_INTEGRATIONS=required $(VENV)/bin/python -m pytest tests/examples tests/integrations tests/programs \
+	  tests/server/test_clients.py tests/batch/test_ray.py \
+	  'tests/docs/test_pages.py::test_it_does_what_it_says[docs/integrations.md]' \
+	  'tests/docs/test_pages.py::test_it_does_what_it_says[docs/stores.md]' \
 	  'tests/docs/test_pages.py::test_it_does_what_it_says[docs/coming-from/openai.md]' \
 	  'tests/docs/test_pages.py::test_it_does_what_it_says[docs/coming-from/ollama.md]' \
 	  'tests/docs/test_pages.py::test_it_does_what_it_says[docs/coming-from/chroma.md]' \

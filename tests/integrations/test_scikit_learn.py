@@ -28,9 +28,12 @@ def test_scikit_learn(folder, embedder):
     assert len(pickled) < 1000
     assert pickle.loads(pickled).transform(TEXTS).tobytes() == expected.tobytes()  # noqa: S301  our own
     pipeline = make_pipeline(TextVectorizer(folder), LogisticRegression())
-    search = GridSearchCV(pipeline, {"textvectorizer__prompt_name": [None, "query"]}, cv=2).fit(
-        TEXTS * 4, [0, 1, 1] * 4
-    )
-    assert search.predict(TEXTS).tolist() == [0, 1, 1]
+    search = GridSearchCV(pipeline, {"textvectorizer__prompt_name": [None, "query"]}, cv=2)
+    labels = [0, 1, 1] * 4
+    search.fit(TEXTS * 4, labels)
+    prompt_name = search.best_params_["textvectorizer__prompt_name"]
+    vectors = embedder.embed_documents(TEXTS * 4, prompt_name=prompt_name)
+    expected = LogisticRegression().fit(vectors, labels).predict_proba(vectors)
+    assert (search.predict_proba(TEXTS * 4) == expected).all()
     frame = vectorizer.set_output(transform="pandas").transform(TEXTS)
     assert frame.shape == (3, 5)

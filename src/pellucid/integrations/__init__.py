@@ -8,6 +8,6 @@
     from pellucid.integrations.lancedb import PellucidEmbeddings
     from pellucid.integrations.scikit_learn import TextVectorizer
 
-Each needs the library that it is for, and nothing else. Queries get the model's prompt for queries, and documents the one
-for documents.
+Each needs the library that it is for, and nothing else. Queries get the model's prompt for queries, and documents the
+one for documents.
 """
