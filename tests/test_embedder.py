@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import errno
 import functools
 import importlib.util
@@ -8,6 +9,7 @@ import math
 import threading
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -490,3 +492,23 @@ def test_what_other_names_point_to_exists(minilm):
             assert importlib.util.find_spec("pellucid.langchain")
         elif owner is not None:
             assert functools.reduce(getattr, names[owner is pellucid :], owner) is not None
+
+
+async def test_texts_can_be_embedded_in_an_event_loop(tiny_bert):
+    embedder, texts = Embedder(tiny_bert), ["the cat", "a dog"]
+    documents, query = await asyncio.gather(
+        embedder.aembed_documents(texts, truncate_dim=4), embedder.aembed_query("the cat", normalize=False)
+    )
+    assert documents.tobytes() == embedder.embed_documents(texts, truncate_dim=4).tobytes()
+    assert query.tobytes() == embedder.embed_query("the cat", normalize=False).tobytes()
+
+
+@pytest.mark.parametrize("make", [np.array, pa.array, lambda texts: pa.chunked_array([texts[:1], texts[1:]]), iter])
+def test_columns_of_texts_are_lists_of_texts(tiny_bert, make):
+    embedder, texts = Embedder(tiny_bert), ["the cat", "a dog", "the cat sat"]
+    assert embedder.embed_documents(make(texts)).tobytes() == embedder.embed_documents(texts).tobytes()
+
+
+def test_a_column_with_a_gap_names_its_place(tiny_bert):
+    with pytest.raises(TextTypeError, match="text 1 is of type NoneType"):
+        Embedder(tiny_bert).embed_documents(pa.array(["the cat", None]))

@@ -63,7 +63,6 @@ class Embedder(Task):
             ("most_similar(query, documents)", "search semantic_search rank nearest"),
             ("pellucid.near_duplicates(vectors)", "near_duplicates"),
             ("pellucid.cluster(vectors)", "cluster"),
-            ("pellucid.langchain, or asyncio.to_thread", "aembed_documents aembed_query"),
             ("trace(text) or compare(text_a, text_b)", "explain"),
             ("dimensions", "dimension dim get_sentence_embedding_dimension get_embedding_dimension"),
         )
@@ -176,6 +175,18 @@ class Embedder(Task):
         call = self._call(prompt, normalize, truncate_dim, output_dtype)
         check_ranges(1, output_dtype)
         return to_dtype(self._run([text], call), output_dtype).squeeze(axis=0)
+
+    async def aembed_documents(self, texts: Sequence[str], **options: Any) -> npt.NDArray[Any]:
+        """:meth:`embed_documents` in a thread, for programs with an event loop."""
+        import asyncio  # It takes a moment, and most programs have no event loop.
+
+        return await asyncio.to_thread(self.embed_documents, texts, **options)
+
+    async def aembed_query(self, text: str, **options: Any) -> npt.NDArray[Any]:
+        """:meth:`embed_query` in a thread, for programs with an event loop."""
+        import asyncio
+
+        return await asyncio.to_thread(self.embed_query, text, **options)
 
     def embed_stream(
         self,

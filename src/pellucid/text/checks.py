@@ -30,7 +30,7 @@ def as_iterator(texts: Iterable[str], name: str = "texts", items: str = "str", *
     """Iterate over texts. :func:`check_texts` checks the texts themselves.
 
     Args:
-        texts: the texts.
+        texts: the texts: a list, a generator, an array, or a column of pandas, polars or pyarrow.
         name: the name of the argument, for messages.
         items: what it must hold, for messages.
         hint: what to do with a single text, for the message if ``texts`` is one.
@@ -39,7 +39,7 @@ def as_iterator(texts: Iterable[str], name: str = "texts", items: str = "str", *
         TextTypeError: ``texts`` is not an ordered collection of texts. Iterating over a string would give letters, over
             a mapping keys, over a table column names, and over a set an arbitrary order.
     """
-    if _is_table(texts):
+    if _is_of(texts, _TABLE_CLASSES):
         raise TextTypeError(
             f"{name} is a {type(texts).__name__}, a table; iterating over it gives its columns, not its texts. "
             f'Pass a column, such as df["text"].'
@@ -47,6 +47,8 @@ def as_iterator(texts: Iterable[str], name: str = "texts", items: str = "str", *
     if isinstance(texts, (str, bytes, bytearray, Mapping, Set)) or not isinstance(texts, Iterable):
         hint = hint if isinstance(texts, str) else ""
         raise TextTypeError(f"{name} is of type {type(texts).__name__}; it must be a list of {items}.{hint}")
+    if _is_of(texts, _COLUMN_CLASSES):  # Its items are not Python's own.
+        return (item.as_py() for item in texts)
     try:
         return iter(texts)
     except TypeError as error:  # An array without dimensions claims to be iterable, but is not.
@@ -60,11 +62,12 @@ _TABLE_CLASSES = {
 }
 
 
-def _is_table(value: object) -> bool:
-    """True for a table of pandas, polars or pyarrow. Classes are compared by name, so none of these is imported."""
-    return any(
-        base.__name__ in _TABLE_CLASSES.get(base.__module__.partition(".")[0], ()) for base in type(value).__mro__
-    )
+_COLUMN_CLASSES = {"pyarrow": {"Array", "ChunkedArray"}}
+
+
+def _is_of(value: object, classes: Mapping[str, Set[str]]) -> bool:
+    """True for an object of one of these classes, given by package. They are compared by name; none is imported."""
+    return any(base.__name__ in classes.get(base.__module__.partition(".")[0], ()) for base in type(value).__mro__)
 
 
 def check_texts(texts: Sequence[str], *, first: int = 0) -> None:
