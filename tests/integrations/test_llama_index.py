@@ -19,6 +19,7 @@ def test_llama_index(folder, embedder):
     embedding = PellucidEmbedding(folder, {"threads": 1})
     expected = embedder.embed_documents(TEXTS).tolist()
     assert embedding.get_text_embedding_batch(TEXTS) == expected
+    assert PellucidEmbedding.from_dict(embedding.to_dict()).options == {"threads": 1}
     assert embedding.get_text_embedding(TEXTS[1]) == expected[1]
     assert embedding.get_query_embedding("a dog") == embedder.embed_query("a dog").tolist()
     assert asyncio.run(embedding.aget_text_embedding_batch(TEXTS)) == expected

@@ -53,6 +53,8 @@ def test_a_program_gets_this_package():
         assert metadata.version("numpy") and finding.find_spec("sentence_transformers.util")
         assert "sentence-transformers" in {each.metadata["Name"] for each in metadata.distributions()}
         assert "torch" not in sys.modules
+        exec("from sentence_transformers import *; from sentence_transformers.util import *", names := {})
+        assert names["SentenceTransformer"] is SentenceTransformer and names["cos_sim"] is cos_sim
         print(SentenceTransformer.__module__, dir(sentence_transformers))
     """)
     assert out == (
@@ -180,6 +182,7 @@ def test_a_program_runs_unchanged(tmp_path, tiny_bert, way):
         ([], 2, "Name a program to run."),
         (["-m"], 2, "Name a program to run."),
         (["no-such-program"], 2, "There is no file 'no-such-program', and no installed package has a command"),
+        (["-m", "no_such_module"], 2, "There is no module 'no_such_module'."),
         (["--help"], 0, "Usage: python -m pellucid.sentence_transformers PROGRAM"),
     ],
 )

@@ -90,6 +90,18 @@ def test_equal_vectors_are_all_found():
     assert len({(i, j) for _, i, j in found}) == len(found)
 
 
+def test_of_equal_pairs_the_first_are_kept():
+    found = paraphrase_mining_embeddings(np.ones((40, 3), dtype=np.float32), max_pairs=3)
+    assert [pair for _, *pair in found] == [[0, 1], [0, 2], [0, 3]]
+
+
+def test_a_whole_ranking_is_found_in_one_go():
+    vectors = np.random.default_rng(0).normal(size=(20_000, 2)).astype(np.float32)
+    found = semantic_search(vectors[:3], vectors, top_k=20_000)
+    assert [len({each["corpus_id"] for each in row}) for row in found] == [20_000] * 3
+    assert all(row == sorted(row, key=lambda each: -each["score"]) for row in found)
+
+
 def test_mining_passes_options_to_the_model():
     class Model:
         def encode(self, sentences, **options):
@@ -124,6 +136,8 @@ def test_the_largest_group_takes_its_members_first():
         (lambda: semantic_search(VECTORS, VECTORS * np.nan), InputError, "a score is NaN"),
         (lambda: semantic_search(["text"], VECTORS), InputError, "query_embeddings has values of type"),
         (lambda: semantic_search(VECTORS, VECTORS[:, :1]), InputError, "have 2 numbers each"),
+        (lambda: paraphrase_mining_embeddings(np.ones((2, 2, 2))), InputError, "they must be vectors"),
+        (lambda: community_detection(VECTORS * np.nan, min_community_size=1), InputError, "not finite"),
         (lambda: paraphrase_mining_embeddings(VECTORS, max_pairs=0), OptionError, "max_pairs=0"),
         (lambda: community_detection(VECTORS, min_community_size=0), OptionError, "min_community_size=0"),
     ],

@@ -27,13 +27,15 @@ class PellucidEmbedding(BaseEmbedding):
         settings: fields of LlamaIndex's ``BaseEmbedding``, such as ``callback_manager``.
     """
 
+    options: dict[str, Any] = Field(default_factory=dict)
     _embedder: Embedder = PrivateAttr()
 
     def __init__(
         self, model_name: str = "all-MiniLM-L6-v2", options: dict[str, Any] | None = None, **settings: Any
     ) -> None:
-        super().__init__(model_name=model_name, **{"embed_batch_size": _TEXTS_PER_CALL, **settings})
-        self._embedder = Embedder(model_name, **(options or {}))
+        fields = {"embed_batch_size": _TEXTS_PER_CALL, "options": options or {}, **settings}
+        super().__init__(model_name=model_name, **fields)
+        self._embedder = Embedder(model_name, **self.options)
 
     @classmethod
     def class_name(cls) -> str:

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import runpy
 import sys
 from pathlib import Path
@@ -39,12 +40,14 @@ def main() -> None:
         _stop("Name a program to run.")
     name, *own = arguments
     if name == "-m":
+        if importlib.util.find_spec(own[0]) is None:
+            _stop(f"There is no module {own[0]!r}.")
         sys.argv = own
         install()
         runpy.run_module(own[0], run_name="__main__", alter_sys=True)
         return
     sys.argv = arguments
-    if Path(name).exists():
+    if Path(name).is_file() or (Path(name) / "__main__.py").is_file():
         sys.path[0] = str(Path(name).resolve().parent)
         install()
         runpy.run_path(name, run_name="__main__")

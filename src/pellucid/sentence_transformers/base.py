@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -111,7 +112,10 @@ class DropIn(Generic[TaskT]):
     def max_seq_length(self, value: int | None) -> None:
         if value != self.max_seq_length:  # The same files again, wherever they came from.
             load: Callable[..., TaskT] = type(self._task)
-            self._task = load(self._task.files.folder, max_tokens=value, **self._options)
+            files = self._task.files
+            self._task = load(files.folder, max_tokens=value, **self._options)
+            self._task.encoder.files = files  # It keeps its name, and where it came from.
+            self._task.encoder.spec = dataclasses.replace(self._task.spec, name=files.name)
 
     def get_max_seq_length(self) -> int:
         """The older form of :attr:`max_seq_length`."""

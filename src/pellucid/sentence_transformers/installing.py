@@ -124,6 +124,8 @@ class _StandIn(ModuleType):
         """Import what this package has, when it is first used. Give a class that says why for what it has not."""
         path = self.__name__.partition(".")[2]
         first = path.partition(".")[0]
+        if name == "__all__":
+            return self.__dir__()
         if name.startswith("_"):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         if name == "util" and not path:

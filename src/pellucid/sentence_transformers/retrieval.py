@@ -21,6 +21,8 @@ from pellucid.vectors.blocks import COSINE_ROWS, MAX_NUMBERS, blocks
 
 ScoreFunction = Callable[[Any, Any], Any]
 _LARGEST = np.iinfo(np.int64).max
+_WIDTHS_OF_K = 4
+"""A block has at least so many times as many columns as are kept of each row."""
 
 
 def semantic_search(
@@ -129,7 +131,7 @@ def paraphrase_mining_embeddings(
     pairs = _Pairs(len(vectors), max_pairs)
     k = min(top_k + 1, len(vectors))  # One more, because a vector is near itself.
     scorer = _Scorer(score_function, embeddings)
-    for rows in blocks(len(vectors), COSINE_ROWS):
+    for rows in blocks(len(vectors), max(1, min(COSINE_ROWS, MAX_NUMBERS // k))):
         best = _best(scorer, vectors[rows], vectors, k, least=pairs.least)
         own = np.arange(rows.start, rows.stop)[:, None]
         others = (best.columns != own) & (best.columns >= 0)
@@ -167,6 +169,8 @@ def community_detection(
     if len(vectors) < min_community_size:
         return []
     vectors, limit = unit(vectors), np.float32(threshold)
+    if not np.isfinite(vectors.sum()):
+        raise InputError("a vector has a number that is not finite (NaN or infinity), or is too long.")
     size = max(1, min(COSINE_ROWS, MAX_NUMBERS // len(vectors)))
     neighbours = np.empty(len(vectors), dtype=np.int64)
     with progress(len(vectors), show=show_progress_bar, desc="Finding groups") as advance:
@@ -224,10 +228,12 @@ class _Scorer:
 
 def _best(scorer: _Scorer, queries: Array, corpus: Array, k: int, least: float = -np.inf) -> BestOfRows:
     """The ``k`` best of the corpus for each query. Scores up to ``least`` are left out."""
-    rows = list(blocks(len(queries), COSINE_ROWS))
+    # A block costs a row the sorting of what it holds. So with many to hold, blocks have more columns and fewer rows.
+    width = max(MAX_NUMBERS // COSINE_ROWS, _WIDTHS_OF_K * k)
+    rows = list(blocks(len(queries), max(1, min(COSINE_ROWS, MAX_NUMBERS // width))))
     ready = [scorer.queries(queries[block]) for block in rows]
     best = BestOfRows(len(queries), k, np.result_type(queries, corpus, np.float32), least=least)
-    for columns in blocks(len(corpus), MAX_NUMBERS // COSINE_ROWS):
+    for columns in blocks(len(corpus), width):
         for block, scores in zip(rows, scorer.scores(ready, corpus[columns]), strict=True):
             best.offer(columns.start, scores, block)
     return best
@@ -269,7 +275,7 @@ class _Pairs:
         keys, first = np.unique(np.concatenate([self._keys, *(keys for keys, _ in self._waiting)]), return_index=True)
         scores = np.concatenate([self._scores, *(scores for _, scores in self._waiting)])[first]
         if len(keys) > self._limit:
-            kept = np.argpartition(-scores, self._limit - 1)[: self._limit]
+            kept = np.sort(np.lexsort((keys, -scores))[: self._limit])
             keys, scores = keys[kept], scores[kept]
         if len(keys) == self._limit:
             self.least = float(scores.min())
@@ -280,7 +286,10 @@ def _corpus(embeddings: Any) -> Array:
     vectors = as_array(embeddings)
     if not vectors.size and vectors.ndim == 1:
         return vectors.reshape(0, 0)
-    return np.atleast_2d(vectors)
+    vectors = np.atleast_2d(vectors)
+    if vectors.ndim != 2:  # noqa: PLR2004
+        raise InputError(f"the embeddings have the shape {vectors.shape}; they must be vectors, [n, d].")
+    return vectors
 
 
 def _check_sizes(**sizes: Any) -> None:

@@ -87,7 +87,7 @@ def pairwise_angle_sim(x: Any, y: Any) -> Any:
     """
 
     def angle(a: Array, b: Array) -> Array:
-        a, b = (np.pad(unit(each), ((0, 0), (0, each.shape[1] % 2))) for each in (a, b))
+        a, b = (np.pad(unit(np.atleast_2d(each)), ((0, 0), (0, each.shape[-1] % 2))) for each in (a, b))
         (a_real, a_imaginary), (b_real, b_imaginary) = np.split(a, 2, axis=1), np.split(b, 2, axis=1)
         cosines = (a * b).sum(axis=1)
         sines = (a_imaginary * b_real - a_real * b_imaginary).sum(axis=1)
@@ -112,6 +112,12 @@ def lengths(vectors: Array) -> Array:
         raise InputError(f"the vectors have numbers of type {vectors.dtype}; cosines need floats.")
     own: Array = np.maximum(np.sqrt(np.einsum("...i,...i->...", vectors, vectors)), vectors.dtype.type(_LEAST_LENGTH))
     return own
+
+
+def _floats(values: Any, name: str) -> Array:
+    """Vectors as floats. Differences and products of small integers would not fit their type."""
+    array = as_array(values, name)
+    return array if array.dtype.kind == "f" else array.astype(np.float32)
 
 
 def check_widths(first: str, a: Array, second: str, b: Array) -> None:
@@ -185,14 +191,16 @@ def _function(name: str | SimilarityFunction, *, pairwise: bool) -> Function:
 
 def _two_lists(a: Any, b: Any) -> tuple[Array, Array]:
     """Both as ``[n, d]``."""
-    rows, columns = (np.atleast_2d(as_array(each, name)) for each, name in ((a, "a"), (b, "b")))
+    rows, columns = (np.atleast_2d(_floats(each, name)) for each, name in ((a, "a"), (b, "b")))
     check_widths("a", rows, "b", columns)
     return rows, columns
 
 
 def _pairwise(a: Any, b: Any, function: Function) -> Any:
-    rows, others = as_array(a, "a"), as_array(b, "b")
+    rows, others = _floats(a, "a"), _floats(b, "b")
     check_widths("a", rows, "b", others)
+    if rows.ndim == others.ndim and len(rows) != len(others):
+        raise InputError(f"a has {len(rows)} vectors and b {len(others)}; they must have as many.")
     return like(np.asarray(function(rows, others)), a, b)
 
 

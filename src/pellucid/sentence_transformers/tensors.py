@@ -66,7 +66,7 @@ def like(result: Array, *given: Any) -> Any:
     for value in given:
         first = value[0] if isinstance(value, (list, tuple)) and len(value) else value
         if is_tensor(first):
-            return import_torch("a tensor").from_numpy(np.ascontiguousarray(result)).to(first.device)
+            return import_torch("a tensor").from_numpy(np.array(result, order="C")).to(first.device)
     return result
 
 

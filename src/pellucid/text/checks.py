@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from typing import Any
 
 from pellucid.errors import TextError, TextTypeError
 
@@ -48,7 +49,8 @@ def as_iterator(texts: Iterable[str], name: str = "texts", items: str = "str", *
         hint = hint if isinstance(texts, str) else ""
         raise TextTypeError(f"{name} is of type {type(texts).__name__}; it must be a list of {items}.{hint}")
     if _is_of(texts, _COLUMN_CLASSES):  # Its items are not Python's own.
-        return (item.as_py() for item in texts)
+        column: Any = texts
+        return (item.as_py() for item in column)
     try:
         return iter(texts)
     except TypeError as error:  # An array without dimensions claims to be iterable, but is not.

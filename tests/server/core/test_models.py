@@ -63,6 +63,12 @@ def test_a_model_may_be_served_under_a_name_of_its_own(serve, two):
     assert own.client.post("/v1/embeddings", json={"input": "a"}).json()["model"] == "org/model"
 
 
+def test_an_alias_of_a_source_is_for_that_source(tmp_path, serve):
+    sources = [str(tiny.write_model(tmp_path / part / "m", seed=seed)) for seed, part in enumerate("ab")]
+    own = serve(*sources, served_names=("x", "y"), aliases=(("z", sources[1]),))
+    assert ask(own, "z") == ask(own, "y") != ask(own, "x")
+
+
 def test_names_must_differ_and_each_is_of_one_model(two):
     with pytest.raises(OptionError, match="two models would have the same name, 'second'"):
         create_app(Settings(two, served_names=("second",)))

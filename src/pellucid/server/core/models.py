@@ -106,7 +106,8 @@ class Models:
             name = own_name or served_name(source)
             if name in self._entries:
                 raise OptionError(
-                    f"two models would have the same name, {name!r}. Leave one out, or rename its folder."
+                    f"two models would have the same name, {name!r}. Leave one out, or give them other names with "
+                    f"--served-model-name."
                 )
             entry = self._entries[name] = _Entry(name, source, ModelMetrics(metrics, name))
             known = None if Path(source).is_dir() else catalog.find(source)
@@ -117,9 +118,11 @@ class Models:
             self._add_alias(alias, source)
 
     def _add_alias(self, alias: str, source: str) -> None:
-        entry = self._entries.get(source) or next(
-            (each for each in self._entries.values() if served_name(source) == served_name(each.source)), None
-        )
+        entry = self._entries.get(source)
+        for name_of in (str, served_name):  # The same source, or the same name of it.
+            entry = entry or next(
+                (each for each in self._entries.values() if name_of(each.source) == name_of(source)), None
+            )
         if entry is None:
             raise OptionError(
                 f"the alias {alias!r} stands for {source!r}, which this server does not serve. It serves "

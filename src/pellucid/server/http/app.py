@@ -73,7 +73,7 @@ def create_app(settings: Settings) -> tuple[App, Serving]:
             gate,
             allow_origins=settings.origins,
             allow_methods=["GET", "POST"],
-            allow_headers=["authorization", "content-type", "x-request-id"],
+            allow_headers=["authorization", "api-key", "content-type", "x-request-id"],
             expose_headers=["x-request-id", "x-pellucid-truncated", "retry-after"],
         )
     return gate, serving

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, StrictStr
 
@@ -66,6 +66,7 @@ class CohereInput(Body):
 class CohereEmbedBody(Body):
     """The body of Cohere's `/v1/embed` and `/v2/embed` (https://docs.cohere.com/reference/embed)."""
 
+    strings_per_text: ClassVar[int] = 5  # In `inputs`: `content`, `type`, its value, `text`, and its value.
     model_config = example({"texts": _CATS, "input_type": "search_document", "embedding_types": ["float"]})
 
     texts: Annotated[_Texts | None, Field(description="A list of texts.")] = None
@@ -76,7 +77,7 @@ class CohereEmbedBody(Body):
     model: ModelName = None
     input_type: InputType = None
     embedding_types: Annotated[
-        list[EmbeddingType] | None,
+        Annotated[list[EmbeddingType], STOP_AT_FIRST_ERROR, Field(max_length=6)] | None,
         Field(description="How vectors are written: `float`, `binary`, `ubinary` or `base64`."),
     ] = None
     output_dimension: Dimensions = None
@@ -87,5 +88,4 @@ class CohereEmbedBody(Body):
             "cuts texts at their start."
         ),
     ] = "END"
-    max_tokens: Annotated[int | None, Field(strict=True, ge=1), Ignored] = None
     priority: Annotated[int | None, Field(strict=True), Ignored] = None

@@ -36,6 +36,7 @@ def test_types_give_an_object(server, embedder, path):
 
 def test_version_2_gives_floats_by_default_and_takes_inputs(server, embedder):
     inputs = [{"content": [{"type": "text", "text": text}]} for text in TEXTS]
+    assert post(server, inputs=inputs * 200).status_code == 200
     answer = post(server, inputs=inputs, input_type="search_query", output_dimension=3).json()
     expected = embedder.embed_documents(TEXTS, prompt_name="query", truncate_dim=3, normalize=True)
     assert (np.array(answer["embeddings"]["float"], dtype=np.float32) == expected).all()
@@ -56,6 +57,8 @@ def test_long_texts_are_cut_or_refused(server):
         ({"texts": ["a"], "embedding_types": ["int8"]}, "needs the ranges of all vectors"),
         ({"texts": ["a"], "embedding_types": ["int4"]}, "embedding_types"),
         ({"texts": []}, "there is no text to embed"),
+        ({"texts": ["a"], "embedding_types": ["float"] * 7}, "at most 6"),
+        ({"texts": ["a"], "max_tokens": 9}, "Unknown key 'max_tokens'"),
         ({"inputs": [{"content": [{"type": "image_url", "text": "a"}]}]}, "Must be 'text'"),
     ],
 )

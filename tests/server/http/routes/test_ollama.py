@@ -50,6 +50,12 @@ def test_an_unknown_model_is_an_error_in_ollamas_shape(server):
     assert (answer.status_code, list(answer.json())) == (404, ["error"])
 
 
+def test_a_model_may_have_ollamas_tag_in_its_name(serve, model):
+    own = serve(model, aliases=(("m:latest", "tiny"),))
+    assert post(own, input="the cat", model="m:latest").status_code == 200
+    assert post(own, input="the cat", model="tiny:latest").status_code == 200
+
+
 def test_models_and_aliases_are_listed(serve, model):
     own = serve(model, aliases=(("nomic-embed-text", "tiny"),))
     models = own.client.get("/api/tags").json()["models"]

@@ -12,14 +12,14 @@ from pydantic_core import to_json
 from pellucid.embedder import Embedder
 from pellucid.errors import InputError, OptionError
 from pellucid.layers.quantization import to_dtype
-from pellucid.server.http.answers import list_response, long_json_response
+from pellucid.server.http.answers import PiecewiseResponse, list_response
 from pellucid.server.http.bodies import read_body
 from pellucid.server.http.embed_inputs import CohereEmbedBody
 from pellucid.server.http.embedding import embed, tokenize_input
 from pellucid.server.http.outputs import CohereEmbeddings, OpenAIFailure
 from pellucid.server.http.routes.direct import DirectRoute, post_route
 from pellucid.server.http.routes.openai import as_base64, as_numbers
-from pellucid.server.http.serving import find_service, serving_of
+from pellucid.server.http.serving import find_service, reservation_of, serving_of, wait_or_cancel
 from pellucid.types import Float32
 
 router = APIRouter(tags=["Cohere"], route_class=DirectRoute)
@@ -29,7 +29,8 @@ _WRITERS: dict[str, Callable[[Float32], list[Any]]] = {
     "binary": lambda vectors: to_dtype(vectors, "binary").tolist(),
     "ubinary": lambda vectors: to_dtype(vectors, "ubinary").tolist(),
 }
-_NUMBER_CHARACTERS = 20
+_NUMBER_BYTES = 52
+"""The memory that a number takes while an answer of several types is written: as an object, and as digits."""
 
 
 @post_route(router, "/v1/embed", CohereEmbedBody, CohereEmbeddings, OpenAIFailure, "Turn texts into vectors")
@@ -81,6 +82,11 @@ async def _embed(request: Request, body: CohereEmbedBody, version: str) -> Respo
             before=to_json(start)[:-1] + b',"embeddings":' + opening,
             after=closing + to_json(end)[1:],
         )
-    answer = {**start, "embeddings": {kind: _WRITERS[kind](vectors) for kind in dict.fromkeys(types)}, **end}
-    characters = _NUMBER_CHARACTERS * vectors.size + sum(map(len, inputs))
-    return await long_json_response(request, answer, characters, texts.headers())
+    kinds = dict.fromkeys(types)
+    reservation_of(request).take(_NUMBER_BYTES * vectors.size * len(kinds))
+
+    def write(_: object) -> bytes:
+        return to_json({**start, "embeddings": {kind: _WRITERS[kind](vectors) for kind in kinds}, **end})
+
+    written = await wait_or_cancel(request, serving_of(request).json_worker.run(write))
+    return PiecewiseResponse([written], texts.headers())

@@ -26,7 +26,7 @@ from pellucid.server.http.serving import find_service, serving_of
 
 router = APIRouter(prefix="/api", tags=["Ollama"], route_class=DirectRoute)
 _TAG = ":latest"
-"""Ollama adds it to the names of models. None here has it."""
+"""Ollama adds it to the names of models."""
 _NO_DATE = "1970-01-01T00:00:00Z"
 
 
@@ -80,7 +80,10 @@ async def tags(request: Request) -> Response:
 
 
 async def _service(request: Request, name: str | None) -> Service[Embedder]:
-    return await find_service(request, name if name is None else name.removesuffix(_TAG), Embedder)
+    models = serving_of(request).models
+    if name is not None and name not in (*models.names(), *models.aliases()):
+        name = name.removesuffix(_TAG)
+    return await find_service(request, name, Embedder)
 
 
 def _model(name: str, state: State, dtype: str) -> dict[str, object]:
