@@ -128,6 +128,8 @@ def paraphrase_mining_embeddings(
     _check_sizes(query_chunk_size=query_chunk_size, corpus_chunk_size=corpus_chunk_size, max_pairs=max_pairs)
     top_k = check_integer("top_k", top_k, 1, _LARGEST, "of at least 1")
     vectors = _corpus(embeddings)
+    if not len(vectors):
+        return []
     pairs = _Pairs(len(vectors), max_pairs)
     k = min(top_k + 1, len(vectors))  # One more, because a vector is near itself.
     scorer = _Scorer(score_function, embeddings)
