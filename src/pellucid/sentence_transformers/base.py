@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from pellucid.checks import check_integer
 from pellucid.errors import OptionError
@@ -28,7 +28,6 @@ from pellucid.text.checks import check_utf8
 from pellucid.text.tokenizer import Tokenizer
 
 TaskT = TypeVar("TaskT", bound=Task)
-Self = TypeVar("Self", bound="DropIn[Any]")
 
 _CANNOT_TRAIN = "Pellucid does not train. Train with sentence-transformers, and load here what it saves."
 _CANNOT_SAVE = "Pellucid changes no model, so there is nothing to save."
@@ -125,11 +124,11 @@ class DropIn(Generic[TaskT]):
         """The name of the backend: ``"torch"``, which stands for Pellucid's engines."""
         return "torch"
 
-    def eval(self: Self) -> Self:
+    def eval(self) -> Self:
         """Return this object. Pellucid never trains, so there is nothing to switch."""
         return self
 
-    def to(self: Self, device: Any) -> Self:
+    def to(self, device: Any) -> Self:
         """Return this object, if it is on this device already.
 
         Raises:
@@ -138,7 +137,7 @@ class DropIn(Generic[TaskT]):
         check_value("device", str(device), (self.device,), _ON_CREATION)
         return self
 
-    def cpu(self: Self) -> Self:
+    def cpu(self) -> Self:
         """Return this object, if it is on the CPU already. The errors are those of :meth:`to`."""
         return self.to("cpu")
 

@@ -159,8 +159,8 @@ def community_detection(
         show_progress_bar: draw a progress bar.
 
     Returns:
-        A list of positions for each group: its centre, then the others, the most similar first. No vector is in two
-        groups. The largest group comes first.
+        For each group a list of positions. Its centre comes first, then the others, the most similar first. No vector
+        is in two groups. The largest group comes first.
 
     Raises:
         InputError: the shape is wrong.

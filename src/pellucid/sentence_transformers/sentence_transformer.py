@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NoReturn, ParamSpec
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -29,18 +28,7 @@ from pellucid.types import TokenBatch
 
 __all__ = ["SentenceTransformer"]
 
-P = ParamSpec("P")
 _SENTENCE, _TOKENS = "sentence_embedding", "token_embeddings"
-
-
-def _with_arguments_of(other: Callable[..., Any]) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
-    """Decorate a method that passes its arguments on, so that its help shows those of the other method."""
-
-    def decorate(method: Callable[P, Any]) -> Callable[P, Any]:
-        method.__signature__ = inspect.signature(other)  # type: ignore[attr-defined]
-        return method
-
-    return decorate
 
 
 class SentenceTransformer(DropIn[Embedder]):
@@ -240,21 +228,84 @@ class SentenceTransformer(DropIn[Embedder]):
         return rows[0] if single else rows
 
     @takes_older_arguments({"sentences": "inputs"})
-    @_with_arguments_of(encode)
     def encode_query(
-        self, inputs: Any, prompt_name: str | None = None, prompt: str | None = None, *arguments: Any, **options: Any
+        self,
+        inputs: Any,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int = 32,
+        show_progress_bar: bool | None = None,
+        output_value: str | None = _SENTENCE,
+        precision: str | None = "float32",
+        convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
+        device: str | Sequence[str] | None = None,
+        normalize_embeddings: bool = False,
+        truncate_dim: int | None = None,
+        pool: Mapping[str, Any] | None = None,
+        chunk_size: int | None = None,
+        task: str | None = None,
+        processing_kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         """Embed queries: like :meth:`encode`, but the default prompt is the one called "query"."""
-        return self.encode(inputs, self._own_prompt(QUERY_PROMPTS, prompt_name, prompt), prompt, *arguments, **options)
+        return self.encode(
+            inputs,
+            self._own_prompt(QUERY_PROMPTS, prompt_name, prompt),
+            prompt,
+            batch_size=batch_size,
+            show_progress_bar=show_progress_bar,
+            output_value=output_value,
+            precision=precision,
+            convert_to_numpy=convert_to_numpy,
+            convert_to_tensor=convert_to_tensor,
+            device=device,
+            normalize_embeddings=normalize_embeddings,
+            truncate_dim=truncate_dim,
+            pool=pool,
+            chunk_size=chunk_size,
+            task=task,
+            processing_kwargs=processing_kwargs,
+        )
 
     @takes_older_arguments({"sentences": "inputs"})
-    @_with_arguments_of(encode)
     def encode_document(
-        self, inputs: Any, prompt_name: str | None = None, prompt: str | None = None, *arguments: Any, **options: Any
+        self,
+        inputs: Any,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int = 32,
+        show_progress_bar: bool | None = None,
+        output_value: str | None = _SENTENCE,
+        precision: str | None = "float32",
+        convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
+        device: str | Sequence[str] | None = None,
+        normalize_embeddings: bool = False,
+        truncate_dim: int | None = None,
+        pool: Mapping[str, Any] | None = None,
+        chunk_size: int | None = None,
+        task: str | None = None,
+        processing_kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         """Embed documents: like :meth:`encode`, but the default prompt is the one called "document"."""
-        name = self._own_prompt(DOCUMENT_PROMPTS, prompt_name, prompt)
-        return self.encode(inputs, name, prompt, *arguments, **options)
+        return self.encode(
+            inputs,
+            self._own_prompt(DOCUMENT_PROMPTS, prompt_name, prompt),
+            prompt,
+            batch_size=batch_size,
+            show_progress_bar=show_progress_bar,
+            output_value=output_value,
+            precision=precision,
+            convert_to_numpy=convert_to_numpy,
+            convert_to_tensor=convert_to_tensor,
+            device=device,
+            normalize_embeddings=normalize_embeddings,
+            truncate_dim=truncate_dim,
+            pool=pool,
+            chunk_size=chunk_size,
+            task=task,
+            processing_kwargs=processing_kwargs,
+        )
 
     def encode_multi_process(
         self,
