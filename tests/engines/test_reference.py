@@ -233,6 +233,6 @@ def test_threads_sets_the_number_of_blas_threads(engine):
         for threads in (2, 1):
             ReferenceEngine(engine.spec, engine.weights, threads=threads)
             blas = [pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
-            assert blas == [threads]
+            assert set(blas) == {threads}  # SciPy has a BLAS of its own, if something has imported it.
     finally:
         threadpoolctl.threadpool_limits({pool["prefix"]: pool["num_threads"] for pool in before})

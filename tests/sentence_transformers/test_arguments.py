@@ -55,7 +55,7 @@ def test_an_unknown_argument_is_an_error():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"tune": 1}, "kw: 'tune' is not supported. Did you mean 'tuned'. Supported: tuned, fast"),
+        ({"tune": 1}, "kw: 'tune' is not supported. Did you mean 'tuned'. Supported: fast, tuned"),
         ({"fast": 1}, "kw: fast=1 is not supported, only True"),
         (3, "kw is of type int; it must be a dict"),
     ],
