@@ -108,9 +108,8 @@ def check_values(option: str, values: Mapping[str, Any] | None, supported: Mappi
         if key not in supported:
             near = difflib.get_close_matches(str(key), supported, n=1, cutoff=0.5)
             hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise OptionError(
-                f"{option}: {reprlib.repr(key)} is not supported.{hint} Supported: {', '.join(sorted(supported)) or 'nothing'}."
-            )
+            names = ", ".join(sorted(supported)) or "nothing"
+            raise OptionError(f"{option}: {reprlib.repr(key)} is not supported.{hint} Supported: {names}.")
         check_value(f"{option}: {key}", value, supported[key])
 
 
