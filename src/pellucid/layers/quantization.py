@@ -44,7 +44,7 @@ def to_dtype(vectors: Float32, output_dtype: str) -> npt.NDArray[Any]:
         if len(vectors) == 0:
             return np.empty(vectors.shape, dtype=output_dtype)
         quantized = to_int8(vectors, vectors.min(axis=0), vectors.max(axis=0))
-        return quantized if output_dtype == "int8" else (quantized.astype(np.int16) + 128).astype(np.uint8)
+        return quantized if output_dtype == "int8" else to_uint8(quantized)
     if output_dtype in ("binary", "ubinary"):
         bits = np.packbits(vectors > 0, axis=-1)
         return bits if output_dtype == "ubinary" else (bits ^ np.uint8(128)).view(np.int8)  # This subtracts 128.
@@ -66,3 +66,8 @@ def to_int8(vectors: Float32, low: Float32, high: Float32) -> npt.NDArray[np.int
     step = (high - low) / np.float32(255)
     steps: Float32 = np.clip(np.floor((vectors - low) / np.where(step == 0, np.float32(1), step)), 0, 255)
     return (steps - 128).astype(np.int8)
+
+
+def to_uint8(quantized: npt.NDArray[np.int8]) -> npt.NDArray[np.uint8]:
+    """The same steps, counted from 0 instead of from -128."""
+    return (quantized.astype(np.int16) + 128).astype(np.uint8)

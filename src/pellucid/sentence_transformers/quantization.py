@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import numpy as np
 
 from pellucid.checks import check_choice
 from pellucid.errors import InputError, plural
-from pellucid.layers.quantization import to_dtype, to_int8
+from pellucid.layers.quantization import to_dtype, to_int8, to_uint8
+from pellucid.sentence_transformers.arguments import logger
 from pellucid.sentence_transformers.tensors import Array, as_array, is_tensor
 
-logger = logging.getLogger("pellucid")
 PRECISIONS = ("float32", "int8", "uint8", "binary", "ubinary")
 _FEW = 100
 """Ranges of fewer vectors than this may be far from those of others."""
@@ -55,7 +54,7 @@ def quantize_embeddings(
         ranges = _ranges(vectors, precision, calibration_embeddings)
     low, high = np.asarray(ranges, dtype=np.float32)
     quantized = to_int8(vectors, low, high)
-    return quantized if precision == "int8" else (quantized.astype(np.int16) + 128).astype(np.uint8)
+    return quantized if precision == "int8" else to_uint8(quantized)
 
 
 def _ranges(vectors: Array, precision: str, calibration_embeddings: Array | None) -> Array:
