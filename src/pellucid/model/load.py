@@ -45,9 +45,7 @@ def load_spec(files: ModelFiles) -> ModelSpec:
     encoder = _read_encoder_spec(config)
     if encoder.max_tokens < 1:
         raise InvalidModelError(f"{config.where}: max_position_embeddings leaves no room for a token.")
-    # Without modules.json, sentence-transformers does not read its own config, and neither do we.
-    name = "config_sentence_transformers.json"
-    settings = Config.read_if_present(files, name) if files.has("modules.json") else Config(name, {})
+    settings = read_settings(files)
     prompts = settings.strings("prompts")
     if too_long := [name for name, prompt in prompts.items() if len(prompt) > _MAX_PROMPT_CHARACTERS]:
         raise InvalidModelError(
@@ -69,6 +67,13 @@ def load_spec(files: ModelFiles) -> ModelSpec:
         head=head,
         why_no_head=why_no_head,
     )
+
+
+def read_settings(files: ModelFiles) -> Config:
+    """What sentence-transformers saved about a model, besides its modules: prompts and defaults. It may be nothing."""
+    name = "config_sentence_transformers.json"
+    # Without modules.json, sentence-transformers does not read its own config, and neither do we.
+    return Config.read_if_present(files, name) if files.has("modules.json") else Config(name, {})
 
 
 def _read_head(config: Config, settings: Config) -> tuple[HeadSpec | None, str]:

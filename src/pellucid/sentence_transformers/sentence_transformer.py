@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from pellucid.encoder.encoder import Dtype, EngineName
 from pellucid.encoder.prompts import DOCUMENT_PROMPTS, QUERY_PROMPTS
 from pellucid.errors import OptionError, warn
 from pellucid.layers.finish import EachToken
-from pellucid.model.config import Config
+from pellucid.model.load import read_settings
 from pellucid.sentence_transformers.arguments import choose_dtype, takes_older_arguments, warn_of_older_name
 from pellucid.sentence_transformers.base import DropIn, check_creation
 from pellucid.sentence_transformers.quantization import PRECISIONS, quantize_embeddings
@@ -137,7 +138,7 @@ class SentenceTransformer(DropIn[Embedder]):
             **self._options,
         )
         self._set_prompts(prompts, default_prompt_name)
-        saved = self._saved_settings()
+        saved = read_settings(self.embedder.files).values
         if chosen is None and (saved_name := saved.get("similarity_fn_name")) in DENSE:
             chosen = saved_name
         self._similarity_fn_name = DENSE[0] if chosen is None else chosen
@@ -228,84 +229,22 @@ class SentenceTransformer(DropIn[Embedder]):
         return rows[0] if single else rows
 
     @takes_older_arguments({"sentences": "inputs"})
+    @functools.wraps(encode, assigned=())  # So its help shows the arguments of encode.
     def encode_query(
-        self,
-        inputs: Any,
-        prompt_name: str | None = None,
-        prompt: str | None = None,
-        batch_size: int = 32,
-        show_progress_bar: bool | None = None,
-        output_value: str | None = _SENTENCE,
-        precision: str | None = "float32",
-        convert_to_numpy: bool = True,
-        convert_to_tensor: bool = False,
-        device: str | Sequence[str] | None = None,
-        normalize_embeddings: bool = False,
-        truncate_dim: int | None = None,
-        pool: Mapping[str, Any] | None = None,
-        chunk_size: int | None = None,
-        task: str | None = None,
-        processing_kwargs: Mapping[str, Any] | None = None,
+        self, inputs: Any, prompt_name: str | None = None, prompt: str | None = None, *arguments: Any, **options: Any
     ) -> Any:
         """Embed queries: like :meth:`encode`, but the default prompt is the one called "query"."""
-        return self.encode(
-            inputs,
-            self._own_prompt(QUERY_PROMPTS, prompt_name, prompt),
-            prompt,
-            batch_size=batch_size,
-            show_progress_bar=show_progress_bar,
-            output_value=output_value,
-            precision=precision,
-            convert_to_numpy=convert_to_numpy,
-            convert_to_tensor=convert_to_tensor,
-            device=device,
-            normalize_embeddings=normalize_embeddings,
-            truncate_dim=truncate_dim,
-            pool=pool,
-            chunk_size=chunk_size,
-            task=task,
-            processing_kwargs=processing_kwargs,
-        )
+        name = self._own_prompt(QUERY_PROMPTS, prompt_name, prompt)
+        return self.encode(inputs, name, prompt, *arguments, **options)
 
     @takes_older_arguments({"sentences": "inputs"})
+    @functools.wraps(encode, assigned=())  # So its help shows the arguments of encode.
     def encode_document(
-        self,
-        inputs: Any,
-        prompt_name: str | None = None,
-        prompt: str | None = None,
-        batch_size: int = 32,
-        show_progress_bar: bool | None = None,
-        output_value: str | None = _SENTENCE,
-        precision: str | None = "float32",
-        convert_to_numpy: bool = True,
-        convert_to_tensor: bool = False,
-        device: str | Sequence[str] | None = None,
-        normalize_embeddings: bool = False,
-        truncate_dim: int | None = None,
-        pool: Mapping[str, Any] | None = None,
-        chunk_size: int | None = None,
-        task: str | None = None,
-        processing_kwargs: Mapping[str, Any] | None = None,
+        self, inputs: Any, prompt_name: str | None = None, prompt: str | None = None, *arguments: Any, **options: Any
     ) -> Any:
         """Embed documents: like :meth:`encode`, but the default prompt is the one called "document"."""
-        return self.encode(
-            inputs,
-            self._own_prompt(DOCUMENT_PROMPTS, prompt_name, prompt),
-            prompt,
-            batch_size=batch_size,
-            show_progress_bar=show_progress_bar,
-            output_value=output_value,
-            precision=precision,
-            convert_to_numpy=convert_to_numpy,
-            convert_to_tensor=convert_to_tensor,
-            device=device,
-            normalize_embeddings=normalize_embeddings,
-            truncate_dim=truncate_dim,
-            pool=pool,
-            chunk_size=chunk_size,
-            task=task,
-            processing_kwargs=processing_kwargs,
-        )
+        name = self._own_prompt(DOCUMENT_PROMPTS, prompt_name, prompt)
+        return self.encode(inputs, name, prompt, *arguments, **options)
 
     def encode_multi_process(
         self,
@@ -349,9 +288,8 @@ class SentenceTransformer(DropIn[Embedder]):
         """
         texts = as_list(inputs, "inputs")
         tokens, _ = self.tokenizer.tokenize(texts, prompt or "")
-        return (
-            {name: _padded(rows, padding) for name, (rows, padding) in self._features(tokens).items()} if texts else {}
-        )
+        features = self._features(tokens) if texts else {}
+        return {name: _padded(rows, padding) for name, (rows, padding) in features.items()}
 
     def tokenize(self, texts: Sequence[str]) -> dict[str, Array]:
         """The older name of :meth:`preprocess`."""
@@ -456,19 +394,18 @@ class SentenceTransformer(DropIn[Embedder]):
     def _features(self, tokens: TokenBatch) -> dict[str, tuple[list[Array], int]]:
         """What PyTorch's models are called with: for each name the rows of the texts, and what to fill them up with."""
         ids = [row.astype(np.int64) for row in tokens]
-        padding = self._config_values().get("pad_token_id")
         features = {
-            "input_ids": (ids, padding if isinstance(padding, int) else 0),
+            "input_ids": (ids, self._padding_id),
             "attention_mask": ([np.ones_like(row) for row in ids], 0),
         }
         if self.embedder.spec.encoder.embedding.token_types > 1:
             features["token_type_ids"] = ([np.zeros_like(row) for row in ids], 0)
         return features
 
-    def _saved_settings(self) -> Mapping[str, Any]:
-        """What config_sentence_transformers.json says. Without modules.json, sentence-transformers does not read it."""
-        name, files = "config_sentence_transformers.json", self.embedder.files
-        return Config.read_if_present(files, name).values if files.has("modules.json") else {}
+    @functools.cached_property
+    def _padding_id(self) -> int:
+        padding = self._config_values().get("pad_token_id")
+        return padding if isinstance(padding, int) else 0
 
 
 def _similarity_name(value: str | SimilarityFunction) -> str:
