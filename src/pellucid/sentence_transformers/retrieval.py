@@ -270,7 +270,7 @@ class _Pairs:
         """``[score, i, j]`` for each pair, the best first."""
         self._merge()
         order = np.lexsort((self._keys, -self._scores))
-        low, high = np.divmod(self._keys[order], max(self._count, 1))
+        low, high = np.divmod(self._keys[order], self._count)
         return [list(pair) for pair in zip(self._scores[order].tolist(), low.tolist(), high.tolist(), strict=True)]
 
     def _merge(self) -> None:

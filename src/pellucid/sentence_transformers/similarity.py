@@ -40,7 +40,7 @@ def dot_score(a: Any, b: Any) -> Any:
 def euclidean_sim(a: Any, b: Any) -> Any:
     """The negative distance of each vector of ``a``, ``[n, d]``, to each vector of ``b``, ``[m, d]``: ``[n, m]``."""
     rows, columns = _two_lists(a, b)
-    distances = np.empty((len(rows), len(columns)), dtype=np.result_type(rows, columns, np.float32))
+    distances = np.empty((len(rows), len(columns)), dtype=np.result_type(rows, columns))
     wide, squares = columns.astype(np.float64), _squares(columns)  # The difference of large squares needs the digits.
     for block in blocks(len(rows), _rows_per_block(len(columns))):
         part = rows[block].astype(np.float64)
@@ -52,7 +52,7 @@ def euclidean_sim(a: Any, b: Any) -> Any:
 def manhattan_sim(a: Any, b: Any) -> Any:
     """The negative sum of absolute differences, for each vector of ``a`` with each vector of ``b``: ``[n, m]``."""
     rows, columns = _two_lists(a, b)
-    distances = np.empty((len(rows), len(columns)), dtype=np.result_type(rows, columns, np.float32))
+    distances = np.empty((len(rows), len(columns)), dtype=np.result_type(rows, columns))
     for row, vector in enumerate(rows):
         for block in blocks(len(columns), _rows_per_block(columns.shape[1])):
             distances[row, block] = -np.abs(columns[block] - vector).sum(axis=1)
