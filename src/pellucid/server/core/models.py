@@ -118,11 +118,11 @@ class Models:
             self._add_alias(alias, source)
 
     def _add_alias(self, alias: str, source: str) -> None:
-        entry = self._entries.get(source)
-        for name_of in (str, served_name):  # The same source, or the same name of it.
-            entry = entry or next(
-                (each for each in self._entries.values() if name_of(each.source) == name_of(source)), None
-            )
+        entries = self._entries.values()
+        # Its name counts most, then what it is loaded from, then the usual name of that, of which the first one.
+        known = {served_name(each.source): each for each in reversed(entries)}
+        known |= {each.source: each for each in entries} | self._entries
+        entry = known.get(source) or known.get(served_name(source))
         if entry is None:
             raise OptionError(
                 f"the alias {alias!r} stands for {source!r}, which this server does not serve. It serves "

@@ -13,16 +13,17 @@ from pellucid.server.http.inputs import (
     InputType,
     ModelName,
     Text,
+    Texts,
     Truncate,
     example,
     limited_by,
 )
+from pellucid.server.http.scoring_inputs import Priority
 
 _CATS = ["The cat sat on the mat", "Dogs are loyal companions"]
-_Texts = Annotated[list[Text], STOP_AT_FIRST_ERROR, Field(json_schema_extra=limited_by("texts"))]
-Ignored = Field(description="Accepted and ignored.")
-KeepAlive = Annotated[StrictStr | int | float | None, Ignored]
-Options = Annotated[dict[str, Any] | None, Ignored]
+_IGNORED = Field(description="Accepted and ignored.")
+KeepAlive = Annotated[StrictStr | int | float | None, _IGNORED]
+Options = Annotated[dict[str, Any] | None, _IGNORED]
 EmbeddingType = Literal["float", "binary", "ubinary", "base64", "int8", "uint8"]
 
 
@@ -31,7 +32,7 @@ class OllamaEmbedBody(Body):
 
     model_config = example({"input": _CATS})
 
-    input: Annotated[Text | _Texts, Field(description="A text, or a list of texts.")]
+    input: Annotated[Text | Texts, Field(description="A text, or a list of texts.")]
     model: ModelName = None
     truncate: Truncate = True
     dimensions: Dimensions = None
@@ -69,7 +70,7 @@ class CohereEmbedBody(Body):
     strings_per_text: ClassVar[int] = 5  # In `inputs`: `content`, `type`, its value, `text`, and its value.
     model_config = example({"texts": _CATS, "input_type": "search_document", "embedding_types": ["float"]})
 
-    texts: Annotated[_Texts | None, Field(description="A list of texts.")] = None
+    texts: Annotated[Texts | None, Field(description="A list of texts.")] = None
     inputs: Annotated[
         Annotated[list[CohereInput], STOP_AT_FIRST_ERROR, Field(json_schema_extra=limited_by("texts"))] | None,
         Field(description="Instead of `texts`: a list of texts, each as an object."),
@@ -88,4 +89,4 @@ class CohereEmbedBody(Body):
             "cuts texts at their start."
         ),
     ] = "END"
-    priority: Annotated[int | None, Field(strict=True), Ignored] = None
+    priority: Priority = None
