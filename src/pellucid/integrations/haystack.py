@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,7 +25,6 @@ class PellucidTextEmbedder:
     def __init__(self, model: str = "all-MiniLM-L6-v2", options: dict[str, Any] | None = None) -> None:
         self.model = model
         self.options = options or {}
-        self._embedder: Embedder | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The component as a dict, for a pipeline's file."""
@@ -35,16 +35,17 @@ class PellucidTextEmbedder:
         """The component that :meth:`to_dict` described."""
         return default_from_dict(cls, data)
 
+    @functools.cached_property
+    def _embedder(self) -> Embedder:
+        return Embedder(self.model, **self.options)
+
     def warm_up(self) -> None:
-        """Load the model."""
-        if self._embedder is None:
-            self._embedder = Embedder(self.model, **self.options)
+        """Load the model, if it is not loaded yet. :meth:`run` does so too."""
+        self._embedder  # noqa: B018
 
     @component.output_types(embedding=list[float])
     def run(self, text: str) -> dict[str, Any]:
         """Embed ``text``. Returns ``embedding``, a list of floats."""
-        self.warm_up()
-        assert self._embedder is not None  # noqa: S101  For the type checker.
         return {"embedding": self._embedder.embed_query(text).tolist()}
 
 
@@ -70,7 +71,6 @@ class PellucidDocumentEmbedder:
         self.options = options or {}
         self.meta_fields_to_embed = list(meta_fields_to_embed)
         self.embedding_separator = embedding_separator
-        self._embedder: Embedder | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The component as a dict, for a pipeline's file."""
@@ -87,16 +87,17 @@ class PellucidDocumentEmbedder:
         """The component that :meth:`to_dict` described."""
         return default_from_dict(cls, data)
 
+    @functools.cached_property
+    def _embedder(self) -> Embedder:
+        return Embedder(self.model, **self.options)
+
     def warm_up(self) -> None:
-        """Load the model."""
-        if self._embedder is None:
-            self._embedder = Embedder(self.model, **self.options)
+        """Load the model, if it is not loaded yet. :meth:`run` does so too."""
+        self._embedder  # noqa: B018
 
     @component.output_types(documents=list[Document])
     def run(self, documents: list[Document]) -> dict[str, Any]:
         """Embed ``documents``. Returns ``documents``: copies that have an ``embedding``."""
-        self.warm_up()
-        assert self._embedder is not None  # noqa: S101  For the type checker.
         texts = [join_text(each, self.meta_fields_to_embed, self.embedding_separator) for each in documents]
         vectors = self._embedder.embed_documents(texts).tolist()
         embedded = [
@@ -133,7 +134,6 @@ class PellucidRanker:
         self.meta_fields_to_embed = list(meta_fields_to_embed)
         self.embedding_separator = embedding_separator
         self.score_threshold = score_threshold
-        self._reranker: Reranker | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The component as a dict, for a pipeline's file."""
@@ -152,16 +152,17 @@ class PellucidRanker:
         """The component that :meth:`to_dict` described."""
         return default_from_dict(cls, data)
 
+    @functools.cached_property
+    def _reranker(self) -> Reranker:
+        return Reranker(self.model, **self.options)
+
     def warm_up(self) -> None:
-        """Load the model."""
-        if self._reranker is None:
-            self._reranker = Reranker(self.model, **self.options)
+        """Load the model, if it is not loaded yet. :meth:`run` does so too."""
+        self._reranker  # noqa: B018
 
     @component.output_types(documents=list[Document])
     def run(self, query: str, documents: list[Document], top_k: int | None = None) -> dict[str, Any]:
         """Sort ``documents``. Returns ``documents``: copies with a ``score``, best first."""
-        self.warm_up()
-        assert self._reranker is not None  # noqa: S101  For the type checker.
         texts = [join_text(each, self.meta_fields_to_embed, self.embedding_separator) for each in documents]
         ranks = self._reranker.rank(query, texts, self.top_k if top_k is None else top_k)
         least = self.score_threshold
