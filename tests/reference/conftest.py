@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 REFERENCE = importlib.util.find_spec("sentence_transformers") is not None
@@ -40,6 +41,28 @@ def cross_encoder(folder: Path | str, **options):
 def encode_alone(reference, texts, **options):
     """The vectors of sentence-transformers, with each text in its own batch, so that padding changes nothing."""
     return reference.encode(list(texts), batch_size=1, **options)
+
+
+def assert_same(ours, theirs):
+    """The same types, shapes and, nearly, numbers."""
+    if isinstance(theirs, list):
+        assert isinstance(ours, list)
+        assert len(ours) == len(theirs)
+        for one, other in zip(ours, theirs, strict=True):
+            assert_same(one, other)
+        return
+    if isinstance(theirs, dict):
+        assert set(ours) <= set(theirs)
+        for name, one in ours.items():
+            assert_same(one, theirs[name])
+        return
+    assert type(ours) is type(theirs)
+    assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape)
+    if ours.dtype in (np.int8, np.uint8):
+        differences = np.abs(np.asarray(ours).astype(int) - np.asarray(theirs).astype(int))
+        assert np.mean(differences > 0) < 0.02  # Where a number is next to a step, the last bit decides.
+        return
+    np.testing.assert_allclose(np.asarray(ours), np.asarray(theirs), rtol=0, atol=5e-6)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from sentence_transformers import CrossEncoder as Theirs
 from pellucid.langchain import HuggingFaceCrossEncoder
 from pellucid.sentence_transformers import CrossEncoder as Ours
 from tests import tiny
+from tests.reference.conftest import assert_same
 
 PAIRS = [*tiny.PAIRS[:6], *tiny.PAIRS[-3:]]
 """Short, empty, far too long, and in other scripts. ``test_scoring.py`` compares all of them."""
@@ -35,18 +36,6 @@ def both(folder, **options):
 @pytest.fixture(scope="module")
 def pair(folder):
     return both(folder)
-
-
-def assert_same(ours, theirs):
-    """The same types, shapes and, nearly, numbers."""
-    assert type(ours) is type(theirs)
-    if isinstance(ours, list):
-        assert len(ours) == len(theirs)
-        for one, other in zip(ours, theirs, strict=True):
-            assert_same(one, other)
-        return
-    assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape)
-    np.testing.assert_allclose(np.asarray(ours), np.asarray(theirs), rtol=0, atol=5e-6)
 
 
 @pytest.mark.parametrize("name", ["__init__", "predict", "rank"])

@@ -13,6 +13,7 @@ from sentence_transformers import util as their_util
 from pellucid.sentence_transformers import SentenceTransformer as Ours
 from pellucid.sentence_transformers import util as our_util
 from tests import tiny
+from tests.reference.conftest import assert_same
 
 TEXTS = ["the cat", "", "a dog sat on the mat", "the cat " * 60, "Ünïcödé 日本語", "the cat", "?"]
 OWN_OPTIONS = {"dtype", "engine", "threads", "cache", "max_tokens", "on_truncation"}
@@ -43,28 +44,6 @@ def both(folder, **options):
 @pytest.fixture(scope="module")
 def pair(folder):
     return both(folder)
-
-
-def assert_same(ours, theirs):
-    """The same types, shapes and, nearly, numbers."""
-    if isinstance(theirs, list):
-        assert isinstance(ours, list)
-        assert len(ours) == len(theirs)
-        for one, other in zip(ours, theirs, strict=True):
-            assert_same(one, other)
-        return
-    if isinstance(theirs, dict):
-        assert set(ours) <= set(theirs)
-        for name, one in ours.items():
-            assert_same(one, theirs[name])
-        return
-    assert type(ours) is type(theirs)
-    assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape)
-    if ours.dtype in (np.int8, np.uint8):
-        differences = np.abs(np.asarray(ours).astype(int) - np.asarray(theirs).astype(int))
-        assert np.mean(differences > 0) < 0.02  # Where a number is next to a step, the last bit decides.
-        return
-    np.testing.assert_allclose(np.asarray(ours), np.asarray(theirs), rtol=0, atol=5e-6)
 
 
 def as_tensors(result):
