@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, StrictStr
+from pydantic import Field, StrictFloat, StrictInt, StrictStr
 
 from pellucid.server.http.inputs import (
     STOP_AT_FIRST_ERROR,
@@ -22,7 +22,7 @@ from pellucid.server.http.scoring_inputs import Priority
 
 _CATS = ["The cat sat on the mat", "Dogs are loyal companions"]
 _IGNORED = Field(description="Accepted and ignored.")
-KeepAlive = Annotated[StrictStr | int | float | None, _IGNORED]
+KeepAlive = Annotated[StrictStr | StrictInt | StrictFloat | None, _IGNORED]
 Options = Annotated[dict[str, Any] | None, _IGNORED]
 EmbeddingType = Literal["float", "binary", "ubinary", "base64", "int8", "uint8"]
 

@@ -45,6 +45,12 @@ def test_long_texts_are_cut_unless_the_client_says_otherwise(server):
     assert "longer than the model" in refused.json()["error"]
 
 
+@pytest.mark.parametrize("keep_alive", [True, [], {}])
+def test_how_long_to_keep_a_model_is_a_text_or_a_number(server, keep_alive):
+    assert post(server, input="a", keep_alive=keep_alive).status_code == 400
+    assert [post(server, input="a", keep_alive=each).status_code for each in ("5m", -1, 0.5, None)] == [200] * 4
+
+
 def test_an_unknown_model_is_an_error_in_ollamas_shape(server):
     answer = post(server, input="a", model="llama")
     assert (answer.status_code, list(answer.json())) == (404, ["error"])
