@@ -5,6 +5,7 @@ The results are exact. Memory stays bounded, because vectors are compared a bloc
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -15,9 +16,9 @@ from pellucid.errors import InputError, OptionError
 from pellucid.files.progress import progress
 from pellucid.sentence_transformers.similarity import check_widths, cos_sim, dot_score, lengths, pytorch_cos_sim, unit
 from pellucid.sentence_transformers.tensors import Array, as_array, like
-from pellucid.types import Int64
 from pellucid.vectors.best import BestOfRows
 from pellucid.vectors.blocks import COSINE_ROWS, MAX_NUMBERS, blocks
+from pellucid.vectors.pairs import BestPairs
 
 ScoreFunction = Callable[[Any, Any], Any]
 _LARGEST = np.iinfo(np.int64).max
@@ -130,16 +131,17 @@ def paraphrase_mining_embeddings(
     vectors = _corpus(embeddings)
     if not len(vectors):
         return []
-    pairs = _Pairs(len(vectors), max_pairs)
-    k = min(top_k + 1, len(vectors))  # One more, because a vector is near itself.
     scorer = _Scorer(score_function, embeddings)
-    for rows in blocks(len(vectors), max(1, min(COSINE_ROWS, MAX_NUMBERS // k))):
-        best = _best(scorer, vectors[rows], vectors, k, least=pairs.least)
-        own = np.arange(rows.start, rows.stop)[:, None]
-        others = (best.columns != own) & (best.columns >= 0)
-        others[:, top_k:] &= ~others.all(axis=1, keepdims=True)  # If it is not, one is too many.
-        pairs.add(np.broadcast_to(own, others.shape)[others], best.columns[others], best.scores[others])
-    return pairs.as_lists()
+    best = BestPairs(len(vectors), max_pairs, top_k, np.result_type(vectors, np.float32))
+    size = math.isqrt(MAX_NUMBERS)
+    for rows in blocks(len(vectors), size):
+        queries = [scorer.queries(vectors[rows])]
+        for columns in blocks(len(vectors) - rows.start, size):
+            columns = slice(columns.start + rows.start, columns.stop + rows.start)
+            for scores in scorer.scores(queries, vectors[columns]):
+                best.offer(rows, columns, scores)
+    found = (array.tolist() for array in best.as_arrays())
+    return [list(pair) for pair in zip(*found, strict=True)]
 
 
 def community_detection(
@@ -228,60 +230,17 @@ class _Scorer:
             yield scores
 
 
-def _best(scorer: _Scorer, queries: Array, corpus: Array, k: int, least: float = -np.inf) -> BestOfRows:
-    """The ``k`` best of the corpus for each query. Scores up to ``least`` are left out."""
+def _best(scorer: _Scorer, queries: Array, corpus: Array, k: int) -> BestOfRows:
+    """The ``k`` best of the corpus for each query."""
     # A block costs a row the sorting of what it holds. So with many to hold, blocks have more columns and fewer rows.
     width = max(MAX_NUMBERS // COSINE_ROWS, _WIDTHS_OF_K * k)
     rows = list(blocks(len(queries), max(1, min(COSINE_ROWS, MAX_NUMBERS // width))))
     ready = [scorer.queries(queries[block]) for block in rows]
-    best = BestOfRows(len(queries), k, np.result_type(queries, corpus, np.float32), least=least)
+    best = BestOfRows(len(queries), k, np.result_type(queries, corpus, np.float32))
     for columns in blocks(len(corpus), width):
         for block, scores in zip(rows, scorer.scores(ready, corpus[columns]), strict=True):
             best.offer(columns.start, scores, block)
     return best
-
-
-class _Pairs:
-    """The pairs with the highest scores, each once.
-
-    Args:
-        count: how many vectors there are.
-        limit: how many pairs to keep.
-
-    Attributes:
-        least: pairs with scores up to this are of no use.
-    """
-
-    def __init__(self, count: int, limit: int) -> None:
-        self._count = count
-        self._limit = limit
-        self._keys: Int64 = np.empty(0, dtype=np.int64)  # low * count + high
-        self._scores: Array = np.empty(0, dtype=np.float32)
-        self._waiting: list[tuple[Int64, Array]] = []
-        self.least = -np.inf
-
-    def add(self, rows: Int64, columns: Int64, scores: Array) -> None:
-        """Take more pairs: both positions, ``[m]``, and their scores, ``[m]``."""
-        self._waiting.append((np.minimum(rows, columns) * self._count + np.maximum(rows, columns), scores))
-        if sum(len(keys) for keys, _ in self._waiting) > self._limit:
-            self._merge()
-
-    def as_lists(self) -> list[list[Any]]:
-        """``[score, i, j]`` for each pair, the best first."""
-        self._merge()
-        order = np.lexsort((self._keys, -self._scores))
-        low, high = np.divmod(self._keys[order], self._count)
-        return [list(pair) for pair in zip(self._scores[order].tolist(), low.tolist(), high.tolist(), strict=True)]
-
-    def _merge(self) -> None:
-        keys, first = np.unique(np.concatenate([self._keys, *(keys for keys, _ in self._waiting)]), return_index=True)
-        scores = np.concatenate([self._scores, *(scores for _, scores in self._waiting)])[first]
-        if len(keys) > self._limit:
-            kept = np.sort(np.lexsort((keys, -scores))[: self._limit])
-            keys, scores = keys[kept], scores[kept]
-        if len(keys) == self._limit:
-            self.least = float(scores.min())
-        self._keys, self._scores, self._waiting = keys, scores, []
 
 
 def _corpus(embeddings: Any) -> Array:
