@@ -136,8 +136,8 @@ def paraphrase_mining_embeddings(
     size = math.isqrt(MAX_NUMBERS)
     for rows in blocks(len(vectors), size):
         queries = [scorer.queries(vectors[rows])]
-        for columns in blocks(len(vectors) - rows.start, size):
-            columns = slice(columns.start + rows.start, columns.stop + rows.start)
+        for later in blocks(len(vectors) - rows.start, size):
+            columns = slice(rows.start + later.start, rows.start + later.stop)
             for scores in scorer.scores(queries, vectors[columns]):
                 best.offer(rows, columns, scores)
     found = (array.tolist() for array in best.as_arrays())

@@ -78,7 +78,7 @@ class BestOfRows:
 
 
 def best_of_block(scores: npt.NDArray[Any], k: int) -> npt.NDArray[np.bool_]:
-    """Which scores of a block are among the ``k`` best of their row, ``bool[r, s]``. Of equal scores, the first count."""
+    """Which scores of a block are among the ``k`` best of their row. Of equal scores, the first ones count."""
     if scores.shape[1] <= k:
         return np.ones(scores.shape, dtype=np.bool_)
     least = np.partition(scores, -k, axis=1)[:, -k, None]

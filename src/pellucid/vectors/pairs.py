@@ -61,7 +61,7 @@ class BestPairs:
         least = np.minimum(self._least[rows].min(), self._least[columns].min())
         useful = ~(scores <= least)  # One fast comparison leaves few scores to look at. With NaN, it leaves all.
         if rows == columns:
-            useful &= np.tri(*scores.shape, k=-1, dtype=np.bool_).T
+            useful &= np.tri(len(scores), k=-1, dtype=np.bool_).T
         if np.count_nonzero(useful) > _CROWD * self._neighbours * sum(scores.shape):
             useful &= self._near(scores, alone=rows == columns)
         places = np.flatnonzero(useful)  # Much faster than nonzero(), which gives rows and columns.
