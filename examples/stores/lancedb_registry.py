@@ -1,44 +1,19 @@
 """LanceDB's own embedding registry with Pellucid: ``pip install '.[search]'``.
 
 The table records the function's name, the model's name and the options. Whoever opens the table later needs only to
-import this class, and can then search with plain text.
+import the module that registers the function, and can then search with plain text.
 """
 
 from __future__ import annotations
 
 import tempfile
-from typing import Any
 
 import lancedb
-from lancedb.embeddings import TextEmbeddingFunction, get_registry, register
+from lancedb.embeddings import get_registry
 from lancedb.pydantic import LanceModel, Vector
 from notes import COUNT, NOTES, QUESTION
-from pydantic import ConfigDict, PrivateAttr
 
-from pellucid import Embedder
-
-
-@register("pellucid")
-class PellucidFunction(TextEmbeddingFunction):
-    """An embedding model for LanceDB. Options unknown to LanceDB, such as ``dtype``, go to the Embedder."""
-
-    model_config = ConfigDict(extra="allow")
-
-    name: str = "all-MiniLM-L6-v2"
-    _embedder: Embedder = PrivateAttr()
-
-    def model_post_init(self, context: Any) -> None:
-        super().model_post_init(context)
-        self._embedder = Embedder(self.name, **(self.model_extra or {}))
-
-    def ndims(self) -> int:
-        return self._embedder.dimensions
-
-    def generate_embeddings(self, texts: Any) -> list[Any]:
-        return list(self._embedder.embed_documents(list(texts)))
-
-    def compute_query_embeddings(self, query: str) -> list[Any]:
-        return [self._embedder.embed_query(query)]
+import pellucid.integrations.lancedb  # noqa: F401  It registers "pellucid".
 
 
 def main() -> list[tuple[str, float]]:

@@ -8,7 +8,7 @@ import inspect
 import itertools
 import operator
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast, get_args
@@ -114,14 +114,8 @@ class Task:
     if not TYPE_CHECKING:  # A type checker knows the options of each task from its constructor.
 
         def __new__(cls, *_arguments: Any, **options: Any) -> Task:
-            """Refuse an option that does not exist, and say which one may be meant."""
-            known = inspect.signature(cls.__init__).parameters
-            if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
-                for name in options.keys() - known.keys():
-                    near = difflib.get_close_matches(name, list(known)[1:], n=1)
-                    ours = cls.other_options.get(name) or (near[0] if near else None)
-                    hint = f" Did you mean {ours}?" if ours else ""
-                    raise TypeError(f"{cls.__name__} has no option {name!r}.{hint}")
+            """Refuse an option that does not exist."""
+            check_options(cls, options)
             return super().__new__(cls)
 
     def __init__(
@@ -331,6 +325,23 @@ _OTHER_KINDS: dict[catalog.Kind, str] = {
     "embedder": "gives vectors, not scores. Use Embedder, or pellucid embed.",
     "reranker": "scores pairs of texts, and gives no vectors. Use Reranker, or pellucid rerank.",
 }
+
+
+def check_options(task: type[Task], names: Iterable[str]) -> None:
+    """Refuse an option that a task does not have.
+
+    Raises:
+        TypeError: it does not exist. The message says which one may be meant.
+    """
+    known = inspect.signature(task.__init__).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
+        return
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, list(known)[1:], n=1)
+            meant = task.other_options.get(name) or (near[0] if near else None)
+            hint = f" Did you mean {meant}?" if meant else ""
+            raise TypeError(f"{task.__name__} has no option {name!r}.{hint}")
 
 
 def _check_kind(model: str | os.PathLike[str], wanted: catalog.Kind) -> None:

@@ -67,4 +67,5 @@ def test_a_haystack_pipeline_keeps_the_options(example, folder):
         (passages.PASSAGES[best.index], best.score) for best in expected
     ]
     saved = pipeline.to_dict()["components"]["ranker"]["init_parameters"]
-    assert saved == {"model": folder, "top_k": 2, "dtype": "int8"}
+    own = {"meta_fields_to_embed": [], "embedding_separator": "\n", "score_threshold": None}
+    assert saved == {"model": folder, "top_k": 2, "dtype": "int8", **own}

@@ -32,5 +32,31 @@ def test_haystack(folder, embedder, reranker_folder, ranks):
     assert [(int(each.id), each.score) for each in found] == ranks[:2]
     ranker = PellucidRanker.from_dict(PellucidRanker(reranker_folder, score_threshold=ranks[0][1]).to_dict())
     assert [int(each.id) for each in ranker.run("a cat", documents)["documents"]] == [ranks[0][0]]
-    for kind in (PellucidTextEmbedder, PellucidDocumentEmbedder):
-        assert kind.from_dict(kind(folder, {"threads": 1}).to_dict()).options == {"threads": 1}
+
+
+@pytest.mark.parametrize("kind", ["PellucidTextEmbedder", "PellucidDocumentEmbedder", "PellucidRanker"])
+def test_haystack_saves_options_beside_other_parameters(kind):
+    from pellucid.integrations import haystack
+
+    create = getattr(haystack, kind)
+    saved = create("m", dtype="int8", threads=1).to_dict()
+    assert saved["init_parameters"].items() >= {"model": "m", "dtype": "int8", "threads": 1}.items()
+    again = create.from_dict(saved)
+    assert again.options == {"dtype": "int8", "threads": 1}
+    assert again.to_dict() == saved
+    with pytest.raises(TypeError, match=r"has no option 'dtipe'\. Did you mean dtype\?"):
+        create("m", dtipe="int8")
+
+
+def test_haystack_gives_the_options_to_the_model(folder):
+    from haystack import Document
+
+    from pellucid import Embedder
+    from pellucid.integrations.haystack import PellucidDocumentEmbedder, PellucidTextEmbedder
+
+    expected = Embedder(folder, dtype="int8")
+    found = PellucidTextEmbedder(folder, dtype="int8").run("a dog")["embedding"]
+    assert found == expected.embed_query("a dog").tolist()
+    (document,) = PellucidDocumentEmbedder(folder, dtype="int8").run([Document(content="a dog")])["documents"]
+    assert document.embedding == expected.embed_documents(["a dog"])[0].tolist()
+    assert found != PellucidTextEmbedder(folder).run("a dog")["embedding"]

@@ -14,7 +14,7 @@ def test_lancedb(folder, embedder, tmp_path):
 
     import pellucid.integrations.lancedb  # noqa: F401  It registers the function.
 
-    function = get_registry().get("pellucid").create(name=folder, options={"threads": 1})
+    function = get_registry().get("pellucid").create(name=folder, threads=1)
 
     class Row(LanceModel):
         text: str = function.SourceField()

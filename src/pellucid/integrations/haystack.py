@@ -11,6 +11,7 @@ from haystack import Document, component, default_from_dict, default_to_dict
 
 from pellucid.embedder import Embedder
 from pellucid.reranker import Reranker
+from pellucid.task import check_options
 
 
 @component
@@ -19,16 +20,20 @@ class PellucidTextEmbedder:
 
     Args:
         model: a Hub name, a short name, or a folder.
-        options: options of :class:`~pellucid.Embedder`, such as ``{"dtype": "int8"}``.
+        options: options of :class:`~pellucid.Embedder`, such as ``dtype="int8"``.
+
+    Raises:
+        TypeError: an option is unknown.
     """
 
-    def __init__(self, model: str = "all-MiniLM-L6-v2", options: dict[str, Any] | None = None) -> None:
+    def __init__(self, model: str = "all-MiniLM-L6-v2", **options: Any) -> None:
+        check_options(Embedder, options)
         self.model = model
-        self.options = options or {}
+        self.options = options
 
     def to_dict(self) -> dict[str, Any]:
         """The component as a dict, for a pipeline's file."""
-        return default_to_dict(self, model=self.model, options=self.options)
+        return default_to_dict(self, model=self.model, **self.options)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> PellucidTextEmbedder:
@@ -55,20 +60,25 @@ class PellucidDocumentEmbedder:
 
     Args:
         model: a Hub name, a short name, or a folder.
-        options: options of :class:`~pellucid.Embedder`.
         meta_fields_to_embed: the fields of a document's ``meta`` to put before its content.
         embedding_separator: what to put between them.
+        options: options of :class:`~pellucid.Embedder`, such as ``dtype="int8"``.
+
+    Raises:
+        TypeError: an option is unknown.
     """
 
     def __init__(
         self,
         model: str = "all-MiniLM-L6-v2",
-        options: dict[str, Any] | None = None,
+        *,
         meta_fields_to_embed: Sequence[str] = (),
         embedding_separator: str = "\n",
+        **options: Any,
     ) -> None:
+        check_options(Embedder, options)
         self.model = model
-        self.options = options or {}
+        self.options = options
         self.meta_fields_to_embed = list(meta_fields_to_embed)
         self.embedding_separator = embedding_separator
 
@@ -77,9 +87,9 @@ class PellucidDocumentEmbedder:
         return default_to_dict(
             self,
             model=self.model,
-            options=self.options,
             meta_fields_to_embed=self.meta_fields_to_embed,
             embedding_separator=self.embedding_separator,
+            **self.options,
         )
 
     @classmethod
@@ -113,24 +123,29 @@ class PellucidRanker:
     Args:
         model: a Hub name, or a folder.
         top_k: how many documents to keep.
-        options: options of :class:`~pellucid.Reranker`.
         meta_fields_to_embed: the fields of a document's ``meta`` to put before its content.
         embedding_separator: what to put between them.
         score_threshold: leave out documents with a lower score.
+        options: options of :class:`~pellucid.Reranker`, such as ``dtype="int8"``.
+
+    Raises:
+        TypeError: an option is unknown.
     """
 
     def __init__(
         self,
         model: str = "cross-encoder/ms-marco-MiniLM-L6-v2",
+        *,
         top_k: int = 10,
-        options: dict[str, Any] | None = None,
         meta_fields_to_embed: Sequence[str] = (),
         embedding_separator: str = "\n",
         score_threshold: float | None = None,
+        **options: Any,
     ) -> None:
+        check_options(Reranker, options)
         self.model = model
         self.top_k = top_k
-        self.options = options or {}
+        self.options = options
         self.meta_fields_to_embed = list(meta_fields_to_embed)
         self.embedding_separator = embedding_separator
         self.score_threshold = score_threshold
@@ -141,10 +156,10 @@ class PellucidRanker:
             self,
             model=self.model,
             top_k=self.top_k,
-            options=self.options,
             meta_fields_to_embed=self.meta_fields_to_embed,
             embedding_separator=self.embedding_separator,
             score_threshold=self.score_threshold,
+            **self.options,
         )
 
     @classmethod

@@ -6,37 +6,43 @@ from collections.abc import Iterable
 from typing import Any
 
 from lancedb.embeddings import TextEmbeddingFunction, register
-from pydantic import PrivateAttr
+from pydantic import ConfigDict, PrivateAttr
 
 from pellucid.embedder import Embedder
 
 
 @register("pellucid")
 class PellucidEmbeddings(TextEmbeddingFunction):
-    """An embedding function for LanceDB: ``get_registry().get("pellucid").create(name=…)``.
+    """An embedding function for LanceDB: ``get_registry().get("pellucid").create(name=…, dtype="int8")``.
+
+    It takes the options of :class:`~pellucid.Embedder`, too. A table keeps them.
 
     Args:
         name: a Hub name, a short name, or a folder.
-        options: options of :class:`~pellucid.Embedder`, such as ``{"dtype": "int8"}``. A table keeps them.
+        max_retries: how often LanceDB tries again after an error.
+
+    Raises:
+        TypeError: an option is unknown.
     """
 
+    model_config = ConfigDict(extra="allow")
+
     name: str = "all-MiniLM-L6-v2"
-    options: dict[str, Any] = {}  # noqa: RUF012  Pydantic copies it.
-    _embedder: Embedder | None = PrivateAttr(default=None)
+    _embedder: Embedder = PrivateAttr()
+
+    def model_post_init(self, context: Any) -> None:
+        """Load the model."""
+        super().model_post_init(context)
+        self._embedder = Embedder(self.name, **(self.model_extra or {}))
 
     def ndims(self) -> int:
         """The length of a vector."""
-        return self._loaded().dimensions
+        return self._embedder.dimensions
 
     def generate_embeddings(self, texts: Iterable[str], *_arguments: Any, **_options: Any) -> list[Any]:
         """A vector for each text."""
-        return list(self._loaded().embed_documents(list(texts)))
+        return list(self._embedder.embed_documents(list(texts)))
 
     def compute_query_embeddings(self, query: str, *_arguments: Any, **_options: Any) -> list[Any]:
         """The vector of a query, in a list."""
-        return [self._loaded().embed_query(query)]
-
-    def _loaded(self) -> Embedder:
-        if self._embedder is None:
-            self._embedder = Embedder(self.name, **self.options)
-        return self._embedder
+        return [self._embedder.embed_query(query)]

@@ -7,8 +7,8 @@ from typing import Any
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
-from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
-from pydantic import Field, PrivateAttr
+from llama_index.core.schema import BaseComponent, MetadataMode, NodeWithScore, QueryBundle
+from pydantic import ConfigDict, Field, PrivateAttr
 
 from pellucid.embedder import Embedder
 from pellucid.errors import InputError
@@ -18,24 +18,34 @@ _TEXTS_PER_CALL = 2048
 """LlamaIndex sends so many texts at a time. It allows no more, and with fewer, Pellucid has less to join."""
 
 
-class PellucidEmbedding(BaseEmbedding):
+class _TakesOptions(BaseComponent):
+    """Keeps what is not a field of LlamaIndex: the options of Embedder or Reranker."""
+
+    model_config = ConfigDict(extra="allow")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The state for a pickle. LlamaIndex calls ``__init__`` with its ``__dict__``, so options go there."""
+        state = super().__getstate__()
+        return {**state, "__dict__": {**state["__dict__"], **(self.model_extra or {})}}
+
+
+class PellucidEmbedding(_TakesOptions, BaseEmbedding):
     """An embedding model for LlamaIndex.
 
     Args:
         model_name: a Hub name, a short name, or a folder.
-        options: options of :class:`~pellucid.Embedder`, such as ``dtype="int8"``.
-        settings: fields of LlamaIndex's ``BaseEmbedding``, such as ``callback_manager``.
+        options: fields of LlamaIndex's ``BaseEmbedding``, such as ``callback_manager``, and options of
+            :class:`~pellucid.Embedder`, such as ``dtype="int8"``.
+
+    Raises:
+        TypeError: an option is unknown.
     """
 
-    options: dict[str, Any] = Field(default_factory=dict)
     _embedder: Embedder = PrivateAttr()
 
-    def __init__(
-        self, model_name: str = "all-MiniLM-L6-v2", options: dict[str, Any] | None = None, **settings: Any
-    ) -> None:
-        fields = {"embed_batch_size": _TEXTS_PER_CALL, "options": options or {}, **settings}
-        super().__init__(model_name=model_name, **fields)
-        self._embedder = Embedder(model_name, **self.options)
+    def __init__(self, model_name: str = "all-MiniLM-L6-v2", **options: Any) -> None:
+        super().__init__(model_name=model_name, **{"embed_batch_size": _TEXTS_PER_CALL, **options})
+        self._embedder = Embedder(model_name, **(self.model_extra or {}))
 
     @classmethod
     def class_name(cls) -> str:
@@ -63,23 +73,28 @@ class PellucidEmbedding(BaseEmbedding):
         return await asyncio.to_thread(self._get_text_embeddings, texts)
 
 
-class PellucidRerank(BaseNodePostprocessor):
+class PellucidRerank(_TakesOptions, BaseNodePostprocessor):
     """Keeps the nodes that answer a query best, best first, with a cross-encoder's scores.
 
     Args:
         model_name: a Hub name, or a folder.
         top_n: how many nodes to keep.
-        options: options of :class:`~pellucid.Reranker`.
+        options: fields of LlamaIndex's ``BaseNodePostprocessor``, such as ``callback_manager``, and options of
+            :class:`~pellucid.Reranker`, such as ``dtype="int8"``.
+
+    Raises:
+        TypeError: an option is unknown.
     """
 
     model_name: str = "cross-encoder/ms-marco-MiniLM-L6-v2"
     top_n: int = Field(default=2, ge=1)
-    options: dict[str, Any] = Field(default_factory=dict)
     _reranker: Reranker = PrivateAttr()
 
-    def __init__(self, model_name: str = "cross-encoder/ms-marco-MiniLM-L6-v2", **fields: Any) -> None:
-        super().__init__(model_name=model_name, **fields)
-        self._reranker = Reranker(self.model_name, **self.options)
+    def __init__(
+        self, model_name: str = "cross-encoder/ms-marco-MiniLM-L6-v2", *, top_n: int = 2, **options: Any
+    ) -> None:
+        super().__init__(model_name=model_name, top_n=top_n, **options)
+        self._reranker = Reranker(model_name, **(self.model_extra or {}))
 
     @classmethod
     def class_name(cls) -> str:
