@@ -12,6 +12,8 @@ from typing import Any
 
 from docs.notebooks import NOTEBOOKS, for_site
 from docutils import nodes
+from sphinx.util.inspect import signature as signature_of
+from sphinx.util.inspect import stringify_signature
 
 from pellucid import __version__, errors
 
@@ -35,6 +37,7 @@ autodoc_class_signature = "mixed"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
+autodoc_mock_imports = ["chromadb", "haystack", "llama_index", "sklearn"]  # `make site` does without them
 python_maximum_signature_line_length = 72
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
@@ -78,6 +81,7 @@ def setup(app: Any) -> None:
     app.connect("source-read", _replace_links_outside_docs)
     app.connect("autodoc-process-docstring", _before_napoleon, priority=100)
     app.connect("autodoc-process-docstring", _after_napoleon, priority=900)
+    app.connect("autodoc-process-signature", _signature_of_init)
     app.connect("missing-reference", _link_error_to_its_section)
 
 
@@ -118,6 +122,16 @@ def _after_napoleon(_app: Any, what: str, _name: str, _object: Any, _options: An
     if what in ("attribute", "data", "property") and types:
         lines.remove(types[0])
         lines[0] = f"{types[0].removeprefix(':type: ')}: {lines[0]}"
+
+
+def _signature_of_init(
+    _app: Any, what: str, _name: str, documented: Any, _options: Any, signature: str, _returns: Any
+) -> tuple[str, str] | None:
+    """Show the parameters of ``__init__`` for a class whose base is mocked. The mock hides them."""
+    if what != "class" or signature != "(*args: Any, **kwargs: Any)":
+        return None
+    parameters = signature_of(documented.__init__, bound_method=True)
+    return stringify_signature(parameters, show_return_annotation=False, unqualified_typehints=True), ""
 
 
 def _link_error_to_its_section(app: Any, _env: Any, node: Any, content: Any) -> Any:

@@ -16,7 +16,7 @@ from pellucid.task import check_options
 
 @component
 class PellucidTextEmbedder:
-    """Embeds a query.
+    """Embeds a query: ``run(text)`` returns ``{"embedding": …}``, a list of floats.
 
     Args:
         model: a Hub name, a short name, or a folder.
@@ -56,7 +56,7 @@ class PellucidTextEmbedder:
 
 @component
 class PellucidDocumentEmbedder:
-    """Embeds documents.
+    """Embeds documents: ``run(documents)`` returns ``{"documents": …}``, copies that have an ``embedding``.
 
     Args:
         model: a Hub name, a short name, or a folder.
@@ -119,6 +119,8 @@ class PellucidDocumentEmbedder:
 @component
 class PellucidRanker:
     """Sorts documents by how well they answer a query, with a cross-encoder.
+
+    ``run(query, documents, top_k=None)`` returns ``{"documents": …}``, copies with a ``score``, best first.
 
     Args:
         model: a Hub name, or a folder.

@@ -15,11 +15,12 @@ from pellucid.embedder import Embedder
 class PellucidEmbeddings(TextEmbeddingFunction):
     """An embedding function for LanceDB: ``get_registry().get("pellucid").create(name=…, dtype="int8")``.
 
-    It takes the options of :class:`~pellucid.Embedder`, too. A table keeps them.
+    A table keeps the name and the options.
 
     Args:
         name: a Hub name, a short name, or a folder.
         max_retries: how often LanceDB tries again after an error.
+        extra_data: options of :class:`~pellucid.Embedder`, such as ``dtype="int8"``.
 
     Raises:
         TypeError: an option is unknown.
