@@ -55,6 +55,10 @@ test-integrations: .make/integrations  ## Test vector stores, clients of the ser
 	  'tests/docs/test_pages.py::test_it_does_what_it_says[docs/stores.md]' \
 	  'tests/docs/test_pages.py::test_it_does_what_it_says[docs/coming-from/openai.md]' \
 	  'tests/docs/test_pages.py::test_it_does_what_it_says[docs/coming-from/ollama.md]' \
+	  'tests/docs/test_pages.py::test_it_does_what_it_says[docs/coming-from/cohere.md]' \
+	  'tests/docs/test_pages.py::test_it_does_what_it_says[docs/coming-from/voyage.md]' \
+	  'tests/docs/test_pages.py::test_it_does_what_it_says[docs/coming-from/haystack.md]' \
+	  'tests/docs/test_pages.py::test_it_does_what_it_says[docs/coming-from/llamaindex.md]' \
 	  'tests/docs/test_pages.py::test_it_does_what_it_says[docs/coming-from/chroma.md]' \
 	  tests/docs/test_pages.py::test_what_a_page_needs_is_here $(ARGS)
 
