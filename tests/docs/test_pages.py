@@ -74,7 +74,7 @@ def assert_same_numbers(expected: str, actual: str, where: str) -> None:
 
 # Blocks that need these packages run in `make test-integrations`, not in `make test`.
 INTEGRATION_PACKAGES = {"chromadb", "cohere", "haystack", "llama_index", "ollama", "openai", "qdrant_client", "sklearn"}
-INTEGRATION_PACKAGES |= {"voyageai"}
+INTEGRATION_PACKAGES |= {"dspy", "langchain_openai", "voyageai"}
 NEEDS = sorted(
     {(name(path), package) for path in [*PAGES, README] for block in blocks(read(path)) for package in block.needs}
 )
