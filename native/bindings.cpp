@@ -19,6 +19,7 @@
 
 #include "encoder.h"
 #include "peaks.h"
+#include "vocabulary.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -290,6 +291,58 @@ class PythonEncoder {
   Encoder encoder_;
 };
 
+class PythonVocabulary {
+ public:
+  PythonVocabulary(const std::string& cpu, const std::string& dtype, const LinearArrays& transform,
+                   const std::string& activation, const std::optional<NormArrays>& norm_arrays,
+                   const LinearArrays& decoder)
+      : hidden_(transform.first.shape(1)),
+        size_(decoder.second.shape(0)),
+        vocabulary_(make(cpu, dtype, transform, activation, norm_arrays, decoder)) {}
+
+  void scores(const Matrix& vectors, const Integers& offsets, const std::string& together,
+              const nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu>& out, int threads,
+              bool in_main_thread) const {
+    const std::size_t rows = vectors.shape(0), texts = offsets.shape(0) - 1;
+    require(offsets.shape(0) > 0 && offsets(0) == 0 && static_cast<std::size_t>(offsets(texts)) == rows,
+            "the offsets must go from 0 to the number of rows");
+    for (std::size_t i = 0; i < texts; ++i) require(offsets(i) <= offsets(i + 1), "the offsets fall");
+    require(threads > 0 && vectors.shape(1) == hidden_ && out.shape(0) == texts && out.shape(1) == size_ &&
+                texts < 1 << 30,
+            "the arrays do not fit each other, or there are no threads");
+    const Texts all{vectors.data(), offsets.data(), static_cast<int>(texts), together_named(together), out.data()};
+    const auto should_stop = in_main_thread ? signal_handler_raised : [] { return false; };
+    const bool finished = without_lock([&] { return vocabulary_.run(all, threads, should_stop); });
+    if (!finished) throw nb::python_error();
+  }
+
+ private:
+  static Together together_named(const std::string& name) {
+    if (name == "largest") return Together::largest;
+    if (name == "sum_of_logs") return Together::sum_of_logs;
+    if (name == "sum_of_logs_of_logs") return Together::sum_of_logs_of_logs;
+    throw nb::value_error("unknown way to put scores together");
+  }
+
+  static Vocabulary make(const std::string& cpu, const std::string& dtype, const LinearArrays& transform,
+                         const std::string& activation, const std::optional<NormArrays>& norm_arrays,
+                         const LinearArrays& decoder) {
+    constexpr std::size_t most = 1 << 24;
+    const std::size_t in = transform.first.shape(1), width = transform.first.shape(0), out = decoder.second.shape(0);
+    require(in > 0 && in <= most && width > 0 && width <= most && out > 0 && out <= most, "a size is out of range");
+    const Linear first = linear(transform, static_cast<int>(width), static_cast<int>(in));
+    const Linear last = linear(decoder, static_cast<int>(out), static_cast<int>(width));
+    const std::optional<Norm> between = norm(norm_arrays, static_cast<int>(width));
+    const Kernels& kernels = kernels_named(cpu);
+    const Dtype type = dtype_named(dtype);
+    const Activation function = activation_named(activation);
+    return without_lock([&] { return Vocabulary(kernels, type, first, function, between, last); });
+  }
+
+  std::size_t hidden_, size_;
+  Vocabulary vocabulary_;
+};
+
 }  // namespace
 }  // namespace pellucid
 
@@ -327,4 +380,10 @@ NB_MODULE(_native, m) {
       .def("add_final_norm", &PythonEncoder::add_final_norm, "norm"_a)
       .def("token_vectors", &PythonEncoder::token_vectors, "ids"_a, "positions"_a, "offsets"_a, "segments"_a.none(),
            "wanted"_a.none(), "turns"_a, "out"_a, "threads"_a, "in_main_thread"_a);
+  nb::class_<PythonVocabulary>(m, "Vocabulary")
+      .def(nb::init<const std::string&, const std::string&, const LinearArrays&, const std::string&,
+                    const std::optional<NormArrays>&, const LinearArrays&>(),
+           nb::kw_only(), "cpu"_a, "dtype"_a, "transform"_a, "activation"_a, "norm"_a.none(), "decoder"_a)
+      .def("scores", &PythonVocabulary::scores, "vectors"_a, "offsets"_a, "together"_a, "out"_a, "threads"_a,
+           "in_main_thread"_a);
 }

@@ -102,6 +102,16 @@ void layer_norm(const float* x, const float* weight, const float* bias, float ep
   });
 }
 
+// Raises each number of `best` to the largest number of its column.
+template <class S>
+void largest(const float* x, std::ptrdiff_t stride, int rows, int columns, float* best) {
+  for (int i = 0; i < columns; i += S::lanes) {
+    auto y = S::load(best + i);
+    for (int row = 0; row < rows; ++row) y = S::max(S::load(x + row * stride + i), y);
+    S::store(best + i, y);
+  }
+}
+
 // Rotates each head of a row, in place (Su et al., "RoFormer", 2021). Number i of a head's first half and number i of
 // its second half are a pair.
 template <class S>

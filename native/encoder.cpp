@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "operand.h"
+
 namespace pellucid {
 namespace {
 
@@ -11,49 +13,11 @@ namespace {
 // that is read from memory, and few enough for the rows to stay in the second-level cache.
 constexpr int tokens_per_chunk = 256;
 
-// Extra room at the end of an array: only whole vectors are read, so reads of the last row may go beyond its end.
-constexpr std::size_t slack = 64;
-
 // In a longer text, one layer can take seconds, so the attention also polls whether to stop.
 constexpr int long_text = 512;
 
 // Below this number of multiply-adds, a second thread would start too late to help.
 constexpr double min_work_for_threads = 1e7;
-
-std::size_t size(int n) { return static_cast<std::size_t>(n); }
-
-// Rows of activations as the kernels read them: the floats themselves, or integers made from them.
-class Operand {
- public:
-  Operand(const Kernels& kernels, Dtype dtype, int rows, int features)
-      : quantise_(kernels.quantise[int(dtype)]), depth_(dtype, features) {
-    if (!quantise_) return;
-    // Quantising writes whole vectors, so it may write up to 16 numbers too many.
-    stride_ = static_cast<std::ptrdiff_t>(round_up(size(depth_.words) + 16, 16));
-    words_ = Array<std::uint32_t>(size(rows) * size(int(stride_)));
-    scale_ = Array<float>(size(rows) * size(depth_.groups));
-    offset_ = Array<float>(size(rows) * size(depth_.groups));
-  }
-
-  bool is_quantised() const { return quantise_ != nullptr; }
-
-  // Prepares one row of x for rows(). For floats, there is nothing to do.
-  void prepare(const float* x, int row) const {
-    if (quantise_) quantise_(x, depth_, {words_.data(), stride_, scale_.data(), offset_.data()}, row);
-  }
-
-  Rows rows(float* x, std::ptrdiff_t stride) const {
-    if (!quantise_) return {reinterpret_cast<std::uint32_t*>(x), stride, nullptr, nullptr};
-    return {words_.data(), stride_, scale_.data(), offset_.data()};
-  }
-
- private:
-  void (*quantise_)(const float*, const Depth&, const Rows&, int);
-  Depth depth_;
-  std::ptrdiff_t stride_ = 0;
-  Array<std::uint32_t> words_;
-  Array<float> scale_, offset_;
-};
 
 }  // namespace
 
@@ -107,14 +71,6 @@ struct Encoder::Workspace {
   Operand narrow_operand, wide_operand;
   std::optional<Operand> own_context_operand, embedding_operand;
 };
-
-Encoder::PackedNorm::PackedNorm(const Norm& norm, int n)
-    : weight(size(n) + slack), bias(size(n) + slack), eps(norm.eps) {
-  std::fill_n(weight.data(), size(n) + slack, 0.0f);
-  std::fill_n(bias.data(), size(n) + slack, 0.0f);
-  std::copy_n(norm.weight, n, weight.data());
-  std::copy_n(norm.bias, n, bias.data());
-}
 
 Encoder::PackedNorms::PackedNorms(const Norms& norms, int size) {
   if (norms.before) before.emplace(*norms.before, size);

@@ -15,12 +15,6 @@
 
 namespace pellucid {
 
-struct Norm {
-  const float* weight;  // [hidden]
-  const float* bias;    // [hidden]
-  float eps;
-};
-
 // The norms around a sublayer f, which turns x into sum(x + after(f(before(x)))).
 struct Norms {
   std::optional<Norm> before, after, sum;
@@ -89,11 +83,6 @@ class Encoder {
   bool run(const Batch& batch, float* out, int threads, const std::function<bool()>& should_stop) const;
 
  private:
-  struct PackedNorm {
-    PackedNorm(const Norm& norm, int size);
-    Array<float> weight, bias;
-    float eps;
-  };
   struct PackedNorms {
     PackedNorms(const Norms& norms, int size);
     std::optional<PackedNorm> before, after, sum;

@@ -94,6 +94,7 @@ struct Kernels {
   void (*quantise[3])(const float* x, const Depth&, const Rows&, int row);             // by Dtype; null for float32
   void (*layer_norm)(const float* x, const float* weight, const float* bias, float eps, int size, float* y);
   void (*attend)(const Attention&);
+  void (*largest)(const float* x, std::ptrdiff_t stride, int rows, int columns, float* best);  // whole vectors
   void (*rotate)(float* x, const float* cos, const float* sin, int head_size, int heads);
   std::size_t (*attention_scratch)(int tokens, int head_size, int places);
   double (*multiply_adds)(long rounds);  // runs this many rounds of float32 FMAs; returns the number of FMAs

@@ -9,6 +9,9 @@ namespace pellucid {
 
 constexpr std::size_t cache_line = 64;
 
+// Extra room at the end of an array: only whole vectors are read, so reads of the last row may go beyond its end.
+constexpr std::size_t slack = 64;
+
 constexpr std::size_t round_up(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
 
 template <class T>

@@ -136,4 +136,12 @@ Panels Packed::panels() const {
   return {depth_, static_cast<int>(columns_) / panel_, words_.data(), scale_.data(), sums_.data(), bias_.data()};
 }
 
+PackedNorm::PackedNorm(const Norm& norm, int n)
+    : weight(static_cast<std::size_t>(n) + slack), bias(static_cast<std::size_t>(n) + slack), eps(norm.eps) {
+  std::fill_n(weight.data(), static_cast<std::size_t>(n) + slack, 0.0f);
+  std::fill_n(bias.data(), static_cast<std::size_t>(n) + slack, 0.0f);
+  std::copy_n(norm.weight, n, weight.data());
+  std::copy_n(norm.bias, n, bias.data());
+}
+
 }  // namespace pellucid

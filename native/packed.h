@@ -17,6 +17,20 @@ struct Linear {
   int in;
 };
 
+// A layer normalization, as the model's file stores it.
+struct Norm {
+  const float* weight;  // [size]
+  const float* bias;    // [size]
+  float eps;
+};
+
+// The same, with room for whole vectors.
+struct PackedNorm {
+  PackedNorm(const Norm& norm, int size);
+  Array<float> weight, bias;
+  float eps;
+};
+
 // Linear layers with the same input, packed side by side.
 //
 // Integers q stand for w ≈ scale · q, with one scale for each output feature. Two bounds make every sum exact.

@@ -41,6 +41,7 @@ constexpr Kernels kernels(const char* name) {
           {nullptr, quantise_int16<S>, quantise_int8<S>},
           layer_norm<S>,
           attend<S>,
+          largest<S>,
           rotate<S>,
           attention_scratch<S>,
           multiply_adds<S>};

@@ -22,6 +22,8 @@ _MODULES = {
     "Encoder": "pellucid.encoder.encoder",
     "PellucidError": "pellucid.errors",
     "Reranker": "pellucid.reranker",
+    "SparseEmbedder": "pellucid.sparse_embedder",
+    "SparseVectors": "pellucid.sparse_vectors",
     "TokenBatch": "pellucid.types",
     "TruncationWarning": "pellucid.errors",
     "cluster": "pellucid.vectors.clusters",

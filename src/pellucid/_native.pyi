@@ -89,3 +89,27 @@ class Encoder:
         ``out`` is incomplete. Signal handlers run only in Python's main thread, so only a call from that thread ends
         early.
         """
+
+class Vocabulary:
+    """The head of a masked language model with packed weights. ``native/vocabulary.h`` documents it."""
+
+    def __init__(
+        self,
+        *,
+        cpu: str,
+        dtype: str,
+        transform: _Linear,
+        activation: str,
+        norm: _Norm | None,
+        decoder: _Linear,
+    ) -> None: ...
+    def scores(
+        self,
+        vectors: Float32,
+        offsets: Int32,
+        together: str,
+        out: Float32,
+        threads: int,
+        in_main_thread: bool,
+    ) -> None:
+        """Compute the scores of texts, ``out: float32[B, vocabulary]``."""

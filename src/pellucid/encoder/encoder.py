@@ -30,7 +30,8 @@ from pellucid.engines import registry
 from pellucid.engines.reference import ReferenceEngine
 from pellucid.errors import ModelError
 from pellucid.layers.finish import Finish, Module
-from pellucid.model.load import load_head, load_spec, load_weights
+from pellucid.layers.vocabulary import VocabularyHead
+from pellucid.model.load import load_head, load_spec, load_vocabulary, load_weights
 from pellucid.model.modules import load_modules
 from pellucid.reprs import short_text
 from pellucid.sources.resolve import resolve
@@ -202,6 +203,16 @@ class Encoder:
             ModelError: the weights could not be read.
         """
         return load_head(self.files, self.spec)
+
+    @functools.cached_property
+    def vocabulary(self) -> VocabularyHead:
+        """The head of a masked language model, which gives tokens a score for each token of the vocabulary.
+
+        Raises:
+            UnsupportedModelError: the model has no such head.
+            ModelError: the weights could not be read.
+        """
+        return load_vocabulary(self.files, self.spec)
 
     @functools.cached_property
     def reference(self) -> ReferenceEngine:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import functools
 import os
 import threading
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
@@ -18,9 +20,17 @@ from pellucid.engines.base import Engine
 from pellucid.engines.reference import Turns, linear, place_numbers, relative_buckets, rotary_turns
 from pellucid.engines.threads import MAX_THREADS, usable_processors
 from pellucid.errors import OptionError, UnsupportedModelError
+from pellucid.layers.dense import Dense
+from pellucid.layers.finish import Finish
+from pellucid.layers.vocabulary import Together, VocabularyHead, VocabularyPool
 from pellucid.model.spec import BlockSpec, EncoderSpec, NormPlaces, NormSpec
 from pellucid.model.weights import EncoderWeights, Layer, Linear, Norm, Norms
 from pellucid.types import Float32, Int32, TokenBatch
+
+if TYPE_CHECKING:
+    from pellucid import _native
+
+Result = TypeVar("Result")
 
 CPU_VARIABLE = "PELLUCID_CPU"
 """The environment variable that chooses the instruction set."""
@@ -73,6 +83,8 @@ class NativeEngine(Engine):
             raise OptionError(
                 f"threads={threads} exceeds the limit of {MAX_THREADS:,} of engine='native'. Choose fewer.", "threads"
             )
+        self._heads: weakref.WeakKeyDictionary[VocabularyHead, _native.Vocabulary] = weakref.WeakKeyDictionary()
+        self._heads_lock = threading.Lock()
         self._has_token_types = weights.token_type is not None
         self._core = _native.Encoder(
             cpu=self.cpu,
@@ -131,6 +143,48 @@ class NativeEngine(Engine):
         """The vector of one token of each text: the last layer computes no other, except for its keys and values."""
         return self._vectors(batch, wanted, len(batch))
 
+    def run(self, batch: TokenBatch, finish: Finish[Result]) -> Result:
+        """Compute the results of texts. The scores of a whole vocabulary are computed in C++, and never all kept.
+
+        See :meth:`pellucid.engines.base.Engine.run`.
+        """
+        pool: object = finish
+        if not isinstance(pool, VocabularyPool):
+            return super().run(batch, finish)
+        vectors = self.token_vectors(batch)
+        if not np.isfinite(vectors).all():
+            return finish(vectors, batch.offsets)  # NaN must reach the result, where it is noticed.
+        return cast("Result", pool.weights(vectors, batch.offsets, functools.partial(self._scores, pool.head)))
+
+    def run_each(self, requests: Sequence[tuple[TokenBatch, Finish[Any]]]) -> list[Any]:
+        """Run several requests: those that need the scores of a whole vocabulary one after the other."""
+        if any(isinstance(finish, VocabularyPool) for _, finish in requests):
+            return [self.run(batch, finish) for batch, finish in requests]
+        return super().run_each(requests)
+
+    def _scores(self, head: VocabularyHead, vectors: Float32, offsets: Int32, together: Together) -> Float32:
+        """The scores of :meth:`pellucid.layers.vocabulary.VocabularyHead.scores`."""
+        scores = np.empty((len(offsets) - 1, len(head.decoder.weight)), dtype=np.float32)
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        self._core_head(head).scores(vectors, offsets, together, scores, self.threads, in_main_thread)
+        return scores
+
+    def _core_head(self, head: VocabularyHead) -> _native.Vocabulary:
+        """The head with packed weights. It is kept as long as the head itself."""
+        with self._heads_lock:
+            if head not in self._heads:
+                from pellucid import _native
+
+                self._heads[head] = _native.Vocabulary(
+                    cpu=self.cpu,
+                    dtype=self.dtype,
+                    transform=_dense_arrays(head.transform),
+                    activation=head.transform.activation,
+                    norm=None if head.norm is None else (head.norm.weight, head.norm.bias, head.norm.eps),
+                    decoder=_dense_arrays(head.decoder),
+                )
+            return self._heads[head]
+
     def _vectors(self, batch: TokenBatch, wanted: Int32 | None, rows: int) -> Float32:
         vectors = np.empty((rows, self.spec.hidden_size), dtype=np.float32)
         positions = position_ids(batch, self.spec)
@@ -162,6 +216,11 @@ def create(
 
 def _linear_arrays(layer: Linear) -> tuple[Float32, Float32]:
     return layer.weight, layer.bias
+
+
+def _dense_arrays(layer: Dense) -> tuple[Float32, Float32]:
+    bias = np.zeros(len(layer.weight), dtype=np.float32) if layer.bias is None else layer.bias
+    return layer.weight, bias
 
 
 def place_vectors(relative_positions: Float32 | None, layer: Linear | None) -> Float32 | None:

@@ -6,18 +6,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
 
 from pellucid.errors import InvalidModelError, ModelError, UnsupportedModelError
 from pellucid.layers.finish import Module
+from pellucid.layers.vocabulary import VocabularyHead
 from pellucid.model.config import Config
 from pellucid.model.families import get_family, other
 from pellucid.model.heads import read_head, read_head_modules
 from pellucid.model.modules import ModuleEntry, read_entries, read_stages
-from pellucid.model.spec import EncoderSpec, HeadSpec, ModelSpec, TokenizerSpec
+from pellucid.model.spec import EncoderSpec, HeadSpec, ModelSpec, SpladeSpec, TokenizerSpec
 from pellucid.model.tensors import Tensors
-from pellucid.model.weights import EncoderWeights, read_encoder
+from pellucid.model.vocabulary import is_masked_language_model, read_vocabulary, read_vocabulary_head
+from pellucid.model.weights import EncoderWeights, read_encoder, read_word_table
 from pellucid.sources.files import ModelFiles
 
 # In sentence-transformers every model has prompts of these names. They are "" unless the model defines them.
@@ -56,17 +59,31 @@ def load_spec(files: ModelFiles) -> ModelSpec:
     if default is not None and default not in {*prompts, *_BUILT_IN_PROMPTS}:
         raise InvalidModelError(f"{settings.where}: default_prompt_name {default!r:.80} is not one of its prompts.")
     head, why_no_head = (None, encoder.only_torch) if encoder.only_torch else _read_head(config, settings)
+    stages = read_stages(files, later_entries, config, encoder.hidden_size)
+    is_splade = any(isinstance(stage, SpladeSpec) for stage in stages)
+    vocabulary = None
+    if is_splade or (is_masked_language_model(config) and not encoder.only_torch and get_family(config).vocabulary):
+        vocabulary = read_vocabulary(config, encoder)
     return ModelSpec(
         name=files.name,
         encoder_folder=transformer.folder,
         encoder=encoder,
-        tokenizer=_read_tokenizer_spec(files, transformer, encoder, has_head=head is not None),
-        stages=read_stages(files, later_entries, config, encoder.hidden_size),
+        tokenizer=_read_tokenizer_spec(files, transformer, encoder, _transformer_tasks(head, is_splade=is_splade)),
+        stages=stages,
         prompts=MappingProxyType(prompts),
         default_prompt_name=default,
         head=head,
         why_no_head=why_no_head,
+        vocabulary=vocabulary,
     )
+
+
+def _transformer_tasks(head: HeadSpec | None, *, is_splade: bool) -> dict[str, str]:
+    """What a Transformer module may be asked for, and the name of its output then."""
+    if is_splade:
+        return {"fill-mask": "token_embeddings"}
+    scores = {"sequence-classification": "scores"} if head is not None else {}
+    return {"feature-extraction": "token_embeddings"} | scores
 
 
 def read_settings(files: ModelFiles) -> Config:
@@ -116,20 +133,34 @@ def load_head(files: ModelFiles, spec: ModelSpec) -> tuple[Module, ...]:
     return read_head_modules(tensors, spec.head, get_family(config).head, spec.encoder.hidden_size)
 
 
+def load_vocabulary(files: ModelFiles, spec: ModelSpec) -> VocabularyHead:
+    """Load the head of a masked language model, as :func:`pellucid.model.vocabulary.read_vocabulary_head` does.
+
+    Raises:
+        UnsupportedModelError: the model has no such head.
+    """
+    config = Config.read(files, f"{spec.encoder_folder}/config.json".lstrip("/"))
+    family = get_family(config)
+    if spec.vocabulary is None or family.vocabulary is None:
+        raise UnsupportedModelError(f"{spec.name} has no head of a masked language model.")
+    tensors = Tensors.open(files, spec.encoder_folder)
+    word = read_word_table(tensors, spec.encoder, family.names)
+    return read_vocabulary_head(tensors, spec.vocabulary, family.vocabulary, spec.encoder.hidden_size, word)
+
+
 def count_parameters(files: ModelFiles) -> int:
     """The number of parameters of the encoder and of the modules after it. This reads only the files' headers."""
     folders = {name.rpartition("/")[0] for name in files.wanted() if name.endswith(".safetensors")}
     return sum(Tensors.open(files, folder).parameters for folder in folders)
 
 
-def _read_tokenizer_arguments(settings: Config, *, has_head: bool) -> Config:
+def _read_tokenizer_arguments(settings: Config, default_task: str, tasks: Mapping[str, str]) -> Config:
     """The arguments that ``sentence_bert_config.json`` passes to the tokenizer. They override every other file.
 
     Raises:
         UnsupportedModelError: the file has a setting that changes the vectors and that Pellucid does not support.
     """
-    tasks = {"feature-extraction": "token_embeddings"} | ({"sequence-classification": "scores"} if has_head else {})
-    task = settings.string("transformer_task", "feature-extraction")
+    task = settings.string("transformer_task", default_task)
     if task not in tasks:
         raise UnsupportedModelError(
             f"{settings.where}: transformer_task {task!r:.80} is not supported, only {' or '.join(map(repr, tasks))}."
@@ -146,7 +177,7 @@ def _read_tokenizer_arguments(settings: Config, *, has_head: bool) -> Config:
 
 
 def _read_tokenizer_spec(
-    files: ModelFiles, transformer: ModuleEntry, encoder: EncoderSpec, *, has_head: bool
+    files: ModelFiles, transformer: ModuleEntry, encoder: EncoderSpec, tasks: Mapping[str, str]
 ) -> TokenizerSpec:
     """Read how texts are tokenized.
 
@@ -158,10 +189,11 @@ def _read_tokenizer_spec(
     name = next((name for name in names if files.has(name)), names[0])
     settings = Config.read_if_present(files, name) if files.has("modules.json") else Config(name, {})
     tokenizer = Config.read_if_present(files, transformer.file("tokenizer_config.json"))
+    default_task = "fill-mask" if transformer.kind == "MLMTransformer" else "feature-extraction"
     # A model_max_length of 1e30 is common. It means that there is no limit.
     length = settings.number("max_seq_length", tokenizer.number("model_max_length", math.inf))
     length = min(
-        _read_tokenizer_arguments(settings, has_head=has_head).number("model_max_length", length), encoder.max_tokens
+        _read_tokenizer_arguments(settings, default_task, tasks).number("model_max_length", length), encoder.max_tokens
     )
     if length < 1:
         raise InvalidModelError(f"{settings.where}: a max_seq_length of {length:g} leaves no room for a token.")

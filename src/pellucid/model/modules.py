@@ -7,14 +7,16 @@ class that it does not know is an error.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from pellucid.errors import InvalidModelError, UnsupportedModelError
 from pellucid.layers import dense, norms
 from pellucid.layers.activations import BY_TORCH_CLASS
 from pellucid.layers.finish import Module
 from pellucid.layers.pooling import MODES, Pooling
+from pellucid.layers.vocabulary import AutoEncoder
 from pellucid.model.config import Config, read_json
-from pellucid.model.spec import DenseSpec, LayerNormSpec, ModelSpec, NormalizeSpec, Stage
+from pellucid.model.spec import AutoEncoderSpec, DenseSpec, LayerNormSpec, ModelSpec, NormalizeSpec, SpladeSpec, Stage
 from pellucid.model.tensors import Tensors
 from pellucid.model.weights import read_norm
 from pellucid.sources.files import MAX_MODULES, ModelFiles, normalize_folder
@@ -28,9 +30,19 @@ _POOLING_FLAGS = {
     "pooling_mode_weightedmean_tokens": "weightedmean",
     "pooling_mode_lasttoken": "lasttoken",
 }
-_MODULE_KINDS = ("Transformer", "Pooling", "Dense", "LayerNorm", "Normalize", "Dropout")
+_SPLADE_MODES: dict[str, Literal["max", "sum"]] = {"max": "max", "sum": "sum"}
+_LOGS: dict[str, Literal[1, 2]] = {"relu": 1, "log1p_relu": 2}
+"""How many times SpladePooling takes ``log(1 + x)``, by its ``activation_function``."""
+_MODULE_KINDS = (
+    *("Transformer", "MLMTransformer", "Pooling", "SpladePooling", "SparseAutoEncoder"),
+    *("Dense", "LayerNorm", "Normalize", "Dropout"),
+)
+_TRANSFORMERS = ("Transformer", "MLMTransformer")
 # The packages that have held sentence-transformers' own module classes, up to version 6.
-_PACKAGES = ("sentence_transformers.models", "sentence_transformers.base", "sentence_transformers.sentence_transformer")
+_PACKAGES = (
+    *("sentence_transformers.models", "sentence_transformers.base", "sentence_transformers.sentence_transformer"),
+    "sentence_transformers.sparse_encoder",
+)
 
 
 @dataclass(frozen=True)
@@ -74,7 +86,7 @@ def read_entries(files: ModelFiles) -> list[ModuleEntry]:
             raise InvalidModelError(f"{where}: Pooling has no path, so there is no config that says how to pool.")
         entries.append(ModuleEntry(kind, normalize_folder(folder)))
     kinds = [entry.kind for entry in entries]
-    if kinds[0] != "Transformer" or "Transformer" in kinds[1:]:
+    if kinds[0] not in _TRANSFORMERS or any(kind in _TRANSFORMERS for kind in kinds[1:]):
         raise UnsupportedModelError(
             f"{where} lists {' → '.join(kinds)}. A model must have exactly one Transformer, in first place."
         )
@@ -103,6 +115,12 @@ def read_stages(
             pooling = _read_pooling(files, entry, encoder_config, hidden_size)
             stages.append(pooling)
             size = hidden_size * len(pooling.modes)
+        elif entry.kind == "SpladePooling":
+            stages.append(_read_splade(Config.read_if_present(files, entry.file("config.json"))))
+        elif entry.kind == "SparseAutoEncoder":
+            autoencoder = _read_autoencoder(files, entry, size)
+            stages.append(autoencoder)
+            size = autoencoder.out_features
         elif (module := _read_module(files, entry, size)) is not None:
             stages.append(module)
             if isinstance(module, DenseSpec):
@@ -178,6 +196,41 @@ def _read_pooling(files: ModelFiles, entry: ModuleEntry, encoder_config: Config,
             f"{config.where}: pooling expects token vectors of length {size}, but the encoder gives {hidden_size}."
         )
     return Pooling(modes, config.flag("include_prompt", True))
+
+
+def _read_splade(config: Config) -> SpladeSpec:
+    mode, activation = config.string("pooling_strategy", "max"), config.string("activation_function", "relu")
+    if mode not in _SPLADE_MODES or activation not in _LOGS:
+        raise UnsupportedModelError(
+            f"{config.where}: pooling_strategy {mode!r:.80} with activation_function {activation!r:.80} is not "
+            f"supported. Supported: max or sum, with relu or log1p_relu."
+        )
+    return SpladeSpec(_SPLADE_MODES[mode], _LOGS[activation])
+
+
+def _read_autoencoder(files: ModelFiles, entry: ModuleEntry, size: int) -> AutoEncoderSpec:
+    config = Config.read(files, entry.file("config.json"))
+    in_features, out_features = config.size("input_dim"), config.size("hidden_dim", 512)
+    if in_features != size:
+        raise InvalidModelError(
+            f"{config.where}: input_dim is {in_features}, but the module before it gives vectors of length {size}."
+        )
+    kept = config.size("k", 8)
+    if kept > out_features:
+        raise InvalidModelError(f"{config.where}: k is {kept}, but a vector has only {out_features} numbers.")
+    return AutoEncoderSpec(entry.folder, in_features, out_features, kept, config.flag("normalize", False))
+
+
+def load_autoencoder(files: ModelFiles, spec: AutoEncoderSpec) -> AutoEncoder:
+    """Load a sparse autoencoder. The errors are those of :meth:`pellucid.model.tensors.Tensors.read`."""
+    tensors = Tensors.open(files, spec.folder)
+    return AutoEncoder(
+        before=tensors.read("pre_bias", (spec.in_features,)),
+        weight=tensors.read("encoder.weight", (spec.out_features, spec.in_features)),
+        bias=tensors.read("latent_bias", (spec.out_features,)),
+        kept=spec.kept,
+        normalize=spec.normalize,
+    )
 
 
 def _read_module(files: ModelFiles, entry: ModuleEntry, size: int) -> DenseSpec | LayerNormSpec | NormalizeSpec | None:

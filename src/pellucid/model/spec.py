@@ -289,9 +289,64 @@ class NormalizeSpec:
     """Scaling of each vector to length 1."""
 
 
+@dataclass(frozen=True)
+class SpladeSpec:
+    """What SPLADE makes of the scores that tokens have for the vocabulary; see :mod:`pellucid.layers.vocabulary`.
+
+    Attributes:
+        mode: how the scores of a text's tokens become one weight.
+        logs: how many times ``log(1 + x)`` is taken.
+    """
+
+    mode: Literal["max", "sum"] = "max"
+    logs: Literal[1, 2] = 1
+
+
+@dataclass(frozen=True)
+class AutoEncoderSpec:
+    """A sparse autoencoder after the dense vector; see :class:`pellucid.layers.vocabulary.AutoEncoder`.
+
+    Attributes:
+        folder: the folder with its weights.
+        in_features, out_features: the length of a vector before and after it.
+        kept: how many numbers of a vector stay.
+        normalize: True if each vector first gets mean 0 and deviation 1.
+    """
+
+    folder: str
+    in_features: int
+    out_features: int
+    kept: int
+    normalize: bool = False
+
+    __repr__ = short_repr
+
+
 Module = DenseSpec | LayerNormSpec | NormalizeSpec
-Stage = Pooling | Module
+Stage = Pooling | Module | SpladeSpec | AutoEncoderSpec
 """The stages that may follow the Transformer in ``modules.json``."""
+
+
+@dataclass(frozen=True)
+class VocabularySpec:
+    """The head of a masked language model, which gives a token a score for each token of the vocabulary.
+
+    Attributes:
+        width: the length of the vectors between its two linear layers.
+        activation: the activation after the first one: a key of :data:`pellucid.layers.activations.ACTIVATIONS`.
+        norm: the norm after the activation, or None.
+        tied: True if the weight of the second one is the table of token vectors.
+        dense_bias, decoder_bias: True if the linear layers have biases.
+    """
+
+    width: int
+    activation: str
+    norm: NormSpec | None
+    tied: bool = True
+    dense_bias: bool = True
+    decoder_bias: bool = True
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True)
@@ -337,6 +392,7 @@ class ModelSpec:
         default_prompt_name: the prompt that sentence-transformers' ``encode`` uses by default, or None.
         head: the head of a model that scores or classifies; None for other models.
         why_no_head: why the head that config.json describes cannot be used; "" if it can, or if there is none.
+        vocabulary: the head of a masked language model; None if config.json names another class and no stage needs it.
     """
 
     name: str
@@ -348,6 +404,7 @@ class ModelSpec:
     default_prompt_name: str | None
     head: HeadSpec | None = None
     why_no_head: str = ""
+    vocabulary: VocabularySpec | None = None
 
     def __repr__(self) -> str:
         size = f"{plural(len(self.encoder.blocks), 'layer')} of {self.encoder.hidden_size:,} numbers"
@@ -361,8 +418,14 @@ class ModelSpec:
             UnsupportedModelError: Pooling is not the first stage after the transformer, or there are several.
         """
         match self.stages:
-            case (Pooling() as pooling, *rest) if not any(isinstance(stage, Pooling) for stage in rest):
+            case (Pooling() as pooling, *rest) if not any(
+                isinstance(stage, Pooling | AutoEncoderSpec) for stage in rest
+            ):
                 return pooling
+        if any(isinstance(stage, SpladeSpec | AutoEncoderSpec) for stage in self.stages):
+            raise UnsupportedModelError(
+                f"{self.name} gives sparse vectors. Use SparseEmbedder, or pellucid embed --task sparse."
+            )
         if self.head is not None and not self.stages:
             raise UnsupportedModelError(
                 f"{self.name} gives scores, not vectors. Use Reranker or Classifier, or pellucid rerank or classify."
@@ -376,7 +439,7 @@ class ModelSpec:
     @functools.cached_property
     def modules(self) -> tuple[Module, ...]:
         """The modules after pooling, in order."""
-        return tuple(stage for stage in self.stages if not isinstance(stage, Pooling))
+        return tuple(stage for stage in self.stages if isinstance(stage, Module))
 
     @functools.cached_property
     def dimensions(self) -> int:

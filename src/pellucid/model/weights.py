@@ -145,6 +145,12 @@ def read_norm(tensors: Tensors, name: str, size: int, *, bias: bool = True) -> N
     )
 
 
+def read_word_table(tensors: Tensors, spec: EncoderSpec, tables: Sequence[TensorNames]) -> Float32:
+    """Read the table of token vectors alone. The arguments and errors are those of :func:`read_encoder`."""
+    names, prefix = _detect_names(tensors, tables)
+    return tensors.read(f"{prefix}{names.word}.weight", (spec.vocab_size, spec.embedding.size or spec.hidden_size))
+
+
 def read_encoder(tensors: Tensors, spec: EncoderSpec, tables: Sequence[TensorNames]) -> EncoderWeights:
     """Read the weights of an encoder, each with the shape that the spec calls for.
 

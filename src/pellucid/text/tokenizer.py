@@ -256,6 +256,10 @@ class Tokenizer:
             text: str = self._backend.decode(list(ids), skip_special_tokens=skip_special)
         return text
 
+    def piece(self, token_id: int) -> str:
+        """The spelling of a token in the vocabulary; "" for an id without a token."""
+        return self._backend.id_to_token(token_id) or ""
+
     def inspect(self, text: str, prompt: str = "") -> TokenizedText:
         """Show what :meth:`tokenize` does to one text, with the characters of each token. It raises the same errors.
 

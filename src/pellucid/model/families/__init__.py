@@ -18,7 +18,7 @@ from pellucid.model.families import (
     nomic_bert,
     roberta,
 )
-from pellucid.model.families.names import HeadNames, TensorNames
+from pellucid.model.families.names import HeadNames, TensorNames, VocabularyNames
 from pellucid.model.spec import EncoderSpec
 
 
@@ -30,25 +30,27 @@ class Family:
         spec: turns the family's config.json into a spec.
         names: the tables of tensor names that the family's files may use.
         head: the classification head that transformers puts on the family.
+        vocabulary: the head that the family has as a masked language model; None if Pellucid does not know it.
     """
 
     spec: Callable[[Config], EncoderSpec]
     names: tuple[TensorNames, ...]
     head: HeadNames
+    vocabulary: VocabularyNames | None = None
 
 
 FAMILIES = {
-    "albert": Family(albert.spec, (albert.NAMES,), albert.HEAD),
-    "bert": Family(bert.spec, (bert.NAMES,), bert.HEAD),
-    "camembert": Family(roberta.spec, (roberta.NAMES,), roberta.HEAD),
-    "deberta-v2": Family(deberta_v2.spec, (deberta_v2.NAMES,), deberta_v2.HEAD),
-    "distilbert": Family(distilbert.spec, (distilbert.NAMES,), distilbert.HEAD),
-    "electra": Family(electra.spec, (electra.NAMES,), electra.HEAD),
-    "modernbert": Family(modernbert.spec, (modernbert.NAMES,), modernbert.HEAD),
-    "mpnet": Family(mpnet.spec, (mpnet.NAMES,), mpnet.HEAD),
+    "albert": Family(albert.spec, (albert.NAMES,), albert.HEAD, albert.VOCABULARY),
+    "bert": Family(bert.spec, (bert.NAMES,), bert.HEAD, bert.VOCABULARY),
+    "camembert": Family(roberta.spec, (roberta.NAMES,), roberta.HEAD, roberta.VOCABULARY),
+    "deberta-v2": Family(deberta_v2.spec, (deberta_v2.NAMES,), deberta_v2.HEAD, bert.VOCABULARY),
+    "distilbert": Family(distilbert.spec, (distilbert.NAMES,), distilbert.HEAD, distilbert.VOCABULARY),
+    "electra": Family(electra.spec, (electra.NAMES,), electra.HEAD, electra.VOCABULARY),
+    "modernbert": Family(modernbert.spec, (modernbert.NAMES,), modernbert.HEAD, modernbert.VOCABULARY),
+    "mpnet": Family(mpnet.spec, (mpnet.NAMES,), mpnet.HEAD, roberta.VOCABULARY),
     "nomic_bert": Family(nomic_bert.spec, (nomic_bert.NAMES, nomic_bert.ORIGINAL_NAMES), nomic_bert.HEAD),
-    "roberta": Family(roberta.spec, (roberta.NAMES,), roberta.HEAD),
-    "xlm-roberta": Family(roberta.spec, (roberta.NAMES,), roberta.HEAD),
+    "roberta": Family(roberta.spec, (roberta.NAMES,), roberta.HEAD, roberta.VOCABULARY),
+    "xlm-roberta": Family(roberta.spec, (roberta.NAMES,), roberta.HEAD, roberta.VOCABULARY),
 }
 """All families, by the ``model_type`` in config.json."""
 

@@ -7,7 +7,7 @@ import dataclasses
 from pellucid.errors import UnsupportedModelError
 from pellucid.model.config import Config
 from pellucid.model.families import bert
-from pellucid.model.families.names import HeadNames
+from pellucid.model.families.names import HeadNames, VocabularyNames
 from pellucid.model.spec import EncoderSpec
 
 NAMES = dataclasses.replace(
@@ -25,6 +25,9 @@ NAMES = dataclasses.replace(
     embedding_projection="encoder.embedding_hidden_mapping_in",
 )
 HEAD = HeadNames("albert.pooler", "classifier")
+VOCABULARY = VocabularyNames(
+    dense="predictions.dense", norm="predictions.LayerNorm", decoder="predictions.decoder", bias="predictions.bias"
+)
 _DEFAULTS = {
     "vocab_size": 30000,
     "embedding_size": 128,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pellucid.errors import InvalidModelError, UnsupportedModelError
 from pellucid.model.config import Config
-from pellucid.model.families.names import HeadNames, TensorNames
+from pellucid.model.families.names import HeadNames, TensorNames, VocabularyNames
 from pellucid.model.spec import (
     AttentionSpec,
     BlockSpec,
@@ -36,6 +36,12 @@ NAMES = TensorNames(
 )
 
 HEAD = HeadNames("bert.pooler.dense", "classifier")
+VOCABULARY = VocabularyNames(
+    dense="cls.predictions.transform.dense",
+    norm="cls.predictions.transform.LayerNorm",
+    decoder="cls.predictions.decoder",
+    bias="cls.predictions.bias",
+)
 
 MAX_LAYERS = 10_000  # Far more than any model has. A false number in a config must not fill the memory.
 _ACTIVATIONS = {

@@ -6,7 +6,7 @@ import dataclasses
 
 from pellucid.model.config import Config
 from pellucid.model.families import bert
-from pellucid.model.families.names import HeadNames
+from pellucid.model.families.names import HeadNames, VocabularyNames
 from pellucid.model.spec import EmbeddingSpec, EncoderSpec, FeedForwardSpec, NormSpec
 
 NAMES = dataclasses.replace(
@@ -24,6 +24,9 @@ NAMES = dataclasses.replace(
     feed_forward_norm="output_layer_norm",
 )
 HEAD = HeadNames("pre_classifier", "classifier", activation="relu")
+VOCABULARY = VocabularyNames(
+    dense="vocab_transform", norm="vocab_layer_norm", decoder="vocab_projector", bias="vocab_projector.bias"
+)
 
 
 def spec(config: Config) -> EncoderSpec:

@@ -6,11 +6,18 @@ import dataclasses
 
 from pellucid.model.config import Config
 from pellucid.model.families import bert
-from pellucid.model.families.names import HeadNames
+from pellucid.model.families.names import HeadNames, VocabularyNames
 from pellucid.model.spec import EncoderSpec
 
 NAMES = dataclasses.replace(bert.NAMES, prefixes=("", "electra."), embedding_projection="embeddings_project")
 HEAD = HeadNames("classifier.dense", "classifier.out_proj", activation="gelu")
+VOCABULARY = VocabularyNames(
+    dense="generator_predictions.dense",
+    norm="generator_predictions.LayerNorm",
+    decoder="generator_lm_head",
+    bias="generator_lm_head.bias",
+    activation="gelu",
+)
 _DEFAULTS = {
     "vocab_size": 30522,
     "embedding_size": 128,

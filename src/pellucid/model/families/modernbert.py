@@ -9,7 +9,7 @@ from typing import cast
 from pellucid.errors import InvalidModelError, UnsupportedModelError
 from pellucid.model.config import Config
 from pellucid.model.families import bert
-from pellucid.model.families.names import HeadNames, TensorNames, TensorPart
+from pellucid.model.families.names import HeadNames, TensorNames, TensorPart, VocabularyNames
 from pellucid.model.spec import BlockSpec, EmbeddingSpec, EncoderSpec, FeedForwardSpec, NormPlaces, NormSpec
 
 NAMES = TensorNames(
@@ -38,6 +38,15 @@ HEAD = HeadNames(
     bias_key="classifier_bias",
     norm="head.norm",
     pooling_key="classifier_pooling",
+)
+VOCABULARY = VocabularyNames(
+    dense="head.dense",
+    norm="head.norm",
+    decoder="decoder",
+    bias="decoder.bias",
+    activation_key="classifier_activation",
+    dense_bias_key="classifier_bias",
+    decoder_bias_key="decoder_bias",
 )
 
 _MAX_GLOBAL_INTERVAL = 10_000

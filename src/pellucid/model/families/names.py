@@ -91,3 +91,30 @@ class HeadNames:
     bias_key: str | None = None
     norm: str | None = None
     pooling_key: str | None = None
+
+
+@dataclass(frozen=True)
+class VocabularyNames:
+    """The head that a family has as a masked language model, and the names of its parts in weight files.
+
+    Attributes:
+        dense: the linear layer that token vectors go through first.
+        norm: the norm after it.
+        decoder: the linear layer that gives a score for each token of the vocabulary. If it is tied to the embeddings,
+            files need not have its weight.
+        bias: the whole name of the decoder's bias.
+        activation: the activation after the first layer: a key of
+            :data:`pellucid.layers.activations.ACTIVATIONS`; None for that of the encoder's layers.
+        activation_key: the key of config.json that names it, in a family that lets the config choose.
+        dense_bias_key, decoder_bias_key: the keys of config.json that say if a linear layer has a bias; None if it
+            always has one.
+    """
+
+    dense: str
+    norm: str
+    decoder: str
+    bias: str
+    activation: str | None = None
+    activation_key: str | None = None
+    dense_bias_key: str | None = None
+    decoder_bias_key: str | None = None

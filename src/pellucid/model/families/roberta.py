@@ -10,11 +10,14 @@ import dataclasses
 
 from pellucid.model.config import Config
 from pellucid.model.families import bert
-from pellucid.model.families.names import HeadNames
+from pellucid.model.families.names import HeadNames, VocabularyNames
 from pellucid.model.spec import EncoderSpec
 
 NAMES = dataclasses.replace(bert.NAMES, prefixes=("", "roberta."))
 HEAD = HeadNames("classifier.dense", "classifier.out_proj")
+VOCABULARY = VocabularyNames(
+    dense="lm_head.dense", norm="lm_head.layer_norm", decoder="lm_head.decoder", bias="lm_head.bias", activation="gelu"
+)
 
 
 def spec(config: Config) -> EncoderSpec:

@@ -1,0 +1,259 @@
+"""A sparse vector for each text: a weight for each of the few tokens of the vocabulary that it is about."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, ClassVar
+
+from pellucid.checks import check_integer
+from pellucid.encoder.encoder import Dtype, Encoder, EngineName
+from pellucid.encoder.prompts import DOCUMENT_PROMPTS, QUERY_PROMPTS, choose_prompt
+from pellucid.errors import InputError, TextTypeError, UnsupportedModelError
+from pellucid.layers.finish import Pool
+from pellucid.layers.pooling import Pooling
+from pellucid.layers.vocabulary import SparseCode, SparseFinish, VocabularyPool
+from pellucid.model.load import read_settings
+from pellucid.model.modules import load_autoencoder
+from pellucid.model.spec import AutoEncoderSpec, SpladeSpec
+from pellucid.reprs import short_text
+from pellucid.sparse_vectors import SparseVectors
+from pellucid.task import Call, Task
+from pellucid.text.checks import as_iterator, as_list
+from pellucid.text.truncation import OnTruncation
+from pellucid.types import Int32
+
+_MOST_DIMS = 1 << 31
+
+
+class SparseEmbedder(Task):
+    """A model that gives each text a sparse vector, such as SPLADE. Several threads may share one.
+
+    A text's vector depends on that text alone, to the last bit. Two vectors are compared by their dot product.
+
+    Args:
+        model_name: a Hub name, a folder, or an :class:`~pellucid.encoder.encoder.Encoder` that several tasks share.
+            ``Encoder`` documents the options that are not listed here.
+        max_active_dims: keep only so many numbers of a vector, the largest ones; None for what the model's files say,
+            which is usually all.
+        on_truncation: what to do with texts longer than ``max_tokens``: cut them and warn once per call (``"warn"``),
+            raise before any arithmetic (``"error"``), or cut them silently (``"cut"``).
+
+    Raises:
+        OptionError: an option's value is not supported.
+        ModelError: the model does not exist, its download failed, or its files are broken or unsupported.
+        UnsupportedModelError: the model gives no sparse vectors.
+    """
+
+    task_name = "sparse"
+    other_names: ClassVar[dict[str, str]] = Task.other_names | {
+        name: ours
+        for ours, names in (
+            ("embed_documents(texts), or embed_query(text) for a query", "encode embed"),
+            ("embed_documents(texts)", "encode_document passage_embed"),
+            ("embed_query(text)", "encode_query query_embed"),
+            ("terms(vectors)", "decode"),
+            ("the method dot of the vectors", "similarity"),
+            ("dimensions", "get_sentence_embedding_dimension get_embedding_dimension"),
+        )
+        for name in names.split()
+    }
+
+    def __init__(
+        self,
+        model_name: str | os.PathLike[str] | Encoder,
+        *,
+        dtype: Dtype = "float32",
+        engine: EngineName = "auto",
+        device: str = "cpu",
+        threads: int | None = None,
+        revision: str | None = None,
+        cache_folder: str | os.PathLike[str] | None = None,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+        max_tokens: int | None = None,
+        max_active_dims: int | None = None,
+        on_truncation: OnTruncation = "warn",
+    ) -> None:
+        arithmetic = {"dtype": dtype, "engine": engine, "device": device, "threads": threads, "max_tokens": max_tokens}
+        hub = {"revision": revision, "cache_folder": cache_folder, "local_files_only": local_files_only, "token": token}
+        super().__init__(model_name, arithmetic | hub, None, on_truncation)
+        if max_active_dims is None:
+            saved = read_settings(self.files).integer("max_active_dims", 0, minimum=0)
+            max_active_dims = saved or None
+        self._max_active_dims = _check_dims(max_active_dims)
+        self._finish = self._make_finish()
+
+    def __repr__(self) -> str:
+        name = short_text(self.model_name, 60)
+        return f"SparseEmbedder({name}, dimensions={self.dimensions:,}, engine={self.engine.name!r})"
+
+    def __reduce__(self) -> tuple[Callable[..., Task], tuple[Any, ...]]:
+        """Pickle the arguments. Unpickling creates the task again, and loads its model."""
+        return _create, (type(self), self.encoder, self._max_active_dims, self.on_truncation)
+
+    @property
+    def dimensions(self) -> int:
+        """The length of a vector, zeros included. For SPLADE, that is the size of the vocabulary."""
+        autoencoder = self._autoencoder_spec
+        return self.spec.encoder.vocab_size if autoencoder is None else autoencoder.out_features
+
+    @property
+    def max_active_dims(self) -> int | None:
+        """How many numbers of a vector are kept at most; None for no limit."""
+        return self._max_active_dims
+
+    @property
+    def document_prompt(self) -> str:
+        """The prompt that documents get by default; "" if the model has none for them."""
+        return self.prompt_named(None)
+
+    @property
+    def query_prompt(self) -> str:
+        """The prompt that queries get by default; "" if the model has none for them."""
+        return choose_prompt(self.spec, QUERY_PROMPTS, None, None)
+
+    def prompt_named(self, prompt_name: str | None) -> str:
+        """The prompt that documents get for this ``prompt_name``. Raises OptionError for an unknown name."""
+        return choose_prompt(self.spec, DOCUMENT_PROMPTS, prompt_name, None)
+
+    def embed_documents(
+        self,
+        texts: Sequence[str],
+        *,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        max_active_dims: int | None = None,
+        show_progress: bool = False,
+    ) -> SparseVectors:
+        """Embed texts, in their order.
+
+        Args:
+            texts: the texts; ``""`` is a text too.
+            prompt_name: put the model's prompt of this name (a key of ``spec.prompts``) before each text.
+            prompt: put this before each text; ``""`` for no prompt. If you give neither, the model's "document",
+                "passage" or "corpus" prompt is used, if it has one.
+            max_active_dims: keep only so many numbers of a vector, the largest ones; None for what the task was created
+                with.
+            show_progress: draw a progress bar, on a terminal or in a notebook.
+
+        Raises:
+            TextTypeError, TextError: a text cannot be used; its position is given. Nothing was computed.
+            TruncationError: a text is too long for ``on_truncation="error"``. Nothing was computed.
+            OptionError: an option's value is not supported.
+        """
+        call = self._call(choose_prompt(self.spec, DOCUMENT_PROMPTS, prompt_name, prompt), max_active_dims)
+        return self._run(as_list(texts), call, show_progress=show_progress)
+
+    def embed_query(
+        self,
+        text: str,
+        *,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        max_active_dims: int | None = None,
+    ) -> SparseVectors:
+        """Embed one text: the vectors have the length 1. The default prompt is the model's "query" prompt.
+
+        The options and errors are those of :meth:`embed_documents`.
+        """
+        if not isinstance(text, str):
+            raise TextTypeError(f"the text is of type {type(text).__name__}; embed_query takes one str.")
+        return self._run(
+            [text], self._call(choose_prompt(self.spec, QUERY_PROMPTS, prompt_name, prompt), max_active_dims)
+        )
+
+    def embed_stream(
+        self,
+        texts: Iterable[str],
+        *,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        max_active_dims: int | None = None,
+        advance: Callable[[int], object] = lambda _texts: None,
+    ) -> Iterator[SparseVectors]:
+        """Embed any number of texts in bounded memory. Yields the vectors of the next texts, in order.
+
+        ``advance`` is called after each part of the work with its number of texts, for progress bars. The other options
+        and the errors are those of :meth:`embed_documents`. Positions count from the start of the stream, and a
+        truncation warning comes at its end.
+        """
+        call = self._call(choose_prompt(self.spec, DOCUMENT_PROMPTS, prompt_name, prompt), max_active_dims)
+        return self._run_stream(as_iterator(texts), call, advance)
+
+    def terms(self, vectors: SparseVectors, *, limit: int | None = None) -> list[list[tuple[str, float]]]:
+        """What vectors are about: for each one its tokens and their weights, the heaviest first.
+
+        Args:
+            vectors: vectors of this model.
+            limit: how many tokens to give of each vector; None for all.
+
+        Raises:
+            InputError: the vectors are of another model.
+            UnsupportedModelError: the dimensions of this model's vectors are not tokens.
+        """
+        if self._autoencoder_spec is not None:
+            raise UnsupportedModelError(f"{self.spec.name}: the dimensions of its vectors are not tokens.")
+        if vectors.dimensions != self.dimensions:
+            raise InputError(
+                f"the vectors have {vectors.dimensions:,} dimensions, but those of {self.spec.name} have "
+                f"{self.dimensions:,}."
+            )
+        if limit is not None:
+            vectors = vectors.largest(check_integer("limit", limit, 1, _MOST_DIMS, "of at least 1"))
+        found = []
+        for vector in vectors:
+            order = (-vector.values).argsort(kind="stable")
+            pieces = map(self.tokenizer.piece, vector.indices[order].tolist())
+            found.append(list(zip(pieces, vector.values[order].tolist(), strict=True)))
+        return found
+
+    def count_tokens(self, texts: Sequence[str]) -> Int32:
+        """How many tokens each text has before truncation, with special tokens and without any prompt: ``int32[n]``."""
+        return self.tokenizer.count(as_list(texts))
+
+    def finish(self, max_active_dims: int | None = None) -> SparseFinish:
+        """Turns token vectors into sparse ones, to pass to ``encoder.run``.
+
+        Raises:
+            OptionError: ``max_active_dims`` is not a whole number of at least 1.
+        """
+        return self._finish(self._max_active_dims if max_active_dims is None else _check_dims(max_active_dims))
+
+    def _call(self, prompt: str, max_active_dims: int | None) -> Call[SparseVectors]:
+        return Call(prompt, self.finish(max_active_dims), self.dimensions)
+
+    @property
+    def _autoencoder_spec(self) -> AutoEncoderSpec | None:
+        last = self.spec.stages[-1] if self.spec.stages else None
+        return last if isinstance(last, AutoEncoderSpec) else None
+
+    def _make_finish(self) -> Callable[[int | None], SparseFinish]:
+        """What makes a finish for a number of dimensions.
+
+        Raises:
+            UnsupportedModelError: the model gives no sparse vectors.
+        """
+        spec = self.spec
+        match spec.stages:
+            case (SpladeSpec() as splade,):
+                pass
+            case (Pooling() as pooling, *_, AutoEncoderSpec() as last):
+                pool, autoencoder = Pool(pooling, self.encoder.modules), load_autoencoder(self.files, last)
+                return lambda dims: SparseCode(pool, autoencoder, dims)
+            case _ if spec.vocabulary is not None and not self.files.has("modules.json"):
+                splade = SpladeSpec()  # sentence-transformers does the same with a masked language model.
+            case _:
+                raise UnsupportedModelError(
+                    f"{spec.name} gives no sparse vectors. If it gives one dense vector for each text, use Embedder."
+                )
+        head = self.encoder.vocabulary
+        return lambda dims: VocabularyPool(head, splade.mode, splade.logs, dims)
+
+
+def _create(kind: Callable[..., Task], encoder: Encoder, dims: int | None, on_truncation: OnTruncation) -> Task:
+    return kind(encoder, max_active_dims=dims, on_truncation=on_truncation)
+
+
+def _check_dims(dims: int | None) -> int | None:
+    return None if dims is None else check_integer("max_active_dims", dims, 1, _MOST_DIMS, "of at least 1, or None")
