@@ -68,10 +68,14 @@ float softmax(float* scores, int tokens, float scale, const float* bias) {
 static inline const std::uint32_t* words(const float* p) { return reinterpret_cast<const std::uint32_t*>(p); }
 
 // Turns the scores that the query at position `i` gives to the keys from … to - 1 into exponentials, in place. Keys
-// outside the query's window get zero. Returns 1 / their sum.
+// outside the query's window get zero. Returns 1 / their sum; 0 if the query looks at no key.
 template <class S>
 float softmax_in_window(const Attention& a, int i, int from, int to, float* scores) {
   const int low = i - a.window > from ? i - a.window : from, high = i + a.window + 1 < to ? i + a.window + 1 : to;
+  if (low >= high) {
+    for (int j = from; j < to; ++j) scores[j] = 0;
+    return 0;
+  }
   // Start at a multiple of the vector's length, so the last vector does not reach into the next query's scores.
   const int start = low / S::lanes * S::lanes;
   for (int j = start; j < low; ++j) scores[j] = minus_infinity;

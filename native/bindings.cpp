@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "encoder.h"
+#include "maxsim.h"
 #include "peaks.h"
 #include "vocabulary.h"
 
@@ -206,7 +207,7 @@ class PythonEncoder {
                      const std::optional<Bytes>& segments, const std::optional<Integers>& wanted,
                      const std::vector<TurnArrays>& turns,
                      const nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu>& out, int threads,
-                     bool in_main_thread) const {
+                     bool in_main_thread, const std::optional<Integers>& attended) const {
     const std::size_t tokens = ids.shape(0);
     require(intermediate_ > 0, "the encoder has no layers");
     require(positions.shape(0) == tokens && threads > 0 &&
@@ -218,7 +219,10 @@ class PythonEncoder {
             "the offsets must go from 0 to the number of ids");
     Batch batch{ids.data(), positions.data(), offsets.data(), static_cast<int>(offsets.shape(0)) - 1,
                 segments ? segments->data() : nullptr, wanted ? wanted->data() : nullptr, {}};
+    batch.attended = attended ? attended->data() : nullptr;
     require(!wanted || wanted->shape(0) + 1 == offsets.shape(0), "one token of each text must be wanted");
+    require(!attended || (attended->shape(0) + 1 == offsets.shape(0) && place_count_ == 0),
+            "each text must say how many of its tokens are looked at, in a family without relative positions");
     std::size_t max_positions = position_ ? position_->shape(0) : std::numeric_limits<std::int32_t>::max();
     require(turns.size() >= static_cast<std::size_t>(turns_), "the turns of a layer are missing");
     for (const auto& [cos, sin] : turns) {
@@ -233,6 +237,8 @@ class PythonEncoder {
       require(offsets(i) - offsets(i - 1) <= longest_, "a text is too long for the relative bias");
       require(!wanted || ((*wanted)(i - 1) >= 0 && (*wanted)(i - 1) < offsets(i) - offsets(i - 1)),
               "a wanted token is not in its text");
+      require(!attended || ((*attended)(i - 1) > 0 && (*attended)(i - 1) <= offsets(i) - offsets(i - 1)),
+              "a text has fewer tokens than are looked at");
     }
     for (std::size_t t = 0; t < tokens; ++t) {
       require(ids(t) >= 0 && static_cast<std::size_t>(ids(t)) < word_.shape(0), "a token id is out of range");
@@ -343,6 +349,29 @@ class PythonVocabulary {
   Vocabulary vocabulary_;
 };
 
+// The scores of documents, out: float32[n].
+void maxsim(const std::string& cpu, const Matrix& query, const Matrix& vectors, const Integers& offsets,
+            const nb::ndarray<float, nb::ndim<1>, nb::c_contig, nb::device::cpu>& out, int threads,
+            bool in_main_thread) {
+  constexpr std::size_t most = 1 << 24;
+  const std::size_t tokens = query.shape(0), width = query.shape(1), documents = offsets.shape(0) - 1;
+  require(offsets.shape(0) > 0 && offsets(0) == 0 &&
+              static_cast<std::size_t>(offsets(documents)) == vectors.shape(0),
+          "the offsets must go from 0 to the number of rows");
+  for (std::size_t i = 0; i < documents; ++i) require(offsets(i) <= offsets(i + 1), "the offsets fall");
+  require(tokens > 0 && tokens <= most && width > 0 && width <= most && vectors.shape(1) == width && threads > 0 &&
+              out.shape(0) == documents && documents < 1 << 30,
+          "the arrays do not fit each other, or there are no threads");
+  const Kernels& kernels = kernels_named(cpu);
+  const Documents all{vectors.data(), offsets.data(), static_cast<int>(documents), out.data()};
+  const auto should_stop = in_main_thread ? signal_handler_raised : [] { return false; };
+  const bool finished = without_lock([&] {
+    return MaxSim(kernels, query.data(), static_cast<int>(tokens), static_cast<int>(width))
+        .run(all, threads, should_stop);
+  });
+  if (!finished) throw nb::python_error();
+}
+
 }  // namespace
 }  // namespace pellucid
 
@@ -379,11 +408,12 @@ NB_MODULE(_native, m) {
       .def("add_layer_again", &PythonEncoder::add_layer_again, "number"_a)
       .def("add_final_norm", &PythonEncoder::add_final_norm, "norm"_a)
       .def("token_vectors", &PythonEncoder::token_vectors, "ids"_a, "positions"_a, "offsets"_a, "segments"_a.none(),
-           "wanted"_a.none(), "turns"_a, "out"_a, "threads"_a, "in_main_thread"_a);
+           "wanted"_a.none(), "turns"_a, "out"_a, "threads"_a, "in_main_thread"_a, "attended"_a.none() = nb::none());
   nb::class_<PythonVocabulary>(m, "Vocabulary")
       .def(nb::init<const std::string&, const std::string&, const LinearArrays&, const std::string&,
                     const std::optional<NormArrays>&, const LinearArrays&>(),
            nb::kw_only(), "cpu"_a, "dtype"_a, "transform"_a, "activation"_a, "norm"_a.none(), "decoder"_a)
       .def("scores", &PythonVocabulary::scores, "vectors"_a, "offsets"_a, "together"_a, "out"_a, "threads"_a,
            "in_main_thread"_a);
+  m.def("maxsim", &maxsim, "cpu"_a, "query"_a, "vectors"_a, "offsets"_a, "out"_a, "threads"_a, "in_main_thread"_a);
 }

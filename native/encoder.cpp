@@ -267,6 +267,7 @@ void Encoder::forward(const Batch& batch, const Chunk& chunk, Workspace& w, Team
         const int text = unit / layer.heads, head = unit % layer.heads;
         const std::ptrdiff_t start = batch.offsets[chunk.first + text] - first_token;
         const int tokens = batch.offsets[chunk.first + text + 1] - batch.offsets[chunk.first + text];
+        const int attended = batch.attended ? batch.attended[chunk.first + text] : tokens;
         if (poller && tokens > long_text) poller->poll();
         if (stop.requested()) break;
         const float* row = w.inner.data() + start * w.wide;
@@ -279,7 +280,7 @@ void Encoder::forward(const Batch& batch, const Chunk& chunk, Workspace& w, Team
         const Places places{of_head(layer.place_keys), of_head(layer.place_queries),
                             embeddings_.places ? embeddings_.places + embeddings_.longest - 1 : nullptr,
                             embeddings_.place_count};
-        kernels_.attend({row + head * head_size, key, key + keys, w.wide, tokens, wanted ? wanted[text] : 0,
+        kernels_.attend({row + head * head_size, key, key + keys, w.wide, attended, wanted ? wanted[text] : 0,
                          wanted ? wanted[text] + 1 : tokens, head_size, layer.scale, layer.window,
                          bias, places, w.context.data() + start * w.context_stride + head * head_size, w.context_stride,
                          w.scratch.data() + size(rank) * w.scratch_size});

@@ -62,6 +62,8 @@ struct Batch {
   const std::int8_t* segments;  // rows of the token type table, or null if all are 0
   const std::int32_t* wanted;   // the one token of each text whose vector is wanted; or null if all are
   std::vector<Turns> turns;
+  // Tokens look only at this many of their text's tokens, the first ones; null if they look at all.
+  const std::int32_t* attended = nullptr;
 };
 
 class Encoder {

@@ -67,8 +67,8 @@ struct Places {
 struct Attention {
   const float *query, *key, *value;  // [tokens, head_size], all with the same stride
   std::ptrdiff_t stride;
-  int tokens;
-  int first, last;  // the queries that are needed: first … last - 1
+  int tokens;         // those that are looked at, the first ones of the text
+  int first, last;    // the queries that are needed: first … last - 1. Without places, they may go beyond `tokens`.
   int head_size;
   float scale;
   int window;         // the number of tokens on each side that a token looks at

@@ -79,11 +79,12 @@ class Encoder:
         out: Float32,
         threads: int,
         in_main_thread: bool,
+        attended: Int32 | None = None,
     ) -> None:
         """Compute the token vectors and write them to ``out``, ``float32[T, hidden]``.
 
         With ``wanted``, the position of one token of each text, only the vectors of those tokens are computed and
-        written, ``float32[texts, hidden]``.
+        written, ``float32[texts, hidden]``. ``attended`` is that of :class:`pellucid.types.TokenBatch`.
 
         If a Python signal handler raises during the call, as for Ctrl-C, the call ends early and raises that error, and
         ``out`` is incomplete. Signal handlers run only in Python's main thread, so only a call from that thread ends
@@ -113,3 +114,14 @@ class Vocabulary:
         in_main_thread: bool,
     ) -> None:
         """Compute the scores of texts, ``out: float32[B, vocabulary]``."""
+
+def maxsim(
+    cpu: str,
+    query: Float32,
+    vectors: Float32,
+    offsets: Int32,
+    out: Float32,
+    threads: int,
+    in_main_thread: bool,
+) -> None:
+    """Compute the MaxSim of a query, ``float32[t, d]``, with each document: ``out: float32[n]``."""

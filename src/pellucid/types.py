@@ -40,6 +40,8 @@ class TokenBatch:
         offsets: ``int32[B + 1]``; text ``i`` owns ``ids[offsets[i]:offsets[i + 1]]``.
         segments: ``int8[T]``, the segment of each token: 0 in the first text of a pair, 1 in the second. None if every
             token has segment 0.
+        attended: ``int32[B]``: only the first ``attended[i]`` tokens of text ``i`` are looked at by its tokens; it has
+            at least one such token. None if tokens look at all tokens of their text.
 
     >>> batch = TokenBatch.from_sequences([[101, 7592, 102], [101, 102]])
     >>> batch.ids
@@ -51,6 +53,7 @@ class TokenBatch:
     ids: Int32
     offsets: Int32
     segments: Int8 | None = None
+    attended: Int32 | None = None
 
     @classmethod
     def from_sequences(cls, sequences: Sequence[Sequence[int] | Int32]) -> TokenBatch:
@@ -96,14 +99,19 @@ class TokenBatch:
             segments = np.concatenate(
                 [np.zeros(len(batch.ids), np.int8) if batch.segments is None else batch.segments for batch in batches]
             )
-        return cls(np.concatenate([batch.ids for batch in batches]), np.concatenate([*offsets, starts[-1:]]), segments)
+        attended = None
+        if any(batch.attended is not None for batch in batches):
+            attended = np.concatenate([b.lengths if b.attended is None else b.attended for b in batches])
+        ids = np.concatenate([batch.ids for batch in batches])
+        return cls(ids, np.concatenate([*offsets, starts[-1:]]), segments, attended)
 
     def part(self, start: int, stop: int) -> TokenBatch:
         """The texts from ``start`` up to, but not including, ``stop``, as views."""
         offsets = self.offsets[start : stop + 1]
         first, last = offsets[0], offsets[-1]
         segments = None if self.segments is None else self.segments[first:last]
-        return TokenBatch(self.ids[first:last], offsets - first, segments)
+        attended = None if self.attended is None else self.attended[start:stop]
+        return TokenBatch(self.ids[first:last], offsets - first, segments, attended)
 
     def select(self, indices: Int64) -> TokenBatch:
         """The texts at ``indices`` (``int64[N]``), in that order."""
@@ -111,10 +119,13 @@ class TokenBatch:
             return self
         spans = list(zip(self.offsets[indices].tolist(), self.offsets[indices + 1].tolist(), strict=True))
         chosen = TokenBatch.from_sequences([self.ids[start:end] for start, end in spans])
-        if self.segments is None:
+        if self.segments is None and self.attended is None:
             return chosen
-        segments = np.concatenate([self.segments[:0], *(self.segments[start:end] for start, end in spans)])
-        return TokenBatch(chosen.ids, chosen.offsets, segments)
+        segments = None
+        if self.segments is not None:
+            segments = np.concatenate([self.segments[:0], *(self.segments[start:end] for start, end in spans)])
+        attended = None if self.attended is None else self.attended[indices]
+        return TokenBatch(chosen.ids, chosen.offsets, segments, attended)
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,6 +193,8 @@ def check_tokens(tokens: TokenBatch, vocab_size: int, max_tokens: int, token_typ
         raise InputError(f"text {text} has {lengths[text]} tokens, but the model reads at most {max_tokens}.")
     if tokens.segments is not None:
         _check_segments(tokens, tokens.segments, token_types)
+    if tokens.attended is not None:
+        _check_attended(tokens, tokens.attended)
 
 
 def describe_wrong_id(owner: str, token_id: int, vocab_size: int) -> str:
@@ -196,6 +209,14 @@ def _check_segments(tokens: TokenBatch, segments: Int8, token_types: int) -> Non
     if (found := _find_out_of_range(tokens, segments, end)) is not None:
         text, number = found
         raise InputError(f"text {text} has the segment {number}, but this model's segments are 0 to {end - 1}.")
+
+
+def _check_attended(tokens: TokenBatch, attended: Int32) -> None:
+    if not isinstance(attended, np.ndarray) or attended.dtype != np.int32 or attended.shape != (len(tokens),):
+        raise InputError("attended of a TokenBatch must be an int32 array with one number for each text.")
+    if len(wrong := np.flatnonzero((attended < 1) | (attended > tokens.lengths))):
+        text = int(wrong[0])
+        raise InputError(f"text {text} has {tokens.lengths[text]} tokens, so attended cannot be {attended[text]}.")
 
 
 def _find_out_of_range(tokens: TokenBatch, numbers: Int32 | Int8, end: int) -> tuple[int, int] | None:

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from pellucid.layers.finish import Finish
-from pellucid.types import Float32, Int32, TokenBatch
+from pellucid.types import Float32, Int32, MultiVectors, TokenBatch
+from pellucid.vectors.maxsim import maxsim
 
 Result = TypeVar("Result")
 
@@ -83,6 +84,13 @@ class Engine(ABC):
         if (wanted := finish.wanted(batch.lengths)) is not None:
             return finish(self.wanted_vectors(batch, wanted), np.arange(len(batch) + 1, dtype=np.int32))
         return finish(self.token_vectors(batch), batch.offsets)
+
+    def maxsim(self, query: Float32, documents: MultiVectors) -> Float32:
+        """Score documents for a query: ``float32[n]``; see :func:`pellucid.vectors.maxsim.maxsim`.
+
+        A document's score depends on that document and the query alone, to the bit.
+        """
+        return maxsim(query, documents)
 
     def run_each(self, requests: Sequence[tuple[TokenBatch, Finish[Any]]]) -> list[Any]:
         """Run several requests in one call, each with its own finish.

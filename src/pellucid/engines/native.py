@@ -25,7 +25,8 @@ from pellucid.layers.finish import Finish
 from pellucid.layers.vocabulary import Together, VocabularyHead, VocabularyPool
 from pellucid.model.spec import BlockSpec, EncoderSpec, NormPlaces, NormSpec
 from pellucid.model.weights import EncoderWeights, Layer, Linear, Norm, Norms
-from pellucid.types import Float32, Int32, TokenBatch
+from pellucid.types import Float32, Int32, MultiVectors, TokenBatch
+from pellucid.vectors import maxsim as lines
 
 if TYPE_CHECKING:
     from pellucid import _native
@@ -162,6 +163,10 @@ class NativeEngine(Engine):
             return [self.run(batch, finish) for batch, finish in requests]
         return super().run_each(requests)
 
+    def maxsim(self, query: Float32, documents: MultiVectors) -> Float32:
+        """Score documents for a query, in C++; see :func:`maxsim`."""
+        return maxsim(query, documents, self.threads)
+
     def _scores(self, head: VocabularyHead, vectors: Float32, offsets: Int32, together: Together) -> Float32:
         """The scores of :meth:`pellucid.layers.vocabulary.VocabularyHead.scores`."""
         scores = np.empty((len(offsets) - 1, len(head.decoder.weight)), dtype=np.float32)
@@ -195,10 +200,34 @@ class NativeEngine(Engine):
         offsets = batch.offsets if lengths.all() else batch.offsets[np.append(True, lengths > 0)]
         in_main_thread = threading.current_thread() is threading.main_thread()  # Only that thread receives Ctrl-C.
         segments = batch.segments if self._has_token_types else None
+        attended = batch.attended if batch.attended is None or lengths.all() else batch.attended[lengths > 0]
         self._core.token_vectors(
-            batch.ids, positions, offsets, segments, wanted, turns, vectors, self.threads, in_main_thread
+            batch.ids, positions, offsets, segments, wanted, turns, vectors, self.threads, in_main_thread, attended
         )
         return vectors
+
+
+def maxsim(query: Float32, documents: MultiVectors, threads: int | None = None) -> Float32:
+    """What :func:`pellucid.vectors.maxsim.maxsim` computes, in C++, on at most so many threads; by default on all cores.
+
+    A document's score has the same bits with any other documents, and on any number of threads.
+    """
+    from pellucid import _native
+
+    if not len(query):
+        return lines.maxsim(query, documents)
+    scores = np.empty(len(documents), dtype=np.float32)
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    _native.maxsim(
+        instruction_set(),
+        np.ascontiguousarray(query),
+        np.ascontiguousarray(documents.vectors),
+        documents.offsets,
+        scores,
+        threads or usable_processors(),
+        in_main_thread,
+    )
+    return scores
 
 
 def create(

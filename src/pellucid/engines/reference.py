@@ -86,25 +86,28 @@ class ReferenceEngine(Engine):
     def token_vectors(self, batch: TokenBatch) -> Float32:
         """The encoder's last hidden state, ``float32[T, hidden]``; see :class:`~pellucid.engines.base.Engine`."""
         vectors = np.empty((len(batch.ids), self.spec.hidden_size), dtype=np.float32)
-        for start, end in zip(batch.offsets[:-1].tolist(), batch.offsets[1:].tolist(), strict=True):
+        spans = zip(batch.offsets[:-1].tolist(), batch.offsets[1:].tolist(), strict=True)
+        for text, (start, end) in enumerate(spans):
             if start < end:  # Without special tokens, an empty text has no tokens.
                 segments = None if batch.segments is None else batch.segments[start:end]
-                *_, last = self.steps(batch.ids[start:end], segments)
+                attended = None if batch.attended is None else int(batch.attended[text])
+                *_, last = self.steps(batch.ids[start:end], segments, attended)
                 vectors[start:end] = last.vectors
         return vectors
 
-    def steps(self, ids: Int32, segments: Int8 | None = None) -> Iterator[Step]:
+    def steps(self, ids: Int32, segments: Int8 | None = None, attended: int | None = None) -> Iterator[Step]:
         """Run one text, or one pair of texts, and show each step: the embedding, each layer, and any final norm.
 
         Args:
             ids: the token ids, ``int32[n]``.
             segments: the segment of each token, ``int8[n]``: 0 in the first text of a pair, 1 in the second. None if
                 every token has segment 0.
+            attended: tokens look only at this many tokens, the first ones; None if they look at all.
         """
         x = embed(ids, segments, self.spec, self.weights)
         yield Step("embedding", x)
         for number, (layer, block) in enumerate(zip(self.weights.layers, self.spec.blocks, strict=True), start=1):
-            bias = attention_bias(len(ids), block.attention, self.spec, self.weights)
+            bias = attention_bias(len(ids), block.attention, self.spec, self.weights, attended)
             turns = attention_turns(len(ids), block.attention)
             places = relative_places(len(ids), layer, block.attention, self.spec, self.weights)
             x, attention_weights = transformer_layer(x, layer, bias, turns, places, block)
@@ -266,12 +269,14 @@ def norm(x: Float32, weights: Norm | None, spec: NormSpec | None) -> Float32:
 
 
 def softmax(scores: Float32) -> Float32:
-    """The softmax over the last axis. There may be no rows.
+    """The softmax over the last axis. There may be no rows. A row of minus infinities becomes zeros.
 
     The largest score of each row is subtracted first, so nothing overflows.
     """
-    exponentials = np.exp(scores - scores.max(axis=-1, keepdims=True, initial=-np.inf))
-    weights: Float32 = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    highest = scores.max(axis=-1, keepdims=True, initial=-np.inf)
+    exponentials = np.exp(scores - np.where(highest == -np.inf, np.float32(0), highest))
+    sums = exponentials.sum(axis=-1, keepdims=True)
+    weights: Float32 = exponentials / np.where(sums == 0, np.float32(1), sums)
     return weights
 
 
@@ -290,20 +295,25 @@ def position_ids(ids: Int32, spec: EncoderSpec) -> Int64:
     return positions
 
 
-def attention_bias(n: int, attention: AttentionSpec, spec: EncoderSpec, weights: EncoderWeights) -> Float32 | None:
-    """What a layer adds to its attention scores, for a text of ``n`` tokens.
+def attention_bias(
+    n: int, attention: AttentionSpec, spec: EncoderSpec, weights: EncoderWeights, attended: int | None = None
+) -> Float32 | None:
+    """What a layer adds to its attention scores, for a text of ``n`` tokens, of which the first ``attended`` count.
 
     Returns:
         ``float32[heads or 1, n, n]``: the relative bias for the distance of two tokens, and minus infinity for tokens
-        outside the window. None if the layer has neither a relative bias nor a window.
+        that are not looked at: those outside the window, and those that do not count. None if there is nothing to add.
     """
     distances = np.arange(n)[None, :] - np.arange(n)[:, None]
     bias: Float32 | None = None
     if weights.relative_bias is not None and spec.relative_bias is not None:
         buckets = relative_buckets(distances, spec.relative_bias.buckets, spec.relative_bias.max_distance)
         bias = weights.relative_bias[buckets].transpose(2, 0, 1)
-    if attention.window is not None:
-        mask = np.where(np.abs(distances) > attention.window, np.float32(-np.inf), np.float32(0))[None]
+    if attention.window is not None or attended is not None:
+        is_hidden = np.broadcast_to(np.arange(n) >= (n if attended is None else attended), (n, n))
+        if attention.window is not None:
+            is_hidden = is_hidden | (np.abs(distances) > attention.window)
+        mask = np.where(is_hidden, np.float32(-np.inf), np.float32(0))[None]
         bias = mask if bias is None else bias + mask
     return bias
 
