@@ -20,6 +20,8 @@ _MODULES = {
     "Classifier": "pellucid.classifier",
     "Embedder": "pellucid.embedder",
     "Encoder": "pellucid.encoder.encoder",
+    "MultiVectorEmbedder": "pellucid.multi_vector_embedder",
+    "MultiVectors": "pellucid.types",
     "PellucidError": "pellucid.errors",
     "Reranker": "pellucid.reranker",
     "SparseEmbedder": "pellucid.sparse_embedder",

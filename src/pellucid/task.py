@@ -228,8 +228,16 @@ class Task:
                 advance(more)
 
             result, truncation = self._run_part(texts, call, advance_both)
-        warn_about_truncation(truncation, self.max_tokens, self.on_truncation)
+        warn_about_truncation(truncation, self._most_tokens(call), self.on_truncation)
         return result
+
+    def _most_tokens(self, call: Call[Any]) -> int:  # noqa: ARG002
+        """How many tokens of a text are read. A task that reads texts of several kinds overrides this."""
+        return self.max_tokens
+
+    def _run_tokens(self, tokens: TokenBatch, call: Call[Result], advance: Callable[[int], object]) -> Result:
+        """The results of texts that are tokenized. A task whose results depend on the tokens overrides this."""
+        return self.encoder.run(tokens, call.finish, advance=advance)
 
     def _unit(self, texts: list[Any]) -> str:  # noqa: ARG002
         """What a message calls one of the texts. Tasks for pairs override this."""
@@ -246,7 +254,7 @@ class Task:
                 total += truncation
                 yield result
         finally:
-            warn_about_truncation(total, self.max_tokens, self.on_truncation)
+            warn_about_truncation(total, self._most_tokens(call), self.on_truncation)
 
     def _run_part(
         self, texts: list[str], call: Call[Result], advance: Callable[[int], object], *, first: int = 0
@@ -259,13 +267,13 @@ class Task:
 
         def parts() -> Iterator[tuple[Int64, Result]]:
             nonlocal truncation
-            for tokens, counts in self._tokenize(texts, call.prompt, first):
+            for tokens, counts in self._tokenize(texts, call, first):
                 start = truncation.texts
                 position = first + start
                 truncation += check_truncation(
-                    counts, self.max_tokens, self.on_truncation, position, unit=self._unit(texts)
+                    counts, self._most_tokens(call), self.on_truncation, position, unit=self._unit(texts)
                 )
-                result = self.encoder.run(tokens, call.finish, advance=advance)
+                result = self._run_tokens(tokens, call, advance)
                 call.finish.check(result, functools.partial(operator.add, first + start))
                 yield np.arange(start, truncation.texts), result
 
@@ -287,14 +295,14 @@ class Task:
             cache.put(lookup.missing_keys, computed, counts.tolist())
         return lookup.join_vectors(computed), truncation
 
-    def _tokenize(self, texts: list[Any], prompt: str, first: int) -> Iterator[tuple[TokenBatch, Int32]]:
+    def _tokenize(self, texts: list[Any], call: Call[Any], first: int) -> Iterator[tuple[TokenBatch, Int32]]:
         """Tokenize texts, all at once or in parts: yields tokens, and how many each text had before truncation.
 
         On a GPU, the next part is tokenized while the GPU works on the previous one. But under ``"error"`` all texts
         are tokenized first, so that a text that is too long is found before any arithmetic.
         """
         if self.on_truncation == "error" or self.engine.device == "cpu":
-            yield self._tokenize_now(texts, prompt, first)
+            yield self._tokenize_now(texts, call.prompt, first)
             return
         from pellucid.files.prefetch import one_thread, prefetch
 
@@ -305,7 +313,7 @@ class Task:
             yield from prefetch(
                 pool,
                 starts,
-                lambda start: self._tokenize_now(texts[start : start + size], prompt, first + start),
+                lambda start: self._tokenize_now(texts[start : start + size], call.prompt, first + start),
             )
 
     def _check(self, texts: list[Any], first: int) -> None:

@@ -140,6 +140,13 @@ class MultiVectors:
     vectors: Float32
     offsets: Int32
 
+    def select(self, kept: npt.NDArray[np.bool_]) -> MultiVectors:
+        """Only the vectors where ``kept``, ``bool[T]``, is True. A text may have none left."""
+        if kept.all():
+            return self
+        counts = np.append(0, np.cumsum(kept, dtype=np.int64))
+        return MultiVectors(self.vectors[kept], counts[self.offsets].astype(np.int32))
+
     @classmethod
     def concatenate(cls, arrays: Sequence[Float32]) -> MultiVectors:
         """Lay the vectors of at least one text end to end. Each array holds one text's vectors, ``float32[n, d]``."""

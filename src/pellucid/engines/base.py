@@ -31,12 +31,14 @@ class Engine(ABC):
         dtype: the number type of the arithmetic: "float32", "int8", ….
         device: where the arithmetic happens: "cpu", or PyTorch's name of a device.
         tokens_per_call: the most tokens to give the engine in one call; a single longer text is one call too.
+        reads_attended: True if the engine heeds ``TokenBatch.attended``. Only then may a batch have it.
     """
 
     name: str
     dtype: str = "float32"
     device: str = "cpu"
     tokens_per_call: int = TOKENS_PER_CALL
+    reads_attended: bool = False
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(dtype={self.dtype!r}, device={self.device!r})"

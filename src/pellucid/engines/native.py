@@ -64,6 +64,7 @@ class NativeEngine(Engine):
     """
 
     name = "native"
+    reads_attended = True
 
     def __init__(
         self, spec: EncoderSpec, weights: EncoderWeights, *, dtype: str = "float32", threads: int | None = None

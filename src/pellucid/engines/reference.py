@@ -74,6 +74,7 @@ class ReferenceEngine(Engine):
     """
 
     name = "reference"
+    reads_attended = True
 
     def __init__(self, spec: EncoderSpec, weights: EncoderWeights, *, threads: int | None = None) -> None:
         self.spec = spec

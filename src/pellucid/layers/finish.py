@@ -155,10 +155,21 @@ class Pool:
 
 @dataclass(frozen=True)
 class EachToken:
-    """The token vectors themselves, unchanged."""
+    """The token vectors themselves.
+
+    Attributes:
+        modules: what each vector goes through, in order; without any, the vectors stay as they are.
+    """
+
+    modules: tuple[Module, ...] = ()
+
+    __repr__ = short_repr
 
     def __call__(self, vectors: Float32, offsets: Int32, /) -> MultiVectors:
         """One vector for each token."""
+        with np.errstate(over="ignore", invalid="ignore"):  # check() reports NaN and infinity.
+            for module in self.modules:
+                vectors = module(vectors)
         return MultiVectors(vectors, offsets)
 
     def wanted(self, lengths: Int32, /) -> None:  # noqa: ARG002

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Literal
 
@@ -16,6 +17,7 @@ from pellucid.layers.vocabulary import VocabularyHead
 from pellucid.model.config import Config
 from pellucid.model.families import get_family, other
 from pellucid.model.heads import read_head, read_head_modules
+from pellucid.model.late_interaction import find_layout, read_late_interaction, stages_of
 from pellucid.model.modules import ModuleEntry, read_entries, read_stages
 from pellucid.model.spec import EncoderSpec, HeadSpec, ModelSpec, SpladeSpec, TokenizerSpec
 from pellucid.model.tensors import Tensors
@@ -59,7 +61,14 @@ def load_spec(files: ModelFiles) -> ModelSpec:
     if default is not None and default not in {*prompts, *_BUILT_IN_PROMPTS}:
         raise InvalidModelError(f"{settings.where}: default_prompt_name {default!r:.80} is not one of its prompts.")
     head, why_no_head = (None, encoder.only_torch) if encoder.only_torch else _read_head(config, settings)
-    stages = read_stages(files, later_entries, config, encoder.hidden_size)
+    layout = find_layout(files, later_entries, config, settings)
+    stages = read_stages(files, later_entries, config, encoder.hidden_size, of_tokens=layout is not None)
+    late_interaction = None
+    if layout is not None:
+        stages = stages_of(layout, stages, encoder.hidden_size)
+        tokenizer_config = Config.read_if_present(files, transformer.file("tokenizer_config.json"))
+        late_interaction = read_late_interaction(layout, _read_own_settings(files, transformer), tokenizer_config)
+        prompts |= layout.prompts
     is_splade = any(isinstance(stage, SpladeSpec) for stage in stages)
     vocabulary = None
     if is_splade or (is_masked_language_model(config) and not encoder.only_torch and get_family(config).vocabulary):
@@ -68,13 +77,17 @@ def load_spec(files: ModelFiles) -> ModelSpec:
         name=files.name,
         encoder_folder=transformer.folder,
         encoder=encoder,
-        tokenizer=_read_tokenizer_spec(files, transformer, encoder, _transformer_tasks(head, is_splade=is_splade)),
+        tokenizer=replace(
+            _read_tokenizer_spec(files, transformer, encoder, _transformer_tasks(head, is_splade=is_splade)),
+            markers=() if layout is None else layout.markers,
+        ),
         stages=stages,
         prompts=MappingProxyType(prompts),
         default_prompt_name=default,
         head=head,
         why_no_head=why_no_head,
         vocabulary=vocabulary,
+        late_interaction=late_interaction,
     )
 
 
@@ -185,9 +198,7 @@ def _read_tokenizer_spec(
     more than the number of positions. The truncation and padding settings in ``tokenizer.json`` are ignored. Without
     ``modules.json``, sentence-transformers does not read its own config, and neither do we.
     """
-    names = [transformer.file(f"sentence_{family}_config.json") for family in _SENTENCE_CONFIG_FAMILIES]
-    name = next((name for name in names if files.has(name)), names[0])
-    settings = Config.read_if_present(files, name) if files.has("modules.json") else Config(name, {})
+    settings = _read_own_settings(files, transformer)
     tokenizer = Config.read_if_present(files, transformer.file("tokenizer_config.json"))
     default_task = "fill-mask" if transformer.kind == "MLMTransformer" else "feature-extraction"
     # A model_max_length of 1e30 is common. It means that there is no limit.
@@ -205,6 +216,13 @@ def _read_tokenizer_spec(
         side,
         has_segments=encoder.embedding.token_types > 1 and _gives_segments(tokenizer, encoder.family),
     )
+
+
+def _read_own_settings(files: ModelFiles, transformer: ModuleEntry) -> Config:
+    """What sentence-transformers saved about the transformer. It may be nothing."""
+    names = [transformer.file(f"sentence_{family}_config.json") for family in _SENTENCE_CONFIG_FAMILIES]
+    name = next((name for name in names if files.has(name)), names[0])
+    return Config.read_if_present(files, name) if files.has("modules.json") else Config(name, {})
 
 
 def _gives_segments(tokenizer: Config, family: str) -> bool:

@@ -16,7 +16,17 @@ from pellucid.layers.finish import Module
 from pellucid.layers.pooling import MODES, Pooling
 from pellucid.layers.vocabulary import AutoEncoder
 from pellucid.model.config import Config, read_json
-from pellucid.model.spec import AutoEncoderSpec, DenseSpec, LayerNormSpec, ModelSpec, NormalizeSpec, SpladeSpec, Stage
+from pellucid.model.spec import (
+    AutoEncoderSpec,
+    DenseSpec,
+    LayerNormSpec,
+    ModelSpec,
+    NormalizeSpec,
+    SpladeSpec,
+    Stage,
+    TokenMaskSpec,
+    TokenPoolingSpec,
+)
 from pellucid.model.tensors import Tensors
 from pellucid.model.weights import read_norm
 from pellucid.sources.files import MAX_MODULES, ModelFiles, normalize_folder
@@ -35,14 +45,17 @@ _LOGS: dict[str, Literal[1, 2]] = {"relu": 1, "log1p_relu": 2}
 """How many times SpladePooling takes ``log(1 + x)``, by its ``activation_function``."""
 _MODULE_KINDS = (
     *("Transformer", "MLMTransformer", "Pooling", "SpladePooling", "SparseAutoEncoder"),
-    *("Dense", "LayerNorm", "Normalize", "Dropout"),
+    *("Dense", "LayerNorm", "Normalize", "Dropout", "MultiVectorMask", "HierarchicalTokenPooling"),
 )
 _TRANSFORMERS = ("Transformer", "MLMTransformer")
+_SENTENCE, _TOKENS = "sentence_embedding", "token_embeddings"
 # The packages that have held sentence-transformers' own module classes, up to version 6.
 _PACKAGES = (
     *("sentence_transformers.models", "sentence_transformers.base", "sentence_transformers.sentence_transformer"),
-    "sentence_transformers.sparse_encoder",
+    *("sentence_transformers.sparse_encoder", "sentence_transformers.multi_vector_encoder"),
 )
+_CLASSES_OF_OTHERS = {"pylate.models.Dense.Dense": "Dense"}
+"""Classes of other libraries that are the same as one of sentence-transformers."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +107,7 @@ def read_entries(files: ModelFiles) -> list[ModuleEntry]:
 
 
 def read_stages(
-    files: ModelFiles, entries: list[ModuleEntry], encoder_config: Config, hidden_size: int
+    files: ModelFiles, entries: list[ModuleEntry], encoder_config: Config, hidden_size: int, *, of_tokens: bool = False
 ) -> tuple[Stage, ...]:
     """Read the stages after the transformer.
 
@@ -103,6 +116,7 @@ def read_stages(
         entries: the entries of :func:`read_entries` after the transformer.
         encoder_config: the encoder's config.json.
         hidden_size: the length of a token's vector.
+        of_tokens: True if a linear layer works on each token's vector, unless its config says otherwise.
 
     Raises:
         InvalidModelError: a config is missing or broken, or contradicts another.
@@ -121,7 +135,11 @@ def read_stages(
             autoencoder = _read_autoencoder(files, entry, size)
             stages.append(autoencoder)
             size = autoencoder.out_features
-        elif (module := _read_module(files, entry, size)) is not None:
+        elif entry.kind == "MultiVectorMask":
+            stages.append(_read_mask(Config.read_if_present(files, entry.file("config.json"))))
+        elif entry.kind == "HierarchicalTokenPooling":
+            stages.append(_read_token_pooling(Config.read_if_present(files, entry.file("config.json"))))
+        elif (module := _read_module(files, entry, size, of_tokens=of_tokens)) is not None:
             stages.append(module)
             if isinstance(module, DenseSpec):
                 size = module.out_features
@@ -156,6 +174,8 @@ def _load_module(files: ModelFiles, spec: DenseSpec | LayerNormSpec | NormalizeS
 
 def _module_kind(where: str, class_name: str) -> str:
     """The kind of a module, from the full name of its class."""
+    if class_name in _CLASSES_OF_OTHERS:
+        return _CLASSES_OF_OTHERS[class_name]
     package, _, kind = class_name.rpartition(".")
     is_official = package in _PACKAGES or any(package.startswith(f"{name}.") for name in _PACKAGES)
     if kind in _MODULE_KINDS and is_official:
@@ -233,16 +253,58 @@ def load_autoencoder(files: ModelFiles, spec: AutoEncoderSpec) -> AutoEncoder:
     )
 
 
-def _read_module(files: ModelFiles, entry: ModuleEntry, size: int) -> DenseSpec | LayerNormSpec | NormalizeSpec | None:
-    """Read a module after pooling, whose input has length ``size``; None if the module only matters in training."""
+def _read_mask(config: Config) -> TokenMaskSpec:
+    only = config.values.get("keep_only_token_ids")
+    if only is not None and not (isinstance(only, list) and all(type(number) is int for number in only)):
+        raise InvalidModelError(f"{config.where}: keep_only_token_ids must be a list of token ids, or null.")
+    sides = config.values.get("skiplist_tasks")
+    return TokenMaskSpec(
+        skipped=tuple(read_words(config, "skiplist_words") or ()),
+        sides=(sides,) if isinstance(sides, str) else tuple(read_words(config, "skiplist_tasks") or ("document",)),
+        only=None if not only else tuple(only),
+    )
+
+
+def _read_token_pooling(config: Config) -> TokenPoolingSpec:
+    tasks = config.values.get("tasks")
+    return TokenPoolingSpec(
+        factor=config.number("pool_factor", 1.0, minimum=1),
+        protected=config.integer("num_protected_tokens", 1, minimum=0),
+        normalize=config.flag("normalize_embeddings", False),  # Older files do not have it, and mean False.
+        sides=(tasks,) if isinstance(tasks, str) else tuple(read_words(config, "tasks") or ("document",)),
+    )
+
+
+def read_words(config: Config, key: str) -> list[str] | None:
+    """A list of words in a config; None if it is missing or null.
+
+    Raises:
+        InvalidModelError: it is something else.
+    """
+    words = config.values.get(key)
+    if words is not None and not (isinstance(words, list) and all(isinstance(word, str) for word in words)):
+        raise InvalidModelError(f"{config.where}: {key} must be a list of words, or null.")
+    return words
+
+
+def _read_module(
+    files: ModelFiles, entry: ModuleEntry, size: int, *, of_tokens: bool
+) -> DenseSpec | LayerNormSpec | NormalizeSpec | None:
+    """Read a module whose input has length ``size``; None if the module only matters in training."""
     config = Config.read_if_present(files, entry.file("config.json"))
-    for key in ("module_input_name", "module_output_name"):
-        if (name := config.string(key, "sentence_embedding")) != "sentence_embedding":
-            raise UnsupportedModelError(
-                f"{config.where}: {key} {name!r:.80} is not supported, only 'sentence_embedding'."
-            )
+    usual = _TOKENS if of_tokens and entry.kind == "Dense" else _SENTENCE
+    name = config.string("module_input_name", usual)
+    supported = (_SENTENCE, _TOKENS) if entry.kind in ("Dense", "Normalize") else (_SENTENCE,)
+    if name not in supported:
+        raise UnsupportedModelError(
+            f"{config.where}: module_input_name {name!r:.80} is not supported, only {' or '.join(map(repr, supported))}."
+        )
+    if (output := config.string("module_output_name", name)) != name:
+        raise UnsupportedModelError(
+            f"{config.where}: module_output_name {output!r:.80} is not supported, only {name!r}, which is its input."
+        )
     if entry.kind == "Normalize":
-        return NormalizeSpec()
+        return NormalizeSpec(of_tokens=name == _TOKENS)
     if entry.kind == "Dropout":
         return None
     if entry.kind == "LayerNorm":
@@ -259,5 +321,12 @@ def _read_module(files: ModelFiles, entry: ModuleEntry, size: int) -> DenseSpec 
             f"{config.where}: activation_function {activation!r:.80} is not supported, and Pellucid never runs code "
             f"from a model. Supported: {', '.join(BY_TORCH_CLASS)}."
         )
-    bias = config.flag("bias", True)
-    return DenseSpec(entry.folder, in_features, out_features, BY_TORCH_CLASS[activation], bias, use_residual)
+    return DenseSpec(
+        folder=entry.folder,
+        in_features=in_features,
+        out_features=out_features,
+        activation=BY_TORCH_CLASS[activation],
+        bias=config.flag("bias", True),
+        use_residual=use_residual,
+        of_tokens=name == _TOKENS,
+    )

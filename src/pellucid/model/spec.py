@@ -240,6 +240,7 @@ class TokenizerSpec:
             ``sentence_bert_config.json``).
         truncation_side: the end at which texts are cut off.
         has_segments: True if the encoder is told which text of a pair each token is from.
+        markers: tokens of the vocabulary that are never cut into pieces, although the tokenizer's files do not say so.
     """
 
     folder: str
@@ -247,6 +248,7 @@ class TokenizerSpec:
     lowercase: bool
     truncation_side: Literal["left", "right"]
     has_segments: bool = True
+    markers: tuple[str, ...] = ()
 
     __repr__ = short_repr
 
@@ -262,6 +264,7 @@ class DenseSpec:
         bias: True if it has a bias.
         use_residual: True if the input is added to the result. If the two lengths differ, the input first goes through
             a matrix of its own.
+        of_tokens: True if it works on each token's vector, and not on the pooled one.
     """
 
     folder: str
@@ -270,6 +273,7 @@ class DenseSpec:
     activation: str
     bias: bool = True
     use_residual: bool = False
+    of_tokens: bool = False
 
     __repr__ = short_repr
 
@@ -286,7 +290,9 @@ class LayerNormSpec:
 
 @dataclass(frozen=True)
 class NormalizeSpec:
-    """Scaling of each vector to length 1."""
+    """Scaling of each vector to length 1: of each token's vector if ``of_tokens``, else of the pooled one."""
+
+    of_tokens: bool = False
 
 
 @dataclass(frozen=True)
@@ -322,9 +328,75 @@ class AutoEncoderSpec:
     __repr__ = short_repr
 
 
+@dataclass(frozen=True)
+class TokenMaskSpec:
+    """Which tokens of a text give it a vector, in late interaction (Khattab and Zaharia, "ColBERT", 2020).
+
+    Attributes:
+        skipped: the tokens that are left out, such as punctuation. Those that the vocabulary lacks do not count.
+        sides: the kinds of text that they are left out of: "document", "query", or both.
+        only: the only token ids that are not left out of documents; None for all.
+    """
+
+    skipped: tuple[str, ...] = ()
+    sides: tuple[str, ...] = ("document",)
+    only: tuple[int, ...] | None = None
+
+    __repr__ = short_repr
+
+
+@dataclass(frozen=True)
+class TokenPoolingSpec:
+    """Fewer vectors for a text: similar ones are merged; see :mod:`pellucid.layers.token_pooling`.
+
+    Attributes:
+        factor: about how many vectors become one.
+        protected: how many vectors, the first ones, are never merged.
+        normalize: True if the result is scaled to length 1.
+        sides: the kinds of text whose vectors are merged.
+    """
+
+    factor: float
+    protected: int = 1
+    normalize: bool = True
+    sides: tuple[str, ...] = ("document",)
+
+
 Module = DenseSpec | LayerNormSpec | NormalizeSpec
-Stage = Pooling | Module | SpladeSpec | AutoEncoderSpec
+Stage = Pooling | Module | SpladeSpec | AutoEncoderSpec | TokenMaskSpec | TokenPoolingSpec
 """The stages that may follow the Transformer in ``modules.json``."""
+
+
+@dataclass(frozen=True)
+class ExpansionSpec:
+    """Query expansion: tokens that fill up a short query, so that it has at least ``length`` tokens.
+
+    Attributes:
+        length: the least number of tokens, special ones included.
+        token: the token to fill up with; None for the tokenizer's mask token, or else its last special one.
+        attend: True if the query's tokens look at these ones; they always look at the query's.
+        fixed: True if longer queries are cut to ``length``.
+    """
+
+    length: int
+    token: str | None = None
+    attend: bool = False
+    fixed: bool = True
+
+
+@dataclass(frozen=True)
+class LateInteractionSpec:
+    """What a model with several vectors for each text does with queries and documents before the transformer.
+
+    Attributes:
+        query_length: the most tokens of a query, special ones included; None for the tokenizer's limit.
+        document_length: the same for documents.
+        expansion: how short queries are filled up; None if they are not.
+    """
+
+    query_length: int | None = None
+    document_length: int | None = None
+    expansion: ExpansionSpec | None = None
 
 
 @dataclass(frozen=True)
@@ -393,6 +465,8 @@ class ModelSpec:
         head: the head of a model that scores or classifies; None for other models.
         why_no_head: why the head that config.json describes cannot be used; "" if it can, or if there is none.
         vocabulary: the head of a masked language model; None if config.json names another class and no stage needs it.
+        late_interaction: what a model with several vectors for each text does with queries and documents; None for
+            other models.
     """
 
     name: str
@@ -405,6 +479,7 @@ class ModelSpec:
     head: HeadSpec | None = None
     why_no_head: str = ""
     vocabulary: VocabularySpec | None = None
+    late_interaction: LateInteractionSpec | None = None
 
     def __repr__(self) -> str:
         size = f"{plural(len(self.encoder.blocks), 'layer')} of {self.encoder.hidden_size:,} numbers"
@@ -417,6 +492,8 @@ class ModelSpec:
         Raises:
             UnsupportedModelError: Pooling is not the first stage after the transformer, or there are several.
         """
+        if self.late_interaction is not None:
+            raise UnsupportedModelError(f"{self.name} gives a vector for each token of a text. Use MultiVectorEmbedder.")
         match self.stages:
             case (Pooling() as pooling, *rest) if not any(
                 isinstance(stage, Pooling | AutoEncoderSpec) for stage in rest

@@ -220,7 +220,7 @@ def select_files(names: Iterable[str], module_folders: Collection[str] = ()) -> 
 
 def _is_read(folder: str, file: str, module_folders: Collection[str]) -> bool:
     """True if Pellucid reads ``file`` in ``folder``."""
-    if not folder and file in ("modules.json", "config_sentence_transformers.json"):
+    if not folder and file in ("modules.json", "config_sentence_transformers.json", "artifact.metadata"):
         return True
     # fnmatch's * also matches "/", so nested folders are ruled out first.
     has_module_name = "/" not in folder and fnmatch.fnmatchcase(folder, _MODULE_FOLDER_PATTERN)

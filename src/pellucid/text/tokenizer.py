@@ -260,6 +260,11 @@ class Tokenizer:
         """The spelling of a token in the vocabulary; "" for an id without a token."""
         return self._backend.id_to_token(token_id) or ""
 
+    def token_id(self, piece: str) -> int | None:
+        """The id of the token with this spelling; None if the vocabulary has none."""
+        token_id: int | None = self._backend.token_to_id(piece)
+        return token_id
+
     def inspect(self, text: str, prompt: str = "") -> TokenizedText:
         """Show what :meth:`tokenize` does to one text, with the characters of each token. It raises the same errors.
 

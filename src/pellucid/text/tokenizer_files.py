@@ -13,7 +13,7 @@ import contextlib
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pellucid.errors import InvalidModelError, PellucidError, UnsupportedModelError
@@ -82,6 +82,7 @@ def load(files: ModelFiles, spec: TokenizerSpec, family: str) -> Backend:
         if getattr(backend.model, "dropout", None):
             # Dropout is for training: it cuts words at random (Provilkov et al., "BPE-Dropout", 2020).
             backend.model.dropout = None
+        _keep_whole(backend, spec.markers)
         if spec.lowercase:
             steps = [normalizers.Lowercase()] + ([backend.normalizer] if backend.normalizer is not None else [])
             backend.normalizer = normalizers.Sequence(steps)
@@ -96,6 +97,20 @@ def load(files: ModelFiles, spec: TokenizerSpec, family: str) -> Backend:
                 f"{TEMPLATE_RULE}."
             )
     return backend
+
+
+def _keep_whole(backend: Backend, markers: Sequence[str]) -> None:
+    """Make tokens special, so that they are found in a text as a whole, before it is normalized.
+
+    A marker may be a token with the space that follows it. A marker that is not in the vocabulary is left alone: it is
+    ordinary text. sentence-transformers does the same.
+    """
+    from tokenizers import AddedToken
+
+    for marker in markers:
+        token = next((part for part in (marker, *marker.split(None, 1)[:1]) if backend.token_to_id(part) is not None), "")
+        if token and backend.encode(token, add_special_tokens=False).tokens != [token]:
+            backend.add_special_tokens([AddedToken(token, normalized=False, special=True)])
 
 
 def _gives_text_once(part: Mapping[str, Any] | None) -> bool:

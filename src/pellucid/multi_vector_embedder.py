@@ -1,0 +1,393 @@
+"""A vector for each token of a text, and MaxSim to compare a query with documents: late interaction, as in ColBERT."""
+
+from __future__ import annotations
+
+import copy
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid.checks import check_integer
+from pellucid.encoder.encoder import Dtype, Encoder, EngineName
+from pellucid.encoder.prompts import DOCUMENT_PROMPTS, QUERY_PROMPTS, choose_prompt
+from pellucid.errors import InvalidModelError, OptionError, TextTypeError, UnsupportedModelError
+from pellucid.layers.finish import EachToken
+from pellucid.layers.norms import Normalize
+from pellucid.layers.token_pooling import TokenPooling
+from pellucid.model.spec import DenseSpec, ExpansionSpec, LateInteractionSpec, TokenMaskSpec, TokenPoolingSpec
+from pellucid.reprs import short_text
+from pellucid.task import Call, Task
+from pellucid.text.checks import as_iterator, as_list
+from pellucid.text.expansion import expand, expansion_token
+from pellucid.text.tokenizer import Tokenizer
+from pellucid.text.truncation import OnTruncation
+from pellucid.types import Float32, Int32, MultiVectors, Ranked, TokenBatch
+from pellucid.vectors.maxsim import check_documents, check_query
+
+if TYPE_CHECKING:
+    from pellucid.explain.alignment import Alignment
+
+Side = Literal["query", "document", "text"]
+"""What a text is: a query; a document; or "text", which is read like a document, but as far as the model can."""
+
+
+@dataclass(frozen=True)
+class _SideCall(Call[MultiVectors]):
+    """A call that says what its texts are."""
+
+    side: Side = "document"
+
+
+class MultiVectorEmbedder(Task):
+    """A model that gives each token of a text a vector, such as ColBERT. Several threads may share one.
+
+    A query is compared with a document by MaxSim (Khattab and Zaharia, "ColBERT", 2020): each token of the query finds
+    the token of the document that is most similar, and the score is the sum of these similarities. A text's vectors
+    depend on that text alone, and a score on its query and its document, to the last bit.
+
+    Args:
+        model_name: a Hub name, a folder, or an :class:`~pellucid.encoder.encoder.Encoder` that several tasks share.
+            ``Encoder`` documents the options that are not listed here. ``max_tokens`` is a limit for documents.
+        on_truncation: what to do with texts that are too long: cut them and warn once per call (``"warn"``), raise
+            before any arithmetic (``"error"``), or cut them silently (``"cut"``).
+
+    Raises:
+        OptionError: an option's value is not supported.
+        ModelError: the model does not exist, its download failed, or its files are broken or unsupported.
+        UnsupportedModelError: the model does not give vectors of tokens.
+    """
+
+    task_name = "multi-vector"
+    other_names: ClassVar[dict[str, str]] = Task.other_names | {
+        name: ours
+        for ours, names in (
+            ("embed_documents(texts), or embed_query(text) for a query", "encode embed"),
+            ("embed_documents(texts)", "encode_document passage_embed"),
+            ("embed_query(text), or embed_queries(texts)", "encode_query encode_queries query_embed"),
+            ("maxsim(query, documents)", "similarity colbert_score score"),
+            ("rank(query, documents)", "rerank search"),
+            ("dimensions", "get_sentence_embedding_dimension get_embedding_dimension"),
+        )
+        for name in names.split()
+    }
+
+    def __init__(
+        self,
+        model_name: str | os.PathLike[str] | Encoder,
+        *,
+        dtype: Dtype = "float32",
+        engine: EngineName = "auto",
+        device: str = "cpu",
+        threads: int | None = None,
+        revision: str | None = None,
+        cache_folder: str | os.PathLike[str] | None = None,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+        max_tokens: int | None = None,
+        on_truncation: OnTruncation = "warn",
+    ) -> None:
+        arithmetic = {"dtype": dtype, "engine": engine, "device": device, "threads": threads, "max_tokens": max_tokens}
+        hub = {"revision": revision, "cache_folder": cache_folder, "local_files_only": local_files_only, "token": token}
+        super().__init__(model_name, arithmetic | hub, None, on_truncation)
+        spec = self.spec.late_interaction
+        if spec is None:
+            raise UnsupportedModelError(
+                f"{self.spec.name} does not give each token a vector that can be compared. If it gives one vector for "
+                f"each text, use Embedder."
+            )
+        stages = self.spec.stages
+        self._mask = next((stage for stage in stages if isinstance(stage, TokenMaskSpec)), None)
+        self._pooling = next((stage for stage in stages if isinstance(stage, TokenPoolingSpec)), None)
+        self._expansion = spec.expansion
+        self._fill = 0 if self._expansion is None else self._check_expansion(self._expansion)
+        self._tokenizers = self._make_tokenizers(spec)
+        words = () if self._mask is None else self._mask.skipped
+        self._skipped = np.array(
+            sorted({token for word in words if (token := self.tokenizer.token_id(word)) is not None}), dtype=np.int32
+        )
+
+    def __repr__(self) -> str:
+        name = short_text(self.model_name, 60)
+        return f"MultiVectorEmbedder({name}, dimensions={self.dimensions}, engine={self.engine.name!r})"
+
+    def __reduce__(self) -> tuple[Callable[..., Task], tuple[Any, ...]]:
+        """Pickle the arguments. Unpickling creates the task again, and loads its model."""
+        return _create, (type(self), self.encoder, self.on_truncation)
+
+    @property
+    def dimensions(self) -> int:
+        """The length of a token's vector."""
+        sizes = [stage.out_features for stage in self.spec.stages if isinstance(stage, DenseSpec)]
+        return sizes[-1] if sizes else self.spec.encoder.hidden_size
+
+    @property
+    def max_tokens(self) -> int:
+        """How many tokens of a document are read, special tokens included. A longer document is truncated."""
+        return self._tokenizers["document"].spec.max_tokens
+
+    @property
+    def max_query_tokens(self) -> int:
+        """How many tokens of a query are read, special tokens included. A longer query is truncated."""
+        return self._tokenizers["query"].spec.max_tokens
+
+    @property
+    def document_prompt(self) -> str:
+        """The prompt that documents get by default; "" if the model has none for them."""
+        return self.prompt_named(None)
+
+    @property
+    def query_prompt(self) -> str:
+        """The prompt that queries get by default; "" if the model has none for them."""
+        return choose_prompt(self.spec, QUERY_PROMPTS, None, None)
+
+    def prompt_named(self, prompt_name: str | None) -> str:
+        """The prompt that documents get for this ``prompt_name``. Raises OptionError for an unknown name."""
+        return choose_prompt(self.spec, DOCUMENT_PROMPTS, prompt_name, None)
+
+    def embed_documents(
+        self,
+        texts: Sequence[str],
+        *,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        show_progress: bool = False,
+    ) -> MultiVectors:
+        """Embed documents, in their order.
+
+        Tokens that the model skips, such as punctuation, have no vector. A document may have none at all.
+
+        Args:
+            texts: the documents; ``""`` is one too.
+            prompt_name: put the model's prompt of this name (a key of ``spec.prompts``) before each text.
+            prompt: put this before each text; ``""`` for no prompt. If you give neither, the model's "document",
+                "passage" or "corpus" prompt is used, if it has one. It holds the marker of documents, such as "[D] ".
+            show_progress: draw a progress bar, on a terminal or in a notebook.
+
+        Raises:
+            TextTypeError, TextError: a text cannot be used; its position is given. Nothing was computed.
+            TruncationError: a text is too long for ``on_truncation="error"``. Nothing was computed.
+            OptionError: an option's value is not supported.
+        """
+        chosen = choose_prompt(self.spec, DOCUMENT_PROMPTS, prompt_name, prompt)
+        return self.embed_as("document", texts, chosen, show_progress=show_progress)
+
+    def embed_queries(
+        self, texts: Sequence[str], *, prompt_name: str | None = None, prompt: str | None = None
+    ) -> MultiVectors:
+        """Embed queries, in their order. Some models fill up short queries with tokens that have vectors too.
+
+        The default prompt is the model's "query" prompt. The options and errors are those of :meth:`embed_documents`.
+        """
+        return self.embed_as("query", texts, choose_prompt(self.spec, QUERY_PROMPTS, prompt_name, prompt))
+
+    def embed_query(self, text: str, *, prompt_name: str | None = None, prompt: str | None = None) -> Float32:
+        """Embed one query: ``float32[t, d]``. The options and errors are those of :meth:`embed_queries`."""
+        if not isinstance(text, str):
+            raise TextTypeError(f"the text is of type {type(text).__name__}; embed_query takes one str.")
+        return self.embed_queries([text], prompt_name=prompt_name, prompt=prompt).vectors
+
+    def embed_stream(
+        self,
+        texts: Iterable[str],
+        *,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        advance: Callable[[int], object] = lambda _texts: None,
+    ) -> Iterator[MultiVectors]:
+        """Embed any number of documents in bounded memory. Yields the vectors of the next ones, in order.
+
+        ``advance`` is called after each part of the work with its number of texts, for progress bars. The other options
+        and the errors are those of :meth:`embed_documents`. Positions count from the start of the stream, and a
+        truncation warning comes at its end.
+        """
+        chosen = choose_prompt(self.spec, DOCUMENT_PROMPTS, prompt_name, prompt)
+        return self._run_stream(as_iterator(texts), self._call("document", chosen), advance)
+
+    def embed_as(
+        self,
+        side: Side,
+        texts: Sequence[str],
+        prompt: str,
+        *,
+        normalize: bool = False,
+        show_progress: bool = False,
+    ) -> MultiVectors:
+        """Embed texts of one kind with this prompt, whatever the model's own prompt is.
+
+        Args:
+            side: "query"; "document"; or "text", which is a document of any length that the model can read.
+            texts: the texts.
+            prompt: goes before each text.
+            normalize: scale each vector to length 1, even if the model does not.
+            show_progress: draw a progress bar.
+
+        Raises:
+            TextTypeError, TextError, TruncationError: as :meth:`embed_documents`.
+        """
+        vectors = self._run(as_list(texts), self._call(side, prompt), show_progress=show_progress)
+        return EachToken((Normalize(),))(vectors.vectors, vectors.offsets) if normalize else vectors
+
+    def maxsim(self, query: str | npt.ArrayLike, documents: Sequence[str] | MultiVectors) -> Float32:
+        """Score documents for a query: ``float32[n]``, in the documents' order.
+
+        A document without vectors scores -1e9, which is below any other.
+
+        Args:
+            query: a text, which is embedded as in :meth:`embed_query`; or its vectors, ``[t, d]``.
+            documents: texts, which are embedded as in :meth:`embed_documents`; or their vectors. To ask about the same
+                documents again, embed them once and pass the vectors.
+
+        Raises:
+            TextTypeError, TextError, TruncationError: as :meth:`embed_documents`.
+            InputError: the vectors do not fit together, or a number is not a finite float.
+        """
+        vectors = self.embed_query(query) if isinstance(query, str) else check_query(query)
+        is_text = isinstance(documents, (str, list, tuple)) or not isinstance(documents, MultiVectors)
+        found = self.embed_documents(cast("Sequence[str]", documents)) if is_text else documents
+        return self.engine.maxsim(vectors, check_documents(found, vectors.shape[1]))
+
+    def rank(
+        self, query: str | npt.ArrayLike, documents: Sequence[str] | MultiVectors, top_k: int | None = None
+    ) -> list[Ranked]:
+        """Sort documents by their score for a query, best first. Equal scores keep the documents' order.
+
+        ``top_k`` is how many to return; None for all. The other arguments and the errors are those of :meth:`maxsim`.
+        """
+        if top_k is not None:
+            top_k = check_integer("top_k", top_k, 1, sys.maxsize, "of at least 1, or None for all")
+        scores = self.maxsim(query, documents)
+        order = np.argsort(-scores, kind="stable")[:top_k]
+        return [Ranked(index, score) for index, score in zip(order.tolist(), scores[order].tolist(), strict=True)]
+
+    def explain(self, query: str, document: str) -> Alignment:
+        """Show why a document has its score for a query: which token each token of the query found, and its part.
+
+        The parts add up to the score of :meth:`maxsim`. A text that is too long is cut, whatever ``on_truncation`` is.
+
+        Raises:
+            TextTypeError, TextError: a text cannot be used.
+        """
+        from pellucid.explain.alignment import align
+
+        sides = []
+        for side, text, prompt in (("query", query, self.query_prompt), ("document", document, self.document_prompt)):
+            if not isinstance(text, str):
+                raise TextTypeError(f"the {side} is of type {type(text).__name__}; it must be a str.")
+            call = self._call(cast("Side", side), prompt)
+            ((tokens, _),) = self._tokenize([text], call, 0)
+            vectors = self._of_tokens(tokens, call, lambda _texts: None)
+            call.finish.check(vectors, int)
+            sides.append((tokens.ids, self._kept(tokens, call.side), vectors))
+        return align(self.encoder, *sides[0], *sides[1])
+
+    def count_tokens(self, texts: Sequence[str]) -> Int32:
+        """How many tokens each text has before truncation, with special tokens and without any prompt: ``int32[n]``."""
+        return self.tokenizer.count(as_list(texts))
+
+    # From texts to vectors
+
+    def _call(self, side: Side, prompt: str) -> _SideCall:
+        return _SideCall(prompt, EachToken(self.encoder.modules), self.dimensions, side=side)
+
+    def _most_tokens(self, call: Call[Any]) -> int:
+        return self._tokenizers[cast("_SideCall", call).side].spec.max_tokens
+
+    def _tokenize(self, texts: list[Any], call: Call[Any], first: int) -> Iterator[tuple[TokenBatch, Int32]]:
+        """Tokenize texts, and fill up queries. The counts are those before that."""
+        side = cast("_SideCall", call).side
+        tokens, counts = self._tokenizers[side].tokenize(texts, call.prompt, first=first)
+        if side == "query" and self._expansion is not None:
+            tokens = expand(tokens, self._fill, self._expansion)
+        yield tokens, counts
+
+    def _run_tokens(self, tokens: TokenBatch, call: Call[Any], advance: Callable[[int], object]) -> Any:
+        """The vectors of texts: of the tokens that count, and similar ones merged if the model says so."""
+        vectors = self._of_tokens(tokens, call, advance)
+        pooling, side = self._pooling, _task_of(cast("_SideCall", call).side)
+        if pooling is None or side not in pooling.sides:
+            return vectors
+        call.finish.check(vectors, int)  # Merging vectors that are not finite makes no sense.
+        return TokenPooling(pooling.factor, pooling.protected, pooling.normalize)(vectors)
+
+    def _of_tokens(self, tokens: TokenBatch, call: Call[Any], advance: Callable[[int], object]) -> MultiVectors:
+        """The vectors of the tokens that count."""
+        vectors: MultiVectors = self.encoder.run(tokens, call.finish, advance=advance)
+        return vectors.select(self._kept(tokens, cast("_SideCall", call).side))
+
+    def _kept(self, tokens: TokenBatch, side: Side) -> npt.NDArray[np.bool_]:
+        """Which tokens have a vector, ``bool[T]``."""
+        kept = np.ones(len(tokens.ids), dtype=np.bool_)
+        mask = self._mask
+        if mask is None:
+            if tokens.attended is not None:  # Without a mask, what the query's tokens do not look at does not count.
+                places = np.arange(len(tokens.ids)) - np.repeat(tokens.offsets[:-1], tokens.lengths)
+                kept = places < np.repeat(tokens.attended, tokens.lengths)
+            return kept
+        if _task_of(side) in mask.sides:
+            kept &= ~np.isin(tokens.ids, self._skipped)
+        if side != "query" and mask.only is not None:
+            kept &= np.isin(tokens.ids, mask.only)
+        return kept
+
+    # What the constructor needs
+
+    def _check_expansion(self, expansion: ExpansionSpec) -> int:
+        """The id of the token that fills up queries.
+
+        Raises:
+            UnsupportedModelError: the engine or the family cannot do what the model says.
+            InvalidModelError: the vocabulary has no such token, or the encoder reads fewer tokens.
+        """
+        encoder = self.spec.encoder
+        if expansion.length > encoder.max_tokens:
+            raise InvalidModelError(
+                f"{self.spec.name}: queries are filled up to {expansion.length} tokens, but the encoder reads at most "
+                f"{encoder.max_tokens}."
+            )
+        if not expansion.attend and not (self.engine.reads_attended and encoder.disentangled is None):
+            raise UnsupportedModelError(
+                f"{self.spec.name} fills up queries with tokens that the others do not look at. "
+                + (
+                    "With relative positions as in DeBERTa, this is not supported."
+                    if encoder.disentangled is not None
+                    else f"engine={self.engine.name!r} cannot do that. Use engine='native' or 'reference'."
+                )
+            )
+        return expansion_token(self.files, self.tokenizer, expansion.token)
+
+    def _make_tokenizers(self, spec: LateInteractionSpec) -> dict[Side, Tokenizer]:
+        """The tokenizer for each kind of text. They differ in the limit alone."""
+        own = self.tokenizer.spec.max_tokens
+        most = self.spec.encoder.max_tokens
+        query = own if spec.query_length is None else spec.query_length
+        if self._expansion is not None and self._expansion.fixed:
+            query = self._expansion.length
+        document = spec.document_length
+        if document is None or self.encoder.own_max_tokens is not None:
+            document = own
+        limits: dict[Side, int] = {"query": query, "document": document, "text": own}
+        tokenizers: dict[Side, Tokenizer] = {}
+        for side, limit in limits.items():
+            tokenizers[side] = copy.copy(self.tokenizer)
+            if limit != own:
+                try:
+                    tokenizers[side].limit(min(limit, most))
+                except OptionError as error:
+                    raise InvalidModelError(
+                        f"{self.spec.name}: a {side}_length of {limit} leaves no room for a token."
+                    ) from error
+        return tokenizers
+
+
+def _task_of(side: Side) -> str:
+    """What sentence-transformers calls the task. A text of neither kind counts as a document."""
+    return "query" if side == "query" else "document"
+
+
+def _create(kind: Callable[..., Task], encoder: Encoder, on_truncation: OnTruncation) -> Task:
+    return kind(encoder, on_truncation=on_truncation)
