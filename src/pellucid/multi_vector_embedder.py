@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,11 +27,11 @@ from pellucid.text.checks import as_iterator, as_list
 from pellucid.text.expansion import expand, expansion_token
 from pellucid.text.tokenizer import Tokenizer
 from pellucid.text.truncation import OnTruncation
-from pellucid.types import Float32, Int32, MultiVectors, Ranked, TokenBatch
+from pellucid.types import Float32, Int32, MultiVectors, Ranked, Token, TokenBatch
 from pellucid.vectors.maxsim import check_documents, check_query
 
 if TYPE_CHECKING:
-    from pellucid.explain.alignment import Alignment
+    from pellucid.explain.alignment import AlignedText, Alignment
 
 Side = Literal["query", "document", "text"]
 """What a text is: a query; a document; or "text", which is read like a document, but as far as the model can."""
@@ -267,23 +268,25 @@ class MultiVectorEmbedder(Task):
     def explain(self, query: str, document: str) -> Alignment:
         """Show why a document has its score for a query: which token each token of the query found, and its part.
 
-        The parts add up to the score of :meth:`maxsim`. A text that is too long is cut, whatever ``on_truncation`` is.
+        The parts add up to the score of :meth:`maxsim`. A text that is too long is cut, whatever ``on_truncation`` is,
+        and the result has what was cut off.
 
         Raises:
             TextTypeError, TextError: a text cannot be used.
+            UnsupportedModelError: the model merges vectors, so they do not belong to single tokens.
         """
         from pellucid.explain.alignment import align
 
-        sides = []
-        for side, text, prompt in (("query", query, self.query_prompt), ("document", document, self.document_prompt)):
+        if self._pooling is not None and self._pooling.factor > 1:
+            raise UnsupportedModelError(f"{self.spec.name} merges vectors, so they do not belong to single tokens.")
+        texts = (("query", query, self.query_prompt), ("document", document, self.document_prompt))
+        for side, text, _ in texts:
             if not isinstance(text, str):
                 raise TextTypeError(f"the {side} is of type {type(text).__name__}; it must be a str.")
-            call = self._call(cast("Side", side), prompt)
-            ((tokens, _),) = self._tokenize([text], call, 0)
-            vectors = self._of_tokens(tokens, call, lambda _texts: None)
-            call.finish.check(vectors, int)
-            sides.append((tokens.ids, self._kept(tokens, call.side), vectors))
-        return align(self.encoder, *sides[0], *sides[1])
+        (query_text, query_vectors), (document_text, document_vectors) = (
+            self._aligned(cast("Side", side), text, prompt) for side, text, prompt in texts
+        )
+        return align(self.encoder, query_text, document_text, query_vectors, document_vectors)
 
     def count_tokens(self, texts: Sequence[str]) -> Int32:
         """How many tokens each text has before truncation, with special tokens and without any prompt: ``int32[n]``."""
@@ -333,6 +336,27 @@ class MultiVectorEmbedder(Task):
         if side != "query" and mask.only is not None:
             kept &= np.isin(tokens.ids, mask.only)
         return kept
+
+    def _aligned(self, side: Side, text: str, prompt: str) -> tuple[AlignedText, Float32]:
+        """A text with its tokens, and the vectors of those that have one."""
+        from pellucid.explain.alignment import AlignedText
+
+        call = self._call(side, prompt)
+        ((tokens, _),) = self._tokenize([text], call, 0)
+        seen = self._tokenizers[side].inspect(text, prompt)
+        end = len(prompt + text)
+        filling = Token(self._fill, self.tokenizer.piece(self._fill), end, end, "special", False)
+        all_tokens = (*seen.tokens, *[filling] * (len(tokens.ids) - len(seen.tokens)))
+        kept = self._kept(tokens, side).tolist()
+        vectors = self._run_tokens(tokens, call, lambda _texts: None)
+        call.finish.check(vectors, int)
+        return AlignedText(
+            prompt=prompt,
+            text=text,
+            tokens=tuple(itertools.compress(all_tokens, kept)),
+            skipped=tuple(token for token, is_kept in zip(all_tokens, kept, strict=True) if not is_kept),
+            cut=seen.cut,
+        ), vectors.vectors
 
     # What the constructor needs
 

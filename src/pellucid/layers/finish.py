@@ -178,7 +178,11 @@ class EachToken:
 
     def merge(self, parts: Iterable[tuple[Int64, MultiVectors]], texts: int, /) -> MultiVectors:
         """The vectors of all texts; see :meth:`Finish.merge`."""
-        by_index = {index: rows for indices, part in parts for index, rows in zip(indices.tolist(), part, strict=True)}
+        by_index: dict[int, Float32] = {}
+        for indices, part in parts:
+            if len(indices) == texts and (indices[1:] > indices[:-1]).all():
+                return part  # All texts, in order.
+            by_index |= zip(indices.tolist(), part, strict=True)
         return MultiVectors.concatenate([by_index[index] for index in range(texts)])
 
     def split(self, result: MultiVectors, counts: Sequence[int], /) -> list[MultiVectors]:
