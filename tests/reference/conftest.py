@@ -31,6 +31,13 @@ def load_reference(folder: Path | str, **options):
     return SentenceTransformer(str(folder), device="cpu", local_files_only=True, **options)
 
 
+def multi_vector_encoder(folder: Path | str, **options):
+    """Load a model of late interaction with sentence-transformers."""
+    from sentence_transformers import MultiVectorEncoder
+
+    return MultiVectorEncoder(str(folder), device="cpu", local_files_only=True, **options)
+
+
 def cross_encoder(folder: Path | str, **options):
     """Load a model with a head with sentence-transformers."""
     from sentence_transformers import CrossEncoder

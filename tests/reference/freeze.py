@@ -1,7 +1,7 @@
 """Writes what sentence-transformers gives for a tiny model of each family, for ``make test``, which has no PyTorch.
 
-``tests/data/tiny.npz`` has ids and vectors, and ``tests/data/tiny_scores.npz`` the ids and logits of pairs. Run this
-again only when the tiny models change::
+``tests/data/tiny.npz`` has ids and vectors, ``tests/data/tiny_scores.npz`` the ids and logits of pairs, and
+``tests/data/tiny_multi_vectors.npz`` the vectors of tokens and their MaxSim. Run this again only when the tiny models change::
 
     .venv-reference/bin/python -m tests.reference.freeze
 """
@@ -10,15 +10,23 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from tests import tiny
-from tests.reference.conftest import cross_encoder, encode_alone, load_reference
+from tests import multi_vector_models, tiny
+from tests.reference.conftest import cross_encoder, encode_alone, load_reference, multi_vector_encoder
 from tests.tiny_families import FAMILIES
 
 _DATA = Path(__file__).parents[1] / "data"
 LABELS = (1, 2, 3)
+MULTI_VECTOR: dict[str, dict[str, Any]] = {
+    "bert": {"family": "bert", "expansion": multi_vector_models.FIXED, "document_length": 20},
+    "modernbert": {"family": "modernbert", "expansion": multi_vector_models.FIXED | {"attend": True}},
+    "roberta": {"family": "roberta", "skipped": (), "query_length": 9, "dense": (10, 6)},
+    "pooled": {"family": "distilbert", "pooling": {"pool_factor": 2.5, "normalize_embeddings": True}},
+}
+"""The tiny models of late interaction whose vectors are stored."""
 
 
 def main() -> None:
@@ -41,6 +49,19 @@ def main() -> None:
         ids = reference.tokenizer(*pairs, truncation="longest_first", max_length=tiny.MAX_TOKENS)["input_ids"]
         arrays |= _packed(family, ids)
     np.savez_compressed(_DATA / "tiny_scores.npz", **arrays)
+    arrays = {}
+    for name, options in MULTI_VECTOR.items():
+        with tempfile.TemporaryDirectory() as folder:
+            reference = multi_vector_encoder(multi_vector_models.write_model(Path(folder), **options))
+            queries, documents = (
+                getattr(reference, method)(multi_vector_models.TEXTS, batch_size=1, convert_to_numpy=True)
+                for method in ("encode_query", "encode_document")
+            )
+        for kind, vectors in (("queries", queries), ("documents", documents)):
+            arrays[f"{name}/{kind}/lengths"] = np.array([len(each) for each in vectors], dtype=np.int32)
+            arrays[f"{name}/{kind}/vectors"] = np.concatenate(vectors)
+        arrays[f"{name}/scores"] = reference.similarity(queries, documents).numpy()
+    np.savez_compressed(_DATA / "tiny_multi_vectors.npz", **arrays)
 
 
 def _packed(family: str, ids: list[list[int]]) -> dict[str, np.ndarray]:

@@ -58,8 +58,8 @@ def test_a_program_gets_this_package():
         print(SentenceTransformer.__module__, dir(sentence_transformers))
     """)
     assert out == (
-        "pellucid.sentence_transformers.sentence_transformer ['CrossEncoder', 'SentenceTransformer', "
-        "'SimilarityFunction', 'quantize_embeddings', 'util']\n"
+        "pellucid.sentence_transformers.sentence_transformer ['CrossEncoder', 'MultiVectorEncoder', "
+        "'SentenceTransformer', 'SimilarityFunction', 'quantize_embeddings', 'util']\n"
     )
 
 
@@ -68,7 +68,7 @@ def test_a_program_gets_this_package():
     ("module", "name", "reason"),
     [
         ("sentence_transformers", "SparseEncoder", "Pellucid has no sparse vectors yet."),
-        ("sentence_transformers", "MultiVectorEncoder", "several vectors for a text."),
+        ("sentence_transformers.multi_vector_encoder", "MultiVectorEncoderTrainer", "does not train"),
         ("sentence_transformers", "SentenceTransformerTrainer", "Train with sentence-transformers, and load here"),
         ("sentence_transformers", "InputExample", "Pellucid does not train"),
         ("sentence_transformers", "export_optimized_onnx_model", "exports no models"),

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pellucid.errors import InputError, StandInError
+from pellucid.errors import InputError
 from pellucid.sentence_transformers import SimilarityFunction
 from pellucid.sentence_transformers import similarity as module
 from pellucid.sentence_transformers.util import (
@@ -94,8 +94,8 @@ def test_a_function_by_its_name():
     assert SimilarityFunction.to_similarity_pairwise_fn(SimilarityFunction.MANHATTAN) is pairwise_manhattan_sim
     with pytest.raises(ValueError, match="'nothing' is not a valid SimilarityFunction"):
         SimilarityFunction.to_similarity_fn("nothing")
-    with pytest.raises(StandInError, match="maxsim compares several vectors for each text"):
-        SimilarityFunction.to_similarity_fn("maxsim")
+    assert SimilarityFunction.to_similarity_fn("maxsim") is maxsim
+    assert SimilarityFunction.to_similarity_pairwise_fn("meanmaxsim") is mean_maxsim_pairwise
 
 
 def test_unit_length():

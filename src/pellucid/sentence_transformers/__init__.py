@@ -14,11 +14,13 @@ PyTorch is imported only if you ask for tensors, or pass a function that works o
 
     sentence_transformer.py   texts to vectors
     cross_encoder.py          pairs of texts to scores
-    base.py                   what these two share
+    multi_vector_encoder.py   texts to a vector for each token
+    base.py                   what these share
     arguments.py              the options that their methods take, older names too
     activations.py            from logits to scores
-    util.py                   the functions for vectors, from the next four
+    util.py                   the functions for vectors, from the next five
     similarity.py             how similar vectors are
+    maxsim.py                 the same for several vectors for each text
     retrieval.py              search, pairs, groups
     quantization.py           smaller number types
     tensors.py                arrays and tensors
@@ -34,12 +36,14 @@ if TYPE_CHECKING:
     from pellucid.sentence_transformers import util
     from pellucid.sentence_transformers.cross_encoder import CrossEncoder
     from pellucid.sentence_transformers.installing import install, uninstall
+    from pellucid.sentence_transformers.multi_vector_encoder import MultiVectorEncoder
     from pellucid.sentence_transformers.quantization import quantize_embeddings
     from pellucid.sentence_transformers.sentence_transformer import SentenceTransformer
     from pellucid.sentence_transformers.similarity import SimilarityFunction
 
 _MODULES = {
     "CrossEncoder": "cross_encoder",
+    "MultiVectorEncoder": "multi_vector_encoder",
     "SentenceTransformer": "sentence_transformer",
     "SimilarityFunction": "similarity",
     "install": "installing",
@@ -48,6 +52,7 @@ _MODULES = {
 }
 __all__ = [
     "CrossEncoder",
+    "MultiVectorEncoder",
     "SentenceTransformer",
     "SimilarityFunction",
     "install",

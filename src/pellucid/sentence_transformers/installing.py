@@ -26,13 +26,11 @@ VERSION = "6.2.0"
 
 _TRAINING = "Pellucid does not train. Train with sentence-transformers, and load here what it saves."
 _SPARSE = "Pellucid has no sparse vectors yet."
-_SEVERAL = "Pellucid has no models yet that give several vectors for a text."
 _EXPORT = "Pellucid exports no models. It needs no other format to be fast."
 _MODULES = "Pellucid builds no models from modules. Name a model that has been saved."
 _OTHER = "Pellucid does not have it."
 _REASONS: Mapping[str, str] = {
     "SparseEncoder": _SPARSE,
-    "MultiVectorEncoder": _SEVERAL,
     **dict.fromkeys(
         (
             *("SparseEncoderTrainer", "SparseEncoderTrainingArguments", "SparseEncoderModelCardData"),
@@ -56,7 +54,7 @@ _REASONS: Mapping[str, str] = {
 """The names that sentence_transformers itself has, and this package has not."""
 _REASONS_OF_MODULES: Mapping[str, str] = {
     "sparse_encoder": _SPARSE,
-    "multi_vector_encoder": _SEVERAL,
+    "multi_vector_encoder": _TRAINING,
     "backend": _EXPORT,
     **dict.fromkeys(("models", "modules"), _MODULES),
     **dict.fromkeys(("base", "cross_encoder", "sentence_transformer", "SentenceTransformer", "LoggingHandler"), _OTHER),
@@ -74,6 +72,10 @@ _SOURCES: Mapping[str, str] = {
     **dict.fromkeys(
         ("cross_encoder", "cross_encoder.CrossEncoder", "cross_encoder.model"),
         "pellucid.sentence_transformers.cross_encoder",
+    ),
+    **dict.fromkeys(
+        ("multi_vector_encoder", "multi_vector_encoder.model"),
+        "pellucid.sentence_transformers.multi_vector_encoder",
     ),
     **dict.fromkeys(
         (

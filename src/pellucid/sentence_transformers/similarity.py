@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.errors import InputError, StandInError
+from pellucid.errors import InputError
+from pellucid.sentence_transformers.maxsim import maxsim, maxsim_pairwise, mean_maxsim, mean_maxsim_pairwise
 from pellucid.sentence_transformers.tensors import Array, as_array, like
 from pellucid.vectors.blocks import MAX_NUMBERS, blocks
 
-Function = Callable[[Any, Any], Any]
+Function = Callable[..., Any]
 _LEAST_LENGTH = 1e-12
 """A shorter vector is divided by this instead of its length, as in ``torch.nn.functional.normalize``."""
 
@@ -152,7 +153,6 @@ class SimilarityFunction(enum.Enum):
 
         Raises:
             ValueError: there is no such name.
-            StandInError: Pellucid does not have it.
         """
         return _function(similarity_function, pairwise=False)
 
@@ -162,7 +162,6 @@ class SimilarityFunction(enum.Enum):
 
         Raises:
             ValueError: there is no such name.
-            StandInError: Pellucid does not have it.
         """
         return _function(similarity_function, pairwise=True)
 
@@ -177,16 +176,17 @@ _FUNCTIONS: dict[SimilarityFunction, tuple[Function, Function]] = {
     SimilarityFunction.DOT_PRODUCT: (dot_score, pairwise_dot_score),
     SimilarityFunction.EUCLIDEAN: (euclidean_sim, pairwise_euclidean_sim),
     SimilarityFunction.MANHATTAN: (manhattan_sim, pairwise_manhattan_sim),
+    SimilarityFunction.MAXSIM: (maxsim, maxsim_pairwise),
+    SimilarityFunction.MEAN_MAXSIM: (mean_maxsim, mean_maxsim_pairwise),
 }
-DENSE = tuple(member.value for member in _FUNCTIONS)
+MULTI_VECTOR = (SimilarityFunction.MAXSIM.value, SimilarityFunction.MEAN_MAXSIM.value)
+"""The names of the functions for several vectors for each text."""
+DENSE = tuple(member.value for member in _FUNCTIONS if member.value not in MULTI_VECTOR)
 """The names of the functions for dense vectors."""
 
 
 def _function(name: str | SimilarityFunction, *, pairwise: bool) -> Function:
-    member = SimilarityFunction(name)
-    if member not in _FUNCTIONS:
-        raise StandInError(f"{member.value} compares several vectors for each text, which Pellucid does not have yet.")
-    return _FUNCTIONS[member][pairwise]
+    return _FUNCTIONS[SimilarityFunction(name)][pairwise]
 
 
 def _two_lists(a: Any, b: Any) -> tuple[Array, Array]:

@@ -1,9 +1,10 @@
-"""What ``sentence_transformers.util`` has for vectors, on arrays: similarities, search, pairs, groups, quantization."""
+"""What ``sentence_transformers.util`` has for vectors, on arrays: similarities, MaxSim, search, pairs, groups, quantization."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from pellucid.sentence_transformers.maxsim import maxsim, maxsim_pairwise, mean_maxsim, mean_maxsim_pairwise
 from pellucid.sentence_transformers.quantization import quantize_embeddings
 from pellucid.sentence_transformers.retrieval import (
     community_detection,
@@ -37,6 +38,10 @@ __all__ = [
     "euclidean_sim",
     "information_retrieval",
     "manhattan_sim",
+    "maxsim",
+    "maxsim_pairwise",
+    "mean_maxsim",
+    "mean_maxsim_pairwise",
     "normalize_embeddings",
     "pairwise_angle_sim",
     "pairwise_cos_sim",
