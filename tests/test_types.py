@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pellucid.errors import InputError
-from pellucid.types import TokenBatch, check_tokens
+from pellucid.types import MultiVectors, TokenBatch, check_tokens
 
 sequences = st.lists(st.lists(st.integers(0, 2**31 - 1), max_size=9), max_size=9)
 
@@ -25,6 +25,34 @@ def test_select_takes_texts_in_the_given_order(ids, data):
     indices = data.draw(st.lists(st.integers(0, len(ids) - 1), max_size=9)) if ids else []
     chosen = TokenBatch.from_sequences(ids).select(np.array(indices, dtype=np.int64))
     assert [sequence.tolist() for sequence in chosen] == [ids[index] for index in indices]
+
+
+def test_what_a_text_looks_at_follows_it():
+    batch = TokenBatch.from_sequences([[1, 2], [3], [4, 5, 6]])
+    some = TokenBatch(batch.ids, batch.offsets, attended=np.array([1, 1, 2], dtype=np.int32))
+    assert some.select(np.array([2, 0])).attended.tolist() == [2, 1]
+    assert some.part(1, 3).attended.tolist() == [1, 2]
+    assert TokenBatch.join([batch, some]).attended.tolist() == [2, 1, 3, 1, 1, 2]
+    assert TokenBatch.join([batch, batch]).attended is None
+
+
+@pytest.mark.parametrize("attended", [[1, 1], [0, 1, 1], [1, 2, 1], [1.0, 1.0, 1.0]])
+def test_what_a_text_looks_at_is_part_of_it(attended):
+    batch = TokenBatch.from_sequences([[1, 2], [3], [4, 5, 6]])
+    numbers = np.array(attended) if isinstance(attended[0], float) else np.array(attended, dtype=np.int32)
+    with pytest.raises(InputError, match="attended"):
+        check_tokens(TokenBatch(batch.ids, batch.offsets, attended=numbers), 10, 9, 0)
+
+
+@given(st.lists(st.lists(st.booleans(), max_size=5), min_size=1, max_size=5))
+def test_some_vectors_of_each_text(kept):
+    lengths = [len(each) for each in kept]
+    vectors = np.arange(sum(lengths), dtype=np.float32)[:, None]
+    texts = MultiVectors(vectors, np.cumsum([0, *lengths], dtype=np.int32))
+    chosen = texts.select(np.array(sum(kept, []), dtype=np.bool_))
+    assert chosen.offsets.dtype == np.int32
+    for few, many, flags in zip(chosen, texts, kept, strict=True):
+        assert few[:, 0].tolist() == [number for number, flag in zip(many[:, 0].tolist(), flags, strict=True) if flag]
 
 
 def test_select_can_swap_two_texts():

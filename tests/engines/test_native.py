@@ -402,6 +402,9 @@ def turns(positions, pairs):
         ({"wanted": np.array([1], dtype=np.int32)}, "wanted token"),
         ({"wanted": np.array([-1], dtype=np.int32)}, "wanted token"),
         ({"wanted": np.array([0, 0], dtype=np.int32)}, "fit"),
+        ({"attended": np.array([0], dtype=np.int32)}, "fewer tokens than are looked at"),
+        ({"attended": np.array([2], dtype=np.int32)}, "fewer tokens than are looked at"),
+        ({"attended": np.array([1, 1], dtype=np.int32)}, "how many of its tokens are looked at"),
         (
             {
                 "family": "mpnet",  # Padding tokens share a position, but have distances.

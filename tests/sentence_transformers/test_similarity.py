@@ -14,6 +14,8 @@ from pellucid.errors import InputError
 from pellucid.sentence_transformers import SimilarityFunction
 from pellucid.sentence_transformers import similarity as module
 from pellucid.sentence_transformers.util import (
+    maxsim,
+    mean_maxsim_pairwise,
     cos_sim,
     dot_score,
     euclidean_sim,
