@@ -84,7 +84,10 @@ def write_pylate(folder: Path, family: str = "bert", *, kind: str | None = "ColB
     """Write a model as PyLate saves it. ``settings`` are those of ``config_sentence_transformers.json``."""
     tiny.write_model(folder, family, modules=[])
     _write_dense(folder / "1_Dense", np.random.RandomState(1), HIDDEN, WIDTH, is_last=True, is_pylate=True)
-    entries = [_entry(0, "", "sentence_transformers.models.Transformer"), _entry(1, "1_Dense", "pylate.models.Dense.Dense")]
+    entries = [
+        _entry(0, "", "sentence_transformers.models.Transformer"),
+        _entry(1, "1_Dense", "pylate.models.Dense.Dense"),
+    ]
     tiny.write_json(folder / "modules.json", entries)
     usual = {"query_prefix": "[Q] ", "document_prefix": "[D] ", "query_length": 12, "document_length": 20}
     usual |= {"attend_to_expansion_tokens": False, "do_query_expansion": True}
@@ -103,7 +106,13 @@ def write_stanford(folder: Path, family: str = "bert", **metadata: Any) -> Path:
     weights = {f"bert.{name}": array for name, array in load_file(folder / "model.safetensors").items()}
     weights["linear.weight"] = normal(np.random.RandomState(1), WIDTH, HIDDEN)
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
-    usual = {"query_maxlen": 12, "doc_maxlen": 20, "dim": WIDTH, "mask_punctuation": True, "attend_to_mask_tokens": False}
+    usual = {
+        "query_maxlen": 12,
+        "doc_maxlen": 20,
+        "dim": WIDTH,
+        "mask_punctuation": True,
+        "attend_to_mask_tokens": False,
+    }
     tiny.write_json(folder / "artifact.metadata", usual | metadata)
     return folder
 

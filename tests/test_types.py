@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -49,7 +51,7 @@ def test_some_vectors_of_each_text(kept):
     lengths = [len(each) for each in kept]
     vectors = np.arange(sum(lengths), dtype=np.float32)[:, None]
     texts = MultiVectors(vectors, np.cumsum([0, *lengths], dtype=np.int32))
-    chosen = texts.select(np.array(sum(kept, []), dtype=np.bool_))
+    chosen = texts.select(np.array(list(itertools.chain(*kept)), dtype=np.bool_))
     assert chosen.offsets.dtype == np.int32
     for few, many, flags in zip(chosen, texts, kept, strict=True):
         assert few[:, 0].tolist() == [number for number, flag in zip(many[:, 0].tolist(), flags, strict=True) if flag]

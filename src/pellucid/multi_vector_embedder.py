@@ -109,7 +109,7 @@ class MultiVectorEmbedder(Task):
         self._tokenizers = self._make_tokenizers(spec)
         words = () if self._mask is None else self._mask.skipped
         self._skipped = np.array(
-            sorted({token for word in words if (token := self.tokenizer.token_id(word)) is not None}), dtype=np.int32
+            sorted({number for word in words if (number := self.tokenizer.token_id(word)) is not None}), dtype=np.int32
         )
 
     def __repr__(self) -> str:

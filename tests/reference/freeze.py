@@ -1,7 +1,8 @@
 """Writes what sentence-transformers gives for a tiny model of each family, for ``make test``, which has no PyTorch.
 
 ``tests/data/tiny.npz`` has ids and vectors, ``tests/data/tiny_scores.npz`` the ids and logits of pairs, and
-``tests/data/tiny_multi_vectors.npz`` the vectors of tokens and their MaxSim. Run this again only when the tiny models change::
+``tests/data/tiny_multi_vectors.npz`` the vectors of tokens and their MaxSim. Run this again only when the tiny models
+change::
 
     .venv-reference/bin/python -m tests.reference.freeze
 """

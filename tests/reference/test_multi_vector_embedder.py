@@ -30,7 +30,10 @@ def assert_same(folder, texts=TEXTS, **options):
     for engine in ("native", "reference"):
         ours = MultiVectorEmbedder(folder, engine=engine, on_truncation="cut")
         assert ours.dimensions == theirs.get_embedding_dimension()
-        for vectors, expected in ((ours.embed_queries(texts, **options), queries), (found := ours.embed_documents(texts, **options), documents)):
+        for vectors, expected in (
+            (ours.embed_queries(texts, **options), queries),
+            (found := ours.embed_documents(texts, **options), documents),
+        ):
             assert [len(each) for each in vectors] == [len(each) for each in expected]
             for each, other in zip(vectors, expected, strict=True):
                 np.testing.assert_allclose(each, other.reshape(each.shape), rtol=0, atol=5e-6)
@@ -74,7 +77,9 @@ def test_settings(tmp_path, options):
 
 
 @pytest.mark.parametrize("factor", [1, 2, 3.5])
-@pytest.mark.parametrize("more", [{}, {"num_protected_tokens": 3, "tasks": ["query", "document"]}], ids=["usual", "more"])
+@pytest.mark.parametrize(
+    "more", [{}, {"num_protected_tokens": 3, "tasks": ["query", "document"]}], ids=["usual", "more"]
+)
 @pytest.mark.parametrize("normalize", [None, True])
 def test_token_pooling(tmp_path, factor, more, normalize):
     pooling = {"pool_factor": factor, **more} | ({} if normalize is None else {"normalize_embeddings": normalize})
@@ -139,7 +144,9 @@ def test_no_vectors_at_all(tmp_path):
     theirs, ours = live(folder), MultiVectorEmbedder(folder)
     query, documents = theirs.encode_query("the cat"), theirs.encode_document(["the", "dog"])
     assert [len(each) for each in documents] == [0, 0]
-    np.testing.assert_array_equal(theirs.similarity(query, documents).numpy()[0], ours.maxsim("the cat", ["the", "dog"]))
+    np.testing.assert_array_equal(
+        theirs.similarity(query, documents).numpy()[0], ours.maxsim("the cat", ["the", "dog"])
+    )
     assert ours.maxsim("the cat", []).shape == (0,)
     assert isinstance(ours.embed_documents([]), MultiVectors)
     assert ours.embed_documents([]).vectors.shape == (0, multi_vector_models.WIDTH)

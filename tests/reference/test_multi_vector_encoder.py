@@ -50,7 +50,9 @@ def assert_close(ours, theirs):
 @pytest.mark.parametrize("method", ["encode", "encode_query", "encode_document"])
 @pytest.mark.parametrize("convert_to_numpy", [True, False])
 @pytest.mark.parametrize(
-    "options", [{}, {"normalize_embeddings": True}, {"prompt_name": "other"}, {"prompt": "dog "}, {"batch_size": 2}], ids=str
+    "options",
+    [{}, {"normalize_embeddings": True}, {"prompt_name": "other"}, {"prompt": "dog "}, {"batch_size": 2}],
+    ids=str,
 )
 def test_methods(ours, theirs, method, convert_to_numpy, options):
     options = {**options, "convert_to_numpy": convert_to_numpy}
@@ -106,7 +108,12 @@ def test_functions(name):
     masks = {"a_mask": rng.rand(4, 5) < 0.7, "b_mask": rng.rand(4, 9) < 0.5}
     function, expected = getattr(util, name), getattr(their_util, name)
     calls = [(a, b, {}), (*lists, {}), (a, b, {key: torch.from_numpy(mask) for key, mask in masks.items()})]
-    calls += [(a[0], b[0], {}), (a, b, {"length_normalize": "mean" not in name}), (a[:0], b[:0], {}), (a, b, {"device": "cpu"})]
+    calls += [
+        (a[0], b[0], {}),
+        (a, b, {"length_normalize": "mean" not in name}),
+        (a[:0], b[:0], {}),
+        (a, b, {"device": "cpu"}),
+    ]
     for first, second, options in calls:
         found = function(first, second, **options)
         np.testing.assert_allclose(found, expected(first, second, **options).numpy(), rtol=1e-6, atol=5e-6)

@@ -14,12 +14,12 @@ from pellucid.errors import InputError
 from pellucid.sentence_transformers import SimilarityFunction
 from pellucid.sentence_transformers import similarity as module
 from pellucid.sentence_transformers.util import (
-    maxsim,
-    mean_maxsim_pairwise,
     cos_sim,
     dot_score,
     euclidean_sim,
     manhattan_sim,
+    maxsim,
+    mean_maxsim_pairwise,
     normalize_embeddings,
     pairwise_angle_sim,
     pairwise_cos_sim,

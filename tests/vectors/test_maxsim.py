@@ -33,9 +33,7 @@ def test_values_worked_out_by_hand(function):
 @given(data=st.data())
 def test_it_is_the_sum_of_the_largest_dot_products(function, data):
     width, tokens, lengths = data.draw(st.integers(1, 5)), data.draw(st.integers(0, 4)), data.draw(LENGTHS)
-    query, vectors = (
-        data.draw(arrays(np.float32, (rows, width), elements=NUMBERS)) for rows in (tokens, sum(lengths))
-    )
+    query, vectors = (data.draw(arrays(np.float32, (rows, width), elements=NUMBERS)) for rows in (tokens, sum(lengths)))
     documents = MultiVectors(vectors, np.cumsum([0, *lengths], dtype=np.int32))
     for score, document in zip(function(query, documents).tolist(), documents, strict=True):
         products = document.astype(np.float64) @ query.T.astype(np.float64)

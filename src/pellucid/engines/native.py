@@ -209,9 +209,10 @@ class NativeEngine(Engine):
 
 
 def maxsim(query: Float32, documents: MultiVectors, threads: int | None = None) -> Float32:
-    """What :func:`pellucid.vectors.maxsim.maxsim` computes, in C++, on at most so many threads; by default on all cores.
+    """What :func:`pellucid.vectors.maxsim.maxsim` computes, in C++.
 
-    A document's score has the same bits with any other documents, and on any number of threads.
+    ``threads`` is the most threads to use; None for all available CPU cores. A document's score has the same
+    bits with any other documents, and on any number of threads.
     """
     from pellucid import _native
 

@@ -275,9 +275,9 @@ def softmax(scores: Float32) -> Float32:
     The largest score of each row is subtracted first, so nothing overflows.
     """
     highest = scores.max(axis=-1, keepdims=True, initial=-np.inf)
-    exponentials = np.exp(scores - np.where(highest == -np.inf, np.float32(0), highest))
+    exponentials = np.exp(scores - np.where(highest == -np.inf, 0, highest).astype(scores.dtype))
     sums = exponentials.sum(axis=-1, keepdims=True)
-    weights: Float32 = exponentials / np.where(sums == 0, np.float32(1), sums)
+    weights: Float32 = exponentials / np.where(sums == 0, 1, sums).astype(sums.dtype)
     return weights
 
 
@@ -314,7 +314,7 @@ def attention_bias(
         is_hidden = np.broadcast_to(np.arange(n) >= (n if attended is None else attended), (n, n))
         if attention.window is not None:
             is_hidden = is_hidden | (np.abs(distances) > attention.window)
-        mask = np.where(is_hidden, np.float32(-np.inf), np.float32(0))[None]
+        mask: Float32 = np.where(is_hidden, np.float32(-np.inf), np.float32(0))[None]
         bias = mask if bias is None else bias + mask
     return bias
 

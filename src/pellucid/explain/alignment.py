@@ -79,9 +79,7 @@ class Alignment:
         lines = [f"The score is {self.score:.4f}, the sum of the similarities of {plural(len(self.parts), 'token')}."]
         for token, match, part in zip(self.query.tokens, self.matches.tolist(), self.parts.tolist(), strict=True):
             bar = "█" * round(_BAR * min(max(part, 0.0), 1.0))
-            lines.append(
-                f"{part:8.4f} {bar:<{_BAR}} {_name(token):>{width}} → {_name(self.document.tokens[match])}"
-            )
+            lines.append(f"{part:8.4f} {bar:<{_BAR}} {_name(token):>{width}} → {_name(self.document.tokens[match])}")
         return "\n".join(lines)
 
     def to_json(self, *, arrays: bool = True) -> str:
@@ -118,7 +116,7 @@ def align(
         raise InputError("there must be one vector for each token.")
     engine = encoder.engine
     whole = MultiVectors(document_vectors, np.array([0, len(document_vectors)], dtype=np.int32))
-    # Each token as a document of its own: so the engine computes the same dot products, to the last bit.
+    # Each token as a document of its own. In the core, these are the dot products of the score, to the last bit.
     single = MultiVectors(document_vectors, np.arange(len(document_vectors) + 1, dtype=np.int32))
     similarities = np.zeros((len(query_vectors), len(document_vectors)), dtype=np.float32)
     for row in range(len(query_vectors)):

@@ -75,11 +75,13 @@ def ward_clusters(distances: Float32, count: int) -> Int64:
         node, cluster = waiting.pop()
         if cluster is None and (node < n or merges[node - n][0] <= limit):
             cluster, found = found, found + 1
-        if node < n:
+        if node < n and cluster is not None:
             clusters[node] = cluster
         else:
             _, *sides = merges[node - n]
-            waiting += [(side, cluster) for side in reversed(sorted(sides, key=lambda side: side < n))]
+            things = [side for side in sides if side < n]
+            ordered = [*(side for side in sides if side >= n), *things]
+            waiting += [(side, cluster) for side in reversed(ordered)]
     return clusters
 
 
@@ -125,7 +127,7 @@ def _merges(distances: Float32) -> list[tuple[float, int, int]]:
 
 
 def _as_nodes(merges: list[tuple[float, int, int]], n: int) -> list[tuple[float, int, int]]:
-    """Name the sides of merges, which are things that belong to them, by their nodes: the smaller one is on the left."""
+    """Name the sides of merges by their nodes, and no more by a thing in each. The smaller node is on the left."""
     parents = list(range(2 * n - 1))
 
     def node_of(thing: int) -> int:

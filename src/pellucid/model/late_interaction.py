@@ -143,7 +143,8 @@ def read_late_interaction(layout: Layout, own: Config, tokenizer: Config) -> Lat
     expansion = _read_expansion(config.section("query_expansion"))
     if query_length is not None and query_length < expansion.length:
         raise InvalidModelError(
-            f"{config.where}: query_length {query_length} is less than the length {expansion.length} of query_expansion."
+            f"{config.where}: query_length {query_length} is less than the length {expansion.length} of "
+            f"query_expansion."
         )
     if tokenizer.string("padding_side", "right") != "right":
         raise UnsupportedModelError(f"{tokenizer.where}: query_expansion with padding_side 'left' is not supported.")
@@ -153,7 +154,9 @@ def read_late_interaction(layout: Layout, own: Config, tokenizer: Config) -> Lat
 def _read_expansion(config: Config) -> ExpansionSpec:
     strategy = config.string("strategy")
     if strategy not in ("fixed", "min"):
-        raise UnsupportedModelError(f"{config.where}: the strategy {strategy!r:.80} is not supported, only fixed or min.")
+        raise UnsupportedModelError(
+            f"{config.where}: the strategy {strategy!r:.80} is not supported, only fixed or min."
+        )
     return ExpansionSpec(
         length=config.size("length"),
         token=config.string("token", "") or None,
@@ -168,7 +171,9 @@ def _read_settings(settings: Config, *, is_pylate: bool, is_complete: bool) -> L
     if "query_expansion" in settings.values:
         values["query_expansion"] = settings.values["query_expansion"]
     elif is_pylate and settings.values.get("do_query_expansion") is not False:
-        key = "attend_to_expansion_tokens" if "attend_to_expansion_tokens" in settings.values else "attend_to_mask_tokens"
+        key = (
+            "attend_to_expansion_tokens" if "attend_to_expansion_tokens" in settings.values else "attend_to_mask_tokens"
+        )
         length = values.pop("query_length", _USUAL_QUERY_LENGTH)
         values["query_expansion"] = {"strategy": "fixed", "attend": settings.flag(key, False), "length": length}
     prefixes = {name: settings.string(key, "") for name, key in _PREFIXES if key in settings.values}

@@ -297,7 +297,8 @@ def _read_module(
     supported = (_SENTENCE, _TOKENS) if entry.kind in ("Dense", "Normalize") else (_SENTENCE,)
     if name not in supported:
         raise UnsupportedModelError(
-            f"{config.where}: module_input_name {name!r:.80} is not supported, only {' or '.join(map(repr, supported))}."
+            f"{config.where}: module_input_name {name!r:.80} is not supported, only "
+            f"{' or '.join(map(repr, supported))}."
         )
     if (output := config.string("module_output_name", name)) != name:
         raise UnsupportedModelError(

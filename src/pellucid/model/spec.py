@@ -493,7 +493,9 @@ class ModelSpec:
             UnsupportedModelError: Pooling is not the first stage after the transformer, or there are several.
         """
         if self.late_interaction is not None:
-            raise UnsupportedModelError(f"{self.name} gives a vector for each token of a text. Use MultiVectorEmbedder.")
+            raise UnsupportedModelError(
+                f"{self.name} gives a vector for each token of a text. Use MultiVectorEmbedder."
+            )
         match self.stages:
             case (Pooling() as pooling, *rest) if not any(
                 isinstance(stage, Pooling | AutoEncoderSpec) for stage in rest

@@ -17,6 +17,9 @@ from pellucid.sentence_transformers.tensors import Array, as_array, is_tensor, l
 from pellucid.types import Float32, MultiVectors
 from pellucid.vectors.maxsim import check_documents
 
+_ONE_TEXT = 2
+"""The number of dimensions of an array with the vectors of one text."""
+
 
 def maxsim(
     a: Any,
@@ -74,14 +77,30 @@ def maxsim_pairwise(
     return like(scores, b, a)
 
 
-def mean_maxsim(a: Any, b: Any, *masks: Any, length_normalize: bool = True, **options: Any) -> Any:
+def mean_maxsim(
+    a: Any,
+    b: Any,
+    a_mask: Any = None,
+    b_mask: Any = None,
+    chunk_elements: int | None = None,
+    length_normalize: bool = True,
+    device: Any = None,
+) -> Any:
     """:func:`maxsim`, divided by the number of the query's vectors."""
-    return maxsim(a, b, *masks, length_normalize=length_normalize, **options)
+    return maxsim(a, b, a_mask, b_mask, chunk_elements, length_normalize, device)
 
 
-def mean_maxsim_pairwise(a: Any, b: Any, *masks: Any, length_normalize: bool = True, **options: Any) -> Any:
+def mean_maxsim_pairwise(
+    a: Any,
+    b: Any,
+    a_mask: Any = None,
+    b_mask: Any = None,
+    chunk_elements: int | None = None,
+    length_normalize: bool = True,
+    device: Any = None,
+) -> Any:
     """:func:`maxsim_pairwise`, divided by the number of the query's vectors."""
-    return maxsim_pairwise(a, b, *masks, length_normalize=length_normalize, **options)
+    return maxsim_pairwise(a, b, a_mask, b_mask, chunk_elements, length_normalize, device)
 
 
 def _score(query: Float32, documents: MultiVectors, *, length_normalize: bool) -> Float32:
@@ -91,14 +110,15 @@ def _score(query: Float32, documents: MultiVectors, *, length_normalize: bool) -
 
 def _texts(values: Any, mask: Any, name: str) -> list[Float32]:
     """The vectors of each text, without those that do not count."""
+    kept: list[Array] | None
     if isinstance(values, (list, tuple)):
-        texts = [_vectors(each, 2, name) for each in values]
+        texts = [_vectors(each, _ONE_TEXT, name) for each in values]
         kept = None
     else:
-        array = _vectors(values, 3 if values.ndim == 3 else 2, name)
-        single = array.ndim == 2
+        single = values.ndim == _ONE_TEXT
+        array = _vectors(values, _ONE_TEXT if single else _ONE_TEXT + 1, name)
         texts = [array] if single else list(array)
-        kept = None if single else [text.any(axis=1) for text in texts]  # Vectors of zeros are padding.
+        kept = None if single else [(text != 0).any(axis=1) for text in texts]  # Vectors of zeros are padding.
         mask = mask[None] if single and mask is not None and mask.ndim == 1 else mask
     if mask is not None:
         kept = [as_array(each, f"{name}_mask").astype(bool) for each in mask]

@@ -201,7 +201,7 @@ class MultiVectorEncoder(DropIn[MultiVectorEmbedder]):
         A query has at most the model's ``query_length``, and may be filled up with tokens that have vectors too.
         """
         name = self._own_prompt(QUERY_PROMPTS, prompt_name, prompt)
-        return self.encode(inputs, name, prompt, *arguments, **options, task="query")
+        return self.encode(inputs, name, prompt, *arguments, **{**options, "task": "query"})
 
     @takes_older_arguments({"sentences": "inputs"}, dropped=("task",))
     @functools.wraps(encode, assigned=())  # So its help shows the arguments of encode.
@@ -213,7 +213,7 @@ class MultiVectorEncoder(DropIn[MultiVectorEmbedder]):
         A document has at most the model's ``document_length``, and no vectors for tokens that are skipped.
         """
         name = self._own_prompt(DOCUMENT_PROMPTS, prompt_name, prompt)
-        return self.encode(inputs, name, prompt, *arguments, **options, task="document")
+        return self.encode(inputs, name, prompt, *arguments, **{**options, "task": "document"})
 
     def _own_prompt(self, names: Sequence[str], prompt_name: str | None, prompt: str | None) -> str | None:
         if prompt_name is not None or prompt is not None:
@@ -256,7 +256,9 @@ class MultiVectorEncoder(DropIn[MultiVectorEmbedder]):
 
     @max_seq_length.setter
     def max_seq_length(self, value: int | None) -> None:
-        check_value("max_seq_length", value, (self.max_seq_length,), "MultiVectorEmbedder has max_tokens= for documents.")
+        check_value(
+            "max_seq_length", value, (self.max_seq_length,), "MultiVectorEmbedder has max_tokens= for documents."
+        )
 
     def get_model_kwargs(self) -> list[str]:
         """The names of the options of :meth:`encode` that the model's modules read."""

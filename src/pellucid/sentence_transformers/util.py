@@ -1,4 +1,7 @@
-"""What ``sentence_transformers.util`` has for vectors, on arrays: similarities, MaxSim, search, pairs, groups, quantization."""
+"""What ``sentence_transformers.util`` has for vectors, on arrays.
+
+These are similarities, MaxSim, search, pairs, groups and quantization.
+"""
 
 from __future__ import annotations
 

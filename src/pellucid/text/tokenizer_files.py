@@ -108,7 +108,9 @@ def _keep_whole(backend: Backend, markers: Sequence[str]) -> None:
     from tokenizers import AddedToken
 
     for marker in markers:
-        token = next((part for part in (marker, *marker.split(None, 1)[:1]) if backend.token_to_id(part) is not None), "")
+        token = next(
+            (part for part in (marker, *marker.split(None, 1)[:1]) if backend.token_to_id(part) is not None), ""
+        )
         if token and backend.encode(token, add_special_tokens=False).tokens != [token]:
             backend.add_special_tokens([AddedToken(token, normalized=False, special=True)])
 

@@ -17,6 +17,8 @@ from pellucid.types import Float32, MultiVectors
 EMPTY_DOCUMENT = -1e9
 """The score of a document without tokens: below any real one. sentence-transformers has the same number."""
 
+_MATRIX = 2
+
 
 def maxsim(query: Float32, documents: MultiVectors) -> Float32:
     """The score of each document, ``float32[n]``. It depends on that document and the query alone, to the last bit.
@@ -75,7 +77,7 @@ def _check_vectors(vectors: npt.ArrayLike, name: str, width: int | None) -> Floa
         array = np.asarray(vectors)
     except ValueError:
         raise InputError(f"the vectors of {name} have different lengths.") from None
-    if array.ndim != 2 or array.dtype.kind != "f":
+    if array.ndim != _MATRIX or array.dtype.kind != "f":
         raise InputError(f"{name} has the shape {array.shape} and the type {array.dtype}; it must be floats, [t, d].")
     if width is not None and array.shape[1] != width:
         raise InputError(f"the vectors of {name} have {array.shape[1]:,} numbers, but the others have {width:,}.")
