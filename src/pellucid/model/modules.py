@@ -224,9 +224,11 @@ def _read_autoencoder(files: ModelFiles, entry: ModuleEntry, size: int) -> AutoE
 def load_autoencoder(files: ModelFiles, spec: AutoEncoderSpec) -> AutoEncoder:
     """Load a sparse autoencoder. The errors are those of :meth:`pellucid.model.tensors.Tensors.read`."""
     tensors = Tensors.open(files, spec.folder)
+    # The decoder has the same weight. safetensors keeps one of equal tensors.
+    name = next((name for name in ("encoder.weight", "decoder.linear.weight") if name in tensors), "encoder.weight")
     return AutoEncoder(
         before=tensors.read("pre_bias", (spec.in_features,)),
-        weight=tensors.read("encoder.weight", (spec.out_features, spec.in_features)),
+        weight=tensors.read(name, (spec.out_features, spec.in_features)),
         bias=tensors.read("latent_bias", (spec.out_features,)),
         kept=spec.kept,
         normalize=spec.normalize,

@@ -14,7 +14,8 @@ PyTorch is imported only if you ask for tensors, or pass a function that works o
 
     sentence_transformer.py   texts to vectors
     cross_encoder.py          pairs of texts to scores
-    base.py                   what these two share
+    sparse_encoder.py         texts to sparse vectors
+    base.py                   what these three share
     arguments.py              the options that their methods take, older names too
     activations.py            from logits to scores
     util.py                   the functions for vectors, from the next four
@@ -37,11 +38,13 @@ if TYPE_CHECKING:
     from pellucid.sentence_transformers.quantization import quantize_embeddings
     from pellucid.sentence_transformers.sentence_transformer import SentenceTransformer
     from pellucid.sentence_transformers.similarity import SimilarityFunction
+    from pellucid.sentence_transformers.sparse_encoder import SparseEncoder
 
 _MODULES = {
     "CrossEncoder": "cross_encoder",
     "SentenceTransformer": "sentence_transformer",
     "SimilarityFunction": "similarity",
+    "SparseEncoder": "sparse_encoder",
     "install": "installing",
     "quantize_embeddings": "quantization",
     "uninstall": "installing",
@@ -50,6 +53,7 @@ __all__ = [
     "CrossEncoder",
     "SentenceTransformer",
     "SimilarityFunction",
+    "SparseEncoder",
     "install",
     "quantize_embeddings",
     "uninstall",

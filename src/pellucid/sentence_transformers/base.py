@@ -186,6 +186,12 @@ class DropIn(Generic[TaskT]):
             raise OptionError(f"{self._task.model_name} has no prompt {name!r:.80}. Its prompts: {known}.")
         return self.prompts[name]
 
+    def _own_prompt(self, names: Sequence[str], prompt_name: str | None, prompt: str | None) -> str | None:
+        """The name of a method's prompt: the caller's choice, or the first of ``names`` that there is."""
+        if prompt_name is not None or prompt is not None:
+            return prompt_name
+        return next((name for name in names if name in self.prompts), None)
+
     def _check_call(
         self, batch_size: int, device: Any, pool: Any, chunk_size: Any, processing_kwargs: Mapping[str, Any] | None
     ) -> None:

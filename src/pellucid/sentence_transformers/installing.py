@@ -25,13 +25,11 @@ VERSION = "6.2.0"
 """The version that this package is like."""
 
 _TRAINING = "Pellucid does not train. Train with sentence-transformers, and load here what it saves."
-_SPARSE = "Pellucid has no sparse vectors yet."
 _SEVERAL = "Pellucid has no models yet that give several vectors for a text."
 _EXPORT = "Pellucid exports no models. It needs no other format to be fast."
 _MODULES = "Pellucid builds no models from modules. Name a model that has been saved."
 _OTHER = "Pellucid does not have it."
 _REASONS: Mapping[str, str] = {
-    "SparseEncoder": _SPARSE,
     "MultiVectorEncoder": _SEVERAL,
     **dict.fromkeys(
         (
@@ -55,12 +53,11 @@ _REASONS: Mapping[str, str] = {
 }
 """The names that sentence_transformers itself has, and this package has not."""
 _REASONS_OF_MODULES: Mapping[str, str] = {
-    "sparse_encoder": _SPARSE,
     "multi_vector_encoder": _SEVERAL,
     "backend": _EXPORT,
     **dict.fromkeys(("models", "modules"), _MODULES),
-    **dict.fromkeys(("base", "cross_encoder", "sentence_transformer", "SentenceTransformer", "LoggingHandler"), _OTHER),
-    **dict.fromkeys(("util", "quantization", "similarity_functions"), _OTHER),
+    **dict.fromkeys(("base", "cross_encoder", "sentence_transformer", "sparse_encoder", "SentenceTransformer"), _OTHER),
+    **dict.fromkeys(("util", "quantization", "similarity_functions", "LoggingHandler"), _OTHER),
     **dict.fromkeys(("losses", "evaluation", "readers", "datasets", "trainer", "training_args"), _TRAINING),
     **dict.fromkeys(("sampler", "peft_mixin", "model_card", "data_collator", "model_card_templates"), _TRAINING),
 }
@@ -75,6 +72,7 @@ _SOURCES: Mapping[str, str] = {
         ("cross_encoder", "cross_encoder.CrossEncoder", "cross_encoder.model"),
         "pellucid.sentence_transformers.cross_encoder",
     ),
+    **dict.fromkeys(("sparse_encoder", "sparse_encoder.model"), "pellucid.sentence_transformers.sparse_encoder"),
     **dict.fromkeys(
         (
             *("util", "util.similarity", "util.retrieval", "util.tensor", "util.quantization"),
