@@ -18,11 +18,13 @@ from tests.tiny_families import (
     HEADS_OF_FAMILIES,
     HIDDEN,
     MAX_TOKENS,
+    VOCABULARY_HEADS,
     config,
     make_tokenizer,
     normal,
     scoring_tensors,
     tensors,
+    vocabulary_tensors,
 )
 
 TEXTS = ["", "the", "the cat", "the cat sat on the mat", "A dog, a cat!", "<s> [SEP] </s> <pad> [PAD]", "cat " * 20]
@@ -141,6 +143,34 @@ def write_scoring_model(
     vocabulary = json.loads((folder / "config.json").read_text())["vocab_size"]
     weights = scoring_tensors(family, vocabulary, labels, np.random.RandomState(seed))
     save_file(weights, folder / "model.safetensors")
+    return folder
+
+
+def write_splade_model(
+    folder: Path, family: str = "bert", *, seed: int = 0, prompts: Mapping[str, str] | None = None, **splade: Any
+) -> Path:
+    """Write a tiny SPLADE model, as sentence-transformers saves it. Returns the folder.
+
+    Args:
+        folder: where to write it.
+        family: a key of ``VOCABULARY_HEADS``.
+        seed: for the random weights.
+        prompts: the model's prompts.
+        splade: the content of SpladePooling's config.json.
+    """
+    write_model(folder, family, modules=["SpladePooling"], prompts=prompts)
+    kinds = ("base.modules.transformer.Transformer", "sparse_encoder.modules.splade_pooling.SpladePooling")
+    entries = [
+        {"idx": number, "name": str(number), "path": path, "type": f"sentence_transformers.{kind}"}
+        for number, (kind, path) in enumerate(zip(kinds, ("", "1_SpladePooling"), strict=True))
+    ]
+    write_json(folder / "modules.json", entries)
+    write_json(folder / "1_SpladePooling" / "config.json", splade)
+    edit_json(folder / "sentence_bert_config.json", transformer_task="fill-mask")
+    edit_json(folder / "config_sentence_transformers.json", model_type="SparseEncoder")
+    edit_json(folder / "config.json", architectures=[VOCABULARY_HEADS[family].architecture])
+    vocabulary = json.loads((folder / "config.json").read_text())["vocab_size"]
+    save_file(vocabulary_tensors(family, vocabulary, np.random.RandomState(seed)), folder / "model.safetensors")
     return folder
 
 

@@ -11,6 +11,7 @@
 
 #include "encoder.h"
 #include "packed.h"
+#include "vocabulary.h"
 
 using namespace pellucid;
 
@@ -362,6 +363,72 @@ void encoders(const Kernels& kernels, bool is_new) {
   }
 }
 
+// The head of a masked language model must give the sum or the largest of each text's scores, whatever the threads, and
+// the same bits for a text alone.
+void vocabularies(const Kernels& kernels) {
+  constexpr int hidden = 20, width = 12, vocabulary = 101, texts = 40;
+  const std::vector<float> dense = normal(size(width * hidden), 0.3f), dense_bias = normal(size(width));
+  const std::vector<float> norm_weight = normal(size(width)), norm_bias = normal(size(width));
+  const std::vector<float> decoder = normal(size(vocabulary * width), 0.5f), decoder_bias = normal(size(vocabulary));
+  std::vector<std::int32_t> offsets{0};
+  for (int text = 0; text < texts; ++text) offsets.push_back(offsets.back() + text * 5 % 23);  // The first is empty.
+  const int rows = offsets.back();
+  const std::vector<float> vectors = normal(size(rows * hidden));
+  for (const Dtype dtype : dtypes) {
+    const Vocabulary head(kernels, dtype, {dense.data(), dense_bias.data(), width, hidden}, Activation::relu,
+                          Norm{norm_weight.data(), norm_bias.data(), 1e-5f},
+                          {decoder.data(), decoder_bias.data(), vocabulary, width});
+    for (const Together together : {Together::largest, Together::sum_of_logs, Together::sum_of_logs_of_logs}) {
+      std::vector<float> all(size(texts * vocabulary)), one(size(vocabulary));
+      for (const int threads : {1, 2, 5}) {
+        std::fill(all.begin(), all.end(), NAN);
+        CHECK(head.run({vectors.data(), offsets.data(), texts, together, all.data()}, threads, [] { return false; }),
+              "all texts");
+        for (int text = 0; text < texts; ++text) {
+          const std::int32_t start = offsets[size(text)], own[] = {0, offsets[size(text) + 1] - start};
+          CHECK(head.run({&vectors[size(start * hidden)], own, 1, together, one.data()}, 1, [] { return false; }),
+                "one text");
+          CHECK(std::memcmp(one.data(), &all[size(text * vocabulary)], size(vocabulary) * sizeof(float)) == 0,
+                "%s, text %d on %d threads", name(dtype), text, threads);
+        }
+      }
+      for (int text = 0; text < texts && dtype == Dtype::float32; ++text) {
+        std::vector<double> expected(size(vocabulary));
+        for (int row = offsets[size(text)]; row < offsets[size(text) + 1]; ++row) {
+          std::vector<double> x(width);
+          double mean = 0, variance = 1e-5;
+          for (int i = 0; i < width; ++i) {
+            x[size(i)] = dense_bias[size(i)];
+            for (int k = 0; k < hidden; ++k) {
+              x[size(i)] += double(dense[size(i * hidden + k)]) * vectors[size(row * hidden + k)];
+            }
+            x[size(i)] = std::max(0.0, x[size(i)]);
+            mean += x[size(i)] / width;
+          }
+          for (int i = 0; i < width; ++i) variance += (x[size(i)] - mean) * (x[size(i)] - mean) / width;
+          for (int n = 0; n < vocabulary; ++n) {
+            double score = decoder_bias[size(n)];
+            for (int i = 0; i < width; ++i) {
+              const double z = (x[size(i)] - mean) / std::sqrt(variance) * norm_weight[size(i)] + norm_bias[size(i)];
+              score += z * decoder[size(n * width + i)];
+            }
+            score = std::max(0.0, score);
+            double& total = expected[size(n)];
+            if (together == Together::largest) total = std::max(total, score);
+            if (together == Together::sum_of_logs) total += std::log1p(score);
+            if (together == Together::sum_of_logs_of_logs) total += std::log1p(std::log1p(score));
+          }
+        }
+        for (int n = 0; n < vocabulary; ++n) {
+          const double found = all[size(text * vocabulary + n)];
+          CHECK(std::fabs(found - expected[size(n)]) <= 1e-5 * (1 + expected[size(n)]), "text %d, token %d: %g, not %g",
+                text, n, found, expected[size(n)]);
+        }
+      }
+    }
+  }
+}
+
 // cpu.cpp must find the same instruction sets as the compiler's runtime.
 void instruction_sets() {
 #if defined(__x86_64__) && !defined(_WIN32)
@@ -390,6 +457,7 @@ int main() {
     norms(*kernels);
     attention(*kernels);
     rotations(*kernels);
+    vocabularies(*kernels);
     for (const bool is_new : {false, true}) encoders(*kernels, is_new);
     std::printf("%s: done\n", kernels->name);
   }

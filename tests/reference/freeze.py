@@ -1,24 +1,26 @@
 """Writes what sentence-transformers gives for a tiny model of each family, for ``make test``, which has no PyTorch.
 
-``tests/data/tiny.npz`` has ids and vectors, and ``tests/data/tiny_scores.npz`` the ids and logits of pairs. Run this
-again only when the tiny models change::
+``tests/data/tiny.npz`` has ids and vectors, ``tests/data/tiny_scores.npz`` the ids and logits of pairs, and
+``tests/data/tiny_sparse.npz`` the weights of SPLADE. Run this again only when the tiny models change::
 
     .venv-reference/bin/python -m tests.reference.freeze
 """
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from tests import tiny
-from tests.reference.conftest import cross_encoder, encode_alone, load_reference
-from tests.tiny_families import FAMILIES
+from tests.reference.conftest import cross_encoder, encode_alone, load_reference, sparse_encoder
+from tests.tiny_families import FAMILIES, VOCABULARY_HEADS
 
 _DATA = Path(__file__).parents[1] / "data"
 LABELS = (1, 2, 3)
+SPLADE = (("max", "relu"), ("sum", "relu"), ("max", "log1p_relu"), ("sum", "log1p_relu"))
 
 
 def main() -> None:
@@ -41,6 +43,13 @@ def main() -> None:
         ids = reference.tokenizer(*pairs, truncation="longest_first", max_length=tiny.MAX_TOKENS)["input_ids"]
         arrays |= _packed(family, ids)
     np.savez_compressed(_DATA / "tiny_scores.npz", **arrays)
+    arrays = {}
+    for family, (mode, activation) in itertools.product(VOCABULARY_HEADS, SPLADE):
+        with tempfile.TemporaryDirectory() as folder:
+            tiny.write_splade_model(Path(folder), family, pooling_strategy=mode, activation_function=activation)
+            weights = sparse_encoder(folder).encode(tiny.TEXTS, batch_size=1, convert_to_sparse_tensor=False)
+            arrays[f"{family}/{mode}/{activation}"] = weights.numpy()
+    np.savez_compressed(_DATA / "tiny_sparse.npz", **arrays)
 
 
 def _packed(family: str, ids: list[list[int]]) -> dict[str, np.ndarray]:

@@ -152,8 +152,6 @@ class NativeEngine(Engine):
         if not isinstance(pool, VocabularyPool):
             return super().run(batch, finish)
         vectors = self.token_vectors(batch)
-        if not np.isfinite(vectors).all():
-            return finish(vectors, batch.offsets)  # NaN must reach the result, where it is noticed.
         return cast("Result", pool.weights(vectors, batch.offsets, functools.partial(self._scores, pool.head)))
 
     def run_each(self, requests: Sequence[tuple[TokenBatch, Finish[Any]]]) -> list[Any]:

@@ -69,11 +69,12 @@ class VocabularyHead:
 
     def token_scores(self, vectors: Float32) -> Float32:
         """The scores of each token of one text, ``float32[n, vocabulary]``."""
-        hidden = self.transform(vectors)
-        if self.norm is not None:
-            hidden = layer_norm(hidden, self.norm.weight, self.norm.bias, self.norm.eps)
-        scores: Float32 = hidden @ self.decoder.weight.T
-        return scores if self.decoder.bias is None else scores + self.decoder.bias
+        with np.errstate(over="ignore", invalid="ignore"):  # check() reports NaN and infinity.
+            hidden = self.transform(vectors)
+            if self.norm is not None:
+                hidden = layer_norm(hidden, self.norm.weight, self.norm.bias, self.norm.eps)
+            scores: Float32 = hidden @ self.decoder.weight.T
+            return scores if self.decoder.bias is None else scores + self.decoder.bias
 
 
 class SparseFinish(ABC):
