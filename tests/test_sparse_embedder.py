@@ -137,7 +137,7 @@ def test_several_threads_and_copies_give_the_same_vectors(embedder):
         thread.start()
     for thread in threads:
         thread.join()
-    copy = pickle.loads(pickle.dumps(embedder))
+    copy = pickle.loads(pickle.dumps(embedder))  # noqa: S301
     for vectors in [*found, copy.embed_documents(tiny.TEXTS)]:
         np.testing.assert_array_equal(vectors.to_dense(), expected)
 

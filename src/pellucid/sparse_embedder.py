@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pellucid.checks import check_integer
 from pellucid.encoder.encoder import Dtype, Encoder, EngineName
@@ -15,13 +15,17 @@ from pellucid.layers.pooling import Pooling
 from pellucid.layers.vocabulary import SparseCode, SparseFinish, VocabularyPool
 from pellucid.model.load import read_settings
 from pellucid.model.modules import load_autoencoder
-from pellucid.model.spec import AutoEncoderSpec, SpladeSpec
+from pellucid.model.spec import AutoEncoderSpec, ModelSpec, SpladeSpec
 from pellucid.reprs import short_text
+from pellucid.sources.files import ModelFiles
 from pellucid.sparse_vectors import SparseVectors
 from pellucid.task import Call, Task
-from pellucid.text.checks import as_iterator, as_list
+from pellucid.text.checks import as_iterator, as_list, check_texts
 from pellucid.text.truncation import OnTruncation
 from pellucid.types import Int32
+
+if TYPE_CHECKING:
+    from pellucid.explain.sparse import ExplainedSparseScore, SparseText
 
 _MOST_DIMS = 1 << 31
 
@@ -192,8 +196,7 @@ class SparseEmbedder(Task):
             InputError: the vectors are of another model.
             UnsupportedModelError: the dimensions of this model's vectors are not tokens.
         """
-        if self._autoencoder_spec is not None:
-            raise UnsupportedModelError(f"{self.spec.name}: the dimensions of its vectors are not tokens.")
+        self._pool()  # Raises if the dimensions are not tokens.
         if vectors.dimensions != self.dimensions:
             raise InputError(
                 f"the vectors have {vectors.dimensions:,} dimensions, but those of {self.spec.name} have "
@@ -207,6 +210,42 @@ class SparseEmbedder(Task):
             pieces = map(self.tokenizer.piece, vector.indices[order].tolist())
             found.append(list(zip(pieces, vector.values[order].tolist(), strict=True)))
         return found
+
+    def explain(
+        self, query: str, document: str, *, prompt_name: str | None = None, prompt: str | None = None
+    ) -> ExplainedSparseScore:
+        """Show why a document has its score for a query: the terms that they share, and what raised each of them.
+
+        The score is the dot product of their vectors, which is the sum of what the terms add. The prompt is that of the
+        query, as in :meth:`embed_query`. A text that is too long is cut, whatever ``on_truncation`` is.
+
+        Raises:
+            TextTypeError, TextError: a text cannot be used.
+            OptionError: the model has no such prompt.
+            UnsupportedModelError: the dimensions of this model's vectors are not tokens.
+        """
+        from pellucid.explain.sparse import explain_sparse_score
+
+        check_texts([query, document])
+        query_prompt = choose_prompt(self.spec, QUERY_PROMPTS, prompt_name, prompt)
+        return explain_sparse_score(self.encoder, self._pool(), query, query_prompt, document, self.document_prompt)
+
+    def explain_text(self, text: str, *, prompt_name: str | None = None, prompt: str | None = None) -> SparseText:
+        """Show what a text is about: its terms, and the token that raised each. It is read as a document.
+
+        The errors are those of :meth:`explain`.
+        """
+        from pellucid.explain.sparse import explain_text
+
+        check_texts([text])
+        chosen = choose_prompt(self.spec, DOCUMENT_PROMPTS, prompt_name, prompt)
+        return explain_text(self.encoder, self._pool(), text, chosen)
+
+    def _pool(self) -> VocabularyPool:
+        finish = self.finish()
+        if not isinstance(finish, VocabularyPool):
+            raise UnsupportedModelError(f"{self.spec.name}: the dimensions of its vectors are not tokens.")
+        return finish
 
     def count_tokens(self, texts: Sequence[str]) -> Int32:
         """How many tokens each text has before truncation, with special tokens and without any prompt: ``int32[n]``."""
@@ -235,20 +274,28 @@ class SparseEmbedder(Task):
             UnsupportedModelError: the model gives no sparse vectors.
         """
         spec = self.spec
+        if not gives_sparse_vectors(self.files, spec):
+            raise UnsupportedModelError(
+                f"{spec.name} gives no sparse vectors. If it gives one dense vector for each text, use Embedder."
+            )
         match spec.stages:
-            case (SpladeSpec() as splade,):
-                pass
             case (Pooling() as pooling, *_, AutoEncoderSpec() as last):
                 pool, autoencoder = Pool(pooling, self.encoder.modules), load_autoencoder(self.files, last)
                 return lambda dims: SparseCode(pool, autoencoder, dims)
-            case _ if spec.vocabulary is not None and not self.files.has("modules.json"):
-                splade = SpladeSpec()  # sentence-transformers does the same with a masked language model.
+            case (SpladeSpec() as splade,):
+                pass
             case _:
-                raise UnsupportedModelError(
-                    f"{spec.name} gives no sparse vectors. If it gives one dense vector for each text, use Embedder."
-                )
+                splade = SpladeSpec()  # sentence-transformers does the same with a masked language model.
         head = self.encoder.vocabulary
         return lambda dims: VocabularyPool(head, splade.mode, splade.logs, dims)
+
+
+def gives_sparse_vectors(files: ModelFiles, spec: ModelSpec) -> bool:
+    """True for a model that gives sparse vectors: its modules say so, or it is a masked language model without any."""
+    match spec.stages:
+        case (SpladeSpec(),) | (Pooling(), *_, AutoEncoderSpec()):
+            return True
+    return spec.vocabulary is not None and not files.has("modules.json")
 
 
 def _create(kind: Callable[..., Task], encoder: Encoder, dims: int | None, on_truncation: OnTruncation) -> Task:

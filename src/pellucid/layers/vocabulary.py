@@ -67,14 +67,15 @@ class VocabularyHead:
                 scores[text] += (found if together == "sum_of_logs" else np.log1p(found, out=found)).sum(axis=0)
         return scores
 
-    def token_scores(self, vectors: Float32) -> Float32:
-        """The scores of each token of one text, ``float32[n, vocabulary]``."""
+    def token_scores(self, vectors: Float32, tokens: Int32 | None = None) -> Float32:
+        """The scores of each token of one text, ``float32[n, vocabulary]``; or only those for some ``tokens``."""
         with np.errstate(over="ignore", invalid="ignore"):  # check() reports NaN and infinity.
             hidden = self.transform(vectors)
             if self.norm is not None:
                 hidden = layer_norm(hidden, self.norm.weight, self.norm.bias, self.norm.eps)
-            scores: Float32 = hidden @ self.decoder.weight.T
-            return scores if self.decoder.bias is None else scores + self.decoder.bias
+            weight, bias = self.decoder.weight, self.decoder.bias
+            scores: Float32 = hidden @ (weight if tokens is None else weight[tokens]).T
+            return scores if bias is None else scores + (bias if tokens is None else bias[tokens])
 
 
 class SparseFinish(ABC):
