@@ -287,6 +287,8 @@ class SparseEmbedder(Task):
             case _:
                 splade = SpladeSpec()  # sentence-transformers does the same with a masked language model.
         head = self.encoder.vocabulary
+        if head is None:
+            raise AssertionError("load_spec reads the head of each model with these stages")
         return lambda dims: VocabularyPool(head, splade.mode, splade.logs, dims)
 
 

@@ -37,16 +37,8 @@ def sparse_score_views(explained: ExplainedSparseScore) -> Iterator[RenderableTy
     )
     yield section(f"score {explained.score:.4f}", "", sentence, None)
     if explained.matches:
-        table = new_table(
-            "adds",
-            "",
-            "term",
-            "query",
-            "document",
-            "query word",
-            "document word",
-            numbers=("adds", "query", "document"),
-        )
+        numbers = ("adds", "query", "document")
+        table = new_table("adds", "", "term", "query", "document", "query word", "document word", numbers=numbers)
         largest = explained.matches[0].product
         for match in explained.matches[:_MAX_MATCHES]:
             table.add_row(

@@ -205,11 +205,12 @@ class Encoder:
         return load_head(self.files, self.spec)
 
     @functools.cached_property
-    def vocabulary(self) -> VocabularyHead:
+    def vocabulary(self) -> VocabularyHead | None:
         """The head of a masked language model, which gives tokens a score for each token of the vocabulary.
 
+        None for a model that has no such head. It is loaded at its first use.
+
         Raises:
-            UnsupportedModelError: the model has no such head.
             ModelError: the weights could not be read.
         """
         return load_vocabulary(self.files, self.spec)

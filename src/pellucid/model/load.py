@@ -133,16 +133,16 @@ def load_head(files: ModelFiles, spec: ModelSpec) -> tuple[Module, ...]:
     return read_head_modules(tensors, spec.head, get_family(config).head, spec.encoder.hidden_size)
 
 
-def load_vocabulary(files: ModelFiles, spec: ModelSpec) -> VocabularyHead:
+def load_vocabulary(files: ModelFiles, spec: ModelSpec) -> VocabularyHead | None:
     """Load the head of a masked language model, as :func:`pellucid.model.vocabulary.read_vocabulary_head` does.
 
-    Raises:
-        UnsupportedModelError: the model has no such head.
+    None if the model has no such head.
     """
-    config = Config.read(files, f"{spec.encoder_folder}/config.json".lstrip("/"))
-    family = get_family(config)
-    if spec.vocabulary is None or family.vocabulary is None:
-        raise UnsupportedModelError(f"{spec.name} has no head of a masked language model.")
+    if spec.vocabulary is None:
+        return None
+    family = get_family(Config.read(files, f"{spec.encoder_folder}/config.json".lstrip("/")))
+    if family.vocabulary is None:
+        return None
     tensors = Tensors.open(files, spec.encoder_folder)
     word = read_word_table(tensors, spec.encoder, family.names)
     return read_vocabulary_head(tensors, spec.vocabulary, family.vocabulary, spec.encoder.hidden_size, word)
