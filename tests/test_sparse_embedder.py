@@ -201,3 +201,70 @@ def test_weights_that_are_not_finite_are_noticed(tmp_path):
     for engine in ("native", "reference"):
         with pytest.raises(InvalidModelError, match="text 0 a weight that is not finite"):
             SparseEmbedder(folder, engine=engine).embed_documents(["the cat"])
+
+
+# Queries that are read in another way than documents
+
+
+@pytest.fixture(scope="module")
+def inference_free(tmp_path_factory) -> SparseEmbedder:
+    folder = tmp_path_factory.mktemp("inference-free") / "m"
+    return SparseEmbedder(tiny.write_inference_free_model(folder, activation_function="log1p_relu"))
+
+
+def test_a_table_reads_the_queries(inference_free, monkeypatch):
+    weights = load_file(inference_free.files.folder / "query_0_SparseStaticEmbedding" / "model.safetensors")["weight"]
+    tokens = inference_free.tokenizer.tokenize_plain(["the cat sat, the cat"])[0]
+    expected = np.zeros_like(weights)
+    expected[tokens] = weights[tokens]
+    monkeypatch.setattr(type(inference_free.engine), "token_vectors", None)  # No encoder runs.
+    query = inference_free.embed_query("the cat sat, the cat")
+    np.testing.assert_array_equal(query.to_dense()[0], expected)
+    assert inference_free.reads_queries_apart
+    few = inference_free.embed_query("the cat sat, the cat", max_active_dims=2)
+    np.testing.assert_array_equal(few.values, np.sort(expected)[-2:][np.argsort(np.argsort(few.values))])
+    assert not len(inference_free.embed_query("").values)
+
+
+def test_documents_go_through_the_encoder(inference_free):
+    expected = WEIGHTS["bert/max/log1p_relu"]
+    with pytest.warns(TruncationWarning):
+        found = inference_free.embed_documents(tiny.TEXTS)
+    np.testing.assert_allclose(found.to_dense(), expected, rtol=0, atol=5e-6)
+
+
+def test_a_score_with_a_table_can_be_explained(inference_free):
+    explained = inference_free.explain("the cat sat", "a dog sat")
+    score = inference_free.embed_query("the cat sat").dot(inference_free.embed_documents(["a dog sat"])).item()
+    assert explained.score == pytest.approx(score, rel=1e-6)
+    assert {explained.query.words(term) for term in explained.query.terms} <= {"the", "cat", "sat"}
+
+
+def test_long_queries_are_cut_with_a_warning(tmp_path):
+    folder = tiny.write_inference_free_model(tmp_path / "m")
+    tiny.edit_json(folder / "query_0_SparseStaticEmbedding" / "tokenizer_config.json", model_max_length=5)
+    embedder = SparseEmbedder(folder)
+    with pytest.warns(TruncationWarning):
+        found = embedder.embed_query("the cat sat on the mat a dog")
+    np.testing.assert_array_equal(found.to_dense(), embedder.embed_query("the cat sat on").to_dense())
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        (
+            {"structure": {"other": ["document_0_Transformer"]}, "parameters": {"allow_empty_key": False}},
+            UnsupportedModelError,
+            "no route for a document",
+        ),
+        ({"structure": {"document": []}}, InvalidModelError, "must be a list of modules"),
+        ({"structure": {"document": ["x"]}}, InvalidModelError, "must be a list of modules"),
+        ({"structure": {"document": ["query_0_SparseStaticEmbedding"]}}, UnsupportedModelError, "for queries only"),
+        ({"types": {"../x": "y"}, "structure": {"document": ["../x"]}}, InvalidModelError, "x"),
+    ],
+)
+def test_a_broken_router_is_named(tmp_path, changes, error, message):
+    folder = tiny.write_inference_free_model(tmp_path / "m")
+    tiny.edit_json(folder / "router_config.json", **changes)
+    with pytest.raises(error, match=message):
+        SparseEmbedder(folder)

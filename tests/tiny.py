@@ -6,6 +6,7 @@ The models are complete, so tests can use them like real ones, or break one of t
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -171,6 +172,43 @@ def write_splade_model(
     edit_json(folder / "config.json", architectures=[VOCABULARY_HEADS[family].architecture])
     vocabulary = json.loads((folder / "config.json").read_text())["vocab_size"]
     save_file(vocabulary_tensors(family, vocabulary, np.random.RandomState(seed)), folder / "model.safetensors")
+    return folder
+
+
+def write_inference_free_model(folder: Path, **splade: Any) -> Path:
+    """Write a tiny model whose queries are read by a table of weights, and whose documents go through SPLADE.
+
+    Its modules are inside a Router, as sentence-transformers saves them. Returns the folder.
+
+    Args:
+        folder: where to write it.
+        splade: the content of SpladePooling's config.json.
+    """
+    document, pooling, query = "document_0_Transformer", "document_1_SpladePooling", "query_0_SparseStaticEmbedding"
+    write_splade_model(folder / document, **splade)
+    (folder / document / "1_SpladePooling").rename(folder / pooling)
+    (folder / document / "modules.json").unlink()
+    (folder / document / "config_sentence_transformers.json").rename(folder / "config_sentence_transformers.json")
+    (folder / query).mkdir()
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(folder / document / name, folder / query / name)
+    write_json(folder / query / "config.json", {"frozen": True})
+    vocabulary = json.loads((folder / document / "config.json").read_text())["vocab_size"]
+    weights = np.maximum(0, np.random.RandomState(1).standard_normal(vocabulary)).astype(np.float32)
+    save_file({"weight": weights}, folder / query / "model.safetensors")
+    package = "sentence_transformers"
+    router = {
+        "types": {
+            query: f"{package}.sparse_encoder.modules.sparse_static_embedding.SparseStaticEmbedding",
+            document: f"{package}.base.modules.transformer.Transformer",
+            pooling: f"{package}.sparse_encoder.modules.splade_pooling.SpladePooling",
+        },
+        "structure": {"query": [query], "document": [document, pooling]},
+        "parameters": {"default_route": "document", "allow_empty_key": True, "route_mappings": {}},
+    }
+    write_json(folder / "router_config.json", router)
+    kind = f"{package}.base.modules.router.Router"
+    write_json(folder / "modules.json", [{"idx": 0, "name": "0", "path": "", "type": kind}])
     return folder
 
 

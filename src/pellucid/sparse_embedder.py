@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from pellucid.checks import check_integer
 from pellucid.encoder.encoder import Dtype, Encoder, EngineName
 from pellucid.encoder.prompts import DOCUMENT_PROMPTS, QUERY_PROMPTS, choose_prompt
@@ -13,7 +15,7 @@ from pellucid.errors import InputError, TextTypeError, UnsupportedModelError
 from pellucid.layers.finish import Pool
 from pellucid.layers.pooling import Pooling
 from pellucid.layers.vocabulary import SparseCode, SparseFinish, VocabularyPool
-from pellucid.model.load import read_settings
+from pellucid.model.load import load_query_table, read_settings
 from pellucid.model.modules import load_autoencoder
 from pellucid.model.spec import AutoEncoderSpec, ModelSpec, SpladeSpec
 from pellucid.reprs import short_text
@@ -21,8 +23,9 @@ from pellucid.sources.files import ModelFiles
 from pellucid.sparse_vectors import SparseVectors
 from pellucid.task import Call, Task
 from pellucid.text.checks import as_iterator, as_list, check_texts
-from pellucid.text.truncation import OnTruncation
-from pellucid.types import Int32
+from pellucid.text.tokenizer import Tokenizer
+from pellucid.text.truncation import OnTruncation, check_truncation, warn_about_truncation
+from pellucid.types import Float32, Int32
 
 if TYPE_CHECKING:
     from pellucid.explain.sparse import ExplainedSparseScore, SparseText
@@ -87,6 +90,7 @@ class SparseEmbedder(Task):
             max_active_dims = saved or None
         self._max_active_dims = _check_dims(max_active_dims)
         self._finish = self._make_finish()
+        self._queries = self._load_queries()
 
     def __repr__(self) -> str:
         name = short_text(self.model_name, 60)
@@ -163,6 +167,9 @@ class SparseEmbedder(Task):
         """
         if not isinstance(text, str):
             raise TextTypeError(f"the text is of type {type(text).__name__}; embed_query takes one str.")
+        if self._queries is not None:
+            chosen = choose_prompt(self.spec, QUERY_PROMPTS, prompt_name, prompt)
+            return self._queries.embed_query(text, prompt=chosen, max_active_dims=self._dims(max_active_dims))
         return self._run(
             [text], self._call(choose_prompt(self.spec, QUERY_PROMPTS, prompt_name, prompt), max_active_dims)
         )
@@ -224,11 +231,17 @@ class SparseEmbedder(Task):
             OptionError: the model has no such prompt.
             UnsupportedModelError: the dimensions of this model's vectors are not tokens.
         """
-        from pellucid.explain.sparse import explain_sparse_score
+        from pellucid.explain.sparse import explain_score
+        from pellucid.explain.trace import display_name
 
         check_texts([query, document])
         query_prompt = choose_prompt(self.spec, QUERY_PROMPTS, prompt_name, prompt)
-        return explain_sparse_score(self.encoder, self._pool(), query, query_prompt, document, self.document_prompt)
+        queries = self if self._queries is None else self._queries
+        return explain_score(
+            display_name(self.encoder),
+            queries.explain_text(query, prompt=query_prompt),
+            self.explain_text(document, prompt=self.document_prompt),
+        )
 
     def explain_text(self, text: str, *, prompt_name: str | None = None, prompt: str | None = None) -> SparseText:
         """Show what a text is about: its terms, and the token that raised each. It is read as a document.
@@ -251,13 +264,32 @@ class SparseEmbedder(Task):
         """How many tokens each text has before truncation, with special tokens and without any prompt: ``int32[n]``."""
         return self.tokenizer.count(as_list(texts))
 
+    @property
+    def reads_queries_apart(self) -> bool:
+        """True if the model has another way for queries than for documents, such as a table of weights."""
+        return self._queries is not None
+
     def finish(self, max_active_dims: int | None = None) -> SparseFinish:
         """Turns token vectors into sparse ones, to pass to ``encoder.run``.
 
         Raises:
             OptionError: ``max_active_dims`` is not a whole number of at least 1.
         """
-        return self._finish(self._max_active_dims if max_active_dims is None else _check_dims(max_active_dims))
+        return self._finish(self._dims(max_active_dims))
+
+    def _dims(self, max_active_dims: int | None) -> int | None:
+        return self._max_active_dims if max_active_dims is None else _check_dims(max_active_dims)
+
+    def _load_queries(self) -> QueryTable | SparseEmbedder | None:
+        """What reads the queries, if it is not what reads the documents."""
+        table = load_query_table(self.files, self.spec.encoder.vocab_size)
+        if table is not None:
+            spec, weights = table
+            return QueryTable(Tokenizer(self.files, spec, self.spec.encoder), weights, self.on_truncation)
+        encoder = self.encoder.for_queries
+        if encoder is self.encoder:
+            return None
+        return type(self)(encoder, max_active_dims=self._max_active_dims, on_truncation=self.on_truncation)
 
     def _call(self, prompt: str, max_active_dims: int | None) -> Call[SparseVectors]:
         return Call(prompt, self.finish(max_active_dims), self.dimensions)
@@ -290,6 +322,50 @@ class SparseEmbedder(Task):
         if head is None:
             raise AssertionError("load_spec reads the head of each model with these stages")
         return lambda dims: VocabularyPool(head, splade.mode, splade.logs, dims)
+
+
+class QueryTable:
+    """Reads the queries of an inference-free model: each token that a query has counts with its own weight.
+
+    No encoder runs, so a query takes no longer than to cut it into tokens (Geng et al., "Towards Competitive Search
+    Relevance For Inference-Free Learned Sparse Retrievers", 2024).
+
+    Args:
+        tokenizer: cuts queries into tokens. Special tokens do not count.
+        weights: ``float32[vocabulary]``, the weight of each token.
+        on_truncation: what to do with queries that are too long.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, weights: Float32, on_truncation: OnTruncation) -> None:
+        self._tokenizer = tokenizer
+        self._weights = weights
+        self._on_truncation: OnTruncation = on_truncation
+
+    def embed_query(self, text: str, *, prompt: str, max_active_dims: int | None = None) -> SparseVectors:
+        """The weights of a query's tokens; its errors are those of :meth:`SparseEmbedder.embed_query`."""
+        (ids,) = self._tokenizer.tokenize_plain([prompt + text])
+        limit = self._tokenizer.spec.max_tokens
+        counts = np.array([len(ids)], dtype=np.int32)
+        warn_about_truncation(check_truncation(counts, limit, self._on_truncation, 0), limit, self._on_truncation)
+        present = np.unique(ids[-limit:] if self._tokenizer.spec.truncation_side == "left" else ids[:limit])
+        present = present[self._weights[present] != 0].astype(np.int32)
+        offsets = np.array([0, len(present)], dtype=np.int32)
+        vectors = SparseVectors(present, self._weights[present], offsets, len(self._weights))
+        return vectors if max_active_dims is None else vectors.largest(max_active_dims)
+
+    def explain_text(self, text: str, *, prompt: str) -> SparseText:
+        """The terms of a query; each is raised by itself."""
+        from pellucid.explain.sparse import SparseText, Term
+
+        read = self._tokenizer.inspect(text, prompt)
+        places = {token.id: place for place, token in reversed(list(enumerate(read.tokens))) if token.kind != "special"}
+        found = [
+            Term(token_id, read.tokens[place].piece, float(self._weights[token_id]), place)
+            for token_id, place in places.items()
+            if self._weights[token_id] != 0
+        ]
+        terms = tuple(sorted(found, key=lambda term: (-term.weight, term.id)))
+        return SparseText(prompt, text, read.tokens, len(read.cut), terms)
 
 
 def gives_sparse_vectors(files: ModelFiles, spec: ModelSpec) -> bool:

@@ -177,3 +177,44 @@ def test_a_sparse_autoencoder(tmp_path, normalize):
     assert vectors.lengths.max() <= 9
     assert_same(tmp_path / "m", max_active_dims=4)
     assert ours.SparseEncoder(tmp_path / "m").max_active_dims == SparseEncoder(str(tmp_path / "m")).max_active_dims == 9
+
+
+@pytest.mark.parametrize("default_route", ["document", None])
+def test_queries_without_inference(tmp_path, default_route):
+    from sentence_transformers.base.modules import Router, Transformer
+    from sentence_transformers.sparse_encoder.modules import SparseStaticEmbedding, SpladePooling
+
+    source = masked_language_model(tmp_path / "source", "bert")
+    transformer = Transformer(str(source), transformer_task="fill-mask")
+    torch.manual_seed(0)
+    weights = torch.randn(len(transformer.tokenizer)).clip(min=0)
+    table = SparseStaticEmbedding(transformer.tokenizer, weights)
+    document = [transformer, SpladePooling("max", "log1p_relu")]
+    router = Router.for_query_document([table], document, default_route=default_route)
+    SparseEncoder(modules=[router], device="cpu", similarity_fn_name="dot").save(str(tmp_path / "m"))
+    mine, theirs = ours.SparseEncoder(tmp_path / "m", on_truncation="cut"), SparseEncoder(str(tmp_path / "m"))
+    texts = [text for text in tiny.TEXTS if text]  # Theirs takes no text without tokens.
+    same(mine.encode_document(texts), theirs.encode_document(texts, batch_size=1))
+    same(mine.encode_query(texts), theirs.encode_query(texts, batch_size=1))
+    same(mine.encode_query(texts, max_active_dims=2), theirs.encode_query(texts, batch_size=1, max_active_dims=2))
+    explained = mine.embedder.explain("the cat sat", "a dog sat")
+    score = mine.embedder.embed_query("the cat sat").dot(mine.embedder.embed_documents(["a dog sat"])).item()
+    assert explained.score == pytest.approx(score, rel=1e-6)
+    assert not len(mine.embedder.embed_query("").values)
+
+
+def test_another_encoder_for_queries(tmp_path):
+    from sentence_transformers.base.modules import Router, Transformer
+    from sentence_transformers.sparse_encoder.modules import SpladePooling
+
+    routes = [
+        [
+            Transformer(str(masked_language_model(tmp_path / family, family)), transformer_task="fill-mask"),
+            SpladePooling(),
+        ]
+        for family in ("bert", "distilbert")
+    ]
+    SparseEncoder(modules=[Router.for_query_document(*routes)], device="cpu").save(str(tmp_path / "m"))
+    mine, theirs = ours.SparseEncoder(tmp_path / "m", on_truncation="cut"), SparseEncoder(str(tmp_path / "m"))
+    same(mine.encode_document(tiny.TEXTS), theirs.encode_document(tiny.TEXTS, batch_size=1))
+    same(mine.encode_query(tiny.TEXTS), theirs.encode_query(tiny.TEXTS, batch_size=1))

@@ -20,11 +20,11 @@ import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 
-from pellucid.checks import check_integer
+from pellucid.checks import check_choice, check_integer
 from pellucid.encoder.batching import plan
 from pellucid.engines import registry
 from pellucid.engines.reference import ReferenceEngine
@@ -32,7 +32,7 @@ from pellucid.errors import ModelError
 from pellucid.layers.finish import Finish, Module
 from pellucid.layers.vocabulary import VocabularyHead
 from pellucid.model.load import load_head, load_spec, load_vocabulary, load_weights
-from pellucid.model.modules import load_modules
+from pellucid.model.modules import Route, load_modules, read_entries
 from pellucid.reprs import short_text
 from pellucid.sources.resolve import resolve
 from pellucid.text.tokenizer import Tokenizer
@@ -68,6 +68,8 @@ class Encoder:
             login.
         max_tokens: read at most this many tokens of a text, special tokens included. None for the model's own limit,
             which is often lower than what its encoder can read.
+        route: for a model whose queries and documents go different ways (a Router), the way to take. Tasks load the
+            other one by themselves.
 
     Attributes:
         files: the :class:`~pellucid.sources.files.ModelFiles`: where the files are and where they came from.
@@ -97,7 +99,9 @@ class Encoder:
         local_files_only: bool = False,
         token: str | bool | None = None,
         max_tokens: int | None = None,
+        route: Route = "document",
     ) -> None:
+        check_choice("route", route, get_args(Route))
         self._load_again = functools.partial(
             type(self),
             model_name,
@@ -109,6 +113,7 @@ class Encoder:
             cache_folder=cache_folder,
             local_files_only=local_files_only,
             max_tokens=max_tokens,
+            route=route,
         )
         if max_tokens is not None:
             check_integer(
@@ -118,7 +123,8 @@ class Encoder:
         self.files = resolve(
             model_name, revision=revision, cache_folder=cache_folder, local_files_only=local_files_only, token=token
         )
-        self.spec = load_spec(self.files)
+        self.spec = load_spec(self.files, route)
+        self._route: Route = route
         self.modules = load_modules(self.files, self.spec)
         self.tokenizer = Tokenizer(self.files, self.spec.tokenizer, self.spec.encoder)
         self._model_max_tokens = self.spec.tokenizer.max_tokens
@@ -139,6 +145,14 @@ class Encoder:
     def max_tokens(self) -> int:
         """The most tokens that are read of a text, special tokens included. Longer texts are truncated."""
         return self.spec.tokenizer.max_tokens
+
+    @functools.cached_property
+    def for_queries(self) -> Encoder:
+        """The encoder of queries: this one, unless the model has a Router with another way for them."""
+        if self._route == "query" or read_entries(self.files, "query") == read_entries(self.files, "document"):
+            return self
+        options = {**self._load_again.keywords, "route": "query"}
+        return type(self)(self.files.folder, **options)
 
     @property
     def own_max_tokens(self) -> int | None:
@@ -242,4 +256,5 @@ class Encoder:
         Computing it reads all files once, which takes a moment.
         """
         own = self.own_max_tokens
-        return self.files.digest() + ("" if own is None else f" max_tokens={own}")
+        route = "" if self._route == "document" else f" route={self._route}"
+        return self.files.digest() + ("" if own is None else f" max_tokens={own}") + route

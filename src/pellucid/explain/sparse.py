@@ -16,7 +16,6 @@ import numpy as np
 
 from pellucid.encoder.encoder import Encoder
 from pellucid.errors import plural
-from pellucid.explain.trace import display_name
 from pellucid.layers.finish import EachToken
 from pellucid.layers.vocabulary import VocabularyPool
 from pellucid.reprs import short_repr
@@ -181,21 +180,17 @@ def explain_text(encoder: Encoder, pool: VocabularyPool, text: str, prompt: str)
     return SparseText(prompt, text, read.tokens, len(read.cut), terms)
 
 
-def explain_sparse_score(
-    encoder: Encoder, pool: VocabularyPool, query: str, query_prompt: str, document: str, document_prompt: str
-) -> ExplainedSparseScore:
-    """Explain the score of a query and a document. The errors are those of :func:`explain_text`."""
-    first = explain_text(encoder, pool, query, query_prompt)
-    second = explain_text(encoder, pool, document, document_prompt)
-    of_document = {term.id: term for term in second.terms}
+def explain_score(model_name: str, query: SparseText, document: SparseText) -> ExplainedSparseScore:
+    """Explain the score of a query and a document by the terms that both have."""
+    of_document = {term.id: term for term in document.terms}
     matches = [
         Match(term.piece, term, other, term.weight * other.weight)
-        for term in first.terms
+        for term in query.terms
         if (other := of_document.get(term.id)) is not None
     ]
     matches.sort(key=lambda match: -match.product)
     score = math.fsum(match.product for match in matches)
-    return ExplainedSparseScore(display_name(encoder), score, tuple(matches), first, second)
+    return ExplainedSparseScore(model_name, score, tuple(matches), query, document)
 
 
 def text_json(text: SparseText) -> dict[str, Any]:

@@ -16,15 +16,17 @@ from pellucid.layers.vocabulary import VocabularyHead
 from pellucid.model.config import Config
 from pellucid.model.families import get_family, other
 from pellucid.model.heads import read_head, read_head_modules
-from pellucid.model.modules import ModuleEntry, read_entries, read_stages
+from pellucid.model.modules import ModuleEntry, Route, read_entries, read_stages
 from pellucid.model.spec import EncoderSpec, HeadSpec, ModelSpec, SpladeSpec, TokenizerSpec
 from pellucid.model.tensors import Tensors
 from pellucid.model.vocabulary import is_masked_language_model, read_vocabulary, read_vocabulary_head
 from pellucid.model.weights import EncoderWeights, read_encoder, read_word_table
 from pellucid.sources.files import ModelFiles
+from pellucid.types import Float32
 
 # In sentence-transformers every model has prompts of these names. They are "" unless the model defines them.
 _BUILT_IN_PROMPTS = ("query", "document")
+_MOST_QUERY_TOKENS = 1 << 20  # A tokenizer without a limit of its own has one that is far larger.
 _MAX_PROMPT_CHARACTERS = 10_000  # A prompt goes before every text. Real ones have a few hundred characters.
 # The classes of transformers' tokenizers whose model_input_names have token_type_ids, and the families that have such
 # a class if tokenizer_config.json names none.
@@ -36,14 +38,19 @@ _FAMILIES_WITH_SEGMENTS = ("bert", "deberta-v2", "electra", "nomic_bert")
 _SENTENCE_CONFIG_FAMILIES = ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 
 
-def load_spec(files: ModelFiles) -> ModelSpec:
-    """Read everything that the JSON files of a model say.
+def load_spec(files: ModelFiles, route: Route = "document") -> ModelSpec:
+    """Read everything that the JSON files of a model say. ``route`` is the route to take through a Router.
 
     Raises:
         InvalidModelError: a file is missing or broken, or contradicts another.
         UnsupportedModelError: the model needs an architecture, a module or a setting that Pellucid does not support.
     """
-    transformer, *later_entries = read_entries(files)
+    transformer, *later_entries = read_entries(files, route)
+    if transformer.kind == "SparseStaticEmbedding":
+        raise UnsupportedModelError(
+            f"{files.name}: SparseStaticEmbedding is supported for queries only, behind a Router whose documents go "
+            f"through a transformer."
+        )
     config = Config.read(files, transformer.file("config.json"))
     encoder = _read_encoder_spec(config)
     if encoder.max_tokens < 1:
@@ -148,6 +155,29 @@ def load_vocabulary(files: ModelFiles, spec: ModelSpec) -> VocabularyHead | None
     return read_vocabulary_head(tensors, spec.vocabulary, family.vocabulary, spec.encoder.hidden_size, word)
 
 
+def load_query_table(files: ModelFiles, vocab_size: int) -> tuple[TokenizerSpec, Float32] | None:
+    """How the queries of an inference-free model are read: by a table with a weight for each token.
+
+    Args:
+        files: the files of the model.
+        vocab_size: the size of the vocabulary of its documents.
+
+    Returns:
+        How queries are cut into tokens, and ``float32[vocab_size]``. None if queries go through an encoder.
+
+    Raises:
+        InvalidModelError: the files are broken, or the table is not of this vocabulary.
+        UnsupportedModelError: the table is not in a safetensors file.
+    """
+    entry, *later = read_entries(files, "query")
+    if entry.kind != "SparseStaticEmbedding" or later:
+        return None
+    tokenizer = Config.read_if_present(files, entry.file("tokenizer_config.json"))
+    length = tokenizer.number("model_max_length", math.inf)
+    spec = TokenizerSpec(entry.folder, int(min(length, _MOST_QUERY_TOKENS)), False, _truncation_side(tokenizer))
+    return spec, Tensors.open(files, entry.folder).read("weight", (vocab_size,))
+
+
 def count_parameters(files: ModelFiles) -> int:
     """The number of parameters of the encoder and of the modules after it. This reads only the files' headers."""
     folders = {name.rpartition("/")[0] for name in files.wanted() if name.endswith(".safetensors")}
@@ -197,14 +227,17 @@ def _read_tokenizer_spec(
     )
     if length < 1:
         raise InvalidModelError(f"{settings.where}: a max_seq_length of {length:g} leaves no room for a token.")
-    side: Literal["left", "right"] = "left" if tokenizer.string("truncation_side", "right") == "left" else "right"
     return TokenizerSpec(
         transformer.folder,
         int(length),
         settings.flag("do_lower_case", False),
-        side,
+        _truncation_side(tokenizer),
         has_segments=encoder.embedding.token_types > 1 and _gives_segments(tokenizer, encoder.family),
     )
+
+
+def _truncation_side(tokenizer: Config) -> Literal["left", "right"]:
+    return "left" if tokenizer.string("truncation_side", "right") == "left" else "right"
 
 
 def _gives_segments(tokenizer: Config, family: str) -> bool:

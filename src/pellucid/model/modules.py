@@ -19,7 +19,7 @@ from pellucid.model.config import Config, read_json
 from pellucid.model.spec import AutoEncoderSpec, DenseSpec, LayerNormSpec, ModelSpec, NormalizeSpec, SpladeSpec, Stage
 from pellucid.model.tensors import Tensors
 from pellucid.model.weights import read_norm
-from pellucid.sources.files import MAX_MODULES, ModelFiles, normalize_folder
+from pellucid.sources.files import MAX_MODULES, ROUTER_FILES, ROUTERS, ModelFiles, normalize_folder
 
 # The pooling_mode_* flags of 1_Pooling/config.json, in the order in which their results are concatenated.
 _POOLING_FLAGS = {
@@ -34,10 +34,11 @@ _SPLADE_MODES: dict[str, Literal["max", "sum"]] = {"max": "max", "sum": "sum"}
 _LOGS: dict[str, Literal[1, 2]] = {"relu": 1, "log1p_relu": 2}
 """How many times SpladePooling takes ``log(1 + x)``, by its ``activation_function``."""
 _MODULE_KINDS = (
-    *("Transformer", "MLMTransformer", "Pooling", "SpladePooling", "SparseAutoEncoder"),
+    *("Transformer", "MLMTransformer", "SparseStaticEmbedding", "Pooling", "SpladePooling", "SparseAutoEncoder"),
+    *ROUTERS,
     *("Dense", "LayerNorm", "Normalize", "Dropout"),
 )
-_TRANSFORMERS = ("Transformer", "MLMTransformer")
+_TRANSFORMERS = ("Transformer", "MLMTransformer", "SparseStaticEmbedding")
 # The packages that have held sentence-transformers' own module classes, up to version 6.
 _PACKAGES = (
     *("sentence_transformers.models", "sentence_transformers.base", "sentence_transformers.sentence_transformer"),
@@ -62,8 +63,18 @@ class ModuleEntry:
         return f"{self.folder}/{name}" if self.folder else name
 
 
-def read_entries(files: ModelFiles) -> list[ModuleEntry]:
+Route = Literal["document", "query"]
+"""The way that texts take through a model with a Router."""
+
+
+def read_entries(files: ModelFiles, route: Route = "document") -> list[ModuleEntry]:
     """Read the list of modules in ``modules.json``. A model without that file is a transformer with mean pooling.
+
+    If the first module is a Router, the modules of one of its routes take its place.
+
+    Args:
+        files: the files of the model.
+        route: the route to take.
 
     Raises:
         InvalidModelError: the list is broken, or a path leaves the model's folder.
@@ -85,11 +96,39 @@ def read_entries(files: ModelFiles) -> list[ModuleEntry]:
         if kind == "Pooling" and not folder.strip("/"):
             raise InvalidModelError(f"{where}: Pooling has no path, so there is no config that says how to pool.")
         entries.append(ModuleEntry(kind, normalize_folder(folder)))
+    if entries[0].kind in ROUTERS:
+        entries[:1] = _read_route(files, entries[0], route)
     kinds = [entry.kind for entry in entries]
     if kinds[0] not in _TRANSFORMERS or any(kind in _TRANSFORMERS for kind in kinds[1:]):
         raise UnsupportedModelError(
             f"{where} lists {' → '.join(kinds)}. A model must have exactly one Transformer, in first place."
         )
+    return entries
+
+
+def _read_route(files: ModelFiles, router: ModuleEntry, route: Route) -> list[ModuleEntry]:
+    """The modules of one route of a Router."""
+    name = next((name for name in map(router.file, ROUTER_FILES) if files.has(name)), router.file(ROUTER_FILES[0]))
+    config = Config.read(files, name)
+    types, parameters = config.strings("types"), config.section("parameters")
+    structure, mappings = config.section("structure").values, parameters.section("route_mappings").values
+    # sentence-transformers looks in this order. It writes a pair of a task and a kind of input as Python does.
+    pairs = ((route, "text"), (route, None), (None, "text"), (None, None))
+    names = [*(mappings.get(str(pair)) for pair in pairs), route, "text"]
+    default = parameters.string("default_route", "") or (
+        next(iter(structure), "") if parameters.flag("allow_empty_key", True) else ""
+    )
+    chosen = next((name for name in (*names, default) if isinstance(name, str) and name in structure), None)
+    if chosen is None:
+        raise UnsupportedModelError(f"{config.where}: the Router has no route for a {route}, and no default route.")
+    keys = structure[chosen]
+    if not isinstance(keys, list) or not keys or not all(isinstance(key, str) and key in types for key in keys):
+        raise InvalidModelError(f"{config.where}: the route {chosen!r:.80} must be a list of modules in 'types'.")
+    entries = []
+    for key in keys:
+        folder = normalize_folder(router.file(key))
+        files.path(folder)  # Raises an error if the path leaves the model's folder.
+        entries.append(ModuleEntry(_module_kind(config.where, types[key]), folder))
     return entries
 
 

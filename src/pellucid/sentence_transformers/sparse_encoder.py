@@ -156,7 +156,7 @@ class SparseEncoder(DropIn[SparseEmbedder]):
         max_active_dims: int | None = None,
         pool: Mapping[str, Any] | None = None,
         chunk_size: int | None = None,
-        task: str | None = None,  # noqa: ARG002  It chooses a route of the model, and models here have one.
+        task: str | None = None,
         processing_kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         """Embed texts.
@@ -175,7 +175,7 @@ class SparseEncoder(DropIn[SparseEmbedder]):
             max_active_dims: keep only so many numbers of a vector.
             pool: without effect, because one process uses all cores.
             chunk_size: without effect, too.
-            task: without effect: it would choose between several routes, which no model has here.
+            task: "query" for queries. It makes a difference for a model that reads them in another way than documents.
             processing_kwargs: only None or {}.
 
         Returns:
@@ -188,12 +188,17 @@ class SparseEncoder(DropIn[SparseEmbedder]):
         """
         self._check_call(batch_size, device, pool, chunk_size, processing_kwargs)
         single = isinstance(inputs, str)
-        vectors = self.embedder.embed_documents(
-            [inputs] if single else as_list(inputs, "inputs", hint=""),
-            prompt=self._prompt(prompt, prompt_name),
-            max_active_dims=self.max_active_dims if max_active_dims is None else max_active_dims,
-            show_progress=bool(show_progress_bar),
-        )
+        texts = [inputs] if single else as_list(inputs, "inputs", hint="")
+        chosen = self._prompt(prompt, prompt_name)
+        dims = self.max_active_dims if max_active_dims is None else max_active_dims
+        if task == "query" and self.embedder.reads_queries_apart and texts:
+            vectors = SparseVectors.concatenate(
+                [self.embedder.embed_query(text, prompt=chosen, max_active_dims=dims) for text in texts]
+            )
+        else:
+            vectors = self.embedder.embed_documents(
+                texts, prompt=chosen, max_active_dims=dims, show_progress=bool(show_progress_bar)
+            )
         if convert_to_tensor is False:
             each = list(vectors) if convert_to_sparse_tensor else list(vectors.to_dense())
             return each[0] if single else each
@@ -213,7 +218,7 @@ class SparseEncoder(DropIn[SparseEmbedder]):
     ) -> Any:
         """Embed queries: like :meth:`encode`, but the default prompt is the one called "query"."""
         name = self._own_prompt(QUERY_PROMPTS, prompt_name, prompt)
-        return self.encode(inputs, name, prompt, *arguments, **options)
+        return self.encode(inputs, name, prompt, *arguments, **{"task": "query", **options})
 
     @takes_older_arguments({"sentences": "inputs"})
     @functools.wraps(encode, assigned=())  # So its help shows the arguments of encode.
