@@ -218,3 +218,19 @@ def test_another_encoder_for_queries(tmp_path):
     mine, theirs = ours.SparseEncoder(tmp_path / "m", on_truncation="cut"), SparseEncoder(str(tmp_path / "m"))
     same(mine.encode_document(tiny.TEXTS), theirs.encode_document(tiny.TEXTS, batch_size=1))
     same(mine.encode_query(tiny.TEXTS), theirs.encode_query(tiny.TEXTS, batch_size=1))
+
+
+@pytest.mark.parametrize("mode", ["max", "sum"])
+@pytest.mark.parametrize("activation", ["relu", "log1p_relu"])
+def test_the_torch_engine_gives_the_same_weights(tmp_path, mode, activation, monkeypatch):
+    from pellucid.engines.torch import vocabulary
+
+    folder = tiny.write_splade_model(tmp_path / "m", pooling_strategy=mode, activation_function=activation)
+    texts = [*tiny.TEXTS, *odd_texts(30)]
+    expected = SparseEmbedder(folder, on_truncation="cut").embed_documents(texts, max_active_dims=20)
+    for scores in (1 << 23, 300):
+        monkeypatch.setattr(vocabulary, "_CPU_SCORES", scores)
+        embedder = SparseEmbedder(folder, engine="torch", on_truncation="cut")
+        found = embedder.embed_documents(texts, max_active_dims=20)
+        np.testing.assert_allclose(found.to_dense(), expected.to_dense(), rtol=0, atol=2e-5)
+        assert len(embedder.embed_documents([])) == 0

@@ -154,10 +154,11 @@ class VocabularyPool(SparseFinish):
         for first in range(0, max(1, len(offsets) - 1), size):
             part = offsets[first : first + size + 1]
             found = SparseVectors.from_dense(scores(vectors[part[0] : part[-1]], part - part[0], self.together))
-            parts.append(self._of_scores(found))
+            parts.append(self.of_scores(found))
         return SparseVectors.concatenate(parts)
 
-    def _of_scores(self, scores: SparseVectors) -> SparseVectors:
+    def of_scores(self, scores: SparseVectors) -> SparseVectors:
+        """The weights of texts, from the scores that their tokens have together."""
         values = scores.values
         if self.mode == "max":  # The logarithm grows with its argument, so it can be taken of the largest score alone.
             for _ in range(self.logs):
