@@ -212,6 +212,23 @@ def write_inference_free_model(folder: Path, **splade: Any) -> Path:
     return folder
 
 
+def write_asymmetric_model(folder: Path) -> Path:
+    """Write a tiny model with an encoder for queries and another for documents, inside a Router. Returns the folder."""
+    structure = {}
+    for seed, route in enumerate(("query", "document")):
+        write_model(folder / f"{route}_0_Transformer", seed=seed, modules=["Pooling"])
+        (folder / f"{route}_0_Transformer" / "1_Pooling").rename(folder / f"{route}_1_Pooling")
+        structure[route] = [f"{route}_0_Transformer", f"{route}_1_Pooling"]
+    kinds = {"0_Transformer": "Transformer", "1_Pooling": "Pooling"}
+    package = "sentence_transformers.models"
+    types = {f"{route}_{name}": f"{package}.{kind}" for route in structure for name, kind in kinds.items()}
+    parameters = {"default_route": "document", "allow_empty_key": True}
+    write_json(folder / "router_config.json", {"types": types, "structure": structure, "parameters": parameters})
+    kind = "sentence_transformers.models.Router"
+    write_json(folder / "modules.json", [{"idx": 0, "name": "0", "path": "", "type": kind}])
+    return folder
+
+
 def edit_json(path: Path, **changes: Any) -> None:
     """Change keys of a JSON object in a file. None removes a key."""
     values = json.loads(path.read_text()) | changes

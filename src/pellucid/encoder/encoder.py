@@ -147,9 +147,14 @@ class Encoder:
         return self.spec.tokenizer.max_tokens
 
     @functools.cached_property
+    def reads_queries_apart(self) -> bool:
+        """True if the model has a Router with another way for queries than for documents."""
+        return read_entries(self.files, "query") != read_entries(self.files, "document")
+
+    @functools.cached_property
     def for_queries(self) -> Encoder:
         """The encoder of queries: this one, unless the model has a Router with another way for them."""
-        if self._route == "query" or read_entries(self.files, "query") == read_entries(self.files, "document"):
+        if self._route == "query" or not self.reads_queries_apart:
             return self
         options = {**self._load_again.keywords, "route": "query"}
         return type(self)(self.files.folder, **options)

@@ -171,7 +171,7 @@ class SentenceTransformer(DropIn[Embedder]):
         truncate_dim: int | None = None,
         pool: Mapping[str, Any] | None = None,
         chunk_size: int | None = None,
-        task: str | None = None,  # noqa: ARG002  It chooses a route of the model, and models here have one.
+        task: str | None = None,
         processing_kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         """Embed texts.
@@ -192,7 +192,7 @@ class SentenceTransformer(DropIn[Embedder]):
             truncate_dim: keep only this many leading dimensions.
             pool: without effect, because one process uses all cores.
             chunk_size: without effect, too.
-            task: without effect: it would choose between several routes, which no model has here.
+            task: "query" for queries. It makes a difference for a model that reads them in another way than documents.
             processing_kwargs: only None or {}.
 
         Returns:
@@ -214,7 +214,7 @@ class SentenceTransformer(DropIn[Embedder]):
             results = self._of_tokens(texts, chosen, output_value, width)
             results = [_to_tensors(result) for result in results] if convert_to_tensor else results
             return results[0] if single else results
-        vectors = self.embedder.embed_documents(
+        vectors = (self.embedder.for_queries if task == "query" else self.embedder).embed_documents(
             texts,
             prompt=chosen,
             normalize=True if normalize_embeddings else None,
@@ -235,7 +235,7 @@ class SentenceTransformer(DropIn[Embedder]):
     ) -> Any:
         """Embed queries: like :meth:`encode`, but the default prompt is the one called "query"."""
         name = self._own_prompt(QUERY_PROMPTS, prompt_name, prompt)
-        return self.encode(inputs, name, prompt, *arguments, **options)
+        return self.encode(inputs, name, prompt, *arguments, **{"task": "query", **options})
 
     @takes_older_arguments({"sentences": "inputs"})
     @functools.wraps(encode, assigned=())  # So its help shows the arguments of encode.

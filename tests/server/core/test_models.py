@@ -267,3 +267,10 @@ def test_models_are_named_as_on_the_hub_or_by_their_folder(model):
     assert served_name(model) == "tiny"
     with pytest.raises(OptionError, match="two models"):
         create_app(Settings((model, model)))
+
+
+def test_a_model_that_reads_queries_apart_is_refused(serve, tmp_path):
+    server = serve(str(tiny.write_asymmetric_model(tmp_path / "m")), load="first-use")
+    answer = server.client.post("/embed", json={"inputs": "the cat"})
+    assert answer.status_code >= 400
+    assert "reads queries and documents in different ways" in answer.text

@@ -23,6 +23,7 @@ from pellucid.errors import (
     ModelNotServedError,
     NoRoomForModelError,
     OptionError,
+    UnsupportedModelError,
     WrongModelKindError,
 )
 from pellucid.model.load import load_spec
@@ -313,6 +314,12 @@ class Models:
             cache_folder=settings.cache_folder,
             local_files_only=settings.local_files_only,
         )
+        if encoder.reads_queries_apart:
+            # Requests for queries and documents share one queue, which has one encoder.
+            raise UnsupportedModelError(
+                f"{entry.name} reads queries and documents in different ways, which the server does not do. Use it in "
+                f"Python."
+            )
         return TASKS[kind_of(encoder.files, encoder.spec)](encoder, on_truncation="cut")
 
     async def _learn_kind(self, entry: _Entry, *, local_files_only: bool = False) -> Kind:
