@@ -525,7 +525,7 @@ def test_queries_may_have_an_encoder_of_their_own(tmp_path):
     assert both.trace("the cat").vector.tolist() == query.trace("the cat").vector.tolist()
     assert both.for_queries.digest != both.digest
     assert query.for_queries is query
-    copy = pickle.loads(pickle.dumps(both))
+    copy = pickle.loads(pickle.dumps(both))  # noqa: S301
     np.testing.assert_array_equal(copy.embed_query("the cat"), query.embed_query("the cat"))
     with pytest.raises(UnsupportedModelError, match="queries and documents in different ways"):
         both.compare("the cat", "a dog")
