@@ -209,8 +209,10 @@ def test_a_sparse_embedder_explains_its_score(tmp_path):
     assert json.loads(run(*call, "--json").out) == json.loads(expected.to_json())
     assert run(*call, "-o", str(tmp_path / "x.json")).code == 0
     assert json.loads((tmp_path / "x.json").read_text()) == json.loads(expected.to_json())
-    page = run(*call, "-o", str(tmp_path / "x.html"))
-    assert (page.code, page.err) == (2, "pellucid: --output: .html does not work for sparse vectors. Choose .json.\n")
+    assert run(*call, "-o", str(tmp_path / "x.html")).code == 0
+    assert '"kind":"sparse"' in (tmp_path / "x.html").read_text(encoding="utf-8")
     one = run("explain", "the cat", "--model", folder)
     assert "terms" in one.out.splitlines()[0]
+    page = run("explain", "the cat", "-o", str(tmp_path / "y.html"), "-m", folder)
+    assert (page.code, page.err) == (2, "pellucid: --output: .html does not work for one text's terms. Choose .json.\n")
     assert "npz works only for one text" in run("explain", "the cat", "-o", str(tmp_path / "x.npz"), "-m", folder).err

@@ -50,7 +50,7 @@ def test_a_term_is_raised_by_the_token_that_scores_highest(embedder):
 
 def test_the_sentence_and_the_json_say_the_same(embedder):
     explained = embedder.explain(QUERY, DOCUMENT)
-    assert str(explained).startswith(f"The score is {explained.score:.4f}. {explained.matches[0].piece!r} adds ")
+    assert str(explained).startswith(f"The score is {explained.score:.4f}. “{explained.matches[0].piece}” adds ")
     written = json.loads(explained.to_json())
     assert written["score"] == explained.score
     assert [match["product"] for match in written["matches"]] == [match.product for match in explained.matches]

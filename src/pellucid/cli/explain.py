@@ -173,13 +173,13 @@ def _texts_with_labels(file: Path, column: str, labels: Path | None) -> tuple[li
 
 
 def _write(subject: Subject, out: Path) -> None:
-    from pellucid.explain.sparse import ExplainedSparseScore, SparseText
+    from pellucid.explain.sparse import SparseText
     from pellucid.explain.trace import Trace
 
     with open_output(out) as path:
         if out.suffix.lower() in _PAGES:
-            if isinstance(subject, ExplainedSparseScore | SparseText):
-                raise OptionError(f"--output: {out.suffix} does not work for sparse vectors. Choose .json.")
+            if isinstance(subject, SparseText):
+                raise OptionError(f"--output: {out.suffix} does not work for one text's terms. Choose .json.")
             from pellucid.explain.render.html import page
 
             path.write_text(page(subject), encoding="utf-8")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,18 +116,43 @@ class ExplainedSparseScore:
         return f"ExplainedSparseScore(score={self.score:.4f}, {plural(len(self.matches), 'term')} in common)"
 
     def __str__(self) -> str:
-        return self.sentence
+        return f"{self.headline} {self.sentence}"
+
+    @property
+    def headline(self) -> str:
+        """The score, as a sentence."""
+        return f"The score is {self.score:.4f}."
 
     @property
     def sentence(self) -> str:
-        """A sentence about the score and the terms that add most to it."""
-        start = f"The score is {self.score:.4f}."
+        """A sentence about the terms that add most to the score."""
         if not self.matches:
-            return f"{start} The query and the document have no term in common."
-        shown = [f"{match.piece!r} adds {match.product:.3f}" for match in self.matches[:_IN_SENTENCE]]
-        rest = len(self.matches) - len(shown)
-        more = f", and {plural(rest, 'other term')} {sum(m.product for m in self.matches[_IN_SENTENCE:]):.3f}"
-        return f"{start} {', '.join(shown)}{more if rest else ''}."
+            return "The query and the document have no term in common."
+        shown = [f"“{match.piece}” adds {match.product:.3f}" for match in self.matches[:_IN_SENTENCE]]
+        rest = self.matches[len(shown) :]
+        if rest:
+            total = sum(match.product for match in rest)
+            shown.append(f"{plural(len(rest), 'other term')} {'adds' if len(rest) == 1 else 'add'} {total:.3f}")
+        *most, last = shown
+        return f"{', '.join(most)} and {last}." if most else f"{last}."
+
+    def _repr_html_(self) -> str:
+        """Show a small picture in a notebook."""
+        from pellucid.explain.render.notebook import fragment
+
+        return fragment(self)
+
+    def save_html(self, path: str | os.PathLike[str]) -> None:
+        """Write the page about this score, which is one file and needs no network.
+
+        If anything goes wrong, what was at ``path`` before is still there. A ``~`` at its start is your home folder.
+
+        Raises:
+            OptionError: it cannot be written.
+        """
+        from pellucid.explain.render.saving import save_page
+
+        save_page(self, path)
 
     def to_json(self) -> str:
         """The texts, their terms and the matches, as JSON."""
