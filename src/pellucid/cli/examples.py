@@ -11,7 +11,6 @@ EXAMPLES: dict[str, str] = {
         pellucid embed "A cat sat on the mat" "Dogs are loyal"
         pellucid embed -f notes.txt -o notes.npy
         pellucid embed -f reviews.csv --column body -o v.parquet
-        pellucid embed "A cat" --task sparse -m naver/splade-v3
         cat notes.txt | pellucid embed | jq .vector
     """,
     "explain": """
