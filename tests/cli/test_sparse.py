@@ -188,6 +188,14 @@ def test_a_wrong_call_is_refused_before_the_model_is_looked_for(arguments, messa
     assert message in result.err
 
 
+def test_an_inference_free_model_embeds_documents_and_refuses_queries(tmp_path):
+    folder = tiny.write_inference_free_model(tmp_path / "m")
+    rows = [json.loads(line) for line in embed(folder, "the cat").out.splitlines()]
+    check_equal(vectors_of(rows, 71), SparseEmbedder(folder).embed_documents(["the cat"]))
+    refused = embed(folder, "--query", "the cat")
+    assert (refused.code, "Use SparseEmbedder.embed_query in Python." in refused.err) == (2, True)
+
+
 def test_a_model_of_the_other_kind_says_what_to_use(folder, tiny_bert):
     dense = run("embed", "--model", str(folder), "x")
     words = "gives sparse vectors. Use SparseEmbedder, or pellucid embed --task sparse"

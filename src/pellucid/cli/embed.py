@@ -102,8 +102,10 @@ def embed(
 
         embedder = Embedder(model, **how)
         embed_options = {"normalize": normalize, "truncate_dim": truncate_dim, "output_dtype": output_dtype}
-    if query and "query" in embedder.spec.prompts:
-        prompt_name = "query"
+    if query:
+        embedder = _for_queries(embedder)
+        if "query" in embedder.spec.prompts:
+            prompt_name = "query"
     windows = _embed_windows(
         embedder,
         lines,
@@ -149,6 +151,20 @@ def _check_task(
         raise OptionError(
             f"{model} gives no sparse vectors. For --task sparse, name a model that does, such as -m naver/splade-v3."
         )
+
+
+def _for_queries(embedder: Embedder | SparseEmbedder) -> Embedder | SparseEmbedder:
+    """What embeds queries, if the model reads them in another way than documents."""
+    from pellucid.embedder import Embedder
+
+    if isinstance(embedder, Embedder):
+        return embedder.for_queries
+    if embedder.reads_queries_apart:
+        raise OptionError(
+            f"{embedder.model_name} has another way to read queries, which --query does not take. Use "
+            f"SparseEmbedder.embed_query in Python."
+        )
+    return embedder
 
 
 def _is_file(stream: TextIO) -> bool:

@@ -6,11 +6,11 @@ from typing import Literal
 
 from pellucid.classifier import Classifier
 from pellucid.embedder import Embedder
-from pellucid.model.spec import AutoEncoderSpec, ModelSpec, SpladeSpec
+from pellucid.model.spec import ModelSpec
 from pellucid.reranker import Reranker
 from pellucid.scoring import ScoringTask, gives_scores
 from pellucid.sources.files import ModelFiles
-from pellucid.sparse_embedder import SparseEmbedder
+from pellucid.sparse_embedder import SparseEmbedder, gives_sparse_vectors
 from pellucid.task import Task
 
 Kind = Literal["embedder", "sparse_embedder", "reranker", "classifier"]
@@ -36,7 +36,7 @@ _OTHER_ROUTES: dict[tuple[Kind, type[Task]], str] = {
 
 def kind_of(files: ModelFiles, spec: ModelSpec) -> Kind:
     """The kind of a model, by its files, its stages, and how many labels it has."""
-    if any(isinstance(stage, SpladeSpec | AutoEncoderSpec) for stage in spec.stages):
+    if gives_sparse_vectors(files, spec):
         return "sparse_embedder"
     if spec.head is None or not gives_scores(files, spec):
         return "embedder"
