@@ -155,8 +155,12 @@ def create(
     dtype: str,
     device: str,  # noqa: ARG001
     threads: int | None,
-) -> NativeEngine:
+) -> Engine:
     """See :class:`pellucid.engines.registry.Create`."""
+    if spec.is_static:
+        from pellucid.engines.static import StaticEngine
+
+        return StaticEngine(spec, weights().word, dtype=dtype, threads=threads)
     return NativeEngine(spec, weights(), dtype=dtype, threads=threads)
 
 

@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
 
 from pellucid.errors import InvalidModelError, ModelError, UnsupportedModelError
 from pellucid.layers.finish import Module
+from pellucid.layers.pooling import Pooling
+from pellucid.model import static
 from pellucid.model.config import Config
 from pellucid.model.families import get_family, other
 from pellucid.model.heads import read_head, read_head_modules
@@ -41,11 +44,45 @@ def load_spec(files: ModelFiles) -> ModelSpec:
         UnsupportedModelError: the model needs an architecture, a module or a setting that Pellucid does not support.
     """
     transformer, *later_entries = read_entries(files)
+    settings = read_settings(files)
+    if transformer.kind == "StaticEmbedding":
+        return _load_static_spec(files, transformer.folder, later_entries, settings)
     config = Config.read(files, transformer.file("config.json"))
     encoder = _read_encoder_spec(config)
     if encoder.max_tokens < 1:
         raise InvalidModelError(f"{config.where}: max_position_embeddings leaves no room for a token.")
-    settings = read_settings(files)
+    prompts, default = _read_prompts(settings)
+    head, why_no_head = (None, encoder.only_torch) if encoder.only_torch else _read_head(config, settings)
+    return ModelSpec(
+        name=files.name,
+        encoder_folder=transformer.folder,
+        encoder=encoder,
+        tokenizer=_read_tokenizer_spec(files, transformer, encoder, has_head=head is not None),
+        stages=read_stages(files, later_entries, config, encoder.hidden_size),
+        prompts=prompts,
+        default_prompt_name=default,
+        head=head,
+        why_no_head=why_no_head,
+    )
+
+
+def _load_static_spec(files: ModelFiles, folder: str, later: list[ModuleEntry], settings: Config) -> ModelSpec:
+    """The spec of a static model. ``StaticEmbedding`` is a table and a mean, and the mean is a stage here."""
+    encoder = static.read_encoder_spec(files, folder)
+    prompts, default = _read_prompts(settings)
+    return ModelSpec(
+        name=files.name,
+        encoder_folder=folder,
+        encoder=encoder,
+        tokenizer=static.read_tokenizer_spec(files, folder),
+        stages=(Pooling(("mean",)), *read_stages(files, later, settings, encoder.hidden_size)),
+        prompts=prompts,
+        default_prompt_name=default,
+    )
+
+
+def _read_prompts(settings: Config) -> tuple[Mapping[str, str], str | None]:
+    """The prompts of a model, and the name of its default prompt."""
     prompts = settings.strings("prompts")
     if too_long := [name for name, prompt in prompts.items() if len(prompt) > _MAX_PROMPT_CHARACTERS]:
         raise InvalidModelError(
@@ -55,18 +92,7 @@ def load_spec(files: ModelFiles) -> ModelSpec:
     default = settings.string("default_prompt_name", "") or None
     if default is not None and default not in {*prompts, *_BUILT_IN_PROMPTS}:
         raise InvalidModelError(f"{settings.where}: default_prompt_name {default!r:.80} is not one of its prompts.")
-    head, why_no_head = (None, encoder.only_torch) if encoder.only_torch else _read_head(config, settings)
-    return ModelSpec(
-        name=files.name,
-        encoder_folder=transformer.folder,
-        encoder=encoder,
-        tokenizer=_read_tokenizer_spec(files, transformer, encoder, has_head=head is not None),
-        stages=read_stages(files, later_entries, config, encoder.hidden_size),
-        prompts=MappingProxyType(prompts),
-        default_prompt_name=default,
-        head=head,
-        why_no_head=why_no_head,
-    )
+    return MappingProxyType(prompts), default
 
 
 def read_settings(files: ModelFiles) -> Config:
@@ -102,6 +128,15 @@ def load_weights(files: ModelFiles, spec: ModelSpec) -> EncoderWeights:
     """
     if spec.encoder.only_torch:
         raise UnsupportedModelError(spec.encoder.only_torch)
+    if spec.encoder.is_static:
+        return EncoderWeights(
+            static.read_table(files, spec.encoder_folder, spec.encoder),
+            position=None,
+            token_type=None,
+            embedding_norm=None,
+            relative_bias=None,
+            layers=(),
+        )
     config = Config.read(files, f"{spec.encoder_folder}/config.json".lstrip("/"))
     tensors = Tensors.open(files, spec.encoder_folder)
     return read_encoder(tensors, spec.encoder, get_family(config).names)

@@ -28,7 +28,8 @@ _POOLING_FLAGS = {
     "pooling_mode_weightedmean_tokens": "weightedmean",
     "pooling_mode_lasttoken": "lasttoken",
 }
-_MODULE_KINDS = ("Transformer", "Pooling", "Dense", "LayerNorm", "Normalize", "Dropout")
+_MODULE_KINDS = ("Transformer", "StaticEmbedding", "Pooling", "Dense", "LayerNorm", "Normalize", "Dropout")
+_FIRST_KINDS = ("Transformer", "StaticEmbedding")
 # The packages that have held sentence-transformers' own module classes, up to version 6.
 _PACKAGES = ("sentence_transformers.models", "sentence_transformers.base", "sentence_transformers.sentence_transformer")
 
@@ -51,14 +52,17 @@ class ModuleEntry:
 
 
 def read_entries(files: ModelFiles) -> list[ModuleEntry]:
-    """Read the list of modules in ``modules.json``. A model without that file is a transformer with mean pooling.
+    """Read the list of modules in ``modules.json``.
+
+    A model without that file is a static model if model2vec saved it, and otherwise a transformer with mean pooling.
 
     Raises:
         InvalidModelError: the list is broken, or a path leaves the model's folder.
-        UnsupportedModelError: a module is of an unknown class, or the list does not start with its only Transformer.
+        UnsupportedModelError: a module is of an unknown class, or the list does not start with its only Transformer or
+            StaticEmbedding.
     """
     if not files.has("modules.json"):
-        return [ModuleEntry("Transformer", ""), ModuleEntry("Pooling", "")]
+        return model2vec_entries(files) or [ModuleEntry("Transformer", ""), ModuleEntry("Pooling", "")]
     where = f"{files.name}: modules.json"
     values = read_json(files, "modules.json")
     if not isinstance(values, list) or not values:
@@ -74,11 +78,25 @@ def read_entries(files: ModelFiles) -> list[ModuleEntry]:
             raise InvalidModelError(f"{where}: Pooling has no path, so there is no config that says how to pool.")
         entries.append(ModuleEntry(kind, normalize_folder(folder)))
     kinds = [entry.kind for entry in entries]
-    if kinds[0] != "Transformer" or "Transformer" in kinds[1:]:
+    if kinds[0] not in _FIRST_KINDS or any(kind in _FIRST_KINDS for kind in kinds[1:]):
         raise UnsupportedModelError(
-            f"{where} lists {' → '.join(kinds)}. A model must have exactly one Transformer, in first place."
+            f"{where} lists {' → '.join(kinds)}. A model must have exactly one Transformer or StaticEmbedding, in "
+            f"first place."
+        )
+    if kinds[0] == "StaticEmbedding" and "Pooling" in kinds:
+        raise UnsupportedModelError(
+            f"{where} lists {' → '.join(kinds)}. StaticEmbedding pools by itself, so no Pooling can follow it."
         )
     return entries
+
+
+def model2vec_entries(files: ModelFiles) -> list[ModuleEntry]:
+    """The modules of a model that model2vec saved; empty if another library saved it."""
+    config = Config.read_if_present(files, "config.json")
+    if config.values.get("model_type") != "model2vec":
+        return []
+    normalize = [ModuleEntry("Normalize", "")] if config.flag("normalize", False) else []
+    return [ModuleEntry("StaticEmbedding", ""), *normalize]
 
 
 def read_stages(
@@ -88,7 +106,7 @@ def read_stages(
 
     Args:
         files: the files of the model.
-        entries: the entries of :func:`read_entries` after the transformer.
+        entries: the entries of :func:`read_entries` after the first.
         encoder_config: the encoder's config.json.
         hidden_size: the length of a token's vector.
 

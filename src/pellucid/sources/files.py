@@ -262,6 +262,7 @@ def _read_modules(folder: Path) -> list[tuple[str, str]] | None:
 
 _REQUIRED_FILES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "Transformer": (("config.json",), WEIGHT_FILES, TOKENIZER_FILES),
+    "StaticEmbedding": (WEIGHT_FILES, ("tokenizer.json",)),
     "Pooling": (("config.json",),),
     "Dense": (("config.json",), WEIGHT_FILES),
     "LayerNorm": (WEIGHT_FILES,),
