@@ -12,6 +12,7 @@ import typer
 from pellucid import catalog
 from pellucid.cli import commands, options
 from pellucid.cli.compare import CompareCommand, compare
+from pellucid.cli.distil import distil
 from pellucid.cli.examples import EXAMPLES
 from pellucid.cli.interruption import when_interrupted
 from pellucid.cli.terminal import escape_json_controls, print_record, say, source_name, tell, use_json
@@ -24,7 +25,7 @@ _DIGEST_STYLES = {"agrees": "green", "differs": "bold red", "not": "dim"}
 
 app = typer.Typer(
     cls=commands.Group,
-    help="""List, show, compare, pull and remove models.
+    help="""List, show, compare, pull, distil and remove models.
 
     Without a command, this lists the catalog as `models list` does.
     """,
@@ -255,5 +256,6 @@ commands.add(app, "models list", list_models)
 commands.add(app, "models compare", compare, cls=CompareCommand)
 commands.add(app, "models show", show)
 commands.add(app, "models pull", pull)
+commands.add(app, "models distil", distil)
 commands.add(app, "models remove", remove)
 commands.add(app, "models cache", cache)

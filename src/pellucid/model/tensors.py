@@ -147,6 +147,14 @@ class Tensors:
                 mapping.madvise(mmap.MADV_DONTNEED)
 
 
+def write_tensors(path: Path, tensors: Mapping[str, Float32]) -> None:
+    """Write tensors to a safetensors file."""
+    from safetensors.numpy import save
+
+    # Not save_file, which makes a file that nobody else may read. transformers refuses a file without a format.
+    path.write_bytes(save(dict(tensors), metadata={"format": "pt"}))
+
+
 def _map_raw(stored: _StoredTensor, dtype_name: str) -> tuple[npt.NDArray[Any], mmap.mmap]:
     """A tensor as it is stored, and the mapping that it was read from.
 
