@@ -128,7 +128,7 @@ def _json_files(dimensions: int) -> dict[str, object]:
         {"idx": number, "name": str(number), "path": path, "type": f"sentence_transformers.models.{kind}"}
         for number, (kind, path) in enumerate(kinds.items())
     ]
-    settings = {"prompts": {}, "default_prompt_name": None, "similarity_fn_name": "cosine"}
+    settings: dict[str, object] = {"prompts": {}, "default_prompt_name": None, "similarity_fn_name": "cosine"}
     # model2vec reads this layout too, and looks here for whether to normalize.
     return {
         "modules.json": modules,

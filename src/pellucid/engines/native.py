@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from pellucid.errors import OptionError, UnsupportedModelError
 from pellucid.model.spec import BlockSpec, EncoderSpec, NormPlaces, NormSpec
 from pellucid.model.weights import EncoderWeights, Layer, Linear, Norm, Norms
 from pellucid.types import Float32, Int32, TokenBatch
+
+if TYPE_CHECKING:
+    from pellucid.model.static import TokenTable
 
 CPU_VARIABLE = "PELLUCID_CPU"
 """The environment variable that chooses the instruction set."""
@@ -77,7 +81,7 @@ class NativeEngine(Engine):
         self._core = _native.Encoder(
             cpu=self.cpu,
             dtype=dtype,
-            word=weights.word,
+            word=cast("Float32", weights.word),
             position=weights.position,
             token_type=weights.token_type,
             norm=_norm_arrays(weights.embedding_norm, spec.embedding.norm),
@@ -160,7 +164,7 @@ def create(
     if spec.is_static:
         from pellucid.engines.static import StaticEngine
 
-        return StaticEngine(spec, weights().word, dtype=dtype, threads=threads)
+        return StaticEngine(spec, cast("TokenTable", weights().word), dtype=dtype, threads=threads)
     return NativeEngine(spec, weights(), dtype=dtype, threads=threads)
 
 

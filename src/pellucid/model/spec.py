@@ -15,6 +15,15 @@ NO_LIMIT = 1 << 29
 """The ``max_tokens`` of a model that reads texts of any length. No text in the memory of a machine has more tokens."""
 
 
+def describe_limit(max_tokens: int) -> str:
+    """The ``max_tokens`` of a model, for people.
+
+    >>> describe_limit(2048), describe_limit(NO_LIMIT)
+    ('at most 2,048 tokens', 'texts of any length')
+    """
+    return "texts of any length" if max_tokens == NO_LIMIT else f"at most {plural(max_tokens, 'token')}"
+
+
 @dataclass(frozen=True)
 class NormSpec:
     """A normalization of each token's vector.
@@ -253,9 +262,9 @@ class TokenizerSpec:
             ``sentence_bert_config.json``).
         truncation_side: the end at which texts are cut off.
         has_segments: True if the encoder is told which text of a pair each token is from.
-        rules: "transformers" adds special tokens, and heeds tokenizer_config.json, as transformers does. "tokenizer.json"
-            does what that file says and adds nothing, as ``StaticEmbedding`` of sentence-transformers does. "model2vec"
-            does that too; then it leaves out unknown tokens, and cuts a long text twice, as
+        rules: "transformers" adds special tokens, and heeds tokenizer_config.json, as transformers does.
+            "tokenizer.json" does what that file says and adds nothing, as ``StaticEmbedding`` of sentence-transformers
+            does. "model2vec" does that too; then it leaves out unknown tokens, and cuts a long text twice, as
             :mod:`pellucid.text.model2vec` explains.
     """
 
@@ -369,9 +378,7 @@ class ModelSpec:
 
     def __repr__(self) -> str:
         size = f"{plural(len(self.encoder.blocks), 'layer')} of {self.encoder.hidden_size:,} numbers"
-        limit = self.tokenizer.max_tokens
-        most = "texts of any length" if limit == NO_LIMIT else f"at most {limit:,} tokens"
-        return f"ModelSpec({short_text(self.name, 60)}, {size}, {most})"
+        return f"ModelSpec({short_text(self.name, 60)}, {size}, {describe_limit(self.tokenizer.max_tokens)})"
 
     @functools.cached_property
     def pooling(self) -> Pooling:

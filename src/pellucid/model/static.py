@@ -3,8 +3,8 @@
 There are two layouts. In sentence-transformers, the first module is ``StaticEmbedding``, and the table is the tensor
 "embedding.weight". In model2vec (https://github.com/MinishLab/model2vec), ``config.json`` has the ``model_type``
 "model2vec", and the table is the tensor "embeddings". It may come with the tensor "mapping", the row of each token, if
-tokens share rows, and with the tensor "weights", a factor for each token. If a folder has both ``modules.json`` and such
-a ``config.json``, it is read as sentence-transformers reads it.
+tokens share rows, and with the tensor "weights", a factor for each token. If a folder has both ``modules.json`` and
+such a ``config.json``, it is read as sentence-transformers reads it.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class TokenTable:
     """A vector for each token. ``table[ids]`` looks up the vectors of tokens, ``float32[n, d]``.
 
     Attributes:
-        rows: the rows as they are stored: float32, float16 or int8, ``[rows, d]``. Integers are not scaled: a model with
-            an int8 table has vectors up to 127 numbers long, unless it normalizes them.
+        rows: the rows as they are stored: float32, float16 or int8, ``[rows, d]``. Integers are not scaled: the numbers
+            of an int8 table go up to 127, unless the model normalizes its vectors.
         mapping: the row of each token, ``int32[vocab_size]``; None if token i has row i.
         weights: the factor of each token's row, ``float32[vocab_size]``, or None.
     """
@@ -114,10 +114,11 @@ def read_table(files: ModelFiles, folder: str, spec: EncoderSpec) -> TokenTable:
     mapping = None
     if embedding.rows is not None:
         stored = tensors.read_integers("mapping", (embedding.vocab_size,))
-        if len(stored) and not 0 <= stored.min() <= stored.max() < rows:
+        wrong = stored[(stored < 0) | (stored >= rows)]
+        if len(wrong):
             raise InvalidModelError(
-                f"{tensors.name}: tensor 'mapping' leads to the row {stored.max() if stored.min() >= 0 else stored.min()}"
-                f", but the table has the rows 0 to {rows - 1}. Get the model's files again."
+                f"{tensors.name}: tensor 'mapping' leads to the row {wrong[0]}, but the table has the rows 0 to "
+                f"{rows - 1}. Get the model's files again."
             )
         mapping = stored.astype(np.int32)
     return TokenTable(
