@@ -303,6 +303,8 @@ def _stages_after_encoder(vectors: Float32, finish: Pool) -> list[Stage]:
         name = type(module).__name__
         if isinstance(module, Normalize):
             sentence = f"It is divided by its length, {length:.4f}, which makes its length 1."
+            if not length:
+                sentence = "Its length is 0, so it stays as it is."
             stages.append(
                 Stage("normalize", sentence, {"norm": np.array([length], dtype=np.float32), "normalized": vector[0]})
             )
