@@ -1,7 +1,8 @@
 """Writes what sentence-transformers gives for a tiny model of each family, for ``make test``, which has no PyTorch.
 
-``tests/data/tiny.npz`` has ids and vectors, and ``tests/data/tiny_scores.npz`` the ids and logits of pairs. Run this
-again only when the tiny models change::
+``tests/data/tiny.npz`` has ids and vectors, and ``tests/data/tiny_scores.npz`` the ids and logits of pairs.
+``tests/data/static.npz`` has the vectors of static models, by sentence-transformers and by model2vec. Run this again
+only when the tiny models change::
 
     .venv-reference/bin/python -m tests.reference.freeze
 """
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests import tiny
+from tests import static_models, tiny
 from tests.reference.conftest import cross_encoder, encode_alone, load_reference
 from tests.tiny_families import FAMILIES
 
@@ -41,6 +42,22 @@ def main() -> None:
         ids = reference.tokenizer(*pairs, truncation="longest_first", max_length=tiny.MAX_TOKENS)["input_ids"]
         arrays |= _packed(family, ids)
     np.savez_compressed(_DATA / "tiny_scores.npz", **arrays)
+    np.savez_compressed(_DATA / "static.npz", **_static_vectors())
+
+
+def _static_vectors() -> dict[str, np.ndarray]:
+    from model2vec import StaticModel
+
+    arrays = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        for name in static_models.SENTENCE_TRANSFORMERS_CASES:
+            folder = static_models.write_sentence_transformers_case(Path(temporary) / f"{name} for one", name)
+            vectors = encode_alone(load_reference(folder), static_models.TEXTS)
+            arrays[f"sentence-transformers/{name}"] = vectors
+        for name in static_models.MODEL2VEC_CASES:
+            model = StaticModel.from_pretrained(static_models.write_model2vec_case(Path(temporary) / name, name))
+            arrays[f"model2vec/{name}"] = np.stack([model.encode([text])[0] for text in static_models.TEXTS])
+    return arrays
 
 
 def _packed(family: str, ids: list[list[int]]) -> dict[str, np.ndarray]:
