@@ -126,7 +126,7 @@ def test_vectors_can_be_cut_and_normalized_again(embedder):
 
 def test_a_cache_a_copy_and_a_pickle_give_the_same_vectors(folder, embedder, tmp_path):
     expected = embedder.embed_documents(TEXTS)
-    for other in (copy.deepcopy(embedder), pickle.loads(pickle.dumps(embedder))):
+    for other in (copy.deepcopy(embedder), pickle.loads(pickle.dumps(embedder))):  # noqa: S301
         np.testing.assert_array_equal(other.embed_documents(TEXTS), expected)
     for _ in range(2):
         np.testing.assert_array_equal(Embedder(folder, cache=tmp_path / "c.db").embed_documents(TEXTS), expected)

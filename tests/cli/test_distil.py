@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from pellucid import Embedder
@@ -27,7 +25,7 @@ def test_a_folder_that_is_there_is_left_alone(tmp_path):
     result = run("models", "distil", "no/model", "--to", str(tmp_path))
     assert result.code != 0
     assert "exists already. Nothing was written." in result.err
-    assert os.listdir(tmp_path) == ["mine"]
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
 def test_too_many_dimensions_name_the_option(tiny_bert, tmp_path):

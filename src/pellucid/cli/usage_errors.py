@@ -26,7 +26,10 @@ _PHRASES = {
 }
 
 
-_OPTIONS = "device dimensions dtype k max_tokens normalize on_truncation output_dtype prompt_name revision threads threshold truncate_dim"
+_OPTIONS = (
+    "device dimensions dtype k max_tokens normalize on_truncation output_dtype prompt_name revision threads threshold "
+    "truncate_dim"
+)
 _PYTHON_OPTION = re.compile(rf"\b({'|'.join(_OPTIONS.split())})=(?:'([^']*)')?")
 
 
