@@ -96,7 +96,7 @@ EXAMPLES: dict[str, str] = {
     """,
     "models distil": """
         pellucid models distil all-MiniLM-L6-v2 --to small
-        pellucid models compare all-MiniLM-L6-v2 small -f notes.txt
+        pellucid models distil my/model --to tiny --dimensions 64
     """,
     "models remove": """
         pellucid models remove all-mpnet-base-v2
