@@ -27,7 +27,7 @@ def distil(
 ) -> None:
     """Make a static model out of a model.
 
-    A static model has a vector for each token, and a text's vector is their mean. So it is hundreds of times faster
+    A static model has a vector for each token, and a text's vector is their mean. So it is about a hundred times faster
     than the model it is made from, and less exact: compare the two on your own texts.
     """
     from pellucid.files.whole import check_new_folder
