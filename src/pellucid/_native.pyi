@@ -3,6 +3,10 @@
 All arrays are C-contiguous.
 """
 
+from typing import Any
+
+import numpy.typing as npt
+
 from pellucid.types import Float32, Int8, Int32
 
 _Linear = tuple[Float32, Float32]  # weight [out, in] and bias [out]
@@ -88,6 +92,22 @@ class Encoder:
         If a Python signal handler raises during the call, as for Ctrl-C, the call ends early and raises that error, and
         ``out`` is incomplete. Signal handlers run only in Python's main thread, so only a call from that thread ends
         early.
+        """
+
+class TokenTable:
+    """The table of a static model. ``native/static.h`` documents it. It reads the arrays where they are."""
+
+    def __init__(
+        self,
+        *,
+        rows: npt.NDArray[Any],
+        mapping: Int32 | None,
+        weights: Float32 | None,
+    ) -> None: ...
+    def means(self, ids: Int32, offsets: Int32, out: Float32, threads: int, in_main_thread: bool) -> None:
+        """Write the mean of each text's rows to ``out``, ``float32[texts, d]``.
+
+        Ctrl-C ends the call early as in :meth:`Encoder.token_vectors`.
         """
 
 class Vocabulary:

@@ -109,6 +109,8 @@ class TokenBatch:
         """The texts at ``indices`` (``int64[N]``), in that order."""
         if len(self) == len(indices) == 1:
             return self
+        if len(indices) and indices[-1] - indices[0] == len(indices) - 1 and (indices[1:] > indices[:-1]).all():
+            return self.part(int(indices[0]), int(indices[-1]) + 1)
         spans = list(zip(self.offsets[indices].tolist(), self.offsets[indices + 1].tolist(), strict=True))
         chosen = TokenBatch.from_sequences([self.ids[start:end] for start, end in spans])
         if self.segments is None:

@@ -1,7 +1,8 @@
 """Writes what sentence-transformers gives for a tiny model of each family, for ``make test``, which has no PyTorch.
 
-``tests/data/tiny.npz`` has ids and vectors, ``tests/data/tiny_scores.npz`` the ids and logits of pairs, and
-``tests/data/tiny_sparse.npz`` the weights of SPLADE. Run this again only when the tiny models change::
+``tests/data/tiny.npz`` has ids and vectors, ``tests/data/tiny_scores.npz`` the ids and logits of pairs,
+``tests/data/tiny_sparse.npz`` the weights of SPLADE, and ``tests/data/static.npz`` the vectors of static models, by
+sentence-transformers and by model2vec. Run this again only when the tiny models change::
 
     .venv-reference/bin/python -m tests.reference.freeze
 """
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests import tiny
+from tests import static_models, tiny
 from tests.reference.conftest import cross_encoder, encode_alone, load_reference, sparse_encoder
 from tests.tiny_families import FAMILIES, VOCABULARY_HEADS
 
@@ -50,6 +51,22 @@ def main() -> None:
             weights = sparse_encoder(folder).encode(tiny.TEXTS, batch_size=1, convert_to_sparse_tensor=False)
             arrays[f"{family}/{mode}/{activation}"] = weights.numpy()
     np.savez_compressed(_DATA / "tiny_sparse.npz", **arrays)
+    np.savez_compressed(_DATA / "static.npz", **_static_vectors())
+
+
+def _static_vectors() -> dict[str, np.ndarray]:
+    from model2vec import StaticModel
+
+    arrays = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        for name in static_models.SENTENCE_TRANSFORMERS_CASES:
+            folder = static_models.write_sentence_transformers_case(Path(temporary) / f"{name} for one", name)
+            vectors = encode_alone(load_reference(folder), static_models.TEXTS)
+            arrays[f"sentence-transformers/{name}"] = vectors
+        for name in static_models.MODEL2VEC_CASES:
+            model = StaticModel.from_pretrained(static_models.write_model2vec_case(Path(temporary) / name, name))
+            arrays[f"model2vec/{name}"] = np.stack([model.encode([text])[0] for text in static_models.TEXTS])
+    return arrays
 
 
 def _packed(family: str, ids: list[list[int]]) -> dict[str, np.ndarray]:

@@ -207,7 +207,7 @@ class TestMissingFiles:
         assert missing_files(tmp_path) == [f"0_T/{name}" for name in COMPLETE]
 
     def test_a_dense_module_needs_weights_and_an_unknown_module_needs_nothing(self, tmp_path):
-        modules = [("StaticEmbedding", ""), ("Dense", "2_Dense"), ("LayerNorm", "3"), ("Dropout", "4"), ("Own", "5")]
+        modules = [("WordEmbeddings", ""), ("Dense", "2_Dense"), ("LayerNorm", "3"), ("Dropout", "4"), ("Own", "5")]
         assert missing_files(make(tmp_path, modules=modules)) == [
             "2_Dense/config.json",
             "2_Dense/model.safetensors",

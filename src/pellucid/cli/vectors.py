@@ -199,11 +199,13 @@ def print_vectors(embedder: Embedder, texts: Sequence[str], vectors: VectorArray
     from rich.markup import escape
     from rich.table import Table
 
+    from pellucid.model.spec import describe_limit
+
     console = Console()
     width = vectors.shape[1]
     source = source_name(embedder.files.source, article=True)
     console.print(f"[bold]{escape(embedder.model_name)}[/bold], files from {source}", soft_wrap=True)
-    console.print(f"{plural(width, 'number')} per text, at most {plural(embedder.max_tokens, 'token')}\n")
+    console.print(f"{plural(width, 'number')} per text, {describe_limit(embedder.max_tokens)}\n")
     # In a narrow terminal there are fewer numbers, and the texts are cut short. A number is never cut short.
     room_for_both = console.width - len(str(len(texts))) - len("tokens") - 3 * _GAP
     for shown in range(_NUMBERS_PER_ROW, 0, -1):

@@ -35,7 +35,7 @@ from pellucid.model.load import load_head, load_spec, load_vocabulary, load_weig
 from pellucid.model.modules import Route, load_modules, read_entries
 from pellucid.reprs import short_text
 from pellucid.sources.resolve import resolve
-from pellucid.text.tokenizer import Tokenizer
+from pellucid.text.model2vec import create_tokenizer
 from pellucid.types import Int64, TokenBatch
 
 Dtype = Literal["float32", "int16", "int8", "float16", "bfloat16"]
@@ -126,7 +126,7 @@ class Encoder:
         self.spec = load_spec(self.files, route)
         self._route: Route = route
         self.modules = load_modules(self.files, self.spec)
-        self.tokenizer = Tokenizer(self.files, self.spec.tokenizer, self.spec.encoder)
+        self.tokenizer = create_tokenizer(self.files, self.spec.tokenizer, self.spec.encoder)
         self._model_max_tokens = self.spec.tokenizer.max_tokens
         if max_tokens is not None:
             self.tokenizer.limit(max_tokens)
@@ -192,7 +192,7 @@ class Encoder:
             return finish(np.empty((0, self.spec.encoder.hidden_size), dtype=np.float32), tokens.offsets)
 
         def parts() -> Iterator[tuple[Int64, Result]]:
-            for indices in plan(tokens.lengths, self.engine.tokens_per_call):
+            for indices in plan(tokens.lengths, self.engine.tokens_per_call, sort=self.engine.sorts_texts):
                 result = self.engine.run(tokens.select(indices), finish)
                 advance(len(indices))  # Before the yield: a finish may stop reading once it has all texts.
                 yield indices, result

@@ -30,12 +30,15 @@ class Engine(ABC):
         dtype: the number type of the arithmetic: "float32", "int8", ….
         device: where the arithmetic happens: "cpu", or PyTorch's name of a device.
         tokens_per_call: the most tokens to give the engine in one call; a single longer text is one call too.
+        sorts_texts: True if calls are faster when their texts have similar lengths. Otherwise texts keep their order,
+            which saves sorting them.
     """
 
     name: str
     dtype: str = "float32"
     device: str = "cpu"
     tokens_per_call: int = TOKENS_PER_CALL
+    sorts_texts: bool = True
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(dtype={self.dtype!r}, device={self.device!r})"

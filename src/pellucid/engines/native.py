@@ -29,6 +29,7 @@ from pellucid.types import Float32, Int32, TokenBatch
 
 if TYPE_CHECKING:
     from pellucid import _native
+    from pellucid.model.static import TokenTable
 
 Result = TypeVar("Result")
 
@@ -89,7 +90,7 @@ class NativeEngine(Engine):
         self._core = _native.Encoder(
             cpu=self.cpu,
             dtype=dtype,
-            word=weights.word,
+            word=cast("Float32", weights.word),
             position=weights.position,
             token_type=weights.token_type,
             norm=_norm_arrays(weights.embedding_norm, spec.embedding.norm),
@@ -207,8 +208,12 @@ def create(
     dtype: str,
     device: str,  # noqa: ARG001
     threads: int | None,
-) -> NativeEngine:
+) -> Engine:
     """See :class:`pellucid.engines.registry.Create`."""
+    if spec.is_static:
+        from pellucid.engines.static import StaticEngine
+
+        return StaticEngine(spec, cast("TokenTable", weights().word), dtype=dtype, threads=threads)
     return NativeEngine(spec, weights(), dtype=dtype, threads=threads)
 
 

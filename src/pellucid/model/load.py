@@ -12,7 +12,9 @@ from typing import Literal
 
 from pellucid.errors import InvalidModelError, ModelError, UnsupportedModelError
 from pellucid.layers.finish import Module
+from pellucid.layers.pooling import Pooling
 from pellucid.layers.vocabulary import VocabularyHead
+from pellucid.model import static
 from pellucid.model.config import Config
 from pellucid.model.families import get_family, other
 from pellucid.model.heads import read_head, read_head_modules
@@ -46,6 +48,9 @@ def load_spec(files: ModelFiles, route: Route = "document") -> ModelSpec:
         UnsupportedModelError: the model needs an architecture, a module or a setting that Pellucid does not support.
     """
     transformer, *later_entries = read_entries(files, route)
+    settings = read_settings(files)
+    if transformer.kind == "StaticEmbedding":
+        return _load_static_spec(files, transformer.folder, later_entries, settings)
     if transformer.kind == "SparseStaticEmbedding":
         raise UnsupportedModelError(
             f"{files.name}: SparseStaticEmbedding is supported for queries only, behind a Router whose documents go "
@@ -55,16 +60,7 @@ def load_spec(files: ModelFiles, route: Route = "document") -> ModelSpec:
     encoder = _read_encoder_spec(config)
     if encoder.max_tokens < 1:
         raise InvalidModelError(f"{config.where}: max_position_embeddings leaves no room for a token.")
-    settings = read_settings(files)
-    prompts = settings.strings("prompts")
-    if too_long := [name for name, prompt in prompts.items() if len(prompt) > _MAX_PROMPT_CHARACTERS]:
-        raise InvalidModelError(
-            f"{settings.where}: the prompt {too_long[0]!r:.80} has {len(prompts[too_long[0]]):,} characters, and the "
-            f"limit is {_MAX_PROMPT_CHARACTERS:,}."
-        )
-    default = settings.string("default_prompt_name", "") or None
-    if default is not None and default not in {*prompts, *_BUILT_IN_PROMPTS}:
-        raise InvalidModelError(f"{settings.where}: default_prompt_name {default!r:.80} is not one of its prompts.")
+    prompts, default = _read_prompts(settings)
     head, why_no_head = (None, encoder.only_torch) if encoder.only_torch else _read_head(config, settings)
     stages = read_stages(files, later_entries, config, encoder.hidden_size)
     is_splade = any(isinstance(stage, SpladeSpec) for stage in stages)
@@ -77,12 +73,41 @@ def load_spec(files: ModelFiles, route: Route = "document") -> ModelSpec:
         encoder=encoder,
         tokenizer=_read_tokenizer_spec(files, transformer, encoder, _transformer_tasks(head, is_splade=is_splade)),
         stages=stages,
-        prompts=MappingProxyType(prompts),
+        prompts=prompts,
         default_prompt_name=default,
         head=head,
         why_no_head=why_no_head,
         vocabulary=vocabulary,
     )
+
+
+def _load_static_spec(files: ModelFiles, folder: str, later: list[ModuleEntry], settings: Config) -> ModelSpec:
+    """The spec of a static model. ``StaticEmbedding`` is a table and a mean, and the mean is a stage here."""
+    encoder = static.read_encoder_spec(files, folder)
+    prompts, default = _read_prompts(settings)
+    return ModelSpec(
+        name=files.name,
+        encoder_folder=folder,
+        encoder=encoder,
+        tokenizer=static.read_tokenizer_spec(files, folder),
+        stages=(Pooling(("mean",)), *read_stages(files, later, settings, encoder.hidden_size)),
+        prompts=prompts,
+        default_prompt_name=default,
+    )
+
+
+def _read_prompts(settings: Config) -> tuple[Mapping[str, str], str | None]:
+    """The prompts of a model, and the name of its default prompt."""
+    prompts = settings.strings("prompts")
+    if too_long := [name for name, prompt in prompts.items() if len(prompt) > _MAX_PROMPT_CHARACTERS]:
+        raise InvalidModelError(
+            f"{settings.where}: the prompt {too_long[0]!r:.80} has {len(prompts[too_long[0]]):,} characters, and the "
+            f"limit is {_MAX_PROMPT_CHARACTERS:,}."
+        )
+    default = settings.string("default_prompt_name", "") or None
+    if default is not None and default not in {*prompts, *_BUILT_IN_PROMPTS}:
+        raise InvalidModelError(f"{settings.where}: default_prompt_name {default!r:.80} is not one of its prompts.")
+    return MappingProxyType(prompts), default
 
 
 def _transformer_tasks(head: HeadSpec | None, *, is_splade: bool) -> dict[str, str]:
@@ -126,6 +151,15 @@ def load_weights(files: ModelFiles, spec: ModelSpec) -> EncoderWeights:
     """
     if spec.encoder.only_torch:
         raise UnsupportedModelError(spec.encoder.only_torch)
+    if spec.encoder.is_static:
+        return EncoderWeights(
+            static.read_table(files, spec.encoder_folder, spec.encoder),
+            position=None,
+            token_type=None,
+            embedding_norm=None,
+            relative_bias=None,
+            layers=(),
+        )
     config = Config.read(files, f"{spec.encoder_folder}/config.json".lstrip("/"))
     tensors = Tensors.open(files, spec.encoder_folder)
     return read_encoder(tensors, spec.encoder, get_family(config).names)

@@ -34,11 +34,11 @@ _SPLADE_MODES: dict[str, Literal["max", "sum"]] = {"max": "max", "sum": "sum"}
 _LOGS: dict[str, Literal[1, 2]] = {"relu": 1, "log1p_relu": 2}
 """How many times SpladePooling takes ``log(1 + x)``, by its ``activation_function``."""
 _MODULE_KINDS = (
-    *("Transformer", "MLMTransformer", "SparseStaticEmbedding", "Pooling", "SpladePooling", "SparseAutoEncoder"),
-    *ROUTERS,
+    *("Transformer", "MLMTransformer", "StaticEmbedding", "SparseStaticEmbedding", *ROUTERS),
+    *("Pooling", "SpladePooling", "SparseAutoEncoder"),
     *("Dense", "LayerNorm", "Normalize", "Dropout"),
 )
-_TRANSFORMERS = ("Transformer", "MLMTransformer", "SparseStaticEmbedding")
+_FIRST_KINDS = ("Transformer", "MLMTransformer", "StaticEmbedding", "SparseStaticEmbedding")
 # The packages that have held sentence-transformers' own module classes, up to version 6.
 _PACKAGES = (
     *("sentence_transformers.models", "sentence_transformers.base", "sentence_transformers.sentence_transformer"),
@@ -68,7 +68,9 @@ Route = Literal["document", "query"]
 
 
 def read_entries(files: ModelFiles, route: Route = "document") -> list[ModuleEntry]:
-    """Read the list of modules in ``modules.json``. A model without that file is a transformer with mean pooling.
+    """Read the list of modules in ``modules.json``.
+
+    A model without that file is a static model if model2vec saved it, and otherwise a transformer with mean pooling.
 
     If the first module is a Router, the modules of one of its routes take its place.
 
@@ -78,10 +80,11 @@ def read_entries(files: ModelFiles, route: Route = "document") -> list[ModuleEnt
 
     Raises:
         InvalidModelError: the list is broken, or a path leaves the model's folder.
-        UnsupportedModelError: a module is of an unknown class, or the list does not start with its only Transformer.
+        UnsupportedModelError: a module is of an unknown class, or the list does not start with its only Transformer or
+            StaticEmbedding.
     """
     if not files.has("modules.json"):
-        return [ModuleEntry("Transformer", ""), ModuleEntry("Pooling", "")]
+        return model2vec_entries(files) or [ModuleEntry("Transformer", ""), ModuleEntry("Pooling", "")]
     where = f"{files.name}: modules.json"
     values = read_json(files, "modules.json")
     if not isinstance(values, list) or not values:
@@ -99,9 +102,14 @@ def read_entries(files: ModelFiles, route: Route = "document") -> list[ModuleEnt
     if entries[0].kind in ROUTERS:
         entries[:1] = _read_route(files, entries[0], route)
     kinds = [entry.kind for entry in entries]
-    if kinds[0] not in _TRANSFORMERS or any(kind in _TRANSFORMERS for kind in kinds[1:]):
+    if kinds[0] not in _FIRST_KINDS or any(kind in _FIRST_KINDS for kind in kinds[1:]):
         raise UnsupportedModelError(
-            f"{where} lists {' → '.join(kinds)}. A model must have exactly one Transformer, in first place."
+            f"{where} lists {' → '.join(kinds)}. A model must have exactly one Transformer or StaticEmbedding, in "
+            f"first place."
+        )
+    if kinds[0] == "StaticEmbedding" and "Pooling" in kinds:
+        raise UnsupportedModelError(
+            f"{where} lists {' → '.join(kinds)}. StaticEmbedding pools by itself, so no Pooling can follow it."
         )
     return entries
 
@@ -132,6 +140,15 @@ def _read_route(files: ModelFiles, router: ModuleEntry, route: Route) -> list[Mo
     return entries
 
 
+def model2vec_entries(files: ModelFiles) -> list[ModuleEntry]:
+    """The modules of a model that model2vec saved; empty if another library saved it."""
+    config = Config.read_if_present(files, "config.json")
+    if config.values.get("model_type") != "model2vec":
+        return []
+    normalize = [ModuleEntry("Normalize", "")] if config.flag("normalize", False) else []
+    return [ModuleEntry("StaticEmbedding", ""), *normalize]
+
+
 def read_stages(
     files: ModelFiles, entries: list[ModuleEntry], encoder_config: Config, hidden_size: int
 ) -> tuple[Stage, ...]:
@@ -139,7 +156,7 @@ def read_stages(
 
     Args:
         files: the files of the model.
-        entries: the entries of :func:`read_entries` after the transformer.
+        entries: the entries of :func:`read_entries` after the first.
         encoder_config: the encoder's config.json.
         hidden_size: the length of a token's vector.
 

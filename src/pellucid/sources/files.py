@@ -285,6 +285,7 @@ _REQUIRED_FILES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "SparseStaticEmbedding": (WEIGHT_FILES, TOKENIZER_FILES),
     "SparseAutoEncoder": (("config.json",), WEIGHT_FILES),
     **dict.fromkeys(ROUTERS, (ROUTER_FILES,)),
+    "StaticEmbedding": (WEIGHT_FILES, ("tokenizer.json",)),
     "Pooling": (("config.json",),),
     "Dense": (("config.json",), WEIGHT_FILES),
     "LayerNorm": (WEIGHT_FILES,),

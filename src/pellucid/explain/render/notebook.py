@@ -22,7 +22,7 @@ from pellucid.explain.sentence import pairs_without_marks
 from pellucid.explain.shares import Float64
 from pellucid.explain.sparse import ExplainedSparseScore
 from pellucid.explain.text_map import PALETTE, TextMap
-from pellucid.explain.trace import Trace
+from pellucid.explain.trace import NO_CONTEXT, Trace
 from pellucid.explain.words import Word, WordShares
 from pellucid.types import Int64, Token
 
@@ -86,7 +86,9 @@ def _trace_parts(trace: Trace) -> list[str]:
     else:
         notes.append("Below each token: its share of the vector.")
     parts.append(_small(" ".join(notes)))
-    if trace.tokens:
+    if not trace.layers:
+        parts.append(f"<div>{NO_CONTEXT}</div>")
+    elif trace.tokens:
         means = trace.drift().mean(axis=1)
         parts.append(
             f"<div>How far the tokens move from their looked-up vectors, layer by layer (1 − cosine): "

@@ -120,7 +120,7 @@ function embeddersFirst(models) {
 /** What a model is, in a few words. */
 function describe({ kind, dimensions, max_tokens, loaded }) {
   if (!loaded) return `${kind?.replace("_", " ") ?? "kind unknown"}, not loaded now`;
-  const upTo = `up to ${withNoun(max_tokens, "token")}`;
+  const upTo = max_tokens < 2 ** 29 ? `up to ${withNoun(max_tokens, "token")}` : "any length";  // NO_LIMIT in spec.py
   if (kind === "reranker") return `a reranker, ${upTo}: enter a query and a document under “Two texts”`;
   const size = `${grouped(dimensions)} dimensions`;
   const elsewhere = "the views below need an embedder or a reranker";
