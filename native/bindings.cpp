@@ -18,7 +18,9 @@
 #include <vector>
 
 #include "encoder.h"
+#include "interpreter.h"
 #include "peaks.h"
+#include "word_bindings.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -40,30 +42,6 @@ using TurnArrays = std::pair<Matrix, Matrix>;    // cosines and sines
 
 void require(bool condition, const char* message) {
   if (!condition) throw nb::value_error(message);
-}
-
-// Takes the interpreter's lock. Before Python 3.14, if a daemon thread does this while the interpreter is shutting
-// down, Python ends the thread by unwinding its stack, and at the first destructor C++ would abort the whole process.
-// So this catches the unwinding, and sleeps until the process is gone.
-template <class Take>
-auto take_lock(Take take) {
-  try {
-    return take();
-  } catch (...) {
-    for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
-  }
-}
-
-// Calls work() without the interpreter's lock.
-template <class Work>
-auto without_lock(Work work) {
-  struct Released {
-    PyThreadState* const state = PyEval_SaveThread();
-    ~Released() {
-      take_lock([this] { PyEval_RestoreThread(state); });
-    }
-  } released;
-  return work();
 }
 
 // True if a Python signal handler, as for Ctrl-C, has raised. The error stays set until the call has ended. Python
@@ -327,4 +305,5 @@ NB_MODULE(_native, m) {
       .def("add_final_norm", &PythonEncoder::add_final_norm, "norm"_a)
       .def("token_vectors", &PythonEncoder::token_vectors, "ids"_a, "positions"_a, "offsets"_a, "segments"_a.none(),
            "wanted"_a.none(), "turns"_a, "out"_a, "threads"_a, "in_main_thread"_a);
+  bind_words(m);
 }
