@@ -85,7 +85,8 @@ const char* after(const char* p) {
 WordTable::WordTable(CuttingRules rules, std::size_t max_bytes)
     : rules_(std::move(rules)),
       in_characters_(0x10001),
-      blocks_(std::max<std::size_t>(1, std::min<std::size_t>(max_bytes / (4 * block_size), 1 << 12))) {
+      blocks_(std::max<std::size_t>(1, std::min<std::size_t>(max_bytes / (4 * block_size), 1 << 12))),
+      seen_(new std::atomic<std::uint64_t>[seen_bits / 64]()) {
   for (const char c : rules_.spaces) classes_[byte(c)] |= is_space;
   for (const auto& [first, last] : rules_.characters) {
     for (std::uint32_t c = first; c <= last && c < 0x10000; ++c) in_characters_[c] = true;
@@ -167,6 +168,17 @@ void WordTable::add(const char* word, std::size_t bytes, std::uint32_t hash, con
   count_.fetch_add(1, std::memory_order_relaxed);
 }
 
+bool WordTable::was_seen(std::uint32_t hash) {
+  if (seen_count_.load(std::memory_order_relaxed) > seen_bits / 4) {  // Too many words would share a bit.
+    seen_count_.store(0, std::memory_order_relaxed);
+    for (std::size_t i = 0; i < seen_bits / 64; ++i) seen_[i].store(0, std::memory_order_relaxed);
+  }
+  const std::uint64_t bit = std::uint64_t{1} << (hash % 64);
+  const bool was = (seen_[hash / 64 % (seen_bits / 64)].fetch_or(bit, std::memory_order_relaxed) & bit) != 0;
+  if (!was) seen_count_.fetch_add(1, std::memory_order_relaxed);
+  return was;
+}
+
 Lookup::Lookup(WordTable& table, std::string_view data, const std::vector<std::size_t>& lengths) : table_(table) {
   data_.reserve(data.size() + 8);
   data_.append(data).append(8, '\0');  // Words are read eight bytes at a time.
@@ -191,10 +203,33 @@ Lookup::Lookup(WordTable& table, std::string_view data, const std::vector<std::s
 
 void Lookup::read(Text& text) {
   text.first = words_.size();
+  const std::size_t first_unknown = unknown_.size();
   const bool is_cut = table_.rules_.kind == CuttingRules::Kind::marks ? cut_at_marks(text.start, text.end)
                                                                       : cut_at_spaces(text.start, text.end);
   text.last = words_.size();
-  if (!is_cut) ask_whole(text);
+  if (is_cut && !has_many_new(text, first_unknown)) return;
+  forget_unknown(first_unknown);
+  ask_whole(text);
+}
+
+// True if it takes less time to ask about the whole text than about its new words.
+bool Lookup::has_many_new(const Text& text, std::size_t first_unknown) const {
+  std::size_t new_words = 0;
+  for (std::size_t n = first_unknown; n < unknown_.size(); ++n) new_words += !unknown_[n].was_seen;
+  return 3 * new_words > text.last - text.first;
+}
+
+// Forgets what is unknown from this number on; only texts that are asked whole may have it.
+void Lookup::forget_unknown(std::size_t first) {
+  while (unknown_.size() > first) {
+    const Unknown& last = unknown_.back();
+    if (last.kind == Unknown::Kind::word) {  // It came into its slot last, so nothing has been put behind it.
+      std::size_t i = last.hash & (unknown_slots_.size() - 1);
+      while (unknown_slots_[i] != unknown_.size()) i = (i + 1) & (unknown_slots_.size() - 1);
+      unknown_slots_[i] = 0;
+    }
+    unknown_.pop_back();
+  }
 }
 
 // Like the other function below, it returns false if the text must go to the library whole.
@@ -309,7 +344,7 @@ bool Lookup::add_word(const char* word, std::size_t bytes) {
   }
   unknown_slots_[i] = static_cast<std::uint32_t>(unknown_.size() + 1);
   words_.push_back(2 * unknown_.size() + 1);
-  unknown_.push_back({word, bytes, hash, Unknown::Kind::word});
+  unknown_.push_back({word, bytes, hash, Unknown::Kind::word, table_.was_seen(hash)});
   return true;
 }
 
@@ -392,17 +427,17 @@ std::vector<std::int32_t> Lookup::counts() const {
 
 Lookup::Joined Lookup::join(const std::vector<std::int32_t>& before_text, const std::vector<std::int32_t>& after_text,
                             std::size_t room, bool keep_end) const {
-  Joined joined{{}, {}, counts()};
+  Joined joined{{}, {0}, counts()};
   const std::size_t specials = before_text.size() + after_text.size();
   std::size_t total = 0;
   for (const std::int32_t count : joined.counts) total += specials + std::min(room, static_cast<std::size_t>(count));
   joined.ids.resize(total);
-  joined.lengths.reserve(texts_.size());
+  joined.offsets.reserve(texts_.size() + 1);
   std::int32_t* out = joined.ids.data();
   for (std::size_t t = 0; t < texts_.size(); ++t) {
     const Text& text = texts_[t];
     const std::size_t count = static_cast<std::size_t>(joined.counts[t]), kept = std::min(room, count);
-    joined.lengths.push_back(static_cast<std::int32_t>(specials + kept));
+    joined.offsets.push_back(joined.offsets.back() + static_cast<std::int32_t>(specials + kept));
     joined.counts[t] += static_cast<std::int32_t>(specials);
     out = std::copy(before_text.begin(), before_text.end(), out);
     std::size_t skip = keep_end ? count - kept : 0;

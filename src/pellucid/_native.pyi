@@ -139,6 +139,6 @@ class Lookup:
         """Put special tokens around at most ``room`` ids of each text.
 
         Returns:
-            The ids, the length of each text, and the number of ids that each text had before it was cut, special
-            tokens included.
+            The ids and the offsets of a ``TokenBatch``, and the number of ids that each text had before it was cut,
+            special tokens included.
         """

@@ -16,7 +16,6 @@ Float32 = npt.NDArray[np.float32]
 Int8 = npt.NDArray[np.int8]
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
-_ZERO = np.zeros(1, dtype=np.int32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +29,11 @@ class Ranked:
 
     index: int
     score: float
+
+
+def _check_total(tokens: int) -> None:
+    if tokens > np.iinfo(np.int32).max:
+        raise InputError(f"{tokens:,} tokens are too many for one call. embed_stream takes any number.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,23 +65,9 @@ class TokenBatch:
             InputError: there are more tokens than int32 can count.
         """
         arrays = [np.asarray(sequence, dtype=np.int32) for sequence in sequences]
-        return cls.from_parts(arrays, [np.array([*map(len, arrays)], dtype=np.int32)])
-
-    @classmethod
-    def from_parts(cls, parts: Sequence[Int32], lengths: Sequence[Int32]) -> TokenBatch:
-        """Lay token ids end to end, of which each part has those of several texts already.
-
-        Args:
-            parts: the ids.
-            lengths: the lengths of the texts, in any number of arrays.
-
-        Raises:
-            InputError: there are more tokens than int32 can count.
-        """
-        offsets = np.cumsum(np.concatenate([_ZERO, *lengths]), dtype=np.int64)
-        if offsets[-1] > np.iinfo(np.int32).max:
-            raise InputError(f"{offsets[-1]:,} tokens are too many for one call. embed_stream takes any number.")
-        ids = np.concatenate(parts) if parts else np.empty(0, dtype=np.int32)
+        offsets = np.cumsum([0, *map(len, arrays)], dtype=np.int64)
+        _check_total(int(offsets[-1]))
+        ids = np.concatenate(arrays) if arrays else np.empty(0, dtype=np.int32)
         return cls(ids, offsets.astype(np.int32))
 
     def __repr__(self) -> str:
@@ -100,9 +90,14 @@ class TokenBatch:
 
     @classmethod
     def join(cls, batches: Sequence[TokenBatch]) -> TokenBatch:
-        """Join at least one batch into one, with all the texts in order."""
+        """Join at least one batch into one, with all the texts in order.
+
+        Raises:
+            InputError: there are more tokens than int32 can count.
+        """
         if len(batches) == 1:
             return batches[0]
+        _check_total(sum(len(batch.ids) for batch in batches))
         starts = np.cumsum([0, *(len(batch.ids) for batch in batches)], dtype=np.int32)
         offsets = [batch.offsets[:-1] + start for batch, start in zip(batches, starts, strict=False)]
         segments = None

@@ -59,15 +59,6 @@ class _Piece:
     encoding: Encoding
 
 
-@dataclass(frozen=True, eq=False)
-class _Part:
-    """The tokens of several texts: their ids, and for each text how many it has, and how many before it was cut."""
-
-    ids: Int32
-    lengths: Int32
-    counts: Int32
-
-
 class Tokenizer:
     """Cuts texts into the tokens that a model was trained on.
 
@@ -151,20 +142,22 @@ class Tokenizer:
         check_texts(texts, first=first)
         check_utf8(prompt, "the prompt")
         limit = counting_limit(self.spec.max_tokens)
-        parts: list[_Part] = []
+        batches: list[TokenBatch] = []
+        counts: list[Int32] = []
+        room, is_left = self.spec.max_tokens - self._specials, self.spec.truncation_side == "left"
         for number, part in _parts((prompt + text for text in texts) if prompt else texts):
             check()
-            if len(part[0]) > _LONG_TEXT_CHARACTERS:
-                pieces, _ = self._read_until(part[0], limit, check, first + number)
-                ids = np.concatenate([np.array(piece.encoding.ids, dtype=np.int32) for piece in pieces])
-                parts.append(self._cut_all([ids]))
-            elif self._words is None:
-                parts.append(self._cut_all(self._plain_ids(part)))
-            else:
-                room, is_left = self.spec.max_tokens - self._specials, self.spec.truncation_side == "left"
-                parts.append(_Part(*self._words.look_up(part).join(self._before, self._after, room, is_left)))
-        batch = TokenBatch.from_parts([part.ids for part in parts], [part.lengths for part in parts])
-        return batch, np.minimum(np.concatenate([_NONE, *(part.counts for part in parts)]), limit)
+            if self._words is not None and len(part[0]) <= _LONG_TEXT_CHARACTERS:
+                ids, offsets, part_counts = self._words.look_up(part).join(self._before, self._after, room, is_left)
+                batches.append(TokenBatch(ids, offsets))
+                counts.append(part_counts)
+                continue
+            sequences = self._plain_ids(part, limit, check, first + number)
+            batches.append(TokenBatch.from_sequences([*map(self._cut, sequences)]))
+            counts.append(np.array([self._specials + len(ids) for ids in sequences], dtype=np.int32))
+        if not batches:
+            return TokenBatch.from_sequences([]), _NONE
+        return TokenBatch.join(batches), np.minimum(counts[0] if len(counts) == 1 else np.concatenate(counts), limit)
 
     def tokenize_plain(
         self, texts: Sequence[str], *, first: int = 0, check: Callable[[], object] = lambda: None
@@ -179,14 +172,10 @@ class Tokenizer:
         found: list[Int32] = []
         for number, part in _parts(texts):
             check()
-            if len(part[0]) > _LONG_TEXT_CHARACTERS:
-                pieces, _ = self._read_until(part[0], limit, check, first + number)
-                found.append(np.concatenate([np.array(piece.encoding.ids, dtype=np.int32) for piece in pieces]))
-            elif self._words is None:
-                found += self._plain_ids(part)
+            if self._words is not None and len(part[0]) <= _LONG_TEXT_CHARACTERS:
+                found += TokenBatch(*self._words.look_up(part).join(_NONE, _NONE, _NO_LIMIT, False)[:2])
             else:
-                ids, lengths, _ = self._words.look_up(part).join(_NONE, _NONE, _NO_LIMIT, False)
-                found += np.split(ids, np.cumsum(lengths)[:-1])
+                found += self._plain_ids(part, limit, check, first + number)
         return found
 
     @functools.cached_property
@@ -228,10 +217,10 @@ class Tokenizer:
             if len(part[0]) > _LONG_TEXT_CHARACTERS:
                 pieces = self._pieces(part[0], check, first + number, backwards=False)
                 counts.append(np.array([sum(len(piece.encoding) for piece in pieces)], dtype=np.int32))
-            elif self._words is None:
-                counts.append(np.array([*map(len, self._encode(part, specials=False))], dtype=np.int32))
-            else:
+            elif self._words is not None:
                 counts.append(self._words.look_up(part).counts())
+            else:
+                counts.append(np.array([*map(len, self._encode(part, specials=False))], dtype=np.int32))
         return np.concatenate(counts) + np.int32(self._specials)
 
     def prompt_tokens(self, prompt: str) -> int:
@@ -295,18 +284,22 @@ class Tokenizer:
     def _specials(self) -> int:
         return len(self._before) + len(self._after)
 
-    def _cut_all(self, texts: Sequence[Int32]) -> _Part:
+    def _cut(self, ids: Int32) -> Int32:
         """Cut ids without special tokens to what the model reads, and put the special tokens around them."""
         room = self.spec.max_tokens - self._specials
-        keeps = slice(-room, None) if self.spec.truncation_side == "left" else slice(room)
-        sequences = [np.concatenate([self._before, ids[keeps], self._after]) for ids in texts]
-        lengths = np.array([*map(len, sequences)], dtype=np.int32)
-        counts = np.array([self._specials + len(ids) for ids in texts], dtype=np.int32)
-        return _Part(np.concatenate(sequences), lengths, counts)
+        kept = ids[-room:] if self.spec.truncation_side == "left" else ids[:room]
+        return np.concatenate([self._before, kept, self._after])
 
-    def _plain_ids(self, texts: list[str]) -> list[Int32]:
-        """The ids that the library gives, without special tokens."""
-        return [np.array(encoding.ids, dtype=np.int32) for encoding in self._encode(texts, specials=False)]
+    def _plain_ids(self, part: list[str], limit: int, check: Callable[[], object], position: int) -> list[Int32]:
+        """Ask the library about the texts of a part, or about pieces of a long text until they have ``limit`` tokens.
+
+        Returns:
+            ``int32[n]`` for each text, without special tokens.
+        """
+        if len(part[0]) <= _LONG_TEXT_CHARACTERS:
+            return [np.array(encoding.ids, dtype=np.int32) for encoding in self._encode(part, specials=False)]
+        pieces, _ = self._read_until(part[0], limit, check, position)
+        return [np.concatenate([np.array(piece.encoding.ids, dtype=np.int32) for piece in pieces])]
 
     def _read_until(
         self, text: str, limit: int, check: Callable[[], object], position: int, *, offsets: bool = False
@@ -385,7 +378,8 @@ class Tokenizer:
 
     def _ask_texts(self, texts: list[str]) -> tuple[Int32, Int32]:
         """The same for texts that are longer than a word."""
-        ids = [ids for _, part in _parts(texts) for ids in self._plain_ids(part)]
+        encodings = [encoding for _, part in _parts(texts) for encoding in self._encode(part, specials=False)]
+        ids = [np.array(encoding.ids, dtype=np.int32) for encoding in encodings]
         return np.array([*map(len, ids)], dtype=np.int32), np.concatenate(ids)
 
     def _offsets(self, piece: _Piece) -> Int64:
@@ -480,18 +474,24 @@ def _parts(texts: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
     Yields:
         The number of the first text of a group, and the group.
     """
-    first = characters = 0
-    part: list[str] = []
-    for text in texts:
-        is_full = len(part) == _TEXTS_PER_CALL or characters + len(text) > _CHARACTERS_PER_CALL
-        if part and (is_full or max(len(text), len(part[0])) > _LONG_TEXT_CHARACTERS):
-            yield first, part
-            first += len(part)
-            part, characters = [], 0
-        part.append(text)
-        characters += len(text)
-    if part:
+    first, waiting = 0, iter(texts)
+    while group := list(itertools.islice(waiting, _TEXTS_PER_CALL)):
+        if sum(map(len, group)) <= _LONG_TEXT_CHARACTERS:  # The usual case.
+            yield first, group
+            first += len(group)
+            continue
+        part: list[str] = []
+        characters = 0
+        for text in group:
+            is_full = characters + len(text) > _CHARACTERS_PER_CALL
+            if part and (is_full or max(len(text), len(part[0])) > _LONG_TEXT_CHARACTERS):
+                yield first, part
+                first += len(part)
+                part, characters = [], 0
+            part.append(text)
+            characters += len(text)
         yield first, part
+        first += len(part)
 
 
 def _unknown_id(backend: Backend) -> int | None:
