@@ -10,6 +10,7 @@ import functools
 import io
 import json
 import random
+import tempfile
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -32,15 +33,32 @@ ADDED = [
     AddedToken("<N>", lstrip=True, rstrip=True, normalized=True),
 ]
 _SENTENCES = (
-    *("The cat sat on the mat, and the dog didn't.", "query: where is the cat sleeping right now?", "a + b = c; x_1 [y]"),
-    *("Él niño come piñas en el café Ångström.", "Привет, мир! Как дела?", "Ελληνικά γράμματα και λέξεις", "straße und Übung"),
-    *("你好世界 今天天气 很好。", "日本語の テスト です", "한국어 문장 입니다", "مرحبا بالعالم", "שלום עולם", "नमस्ते दुनिया", "สวัสดี ชาวโลก"),
+    *(
+        "The cat sat on the mat, and the dog didn't.",
+        "query: where is the cat sleeping right now?",
+        "a + b = c; x_1 [y]",
+    ),
+    *(
+        "Él niño come piñas en el café Ångström.",
+        "Привет, мир! Как дела?",
+        "Ελληνικά γράμματα και λέξεις",
+        "straße und Übung",
+    ),
+    *(
+        "你好世界 今天天气 很好。",
+        "日本語の テスト です",
+        "한국어 문장 입니다",
+        "مرحبا بالعالم",
+        "שלום עולם",
+        "नमस्ते दुनिया",
+        "สวัสดี ชาวโลก",
+    ),
     *("I'm sure they'll've 3.14159 × 10^-6 “quoted” – dash… 100%", "İstanbul ΣΑΣ σας ﬁne ＦＵＬＬ １２３ ½ ™ ①"),
 )
 
 
-def _words_of(training: Sequence[str]) -> list[str]:
-    return [word for sentence in training for word in sentence.split()]
+_STRANGE_RULES = "0600\t0020\n06DD\t\n0301\t0020\n006E 0327\t0020\n0063 0327\t\n"
+"""Spaces, or nothing, from a character that takes the next one with it, from an accent, and from letters with one."""
 
 
 def _spaces(target: str = " ") -> Any:
@@ -49,18 +67,21 @@ def _spaces(target: str = " ") -> Any:
 
 @functools.cache
 def charsmap(rule: str) -> bytes:
-    """A real charsmap, as SentencePiece puts it into a model: "nmt_nfkc" is that of XLM-RoBERTa and T5."""
+    """A charsmap, as SentencePiece makes it: "nmt_nfkc" is that of XLM-RoBERTa and T5; "strange" has rules of ours."""
     from sentencepiece import SentencePieceTrainer
 
     written = io.BytesIO()
-    SentencePieceTrainer.train(
-        sentence_iterator=iter(["the cat sat on the mat"] * 20),
-        model_writer=written,
-        vocab_size=20,
-        hard_vocab_limit=False,
-        normalization_rule_name=rule,
-        minloglevel=2,
-    )
+    with tempfile.NamedTemporaryFile("w", suffix=".tsv") as file:
+        file.write(_STRANGE_RULES)
+        file.flush()
+        SentencePieceTrainer.train(
+            sentence_iterator=iter(["the cat sat on the mat"] * 20),
+            model_writer=written,
+            vocab_size=20,
+            hard_vocab_limit=False,
+            minloglevel=2,
+            **{"normalization_rule_tsv": file.name} if rule == "strange" else {"normalization_rule_name": rule},
+        )
     model = dict(_fields(written.getvalue()))  # Its field 3 is the normalizer, whose field 2 is the charsmap.
     return dict(_fields(model[3]))[2]
 
@@ -106,9 +127,7 @@ def _unigram(steps: Sequence[Any], *cutters: Any) -> Tokenizer:
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.normalizer = normalizers.Sequence(list(steps)) if steps else None
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(list(cutters))
-    trainer = trainers.UnigramTrainer(
-        vocab_size=400, special_tokens=SPECIALS, unk_token="[UNK]", show_progress=False
-    )
+    trainer = trainers.UnigramTrainer(vocab_size=400, special_tokens=SPECIALS, unk_token="[UNK]", show_progress=False)
     return _train(tokenizer, trainer)
 
 
@@ -147,6 +166,8 @@ KINDS: dict[str, Callable[[], Tokenizer]] = {
     "XLM-RoBERTa, one space": lambda: _unigram([_precompiled("nmt_nfkc"), _spaces()], _metaspace()),
     "XLM-RoBERTa, all spaces": lambda: _unigram([_precompiled("nmt_nfkc")], _metaspace()),
     "spaces before letters are made": lambda: _unigram([_spaces(), _precompiled("nmt_nfkc_cf")], _metaspace()),
+    "strange characters": lambda: _unigram([_precompiled("strange"), _spaces()], _metaspace()),
+    "strange characters, all spaces": lambda: _unigram([_precompiled("strange")], _metaspace()),
     "T5": lambda: _unigram([_precompiled("nmt_nfkc"), normalizers.Strip(left=False), _spaces("▁")], _metaspace()),
     "ALBERT": lambda: _unigram([*_ALBERT, _precompiled("nmt_nfkc")], _split(), _metaspace()),
     "ALBERT, no first space": lambda: _unigram(_ALBERT, _split(), _metaspace(prepend_scheme="never")),
@@ -189,23 +210,30 @@ def compare(tokenizer: OurTokenizer, texts: Sequence[str]) -> None:
     expected = [encoding.ids for encoding in backend.encode_batch_fast(list(texts), add_special_tokens=False)]
     for _ in range(3):
         for text, ids, right in zip(texts, tokenizer.tokenize_plain(texts), expected, strict=True):
-            assert ids.tolist() == right, f"the ids of {ascii(text)} are wrong"
+            assert ids.tolist() == right, f"the ids of {text!a} are wrong"
 
 
+# fmt: off
 FRAGMENTS = (
-    *("the", "cat", "The", "CAT", "zebra", "a", "7", "1234", "don't", "Él", "É", "ß", "İ", "ı", "K", "ſ", "Σ", "ς", "ñ", "n\u0303"),
-    *("слово", "Слово", "й", "и\u0306", "λέξη", "مرحبا", "مَ", "שלום", "שָׁ", "中文", "中", "文字", "かな", "が", "か\u3099", "한국", "한", "ᄀ", "ᅡ", "ᆨ"),
-    *("नमस्ते", "क्ष", "ก็", "ำ", "ﬁ", "ﷺ", "Ａ", "１", "½", "①", "™", "¨", "´", "‗", "…", "“", "”", "–", "—", "•", "·", "。", "،"),
-    *(" ", " ", " ", "  ", "   ", "\n", "\n\n", "\t", "\r", "\r\n", " \n", "\n ", " \t ", "\v", "\f", "\x1c", "\x85"),
-    *("\u00a0", "\u1680", "\u2003", "\u2028", "\u2029", "\u202f", "\u3000", "\u200b", "\u200c", "\u200d", "\u2060", "\ufeff"),
-    *("\u00ad", "\0", "\x01", "\x07", "\x7f", "\ufffd", "\ufffe", "\ue000", "\u0378", "\u0301", "\u0327", "\u0338", "\u20e3", "\ufe0f"),
-    *("\u0600", "\u06dd", "\u0d4e", "\u0e33", "\u0903", "\u034f", "\u061c", "\u180e", "▁", "▁▁", "Ġ", "Ċ", "##ing", "##", "_"),
-    *(".", ",", "!", "?", "'", '"', "''", "``", "`", "-", "--", "(", ")", "[", "]", "<", ">", "/", "\\", "#", "@", "$", "%", "^", "&", "*"),
-    *("😀", "👍🏽", "👨‍👩‍👧", "🇩🇪", "🇩", "1️⃣", "❤️", "©", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "𝒳", "𠀀", "豈", "㐀", "䶵", "䶿", "龥", "鿿", "\U0001e900", "\U000e0001"),
-    *("[MASK]", "[mask]", "[MASK", "MASK]", "[CLS]", "[SEP]", "[UNK]", "<l>", "<r>", "cat sat", "cat  sat", "<unk>", "<UNK>", "<Unk>"),
-    *("<n>", "<N>", "<\0n>", "<n", "n>", "＜n>", "<ｎ>", "≮unk>", "<\u0338n>", "<n\u0301>", "﹤unk﹥", "<\nunk>", "< unk>", "<unk\u200d>"),
-    *("x" * 19, "x" * 20, "x" * 21, "ab" * 60, "é" * 50, "a-b_c", "http://x.y/z?q=1", "x@y.org", "C++", "f(x)", "3.14", "1,000"),
+    *("the", "cat", "The", "CAT", "zebra", "a", "7", "1234", "don't", "Él", "É", "ß", "İ", "ı", "K", "ſ", "Σ", "ς"),
+    *("ñ", "n\u0303", "слово", "Слово", "й", "и\u0306", "λέξη", "مرحبا", "م\u064e", "שלום", "ש\u05b8\u05c1", "中文"),
+    *("中", "文字", "かな", "が", "か\u3099", "한국", "한", "ᄀ", "ᅡ", "ᆨ", "नमस\u094dत\u0947", "क\u094dष", "ก\u0e47"),
+    *("ำ", "ﬁ", "ﷺ", "Ａ", "１", "½", "①", "™", "¨", "´", "‗", "…", "“", "”", "–", "—", "•", "·", "。", "،", " "),
+    *(" ", " ", "  ", "   ", "\n", "\n\n", "\t", "\r", "\r\n", " \n", "\n ", " \t ", "\v", "\f", "\x1c", "\x85"),
+    *("\xa0", "\u1680", "\u2003", "\u2028", "\u2029", "\u202f", "\u3000", "\u200b", "\u200c", "\u200d", "\u2060"),
+    *("\ufeff", "\xad", "\x00", "\x01", "\x07", "\x7f", "�", "\ufffe", "\ue000", "\u0378", "\u0301", "\u0327", "\u0338"),
+    *("\u20e3", "\ufe0f", "\u0600a", "x \u06dda", "n\u0327", "c\u0327", "n\u0327 \u0600b", "\u0600c \u0301"),
+    *(" \u0301", " n\u0327x", "ac\u0327", "\u0600", "\u06dd", "ൎ", "ำ", "\u0903", "\u034f", "\u061c", "\u180e"),
+    *("▁", "▁▁", "Ġ", "Ċ", "##ing", "##", "_", ".", ",", "!", "?", "'", "\"", "''", "``", "`", "-", "--", "(", ")"),
+    *("[", "]", "<", ">", "/", "\\", "#", "@", "$", "%", "^", "&", "*", "😀", "👍🏽", "👨\u200d👩\u200d👧", "🇩🇪", "🇩"),
+    *("1\ufe0f\u20e3", "❤\ufe0f", "©", "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f", "𝒳", "𠀀"),
+    *("豈", "㐀", "䶵", "䶿", "龥", "鿿", "𞤀", "\U000e0001", "[MASK]", "[mask]", "[MASK", "MASK]", "[CLS]", "[SEP]"),
+    *("[UNK]", "<l>", "<r>", "cat sat", "cat  sat", "<unk>", "<UNK>", "<Unk>", "<n>", "<N>", "<\x00n>", "<n", "n>"),
+    *("＜n>", "<ｎ>", "≮unk>", "<\u0338n>", "<n\u0301>", "﹤unk﹥", "<\nunk>", "< unk>", "<unk\u200d>", "x" * 19),
+    *("x" * 20, "x" * 21, "ab" * 60, "é" * 50, "a-b_c", "http://x.y/z?q=1", "x@y.org", "C++", "f(x)", "3.14"),
+    "1,000",
 )
+# fmt: on
 
 
 def random_text(rng: random.Random) -> str:
@@ -244,7 +272,9 @@ def character_texts(step: int = 1) -> Iterator[str]:
         yield from (f"{base}{mark} x{mark} {mark}y" for base in "aé< 中й.")
 
 
-EMOJI_BASES = [chr(code) for first, last in ((0x231A, 0x23FF), (0x2600, 0x27BF), (0x1F300, 0x1FAFF)) for code in range(first, last)]
+EMOJI_BASES = [
+    chr(code) for first, last in ((0x231A, 0x23FF), (0x2600, 0x27BF), (0x1F300, 0x1FAFF)) for code in range(first, last)
+]
 
 
 def emoji_texts() -> Iterator[str]:

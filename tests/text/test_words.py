@@ -113,7 +113,10 @@ def test_the_rules_of_known_tokenizers(make, monkeypatch, kind, expected):
     [
         ("BERT", {"pre_tokenizer": None}),
         ("BERT", {"pre_tokenizer": pre_tokenizers.Whitespace()}),
-        ("BERT", {"pre_tokenizer": pre_tokenizers.Sequence([pre_tokenizers.BertPreTokenizer(), pre_tokenizers.Digits()])}),
+        (
+            "BERT",
+            {"pre_tokenizer": pre_tokenizers.Sequence([pre_tokenizers.BertPreTokenizer(), pre_tokenizers.Digits()])},
+        ),
         ("BERT", {"normalizer": normalizers.NFC()}),
         ("BERT", {"normalizer": normalizers.Sequence([normalizers.BertNormalizer(), normalizers.Replace("a", " ")])}),
         ("DeBERTa", {"normalizer": normalizers.Strip()}),
@@ -123,7 +126,10 @@ def test_the_rules_of_known_tokenizers(make, monkeypatch, kind, expected):
         ("DeBERTa", {"normalizer": normalizers.Replace(Regex("[0-9] "), "x")}),
         ("DeBERTa", {"pre_tokenizer": pre_tokenizers.Metaspace(split=False)}),
         ("DeBERTa", {"pre_tokenizer": pre_tokenizers.Metaspace("_")}),
-        ("DeBERTa", {"pre_tokenizer": pre_tokenizers.Sequence([pre_tokenizers.Punctuation(), pre_tokenizers.Metaspace()])}),
+        (
+            "DeBERTa",
+            {"pre_tokenizer": pre_tokenizers.Sequence([pre_tokenizers.Punctuation(), pre_tokenizers.Metaspace()])},
+        ),
         ("RoBERTa", {"pre_tokenizer": pre_tokenizers.ByteLevel(use_regex=False)}),
         ("BERT", {"added": [AddedToken("中", normalized=True)]}),
         ("BERT", {"added": [AddedToken("a b", normalized=True)]}),
@@ -215,7 +221,19 @@ def test_threads_share_a_table(make):
     [
         *("[MASK]", "cat[MASK]sat", "cat [MASK] sat", "[mask]", "[MASK", "a <l> b", "a<r>  b", "xcat satx", "cat sat"),
         *("<unk>", "<UNK>", "< unk>", "<\0unk>", "<unk\0>", "<un\u200dk>", "≮unk>", "<\u0338unk>", "<u\u0301nk>"),
-        *("＜unk＞", "＜unk>", "﹤unk﹥", "a<N>b", "a <n> b", "a \u200b<n>", "<ｎ>", "<n", "n>", "<n\u0338>", "<n>\u0301"),
+        *(
+            "＜unk＞",
+            "＜unk>",
+            "﹤unk﹥",
+            "a<N>b",
+            "a <n> b",
+            "a \u200b<n>",
+            "<ｎ>",
+            "<n",
+            "n>",
+            "<n\u0338>",
+            "<n>\u0301",
+        ),
     ],
 )
 def test_what_may_be_an_added_token(tokenizers, kind, text):

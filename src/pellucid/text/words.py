@@ -93,28 +93,20 @@ def find_rules(
         pieces: normalizes and pre-tokenizes a text.
     """
     steps, cutters = flatten(normalizer, "normalizers"), flatten(pre_tokenizer, "pretokenizers")
-    if normalize is not None and any(normalize(c) not in (c, c.lower()) for c in _PRINTABLE):
-        return None
     raw = tuple(token.content for token in added if normalize is None or not token.normalized)
     normalized = tuple(normalize(token.content) for token in added if normalize and token.normalized)
-    if not all(token and set(token) <= set(_PRINTABLE) for token in normalized):
+    keeps_ascii = normalize is None or all(normalize(c) in (c, c.lower()) for c in _PRINTABLE)
+    if not keeps_ascii or not all(token and set(token) <= set(_PRINTABLE) for token in normalized):
         return None
-    if [cutter["type"] for cutter in cutters] == ["BertPreTokenizer"]:
-        if not all(map(is_bert, steps)):
+    if [cutter["type"] for cutter in cutters] == ["BertPreTokenizer"] and all(map(is_bert, steps)):
+        if any(pieces(f"a{between}b") != ["a", *between.strip(), "b"] for between in (*_SPACES, *_MARKS)):
             return None
-        spaces = "".join(c for c in _SPACES if pieces(f"a{c}b") == ["a", "b"])
-        if " " not in spaces or any(pieces(f"a{mark}b") != ["a", mark, "b"] for mark in _MARKS):
-            return None
-        return WordRules("marks", spaces, "none", _HAN if pieces("a中b") == ["a", "中", "b"] else (), raw, normalized)
-    if not all(map(_normalizes_locally, steps)) or not _begins_words_at_spaces(cutters):
-        return None
+        return WordRules("marks", _SPACES, "none", _HAN if pieces("a中b") == ["a", "中", "b"] else (), raw, normalized)
     replaced = "".join(step["pattern"].get("String", "") + step["content"] for step in steps if "pattern" in step)
-    if set(replaced) & set("".join(normalized)):
+    if not all(map(_normalizes_locally, steps)) or set(replaced) & set("".join(normalized)):
         return None
-    spaces = "".join(c for c in _SPACES if _cuts_before(c, pieces))
-    if not all(_cuts_before(a + b, pieces) for a, b in itertools.product(spaces, repeat=2)):
-        spaces = " " if _cuts_before("  ", pieces) else ""
-    if " " not in spaces:
+    spaces = _separating_spaces(pieces) if _begins_words_at_spaces(cutters) else ""
+    if not spaces:
         return None
     solid = _SOLID if normalize is None or _stay_solid(normalize) else ()
     return WordRules("spaces", spaces, _dropped_spaces(spaces, pieces), solid, raw, normalized)
@@ -139,6 +131,15 @@ def _normalizes_locally(step: Json) -> bool:
             return content in (" ", "▁")
         return bool(pattern.get("String")) and bool(content) and not re.search(r"[\s▁]", pattern["String"] + content)
     return step["type"] in _LOCAL_NORMALIZERS
+
+
+def _separating_spaces(pieces: Callable[[str], list[str]]) -> str:
+    """The spaces before which words end, alone and together; "" if none are known."""
+    for spaces in ("".join(c for c in _SPACES if _cuts_before(c, pieces)), " "):
+        runs = (*spaces, *(a + b for a, b in itertools.product(spaces, repeat=2)))
+        if " " in spaces and all(_cuts_before(run, pieces) for run in runs):
+            return spaces
+    return ""
 
 
 def _cuts_before(run: str, pieces: Callable[[str], list[str]]) -> bool:
