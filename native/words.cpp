@@ -293,7 +293,7 @@ bool Lookup::cut_at_spaces(const char* const start, const char* const end) {
   return add_word(word, static_cast<std::size_t>(end - word));
 }
 
-// True if an added token may begin here.
+// True if an added token may begin here. A word that is not plain may begin with one too; for Python to find out.
 bool Lookup::may_have_added(const char* p, const char* const end) const {
   const std::size_t rest = static_cast<std::size_t>(end - p);
   for (const std::string& token : table_.added_[byte(*p)]) {
@@ -304,9 +304,7 @@ bool Lookup::may_have_added(const char* p, const char* const end) const {
       if (i == token.size()) return true;
       if (i == rest) break;
       if (!is_plain(p[i])) return true;  // The normalizer may remove it, or make a part of the token of it.
-      if (lower(p[i]) == token[i]) continue;
-      if (i + 1 < rest && !is_ascii(p[i + 1])) return true;  // It may make something else of both together.
-      break;
+      if (lower(p[i]) != token[i]) break;
     }
   }
   return false;

@@ -57,9 +57,9 @@ _SENTENCES = (
 )
 
 
-_STRANGE_RULES = "0600\t0020\n06DD\t\n0301\t0020\n006E 0327\t0020\n0063 0327\t\n004D 0327\t004E\n"
+_STRANGE_RULES = "0600\t0020\n06DD\t\n0301\t0020\n006E 0327\t0020\n0063 0327\t\n004D 0327\t004E\n0020 0301\t0062\n"
 """Spaces, or nothing, from a character that takes the next one with it, from an accent, and from letters with one; and
-a letter from another one with an accent."""
+letters from another one and from a space with an accent."""
 
 
 def _spaces(target: str = " ") -> Any:
