@@ -97,7 +97,8 @@ void learn(Lookup& lookup, const Ids& counts, const std::vector<std::size_t>& su
 nb::tuple join(const Lookup& lookup, const Ids& before, const Ids& after, std::size_t room, bool keep_end) {
   if (!lookup.unknown_words().empty() || !lookup.unknown_pieces().empty()) throw nb::value_error("words are unknown");
   Lookup::Joined joined = lookup.join(vector(before), vector(after), room, keep_end);
-  return nb::make_tuple(array(std::move(joined.ids)), array(std::move(joined.offsets)), array(std::move(joined.counts)));
+  return nb::make_tuple(array(std::move(joined.ids)), array(std::move(joined.offsets)),
+                        array(std::move(joined.counts)));
 }
 
 }  // namespace

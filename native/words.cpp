@@ -59,6 +59,24 @@ bool equal(const char* a, const char* b, std::size_t bytes) {
 // Where the ids of an entry begin.
 std::size_t ids_place(std::int32_t bytes) { return 2 + (static_cast<std::size_t>(bytes) + 7) / 8 * 2; }
 
+bool begins_with(std::string_view text, std::string_view start) { return text.substr(0, start.size()) == start; }
+
+// Sorts tokens, and leaves out those that begin with another one: a text that has them has the other one too.
+std::vector<std::string> without_longer(std::vector<std::string> tokens) {
+  std::sort(tokens.begin(), tokens.end());
+  std::vector<std::string> kept;
+  for (std::string& token : tokens) {
+    if (!token.empty() && (kept.empty() || !begins_with(token, kept.back()))) kept.push_back(std::move(token));
+  }
+  return kept;
+}
+
+// True if a text begins with one of the tokens. That is the last one that is not after it in the order.
+bool begins_with_any(std::string_view text, const std::vector<std::string>& tokens) {
+  const auto next = std::upper_bound(tokens.begin(), tokens.end(), text);
+  return next != tokens.begin() && begins_with(text, *(next - 1));
+}
+
 // A character of UTF-8 that has one, two or three bytes; 0x10000 for one that has four.
 std::uint32_t character_at(const char* p) {
   const std::uint32_t a = byte(p[0]);
@@ -92,7 +110,7 @@ WordTable::WordTable(CuttingRules rules, std::size_t max_bytes)
     for (std::uint32_t c = first; c <= last && c < 0x10000; ++c) in_characters_[c] = true;
   }
   if (rules_.kind == CuttingRules::Kind::marks) {
-    for (int c = 0x21; c < 0x7F; ++c) classes_[static_cast<std::size_t>(c)] |= is_punctuation(static_cast<char>(c)) ? is_mark : 0;
+    for (char c = 0x21; c < 0x7F; ++c) classes_[byte(c)] |= is_punctuation(c) ? is_mark : in_word;
     for (std::uint32_t c = 0x80; c < 0x10000; ++c) {
       if (!in_characters_[c]) continue;
       classes_[c < 0x800 ? 0xC0 | c >> 6 : 0xE0 | c >> 12] |= may_be_alone;
@@ -100,19 +118,16 @@ WordTable::WordTable(CuttingRules rules, std::size_t max_bytes)
   } else {
     for (std::uint32_t c = 0x21; c < 0x7F; ++c) in_characters_[c] = true;
   }
-  for (const std::string& token : rules_.added) {
-    if (token.empty()) continue;
-    added_[byte(token[0])].push_back(token);
-    classes_[byte(token[0])] |= may_start_added;
-  }
-  for (const std::string& token : rules_.normalized) {
-    std::string lowered = token;
-    std::transform(lowered.begin(), lowered.end(), lowered.begin(), lower);
-    if (lowered.empty()) continue;
+  added_ = without_longer(rules_.added);
+  std::vector<std::string> lowered = rules_.normalized;
+  for (std::string& token : lowered) std::transform(token.begin(), token.end(), token.begin(), lower);
+  normalized_ = without_longer(std::move(lowered));
+  for (const std::string& token : added_) classes_[byte(token[0])] |= may_start_added;
+  for (const std::string& token : normalized_) {
+    longest_normalized_ = std::max(longest_normalized_, token.size());
     for (int c = 0; c < 0x80; ++c) {
-      if (lower(static_cast<char>(c)) == lowered[0]) classes_[static_cast<std::size_t>(c)] |= may_start_added;
+      if (lower(static_cast<char>(c)) == token[0]) classes_[static_cast<std::size_t>(c)] |= may_start_added;
     }
-    normalized_[byte(lowered[0])].push_back(lowered);
   }
   all_slots_.push_back(std::make_unique<const Slots>(1 << 12));
   slots_.store(all_slots_.back().get(), std::memory_order_release);
@@ -275,13 +290,15 @@ bool Lookup::cut_at_spaces(const char* const start, const char* const end) {
     if (run > start) {
       const char* const last = before(run);
       // The space must be a character by itself, to the normalizer too, and what is before it must stay what it is.
-      const bool is_after_solid = is_solid(last) && (last == start || is_ascii(*before(last)) || is_solid(before(last)));
+      const bool is_after_solid =
+          is_solid(last) && (last == start || is_ascii(*before(last)) || is_solid(before(last)));
       if (is_after_solid && (p == end || p - run > 1 || is_before_solid)) {
         if (!add_word(word, static_cast<std::size_t>(run - word))) return false;
         word = run;
       }
     }
-    if (word == run && is_before_solid && (drop == CuttingRules::Drop::run || (drop == CuttingRules::Drop::one && p - run == 1))) {
+    if (word == run && is_before_solid &&
+        (drop == CuttingRules::Drop::run || (drop == CuttingRules::Drop::one && p - run == 1))) {
       const char* const next = after(p);
       if (next == end || is_ascii(*next) || is_solid(next)) word = p;
     }
@@ -293,21 +310,19 @@ bool Lookup::cut_at_spaces(const char* const start, const char* const end) {
   return add_word(word, static_cast<std::size_t>(end - word));
 }
 
-// True if an added token may begin here. A word that is not plain may begin with one too; for Python to find out.
-bool Lookup::may_have_added(const char* p, const char* const end) const {
-  const std::size_t rest = static_cast<std::size_t>(end - p);
-  for (const std::string& token : table_.added_[byte(*p)]) {
-    if (token.size() <= rest && std::memcmp(p, token.data(), token.size()) == 0) return true;
-  }
-  for (const std::string& token : table_.normalized_[byte(lower(*p))]) {
-    for (std::size_t i = 0;; ++i) {
-      if (i == token.size()) return true;
-      if (i == rest) break;
-      if (!is_plain(p[i])) return true;  // The normalizer may remove it, or make a part of the token of it.
-      if (lower(p[i]) != token[i]) break;
-    }
-  }
-  return false;
+// True if an added token may begin here. In a word that is not plain, one may also begin with another character:
+// words.py finds that out.
+bool Lookup::may_have_added(const char* const p, const char* const end) const {
+  const std::string_view rest(p, static_cast<std::size_t>(end - p));
+  if (begins_with_any(rest, table_.added_)) return true;
+  std::string plain;
+  std::size_t i = 0;
+  for (; i < rest.size() && i < table_.longest_normalized_ && is_plain(rest[i]); ++i) plain += lower(rest[i]);
+  if (begins_with_any(plain, table_.normalized_)) return true;
+  if (i == rest.size() || i == table_.longest_normalized_) return false;
+  // The normalizer may remove the next character, or make a part of a token of it.
+  const auto next = std::lower_bound(table_.normalized_.begin(), table_.normalized_.end(), plain);
+  return next != table_.normalized_.end() && begins_with(*next, plain);
 }
 
 // Returns false if the table says that texts with this word must go to the library whole.

@@ -76,8 +76,8 @@ class WordTable {
   CuttingRules rules_;
   std::array<std::uint8_t, 256> classes_{};  // of bytes
   std::vector<bool> in_characters_;          // by code point
-  std::array<std::vector<std::string>, 256> added_;       // by their first byte
-  std::array<std::vector<std::string>, 256> normalized_;  // lower-cased, by their first byte
+  std::vector<std::string> added_, normalized_;  // Sorted; none begins with another. The latter are lower-cased.
+  std::size_t longest_normalized_ = 0;
 
   std::mutex writing_;
   std::atomic<const Slots*> slots_;

@@ -42,7 +42,7 @@ Ids library(std::string_view text, CuttingRules::Kind kind) {
       place = 0;
       continue;
     }
-    const bool is_mark = kind == CuttingRules::Kind::marks && std::string_view("<>.,[]").find(text[i]) != std::string_view::npos;
+    const bool is_mark = kind == CuttingRules::Kind::marks && std::string("<>.,[]").find(text[i]) != std::string::npos;
     if (text[i] == ' ' || is_mark) place = 0;
     if (text[i] == ' ') continue;
     ids.push_back(static_cast<unsigned char>(text[i]) + 1000 * place);
@@ -62,8 +62,8 @@ CuttingRules rules(CuttingRules::Kind kind) {
   made.kind = kind;
   made.drop = CuttingRules::Drop::run;
   made.characters = {{0x430, 0x44F}};
-  made.added = {"<add>"};
-  made.normalized = {"[n]"};
+  made.added = {"<add>", "<add>more", "", "<b", "<z>"};
+  made.normalized = {"[n]", "[N]x", "[m]", "[abc"};
   return made;
 }
 

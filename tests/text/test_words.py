@@ -133,6 +133,7 @@ def test_the_rules_of_known_tokenizers(make, monkeypatch, kind, expected):
         ("RoBERTa", {"pre_tokenizer": pre_tokenizers.ByteLevel(use_regex=False)}),
         ("BERT", {"added": [AddedToken("中", normalized=True)]}),
         ("BERT", {"added": [AddedToken("a b", normalized=True)]}),
+        ("BERT", {"added": [AddedToken(65 * "x", normalized=True)]}),
         ("ALBERT", {"added": [AddedToken('"x"', normalized=True)]}),
     ],
 )
@@ -213,6 +214,12 @@ def test_threads_share_a_table(make):
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         for start, found in zip((0, 100, 200, 300), pool.map(tokenize, (0, 100, 200, 300)), strict=True):
             assert found == expected[start:] * 10
+
+
+@pytest.mark.parametrize("normalized", [False, True])
+def test_many_added_tokens_take_no_time(make, normalized):
+    tokenizer = make(added=[AddedToken(f"t{number}", normalized=normalized) for number in range(20_000)])
+    words.compare(tokenizer, ["t " * 20_000, "at the t1999 cat t", "T1999 t\u0301 t\x001", "attt t-1"])
 
 
 @pytest.mark.parametrize("kind", ["BERT", "XLM-RoBERTa", "RoBERTa"])

@@ -38,6 +38,7 @@ MAX_BYTES = 32 << 20
 """How many bytes of words and ids the table keeps; with the slots that find them, it takes about twice as many. That is
 about a million words. When it is full, it keeps what it has, and the library is asked about other words each time."""
 _SPACES = " \t\n\r"
+_MAX_NORMALIZED_CHARACTERS = 64  # The longest added token that we look for in the normalized text.
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 _MARKS = "".join(c for c in _PRINTABLE if not c.isalnum())
 _HAN = ((0x3400, 0x4DB5), (0x4E00, 0x9FA5))
@@ -96,7 +97,7 @@ def find_rules(
     raw = tuple(token.content for token in added if normalize is None or not token.normalized)
     normalized = tuple(normalize(token.content) for token in added if normalize and token.normalized)
     keeps_ascii = normalize is None or all(normalize(c) in (c, c.lower()) for c in _PRINTABLE)
-    if not keeps_ascii or not all(token and set(token) <= set(_PRINTABLE) for token in normalized):
+    if not keeps_ascii or not all(map(_is_printable, normalized)):
         return None
     if [cutter["type"] for cutter in cutters] == ["BertPreTokenizer"] and all(map(is_bert, steps)):
         if any(pieces(f"a{between}b") != ["a", *between.strip(), "b"] for between in (*_SPACES, *_MARKS)):
@@ -110,6 +111,10 @@ def find_rules(
         return None
     solid = _SOLID if normalize is None or _stay_solid(normalize) else ()
     return WordRules("spaces", spaces, _dropped_spaces(spaces, pieces), solid, raw, normalized)
+
+
+def _is_printable(token: str) -> bool:
+    return 0 < len(token) <= _MAX_NORMALIZED_CHARACTERS and set(token) <= set(_PRINTABLE)
 
 
 def _begins_words_at_spaces(cutters: Sequence[Json]) -> bool:
