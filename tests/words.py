@@ -72,16 +72,16 @@ def charsmap(rule: str) -> bytes:
     from sentencepiece import SentencePieceTrainer
 
     written = io.BytesIO()
-    with tempfile.NamedTemporaryFile("w", suffix=".tsv") as file:
-        file.write(_STRANGE_RULES)
-        file.flush()
+    with tempfile.TemporaryDirectory() as folder:
+        rules = Path(folder) / "rules.tsv"
+        rules.write_text(_STRANGE_RULES)
         SentencePieceTrainer.train(
             sentence_iterator=iter(["the cat sat on the mat"] * 20),
             model_writer=written,
             vocab_size=20,
             hard_vocab_limit=False,
             minloglevel=2,
-            **{"normalization_rule_tsv": file.name} if rule == "strange" else {"normalization_rule_name": rule},
+            **{"normalization_rule_tsv": str(rules)} if rule == "strange" else {"normalization_rule_name": rule},
         )
     model = dict(_fields(written.getvalue()))  # Its field 3 is the normalizer, whose field 2 is the charsmap.
     return dict(_fields(model[3]))[2]
@@ -263,9 +263,9 @@ def _character(rng: random.Random, end: int) -> str:
 
 
 def character_texts(step: int = 1) -> Iterator[str]:
-    """Each character of Unicode, alone and among others; and each accent after each of some letters."""
+    """Each character of Unicode, alone and among others; some codes that have none; and accents after letters."""
     characters = [chr(code) for code in range(0, 0x110000, step) if not 0xD800 <= code < 0xE000]
-    assigned = [c for c in characters if c < "\U00040000" or unicodedata.category(c) != "Cn"]
+    assigned = [c for c in characters if ord(c) % 16 == 0 or unicodedata.category(c) not in ("Cn", "Co")]
     for c in assigned:
         yield from (c, f"a{c}b", f"the {c} cat", f"a{c} b", f"a {c}b", f"cat {c}{c}")
     marks = [c for c in assigned if unicodedata.category(c)[0] == "M"]
