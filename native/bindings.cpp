@@ -8,19 +8,19 @@
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
-#include <chrono>
 #include <limits>
 #include <optional>
 #include <string>
-#include <thread>
 #include <tuple>
 #include <utility>
 #include <vector>
 
 #include "encoder.h"
+#include "interpreter.h"
 #include "peaks.h"
 #include "static.h"
 #include "vocabulary.h"
+#include "word_bindings.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -42,30 +42,6 @@ using TurnArrays = std::pair<Matrix, Matrix>;    // cosines and sines
 
 void require(bool condition, const char* message) {
   if (!condition) throw nb::value_error(message);
-}
-
-// Takes the interpreter's lock. Before Python 3.14, if a daemon thread does this while the interpreter is shutting
-// down, Python ends the thread by unwinding its stack, and at the first destructor C++ would abort the whole process.
-// So this catches the unwinding, and sleeps until the process is gone.
-template <class Take>
-auto take_lock(Take take) {
-  try {
-    return take();
-  } catch (...) {
-    for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
-  }
-}
-
-// Calls work() without the interpreter's lock.
-template <class Work>
-auto without_lock(Work work) {
-  struct Released {
-    PyThreadState* const state = PyEval_SaveThread();
-    ~Released() {
-      take_lock([this] { PyEval_RestoreThread(state); });
-    }
-  } released;
-  return work();
 }
 
 // True if a Python signal handler, as for Ctrl-C, has raised. The error stays set until the call has ended. Python
@@ -446,4 +422,5 @@ NB_MODULE(_native, m) {
            nb::kw_only(), "cpu"_a, "dtype"_a, "transform"_a, "activation"_a, "norm"_a.none(), "decoder"_a)
       .def("scores", &PythonVocabulary::scores, "vectors"_a, "offsets"_a, "together"_a, "out"_a, "threads"_a,
            "in_main_thread"_a);
+  bind_words(m);
 }

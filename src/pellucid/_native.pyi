@@ -133,3 +133,56 @@ class Vocabulary:
         in_main_thread: bool,
     ) -> None:
         """Compute the scores of texts, ``out: float32[B, vocabulary]``."""
+
+class WordTable:
+    """Words and their ids. ``native/words.h`` documents it."""
+
+    def __init__(
+        self,
+        *,
+        kind: str,
+        spaces: str,
+        drop: str,
+        characters: list[tuple[int, int]],
+        added: list[str],
+        normalized: list[str],
+        max_bytes: int,
+    ) -> None: ...
+    def __len__(self) -> int: ...
+    def look_up(self, data: bytes, texts: list[str]) -> Lookup:
+        """Look up texts. ``data`` has all of them in UTF-8, one after another."""
+
+class Lookup:
+    """Texts on their way through the table."""
+
+    @property
+    def unknown_words(self) -> list[str]:
+        """Words that the table does not know."""
+
+    @property
+    def unknown_pieces(self) -> list[str]:
+        """Long words and whole texts, which the table does not keep."""
+
+    @property
+    def is_known(self) -> bool:
+        """True if nothing is unknown."""
+
+    def learn(self, counts: Int32, suspects: list[int], ids: Int32) -> None:
+        """Add what the library says about the unknown words and pieces.
+
+        Args:
+            counts: how many ids each has, the words first.
+            suspects: the numbers of those that may be the start of an added token. Their texts are unknown afterwards.
+            ids: all their ids, one after another.
+        """
+
+    def counts(self) -> Int32:
+        """How many ids each text has, without special tokens."""
+
+    def join(self, before: Int32, after: Int32, room: int, keep_end: bool) -> tuple[Int32, Int32, Int32]:
+        """Put special tokens around at most ``room`` ids of each text.
+
+        Returns:
+            The ids and the offsets of a ``TokenBatch``, and the number of ids that each text had before it was cut,
+            special tokens included.
+        """
