@@ -33,6 +33,7 @@ TARGETS = {
     "kills-index": "attack.kills_index",
     "kills-batch": "attack.kills_batch",
     "http": "attack.http_server",
+    "words": "attack.words",
 }
 OUTPUT = Path("build/attack")
 

@@ -8,19 +8,20 @@
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
-#include <chrono>
 #include <limits>
 #include <optional>
 #include <string>
-#include <thread>
 #include <tuple>
 #include <utility>
 #include <vector>
 
 #include "encoder.h"
+#include "interpreter.h"
 #include "maxsim.h"
 #include "peaks.h"
+#include "static.h"
 #include "vocabulary.h"
+#include "word_bindings.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -42,30 +43,6 @@ using TurnArrays = std::pair<Matrix, Matrix>;    // cosines and sines
 
 void require(bool condition, const char* message) {
   if (!condition) throw nb::value_error(message);
-}
-
-// Takes the interpreter's lock. Before Python 3.14, if a daemon thread does this while the interpreter is shutting
-// down, Python ends the thread by unwinding its stack, and at the first destructor C++ would abort the whole process.
-// So this catches the unwinding, and sleeps until the process is gone.
-template <class Take>
-auto take_lock(Take take) {
-  try {
-    return take();
-  } catch (...) {
-    for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
-  }
-}
-
-// Calls work() without the interpreter's lock.
-template <class Work>
-auto without_lock(Work work) {
-  struct Released {
-    PyThreadState* const state = PyEval_SaveThread();
-    ~Released() {
-      take_lock([this] { PyEval_RestoreThread(state); });
-    }
-  } released;
-  return work();
 }
 
 // True if a Python signal handler, as for Ctrl-C, has raised. The error stays set until the call has ended. Python
@@ -297,6 +274,60 @@ class PythonEncoder {
   Encoder encoder_;
 };
 
+// A TokenTable, and the arrays that it reads from during calls.
+class PythonTokenTable {
+ public:
+  PythonTokenTable(nb::ndarray<nb::ro, nb::ndim<2>, nb::c_contig, nb::device::cpu> rows, std::optional<Integers> mapping,
+                   std::optional<Vector> weights)
+      : rows_(std::move(rows)), mapping_(std::move(mapping)), weights_(std::move(weights)) {
+    const bool is_half = rows_.dtype().code == static_cast<std::uint8_t>(nb::dlpack::dtype_code::Float) &&
+                         rows_.dtype().bits == 16;
+    require(is_half || rows_.dtype() == nb::dtype<float>() || rows_.dtype() == nb::dtype<std::int8_t>(),
+            "a table must be float32, float16 or int8");
+    require(rows_.shape(0) <= std::numeric_limits<std::int32_t>::max(), "the table has too many rows");
+    vocabulary_ = mapping_ ? mapping_->shape(0) : rows_.shape(0);
+    require(!weights_ || weights_->shape(0) == vocabulary_, "there must be a weight for each token");
+    for (std::size_t i = 0; mapping_ && i < vocabulary_; ++i) {
+      require((*mapping_)(i) >= 0 && static_cast<std::size_t>((*mapping_)(i)) < rows_.shape(0),
+              "the mapping leads out of the table");
+    }
+    table_ = {rows_.data(),
+              is_half                              ? Stored::float16
+              : rows_.dtype() == nb::dtype<float>() ? Stored::float32
+                                                   : Stored::int8,
+              rows_.shape(1), mapping_ ? mapping_->data() : nullptr, weights_ ? weights_->data() : nullptr};
+  }
+
+  void means(const Integers& ids, const Integers& offsets,
+             const nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu>& out, int threads,
+             bool in_main_thread) const {
+    require(offsets.shape(0) > 0 && offsets(0) == 0 && out.shape(0) + 1 == offsets.shape(0) &&
+                out.shape(1) == table_.size && threads > 0 &&
+                static_cast<std::size_t>(offsets(offsets.shape(0) - 1)) == ids.shape(0),
+            "the arrays do not fit each other, or there are no threads");
+    const std::int32_t *first = offsets.data(), *last = first + offsets.shape(0);
+    require(std::is_sorted(first, last), "the offsets must rise");
+    bool in_range = true;
+    for (std::size_t t = 0; t < ids.shape(0); ++t) {
+      in_range &= static_cast<std::uint32_t>(ids.data()[t]) < vocabulary_;
+    }
+    require(in_range, "a token id is out of range");
+    const auto should_stop = in_main_thread ? signal_handler_raised : [] { return false; };
+    const bool finished = without_lock([&] {
+      const int texts = static_cast<int>(offsets.shape(0)) - 1;
+      return mean_rows(table_, ids.data(), offsets.data(), texts, out.data(), threads, should_stop);
+    });
+    if (!finished) throw nb::python_error();
+  }
+
+ private:
+  nb::ndarray<nb::ro, nb::ndim<2>, nb::c_contig, nb::device::cpu> rows_;
+  std::optional<Integers> mapping_;
+  std::optional<Vector> weights_;
+  std::size_t vocabulary_;
+  TokenTable table_;
+};
+
 class PythonVocabulary {
  public:
   PythonVocabulary(const std::string& cpu, const std::string& dtype, const LinearArrays& transform,
@@ -409,6 +440,11 @@ NB_MODULE(_native, m) {
       .def("add_final_norm", &PythonEncoder::add_final_norm, "norm"_a)
       .def("token_vectors", &PythonEncoder::token_vectors, "ids"_a, "positions"_a, "offsets"_a, "segments"_a.none(),
            "wanted"_a.none(), "turns"_a, "out"_a, "threads"_a, "in_main_thread"_a, "attended"_a.none() = nb::none());
+  nb::class_<PythonTokenTable>(m, "TokenTable")
+      .def(nb::init<nb::ndarray<nb::ro, nb::ndim<2>, nb::c_contig, nb::device::cpu>, std::optional<Integers>,
+                    std::optional<Vector>>(),
+           nb::kw_only(), "rows"_a, "mapping"_a.none(), "weights"_a.none())
+      .def("means", &PythonTokenTable::means, "ids"_a, "offsets"_a, "out"_a, "threads"_a, "in_main_thread"_a);
   nb::class_<PythonVocabulary>(m, "Vocabulary")
       .def(nb::init<const std::string&, const std::string&, const LinearArrays&, const std::string&,
                     const std::optional<NormArrays>&, const LinearArrays&>(),
@@ -416,4 +452,5 @@ NB_MODULE(_native, m) {
       .def("scores", &PythonVocabulary::scores, "vectors"_a, "offsets"_a, "together"_a, "out"_a, "threads"_a,
            "in_main_thread"_a);
   m.def("maxsim", &maxsim, "cpu"_a, "query"_a, "vectors"_a, "offsets"_a, "out"_a, "threads"_a, "in_main_thread"_a);
+  bind_words(m);
 }

@@ -102,13 +102,18 @@ void layer_norm(const float* x, const float* weight, const float* bias, float ep
   });
 }
 
-// Raises each number of `best` to the largest number of its column.
+// Raises each number of `best` to the largest number of its column; to NaN if one is NaN or infinite.
 template <class S>
 void largest(const float* x, std::ptrdiff_t stride, int rows, int columns, float* best) {
   for (int i = 0; i < columns; i += S::lanes) {
     auto y = S::load(best + i);
-    for (int row = 0; row < rows; ++row) y = S::max(S::load(x + row * stride + i), y);
-    S::store(best + i, y);
+    auto zeros = S::zero();  // A maximum forgets NaN, but 0 · x is 0 for all finite x only.
+    for (int row = 0; row < rows; ++row) {
+      const auto value = S::load(x + row * stride + i);
+      y = S::max(value, y);
+      zeros = S::fma(value, S::zero(), zeros);
+    }
+    S::store(best + i, S::add(y, zeros));
   }
 }
 

@@ -6,6 +6,7 @@ import functools
 import importlib.util
 import inspect
 import math
+import pickle
 import threading
 
 import numpy as np
@@ -22,6 +23,7 @@ from pellucid.errors import (
     OptionError,
     TextError,
     TextTypeError,
+    UnsupportedModelError,
 )
 from tests import tiny
 
@@ -512,3 +514,22 @@ def test_columns_of_texts_are_lists_of_texts(tiny_bert, make):
 def test_a_column_with_a_gap_names_its_place(tiny_bert):
     with pytest.raises(TextTypeError, match="text 1 is of type NoneType"):
         Embedder(tiny_bert).embed_documents(pa.array(["the cat", None]))
+
+
+def test_queries_may_have_an_encoder_of_their_own(tmp_path):
+    folder = tiny.write_asymmetric_model(tmp_path / "m")
+    plain = [tiny.write_model(tmp_path / str(seed), seed=seed, modules=["Pooling"]) for seed in (0, 1)]
+    both, query, document = Embedder(folder), Embedder(plain[0]), Embedder(plain[1])
+    np.testing.assert_array_equal(both.embed_query("the cat"), query.embed_query("the cat"))
+    np.testing.assert_array_equal(both.embed_documents(["the cat"]), document.embed_documents(["the cat"]))
+    assert both.trace("the cat").vector.tolist() == query.trace("the cat").vector.tolist()
+    assert both.for_queries.digest != both.digest
+    assert query.for_queries is query
+    copy = pickle.loads(pickle.dumps(both))  # noqa: S301
+    np.testing.assert_array_equal(copy.embed_query("the cat"), query.embed_query("the cat"))
+    with pytest.raises(UnsupportedModelError, match="queries and documents in different ways"):
+        both.compare("the cat", "a dog")
+    cached = Embedder(folder, cache=tmp_path / "vectors.db")
+    for _ in range(2):
+        np.testing.assert_array_equal(cached.embed_query("the cat"), query.embed_query("the cat"))
+        np.testing.assert_array_equal(cached.embed_documents(["the cat"]), document.embed_documents(["the cat"]))

@@ -62,6 +62,8 @@ def test_the_public_names():
         "Encoder",
         "PellucidError",
         "Reranker",
+        "SparseEmbedder",
+        "SparseVectors",
         "TokenBatch",
         "TruncationWarning",
         "__version__",

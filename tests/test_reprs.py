@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from docs.build import DOCS
 
-from pellucid import Classifier, Embedder, Reranker, TokenBatch, catalog, cluster, near_duplicates
+from pellucid import Classifier, Embedder, Reranker, SparseEmbedder, TokenBatch, catalog, cluster, near_duplicates
 from pellucid.batch import ray
 from pellucid.batch.embedding import EmbedOptions
 from pellucid.batch.runner import Progress, Report
@@ -29,7 +29,7 @@ from pellucid.layers.finish import EachToken
 from pellucid.model.spec import DisentangledSpec, NormPlaces, NormSpec, RelativeBiasSpec
 from pellucid.reprs import MAX_CHARACTERS, short_repr, short_text
 from pellucid.search.index import Index
-from pellucid.sentence_transformers import CrossEncoder, SentenceTransformer
+from pellucid.sentence_transformers import CrossEncoder, SentenceTransformer, SparseEncoder
 from pellucid.server.settings import Limits, Settings
 from pellucid.sources.files import Digest
 from pellucid.types import MultiVectors
@@ -63,6 +63,7 @@ def objects(tmp_path_factory) -> list[Any]:
     summary = index.update([tmp_path / "notes.txt"], on_progress=progress.append)
     encoder, plain = embedder.encoder, Embedder(tiny.write_model(tmp_path / "plain"), on_truncation="cut")
     reranker = Reranker(tiny.write_scoring_model(tmp_path / "reranker"), on_truncation="cut")
+    sparse = SparseEmbedder(tiny.write_splade_model(tmp_path / "sparse"), on_truncation="cut")
     each = encoder.run(TokenBatch.from_sequences([[1, 2], [3]]), EachToken())
     return [
         embedder,
@@ -79,6 +80,11 @@ def objects(tmp_path_factory) -> list[Any]:
         reranker,
         reranker.explain(EVIL, EVIL),
         Classifier(reranker.encoder),
+        sparse,
+        sparse.embed_documents(["the cat"] * 1000),
+        sparse.explain(EVIL, EVIL),
+        sparse.finish(),
+        SparseEncoder(str(sparse.files.folder)),
         CrossEncoder(str(reranker.files.folder)),
         SentenceTransformer(str(plain.files.folder)),
         EachToken(),

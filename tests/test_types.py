@@ -73,6 +73,9 @@ def test_more_tokens_than_int32_can_count_are_refused():
     many = np.broadcast_to(np.int32(0), 2**30)  # It takes no memory.
     with pytest.raises(InputError, match="2,147,483,648 tokens are too many for one call"):
         TokenBatch.from_sequences([many, many])
+    half = TokenBatch(many, np.array([0, 2**30], dtype=np.int32))
+    with pytest.raises(InputError, match="2,147,483,648 tokens are too many for one call"):
+        TokenBatch.join([half, half])
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ The models are complete, so tests can use them like real ones, or break one of t
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,13 @@ from tests.tiny_families import (
     HEADS_OF_FAMILIES,
     HIDDEN,
     MAX_TOKENS,
+    VOCABULARY_HEADS,
     config,
     make_tokenizer,
     normal,
     scoring_tensors,
     tensors,
+    vocabulary_tensors,
 )
 
 TEXTS = ["", "the", "the cat", "the cat sat on the mat", "A dog, a cat!", "<s> [SEP] </s> <pad> [PAD]", "cat " * 20]
@@ -141,6 +144,88 @@ def write_scoring_model(
     vocabulary = json.loads((folder / "config.json").read_text())["vocab_size"]
     weights = scoring_tensors(family, vocabulary, labels, np.random.RandomState(seed))
     save_file(weights, folder / "model.safetensors")
+    return folder
+
+
+def write_splade_model(
+    folder: Path, family: str = "bert", *, seed: int = 0, prompts: Mapping[str, str] | None = None, **splade: Any
+) -> Path:
+    """Write a tiny SPLADE model, as sentence-transformers saves it. Returns the folder.
+
+    Args:
+        folder: where to write it.
+        family: a key of ``VOCABULARY_HEADS``.
+        seed: for the random weights.
+        prompts: the model's prompts.
+        splade: the content of SpladePooling's config.json.
+    """
+    write_model(folder, family, modules=["SpladePooling"], prompts=prompts)
+    kinds = ("base.modules.transformer.Transformer", "sparse_encoder.modules.splade_pooling.SpladePooling")
+    entries = [
+        {"idx": number, "name": str(number), "path": path, "type": f"sentence_transformers.{kind}"}
+        for number, (kind, path) in enumerate(zip(kinds, ("", "1_SpladePooling"), strict=True))
+    ]
+    write_json(folder / "modules.json", entries)
+    write_json(folder / "1_SpladePooling" / "config.json", splade)
+    edit_json(folder / "sentence_bert_config.json", transformer_task="fill-mask")
+    edit_json(folder / "config_sentence_transformers.json", model_type="SparseEncoder")
+    edit_json(folder / "config.json", architectures=[VOCABULARY_HEADS[family].architecture])
+    vocabulary = json.loads((folder / "config.json").read_text())["vocab_size"]
+    save_file(vocabulary_tensors(family, vocabulary, np.random.RandomState(seed)), folder / "model.safetensors")
+    return folder
+
+
+def write_inference_free_model(folder: Path, **splade: Any) -> Path:
+    """Write a tiny model whose queries are read by a table of weights, and whose documents go through SPLADE.
+
+    Its modules are inside a Router, as sentence-transformers saves them. Returns the folder.
+
+    Args:
+        folder: where to write it.
+        splade: the content of SpladePooling's config.json.
+    """
+    document, pooling, query = "document_0_Transformer", "document_1_SpladePooling", "query_0_SparseStaticEmbedding"
+    write_splade_model(folder / document, **splade)
+    (folder / document / "1_SpladePooling").rename(folder / pooling)
+    (folder / document / "modules.json").unlink()
+    (folder / document / "config_sentence_transformers.json").rename(folder / "config_sentence_transformers.json")
+    (folder / query).mkdir()
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(folder / document / name, folder / query / name)
+    write_json(folder / query / "config.json", {"frozen": True})
+    vocabulary = json.loads((folder / document / "config.json").read_text())["vocab_size"]
+    weights = np.maximum(0, np.random.RandomState(1).standard_normal(vocabulary)).astype(np.float32)
+    save_file({"weight": weights}, folder / query / "model.safetensors")
+    package = "sentence_transformers"
+    router = {
+        "types": {
+            query: f"{package}.sparse_encoder.modules.sparse_static_embedding.SparseStaticEmbedding",
+            document: f"{package}.base.modules.transformer.Transformer",
+            pooling: f"{package}.sparse_encoder.modules.splade_pooling.SpladePooling",
+        },
+        "structure": {"query": [query], "document": [document, pooling]},
+        "parameters": {"default_route": "document", "allow_empty_key": True, "route_mappings": {}},
+    }
+    write_json(folder / "router_config.json", router)
+    kind = f"{package}.base.modules.router.Router"
+    write_json(folder / "modules.json", [{"idx": 0, "name": "0", "path": "", "type": kind}])
+    return folder
+
+
+def write_asymmetric_model(folder: Path) -> Path:
+    """Write a tiny model with an encoder for queries and another for documents, inside a Router. Returns the folder."""
+    structure = {}
+    for seed, route in enumerate(("query", "document")):
+        write_model(folder / f"{route}_0_Transformer", seed=seed, modules=["Pooling"])
+        (folder / f"{route}_0_Transformer" / "1_Pooling").rename(folder / f"{route}_1_Pooling")
+        structure[route] = [f"{route}_0_Transformer", f"{route}_1_Pooling"]
+    kinds = {"0_Transformer": "Transformer", "1_Pooling": "Pooling"}
+    package = "sentence_transformers.models"
+    types = {f"{route}_{name}": f"{package}.{kind}" for route in structure for name, kind in kinds.items()}
+    parameters = {"default_route": "document", "allow_empty_key": True}
+    write_json(folder / "router_config.json", {"types": types, "structure": structure, "parameters": parameters})
+    kind = "sentence_transformers.models.Router"
+    write_json(folder / "modules.json", [{"idx": 0, "name": "0", "path": "", "type": kind}])
     return folder
 
 

@@ -382,6 +382,44 @@ HEADS_OF_FAMILIES = {
 }
 
 
+@dataclass(frozen=True)
+class VocabularyHead:
+    """The head of a family's masked language model, and the names of its tensors."""
+
+    architecture: str
+    prefix: str
+    dense: str
+    norm: str
+    bias: str
+    has_dense_bias: bool = True
+
+
+_ROBERTA_VOCABULARY = ("roberta.", "lm_head.dense", "lm_head.layer_norm", "lm_head.bias")
+_BERT_VOCABULARY = ("cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm", "cls.predictions.bias")
+VOCABULARY_HEADS = {
+    "albert": VocabularyHead(
+        "AlbertForMaskedLM", "albert.", "predictions.dense", "predictions.LayerNorm", "predictions.bias"
+    ),
+    "electra": VocabularyHead(
+        "ElectraForMaskedLM",
+        "electra.",
+        "generator_predictions.dense",
+        "generator_predictions.LayerNorm",
+        "generator_lm_head.bias",
+    ),
+    "bert": VocabularyHead("BertForMaskedLM", "bert.", *_BERT_VOCABULARY),
+    "deberta-v2": VocabularyHead("DebertaV2ForMaskedLM", "deberta.", *_BERT_VOCABULARY),
+    "distilbert": VocabularyHead(
+        "DistilBertForMaskedLM", "distilbert.", "vocab_transform", "vocab_layer_norm", "vocab_projector.bias"
+    ),
+    "mpnet": VocabularyHead("MPNetForMaskedLM", "mpnet.", *_ROBERTA_VOCABULARY[1:]),
+    "roberta": VocabularyHead("RobertaForMaskedLM", *_ROBERTA_VOCABULARY),
+    "camembert": VocabularyHead("CamembertForMaskedLM", *_ROBERTA_VOCABULARY),
+    "xlm-roberta": VocabularyHead("XLMRobertaForMaskedLM", *_ROBERTA_VOCABULARY),
+    "modernbert": VocabularyHead("ModernBertForMaskedLM", "model.", "head.dense", "head.norm", "decoder.bias", False),
+}
+
+
 def config(family: str, vocabulary: int) -> dict[str, Any]:
     """The content of a tiny model's config.json."""
     return {**FAMILIES[family].config, "vocab_size": vocabulary}
@@ -424,6 +462,21 @@ def scoring_tensors(family: str, vocabulary: int, labels: int, rng: np.random.Ra
         arrays[f"{head.dense}.bias"] = normal(rng, HIDDEN)
     if head.norm is not None:
         arrays[f"{head.norm}.weight"] = 1 + normal(rng, HIDDEN)
+    return arrays
+
+
+def vocabulary_tensors(family: str, vocabulary: int, rng: np.random.RandomState) -> dict[str, np.ndarray]:
+    """Random weights of a masked language model, under the names that files use."""
+    head = VOCABULARY_HEADS[family]
+    arrays = {head.prefix + name: array for name, array in tensors(family, vocabulary, rng).items()}
+    width = EMBEDDING if FAMILIES[family].projection is not None else HIDDEN
+    arrays[f"{head.dense}.weight"] = normal(rng, width, HIDDEN)
+    if head.has_dense_bias:
+        arrays[f"{head.dense}.bias"] = normal(rng, width)
+    arrays[f"{head.norm}.weight"] = 1 + normal(rng, width)
+    if "norms" in FAMILIES[family].biases:
+        arrays[f"{head.norm}.bias"] = normal(rng, width)
+    arrays[head.bias] = normal(rng, vocabulary)
     return arrays
 
 

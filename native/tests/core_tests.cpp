@@ -11,6 +11,8 @@
 
 #include "encoder.h"
 #include "packed.h"
+#include "static.h"
+#include "vocabulary.h"
 
 using namespace pellucid;
 
@@ -362,6 +364,134 @@ void encoders(const Kernels& kernels, bool is_new) {
   }
 }
 
+// The head of a masked language model must give the sum or the largest of each text's scores, whatever the threads, and
+// the same bits for a text alone.
+void vocabularies(const Kernels& kernels) {
+  constexpr int hidden = 20, width = 12, vocabulary = 101, texts = 40;
+  const std::vector<float> dense = normal(size(width * hidden), 0.3f), dense_bias = normal(size(width));
+  const std::vector<float> norm_weight = normal(size(width)), norm_bias = normal(size(width));
+  const std::vector<float> decoder = normal(size(vocabulary * width), 0.5f), decoder_bias = normal(size(vocabulary));
+  std::vector<std::int32_t> offsets{0};
+  for (int text = 0; text < texts; ++text) offsets.push_back(offsets.back() + text * 5 % 23);  // The first is empty.
+  const int rows = offsets.back();
+  const std::vector<float> vectors = normal(size(rows * hidden));
+  for (const Dtype dtype : dtypes) {
+    const Vocabulary head(kernels, dtype, {dense.data(), dense_bias.data(), width, hidden}, Activation::relu,
+                          Norm{norm_weight.data(), norm_bias.data(), 1e-5f},
+                          {decoder.data(), decoder_bias.data(), vocabulary, width});
+    for (const Together together : {Together::largest, Together::sum_of_logs, Together::sum_of_logs_of_logs}) {
+      std::vector<float> all(size(texts * vocabulary)), one(size(vocabulary));
+      for (const int threads : {1, 2, 5}) {
+        std::fill(all.begin(), all.end(), NAN);
+        CHECK(head.run({vectors.data(), offsets.data(), texts, together, all.data()}, threads, [] { return false; }),
+              "all texts");
+        for (int text = 0; text < texts; ++text) {
+          const std::int32_t start = offsets[size(text)], own[] = {0, offsets[size(text) + 1] - start};
+          CHECK(head.run({&vectors[size(start * hidden)], own, 1, together, one.data()}, 1, [] { return false; }),
+                "one text");
+          CHECK(std::memcmp(one.data(), &all[size(text * vocabulary)], size(vocabulary) * sizeof(float)) == 0,
+                "%s, text %d on %d threads", name(dtype), text, threads);
+        }
+      }
+      for (int text = 0; text < texts && dtype == Dtype::float32; ++text) {
+        std::vector<double> expected(size(vocabulary));
+        for (int row = offsets[size(text)]; row < offsets[size(text) + 1]; ++row) {
+          std::vector<double> x(width);
+          double mean = 0, variance = 1e-5;
+          for (int i = 0; i < width; ++i) {
+            x[size(i)] = dense_bias[size(i)];
+            for (int k = 0; k < hidden; ++k) {
+              x[size(i)] += double(dense[size(i * hidden + k)]) * vectors[size(row * hidden + k)];
+            }
+            x[size(i)] = std::max(0.0, x[size(i)]);
+            mean += x[size(i)] / width;
+          }
+          for (int i = 0; i < width; ++i) variance += (x[size(i)] - mean) * (x[size(i)] - mean) / width;
+          for (int n = 0; n < vocabulary; ++n) {
+            double score = decoder_bias[size(n)];
+            for (int i = 0; i < width; ++i) {
+              const double z = (x[size(i)] - mean) / std::sqrt(variance) * norm_weight[size(i)] + norm_bias[size(i)];
+              score += z * decoder[size(n * width + i)];
+            }
+            score = std::max(0.0, score);
+            double& total = expected[size(n)];
+            if (together == Together::largest) total = std::max(total, score);
+            if (together == Together::sum_of_logs) total += std::log1p(score);
+            if (together == Together::sum_of_logs_of_logs) total += std::log1p(std::log1p(score));
+          }
+        }
+        for (int n = 0; n < vocabulary; ++n) {
+          const double found = all[size(text * vocabulary + n)];
+          CHECK(std::fabs(found - expected[size(n)]) <= 1e-5 * (1 + expected[size(n)]), "text %d, token %d: %g, not %g",
+                text, n, found, expected[size(n)]);
+        }
+      }
+    }
+  }
+}
+
+// The means of a static model, compared with loops in double. A text has the same bits alone and with others.
+void static_models() {
+  instruction_set = "static";
+  constexpr int rows = 50, vocabulary = 90, texts = 700;
+  std::uniform_int_distribution<std::int32_t> any_row(0, rows - 1), any_length(0, 40);
+  for (const int width : {1, 3, 32, 64, 100}) {
+    for (const Stored stored : {Stored::float32, Stored::float16, Stored::int8}) {
+      for (const bool plain : {true, false}) {
+        const int ids_end = plain ? rows : vocabulary;
+        std::vector<float> values(size(rows * width));
+        std::vector<std::uint16_t> halves(values.size());
+        std::vector<std::int8_t> bytes(values.size());
+        for (std::size_t i = 0; i < values.size(); ++i) {
+          // A float16 is a sign, an exponent and a fraction: zero, subnormal numbers and the largest ones are among them.
+          const int exponent = static_cast<int>(generator() % 31), fraction = static_cast<int>(generator() % 1024);
+          const bool is_negative = generator() % 2;
+          halves[i] = static_cast<std::uint16_t>((is_negative << 15) | (exponent << 10) | fraction);
+          bytes[i] = static_cast<std::int8_t>(generator() % 256);
+          const double half = exponent ? std::ldexp(1024 + fraction, exponent - 25) : std::ldexp(fraction, -24);
+          values[i] = stored == Stored::float16 ? static_cast<float>(is_negative ? -half : half)
+                      : stored == Stored::int8  ? static_cast<float>(bytes[i])
+                                                : normal(1)[0];
+        }
+        const void* table_rows = stored == Stored::float16 ? static_cast<const void*>(halves.data())
+                                 : stored == Stored::int8  ? static_cast<const void*>(bytes.data())
+                                                           : values.data();
+        std::vector<std::int32_t> mapping(size(vocabulary));
+        for (std::int32_t& row : mapping) row = any_row(generator);
+        const std::vector<float> weights = normal(size(vocabulary));
+        const TokenTable table{table_rows, stored, size(width), plain ? nullptr : mapping.data(), plain ? nullptr : weights.data()};
+        std::vector<std::int32_t> ids, offsets{0};
+        for (int text = 0; text < texts; ++text) {
+          for (int n = any_length(generator); n > 0; --n) ids.push_back(static_cast<std::int32_t>(generator() % static_cast<unsigned>(ids_end)));
+          offsets.push_back(static_cast<std::int32_t>(ids.size()));
+        }
+        std::vector<float> together(size(texts * width), NAN), alone(together);
+        for (const int threads : {1, 2, 16}) {
+          CHECK(mean_rows(table, ids.data(), offsets.data(), texts, together.data(), threads, [] { return false; }), "all texts");
+          for (int text = 0; text < texts; ++text) {
+            const std::int32_t own[] = {0, offsets[size(text) + 1] - offsets[size(text)]};
+            float* const out = &alone[size(text * width)];
+            CHECK(mean_rows(table, ids.data() + offsets[size(text)], own, 1, out, threads, [] { return false; }), "one text");
+            for (int i = 0; i < width; ++i) {
+              double sum = 0, magnitude = 0;
+              for (std::int32_t t = offsets[size(text)]; t < offsets[size(text) + 1]; ++t) {
+                const std::int32_t id = ids[size(t)];
+                const double value = double{values[size((plain ? id : mapping[size(id)]) * width + i)]} * (plain ? 1 : weights[size(id)]);
+                sum += value, magnitude += std::abs(value);
+              }
+              const double expected = own[1] ? sum / own[1] : 0;
+              CHECK(std::abs(out[i] - expected) <= 4e-6 * magnitude / std::max(1, own[1]), "text %d: %g, not %g", text, out[i], expected);
+            }
+          }
+          CHECK(std::memcmp(alone.data(), together.data(), alone.size() * sizeof(float)) == 0, "on %d threads", threads);
+        }
+        CHECK(mean_rows(table, ids.data(), offsets.data(), 0, nullptr, 2, [] { return false; }), "no texts");
+      }
+    }
+  }
+  std::printf("static models: done\n");
+}
+
 // cpu.cpp must find the same instruction sets as the compiler's runtime.
 void instruction_sets() {
 #if defined(__x86_64__) && !defined(_WIN32)
@@ -383,6 +513,7 @@ void instruction_sets() {
 int main() {
   instruction_sets();
   bounds();
+  static_models();
   for (const Kernels* kernels : available_kernels()) {
     instruction_set = kernels->name;
     products(*kernels);
@@ -390,6 +521,7 @@ int main() {
     norms(*kernels);
     attention(*kernels);
     rotations(*kernels);
+    vocabularies(*kernels);
     for (const bool is_new : {false, true}) encoders(*kernels, is_new);
     std::printf("%s: done\n", kernels->name);
   }

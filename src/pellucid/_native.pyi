@@ -3,6 +3,10 @@
 All arrays are C-contiguous.
 """
 
+from typing import Any
+
+import numpy.typing as npt
+
 from pellucid.types import Float32, Int8, Int32
 
 _Linear = tuple[Float32, Float32]  # weight [out, in] and bias [out]
@@ -91,6 +95,22 @@ class Encoder:
         early.
         """
 
+class TokenTable:
+    """The table of a static model. ``native/static.h`` documents it. It reads the arrays where they are."""
+
+    def __init__(
+        self,
+        *,
+        rows: npt.NDArray[Any],
+        mapping: Int32 | None,
+        weights: Float32 | None,
+    ) -> None: ...
+    def means(self, ids: Int32, offsets: Int32, out: Float32, threads: int, in_main_thread: bool) -> None:
+        """Write the mean of each text's rows to ``out``, ``float32[texts, d]``.
+
+        Ctrl-C ends the call early as in :meth:`Encoder.token_vectors`.
+        """
+
 class Vocabulary:
     """The head of a masked language model with packed weights. ``native/vocabulary.h`` documents it."""
 
@@ -125,3 +145,56 @@ def maxsim(
     in_main_thread: bool,
 ) -> None:
     """Compute the MaxSim of a query, ``float32[t, d]``, with each document: ``out: float32[n]``."""
+
+class WordTable:
+    """Words and their ids. ``native/words.h`` documents it."""
+
+    def __init__(
+        self,
+        *,
+        kind: str,
+        spaces: str,
+        drop: str,
+        characters: list[tuple[int, int]],
+        added: list[str],
+        normalized: list[str],
+        max_bytes: int,
+    ) -> None: ...
+    def __len__(self) -> int: ...
+    def look_up(self, data: bytes, texts: list[str]) -> Lookup:
+        """Look up texts. ``data`` has all of them in UTF-8, one after another."""
+
+class Lookup:
+    """Texts on their way through the table."""
+
+    @property
+    def unknown_words(self) -> list[str]:
+        """Words that the table does not know."""
+
+    @property
+    def unknown_pieces(self) -> list[str]:
+        """Long words and whole texts, which the table does not keep."""
+
+    @property
+    def is_known(self) -> bool:
+        """True if nothing is unknown."""
+
+    def learn(self, counts: Int32, suspects: list[int], ids: Int32) -> None:
+        """Add what the library says about the unknown words and pieces.
+
+        Args:
+            counts: how many ids each has, the words first.
+            suspects: the numbers of those that may be the start of an added token. Their texts are unknown afterwards.
+            ids: all their ids, one after another.
+        """
+
+    def counts(self) -> Int32:
+        """How many ids each text has, without special tokens."""
+
+    def join(self, before: Int32, after: Int32, room: int, keep_end: bool) -> tuple[Int32, Int32, Int32]:
+        """Put special tokens around at most ``room`` ids of each text.
+
+        Returns:
+            The ids and the offsets of a ``TokenBatch``, and the number of ids that each text had before it was cut,
+            special tokens included.
+        """

@@ -14,7 +14,15 @@ from pellucid.checks import check_choice, check_integer
 from pellucid.encoder.encoder import Dtype, Encoder, EngineName
 from pellucid.encoder.fingerprint import EMBEDDING
 from pellucid.encoder.prompts import DOCUMENT_PROMPTS, QUERY_PROMPTS, choose_prompt
-from pellucid.errors import InputError, ModelKindWarning, OptionError, TextTypeError, warn
+from pellucid.errors import (
+    InputError,
+    InvalidModelError,
+    ModelKindWarning,
+    OptionError,
+    TextTypeError,
+    UnsupportedModelError,
+    warn,
+)
 from pellucid.layers.finish import Pool
 from pellucid.layers.quantization import OUTPUT_DTYPES, check_ranges, to_dtype
 from pellucid.reprs import short_text
@@ -89,6 +97,14 @@ class Embedder(Task):
         hub = {"revision": revision, "cache_folder": cache_folder, "local_files_only": local_files_only, "token": token}
         super().__init__(model_name, arithmetic | hub, cache, on_truncation)
         self.spec.pooling  # noqa: B018  Raises if the model does not pool.
+        self._for_queries = self
+        if (encoder := self.encoder.for_queries) is not self.encoder:
+            self._for_queries = type(self)(encoder, cache=self.cache, on_truncation=on_truncation)
+            if self._for_queries.dimensions != self.dimensions:
+                raise InvalidModelError(
+                    f"{self.spec.name}: vectors of queries have {self._for_queries.dimensions} numbers, and those of "
+                    f"documents {self.dimensions}, so they cannot be compared."
+                )
         if gives_scores(self.files, self.spec):
             warn(
                 ModelKindWarning(
@@ -105,6 +121,11 @@ class Embedder(Task):
     def dimensions(self) -> int:
         """The length of a vector."""
         return self.spec.dimensions
+
+    @property
+    def for_queries(self) -> Embedder:
+        """What embeds queries: this Embedder itself, unless the model has another way for queries (a Router)."""
+        return self._for_queries
 
     @property
     def document_prompt(self) -> str:
@@ -172,9 +193,10 @@ class Embedder(Task):
         if not isinstance(text, str):
             raise TextTypeError(f"the text is of type {type(text).__name__}; embed_query takes one str.")
         prompt = choose_prompt(self.spec, QUERY_PROMPTS, prompt_name, prompt)
-        call = self._call(prompt, normalize, truncate_dim, output_dtype)
+        embedder = self._for_queries
+        call = embedder._call(prompt, normalize, truncate_dim, output_dtype)
         check_ranges(1, output_dtype)
-        return to_dtype(self._run([text], call), output_dtype).squeeze(axis=0)
+        return to_dtype(embedder._run([text], call), output_dtype).squeeze(axis=0)
 
     async def aembed_documents(self, texts: Sequence[str], **options: Any) -> npt.NDArray[Any]:
         """:meth:`embed_documents` in a thread, for programs with an event loop."""
@@ -323,7 +345,7 @@ class Embedder(Task):
         """
         from pellucid.explain.trace import trace
 
-        return trace(self.encoder, text, choose_prompt(self.spec, QUERY_PROMPTS, prompt_name, prompt))
+        return trace(self._for_queries.encoder, text, choose_prompt(self.spec, QUERY_PROMPTS, prompt_name, prompt))
 
     def compare(
         self, text_a: str, text_b: str, *, prompt_name: str | None = None, prompt: str | None = None
@@ -332,11 +354,18 @@ class Embedder(Task):
 
         By default ``text_a`` gets the model's prompt for queries and ``text_b`` the one for documents. A ``prompt`` or
         ``prompt_name`` goes before both.
+
+        Raises:
+            UnsupportedModelError: the model has different ways for queries and documents, so there are no such pairs.
         """
         from pellucid.explain.comparison import compare
 
         query = choose_prompt(self.spec, QUERY_PROMPTS, prompt_name, prompt)
         document = choose_prompt(self.spec, DOCUMENT_PROMPTS, prompt_name, prompt)
+        if self._for_queries is not self:
+            raise UnsupportedModelError(
+                f"{self.spec.name} reads queries and documents in different ways, which compare cannot show yet."
+            )
         return compare(self.encoder, (text_a, query), (text_b, document))
 
 

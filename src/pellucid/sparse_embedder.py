@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
 
 from pellucid.checks import check_integer
 from pellucid.encoder.encoder import Dtype, Encoder, EngineName
@@ -13,15 +15,20 @@ from pellucid.errors import InputError, TextTypeError, UnsupportedModelError
 from pellucid.layers.finish import Pool
 from pellucid.layers.pooling import Pooling
 from pellucid.layers.vocabulary import SparseCode, SparseFinish, VocabularyPool
-from pellucid.model.load import read_settings
+from pellucid.model.load import load_query_table, read_settings
 from pellucid.model.modules import load_autoencoder
-from pellucid.model.spec import AutoEncoderSpec, SpladeSpec
+from pellucid.model.spec import AutoEncoderSpec, ModelSpec, SpladeSpec
 from pellucid.reprs import short_text
+from pellucid.sources.files import ModelFiles
 from pellucid.sparse_vectors import SparseVectors
 from pellucid.task import Call, Task
-from pellucid.text.checks import as_iterator, as_list
-from pellucid.text.truncation import OnTruncation
-from pellucid.types import Int32
+from pellucid.text.checks import as_iterator, as_list, check_texts
+from pellucid.text.tokenizer import Tokenizer
+from pellucid.text.truncation import OnTruncation, check_truncation, warn_about_truncation
+from pellucid.types import Float32, Int32
+
+if TYPE_CHECKING:
+    from pellucid.explain.sparse import ExplainedSparseScore, SparseText
 
 _MOST_DIMS = 1 << 31
 
@@ -83,6 +90,7 @@ class SparseEmbedder(Task):
             max_active_dims = saved or None
         self._max_active_dims = _check_dims(max_active_dims)
         self._finish = self._make_finish()
+        self._queries = self._load_queries()
 
     def __repr__(self) -> str:
         name = short_text(self.model_name, 60)
@@ -159,6 +167,9 @@ class SparseEmbedder(Task):
         """
         if not isinstance(text, str):
             raise TextTypeError(f"the text is of type {type(text).__name__}; embed_query takes one str.")
+        if self._queries is not None:
+            chosen = choose_prompt(self.spec, QUERY_PROMPTS, prompt_name, prompt)
+            return self._queries.embed_query(text, prompt=chosen, max_active_dims=self._dims(max_active_dims))
         return self._run(
             [text], self._call(choose_prompt(self.spec, QUERY_PROMPTS, prompt_name, prompt), max_active_dims)
         )
@@ -192,8 +203,7 @@ class SparseEmbedder(Task):
             InputError: the vectors are of another model.
             UnsupportedModelError: the dimensions of this model's vectors are not tokens.
         """
-        if self._autoencoder_spec is not None:
-            raise UnsupportedModelError(f"{self.spec.name}: the dimensions of its vectors are not tokens.")
+        self._pool()  # Raises if the dimensions are not tokens.
         if vectors.dimensions != self.dimensions:
             raise InputError(
                 f"the vectors have {vectors.dimensions:,} dimensions, but those of {self.spec.name} have "
@@ -208,9 +218,56 @@ class SparseEmbedder(Task):
             found.append(list(zip(pieces, vector.values[order].tolist(), strict=True)))
         return found
 
+    def explain(
+        self, query: str, document: str, *, prompt_name: str | None = None, prompt: str | None = None
+    ) -> ExplainedSparseScore:
+        """Show why a document has its score for a query: the terms that they share, and what raised each of them.
+
+        The score is the dot product of their vectors, which is the sum of what the terms add. The prompt is that of the
+        query, as in :meth:`embed_query`. A text that is too long is cut, whatever ``on_truncation`` is.
+
+        Raises:
+            TextTypeError, TextError: a text cannot be used.
+            OptionError: the model has no such prompt.
+            UnsupportedModelError: the dimensions of this model's vectors are not tokens.
+        """
+        from pellucid.explain.sparse import explain_score
+        from pellucid.explain.trace import display_name
+
+        check_texts([query, document])
+        query_prompt = choose_prompt(self.spec, QUERY_PROMPTS, prompt_name, prompt)
+        queries = self if self._queries is None else self._queries
+        return explain_score(
+            display_name(self.encoder),
+            queries.explain_text(query, prompt=query_prompt),
+            self.explain_text(document, prompt=self.document_prompt),
+        )
+
+    def explain_text(self, text: str, *, prompt_name: str | None = None, prompt: str | None = None) -> SparseText:
+        """Show what a text is about: its terms, and the token that raised each. It is read as a document.
+
+        The errors are those of :meth:`explain`.
+        """
+        from pellucid.explain.sparse import explain_text
+
+        check_texts([text])
+        chosen = choose_prompt(self.spec, DOCUMENT_PROMPTS, prompt_name, prompt)
+        return explain_text(self.encoder, self._pool(), text, chosen)
+
+    def _pool(self) -> VocabularyPool:
+        finish = self.finish()
+        if not isinstance(finish, VocabularyPool):
+            raise UnsupportedModelError(f"{self.spec.name}: the dimensions of its vectors are not tokens.")
+        return finish
+
     def count_tokens(self, texts: Sequence[str]) -> Int32:
         """How many tokens each text has before truncation, with special tokens and without any prompt: ``int32[n]``."""
         return self.tokenizer.count(as_list(texts))
+
+    @property
+    def reads_queries_apart(self) -> bool:
+        """True if the model has another way for queries than for documents, such as a table of weights."""
+        return self._queries is not None
 
     def finish(self, max_active_dims: int | None = None) -> SparseFinish:
         """Turns token vectors into sparse ones, to pass to ``encoder.run``.
@@ -218,7 +275,21 @@ class SparseEmbedder(Task):
         Raises:
             OptionError: ``max_active_dims`` is not a whole number of at least 1.
         """
-        return self._finish(self._max_active_dims if max_active_dims is None else _check_dims(max_active_dims))
+        return self._finish(self._dims(max_active_dims))
+
+    def _dims(self, max_active_dims: int | None) -> int | None:
+        return self._max_active_dims if max_active_dims is None else _check_dims(max_active_dims)
+
+    def _load_queries(self) -> QueryTable | SparseEmbedder | None:
+        """What reads the queries, if it is not what reads the documents."""
+        table = load_query_table(self.files, self.spec.encoder.vocab_size)
+        if table is not None:
+            spec, weights = table
+            return QueryTable(Tokenizer(self.files, spec, self.spec.encoder), weights, self.on_truncation)
+        encoder = self.encoder.for_queries
+        if encoder is self.encoder:
+            return None
+        return type(self)(encoder, max_active_dims=self._max_active_dims, on_truncation=self.on_truncation)
 
     def _call(self, prompt: str, max_active_dims: int | None) -> Call[SparseVectors]:
         return Call(prompt, self.finish(max_active_dims), self.dimensions)
@@ -235,20 +306,74 @@ class SparseEmbedder(Task):
             UnsupportedModelError: the model gives no sparse vectors.
         """
         spec = self.spec
+        if not gives_sparse_vectors(self.files, spec):
+            raise UnsupportedModelError(
+                f"{spec.name} gives no sparse vectors. If it gives one dense vector for each text, use Embedder."
+            )
         match spec.stages:
-            case (SpladeSpec() as splade,):
-                pass
             case (Pooling() as pooling, *_, AutoEncoderSpec() as last):
                 pool, autoencoder = Pool(pooling, self.encoder.modules), load_autoencoder(self.files, last)
                 return lambda dims: SparseCode(pool, autoencoder, dims)
-            case _ if spec.vocabulary is not None and not self.files.has("modules.json"):
-                splade = SpladeSpec()  # sentence-transformers does the same with a masked language model.
+            case (SpladeSpec() as splade,):
+                pass
             case _:
-                raise UnsupportedModelError(
-                    f"{spec.name} gives no sparse vectors. If it gives one dense vector for each text, use Embedder."
-                )
+                splade = SpladeSpec()  # sentence-transformers does the same with a masked language model.
         head = self.encoder.vocabulary
+        if head is None:
+            raise AssertionError("load_spec reads the head of each model with these stages")
         return lambda dims: VocabularyPool(head, splade.mode, splade.logs, dims)
+
+
+class QueryTable:
+    """Reads the queries of an inference-free model: each token that a query has counts with its own weight.
+
+    No encoder runs, so a query takes no longer than to cut it into tokens (Geng et al., "Towards Competitive Search
+    Relevance For Inference-Free Learned Sparse Retrievers", 2024).
+
+    Args:
+        tokenizer: cuts queries into tokens. Special tokens do not count.
+        weights: ``float32[vocabulary]``, the weight of each token.
+        on_truncation: what to do with queries that are too long.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, weights: Float32, on_truncation: OnTruncation) -> None:
+        self._tokenizer = tokenizer
+        self._weights = weights
+        self._on_truncation: OnTruncation = on_truncation
+
+    def embed_query(self, text: str, *, prompt: str, max_active_dims: int | None = None) -> SparseVectors:
+        """The weights of a query's tokens; its errors are those of :meth:`SparseEmbedder.embed_query`."""
+        (ids,) = self._tokenizer.tokenize_plain([prompt + text])
+        limit = self._tokenizer.spec.max_tokens
+        counts = np.array([len(ids)], dtype=np.int32)
+        warn_about_truncation(check_truncation(counts, limit, self._on_truncation, 0), limit, self._on_truncation)
+        present = np.unique(ids[-limit:] if self._tokenizer.spec.truncation_side == "left" else ids[:limit])
+        present = present[self._weights[present] != 0].astype(np.int32)
+        offsets = np.array([0, len(present)], dtype=np.int32)
+        vectors = SparseVectors(present, self._weights[present], offsets, len(self._weights))
+        return vectors if max_active_dims is None else vectors.largest(max_active_dims)
+
+    def explain_text(self, text: str, *, prompt: str) -> SparseText:
+        """The terms of a query; each is raised by itself."""
+        from pellucid.explain.sparse import SparseText, Term
+
+        read = self._tokenizer.inspect(text, prompt)
+        places = {token.id: place for place, token in reversed(list(enumerate(read.tokens))) if token.kind != "special"}
+        found = [
+            Term(token_id, read.tokens[place].piece, float(self._weights[token_id]), place)
+            for token_id, place in places.items()
+            if self._weights[token_id] != 0
+        ]
+        terms = tuple(sorted(found, key=lambda term: (-term.weight, term.id)))
+        return SparseText(prompt, text, read.tokens, len(read.cut), terms)
+
+
+def gives_sparse_vectors(files: ModelFiles, spec: ModelSpec) -> bool:
+    """True for a model that gives sparse vectors: its modules say so, or it is a masked language model without any."""
+    match spec.stages:
+        case (SpladeSpec(),) | (Pooling(), *_, AutoEncoderSpec()):
+            return True
+    return spec.vocabulary is not None and not files.has("modules.json")
 
 
 def _create(kind: Callable[..., Task], encoder: Encoder, dims: int | None, on_truncation: OnTruncation) -> Task:

@@ -31,6 +31,11 @@ class Ranked:
     score: float
 
 
+def _check_total(tokens: int) -> None:
+    if tokens > np.iinfo(np.int32).max:
+        raise InputError(f"{tokens:,} tokens are too many for one call. embed_stream takes any number.")
+
+
 @dataclass(frozen=True, eq=False)
 class TokenBatch:
     """The token ids of several texts, laid end to end without padding.
@@ -64,8 +69,7 @@ class TokenBatch:
         """
         arrays = [np.asarray(sequence, dtype=np.int32) for sequence in sequences]
         offsets = np.cumsum([0, *map(len, arrays)], dtype=np.int64)
-        if offsets[-1] > np.iinfo(np.int32).max:
-            raise InputError(f"{offsets[-1]:,} tokens are too many for one call. embed_stream takes any number.")
+        _check_total(int(offsets[-1]))
         ids = np.concatenate(arrays) if arrays else np.empty(0, dtype=np.int32)
         return cls(ids, offsets.astype(np.int32))
 
@@ -89,9 +93,14 @@ class TokenBatch:
 
     @classmethod
     def join(cls, batches: Sequence[TokenBatch]) -> TokenBatch:
-        """Join at least one batch into one, with all the texts in order."""
+        """Join at least one batch into one, with all the texts in order.
+
+        Raises:
+            InputError: there are more tokens than int32 can count.
+        """
         if len(batches) == 1:
             return batches[0]
+        _check_total(sum(len(batch.ids) for batch in batches))
         starts = np.cumsum([0, *(len(batch.ids) for batch in batches)], dtype=np.int32)
         offsets = [batch.offsets[:-1] + start for batch, start in zip(batches, starts, strict=False)]
         segments = None
@@ -117,6 +126,8 @@ class TokenBatch:
         """The texts at ``indices`` (``int64[N]``), in that order."""
         if len(self) == len(indices) == 1:
             return self
+        if len(indices) and indices[-1] - indices[0] == len(indices) - 1 and (indices[1:] > indices[:-1]).all():
+            return self.part(int(indices[0]), int(indices[-1]) + 1)
         spans = list(zip(self.offsets[indices].tolist(), self.offsets[indices + 1].tolist(), strict=True))
         chosen = TokenBatch.from_sequences([self.ids[start:end] for start, end in spans])
         if self.segments is None and self.attended is None:

@@ -5,7 +5,7 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
-from pellucid import Classifier, Embedder, Reranker
+from pellucid import Classifier, Embedder, Reranker, SparseEmbedder
 from tests import tiny
 from tests.cli.command import run
 
@@ -151,6 +151,21 @@ def test_texts_or_pairs_get_labels(tmp_path, scorers):
         assert table["probability"].to_pylist() == classifier.probabilities(texts).max(axis=1).tolist()
 
 
+def test_texts_get_sparse_vectors(tmp_path):
+    folder = tiny.write_splade_model(tmp_path / "m", prompts={"other": "dog "})
+    (tmp_path / "in.csv").write_text("id,body\n1,the cat\n2,a dog\n")
+    arguments = ["batch", str(tmp_path / "in.csv"), "-o", str(tmp_path / "out"), "--task", "sparse", "-m", str(folder)]
+    arguments += ["--column", "body", "--max-active-dims", "3", "--prompt-name", "other", "--indices-column", "tokens"]
+    result = run(*arguments)
+    assert result.code == 0, result.err
+    expected = SparseEmbedder(folder).embed_documents(["the cat", "a dog"], max_active_dims=3, prompt="dog ")
+    table = pq.read_table(next((tmp_path / "out").glob("*.parquet")))
+    assert table.column_names == ["id", "body", "tokens", "values"]
+    assert table["tokens"].to_pylist() == [vector.indices.tolist() for vector in expected]
+    assert table["values"].to_pylist() == [vector.values.tolist() for vector in expected]
+    assert "2 rows in 1 file (1 from earlier runs)" in run(*arguments).out
+
+
 @pytest.mark.parametrize(
     ("task", "options", "columns"),
     [
@@ -185,6 +200,12 @@ def test_a_table_that_has_such_columns_already_needs_other_names(tmp_path, score
         (["--label-column", "l"], "--label-column needs --task classify."),
         (["--task", "rerank", "--probability-column", "p"], "--probability-column needs --task classify."),
         (["--task", "classify"], "--task classify needs a model: -m MODEL."),
+        (["--task", "sparse"], "--task sparse needs a model: -m MODEL."),
+        (["--task", "sparse", "--normalize"], "--normalize needs --task embed."),
+        (["--task", "sparse", "--truncate-dim", "3"], "--truncate-dim needs --task embed."),
+        (["--task", "sparse", "--output-dtype", "int8"], "--output-dtype needs --task embed."),
+        (["--max-active-dims", "3"], "--max-active-dims needs --task sparse."),
+        (["--values-column", "v"], "--values-column needs --task sparse."),
     ],
 )
 def test_an_option_of_another_task_is_refused(tmp_path, source, arguments, message):

@@ -145,6 +145,16 @@ def test_options_reach_the_embedder(tmp_path):
         np.testing.assert_array_equal(np.array(json.loads(line)["vector"], dtype=expected.dtype), expected)
 
 
+def test_queries_go_through_the_encoder_of_queries(tmp_path):
+    folder = tiny.write_asymmetric_model(tmp_path / "m")
+    for arguments, expected in (
+        (["--query"], Embedder(folder).embed_query("cat")),
+        ([], Embedder(folder).embed_documents(["cat"])[0]),
+    ):
+        (line,) = embed(folder, "--json", *arguments, "cat").out.splitlines()
+        np.testing.assert_array_equal(np.array(json.loads(line)["vector"], dtype=np.float32), expected)
+
+
 def test_a_table_gives_the_texts_of_its_column(tiny_bert, tmp_path):
     (tmp_path / "t.csv").write_text("id,body\n0,the cat\n1,a dog\n")
     result = embed(tiny_bert, "--json", "-f", str(tmp_path / "t.csv"), "--column", "body")

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from pellucid import Embedder, Reranker
+from pellucid import Embedder, Reranker, SparseEmbedder
 from tests import tiny
 from tests.cli.command import run
 
@@ -199,3 +199,20 @@ def test_a_life_cycle_needs_a_text():
         2,
         "pellucid: give one text, or --map FILE. For example: pellucid explain --lifecycle TEXT\n",
     )
+
+
+def test_a_sparse_embedder_explains_its_score(tmp_path):
+    folder = str(tiny.write_splade_model(tmp_path / "m"))
+    expected = SparseEmbedder(folder).explain("the cat", "a dog sat")
+    call = ("explain", "the cat", "--with", "a dog sat", "--model", folder)
+    assert run(*call).out.startswith(f"score {expected.score:.4f}")
+    assert json.loads(run(*call, "--json").out) == json.loads(expected.to_json())
+    assert run(*call, "-o", str(tmp_path / "x.json")).code == 0
+    assert json.loads((tmp_path / "x.json").read_text()) == json.loads(expected.to_json())
+    assert run(*call, "-o", str(tmp_path / "x.html")).code == 0
+    assert '"kind":"sparse"' in (tmp_path / "x.html").read_text(encoding="utf-8")
+    one = run("explain", "the cat", "--model", folder)
+    assert "terms" in one.out.splitlines()[0]
+    page = run("explain", "the cat", "-o", str(tmp_path / "y.html"), "-m", folder)
+    assert (page.code, page.err) == (2, "pellucid: --output: .html does not work for one text's terms. Choose .json.\n")
+    assert "npz works only for one text" in run("explain", "the cat", "-o", str(tmp_path / "x.npz"), "-m", folder).err

@@ -20,6 +20,7 @@ HAVE_SEVERAL_MEANINGS = {
     "--model",
     "--on-truncation",
     "--output",
+    "--task",
     "--threads",
     "--threshold",
 }

@@ -181,7 +181,7 @@ class TestModules:
 
     @pytest.mark.parametrize("order", [[1, 0, 2], [0, 0, 1]])
     def test_the_only_transformer_must_come_first(self, broken, order):
-        with pytest.raises(UnsupportedModelError, match="A model must have exactly one Transformer, in first place"):
+        with pytest.raises(UnsupportedModelError, match="exactly one Transformer or StaticEmbedding, in first place"):
             spec_of(self.reorder(broken, order))
 
     @pytest.mark.parametrize("order", [[0], [0, 2, 1], [0, 1, 1]])

@@ -45,6 +45,13 @@ def cross_encoder(folder: Path | str, **options):
     return CrossEncoder(str(folder), device="cpu", local_files_only=True, **options)
 
 
+def sparse_encoder(folder: Path | str, **options):
+    """Load a model that gives sparse vectors with sentence-transformers."""
+    from sentence_transformers import SparseEncoder
+
+    return SparseEncoder(str(folder), device="cpu", local_files_only=True, **options)
+
+
 def encode_alone(reference, texts, **options):
     """The vectors of sentence-transformers, with each text in its own batch, so that padding changes nothing."""
     return reference.encode(list(texts), batch_size=1, **options)

@@ -1,26 +1,35 @@
 """Writes what sentence-transformers gives for a tiny model of each family, for ``make test``, which has no PyTorch.
 
-``tests/data/tiny.npz`` has ids and vectors, ``tests/data/tiny_scores.npz`` the ids and logits of pairs, and
-``tests/data/tiny_multi_vectors.npz`` the vectors of tokens and their MaxSim. Run this again only when the tiny models
-change::
+``tests/data/tiny.npz`` has ids and vectors, ``tests/data/tiny_scores.npz`` the ids and logits of pairs,
+``tests/data/tiny_sparse.npz`` the weights of SPLADE, ``tests/data/tiny_multi_vectors.npz`` the vectors of tokens and
+their MaxSim, and ``tests/data/static.npz`` the vectors of static models, by sentence-transformers and by model2vec. Run
+this again only when the tiny models change::
 
     .venv-reference/bin/python -m tests.reference.freeze
 """
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tests import multi_vector_models, tiny
-from tests.reference.conftest import cross_encoder, encode_alone, load_reference, multi_vector_encoder
-from tests.tiny_families import FAMILIES
+from tests import multi_vector_models, static_models, tiny
+from tests.reference.conftest import (
+    cross_encoder,
+    encode_alone,
+    load_reference,
+    multi_vector_encoder,
+    sparse_encoder,
+)
+from tests.tiny_families import FAMILIES, VOCABULARY_HEADS
 
 _DATA = Path(__file__).parents[1] / "data"
 LABELS = (1, 2, 3)
+SPLADE = (("max", "relu"), ("sum", "relu"), ("max", "log1p_relu"), ("sum", "log1p_relu"))
 MULTI_VECTOR: dict[str, dict[str, Any]] = {
     "bert": {"family": "bert", "expansion": multi_vector_models.FIXED, "document_length": 20},
     "modernbert": {"family": "modernbert", "expansion": multi_vector_models.FIXED | {"attend": True}},
@@ -63,6 +72,29 @@ def main() -> None:
             arrays[f"{name}/{kind}/vectors"] = np.concatenate(vectors)
         arrays[f"{name}/scores"] = reference.similarity(queries, documents).numpy()
     np.savez_compressed(_DATA / "tiny_multi_vectors.npz", **arrays)
+    arrays = {}
+    for family, (mode, activation) in itertools.product(VOCABULARY_HEADS, SPLADE):
+        with tempfile.TemporaryDirectory() as folder:
+            tiny.write_splade_model(Path(folder), family, pooling_strategy=mode, activation_function=activation)
+            weights = sparse_encoder(folder).encode(tiny.TEXTS, batch_size=1, convert_to_sparse_tensor=False)
+            arrays[f"{family}/{mode}/{activation}"] = weights.numpy()
+    np.savez_compressed(_DATA / "tiny_sparse.npz", **arrays)
+    np.savez_compressed(_DATA / "static.npz", **_static_vectors())
+
+
+def _static_vectors() -> dict[str, np.ndarray]:
+    from model2vec import StaticModel
+
+    arrays = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        for name in static_models.SENTENCE_TRANSFORMERS_CASES:
+            folder = static_models.write_sentence_transformers_case(Path(temporary) / f"{name} for one", name)
+            vectors = encode_alone(load_reference(folder), static_models.TEXTS)
+            arrays[f"sentence-transformers/{name}"] = vectors
+        for name in static_models.MODEL2VEC_CASES:
+            model = StaticModel.from_pretrained(static_models.write_model2vec_case(Path(temporary) / name, name))
+            arrays[f"model2vec/{name}"] = np.stack([model.encode([text])[0] for text in static_models.TEXTS])
+    return arrays
 
 
 def _packed(family: str, ids: list[list[int]]) -> dict[str, np.ndarray]:

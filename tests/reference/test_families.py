@@ -14,6 +14,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 
 from pellucid import Embedder
+from pellucid.sentence_transformers import SentenceTransformer as DropIn
 from tests import tiny, tiny_families
 from tests.reference.conftest import encode_alone, load_reference
 from tests.reference.texts import SCRIPTS, docstrings, odd_texts
@@ -217,3 +218,21 @@ class TestTokenizersWithoutTokenizerJson:
         (folder / "tokenizer.json").unlink()
         tiny.edit_json(folder / "tokenizer_config.json", **options)
         self.assert_same_ids(folder)
+
+
+@pytest.mark.parametrize("query", ["bert", "distilbert"])
+def test_another_encoder_for_queries(tmp_path, query):
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules import Router, Transformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
+
+    folders = [tiny.write_model(tmp_path / f"{number}", family) for number, family in enumerate((query, "bert"))]
+    routes = [[Transformer(str(folder)), Pooling(tiny_families.HIDDEN, "cls")] for folder in folders]
+    SentenceTransformer(modules=[Router.for_query_document(*routes), Normalize()]).save(str(tmp_path / "m"))
+    ours, theirs = Embedder(tmp_path / "m", on_truncation="cut"), load_reference(tmp_path / "m")
+    for text in tiny.TEXTS:
+        np.testing.assert_allclose(ours.embed_query(text), theirs.encode_query(text), rtol=0, atol=5e-6)
+        np.testing.assert_allclose(ours.embed_documents([text]), theirs.encode_document([text]), rtol=0, atol=5e-6)
+    drop_in = DropIn(tmp_path / "m", on_truncation="cut")
+    expected = theirs.encode_query(tiny.TEXTS, batch_size=1)
+    np.testing.assert_allclose(drop_in.encode_query(tiny.TEXTS), expected, rtol=0, atol=5e-6)

@@ -25,7 +25,7 @@ from pellucid.search.damage import record
 from pellucid.search.index import Index
 from pellucid.search.rows import Row
 from pellucid.search.store import Identity, Store
-from tests import tiny
+from tests import static_models, tiny
 
 pytest.importorskip("lancedb")
 WORDS = ["cat", "dog", "mat", "sat", "the", "on", "zebra", "query"]
@@ -805,3 +805,17 @@ def test_a_reranker_sorts_more_than_are_asked_for(tmp_path, notes, embedder):
     assert found == [dataclasses.replace(candidates[n], rerank_score=float(scores[n])) for n in best]
     assert len(index.search("cat mat", 100, reranker=reranker)) == index.store.count()
     assert Index.create(tmp_path / "empty", embedder).search("cat", reranker=reranker) == []
+
+
+def test_a_model_that_reads_texts_of_any_length_gets_chunks_of_256_tokens(tmp_path):
+    embedder = Embedder(static_models.write_static(tmp_path / "model"))
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    (notes / "long.txt").write_text("The cat sat on the mat. " * 400)
+    index = Index.create(tmp_path / "index", embedder)
+    index.update([notes])
+    texts = [hit.text for hit in index.search("the cat", 100, mode="vector")]
+    counts = embedder.count_tokens(texts)
+    assert len(texts) > 10
+    assert counts.max() <= 256
+    assert counts.min() > 100

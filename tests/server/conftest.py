@@ -102,6 +102,19 @@ def classifier_model(tmp_path_factory) -> str:
     return str(tiny.write_scoring_model(tmp_path_factory.mktemp("served") / "classifier", labels=3, seed=2))
 
 
+@pytest.fixture(scope="session")
+def sparse_model(tmp_path_factory) -> str:
+    folder = tmp_path_factory.mktemp("served") / "splade"
+    return str(tiny.write_splade_model(folder, prompts={"query": "the cat "}))
+
+
+@pytest.fixture(scope="package")
+def sparse_server(sparse_model, model) -> Iterator[Running]:
+    """A server of a sparse embedder and an embedder, with default settings. Tests share it and must not change it."""
+    with running(Settings((sparse_model, model))) as found:
+        yield found
+
+
 @pytest.fixture(scope="package")
 def scoring_server(model, reranker_model, classifier_model) -> Iterator[Running]:
     """A server of a model of each kind, with default settings. Tests share it, so they must not change it."""

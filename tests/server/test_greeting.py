@@ -23,12 +23,18 @@ def test_it_says_where_the_server_is_what_it_serves_and_how_to_call_and_stop_it(
 
 
 @pytest.mark.parametrize(
-    ("kind", "route"), [("embedder", "/v1/embeddings"), ("reranker", "/v1/rerank"), ("classifier", "/predict")]
+    ("kind", "route"),
+    [
+        ("embedder", "/v1/embeddings"),
+        ("sparse_embedder", "/embed_sparse"),
+        ("reranker", "/v1/rerank"),
+        ("classifier", "/predict"),
+    ],
 )
 def test_the_command_to_try_suits_the_first_model(kind, route):
     kinds = {"first": kind, "second": "embedder"}
     text = greeting(Settings(("first", "second")), "http://127.0.0.1:8080", kinds)
-    assert f"first ({kind})" in text
+    assert f"first ({kind.replace('_', ' ')})" in text
     (command,) = (line for line in text.splitlines() if "Try it" in line)
     assert command.endswith(f"8080{route}")
 

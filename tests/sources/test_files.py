@@ -207,12 +207,24 @@ class TestMissingFiles:
         assert missing_files(tmp_path) == [f"0_T/{name}" for name in COMPLETE]
 
     def test_a_dense_module_needs_weights_and_an_unknown_module_needs_nothing(self, tmp_path):
-        modules = [("StaticEmbedding", ""), ("Dense", "2_Dense"), ("LayerNorm", "3"), ("Dropout", "4"), ("Router", "5")]
+        modules = [("WordEmbeddings", ""), ("Dense", "2_Dense"), ("LayerNorm", "3"), ("Dropout", "4"), ("Own", "5")]
         assert missing_files(make(tmp_path, modules=modules)) == [
             "2_Dense/config.json",
             "2_Dense/model.safetensors",
             "3/model.safetensors",
         ]
+
+    def test_a_router_needs_its_file_and_the_modules_inside(self, tmp_path):
+        modules = [("Router", "")]
+        assert missing_files(make(tmp_path, modules=modules)) == ["router_config.json"]
+        types = {"query_0": "a.SparseStaticEmbedding", "document_0": "a.Transformer", "document_1": "a.SpladePooling"}
+        (tmp_path / "router_config.json").write_text(json.dumps({"types": types}))
+        assert missing_files(tmp_path) == [
+            "query_0/model.safetensors",
+            "query_0/tokenizer.json",
+            *(f"document_0/{name}" for name in COMPLETE),
+        ]
+        assert read_module_folders(tmp_path) == ["", "query_0", "document_0", "document_1"]
 
     @pytest.mark.parametrize(
         "content", ["{", "3", "[3]", "[{}]", '[{"path": 1, "type": 2}]', '[{"path": 1, "type": "a"}]']

@@ -123,8 +123,11 @@ def test_parts_with_any_value(broken, part, value):
     tokenizer.tokenize(["the cat"])
 
 
-def test_without_threads_texts_are_tokenized_one_by_one(broken, monkeypatch, caplog):
+@pytest.mark.parametrize("with_words", [False, True])
+def test_without_threads_texts_are_tokenized_one_by_one(broken, monkeypatch, caplog, with_words):
     tokenizer = tokenizer_of(broken)
+    if not with_words:
+        monkeypatch.setattr(tokenizer, "_words", None)
     panic = type("PanicException", (BaseException,), {})
     backend = tokenizer._backend
 
@@ -134,7 +137,7 @@ def test_without_threads_texts_are_tokenized_one_by_one(broken, monkeypatch, cap
         def encode_batch_fast(self, *_args, **_options):
             raise panic("The global thread pool has not been initialized.: ThreadPoolBuildError")
 
-    expected = tokenizer.tokenize(["the cat", "dog"])[0].ids.tolist()
+    expected = [encoding.ids for encoding in backend.encode_batch(["the cat", "dog"])]
     monkeypatch.setattr(tokenizer, "_backend", NoThreads())
-    assert tokenizer.tokenize(["the cat", "dog"])[0].ids.tolist() == expected
+    assert [ids.tolist() for ids in tokenizer.tokenize(["the cat", "dog"])[0]] == expected
     assert "cannot start threads" in caplog.text

@@ -24,7 +24,7 @@ _FORMAT = 2
 _WITHOUT_FINGERPRINT = 1
 """The format of Pellucid 0.1, which did not keep the device."""
 _NAMES_SHOWN = 3
-_IN_FINGERPRINT = ("prompt", "normalize", "truncate_dim")
+_IN_FINGERPRINT = ("prompt", "normalize", "truncate_dim", "max_active_dims")
 
 
 @dataclass(frozen=True)

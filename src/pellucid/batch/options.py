@@ -78,12 +78,15 @@ class JobOptions(ABC, Generic[Model]):
         """The tokens of texts, and ``int32[n]``: how many each had before it was cut. Raises TextError."""
 
     @abstractmethod
-    def compute(self, model: Model, texts: list[Any], tokens: TokenBatch, advance: Callable[[int], object]) -> Float32:
-        """The numbers of texts, ``float32[n, width]``. ``advance`` is called with how many more texts are done."""
+    def compute(self, model: Model, texts: list[Any], tokens: TokenBatch, advance: Callable[[int], object]) -> Any:
+        """The numbers of texts: ``float32[n, width]``, or ``n`` sparse vectors of this width.
+
+        ``advance`` is called with how many more texts are done.
+        """
 
     @abstractmethod
-    def columns(self, model: Model, results: Float32, ranges: Ranges | None) -> tuple[Column, ...]:
-        """The columns that the job adds to rows whose numbers are ``results``, ``float32[rows, width]``."""
+    def columns(self, model: Model, results: Any, ranges: Ranges | None) -> tuple[Column, ...]:
+        """The columns that the job adds to rows whose numbers are ``results``, as ``compute`` gives them."""
 
     def metadata(self, ranges: Ranges | None) -> dict[str, Any]:  # noqa: ARG002  Vectors have ranges.
         """What an output file says about the columns that the job added."""

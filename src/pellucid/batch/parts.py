@@ -157,14 +157,17 @@ def compute(
     options: JobOptions[Any],
     *,
     advance: Callable[[int], object] = lambda _texts: None,
-) -> Float32:
-    """The numbers of a part's texts, ``float32[texts, width]``. ``advance`` is called with how many more are done."""
+) -> Any:
+    """The numbers of a part's texts, as ``options.compute`` gives them.
+
+    ``advance`` is called with how many more texts are done.
+    """
     return options.compute(model, prepared.texts, prepared.tokens, advance)
 
 
 def write(
     prepared: PreparedPart,
-    results: Float32,
+    results: Any,
     model: Task,
     options: JobOptions[Any],
     ranges: Ranges | None,
@@ -174,7 +177,7 @@ def write(
 
     Args:
         prepared: the part.
-        results: ``float32[texts, width]``, the numbers of its texts.
+        results: the numbers of its texts, as :func:`compute` gives them.
         model: the model.
         options: the job's options.
         ranges: for int8, the lowest and the highest number of each dimension.

@@ -25,6 +25,7 @@ from pellucid.encoder.fingerprint import Fingerprint
 from pellucid.engines.registry import check_options
 from pellucid.errors import BatchError, MissingExtraError
 from pellucid.reranker import Reranker
+from pellucid.sparse_embedder import SparseEmbedder
 from pellucid.tables.arrow import Table, vector_column, with_nulls
 from pellucid.task import Task
 
@@ -144,6 +145,8 @@ def _constructor(model: Task) -> Callable[..., Task]:
     """What makes the same task from the name of its model."""
     if isinstance(model, Reranker):
         return functools.partial(type(model), activation=model.activation)
+    if isinstance(model, SparseEmbedder):
+        return functools.partial(type(model), max_active_dims=model.max_active_dims)
     return type(model)
 
 

@@ -6,7 +6,6 @@ import dataclasses
 import json as json_module
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,10 +20,12 @@ from pellucid.errors import OptionError, plural, printable
 if TYPE_CHECKING:
     from pellucid.batch.options import JobOptions
     from pellucid.batch.runner import Progress, Report
+    from pellucid.task import Task
 
 _QUERY_COLUMN, _SCORE_COLUMN = "query", "score"
 _LABEL_COLUMN, _PROBABILITY_COLUMN = "label", "probability"
 _VECTOR_COLUMN = "vector"
+_INDICES_COLUMN, _VALUES_COLUMN = "indices", "values"
 
 
 def batch(
@@ -45,6 +46,10 @@ def batch(
     query_column: Annotated[str, typer.Option(help="Column with the queries, to rerank.")] = _QUERY_COLUMN,
     second_column: options.SecondColumnOption = None,
     vector_column: Annotated[str, typer.Option(help="Column for the vectors.")] = _VECTOR_COLUMN,
+    indices_column: Annotated[
+        str, typer.Option(help="Column for the places of the numbers in sparse vectors.")
+    ] = _INDICES_COLUMN,
+    values_column: Annotated[str, typer.Option(help="Column for the numbers in sparse vectors.")] = _VALUES_COLUMN,
     score_column: Annotated[str, typer.Option(help="Column for the scores, to rerank.")] = _SCORE_COLUMN,
     label_column: Annotated[str, typer.Option(help="Column for the labels, to classify.")] = _LABEL_COLUMN,
     probability_column: Annotated[
@@ -55,6 +60,7 @@ def batch(
     prompt_name: options.PromptNameOption = None,
     normalize: options.NormalizeOption = None,
     truncate_dim: options.TruncateDimOption = None,
+    max_active_dims: options.MaxActiveDimsOption = None,
     on_truncation: options.RowTruncationOption = "warn",
     rows_per_file: Annotated[
         int, typer.Option(help="Rows in each output file. An interruption loses only unfinished files.")
@@ -104,6 +110,11 @@ def batch(
             "--truncate-dim": truncate_dim is not None,
             "--cache": cache is not None,
         },
+        sparse={
+            "--indices-column": indices_column != _INDICES_COLUMN,
+            "--values-column": values_column != _VALUES_COLUMN,
+            "--max-active-dims": max_active_dims is not None,
+        },
         rerank={
             "--query-column": query_column != _QUERY_COLUMN,
             "--score-column": score_column != _SCORE_COLUMN,
@@ -128,42 +139,32 @@ def batch(
         "local_files_only": local_files_only,
         "on_truncation": "cut",
     }
-    loaded: Embedder | Reranker | Classifier
-    make_options: Callable[..., JobOptions[Any]]
-    if task == "rerank":
-        from pellucid.batch.scoring import RerankOptions
-        from pellucid.reranker import Reranker
-
-        loaded = Reranker(model or options.DEFAULT_RERANKER, **how)
-        make_options = partial(RerankOptions, query_column=query_column, score_column=score_column)
-    elif task == "classify":
-        from pellucid.batch.scoring import ClassifyOptions
-        from pellucid.classifier import Classifier
-
-        loaded = Classifier(model or "", **how)
-        make_options = partial(
-            ClassifyOptions,
-            second_column=second_column,
-            label_column=label_column,
-            probability_column=probability_column,
-        )
-    else:
-        from pellucid.batch.embedding import EmbedOptions
-        from pellucid.embedder import Embedder
-
-        loaded = Embedder(model or options.DEFAULT_MODEL, cache=cache, **how)
-        make_options = partial(
-            EmbedOptions,
-            vector_column=vector_column,
-            normalize=normalize,
-            truncate_dim=truncate_dim,
-            output_dtype=output_dtype,
-        )
+    loaded, make_options = _load(task, model, cache, how)
+    of_task: dict[str, dict[str, Any]] = {
+        "embed": {
+            "vector_column": vector_column,
+            "normalize": normalize,
+            "truncate_dim": truncate_dim,
+            "output_dtype": output_dtype,
+        },
+        "sparse": {
+            "indices_column": indices_column,
+            "values_column": values_column,
+            "max_active_dims": max_active_dims,
+        },
+        "rerank": {"query_column": query_column, "score_column": score_column},
+        "classify": {
+            "second_column": second_column,
+            "label_column": label_column,
+            "probability_column": probability_column,
+        },
+    }
     job_options = make_options(
         text_column=column,
         prompt=prompt if prompt is not None else loaded.prompt_named(prompt_name),
         on_truncation="reject" if on_truncation == "error" else "cut",
         rows_per_file=rows_per_file,
+        **of_task[task],
     )
     cluster: runner.Executor | None = None
     if engine == "ray":
@@ -193,8 +194,40 @@ def _check_task(task: str, model: str | None, **of_tasks: Mapping[str, bool]) ->
     for name, given in of_tasks.items():
         if name != task and (wrong := [option for option, is_given in given.items() if is_given]):
             raise OptionError(f"{wrong[0]} needs --task {name}.")
-    if task == "classify" and model is None:
-        raise OptionError("--task classify needs a model: -m MODEL.")
+    if task in ("classify", "sparse") and model is None:
+        raise OptionError(f"--task {task} needs a model: -m MODEL.")
+
+
+def _load(
+    task: str, model: str | None, cache: Path | None, how: Mapping[str, Any]
+) -> tuple[Task, Callable[..., JobOptions[Any]]]:
+    """Load the model of a task. Returns it, and what makes the job's options.
+
+    Args:
+        task: the task.
+        model: the model's name; None for the default.
+        cache: the cache file, to embed.
+        how: the options of every model.
+    """
+    if task == "embed":
+        from pellucid.batch.embedding import EmbedOptions
+        from pellucid.embedder import Embedder
+
+        return Embedder(model or options.DEFAULT_MODEL, cache=cache, **how), EmbedOptions
+    if task == "sparse":
+        from pellucid.batch.sparse import SparseOptions
+        from pellucid.sparse_embedder import SparseEmbedder
+
+        return SparseEmbedder(model or "", **how), SparseOptions
+    if task == "rerank":
+        from pellucid.batch.scoring import RerankOptions
+        from pellucid.reranker import Reranker
+
+        return Reranker(model or options.DEFAULT_RERANKER, **how), RerankOptions
+    from pellucid.batch.scoring import ClassifyOptions
+    from pellucid.classifier import Classifier
+
+    return Classifier(model or "", **how), ClassifyOptions
 
 
 def _what_is_kept(out: Path) -> str:

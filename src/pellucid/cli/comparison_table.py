@@ -13,6 +13,7 @@ from pellucid.errors import plural
 from pellucid.measuring.neighbours import Float64
 from pellucid.measuring.rounds import ROUNDS, BenchResult, Contender, ModelMeasurement, labels
 from pellucid.measuring.worker import QUERIES
+from pellucid.model.spec import NO_LIMIT
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -149,7 +150,7 @@ def _format_measurement(measurement: ModelMeasurement, texts: int) -> dict[str, 
     """The cells of a model's column, by the headings of their rows."""
     return {
         "dimensions": f"{measurement.dimensions:,}",
-        "max tokens": f"{measurement.max_tokens:,}",
+        "max tokens": "no limit" if measurement.max_tokens == NO_LIMIT else f"{measurement.max_tokens:,}",
         "texts cut": f"{measurement.texts_cut:,}",
         "parameters": f"{measurement.parameters / 1e6:,.1f} M",
         "on disk": f"{measurement.disk_bytes / 1e6:,.1f} MB",

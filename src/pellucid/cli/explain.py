@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from pellucid.encoder.encoder import Encoder
     from pellucid.explain.comparison import Comparison
     from pellucid.explain.score import ExplainedScore
+    from pellucid.explain.sparse import ExplainedSparseScore, SparseText
     from pellucid.explain.trace import Trace
+
+    Subject = Trace | Comparison | ExplainedScore | ExplainedSparseScore | SparseText
 
 _PAGES = (".html", ".htm")
 _PICTURES = (".png", ".svg")
@@ -98,16 +101,20 @@ def explain(
         _print_subject(subject)
 
 
-def _explain(
-    encoder: Encoder, text: str, other: str | None, prompts: dict[str, str | None]
-) -> Trace | Comparison | ExplainedScore:
-    """Explain one text or two, as the model is one that gives vectors or one that gives scores."""
+def _explain(encoder: Encoder, text: str, other: str | None, prompts: dict[str, str | None]) -> Subject:
+    """Explain one text or two, as the model gives vectors, sparse vectors or scores."""
     from pellucid.scoring import gives_scores
+    from pellucid.sparse_embedder import gives_sparse_vectors
 
     if other is not None and gives_scores(encoder.files, encoder.spec):
         from pellucid.reranker import Reranker
 
         return Reranker(encoder).explain(text, other, **prompts)
+    if gives_sparse_vectors(encoder.files, encoder.spec):
+        from pellucid.sparse_embedder import SparseEmbedder
+
+        sparse = SparseEmbedder(encoder)
+        return sparse.explain_text(text, **prompts) if other is None else sparse.explain(text, other, **prompts)
     from pellucid.embedder import Embedder
 
     embedder = Embedder(encoder)
@@ -165,33 +172,47 @@ def _texts_with_labels(file: Path, column: str, labels: Path | None) -> tuple[li
     return [texts[index] for index in chosen], None if names is None else [names[index] for index in chosen]
 
 
-def _write(subject: Trace | Comparison | ExplainedScore, out: Path) -> None:
+def _write(subject: Subject, out: Path) -> None:
+    from pellucid.explain.sparse import SparseText
     from pellucid.explain.trace import Trace
 
     with open_output(out) as path:
         if out.suffix.lower() in _PAGES:
+            if isinstance(subject, SparseText):
+                raise OptionError(f"--output: {out.suffix} does not work for one text's terms. Choose .json.")
             from pellucid.explain.render.html import page
 
             path.write_text(page(subject), encoding="utf-8")
-        elif isinstance(subject, Trace) and out.suffix.lower() == ".npz":
+        elif out.suffix.lower() == ".npz":
+            if not isinstance(subject, Trace):
+                raise OptionError("--output: .npz works only for one text, and not for sparse vectors. Choose .json.")
             subject.save_npz(path)
         else:
             path.write_text(f"{subject.to_json()}\n", encoding="utf-8")
     say(f"Wrote {printable(out)}.")
 
 
-def _print_subject(subject: Trace | Comparison | ExplainedScore) -> None:
+def _print_subject(subject: Subject) -> None:
     from rich.console import Console
 
     from pellucid.cli.explain_views import comparison_views, trace_views
     from pellucid.cli.score_views import score_views
+    from pellucid.cli.sparse_views import sparse_score_views, sparse_text_views
     from pellucid.explain.score import ExplainedScore
+    from pellucid.explain.sparse import ExplainedSparseScore, SparseText
     from pellucid.explain.trace import Trace
 
-    if isinstance(subject, Trace):
-        _print_views(trace_views(subject, Console().width))
-    else:
-        _print_views(score_views(subject) if isinstance(subject, ExplainedScore) else comparison_views(subject))
+    match subject:
+        case Trace():
+            _print_views(trace_views(subject, Console().width))
+        case ExplainedScore():
+            _print_views(score_views(subject))
+        case SparseText():
+            _print_views(sparse_text_views(subject))
+        case ExplainedSparseScore():
+            _print_views(sparse_score_views(subject))
+        case _:
+            _print_views(comparison_views(subject))
 
 
 def _print_views(views: Iterable[RenderableType]) -> None:

@@ -43,7 +43,8 @@ def trace_views(trace: Trace, width: int = 80) -> Iterator[RenderableType]:
     if trace.tokens:
         embedding = trace.stage("embedding")
         yield section("token vectors", _shape(embedding), embedding.sentence, _embedding_table(trace))
-        yield section("context", _shape(trace.layers[-1]), _context_sentence(trace), _context_table(trace, width))
+        if trace.layers:
+            yield section("context", _shape(trace.layers[-1]), _context_sentence(trace), _context_table(trace, width))
     pooling = trace.stage("pooling")
     yield section("pooling", f"[{len(pooling.arrays['pooled'])}]", pooling.sentence, _shares(trace))
     yield section("vector", f"[{len(trace.vector)}]", _vector_sentence(trace), Text(_numbers(trace.vector, 8)))

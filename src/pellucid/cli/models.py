@@ -12,6 +12,7 @@ import typer
 from pellucid import catalog
 from pellucid.cli import commands, options
 from pellucid.cli.compare import CompareCommand, compare
+from pellucid.cli.distil import distil
 from pellucid.cli.examples import EXAMPLES
 from pellucid.cli.interruption import when_interrupted
 from pellucid.cli.terminal import escape_json_controls, print_record, say, source_name, tell, use_json
@@ -24,7 +25,7 @@ _DIGEST_STYLES = {"agrees": "green", "differs": "bold red", "not": "dim"}
 
 app = typer.Typer(
     cls=commands.Group,
-    help="""List, show, compare, pull and remove models.
+    help="""List, show, compare, pull, distil and remove models.
 
     Without a command, this lists the catalog as `models list` does.
     """,
@@ -103,6 +104,7 @@ def show(
     if files is None:
         raise ModelNotFoundError(f"{catalog.full_name(name)} is not on this machine. Run: pellucid models pull {name}")
     from pellucid.model.load import load_spec
+    from pellucid.model.spec import NO_LIMIT
 
     spec = load_spec(files)
     facts = {
@@ -111,7 +113,7 @@ def show(
         "from": source_name(files.source) + (f", commit {files.revision}" if files.revision else ""),
         "family": f"{spec.encoder.family}, {plural(len(spec.encoder.blocks), 'layer')} of {spec.encoder.hidden_size}",
         "dimensions": spec.dimensions,
-        "max tokens": spec.tokenizer.max_tokens,
+        "max tokens": None if spec.tokenizer.max_tokens == NO_LIMIT else spec.tokenizer.max_tokens,
         "pooling": " + ".join(spec.pooling.modes),
         "modules": ", ".join(type(module).__name__.removesuffix("Spec") for module in spec.modules) or "none",
         "prompts": dict(spec.prompts),
@@ -136,7 +138,8 @@ def _print_model(facts: dict[str, Any], files: list[dict[str, Any]]) -> None:
     prompts = ", ".join(f"{key}={text!r}" for key, text in facts["prompts"].items()) or "none"
     # Each line stays whole, however narrow the terminal is: a path in two pieces cannot be copied.
     console = Console(soft_wrap=True, highlight=False)
-    for key, value in {**facts, "prompts": prompts}.items():
+    max_tokens = "no limit" if facts["max tokens"] is None else facts["max tokens"]
+    for key, value in {**facts, "max tokens": max_tokens, "prompts": prompts}.items():
         console.print(f"[bold]{key:<10}[/bold]  {escape(printable(str(value)))}")
     console.print()
     sizes = [f"{file['bytes']:,}" for file in files]
@@ -255,5 +258,6 @@ commands.add(app, "models list", list_models)
 commands.add(app, "models compare", compare, cls=CompareCommand)
 commands.add(app, "models show", show)
 commands.add(app, "models pull", pull)
+commands.add(app, "models distil", distil)
 commands.add(app, "models remove", remove)
 commands.add(app, "models cache", cache)

@@ -26,7 +26,8 @@ SEARCH_MODES = ("hybrid", "vector", "text")
 """The values of :data:`pellucid.search.index.SearchMode`. Importing that module would slow down every command."""
 
 BatchEngine = Literal["local", "ray"]
-BatchTask = Literal["embed", "rerank", "classify"]
+BatchTask = Literal["embed", "sparse", "rerank", "classify"]
+EmbedTask = Literal["dense", "sparse"]
 TruncationChoice = Literal["warn", "error", "cut"]
 """The values of :data:`pellucid.text.truncation.OnTruncation` without the older name of "cut"."""
 DownloadSource = Literal["hub", "pypi"]
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     _SearchMode = SearchMode
     _BatchEngine = BatchEngine
     _BatchTask = BatchTask
+    _EmbedTask = EmbedTask
     _DownloadSource = DownloadSource
 else:
     _Dtype = _choice(get_args(Dtype))
@@ -79,6 +81,7 @@ else:
     _SearchMode = _choice(SEARCH_MODES)
     _BatchEngine = _choice(get_args(BatchEngine))
     _BatchTask = _choice(get_args(BatchTask))
+    _EmbedTask = _choice(get_args(EmbedTask))
     _DownloadSource = _choice(get_args(DownloadSource))
 
 # The model and its files.
@@ -113,8 +116,14 @@ BatchEngineOption = Annotated[_BatchEngine, typer.Option(help="Run in this proce
 BatchTaskOption = Annotated[
     _BatchTask,
     typer.Option(
-        help="Give each row a vector (embed), a score of how well its text answers its query (rerank), or a label "
-        "(classify)."
+        help="Give each row a vector (embed), a sparse vector (sparse), a score of how well its text answers its query "
+        "(rerank), or a label (classify)."
+    ),
+]
+EmbedTaskOption = Annotated[
+    _EmbedTask,
+    typer.Option(
+        help="Give each text a vector (dense), or weights for a few tokens, with a model such as SPLADE (sparse)."
     ),
 ]
 LoadOption = Annotated[_Load, typer.Option(help="Load models at the start, or each at its first request.")]
@@ -165,6 +174,9 @@ NormalizeOption = Annotated[
     bool | None, typer.Option(help="Scale vectors to length 1, or not. Default: as the model does.")
 ]
 TruncateDimOption = Annotated[int | None, typer.Option(help="Keep only the first N dimensions. Default: all.")]
+MaxActiveDimsOption = Annotated[
+    int | None, typer.Option(help="Of each sparse vector, keep only the N largest numbers. Default: as the model does.")
+]
 EmbedDtypeOption = Annotated[_EmbedDtype, typer.Option(help="Type of the numbers in the vectors.")]
 BatchDtypeOption = Annotated[_BatchDtype, typer.Option(help="Type of the numbers in the vectors.")]
 OnTruncationOption = Annotated[

@@ -75,8 +75,8 @@ def serve(
     """Serve models over HTTP.
 
     The server has the APIs of OpenAI, text-embeddings-inference, Cohere, Jina, vLLM, Voyage, Azure and Ollama. What it
-    can do depends on its models: embedders, rerankers or classifiers. Open / in a browser to inspect a model; /docs
-    describes the APIs. API keys can also come from the environment variable PELLUCID_API_KEYS.
+    can do depends on its models: embedders, sparse embedders, rerankers or classifiers. Open / in a browser to inspect
+    a model; /docs describes the APIs. API keys can also come from the environment variable PELLUCID_API_KEYS.
     """
     from pellucid.server.settings import Limits, Settings, parse_aliases
 

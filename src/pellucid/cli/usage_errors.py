@@ -27,7 +27,8 @@ _PHRASES = {
 
 
 _OPTIONS = (
-    "device dtype k max_tokens normalize on_truncation output_dtype prompt_name revision threads threshold truncate_dim"
+    "device dimensions dtype k max_tokens normalize on_truncation output_dtype prompt_name revision threads threshold "
+    "truncate_dim"
 )
 _PYTHON_OPTION = re.compile(rf"\b({'|'.join(_OPTIONS.split())})=(?:'([^']*)')?")
 

@@ -11,7 +11,7 @@ import itertools
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,10 +25,13 @@ from pellucid.files import whole
 if TYPE_CHECKING:
     from pellucid.embedder import Embedder
 
+T = TypeVar("T")
 VectorArray = npt.NDArray[Any]
 Windows = Iterable[tuple[list[str], VectorArray]]
 
 VECTOR_COLUMN = "vector"
+COLUMNS = (VECTOR_COLUMN,)
+"""The columns that are added to a table."""
 _NUMBERS_PER_ROW = 4
 _ROOM_FOR_A_TEXT = 12
 """The columns of a terminal that a text gets before the last numbers."""
@@ -36,28 +39,35 @@ _GAP = 2
 
 
 def json_lines(windows: Windows, table: TableFile | None = None) -> Iterator[str]:
-    """One line of JSON for each text: its number, the text, and the vector with as many digits as float32 holds.
+    """One line of JSON for each text: its number, the text, and the vector.
 
     If the texts come from a table, its columns take the place of the number and the text.
     """
+    for row, vector in with_rows(((texts, vectors.tolist()) for texts, vectors in windows), table):
+        yield json_line(row, {VECTOR_COLUMN: vector})
+
+
+def with_rows(
+    windows: Iterable[tuple[list[str], Iterable[T]]], table: TableFile | None
+) -> Iterator[tuple[dict[str, Any], T]]:
+    """Each text's number and the text itself, or its row of a table, with what goes with it in the window."""
     if table is None:
         numbers = itertools.count()
-        yield from (
-            _json_line({"index": next(numbers), "text": text}, vector)
-            for texts, vectors in windows
-            for text, vector in zip(texts, vectors.tolist(), strict=True)
-        )
+        for texts, window in windows:
+            for text, value in zip(texts, window, strict=True):
+                yield {"index": next(numbers), "text": text}, value
         return
     with table.unchanged():
         rows = read_rows(table)
-        for _, vectors in windows:
-            for vector in vectors.tolist():
-                yield _json_line(next(rows), vector)
+        for _, window in windows:
+            for value in window:
+                yield next(rows), value
 
 
-def _json_line(row: Mapping[str, Any], vector: list[Any]) -> str:
-    numbers = ", ".join(f"{number:.9g}" for number in vector)
-    return f'{json.dumps(row, ensure_ascii=False, allow_nan=False)[:-1]}, "{VECTOR_COLUMN}": [{numbers}]}}'
+def json_line(row: Mapping[str, Any], lists: Mapping[str, list[Any]]) -> str:
+    """A row and lists of numbers as JSON. The numbers have as many digits as float32 holds."""
+    added = "".join(f', "{name}": [{", ".join(f"{number:.9g}" for number in each)}]' for name, each in lists.items())
+    return f"{json.dumps(row, ensure_ascii=False, allow_nan=False)[:-1]}{added}}}"
 
 
 def check_output(out: Path) -> None:
@@ -76,7 +86,7 @@ def keeps_columns(out: Path) -> bool:
     return out.suffix.lower() != ".npy"
 
 
-def write(out: Path, windows: Windows, table: TableFile | None = None) -> tuple[int, int]:
+def write(out: Path, windows: Windows, table: TableFile | None = None) -> str:
     """Write vectors to a file of the kind that its ending says.
 
     Args:
@@ -85,7 +95,7 @@ def write(out: Path, windows: Windows, table: TableFile | None = None) -> tuple[
         table: the table that the texts come from. A kind of file that has columns gets all of its columns.
 
     Returns:
-        How many vectors were written, and the length of each.
+        What was written, for a message.
     """
     count = width = 0
 
@@ -96,7 +106,7 @@ def write(out: Path, windows: Windows, table: TableFile | None = None) -> tuple[
             yield texts, vectors
 
     _WRITERS[out.suffix.lower()](out, counted(), table)
-    return count, width
+    return f"{plural(count, 'vector')} of {plural(width, 'number')}"
 
 
 def check_ending(out: Path, endings: Collection[str], *, option: str = "-o") -> str:
@@ -148,19 +158,29 @@ def _write_npy(out: Path, windows: Windows, _table: TableFile | None) -> None:
 
 
 def _write_jsonl(out: Path, windows: Windows, table: TableFile | None) -> None:
-    with open_output(out) as path, path.open("w", encoding="utf-8") as file:
-        file.writelines(f"{line}\n" for line in json_lines(windows, table))
+    write_lines(out, json_lines(windows, table))
 
 
 def _write_parquet(out: Path, windows: Windows, table: TableFile | None) -> None:
+    write_parquet(out, ((texts, {VECTOR_COLUMN: vectors}) for texts, vectors in windows), table)
+
+
+def write_lines(out: Path, lines: Iterable[str]) -> None:
+    """Write lines to a file."""
+    with open_output(out) as path, path.open("w", encoding="utf-8") as file:
+        file.writelines(f"{line}\n" for line in lines)
+
+
+def write_parquet(out: Path, windows: Iterable[tuple[list[str], Mapping[str, Any]]], table: TableFile | None) -> None:
+    """Write texts, or the rows of the table that they come from, and their new columns to a Parquet file."""
     from pellucid.tables.added import add_columns, table_of_columns, write_tables
 
     with open_output(out) as path, contextlib.nullcontext() if table is None else table.unchanged():
         if table is None:
             types = {"text": "string"}
-            write_tables(path, (table_of_columns({"text": t, VECTOR_COLUMN: v}, types) for t, v in windows))
+            write_tables(path, (table_of_columns({"text": texts, **columns}, types) for texts, columns in windows))
         else:
-            write_tables(path, add_columns(read_tables(table), ({VECTOR_COLUMN: found} for _, found in windows)))
+            write_tables(path, add_columns(read_tables(table), (columns for _, columns in windows)))
 
 
 _WRITERS = {".npy": _write_npy, ".jsonl": _write_jsonl, ".parquet": _write_parquet}
@@ -179,11 +199,13 @@ def print_vectors(embedder: Embedder, texts: Sequence[str], vectors: VectorArray
     from rich.markup import escape
     from rich.table import Table
 
+    from pellucid.model.spec import describe_limit
+
     console = Console()
     width = vectors.shape[1]
     source = source_name(embedder.files.source, article=True)
     console.print(f"[bold]{escape(embedder.model_name)}[/bold], files from {source}", soft_wrap=True)
-    console.print(f"{plural(width, 'number')} per text, at most {plural(embedder.max_tokens, 'token')}\n")
+    console.print(f"{plural(width, 'number')} per text, {describe_limit(embedder.max_tokens)}\n")
     # In a narrow terminal there are fewer numbers, and the texts are cut short. A number is never cut short.
     room_for_both = console.width - len(str(len(texts))) - len("tokens") - 3 * _GAP
     for shown in range(_NUMBERS_PER_ROW, 0, -1):
@@ -199,7 +221,7 @@ def print_vectors(embedder: Embedder, texts: Sequence[str], vectors: VectorArray
     table.add_column(title, no_wrap=True)
     counts = embedder.count_tokens(texts)
     for number, (text, count, first) in enumerate(zip(texts, counts.tolist(), numbers, strict=True)):
-        table.add_row(str(number), _format_text(text), str(count), first)
+        table.add_row(str(number), format_text(text), str(count), first)
     console.print(table)
     if omitted:
         console.print(f"… and {omitted:,} more. To save all vectors: -o vectors.npy, .jsonl or .parquet")
@@ -207,19 +229,24 @@ def print_vectors(embedder: Embedder, texts: Sequence[str], vectors: VectorArray
 
 def print_similarities(vectors: VectorArray) -> None:
     """Print a table of the cosine of each pair of vectors (``[n, d]``)."""
+    wide = vectors.astype(np.float64)
+    unit = wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12)
+    print_square("cosine similarity", [[_format_cosine(value) for value in row] for row in (unit @ unit.T).tolist()])
+
+
+def print_square(title: str, rows: Sequence[Sequence[str]]) -> None:
+    """Print a table of what each pair of texts has, by their numbers. The cells may have Rich's markup."""
     from rich.console import Console
     from rich.table import Table
 
-    wide = vectors.astype(np.float64)
-    unit = wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12)
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("#", justify="right", style="bold")
-    for number in range(len(vectors)):
+    for number in range(len(rows)):
         table.add_column(str(number), justify="right")
-    for number, row in enumerate((unit @ unit.T).tolist()):
-        table.add_row(str(number), *(_format_cosine(value) for value in row))
+    for number, row in enumerate(rows):
+        table.add_row(str(number), *row)
     console = Console()
-    console.print("\n[bold]cosine similarity[/bold]")
+    console.print(f"\n[bold]{title}[/bold]")
     console.print(table)
 
 
@@ -234,7 +261,7 @@ def _format_number(value: float) -> str:
     return f"{value:+.6f}" if isinstance(value, float) else str(value)
 
 
-def _format_text(text: str) -> str:
+def format_text(text: str) -> str:
     """A text on one line of a table, with control characters written out and Rich's markup escaped."""
     from rich.markup import escape
 

@@ -20,11 +20,11 @@ import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 
-from pellucid.checks import check_integer
+from pellucid.checks import check_choice, check_integer
 from pellucid.encoder.batching import plan
 from pellucid.engines import registry
 from pellucid.engines.reference import ReferenceEngine
@@ -32,10 +32,10 @@ from pellucid.errors import ModelError
 from pellucid.layers.finish import Finish, Module
 from pellucid.layers.vocabulary import VocabularyHead
 from pellucid.model.load import load_head, load_spec, load_vocabulary, load_weights
-from pellucid.model.modules import load_modules
+from pellucid.model.modules import Route, load_modules, read_entries
 from pellucid.reprs import short_text
 from pellucid.sources.resolve import resolve
-from pellucid.text.tokenizer import Tokenizer
+from pellucid.text.model2vec import create_tokenizer
 from pellucid.types import Int64, TokenBatch
 
 Dtype = Literal["float32", "int16", "int8", "float16", "bfloat16"]
@@ -68,6 +68,8 @@ class Encoder:
             login.
         max_tokens: read at most this many tokens of a text, special tokens included. None for the model's own limit,
             which is often lower than what its encoder can read.
+        route: for a model whose queries and documents go different ways (a Router), the way to take. Tasks load the
+            other one by themselves.
 
     Attributes:
         files: the :class:`~pellucid.sources.files.ModelFiles`: where the files are and where they came from.
@@ -97,7 +99,9 @@ class Encoder:
         local_files_only: bool = False,
         token: str | bool | None = None,
         max_tokens: int | None = None,
+        route: Route = "document",
     ) -> None:
+        check_choice("route", route, get_args(Route))
         self._load_again = functools.partial(
             type(self),
             model_name,
@@ -109,6 +113,7 @@ class Encoder:
             cache_folder=cache_folder,
             local_files_only=local_files_only,
             max_tokens=max_tokens,
+            route=route,
         )
         if max_tokens is not None:
             check_integer(
@@ -118,9 +123,10 @@ class Encoder:
         self.files = resolve(
             model_name, revision=revision, cache_folder=cache_folder, local_files_only=local_files_only, token=token
         )
-        self.spec = load_spec(self.files)
+        self.spec = load_spec(self.files, route)
+        self._route: Route = route
         self.modules = load_modules(self.files, self.spec)
-        self.tokenizer = Tokenizer(self.files, self.spec.tokenizer, self.spec.encoder)
+        self.tokenizer = create_tokenizer(self.files, self.spec.tokenizer, self.spec.encoder)
         self._model_max_tokens = self.spec.tokenizer.max_tokens
         if max_tokens is not None:
             self.tokenizer.limit(max_tokens)
@@ -139,6 +145,19 @@ class Encoder:
     def max_tokens(self) -> int:
         """The most tokens that are read of a text, special tokens included. Longer texts are truncated."""
         return self.spec.tokenizer.max_tokens
+
+    @functools.cached_property
+    def reads_queries_apart(self) -> bool:
+        """True if the model has a Router with another way for queries than for documents."""
+        return read_entries(self.files, "query") != read_entries(self.files, "document")
+
+    @functools.cached_property
+    def for_queries(self) -> Encoder:
+        """The encoder of queries: this one, unless the model has a Router with another way for them."""
+        if self._route == "query" or not self.reads_queries_apart:
+            return self
+        options = {**self._load_again.keywords, "route": "query"}
+        return type(self)(self.files.folder, **options)
 
     @property
     def own_max_tokens(self) -> int | None:
@@ -173,7 +192,7 @@ class Encoder:
             return finish(np.empty((0, self.spec.encoder.hidden_size), dtype=np.float32), tokens.offsets)
 
         def parts() -> Iterator[tuple[Int64, Result]]:
-            for indices in plan(tokens.lengths, self.engine.tokens_per_call):
+            for indices in plan(tokens.lengths, self.engine.tokens_per_call, sort=self.engine.sorts_texts):
                 result = self.engine.run(tokens.select(indices), finish)
                 advance(len(indices))  # Before the yield: a finish may stop reading once it has all texts.
                 yield indices, result
@@ -205,11 +224,12 @@ class Encoder:
         return load_head(self.files, self.spec)
 
     @functools.cached_property
-    def vocabulary(self) -> VocabularyHead:
+    def vocabulary(self) -> VocabularyHead | None:
         """The head of a masked language model, which gives tokens a score for each token of the vocabulary.
 
+        None for a model that has no such head. It is loaded at its first use.
+
         Raises:
-            UnsupportedModelError: the model has no such head.
             ModelError: the weights could not be read.
         """
         return load_vocabulary(self.files, self.spec)
@@ -241,4 +261,5 @@ class Encoder:
         Computing it reads all files once, which takes a moment.
         """
         own = self.own_max_tokens
-        return self.files.digest() + ("" if own is None else f" max_tokens={own}")
+        route = "" if self._route == "document" else f" route={self._route}"
+        return self.files.digest() + ("" if own is None else f" max_tokens={own}") + route

@@ -31,6 +31,8 @@ class Engine(ABC):
         dtype: the number type of the arithmetic: "float32", "int8", ….
         device: where the arithmetic happens: "cpu", or PyTorch's name of a device.
         tokens_per_call: the most tokens to give the engine in one call; a single longer text is one call too.
+        sorts_texts: True if calls are faster when their texts have similar lengths. Otherwise texts keep their order,
+            which saves sorting them.
         reads_attended: True if the engine heeds ``TokenBatch.attended``. Only then may a batch have it.
     """
 
@@ -38,6 +40,7 @@ class Engine(ABC):
     dtype: str = "float32"
     device: str = "cpu"
     tokens_per_call: int = TOKENS_PER_CALL
+    sorts_texts: bool = True
     reads_attended: bool = False
 
     def __repr__(self) -> str:

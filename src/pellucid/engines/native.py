@@ -30,6 +30,7 @@ from pellucid.vectors import maxsim as lines
 
 if TYPE_CHECKING:
     from pellucid import _native
+    from pellucid.model.static import TokenTable
 
 Result = TypeVar("Result")
 
@@ -91,7 +92,7 @@ class NativeEngine(Engine):
         self._core = _native.Encoder(
             cpu=self.cpu,
             dtype=dtype,
-            word=weights.word,
+            word=cast("Float32", weights.word),
             position=weights.position,
             token_type=weights.token_type,
             norm=_norm_arrays(weights.embedding_norm, spec.embedding.norm),
@@ -154,8 +155,6 @@ class NativeEngine(Engine):
         if not isinstance(pool, VocabularyPool):
             return super().run(batch, finish)
         vectors = self.token_vectors(batch)
-        if not np.isfinite(vectors).all():
-            return finish(vectors, batch.offsets)  # NaN must reach the result, where it is noticed.
         return cast("Result", pool.weights(vectors, batch.offsets, functools.partial(self._scores, pool.head)))
 
     def run_each(self, requests: Sequence[tuple[TokenBatch, Finish[Any]]]) -> list[Any]:
@@ -240,8 +239,12 @@ def create(
     dtype: str,
     device: str,  # noqa: ARG001
     threads: int | None,
-) -> NativeEngine:
+) -> Engine:
     """See :class:`pellucid.engines.registry.Create`."""
+    if spec.is_static:
+        from pellucid.engines.static import StaticEngine
+
+        return StaticEngine(spec, cast("TokenTable", weights().word), dtype=dtype, threads=threads)
     return NativeEngine(spec, weights(), dtype=dtype, threads=threads)
 
 

@@ -136,6 +136,11 @@ def create(
         raise UnsupportedModelError(
             f"{spec.only_torch} engine='torch' runs every model that transformers supports. {install_hint('torch')}"
         )
+    if spec.is_static and chosen == "torch":
+        raise UnsupportedModelError(
+            "engine='torch' has nothing to do in a static model, which has no layers. Leave out engine, device and "
+            "dtype: engine='native' runs it on the CPU."
+        )
     create_engine = cast("Create", importlib.import_module(entry.module).create)
     engine = create_engine(spec, weights, folder, dtype=dtype, device=device, threads=threads)
     if name == "auto" and chosen == "torch" and device == "cpu" and spec.only_torch:

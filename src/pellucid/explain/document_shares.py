@@ -18,6 +18,8 @@ _DOCUMENTS_AT_A_TIME = 32
 
 def why_no_word_shares(encoder: Encoder) -> str | None:
     """Why the cosines of a model are not sums over pairs of words; None if they are."""
+    if encoder.reads_queries_apart:
+        return "The model reads queries and documents in different ways."
     return why_no_parts(Pool(encoder.spec.pooling, encoder.modules))
 
 

@@ -30,6 +30,8 @@ from pellucid.types import Float32, Token
 MAX_ATTENTION_BYTES = 256 << 20
 """A trace leaves out attention that takes more memory. Attention grows with the square of the number of tokens."""
 
+NO_CONTEXT = "This is a static model, which has no layers and no attention: no token's vector depends on another token."
+
 
 @dataclass(frozen=True, eq=False)
 class Stage:
@@ -116,8 +118,8 @@ class Trace:
 
     def drift(self) -> Float64:
         """How far each token is from its looked-up vector after each layer: 1 - cosine, ``float64[layers, n]``."""
-        if not self.tokens:
-            return np.zeros((0, 0))
+        if not self.tokens or not self.layers:
+            return np.zeros((0, len(self.tokens)))
         start = _unit(self.stage("embedding").arrays["vectors"])
         return np.stack([1 - (_unit(layer.arrays["vectors"]) * start).sum(axis=1) for layer in self.layers])
 
@@ -253,10 +255,15 @@ def _encoder_stage(
     n, encoder = len(ids), spec.encoder
     if step.name == "embedding":
         rows = embedding_rows(ids, None, engine.spec, engine.weights)
-        sentence = (
-            f"Each token's row is looked up ({' + '.join(rows)}) and normalized, which gives {plural(n, 'vector')} of "
-            f"{encoder.hidden_size} numbers. No token's vector depends on another token yet."
-        )
+        gives = f"which gives {plural(n, 'vector')} of {encoder.hidden_size} numbers"
+        if encoder.is_static:
+            weights = " and multiplied by its weight" if encoder.embedding.weighted else ""
+            sentence = f"Each token's row is looked up{weights}, {gives}. {NO_CONTEXT}"
+        else:
+            sentence = (
+                f"Each token's row is looked up ({' + '.join(rows)}) and normalized, {gives}. No token's vector "
+                f"depends on another token yet."
+            )
         return Stage(step.name, sentence, {**rows, "vectors": step.vectors})
     if step.attention is None:
         return Stage(step.name, "The vectors are normalized once more.", {"vectors": step.vectors})
@@ -296,6 +303,8 @@ def _stages_after_encoder(vectors: Float32, finish: Pool) -> list[Stage]:
         name = type(module).__name__
         if isinstance(module, Normalize):
             sentence = f"It is divided by its length, {length:.4f}, which makes its length 1."
+            if not length:
+                sentence = "Its length is 0, so it stays as it is."
             stages.append(
                 Stage("normalize", sentence, {"norm": np.array([length], dtype=np.float32), "normalized": vector[0]})
             )

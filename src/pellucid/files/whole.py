@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files and folders that are there whole or not at all."""
 
 from __future__ import annotations
 
@@ -62,6 +62,59 @@ def new_file(path: str | os.PathLike[str]) -> Iterator[Path]:
             f"{printable(path)} cannot be written ({error.strerror or error}). Check that its folder exists and that "
             f"you may write there."
         ) from error
+
+
+def check_new_folder(path: str | os.PathLike[str]) -> Path:
+    """The path of a folder that a caller names, to be made. A ``~`` at the start is the home folder.
+
+    Raises:
+        OptionError: there is something already, other than an empty folder; or nothing can be there.
+    """
+    try:
+        target = Path(path).expanduser()
+    except RuntimeError:
+        raise OptionError(f"{printable(path)}: there is no such home folder. Write the path in full.") from None
+    try:
+        if target.is_symlink() or (target.exists() and (not target.is_dir() or any(target.iterdir()))):
+            raise OptionError(f"{printable(path)} exists already. Nothing was written. Name a new folder.")
+    except (OSError, ValueError) as error:
+        raise _folder_error(path, error) from error
+    return target
+
+
+@contextlib.contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """A folder to write files to, which becomes ``target`` once all of them are on the disk.
+
+    If anything goes wrong, nothing is there.
+
+    Args:
+        target: what :func:`check_new_folder` returned.
+
+    Raises:
+        OptionError: it cannot be written, or meanwhile something else is there.
+    """
+    unfinished = target.parent / f"{UNFINISHED}{secrets.token_hex(8)}"
+    try:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            unfinished.mkdir()
+            yield unfinished
+            for path in unfinished.iterdir():
+                with path.open("rb+") as file:
+                    os.fsync(file.fileno())
+            if target.is_dir():
+                target.rmdir()  # It is empty, or else this fails.
+            unfinished.rename(target)
+        except OSError as error:
+            raise _folder_error(target, error) from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _folder_error(path: str | os.PathLike[str], error: OSError | ValueError) -> OptionError:
+    reason = (error.strerror if isinstance(error, OSError) else None) or error
+    return OptionError(f"{printable(path)} cannot be written ({reason}). Check the path, and that you may write there.")
 
 
 def remove_unfinished(folder: Path) -> None:

@@ -111,12 +111,12 @@ class Pool:
 
     def wanted(self, lengths: Int32, /) -> Int32 | None:
         """The first token or the last one, if the model pools that alone; see :meth:`Finish.wanted`."""
-        if self.pooling.modes not in (("cls",), ("lasttoken",)) or not lengths.all() or self._skips:
+        if self.pooling.modes not in (("cls",), ("lasttoken",)) or not lengths.all() or self.skips:
             return None
         return np.zeros_like(lengths) if self.pooling.modes == ("cls",) else lengths - 1
 
     @property
-    def _skips(self) -> bool:
+    def skips(self) -> bool:
         """True if the tokens of a prompt are left out of the pooling."""
         return self.prompt_tokens > 0 and not self.pooling.include_prompt
 

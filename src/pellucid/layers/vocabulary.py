@@ -67,13 +67,15 @@ class VocabularyHead:
                 scores[text] += (found if together == "sum_of_logs" else np.log1p(found, out=found)).sum(axis=0)
         return scores
 
-    def token_scores(self, vectors: Float32) -> Float32:
-        """The scores of each token of one text, ``float32[n, vocabulary]``."""
-        hidden = self.transform(vectors)
-        if self.norm is not None:
-            hidden = layer_norm(hidden, self.norm.weight, self.norm.bias, self.norm.eps)
-        scores: Float32 = hidden @ self.decoder.weight.T
-        return scores if self.decoder.bias is None else scores + self.decoder.bias
+    def token_scores(self, vectors: Float32, tokens: Int32 | None = None) -> Float32:
+        """The scores of each token of one text, ``float32[n, vocabulary]``; or only those for some ``tokens``."""
+        with np.errstate(over="ignore", invalid="ignore"):  # check() reports NaN and infinity.
+            hidden = self.transform(vectors)
+            if self.norm is not None:
+                hidden = layer_norm(hidden, self.norm.weight, self.norm.bias, self.norm.eps)
+            weight, bias = self.decoder.weight, self.decoder.bias
+            scores: Float32 = hidden @ (weight if tokens is None else weight[tokens]).T
+            return scores if bias is None else scores + (bias if tokens is None else bias[tokens])
 
 
 class SparseFinish(ABC):
@@ -152,10 +154,11 @@ class VocabularyPool(SparseFinish):
         for first in range(0, max(1, len(offsets) - 1), size):
             part = offsets[first : first + size + 1]
             found = SparseVectors.from_dense(scores(vectors[part[0] : part[-1]], part - part[0], self.together))
-            parts.append(self._of_scores(found))
+            parts.append(self.of_scores(found))
         return SparseVectors.concatenate(parts)
 
-    def _of_scores(self, scores: SparseVectors) -> SparseVectors:
+    def of_scores(self, scores: SparseVectors) -> SparseVectors:
+        """The weights of texts, from the scores that their tokens have together."""
         values = scores.values
         if self.mode == "max":  # The logarithm grows with its argument, so it can be taken of the largest score alone.
             for _ in range(self.logs):

@@ -13,20 +13,24 @@ from typing import Literal
 
 from pellucid.errors import InvalidModelError, ModelError, UnsupportedModelError
 from pellucid.layers.finish import Module
+from pellucid.layers.pooling import Pooling
 from pellucid.layers.vocabulary import VocabularyHead
+from pellucid.model import static
 from pellucid.model.config import Config
 from pellucid.model.families import get_family, other
 from pellucid.model.heads import read_head, read_head_modules
 from pellucid.model.late_interaction import find_layout, read_late_interaction, stages_of
-from pellucid.model.modules import ModuleEntry, read_entries, read_stages
+from pellucid.model.modules import ModuleEntry, Route, read_entries, read_stages
 from pellucid.model.spec import EncoderSpec, HeadSpec, ModelSpec, SpladeSpec, TokenizerSpec
 from pellucid.model.tensors import Tensors
 from pellucid.model.vocabulary import is_masked_language_model, read_vocabulary, read_vocabulary_head
 from pellucid.model.weights import EncoderWeights, read_encoder, read_word_table
 from pellucid.sources.files import ModelFiles
+from pellucid.types import Float32
 
 # In sentence-transformers every model has prompts of these names. They are "" unless the model defines them.
 _BUILT_IN_PROMPTS = ("query", "document")
+_MOST_QUERY_TOKENS = 1 << 20  # A tokenizer without a limit of its own has one that is far larger.
 _MAX_PROMPT_CHARACTERS = 10_000  # A prompt goes before every text. Real ones have a few hundred characters.
 # The classes of transformers' tokenizers whose model_input_names have token_type_ids, and the families that have such
 # a class if tokenizer_config.json names none.
@@ -38,28 +42,27 @@ _FAMILIES_WITH_SEGMENTS = ("bert", "deberta-v2", "electra", "nomic_bert")
 _SENTENCE_CONFIG_FAMILIES = ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 
 
-def load_spec(files: ModelFiles) -> ModelSpec:
-    """Read everything that the JSON files of a model say.
+def load_spec(files: ModelFiles, route: Route = "document") -> ModelSpec:
+    """Read everything that the JSON files of a model say. ``route`` is the route to take through a Router.
 
     Raises:
         InvalidModelError: a file is missing or broken, or contradicts another.
         UnsupportedModelError: the model needs an architecture, a module or a setting that Pellucid does not support.
     """
-    transformer, *later_entries = read_entries(files)
+    transformer, *later_entries = read_entries(files, route)
+    settings = read_settings(files)
+    if transformer.kind == "StaticEmbedding":
+        return _load_static_spec(files, transformer.folder, later_entries, settings)
+    if transformer.kind == "SparseStaticEmbedding":
+        raise UnsupportedModelError(
+            f"{files.name}: SparseStaticEmbedding is supported for queries only, behind a Router whose documents go "
+            f"through a transformer."
+        )
     config = Config.read(files, transformer.file("config.json"))
     encoder = _read_encoder_spec(config)
     if encoder.max_tokens < 1:
         raise InvalidModelError(f"{config.where}: max_position_embeddings leaves no room for a token.")
-    settings = read_settings(files)
-    prompts = settings.strings("prompts")
-    if too_long := [name for name, prompt in prompts.items() if len(prompt) > _MAX_PROMPT_CHARACTERS]:
-        raise InvalidModelError(
-            f"{settings.where}: the prompt {too_long[0]!r:.80} has {len(prompts[too_long[0]]):,} characters, and the "
-            f"limit is {_MAX_PROMPT_CHARACTERS:,}."
-        )
-    default = settings.string("default_prompt_name", "") or None
-    if default is not None and default not in {*prompts, *_BUILT_IN_PROMPTS}:
-        raise InvalidModelError(f"{settings.where}: default_prompt_name {default!r:.80} is not one of its prompts.")
+    prompts, default = _read_prompts(settings)
     head, why_no_head = (None, encoder.only_torch) if encoder.only_torch else _read_head(config, settings)
     layout = find_layout(files, later_entries, config, settings)
     stages = read_stages(files, later_entries, config, encoder.hidden_size, of_tokens=layout is not None)
@@ -68,7 +71,7 @@ def load_spec(files: ModelFiles) -> ModelSpec:
         stages = stages_of(layout, stages, encoder.hidden_size)
         tokenizer_config = Config.read_if_present(files, transformer.file("tokenizer_config.json"))
         late_interaction = read_late_interaction(layout, _read_own_settings(files, transformer), tokenizer_config)
-        prompts |= layout.prompts
+        prompts = {**prompts, **layout.prompts}
     is_splade = any(isinstance(stage, SpladeSpec) for stage in stages)
     vocabulary = None
     if is_splade or (is_masked_language_model(config) and not encoder.only_torch and get_family(config).vocabulary):
@@ -82,13 +85,42 @@ def load_spec(files: ModelFiles) -> ModelSpec:
             markers=() if layout is None else layout.markers,
         ),
         stages=stages,
-        prompts=MappingProxyType(prompts),
+        prompts=prompts,
         default_prompt_name=default,
         head=head,
         why_no_head=why_no_head,
         vocabulary=vocabulary,
         late_interaction=late_interaction,
     )
+
+
+def _load_static_spec(files: ModelFiles, folder: str, later: list[ModuleEntry], settings: Config) -> ModelSpec:
+    """The spec of a static model. ``StaticEmbedding`` is a table and a mean, and the mean is a stage here."""
+    encoder = static.read_encoder_spec(files, folder)
+    prompts, default = _read_prompts(settings)
+    return ModelSpec(
+        name=files.name,
+        encoder_folder=folder,
+        encoder=encoder,
+        tokenizer=static.read_tokenizer_spec(files, folder),
+        stages=(Pooling(("mean",)), *read_stages(files, later, settings, encoder.hidden_size)),
+        prompts=prompts,
+        default_prompt_name=default,
+    )
+
+
+def _read_prompts(settings: Config) -> tuple[Mapping[str, str], str | None]:
+    """The prompts of a model, and the name of its default prompt."""
+    prompts = settings.strings("prompts")
+    if too_long := [name for name, prompt in prompts.items() if len(prompt) > _MAX_PROMPT_CHARACTERS]:
+        raise InvalidModelError(
+            f"{settings.where}: the prompt {too_long[0]!r:.80} has {len(prompts[too_long[0]]):,} characters, and the "
+            f"limit is {_MAX_PROMPT_CHARACTERS:,}."
+        )
+    default = settings.string("default_prompt_name", "") or None
+    if default is not None and default not in {*prompts, *_BUILT_IN_PROMPTS}:
+        raise InvalidModelError(f"{settings.where}: default_prompt_name {default!r:.80} is not one of its prompts.")
+    return MappingProxyType(prompts), default
 
 
 def _transformer_tasks(head: HeadSpec | None, *, is_splade: bool) -> dict[str, str]:
@@ -132,6 +164,15 @@ def load_weights(files: ModelFiles, spec: ModelSpec) -> EncoderWeights:
     """
     if spec.encoder.only_torch:
         raise UnsupportedModelError(spec.encoder.only_torch)
+    if spec.encoder.is_static:
+        return EncoderWeights(
+            static.read_table(files, spec.encoder_folder, spec.encoder),
+            position=None,
+            token_type=None,
+            embedding_norm=None,
+            relative_bias=None,
+            layers=(),
+        )
     config = Config.read(files, f"{spec.encoder_folder}/config.json".lstrip("/"))
     tensors = Tensors.open(files, spec.encoder_folder)
     return read_encoder(tensors, spec.encoder, get_family(config).names)
@@ -146,19 +187,42 @@ def load_head(files: ModelFiles, spec: ModelSpec) -> tuple[Module, ...]:
     return read_head_modules(tensors, spec.head, get_family(config).head, spec.encoder.hidden_size)
 
 
-def load_vocabulary(files: ModelFiles, spec: ModelSpec) -> VocabularyHead:
+def load_vocabulary(files: ModelFiles, spec: ModelSpec) -> VocabularyHead | None:
     """Load the head of a masked language model, as :func:`pellucid.model.vocabulary.read_vocabulary_head` does.
 
-    Raises:
-        UnsupportedModelError: the model has no such head.
+    None if the model has no such head.
     """
-    config = Config.read(files, f"{spec.encoder_folder}/config.json".lstrip("/"))
-    family = get_family(config)
-    if spec.vocabulary is None or family.vocabulary is None:
-        raise UnsupportedModelError(f"{spec.name} has no head of a masked language model.")
+    if spec.vocabulary is None:
+        return None
+    family = get_family(Config.read(files, f"{spec.encoder_folder}/config.json".lstrip("/")))
+    if family.vocabulary is None:
+        return None
     tensors = Tensors.open(files, spec.encoder_folder)
     word = read_word_table(tensors, spec.encoder, family.names)
     return read_vocabulary_head(tensors, spec.vocabulary, family.vocabulary, spec.encoder.hidden_size, word)
+
+
+def load_query_table(files: ModelFiles, vocab_size: int) -> tuple[TokenizerSpec, Float32] | None:
+    """How the queries of an inference-free model are read: by a table with a weight for each token.
+
+    Args:
+        files: the files of the model.
+        vocab_size: the size of the vocabulary of its documents.
+
+    Returns:
+        How queries are cut into tokens, and ``float32[vocab_size]``. None if queries go through an encoder.
+
+    Raises:
+        InvalidModelError: the files are broken, or the table is not of this vocabulary.
+        UnsupportedModelError: the table is not in a safetensors file.
+    """
+    entry, *later = read_entries(files, "query")
+    if entry.kind != "SparseStaticEmbedding" or later:
+        return None
+    tokenizer = Config.read_if_present(files, entry.file("tokenizer_config.json"))
+    length = tokenizer.number("model_max_length", math.inf)
+    spec = TokenizerSpec(entry.folder, int(min(length, _MOST_QUERY_TOKENS)), False, _truncation_side(tokenizer))
+    return spec, Tensors.open(files, entry.folder).read("weight", (vocab_size,))
 
 
 def count_parameters(files: ModelFiles) -> int:
@@ -208,14 +272,17 @@ def _read_tokenizer_spec(
     )
     if length < 1:
         raise InvalidModelError(f"{settings.where}: a max_seq_length of {length:g} leaves no room for a token.")
-    side: Literal["left", "right"] = "left" if tokenizer.string("truncation_side", "right") == "left" else "right"
     return TokenizerSpec(
         transformer.folder,
         int(length),
         settings.flag("do_lower_case", False),
-        side,
+        _truncation_side(tokenizer),
         has_segments=encoder.embedding.token_types > 1 and _gives_segments(tokenizer, encoder.family),
     )
+
+
+def _truncation_side(tokenizer: Config) -> Literal["left", "right"]:
+    return "left" if tokenizer.string("truncation_side", "right") == "left" else "right"
 
 
 def _read_own_settings(files: ModelFiles, transformer: ModuleEntry) -> Config:

@@ -29,7 +29,7 @@ from pellucid.model.spec import (
 )
 from pellucid.model.tensors import Tensors
 from pellucid.model.weights import read_norm
-from pellucid.sources.files import MAX_MODULES, ModelFiles, normalize_folder
+from pellucid.sources.files import MAX_MODULES, ROUTER_FILES, ROUTERS, ModelFiles, normalize_folder
 
 # The pooling_mode_* flags of 1_Pooling/config.json, in the order in which their results are concatenated.
 _POOLING_FLAGS = {
@@ -44,10 +44,11 @@ _SPLADE_MODES: dict[str, Literal["max", "sum"]] = {"max": "max", "sum": "sum"}
 _LOGS: dict[str, Literal[1, 2]] = {"relu": 1, "log1p_relu": 2}
 """How many times SpladePooling takes ``log(1 + x)``, by its ``activation_function``."""
 _MODULE_KINDS = (
-    *("Transformer", "MLMTransformer", "Pooling", "SpladePooling", "SparseAutoEncoder"),
-    *("Dense", "LayerNorm", "Normalize", "Dropout", "MultiVectorMask", "HierarchicalTokenPooling"),
+    *("Transformer", "MLMTransformer", "StaticEmbedding", "SparseStaticEmbedding", *ROUTERS),
+    *("Pooling", "SpladePooling", "SparseAutoEncoder", "MultiVectorMask", "HierarchicalTokenPooling"),
+    *("Dense", "LayerNorm", "Normalize", "Dropout"),
 )
-_TRANSFORMERS = ("Transformer", "MLMTransformer")
+_FIRST_KINDS = ("Transformer", "MLMTransformer", "StaticEmbedding", "SparseStaticEmbedding")
 _SENTENCE, _TOKENS = "sentence_embedding", "token_embeddings"
 # The packages that have held sentence-transformers' own module classes, up to version 6.
 _PACKAGES = (
@@ -75,15 +76,28 @@ class ModuleEntry:
         return f"{self.folder}/{name}" if self.folder else name
 
 
-def read_entries(files: ModelFiles) -> list[ModuleEntry]:
-    """Read the list of modules in ``modules.json``. A model without that file is a transformer with mean pooling.
+Route = Literal["document", "query"]
+"""The way that texts take through a model with a Router."""
+
+
+def read_entries(files: ModelFiles, route: Route = "document") -> list[ModuleEntry]:
+    """Read the list of modules in ``modules.json``.
+
+    A model without that file is a static model if model2vec saved it, and otherwise a transformer with mean pooling.
+
+    If the first module is a Router, the modules of one of its routes take its place.
+
+    Args:
+        files: the files of the model.
+        route: the route to take.
 
     Raises:
         InvalidModelError: the list is broken, or a path leaves the model's folder.
-        UnsupportedModelError: a module is of an unknown class, or the list does not start with its only Transformer.
+        UnsupportedModelError: a module is of an unknown class, or the list does not start with its only Transformer or
+            StaticEmbedding.
     """
     if not files.has("modules.json"):
-        return [ModuleEntry("Transformer", ""), ModuleEntry("Pooling", "")]
+        return model2vec_entries(files) or [ModuleEntry("Transformer", ""), ModuleEntry("Pooling", "")]
     where = f"{files.name}: modules.json"
     values = read_json(files, "modules.json")
     if not isinstance(values, list) or not values:
@@ -98,12 +112,54 @@ def read_entries(files: ModelFiles) -> list[ModuleEntry]:
         if kind == "Pooling" and not folder.strip("/"):
             raise InvalidModelError(f"{where}: Pooling has no path, so there is no config that says how to pool.")
         entries.append(ModuleEntry(kind, normalize_folder(folder)))
+    if entries[0].kind in ROUTERS:
+        entries[:1] = _read_route(files, entries[0], route)
     kinds = [entry.kind for entry in entries]
-    if kinds[0] not in _TRANSFORMERS or any(kind in _TRANSFORMERS for kind in kinds[1:]):
+    if kinds[0] not in _FIRST_KINDS or any(kind in _FIRST_KINDS for kind in kinds[1:]):
         raise UnsupportedModelError(
-            f"{where} lists {' → '.join(kinds)}. A model must have exactly one Transformer, in first place."
+            f"{where} lists {' → '.join(kinds)}. A model must have exactly one Transformer or StaticEmbedding, in "
+            f"first place."
+        )
+    if kinds[0] == "StaticEmbedding" and "Pooling" in kinds:
+        raise UnsupportedModelError(
+            f"{where} lists {' → '.join(kinds)}. StaticEmbedding pools by itself, so no Pooling can follow it."
         )
     return entries
+
+
+def _read_route(files: ModelFiles, router: ModuleEntry, route: Route) -> list[ModuleEntry]:
+    """The modules of one route of a Router."""
+    name = next((name for name in map(router.file, ROUTER_FILES) if files.has(name)), router.file(ROUTER_FILES[0]))
+    config = Config.read(files, name)
+    types, parameters = config.strings("types"), config.section("parameters")
+    structure, mappings = config.section("structure").values, parameters.section("route_mappings").values
+    # sentence-transformers looks in this order. It writes a pair of a task and a kind of input as Python does.
+    pairs = ((route, "text"), (route, None), (None, "text"), (None, None))
+    names = [*(mappings.get(str(pair)) for pair in pairs), route, "text"]
+    default = parameters.string("default_route", "") or (
+        next(iter(structure), "") if parameters.flag("allow_empty_key", True) else ""
+    )
+    chosen = next((name for name in (*names, default) if isinstance(name, str) and name in structure), None)
+    if chosen is None:
+        raise UnsupportedModelError(f"{config.where}: the Router has no route for a {route}, and no default route.")
+    keys = structure[chosen]
+    if not isinstance(keys, list) or not keys or not all(isinstance(key, str) and key in types for key in keys):
+        raise InvalidModelError(f"{config.where}: the route {chosen!r:.80} must be a list of modules in 'types'.")
+    entries = []
+    for key in keys:
+        folder = normalize_folder(router.file(key))
+        files.path(folder)  # Raises an error if the path leaves the model's folder.
+        entries.append(ModuleEntry(_module_kind(config.where, types[key]), folder))
+    return entries
+
+
+def model2vec_entries(files: ModelFiles) -> list[ModuleEntry]:
+    """The modules of a model that model2vec saved; empty if another library saved it."""
+    config = Config.read_if_present(files, "config.json")
+    if config.values.get("model_type") != "model2vec":
+        return []
+    normalize = [ModuleEntry("Normalize", "")] if config.flag("normalize", False) else []
+    return [ModuleEntry("StaticEmbedding", ""), *normalize]
 
 
 def read_stages(
@@ -113,7 +169,7 @@ def read_stages(
 
     Args:
         files: the files of the model.
-        entries: the entries of :func:`read_entries` after the transformer.
+        entries: the entries of :func:`read_entries` after the first.
         encoder_config: the encoder's config.json.
         hidden_size: the length of a token's vector.
         of_tokens: True if a linear layer works on each token's vector, unless its config says otherwise.
@@ -244,9 +300,11 @@ def _read_autoencoder(files: ModelFiles, entry: ModuleEntry, size: int) -> AutoE
 def load_autoencoder(files: ModelFiles, spec: AutoEncoderSpec) -> AutoEncoder:
     """Load a sparse autoencoder. The errors are those of :meth:`pellucid.model.tensors.Tensors.read`."""
     tensors = Tensors.open(files, spec.folder)
+    # The decoder has the same weight. safetensors keeps one of equal tensors.
+    name = next((name for name in ("encoder.weight", "decoder.linear.weight") if name in tensors), "encoder.weight")
     return AutoEncoder(
         before=tensors.read("pre_bias", (spec.in_features,)),
-        weight=tensors.read("encoder.weight", (spec.out_features, spec.in_features)),
+        weight=tensors.read(name, (spec.out_features, spec.in_features)),
         bias=tensors.read("latent_bias", (spec.out_features,)),
         kept=spec.kept,
         normalize=spec.normalize,

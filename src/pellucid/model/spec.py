@@ -11,6 +11,18 @@ from pellucid.errors import UnsupportedModelError, plural
 from pellucid.layers.pooling import Pooling
 from pellucid.reprs import short_repr, short_text
 
+NO_LIMIT = 1 << 29
+"""The ``max_tokens`` of a model that reads texts of any length. No text in the memory of a machine has more tokens."""
+
+
+def describe_limit(max_tokens: int) -> str:
+    """The ``max_tokens`` of a model, for people.
+
+    >>> describe_limit(2048), describe_limit(NO_LIMIT)
+    ('at most 2,048 tokens', 'texts of any length')
+    """
+    return "texts of any length" if max_tokens == NO_LIMIT else f"at most {plural(max_tokens, 'token')}"
+
 
 @dataclass(frozen=True)
 class NormSpec:
@@ -61,6 +73,9 @@ class EmbeddingSpec:
         norm: the norm after the sum of the tables' rows, or None.
         size: the length of the tables' rows, if a linear layer after the norm turns them into token vectors (Clark et
             al., "ELECTRA", 2020); None if they have the hidden size already.
+        rows: the number of rows in the table of token vectors, if a second table says which row each token has, as in
+            static models whose tokens share rows; None if each token has its own.
+        weighted: True if each token's row is multiplied by a weight of its own, as in some static models.
     """
 
     vocab_size: int
@@ -70,6 +85,8 @@ class EmbeddingSpec:
     padding_id: int | None = None
     token_types: int = 0
     size: int | None = None
+    rows: int | None = None
+    weighted: bool = False
 
     __repr__ = short_repr
 
@@ -187,7 +204,7 @@ class EncoderSpec:
         family: the ``model_type`` of config.json.
         hidden_size: the length of a token's vector.
         embedding: how token ids become vectors.
-        blocks: the layers, in order.
+        blocks: the layers, in order. A static model has none: the rows of its table are its token vectors.
         final_norm: the norm after the last layer, or None.
         relative_bias: the bias on attention scores by distance, or None.
         disentangled: how scores depend on relative positions, in DeBERTa; otherwise None.
@@ -218,6 +235,11 @@ class EncoderSpec:
         return self.embedding.vocab_size
 
     @property
+    def is_static(self) -> bool:
+        """True if there is nothing besides the table of token vectors."""
+        return not self.blocks
+
+    @property
     def stored_layers(self) -> tuple[int, ...]:
         """For each block, the number of the stored layer whose weights it has."""
         return self.shared_layers or tuple(range(len(self.blocks)))
@@ -240,6 +262,10 @@ class TokenizerSpec:
             ``sentence_bert_config.json``).
         truncation_side: the end at which texts are cut off.
         has_segments: True if the encoder is told which text of a pair each token is from.
+        rules: "transformers" adds special tokens, and heeds tokenizer_config.json, as transformers does.
+            "tokenizer.json" does what that file says and adds nothing, as ``StaticEmbedding`` of sentence-transformers
+            does. "model2vec" does that too; then it leaves out unknown tokens, and cuts a long text twice, as
+            :mod:`pellucid.text.model2vec` explains.
         markers: tokens of the vocabulary that are never cut into pieces, although the tokenizer's files do not say so.
     """
 
@@ -248,6 +274,7 @@ class TokenizerSpec:
     lowercase: bool
     truncation_side: Literal["left", "right"]
     has_segments: bool = True
+    rules: Literal["transformers", "tokenizer.json", "model2vec"] = "transformers"
     markers: tuple[str, ...] = ()
 
     __repr__ = short_repr
@@ -483,7 +510,7 @@ class ModelSpec:
 
     def __repr__(self) -> str:
         size = f"{plural(len(self.encoder.blocks), 'layer')} of {self.encoder.hidden_size:,} numbers"
-        return f"ModelSpec({short_text(self.name, 60)}, {size}, at most {self.tokenizer.max_tokens:,} tokens)"
+        return f"ModelSpec({short_text(self.name, 60)}, {size}, {describe_limit(self.tokenizer.max_tokens)})"
 
     @functools.cached_property
     def pooling(self) -> Pooling:

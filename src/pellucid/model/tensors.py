@@ -13,8 +13,10 @@ import mmap
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pellucid.errors import InvalidModelError, UnsupportedModelError
 from pellucid.model.config import Config
@@ -23,6 +25,9 @@ from pellucid.sources.files import MAX_JSON_BYTES, ModelFiles, select_files
 from pellucid.types import Float32
 
 _DTYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "F64": "<f8"}
+_INTEGER_DTYPES = {"I64": "<i8", "I32": "<i4", "I16": "<i2", "U16": "<u2", "U8": "u1", "U32": "<u4"}
+_KEPT_DTYPES = {"F16": "<f2", "I8": "i1"}
+"""What :meth:`Tensors.read_as_stored` keeps as it is, besides float32."""
 _MAX_SHARDS = 1000
 _NUMBERS_PER_CHECK = 1 << 20
 
@@ -76,6 +81,28 @@ class Tensors:
         """True if there is a tensor of this name."""
         return tensor in self._stored
 
+    def shape(self, tensor: str) -> tuple[int, ...]:
+        """The shape of a tensor that is there."""
+        return self._stored[tensor].shape
+
+    def read_integers(self, tensor: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+        """Read a tensor of whole numbers, as it is stored. Raises the errors of :meth:`read`."""
+        stored = self._find(tensor, shape, _INTEGER_DTYPES)
+        return np.require(_map_raw(stored, _INTEGER_DTYPES[stored.dtype])[0], requirements="A")
+
+    def read_as_stored(self, tensor: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+        """Read a tensor as float32, float16 or int8, whichever it is stored as. Other types become float32.
+
+        The errors are those of :meth:`read`.
+        """
+        stored = self._find(tensor, shape, _DTYPES | _KEPT_DTYPES)
+        if stored.dtype not in _KEPT_DTYPES:
+            return self.read(tensor, shape)
+        array, mapping = _map_raw(stored, _KEPT_DTYPES[stored.dtype])
+        if stored.dtype == "F16":
+            self._check_finite(tensor, array, mapping)
+        return np.require(array, requirements="A")
+
     def read(self, tensor: str, shape: tuple[int, ...], part: TensorPart | None = None) -> Float32:
         """Read a tensor as float32. A float32 tensor stays mapped from the file; other types are converted.
 
@@ -88,43 +115,64 @@ class Tensors:
             InvalidModelError: the tensor is missing, has another shape, or holds NaN or infinity.
             UnsupportedModelError: the tensor's type is not one of the floating-point types that Pellucid reads.
         """
+        stored = self._find(tensor, (shape[0] * part.count, *shape[1:]) if part else shape, _DTYPES)
+        array, mapping = _map_tensor(stored.part(part) if part else stored)
+        self._check_finite(tensor, array, mapping)
+        return array
+
+    def _find(self, tensor: str, shape: tuple[int, ...], dtypes: Mapping[str, str]) -> _StoredTensor:
+        """The place of a tensor that must have this shape, and one of these types."""
         if tensor not in self._stored:
             raise InvalidModelError(
                 f"{self.name}: the weights have no tensor {tensor!r}, which config.json and modules.json call for. "
                 f"The files may belong to different models, or the download may be incomplete."
             )
         stored = self._stored[tensor]
-        stored_shape = (shape[0] * part.count, *shape[1:]) if part else shape
-        if stored.shape != stored_shape:
+        if stored.shape != shape:
             raise InvalidModelError(
                 f"{self.name}: tensor {tensor!r} has shape {list(stored.shape)!s:.80}, but config.json calls for "
-                f"{list(stored_shape)}. The files may belong to different models."
+                f"{list(shape)}. The files may belong to different models."
             )
-        if stored.dtype not in _DTYPES:
+        if stored.dtype not in dtypes:
             raise UnsupportedModelError(
-                f"{self.name}: tensor {tensor!r} is stored as {stored.dtype}. Supported: {', '.join(_DTYPES)}."
+                f"{self.name}: tensor {tensor!r} is stored as {stored.dtype}. Supported: {', '.join(dtypes)}."
             )
-        array, mapping = _map_tensor(stored.part(part) if part else stored)
+        return stored
+
+    def _check_finite(self, tensor: str, array: npt.NDArray[Any], mapping: mmap.mmap) -> None:
         for start in range(0, array.size, _NUMBERS_PER_CHECK):
             if not np.isfinite(array.reshape(-1)[start : start + _NUMBERS_PER_CHECK]).all():
                 raise InvalidModelError(f"{self.name}: tensor {tensor!r} holds NaN or infinity; the file is damaged.")
             if hasattr(mapping, "madvise"):  # Windows does not have it. What has been checked can leave the memory.
                 mapping.madvise(mmap.MADV_DONTNEED)
-        return array
 
 
-def _map_tensor(stored: _StoredTensor) -> tuple[Float32, mmap.mmap]:
-    """A tensor as float32, and the mapping that it was read from.
+def write_tensors(path: Path, tensors: Mapping[str, Float32]) -> None:
+    """Write tensors to a safetensors file."""
+    from safetensors.numpy import save
+
+    # Not save_file, which makes a file that nobody else may read. transformers refuses a file without a format.
+    path.write_bytes(save(dict(tensors), metadata={"format": "pt"}))
+
+
+def _map_raw(stored: _StoredTensor, dtype_name: str) -> tuple[npt.NDArray[Any], mmap.mmap]:
+    """A tensor as it is stored, and the mapping that it was read from.
 
     Each tensor has its own mapping. If the array still uses it, the mapping lives as long as the array.
     """
-    dtype = np.dtype(_DTYPES[stored.dtype])
+    dtype = np.dtype(dtype_name)
     count = int(np.prod(stored.shape, dtype=np.int64))
     page = stored.start // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
     with stored.path.open("rb") as file:
         length = stored.start - page + count * dtype.itemsize
         mapping = mmap.mmap(file.fileno(), length, access=mmap.ACCESS_READ, offset=page)
     raw = np.frombuffer(mapping, dtype=dtype, count=count, offset=stored.start - page).reshape(stored.shape)
+    return raw, mapping
+
+
+def _map_tensor(stored: _StoredTensor) -> tuple[Float32, mmap.mmap]:
+    """A tensor as float32, and the mapping that it was read from."""
+    raw, mapping = _map_raw(stored, _DTYPES[stored.dtype])
     if stored.dtype == "BF16":  # A bfloat16 is the upper half of a float32.
         return (raw.astype(np.uint32) << np.uint32(16)).view(np.float32), mapping
     with np.errstate(over="ignore"):  # A float64 too large for float32 becomes infinity, which the caller refuses.

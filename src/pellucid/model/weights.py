@@ -10,6 +10,7 @@ import numpy as np
 from pellucid.layers.norms import layer_norm
 from pellucid.model.families.names import TensorNames, TensorPart
 from pellucid.model.spec import EncoderSpec, NormPlaces, NormSpec
+from pellucid.model.static import TokenTable
 from pellucid.model.tensors import Tensors
 from pellucid.reprs import short_repr
 from pellucid.types import Float32
@@ -81,7 +82,7 @@ class EncoderWeights:
     """All weights of an encoder.
 
     Attributes:
-        word: ``float32[vocab_size, hidden]``.
+        word: ``float32[vocab_size, hidden]``; in a static model, a table that is looked up in the same way.
         position: ``float32[positions, hidden]``, or None.
         token_type: ``float32[token_types, hidden]``, or None.
         embedding_norm: the norm after the sum of these three, or None.
@@ -94,7 +95,7 @@ class EncoderWeights:
         final_norm: the norm after the last layer, or None.
     """
 
-    word: Float32
+    word: Float32 | TokenTable
     position: Float32 | None
     token_type: Float32 | None
     embedding_norm: Norm | None

@@ -14,6 +14,7 @@ from pellucid.embedder import Embedder
 from pellucid.errors import OptionError, UnreadableFileError
 from pellucid.files.own_folders import what_pellucid_made
 from pellucid.files.walk import FoundFile, SkippedFile, find_files, path_of
+from pellucid.model.spec import NO_LIMIT
 from pellucid.reprs import short_repr
 from pellucid.search import roots as index_roots
 from pellucid.search.headings import heading_of
@@ -25,6 +26,8 @@ from pellucid.text.chunking import spans
 from pellucid.types import Float32
 
 _OVERLAP_TOKENS = 32
+_CHUNK_TOKENS = 256
+"""How many tokens a chunk has, if the model reads texts of any length. A mean over more says little of any sentence."""
 """About how many tokens at the end of a chunk are repeated at the start of the next."""
 _MIN_CHUNKS_PER_STEP = 64
 """How many chunks to embed and write to disk at a time, at least. Two cores need about a second for them."""
@@ -258,7 +261,12 @@ def _files_in(named: Mapping[str, Path], files: Iterable[str], known: Mapping[st
 
 def _chunks_per_step(embedder: Embedder) -> int:
     """How many chunks to embed and write to disk at a time: few, but enough to keep the engine busy."""
-    return max(_MIN_CHUNKS_PER_STEP, embedder.engine.tokens_per_call // embedder.max_tokens)
+    return max(_MIN_CHUNKS_PER_STEP, embedder.engine.tokens_per_call // _chunk_tokens(embedder))
+
+
+def _chunk_tokens(embedder: Embedder) -> int:
+    """How many tokens a chunk may have: as many as the model reads, if it has a limit."""
+    return embedder.max_tokens if embedder.max_tokens < NO_LIMIT else _CHUNK_TOKENS
 
 
 def _chunks(
@@ -266,8 +274,12 @@ def _chunks(
 ) -> Iterator[tuple[str, int, int, int, int, str, str, str]]:
     """The chunks of a document: the attributes of :class:`Row` from ``part`` on."""
     line, counted = 1, 0
-    overlap = min(_OVERLAP_TOKENS, embedder.max_tokens // 8)
-    for span in spans(document.text, embedder.tokenizer, overlap=overlap, kind=document.kind, prompt=prompt):
+    tokens = _chunk_tokens(embedder)
+    overlap = min(_OVERLAP_TOKENS, tokens // 8)
+    cut = spans(
+        document.text, embedder.tokenizer, max_tokens=tokens, overlap=overlap, kind=document.kind, prompt=prompt
+    )
+    for span in cut:
         text = document.text[span.start : span.end]
         line += document.text.count("\n", counted, span.start) - document.text.count("\n", span.start, counted)
         counted = span.start

@@ -14,6 +14,7 @@ PyTorch is imported only if you ask for tensors, or pass a function that works o
 
     sentence_transformer.py   texts to vectors
     cross_encoder.py          pairs of texts to scores
+    sparse_encoder.py         texts to sparse vectors
     multi_vector_encoder.py   texts to a vector for each token
     base.py                   what these share
     arguments.py              the options that their methods take, older names too
@@ -40,12 +41,14 @@ if TYPE_CHECKING:
     from pellucid.sentence_transformers.quantization import quantize_embeddings
     from pellucid.sentence_transformers.sentence_transformer import SentenceTransformer
     from pellucid.sentence_transformers.similarity import SimilarityFunction
+    from pellucid.sentence_transformers.sparse_encoder import SparseEncoder
 
 _MODULES = {
     "CrossEncoder": "cross_encoder",
     "MultiVectorEncoder": "multi_vector_encoder",
     "SentenceTransformer": "sentence_transformer",
     "SimilarityFunction": "similarity",
+    "SparseEncoder": "sparse_encoder",
     "install": "installing",
     "quantize_embeddings": "quantization",
     "uninstall": "installing",
@@ -55,6 +58,7 @@ __all__ = [
     "MultiVectorEncoder",
     "SentenceTransformer",
     "SimilarityFunction",
+    "SparseEncoder",
     "install",
     "quantize_embeddings",
     "uninstall",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 from pellucid.checks import check_integer
 from pellucid.errors import OptionError
 from pellucid.model.config import Config
+from pellucid.model.spec import NO_LIMIT
 from pellucid.reprs import short_text
 from pellucid.sentence_transformers.arguments import (
     CONFIG_KWARGS,
@@ -103,9 +105,12 @@ class DropIn(Generic[TaskT]):
         return self._task.engine.dtype
 
     @property
-    def max_seq_length(self) -> int:
-        """The most tokens that are read. To set it loads the model again; None sets the model's own limit."""
-        return self._task.max_tokens
+    def max_seq_length(self) -> int | float:
+        """The most tokens that are read; infinite for a static model without a limit.
+
+        To set it loads the model again; None sets the model's own limit.
+        """
+        return math.inf if self._task.max_tokens == NO_LIMIT else self._task.max_tokens
 
     @max_seq_length.setter
     def max_seq_length(self, value: int | None) -> None:
@@ -116,7 +121,7 @@ class DropIn(Generic[TaskT]):
             self._task.encoder.files = files  # It keeps its name, and where it came from.
             self._task.encoder.spec = dataclasses.replace(self._task.spec, name=files.name)
 
-    def get_max_seq_length(self) -> int:
+    def get_max_seq_length(self) -> int | float:
         """The older form of :attr:`max_seq_length`."""
         return self.max_seq_length
 
@@ -185,6 +190,12 @@ class DropIn(Generic[TaskT]):
             known = ", ".join(map(repr, self.prompts)) or "none"
             raise OptionError(f"{self._task.model_name} has no prompt {name!r:.80}. Its prompts: {known}.")
         return self.prompts[name]
+
+    def _own_prompt(self, names: Sequence[str], prompt_name: str | None, prompt: str | None) -> str | None:
+        """The name of a method's prompt: the caller's choice, or the first of ``names`` that there is."""
+        if prompt_name is not None or prompt is not None:
+            return prompt_name
+        return next((name for name in names if name in self.prompts), None)
 
     def _check_call(
         self, batch_size: int, device: Any, pool: Any, chunk_size: Any, processing_kwargs: Mapping[str, Any] | None

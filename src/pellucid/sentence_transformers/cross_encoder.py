@@ -297,7 +297,7 @@ class CrossEncoder(DropIn[Classifier]):
         return self._activation
 
     @property
-    def max_length(self) -> int:
+    def max_length(self) -> int | float:
         """The older name of :attr:`max_seq_length`."""
         warn_of_older_name("max_length", "max_seq_length")
         return self.max_seq_length

@@ -25,12 +25,10 @@ VERSION = "6.2.0"
 """The version that this package is like."""
 
 _TRAINING = "Pellucid does not train. Train with sentence-transformers, and load here what it saves."
-_SPARSE = "Pellucid has no sparse vectors yet."
 _EXPORT = "Pellucid exports no models. It needs no other format to be fast."
 _MODULES = "Pellucid builds no models from modules. Name a model that has been saved."
 _OTHER = "Pellucid does not have it."
 _REASONS: Mapping[str, str] = {
-    "SparseEncoder": _SPARSE,
     **dict.fromkeys(
         (
             *("SparseEncoderTrainer", "SparseEncoderTrainingArguments", "SparseEncoderModelCardData"),
@@ -53,12 +51,11 @@ _REASONS: Mapping[str, str] = {
 }
 """The names that sentence_transformers itself has, and this package has not."""
 _REASONS_OF_MODULES: Mapping[str, str] = {
-    "sparse_encoder": _SPARSE,
     "multi_vector_encoder": _TRAINING,
     "backend": _EXPORT,
     **dict.fromkeys(("models", "modules"), _MODULES),
-    **dict.fromkeys(("base", "cross_encoder", "sentence_transformer", "SentenceTransformer", "LoggingHandler"), _OTHER),
-    **dict.fromkeys(("util", "quantization", "similarity_functions"), _OTHER),
+    **dict.fromkeys(("base", "cross_encoder", "sentence_transformer", "sparse_encoder", "SentenceTransformer"), _OTHER),
+    **dict.fromkeys(("util", "quantization", "similarity_functions", "LoggingHandler"), _OTHER),
     **dict.fromkeys(("losses", "evaluation", "readers", "datasets", "trainer", "training_args"), _TRAINING),
     **dict.fromkeys(("sampler", "peft_mixin", "model_card", "data_collator", "model_card_templates"), _TRAINING),
 }
@@ -73,6 +70,7 @@ _SOURCES: Mapping[str, str] = {
         ("cross_encoder", "cross_encoder.CrossEncoder", "cross_encoder.model"),
         "pellucid.sentence_transformers.cross_encoder",
     ),
+    **dict.fromkeys(("sparse_encoder", "sparse_encoder.model"), "pellucid.sentence_transformers.sparse_encoder"),
     **dict.fromkeys(
         ("multi_vector_encoder", "multi_vector_encoder.model"),
         "pellucid.sentence_transformers.multi_vector_encoder",

@@ -21,7 +21,7 @@ from pellucid.model.load import read_settings
 from pellucid.sentence_transformers.arguments import choose_dtype, takes_older_arguments, warn_of_older_name
 from pellucid.sentence_transformers.base import DropIn, check_creation
 from pellucid.sentence_transformers.quantization import PRECISIONS, quantize_embeddings
-from pellucid.sentence_transformers.similarity import DENSE, SimilarityFunction
+from pellucid.sentence_transformers.similarity import DENSE, SimilarityFunction, similarity_name
 from pellucid.sentence_transformers.tensors import Array, import_torch
 from pellucid.text.checks import as_list
 from pellucid.text.truncation import OnTruncation, check_truncation, warn_about_truncation
@@ -125,7 +125,7 @@ class SentenceTransformer(DropIn[Embedder]):
             "cache": cache,
             "on_truncation": on_truncation,
         }
-        chosen = None if similarity_fn_name is None else _similarity_name(similarity_fn_name)
+        chosen = None if similarity_fn_name is None else similarity_name(similarity_fn_name)
         if truncate_dim is not None:
             _check_truncate_dim(truncate_dim)
         self._task = Embedder(
@@ -171,7 +171,7 @@ class SentenceTransformer(DropIn[Embedder]):
         truncate_dim: int | None = None,
         pool: Mapping[str, Any] | None = None,
         chunk_size: int | None = None,
-        task: str | None = None,  # noqa: ARG002  It chooses a route of the model, and models here have one.
+        task: str | None = None,
         processing_kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         """Embed texts.
@@ -192,7 +192,7 @@ class SentenceTransformer(DropIn[Embedder]):
             truncate_dim: keep only this many leading dimensions.
             pool: without effect, because one process uses all cores.
             chunk_size: without effect, too.
-            task: without effect: it would choose between several routes, which no model has here.
+            task: "query" for queries. It makes a difference for a model that reads them in another way than documents.
             processing_kwargs: only None or {}.
 
         Returns:
@@ -214,7 +214,7 @@ class SentenceTransformer(DropIn[Embedder]):
             results = self._of_tokens(texts, chosen, output_value, width)
             results = [_to_tensors(result) for result in results] if convert_to_tensor else results
             return results[0] if single else results
-        vectors = self.embedder.embed_documents(
+        vectors = (self.embedder.for_queries if task == "query" else self.embedder).embed_documents(
             texts,
             prompt=chosen,
             normalize=True if normalize_embeddings else None,
@@ -235,7 +235,7 @@ class SentenceTransformer(DropIn[Embedder]):
     ) -> Any:
         """Embed queries: like :meth:`encode`, but the default prompt is the one called "query"."""
         name = self._own_prompt(QUERY_PROMPTS, prompt_name, prompt)
-        return self.encode(inputs, name, prompt, *arguments, **options)
+        return self.encode(inputs, name, prompt, *arguments, **{"task": "query", **options})
 
     @takes_older_arguments({"sentences": "inputs"})
     @functools.wraps(encode, assigned=())  # So its help shows the arguments of encode.
@@ -304,7 +304,7 @@ class SentenceTransformer(DropIn[Embedder]):
 
     @similarity_fn_name.setter
     def similarity_fn_name(self, value: str | SimilarityFunction | None) -> None:
-        self._similarity_fn_name = DENSE[0] if value is None else _similarity_name(value)
+        self._similarity_fn_name = DENSE[0] if value is None else similarity_name(value)
 
     def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
         """The similarity of each vector with each other: ``[n, m]``. An array, or a tensor if you give one."""
@@ -365,11 +365,6 @@ class SentenceTransformer(DropIn[Embedder]):
         """
         raise TypeError("A SentenceTransformer of Pellucid is no module of PyTorch. Use encode(texts).")
 
-    def _own_prompt(self, names: Sequence[str], prompt_name: str | None, prompt: str | None) -> str | None:
-        if prompt_name is not None or prompt is not None:
-            return prompt_name
-        return next((name for name in names if name in self.prompts), None)
-
     def _width(self, truncate_dim: int | None) -> int | None:
         """How many dimensions to keep; None for all. More than there are cut nothing, as there."""
         if truncate_dim is None or _check_truncate_dim(truncate_dim) >= self.embedder.dimensions:
@@ -406,12 +401,6 @@ class SentenceTransformer(DropIn[Embedder]):
     def _padding_id(self) -> int:
         padding = self._config_values().get("pad_token_id")
         return padding if isinstance(padding, int) else 0
-
-
-def _similarity_name(value: str | SimilarityFunction) -> str:
-    name = value.value if isinstance(value, SimilarityFunction) else value
-    check_choice("similarity_fn_name", name, DENSE)
-    return str(name)
 
 
 def _check_truncate_dim(truncate_dim: int) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from pellucid.checks import check_choice
 from pellucid.errors import InputError
 from pellucid.sentence_transformers.maxsim import maxsim, maxsim_pairwise, mean_maxsim, mean_maxsim_pairwise
 from pellucid.sentence_transformers.tensors import Array, as_array, like
@@ -211,3 +212,10 @@ def _squares(vectors: Array) -> Array:
 
 def _rows_per_block(width: int) -> int:
     return max(1, MAX_NUMBERS // max(width, 1))
+
+
+def similarity_name(value: str | SimilarityFunction) -> str:
+    """The name of a similarity function of dense vectors. Raises OptionError if it is none."""
+    name = value.value if isinstance(value, SimilarityFunction) else value
+    check_choice("similarity_fn_name", name, DENSE)
+    return str(name)

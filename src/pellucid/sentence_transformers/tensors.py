@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.errors import InputError, MissingExtraError
+from pellucid.sparse_vectors import SparseVectors
 
 Array = npt.NDArray[Any]
 
@@ -39,18 +40,20 @@ def as_array(values: Any, name: str = "embeddings") -> Array:
     keep their type, and share their memory.
 
     Args:
-        values: an array, a tensor, or a list of arrays, of tensors, or of numbers.
+        values: an array, a tensor, sparse vectors, or a list of arrays, of tensors, or of numbers.
         name: what a message calls them.
 
     Raises:
-        InputError: they are no numbers, have different lengths, or are sparse.
+        InputError: they are no numbers, have different lengths.
     """
     if isinstance(values, np.ndarray):
         array = values
+    elif isinstance(values, SparseVectors):
+        array = values.to_dense()
     elif is_tensor(values):
-        array = _from_tensor(values, name)
+        array = _from_tensor(values)
     elif isinstance(values, (list, tuple)) and len(values) and is_tensor(values[0]):
-        array = _stack([_from_tensor(value, name) for value in values], name)
+        array = _stack([_from_tensor(value) for value in values], name)
     else:
         array = _stack(values, name)
         has_arrays = isinstance(values, (list, tuple)) and len(values) and isinstance(values[0], np.ndarray)
@@ -70,10 +73,8 @@ def like(result: Array, *given: Any) -> Any:
     return result
 
 
-def _from_tensor(tensor: Any, name: str) -> Array:
-    if tensor.is_sparse:
-        raise InputError(f"{name} is a sparse tensor. Pellucid has no sparse vectors yet: pass tensor.to_dense().")
-    tensor = tensor.detach().cpu()
+def _from_tensor(tensor: Any) -> Array:
+    tensor = tensor.detach().cpu().to_dense()
     array: Array = (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
     return array
 

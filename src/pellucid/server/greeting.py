@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pellucid.errors import printable
-from pellucid.server.core.kinds import Kind
+from pellucid.server.core.kinds import Kind, in_words
 from pellucid.server.settings import Settings
 
 _EXAMPLES: dict[Kind, tuple[str, str]] = {
     "embedder": ("/v1/embeddings", '{"input": "Hello"}'),
+    "sparse_embedder": ("/embed_sparse", '{"inputs": "Hello"}'),
     "reranker": ("/v1/rerank", '{"query": "cats", "documents": ["Dogs bark", "Cats purr"]}'),
     "classifier": ("/predict", '{"inputs": "Hello"}'),
 }
@@ -30,7 +31,7 @@ def greeting(settings: Settings, url: str, kinds: Mapping[str, Kind | None]) -> 
         kinds: the kind of each model by its name; None for those that are not known yet.
     """
     local = url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
-    models = [f"{name} ({each})" if each else name for name, each in kinds.items()]
+    models = [f"{name} ({in_words(each)})" if each else name for name, each in kinds.items()]
     models += [f"{alias} = {source}" for alias, source in settings.aliases]
     key = '-H "Authorization: Bearer $KEY" ' if settings.keys else ""
     kind = next(iter(kinds.values()), None)

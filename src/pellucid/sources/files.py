@@ -18,6 +18,7 @@ Source = Literal["folder", "Hugging Face cache", "Hugging Face Hub", "package in
 
 _FILE_PATTERNS = (
     "config.json",
+    "router_config.json",
     "model.safetensors",
     "model.safetensors.index.json",
     "model-*-of-*.safetensors",
@@ -35,6 +36,10 @@ _MODULE_FOLDER_PATTERN = "[0-9]_*"  # sentence-transformers names module folders
 
 MAX_JSON_BYTES = 4 << 20
 """The size limit for a JSON file and for the header of a safetensors file. Real ones have at most 1.2 MB."""
+ROUTERS = ("Router", "Asym")
+"""The kinds of a module that holds other modules. The second is the older name of the first."""
+ROUTER_FILES = ("router_config.json", "config.json")
+"""The file that names these modules: its name today, and its older name."""
 MAX_MODULES = 100
 """The largest number of modules that ``modules.json`` may list."""
 _MAX_TOKENIZER_BYTES = 64 << 20  # The largest tokenizer file that we know has 33 MB, for 262,144 tokens.
@@ -238,7 +243,7 @@ def normalize_folder(folder: str) -> str:
 
 
 def read_module_folders(folder: Path) -> list[str]:
-    """The folders of the modules that ``modules.json`` lists; an empty list if it is broken.
+    """The folders of the modules that ``modules.json`` lists, and of those inside a Router; empty if it is broken.
 
     A model without that file has one module, in the top folder "".
     """
@@ -253,15 +258,34 @@ def _read_modules(folder: Path) -> list[tuple[str, str]] | None:
         modules = json.loads(path.read_bytes())
         if len(modules) > MAX_MODULES:
             return None
-        return [(normalize_folder(m["path"]), m["type"].rpartition(".")[2]) for m in modules]
+        listed = [(normalize_folder(m["path"]), m["type"].rpartition(".")[2]) for m in modules]
+        return [*listed, *(each for path, kind in listed if kind in ROUTERS for each in _read_router(folder, path))]
     except FileNotFoundError:
         return [("", "Transformer")]
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
 
+def _read_router(folder: Path, path: str) -> list[tuple[str, str]]:
+    """The folder and the kind of each module inside a Router, as :func:`_read_modules` gives them."""
+    for name in ROUTER_FILES:
+        file = folder / path / name
+        if file.is_file():
+            check_readable(file, MAX_JSON_BYTES)
+            types = json.loads(file.read_bytes())["types"]
+            if len(types) > MAX_MODULES:
+                raise ValueError("it has too many modules")
+            return [((PurePosixPath(path) / key).as_posix(), kind.rpartition(".")[2]) for key, kind in types.items()]
+    return []
+
+
 _REQUIRED_FILES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "Transformer": (("config.json",), WEIGHT_FILES, TOKENIZER_FILES),
+    "MLMTransformer": (("config.json",), WEIGHT_FILES, TOKENIZER_FILES),
+    "SparseStaticEmbedding": (WEIGHT_FILES, TOKENIZER_FILES),
+    "SparseAutoEncoder": (("config.json",), WEIGHT_FILES),
+    **dict.fromkeys(ROUTERS, (ROUTER_FILES,)),
+    "StaticEmbedding": (WEIGHT_FILES, ("tokenizer.json",)),
     "Pooling": (("config.json",),),
     "Dense": (("config.json",), WEIGHT_FILES),
     "LayerNorm": (WEIGHT_FILES,),

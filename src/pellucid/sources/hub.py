@@ -69,10 +69,12 @@ def _download_snapshot(repo: str, revision: str | None, cache: Path, token: str 
     if snapshot is None or snapshot.tree is None:
         raise HubUnreachableError(f"{constants.ENDPOINT} could not be reached for the list of the model's files")
     _verify(snapshot, first_files)
-    names = snapshot.files_to_read()
-    small_files = [name for name in names if not name.endswith(_WEIGHTS_SUFFIX)]
-    _fetch_missing(repo, snapshot, cache, token, small_files)
-    _verify(snapshot, small_files)
+    names: list[str] = []
+    while (found := snapshot.files_to_read()) != names:  # A Router's file may name more folders.
+        names = found
+        small_files = [name for name in names if not name.endswith(_WEIGHTS_SUFFIX)]
+        _fetch_missing(repo, snapshot, cache, token, small_files)
+        _verify(snapshot, small_files)
     weights = [name for name in names if name.endswith(_WEIGHTS_SUFFIX)]
     missing_weights = [name for name in weights if not (snapshot.folder / name).is_file()]
     for name in missing_weights:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,8 @@ from pellucid.tables.json_values import json_value
 import pyarrow as pa  # type: ignore[import-untyped]  # isort: skip
 import pyarrow.parquet as pq  # type: ignore[import-untyped]  # isort: skip
 
-Column = Sequence[Any] | npt.NDArray[Any]
+Column: TypeAlias = Sequence[Any] | npt.NDArray[Any] | pa.Array
+"""The values of rows: plain ones, vectors ``[m, d]``, or a column of Arrow as it is."""
 
 
 def add_columns(
@@ -108,6 +109,8 @@ def _json_type(kind: pa.DataType) -> pa.DataType:
 
 
 def _arrow(values: Column, kind: str | None = None) -> pa.Array:
+    if isinstance(values, pa.Array):
+        return values
     if isinstance(values, np.ndarray):
         return vector_column(values)
     return pa.array(values, None if kind is None else pa.type_for_alias(kind))

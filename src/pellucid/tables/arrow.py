@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.errors import MissingExtraError
-from pellucid.types import Float32, Int64
+from pellucid.types import Float32, Int32, Int64
 
 try:
     import pyarrow as pa  # type: ignore[import-untyped]
@@ -38,6 +38,11 @@ def vector_column(vectors: npt.NDArray[Any], *, packed_bits: bool = False) -> pa
 def number_column(numbers: Float32) -> pa.Array:
     """Numbers, ``float32[n]``, as a column."""
     return pa.array(numbers, pa.float32())
+
+
+def list_column(values: npt.NDArray[Any], offsets: Int32) -> pa.Array:
+    """Lists of numbers: row ``i`` has ``values[offsets[i]:offsets[i + 1]]``."""
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(values))
 
 
 def name_column(names: Sequence[str], which: Int64) -> pa.Array:

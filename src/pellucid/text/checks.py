@@ -89,7 +89,8 @@ def check_texts(texts: Sequence[str], *, first: int = 0) -> None:
                 f"text {position} is of type {type(text).__name__}; every text must be a str. "
                 f"Leave out entries without a text, or pass ''."
             )
-        check_utf8(text, f"text {position}")
+        if not text.isascii():  # For most texts, this saves encoding them here.
+            check_utf8(text, f"text {position}")
 
 
 def check_utf8(text: str, name: str) -> None:

@@ -127,7 +127,7 @@ def find_seams(
         added: its added tokens.
         normalize: applies the normalizer to a text; None if there is no normalizer.
     """
-    steps, cutters = _flatten(normalizer, "normalizers"), _flatten(pre_tokenizer, "pretokenizers")
+    steps, cutters = flatten(normalizer, "normalizers"), flatten(pre_tokenizer, "pretokenizers")
     if not all(map(_normalizes_locally, steps)) or not all(map(_cuts_locally, cutters)):
         return Seams(None)
     if not any(cutter["type"] not in ("Punctuation", "Digits") for cutter in cutters):
@@ -141,7 +141,7 @@ def find_seams(
     if _has(r"[\s▁]", spellings):
         return Seams(None)
     places = [_WORD_END]
-    bert = [cutter["type"] for cutter in cutters] == ["BertPreTokenizer"] and all(map(_is_bert, steps))
+    bert = [cutter["type"] for cutter in cutters] == ["BertPreTokenizer"] and all(map(is_bert, steps))
     if bert and not _has(_BERT_MARK, spellings):
         places.append(_BERT_MARK)
     if bert and any(step.get("handle_chinese_chars") is True for step in steps) and not _has(_HAN, spellings):
@@ -154,16 +154,17 @@ def _has(pattern: str, text: str) -> bool:
     return bool(text) and re.search(pattern, text) is not None
 
 
-def _flatten(part: Json | None, key: str) -> list[Json]:
+def flatten(part: Json | None, key: str) -> list[Json]:
     """The steps of a part of a tokenizer. A "Sequence" has its steps under ``key``, and may be nested."""
     if part is None:
         return []
     if part["type"] == "Sequence":
-        return [step for child in part[key] for step in _flatten(child, key)]
+        return [step for child in part[key] for step in flatten(child, key)]
     return [part]
 
 
-def _is_bert(step: Json) -> bool:
+def is_bert(step: Json) -> bool:
+    """True for the steps of BERT's normalizer, with a step of ours that makes all letters lower-case."""
     return step["type"] in ("BertNormalizer", "Lowercase")
 
 

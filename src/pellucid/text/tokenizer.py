@@ -28,6 +28,7 @@ from pellucid.text.checks import check_texts, check_utf8, counting_limit
 from pellucid.text.pairs import PairTemplate, find_template
 from pellucid.text.seams import MAX_PIECE_CHARACTERS, AddedToken, Seams, find_seams
 from pellucid.text.tokenizer_files import TEMPLATE_RULE, is_panic, load, part_json, translate_errors
+from pellucid.text.words import Words, find_rules
 from pellucid.types import Int32, Int64, Token, TokenBatch, TokenizedText
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ _TEXTS_PER_CALL = 512
 _CHARACTERS_PER_CALL = 250_000
 _MAX_BLOCKING_CHARACTERS = 10_000
 """The longest text that the library may cut while Python's other threads wait, which takes about 20 ms."""
+_WORDS_PER_LIST = 512  # How many words the library may have in one list. Longer lists would keep other cores idle.
+_NONE = np.empty(0, dtype=np.int32)
+_NO_LIMIT = 1 << 62
 _LONG_TEXT_CHARACTERS = 100_000
 """A text with more characters is long: it is read in pieces, about this many characters of them at a time."""
 
@@ -93,7 +97,7 @@ class Tokenizer:
                 f"tokens."
             )
         self._before, self._after = self._split_specials(empty.ids)
-        self._seams = self._find_seams()
+        self._seams, self._words = self._inspect_parts()
         self._trims = _trims_first_space(part_json(self._backend.post_processor))
 
     def __repr__(self) -> str:
@@ -138,23 +142,22 @@ class Tokenizer:
         check_texts(texts, first=first)
         check_utf8(prompt, "the prompt")
         limit = counting_limit(self.spec.max_tokens)
-        sequences: list[Int32] = []
-        counts: list[int] = []
-        for part in _parts((prompt + text for text in texts) if prompt else texts):
+        batches: list[TokenBatch] = []
+        counts: list[Int32] = []
+        room, is_left = self.spec.max_tokens - self._specials, self.spec.truncation_side == "left"
+        for number, part in _parts((prompt + text for text in texts) if prompt else texts):
             check()
-            if len(part[0]) > _LONG_TEXT_CHARACTERS:
-                pieces, _ = self._read_until(part[0], limit, check, first + len(counts))
-                ids = np.concatenate([np.array(piece.encoding.ids, dtype=np.int32) for piece in pieces])
-                counts.append(self._specials + len(ids))
-                sequences.append(self._cut(ids))
+            if self._words is not None and len(part[0]) <= _LONG_TEXT_CHARACTERS:
+                ids, offsets, part_counts = self._words.look_up(part).join(self._before, self._after, room, is_left)
+                batches.append(TokenBatch(ids, offsets))
+                counts.append(part_counts)
                 continue
-            for encoding in self._encode(part):
-                ids = np.array(encoding.ids, dtype=np.int32)
-                counts.append(len(ids))
-                if len(ids) > self.spec.max_tokens:
-                    ids = self._cut(ids[len(self._before) : len(ids) - len(self._after)])
-                sequences.append(ids)
-        return TokenBatch.from_sequences(sequences), np.minimum(np.array(counts, dtype=np.int32), limit)
+            sequences = self._plain_ids(part, limit, check, first + number)
+            batches.append(TokenBatch.from_sequences([*map(self._cut, sequences)]))
+            counts.append(np.array([self._specials + len(ids) for ids in sequences], dtype=np.int32))
+        if not batches:
+            return TokenBatch.from_sequences([]), _NONE
+        return TokenBatch.join(batches), np.minimum(counts[0] if len(counts) == 1 else np.concatenate(counts), limit)
 
     def tokenize_plain(
         self, texts: Sequence[str], *, first: int = 0, check: Callable[[], object] = lambda: None
@@ -167,13 +170,12 @@ class Tokenizer:
         check_texts(texts, first=first)
         limit = counting_limit(self.spec.max_tokens)
         found: list[Int32] = []
-        for part in _parts(texts):
+        for number, part in _parts(texts):
             check()
-            if len(part[0]) > _LONG_TEXT_CHARACTERS:
-                pieces, _ = self._read_until(part[0], limit, check, first + len(found))
-                found.append(np.concatenate([np.array(piece.encoding.ids, dtype=np.int32) for piece in pieces]))
+            if self._words is not None and len(part[0]) <= _LONG_TEXT_CHARACTERS:
+                found += TokenBatch(*self._words.look_up(part).join(_NONE, _NONE, _NO_LIMIT, False)[:2])
             else:
-                found += [np.array(encoding.ids, dtype=np.int32) for encoding in self._encode(part, specials=False)]
+                found += self._plain_ids(part, limit, check, first + number)
         return found
 
     @functools.cached_property
@@ -209,15 +211,17 @@ class Tokenizer:
         """Count all the tokens of each text, ``int32[B]``. Arguments and errors are those of :meth:`tokenize`."""
         check_texts(texts, first=first)
         check_utf8(prompt, "the prompt")
-        counts: list[int] = []
-        for part in _parts((prompt + text for text in texts) if prompt else texts):
+        counts: list[Int32] = [_NONE]
+        for number, part in _parts((prompt + text for text in texts) if prompt else texts):
             check()
             if len(part[0]) > _LONG_TEXT_CHARACTERS:
-                pieces = self._pieces(part[0], check, first + len(counts), backwards=False)
-                counts.append(self._specials + sum(len(piece.encoding) for piece in pieces))
+                pieces = self._pieces(part[0], check, first + number, backwards=False)
+                counts.append(np.array([sum(len(piece.encoding) for piece in pieces)], dtype=np.int32))
+            elif self._words is not None:
+                counts.append(self._words.look_up(part).counts())
             else:
-                counts += map(len, self._encode(part))
-        return np.array(counts, dtype=np.int32)
+                counts.append(np.array([*map(len, self._encode(part, specials=False))], dtype=np.int32))
+        return np.concatenate(counts) + np.int32(self._specials)
 
     def prompt_tokens(self, prompt: str) -> int:
         """How many tokens at the start of a text belong to the prompt, with the special tokens before it.
@@ -295,6 +299,17 @@ class Tokenizer:
         kept = ids[-room:] if self.spec.truncation_side == "left" else ids[:room]
         return np.concatenate([self._before, kept, self._after])
 
+    def _plain_ids(self, part: list[str], limit: int, check: Callable[[], object], position: int) -> list[Int32]:
+        """Ask the library about the texts of a part, or about pieces of a long text until they have ``limit`` tokens.
+
+        Returns:
+            ``int32[n]`` for each text, without special tokens.
+        """
+        if len(part[0]) <= _LONG_TEXT_CHARACTERS:
+            return [np.array(encoding.ids, dtype=np.int32) for encoding in self._encode(part, specials=False)]
+        pieces, _ = self._read_until(part[0], limit, check, position)
+        return [np.concatenate([np.array(piece.encoding.ids, dtype=np.int32) for piece in pieces])]
+
     def _read_until(
         self, text: str, limit: int, check: Callable[[], object], position: int, *, offsets: bool = False
     ) -> tuple[list[_Piece], bool]:
@@ -339,22 +354,42 @@ class Tokenizer:
             for (start, end), encoding in zip(group, encodings, strict=True):
                 yield _Piece(start, end, encoding)
 
-    def _encode(self, texts: list[str], *, specials: bool = True, offsets: bool = False) -> Sequence[Encoding]:
-        """Call the library.
+    def _encode(
+        self, texts: Sequence[str] | Sequence[list[str]], *, specials: bool = True, offsets: bool = False
+    ) -> Sequence[Encoding]:
+        """Call the library. Instead of texts, it also takes lists of words, each of which is tokenized by itself.
 
         A single short text is encoded without the library's threads, because they would linger on the core. But then
         Python's other threads wait for the library, so a long text would stop a server for seconds.
         """
+        are_words = not isinstance(texts[0], str)
+        size = sum(map(len, texts[0])) if are_words else len(texts[0])
+        options = {"is_pretokenized": are_words, "add_special_tokens": specials}
         with translate_errors(self._name):
-            if len(texts) > 1 or len(texts[0]) > _MAX_BLOCKING_CHARACTERS:
-                batch = self._backend.encode_batch if offsets else self._backend.encode_batch_fast
+            if len(texts) > 1 or size > _MAX_BLOCKING_CHARACTERS:
+                batch = self._backend.encode_batch if offsets or are_words else self._backend.encode_batch_fast
                 try:
-                    return batch(texts, add_special_tokens=specials)
+                    return batch(texts, **options)
                 except BaseException as error:
                     if not is_panic(error) or "thread pool" not in str(error):
                         raise
                     logger.warning("The tokenizers library cannot start threads, so texts are tokenized one by one.")
-            return [self._backend.encode(text, add_special_tokens=specials) for text in texts]
+            return [self._backend.encode(text, **options) for text in texts]
+
+    def _ask_words(self, words: list[str]) -> tuple[Int32, Int32]:
+        """How many ids each word has, ``int32[n]``, and the ids of all, in order. Each word is tokenized by itself."""
+        groups = [words[start : start + _WORDS_PER_LIST] for start in range(0, len(words), _WORDS_PER_LIST)]
+        counts, ids = [], []
+        for group, encoding in zip(groups, self._encode(groups, specials=False), strict=True):
+            counts.append(np.bincount(np.array(encoding.word_ids, dtype=np.int32), minlength=len(group)))
+            ids.append(np.array(encoding.ids, dtype=np.int32))
+        return np.concatenate(counts).astype(np.int32), np.concatenate(ids)
+
+    def _ask_texts(self, texts: list[str]) -> tuple[Int32, Int32]:
+        """The same for texts that are longer than a word."""
+        encodings = [encoding for _, part in _parts(texts) for encoding in self._encode(part, specials=False)]
+        ids = [np.array(encoding.ids, dtype=np.int32) for encoding in encodings]
+        return np.array([*map(len, ids)], dtype=np.int32), np.concatenate(ids)
 
     def _offsets(self, piece: _Piece) -> Int64:
         """The characters of a piece's tokens, counted in the whole text: ``int64[T, 2]``."""
@@ -415,12 +450,20 @@ class Tokenizer:
         # Nearly every model has tokens for one of those. Reading the vocabulary would make each start 10 ms slower.
         yield from itertools.islice(self._backend.get_vocab(with_added_tokens=False), _PROBE_WORDS)
 
-    def _find_seams(self) -> Seams:
+    def _inspect_parts(self) -> tuple[Seams, Words | None]:
+        """Find out where long texts can be cut into pieces, and whether texts can be cut into words."""
         backend = self._backend
+
+        def pieces(text: str) -> list[str]:
+            return [piece for piece, _ in backend.pre_tokenizer.pre_tokenize_str(self._normalize(text))]
+
         with translate_errors(self._name):
             added = [AddedToken(t.content, t.normalized, t.rstrip) for t in backend.get_added_tokens_decoder().values()]
             parts = part_json(backend.normalizer), part_json(backend.pre_tokenizer)
-            return find_seams(*parts, added, None if parts[0] is None else self._normalize)
+            normalize = None if parts[0] is None else self._normalize
+            rules = find_rules(*parts, added, normalize, pieces)
+            words = None if rules is None else Words(rules, self._ask_words, self._ask_texts, self._normalize)
+            return find_seams(*parts, added, normalize), words
 
 
 def _groups(spans: Iterator[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
@@ -434,19 +477,30 @@ def _groups(spans: Iterator[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]
     yield group
 
 
-def _parts(texts: Iterable[str]) -> Iterator[list[str]]:
-    """Group texts, so that a group is what one call of the library may have, or is a single long text."""
-    part: list[str] = []
-    characters = 0
-    for text in texts:
-        is_full = len(part) == _TEXTS_PER_CALL or characters + len(text) > _CHARACTERS_PER_CALL
-        if part and (is_full or max(len(text), len(part[0])) > _LONG_TEXT_CHARACTERS):
-            yield part
-            part, characters = [], 0
-        part.append(text)
-        characters += len(text)
-    if part:
-        yield part
+def _parts(texts: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+    """Group texts, so that a group is what one call of the library may have, or is a single long text.
+
+    Yields:
+        The number of the first text of a group, and the group.
+    """
+    first, waiting = 0, iter(texts)
+    while group := list(itertools.islice(waiting, _TEXTS_PER_CALL)):
+        if sum(map(len, group)) <= _LONG_TEXT_CHARACTERS:  # The usual case.
+            yield first, group
+            first += len(group)
+            continue
+        part: list[str] = []
+        characters = 0
+        for text in group:
+            is_full = characters + len(text) > _CHARACTERS_PER_CALL
+            if part and (is_full or max(len(text), len(part[0])) > _LONG_TEXT_CHARACTERS):
+                yield first, part
+                first += len(part)
+                part, characters = [], 0
+            part.append(text)
+            characters += len(text)
+        yield first, part
+        first += len(part)
 
 
 def _unknown_id(backend: Backend) -> int | None:

@@ -76,7 +76,10 @@ def load(files: ModelFiles, spec: TokenizerSpec, family: str) -> Backend:
     prefix = f"{spec.folder}/" if spec.folder else ""
     has_json = files.has(f"{prefix}tokenizer.json")
     with translate_errors(files.name):
-        backend: Backend = _read(files, prefix, family) if has_json else _build(files, prefix)
+        if spec.rules != "transformers":
+            backend: Backend = _read_alone(files, f"{prefix}tokenizer.json")
+        else:
+            backend = _read(files, prefix, family) if has_json else _build(files, prefix)
         backend.no_truncation()
         backend.no_padding()
         if getattr(backend.model, "dropout", None):
@@ -196,6 +199,17 @@ _CLASSES = {
     "roberta": "RobertaTokenizer",
 }
 """The tokenizer class in transformers for each family, if tokenizer_config.json does not name one."""
+
+
+def _read_alone(files: ModelFiles, name: str) -> Backend:
+    """Read the tokenizer of a static model: tokenizer.json as it is, but for the special tokens."""
+    from tokenizers import Tokenizer as Backend
+
+    data = files.read(name)
+    _check_charsmap(data, f"{files.name}: {name}")
+    backend: Backend = Backend.from_buffer(data)
+    backend.post_processor = None
+    return backend
 
 
 def _read(files: ModelFiles, prefix: str, family: str) -> Backend:

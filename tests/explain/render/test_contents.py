@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from pellucid import Embedder, Reranker
+from pellucid import Embedder, Reranker, SparseEmbedder
 from pellucid.explain import trace as traces
 from pellucid.explain.render import contents
 from pellucid.explain.text_map import TextMap, text_map
@@ -215,3 +215,26 @@ def test_a_score_of_long_texts_leaves_out_layers_words_and_tokens(reranker, monk
 
 def test_an_empty_pair_has_no_attention(reranker):
     assert contents.score_data(reranker.explain("", ""))["attention"] is None
+
+
+def test_a_score_of_sparse_vectors_is_complete(tmp_path, monkeypatch):
+    embedder = SparseEmbedder(tiny.write_splade_model(tmp_path / "m"), on_truncation="cut")
+    found = embedder.explain("the cat", "a dog sat " * 30)
+    monkeypatch.setattr(contents, "_MAX_TERMS", 5)
+    data = contents.page_data(found)
+    assert (data["kind"], data["score"], data["sentence"]) == ("sparse", found.score, found.sentence)
+    assert [match["piece"] for match in data["matches"]] == [match.piece for match in found.matches[:5]]
+    assert data["more"] == len(found.matches) - 5
+    shown = sum(match["product"] for match in data["matches"])
+    assert shown + data["rest"] == pytest.approx(found.score, abs=1e-5)
+    assert [len(side["terms"]) for side in data["sides"]] == [5, 5]
+    assert data["notes"] == [f"{found.document.cut} tokens of the document were cut off."]
+
+
+def test_a_token_that_raised_terms_adds_what_they_add(tmp_path):
+    embedder = SparseEmbedder(tiny.write_splade_model(tmp_path / "m"))
+    found = embedder.explain("the cat", "a dog sat")
+    for side, text in zip(contents.page_data(found)["sides"], (found.query, found.document), strict=True):
+        adds = unpacked(side["adds"])
+        assert len(adds) == len(text.tokens)
+        assert adds.sum() == pytest.approx(found.score, abs=1e-4)

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from pellucid import Embedder, Reranker
+from pellucid import Embedder, Reranker, SparseEmbedder
 from pellucid.explain.render import notebook
 from pellucid.explain.render.notebook import MAX_DOTS, MAX_LABELS, MAX_WORDS, fragment
 from pellucid.explain.sentence import pairs_without_marks
@@ -207,3 +207,14 @@ def test_a_score_of_a_long_text_shows_its_first_words(reranker, monkeypatch):
     parsed = parse(reranker.explain("the cat", LONG))
     assert "the cat sat … and " in parsed.text
     assert "of the document: its end was cut off." in parsed.text
+
+
+def test_a_score_of_sparse_vectors_shows_its_terms(tmp_path):
+    embedder = SparseEmbedder(tiny.write_splade_model(tmp_path / "m"))
+    found = embedder.explain("the <b>cat</b>", "a dog sat")
+    parsed = parse(found)
+    assert f"score {found.score:.4f}" in parsed.text
+    for match in found.matches[:8]:
+        assert f"{match.product:.4f}" in parsed.text
+    assert f"Not shown: {len(found.matches) - 8} terms that together add" in parsed.text
+    assert "They add up to the score." in parsed.text

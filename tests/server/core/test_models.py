@@ -197,6 +197,46 @@ def test_a_model_of_another_kind_names_those_that_can(scoring_server, path, body
     assert words in answer.text
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/embeddings", {"input": "a"}),
+        ("/embed", {"inputs": "a"}),
+        ("/embed_all", {"inputs": "a"}),
+        ("/api/embed", {"input": "a"}),
+        ("/v2/embed", {"texts": ["a"]}),
+    ],
+)
+def test_a_sparse_embedder_names_its_route(serve, sparse_server, sparse_model, path, body):
+    named = sparse_server.client.post(path, json=body | {"model": "splade"})
+    assert named.status_code == 400
+    words = "The sparse embedder 'splade' cannot turn texts into vectors. Models here that can: 'tiny'. For sparse"
+    assert f"{words} vectors, send texts to /embed_sparse." in named.text
+    alone = serve(sparse_model).client.post(path, json=body)
+    assert alone.status_code == 400
+    assert "This server has no model that can turn texts into vectors. Start the server with --model" in alone.text
+    assert "of one that can. For sparse vectors, send texts to /embed_sparse." in alone.text
+
+
+def test_an_embedder_gives_no_sparse_vectors(server, sparse_server):
+    named = sparse_server.client.post("/embed_sparse", json={"inputs": "a", "model": "tiny"})
+    assert named.status_code == 400
+    assert named.json()["error"] == (
+        "The embedder 'tiny' cannot turn texts into sparse vectors. Models here that can: 'splade'. "
+        "For dense vectors, send texts to /embed."
+    )
+    alone = server.client.post("/embed_sparse", json={"inputs": "a"})
+    assert alone.status_code == 400
+    assert "no model that can turn texts into sparse vectors. Start the server with --model" in alone.json()["error"]
+
+
+def test_the_kind_of_a_sparse_embedder_is_reported(sparse_server):
+    assert ids_and_kinds(sparse_server) == {"splade": "sparse_embedder", "tiny": "embedder"}
+    assert 'pellucid_model_info{kind="sparse_embedder",model="splade"} 1.0' in sparse_server.client.get("/metrics").text
+    first, second = sparse_server.client.get("/stats").json()["models"]
+    assert (first["kind"], second["kind"]) == ("sparse_embedder", "embedder")
+
+
 def test_a_server_of_embedders_says_that_it_has_no_reranker(server):
     answer = server.client.post("/v2/rerank", json={"query": "a", "documents": ["b"]})
     assert answer.status_code == 400
@@ -267,3 +307,9 @@ def test_models_are_named_as_on_the_hub_or_by_their_folder(model):
     assert served_name(model) == "tiny"
     with pytest.raises(OptionError, match="two models"):
         create_app(Settings((model, model)))
+
+
+def test_a_model_that_reads_queries_apart_is_refused(serve, tmp_path, caplog):
+    server = serve(str(tiny.write_asymmetric_model(tmp_path / "m")), load="first-use")
+    assert server.client.post("/embed", json={"inputs": "the cat"}).status_code == 503
+    assert "m reads queries and documents in different ways" in caplog.text

@@ -17,8 +17,8 @@ KEY = "a-key-of-somebody"
 
 
 @pytest.fixture(scope="module")
-def served(minilm, reranker_model):
-    with running(Settings(("all-MiniLM-L6-v2", reranker_model), keys=(KEY,))) as found:
+def served(minilm, reranker_model, sparse_model):
+    with running(Settings(("all-MiniLM-L6-v2", reranker_model, sparse_model), keys=(KEY,))) as found:
         yield found
 
 

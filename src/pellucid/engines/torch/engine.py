@@ -8,6 +8,8 @@ cannot be used, that is an error.
 from __future__ import annotations
 
 import logging
+import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
@@ -23,14 +25,18 @@ from pellucid.engines.torch.planning import end_of_step, longest_first
 from pellucid.engines.torch.pooled import pool_on_device
 from pellucid.engines.torch.ragged import RaggedEncoder
 from pellucid.engines.torch.steps import DeviceBatch
+from pellucid.engines.torch.vocabulary import DeviceHead
 from pellucid.errors import DeviceError
 from pellucid.layers.finish import Finish, Pool
 from pellucid.layers.pooling import Pooling
+from pellucid.layers.vocabulary import VocabularyHead, VocabularyPool
 from pellucid.model.spec import EncoderSpec
 from pellucid.model.weights import EncoderWeights
+from pellucid.sparse_vectors import SparseVectors
 from pellucid.types import Float32, Int64, TokenBatch
 
 Result = TypeVar("Result")
+StepResult = TypeVar("StepResult")
 
 logger = logging.getLogger("pellucid")
 _CPU_TOKENS_PER_STEP = 8192
@@ -98,6 +104,8 @@ class TorchEngine(Engine):
             torch.set_num_threads(threads or usable_processors())
         self.tokens_per_step = _CPU_TOKENS_PER_STEP if on_cpu else _GPU_TOKENS_PER_STEP
         self.tokens_per_call = self.tokens_per_step * (_CPU_STEPS_PER_CALL if on_cpu else _GPU_STEPS_PER_CALL)
+        self._heads: weakref.WeakKeyDictionary[VocabularyHead, DeviceHead] = weakref.WeakKeyDictionary()
+        self._heads_lock = threading.Lock()
         torch_dtype = getattr(torch, dtype)
         try:
             if on_cpu or spec.only_torch:
@@ -122,7 +130,7 @@ class TorchEngine(Engine):
         return vectors
 
     def run(self, batch: TokenBatch, finish: Finish[Result]) -> Result:
-        """Pool on the device, so that only one vector per text is copied back. Compute any other finish on the CPU.
+        """Pool on the device, so that only the results are copied back. Compute any other finish on the CPU.
 
         The errors are those of :meth:`token_vectors`.
         """
@@ -130,6 +138,8 @@ class TorchEngine(Engine):
         if isinstance(any_finish, Pool):
             pooled = self._pool(batch, any_finish.pooling, any_finish.prompt_tokens)
             return cast("Result", any_finish.after_pooling(pooled))
+        if isinstance(any_finish, VocabularyPool) and len(batch.ids):
+            return cast("Result", self._vocabulary_weights(batch, any_finish))
         return super().run(batch, finish)
 
     def run_each(self, requests: Sequence[tuple[TokenBatch, Finish[Any]]]) -> list[Any]:
@@ -152,9 +162,20 @@ class TorchEngine(Engine):
             vectors[texts] = rows.cpu().numpy()
         return vectors
 
+    def _vocabulary_weights(self, batch: TokenBatch, pool: VocabularyPool) -> SparseVectors:
+        """What ``pool`` makes of the texts. The head stays on the device as long as it exists."""
+        with self._heads_lock:
+            if pool.head not in self._heads:
+                self._heads[pool.head] = DeviceHead(pool.head, self.device)
+            head = self._heads[pool.head]
+        parts = list(self._run_steps(batch, lambda states, step: head.weights(states, step, pool)))
+        without_tokens = np.flatnonzero(batch.lengths == 0)
+        empty = SparseVectors.from_dense(np.zeros((len(without_tokens), parts[0][1].dimensions), dtype=np.float32))
+        return pool.merge([*parts, (without_tokens, empty)], len(batch))
+
     def _run_steps(
-        self, batch: TokenBatch, finish: Callable[[torch.Tensor, DeviceBatch], torch.Tensor]
-    ) -> Iterator[tuple[Int64, torch.Tensor]]:
+        self, batch: TokenBatch, finish: Callable[[torch.Tensor, DeviceBatch], StepResult]
+    ) -> Iterator[tuple[Int64, StepResult]]:
         """Run the texts that have tokens, step by step.
 
         Args:
@@ -179,7 +200,7 @@ class TorchEngine(Engine):
                 start = stop
 
     @torch.inference_mode()  # type: ignore[untyped-decorator, unused-ignore]
-    def _run_step(self, batch: TokenBatch, finish: Callable[[torch.Tensor, DeviceBatch], torch.Tensor]) -> torch.Tensor:
+    def _run_step(self, batch: TokenBatch, finish: Callable[[torch.Tensor, DeviceBatch], StepResult]) -> StepResult:
         step = DeviceBatch.of(batch, self.device)
         return finish(self._encoder.states(step), step)
 

@@ -21,12 +21,13 @@ from pellucid.explain.score import Changes, ExplainedScore
 from pellucid.explain.score_sentence import cut_notes, strongest_words
 from pellucid.explain.sentence import pairs_without_marks
 from pellucid.explain.shares import Float64
+from pellucid.explain.sparse import ExplainedSparseScore, SparseText, Term
 from pellucid.explain.text_map import PALETTE, TextMap
 from pellucid.explain.trace import Stage, Trace
 from pellucid.explain.words import trace_words
 from pellucid.types import Float32, Token
 
-Subject = Trace | Comparison | ExplainedScore | TextMap
+Subject = Trace | Comparison | ExplainedScore | ExplainedSparseScore | TextMap
 
 MAX_TOKENS = 512
 """A page shows at most this many tokens of a text."""
@@ -46,6 +47,8 @@ _MAX_ATTENTION_NUMBERS = 8_000_000
 """More numbers than this never fit the size limit, so packing them is not even tried."""
 _MAX_PAIRS = 12
 """A comparison lists at most this many of its strongest pairs of words, and a score of each text's words."""
+_MAX_TERMS = 40
+"""A page shows at most this many terms of a text, or of two texts in common."""
 _LINE_CHARACTERS = (300, 150, 80, 40, 20, 10, 5)
 """A map shows at most this many characters of each text: the first number with which the texts fit."""
 _MAX_MAP_TEXTS_CHARACTERS = 1_800_000
@@ -78,6 +81,8 @@ def page_data(subject: Subject, max_characters: int = MAX_CHARACTERS) -> dict[st
         return trace_data(subject, max_characters)
     if isinstance(subject, ExplainedScore):
         return score_data(subject)
+    if isinstance(subject, ExplainedSparseScore):
+        return sparse_data(subject)
     return comparison_data(subject) if isinstance(subject, Comparison) else map_data(subject)
 
 
@@ -175,6 +180,54 @@ def score_data(explained: ExplainedScore) -> dict[str, Any]:
         "sides": [_pair_text_data(*side) for side in sides],
         "attention": _pair_attention_data(explained),
         "notes": [*cut_notes(explained), *filter(None, [explained.left_out])],
+    }
+
+
+def sparse_data(explained: ExplainedSparseScore) -> dict[str, Any]:
+    """The data of a page about a score of sparse vectors."""
+    shown, rest = explained.matches[:_MAX_TERMS], explained.matches[_MAX_TERMS:]
+    of_query = [(match.in_query, match.product) for match in explained.matches]
+    of_document = [(match.in_document, match.product) for match in explained.matches]
+    return {
+        "kind": "sparse",
+        "model": explained.model_name,
+        "score": explained.score,
+        "sentence": explained.sentence,
+        "matches": [
+            {
+                "piece": _shorten_word(match.piece),
+                "product": round(match.product, 6),
+                "raised_by": [match.in_query.raised_by, match.in_document.raised_by],
+            }
+            for match in shown
+        ],
+        "more": len(rest),
+        "rest": sum(match.product for match in rest),
+        "sides": [_sparse_text_data(explained.query, of_query), _sparse_text_data(explained.document, of_document)],
+        "notes": [
+            f"{plural(text.cut, 'token')} of the {name} were cut off."
+            for name, text in (("query", explained.query), ("document", explained.document))
+            if text.cut
+        ],
+    }
+
+
+def _sparse_text_data(text: SparseText, products: Sequence[tuple[Term, float]]) -> dict[str, Any]:
+    """A text, and for each of its tokens what the terms that it raised add to the score."""
+    adds = np.zeros(len(text.tokens))
+    for term, product in products:
+        adds[term.raised_by] += product
+    return {
+        "prompt": _shorten_text(text.prompt),
+        "text": _shorten_text(text.text),
+        "tokens": _tokens_data(text.tokens[:MAX_TOKENS], text.prompt + text.text),
+        "count": len(text.tokens),
+        "cut": [],
+        "cut_count": 0,
+        "cut_first": False,
+        "adds": pack(adds[:MAX_TOKENS], 6),
+        "terms": [[_shorten_word(term.piece), round(term.weight, 6)] for term in text.terms[:_MAX_TERMS]],
+        "term_count": len(text.terms),
     }
 
 

@@ -35,6 +35,7 @@ _SCRIPTS = (
     "comparison",
     "passage",
     "score",
+    "sparse",
     "zoom",
     "pointers",
     "dots",

@@ -20,8 +20,9 @@ from pellucid.explain.score import ExplainedScore
 from pellucid.explain.score_sentence import cut_notes
 from pellucid.explain.sentence import pairs_without_marks
 from pellucid.explain.shares import Float64
+from pellucid.explain.sparse import ExplainedSparseScore
 from pellucid.explain.text_map import PALETTE, TextMap
-from pellucid.explain.trace import Trace
+from pellucid.explain.trace import NO_CONTEXT, Trace
 from pellucid.explain.words import Word, WordShares
 from pellucid.types import Int64, Token
 
@@ -32,6 +33,8 @@ MAX_WORDS = 10
 MAX_PAIRS = 6
 MAX_PASSAGE_WORDS = 150
 """A score shows at most this many words of each text."""
+MAX_MATCHES = 8
+"""A score of sparse vectors shows at most this many terms."""
 MAX_DOTS = 200
 """A map shows at most this many texts."""
 MAX_LABELS = 8
@@ -59,6 +62,8 @@ def fragment(subject: Subject) -> str:
         name, parts = "comparison", _comparison_parts(subject)
     elif isinstance(subject, ExplainedScore):
         name, parts = "score", _score_parts(subject)
+    elif isinstance(subject, ExplainedSparseScore):
+        name, parts = "score", _sparse_parts(subject)
     else:
         name, parts = "map", _map_parts(subject)
     parts.append(_small(f"<code>save_html(&quot;{name}.html&quot;)</code> writes a page with all of it."))
@@ -81,7 +86,9 @@ def _trace_parts(trace: Trace) -> list[str]:
     else:
         notes.append("Below each token: its share of the vector.")
     parts.append(_small(" ".join(notes)))
-    if trace.tokens:
+    if not trace.layers:
+        parts.append(f"<div>{NO_CONTEXT}</div>")
+    elif trace.tokens:
         means = trace.drift().mean(axis=1)
         parts.append(
             f"<div>How far the tokens move from their looked-up vectors, layer by layer (1 − cosine): "
@@ -141,6 +148,36 @@ def _score_parts(explained: ExplainedScore) -> list[str]:
     )
     parts += [_small(_escape(each, _MAX_SENTENCE_CHARACTERS)) for each in cut_notes(explained)]
     parts.append(_small(f"{note} {_escape(explained.left_out, _MAX_SENTENCE_CHARACTERS)}".strip()))
+    return parts
+
+
+def _sparse_parts(explained: ExplainedSparseScore) -> list[str]:
+    """The score, the sentence about it, and the terms that add most."""
+    query, document = explained.query, explained.document
+    parts = [_title(f"score {explained.score:.4f}", f"{_quote(query.text)} and {_quote(document.text)}")]
+    parts.append(f"<div>{_escape(explained.sentence, _MAX_SENTENCE_CHARACTERS)}</div>")
+    if not explained.matches:
+        return parts
+    left = _CELL.replace("center", "left")
+    names = ("term", "adds", "query", "document", "query word", "document word")
+    heads = "".join(f'<td style="{_CELL};{_FAINT}">{name}</td>' for name in names)
+    lines = [f'<tr style="{_ROW}">{heads}</tr>']
+    for match in explained.matches[:MAX_MATCHES]:
+        shade = f"background:{_shade(match.product / explained.matches[0].product)};border-radius:3px"
+        cells = [
+            f'<td style="{left}">{_word(match.piece)}</td>',
+            f'<td style="{_CELL};{shade}">{match.product:.4f}</td>',
+            f'<td style="{_CELL}">{match.in_query.weight:.2f}</td>',
+            f'<td style="{_CELL}">{match.in_document.weight:.2f}</td>',
+            f'<td style="{left}">{_word(query.words(match.in_query))}</td>',
+            f'<td style="{left}">{_word(document.words(match.in_document))}</td>',
+        ]
+        lines.append(f'<tr style="{_ROW}">{"".join(cells)}</tr>')
+    parts.append(f'<div style="overflow-x:auto;margin:6px 0"><table style="{_TABLE}">{"".join(lines)}</table></div>')
+    rest = explained.matches[MAX_MATCHES:]
+    total = sum(match.product for match in rest)
+    more = f" Not shown: {plural(len(rest), 'term')} that together add {total:.4f}." if rest else ""
+    parts.append(_small(f"Each term adds the product of its two weights. They add up to the score.{more}"))
     return parts
 
 

@@ -23,10 +23,11 @@ from pellucid.errors import (
     ModelNotServedError,
     NoRoomForModelError,
     OptionError,
+    UnsupportedModelError,
     WrongModelKindError,
 )
 from pellucid.model.load import load_spec
-from pellucid.server.core.kinds import TASKS, Kind, ability, can, kind_of
+from pellucid.server.core.kinds import TASKS, Kind, ability, can, in_words, kind_of, other_route
 from pellucid.server.core.metrics import Metrics, ModelMetrics
 from pellucid.server.core.service import AnyTask, Service
 from pellucid.server.core.worker import Worker
@@ -196,7 +197,7 @@ class Models:
         with self._naming(entry):
             kind = entry.kind or await self._learn_kind(entry)
             if not can(kind, *tasks):
-                raise WrongModelKindError(f"the {kind} {entry.name!r} cannot {self._who_can(tasks)}")
+                raise WrongModelKindError(f"the {in_words(kind)} {entry.name!r} cannot {self._who_can(tasks, [kind])}")
             return cast("Service[AnyTask]", await self._service(entry))
 
     async def _first(self, tasks: Sequence[type[Task]]) -> _Entry:
@@ -207,7 +208,8 @@ class Models:
                     kind = entry.kind or await self._learn_kind(entry)
                 if can(kind, task):
                     return entry
-        raise WrongModelKindError(f"this server has no model that can {self._who_can(tasks)}")
+        kinds = [entry.kind for entry in self._entries.values() if entry.kind]
+        raise WrongModelKindError(f"this server has no model that can {self._who_can(tasks, kinds)}")
 
     @contextmanager
     def _naming(self, entry: _Entry, tasks: Sequence[type[Task]] = ()) -> Iterator[None]:
@@ -228,12 +230,14 @@ class Models:
                 message += f" Requests may name another model: {_quoted(others)}."
             raise ModelNotLoadedError(message) from error
 
-    def _who_can(self, tasks: Sequence[type[Task]]) -> str:
-        """The end of a message: what no model asked for can do, and the models that can."""
+    def _who_can(self, tasks: Sequence[type[Task]], kinds: Sequence[Kind]) -> str:
+        """The end of a message: what models of these kinds cannot do, the models that can, and what these can do."""
         names = [entry.name for entry in self._entries.values() if entry.kind and can(entry.kind, *tasks)]
+        advice = "Start the server with --model and the name of one that can."
         if names:
-            return f"{ability(*tasks)}. Models here that can: {_quoted(names)}."
-        return f"{ability(*tasks)}. Start the server with --model and the name of one that can."
+            advice = f"Models here that can: {_quoted(names)}."
+        routes = dict.fromkeys(other_route(kind, *tasks) for kind in kinds)
+        return " ".join([f"{ability(*tasks)}.", advice, *filter(None, routes)])
 
     async def _service(self, entry: _Entry) -> Service[Any]:
         entry.last_used = time.monotonic()
@@ -313,6 +317,12 @@ class Models:
             cache_folder=settings.cache_folder,
             local_files_only=settings.local_files_only,
         )
+        if encoder.reads_queries_apart:
+            # Requests for queries and documents share one queue, which has one encoder.
+            raise UnsupportedModelError(
+                f"{entry.name} reads queries and documents in different ways, which the server does not do. Use it in "
+                f"Python."
+            )
         return TASKS[kind_of(encoder.files, encoder.spec)](encoder, on_truncation="cut")
 
     async def _learn_kind(self, entry: _Entry, *, local_files_only: bool = False) -> Kind:

@@ -12,8 +12,10 @@ from pellucid.embedder import Embedder
 from pellucid.errors import InputError, OptionError, RequestError, TextError
 from pellucid.layers.finish import EachToken
 from pellucid.server.core.service import Service, is_short
-from pellucid.server.http.serving import Serving, wait_or_cancel
+from pellucid.server.http.serving import Serving, reservation_of, wait_or_cancel
 from pellucid.server.http.texts import TokenizedTexts, check_characters, check_count, run_model
+from pellucid.sparse_embedder import SparseEmbedder
+from pellucid.sparse_vectors import SparseVectors
 from pellucid.text.truncation import Truncation
 from pellucid.types import Float32, MultiVectors, TokenBatch, describe_wrong_id
 
@@ -21,12 +23,16 @@ Input = str | list[str] | list[int] | list[list[int]]
 _LANGCHAIN_HINT = "With LangChain's OpenAIEmbeddings, set check_embedding_ctx_length=False."
 _SHORT_IDS = 20_000
 """Up to this many token ids are checked on the event loop. More go to a thread."""
+_SPARSE_NUMBER_BYTES = 72
+"""The memory that a number of a sparse vector takes: its place and value twice, and once as JSON."""
+_USUAL_SPARSE_NUMBERS = 512
+"""How many numbers of a text's sparse vector have their memory reserved before they are computed."""
 
 
 async def tokenize_input(
     serving: Serving,
     request: Request,
-    service: Service[Embedder],
+    service: Service[Embedder | SparseEmbedder],
     value: Input,
     *,
     prompt_name: str | None = None,
@@ -120,7 +126,25 @@ async def embed_tokens(request: Request, service: Service[Embedder], texts: Toke
     return await run_model(request, service, texts, EachToken(), numbers)
 
 
-def _prompt(task: Embedder, prompt_name: str | None, input_type: str | None) -> str:
+async def embed_sparse(
+    request: Request, service: Service[SparseEmbedder], texts: TokenizedTexts, max_active_dims: int | None
+) -> SparseVectors:
+    """The sparse vectors of texts. How many numbers they have shows only once they are computed.
+
+    Raises:
+        VectorNotFiniteError: a number is not finite. The message gives the text's position.
+        RequestMemoryFullError, RequestTooLargeError: there is not enough memory for all numbers.
+        RequestError: the client has left.
+    """
+    finish = service.task.finish(max_active_dims)
+    most = max_active_dims or service.task.max_active_dims or service.task.dimensions
+    usual = len(texts.tokens) * min(most, _USUAL_SPARSE_NUMBERS)
+    vectors = await run_model(request, service, texts, finish, usual, number_bytes=_SPARSE_NUMBER_BYTES)
+    reservation_of(request).take(_SPARSE_NUMBER_BYTES * max(0, len(vectors.values) - usual))
+    return vectors
+
+
+def _prompt(task: Embedder | SparseEmbedder, prompt_name: str | None, input_type: str | None) -> str:
     """The prompt of this name, or for this purpose.
 
     Raises:
@@ -154,7 +178,9 @@ def _is_ids(value: Input) -> bool:
     return bool(value) and isinstance(value[0], int)
 
 
-def _tokens_from_ids(sequences: list[list[int]], service: Service[Embedder], *, cut: bool) -> TokenizedTexts:
+def _tokens_from_ids(
+    sequences: list[list[int]], service: Service[Embedder | SparseEmbedder], *, cut: bool
+) -> TokenizedTexts:
     """Use a client's token ids as they are, after checking them against the model."""
     vocabulary, max_tokens = service.task.spec.encoder.vocab_size, service.task.max_tokens
     for position, ids in enumerate(sequences):

@@ -31,7 +31,18 @@ from pellucid.errors import (
 )
 
 TEI_PATHS = frozenset(
-    {"/", "/embed", "/embed_all", "/similarity", "/tokenize", "/decode", "/info", "/rerank", "/predict"}
+    {
+        "/",
+        "/embed",
+        "/embed_all",
+        "/embed_sparse",
+        "/similarity",
+        "/tokenize",
+        "/decode",
+        "/info",
+        "/rerank",
+        "/predict",
+    }
 )
 COHERE_PATHS = frozenset({"/v1/rerank", "/v2/rerank", "/v1/embed", "/v2/embed"})
 OLLAMA_PATHS = frozenset({"/api/embed", "/api/embeddings", "/api/tags"})

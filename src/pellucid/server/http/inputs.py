@@ -158,6 +158,22 @@ class EmbedAllBody(Body):
     prompt_name: PromptName = None
 
 
+class EmbedSparseBody(Body):
+    """The body of text-embeddings-inference's `/embed_sparse`, with `model` and `max_active_dims` added."""
+
+    model_config = example({"inputs": ["The cat sat on the mat", "Dogs are loyal companions"]})
+
+    inputs: AnyInput
+    model: ModelName = None
+    truncate: Truncate = None
+    truncation_direction: TruncationDirection = None
+    prompt_name: PromptName = None
+    max_active_dims: Annotated[
+        int | None,
+        Field(strict=True, ge=1, le=2**31 - 1, description="Keep only this many numbers of each vector, the largest."),
+    ] = None
+
+
 class SimilarityInputs(Body):
     """A text, and the texts to compare it with."""
 

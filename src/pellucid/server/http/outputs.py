@@ -84,7 +84,7 @@ class ModelCard(BaseModel):
     object: Literal["model"]
     created: int
     owned_by: str
-    kind: Literal["embedder", "reranker", "classifier"] | None
+    kind: Literal["embedder", "sparse_embedder", "reranker", "classifier"] | None
     root: str | None = None
 
 
@@ -162,6 +162,17 @@ class Vectors(RootModel[list[list[float]]]):
 
 class TokenVectors(RootModel[list[list[list[float]]]]):
     """A vector for each token of each text."""
+
+
+class SparseValue(BaseModel):
+    """A number of a sparse vector, and its place."""
+
+    index: int
+    value: float
+
+
+class SparseEmbeddings(RootModel[list[list[SparseValue]]]):
+    """The numbers of each text's vector that are not zero, in the order of their places."""
 
 
 class Similarities(RootModel[list[float]]):
@@ -246,8 +257,8 @@ class ModelStats(BaseModel):
     """Statistics of one model."""
 
     name: str
-    kind: Literal["embedder", "reranker", "classifier"] | None
-    dimensions: int | None = Field(description="Of an embedder, once it is loaded.")
+    kind: Literal["embedder", "sparse_embedder", "reranker", "classifier"] | None
+    dimensions: int | None = Field(description="Of an embedder or a sparse embedder, once it is loaded.")
     max_tokens: int | None = Field(description="Once the model is loaded.")
     loaded: bool
     requests: int

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
-from pellucid import Classifier, Reranker
+from pellucid import Classifier, Reranker, SparseEmbedder
 from pellucid.server.settings import Limits
 
 TEXTS = ["the cat", "the cat sat on the mat", "A dog, a cat!"]
@@ -50,6 +54,78 @@ def test_the_number_of_token_vectors_is_limited(serve):
     assert "The texts have 9 tokens, but one response has vectors for at most 8" in answer.json()["error"]
 
 
+@pytest.fixture(scope="module")
+def sparse_embedder(sparse_model):
+    return SparseEmbedder(sparse_model, on_truncation="cut")
+
+
+def entries(vectors):
+    """Sparse vectors as ``/embed_sparse`` gives them."""
+    return [
+        [{"index": int(index), "value": float(row[index])} for index in np.flatnonzero(row)]
+        for row in vectors.to_dense()
+    ]
+
+
+def test_embed_sparse_gives_the_numbers_of_the_library_that_are_not_zero(sparse_server, sparse_embedder):
+    expected = entries(sparse_embedder.embed_documents(TEXTS))
+    assert ask(sparse_server, "/embed_sparse", inputs=TEXTS) == expected
+    assert ask(sparse_server, "/embed_sparse", inputs=TEXTS[1]) == [expected[1]]
+    assert 0 < len(expected[0]) < sparse_embedder.dimensions
+
+
+def test_embed_sparse_takes_a_prompt_and_token_ids_and_keeps_the_largest_numbers(sparse_server, sparse_embedder):
+    found = ask(sparse_server, "/embed_sparse", inputs=TEXTS, prompt_name="query", max_active_dims=3)
+    assert found == entries(sparse_embedder.embed_documents(TEXTS, prompt_name="query", max_active_dims=3))
+    tokens = sparse_embedder.tokenizer.tokenize(TEXTS)[0]
+    ids = [part.tolist() for part in np.split(tokens.ids, tokens.offsets[1:-1])]
+    assert ask(sparse_server, "/embed_sparse", inputs=ids) == ask(sparse_server, "/embed_sparse", inputs=TEXTS)
+
+
+def test_embed_sparse_refuses_or_cuts_long_texts(sparse_server, sparse_embedder):
+    body = {"inputs": ["a dog", "the cat " * 30]}
+    refused = sparse_server.client.post("/embed_sparse", json=body)
+    assert refused.status_code == 400
+    assert refused.json()["error_type"] == "Validation"
+    assert 'send "truncate": true' in refused.json()["error"]
+    cut = sparse_server.client.post("/embed_sparse", json=body | {"truncate": True})
+    assert cut.json() == entries(sparse_embedder.embed_documents(body["inputs"]))
+    assert cut.headers["x-pellucid-truncated"].startswith("texts=1")
+
+
+def test_many_sparse_vectors_of_concurrent_requests_are_those_of_the_library(sparse_server, sparse_embedder):
+    """Requests share calls of the engine, and long answers are written in a thread, piece by piece."""
+    lists = [[f"the cat sat {number} {copy}" for number in range(2000)] for copy in range(3)]
+    expected = [entries(sparse_embedder.embed_documents(texts)) for texts in lists]
+    assert sum(map(len, expected[0])) > 30_000
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(lambda texts: ask(sparse_server, "/embed_sparse", inputs=texts), lists)) == expected
+
+
+def test_the_memory_of_sparse_vectors_is_limited(serve, sparse_model):
+    own = serve(sparse_model, limits=Limits(request_bytes=1_000_000))
+    answer = own.client.post("/embed_sparse", json={"inputs": ["the cat"] * 2000})
+    assert answer.status_code == 413
+    assert len(ask(own, "/embed_sparse", inputs=["the cat"] * 2000, max_active_dims=1)) == 2000
+
+
+def test_a_sparse_vector_that_is_not_finite_is_refused(serve, sparse_model, tmp_path):
+    shutil.copytree(sparse_model, tmp_path / "m")
+    tensors = load_file(tmp_path / "m" / "model.safetensors")
+    tensors["cls.predictions.transform.LayerNorm.weight"][:] = 3e38
+    save_file(tensors, tmp_path / "m" / "model.safetensors")
+    answer = serve(str(tmp_path / "m")).client.post("/embed_sparse", json={"inputs": ["a", "the cat"]})
+    assert answer.status_code == 500
+    assert "gives text 0 a weight that is not finite" in answer.json()["error"]
+
+
+def test_info_describes_a_sparse_embedder(sparse_server, sparse_embedder):
+    info = sparse_server.client.get("/info").json()
+    assert info["model_type"] == {"embedding": {"pooling": "splade"}}
+    assert info["dimensions"] == sparse_embedder.dimensions
+    assert info["auto_truncate"] is False
+
+
 def test_similarity_is_the_cosine(server, embedder):
     vectors = embedder.embed_documents(TEXTS, normalize=True)
     found = ask(server, "/similarity", inputs={"source_sentence": TEXTS[0], "sentences": TEXTS[1:]})
@@ -82,6 +158,7 @@ def test_info_says_what_is_served(server, embedder):
         ("/embed", {"inputs": "a", "truncation_direction": "left"}, "must be 'Right'"),
         ("/embed", {"inputs": "a", "dimensions": 99}, "more than the model's"),
         ("/embed_all", {"inputs": 3}, "Must be"),
+        ("/embed_sparse", {"inputs": "a", "max_active_dims": 0}, "max_active_dims: Must be at least 1."),
         ("/similarity", {"inputs": {"source_sentence": "a", "sentences": []}}, "at least 1"),
         ("/similarity", {"inputs": {"source_sentence": "a", "sentences": ["b"], "more": 1}}, "Unknown key 'more'"),
         ("/tokenize", {"inputs": ["a"] * 3000}, "too many"),

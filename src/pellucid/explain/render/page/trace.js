@@ -90,6 +90,7 @@ async function traceView(data, heading) {
 }
 
 async function contextSection(data, shape, followers, chooseEverywhere) {
+  if (!data.layers) return section("context", "Context", shape, "There are no layers, so there is no attention to show, and no token moves.");
   const parts = [el("h3", {}, "Attention"), el("p", { class: "hint" }, "Each row belongs to one token, and shows how it divides its attention among the tokens named above the map.")];
   if (data.attention) {
     const maps = await Promise.all(data.attention.maps.map(unpack));

@@ -119,11 +119,14 @@ function embeddersFirst(models) {
 
 /** What a model is, in a few words. */
 function describe({ kind, dimensions, max_tokens, loaded }) {
-  if (!loaded) return `${kind ?? "kind unknown"}, not loaded now`;
-  const upTo = `up to ${withNoun(max_tokens, "token")}`;
+  if (!loaded) return `${kind?.replace("_", " ") ?? "kind unknown"}, not loaded now`;
+  const upTo = max_tokens < 2 ** 29 ? `up to ${withNoun(max_tokens, "token")}` : "any length";  // NO_LIMIT in spec.py
   if (kind === "reranker") return `a reranker, ${upTo}: enter a query and a document under “Two texts”`;
-  if (kind === "classifier") return `a classifier, ${upTo}; the views below need an embedder or a reranker`;
-  return `${grouped(dimensions)} dimensions, ${upTo}`;
+  const size = `${grouped(dimensions)} dimensions`;
+  const elsewhere = "the views below need an embedder or a reranker";
+  if (kind === "sparse_embedder") return `a sparse embedder, ${size}, ${upTo}; ${elsewhere}`;
+  if (kind === "classifier") return `a classifier, ${upTo}; ${elsewhere}`;
+  return `${size}, ${upTo}`;
 }
 
 /** Lets the user choose among these models. Keeps the current choice if it is one of them. */

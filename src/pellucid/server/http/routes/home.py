@@ -19,6 +19,7 @@ from pellucid.server.http.serving import serving_of
 router = APIRouter(tags=["The server"])
 _HOST = re.compile(r"([\w.-]+|\[[0-9a-f:.]+\])(:\d+)?", re.ASCII | re.IGNORECASE)
 """A host that may be written into a command of the shell."""
+_WITH_VECTORS = frozenset({"embedder", "sparse_embedder"})
 
 
 @router.get("/", include_in_schema=False)
@@ -108,7 +109,7 @@ def _model_stats(state: State) -> dict[str, Any]:
     return {
         "name": state.name,
         "kind": state.kind,
-        "dimensions": service.task.dimensions if service is not None and state.kind == "embedder" else None,
+        "dimensions": service.task.dimensions if service is not None and state.kind in _WITH_VECTORS else None,
         "max_tokens": service.task.max_tokens if service is not None else None,
         "loaded": service is not None,
         "requests": model_metrics.requests,

@@ -12,6 +12,7 @@ from pellucid import __version__
 from pellucid.classifier import Classifier
 from pellucid.embedder import Embedder
 from pellucid.errors import InputError, OptionError
+from pellucid.layers.pooling import Pooling
 from pellucid.scoring import ScoringTask
 from pellucid.server.core.service import PART_CHARACTERS, Service
 from pellucid.server.http import embedding, inputs, outputs
@@ -24,6 +25,7 @@ from pellucid.server.http.scoring import SCORES, classify
 from pellucid.server.http.scoring_inputs import PredictBody, PredictParameters
 from pellucid.server.http.serving import find_service, serving_of
 from pellucid.server.http.texts import check_characters, check_count
+from pellucid.sparse_embedder import SparseEmbedder
 from pellucid.task import Task
 from pellucid.types import Token, describe_wrong_id
 
@@ -71,6 +73,37 @@ async def embed_all(request: Request) -> Response:
         return [array.tolist() for array in arrays[start:stop]]
 
     return await list_response(request, vectors.vectors, values, texts.headers(), count=len(arrays))
+
+
+@post_route(
+    router,
+    "/embed_sparse",
+    inputs.EmbedSparseBody,
+    outputs.SparseEmbeddings,
+    TEIFailure,
+    "Turn texts into sparse vectors",
+)
+async def embed_sparse(request: Request) -> Response:
+    """The numbers of each text's vector that are not zero. With SPLADE, `index` is a token's id, `value` its weight."""
+    body = await read_body(request, inputs.EmbedSparseBody)
+    serving = serving_of(request)
+    service = await find_service(request, body.model, SparseEmbedder)
+    check_direction(service.task, body.truncation_direction)
+    texts = await tokenize_input(
+        serving, request, service, body.inputs, prompt_name=body.prompt_name, truncate=body.truncate, model=body.model
+    )
+    vectors = await embedding.embed_sparse(request, service, texts, body.max_active_dims)
+
+    def values(start: int, stop: int) -> list[Any]:
+        return [
+            [
+                {"index": index, "value": value}
+                for index, value in zip(vector.indices.tolist(), vector.values.tolist(), strict=True)
+            ]
+            for vector in vectors[start:stop]
+        ]
+
+    return await list_response(request, vectors.values, values, texts.headers(), count=len(vectors))
 
 
 @post_route(
@@ -189,10 +222,10 @@ async def info(request: Request) -> Response:
         "max_input_length": task.max_tokens,
         "max_batch_tokens": limits.tokens_per_call,
         "max_client_batch_size": limits.texts,
-        "auto_truncate": serving.settings.on_truncation == "cut" or service.kind != "embedder",
+        "auto_truncate": serving.settings.on_truncation == "cut" or isinstance(task, ScoringTask),
         "tokenization_workers": 1,
         "version": __version__,
-        "dimensions": task.dimensions if isinstance(task, Embedder) else None,
+        "dimensions": task.dimensions if isinstance(task, Embedder | SparseEmbedder) else None,
     }
     return json_response(description)
 
@@ -200,6 +233,9 @@ async def info(request: Request) -> Response:
 def _model_type(service: Service[Task]) -> dict[str, Any]:
     """The kind of a model as text-embeddings-inference names it."""
     spec = service.task.spec
+    if service.kind == "sparse_embedder":
+        modes = [mode for stage in spec.stages if isinstance(stage, Pooling) for mode in stage.modes]
+        return {"embedding": {"pooling": " + ".join(modes) or "splade"}}
     if spec.head is None or service.kind == "embedder":
         return {"embedding": {"pooling": " + ".join(spec.pooling.modes)}}
     names = {

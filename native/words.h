@@ -1,0 +1,165 @@
+// The word table: words, and the token ids that the tokenizers library gave for each. It cuts texts into words at
+// places where cutting changes no ids, looks the words up, and says which ones the library has to be asked about.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace pellucid {
+
+// Where a tokenizer's texts may be cut. src/pellucid/text/words.py makes these rules, and says why they hold.
+struct CuttingRules {
+  enum class Kind { marks, spaces };
+  enum class Drop { none, one, run };
+
+  Kind kind = Kind::marks;
+  // The ASCII characters that separate words.
+  std::string spaces = " ";
+  // Kind::spaces: how many spaces before a solid character are left out of the word, because they change no ids.
+  Drop drop = Drop::none;
+  // Ranges of characters, first and last, below U+10000. Kind::marks: each of them is a word of its own. Kind::spaces:
+  // the solid characters beyond ASCII. A place is only cut between solid characters.
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> characters;
+  // A text that has one of these goes to the library whole.
+  std::vector<std::string> added;
+  // The same for added tokens that the library looks for in the normalized text, as they are there: printable ASCII.
+  std::vector<std::string> normalized;
+};
+
+class Lookup;
+
+// Any number of threads may read while one writes. Nothing here waits for another thread, so a process that is forked
+// while a thread writes can go on with the table.
+class WordTable {
+ public:
+  static constexpr std::size_t max_word_bytes = 96;
+  static constexpr std::size_t max_word_ids = 64;
+  static constexpr std::int32_t whole = -1;  // Instead of a number of ids: a text with this word goes to the library.
+
+  // max_bytes: once the words and ids take so many, no more are added. The slots take up to as much again.
+  explicit WordTable(CuttingRules rules, std::size_t max_bytes = std::size_t{32} << 20);
+  WordTable(const WordTable&) = delete;
+  WordTable& operator=(const WordTable&) = delete;
+
+  std::size_t words() const { return count_.load(std::memory_order_relaxed); }
+
+ private:
+  friend class Lookup;
+
+  // An entry is an array: how many bytes the word has, how many ids, the bytes, zeros up to a multiple of 8 bytes, and
+  // the ids. Nothing changes it later.
+  using Entry = const std::int32_t*;
+  static constexpr std::size_t block_size = std::size_t{1} << 17;
+
+  // Each slot has the hash in its upper half, and in its lower half where the entry is, plus 1. 0 is an empty slot.
+  struct Slots {
+    explicit Slots(std::size_t n) : mask(n - 1), values(new std::atomic<std::uint64_t>[n]()) {}
+    const std::size_t mask;
+    const std::unique_ptr<std::atomic<std::uint64_t>[]> values;
+  };
+
+  // The word is followed by at least 7 bytes that may be read.
+  Entry find(const char* word, std::size_t bytes, std::uint32_t hash) const;
+  void add(const char* word, std::size_t bytes, std::uint32_t hash, const std::int32_t* ids, std::int32_t count);
+  void grow();
+  // True if this word, or one with the same bits of its hash, has been unknown before.
+  bool was_seen(std::uint32_t hash);
+
+  CuttingRules rules_;
+  std::array<std::uint8_t, 256> classes_{};  // of bytes
+  std::vector<bool> in_characters_;          // by code point
+  std::vector<std::string> added_, normalized_;  // Sorted; none begins with another. The latter are lower-cased.
+  std::size_t longest_normalized_ = 0;
+
+  std::mutex writing_;
+  std::atomic<const Slots*> slots_;
+  std::vector<std::unique_ptr<const Slots>> all_slots_;  // Readers may still use an older one.
+  std::vector<std::unique_ptr<std::int32_t[]>> blocks_;
+  std::size_t used_ = 0;  // of the blocks
+  std::atomic<std::size_t> count_{0};
+
+  static constexpr std::size_t seen_bits = std::size_t{1} << 20;
+  const std::unique_ptr<std::atomic<std::uint64_t>[]> seen_;
+  std::atomic<std::size_t> seen_count_{0};
+};
+
+// Some texts on their way through the table: look up, ask the library about what is unknown, learn, join.
+//
+// To ask about a word alone takes more than twice the time that it takes as a part of a text. That pays for words that
+// come again. So if many words of a text have never been seen, as in noise or at the very start, the text goes to the
+// library whole, and these words are asked about when they come again.
+class Lookup {
+ public:
+  // data: the texts in UTF-8, one after another. lengths: the number of characters of each.
+  Lookup(WordTable& table, std::string_view data, const std::vector<std::size_t>& lengths);
+  Lookup(const Lookup&) = delete;
+  Lookup& operator=(const Lookup&) = delete;
+
+  // What to ask the library: words to be kept, then pieces of texts and whole texts that are not. While both are
+  // empty, all is known.
+  const std::vector<std::string_view>& unknown_words() const { return unknown_words_; }
+  const std::vector<std::string_view>& unknown_pieces() const { return unknown_pieces_; }
+
+  // ids: those of the unknown words and then of the unknown pieces, one after another. counts: how many each has.
+  // suspects: the numbers of those that may be a part of an added token; their texts are unknown afterwards.
+  void learn(const std::vector<std::int32_t>& counts, const std::vector<std::size_t>& suspects, const std::int32_t* ids,
+             std::size_t ids_size);
+
+  // How many ids each text has.
+  std::vector<std::int32_t> counts() const;
+
+  // Text i owns the ids from offsets[i] on. counts: how many it had before it was cut, special tokens included.
+  struct Joined {
+    std::vector<std::int32_t> ids, offsets, counts;
+  };
+  // Special tokens around at most `room` ids of each text, from its start or from its end.
+  Joined join(const std::vector<std::int32_t>& before, const std::vector<std::int32_t>& after, std::size_t room,
+              bool keep_end) const;
+
+ private:
+  struct Text {
+    const char *start, *end;
+    std::size_t first, last;  // of its words in words_
+  };
+  struct Unknown {
+    const char* start;
+    std::size_t bytes;
+    std::uint32_t hash;
+    enum class Kind { word, piece, text } kind;
+    bool was_seen = true;
+    bool is_suspect = false;
+    std::int32_t count = 0;
+    std::size_t first_id = 0;
+  };
+
+  void read(Text& text);
+  bool cut_at_marks(const char* p, const char* end);
+  bool cut_at_spaces(const char* start, const char* end);
+  bool add_word(const char* word, std::size_t bytes);
+  void ask_whole(Text& text);
+  bool has_many_new(const Text& text, std::size_t first_unknown) const;
+  void forget_unknown(std::size_t first);
+  bool may_have_added(const char* p, const char* end) const;
+  void list_unknown(std::size_t first);
+  std::pair<const std::int32_t*, std::int32_t> ids_of(std::uintptr_t word) const;
+
+  WordTable& table_;
+  std::string data_;
+  std::vector<Text> texts_;
+  std::vector<std::uintptr_t> words_;  // A pointer to an entry, or 2 n + 1 for the unknown word n.
+  std::vector<Unknown> unknown_;
+  std::vector<std::uint32_t> unknown_slots_;  // Numbers of unknown words plus 1, by their hashes.
+  std::vector<std::size_t> asked_;            // The unknown words and pieces in the order in which they are listed.
+  std::vector<std::string_view> unknown_words_, unknown_pieces_;
+  std::vector<std::int32_t> learned_;  // ids
+};
+
+}  // namespace pellucid
