@@ -166,7 +166,7 @@ void WordTable::add(const char* word, std::size_t bytes, std::uint32_t hash, con
   if (find(word, bytes, hash)) return;  // Another thread was faster.
   const std::size_t size = ids_place(static_cast<std::int32_t>(bytes)) + static_cast<std::size_t>(std::max(0, count));
   if (used_ % block_size + size > block_size) used_ = (used_ / block_size + 1) * block_size;
-  if (used_ >= blocks_.size() * block_size) return;  // It is full.
+  if (used_ >= blocks_.size() * block_size || words() >= max_words) return;  // It is full.
   std::unique_ptr<std::int32_t[]>& block = blocks_[used_ / block_size];
   if (!block) block = std::make_unique<std::int32_t[]>(block_size);  // It is all zeros.
   if (2 * (words() + 1) > all_slots_.back()->mask) grow();

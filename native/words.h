@@ -30,7 +30,7 @@ struct CuttingRules {
   std::vector<std::pair<std::uint32_t, std::uint32_t>> characters;
   // A text that has one of these goes to the library whole.
   std::vector<std::string> added;
-  // The same for added tokens that the library looks for in the normalized text, as they are there: printable ASCII.
+  // The same for added tokens that the library looks for in the normalized text, normalized: printable ASCII.
   std::vector<std::string> normalized;
 };
 
@@ -44,7 +44,9 @@ class WordTable {
   static constexpr std::size_t max_word_ids = 64;
   static constexpr std::int32_t whole = -1;  // Instead of a number of ids: a text with this word goes to the library.
 
-  // max_bytes: once the words and ids take so many, no more are added. The slots take up to as much again.
+  static constexpr std::size_t max_words = 1'000'000;
+
+  // max_bytes: once the words and ids take so many, no more are added. The slots of a million words take 32 MB.
   explicit WordTable(CuttingRules rules, std::size_t max_bytes = std::size_t{32} << 20);
   WordTable(const WordTable&) = delete;
   WordTable& operator=(const WordTable&) = delete;

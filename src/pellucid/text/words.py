@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from pellucid import _native
 
 MAX_BYTES = 32 << 20
-"""How many bytes of words and ids the table keeps; with the slots that find them, it takes about twice as many. That is
-about a million words. When it is full, it keeps what it has, and the library is asked about other words each time."""
+"""How many bytes of words and ids the table keeps; with the slots that find them, it takes twice as many. It keeps a
+million words at most. When it is full, the library is asked about other words each time."""
 _SPACES = " \t\n\r"
 _MAX_NORMALIZED_CHARACTERS = 64  # The longest added token that we look for in the normalized text.
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
