@@ -115,9 +115,8 @@ def new_folder(target: Path) -> Iterator[Path]:
 
 
 def _folder_error(path: str | os.PathLike[str], error: OSError) -> OptionError:
-    return OptionError(
-        f"{printable(path)} cannot be written ({error.strerror or error}). Check the path, and that you may write there."
-    )
+    reason = error.strerror or error
+    return OptionError(f"{printable(path)} cannot be written ({reason}). Check the path, and that you may write there.")
 
 
 def remove_unfinished(folder: Path) -> None:
