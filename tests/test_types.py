@@ -57,6 +57,14 @@ def test_some_vectors_of_each_text(kept):
         assert few[:, 0].tolist() == [number for number, flag in zip(many[:, 0].tolist(), flags, strict=True) if flag]
 
 
+def test_neighbours_are_selected_as_views():
+    batch = TokenBatch.from_sequences([[1], [2, 3], [], [4]])
+    chosen = batch.select(np.array([1, 2, 3]))
+    assert [ids.tolist() for ids in chosen] == [[2, 3], [], [4]]
+    assert np.shares_memory(chosen.ids, batch.ids)
+    assert [ids.tolist() for ids in batch.select(np.array([1, 1, 3]))] == [[2, 3], [2, 3], [4]]
+
+
 def test_select_can_swap_two_texts():
     chosen = TokenBatch.from_sequences([[1, 2], [3]]).select(np.array([1, 0]))
     assert (chosen.ids.tolist(), chosen.offsets.tolist()) == ([3, 1, 2], [0, 1, 3])

@@ -60,3 +60,10 @@ def test_without_texts_there_are_no_calls():
 
 def test_the_sum_of_the_lengths_may_exceed_int32():
     assert plan_calls([2**30, 2**30, 2**30], 2**31) == [[0, 1], [2]]
+
+
+@given(*lengths_and_budget)
+def test_without_sorting_texts_keep_their_order_and_calls_their_budget(lengths, budget):
+    calls = [call.tolist() for call in plan(np.array(lengths, dtype=np.int32), budget, sort=False)]
+    assert [index for call in calls for index in call] == list(range(len(lengths)))
+    assert all(len(call) == 1 or sum(lengths[index] for index in call) <= budget for call in calls)

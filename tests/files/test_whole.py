@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pellucid.files.whole import in_one_step, new_file, remove_unfinished
+from pellucid.errors import OptionError
+from pellucid.files.whole import check_new_folder, in_one_step, new_file, new_folder, remove_unfinished
 
 
 def test_a_file_takes_its_name_when_it_is_whole(tmp_path):
@@ -56,3 +57,42 @@ def test_what_a_killed_process_left_can_be_removed(tmp_path):
     (tmp_path / "b.npy").write_text("whole")
     remove_unfinished(tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["b.npy"]
+
+
+def test_a_folder_takes_its_name_when_it_is_whole(tmp_path):
+    target = check_new_folder(tmp_path / "a" / "b")
+    with new_folder(target) as folder:
+        (folder / "file").write_text("1")
+        assert not target.exists()
+    assert (target / "file").read_text() == "1"
+    assert [path.name for path in target.parent.iterdir()] == ["b"]
+
+
+def test_a_folder_that_goes_wrong_is_not_there(tmp_path):
+    def write():
+        with new_folder(tmp_path / "a") as folder:
+            (folder / "file").write_text("1")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_never_written_over(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "mine").write_text("mine")
+    with pytest.raises(OptionError, match="exists already"):
+        check_new_folder(tmp_path / "a")
+    with pytest.raises(OptionError, match="cannot be written"), new_folder(tmp_path / "a") as folder:
+        (folder / "file").write_text("1")  # Meanwhile another program wrote there.
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert (tmp_path / "a" / "mine").read_text() == "mine"
+
+
+def test_a_link_and_an_impossible_name_are_refused(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(OptionError, match="exists already"):
+        check_new_folder(tmp_path / "link")
+    with pytest.raises(OptionError, match="a null character"):
+        check_new_folder("a\0b")

@@ -814,8 +814,6 @@ def test_a_model_that_reads_texts_of_any_length_gets_chunks_of_256_tokens(tmp_pa
     (notes / "long.txt").write_text("The cat sat on the mat. " * 400)
     index = Index.create(tmp_path / "index", embedder)
     index.update([notes])
-    texts = [hit.text for hit in index.search("the cat", 100, mode="vector")]
-    counts = embedder.count_tokens(texts)
-    assert len(texts) > 10
-    assert counts.max() <= 256
-    assert counts.min() > 100
+    counts = embedder.count_tokens([hit.row.text for hit in index.search("the cat", 100, mode="vector")])
+    assert len(counts) > 10
+    assert 200 < np.median(counts) <= counts.max() <= 256

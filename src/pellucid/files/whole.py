@@ -74,10 +74,12 @@ def check_new_folder(path: str | os.PathLike[str]) -> Path:
         target = Path(path).expanduser()
     except RuntimeError:
         raise OptionError(f"{printable(path)}: there is no such home folder. Write the path in full.") from None
+    if "\0" in str(target):
+        raise OptionError(f"{printable(path)} cannot be a folder's name, because it has a null character.")
     try:
         if target.is_symlink() or (target.exists() and (not target.is_dir() or any(target.iterdir()))):
             raise OptionError(f"{printable(path)} exists already. Nothing was written. Name a new folder.")
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise _folder_error(path, error) from error
     return target
 
@@ -112,8 +114,8 @@ def new_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _folder_error(path: str | os.PathLike[str], error: OSError | ValueError) -> OptionError:
-    reason = (error.strerror if isinstance(error, OSError) else None) or error
+def _folder_error(path: str | os.PathLike[str], error: OSError) -> OptionError:
+    reason = error.strerror or error
     return OptionError(f"{printable(path)} cannot be written ({reason}). Check the path, and that you may write there.")
 
 
