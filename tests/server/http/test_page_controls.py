@@ -158,6 +158,7 @@ def test_models_that_give_vectors_come_first_and_others_say_what_they_are_for(vi
     others = {
         "scores": vectors | {"kind": "reranker", "dimensions": None, "max_tokens": 512},
         "labels": vectors | {"kind": "classifier", "dimensions": None, "max_tokens": 512},
+        "words": vectors | {"kind": "sparse_embedder", "dimensions": 30522, "max_tokens": 512},
         "later": vectors | {"loaded": False, "dimensions": None, "max_tokens": None},
         "far": vectors | {"loaded": False, "kind": None, "dimensions": None, "max_tokens": None},
     }
@@ -166,11 +167,13 @@ def test_models_that_give_vectors_come_first_and_others_say_what_they_are_for(vi
     picker, facts = page.get_by_label("Model", exact=True), page.locator("#model-facts")
     picker.wait_for()
     picker.select_option("tiny")
-    assert picker.locator("option").all_inner_texts() == ["later", "far", "tiny", "scores", "labels"]
+    assert picker.locator("option").all_inner_texts() == ["later", "far", "tiny", "scores", "labels", "words"]
     assert facts.inner_text() == "384 dimensions, up to 256 tokens"
+    elsewhere = "the views below need an embedder or a reranker"
     for name, said in {
         "scores": "a reranker, up to 512 tokens: enter a query and a document under “Two texts”",
-        "labels": "a classifier, up to 512 tokens; the views below need an embedder or a reranker",
+        "labels": f"a classifier, up to 512 tokens; {elsewhere}",
+        "words": f"a sparse embedder, 30,522 dimensions, up to 512 tokens; {elsewhere}",
         "later": "embedder, not loaded now",
         "far": "kind unknown, not loaded now",
     }.items():

@@ -126,6 +126,13 @@ def test_info_describes_a_sparse_embedder(sparse_server, sparse_embedder):
     assert info["auto_truncate"] is False
 
 
+def test_info_of_a_masked_language_model_without_stages(serve, sparse_model, tmp_path):
+    shutil.copytree(sparse_model, tmp_path / "m")
+    (tmp_path / "m" / "modules.json").unlink()
+    info = serve(str(tmp_path / "m")).client.get("/info").json()
+    assert info["model_type"] == {"embedding": {"pooling": "splade"}}
+
+
 def test_similarity_is_the_cosine(server, embedder):
     vectors = embedder.embed_documents(TEXTS, normalize=True)
     found = ask(server, "/similarity", inputs={"source_sentence": TEXTS[0], "sentences": TEXTS[1:]})

@@ -122,11 +122,10 @@ function describe({ kind, dimensions, max_tokens, loaded }) {
   if (!loaded) return `${kind?.replace("_", " ") ?? "kind unknown"}, not loaded now`;
   const upTo = max_tokens < 2 ** 29 ? `up to ${withNoun(max_tokens, "token")}` : "any length";  // NO_LIMIT in spec.py
   if (kind === "reranker") return `a reranker, ${upTo}: enter a query and a document under “Two texts”`;
-  const size = `${grouped(dimensions)} dimensions`;
   const elsewhere = "the views below need an embedder or a reranker";
-  if (kind === "sparse_embedder") return `a sparse embedder, ${size}, ${upTo}; ${elsewhere}`;
   if (kind === "classifier") return `a classifier, ${upTo}; ${elsewhere}`;
-  return `${size}, ${upTo}`;
+  const size = `${grouped(dimensions)} dimensions, ${upTo}`;
+  return kind === "sparse_embedder" ? `a sparse embedder, ${size}; ${elsewhere}` : size;
 }
 
 /** Lets the user choose among these models. Keeps the current choice if it is one of them. */

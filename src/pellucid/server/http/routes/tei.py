@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ from pellucid.classifier import Classifier
 from pellucid.embedder import Embedder
 from pellucid.errors import InputError, OptionError
 from pellucid.layers.pooling import Pooling
+from pellucid.model.spec import AutoEncoderSpec
 from pellucid.scoring import ScoringTask
 from pellucid.server.core.service import PART_CHARACTERS, Service
 from pellucid.server.http import embedding, inputs, outputs
@@ -95,13 +97,10 @@ async def embed_sparse(request: Request) -> Response:
     vectors = await embedding.embed_sparse(request, service, texts, body.max_active_dims)
 
     def values(start: int, stop: int) -> list[Any]:
-        return [
-            [
-                {"index": index, "value": value}
-                for index, value in zip(vector.indices.tolist(), vector.values.tolist(), strict=True)
-            ]
-            for vector in vectors[start:stop]
-        ]
+        part = vectors[start:stop]
+        pairs = zip(part.indices.tolist(), part.values.tolist(), strict=True)
+        numbers = [{"index": index, "value": value} for index, value in pairs]
+        return [numbers[first:end] for first, end in itertools.pairwise(part.offsets.tolist())]
 
     return await list_response(request, vectors.values, values, texts.headers(), count=len(vectors))
 
@@ -234,8 +233,10 @@ def _model_type(service: Service[Task]) -> dict[str, Any]:
     """The kind of a model as text-embeddings-inference names it."""
     spec = service.task.spec
     if service.kind == "sparse_embedder":
-        modes = [mode for stage in spec.stages if isinstance(stage, Pooling) for mode in stage.modes]
-        return {"embedding": {"pooling": " + ".join(modes) or "splade"}}
+        match spec.stages:
+            case (Pooling() as pooling, *_, AutoEncoderSpec()):
+                return {"embedding": {"pooling": " + ".join(pooling.modes)}}
+        return {"embedding": {"pooling": "splade"}}
     if spec.head is None or service.kind == "embedder":
         return {"embedding": {"pooling": " + ".join(spec.pooling.modes)}}
     names = {
