@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "encoder.h"
+#include "maxsim.h"
 #include "packed.h"
 #include "static.h"
 #include "vocabulary.h"
@@ -492,6 +493,40 @@ void static_models() {
   std::printf("static models: done\n");
 }
 
+// The scores of late interaction: each is the sum of the largest products, and has the same bits on any number of threads.
+void scores(const Kernels& kernels) {
+  for (const int tokens : {1, 5, 32, 33, 200}) {
+    for (const int width : {1, 17, 48, 128}) {
+      const std::vector<int> lengths{0, 0, 1, 7, 300, 0, 2000, 3, 600, 2100, 0, 0};
+      std::vector<std::int32_t> offsets{0};
+      for (const int length : lengths) offsets.push_back(offsets.back() + length);
+      const std::vector<float> query = normal(size(tokens * width)), vectors = normal(size(offsets.back() * width));
+      const int count = static_cast<int>(lengths.size());
+      std::vector<float> found(lengths.size()), again(found);
+      const MaxSim maxsim(kernels, query.data(), tokens, width);
+      CHECK(maxsim.run({vectors.data(), offsets.data(), count, found.data()}, 1, [] { return false; }), "one thread");
+      for (const int threads : {2, 5}) {
+        CHECK(maxsim.run({vectors.data(), offsets.data(), count, again.data()}, threads, [] { return false; }), "%d threads", threads);
+        CHECK(std::memcmp(found.data(), again.data(), found.size() * sizeof(float)) == 0, "%d threads", threads);
+      }
+      for (int document = 0; document < count; ++document) {
+        double expected = 0;
+        for (int i = 0; i < tokens; ++i) {
+          double best = -INFINITY;
+          for (int j = offsets[size(document)]; j < offsets[size(document) + 1]; ++j) {
+            double product = 0;
+            for (int k = 0; k < width; ++k) product += double(query[size(i * width + k)]) * vectors[size(j * width + k)];
+            best = std::max(best, product);
+          }
+          expected += best;
+        }
+        if (lengths[size(document)] == 0) expected = empty_document;
+        CHECK(std::fabs(found[size(document)] - expected) < 1e-5 * (1 + std::fabs(expected)), "%d tokens of %d: %g, not %g", tokens, width, found[size(document)], expected);
+      }
+    }
+  }
+}
+
 // cpu.cpp must find the same instruction sets as the compiler's runtime.
 void instruction_sets() {
 #if defined(__x86_64__) && !defined(_WIN32)
@@ -522,6 +557,7 @@ int main() {
     attention(*kernels);
     rotations(*kernels);
     vocabularies(*kernels);
+    scores(*kernels);
     for (const bool is_new : {false, true}) encoders(*kernels, is_new);
     std::printf("%s: done\n", kernels->name);
   }
