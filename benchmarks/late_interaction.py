@@ -27,7 +27,10 @@ import numpy as np
 from measure import log
 
 QUERY_TOKENS, DOCUMENT_TOKENS, WIDTH = 32, (60, 180), 128
-WORDS = "the a of and in is that people city river music history science water small large year under about".split()
+WORDS = [
+    *("the", "a", "of", "and", "in", "is", "that", "people", "city", "river"),
+    *("music", "history", "science", "water", "small", "large", "year", "under", "about"),
+]
 
 
 def main() -> None:

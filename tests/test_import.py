@@ -60,6 +60,8 @@ def test_the_public_names():
         "Classifier",
         "Embedder",
         "Encoder",
+        "MultiVectorEmbedder",
+        "MultiVectors",
         "PellucidError",
         "Reranker",
         "SparseEmbedder",

@@ -14,7 +14,17 @@ import numpy as np
 import pytest
 from docs.build import DOCS
 
-from pellucid import Classifier, Embedder, Reranker, SparseEmbedder, TokenBatch, catalog, cluster, near_duplicates
+from pellucid import (
+    Classifier,
+    Embedder,
+    MultiVectorEmbedder,
+    Reranker,
+    SparseEmbedder,
+    TokenBatch,
+    catalog,
+    cluster,
+    near_duplicates,
+)
 from pellucid.batch import ray
 from pellucid.batch.embedding import EmbedOptions
 from pellucid.batch.runner import Progress, Report
@@ -29,11 +39,11 @@ from pellucid.layers.finish import EachToken
 from pellucid.model.spec import DisentangledSpec, NormPlaces, NormSpec, RelativeBiasSpec
 from pellucid.reprs import MAX_CHARACTERS, short_repr, short_text
 from pellucid.search.index import Index
-from pellucid.sentence_transformers import CrossEncoder, SentenceTransformer, SparseEncoder
+from pellucid.sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer, SparseEncoder
 from pellucid.server.settings import Limits, Settings
 from pellucid.sources.files import Digest
 from pellucid.types import MultiVectors
-from tests import tiny
+from tests import multi_vector_models, tiny
 
 EVIL = "\x1b[31m\r\n<b>" + "a cat and a dog " * 600
 RECORDS = {"EngineEntry", "Limits", "Report", "Settings"}
@@ -64,8 +74,13 @@ def objects(tmp_path_factory) -> list[Any]:
     encoder, plain = embedder.encoder, Embedder(tiny.write_model(tmp_path / "plain"), on_truncation="cut")
     reranker = Reranker(tiny.write_scoring_model(tmp_path / "reranker"), on_truncation="cut")
     sparse = SparseEmbedder(tiny.write_splade_model(tmp_path / "sparse"), on_truncation="cut")
+    multi_vector = MultiVectorEmbedder(multi_vector_models.write_model(tmp_path / "multi"), on_truncation="cut")
     each = encoder.run(TokenBatch.from_sequences([[1, 2], [3]]), EachToken())
     return [
+        # These come first, so they are looked at last: their spec has no pooling, and to ask for it is an error.
+        multi_vector,
+        multi_vector.explain("the cat", EVIL[:200]),
+        MultiVectorEncoder(str(multi_vector.files.folder)),
         embedder,
         cache.state(),
         cache.get([], 8),
