@@ -29,7 +29,9 @@ from pellucid.batch import ray
 from pellucid.batch.embedding import EmbedOptions
 from pellucid.batch.runner import Progress, Report
 from pellucid.batch.scoring import ClassifyOptions, RerankOptions
+from pellucid.batch.sparse import SparseOptions
 from pellucid.cache.store import Cache
+from pellucid.distillation import Distilled
 from pellucid.engines.registry import EngineEntry
 from pellucid.explain.lifecycle import Lifecycle, ModelFile, Phase
 from pellucid.explain.text_map import text_map
@@ -122,6 +124,8 @@ def objects(tmp_path_factory) -> list[Any]:
         EmbedOptions(prompt=EVIL),
         RerankOptions(prompt=EVIL),
         ClassifyOptions(prompt=EVIL),
+        SparseOptions(prompt=EVIL),
+        Distilled(tmp_path / EVIL[:99].replace("/", ""), 1 << 20, 256, 0.987654321),
         Progress(1, 2, 3),
         Report(*range(9), 0.5, 100.0),
         ray.Cluster(),

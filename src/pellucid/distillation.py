@@ -24,6 +24,7 @@ from pellucid.files.progress import progress
 from pellucid.files.whole import check_new_folder, new_folder
 from pellucid.layers.finish import Pool
 from pellucid.model.tensors import write_tensors
+from pellucid.reprs import short_repr
 from pellucid.text.vocabulary import Vocabulary
 from pellucid.types import Float32, Int32, TokenBatch
 from pellucid.vectors.pca import reduce
@@ -47,6 +48,8 @@ class Distilled:
     tokens: int
     dimensions: int
     variance: float
+
+    __repr__ = short_repr
 
 
 def distil(
