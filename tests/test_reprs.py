@@ -38,7 +38,8 @@ from pellucid.explain.text_map import text_map
 from pellucid.explain.words import word_shares
 from pellucid.files.walk import SkippedFile
 from pellucid.layers.finish import EachToken
-from pellucid.model.spec import DisentangledSpec, NormPlaces, NormSpec, RelativeBiasSpec
+from pellucid.layers.vocabulary import AutoEncoder, SparseCode
+from pellucid.model.spec import AutoEncoderSpec, DisentangledSpec, NormPlaces, NormSpec, RelativeBiasSpec
 from pellucid.reprs import MAX_CHARACTERS, short_repr, short_text
 from pellucid.search.index import Index
 from pellucid.sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer, SparseEncoder
@@ -101,6 +102,10 @@ def objects(tmp_path_factory) -> list[Any]:
         sparse.embed_documents(["the cat"] * 1000),
         sparse.explain(EVIL, EVIL),
         sparse.finish(),
+        sparse.spec.vocabulary,
+        *sparse.spec.stages,
+        AutoEncoderSpec("2_SparseAutoEncoder", 16, 64, 9),
+        SparseCode(embedder.finish(), AutoEncoder(*np.ones((3, 2, 2), dtype=np.float32), 1)),
         SparseEncoder(str(sparse.files.folder)),
         CrossEncoder(str(reranker.files.folder)),
         SentenceTransformer(str(plain.files.folder)),
