@@ -523,11 +523,6 @@ class ModelSpec:
             raise UnsupportedModelError(
                 f"{self.name} gives a vector for each token of a text. Use MultiVectorEmbedder."
             )
-        if any(isinstance(stage, DenseSpec | NormalizeSpec) and stage.of_tokens for stage in self.stages):
-            raise UnsupportedModelError(
-                f"{self.name}: a module has the module_input_name 'token_embeddings', which is supported only in a "
-                f"model that gives a vector for each token."
-            )
         match self.stages:
             case (Pooling() as pooling, *rest) if not any(
                 isinstance(stage, Pooling | AutoEncoderSpec) for stage in rest
