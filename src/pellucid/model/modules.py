@@ -172,7 +172,8 @@ def read_stages(
         entries: the entries of :func:`read_entries` after the first.
         encoder_config: the encoder's config.json.
         hidden_size: the length of a token's vector.
-        of_tokens: True if a linear layer works on each token's vector, unless its config says otherwise.
+        of_tokens: True for a model with a vector for each token: then modules may work on these vectors, and a linear
+            layer does, unless its config says otherwise.
 
     Raises:
         InvalidModelError: a config is missing or broken, or contradicts another.
@@ -352,7 +353,7 @@ def _read_module(
     config = Config.read_if_present(files, entry.file("config.json"))
     usual = _TOKENS if of_tokens and entry.kind == "Dense" else _SENTENCE
     name = config.string("module_input_name", usual)
-    supported = (_SENTENCE, _TOKENS) if entry.kind in ("Dense", "Normalize") else (_SENTENCE,)
+    supported = (_SENTENCE, _TOKENS) if of_tokens and entry.kind in ("Dense", "Normalize") else (_SENTENCE,)
     if name not in supported:
         raise UnsupportedModelError(
             f"{config.where}: module_input_name {name!r:.80} is not supported, only "
