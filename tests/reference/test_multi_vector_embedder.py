@@ -8,6 +8,7 @@ from sentence_transformers import MultiVectorEncoder
 from sentence_transformers.util import maxsim
 
 from pellucid import MultiVectorEmbedder, MultiVectors
+from pellucid.errors import UnsupportedModelError
 from tests import multi_vector_models, tiny
 from tests.multi_vector_models import FIXED, TEXTS, add_tokens, write_model, write_pylate, write_stanford
 from tests.reference.texts import odd_texts
@@ -151,3 +152,16 @@ def test_no_vectors_at_all(tmp_path):
     assert isinstance(ours.embed_documents([]), MultiVectors)
     assert ours.embed_documents([]).vectors.shape == (0, multi_vector_models.WIDTH)
     assert tiny.HIDDEN != multi_vector_models.WIDTH
+
+
+def test_the_torch_engine(tmp_path):
+    """It cannot leave out keys, but it can do all else."""
+    with pytest.raises(UnsupportedModelError, match="engine='torch' cannot do that. Use engine='native'"):
+        MultiVectorEmbedder(write_model(tmp_path / "m", expansion=FIXED), engine="torch")
+    folder = write_model(tmp_path / "n", expansion=ATTENDED)
+    ours, torch = (MultiVectorEmbedder(folder, engine=engine, on_truncation="cut") for engine in ("native", "torch"))
+    for method in ("embed_queries", "embed_documents"):
+        found, expected = (getattr(task, method)(TEXTS) for task in (torch, ours))
+        np.testing.assert_array_equal(found.offsets, expected.offsets)
+        np.testing.assert_allclose(found.vectors, expected.vectors, rtol=0, atol=5e-6)
+    np.testing.assert_allclose(torch.maxsim("the cat", TEXTS), ours.maxsim("the cat", TEXTS), rtol=1e-6, atol=1e-4)
