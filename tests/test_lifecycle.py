@@ -358,7 +358,7 @@ class TestACopyFromTransformers:
         assert hub.requests == []
 
 
-@pytest.mark.parametrize("folder", ["", "0_StaticEmbedding"])
+@pytest.mark.parametrize("folder", ["", "0_WordEmbeddings"])
 def test_the_error_names_an_unsupported_module_and_not_an_unfinished_copy(hub, env, model, folder):
     for path in [path for path in model.rglob("*") if path.is_file()]:
         if path.name not in ("model.safetensors", "tokenizer.json"):
@@ -366,7 +366,7 @@ def test_the_error_names_an_unsupported_module_and_not_an_unfinished_copy(hub, e
     for name in ("model.safetensors", "tokenizer.json"):
         (model / folder).mkdir(exist_ok=True)
         (model / name).rename(model / folder / name)
-    kind = "sentence_transformers.models.StaticEmbedding"
+    kind = "sentence_transformers.models.WordEmbeddings"
     tiny.write_json(model / "modules.json", [{"idx": 0, "name": "0", "path": folder, "type": kind}])
     for settings in ({}, {"HF_HUB_OFFLINE": "1"}):
         result = load(env | settings)

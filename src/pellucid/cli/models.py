@@ -25,7 +25,7 @@ _DIGEST_STYLES = {"agrees": "green", "differs": "bold red", "not": "dim"}
 
 app = typer.Typer(
     cls=commands.Group,
-    help="""List, show, compare, pull, distil and remove models.
+    help="""List, compare, pull, distil, remove models.
 
     Without a command, this lists the catalog as `models list` does.
     """,
