@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.checks import check_choice, check_integer
+from pellucid.embedding import EmbeddingTask
 from pellucid.encoder.encoder import Dtype, Encoder, EngineName
 from pellucid.encoder.fingerprint import EMBEDDING
 from pellucid.encoder.prompts import DOCUMENT_PROMPTS, QUERY_PROMPTS, choose_prompt
@@ -27,10 +28,10 @@ from pellucid.layers.finish import Pool
 from pellucid.layers.quantization import OUTPUT_DTYPES, check_ranges, to_dtype
 from pellucid.reprs import short_text
 from pellucid.scoring import gives_scores
-from pellucid.task import Call, Task
+from pellucid.task import Call
 from pellucid.text.checks import as_iterator, as_list, check_texts
 from pellucid.text.truncation import OnTruncation
-from pellucid.types import Float32, Int32, Ranked, TokenBatch, check_tokens
+from pellucid.types import Float32, Ranked, TokenBatch, check_tokens
 from pellucid.vectors.similarity import nearest
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ OutputDtype = Literal["float32", "float16", "int8", "uint8", "binary", "ubinary"
 _MAX_PROMPT_TOKENS = 1 << 31
 
 
-class Embedder(Task):
+class Embedder(EmbeddingTask):
     """A sentence-transformers model that gives each text a vector. Several threads may share one.
 
     Args:
@@ -61,7 +62,7 @@ class Embedder(Task):
     """
 
     task_name = EMBEDDING
-    other_names: ClassVar[dict[str, str]] = Task.other_names | {
+    other_names: ClassVar[dict[str, str]] = EmbeddingTask.other_names | {
         name: ours
         for ours, names in (
             ("embed_documents(texts), or embed_query(text) for a query", "encode embed embed_texts encode_documents"),
@@ -126,20 +127,6 @@ class Embedder(Task):
     def for_queries(self) -> Embedder:
         """What embeds queries: this Embedder itself, unless the model has another way for queries (a Router)."""
         return self._for_queries
-
-    @property
-    def document_prompt(self) -> str:
-        """The prompt that documents get by default; "" if the model has none for them."""
-        return self.prompt_named(None)
-
-    @property
-    def query_prompt(self) -> str:
-        """The prompt that queries get by default; "" if the model has none for them."""
-        return choose_prompt(self.spec, QUERY_PROMPTS, None, None)
-
-    def prompt_named(self, prompt_name: str | None) -> str:
-        """The prompt that documents get for this ``prompt_name``. Raises OptionError for an unknown name."""
-        return choose_prompt(self.spec, DOCUMENT_PROMPTS, prompt_name, None)
 
     def embed_documents(
         self,
@@ -332,10 +319,6 @@ class Embedder(Task):
         finish = self.finish(self.tokenizer.prompt_tokens(prompt), normalize, truncate_dim)
         options = {"normalize": normalize, "truncate_dim": finish.truncate_dim}  # Part of the cache's key.
         return Call(prompt, finish, finish.truncate_dim or self.dimensions, options)
-
-    def count_tokens(self, texts: Sequence[str]) -> Int32:
-        """How many tokens each text has before truncation, with special tokens and without any prompt: ``int32[n]``."""
-        return self.tokenizer.count(as_list(texts))
 
     def trace(self, text: str, *, prompt_name: str | None = None, prompt: str | None = None) -> Trace:
         """Show every step from a text to its vector, computed by the reference engine.

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.checks import check_integer
+from pellucid.embedding import EmbeddingTask
 from pellucid.encoder.encoder import Dtype, Encoder, EngineName
 from pellucid.encoder.prompts import DOCUMENT_PROMPTS, QUERY_PROMPTS, choose_prompt
 from pellucid.errors import InvalidModelError, OptionError, TextTypeError, UnsupportedModelError
@@ -44,7 +45,7 @@ class _SideCall(Call[MultiVectors]):
     side: Side = "document"
 
 
-class MultiVectorEmbedder(Task):
+class MultiVectorEmbedder(EmbeddingTask):
     """A model that gives each token of a text a vector, such as ColBERT. Several threads may share one.
 
     A query is compared with a document by MaxSim (Khattab and Zaharia, "ColBERT", 2020): each token of the query finds
@@ -64,7 +65,7 @@ class MultiVectorEmbedder(Task):
     """
 
     task_name = "multi-vector"
-    other_names: ClassVar[dict[str, str]] = Task.other_names | {
+    other_names: ClassVar[dict[str, str]] = EmbeddingTask.other_names | {
         name: ours
         for ours, names in (
             ("embed_documents(texts), or embed_query(text) for a query", "encode embed"),
@@ -135,20 +136,6 @@ class MultiVectorEmbedder(Task):
     def max_query_tokens(self) -> int:
         """How many tokens of a query are read, special tokens included. A longer query is truncated."""
         return self._tokenizers["query"].spec.max_tokens
-
-    @property
-    def document_prompt(self) -> str:
-        """The prompt that documents get by default; "" if the model has none for them."""
-        return self.prompt_named(None)
-
-    @property
-    def query_prompt(self) -> str:
-        """The prompt that queries get by default; "" if the model has none for them."""
-        return choose_prompt(self.spec, QUERY_PROMPTS, None, None)
-
-    def prompt_named(self, prompt_name: str | None) -> str:
-        """The prompt that documents get for this ``prompt_name``. Raises OptionError for an unknown name."""
-        return choose_prompt(self.spec, DOCUMENT_PROMPTS, prompt_name, None)
 
     def embed_documents(
         self,
@@ -287,10 +274,6 @@ class MultiVectorEmbedder(Task):
             self._aligned(cast("Side", side), text, prompt) for side, text, prompt in texts
         )
         return align(self.encoder, query_text, document_text, query_vectors, document_vectors)
-
-    def count_tokens(self, texts: Sequence[str]) -> Int32:
-        """How many tokens each text has before truncation, with special tokens and without any prompt: ``int32[n]``."""
-        return self.tokenizer.count(as_list(texts))
 
     # From texts to vectors
 

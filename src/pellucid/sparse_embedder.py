@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from pellucid.checks import check_integer
+from pellucid.embedding import EmbeddingTask
 from pellucid.encoder.encoder import Dtype, Encoder, EngineName
 from pellucid.encoder.prompts import DOCUMENT_PROMPTS, QUERY_PROMPTS, choose_prompt
 from pellucid.errors import InputError, TextTypeError, UnsupportedModelError
@@ -25,7 +26,7 @@ from pellucid.task import Call, Task
 from pellucid.text.checks import as_iterator, as_list, check_texts
 from pellucid.text.tokenizer import Tokenizer
 from pellucid.text.truncation import OnTruncation, check_truncation, warn_about_truncation
-from pellucid.types import Float32, Int32
+from pellucid.types import Float32
 
 if TYPE_CHECKING:
     from pellucid.explain.sparse import ExplainedSparseScore, SparseText
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 _MOST_DIMS = 1 << 31
 
 
-class SparseEmbedder(Task):
+class SparseEmbedder(EmbeddingTask):
     """A model that gives each text a sparse vector, such as SPLADE. Several threads may share one.
 
     A text's vector depends on that text alone, to the last bit. Two vectors are compared by their dot product.
@@ -53,7 +54,7 @@ class SparseEmbedder(Task):
     """
 
     task_name = "sparse"
-    other_names: ClassVar[dict[str, str]] = Task.other_names | {
+    other_names: ClassVar[dict[str, str]] = EmbeddingTask.other_names | {
         name: ours
         for ours, names in (
             ("embed_documents(texts), or embed_query(text) for a query", "encode embed"),
@@ -111,20 +112,6 @@ class SparseEmbedder(Task):
         """How many numbers of a vector are kept at most; None for no limit."""
         return self._max_active_dims
 
-    @property
-    def document_prompt(self) -> str:
-        """The prompt that documents get by default; "" if the model has none for them."""
-        return self.prompt_named(None)
-
-    @property
-    def query_prompt(self) -> str:
-        """The prompt that queries get by default; "" if the model has none for them."""
-        return choose_prompt(self.spec, QUERY_PROMPTS, None, None)
-
-    def prompt_named(self, prompt_name: str | None) -> str:
-        """The prompt that documents get for this ``prompt_name``. Raises OptionError for an unknown name."""
-        return choose_prompt(self.spec, DOCUMENT_PROMPTS, prompt_name, None)
-
     def embed_documents(
         self,
         texts: Sequence[str],
@@ -167,12 +154,10 @@ class SparseEmbedder(Task):
         """
         if not isinstance(text, str):
             raise TextTypeError(f"the text is of type {type(text).__name__}; embed_query takes one str.")
+        chosen = choose_prompt(self.spec, QUERY_PROMPTS, prompt_name, prompt)
         if self._queries is not None:
-            chosen = choose_prompt(self.spec, QUERY_PROMPTS, prompt_name, prompt)
             return self._queries.embed_query(text, prompt=chosen, max_active_dims=self._dims(max_active_dims))
-        return self._run(
-            [text], self._call(choose_prompt(self.spec, QUERY_PROMPTS, prompt_name, prompt), max_active_dims)
-        )
+        return self._run([text], self._call(chosen, max_active_dims))
 
     def embed_stream(
         self,
@@ -259,10 +244,6 @@ class SparseEmbedder(Task):
         if not isinstance(finish, VocabularyPool):
             raise UnsupportedModelError(f"{self.spec.name}: the dimensions of its vectors are not tokens.")
         return finish
-
-    def count_tokens(self, texts: Sequence[str]) -> Int32:
-        """How many tokens each text has before truncation, with special tokens and without any prompt: ``int32[n]``."""
-        return self.tokenizer.count(as_list(texts))
 
     @property
     def reads_queries_apart(self) -> bool:

@@ -12,13 +12,12 @@ import numpy as np
 from pellucid.checks import check_choice
 from pellucid.encoder.encoder import Dtype, EngineName
 from pellucid.encoder.prompts import DOCUMENT_PROMPTS, QUERY_PROMPTS
-from pellucid.errors import OptionError
 from pellucid.model.load import read_settings
 from pellucid.multi_vector_embedder import MultiVectorEmbedder, Side
 from pellucid.sentence_transformers.arguments import check_value, choose_dtype, takes_older_arguments
 from pellucid.sentence_transformers.base import DropIn, check_creation
 from pellucid.sentence_transformers.maxsim import maxsim, maxsim_pairwise
-from pellucid.sentence_transformers.similarity import MULTI_VECTOR, SimilarityFunction
+from pellucid.sentence_transformers.similarity import MULTI_VECTOR, SimilarityFunction, similarity_name
 from pellucid.sentence_transformers.tensors import import_torch
 from pellucid.text.checks import as_list
 from pellucid.text.truncation import OnTruncation
@@ -99,7 +98,7 @@ class MultiVectorEncoder(DropIn[MultiVectorEmbedder]):
             config_kwargs=config_kwargs,
         )
         check_value("processor_kwargs", dict(processor_kwargs or {}), ({},))
-        chosen = None if similarity_fn_name is None else _similarity_name(similarity_fn_name)
+        chosen = None if similarity_fn_name is None else similarity_name(similarity_fn_name, MULTI_VECTOR)
         self._options = {
             "device": "cpu" if device is None else str(device),
             "dtype": choose_dtype(dtype, model_kwargs or {}),
@@ -215,11 +214,6 @@ class MultiVectorEncoder(DropIn[MultiVectorEmbedder]):
         name = self._own_prompt(DOCUMENT_PROMPTS, prompt_name, prompt)
         return self.encode(inputs, name, prompt, *arguments, **{**options, "task": "document"})
 
-    def _own_prompt(self, names: Sequence[str], prompt_name: str | None, prompt: str | None) -> str | None:
-        if prompt_name is not None or prompt is not None:
-            return prompt_name
-        return next((name for name in names if name in self.prompts), None)
-
     # Vectors beside each other
 
     @property
@@ -229,7 +223,7 @@ class MultiVectorEncoder(DropIn[MultiVectorEmbedder]):
 
     @similarity_fn_name.setter
     def similarity_fn_name(self, value: str | SimilarityFunction | None) -> None:
-        self._similarity_fn_name = MULTI_VECTOR[0] if value is None else _similarity_name(value)
+        self._similarity_fn_name = MULTI_VECTOR[0] if value is None else similarity_name(value, MULTI_VECTOR)
 
     def similarity(self, embeddings1: Any, embeddings2: Any, **options: Any) -> Any:
         """The score of each query with each document: ``[n, m]``. An array, or a tensor if you give one.
@@ -282,12 +276,3 @@ class MultiVectorEncoder(DropIn[MultiVectorEmbedder]):
             TypeError: always.
         """
         raise TypeError("A MultiVectorEncoder of Pellucid is no module of PyTorch. Use encode_query(texts).")
-
-
-def _similarity_name(value: str | SimilarityFunction) -> str:
-    name = value.value if isinstance(value, SimilarityFunction) else value
-    if name not in MULTI_VECTOR:
-        raise OptionError(
-            f"similarity_fn_name={name!r:.80} is not one of {', '.join(map(repr, MULTI_VECTOR))}.", "similarity_fn_name"
-        )
-    return str(name)

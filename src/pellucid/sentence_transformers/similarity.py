@@ -6,7 +6,7 @@ Each function takes arrays, tensors, or lists of them. The result is an array, o
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -214,8 +214,8 @@ def _rows_per_block(width: int) -> int:
     return max(1, MAX_NUMBERS // max(width, 1))
 
 
-def similarity_name(value: str | SimilarityFunction) -> str:
-    """The name of a similarity function of dense vectors. Raises OptionError if it is none."""
+def similarity_name(value: str | SimilarityFunction, names: Sequence[str] = DENSE) -> str:
+    """The name of a similarity function. Raises OptionError if it is not one of ``names``."""
     name = value.value if isinstance(value, SimilarityFunction) else value
-    check_choice("similarity_fn_name", name, DENSE)
+    check_choice("similarity_fn_name", name, names)
     return str(name)
