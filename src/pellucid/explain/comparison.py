@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pellucid.encoder.encoder import Encoder
+from pellucid.explain.drawn import Drawn
 from pellucid.explain.shares import Float64, token_parts, why_no_parts
 from pellucid.explain.trace import Trace, trace
 from pellucid.layers.finish import Pool
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class Comparison(Drawn):
     """Two traced texts, and how much each token contributes to their cosine.
 
     Attributes:
@@ -75,24 +75,6 @@ class Comparison:
         from pellucid.explain.sentence import comparison_sentence
 
         return comparison_sentence(self)
-
-    def _repr_html_(self) -> str:
-        """Show a small picture in a notebook."""
-        from pellucid.explain.render.notebook import fragment
-
-        return fragment(self)
-
-    def save_html(self, path: str | os.PathLike[str]) -> None:
-        """Write the page about this comparison, which is one file and needs no network.
-
-        If anything goes wrong, what was at ``path`` before is still there. A ``~`` at its start is your home folder.
-
-        Raises:
-            OptionError: it cannot be written.
-        """
-        from pellucid.explain.render.saving import save_page
-
-        save_page(self, path)
 
     def to_json(self) -> str:
         """The texts, their tokens and the numbers, as JSON. Use ``first.to_json()`` for a trace's own arrays."""

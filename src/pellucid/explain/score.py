@@ -11,7 +11,6 @@ The attention between the texts shows what was read, not what counted.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -20,6 +19,7 @@ import numpy as np
 
 from pellucid.encoder.encoder import Encoder
 from pellucid.errors import UnsupportedModelError, plural
+from pellucid.explain.drawn import Drawn
 from pellucid.explain.leave_out import MAX_PRODUCTS, Part, choose_groups, logits_without, token_limit
 from pellucid.explain.pair import Pair, PairText, read_pair
 from pellucid.explain.shares import Float64
@@ -62,7 +62,7 @@ class Changes:
 
 
 @dataclass(frozen=True, eq=False)
-class ExplainedScore:
+class ExplainedScore(Drawn):
     """The score of a query and a document, and what each part of them changes.
 
     A change is the logit of the pair, minus the logit of the same pair without the part. It is above 0 if the part
@@ -115,24 +115,6 @@ class ExplainedScore:
         from pellucid.explain.score_sentence import score_sentence
 
         return score_sentence(self)
-
-    def _repr_html_(self) -> str:
-        """Show a small picture in a notebook."""
-        from pellucid.explain.render.notebook import fragment
-
-        return fragment(self)
-
-    def save_html(self, path: str | os.PathLike[str]) -> None:
-        """Write the page about this score, which is one file and needs no network.
-
-        If anything goes wrong, what was at ``path`` before is still there. A ``~`` at its start is your home folder.
-
-        Raises:
-            OptionError: it cannot be written.
-        """
-        from pellucid.explain.render.saving import save_page
-
-        save_page(self, path)
 
     def to_json(self, *, arrays: bool = True) -> str:
         """The texts, their parts and the numbers, as JSON.

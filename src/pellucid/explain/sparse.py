@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 
 from pellucid.encoder.encoder import Encoder
 from pellucid.errors import plural
+from pellucid.explain.drawn import Drawn
 from pellucid.layers.finish import EachToken
 from pellucid.layers.vocabulary import VocabularyPool
 from pellucid.reprs import short_repr
@@ -95,7 +95,7 @@ class Match:
 
 
 @dataclass(frozen=True)
-class ExplainedSparseScore:
+class ExplainedSparseScore(Drawn):
     """The score of a query and a document, term by term.
 
     Attributes:
@@ -135,24 +135,6 @@ class ExplainedSparseScore:
             shown.append(f"{plural(len(rest), 'other term')} {'adds' if len(rest) == 1 else 'add'} {total:.3f}")
         *most, last = shown
         return f"{', '.join(most)} and {last}." if most else f"{last}."
-
-    def _repr_html_(self) -> str:
-        """Show a small picture in a notebook."""
-        from pellucid.explain.render.notebook import fragment
-
-        return fragment(self)
-
-    def save_html(self, path: str | os.PathLike[str]) -> None:
-        """Write the page about this score, which is one file and needs no network.
-
-        If anything goes wrong, what was at ``path`` before is still there. A ``~`` at its start is your home folder.
-
-        Raises:
-            OptionError: it cannot be written.
-        """
-        from pellucid.explain.render.saving import save_page
-
-        save_page(self, path)
 
     def to_json(self) -> str:
         """The texts, their terms and the matches, as JSON."""

@@ -20,6 +20,7 @@ import numpy as np
 from pellucid.encoder.encoder import Encoder
 from pellucid.encoder.prompts import DOCUMENT_PROMPTS, choose_prompt
 from pellucid.errors import MissingExtraError, OptionError, plural
+from pellucid.explain.drawn import Drawn
 from pellucid.explain.shares import Float64
 from pellucid.explain.trace import display_name
 from pellucid.layers.finish import Pool
@@ -41,7 +42,7 @@ ENDINGS = (".html", ".png", ".svg")
 
 
 @dataclass(frozen=True, eq=False)
-class TextMap:
+class TextMap(Drawn):
     """Texts in a plane.
 
     Attributes:
@@ -107,24 +108,6 @@ class TextMap:
         """Sort the texts by label, and within a label from left to right in the plane: ``int64[n]``."""
         numbers = {label: number for number, label in enumerate(self.distinct_labels)}
         return np.lexsort((self.plane[:, 0], np.array([numbers[label] for label in self.labels])))
-
-    def _repr_html_(self) -> str:
-        """Show a small picture in a notebook."""
-        from pellucid.explain.render.notebook import fragment
-
-        return fragment(self)
-
-    def save_html(self, path: str | os.PathLike[str]) -> None:
-        """Write the page about this map, which is one file and needs no network.
-
-        If anything goes wrong, what was at ``path`` before is still there. A ``~`` at its start is your home folder.
-
-        Raises:
-            OptionError: it cannot be written.
-        """
-        from pellucid.explain.render.saving import save_page
-
-        save_page(self, path)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the page (``.html``) or a picture (``.png``, ``.svg``). The file is there whole or not at all.

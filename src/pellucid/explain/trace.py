@@ -18,6 +18,7 @@ import numpy.typing as npt
 from pellucid.encoder.encoder import Encoder
 from pellucid.engines.reference import ReferenceEngine, Step, embedding_rows
 from pellucid.errors import plural
+from pellucid.explain.drawn import Drawn
 from pellucid.explain.shares import Float64, token_parts, why_no_parts
 from pellucid.files.whole import new_file
 from pellucid.layers import pooling
@@ -54,7 +55,7 @@ class Stage:
 
 
 @dataclass(frozen=True, eq=False)
-class Trace:
+class Trace(Drawn):
     """A text, traced from its characters to its vector.
 
     Attributes:
@@ -122,24 +123,6 @@ class Trace:
             return np.zeros((0, len(self.tokens)))
         start = _unit(self.stage("embedding").arrays["vectors"])
         return np.stack([1 - (_unit(layer.arrays["vectors"]) * start).sum(axis=1) for layer in self.layers])
-
-    def _repr_html_(self) -> str:
-        """Show a small picture in a notebook."""
-        from pellucid.explain.render.notebook import fragment
-
-        return fragment(self)
-
-    def save_html(self, path: str | os.PathLike[str]) -> None:
-        """Write the page about this trace, which is one file and needs no network.
-
-        If anything goes wrong, what was at ``path`` before is still there. A ``~`` at its start is your home folder.
-
-        Raises:
-            OptionError: it cannot be written.
-        """
-        from pellucid.explain.render.saving import save_page
-
-        save_page(self, path)
 
     def to_json(self, *, arrays: bool = True) -> str:
         """The whole trace as JSON.
