@@ -5,7 +5,7 @@ import math
 import pytest
 
 from pellucid.errors import InvalidModelError
-from pellucid.model.config import Config, read_json
+from pellucid.model.config import Config, architectures, read_json
 from pellucid.sources import local
 
 
@@ -71,3 +71,17 @@ def test_a_file_that_is_not_json_is_named(tmp_path, content):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InvalidModelError, match="no config.json in"):
         read_json(local.find(str(tmp_path)), "config.json")
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"architectures": ["BertModel", "BertForMaskedLM"]}, ["BertModel", "BertForMaskedLM"]),
+        ({"architectures": [None, 1]}, ["None", "1"]),
+        ({"architectures": "BertModel"}, []),
+        ({"architectures": None}, []),
+        ({}, []),
+    ],
+)
+def test_the_architectures_that_a_config_names(values, expected):
+    assert architectures(config(**values)) == expected

@@ -26,6 +26,12 @@ def read_json(files: ModelFiles, relative: str) -> Any:
         raise InvalidModelError(f"{files.name}: {relative} cannot be read as JSON: {error}") from error
 
 
+def architectures(config: Config) -> list[str]:
+    """The classes of transformers that a config.json names; an empty list if it names none."""
+    names = config.values.get("architectures")
+    return list(map(str, names)) if isinstance(names, list) else []
+
+
 class Config:
     """A JSON object whose values are read by type.
 

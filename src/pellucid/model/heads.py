@@ -11,7 +11,7 @@ from pellucid.layers import dense, norms
 from pellucid.layers.activations import BY_TORCH_CLASS
 from pellucid.layers.finish import Module
 from pellucid.layers.pooling import Pooling
-from pellucid.model.config import Config
+from pellucid.model.config import Config, architectures
 from pellucid.model.families import bert, get_family
 from pellucid.model.families.names import HeadNames
 from pellucid.model.spec import HeadSpec, NormSpec
@@ -35,8 +35,7 @@ def read_head(config: Config, settings: Config) -> HeadSpec | None:
         InvalidModelError: a value in the configs is broken.
         UnsupportedModelError: the head has a setting that Pellucid does not support.
     """
-    architectures = config.values.get("architectures")
-    if not (isinstance(architectures, list) and architectures and str(architectures[0]).endswith(_CLASS_ENDING)):
+    if not any(name.endswith(_CLASS_ENDING) for name in architectures(config)[:1]):
         return None
     names = get_family(config).head
     labels = _read_labels(config)

@@ -14,7 +14,7 @@ from typing import Any
 
 from pellucid.errors import InvalidModelError, UnsupportedModelError
 from pellucid.layers.pooling import Pooling
-from pellucid.model.config import Config
+from pellucid.model.config import Config, architectures
 from pellucid.model.modules import ModuleEntry, read_words
 from pellucid.model.spec import (
     DenseSpec,
@@ -83,8 +83,7 @@ def find_layout(files: ModelFiles, entries: list[ModuleEntry], config: Config, s
         return _read_settings(settings, is_pylate=is_pylate, is_complete=True)
     if kind == "ColBERT" or (kind == "SentenceTransformer" and is_pylate):
         return _read_settings(settings, is_pylate=is_pylate, is_complete=False)
-    architectures = config.values.get("architectures")
-    if not files.has("modules.json") and isinstance(architectures, list) and _STANFORD in architectures:
+    if not files.has("modules.json") and _STANFORD in architectures(config):
         return _read_metadata(Config.read_if_present(files, "artifact.metadata"))
     return None
 

@@ -15,7 +15,7 @@ from pellucid.layers.activations import BY_TORCH_CLASS
 from pellucid.layers.finish import Module
 from pellucid.layers.pooling import MODES, Pooling
 from pellucid.layers.vocabulary import AutoEncoder
-from pellucid.model.config import Config, read_json
+from pellucid.model.config import Config, architectures, read_json
 from pellucid.model.spec import (
     AutoEncoderSpec,
     DenseSpec,
@@ -250,10 +250,7 @@ def _read_pooling(files: ModelFiles, entry: ModuleEntry, encoder_config: Config,
     trained to predict the next one, which the encoder's config.json says. sentence-transformers does the same.
     """
     if not entry.folder:
-        architectures = encoder_config.values.get("architectures")
-        is_causal_lm = (
-            isinstance(architectures, list) and architectures and str(architectures[0]).endswith("ForCausalLM")
-        )
+        is_causal_lm = any(name.endswith("ForCausalLM") for name in architectures(encoder_config)[:1])
         return Pooling(("lasttoken" if is_causal_lm and encoder_config.flag("is_causal", True) else "mean",))
     config = Config.read(files, entry.file("config.json"))
     value = config.values.get("pooling_mode")

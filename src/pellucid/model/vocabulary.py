@@ -11,7 +11,7 @@ from pellucid.errors import UnsupportedModelError
 from pellucid.layers.dense import Dense
 from pellucid.layers.norms import LayerNorm
 from pellucid.layers.vocabulary import VocabularyHead
-from pellucid.model.config import Config
+from pellucid.model.config import Config, architectures
 from pellucid.model.families import bert, get_family
 from pellucid.model.families.names import VocabularyNames
 from pellucid.model.spec import EncoderSpec, VocabularySpec
@@ -22,8 +22,7 @@ from pellucid.types import Float32
 
 def is_masked_language_model(config: Config) -> bool:
     """True if config.json says that transformers saved the model as a masked language model."""
-    architectures = config.values.get("architectures")
-    return isinstance(architectures, list) and any(str(name).endswith("ForMaskedLM") for name in architectures)
+    return any(name.endswith("ForMaskedLM") for name in architectures(config))
 
 
 def read_vocabulary(config: Config, encoder: EncoderSpec) -> VocabularySpec:
