@@ -13,7 +13,7 @@ import pytest
 import threadpoolctl
 from docs.running import PERSONAL_VARIABLES
 
-from pellucid import Embedder
+from pellucid import Embedder, Encoder
 from tests import tiny, tiny_families
 
 DATA = Path(__file__).parent / "data"
@@ -59,6 +59,19 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def broken(tmp_path: Path) -> Path:
     """A tiny BERT model for one test only, so the test may break it."""
     return tiny.write_model(tmp_path / "model")
+
+
+@pytest.fixture
+def texts_run(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many texts each call of ``Encoder.run`` had."""
+    run, counts = Encoder.run, []
+
+    def counted(encoder, tokens, *arguments, **options):
+        counts.append(len(tokens))
+        return run(encoder, tokens, *arguments, **options)
+
+    monkeypatch.setattr(Encoder, "run", counted)
+    return counts
 
 
 @pytest.fixture(scope="session")

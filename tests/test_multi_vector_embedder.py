@@ -39,6 +39,11 @@ def task(folder) -> MultiVectorEmbedder:
     return MultiVectorEmbedder(folder, on_truncation="cut")
 
 
+def check_equal(found: MultiVectors, expected: MultiVectors) -> None:
+    np.testing.assert_array_equal(found.offsets, expected.offsets, strict=True)
+    np.testing.assert_array_equal(found.vectors, expected.vectors, strict=True)
+
+
 @pytest.mark.parametrize("name", MULTI_VECTOR)
 @pytest.mark.parametrize("engine", ["native", "reference"])
 def test_frozen_vectors_and_scores(tmp_path, name, engine):
@@ -158,6 +163,52 @@ def test_copies_pickles_and_threads(task):
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda text: task.maxsim(text, TEXTS).tobytes(), TEXTS * 2))
     assert found == [task.maxsim(text, TEXTS).tobytes() for text in TEXTS] * 2
+
+
+def test_a_cache_gives_the_same_bits_and_nothing_is_computed_twice(folder, task, tmp_path, texts_run):
+    expected, queries = task.embed_documents(TEXTS), task.embed_queries(TEXTS)
+    del texts_run[:]
+    cached = MultiVectorEmbedder(folder, cache=tmp_path / "vectors.db", on_truncation="cut")
+    for other, computed in (
+        (cached, [len(TEXTS)]),
+        (cached, [0]),
+        (pickle.loads(pickle.dumps(cached)), [0]),  # noqa: S301
+    ):
+        check_equal(other.embed_documents(TEXTS), expected)
+        assert texts_run == computed
+        del texts_run[:]
+    order = [*range(len(TEXTS))[::-1], 0, 0]
+    check_equal(cached.embed_documents([TEXTS[place] for place in order]), expected[order])
+    check_equal(cached.embed_documents([]), expected[:0])
+    check_equal(MultiVectors.concatenate([text for part in cached.embed_stream(TEXTS) for text in part]), expected)
+    assert sum(texts_run) == 0
+    check_equal(cached.embed_queries(TEXTS), queries)
+    assert sum(texts_run) == len(TEXTS)
+    assert cached.maxsim("the cat", TEXTS).tobytes() == task.maxsim("the cat", TEXTS).tobytes()
+
+
+def test_a_cache_keeps_queries_and_documents_apart_even_with_the_same_prompt(folder, task, tmp_path):
+    cached = MultiVectorEmbedder(folder, cache=tmp_path / "vectors.db", on_truncation="cut")
+    for _ in range(2):
+        for side in ("query", "document", "text"):
+            check_equal(cached.embed_as(side, TEXTS, ""), task.embed_as(side, TEXTS, ""))
+
+
+def test_texts_that_are_too_long_are_counted_by_the_limit_of_their_side(folder, tmp_path):
+    cached = MultiVectorEmbedder(folder, cache=tmp_path / "vectors.db")
+    for _ in range(2):
+        with pytest.warns(TruncationWarning, match="longer than the model's 20 tokens"):
+            cached.embed_documents(["the " * 30])
+        with pytest.warns(TruncationWarning, match="longer than the model's 12 tokens"):
+            cached.embed_query("the " * 30)
+
+
+def test_merged_vectors_are_cached(tmp_path):
+    folder = write_model(tmp_path / "m", pooling={"pool_factor": 2.5, "normalize_embeddings": True})
+    plain = MultiVectorEmbedder(folder, on_truncation="cut")
+    cached = MultiVectorEmbedder(folder, cache=tmp_path / "vectors.db", on_truncation="cut")
+    for _ in range(2):
+        check_equal(cached.embed_documents(TEXTS), plain.embed_documents(TEXTS))
 
 
 def test_an_encoder_may_be_shared(folder, task):

@@ -30,6 +30,7 @@ from pellucid.batch.embedding import EmbedOptions
 from pellucid.batch.runner import Progress, Report
 from pellucid.batch.scoring import ClassifyOptions, RerankOptions
 from pellucid.batch.sparse import SparseOptions
+from pellucid.cache.codecs import VectorCodec
 from pellucid.cache.store import Cache
 from pellucid.distillation import Distilled
 from pellucid.engines.registry import EngineEntry
@@ -86,7 +87,7 @@ def objects(tmp_path_factory) -> list[Any]:
         MultiVectorEncoder(str(multi_vector.files.folder)),
         embedder,
         cache.state(),
-        cache.get([], 8),
+        cache.get([], VectorCodec(8)),
         embedder.tokenizer.inspect(EVIL),
         embedder.tokenizer.tokenize(["the cat"] * 1000)[0],
         embedder.embed_long(EVIL),

@@ -43,7 +43,7 @@ def reranker(folder) -> Reranker:
 @pytest.mark.parametrize("engine", ["native", "reference"])
 def test_frozen_scores(family, tmp_path, engine, labels):
     task = Classifier(tiny.write_scoring_model(tmp_path / "m", family, labels), engine=engine, on_truncation="cut")
-    batch, counts = task._tokenize_now(tiny.PAIRS, "", 0)
+    batch, counts = task.tokenize(tiny.PAIRS)
     assert batch.ids.tolist() == SCORES[f"{family}/ids"].tolist()
     assert batch.lengths.tolist() == SCORES[f"{family}/lengths"].tolist()
     assert ((counts > task.max_tokens) <= (batch.lengths == task.max_tokens)).all()

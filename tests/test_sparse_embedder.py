@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import pickle
+import sqlite3
 import threading
 from pathlib import Path
 
@@ -10,7 +12,14 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from pellucid import Embedder, Encoder, SparseEmbedder, SparseVectors, TruncationWarning
-from pellucid.errors import InputError, InvalidModelError, OptionError, TextTypeError, UnsupportedModelError
+from pellucid.errors import (
+    CacheWarning,
+    InputError,
+    InvalidModelError,
+    OptionError,
+    TextTypeError,
+    UnsupportedModelError,
+)
 from tests import tiny
 from tests.tiny_families import VOCABULARY_HEADS
 
@@ -27,6 +36,12 @@ def folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def embedder(folder) -> SparseEmbedder:
     return SparseEmbedder(folder, on_truncation="cut")
+
+
+def check_equal(found: SparseVectors, expected: SparseVectors) -> None:
+    for name in ("indices", "values", "offsets"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), strict=True)
+    assert found.dimensions == expected.dimensions
 
 
 @pytest.mark.parametrize("engine", ["native", "reference"])
@@ -140,6 +155,48 @@ def test_several_threads_and_copies_give_the_same_vectors(embedder):
     copy = pickle.loads(pickle.dumps(embedder))  # noqa: S301
     for vectors in [*found, copy.embed_documents(tiny.TEXTS)]:
         np.testing.assert_array_equal(vectors.to_dense(), expected)
+
+
+def test_a_cache_gives_the_same_bits_and_nothing_is_computed_twice(folder, embedder, tmp_path, texts_run):
+    expected = embedder.embed_documents(tiny.TEXTS)
+    few = embedder.embed_documents(tiny.TEXTS, max_active_dims=3)
+    del texts_run[:]
+    cached = SparseEmbedder(folder, cache=tmp_path / "vectors.db")
+    different = len(set(tiny.TEXTS))
+    for task, computed in (
+        (cached, [different]),
+        (cached, [0]),
+        (pickle.loads(pickle.dumps(cached)), [0]),  # noqa: S301
+    ):
+        check_equal(task.embed_documents(tiny.TEXTS), expected)
+        assert texts_run == computed
+        del texts_run[:]
+    order = [*range(len(tiny.TEXTS))[::-1], 0, 0]
+    check_equal(cached.embed_documents([tiny.TEXTS[place] for place in order]), expected[order])
+    check_equal(cached.embed_documents([]), expected[:0])
+    assert sum(texts_run) == 0
+    check_equal(cached.embed_documents(tiny.TEXTS, max_active_dims=3), few)
+    check_equal(SparseEmbedder(folder, max_active_dims=3, cache=cached.cache).embed_documents(tiny.TEXTS), few)
+    assert sum(texts_run) == different
+    check_equal(cached.embed_documents(["the"], prompt="a "), embedder.embed_documents(["the"], prompt="a "))
+
+
+def test_a_damaged_row_of_a_cache_is_computed_again(folder, embedder, tmp_path):
+    cached = SparseEmbedder(folder, cache=tmp_path / "vectors.db")
+    expected = cached.embed_documents(["the cat", "a dog"])
+    with contextlib.closing(sqlite3.connect(tmp_path / "vectors.db")) as connection, connection:
+        connection.execute("UPDATE vectors SET vector = substr(vector, 1, 8) WHERE rowid = 1")
+    with pytest.warns(CacheWarning, match="1 of the requested vectors"):
+        check_equal(cached.embed_documents(["the cat", "a dog"]), expected)
+    check_equal(cached.embed_documents(["the cat", "a dog"]), expected)
+
+
+def test_a_cache_keeps_what_the_encoder_of_queries_gives_apart(tmp_path):
+    folder = tiny.write_inference_free_model(tmp_path / "m", activation_function="log1p_relu")
+    plain, cached = SparseEmbedder(folder), SparseEmbedder(folder, cache=tmp_path / "vectors.db")
+    for _ in range(2):
+        check_equal(cached.embed_query("the cat"), plain.embed_query("the cat"))
+        check_equal(cached.embed_documents(["the cat"]), plain.embed_documents(["the cat"]))
 
 
 def test_an_encoder_may_be_shared(folder, embedder):

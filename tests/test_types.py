@@ -159,3 +159,25 @@ def test_from_sequences_makes_a_valid_batch(ids):
 def test_an_empty_batch_has_no_texts_and_no_tokens():
     batch = TokenBatch.from_sequences([])
     assert (len(batch), batch.ids.shape, batch.offsets.tolist()) == (0, (0,), [0])
+
+
+multi_vectors = st.lists(st.integers(0, 3), max_size=6).map(
+    lambda lengths: MultiVectors(
+        np.arange(2 * sum(lengths), dtype=np.float32).reshape(-1, 2), np.cumsum([0, *lengths], dtype=np.int32)
+    )
+)
+
+
+@given(multi_vectors, st.data())
+def test_texts_with_vectors_are_chosen_as_from_a_list(texts, data):
+    arrays, count = [text.tolist() for text in texts], len(texts)
+    assert texts.lengths.tolist() == [len(array) for array in arrays]
+    assert [texts[place].tolist() for place in range(count)] == arrays
+    places = data.draw(st.lists(st.integers(-count, count - 1), max_size=9)) if count else []
+    assert [text.tolist() for text in texts[places]] == [arrays[place] for place in places]
+    part = data.draw(st.slices(count))
+    assert [text.tolist() for text in texts[part]] == arrays[part]
+    kept = np.array(data.draw(st.lists(st.booleans(), min_size=count, max_size=count)), dtype=np.bool_)
+    assert [text.tolist() for text in texts[kept]] == [array for array, keep in zip(arrays, kept, strict=True) if keep]
+    with pytest.raises(IndexError):
+        texts[count]

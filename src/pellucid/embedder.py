@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 import numpy as np
 import numpy.typing as npt
 
+from pellucid.cache.codecs import VectorCodec
 from pellucid.checks import check_choice, check_integer
 from pellucid.embedding import EmbeddingTask
 from pellucid.encoder.encoder import Dtype, Encoder, EngineName
@@ -318,7 +319,7 @@ class Embedder(EmbeddingTask):
         check_choice("output_dtype", output_dtype, OUTPUT_DTYPES)
         finish = self.finish(self.tokenizer.prompt_tokens(prompt), normalize, truncate_dim)
         options = {"normalize": normalize, "truncate_dim": finish.truncate_dim}  # Part of the cache's key.
-        return Call(prompt, finish, finish.truncate_dim or self.dimensions, options)
+        return Call(prompt, finish, VectorCodec(finish.truncate_dim or self.dimensions), options)
 
     def trace(self, text: str, *, prompt_name: str | None = None, prompt: str | None = None) -> Trace:
         """Show every step from a text to its vector, computed by the reference engine.

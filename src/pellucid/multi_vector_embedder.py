@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 import numpy as np
 import numpy.typing as npt
 
+from pellucid.cache.codecs import MultiVectorCodec
 from pellucid.checks import check_integer
 from pellucid.embedding import EmbeddingTask
 from pellucid.encoder.encoder import Dtype, Encoder, EngineName
@@ -23,7 +24,7 @@ from pellucid.layers.norms import Normalize
 from pellucid.layers.token_pooling import TokenPooling
 from pellucid.model.spec import DenseSpec, ExpansionSpec, LateInteractionSpec, TokenMaskSpec, TokenPoolingSpec
 from pellucid.reprs import short_text
-from pellucid.task import Call, Task
+from pellucid.task import Call
 from pellucid.text.checks import as_iterator, as_list
 from pellucid.text.expansion import expand, expansion_token
 from pellucid.text.tokenizer import Tokenizer
@@ -32,6 +33,7 @@ from pellucid.types import Float32, Int32, MultiVectors, Ranked, Token, TokenBat
 from pellucid.vectors.maxsim import check_documents, check_query
 
 if TYPE_CHECKING:
+    from pellucid.cache.store import Cache
     from pellucid.explain.alignment import AlignedText, Alignment
 
 Side = Literal["query", "document", "text"]
@@ -55,11 +57,13 @@ class MultiVectorEmbedder(EmbeddingTask):
     Args:
         model_name: a Hub name, a folder, or an :class:`~pellucid.encoder.encoder.Encoder` that several tasks share.
             ``Encoder`` documents the options that are not listed here. ``max_tokens`` is a limit for documents.
+        cache: a file or a :class:`~pellucid.cache.store.Cache` that keeps vectors, so that none is computed twice.
         on_truncation: what to do with texts that are too long: cut them and warn once per call (``"warn"``), raise
             before any arithmetic (``"error"``), or cut them silently (``"cut"``).
 
     Raises:
         OptionError: an option's value is not supported.
+        CacheError: the cache file cannot be used.
         ModelError: the model does not exist, its download failed, or its files are broken or unsupported.
         UnsupportedModelError: the model does not give vectors of tokens.
     """
@@ -90,12 +94,13 @@ class MultiVectorEmbedder(EmbeddingTask):
         cache_folder: str | os.PathLike[str] | None = None,
         local_files_only: bool = False,
         token: str | bool | None = None,
+        cache: str | os.PathLike[str] | Cache | None = None,
         max_tokens: int | None = None,
         on_truncation: OnTruncation = "warn",
     ) -> None:
         arithmetic = {"dtype": dtype, "engine": engine, "device": device, "threads": threads, "max_tokens": max_tokens}
         hub = {"revision": revision, "cache_folder": cache_folder, "local_files_only": local_files_only, "token": token}
-        super().__init__(model_name, arithmetic | hub, None, on_truncation)
+        super().__init__(model_name, arithmetic | hub, cache, on_truncation)
         spec = self.spec.late_interaction
         if spec is None:
             raise UnsupportedModelError(
@@ -116,10 +121,6 @@ class MultiVectorEmbedder(EmbeddingTask):
     def __repr__(self) -> str:
         name = short_text(self.model_name, 60)
         return f"MultiVectorEmbedder({name}, dimensions={self.dimensions}, engine={self.engine.name!r})"
-
-    def __reduce__(self) -> tuple[Callable[..., Task], tuple[Any, ...]]:
-        """Pickle the arguments. Unpickling creates the task again, and loads its model."""
-        return _create, (type(self), self.encoder, self.on_truncation)
 
     @property
     def dimensions(self) -> int:
@@ -278,18 +279,19 @@ class MultiVectorEmbedder(EmbeddingTask):
     # From texts to vectors
 
     def _call(self, side: Side, prompt: str) -> _SideCall:
-        return _SideCall(prompt, EachToken(self.encoder.modules), self.dimensions, side=side)
+        codec = MultiVectorCodec(self.dimensions)
+        return _SideCall(prompt, EachToken(self.encoder.modules), codec, {"side": side}, side=side)
 
     def _most_tokens(self, call: Call[Any]) -> int:
         return self._tokenizers[cast("_SideCall", call).side].spec.max_tokens
 
-    def _tokenize(self, texts: list[Any], call: Call[Any], first: int) -> Iterator[tuple[TokenBatch, Int32]]:
+    def _tokenize_now(self, texts: list[Any], call: Call[Any], first: int) -> tuple[TokenBatch, Int32]:
         """Tokenize texts, and fill up queries. The counts are those before that."""
         side = cast("_SideCall", call).side
         tokens, counts = self._tokenizers[side].tokenize(texts, call.prompt, first=first)
         if side == "query" and self._expansion is not None:
             tokens = expand(tokens, self._fill, self._expansion)
-        yield tokens, counts
+        return tokens, counts
 
     def _run_tokens(self, tokens: TokenBatch, call: Call[Any], advance: Callable[[int], object]) -> Any:
         """The vectors of texts: of the tokens that count, and similar ones merged if the model says so."""
@@ -325,7 +327,7 @@ class MultiVectorEmbedder(EmbeddingTask):
         from pellucid.explain.alignment import AlignedText
 
         call = self._call(side, prompt)
-        ((tokens, _),) = self._tokenize([text], call, 0)
+        tokens, _ = self._tokenize_now([text], call, 0)
         seen = self._tokenizers[side].inspect(text, prompt)
         end = len(prompt + text)
         filling = Token(self._fill, self.tokenizer.piece(self._fill), end, end, "special", False)
@@ -394,7 +396,3 @@ class MultiVectorEmbedder(EmbeddingTask):
 def _task_of(side: Side) -> str:
     """What sentence-transformers calls the task. A text of neither kind counts as a document."""
     return "query" if side == "query" else "document"
-
-
-def _create(kind: Callable[..., Task], encoder: Encoder, on_truncation: OnTruncation) -> Task:
-    return kind(encoder, on_truncation=on_truncation)

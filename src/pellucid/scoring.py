@@ -122,7 +122,7 @@ class ScoringTask(Task):
         Raises:
             TextTypeError, TextError: a text cannot be used.
         """
-        return self._tokenize_now(list(texts), prompt, 0)
+        return self._tokenize_now(list(texts), self._call(prompt), 0)
 
     def logits_of_tokens(
         self, tokens: TokenBatch, *, advance: Callable[[int], object] = lambda _texts: None
@@ -149,8 +149,10 @@ class ScoringTask(Task):
         advance: Callable[[int], object] = lambda _texts: None,
     ) -> Float32:
         """The numbers that the head gives, ``float32[n, labels]``."""
-        call = Call(prompt, self._finish, len(self.head.labels))
-        return self._run(texts, call, show_progress=show_progress, advance=advance)
+        return self._run(texts, self._call(prompt), show_progress=show_progress, advance=advance)
+
+    def _call(self, prompt: str) -> Call[Float32]:
+        return Call(prompt, self._finish)
 
     def _scores(self, logits: Float32) -> Float32:
         return ACTIVATIONS[self.activation](logits)
@@ -166,10 +168,10 @@ class ScoringTask(Task):
         if not _are_pairs(texts):
             check_texts(texts, first=first)
 
-    def _tokenize_now(self, texts: list[Any], prompt: str, first: int) -> tuple[TokenBatch, Int32]:
+    def _tokenize_now(self, texts: list[Any], call: Call[Any], first: int) -> tuple[TokenBatch, Int32]:
         if not _are_pairs(texts):
-            return super()._tokenize_now(texts, prompt, first)
-        pair_texts = PairTexts.of(cast("list[Pair]", texts), prompt)
+            return super()._tokenize_now(texts, call, first)
+        pair_texts = PairTexts.of(cast("list[Pair]", texts), call.prompt)
         return self.join_pairs(pair_texts, self.tokenizer.tokenize_plain(pair_texts.texts))
 
     def join_pairs(

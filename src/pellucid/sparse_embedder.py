@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from pellucid.cache.codecs import SparseVectorCodec
 from pellucid.checks import check_integer
 from pellucid.embedding import EmbeddingTask
 from pellucid.encoder.encoder import Dtype, Encoder, EngineName
@@ -29,6 +30,7 @@ from pellucid.text.truncation import OnTruncation, check_truncation, warn_about_
 from pellucid.types import Float32
 
 if TYPE_CHECKING:
+    from pellucid.cache.store import Cache
     from pellucid.explain.sparse import ExplainedSparseScore, SparseText
 
 _MOST_DIMS = 1 << 31
@@ -44,11 +46,13 @@ class SparseEmbedder(EmbeddingTask):
             ``Encoder`` documents the options that are not listed here.
         max_active_dims: keep only so many numbers of a vector, the largest ones; None for what the model's files say,
             which is usually all.
+        cache: a file or a :class:`~pellucid.cache.store.Cache` that keeps vectors, so that none is computed twice.
         on_truncation: what to do with texts longer than ``max_tokens``: cut them and warn once per call (``"warn"``),
             raise before any arithmetic (``"error"``), or cut them silently (``"cut"``).
 
     Raises:
         OptionError: an option's value is not supported.
+        CacheError: the cache file cannot be used.
         ModelError: the model does not exist, its download failed, or its files are broken or unsupported.
         UnsupportedModelError: the model gives no sparse vectors.
     """
@@ -79,13 +83,14 @@ class SparseEmbedder(EmbeddingTask):
         cache_folder: str | os.PathLike[str] | None = None,
         local_files_only: bool = False,
         token: str | bool | None = None,
+        cache: str | os.PathLike[str] | Cache | None = None,
         max_tokens: int | None = None,
         max_active_dims: int | None = None,
         on_truncation: OnTruncation = "warn",
     ) -> None:
         arithmetic = {"dtype": dtype, "engine": engine, "device": device, "threads": threads, "max_tokens": max_tokens}
         hub = {"revision": revision, "cache_folder": cache_folder, "local_files_only": local_files_only, "token": token}
-        super().__init__(model_name, arithmetic | hub, None, on_truncation)
+        super().__init__(model_name, arithmetic | hub, cache, on_truncation)
         if max_active_dims is None:
             saved = read_settings(self.files).integer("max_active_dims", 0, minimum=0)
             max_active_dims = saved or None
@@ -99,7 +104,7 @@ class SparseEmbedder(EmbeddingTask):
 
     def __reduce__(self) -> tuple[Callable[..., Task], tuple[Any, ...]]:
         """Pickle the arguments. Unpickling creates the task again, and loads its model."""
-        return _create, (type(self), self.encoder, self._max_active_dims, self.on_truncation)
+        return _create, (type(self), self.encoder, self._max_active_dims, self.cache, self.on_truncation)
 
     @property
     def dimensions(self) -> int:
@@ -270,10 +275,13 @@ class SparseEmbedder(EmbeddingTask):
         encoder = self.encoder.for_queries
         if encoder is self.encoder:
             return None
-        return type(self)(encoder, max_active_dims=self._max_active_dims, on_truncation=self.on_truncation)
+        return type(self)(
+            encoder, max_active_dims=self._max_active_dims, cache=self.cache, on_truncation=self.on_truncation
+        )
 
     def _call(self, prompt: str, max_active_dims: int | None) -> Call[SparseVectors]:
-        return Call(prompt, self.finish(max_active_dims), self.dimensions)
+        options = {"max_active_dims": self._dims(max_active_dims)}  # Part of the cache's key.
+        return Call(prompt, self.finish(max_active_dims), SparseVectorCodec(self.dimensions), options)
 
     @property
     def _autoencoder_spec(self) -> AutoEncoderSpec | None:
@@ -357,8 +365,10 @@ def gives_sparse_vectors(files: ModelFiles, spec: ModelSpec) -> bool:
     return spec.vocabulary is not None and not files.has("modules.json")
 
 
-def _create(kind: Callable[..., Task], encoder: Encoder, dims: int | None, on_truncation: OnTruncation) -> Task:
-    return kind(encoder, max_active_dims=dims, on_truncation=on_truncation)
+def _create(
+    kind: Callable[..., Task], encoder: Encoder, dims: int | None, cache: Cache | None, on_truncation: OnTruncation
+) -> Task:
+    return kind(encoder, max_active_dims=dims, cache=cache, on_truncation=on_truncation)
 
 
 def _check_dims(dims: int | None) -> int | None:

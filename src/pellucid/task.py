@@ -11,11 +11,12 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, get_args
 
 import numpy as np
 
 from pellucid import catalog
+from pellucid.cache.codecs import Codec
 from pellucid.cache.lookup import look_up, open_cache
 from pellucid.checks import check_choice
 from pellucid.encoder.encoder import Encoder
@@ -25,7 +26,7 @@ from pellucid.files.progress import progress
 from pellucid.layers.finish import Finish
 from pellucid.text.checks import check_texts
 from pellucid.text.truncation import OnTruncation, Truncation, check_truncation, warn_about_truncation
-from pellucid.types import Float32, Int32, Int64, TokenBatch
+from pellucid.types import Int32, Int64, TokenBatch
 
 if TYPE_CHECKING:
     from pellucid.cache.store import Cache
@@ -52,13 +53,13 @@ class Call(Generic[Result]):
     Attributes:
         prompt: goes before each text.
         finish: turns each text's token vectors into its result.
-        width: the length of one text's result.
+        codec: how a cache keeps a text's result; None for a task that takes no cache.
         options: the other options that the result depends on. They are part of the cache's key.
     """
 
     prompt: str
     finish: Finish[Result]
-    width: int
+    codec: Codec[Result] | None = None
     options: Mapping[str, Option] = field(default_factory=dict)
 
 
@@ -66,7 +67,7 @@ class Task:
     """The base class of every task. A task has methods that turn texts into results.
 
     A subclass has a constructor that takes an Encoder, ``cache`` and ``on_truncation``, because copies and pickles are
-    made with those. Only results of the shape ``float32[n, width]`` can be kept in a cache.
+    made with those.
 
     Attributes:
         task_name: the name of the task. It keeps the cached results of different tasks apart.
@@ -260,9 +261,8 @@ class Task:
         self, texts: list[str], call: Call[Result], advance: Callable[[int], object], *, first: int = 0
     ) -> tuple[Result, Truncation]:
         """The results of texts, and what was cut off. ``first`` is the position of the first text, for messages."""
-        if self.cache is not None:
-            rows, truncation = self._run_cached(self.cache, texts, cast("Call[Float32]", call), first, advance)
-            return cast("Result", rows), truncation
+        if self.cache is not None and call.codec is not None:
+            return self._run_cached(self.cache, call.codec, texts, call, first, advance)
         truncation = Truncation()
 
         def parts() -> Iterator[tuple[Int64, Result]]:
@@ -280,20 +280,26 @@ class Task:
         return call.finish.merge(parts(), len(texts)), truncation
 
     def _run_cached(
-        self, cache: Cache, texts: list[str], call: Call[Float32], first: int, advance: Callable[[int], object]
-    ) -> tuple[Float32, Truncation]:
+        self,
+        cache: Cache,
+        codec: Codec[Result],
+        texts: list[str],
+        call: Call[Result],
+        first: int,
+        advance: Callable[[int], object],
+    ) -> tuple[Result, Truncation]:
         """Do the same, but compute only the texts that are not in the cache."""
-        check_texts(texts, first=first)
+        self._check(texts, first)
         fingerprint = Fingerprint.of(self.encoder, call.prompt, call.options, self.task_name)
-        lookup = look_up(cache, fingerprint.key(), texts, call.width)
-        tokens, counts = self.tokenizer.tokenize(lookup.missing, call.prompt)
-        truncation = check_truncation(lookup.join_counts(counts), self.max_tokens, self.on_truncation, first)
+        lookup = look_up(cache, fingerprint.key(), texts, codec)
+        tokens, counts = self._tokenize_now(lookup.missing, call, 0)
+        truncation = check_truncation(lookup.join_counts(counts), self._most_tokens(call), self.on_truncation, first)
         advance(len(texts) - len(lookup.missing))
-        computed = self.encoder.run(tokens, call.finish, advance=advance)
+        computed = self._run_tokens(tokens, call, advance)
         call.finish.check(computed, lambda row: first + lookup.position(row))
         if lookup.missing:
-            cache.put(lookup.missing_keys, computed, counts.tolist())
-        return lookup.join_vectors(computed), truncation
+            cache.put(lookup.missing_keys, computed, counts.tolist(), codec)
+        return lookup.join_results(computed, call.finish.merge), truncation
 
     def _tokenize(self, texts: list[Any], call: Call[Any], first: int) -> Iterator[tuple[TokenBatch, Int32]]:
         """Tokenize texts, all at once or in parts: yields tokens, and how many each text had before truncation.
@@ -302,7 +308,7 @@ class Task:
         are tokenized first, so that a text that is too long is found before any arithmetic.
         """
         if self.on_truncation == "error" or self.engine.device == "cpu":
-            yield self._tokenize_now(texts, call.prompt, first)
+            yield self._tokenize_now(texts, call, first)
             return
         from pellucid.files.prefetch import one_thread, prefetch
 
@@ -313,16 +319,16 @@ class Task:
             yield from prefetch(
                 pool,
                 starts,
-                lambda start: self._tokenize_now(texts[start : start + size], call.prompt, first + start),
+                lambda start: self._tokenize_now(texts[start : start + size], call, first + start),
             )
 
     def _check(self, texts: list[Any], first: int) -> None:
         """Check texts before any work on them. Tasks for pairs override this."""
         check_texts(texts, first=first)
 
-    def _tokenize_now(self, texts: list[Any], prompt: str, first: int) -> tuple[TokenBatch, Int32]:
-        """Tokenize texts: their tokens, and how many each had before truncation. Tasks for pairs override this."""
-        return self.tokenizer.tokenize(texts, prompt, first=first)
+    def _tokenize_now(self, texts: list[Any], call: Call[Any], first: int) -> tuple[TokenBatch, Int32]:
+        """Tokenize texts: their tokens, and how many each had before truncation. Some tasks override this."""
+        return self.tokenizer.tokenize(texts, call.prompt, first=first)
 
 
 def _create(task: Callable[..., Task], encoder: Encoder, cache: Cache | None, on_truncation: OnTruncation) -> Task:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -170,6 +170,31 @@ class MultiVectors:
     def __len__(self) -> int:
         """The number of texts, ``B``."""
         return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> Int32:
+        """How many vectors each text has, ``int32[B]``."""
+        return self.offsets[1:] - self.offsets[:-1]
+
+    @overload
+    def __getitem__(self, key: int) -> Float32: ...
+    @overload
+    def __getitem__(self, key: slice | npt.ArrayLike) -> MultiVectors: ...
+    def __getitem__(self, key: Any) -> Float32 | MultiVectors:
+        """The vectors of one text, by its position; or of several: by a slice, positions, or booleans.
+
+        Raises:
+            IndexError: there is no such text.
+        """
+        chosen = np.arange(len(self))[key]
+        starts, lengths = self.offsets[:-1][chosen], self.lengths[chosen]
+        if not chosen.ndim:
+            return self.vectors[starts : starts + lengths]
+        offsets = np.append(0, np.cumsum(lengths, dtype=np.int64))
+        if len(chosen) and (np.diff(chosen) == 1).all():  # A view.
+            return MultiVectors(self.vectors[starts[0] : starts[0] + offsets[-1]], offsets.astype(np.int32))
+        places = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
+        return MultiVectors(self.vectors[places], offsets.astype(np.int32))
 
     def __iter__(self) -> Iterator[Float32]:
         """The vectors of each text, as views."""

@@ -11,7 +11,7 @@ import pytest
 
 from pellucid.cache.store import Cache, make_keys
 from pellucid.errors import CacheError
-from tests.cache.test_store import FINGERPRINT, vectors
+from tests.cache.test_store import CODEC, FINGERPRINT, vectors
 
 HOSTILE = {
     "a view": "DROP TABLE vectors; CREATE VIEW vectors AS SELECT x'00' key, 0 day, 0 tokens, x'00' vector, 0 checksum",
@@ -46,7 +46,7 @@ def test_a_file_without_checksums_is_refused_and_left_alone(tmp_path):
 
 def test_only_its_owner_can_read_a_new_file(tmp_path):
     cache = Cache(tmp_path / "c")
-    cache.put(make_keys(FINGERPRINT, ["a"]), vectors(1), [1])
+    cache.put(make_keys(FINGERPRINT, ["a"]), vectors(1), [1], CODEC)
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
     cache.close()
     (tmp_path / "c").chmod(0o640)
@@ -140,9 +140,9 @@ def test_no_damage_to_the_files_gives_a_wrong_vector(tmp_path):
     true = dict(zip(keys, vectors(300), strict=True))
     (tmp_path / "whole").mkdir()
     cache = Cache(tmp_path / "whole" / "c")
-    cache.put(keys[:200], vectors(300)[:200], range(200))
+    cache.put(keys[:200], vectors(300)[:200], range(200), CODEC)
     cache.close()
-    cache.put(keys[200:], vectors(300)[200:], range(200, 300))  # These are still in the write-ahead log.
+    cache.put(keys[200:], vectors(300)[200:], range(200, 300), CODEC)  # These are still in the write-ahead log.
     assert (tmp_path / "whole" / "c-wal").stat().st_size
     lost = refused = 0
     for seed in range(int(os.environ.get("PELLUCID_DAMAGES", "60"))):
@@ -159,13 +159,13 @@ def test_no_damage_to_the_files_gives_a_wrong_vector(tmp_path):
             refused += 1
         else:
             for _ in range(2):
-                found = broken.get(keys, 64)
-                assert len(found.rows) == len(found.vectors) == len(found.tokens)
+                found = broken.get(keys, CODEC)
+                assert len(found.rows) == len(found.results) == len(found.tokens)
                 for key, row in found.rows.items():
-                    assert found.vectors[row].tobytes() == true[key].tobytes()
+                    assert found.results[row].tobytes() == true[key].tobytes()
                     assert found.tokens[row] == keys.index(key)
                 missing = [number for number, key in enumerate(keys) if key not in found.rows]
-                broken.put([keys[n] for n in missing], vectors(300)[missing], missing)
+                broken.put([keys[n] for n in missing], vectors(300)[missing], missing, CODEC)
             lost += bool(missing)
             for use in (broken.state, lambda: broken.trim(100_000)):  # noqa: B023
                 with contextlib.suppress(CacheError):

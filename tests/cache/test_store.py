@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import hashlib
+import json
 import multiprocessing
 import os
 import random
@@ -13,6 +15,7 @@ import textwrap
 import threading
 import time
 import warnings
+import zlib
 
 import numpy as np
 import pytest
@@ -20,6 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pellucid import Embedder
+from pellucid.cache.codecs import VectorCodec
 from pellucid.cache.store import Cache, make_keys
 from pellucid.encoder.fingerprint import Fingerprint
 from pellucid.errors import CacheWarning, OptionError, TruncationError, TruncationWarning
@@ -27,6 +31,7 @@ from tests import tiny
 
 TEXTS = ["the cat", "a dog", "the cat", "", "the cat sat on the mat"]
 FINGERPRINT = b"what else a vector depends on"
+CODEC = VectorCodec(64)
 
 
 @pytest.fixture
@@ -117,20 +122,20 @@ def vectors(n, seed=0, d=64):
 
 
 def get(cache, keys):
-    found = cache.get(keys, 64)
-    return {key: found.vectors[row] for key, row in found.rows.items()}
+    found = cache.get(keys, CODEC)
+    return {key: found.results[row] for key, row in found.rows.items()}
 
 
 def test_the_file_stays_within_its_limit_and_keeps_what_was_used_last(tmp_path, monkeypatch):
     cache = Cache(tmp_path / "c", max_bytes=200_000)
     monkeypatch.setattr("pellucid.cache.store._today", lambda: 739_000)
     old = make_keys(FINGERPRINT, [f"old {n}" for n in range(300)])
-    cache.put(old, vectors(300), [1] * 300)
+    cache.put(old, vectors(300), [1] * 300, CODEC)
     monkeypatch.setattr("pellucid.cache.store._today", lambda: 739_001)
     assert len(get(cache, old[:50])) == 50
     for part in range(6):
         keys = make_keys(FINGERPRINT, [f"new {part} {n}" for n in range(50)])
-        cache.put(keys, vectors(50, part), [1] * 50)
+        cache.put(keys, vectors(50, part), [1] * 50, CODEC)
         assert cache.state().bytes <= 220_000
     assert len(get(cache, keys)) == 50
     assert len(get(cache, old[:50])) > len(get(cache, old[50:])) / 5
@@ -141,7 +146,7 @@ def test_the_state_and_trimming(tmp_path):
     cache = Cache(tmp_path / "c")
     assert cache.state().vectors == 0
     keys = make_keys(FINGERPRINT, [str(n) for n in range(2000)])
-    cache.put(keys, vectors(2000), [1] * 2000)
+    cache.put(keys, vectors(2000), [1] * 2000, CODEC)
     state = cache.state()
     assert state.vectors == 2000
     assert state.oldest == state.newest == datetime.datetime.now(datetime.UTC).date()
@@ -215,7 +220,7 @@ def test_a_damaged_row_is_computed_again_and_written_over(counted, tmp_path, dam
 def test_damage_is_one_warning(tmp_path):
     cache = Cache(tmp_path / "c")
     keys = make_keys(FINGERPRINT, ["a", "b"])
-    cache.put(keys, vectors(2), [1, 1])
+    cache.put(keys, vectors(2), [1, 1], CODEC)
     with contextlib.closing(sqlite3.connect(tmp_path / "c")) as connection, connection:
         connection.execute("UPDATE vectors SET tokens = 2")
     with pytest.warns(CacheWarning, match="2 of the requested vectors are not what was written"):
@@ -223,15 +228,39 @@ def test_damage_is_one_warning(tmp_path):
     assert get(cache, keys) == {}, "a second warning would be an error here"
 
 
-def test_a_vector_that_is_not_finite_is_not_stored(tmp_path):
+def test_a_sound_row_that_is_not_of_this_kind_counts_as_damaged(tmp_path):
     cache = Cache(tmp_path / "c")
-    computed = vectors(3)
-    computed[1, 5] = np.nan
-    keys = make_keys(FINGERPRINT, ["a", "b", "c"])
-    cache.put(keys, computed, [1, 2, 3])
-    found = cache.get(keys, 64)
-    assert list(found.tokens[[found.rows[keys[0]], found.rows[keys[2]]]]) == [1, 3]
-    assert keys[1] not in found.rows
+    keys = make_keys(FINGERPRINT, ["a", "b"])
+    cache.put(keys, vectors(2), [1, 2], CODEC)
+    with pytest.warns(CacheWarning, match="2 of the requested vectors are not what was written"):
+        assert cache.get(keys, VectorCodec(63)).rows == {}
+
+
+def test_a_file_of_the_version_before_sparse_vectors_is_used_as_it_is(tiny_bert, tmp_path):
+    embedder = Embedder(tiny_bert)
+    depends_on = {
+        "model": embedder.digest,
+        "engine": "native",
+        "dtype": "float32",
+        "prompt": "",
+        "normalize": None,
+        "truncate_dim": None,
+    }
+    fingerprint = hashlib.blake2b(json.dumps(depends_on, sort_keys=True).encode(), digest_size=32).digest()
+    key = hashlib.blake2b(b"the cat", digest_size=16, key=fingerprint).digest()
+    vector = np.arange(embedder.dimensions, dtype="<f4")
+    checksum = zlib.crc32(vector.tobytes(), zlib.crc32(key + b"4"))
+    with contextlib.closing(sqlite3.connect(tmp_path / "c")) as connection, connection:
+        connection.execute(
+            "CREATE TABLE vectors (key BLOB NOT NULL UNIQUE, day INTEGER NOT NULL, tokens INTEGER NOT NULL, "
+            "vector BLOB NOT NULL, checksum INTEGER NOT NULL)"
+        )
+        connection.execute("CREATE INDEX by_day ON vectors (day)")
+        connection.execute("PRAGMA user_version = 2")
+        connection.execute("INSERT INTO vectors VALUES (?, 700000, 4, ?, ?)", (key, vector.tobytes(), checksum))
+    found = Embedder(tiny_bert, cache=tmp_path / "c").embed_documents(["the cat", "a dog"])
+    np.testing.assert_array_equal(found[0], vector)
+    np.testing.assert_array_equal(found[1], embedder.embed_query("a dog"))
 
 
 def test_an_impossible_day_does_no_harm(counted, tmp_path):
@@ -267,7 +296,7 @@ def test_threads_share_a_cache(tiny_bert, tmp_path):
 def write_vectors(path, number):
     cache = Cache(path)
     for part in range(20):
-        cache.put(make_keys(FINGERPRINT, [f"{part} {n}" for n in range(20)]), vectors(20, part), [number] * 20)
+        cache.put(make_keys(FINGERPRINT, [f"{part} {n}" for n in range(20)]), vectors(20, part), [number] * 20, CODEC)
 
 
 def test_processes_share_a_cache(tmp_path):
@@ -293,8 +322,8 @@ def test_children_of_a_process_whose_threads_use_a_cache_can_use_it(tmp_path):
 
     def use():
         while not stop.is_set():
-            cache.put(keys[:10], vectors(10), [1] * 10)
-            cache.get(keys, 64)
+            cache.put(keys[:10], vectors(10), [1] * 10, CODEC)
+            cache.get(keys, CODEC)
 
     threads = [threading.Thread(target=use) for _ in range(4)]
     for thread in threads:
@@ -304,10 +333,10 @@ def test_children_of_a_process_whose_threads_use_a_cache_can_use_it(tmp_path):
             child = os.fork()
             if not child:
                 signal.alarm(20)  # Kills a child that waits for a lock for ever, which fails the test.
-                cache.put(keys[number : number + 1], vectors(40)[number : number + 1], [number])
-                found = cache.get(keys, 64)
+                cache.put(keys[number : number + 1], vectors(40)[number : number + 1], [number], CODEC)
+                found = cache.get(keys, CODEC)
                 row = found.rows[keys[number]]
-                os._exit(0 if (found.vectors[row] == vectors(40)[number]).all() else 1)
+                os._exit(0 if (found.results[row] == vectors(40)[number]).all() else 1)
             assert os.waitpid(child, 0)[1] == 0
     finally:
         stop.set()
@@ -319,11 +348,12 @@ def test_children_of_a_process_whose_threads_use_a_cache_can_use_it(tmp_path):
 def test_a_killed_writer_leaves_a_sound_file(tmp_path):
     code = textwrap.dedent(f"""
         from pellucid.cache.store import Cache, make_keys
-        from tests.cache.test_store import FINGERPRINT, vectors
+        from tests.cache.test_store import CODEC, FINGERPRINT, vectors
         cache, part = Cache({str(tmp_path / "c")!r}), 0
         print("ready", flush=True)
         while True:
-            cache.put(make_keys(FINGERPRINT, [f"{{part}} {{n}}" for n in range(50)]), vectors(50, part), [1] * 50)
+            keys = make_keys(FINGERPRINT, [f"{{part}} {{n}}" for n in range(50)])
+            cache.put(keys, vectors(50, part), [1] * 50, CODEC)
             part += 1
     """)
     for seed in range(4):

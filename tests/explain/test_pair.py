@@ -38,7 +38,7 @@ def test_each_token_is_in_the_sentence_in_which_it_begins(text, spans, expected)
 @pytest.mark.parametrize("pair", tiny.PAIRS)
 def test_a_pair_is_read_as_the_tasks_read_it(reranker, pair):
     ours = read_pair(reranker.encoder, *pair, "")
-    batch, _ = reranker._tokenize_now([pair], "", 0)
+    batch, _ = reranker.tokenize([pair])
     assert ours.batch.ids.tolist() == batch.ids.tolist()
     assert (ours.batch.segments is None) == (batch.segments is None)
     if batch.segments is not None:
@@ -56,7 +56,7 @@ def test_a_text_is_cut_at_the_side_that_the_model_names(tmp_path, side):
     reranker = Reranker(folder, on_truncation="cut")
     words = " ".join(["the cat sat on a mat"] * 20)
     document = read_pair(reranker.encoder, "dog", words, "").texts[1]
-    batch, _ = reranker._tokenize_now([("dog", words)], "", 0)
+    batch, _ = reranker.tokenize([("dog", words)])
     assert [token.id for token in document.tokens] == batch.ids[3:-1].tolist()
     assert len(document.tokens) + len(document.cut) == 120
     assert document.is_start_cut == (side == "left")

@@ -30,7 +30,7 @@ def bert(tmp_path_factory) -> Reranker:
 
 def logit_without(reranker, pair, places):
     """The slow definition: the pair's ids, without those at some places, scored alone."""
-    batch, _ = reranker._tokenize_now([pair], "", 0)
+    batch, _ = reranker.tokenize([pair])
     kept = [place for place in range(len(batch.ids)) if place not in places]
     segments = None if batch.segments is None else batch.segments[kept]
     alone = TokenBatch(batch.ids[kept], np.array([0, len(kept)], np.int32), segments)
@@ -81,7 +81,7 @@ def test_each_different_pair_is_computed_once_and_all_in_one_call(bert, monkeypa
 @pytest.mark.parametrize("pair", [tiny.PAIRS[1], *((a, b) for a in ("the cat", LONG) for b in ("a dog", LONG))])
 def test_what_was_cut_is_cut_in_the_explanation_too(reranker, pair):
     found = reranker.explain(*pair)
-    batch, counts = reranker._tokenize_now([pair], "", 0)
+    batch, counts = reranker.tokenize([pair])
     read = [token.id for text in (found.query, found.document) for token in text.tokens]
     specials = reranker.tokenizer.pair_template.specials
     assert len(read) == len(batch.ids) - specials
@@ -94,7 +94,7 @@ def test_what_was_cut_is_cut_in_the_explanation_too(reranker, pair):
 def test_attention_is_that_of_the_reference_engine_between_the_texts(reranker):
     pair = (QUERY, DOCUMENT)
     found = reranker.explain(*pair)
-    batch, _ = reranker._tokenize_now([pair], "", 0)
+    batch, _ = reranker.tokenize([pair])
     first, second = places_of_texts(reranker, pair)
     steps = [step for step in reranker.encoder.reference.steps(batch.ids, batch.segments) if step.attention is not None]
     assert found.query_attention.shape == (LAYERS, len(first), len(second))

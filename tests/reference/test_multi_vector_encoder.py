@@ -14,7 +14,7 @@ from pellucid.errors import InputError, OptionError
 from pellucid.sentence_transformers import MultiVectorEncoder, util
 from tests.multi_vector_models import FIXED, TEXTS, write_model, write_pylate
 
-OURS_ALONE = {"dtype", "engine", "threads", "on_truncation"}
+OURS_ALONE = {"dtype", "engine", "threads", "on_truncation", "cache"}
 
 
 @pytest.fixture(scope="module")

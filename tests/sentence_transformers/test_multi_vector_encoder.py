@@ -44,6 +44,16 @@ def test_vectors_are_those_of_the_task(model, task):
     assert model.encode_document([]) == []
 
 
+def test_a_cache_gives_the_same_vectors(folder, model, tmp_path, texts_run):
+    cached = MultiVectorEncoder(folder, on_truncation="cut", cache=tmp_path / "vectors.db")
+    for method in ("encode_query", "encode_document", "encode"):
+        expected = [each.tobytes() for each in getattr(model, method)(TEXTS, normalize_embeddings=True)]
+        for _ in range(2):
+            found = getattr(cached, method)(TEXTS, normalize_embeddings=True)
+            assert [each.tobytes() for each in found] == expected
+    assert texts_run == [len(TEXTS), len(TEXTS), 0] * 3
+
+
 def test_options(model, task):
     assert np.linalg.norm(model.encode("the cat", normalize_embeddings=True), axis=1) == pytest.approx(np.ones(4))
     found = model.encode_query("the cat", prompt_name="other")

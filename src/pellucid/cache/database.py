@@ -19,7 +19,8 @@ FAILURES = (sqlite3.Error, UnicodeDecodeError)
 """What SQLite raises for a file that it cannot use. It is a UnicodeDecodeError if its message quotes a damaged name."""
 _LOCK_SECONDS = 9.0  # How long to wait for a process that is writing. A call may wait twice.
 _FORMAT = 2  # Format 1 had no checksums.
-_MAX_VALUE_BYTES = 1 << 24  # A damaged file may claim any size.
+_MAX_VALUE_BYTES = 1 << 28
+"""A damaged file may claim any size. A text with 32,768 tokens, and 1,024 numbers for each, has half as much."""
 _SCHEMA = (
     "CREATE TABLE vectors (key BLOB NOT NULL UNIQUE, day INTEGER NOT NULL, tokens INTEGER NOT NULL, "
     "vector BLOB NOT NULL, checksum INTEGER NOT NULL)",
@@ -45,7 +46,7 @@ def connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA cell_size_check = ON")
         is_new = _check_content(connection, path)
-        if is_new:  # A page holds about ten vectors. With pages of 4 KiB, a third of the file would be empty.
+        if is_new:  # A page holds about ten dense vectors. With pages of 4 KiB, a third of the file would be empty.
             connection.execute("PRAGMA page_size = 16384")
         _use_write_ahead_log(connection)
         # A power cut may lose the latest vectors, which are computed again, but never the file.

@@ -1,19 +1,22 @@
-"""Finds the texts of a call that a cache has vectors for, and joins those vectors with the newly computed ones."""
+"""Finds the texts of a call that a cache has results for, and joins those results with the newly computed ones."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
 from pellucid.errors import OptionError
-from pellucid.types import Float32, Int32
+from pellucid.types import Int32, Int64
 
 if TYPE_CHECKING:  # The store imports sqlite3, which is needed only if there is a cache.
-    from pellucid.cache.store import Cache, CachedVectors
+    from pellucid.cache.codecs import Codec
+    from pellucid.cache.store import Cache, CachedResults
+
+Result = TypeVar("Result")
 
 
 def open_cache(cache: str | os.PathLike[str] | Cache | None) -> Cache | None:
@@ -35,19 +38,19 @@ def open_cache(cache: str | os.PathLike[str] | Cache | None) -> Cache | None:
 
 
 @dataclass(frozen=True, eq=False)
-class Lookup:
+class Lookup(Generic[Result]):
     """The texts of a call, after they were looked up in a cache.
 
     Attributes:
-        missing: the texts that the cache has no vector for; equal texts appear once.
+        missing: the texts that the cache has no result for; equal texts appear once.
         missing_keys: their keys.
         found: what the cache has for the other texts.
-        rows: for each text of the call, its row in the found vectors followed by the vectors of ``missing``.
+        rows: for each text of the call, its row in the found results followed by the results of ``missing``.
     """
 
     missing: list[str]
     missing_keys: list[bytes]
-    found: CachedVectors
+    found: CachedResults[Result]
     rows: list[int]
 
     def position(self, row: int) -> int:
@@ -58,25 +61,35 @@ class Lookup:
         """The number of tokens of each text of the call, ``int32[n]``, given those of the missing texts."""
         return np.concatenate([self.found.tokens, computed])[self.rows]
 
-    def join_vectors(self, computed: Float32) -> Float32:
-        """The vector of each text of the call, ``float32[n, d]``, given those of the missing texts."""
-        return np.concatenate([self.found.vectors, computed])[self.rows]
+    def join_results(self, computed: Result, merge: Callable[[Iterable[tuple[Int64, Result]], int], Result]) -> Result:
+        """The result of each text of the call.
+
+        Args:
+            computed: the result of the missing texts.
+            merge: the ``merge`` of the finish that made it (:class:`~pellucid.layers.finish.Finish`).
+        """
+        found, total = len(self.found.rows), len(self.found.rows) + len(self.missing)
+        parts = ((np.arange(found), self.found.results), (np.arange(found, total), computed))
+        distinct: Any = merge([part for part in parts if len(part[0])], total) if total else computed
+        if self.rows == list(range(total)):
+            return distinct  # type: ignore[no-any-return]
+        return distinct[self.rows]  # type: ignore[no-any-return]  # Results are arrays, or can be indexed like them.
 
 
-def look_up(cache: Cache, fingerprint: bytes, texts: Sequence[str], dimensions: int) -> Lookup:
-    """Look up the vectors of texts.
+def look_up(cache: Cache, fingerprint: bytes, texts: Sequence[str], codec: Codec[Result]) -> Lookup[Result]:
+    """Look up the results of texts.
 
     Args:
         cache: where to look.
-        fingerprint: stands for everything else that the vectors depend on.
+        fingerprint: stands for everything else that the results depend on.
         texts: the texts of a call.
-        dimensions: the length of a vector. Vectors of another length count as damaged.
+        codec: of the kind of result. What does not fit it counts as damaged.
     """
     from pellucid.cache.store import make_keys
 
     keys = make_keys(fingerprint, texts)
     text_of = dict(zip(keys, texts, strict=True))  # Equal texts have equal keys, so each appears once.
-    found = cache.get(list(text_of), dimensions)
+    found = cache.get(list(text_of), codec)
     missing = [key for key in text_of if key not in found.rows]
     rows = found.rows | {key: len(found.rows) + row for row, key in enumerate(missing)}
     return Lookup([text_of[key] for key in missing], missing, found, [rows[key] for key in keys])

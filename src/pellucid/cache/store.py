@@ -1,11 +1,12 @@
 """A file that keeps vectors, so that none is computed twice.
 
-A vector is found by everything it depends on: the model's files, the engine and its arithmetic, the prompt,
-normalization, the dimensions that are kept, and the text. The file holds a digest of each text, not the text. When it
-grows past its limit, the least recently used vectors are removed.
+Each row has what a task makes of one text: a vector, a sparse vector, or the vectors of its tokens. It is found by
+everything it depends on: the model's files, the engine and its arithmetic, the task and its options, the prompt, and
+the text. The file holds a digest of each text, not the text. When it grows past its limit, the least recently used rows
+are removed.
 
 SQLite does not notice most damage to a file, so each row has a checksum. A row that fails it counts as missing: its
-vector is computed again and overwrites the row.
+text is computed again and overwrites the row.
 """
 
 from __future__ import annotations
@@ -20,19 +21,21 @@ import weakref
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import compress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
+from pellucid.cache.codecs import Codec
 from pellucid.cache.database import FAILURES, bytes_used, connect, shrink
 from pellucid.errors import CacheError, CacheWarning, OptionError, printable, warn
 from pellucid.reprs import short_repr, short_text
-from pellucid.types import Float32, Int32
+from pellucid.types import Int32
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
+
+Result = TypeVar("Result")
 
 DEFAULT_MAX_BYTES = 4 << 30
 _KEYS_PER_QUERY = 512
@@ -57,17 +60,17 @@ def make_keys(fingerprint: bytes, texts: Sequence[str]) -> list[bytes]:
 
 
 @dataclass(frozen=True, eq=False)
-class CachedVectors:
-    """Vectors that a cache has found.
+class CachedResults(Generic[Result]):
+    """What a cache has found.
 
     Attributes:
         rows: the row of each key that was found.
-        vectors: ``float32[m, d]``.
+        results: the results of these ``m`` texts, such as ``float32[m, d]``.
         tokens: ``int32[m]``: how many tokens each text had before truncation.
     """
 
     rows: dict[bytes, int]
-    vectors: Float32
+    results: Result
     tokens: Int32
 
     __repr__ = short_repr
@@ -78,9 +81,9 @@ class CacheState:
     """What a cache holds.
 
     Attributes:
-        vectors: the number of vectors.
+        vectors: the number of rows. A row has the vector of one text, its sparse vector, or the vectors of its tokens.
         bytes: the bytes that they take on disk.
-        oldest: the day on which the least recently used vector was used; None if there is none.
+        oldest: the day on which the least recently used row was used; None if there is none.
         newest: the day of the latest use.
     """
 
@@ -120,12 +123,12 @@ class Cache:
     def __repr__(self) -> str:
         return f"Cache({short_text(str(self.path), 60)}, max_bytes={self.max_bytes})"
 
-    def get(self, keys: Sequence[bytes], dimensions: int) -> CachedVectors:
-        """Find the vectors of ``keys``, and mark them as used today.
+    def get(self, keys: Sequence[bytes], codec: Codec[Result]) -> CachedResults[Result]:
+        """Find the results of ``keys``, and mark them as used today.
 
         Args:
             keys: keys from ``make_keys``.
-            dimensions: the length of a vector. A row of another length is damaged.
+            codec: of the kind of result. A row that does not fit it is damaged.
         """
         rows: dict[bytes, int] = {}
         blobs: list[bytes] = []
@@ -139,7 +142,7 @@ class Cache:
                 marks = ",".join("?" * len(batch))
                 query = f"SELECT key, day, tokens, vector, checksum FROM vectors WHERE key IN ({marks})"  # noqa: S608
                 for key, day, count, vector, checksum in connection.execute(query, batch):
-                    if key in rows or not _is_sound(key, count, vector, checksum, dimensions):
+                    if key in rows or not _is_sound(key, count, vector, checksum, codec):
                         damaged += 1
                         continue
                     rows[key] = len(blobs)
@@ -156,23 +159,22 @@ class Cache:
                 f"the cache {self} is damaged: {damaged} of the requested vectors are not what was written. They are "
                 f"computed again. If this happens again, check the disk, and remove the file.",
             )
-        vectors = np.frombuffer(b"".join(blobs), dtype="<f4").astype(np.float32, copy=False).reshape(-1, dimensions)
-        return CachedVectors(rows, vectors, np.array(tokens, dtype=np.int32))
+        return CachedResults(rows, codec.decode(blobs), np.array(tokens, dtype=np.int32))
 
-    def put(self, keys: Sequence[bytes], vectors: Float32, tokens: Sequence[int]) -> None:
-        """Store vectors, unless they have a NaN or an infinity.
+    def put(self, keys: Sequence[bytes], results: Result, tokens: Sequence[int], codec: Codec[Result]) -> None:
+        """Store the results of texts. Whoever computed them has checked that they are finite.
 
         Args:
-            keys: the key of each vector.
-            vectors: ``float32[n, d]``.
+            keys: the key of each text.
+            results: the results, such as ``float32[n, d]``.
             tokens: how many tokens each text had before truncation.
+            codec: of the kind of result.
         """
         today = _today()
-        blobs = np.ascontiguousarray(vectors, dtype="<f4")
-        is_finite = np.isfinite(blobs).all(axis=1)
-        all_rows = ((key, count, row.tobytes()) for key, count, row in zip(keys, tokens, blobs, strict=True))
-        finite_rows = compress(all_rows, is_finite)
-        rows = [(key, today, count, row, _checksum(key, count, row)) for key, count, row in finite_rows]
+        rows = [
+            (key, today, count, content, _checksum(key, count, content))
+            for key, count, content in zip(keys, tokens, codec.encode(results), strict=True)
+        ]
         with self._warn_on_error("written"), self._open() as connection:
             with connection:
                 connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?, ?, ?)", rows)
@@ -292,12 +294,12 @@ def _checksum(key: bytes, tokens: int, vector: bytes) -> int:
     return zlib.crc32(vector, zlib.crc32(b"%b%d" % (key, tokens)))
 
 
-def _is_sound(key: Any, tokens: Any, vector: Any, checksum: Any, dimensions: int) -> bool:
+def _is_sound(key: Any, tokens: Any, vector: Any, checksum: Any, codec: Codec[Any]) -> bool:
     """True if a row is what :meth:`Cache.put` wrote. In a damaged file, a value may have any type."""
     if not (isinstance(key, bytes) and isinstance(vector, bytes) and isinstance(tokens, int)):
         return False
-    is_plausible = len(vector) == 4 * dimensions and 0 <= tokens <= _MAX_TOKENS
-    return is_plausible and bool(checksum == _checksum(key, tokens, vector))
+    is_whole = 0 <= tokens <= _MAX_TOKENS and bool(checksum == _checksum(key, tokens, vector))
+    return is_whole and codec.fits(vector)
 
 
 def _today() -> int:

@@ -50,6 +50,7 @@ class MultiVectorEncoder(DropIn[MultiVectorEmbedder]):
         dtype: Pellucid's own option, like the rest; see :class:`~pellucid.MultiVectorEmbedder`.
         engine: the engine that does the arithmetic.
         threads: the number of threads.
+        cache: a file that keeps vectors, so that none is computed twice.
         on_truncation: what to do with texts that are too long.
 
     Attributes:
@@ -58,6 +59,7 @@ class MultiVectorEncoder(DropIn[MultiVectorEmbedder]):
 
     Raises:
         OptionError: an option's value is not supported.
+        CacheError: the cache file cannot be used.
         ModelError: the model does not exist, its download failed, or its files are broken or unsupported.
     """
 
@@ -85,6 +87,7 @@ class MultiVectorEncoder(DropIn[MultiVectorEmbedder]):
         dtype: Dtype | None = None,
         engine: EngineName = "auto",
         threads: int | None = None,
+        cache: str | os.PathLike[str] | None = None,
         on_truncation: OnTruncation = "warn",
     ) -> None:
         name = check_creation(
@@ -104,6 +107,7 @@ class MultiVectorEncoder(DropIn[MultiVectorEmbedder]):
             "dtype": choose_dtype(dtype, model_kwargs or {}),
             "engine": engine,
             "threads": threads,
+            "cache": cache,
             "on_truncation": on_truncation,
         }
         self._task = MultiVectorEmbedder(

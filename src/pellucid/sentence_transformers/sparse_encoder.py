@@ -53,6 +53,7 @@ class SparseEncoder(DropIn[SparseEmbedder]):
         dtype: Pellucid's own option, like the rest; see :class:`~pellucid.SparseEmbedder`.
         engine: the engine that does the arithmetic.
         threads: the number of threads.
+        cache: a file that keeps vectors, so that none is computed twice.
         max_tokens: read at most this many tokens of a text, instead of what the model's files say.
         on_truncation: what to do with texts that are too long.
 
@@ -63,6 +64,7 @@ class SparseEncoder(DropIn[SparseEmbedder]):
 
     Raises:
         OptionError: an option's value is not supported.
+        CacheError: the cache file cannot be used.
         ModelError: the model does not exist, its download failed, or its files are broken or unsupported.
     """
 
@@ -91,6 +93,7 @@ class SparseEncoder(DropIn[SparseEmbedder]):
         dtype: Dtype | None = None,
         engine: EngineName = "auto",
         threads: int | None = None,
+        cache: str | os.PathLike[str] | None = None,
         max_tokens: int | None = None,
         on_truncation: OnTruncation = "warn",
     ) -> None:
@@ -109,6 +112,7 @@ class SparseEncoder(DropIn[SparseEmbedder]):
             "dtype": choose_dtype(dtype, model_kwargs or {}),
             "engine": engine,
             "threads": threads,
+            "cache": cache,
             "max_active_dims": max_active_dims,
             "on_truncation": on_truncation,
         }

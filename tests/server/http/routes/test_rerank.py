@@ -54,7 +54,7 @@ def test_documents_are_ranked_in_the_shape_that_cohere_jina_and_vllm_share(
     assert ranks(found) == expected(reranker)
     assert found["model"] == "reranker"
     assert found["id"]
-    tokens = int(reranker._tokenize_now([(QUERY, document) for document in DOCUMENTS], "", 0)[0].lengths.sum())
+    tokens = int(reranker.tokenize([(QUERY, document) for document in DOCUMENTS])[0].lengths.sum())
     assert found["usage"] == {"prompt_tokens": tokens, "total_tokens": tokens}
     assert found["meta"] == {"api_version": {"version": version}, "tokens": {"input_tokens": tokens}}
     texts = [each.get("document") for each in found["results"]]
