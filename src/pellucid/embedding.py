@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from pellucid.encoder.prompts import DOCUMENT_PROMPTS, QUERY_PROMPTS, choose_prompt
 from pellucid.task import Task
@@ -26,6 +27,17 @@ class EmbeddingTask(Task):
     def prompt_named(self, prompt_name: str | None) -> str:
         """The prompt that documents get for this ``prompt_name``. Raises OptionError for an unknown name."""
         return choose_prompt(self.spec, DOCUMENT_PROMPTS, prompt_name, None)
+
+    def embed_documents(
+        self,
+        texts: Sequence[str],
+        *,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        show_progress: bool = False,
+    ) -> Any:
+        """Embed texts, in their order. Each task has its own type of vectors, and may have more options."""
+        raise NotImplementedError
 
     def count_tokens(self, texts: Sequence[str]) -> Int32:
         """How many tokens each text has before truncation, with special tokens and without any prompt: ``int32[n]``."""

@@ -29,7 +29,7 @@ from pellucid.text.checks import as_iterator, as_list
 from pellucid.text.expansion import expand, expansion_token
 from pellucid.text.tokenizer import Tokenizer
 from pellucid.text.truncation import OnTruncation
-from pellucid.types import Float32, Int32, MultiVectors, Ranked, Token, TokenBatch
+from pellucid.types import Float32, Int32, MultiVectors, Ranked, Token, TokenBatch, check_tokens
 from pellucid.vectors.maxsim import check_documents, check_query
 
 if TYPE_CHECKING:
@@ -220,6 +220,39 @@ class MultiVectorEmbedder(EmbeddingTask):
         """
         vectors = self._run(as_list(texts), self._call(side, prompt), show_progress=show_progress)
         return EachToken((Normalize(),))(vectors.vectors, vectors.offsets) if normalize else vectors
+
+    def tokenize(self, texts: Sequence[str], prompt: str = "", *, side: Side = "document") -> tuple[TokenBatch, Int32]:
+        """Turn texts into the tokens that :meth:`embed_tokens` takes. Queries are filled up if the model does that.
+
+        ``side`` and ``prompt`` are those of :meth:`embed_as`.
+
+        Returns:
+            The tokens, and ``int32[n]``: how many each text had before it was cut or filled up.
+
+        Raises:
+            TextTypeError, TextError: a text cannot be used.
+        """
+        return self._tokenize_now(as_list(texts), self._call(side, prompt), 0)
+
+    def embed_tokens(
+        self,
+        tokens: TokenBatch,
+        *,
+        side: Side = "document",
+        advance: Callable[[int], object] = lambda _texts: None,
+    ) -> MultiVectors:
+        """Embed texts that :meth:`tokenize` has made into tokens. Gives the same bits as :meth:`embed_as`.
+
+        ``advance`` is called after each part of the work with its number of texts.
+
+        Raises:
+            InputError: the tokens are not those of this model, or a text has more than its encoder reads.
+        """
+        encoder, call = self.spec.encoder, self._call(side, "")
+        check_tokens(tokens, encoder.vocab_size, encoder.max_tokens, encoder.embedding.token_types)
+        vectors: MultiVectors = self._run_tokens(tokens, call, advance)
+        call.finish.check(vectors, lambda row: row)
+        return vectors
 
     def maxsim(self, query: str | npt.ArrayLike, documents: Sequence[str] | MultiVectors) -> Float32:
         """Score documents for a query: ``float32[n]``, in the documents' order.

@@ -27,7 +27,7 @@ from pellucid.task import Call, Task
 from pellucid.text.checks import as_iterator, as_list, check_texts
 from pellucid.text.tokenizer import Tokenizer
 from pellucid.text.truncation import OnTruncation, check_truncation, warn_about_truncation
-from pellucid.types import Float32
+from pellucid.types import Float32, TokenBatch, check_tokens
 
 if TYPE_CHECKING:
     from pellucid.cache.store import Cache
@@ -181,6 +181,27 @@ class SparseEmbedder(EmbeddingTask):
         """
         call = self._call(choose_prompt(self.spec, DOCUMENT_PROMPTS, prompt_name, prompt), max_active_dims)
         return self._run_stream(as_iterator(texts), call, advance)
+
+    def embed_tokens(
+        self,
+        tokens: TokenBatch,
+        *,
+        max_active_dims: int | None = None,
+        advance: Callable[[int], object] = lambda _texts: None,
+    ) -> SparseVectors:
+        """Embed documents that are tokenized already. Gives the same bits as :meth:`embed_documents`.
+
+        ``advance`` is called after each part of the work with its number of texts.
+
+        Raises:
+            InputError: the tokens are not those of this model, or a text has more than ``max_tokens``.
+            OptionError: ``max_active_dims`` is not a whole number of at least 1.
+        """
+        encoder, finish = self.spec.encoder, self.finish(max_active_dims)
+        check_tokens(tokens, encoder.vocab_size, self.max_tokens, encoder.embedding.token_types)
+        vectors: SparseVectors = self.encoder.run(tokens, finish, advance=advance)
+        finish.check(vectors, lambda row: row)
+        return vectors
 
     def terms(self, vectors: SparseVectors, *, limit: int | None = None) -> list[list[tuple[str, float]]]:
         """What vectors are about: for each one its tokens and their weights, the heaviest first.

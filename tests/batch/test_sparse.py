@@ -157,3 +157,14 @@ def test_weights_that_are_not_finite_never_get_into_a_file(tmp_path, model, sour
     with pytest.raises(InvalidModelError):
         run([source], tmp_path / "out", model, OPTIONS)
     assert not list((tmp_path / "out").glob("*.parquet"))
+
+
+def test_a_cache_gives_the_same_bytes(tmp_path, model, source, texts_run):
+    options = replace(OPTIONS, max_active_dims=3)
+    run([source], tmp_path / "plain", model, options)
+    del texts_run[:]
+    cached = SparseEmbedder(model.encoder, cache=tmp_path / "vectors.db", on_truncation="cut")
+    for name in ("first", "second"):
+        run([source], tmp_path / name, cached, options)
+        assert contents(tmp_path / name) == contents(tmp_path / "plain")
+    assert sum(texts_run) == len(set(TEXTS))

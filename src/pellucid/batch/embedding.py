@@ -1,25 +1,58 @@
-"""Jobs that give each text a vector."""
+"""Jobs that give each text a vector, and what they share with jobs of sparse vectors and of several vectors."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from pellucid.batch.options import JobOptions, Ranges
 from pellucid.embedder import Embedder
+from pellucid.embedding import EmbeddingTask
 from pellucid.encoder.fingerprint import Option
 from pellucid.errors import OptionError
 from pellucid.layers.quantization import to_dtype, to_int8
-from pellucid.tables.arrow import Column, Table, vector_column
+from pellucid.tables.arrow import Column, vector_column
 from pellucid.types import Float32, Int32, TokenBatch
+
+EmbeddingModel = TypeVar("EmbeddingModel", bound=EmbeddingTask)
 
 BATCH_OUTPUT_DTYPES = ("float32", "float16", "int8", "binary", "ubinary")
 PACKED_BITS = ("binary", "ubinary")
 
 
+class EmbeddingOptions(JobOptions[EmbeddingModel]):
+    """What jobs share that embed the texts of a column as documents. What they compute is the same with a cache."""
+
+    has_vectors: ClassVar[bool] = True
+
+    @property
+    def call_options(self) -> Mapping[str, Any]:
+        """The options of the model's ``embed_documents`` that the job sets, besides the prompt."""
+        return {}
+
+    def tokenize(self, model: EmbeddingModel, texts: list[str]) -> tuple[TokenBatch, Int32]:
+        """Tokenize texts, each with the prompt."""
+        return model.tokenizer.tokenize(texts, self.prompt)
+
+    def compute(
+        self, model: EmbeddingModel, texts: list[str], tokens: TokenBatch, advance: Callable[[int], object]
+    ) -> Any:
+        """Embed texts, or take their vectors from the cache."""
+        if model.cache is None:
+            return self.embed_tokens(model, tokens, advance)
+        results = model.embed_documents(texts, prompt=self.prompt, **self.call_options)
+        advance(len(texts))
+        return results
+
+    @abstractmethod
+    def embed_tokens(self, model: EmbeddingModel, tokens: TokenBatch, advance: Callable[[int], object]) -> Any:
+        """Embed texts that are tokenized."""
+
+
 @dataclass(frozen=True, repr=False)
-class EmbedOptions(JobOptions[Embedder]):
+class EmbedOptions(EmbeddingOptions[Embedder]):
     """What a job does that embeds texts.
 
     Attributes:
@@ -42,7 +75,6 @@ class EmbedOptions(JobOptions[Embedder]):
     on_truncation: str = "cut"
     rows_per_file: int = 16_384
 
-    has_vectors: ClassVar[bool] = True
     naming_options: ClassVar[tuple[str, ...]] = ("--vector-column",)
 
     @property
@@ -55,40 +87,23 @@ class EmbedOptions(JobOptions[Embedder]):
         """Whether the vectors are stored as int8."""
         return self.output_dtype == "int8"
 
-    def fingerprint_options(self, model: Embedder) -> Mapping[str, Option]:  # noqa: ARG002  As the base class has it.
-        """What changes vectors: the scaling to length 1, and how many dimensions are kept."""
+    @property
+    def call_options(self) -> Mapping[str, Any]:
+        """The scaling to length 1, and how many dimensions are kept."""
         return {"normalize": self.normalize, "truncate_dim": self.truncate_dim}
+
+    def fingerprint_options(self, model: Embedder) -> Mapping[str, Option]:  # noqa: ARG002  As the base class has it.
+        """What changes vectors: the options of the call."""
+        return self.call_options
 
     def width(self, model: Embedder) -> int:
         """How many dimensions a vector has."""
         return self.truncate_dim or model.dimensions
 
-    def texts_of(self, table: Table) -> list[str]:
-        """The column of texts."""
-        texts: list[str] = table.column(self.text_column).to_pylist()
-        return texts
-
-    def tokenize(self, model: Embedder, texts: list[str]) -> tuple[TokenBatch, Int32]:
-        """Tokenize texts, each with the prompt."""
-        return model.tokenizer.tokenize(texts, self.prompt)
-
-    def compute(
-        self, model: Embedder, texts: list[str], tokens: TokenBatch, advance: Callable[[int], object]
-    ) -> Float32:
-        """Embed texts, or take their vectors from the cache."""
-        if model.cache is not None:
-            vectors: Float32 = model.embed_documents(
-                texts, prompt=self.prompt, normalize=self.normalize, truncate_dim=self.truncate_dim
-            )
-            advance(len(vectors))
-            return vectors
-        return model.embed_tokens(
-            tokens,
-            prompt_tokens=model.tokenizer.prompt_tokens(self.prompt),
-            normalize=self.normalize,
-            truncate_dim=self.truncate_dim,
-            advance=advance,
-        )
+    def embed_tokens(self, model: Embedder, tokens: TokenBatch, advance: Callable[[int], object]) -> Float32:
+        """The vectors of texts. Some models leave the prompt's tokens out of the pooling."""
+        prompt_tokens = model.tokenizer.prompt_tokens(self.prompt)
+        return model.embed_tokens(tokens, prompt_tokens=prompt_tokens, advance=advance, **self.call_options)
 
     def columns(self, model: Embedder, results: Float32, ranges: Ranges | None) -> tuple[Column, ...]:  # noqa: ARG002
         """The vectors, in the type in which they are stored."""

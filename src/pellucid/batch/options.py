@@ -67,11 +67,12 @@ class JobOptions(ABC, Generic[Model]):
 
     @abstractmethod
     def width(self, model: Model) -> int:
-        """How many numbers the model gives for each text."""
+        """How many numbers the model gives for each text, or for each token if each has a vector."""
 
-    @abstractmethod
     def texts_of(self, table: Table) -> list[Any]:
-        """The texts of the rows of a table."""
+        """The texts of the rows of a table: those of the column of texts, unless the job is about pairs."""
+        texts: list[Any] = table.column(self.text_column).to_pylist()
+        return texts
 
     @abstractmethod
     def tokenize(self, model: Model, texts: list[Any]) -> tuple[TokenBatch, Int32]:
@@ -79,7 +80,7 @@ class JobOptions(ABC, Generic[Model]):
 
     @abstractmethod
     def compute(self, model: Model, texts: list[Any], tokens: TokenBatch, advance: Callable[[int], object]) -> Any:
-        """The numbers of texts: ``float32[n, width]``, or ``n`` sparse vectors of this width.
+        """The numbers of texts, such as ``float32[n, width]``. An array of positions can index them like an array.
 
         ``advance`` is called with how many more texts are done.
         """

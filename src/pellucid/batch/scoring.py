@@ -126,8 +126,7 @@ class ClassifyOptions(_ScoringOptions[Classifier]):
         """Each row's text, or its pair of texts."""
         if self.second_column is not None:
             return _pairs(table, self.text_column, self.second_column)
-        texts: list[Any] = table.column(self.text_column).to_pylist()
-        return texts
+        return super().texts_of(table)
 
     def columns(self, model: Classifier, results: Float32, ranges: Ranges | None) -> tuple[Column, ...]:  # noqa: ARG002
         """The most probable labels, and their probabilities."""

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from pellucid.batch.options import JobOptions, Ranges
+from pellucid.batch.embedding import EmbeddingOptions
+from pellucid.batch.options import Ranges
 from pellucid.encoder.fingerprint import Option
 from pellucid.sparse_embedder import SparseEmbedder
 from pellucid.sparse_vectors import SparseVectors
-from pellucid.tables.arrow import Column, Table, list_column
-from pellucid.types import Int32, TokenBatch
+from pellucid.tables.arrow import Column, list_column
+from pellucid.types import TokenBatch
 
 
 @dataclass(frozen=True, repr=False)
-class SparseOptions(JobOptions[SparseEmbedder]):
+class SparseOptions(EmbeddingOptions[SparseEmbedder]):
     """What a job does that gives texts sparse vectors.
 
     Attributes:
@@ -36,7 +37,6 @@ class SparseOptions(JobOptions[SparseEmbedder]):
     on_truncation: str = "cut"
     rows_per_file: int = 16_384
 
-    has_vectors: ClassVar[bool] = True
     naming_options: ClassVar[tuple[str, ...]] = ("--indices-column", "--values-column")
 
     @property
@@ -44,35 +44,24 @@ class SparseOptions(JobOptions[SparseEmbedder]):
         """The columns of places and of numbers."""
         return (self.indices_column, self.values_column)
 
+    @property
+    def call_options(self) -> Mapping[str, Any]:
+        """How many numbers are kept, if the job says so."""
+        return {"max_active_dims": self.max_active_dims}
+
     def fingerprint_options(self, model: SparseEmbedder) -> Mapping[str, Option]:
-        """What changes vectors: how many numbers are kept, by the job or by the model."""
+        """What changes vectors: how many numbers are kept, as the job or the model says."""
         return {"max_active_dims": model.max_active_dims if self.max_active_dims is None else self.max_active_dims}
 
     def width(self, model: SparseEmbedder) -> int:
         """How many dimensions a vector has, zeros included."""
         return model.dimensions
 
-    def texts_of(self, table: Table) -> list[str]:
-        """The column of texts."""
-        texts: list[str] = table.column(self.text_column).to_pylist()
-        return texts
-
-    def tokenize(self, model: SparseEmbedder, texts: list[str]) -> tuple[TokenBatch, Int32]:
-        """Tokenize texts, each with the prompt."""
-        return model.tokenizer.tokenize(texts, self.prompt)
-
-    def compute(
-        self,
-        model: SparseEmbedder,
-        texts: list[str],  # noqa: ARG002  They are tokenized already.
-        tokens: TokenBatch,
-        advance: Callable[[int], object],
+    def embed_tokens(
+        self, model: SparseEmbedder, tokens: TokenBatch, advance: Callable[[int], object]
     ) -> SparseVectors:
         """The sparse vectors of texts."""
-        finish = model.finish(self.max_active_dims)
-        vectors = model.encoder.run(tokens, finish, advance=advance)
-        finish.check(vectors, lambda row: row)
-        return vectors
+        return model.embed_tokens(tokens, max_active_dims=self.max_active_dims, advance=advance)
 
     def columns(
         self,
