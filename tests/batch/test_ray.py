@@ -19,14 +19,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pellucid import Embedder, Reranker, SparseEmbedder
+from pellucid import Embedder, MultiVectorEmbedder, Reranker, SparseEmbedder
 from pellucid.batch import embed_dataset
 from pellucid.batch import runner as job
 from pellucid.batch.embedding import EmbedOptions
+from pellucid.batch.multi_vector import MultiVectorOptions
 from pellucid.batch.scoring import RerankOptions
 from pellucid.batch.sparse import SparseOptions
 from pellucid.errors import BatchError, OptionError
-from tests import tiny
+from tests import multi_vector_models, tiny
 from tests.batch.jobs import contents, sentences
 
 if "PELLUCID_INTEGRATIONS" not in os.environ:
@@ -127,6 +128,15 @@ class TestOnThisMachine:
         pq.write_table(pa.table({"text": sentences(500)}), tmp_path / "in.parquet")
         model = SparseEmbedder(tiny.write_splade_model(tmp_path / "m"), max_active_dims=5, on_truncation="cut")
         options = SparseOptions(rows_per_file=64)
+        job.run([str(tmp_path / "in.parquet")], tmp_path / "here", model, options)
+        job.run([str(tmp_path / "in.parquet")], tmp_path / "out", model, options, executor=Cluster(actors=2))
+        assert contents(tmp_path / "out") == contents(tmp_path / "here")
+
+    def test_a_cluster_gives_the_same_vectors_of_tokens(self, tmp_path):
+        pq.write_table(pa.table({"text": sentences(500)}), tmp_path / "in.parquet")
+        folder = multi_vector_models.write_model(tmp_path / "m", document_length=8)
+        model = MultiVectorEmbedder(folder, on_truncation="cut")
+        options = MultiVectorOptions(rows_per_file=64)
         job.run([str(tmp_path / "in.parquet")], tmp_path / "here", model, options)
         job.run([str(tmp_path / "in.parquet")], tmp_path / "out", model, options, executor=Cluster(actors=2))
         assert contents(tmp_path / "out") == contents(tmp_path / "here")

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import json
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pellucid import Classifier, Embedder, Reranker, SparseEmbedder
-from tests import tiny
+from pellucid import Classifier, Embedder, MultiVectorEmbedder, Reranker, SparseEmbedder
+from pellucid.cache.store import Cache
+from tests import multi_vector_models, tiny
 from tests.cli.command import run
 
 LONG = "cat " * 100
@@ -166,6 +168,30 @@ def test_texts_get_sparse_vectors(tmp_path):
     assert "2 rows in 1 file (1 from earlier runs)" in run(*arguments).out
 
 
+def test_texts_get_a_vector_for_each_token(tmp_path):
+    folder = multi_vector_models.write_model(tmp_path / "m", prompts={"document": "dog ", "other": "cat "})
+    (tmp_path / "in.csv").write_text("id,body\n1,the cat\n2,a dog\n")
+    arguments = ["batch", str(tmp_path / "in.csv"), "--task", "multi-vector", "-m", str(folder), "--column", "body"]
+    arguments += ["--cache", str(tmp_path / "vectors.db")]
+    embedder = MultiVectorEmbedder(folder)
+    for name, prompt, column, more in (
+        ("out", None, "vectors", []),
+        ("again", None, "vectors", []),
+        ("other", "cat ", "v", ["--prompt-name", "other", "--vector-column", "v", "--rows-per-file", "1"]),
+    ):
+        result = run(*arguments, "-o", str(tmp_path / name), *more)
+        assert result.code == 0, result.err
+        expected = embedder.embed_documents(["the cat", "a dog"], prompt=prompt)
+        parts = sorted((tmp_path / name).glob("*.parquet"))
+        assert len(parts) == (2 if more else 1)
+        table = pa.concat_tables(map(pq.read_table, parts))
+        assert table.column_names == ["id", "body", column]
+        assert table[column].to_pylist() == [vectors.tolist() for vectors in expected]
+    assert Cache(tmp_path / "vectors.db").state().vectors == 4
+    report = json.loads((tmp_path / "out" / "_manifest.json").read_text())
+    assert report["job"]["options"]["rows_per_file"] == 1024
+
+
 @pytest.mark.parametrize(
     ("task", "options", "columns"),
     [
@@ -191,8 +217,8 @@ def test_a_table_that_has_such_columns_already_needs_other_names(tmp_path, score
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--task", "rerank", "--vector-column", "v"], "--vector-column needs --task embed."),
-        (["--task", "rerank", "--cache", "c"], "--cache needs --task embed."),
+        (["--task", "rerank", "--vector-column", "v"], "--vector-column needs --task embed or multi-vector."),
+        (["--task", "rerank", "--cache", "c"], "--cache needs --task embed, sparse or multi-vector."),
         (["--task", "classify", "--normalize"], "--normalize needs --task embed."),
         (["--task", "classify", "--query-column", "q"], "--query-column needs --task rerank."),
         (["--second-column", "b"], "--second-column needs --task classify."),
@@ -206,6 +232,12 @@ def test_a_table_that_has_such_columns_already_needs_other_names(tmp_path, score
         (["--task", "sparse", "--output-dtype", "int8"], "--output-dtype needs --task embed."),
         (["--max-active-dims", "3"], "--max-active-dims needs --task sparse."),
         (["--values-column", "v"], "--values-column needs --task sparse."),
+        (["--task", "multi-vector"], "--task multi-vector needs a model: -m MODEL."),
+        (["--task", "multi-vector", "--normalize"], "--normalize needs --task embed."),
+        (["--task", "multi-vector", "--truncate-dim", "3"], "--truncate-dim needs --task embed."),
+        (["--task", "multi-vector", "--output-dtype", "float16"], "--output-dtype needs --task embed."),
+        (["--task", "multi-vector", "--max-active-dims", "3"], "--max-active-dims needs --task sparse."),
+        (["--task", "sparse", "--vector-column", "v"], "--vector-column needs --task embed or multi-vector."),
     ],
 )
 def test_an_option_of_another_task_is_refused(tmp_path, source, arguments, message):

@@ -15,17 +15,30 @@ from pellucid.cli import options
 from pellucid.cli.commands import PARTLY_DONE
 from pellucid.cli.interruption import when_interrupted
 from pellucid.cli.terminal import say, tell
-from pellucid.errors import OptionError, plural, printable
+from pellucid.errors import OptionError, either, plural, printable
 
 if TYPE_CHECKING:
     from pellucid.batch.options import JobOptions
     from pellucid.batch.runner import Progress, Report
     from pellucid.task import Task
 
-_QUERY_COLUMN, _SCORE_COLUMN = "query", "score"
-_LABEL_COLUMN, _PROBABILITY_COLUMN = "label", "probability"
-_VECTOR_COLUMN = "vector"
-_INDICES_COLUMN, _VALUES_COLUMN = "indices", "values"
+_EMBEDDING_TASKS = ("embed", "sparse", "multi-vector")
+_TASKS_OF: dict[str, tuple[str, ...]] = {
+    "vector_column": ("embed", "multi-vector"),
+    "output_dtype": ("embed",),
+    "normalize": ("embed",),
+    "truncate_dim": ("embed",),
+    "indices_column": ("sparse",),
+    "values_column": ("sparse",),
+    "max_active_dims": ("sparse",),
+    "cache": _EMBEDDING_TASKS,
+    "query_column": ("rerank",),
+    "score_column": ("rerank",),
+    "second_column": ("classify",),
+    "label_column": ("classify",),
+    "probability_column": ("classify",),
+}
+"""The options that only some tasks have, and which tasks these are."""
 
 
 def batch(
@@ -43,18 +56,26 @@ def batch(
         ),
     ] = None,
     column: options.ColumnOption = options.TEXT_COLUMN,
-    query_column: Annotated[str, typer.Option(help="Column with the queries, to rerank.")] = _QUERY_COLUMN,
+    query_column: Annotated[
+        str | None, typer.Option(help="Column with the queries, to rerank. Default: query.")
+    ] = None,
     second_column: options.SecondColumnOption = None,
-    vector_column: Annotated[str, typer.Option(help="Column for the vectors.")] = _VECTOR_COLUMN,
+    vector_column: Annotated[
+        str | None, typer.Option(help="Column for the vectors. Default: vector; with multi-vector, vectors.")
+    ] = None,
     indices_column: Annotated[
-        str, typer.Option(help="Column for the places of the numbers in sparse vectors.")
-    ] = _INDICES_COLUMN,
-    values_column: Annotated[str, typer.Option(help="Column for the numbers in sparse vectors.")] = _VALUES_COLUMN,
-    score_column: Annotated[str, typer.Option(help="Column for the scores, to rerank.")] = _SCORE_COLUMN,
-    label_column: Annotated[str, typer.Option(help="Column for the labels, to classify.")] = _LABEL_COLUMN,
+        str | None, typer.Option(help="Column for the places of the numbers in sparse vectors. Default: indices.")
+    ] = None,
+    values_column: Annotated[
+        str | None, typer.Option(help="Column for the numbers in sparse vectors. Default: values.")
+    ] = None,
+    score_column: Annotated[str | None, typer.Option(help="Column for the scores, to rerank. Default: score.")] = None,
+    label_column: Annotated[
+        str | None, typer.Option(help="Column for the labels, to classify. Default: label.")
+    ] = None,
     probability_column: Annotated[
-        str, typer.Option(help="Column for the labels' probabilities, to classify.")
-    ] = _PROBABILITY_COLUMN,
+        str | None, typer.Option(help="Column for the labels' probabilities, to classify. Default: probability.")
+    ] = None,
     output_dtype: options.BatchDtypeOption = "float32",
     prompt: options.PromptOption = None,
     prompt_name: options.PromptNameOption = None,
@@ -63,8 +84,12 @@ def batch(
     max_active_dims: options.MaxActiveDimsOption = None,
     on_truncation: options.RowTruncationOption = "warn",
     rows_per_file: Annotated[
-        int, typer.Option(help="Rows in each output file. An interruption loses only unfinished files.")
-    ] = 16_384,
+        int | None,
+        typer.Option(
+            help="Rows in each output file. An interruption loses only unfinished files. Default: 16384; with "
+            "multi-vector, 1024."
+        ),
+    ] = None,
     dtype: options.DtypeOption = "float32",
     device: options.DeviceOption = "cpu",
     cache: Annotated[
@@ -100,31 +125,24 @@ def batch(
         raise OptionError("--cache is a file on this machine, so it does not work with --engine ray.")
     if engine == "ray" and revision is not None:
         raise OptionError("--revision does not work with --engine ray: its nodes load the main revision.")
-    _check_task(
+    of_task = _options_of(
         task,
-        model,
-        embed={
-            "--vector-column": vector_column != _VECTOR_COLUMN,
-            "--output-dtype": output_dtype != "float32",
-            "--normalize": normalize is not None,
-            "--truncate-dim": truncate_dim is not None,
-            "--cache": cache is not None,
-        },
-        sparse={
-            "--indices-column": indices_column != _INDICES_COLUMN,
-            "--values-column": values_column != _VALUES_COLUMN,
-            "--max-active-dims": max_active_dims is not None,
-        },
-        rerank={
-            "--query-column": query_column != _QUERY_COLUMN,
-            "--score-column": score_column != _SCORE_COLUMN,
-        },
-        classify={
-            "--second-column": second_column is not None,
-            "--label-column": label_column != _LABEL_COLUMN,
-            "--probability-column": probability_column != _PROBABILITY_COLUMN,
-        },
+        vector_column=vector_column,
+        output_dtype=None if output_dtype == "float32" else output_dtype,
+        normalize=normalize,
+        truncate_dim=truncate_dim,
+        indices_column=indices_column,
+        values_column=values_column,
+        max_active_dims=max_active_dims,
+        cache=cache,
+        query_column=query_column,
+        score_column=score_column,
+        second_column=second_column,
+        label_column=label_column,
+        probability_column=probability_column,
     )
+    if task in ("classify", "sparse", "multi-vector") and model is None:
+        raise OptionError(f"--task {task} needs a model: -m MODEL.")
     from pellucid.batch import runner
 
     is_local = engine == "local"
@@ -139,32 +157,16 @@ def batch(
         "local_files_only": local_files_only,
         "on_truncation": "cut",
     }
-    loaded, make_options = _load(task, model, cache, how)
-    of_task: dict[str, dict[str, Any]] = {
-        "embed": {
-            "vector_column": vector_column,
-            "normalize": normalize,
-            "truncate_dim": truncate_dim,
-            "output_dtype": output_dtype,
-        },
-        "sparse": {
-            "indices_column": indices_column,
-            "values_column": values_column,
-            "max_active_dims": max_active_dims,
-        },
-        "rerank": {"query_column": query_column, "score_column": score_column},
-        "classify": {
-            "second_column": second_column,
-            "label_column": label_column,
-            "probability_column": probability_column,
-        },
-    }
+    if task in _EMBEDDING_TASKS:
+        how["cache"] = of_task.pop("cache", None)
+    if rows_per_file is not None:
+        of_task["rows_per_file"] = rows_per_file
+    loaded, make_options = _load(task, model, how)
     job_options = make_options(
         text_column=column,
         prompt=prompt if prompt is not None else loaded.prompt_named(prompt_name),
         on_truncation="reject" if on_truncation == "error" else "cut",
-        rows_per_file=rows_per_file,
-        **of_task[task],
+        **of_task,
     )
     cluster: runner.Executor | None = None
     if engine == "ray":
@@ -189,36 +191,38 @@ def batch(
         raise typer.Exit(PARTLY_DONE)
 
 
-def _check_task(task: str, model: str | None, **of_tasks: Mapping[str, bool]) -> None:
-    """Refuse options of another task. ``of_tasks`` says for each task which of its own options are given."""
-    for name, given in of_tasks.items():
-        if name != task and (wrong := [option for option, is_given in given.items() if is_given]):
-            raise OptionError(f"{wrong[0]} needs --task {name}.")
-    if task in ("classify", "sparse") and model is None:
-        raise OptionError(f"--task {task} needs a model: -m MODEL.")
+def _options_of(task: str, **values: Any) -> dict[str, Any]:
+    """Those of the options that are given, which are not None. An option of another task is refused."""
+    given = {name: value for name, value in values.items() if value is not None}
+    for name in given:
+        if task not in (tasks := _TASKS_OF[name]):
+            raise OptionError(f"--{name.replace('_', '-')} needs --task {either(tasks)}.")
+    return given
 
 
-def _load(
-    task: str, model: str | None, cache: Path | None, how: Mapping[str, Any]
-) -> tuple[Task, Callable[..., JobOptions[Any]]]:
+def _load(task: str, model: str | None, how: Mapping[str, Any]) -> tuple[Task, Callable[..., JobOptions[Any]]]:
     """Load the model of a task. Returns it, and what makes the job's options.
 
     Args:
         task: the task.
         model: the model's name; None for the default.
-        cache: the cache file, to embed.
-        how: the options of every model.
+        how: the options of the model.
     """
     if task == "embed":
         from pellucid.batch.embedding import EmbedOptions
         from pellucid.embedder import Embedder
 
-        return Embedder(model or options.DEFAULT_MODEL, cache=cache, **how), EmbedOptions
+        return Embedder(model or options.DEFAULT_MODEL, **how), EmbedOptions
     if task == "sparse":
         from pellucid.batch.sparse import SparseOptions
         from pellucid.sparse_embedder import SparseEmbedder
 
         return SparseEmbedder(model or "", **how), SparseOptions
+    if task == "multi-vector":
+        from pellucid.batch.multi_vector import MultiVectorOptions
+        from pellucid.multi_vector_embedder import MultiVectorEmbedder
+
+        return MultiVectorEmbedder(model or "", **how), MultiVectorOptions
     if task == "rerank":
         from pellucid.batch.scoring import RerankOptions
         from pellucid.reranker import Reranker

@@ -26,7 +26,7 @@ SEARCH_MODES = ("hybrid", "vector", "text")
 """The values of :data:`pellucid.search.index.SearchMode`. Importing that module would slow down every command."""
 
 BatchEngine = Literal["local", "ray"]
-BatchTask = Literal["embed", "sparse", "rerank", "classify"]
+BatchTask = Literal["embed", "sparse", "multi-vector", "rerank", "classify"]
 EmbedTask = Literal["dense", "sparse"]
 TruncationChoice = Literal["warn", "error", "cut"]
 """The values of :data:`pellucid.text.truncation.OnTruncation` without the older name of "cut"."""
@@ -116,8 +116,8 @@ BatchEngineOption = Annotated[_BatchEngine, typer.Option(help="Run in this proce
 BatchTaskOption = Annotated[
     _BatchTask,
     typer.Option(
-        help="Give each row a vector (embed), a sparse vector (sparse), a score of how well its text answers its query "
-        "(rerank), or a label (classify)."
+        help="Give each row a vector (embed), a sparse vector (sparse), a vector for each token (multi-vector), a "
+        "score of how well its text answers its query (rerank), or a label (classify)."
     ),
 ]
 EmbedTaskOption = Annotated[
