@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import itertools
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -195,7 +194,7 @@ class MultiVectorEmbedder(EmbeddingTask):
         truncation warning comes at its end.
         """
         chosen = choose_prompt(self.spec, DOCUMENT_PROMPTS, prompt_name, prompt)
-        return self._run_stream(as_iterator(texts), self._call("document", chosen), advance)
+        return self.stream_as("document", texts, chosen, advance=advance)
 
     def embed_as(
         self,
@@ -220,6 +219,29 @@ class MultiVectorEmbedder(EmbeddingTask):
         """
         vectors = self._run(as_list(texts), self._call(side, prompt), show_progress=show_progress)
         return EachToken((Normalize(),))(vectors.vectors, vectors.offsets) if normalize else vectors
+
+    def stream_as(
+        self,
+        side: Side,
+        texts: Iterable[str],
+        prompt: str,
+        *,
+        advance: Callable[[int], object] = lambda _texts: None,
+    ) -> Iterator[MultiVectors]:
+        """Embed any number of texts as :meth:`embed_as` does, and yield their vectors as :meth:`embed_stream` does."""
+        return self._run_stream(as_iterator(texts), self._call(side, prompt), advance)
+
+    def tokens_of(self, side: Side, text: str, prompt: str) -> list[tuple[Token, bool]]:
+        """The tokens that the encoder reads of a text, and for each of them whether it has a vector.
+
+        The tokens that fill up a query are there too. The arguments are those of :meth:`embed_as`.
+        """
+        batch, _ = self.tokenize([text], prompt, side=side)
+        seen = self._tokenizers[side].inspect(text, prompt).tokens
+        end = len(prompt + text)
+        filling = Token(self._fill, self.tokenizer.piece(self._fill), end, end, "special", False)
+        tokens = [*seen, *[filling] * (len(batch.ids) - len(seen))]
+        return list(zip(tokens, self._kept(batch, side).tolist(), strict=True))
 
     def tokenize(self, texts: Sequence[str], prompt: str = "", *, side: Side = "document") -> tuple[TokenBatch, Int32]:
         """Turn texts into the tokens that :meth:`embed_tokens` takes. Queries are filled up if the model does that.
@@ -359,21 +381,14 @@ class MultiVectorEmbedder(EmbeddingTask):
         """A text with its tokens, and the vectors of those that have one."""
         from pellucid.explain.alignment import AlignedText
 
-        call = self._call(side, prompt)
-        tokens, _ = self._tokenize_now([text], call, 0)
-        seen = self._tokenizers[side].inspect(text, prompt)
-        end = len(prompt + text)
-        filling = Token(self._fill, self.tokenizer.piece(self._fill), end, end, "special", False)
-        all_tokens = (*seen.tokens, *[filling] * (len(tokens.ids) - len(seen.tokens)))
-        kept = self._kept(tokens, side).tolist()
-        vectors = self._run_tokens(tokens, call, lambda _texts: None)
-        call.finish.check(vectors, int)
+        tokens = self.tokens_of(side, text, prompt)
+        vectors = self.embed_tokens(self.tokenize([text], prompt, side=side)[0], side=side)
         return AlignedText(
             prompt=prompt,
             text=text,
-            tokens=tuple(itertools.compress(all_tokens, kept)),
-            skipped=tuple(token for token, is_kept in zip(all_tokens, kept, strict=True) if not is_kept),
-            cut=seen.cut,
+            tokens=tuple(token for token, has_vector in tokens if has_vector),
+            skipped=tuple(token for token, has_vector in tokens if not has_vector),
+            cut=self._tokenizers[side].inspect(text, prompt).cut,
         ), vectors.vectors
 
     # What the constructor needs

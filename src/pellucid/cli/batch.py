@@ -92,9 +92,7 @@ def batch(
     ] = None,
     dtype: options.DtypeOption = "float32",
     device: options.DeviceOption = "cpu",
-    cache: Annotated[
-        Path | None, typer.Option(help="Cache file: known vectors are taken from it, new ones are stored in it.")
-    ] = None,
+    cache: options.CacheOption = None,
     engine: options.BatchEngineOption = "local",
     address: Annotated[
         str | None, typer.Option(help="Address of the Ray cluster. Default: a new one on this machine.")

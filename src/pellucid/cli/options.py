@@ -27,7 +27,7 @@ SEARCH_MODES = ("hybrid", "vector", "text")
 
 BatchEngine = Literal["local", "ray"]
 BatchTask = Literal["embed", "sparse", "multi-vector", "rerank", "classify"]
-EmbedTask = Literal["dense", "sparse"]
+EmbedTask = Literal["dense", "sparse", "multi-vector"]
 TruncationChoice = Literal["warn", "error", "cut"]
 """The values of :data:`pellucid.text.truncation.OnTruncation` without the older name of "cut"."""
 DownloadSource = Literal["hub", "pypi"]
@@ -123,7 +123,8 @@ BatchTaskOption = Annotated[
 EmbedTaskOption = Annotated[
     _EmbedTask,
     typer.Option(
-        help="Give each text a vector (dense), or weights for a few tokens, with a model such as SPLADE (sparse)."
+        help="Give each text a vector (dense); weights for a few tokens, with a model such as SPLADE (sparse); or a "
+        "vector for each token, with a model such as ColBERT (multi-vector)."
     ),
 ]
 LoadOption = Annotated[_Load, typer.Option(help="Load models at the start, or each at its first request.")]
@@ -135,6 +136,9 @@ LogFormatOption = Annotated[
 ]
 
 # What a command reads and writes.
+CacheOption = Annotated[
+    Path | None, typer.Option(help="Cache file: known vectors are taken from it, new ones are stored in it.")
+]
 JsonOption = Annotated[
     bool | None,
     typer.Option(

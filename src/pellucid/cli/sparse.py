@@ -14,16 +14,17 @@ import numpy as np
 from pellucid.cli.terminal import source_name
 from pellucid.cli.texts import TableFile
 from pellucid.cli.vectors import (
-    check_ending,
+    check_written,
     format_text,
     json_line,
     open_output,
     print_square,
     with_rows,
+    words_that_fit,
     write_lines,
     write_parquet,
 )
-from pellucid.errors import OptionError, UnsupportedModelError, plural, printable
+from pellucid.errors import UnsupportedModelError, plural, printable
 from pellucid.sparse_vectors import SparseVectors
 
 if TYPE_CHECKING:
@@ -45,13 +46,7 @@ def check_output(out: Path) -> None:
         OptionError: the name has another ending, or its folder does not exist.
         MissingExtraError: the format needs a package that is not installed.
     """
-    if out.suffix.lower() == ".npy":
-        raise OptionError(
-            f"-o {printable(out)}: a .npy file has one dense array. For sparse vectors, the ending must be .npz, "
-            f".jsonl or .parquet."
-        )
-    if check_ending(out, _WRITERS) == ".parquet":
-        from pellucid.tables import parquet  # noqa: F401  Before any work, in case PyArrow is missing.
+    check_written(out, _WRITERS, "sparse vectors")
 
 
 def keeps_columns(out: Path) -> bool:
@@ -162,7 +157,7 @@ def print_vectors(embedder: SparseEmbedder, texts: Sequence[str], vectors: Spars
     table.add_column("the heaviest", no_wrap=True)
     for number, (text, words) in enumerate(zip(shown, terms, strict=True)):
         numbers = [str(column[number]) for column in counts.values()]
-        table.add_row(str(number), text, *numbers, escape(_fitting(words, room - text_room)))
+        table.add_row(str(number), text, *numbers, escape(words_that_fit(words, room - text_room, gap=_GAP)))
     console.print(table)
     if omitted:
         console.print(f"… and {omitted:,} more. To save all vectors: -o vectors.npz, .jsonl or .parquet")
@@ -183,19 +178,6 @@ def _heaviest(embedder: SparseEmbedder, vectors: SparseVectors) -> list[list[tup
 
 def _room_of(headings: Iterable[str]) -> int:
     return sum(len(heading) + _GAP for heading in headings)
-
-
-def _fitting(words: Sequence[str], room: int) -> str:
-    """As many of the words as there is room for, but at least one."""
-    from rich.cells import cell_len
-
-    line = ""
-    for word in words:
-        longer = f"{line}{' ' * _GAP}{word}" if line else word
-        if line and cell_len(longer) > room:
-            break
-        line = longer
-    return line
 
 
 def print_products(vectors: SparseVectors) -> None:

@@ -65,9 +65,14 @@ def with_rows(
 
 
 def json_line(row: Mapping[str, Any], lists: Mapping[str, list[Any]]) -> str:
-    """A row and lists of numbers as JSON. The numbers have as many digits as float32 holds."""
-    added = "".join(f', "{name}": [{", ".join(f"{number:.9g}" for number in each)}]' for name, each in lists.items())
+    """A row and lists of numbers, or of such lists, as JSON. The numbers have as many digits as float32 holds."""
+    added = "".join(f', "{name}": {_json_list(each)}' for name, each in lists.items())
     return f"{json.dumps(row, ensure_ascii=False, allow_nan=False)[:-1]}{added}}}"
+
+
+def _json_list(values: list[Any]) -> str:
+    parts = (_json_list(value) if isinstance(value, list) else f"{value:.9g}" for value in values)
+    return f"[{', '.join(parts)}]"
 
 
 def check_output(out: Path) -> None:
@@ -77,7 +82,27 @@ def check_output(out: Path) -> None:
         OptionError: the name has another ending, or its folder does not exist.
         MissingExtraError: the format needs a package that is not installed.
     """
-    if check_ending(out, _WRITERS) == ".parquet":
+    check_written(out, _WRITERS)
+
+
+def check_written(out: Path, endings: Collection[str], several: str = "") -> None:
+    """Refuse a file for ``-o`` that cannot be written.
+
+    Args:
+        out: the file.
+        endings: the endings that its name may have.
+        several: what the file is for, if not for one dense array, which is what a .npy file has.
+
+    Raises:
+        OptionError: the name has another ending, or its folder does not exist.
+        MissingExtraError: the format needs a package that is not installed.
+    """
+    if several and out.suffix.lower() == ".npy":
+        raise OptionError(
+            f"-o {printable(out)}: a .npy file has one dense array. For {several}, the ending must be "
+            f"{either(list(endings))}."
+        )
+    if check_ending(out, endings) == ".parquet":
         from pellucid.tables import parquet  # noqa: F401  Before any work, in case PyArrow is missing.
 
 
@@ -259,6 +284,19 @@ def _format_cosine(value: float) -> str:
 
 def _format_number(value: float) -> str:
     return f"{value:+.6f}" if isinstance(value, float) else str(value)
+
+
+def words_that_fit(words: Iterable[str], room: int, *, gap: int) -> str:
+    """As many of the words as there is room for, but at least one. Between two words there are ``gap`` spaces."""
+    from rich.cells import cell_len
+
+    line = ""
+    for word in words:
+        longer = f"{line}{' ' * gap}{word}" if line else word
+        if line and cell_len(longer) > room:
+            break
+        line = longer
+    return line
 
 
 def format_text(text: str) -> str:
