@@ -27,6 +27,7 @@ from pellucid import (
 )
 from pellucid.batch import ray
 from pellucid.batch.embedding import EmbedOptions
+from pellucid.batch.multi_vector import MultiVectorOptions
 from pellucid.batch.runner import Progress, Report
 from pellucid.batch.scoring import ClassifyOptions, RerankOptions
 from pellucid.batch.sparse import SparseOptions
@@ -132,6 +133,7 @@ def objects(tmp_path_factory) -> list[Any]:
         RerankOptions(prompt=EVIL),
         ClassifyOptions(prompt=EVIL),
         SparseOptions(prompt=EVIL),
+        MultiVectorOptions(prompt=EVIL),
         Distilled(tmp_path / EVIL[:99].replace("/", ""), 1 << 20, 256, 0.987654321),
         Progress(1, 2, 3),
         Report(*range(9), 0.5, 100.0),

@@ -42,7 +42,7 @@ def embed(
         typer.Option(
             "--output",
             "-o",
-            help="Write to this .npy, .jsonl or .parquet file. Not dense: .npz instead of .npy. The last two keep a "
+            help="Write to this .npy (sparse and multi-vector: .npz), .jsonl or .parquet file. The last two keep a "
             "table's columns.",
         ),
     ] = None,

@@ -208,7 +208,7 @@ def remove(
 
 
 def cache(
-    file: Annotated[Path, typer.Argument(help="Cache file, as in Embedder(cache=…) or `batch --cache`.")],
+    file: Annotated[Path, typer.Argument(help="Cache file, as in Embedder(cache=…) or `embed --cache`.")],
     trim: Annotated[
         int | None, typer.Option(help="Shrink the cache to this many MB. The least recently used vectors go first.")
     ] = None,
@@ -226,7 +226,7 @@ def cache(
     state = vector_cache.state()
     vector_cache.close()
     days = f", last used from {state.oldest} to {state.newest}" if state.vectors else ""
-    tell(f"{file}: {plural(state.vectors, 'vector')}, {_format_megabytes(state.bytes)}{days}")
+    tell(f"{file}: vectors for {plural(state.vectors, 'text')}, {_format_megabytes(state.bytes)}{days}")
 
 
 def _check_digest(files: ModelFiles, file: str, entry: catalog.CatalogEntry | None) -> str:

@@ -150,17 +150,28 @@ def print_vectors(
         [printable(token.piece) for token, has_vector in embedder.tokens_of(side, text, prompt) if has_vector]
         for text in texts
     ]
-    # In a narrow terminal, texts are cut short and there are fewer tokens. No token is cut short.
+    # In a narrow terminal, texts are cut short, and there are fewer tokens or none. No token is cut short.
     room = console.width - len(str(len(texts))) - len("vectors") - 3 * _GAP
     longest = max(map(cell_len, ["text", *shown]))
-    text_room = min(longest, max(_LEAST_ROOM_FOR_A_TEXT, min(room // 3, room - _LEAST_ROOM_FOR_TOKENS)))
+    text_room = min(longest, max(_LEAST_ROOM_FOR_A_TEXT, room // 3))
+    has_tokens = room - text_room >= _LEAST_ROOM_FOR_TOKENS
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, _GAP, 0, 0))
     table.add_column("#", justify="right", no_wrap=True)
     table.add_column("text", overflow="ellipsis", no_wrap=True, max_width=text_room)
     table.add_column("vectors", justify="right", min_width=len("vectors"))
-    table.add_column("their tokens", no_wrap=True)
+    if has_tokens:
+        table.add_column("of the tokens", no_wrap=True)
     for number, (text, count, words) in enumerate(zip(shown, vectors.lengths.tolist(), pieces, strict=True)):
-        table.add_row(str(number), text, str(count), escape(words_that_fit(words, room - text_room, gap=1)))
+        tokens = [escape(_that_fit(words, room - text_room))] if has_tokens else []
+        table.add_row(str(number), text, str(count), *tokens)
     console.print(table)
     if omitted:
         console.print(f"… and {omitted:,} more. To save all vectors: -o vectors.npz, .jsonl or .parquet")
+
+
+def _that_fit(tokens: Sequence[str], room: int) -> str:
+    """The tokens in a row; if there is no room for all of them, the first ones and an ellipsis."""
+    from rich.cells import cell_len
+
+    row = " ".join(tokens)
+    return row if cell_len(row) <= room else f"{words_that_fit(tokens, room - 2, gap=1)} …"
