@@ -13,7 +13,7 @@ from pellucid.layers.dense import Dense
 from pellucid.layers.finish import EachToken, Pool
 from pellucid.layers.norms import LayerNorm, Normalize, normalize
 from pellucid.layers.pooling import Pooling
-from pellucid.types import MultiVectors
+from pellucid.types import MultiVectors, TokenBatch
 
 X = np.array([[3.0, 4.0], [0.0, 0.0], [-1.0, 0.0]], dtype=np.float32)
 
@@ -80,8 +80,9 @@ def test_the_one_token_that_counts(modes, prompt_tokens, include_prompt, wanted)
     assert EachToken().wanted(lengths) is None
     if found is not None:
         vectors = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
-        rows = finish(vectors[np.array([0, 3]) + found], np.array([0, 1, 2], dtype=np.int32))
-        np.testing.assert_array_equal(rows, finish(vectors, np.array([0, 3, 9], dtype=np.int32)))
+        tokens = TokenBatch.from_sequences([range(3), range(6)])
+        rows = finish(vectors[np.array([0, 3]) + found], tokens.pick(found))
+        np.testing.assert_array_equal(rows, finish(vectors, tokens))
 
 
 class TestUnitLengthTwice:
@@ -135,12 +136,12 @@ class TestManyTexts:
 
     def apply(self, finish, texts):
         rows = [self.vectors[self.offsets[text] : self.offsets[text + 1]] for text in texts]
-        return finish(np.concatenate(rows), np.cumsum([0, *map(len, rows)], dtype=np.int32))
+        return finish(np.concatenate(rows), TokenBatch.from_sequences([range(len(part)) for part in rows]))
 
     @pytest.mark.parametrize("calls", [[[3, 0, 1, 2]], [[2], [3, 1], [0]]])
     def test_merged_results_are_in_the_order_of_the_texts(self, calls):
         parts = ((np.array(texts), self.apply(self.pool, texts)) for texts in calls)
-        np.testing.assert_array_equal(self.pool.merge(parts, 4), self.pool(self.vectors, self.offsets))
+        np.testing.assert_array_equal(self.pool.merge(parts, 4), self.apply(self.pool, range(4)))
         each_token = EachToken()
         merged = each_token.merge(((np.array(texts), self.apply(each_token, texts)) for texts in calls), 4)
         np.testing.assert_array_equal(merged.vectors, self.vectors)
@@ -158,7 +159,7 @@ class TestManyTexts:
         vectors = self.apply(self.pool, range(4))
         for part, texts in zip(self.pool.split(vectors, [1, 0, 3]), [[0], [], [1, 2, 3]], strict=True):
             assert len(part) == len(texts)
-            np.testing.assert_array_equal(part, self.pool(self.vectors, self.offsets)[texts])
+            np.testing.assert_array_equal(part, self.apply(self.pool, range(4))[texts])
         first, second = EachToken().split(MultiVectors(self.vectors, self.offsets), [2, 2])
         assert [rows.tolist() for rows in first] == [self.vectors[:3].tolist(), []]
         assert [rows.tolist() for rows in second] == [self.vectors[3:4].tolist(), self.vectors[4:].tolist()]

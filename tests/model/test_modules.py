@@ -98,7 +98,7 @@ class TestModules:
         kinds = ["Pooling", "Dense", "LayerNorm", "Dropout", "Normalize"]
         folder = tiny.write_model(tmp_path / "m", modules=kinds, dense=(5, "linear.Identity"))
         spec = spec_of(folder)
-        dense, norm, last = load_modules(resolve(folder), spec)
+        dense, norm, last = load_modules(resolve(folder), spec.stages)
         assert isinstance(dense, Dense)
         assert (dense.weight.shape, dense.bias.shape, dense.activation) == ((5, tiny.HIDDEN), (5,), "identity")
         assert isinstance(norm, LayerNorm)
