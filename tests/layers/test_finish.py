@@ -10,9 +10,11 @@ from hypothesis.extra import numpy as hnp
 
 from pellucid.errors import InvalidModelError
 from pellucid.layers.dense import Dense
-from pellucid.layers.finish import EachToken, Pool
+from pellucid.layers.finish import EachToken, Pool, Several
 from pellucid.layers.norms import LayerNorm, Normalize, normalize
 from pellucid.layers.pooling import Pooling
+from pellucid.layers.token_mask import TokenMask
+from pellucid.layers.token_pooling import TokenPooling
 from pellucid.types import MultiVectors, TokenBatch
 
 X = np.array([[3.0, 4.0], [0.0, 0.0], [-1.0, 0.0]], dtype=np.float32)
@@ -167,3 +169,49 @@ class TestManyTexts:
     def test_equal_finishes_compare_equal(self):
         assert Pool(Pooling(), (Normalize(),)) == Pool(Pooling(), (Normalize(),))
         assert len({Pool(Pooling()), Pool(Pooling()), Pool(Pooling(), prompt_tokens=1), EachToken(), EachToken()}) == 3
+
+
+class TestSeveral:
+    tokens = TokenBatch.from_sequences([range(3), range(2), range(4)])
+    vectors = np.arange(18, dtype=np.float32).reshape(9, 2)
+    several = Several((Pool(Pooling(("cls",))), EachToken(), Pool(Pooling(("mean",)))))
+
+    def test_each_finish_gives_its_result(self):
+        results = self.several(self.vectors, self.tokens)
+        for finish, result in zip(self.several.finishes, results, strict=True):
+            self.assert_same(result, finish(self.vectors, self.tokens))
+
+    def test_results_are_merged_and_split_in_order(self):
+        whole = self.several(self.vectors, self.tokens)
+        calls = [np.array([2, 0]), np.array([1])]
+        rows = [np.array([5, 6, 7, 8, 0, 1, 2]), np.array([3, 4])]
+        parts = ((c, self.several(self.vectors[r], self.tokens.select(c))) for c, r in zip(calls, rows, strict=True))
+        merged = self.several.merge(parts, 3)
+        for result, expected in zip(merged, whole, strict=True):
+            self.assert_same(result, expected)
+        last = self.several.split(merged, [1, 0, 2])[2]
+        for finish, result in zip(self.several.finishes, last, strict=True):
+            self.assert_same(result, finish(self.vectors[3:], self.tokens.part(1, 3)))
+
+    def test_one_token_counts_if_it_is_the_same_for_all(self):
+        first, last, mean = (Pool(Pooling((mode,))) for mode in ("cls", "lasttoken", "mean"))
+        lengths = self.tokens.lengths
+        assert Several((first, replace(first, truncate_dim=1))).wanted(lengths).tolist() == [0, 0, 0]
+        for finishes in ((first, last), (first, mean), (mean, first), (first, EachToken())):
+            assert Several(finishes).wanted(lengths) is None
+
+    def assert_same(self, result, expected):
+        if isinstance(expected, MultiVectors):
+            np.testing.assert_array_equal(result.offsets, expected.offsets)
+            result, expected = result.vectors, expected.vectors
+        np.testing.assert_array_equal(result, expected)
+
+
+def test_the_vectors_of_tokens_are_masked_and_merged():
+    tokens = TokenBatch.from_sequences([[1, 5, 6, 7], [1, 5]])
+    vectors = np.array([[9, 9], [1, 0], [1, 0], [0, 1], [9, 9], [3, 0]], dtype=np.float32)
+    found = EachToken((Normalize(),), TokenMask(skipped=(1,)), TokenPooling(1.5, 0))(vectors, tokens)
+    assert [each.tolist() for each in found] == [[[1, 0], [0, 1]], [[1, 0]]]
+    vectors[2] = np.nan
+    with pytest.raises(InvalidModelError, match="text 0"):
+        EachToken().check(EachToken((), TokenMask(), TokenPooling(2, 0))(vectors, tokens), int)

@@ -197,7 +197,7 @@ class TestDense:
         folder = tiny.write_model(tmp_path / "m", modules=["Pooling", "Dense"])
         tiny.edit_json(folder / "2_Dense" / "config.json", **values)
         files = resolve(folder)
-        return load_modules(files, load_spec(files))
+        return load_modules(files, load_spec(files).stages)
 
     def test_an_activation_from_outside_torch_is_refused(self, tmp_path):
         with pytest.raises(UnsupportedModelError, match="activation_function 'my.Code' is not supported"):

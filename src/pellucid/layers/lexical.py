@@ -39,7 +39,8 @@ class LexicalWeights(TokenWeights):
         keys = texts * self.vocab_size + tokens.ids[counts]
         found, place = np.unique(keys, return_inverse=True)
         largest = np.zeros(len(found), dtype=np.float32)
-        np.maximum.at(largest, place, weights[counts])
+        with np.errstate(invalid="ignore"):
+            np.maximum.at(largest, place, weights[counts])
         offsets = np.searchsorted(found, np.arange(len(tokens) + 1) * self.vocab_size).astype(np.int32)
         sparse = SparseVectors((found % self.vocab_size).astype(np.int32), largest, offsets, self.vocab_size)
         return sparse if self.max_active_dims is None else sparse.largest(self.max_active_dims)
