@@ -38,7 +38,7 @@ def test_a_model_may_have_one_head(tmp_path, head):
 def test_a_pickled_head_is_refused_with_a_way_out(tmp_path, task, head):
     folder = write_model(tmp_path / "m", heads=())
     (folder / f"{head}.pt").write_bytes(b"a pickle")
-    with pytest.raises(UnsupportedModelError, match=rf"{head}\.pt is a pickle.*docs/layouts\.md"):
+    with pytest.raises(UnsupportedModelError, match=rf"{head}\.pt is a pickle.*docs/guides/bge-m3\.md"):
         task(folder)
     (folder / f"{head}.pt").unlink()
     with pytest.raises(UnsupportedModelError, match="use Embedder"):

@@ -19,7 +19,7 @@ from tests.hub_server import Hub, environment
 from tests.reference.bge_m3 import live
 from tests.reference.texts import odd_texts
 
-LAYOUTS = Path(__file__).parents[2] / "docs" / "layouts.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "bge-m3.md"
 
 
 def assert_same(folder: Path, texts: list[str], engine: str) -> None:
@@ -46,7 +46,7 @@ def test_the_recipe_for_pickled_heads(tmp_path):
         tensors = load_file(folder / f"{name}.safetensors")
         torch.save(tensors, folder / ("pytorch_model.bin" if name == "model" else f"{name}.pt"))
         (folder / f"{name}.safetensors").unlink()
-    recipe = re.search(r"```python\n(import torch\n.*?)```", LAYOUTS.read_text(encoding="utf-8"), re.DOTALL)
+    recipe = re.search(r"```python\n(import torch\n.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
     with Hub({"BAAI/bge-m3": {"main": folder}}) as hub:
         command = [sys.executable, "-c", recipe[1]]
         subprocess.run(

@@ -60,7 +60,7 @@ def why_no_head(files: ModelFiles, head: str) -> str:
         return ""
     return (
         f"{files.name}: {pickle} is a pickle, which Pellucid never reads, because unpickling runs whatever code the "
-        f"file holds. Convert it to {head}.safetensors once, as docs/layouts.md shows, and load that folder."
+        f"file holds. Convert it to {head}.safetensors once, as docs/guides/bge-m3.md shows, and load that folder."
     )
 
 
