@@ -47,9 +47,10 @@ class LexicalWeights(TokenWeights):
 
     def raised_by(self, vectors: Float32, tokens: TokenBatch, terms: Int32) -> Int64:
         """Where the token has its largest weight; see :meth:`TokenWeights.raised_by`."""
-        weights = self.token_weights(vectors, tokens)
-        found: Int64 = np.where(tokens.ids == terms[:, None], weights, -1).argmax(axis=1)
-        return found
+        lightest_first = np.argsort(-self.token_weights(vectors, tokens), kind="stable")[::-1]
+        heaviest = np.zeros(self.vocab_size, dtype=np.int64)
+        heaviest[tokens.ids[lightest_first]] = lightest_first  # Of equal indices, NumPy keeps the last assignment.
+        return heaviest[terms]
 
     def token_weights(self, vectors: Float32, tokens: TokenBatch) -> Float32:
         """The weight of each token, ``float32[T]``; 0 for one that never counts."""
