@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from pellucid.encoder.prompts import DOCUMENT_PROMPTS, QUERY_PROMPTS, choose_prompt
+from pellucid.encoder.together import Reading, Side
+from pellucid.errors import UnsupportedModelError
 from pellucid.task import Task
 from pellucid.text.checks import as_list
 from pellucid.types import Int32
@@ -37,6 +39,21 @@ class EmbeddingTask(Task):
         show_progress: bool = False,
     ) -> Any:
         """Embed texts, in their order. Each task has its own type of vectors, and may have more options."""
+        raise NotImplementedError
+
+    def reading(self, side: Side) -> Reading:
+        """How the task reads queries or documents, with the model's own prompt.
+
+        Raises:
+            UnsupportedModelError: the model reads queries in a way of their own.
+        """
+        if side == "query" and self.encoder.reads_queries_apart:
+            raise UnsupportedModelError(
+                f"{self.spec.name} reads queries in a way of their own. Use embed_query of each task."
+            )
+        return self._reading(side, self.query_prompt if side == "query" else self.document_prompt)
+
+    def _reading(self, side: Side, prompt: str) -> Reading:
         raise NotImplementedError
 
     def count_tokens(self, texts: Sequence[str]) -> Int32:

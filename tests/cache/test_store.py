@@ -6,6 +6,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import pickle
 import random
 import signal
 import sqlite3
@@ -22,12 +23,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pellucid import Embedder
+from pellucid import Embedder, Encoder, MultiVectorEmbedder, SparseEmbedder
 from pellucid.cache.codecs import VectorCodec
 from pellucid.cache.store import Cache, make_keys
 from pellucid.encoder.fingerprint import Fingerprint
 from pellucid.errors import CacheWarning, OptionError, TruncationError, TruncationWarning
-from tests import tiny
+from tests import bge_m3, tiny
 
 TEXTS = ["the cat", "a dog", "the cat", "", "the cat sat on the mat"]
 FINGERPRINT = b"what else a vector depends on"
@@ -368,3 +369,13 @@ def test_a_killed_writer_leaves_a_sound_file(tmp_path):
     assert len(found) in {0, 50}
     for n, key in enumerate(make_keys(FINGERPRINT, [f"0 {n}" for n in range(50)])):
         assert key not in found or (found[key] == vectors(50)[n]).all()
+
+
+def test_the_kinds_of_vectors_of_one_model_share_a_file(tmp_path):
+    encoder = Encoder(bge_m3.write_model(tmp_path / "m"))
+    for _ in range(2):
+        for task in (Embedder, SparseEmbedder, MultiVectorEmbedder):
+            plain, cached = (task(encoder, cache=cache, on_truncation="cut") for cache in (None, tmp_path / "c"))
+            expected, found = (each.embed_documents(bge_m3.TEXTS) for each in (plain, cached))
+            assert pickle.dumps(found) == pickle.dumps(expected)
+    assert cached.cache.state().vectors == 3 * len(set(bge_m3.TEXTS))
