@@ -129,7 +129,7 @@ def test_a_document_without_vectors(tmp_path):
 
 
 def test_a_stream_gives_the_same(task, monkeypatch):
-    monkeypatch.setattr("pellucid.task._TEXTS_PER_WINDOW", 4)
+    monkeypatch.setattr(MultiVectorEmbedder, "texts_per_window", 4)
     parts = list(task.embed_stream(iter(TEXTS), advance=(seen := []).append))
     assert sum(map(len, parts)) == sum(seen) == len(TEXTS)
     assert np.concatenate([part.vectors for part in parts]).tobytes() == task.embed_documents(TEXTS).vectors.tobytes()

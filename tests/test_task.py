@@ -263,7 +263,7 @@ class TestNotFinite:
                 use("cat")
 
     def test_a_stream_counts_positions_from_its_start(self, broken_model, monkeypatch):
-        monkeypatch.setattr("pellucid.task._TEXTS_PER_WINDOW", 2)
+        monkeypatch.setattr(Embedder, "texts_per_window", 2)
         with pytest.raises(InvalidModelError, match="text 5 a vector"):
             list(Embedder(broken_model).embed_stream(iter(["dog"] * 5 + ["cat"])))
 

@@ -74,6 +74,7 @@ class MultiVectorEmbedder(EmbeddingTask):
     """
 
     task_name = "multi-vector"
+    texts_per_window = 256  # Their vectors take a hundred times more room than dense ones.
     other_names: ClassVar[dict[str, str]] = EmbeddingTask.other_names | {
         name: ours
         for ours, names in (

@@ -42,8 +42,6 @@ _OPTION_DEFAULTS = {"dtype": "float32", "engine": "auto", "device": "cpu", "loca
 """The Encoder's defaults that are not None."""
 _TEXTS_PER_PREFETCH = 16_384
 """How many texts to tokenize ahead while the GPU works on the previous ones."""
-_TEXTS_PER_WINDOW = 2048
-"""How many texts of a stream to hold at a time: enough to sort by length, few enough to bound the memory."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +70,8 @@ class Task:
     Attributes:
         task_name: the name of the task. It keeps the cached results of different tasks apart.
         progress_name: what a progress bar says that the task does.
+        texts_per_window: how many texts of a stream to hold at a time: enough to sort by length, few enough to bound
+            the memory.
         other_names: what to use here instead of a name that other libraries have.
         other_options: the same for the options of the constructor.
         model_kind: the kind of the models it needs, for those that the catalog has.
@@ -91,6 +91,7 @@ class Task:
 
     task_name: ClassVar[str]
     progress_name: ClassVar[str] = "Embedding"
+    texts_per_window: ClassVar[int] = 2048
     model_kind: ClassVar[catalog.Kind] = "embedder"
     other_names: ClassVar[dict[str, str]] = {
         "max_seq_length": "max_tokens",
@@ -246,7 +247,7 @@ class Task:
         """Compute the results of any number of texts, window by window. The warning about truncation comes last."""
         total = Truncation()
         try:
-            while window := list(itertools.islice(texts, _TEXTS_PER_WINDOW)):
+            while window := list(itertools.islice(texts, self.texts_per_window)):
                 result, truncation = self._run_part(window, call, advance, first=total.texts)
                 total += truncation
                 yield result

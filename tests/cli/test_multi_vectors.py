@@ -100,7 +100,7 @@ def test_npz_jsonl_and_parquet_hold_the_same_vectors(folder, embedder, tmp_path)
 
 
 def test_a_stream_of_several_windows_gives_the_same(folder, embedder, tmp_path, monkeypatch):
-    monkeypatch.setattr("pellucid.task._TEXTS_PER_WINDOW", 2)
+    monkeypatch.setattr(MultiVectorEmbedder, "texts_per_window", 2)
     texts = ["the cat", "a dog", ", .", "the", "a mat"]
     out = tmp_path / "v.npz"
     assert embed(folder, "-o", str(out), stdin="\n".join(texts).encode()).code == 0
