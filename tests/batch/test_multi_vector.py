@@ -161,3 +161,13 @@ def test_vectors_that_are_not_finite_never_get_into_a_file(tmp_path, model, sour
     with pytest.raises(InvalidModelError):
         run([source], tmp_path / "out", model, OPTIONS)
     assert not list((tmp_path / "out").glob("*.parquet"))
+
+
+def test_lancedb_searches_the_output_by_maxsim(tmp_path, model, source):
+    run([source], tmp_path / "out", model, OPTIONS)
+    lancedb = pytest.importorskip("lancedb")
+    table = lancedb.connect(tmp_path / "db").create_table("texts", output(tmp_path / "out").slice(0, 49))
+    query = model.embed_query("the dog sat")
+    found = table.search(query).distance_type("cosine").limit(5).to_list()
+    best = model.rank(query, model.embed_documents(TEXTS[:49]), 5)
+    assert [TEXTS[row["n"]] for row in found] == [TEXTS[each.index] for each in best]
