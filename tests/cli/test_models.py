@@ -165,8 +165,8 @@ def test_a_cache_is_shown_and_trimmed(tmp_path, tiny_bert):
     Embedder(tiny_bert, cache=file).embed_documents(["the cat", "a dog"])
     shown = run("models", "cache", str(file))
     assert shown.code == 0
-    assert re.match(rf"{re.escape(str(file))}: vectors for 2 texts, 0\.\d MB, last used from 20", shown.out)
-    assert run("models", "cache", str(file), "--trim", "0").out.startswith(f"{file}: vectors for 0 texts, 0.")
+    assert re.match(rf"{re.escape(str(file))}: 2 rows, 0\.\d MB, last used from 20", shown.out)
+    assert run("models", "cache", str(file), "--trim", "0").out.startswith(f"{file}: 0 rows, 0.")
     assert run("models", "cache", str(file), "--trim", "-1").code == 2
 
 

@@ -226,7 +226,7 @@ def cache(
     state = vector_cache.state()
     vector_cache.close()
     days = f", last used from {state.oldest} to {state.newest}" if state.vectors else ""
-    tell(f"{file}: vectors for {plural(state.vectors, 'text')}, {_format_megabytes(state.bytes)}{days}")
+    tell(f"{file}: {plural(state.vectors, 'row')}, {_format_megabytes(state.bytes)}{days}")
 
 
 def _check_digest(files: ModelFiles, file: str, entry: catalog.CatalogEntry | None) -> str:
