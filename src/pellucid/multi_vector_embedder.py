@@ -275,10 +275,50 @@ class MultiVectorEmbedder(EmbeddingTask):
         )
         return align(self.encoder, query_text, document_text, query_vectors, document_vectors)
 
-    # From texts to vectors
+    # From texts to vectors. The server has a queue between these steps.
+
+    def tokenizer_of(self, side: Side) -> Tokenizer:
+        """The tokenizer for texts of this kind."""
+        return self._tokenizers[side]
+
+    def fill_up(self, tokens: TokenBatch, side: Side) -> TokenBatch:
+        """Fill up texts with tokens, if they are queries and the model does that."""
+        if side != "query" or self._expansion is None:
+            return tokens
+        return expand(tokens, self._fill, self._expansion)
+
+    @property
+    def finish(self) -> EachToken:
+        """Turns the token vectors of the encoder into those of the model, one for each token."""
+        return EachToken(self.encoder.modules)
+
+    def merges(self, side: Side) -> bool:
+        """True if the model merges similar vectors of a text of this kind."""
+        return self._pooling is not None and self._pooling.factor > 1 and _task_of(side) in self._pooling.sides
+
+    def keep(self, vectors: MultiVectors, tokens: TokenBatch, side: Side) -> MultiVectors:
+        """The vectors of texts, from those of all their tokens.
+
+        Args:
+            vectors: what :attr:`finish` made of the tokens.
+            tokens: the tokens, filled up.
+            side: what the texts are.
+
+        Returns:
+            The vectors of the tokens that count. Similar ones are merged if the model says so.
+
+        Raises:
+            InvalidModelError: a vector is not finite, so it cannot be merged.
+        """
+        kept = vectors.select(self._kept(tokens, side))
+        pooling = self._pooling
+        if pooling is None or _task_of(side) not in pooling.sides:
+            return kept
+        self.finish.check(kept, int)
+        return TokenPooling(pooling.factor, pooling.protected, pooling.normalize)(kept)
 
     def _call(self, side: Side, prompt: str) -> _SideCall:
-        return _SideCall(prompt, EachToken(self.encoder.modules), self.dimensions, side=side)
+        return _SideCall(prompt, self.finish, self.dimensions, side=side)
 
     def _most_tokens(self, call: Call[Any]) -> int:
         return self._tokenizers[cast("_SideCall", call).side].spec.max_tokens
@@ -287,23 +327,11 @@ class MultiVectorEmbedder(EmbeddingTask):
         """Tokenize texts, and fill up queries. The counts are those before that."""
         side = cast("_SideCall", call).side
         tokens, counts = self._tokenizers[side].tokenize(texts, call.prompt, first=first)
-        if side == "query" and self._expansion is not None:
-            tokens = expand(tokens, self._fill, self._expansion)
-        yield tokens, counts
+        yield self.fill_up(tokens, side), counts
 
     def _run_tokens(self, tokens: TokenBatch, call: Call[Any], advance: Callable[[int], object]) -> Any:
         """The vectors of texts: of the tokens that count, and similar ones merged if the model says so."""
-        vectors = self._of_tokens(tokens, call, advance)
-        pooling, side = self._pooling, _task_of(cast("_SideCall", call).side)
-        if pooling is None or side not in pooling.sides:
-            return vectors
-        call.finish.check(vectors, int)  # Merging vectors that are not finite makes no sense.
-        return TokenPooling(pooling.factor, pooling.protected, pooling.normalize)(vectors)
-
-    def _of_tokens(self, tokens: TokenBatch, call: Call[Any], advance: Callable[[int], object]) -> MultiVectors:
-        """The vectors of the tokens that count."""
-        vectors: MultiVectors = self.encoder.run(tokens, call.finish, advance=advance)
-        return vectors.select(self._kept(tokens, cast("_SideCall", call).side))
+        return self.keep(self.encoder.run(tokens, call.finish, advance=advance), tokens, cast("_SideCall", call).side)
 
     def _kept(self, tokens: TokenBatch, side: Side) -> npt.NDArray[np.bool_]:
         """Which tokens have a vector, ``bool[T]``."""

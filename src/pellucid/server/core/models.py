@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from pellucid import catalog
+from pellucid.embedder import Embedder
 from pellucid.encoder.encoder import Encoder
 from pellucid.errors import (
     MissingExtraError,
@@ -23,7 +24,6 @@ from pellucid.errors import (
     ModelNotServedError,
     NoRoomForModelError,
     OptionError,
-    UnsupportedModelError,
     WrongModelKindError,
 )
 from pellucid.model.load import load_spec
@@ -34,6 +34,7 @@ from pellucid.server.core.worker import Worker
 from pellucid.server.settings import Settings
 from pellucid.sources import resolve
 from pellucid.sources.files import ModelFiles
+from pellucid.sparse_embedder import QueryTable, SparseEmbedder
 from pellucid.task import Task
 
 logger = logging.getLogger("pellucid.server")
@@ -298,7 +299,8 @@ class Models:
                 self._make_room(entry, settings.memory)
             task = await self._load_worker.run(lambda _: self._create(entry))
             # Responses contain the model's name. Clients must not learn which folder it is in.
-            task.encoder.spec = dataclasses.replace(task.spec, name=entry.name)
+            for encoder in encoders_of(task):
+                encoder.spec = dataclasses.replace(encoder.spec, name=entry.name)
             kind = entry.set_kind(kind_of(task.files, task.spec))
             entry.service = Service(
                 task, kind, settings.limits, entry.metrics, self._engine_lock, self._tokenize_worker, entry.name
@@ -317,12 +319,6 @@ class Models:
             cache_folder=settings.cache_folder,
             local_files_only=settings.local_files_only,
         )
-        if encoder.reads_queries_apart:
-            # Requests for queries and documents share one queue, which has one encoder.
-            raise UnsupportedModelError(
-                f"{entry.name} reads queries and documents in different ways, which the server does not do. Use it in "
-                f"Python."
-            )
         return TASKS[kind_of(encoder.files, encoder.spec)](encoder, on_truncation="cut")
 
     async def _learn_kind(self, entry: _Entry, *, local_files_only: bool = False) -> Kind:
@@ -360,6 +356,14 @@ class Models:
                 f"{in_use / 1e6:,.0f} MB of the {memory / 1e6:,.0f} MB for all models. Try again later, or start the "
                 f"server with more --memory."
             )
+
+
+def encoders_of(task: Task) -> list[Encoder]:
+    """The encoders of a model: one, or another one for queries too."""
+    queries = task.for_queries if isinstance(task, Embedder | SparseEmbedder) else task
+    if queries is task or isinstance(queries, QueryTable):
+        return [task.encoder]
+    return [task.encoder, queries.encoder]
 
 
 def _quoted(names: Iterable[str]) -> str:
