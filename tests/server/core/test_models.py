@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from pellucid import Embedder
-from pellucid.errors import ModelError, NoRoomForModelError, OptionError
+from pellucid.errors import ModelError, NoRoomForModelError, OptionError, UnsupportedModelError
 from pellucid.server.core.models import encoders_of, served_name
 from pellucid.server.http.app import create_app
 from pellucid.server.settings import Settings
@@ -362,6 +362,50 @@ def test_models_are_named_as_on_the_hub_or_by_their_folder(model):
     assert served_name(model) == "tiny"
     with pytest.raises(OptionError, match="two models"):
         create_app(Settings((model, model)))
+
+
+@pytest.fixture
+def masked(tmp_path):
+    """A masked language model without modules.json, which may become vectors of two kinds."""
+    folder = tiny.write_splade_model(tmp_path / "masked")
+    (folder / "modules.json").unlink()
+    return str(folder)
+
+
+@pytest.mark.parametrize("load", ["start", "first-use"])
+@pytest.mark.parametrize(
+    ("tasks", "kind", "path"),
+    [
+        ((), "sparse_embedder", "/embed_sparse"),
+        (("auto",), "sparse_embedder", "/embed_sparse"),
+        (("sparse",), "sparse_embedder", "/embed_sparse"),
+        (("dense",), "embedder", "/embed"),
+    ],
+)
+def test_a_model_of_two_kinds_is_what_was_asked_for(serve, masked, load, tasks, kind, path):
+    own = serve(masked, load=load, tasks=tasks)
+    assert ids_and_kinds(own) == {"masked": kind}
+    assert own.client.post(path, json={"inputs": "the cat"}).status_code == 200
+    assert f'pellucid_model_info{{kind="{kind}",model="masked"}} 1.0' in own.client.get("/metrics").text
+
+
+def test_the_task_of_each_model_is_in_the_order_of_models(serve, masked, model):
+    own = serve(model, masked, tasks=("auto", "dense"))
+    assert ids_and_kinds(own) == {"tiny": "embedder", "masked": "embedder"}
+    found = own.client.post("/embed", json={"inputs": "the cat", "normalize": None, "model": "masked"}).json()
+    assert found == Embedder(masked).embed_documents(["the cat"]).tolist()
+
+
+@pytest.mark.parametrize("task", ["sparse", "multi-vector"])
+async def test_a_model_that_cannot_give_the_vectors_that_were_asked_for_is_an_error_at_the_start(model, task):
+    _, serving = create_app(Settings((model,), tasks=(task,)))
+    with pytest.raises(UnsupportedModelError, match="If it gives one"):
+        await serving.models.start()
+
+
+def test_there_is_no_task_without_a_model(model):
+    with pytest.raises(OptionError, match="--task is given 2 times, and --model only 1 times"):
+        Settings((model,), tasks=("auto", "dense"))
 
 
 def test_both_encoders_of_a_model_have_its_name_and_no_folder(serve, asymmetric_model):

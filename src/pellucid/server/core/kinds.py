@@ -11,6 +11,7 @@ from pellucid.model.spec import ModelSpec
 from pellucid.multi_vector_embedder import MultiVectorEmbedder
 from pellucid.reranker import Reranker
 from pellucid.scoring import ScoringTask, gives_scores
+from pellucid.server.settings import ServedTask
 from pellucid.sources.files import ModelFiles
 from pellucid.sparse_embedder import SparseEmbedder, gives_sparse_vectors
 from pellucid.task import Task
@@ -23,6 +24,12 @@ TASKS: dict[Kind, type[Embedder | SparseEmbedder | MultiVectorEmbedder | Reranke
     "reranker": Reranker,
     "classifier": Classifier,
 }
+ASKED_KINDS: dict[ServedTask, Kind] = {
+    "dense": "embedder",
+    "sparse": "sparse_embedder",
+    "multi-vector": "multi_vector_embedder",
+}
+"""The kind of a model that is to give these vectors, whatever its files say."""
 _ABILITIES: dict[tuple[type[Task], ...], str] = {
     (Embedder,): "turn texts into vectors",
     (SparseEmbedder,): "turn texts into sparse vectors",

@@ -27,7 +27,8 @@ from pellucid.errors import (
     WrongModelKindError,
 )
 from pellucid.model.load import load_spec
-from pellucid.server.core.kinds import TASKS, Kind, ability, can, in_words, kind_of, other_route
+from pellucid.model.spec import ModelSpec
+from pellucid.server.core.kinds import ASKED_KINDS, TASKS, Kind, ability, can, in_words, kind_of, other_route
 from pellucid.server.core.metrics import Metrics, ModelMetrics
 from pellucid.server.core.service import AnyTask, Service
 from pellucid.server.core.worker import Worker
@@ -47,6 +48,7 @@ class _Entry:
     Attributes:
         name: the name that clients use.
         source: the Hub name or folder to load it from.
+        asked_kind: what it is to do; None for what its files say.
         kind: what it can do; None until its files are known.
         size: the bytes of its files, once they are known.
         users: how many requests keep it loaded now.
@@ -55,6 +57,7 @@ class _Entry:
     name: str
     source: str
     metrics: ModelMetrics
+    asked_kind: Kind | None = None
     loading: asyncio.Lock = field(default_factory=asyncio.Lock)
     kind: Kind | None = None
     service: Service[Any] | None = None
@@ -67,6 +70,10 @@ class _Entry:
         self.kind = kind
         self.metrics.set_kind(kind)
         return kind
+
+    def kind_of(self, files: ModelFiles, spec: ModelSpec) -> Kind:
+        """The kind that was asked for, or else that of the files."""
+        return self.asked_kind or kind_of(files, spec)
 
 
 @dataclass(frozen=True)
@@ -104,17 +111,18 @@ class Models:
         self._load_lock = asyncio.Lock()
         self._load_worker = Worker("loading")
         self._tokenize_worker = Worker("tokenizing")
-        for source, own_name in itertools.zip_longest(settings.models, settings.served_names):
+        tasks = itertools.zip_longest(settings.models, settings.served_names, settings.tasks)
+        for source, own_name, task in tasks:
             name = own_name or served_name(source)
             if name in self._entries:
                 raise OptionError(
                     f"two models would have the same name, {name!r}. Leave one out, or give them other names with "
                     f"--served-model-name."
                 )
-            entry = self._entries[name] = _Entry(name, source, ModelMetrics(metrics, name))
+            entry = self._entries[name] = _Entry(name, source, ModelMetrics(metrics, name), ASKED_KINDS.get(task))
             known = None if Path(source).is_dir() else catalog.find(source)
-            if known is not None:
-                entry.set_kind(known.kind)  # So it need not be downloaded only to learn what it is.
+            if kind := entry.asked_kind or (known and known.kind):
+                entry.set_kind(kind)  # So it need not be downloaded only to learn what it is.
         self._aliases: dict[str, _Entry] = {}
         for alias, source in settings.aliases:
             self._add_alias(alias, source)
@@ -301,7 +309,7 @@ class Models:
             # Responses contain the model's name. Clients must not learn which folder it is in.
             for encoder in encoders_of(task):
                 encoder.spec = dataclasses.replace(encoder.spec, name=entry.name)
-            kind = entry.set_kind(kind_of(task.files, task.spec))
+            kind = entry.set_kind(entry.kind_of(task.files, task.spec))
             entry.service = Service(
                 task, kind, settings.limits, entry.metrics, self._engine_lock, self._tokenize_worker, entry.name
             )
@@ -319,12 +327,12 @@ class Models:
             cache_folder=settings.cache_folder,
             local_files_only=settings.local_files_only,
         )
-        return TASKS[kind_of(encoder.files, encoder.spec)](encoder, on_truncation="cut")
+        return TASKS[entry.kind_of(encoder.files, encoder.spec)](encoder, on_truncation="cut")
 
     async def _learn_kind(self, entry: _Entry, *, local_files_only: bool = False) -> Kind:
         """Find a model's files, and read from them which kind it is. Its weights are not loaded."""
         files = await self._load_worker.run(lambda _: self._resolve(entry, local_files_only=local_files_only))
-        return entry.set_kind(kind_of(files, await self._load_worker.run(lambda _: load_spec(files))))
+        return entry.set_kind(entry.kind_of(files, await self._load_worker.run(lambda _: load_spec(files))))
 
     def _resolve(self, entry: _Entry, *, local_files_only: bool = False) -> ModelFiles:
         settings = self._settings
