@@ -20,7 +20,7 @@ from pellucid.types import Float32, Int64, MultiVectors
 
 _SHORT_NUMBERS = 1_000_000
 """Of up to this many numbers, those that count are chosen on the event loop, which takes about a millisecond."""
-_MERGED_PAIR_BYTES = 40
+_MERGED_PAIR_BYTES = 24
 """The memory that each pair of a text's tokens takes while similar vectors are merged."""
 _SCORED_NUMBER_BYTES = 8
 """The memory that a number of a vector takes while texts are scored: once for all tokens, and once for those kept."""
