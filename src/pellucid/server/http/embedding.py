@@ -9,7 +9,6 @@ import numpy as np
 from fastapi import Request
 
 from pellucid.embedder import Embedder
-from pellucid.encoder.prompts import QUERY_PROMPTS
 from pellucid.errors import InputError, OptionError, RequestError, TextError
 from pellucid.layers.finish import EachToken
 from pellucid.multi_vector_embedder import MultiVectorEmbedder
@@ -194,24 +193,23 @@ async def embed_sparse(
 def choose_side(task: AnyEmbedder, prompt_name: str | None, input_type: str | None) -> tuple[Side, str]:
     """What the texts of a request are, and the prompt that goes before each.
 
-    Clients of text-embeddings-inference can say that texts are queries by the prompt's name alone. So a model that
-    reads queries in a way of its own takes the name "query", even if it has no such prompt.
+    Clients of text-embeddings-inference can say what texts are only by a prompt's name. So for a model that reads
+    queries in a way of its own, "query" and "document" say that, even if it has no such prompts.
 
     Raises:
         OptionError: both are given, or the model has no prompt of this name.
     """
     if input_type is not None and prompt_name is not None:
         raise OptionError("send either prompt_name or input_type. Both choose a prompt.")
-    named = prompt_name in QUERY_PROMPTS
-    side: Side = "query" if named or input_type in ("query", "search_query") else "document"
+    if prompt_name in ("query", "document") and reads_queries_apart(task):
+        prompt_name, input_type = None, prompt_name
     if input_type is None:
-        is_known = named and reads_queries_apart(task)
-        return side, task.query_prompt if is_known else task.prompt_named(prompt_name)
-    if side == "query":
-        return side, task.query_prompt
+        return "document", task.prompt_named(prompt_name)
+    if input_type in ("query", "search_query"):
+        return "query", task.query_prompt
     if input_type in ("document", "search_document", "passage"):
-        return side, task.document_prompt
-    return side, task.spec.prompts.get(input_type, "")
+        return "document", task.document_prompt
+    return "document", task.spec.prompts.get(input_type, "")
 
 
 def reads_queries_apart(task: AnyEmbedder) -> bool:

@@ -53,7 +53,7 @@ PromptName = Annotated[
     StrictStr | None,
     Field(
         description="The name of one of the model's prompts, which goes before each text. `query` says that the texts "
-        "are queries."
+        "are queries, and `document` that they are documents, to a model that reads these in different ways."
     ),
 ]
 Dimensions = Annotated[

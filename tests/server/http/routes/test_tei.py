@@ -261,17 +261,17 @@ def test_prompt_name_and_input_type_exclude_each_other(server):
     assert answer.json()["error"] == "Send either prompt_name or input_type. Both choose a prompt."
 
 
-@pytest.mark.parametrize(
-    ("path", "folder", "names"),
-    [("/embed_sparse", "inference-free", {"query"}), ("/embed_all", "colbert", {"query", "document"})],
-)
-def test_only_a_model_that_reads_queries_apart_takes_the_name_of_a_prompt_that_it_lacks(
-    serve, inference_free_model, multi_vector_model, path, folder, names
+@pytest.mark.parametrize("name", ["query", "document", "passage"])
+def test_a_model_that_reads_queries_apart_needs_no_prompts_to_be_told_what_texts_are(
+    serve, inference_free_model, sparse_model, name
 ):
-    own = serve({"inference-free": inference_free_model, "colbert": multi_vector_model}[folder])
-    for name in ("query", "document", "passage"):
-        answer = own.client.post(path, json={"inputs": "a", "prompt_name": name})
-        assert answer.status_code == (200 if name in names else 400), name
+    """Another one refuses the name of a prompt that it lacks."""
+    own = serve(inference_free_model, sparse_model)
+    statuses = [
+        own.client.post("/embed_sparse", json={"inputs": "a", "prompt_name": name, "model": model}).status_code
+        for model in ("inference-free", "splade")
+    ]
+    assert statuses == {"query": [200, 200], "document": [200, 400], "passage": [400, 400]}[name]
 
 
 def test_similarity_is_the_cosine(server, embedder):
