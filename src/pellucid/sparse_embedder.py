@@ -327,7 +327,7 @@ class QueryTable:
         self._on_truncation: OnTruncation = on_truncation
 
     def embed_query(self, text: str, *, prompt: str, max_active_dims: int | None = None) -> SparseVectors:
-        """The weights of a query's tokens; its errors are those of :meth:`SparseEmbedder.embed_query`."""
+        """The weights of a query's tokens; its errors are those of :meth:`pellucid.SparseEmbedder.embed_query`."""
         tokens, counts = self.tokenize([text], prompt)
         limit = self.max_tokens
         warn_about_truncation(check_truncation(counts, limit, self._on_truncation, 0), limit, self._on_truncation)
