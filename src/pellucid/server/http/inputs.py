@@ -52,8 +52,8 @@ ModelName = Annotated[
 PromptName = Annotated[
     StrictStr | None,
     Field(
-        description="The name of one of the model's prompts, which goes before each text. `query` says that the texts "
-        "are queries, and `document` that they are documents, to a model that reads these in different ways."
+        description="The name of one of the model's prompts, which goes before each text. If the model reads queries "
+        "and documents in different ways, `query` or `document` says what the texts are."
     ),
 ]
 Dimensions = Annotated[
@@ -66,9 +66,9 @@ Truncate = Annotated[
 InputType = Annotated[
     Literal["query", "search_query", "document", "search_document", "passage", "classification", "clustering"] | None,
     Field(
-        description="What the texts are for. The model's prompt for it, if there is one, goes before each text, and "
-        "queries are read as the model reads queries. `search_query` is `query`; `search_document` and `passage` are "
-        "`document`."
+        description="What the texts are for. The model's prompt for it, if there is one, goes before each text. If the "
+        "model reads queries and documents in different ways, it says which way. `search_query` is `query`; "
+        "`search_document` and `passage` are `document`."
     ),
 ]
 TruncationDirection = Annotated[
