@@ -296,7 +296,7 @@ class MultiVectorEmbedder(EmbeddingTask):
         """True if the model merges similar vectors of a text of this kind."""
         return self._pooling is not None and self._pooling.factor > 1 and _task_of(side) in self._pooling.sides
 
-    def keep(self, vectors: MultiVectors, tokens: TokenBatch, side: Side) -> MultiVectors:
+    def kept_vectors(self, vectors: MultiVectors, tokens: TokenBatch, side: Side) -> MultiVectors:
         """The vectors of texts, from those of all their tokens.
 
         Args:
@@ -331,7 +331,9 @@ class MultiVectorEmbedder(EmbeddingTask):
 
     def _run_tokens(self, tokens: TokenBatch, call: Call[Any], advance: Callable[[int], object]) -> Any:
         """The vectors of texts: of the tokens that count, and similar ones merged if the model says so."""
-        return self.keep(self.encoder.run(tokens, call.finish, advance=advance), tokens, cast("_SideCall", call).side)
+        return self.kept_vectors(
+            self.encoder.run(tokens, call.finish, advance=advance), tokens, cast("_SideCall", call).side
+        )
 
     def _kept(self, tokens: TokenBatch, side: Side) -> npt.NDArray[np.bool_]:
         """Which tokens have a vector, ``bool[T]``."""

@@ -26,6 +26,15 @@ def test_documents_that_are_scored_in_parts_get_the_same_scores(vectors_server, 
     assert [each["score"] for each in found] == late.maxsim("a dog", DOCUMENTS).tolist()
 
 
+def test_scores_in_parts_count_as_one_request(serve, multi_vector_model, monkeypatch):
+    monkeypatch.setattr(late_interaction, "_TOKENS_PER_PART", 20)
+    own = serve(multi_vector_model)
+    own.client.post("/score", json={"text_1": "a dog", "text_2": DOCUMENTS})
+    own.client.post("/embed_all", json={"inputs": DOCUMENTS})
+    (stats,) = own.client.get("/stats").json()["models"]
+    assert (stats["requests"], stats["texts"]) == (2, 1 + 2 * len(DOCUMENTS))
+
+
 def test_scoring_takes_memory_for_a_part_of_the_documents_at_a_time(serve, multi_vector_model, late, monkeypatch):
     own = serve(multi_vector_model, limits=Limits(request_bytes=200_000))
     body = {"text_1": "a dog", "text_2": DOCUMENTS * 10}

@@ -147,7 +147,9 @@ class Service(Generic[Task_co]):
         with self.metrics.count_characters(characters):
             return await self._tokenize_worker.run(measured)
 
-    async def run(self, tokens: TokenBatch, finish: Finish[Result], encoder: Encoder | None = None) -> Result:
+    async def run(
+        self, tokens: TokenBatch, finish: Finish[Result], encoder: Encoder | None = None, *, is_part: bool = False
+    ) -> Result:
         """Compute the results of texts, as :meth:`pellucid.encoder.encoder.Encoder.run` does.
 
         Other requests may share the same call of the engine.
@@ -156,6 +158,7 @@ class Service(Generic[Task_co]):
             tokens: the texts.
             finish: turns each text's token vectors into its result.
             encoder: the encoder of the texts, if it is not the task's: some models have another one for queries.
+            is_part: True if the caller counts the request, of which this is a part.
 
         Raises:
             QueueFullError, ServerStoppingError: the queue does not accept the request.
@@ -172,7 +175,8 @@ class Service(Generic[Task_co]):
         except BaseException:
             self._queue.drop(request)
             raise
-        self.metrics.count_request(time.perf_counter() - start)
+        if not is_part:
+            self.metrics.count_request(time.perf_counter() - start)
         return result
 
     def look_up(self, tokens: TokenBatch, work: Callable[[], T]) -> T:

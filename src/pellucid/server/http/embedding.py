@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Literal, cast
+from typing import cast
 
 import numpy as np
 from fastapi import Request
@@ -14,7 +14,7 @@ from pellucid.layers.finish import EachToken
 from pellucid.multi_vector_embedder import MultiVectorEmbedder
 from pellucid.server.core.service import Service, is_short
 from pellucid.server.http.serving import Serving, reservation_of, wait_or_cancel, work_in_thread
-from pellucid.server.http.texts import TokenizedTexts, check_characters, check_count, run_model
+from pellucid.server.http.texts import Side, TokenizedTexts, check_characters, check_count, run_model
 from pellucid.sparse_embedder import QueryTable, SparseEmbedder
 from pellucid.sparse_vectors import SparseVectors
 from pellucid.text.tokenizer import Tokenizer
@@ -22,7 +22,6 @@ from pellucid.text.truncation import Truncation
 from pellucid.types import Float32, MultiVectors, TokenBatch, describe_wrong_id
 
 AnyEmbedder = Embedder | SparseEmbedder | MultiVectorEmbedder
-Side = Literal["query", "document"]
 Input = str | list[str] | list[int] | list[list[int]]
 _LANGCHAIN_HINT = "With LangChain's OpenAIEmbeddings, set check_embedding_ctx_length=False."
 _SHORT_IDS = 20_000

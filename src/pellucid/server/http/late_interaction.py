@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -12,10 +13,10 @@ from pellucid.errors import InputError, OptionError
 from pellucid.multi_vector_embedder import MultiVectorEmbedder
 from pellucid.scoring import Pair
 from pellucid.server.core.service import Service, check_lengths
-from pellucid.server.http.embedding import Side, tokenize_texts
+from pellucid.server.http.embedding import tokenize_texts
 from pellucid.server.http.scoring import MODEL_LIMIT, PairLimits, Scored
 from pellucid.server.http.serving import reservation_of, serving_of, work_in_thread
-from pellucid.server.http.texts import NUMBER_BYTES, TokenizedTexts, run_model, truncation_headers
+from pellucid.server.http.texts import NUMBER_BYTES, Side, TokenizedTexts, run_model, truncation_headers
 from pellucid.types import Float32, Int64, MultiVectors
 
 _SHORT_NUMBERS = 1_000_000
@@ -48,6 +49,7 @@ async def embed_each_token(
     *,
     number_bytes: int = NUMBER_BYTES,
     first: int = 0,
+    is_part: bool = False,
 ) -> MultiVectors:
     """The model's vectors of texts. Nothing more is computed for a client that has left.
 
@@ -57,6 +59,7 @@ async def embed_each_token(
         texts: the texts as tokens.
         number_bytes: the memory that a number takes, in the vectors and in the response.
         first: the position of the first text, for messages.
+        is_part: True if the caller counts the request, of which this is a part.
 
     Raises:
         VectorNotFiniteError: a vector is not finite. The message gives the text's position.
@@ -65,10 +68,12 @@ async def embed_each_token(
     """
     task, tokens, side = service.task, texts.tokens, texts.side
     numbers = len(tokens.ids) * task.dimensions
-    vectors = await run_model(request, service, texts, task.finish, numbers, number_bytes=number_bytes, first=first)
+    vectors = await run_model(
+        request, service, texts, task.finish, numbers, number_bytes=number_bytes, first=first, is_part=is_part
+    )
     if task.merges(side):
         return await _merge(request, task, vectors, texts)
-    keep = functools.partial(task.keep, vectors, tokens, side)
+    keep = functools.partial(task.kept_vectors, vectors, tokens, side)
     return keep() if numbers <= _SHORT_NUMBERS else await work_in_thread(request, keep)
 
 
@@ -82,7 +87,7 @@ async def _merge(
         tokens = texts.tokens.part(number, number + 1)
         reserved = _MERGED_PAIR_BYTES * len(tokens.ids) ** 2
         reservation.take(reserved)
-        kept = await work_in_thread(request, functools.partial(task.keep, part, tokens, texts.side))
+        kept = await work_in_thread(request, functools.partial(task.kept_vectors, part, tokens, texts.side))
         reservation.give_back(reserved)
         merged.append(kept.vectors)
     return MultiVectors.concatenate(merged)
@@ -106,17 +111,19 @@ async def score_by_maxsim(
     query_of = np.array([numbers.setdefault(query, len(numbers)) for query, _ in pairs])
     queries = await _tokenize(request, service, list(numbers), "query", cut=limits.cut)
     documents = await _tokenize(request, service, [document for _, document in pairs], "document", cut=limits.cut)
-    found = await embed_each_token(request, service, queries, number_bytes=_SCORED_NUMBER_BYTES)
-    query_vectors = list(found)
+    start_time = time.perf_counter()
+    embed = functools.partial(embed_each_token, request, service, number_bytes=_SCORED_NUMBER_BYTES, is_part=True)
     scores = np.empty(len(pairs), dtype=np.float32)
     reservation = reservation_of(request)
-    reserved = reservation.size
-    for start, stop in _parts(documents):
-        part = documents.part(start, stop)
-        vectors = await embed_each_token(request, service, part, number_bytes=_SCORED_NUMBER_BYTES, first=start)
-        score = functools.partial(_maxsim, task, query_vectors, query_of[start:stop], vectors)
-        scores[start:stop] = await work_in_thread(request, score)
-        reservation.shrink(reserved)
+    with serving_of(request).models.keep_loaded(service):
+        query_vectors = list(await embed(queries))
+        reserved = reservation.size
+        for start, stop in _parts(documents):
+            vectors = await embed(documents.part(start, stop), first=start)
+            score = functools.partial(_maxsim, task, query_vectors, query_of[start:stop], vectors)
+            scores[start:stop] = await work_in_thread(request, score)
+            reservation.shrink(reserved)
+    service.metrics.count_request(time.perf_counter() - start_time)
     tokens = len(queries.tokens.ids) + len(documents.tokens.ids)
     return Scored(scores, tokens, truncation_headers(queries, documents))
 

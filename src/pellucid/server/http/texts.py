@@ -18,6 +18,7 @@ from pellucid.text.truncation import Truncation
 from pellucid.types import Int32, TokenBatch
 
 T = TypeVar("T")
+Side = Literal["query", "document"]
 NUMBER_BYTES = 32
 """The memory that one number takes: twice in vectors, and once, as digits, in the response."""
 
@@ -38,7 +39,7 @@ class TokenizedTexts:
     counts: Int32
     max_tokens: int
     prompt_tokens: int = 0
-    side: Literal["query", "document"] = "document"
+    side: Side = "document"
 
     def headers(self) -> dict[str, str]:
         """The response headers that tell the client if texts were cut."""
@@ -76,6 +77,7 @@ async def run_model(
     number_bytes: int = NUMBER_BYTES,
     encoder: Encoder | None = None,
     first: int = 0,
+    is_part: bool = False,
 ) -> T:
     """Run a model on texts. Nothing more is computed for a client that has left.
 
@@ -88,6 +90,7 @@ async def run_model(
         number_bytes: the memory that each takes, in the results and in the response.
         encoder: the encoder of the texts, if it is not the task's.
         first: the position of the first text, for messages.
+        is_part: True if this is a part of the request's work, which the caller counts as a request.
 
     Raises:
         VectorNotFiniteError: a result is not finite. The message gives the text's position.
@@ -95,7 +98,7 @@ async def run_model(
     """
     reservation_of(request).take(4 * len(texts.tokens.ids) + number_bytes * numbers)
     with serving_of(request).models.keep_loaded(service):
-        result = await wait_or_cancel(request, service.run(texts.tokens, finish, encoder))
+        result = await wait_or_cancel(request, service.run(texts.tokens, finish, encoder, is_part=is_part))
     try:
         finish.check(result, lambda row: first + row)
     except InvalidModelError as error:
