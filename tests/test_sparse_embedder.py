@@ -241,6 +241,10 @@ def test_a_table_reads_many_queries_as_it_reads_each(inference_free):
         table.tokenize(["a", 3], first=4)
 
 
+def test_a_table_says_how_large_it_is(inference_free):
+    assert repr(inference_free.for_queries) == "QueryTable(vocabulary of 71, at most 512 tokens)"
+
+
 def test_a_model_with_one_way_reads_queries_itself(embedder):
     assert embedder.for_queries is embedder
 

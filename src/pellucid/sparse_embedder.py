@@ -326,6 +326,9 @@ class QueryTable:
         self._weights = weights
         self._on_truncation: OnTruncation = on_truncation
 
+    def __repr__(self) -> str:
+        return f"QueryTable(vocabulary of {len(self._weights):,}, at most {self.max_tokens:,} tokens)"
+
     def embed_query(self, text: str, *, prompt: str, max_active_dims: int | None = None) -> SparseVectors:
         """The weights of a query's tokens; its errors are those of :meth:`pellucid.SparseEmbedder.embed_query`."""
         tokens, counts = self.tokenize([text], prompt)
