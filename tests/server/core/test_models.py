@@ -4,12 +4,12 @@ import shutil
 
 import pytest
 
-from pellucid import Embedder
+from pellucid import Embedder, MultiVectorEmbedder, SparseEmbedder
 from pellucid.errors import ModelError, NoRoomForModelError, OptionError, UnsupportedModelError
 from pellucid.server.core.models import encoders_of, served_name
 from pellucid.server.http.app import create_app
 from pellucid.server.settings import Settings
-from tests import tiny
+from tests import bge_m3, tiny
 
 
 @pytest.fixture
@@ -387,6 +387,23 @@ def test_a_model_of_two_kinds_is_what_was_asked_for(serve, masked, load, tasks, 
     assert ids_and_kinds(own) == {"masked": kind}
     assert own.client.post(path, json={"inputs": "the cat"}).status_code == 200
     assert f'pellucid_model_info{{kind="{kind}",model="masked"}} 1.0' in own.client.get("/metrics").text
+
+
+def test_a_model_like_bge_m3_gives_each_kind_of_vectors_that_is_asked_for(serve, tmp_path):
+    folder, text = str(bge_m3.write_model(tmp_path / "bge")), "the cat sat"
+    tasks = ("auto", "sparse", "multi-vector")
+    own = serve(folder, folder, folder, served_names=("dense", "sparse", "multi"), tasks=tasks)
+    assert ids_and_kinds(own) == {
+        "dense": "embedder",
+        "sparse": "sparse_embedder",
+        "multi": "multi_vector_embedder",
+    }
+    (dense,) = own.client.post("/embed", json={"inputs": text, "normalize": None}).json()
+    assert dense == Embedder(folder).embed_query(text).tolist()
+    (sparse,) = own.client.post("/embed_sparse", json={"inputs": text}).json()
+    assert [each["value"] for each in sparse] == SparseEmbedder(folder).embed_query(text).values.tolist()
+    (multi,) = own.client.post("/embed_all", json={"inputs": text}).json()
+    assert multi == MultiVectorEmbedder(folder).embed_documents([text]).vectors.tolist()
 
 
 def test_the_task_of_each_model_is_in_the_order_of_models(serve, masked, model):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
@@ -59,15 +58,6 @@ def test_the_memory_of_merging_is_limited_by_the_longest_text(serve, tmp_path, m
     monkeypatch.setattr(late_interaction, "_MERGED_PAIR_BYTES", 10**6)
     assert own.client.post("/embed_all", json={"inputs": ["a dog"] * 50}).status_code == 200
     assert own.client.post("/embed_all", json={"inputs": ["the cat sat on the mat " * 3]}).status_code == 413
-
-
-@pytest.mark.parametrize("short", [0, 10**6])
-def test_long_answers_that_a_thread_prepares_are_the_same(vectors_server, late, monkeypatch, short):
-    monkeypatch.setattr(late_interaction, "_SHORT_NUMBERS", short)
-    answer = vectors_server.client.post("/embed_all", json={"inputs": DOCUMENTS, "model": "colbert"})
-    found = [np.array(vectors, dtype=np.float32) for vectors in answer.json()]
-    for vectors, expected in zip(found, late.embed_documents(DOCUMENTS), strict=True):
-        assert np.array_equal(vectors, expected)
 
 
 def test_the_position_of_a_document_that_is_not_finite_counts_all_documents(serve, tmp_path, monkeypatch):

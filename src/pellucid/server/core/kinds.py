@@ -7,6 +7,7 @@ from typing import Literal
 from pellucid.classifier import Classifier
 from pellucid.embedder import Embedder
 from pellucid.embedding import EmbeddingTask
+from pellucid.layers.pooling import Pooling
 from pellucid.model.spec import ModelSpec
 from pellucid.multi_vector_embedder import MultiVectorEmbedder
 from pellucid.reranker import Reranker
@@ -52,7 +53,8 @@ def kind_of(files: ModelFiles, spec: ModelSpec) -> Kind:
     """The kind of a model, by its files, its stages, and how many labels it has."""
     if gives_sparse_vectors(files, spec):
         return "sparse_embedder"
-    if spec.late_interaction is not None:
+    pools = bool(spec.stages) and isinstance(spec.stages[0], Pooling)
+    if spec.late_interaction is not None and not pools:  # BGE-M3 does both.
         return "multi_vector_embedder"
     if spec.head is None or not gives_scores(files, spec):
         return "embedder"

@@ -208,7 +208,7 @@ class Service(Generic[Task_co]):
             for encoder, together in by_encoder.items():
                 parts = [(chosen.tokens, chosen.request.finish) for chosen in together]
                 start = time.perf_counter()
-                results |= zip(together, encoder.run_together(parts), strict=True)
+                results |= zip(together, encoder.run_requests(parts), strict=True)
                 text_count = sum(len(tokens) for tokens, _ in parts)
                 token_count = sum(len(tokens.ids) for tokens, _ in parts)
                 self.metrics.count_call(text_count, token_count, time.perf_counter() - start)

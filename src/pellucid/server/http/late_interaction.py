@@ -19,8 +19,6 @@ from pellucid.server.http.serving import reservation_of, serving_of, work_in_thr
 from pellucid.server.http.texts import NUMBER_BYTES, Side, TokenizedTexts, run_model, truncation_headers
 from pellucid.types import Float32, Int64, MultiVectors
 
-_SHORT_NUMBERS = 1_000_000
-"""Of up to this many numbers, those that count are chosen on the event loop, which takes about a millisecond."""
 _MERGED_PAIR_BYTES = 24
 """The memory that each pair of a text's tokens takes while similar vectors are merged."""
 _SCORED_NUMBER_BYTES = 8
@@ -66,31 +64,17 @@ async def embed_each_token(
         RequestMemoryFullError, RequestTooLargeError: there is not enough memory for the vectors.
         RequestError: the client has left.
     """
-    task, tokens, side = service.task, texts.tokens, texts.side
-    numbers = len(tokens.ids) * task.dimensions
-    vectors = await run_model(
-        request, service, texts, task.finish, numbers, number_bytes=number_bytes, first=first, is_part=is_part
-    )
-    if task.merges(side):
-        return await _merge(request, task, vectors, texts)
-    keep = functools.partial(task.kept_vectors, vectors, tokens, side)
-    return keep() if numbers <= _SHORT_NUMBERS else await work_in_thread(request, keep)
-
-
-async def _merge(
-    request: Request, task: MultiVectorEmbedder, vectors: MultiVectors, texts: TokenizedTexts
-) -> MultiVectors:
-    """Merge similar vectors of each text. This takes long, so other requests get a turn after each text."""
+    task = service.task
+    numbers = len(texts.tokens.ids) * task.dimensions
+    finish = task.finish(texts.side)
     reservation = reservation_of(request)
-    merged: list[Float32] = []
-    for number, part in enumerate(task.finish.split(vectors, [1] * len(vectors))):
-        tokens = texts.tokens.part(number, number + 1)
-        reserved = _MERGED_PAIR_BYTES * len(tokens.ids) ** 2
-        reservation.take(reserved)
-        kept = await work_in_thread(request, functools.partial(task.kept_vectors, part, tokens, texts.side))
-        reservation.give_back(reserved)
-        merged.append(kept.vectors)
-    return MultiVectors.concatenate(merged)
+    merging = 0 if finish.pooling is None else _MERGED_PAIR_BYTES * int(texts.tokens.lengths.max(initial=0)) ** 2
+    reservation.take(merging)
+    vectors = await run_model(
+        request, service, texts, finish, numbers, number_bytes=number_bytes, first=first, is_part=is_part
+    )
+    reservation.give_back(merging)
+    return vectors
 
 
 async def score_by_maxsim(
