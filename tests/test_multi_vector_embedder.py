@@ -72,6 +72,17 @@ def test_the_same_text_has_the_same_bits(tmp_path, engine, family):
         assert task.maxsim("the cat", [text]).tobytes() == scores[place].tobytes()
 
 
+@pytest.mark.parametrize("side", ["query", "document"])
+@pytest.mark.parametrize("pooling", [None, {"pool_factor": 2, "num_protected_tokens": 1}])
+def test_the_steps_that_a_server_takes_give_the_same_vectors(tmp_path, side, pooling):
+    task = MultiVectorEmbedder(write_model(tmp_path / "m", expansion=FIXED, pooling=pooling), on_truncation="cut")
+    tokens = task.fill_up(task.tokenizer_of(side).tokenize(TEXTS)[0], side)
+    found = task.encoder.run(tokens, task.finish(side))
+    expected = task.embed_as(side, TEXTS, "")
+    assert found.vectors.tobytes() == expected.vectors.tobytes()
+    assert found.offsets.tolist() == expected.offsets.tolist()
+
+
 def test_shapes_and_properties(task):
     vectors = task.embed_documents(["the cat", "", ", ."])
     assert isinstance(vectors, MultiVectors)

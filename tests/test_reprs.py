@@ -106,6 +106,7 @@ def objects(tmp_path_factory) -> list[Any]:
         sparse.finish(),
         sparse.spec.vocabulary,
         *sparse.spec.stages,
+        SparseEmbedder(tiny.write_inference_free_model(tmp_path / "inference-free")).for_queries,
         AutoEncoderSpec("2_SparseAutoEncoder", 16, 64, 9),
         autoencoder := AutoEncoder(*np.ones((3, 2, 2), dtype=np.float32), 1),
         SparseCode(embedder.finish(), autoencoder),

@@ -335,7 +335,17 @@ class MultiVectorEmbedder(EmbeddingTask):
         )
         return align(self.encoder, query_text, document_text, query_vectors, document_vectors)
 
-    # From texts to vectors
+    # From texts to vectors. The server has a queue between these steps.
+
+    def tokenizer_of(self, side: Side) -> Tokenizer:
+        """The tokenizer for texts of this kind."""
+        return self._tokenizers[side]
+
+    def fill_up(self, tokens: TokenBatch, side: Side) -> TokenBatch:
+        """Fill up texts with tokens, if they are queries and the model does that."""
+        if side != "query" or self._expansion is None:
+            return tokens
+        return expand(tokens, self._fill, self._expansion)
 
     def finish(self, side: Side) -> EachToken:
         """Turns token vectors into the vectors of texts of this kind, to pass to ``encoder.run``."""
@@ -377,9 +387,7 @@ class MultiVectorEmbedder(EmbeddingTask):
         """Tokenize texts, and fill up queries. The counts are those before that."""
         side = cast("_SideCall", call).side
         tokens, counts = self._tokenizers[side].tokenize(texts, call.prompt, first=first)
-        if side == "query" and self._expansion is not None:
-            tokens = expand(tokens, self._fill, self._expansion)
-        return tokens, counts
+        return self.fill_up(tokens, side), counts
 
     def _aligned(self, side: Side, text: str, prompt: str) -> tuple[AlignedText, Float32]:
         """A text with its tokens, and the vectors of those that have one."""

@@ -31,7 +31,7 @@ from pellucid.text.checks import as_iterator, as_list, check_texts
 from pellucid.text.special_tokens import named_tokens
 from pellucid.text.tokenizer import Tokenizer
 from pellucid.text.truncation import OnTruncation, check_truncation, warn_about_truncation
-from pellucid.types import Float32, TokenBatch, check_tokens
+from pellucid.types import Float32, Int32, TokenBatch, TokenizedText, check_tokens
 
 if TYPE_CHECKING:
     from pellucid.cache.store import Cache
@@ -253,10 +253,9 @@ class SparseEmbedder(EmbeddingTask):
 
         check_texts([query, document])
         query_prompt = choose_prompt(self.spec, QUERY_PROMPTS, prompt_name, prompt)
-        queries = self if self._queries is None else self._queries
         return explain_score(
             display_name(self.encoder),
-            queries.explain_text(query, prompt=query_prompt),
+            self.for_queries.explain_text(query, prompt=query_prompt),
             self.explain_text(document, prompt=self.document_prompt),
         )
 
@@ -281,6 +280,11 @@ class SparseEmbedder(EmbeddingTask):
     def reads_queries_apart(self) -> bool:
         """True if the model has another way for queries than for documents, such as a table of weights."""
         return self._queries is not None
+
+    @property
+    def for_queries(self) -> SparseEmbedder | QueryTable:
+        """What embeds queries: this SparseEmbedder itself, unless the model has another way for queries."""
+        return self if self._queries is None else self._queries
 
     def finish(self, max_active_dims: int | None = None) -> SparseFinish:
         """Turns token vectors into sparse ones, to pass to ``encoder.run``.
@@ -373,23 +377,49 @@ class QueryTable:
         self._weights = weights
         self._on_truncation: OnTruncation = on_truncation
 
+    def __repr__(self) -> str:
+        return f"QueryTable(vocabulary of {len(self._weights):,}, at most {self.max_tokens:,} tokens)"
+
     def embed_query(self, text: str, *, prompt: str, max_active_dims: int | None = None) -> SparseVectors:
-        """The weights of a query's tokens; its errors are those of :meth:`SparseEmbedder.embed_query`."""
-        (ids,) = self._tokenizer.tokenize_plain([prompt + text])
-        limit = self._tokenizer.spec.max_tokens
-        counts = np.array([len(ids)], dtype=np.int32)
+        """The weights of a query's tokens; its errors are those of :meth:`pellucid.SparseEmbedder.embed_query`."""
+        tokens, counts = self.tokenize([text], prompt)
+        limit = self.max_tokens
         warn_about_truncation(check_truncation(counts, limit, self._on_truncation, 0), limit, self._on_truncation)
-        present = np.unique(ids[-limit:] if self._tokenizer.spec.truncation_side == "left" else ids[:limit])
-        present = present[self._weights[present] != 0].astype(np.int32)
-        offsets = np.array([0, len(present)], dtype=np.int32)
-        vectors = SparseVectors(present, self._weights[present], offsets, len(self._weights))
+        return self.embed_tokens(tokens, max_active_dims)
+
+    @property
+    def max_tokens(self) -> int:
+        """How many tokens of a query are read. A longer query is truncated."""
+        return self._tokenizer.max_tokens
+
+    def tokenize(
+        self, texts: Sequence[str], prompt: str = "", *, first: int = 0, check: Callable[[], object] = lambda: None
+    ) -> tuple[TokenBatch, Int32]:
+        """Cut queries into tokens, without special tokens; see :meth:`pellucid.text.tokenizer.Tokenizer.tokenize`."""
+        check_texts(texts, first=first)
+        plain = self._tokenizer.tokenize_plain([prompt + text for text in texts], first=first, check=check)
+        limit, keeps_end = self.max_tokens, self._tokenizer.spec.truncation_side == "left"
+        tokens = TokenBatch.from_sequences([ids[-limit:] if keeps_end else ids[:limit] for ids in plain])
+        return tokens, np.array([len(ids) for ids in plain], dtype=np.int32)
+
+    def inspect(self, text: str, prompt: str = "") -> TokenizedText:
+        """The tokens of a query, special tokens included; see :meth:`pellucid.text.tokenizer.Tokenizer.inspect`."""
+        return self._tokenizer.inspect(text, prompt)
+
+    def embed_tokens(self, tokens: TokenBatch, max_active_dims: int | None = None) -> SparseVectors:
+        """The weights of the tokens of each query."""
+        present = [np.unique(ids) for ids in tokens]
+        present = [ids[self._weights[ids] != 0] for ids in present]
+        offsets = np.cumsum([0, *map(len, present)], dtype=np.int32)
+        indices = np.concatenate([np.empty(0, np.int32), *present])
+        vectors = SparseVectors(indices, self._weights[indices], offsets, len(self._weights))
         return vectors if max_active_dims is None else vectors.largest(max_active_dims)
 
     def explain_text(self, text: str, *, prompt: str) -> SparseText:
         """The terms of a query; each is raised by itself."""
         from pellucid.explain.sparse import SparseText, Term
 
-        read = self._tokenizer.inspect(text, prompt)
+        read = self.inspect(text, prompt)
         places = {token.id: place for place, token in reversed(list(enumerate(read.tokens))) if token.kind != "special"}
         found = [
             Term(token_id, read.tokens[place].piece, float(self._weights[token_id]), place)

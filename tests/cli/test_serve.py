@@ -16,6 +16,8 @@ from tests.cli.command import run
         (["--memory", "0"], "--memory must be at least 1 MB"),
         (["--timeout", "0"], "--timeout must be more than 0"),
         (["--port", "70000"], "'--port'"),
+        (["--task", "dense", "--task", "auto"], "--task is given 2 times, and --model only 1 times"),
+        (["--task", "rerank"], "'rerank' is not one of 'auto', 'dense', 'sparse', 'multi-vector'"),
         (["--alias", "a"], "--alias 'a' must be of the form NAME=MODEL"),
         (["--alias", "a=another"], "'another', which this server does not serve. It serves '/nowhere'"),
     ],

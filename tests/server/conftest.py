@@ -18,7 +18,7 @@ from pellucid.server.http.app import create_app
 from pellucid.server.http.serving import Serving
 from pellucid.server.http.stopping import Server
 from pellucid.server.settings import Settings
-from tests import tiny
+from tests import multi_vector_models, tiny
 from tests.server.process import Process
 
 
@@ -106,6 +106,34 @@ def classifier_model(tmp_path_factory) -> str:
 def sparse_model(tmp_path_factory) -> str:
     folder = tmp_path_factory.mktemp("served") / "splade"
     return str(tiny.write_splade_model(folder, prompts={"query": "the cat "}))
+
+
+@pytest.fixture(scope="session")
+def inference_free_model(tmp_path_factory) -> str:
+    """Its queries are read by a table of weights."""
+    return str(tiny.write_inference_free_model(tmp_path_factory.mktemp("served") / "inference-free"))
+
+
+@pytest.fixture(scope="session")
+def asymmetric_model(tmp_path_factory) -> str:
+    """It has an encoder for queries and another for documents."""
+    return str(tiny.write_asymmetric_model(tmp_path_factory.mktemp("served") / "asymmetric"))
+
+
+@pytest.fixture(scope="session")
+def multi_vector_model(tmp_path_factory) -> str:
+    """Its queries are filled up to 12 tokens, and punctuation in its documents has no vector."""
+    folder = tmp_path_factory.mktemp("served") / "colbert"
+    prompts = {"query": "the cat ", "document": "a "}
+    lengths = {"query_length": 12, "document_length": 28}
+    return str(multi_vector_models.write_model(folder, expansion=multi_vector_models.FIXED, prompts=prompts, **lengths))
+
+
+@pytest.fixture(scope="package")
+def vectors_server(model, sparse_model, multi_vector_model) -> Iterator[Running]:
+    """A server of an embedder of each kind, with default settings. Tests share it, so they must not change it."""
+    with running(Settings((model, sparse_model, multi_vector_model))) as found:
+        yield found
 
 
 @pytest.fixture(scope="package")

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pellucid import Classifier, Reranker
+from pellucid import Classifier, MultiVectorEmbedder, Reranker
 from tests.server.process import process
 
 if "PELLUCID_INTEGRATIONS" not in os.environ:
@@ -45,6 +45,12 @@ def url(model):
 def scoring_url(model, reranker_model, classifier_model):
     models = [argument for each in (model, reranker_model, classifier_model) for argument in ("--model", each)]
     with process(*models, PELLUCID_API_KEYS=KEY) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="module")
+def multi_vector_url(multi_vector_model):
+    with process("--model", multi_vector_model, PELLUCID_API_KEYS=KEY) as server:
         yield server.url
 
 
@@ -318,6 +324,15 @@ def test_cohere_v2(scoring_url, expected_ranks):
     assert [(each.index, each.relevance_score) for each in found.results] == expected_ranks
     assert found.id
     assert found.meta.tokens.input_tokens > 0
+
+
+def test_cohere_ranks_with_a_multi_vector_model(multi_vector_url, multi_vector_model):
+    from cohere import ClientV2
+
+    client = ClientV2(KEY, base_url=multi_vector_url)
+    found = client.rerank(model="colbert", query=QUERY, documents=TEXTS)
+    expected = [(ranked.index, ranked.score) for ranked in MultiVectorEmbedder(multi_vector_model).rank(QUERY, TEXTS)]
+    assert [(each.index, each.relevance_score) for each in found.results] == expected
 
 
 def test_cohere_understands_our_errors(scoring_url):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from pellucid.server.core.kinds import in_words
 from pellucid.server.greeting import first_line, greeting
 from pellucid.server.settings import Settings
 
@@ -27,6 +28,7 @@ def test_it_says_where_the_server_is_what_it_serves_and_how_to_call_and_stop_it(
     [
         ("embedder", "/v1/embeddings"),
         ("sparse_embedder", "/embed_sparse"),
+        ("multi_vector_embedder", "/embed_all"),
         ("reranker", "/v1/rerank"),
         ("classifier", "/predict"),
     ],
@@ -34,7 +36,7 @@ def test_it_says_where_the_server_is_what_it_serves_and_how_to_call_and_stop_it(
 def test_the_command_to_try_suits_the_first_model(kind, route):
     kinds = {"first": kind, "second": "embedder"}
     text = greeting(Settings(("first", "second")), "http://127.0.0.1:8080", kinds)
-    assert f"first ({kind.replace('_', ' ')})" in text
+    assert f"first ({in_words(kind)})" in text
     (command,) = (line for line in text.splitlines() if "Try it" in line)
     assert command.endswith(f"8080{route}")
 

@@ -22,6 +22,14 @@ def record(event, level=logging.INFO, name="pellucid.server", **fields):
     [
         (record("loaded", model="tiny", kind="reranker", seconds=0.25), "Loaded the reranker tiny in 0.2 s."),
         (record("answered", **ANSWERED, kind="embedder"), "200   1,234.6 ms  POST /v1/embeddings  embedder"),
+        (
+            record("loaded", model="colbert", kind="multi_vector_embedder", seconds=0.25),
+            "Loaded the multi-vector embedder colbert in 0.2 s.",
+        ),
+        (
+            record("answered", **ANSWERED, kind="sparse_embedder"),
+            "200   1,234.6 ms  POST /v1/embeddings  sparse embedder",
+        ),
         (record("unloaded", model="tiny"), "Unloaded tiny to make room."),
         (record("answered", **ANSWERED), "200   1,234.6 ms  POST /v1/embeddings"),
         (record("answered", **ANSWERED | {"status": 404}), "404   1,234.6 ms  POST /v1/embeddings"),

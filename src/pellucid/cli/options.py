@@ -15,7 +15,7 @@ import typer
 
 from pellucid.embedder import OutputDtype
 from pellucid.encoder.encoder import Dtype
-from pellucid.server.settings import Load, LogFormat, RequestTruncation
+from pellucid.server.settings import Load, LogFormat, RequestTruncation, ServedTask
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 DEFAULT_RERANKER = "cross-encoder/ms-marco-MiniLM-L6-v2"
@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     _OnTruncation = TruncationChoice
     _RequestTruncation = RequestTruncation
     _Load = Load
+    _ServedTask = ServedTask
     _LogFormat = LogFormat
     _SearchMode = SearchMode
     _BatchEngine = BatchEngine
@@ -77,6 +78,7 @@ else:
     _OnTruncation = _choice(get_args(TruncationChoice))
     _RequestTruncation = _choice(get_args(RequestTruncation))
     _Load = _choice(get_args(Load))
+    _ServedTask = _choice(get_args(ServedTask))
     _LogFormat = _choice(get_args(LogFormat))
     _SearchMode = _choice(SEARCH_MODES)
     _BatchEngine = _choice(get_args(BatchEngine))
@@ -128,6 +130,13 @@ EmbedTaskOption = Annotated[
     ),
 ]
 LoadOption = Annotated[_Load, typer.Option(help="Load models at the start, or each at its first request.")]
+ServedTaskOption = Annotated[
+    list[_ServedTask] | None,
+    typer.Option(
+        metavar="<auto|dense|sparse|multi-vector>",
+        help="The vectors that the model gives; repeat for the next --model. Default: auto, what its files say.",
+    ),
+]
 LogFormatOption = Annotated[
     _LogFormat,
     typer.Option(

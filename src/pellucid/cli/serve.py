@@ -38,6 +38,7 @@ def serve(
             help="The name of the model for clients, instead of the folder's; repeat for the next --model.",
         ),
     ] = None,
+    task: options.ServedTaskOption = None,
     alias: Annotated[
         list[str] | None,
         typer.Option(
@@ -75,8 +76,9 @@ def serve(
     """Serve models over HTTP.
 
     The server has the APIs of OpenAI, text-embeddings-inference, Cohere, Jina, vLLM, Voyage, Azure and Ollama. What it
-    can do depends on its models: embedders, sparse embedders, rerankers or classifiers. Open / in a browser to inspect
-    a model; /docs describes the APIs. API keys can also come from the environment variable PELLUCID_API_KEYS.
+    can do depends on its models: embedders (dense, sparse or multi-vector), rerankers or classifiers. Open / in a
+    browser to inspect a model; /docs describes the APIs. API keys can also come from the environment variable
+    PELLUCID_API_KEYS.
     """
     from pellucid.server.settings import Limits, Settings, parse_aliases
 
@@ -103,6 +105,7 @@ def serve(
         cache_folder=cache_folder,
         local_files_only=local_files_only,
         served_names=tuple(served_model_name or ()),
+        tasks=tuple(task or ()),
         aliases=parse_aliases(alias or ()),
         load=load,
         memory=None if memory is None else memory * 1_000_000,

@@ -11,6 +11,7 @@ from pellucid.server.settings import Settings
 _EXAMPLES: dict[Kind, tuple[str, str]] = {
     "embedder": ("/v1/embeddings", '{"input": "Hello"}'),
     "sparse_embedder": ("/embed_sparse", '{"inputs": "Hello"}'),
+    "multi_vector_embedder": ("/embed_all", '{"inputs": "Hello"}'),
     "reranker": ("/v1/rerank", '{"query": "cats", "documents": ["Dogs bark", "Cats purr"]}'),
     "classifier": ("/predict", '{"inputs": "Hello"}'),
 }

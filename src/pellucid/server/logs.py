@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pellucid.errors import printable
+from pellucid.server.core.kinds import in_words
 from pellucid.server.settings import LogFormat
 
 _STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
@@ -82,13 +83,13 @@ class TextFormatter(logging.Formatter):
 def _answered(fields: Mapping[str, Any]) -> str:
     line = f"{fields['status'] or '---'} {fields['ms']:9,.1f} ms  {fields['method']} {fields['path']}"
     if "kind" in fields:
-        line += f"  {fields['kind']}"
+        line += f"  {in_words(fields['kind'])}"
     # Whoever reports a failed request has its id from the response's header.
     return f"{line}  (request {fields['id']})" if fields["status"] >= 500 else line  # noqa: PLR2004
 
 
 _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
-    "loaded": lambda fields: f"Loaded the {fields['kind']} {fields['model']} in {fields['seconds']:.1f} s.",
+    "loaded": lambda fields: f"Loaded the {in_words(fields['kind'])} {fields['model']} in {fields['seconds']:.1f} s.",
     "unloaded": lambda fields: f"Unloaded {fields['model']} to make room.",
     "answered": _answered,
     "failed": lambda fields: f"Failed at request {fields['id']}:" if "id" in fields else "Failed:",

@@ -12,6 +12,7 @@ from pellucid.encoder.encoder import Dtype
 from pellucid.errors import OptionError
 
 Load = Literal["start", "first-use"]
+ServedTask = Literal["auto", "dense", "sparse", "multi-vector"]
 RequestTruncation = Literal["error", "cut"]
 LogFormat = Literal["auto", "text", "json"]
 KEYS_VARIABLE = "PELLUCID_API_KEYS"
@@ -75,6 +76,8 @@ class Settings:
         models: model names or folders. A request that names no model gets the first.
         dtype, device, threads, cache_folder, local_files_only: as in :class:`~pellucid.embedder.Embedder`.
         served_names: the names of models, in the order of ``models``, instead of those that they have.
+        tasks: which vectors models give, in the order of ``models``. "auto", also for those that are left out, is what
+            a model's files say.
         aliases: other names for models: pairs of the name that requests use and the model that answers, by its name or
             source in ``models``.
         load: load all models at the start, or each one at its first request.
@@ -97,6 +100,7 @@ class Settings:
     cache_folder: Path | None = None
     local_files_only: bool = False
     served_names: tuple[str, ...] = ()
+    tasks: tuple[ServedTask, ...] = ()
     aliases: tuple[tuple[str, str], ...] = ()
     load: Load = "start"
     memory: int | None = None
@@ -117,6 +121,11 @@ class Settings:
             raise OptionError(
                 f"--served-model-name is given {len(self.served_names)} times, and --model only {len(self.models)} "
                 f"times. For another name of the same model, use --alias."
+            )
+        if len(self.tasks) > len(self.models):
+            raise OptionError(
+                f"--task is given {len(self.tasks)} times, and --model only {len(self.models)} times. The first --task "
+                f"is for the first --model, and so on."
             )
         if not self.loopback and not self.keys and not self.public:
             raise OptionError(

@@ -105,6 +105,11 @@ class Tokenizer:
         name = short_text(self._name, 60)
         return f"Tokenizer({name}, vocabulary of {size:,}, at most {self.spec.max_tokens:,} tokens)"
 
+    @property
+    def max_tokens(self) -> int:
+        """How many tokens of a text are read, special tokens included."""
+        return self.spec.max_tokens
+
     def limit(self, max_tokens: int) -> None:
         """Read at most ``max_tokens`` tokens of a text, special tokens included.
 

@@ -5,7 +5,7 @@ import pytest
 from pellucid.model.load import load_spec
 from pellucid.server.core.kinds import kind_of
 from pellucid.sources.resolve import resolve
-from tests import tiny
+from tests import multi_vector_models, tiny
 
 
 def kind_of_folder(folder):
@@ -28,6 +28,26 @@ def test_a_masked_language_model_without_stages_is_a_sparse_embedder_as_its_clas
     assert kind_of_folder(folder) == "sparse_embedder"
     tiny.edit_json(folder / "config.json", architectures=["BertModel"])
     assert kind_of_folder(folder) == "embedder"
+
+
+@pytest.mark.parametrize("layout", ["model", "pylate", "stanford"])
+def test_a_model_of_late_interaction_is_a_multi_vector_embedder(tmp_path, layout):
+    folder = getattr(multi_vector_models, f"write_{layout}")(tmp_path / "m")
+    assert kind_of_folder(folder) == "multi_vector_embedder"
+
+
+def test_a_model_of_late_interaction_with_the_class_of_a_masked_language_model_stays_one(tmp_path):
+    folder = multi_vector_models.write_model(tmp_path / "m")
+    tiny.edit_json(folder / "config.json", architectures=["BertForMaskedLM"])
+    assert kind_of_folder(folder) == "multi_vector_embedder"
+
+
+@pytest.mark.parametrize(
+    ("write", "kind"),
+    [(tiny.write_inference_free_model, "sparse_embedder"), (tiny.write_asymmetric_model, "embedder")],
+)
+def test_a_model_that_reads_queries_apart_is_what_its_documents_become(tmp_path, write, kind):
+    assert kind_of_folder(write(tmp_path / "m")) == kind
 
 
 def test_a_model_that_makes_vectors_is_an_embedder_whatever_its_config_was_made_from(tmp_path):

@@ -21,6 +21,13 @@ def test_tokens_per_second_covers_the_last_ten_seconds():
     assert (model_metrics.texts, model_metrics.tokens) == (3, 80)
 
 
+def test_texts_that_no_engine_read_count_but_say_nothing_of_its_speed():
+    model_metrics = ModelMetrics(Metrics(), "m")
+    model_metrics.count_texts(3, 40)
+    assert (model_metrics.texts, model_metrics.tokens) == (3, 40)
+    assert model_metrics.tokens_per_second() == 0
+
+
 def test_reading_tokens_per_second_does_not_disturb_the_models_thread():
     now = [0.0]
     model_metrics = ModelMetrics(Metrics(), "m", clock=lambda: now[0])

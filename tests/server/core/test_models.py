@@ -4,12 +4,12 @@ import shutil
 
 import pytest
 
-from pellucid import Embedder
-from pellucid.errors import ModelError, NoRoomForModelError, OptionError
-from pellucid.server.core.models import served_name
+from pellucid import Embedder, MultiVectorEmbedder, SparseEmbedder
+from pellucid.errors import ModelError, NoRoomForModelError, OptionError, UnsupportedModelError
+from pellucid.server.core.models import encoders_of, served_name
 from pellucid.server.http.app import create_app
 from pellucid.server.settings import Settings
-from tests import tiny
+from tests import bge_m3, tiny
 
 
 @pytest.fixture
@@ -202,7 +202,6 @@ def test_a_model_of_another_kind_names_those_that_can(scoring_server, path, body
     [
         ("/v1/embeddings", {"input": "a"}),
         ("/embed", {"inputs": "a"}),
-        ("/embed_all", {"inputs": "a"}),
         ("/api/embed", {"input": "a"}),
         ("/v2/embed", {"texts": ["a"]}),
     ],
@@ -228,6 +227,62 @@ def test_an_embedder_gives_no_sparse_vectors(server, sparse_server):
     alone = server.client.post("/embed_sparse", json={"inputs": "a"})
     assert alone.status_code == 400
     assert "no model that can turn texts into sparse vectors. Start the server with --model" in alone.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "kinds"),
+    [
+        ("/v1/embeddings", "input", {"tiny"}),
+        ("/embed", "inputs", {"tiny"}),
+        ("/embed_sparse", "inputs", {"splade"}),
+        ("/embed_all", "inputs", {"tiny", "colbert"}),
+        ("/v1/multi-vector", "input", {"colbert"}),
+    ],
+)
+def test_a_model_of_another_kind_says_where_its_own_vectors_are(vectors_server, path, key, kinds):
+    words = {
+        "tiny": "The embedder 'tiny' cannot turn",
+        "splade": "The sparse embedder 'splade' cannot turn",
+        "colbert": "The multi-vector embedder 'colbert' cannot turn",
+    }
+    routes = {
+        "tiny": "For dense vectors, send texts to /embed.",
+        "splade": "For sparse vectors, send texts to /embed_sparse.",
+        "colbert": "For a vector of each token, send texts to /embed_all.",
+    }
+    for name, message in words.items():
+        answer = vectors_server.client.post(path, json={key: "a", "model": name})
+        if name in kinds:
+            assert answer.status_code == 200
+        else:
+            assert answer.status_code == 400
+            assert message in answer.text
+            assert routes[name] in answer.text
+
+
+def test_a_multi_vector_model_reranks_if_there_is_no_reranker(serve, multi_vector_model, reranker_model, model):
+    body = {"query": "a", "texts": ["b", "the cat"]}
+    alone = serve(multi_vector_model, model)
+    assert alone.client.post("/rerank", json=body).status_code == 200
+    refused = alone.client.post("/rerank", json=body | {"model": "tiny"}).json()["error"]
+    assert refused == "The embedder 'tiny' cannot rerank. Models here that can: 'colbert'."
+    both = serve(multi_vector_model, reranker_model)
+    assert both.client.post("/v1/rerank", json={"query": "a", "documents": ["b"]}).json()["model"] == "reranker"
+
+
+def test_without_a_name_each_token_gets_the_vector_of_a_multi_vector_model(vectors_server):
+    answer = vectors_server.client.post("/embed_all", json={"inputs": "the cat"})
+    named = vectors_server.client.post("/embed_all", json={"inputs": "the cat", "model": "colbert"})
+    assert answer.json() == named.json()
+
+
+def test_the_kind_of_a_multi_vector_embedder_is_reported(vectors_server):
+    kinds = {"tiny": "embedder", "splade": "sparse_embedder", "colbert": "multi_vector_embedder"}
+    assert ids_and_kinds(vectors_server) == kinds
+    text = vectors_server.client.get("/metrics").text
+    assert 'pellucid_model_info{kind="multi_vector_embedder",model="colbert"} 1.0' in text
+    stats = vectors_server.client.get("/stats").json()["models"]
+    assert [(each["kind"], each["dimensions"]) for each in stats][2] == ("multi_vector_embedder", 6)
 
 
 def test_the_kind_of_a_sparse_embedder_is_reported(sparse_server):
@@ -309,7 +364,69 @@ def test_models_are_named_as_on_the_hub_or_by_their_folder(model):
         create_app(Settings((model, model)))
 
 
-def test_a_model_that_reads_queries_apart_is_refused(serve, tmp_path, caplog):
-    server = serve(str(tiny.write_asymmetric_model(tmp_path / "m")), load="first-use")
-    assert server.client.post("/embed", json={"inputs": "the cat"}).status_code == 503
-    assert "m reads queries and documents in different ways" in caplog.text
+@pytest.fixture
+def masked(tmp_path):
+    """A masked language model without modules.json, which may become vectors of two kinds."""
+    folder = tiny.write_splade_model(tmp_path / "masked")
+    (folder / "modules.json").unlink()
+    return str(folder)
+
+
+@pytest.mark.parametrize("load", ["start", "first-use"])
+@pytest.mark.parametrize(
+    ("tasks", "kind", "path"),
+    [
+        ((), "sparse_embedder", "/embed_sparse"),
+        (("auto",), "sparse_embedder", "/embed_sparse"),
+        (("sparse",), "sparse_embedder", "/embed_sparse"),
+        (("dense",), "embedder", "/embed"),
+    ],
+)
+def test_a_model_of_two_kinds_is_what_was_asked_for(serve, masked, load, tasks, kind, path):
+    own = serve(masked, load=load, tasks=tasks)
+    assert ids_and_kinds(own) == {"masked": kind}
+    assert own.client.post(path, json={"inputs": "the cat"}).status_code == 200
+    assert f'pellucid_model_info{{kind="{kind}",model="masked"}} 1.0' in own.client.get("/metrics").text
+
+
+def test_a_model_like_bge_m3_gives_each_kind_of_vectors_that_is_asked_for(serve, tmp_path):
+    folder, text = str(bge_m3.write_model(tmp_path / "bge")), "the cat sat"
+    tasks = ("auto", "sparse", "multi-vector")
+    own = serve(folder, folder, folder, served_names=("dense", "sparse", "multi"), tasks=tasks)
+    assert ids_and_kinds(own) == {
+        "dense": "embedder",
+        "sparse": "sparse_embedder",
+        "multi": "multi_vector_embedder",
+    }
+    (dense,) = own.client.post("/embed", json={"inputs": text, "normalize": None}).json()
+    assert dense == Embedder(folder).embed_query(text).tolist()
+    (sparse,) = own.client.post("/embed_sparse", json={"inputs": text}).json()
+    assert [each["value"] for each in sparse] == SparseEmbedder(folder).embed_query(text).values.tolist()
+    (multi,) = own.client.post("/embed_all", json={"inputs": text}).json()
+    assert multi == MultiVectorEmbedder(folder).embed_documents([text]).vectors.tolist()
+
+
+def test_the_task_of_each_model_is_in_the_order_of_models(serve, masked, model):
+    own = serve(model, masked, tasks=("auto", "dense"))
+    assert ids_and_kinds(own) == {"tiny": "embedder", "masked": "embedder"}
+    found = own.client.post("/embed", json={"inputs": "the cat", "normalize": None, "model": "masked"}).json()
+    assert found == Embedder(masked).embed_documents(["the cat"]).tolist()
+
+
+@pytest.mark.parametrize("task", ["sparse", "multi-vector"])
+async def test_a_model_that_cannot_give_the_vectors_that_were_asked_for_is_an_error_at_the_start(model, task):
+    _, serving = create_app(Settings((model,), tasks=(task,)))
+    with pytest.raises(UnsupportedModelError, match="If it gives one"):
+        await serving.models.start()
+
+
+def test_there_is_no_task_without_a_model(model):
+    with pytest.raises(OptionError, match="--task is given 2 times, and --model only 1 times"):
+        Settings((model,), tasks=("auto", "dense"))
+
+
+def test_both_encoders_of_a_model_have_its_name_and_no_folder(serve, asymmetric_model):
+    service = next(serve(asymmetric_model).serving.models.states()).service
+    first, second = encoders_of(service.task)
+    assert first is not second
+    assert first.spec.name == second.spec.name == "asymmetric"

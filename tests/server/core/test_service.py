@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from pellucid import Reranker
+from pellucid import Embedder, MultiVectorEmbedder, Reranker
 from pellucid.server.settings import Limits
 from tests.server.conftest import connected, http_request, wait_until
 
@@ -22,8 +22,8 @@ def texts_of(seed):
 def blocked(serve, monkeypatch):
     """Starts a server whose engine waits for an event. Returns the server, the event, and a list of the calls."""
 
-    def start(**limits):
-        own = serve(limits=Limits(**limits))
+    def start(models=(), **limits):
+        own = serve(*models, limits=Limits(**limits))
         service = next(own.serving.models.states()).service
         free, calls = threading.Event(), []
         engine = service.task.engine
@@ -72,6 +72,51 @@ def test_rerankers_share_calls_of_the_engine_and_get_exactly_their_own_scores(sc
     for seed, ranks in enumerate(found):
         query, *documents = [*texts_of(seed), "a mat"]
         assert ranks == [(ranked.index, ranked.score) for ranked in reranker.rank(query, documents)]
+
+
+def test_queries_and_documents_share_calls_of_the_engine_and_get_exactly_their_own_vectors(
+    vectors_server, multi_vector_model
+):
+    task = MultiVectorEmbedder(multi_vector_model, on_truncation="cut")
+    embed = (task.embed_documents, task.embed_queries)
+
+    def one(seed):
+        body = {
+            "inputs": texts_of(seed),
+            "input_type": ["document", "query"][seed % 2],
+            "model": "colbert",
+            "truncate": True,
+        }
+        answer = vectors_server.client.post("/embed_all", json=body)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    with ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(one, range(60)))
+    for seed, texts in enumerate(found):
+        assert texts == [vectors.tolist() for vectors in embed[seed % 2](texts_of(seed))]
+
+
+def test_requests_for_two_encoders_of_a_model_may_be_in_one_call(blocked, asymmetric_model):
+    own, service, free, calls = blocked(models=(asymmetric_model,))
+    task = Embedder(asymmetric_model)
+
+    def one(text, input_type):
+        return own.client.post("/v1/embeddings", json={"input": text, "input_type": input_type}).json()["data"]
+
+    with ThreadPoolExecutor(5) as pool:
+        first = pool.submit(one, "the cat", "document")
+        wait_until(lambda: calls)
+        others = [pool.submit(one, "a dog", side) for side in ("query", "document", "query", "document")]
+        wait_until(lambda: service.count_waiting() == (4, 16))
+        free.set()
+        query, document, *_ = vectors = [future.result()[0]["embedding"] for future in others]
+        first.result()
+    assert calls == [[4], [4] * 2]  # Those of the documents' encoder.
+    assert vectors == [query, document] * 2
+    assert query == task.embed_query("a dog").tolist()
+    assert document == task.embed_documents(["a dog"])[0].tolist()
+    assert query != document
 
 
 def test_requests_that_arrive_while_the_engine_works_share_one_call(blocked):

@@ -15,10 +15,10 @@ EXAMPLES = int(os.environ.get("PELLUCID_EXAMPLES", "8"))
 FEW = settings(max_examples=EXAMPLES, database=None, suppress_health_check=list(HealthCheck))
 
 
-def test_the_server_does_what_its_description_says(serve, model, sparse_model):
+def test_the_server_does_what_its_description_says(serve, model, sparse_model, multi_vector_model):
     """No response is a 5xx. Every status, content type and shape is described, and no wrong body is accepted."""
     limits = Limits(characters=200, texts=8, map_texts=8)  # Small requests already exceed these limits.
-    server = serve(model, sparse_model, limits=limits)
+    server = serve(model, sparse_model, multi_vector_model, limits=limits)
     schema = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
     request_count = 0
 

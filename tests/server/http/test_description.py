@@ -17,8 +17,9 @@ KEY = "a-key-of-somebody"
 
 
 @pytest.fixture(scope="module")
-def served(minilm, reranker_model, sparse_model):
-    with running(Settings(("all-MiniLM-L6-v2", reranker_model, sparse_model), keys=(KEY,))) as found:
+def served(minilm, reranker_model, sparse_model, multi_vector_model):
+    models = ("all-MiniLM-L6-v2", reranker_model, sparse_model, multi_vector_model)
+    with running(Settings(models, keys=(KEY,))) as found:
         yield found
 
 

@@ -117,16 +117,21 @@ class ModelMetrics:
 
     def count_call(self, texts: int, tokens: int, seconds: float) -> None:
         """Count a call of the engine."""
+        self.count_texts(texts, tokens)
         with self._lock:
-            self.texts += texts
-            self.tokens += tokens
             self._recent_calls.append((self._clock(), tokens))
             self._recent_tokens += tokens
             self._drop_old_calls()
-        self._texts.inc(texts)
-        self._tokens.inc(tokens)
         self._engine_seconds.inc(seconds)
         self._call_tokens.observe(tokens)
+
+    def count_texts(self, texts: int, tokens: int) -> None:
+        """Count texts that went through the model."""
+        with self._lock:
+            self.texts += texts
+            self.tokens += tokens
+        self._texts.inc(texts)
+        self._tokens.inc(tokens)
 
     def count_tokenizing(self, seconds: float) -> None:
         """Count time that the tokenizer spent on long texts."""
@@ -143,7 +148,8 @@ class ModelMetrics:
 
     def count_request(self, seconds: float) -> None:
         """Count an answered request, and the seconds from its tokens to its results."""
-        self.requests += 1
+        with self._lock:
+            self.requests += 1
         self._requests.inc()
         self._request_seconds.observe(seconds)
         self._latencies.append(seconds)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from pellucid import catalog
+from pellucid.embedder import Embedder
 from pellucid.encoder.encoder import Encoder
 from pellucid.errors import (
     MissingExtraError,
@@ -23,17 +24,18 @@ from pellucid.errors import (
     ModelNotServedError,
     NoRoomForModelError,
     OptionError,
-    UnsupportedModelError,
     WrongModelKindError,
 )
 from pellucid.model.load import load_spec
-from pellucid.server.core.kinds import TASKS, Kind, ability, can, in_words, kind_of, other_route
+from pellucid.model.spec import ModelSpec
+from pellucid.server.core.kinds import ASKED_KINDS, TASKS, Kind, ability, can, in_words, kind_of, other_route
 from pellucid.server.core.metrics import Metrics, ModelMetrics
 from pellucid.server.core.service import AnyTask, Service
 from pellucid.server.core.worker import Worker
 from pellucid.server.settings import Settings
 from pellucid.sources import resolve
 from pellucid.sources.files import ModelFiles
+from pellucid.sparse_embedder import QueryTable, SparseEmbedder
 from pellucid.task import Task
 
 logger = logging.getLogger("pellucid.server")
@@ -46,6 +48,7 @@ class _Entry:
     Attributes:
         name: the name that clients use.
         source: the Hub name or folder to load it from.
+        asked_kind: what it is to do; None for what its files say.
         kind: what it can do; None until its files are known.
         size: the bytes of its files, once they are known.
         users: how many requests keep it loaded now.
@@ -54,6 +57,7 @@ class _Entry:
     name: str
     source: str
     metrics: ModelMetrics
+    asked_kind: Kind | None = None
     loading: asyncio.Lock = field(default_factory=asyncio.Lock)
     kind: Kind | None = None
     service: Service[Any] | None = None
@@ -66,6 +70,10 @@ class _Entry:
         self.kind = kind
         self.metrics.set_kind(kind)
         return kind
+
+    def kind_of(self, files: ModelFiles, spec: ModelSpec) -> Kind:
+        """The kind that was asked for, or else that of the files."""
+        return self.asked_kind or kind_of(files, spec)
 
 
 @dataclass(frozen=True)
@@ -103,17 +111,18 @@ class Models:
         self._load_lock = asyncio.Lock()
         self._load_worker = Worker("loading")
         self._tokenize_worker = Worker("tokenizing")
-        for source, own_name in itertools.zip_longest(settings.models, settings.served_names):
+        tasks = itertools.zip_longest(settings.models, settings.served_names, settings.tasks)
+        for source, own_name, task in tasks:
             name = own_name or served_name(source)
             if name in self._entries:
                 raise OptionError(
                     f"two models would have the same name, {name!r}. Leave one out, or give them other names with "
                     f"--served-model-name."
                 )
-            entry = self._entries[name] = _Entry(name, source, ModelMetrics(metrics, name))
+            entry = self._entries[name] = _Entry(name, source, ModelMetrics(metrics, name), ASKED_KINDS.get(task))
             known = None if Path(source).is_dir() else catalog.find(source)
-            if known is not None:
-                entry.set_kind(known.kind)  # So it need not be downloaded only to learn what it is.
+            if kind := entry.asked_kind or (known and known.kind):
+                entry.set_kind(kind)  # So it need not be downloaded only to learn what it is.
         self._aliases: dict[str, _Entry] = {}
         for alias, source in settings.aliases:
             self._add_alias(alias, source)
@@ -298,8 +307,9 @@ class Models:
                 self._make_room(entry, settings.memory)
             task = await self._load_worker.run(lambda _: self._create(entry))
             # Responses contain the model's name. Clients must not learn which folder it is in.
-            task.encoder.spec = dataclasses.replace(task.spec, name=entry.name)
-            kind = entry.set_kind(kind_of(task.files, task.spec))
+            for encoder in encoders_of(task):
+                encoder.spec = dataclasses.replace(encoder.spec, name=entry.name)
+            kind = entry.set_kind(entry.kind_of(task.files, task.spec))
             entry.service = Service(
                 task, kind, settings.limits, entry.metrics, self._engine_lock, self._tokenize_worker, entry.name
             )
@@ -317,18 +327,12 @@ class Models:
             cache_folder=settings.cache_folder,
             local_files_only=settings.local_files_only,
         )
-        if encoder.reads_queries_apart:
-            # Requests for queries and documents share one queue, which has one encoder.
-            raise UnsupportedModelError(
-                f"{entry.name} reads queries and documents in different ways, which the server does not do. Use it in "
-                f"Python."
-            )
-        return TASKS[kind_of(encoder.files, encoder.spec)](encoder, on_truncation="cut")
+        return TASKS[entry.kind_of(encoder.files, encoder.spec)](encoder, on_truncation="cut")
 
     async def _learn_kind(self, entry: _Entry, *, local_files_only: bool = False) -> Kind:
         """Find a model's files, and read from them which kind it is. Its weights are not loaded."""
         files = await self._load_worker.run(lambda _: self._resolve(entry, local_files_only=local_files_only))
-        return entry.set_kind(kind_of(files, await self._load_worker.run(lambda _: load_spec(files))))
+        return entry.set_kind(entry.kind_of(files, await self._load_worker.run(lambda _: load_spec(files))))
 
     def _resolve(self, entry: _Entry, *, local_files_only: bool = False) -> ModelFiles:
         settings = self._settings
@@ -360,6 +364,14 @@ class Models:
                 f"{in_use / 1e6:,.0f} MB of the {memory / 1e6:,.0f} MB for all models. Try again later, or start the "
                 f"server with more --memory."
             )
+
+
+def encoders_of(task: Task) -> list[Encoder]:
+    """The encoders of a model: one, or another one for queries too."""
+    queries = task.for_queries if isinstance(task, Embedder | SparseEmbedder) else task
+    if queries is task or isinstance(queries, QueryTable):
+        return [task.encoder]
+    return [task.encoder, queries.encoder]
 
 
 def _quoted(names: Iterable[str]) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from pellucid.encoder.encoder import Encoder
 from pellucid.errors import QueueFullError, ServerStoppingError, plural
 from pellucid.layers.finish import Finish
 from pellucid.types import TokenBatch
@@ -28,6 +29,7 @@ class QueuedRequest:
         tokens: the texts.
         finish: turns each text's token vectors into its result. Texts with equal finishes go through the engine
             together.
+        encoder: what the texts go through; None for the queue's usual one.
         tag: any object by which the sender recognizes the request.
         taken: how many of the texts have gone into calls.
         counted_tokens: queue capacity, in tokens, reserved by this request until its last text is taken.
@@ -36,6 +38,7 @@ class QueuedRequest:
 
     tokens: TokenBatch
     finish: Finish[Any]
+    encoder: Encoder | None = None
     tag: Any = None
     taken: int = field(default=0, init=False)
     counted_tokens: int = field(default=0, init=False)

@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from pellucid.encoder.encoder import Encoder
 from pellucid.errors import EngineFailedError, TruncationError
 from pellucid.layers.finish import Finish
 from pellucid.server.core.kinds import Kind
@@ -18,7 +19,9 @@ from pellucid.server.core.metrics import ModelMetrics
 from pellucid.server.core.queue import Outcome, Queue, QueuedRequest, RequestSlice, process_queue
 from pellucid.server.core.worker import Check, Worker
 from pellucid.server.settings import Limits
+from pellucid.sparse_embedder import QueryTable
 from pellucid.task import Task
+from pellucid.text.tokenizer import Tokenizer
 from pellucid.text.truncation import Truncation
 from pellucid.types import Int32, TokenBatch
 
@@ -72,13 +75,16 @@ class Service(Generic[Task_co]):
         )
         self._thread.start()
 
-    async def tokenize(self, texts: Sequence[str], prompt: str, *, cut: bool) -> tuple[TokenBatch, Int32]:
+    async def tokenize(
+        self, texts: Sequence[str], prompt: str, *, cut: bool, tokenizer: Tokenizer | QueryTable | None = None
+    ) -> tuple[TokenBatch, Int32]:
         """Turn texts into tokens: short ones at once, long ones in parts, in turns with other requests.
 
         Args:
             texts: the texts.
             prompt: goes before each text.
             cut: cut texts that are too long, instead of refusing them.
+            tokenizer: what cuts the texts into tokens, if it is not the model's usual tokenizer.
 
         Returns:
             The tokens, and how many each text had before it was cut, ``int32[n]``.
@@ -87,19 +93,21 @@ class Service(Generic[Task_co]):
             TextError: a text cannot be used. The message gives its position.
             TruncationError: a text is too long and must not be cut.
         """
+        tokenizer = self.task.tokenizer if tokenizer is None else tokenizer
+        max_tokens = tokenizer.max_tokens
         if is_short(texts, prompt):
-            tokens, counts = self.task.tokenizer.tokenize(texts, prompt)
+            tokens, counts = tokenizer.tokenize(texts, prompt)
             if not cut:
-                self.check_lengths(counts)
+                check_lengths(counts, max_tokens)
             return tokens, counts
         batches: list[TokenBatch] = []
         all_counts: list[Int32] = []
         first = 0
         for part in split_parts(texts, PART_CHARACTERS):
-            job = functools.partial(self.task.tokenizer.tokenize, part, prompt, first=first)
+            job = functools.partial(tokenizer.tokenize, part, prompt, first=first)
             tokens, counts = await self.run_in_tokenizer(functools.partial(_call, job), sum(map(len, part)))
             if not cut:
-                self.check_lengths(counts, first)
+                check_lengths(counts, max_tokens, first)
             batches.append(tokens)
             all_counts.append(counts)
             first += len(part)
@@ -118,23 +126,6 @@ class Service(Generic[Task_co]):
             job = functools.partial(_call, functools.partial(tokenize, part))
             found += await self.run_in_tokenizer(job, sum(map(len, part)))
         return found
-
-    def check_lengths(self, counts: Int32, first: int = 0, *, unit: str = "text") -> None:
-        """Refuse texts with more tokens than the model reads.
-
-        Args:
-            counts: ``int32[n]``, how many tokens each text has.
-            first: the position of the first text, for the message.
-            unit: what the message calls a text.
-
-        Raises:
-            TruncationError: a text is too long.
-        """
-        max_tokens = self.task.max_tokens
-        if counts.max(initial=0) > max_tokens:
-            found = Truncation(texts=first) + Truncation.from_counts(counts, max_tokens, unit)
-            advice = "Split these texts" if unit == "text" else "Shorten the texts of these pairs"
-            raise TruncationError(f'{found.describe(max_tokens)}. {advice}, or send "truncate": true to have them cut.')
 
     async def run_in_tokenizer(self, job: Callable[[Check], T], characters: int) -> T:
         """Run a job in the tokenizer's thread, and return its result.
@@ -156,10 +147,18 @@ class Service(Generic[Task_co]):
         with self.metrics.count_characters(characters):
             return await self._tokenize_worker.run(measured)
 
-    async def run(self, tokens: TokenBatch, finish: Finish[Result]) -> Result:
+    async def run(
+        self, tokens: TokenBatch, finish: Finish[Result], encoder: Encoder | None = None, *, is_part: bool = False
+    ) -> Result:
         """Compute the results of texts, as :meth:`pellucid.encoder.encoder.Encoder.run` does.
 
         Other requests may share the same call of the engine.
+
+        Args:
+            tokens: the texts.
+            finish: turns each text's token vectors into its result.
+            encoder: the encoder of the texts, if it is not the task's: some models have another one for queries.
+            is_part: True if the caller counts the request, of which this is a part.
 
         Raises:
             QueueFullError, ServerStoppingError: the queue does not accept the request.
@@ -169,13 +168,22 @@ class Service(Generic[Task_co]):
             return self.task.encoder.run(tokens, finish)
         start = time.perf_counter()
         future: asyncio.Future[Result] = self._loop.create_future()
-        request = QueuedRequest(tokens, finish, tag=future)
+        request = QueuedRequest(tokens, finish, encoder, tag=future)
         self._queue.put(request, tokens_per_second=self.metrics.tokens_per_second())
         try:
             result = await future
         except BaseException:
             self._queue.drop(request)
             raise
+        if not is_part:
+            self.metrics.count_request(time.perf_counter() - start)
+        return result
+
+    def look_up(self, tokens: TokenBatch, work: Callable[[], T]) -> T:
+        """Do work that needs no engine, for the texts of a request, and count them."""
+        start = time.perf_counter()
+        result = work()
+        self.metrics.count_texts(len(tokens), len(tokens.ids))
         self.metrics.count_request(time.perf_counter() - start)
         return result
 
@@ -192,19 +200,42 @@ class Service(Generic[Task_co]):
 
     def _compute(self, slices: Sequence[RequestSlice]) -> list[Any]:
         self.busy = True
-        parts = [(chosen.tokens, chosen.request.finish) for chosen in slices]
+        by_encoder: dict[Encoder, list[RequestSlice]] = {}
+        for chosen in slices:
+            by_encoder.setdefault(chosen.request.encoder or self.task.encoder, []).append(chosen)
+        results: dict[RequestSlice, Any] = {}
         with self._engine_lock:
-            start = time.perf_counter()
-            results = self.task.encoder.run_requests(parts)
-            text_count = sum(len(tokens) for tokens, _ in parts)
-            token_count = sum(len(tokens.ids) for tokens, _ in parts)
-            self.metrics.count_call(text_count, token_count, time.perf_counter() - start)
-        return results
+            for encoder, together in by_encoder.items():
+                parts = [(chosen.tokens, chosen.request.finish) for chosen in together]
+                start = time.perf_counter()
+                results |= zip(together, encoder.run_requests(parts), strict=True)
+                text_count = sum(len(tokens) for tokens, _ in parts)
+                token_count = sum(len(tokens.ids) for tokens, _ in parts)
+                self.metrics.count_call(text_count, token_count, time.perf_counter() - start)
+        return [results[chosen] for chosen in slices]
 
     def _deliver(self, outcomes: list[Outcome]) -> None:
         self.busy = False
         if outcomes and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(_settle, outcomes)
+
+
+def check_lengths(counts: Int32, max_tokens: int, first: int = 0, *, unit: str = "text") -> None:
+    """Refuse texts with more tokens than the model reads.
+
+    Args:
+        counts: ``int32[n]``, how many tokens each text has.
+        max_tokens: how many the model reads.
+        first: the position of the first text, for the message.
+        unit: what the message calls a text.
+
+    Raises:
+        TruncationError: a text is too long.
+    """
+    if counts.max(initial=0) > max_tokens:
+        found = Truncation(texts=first) + Truncation.from_counts(counts, max_tokens, unit)
+        advice = "Shorten the texts of these pairs" if unit == "pair" else "Split these texts"
+        raise TruncationError(f'{found.describe(max_tokens)}. {advice}, or send "truncate": true to have them cut.')
 
 
 def is_short(texts: Sequence[str], prompt: str) -> bool:

@@ -20,7 +20,7 @@ from pellucid.server.core.models import Models
 from pellucid.server.http.errors import Failure, failure_of, needs_log
 from pellucid.server.http.gate import App, Gate, logger
 from pellucid.server.http.inputs import fill_limits
-from pellucid.server.http.routes import cohere, explain, home, ollama, openai, rerank, tei
+from pellucid.server.http.routes import cohere, explain, home, jina, ollama, openai, rerank, tei
 from pellucid.server.http.serving import Serving
 from pellucid.server.settings import Limits, Settings
 
@@ -52,7 +52,7 @@ def create_app(settings: Settings) -> tuple[App, Serving]:
         lifespan=lifespan,
     )
     app.state.serving = serving
-    routers = [each.router for each in (openai, tei, rerank, cohere, ollama, explain, home)]
+    routers = [each.router for each in (openai, tei, rerank, cohere, jina, ollama, explain, home)]
     for router in routers:
         app.include_router(router)
     app.add_exception_handler(PellucidError, _handle_error)

@@ -1,4 +1,4 @@
-"""The bodies of requests for vectors from clients of Ollama and Cohere."""
+"""The bodies of requests for vectors from clients of Ollama, Jina and Cohere."""
 
 from __future__ import annotations
 
@@ -49,6 +49,29 @@ class OllamaEmbeddingsBody(Body):
     model: ModelName = None
     options: Options = None
     keep_alive: KeepAlive = None
+
+
+class MultiVectorBody(Body):
+    """The body of Jina's `/v1/multi-vector`."""
+
+    model_config = example({"input": _CATS, "input_type": "document"})
+
+    input: Annotated[Text | Texts, Field(description="A text, or a list of texts.")]
+    model: ModelName = None
+    input_type: Annotated[
+        Literal["query", "document"] | None, Field(description="What the texts are: `query` or `document`.")
+    ] = "document"
+    embedding_type: Annotated[
+        Literal["float", "base64"] | None,
+        Field(description="How vectors are written: as numbers (`float`), or as little-endian float32 in `base64`."),
+    ] = "float"
+    encoding_format: Annotated[
+        Literal["float", "base64"] | None, Field(description="Another name of `embedding_type`.")
+    ] = None
+    dimensions: Annotated[
+        int | None, Field(strict=True, ge=1, description="The length of a vector. Only the model's own is accepted.")
+    ] = None
+    truncate: Truncate = None
 
 
 class CohereContent(Body):

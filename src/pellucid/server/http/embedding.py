@@ -11,18 +11,21 @@ from fastapi import Request
 from pellucid.embedder import Embedder
 from pellucid.errors import InputError, OptionError, RequestError, TextError
 from pellucid.layers.finish import EachToken
+from pellucid.multi_vector_embedder import MultiVectorEmbedder
 from pellucid.server.core.service import Service, is_short
-from pellucid.server.http.serving import Serving, reservation_of, wait_or_cancel
-from pellucid.server.http.texts import TokenizedTexts, check_characters, check_count, run_model
-from pellucid.sparse_embedder import SparseEmbedder
+from pellucid.server.http.serving import Serving, reservation_of, wait_or_cancel, work_in_thread
+from pellucid.server.http.texts import Side, TokenizedTexts, check_characters, check_count, run_model
+from pellucid.sparse_embedder import QueryTable, SparseEmbedder
 from pellucid.sparse_vectors import SparseVectors
+from pellucid.text.tokenizer import Tokenizer
 from pellucid.text.truncation import Truncation
 from pellucid.types import Float32, MultiVectors, TokenBatch, describe_wrong_id
 
+AnyEmbedder = Embedder | SparseEmbedder | MultiVectorEmbedder
 Input = str | list[str] | list[int] | list[list[int]]
 _LANGCHAIN_HINT = "With LangChain's OpenAIEmbeddings, set check_embedding_ctx_length=False."
 _SHORT_IDS = 20_000
-"""Up to this many token ids are checked on the event loop. More go to a thread."""
+"""Up to this many token ids are checked, or looked up, on the event loop. More go to a thread."""
 _SPARSE_NUMBER_BYTES = 72
 """The memory that a number of a sparse vector takes: its place and value twice, and once as JSON."""
 _USUAL_SPARSE_NUMBERS = 512
@@ -32,7 +35,7 @@ _USUAL_SPARSE_NUMBERS = 512
 async def tokenize_input(
     serving: Serving,
     request: Request,
-    service: Service[Embedder | SparseEmbedder],
+    service: Service[AnyEmbedder],
     value: Input,
     *,
     prompt_name: str | None = None,
@@ -47,7 +50,7 @@ async def tokenize_input(
         request: the request.
         service: the model.
         value: a text, texts, token ids, or lists of token ids.
-        prompt_name: the name of the prompt that goes before each text, or None.
+        prompt_name: the name of the prompt that goes before each text, or None. "query" says that they are queries.
         input_type: what the texts are for, which chooses the prompt, too; or None.
         truncate: cut texts that are too long, or refuse them; None does as the server's settings say.
         model: the model's name in the request. Under an alias, token ids are refused.
@@ -76,17 +79,42 @@ async def tokenize_input(
         check = functools.partial(_tokens_from_ids, items, service, cut=cut)
         if sum(map(len, items)) <= _SHORT_IDS:
             return check()
-        return await wait_or_cancel(request, serving.json_worker.run(lambda _: check()))
+        return await work_in_thread(request, check)
     texts = items
     check_characters(texts, limits.characters)
     for position, text in enumerate(texts):
         if not text:
             raise TextError(f"text {position} is empty. Leave it out.")
-    prompt = _prompt(service.task, prompt_name, input_type)
-    tokenizing = service.tokenize(texts, prompt, cut=cut)
+    side, prompt = choose_side(service.task, prompt_name, input_type)
+    return await tokenize_texts(request, service, texts, side, prompt, cut=cut)
+
+
+async def tokenize_texts(
+    request: Request, service: Service[AnyEmbedder], texts: list[str], side: Side, prompt: str, *, cut: bool
+) -> TokenizedTexts:
+    """Turn queries or documents into tokens, after :func:`tokenize_input` or another has checked them.
+
+    Raises:
+        TruncationError: a text is too long and must not be cut.
+    """
+    tokenizer = tokenizer_of(service.task, side)
+    tokenizing = service.tokenize(texts, prompt, cut=cut, tokenizer=tokenizer)
     # Short texts are tokenized at once, so there is no time in which the client could leave.
     tokens, counts = await (tokenizing if is_short(texts, prompt) else wait_or_cancel(request, tokenizing))
-    return TokenizedTexts(tokens, counts, service.task.max_tokens, service.task.tokenizer.prompt_tokens(prompt))
+    if isinstance(service.task, MultiVectorEmbedder):
+        tokens = service.task.fill_up(tokens, side)
+    prompt_tokens = tokenizer.prompt_tokens(prompt) if isinstance(tokenizer, Tokenizer) else 0
+    return TokenizedTexts(tokens, counts, tokenizer.max_tokens, prompt_tokens, side)
+
+
+def tokenizer_of(task: AnyEmbedder, side: Side) -> Tokenizer | QueryTable:
+    """What cuts queries, or documents, into tokens."""
+    if isinstance(task, MultiVectorEmbedder):
+        return task.tokenizer_of(side)
+    if side == "document":
+        return task.tokenizer
+    queries = task.for_queries
+    return queries if isinstance(queries, QueryTable) else queries.tokenizer
 
 
 async def embed(
@@ -110,20 +138,23 @@ async def embed(
         RequestError: the model has fewer dimensions, or the client has left.
         VectorNotFiniteError: a vector is not finite. The message gives the text's position.
     """
-    max_dimensions = service.task.dimensions
+    task = service.task.for_queries if texts.side == "query" else service.task
+    max_dimensions = task.dimensions
     if dimensions is not None and dimensions > max_dimensions:
         message = (
             f"dimensions: {dimensions:,} is more than the model's {max_dimensions:,}. Leave it out, or ask for fewer."
         )
         raise RequestError(400, message, "invalid_value", "dimensions")
-    finish = service.task.finish(texts.prompt_tokens, normalize, dimensions)
-    return await run_model(request, service, texts, finish, len(texts.tokens) * (dimensions or max_dimensions))
+    finish = task.finish(texts.prompt_tokens, normalize, dimensions)
+    numbers = len(texts.tokens) * (dimensions or max_dimensions)
+    return await run_model(request, service, texts, finish, numbers, encoder=task.encoder)
 
 
 async def embed_tokens(request: Request, service: Service[Embedder], texts: TokenizedTexts) -> MultiVectors:
-    """A vector for each token of the texts. Raises the same errors as :func:`embed`."""
-    numbers = len(texts.tokens.ids) * service.task.spec.encoder.hidden_size
-    return await run_model(request, service, texts, EachToken(), numbers)
+    """The encoder's vector for each token of the texts. Raises the same errors as :func:`embed`."""
+    encoder = (service.task.for_queries if texts.side == "query" else service.task).encoder
+    numbers = len(texts.tokens.ids) * encoder.spec.encoder.hidden_size
+    return await run_model(request, service, texts, EachToken(), numbers, encoder=encoder)
 
 
 async def embed_sparse(
@@ -136,29 +167,53 @@ async def embed_sparse(
         RequestMemoryFullError, RequestTooLargeError: there is not enough memory for all numbers.
         RequestError: the client has left.
     """
-    finish = service.task.finish(max_active_dims)
-    most = max_active_dims or service.task.max_active_dims or service.task.dimensions
-    usual = len(texts.tokens) * min(most, _USUAL_SPARSE_NUMBERS)
-    vectors = await run_model(request, service, texts, finish, usual, number_bytes=_SPARSE_NUMBER_BYTES)
+    task = service.task.for_queries if texts.side == "query" else service.task
+    most = max_active_dims or service.task.max_active_dims
+    if isinstance(task, QueryTable):  # There is nothing to compute, so nothing waits in the queue.
+        reservation_of(request).take(_SPARSE_NUMBER_BYTES * len(texts.tokens.ids))
+        look_up = functools.partial(service.look_up, texts.tokens, lambda: task.embed_tokens(texts.tokens, most))
+        if len(texts.tokens.ids) <= _SHORT_IDS:
+            return look_up()
+        return await work_in_thread(request, look_up)
+    usual = len(texts.tokens) * min(most or task.dimensions, _USUAL_SPARSE_NUMBERS)
+    vectors = await run_model(
+        request,
+        service,
+        texts,
+        task.finish(max_active_dims),
+        usual,
+        number_bytes=_SPARSE_NUMBER_BYTES,
+        encoder=task.encoder,
+    )
     reservation_of(request).take(_SPARSE_NUMBER_BYTES * max(0, len(vectors.values) - usual))
     return vectors
 
 
-def _prompt(task: Embedder | SparseEmbedder, prompt_name: str | None, input_type: str | None) -> str:
-    """The prompt of this name, or for this purpose.
+def choose_side(task: AnyEmbedder, prompt_name: str | None, input_type: str | None) -> tuple[Side, str]:
+    """What the texts of a request are, and the prompt that goes before each.
+
+    Clients of text-embeddings-inference can say what texts are only by a prompt's name. So for a model that reads
+    queries in a way of its own, "query" and "document" say that, even if it has no such prompts.
 
     Raises:
         OptionError: both are given, or the model has no prompt of this name.
     """
-    if input_type is None:
-        return task.prompt_named(prompt_name)
-    if prompt_name is not None:
+    if input_type is not None and prompt_name is not None:
         raise OptionError("send either prompt_name or input_type. Both choose a prompt.")
+    if prompt_name in ("query", "document") and reads_queries_apart(task):
+        prompt_name, input_type = None, prompt_name
+    if input_type is None:
+        return "document", task.prompt_named(prompt_name)
     if input_type in ("query", "search_query"):
-        return task.query_prompt
+        return "query", task.query_prompt
     if input_type in ("document", "search_document", "passage"):
-        return task.document_prompt
-    return task.spec.prompts.get(input_type, "")
+        return "document", task.document_prompt
+    return "document", task.spec.prompts.get(input_type, "")
+
+
+def reads_queries_apart(task: AnyEmbedder) -> bool:
+    """True if the model reads queries in another way than documents, besides the prompt."""
+    return isinstance(task, MultiVectorEmbedder) or task.for_queries is not task
 
 
 def check_ids(sequences: list[list[int]], limit: int) -> None:
@@ -178,9 +233,7 @@ def _is_ids(value: Input) -> bool:
     return bool(value) and isinstance(value[0], int)
 
 
-def _tokens_from_ids(
-    sequences: list[list[int]], service: Service[Embedder | SparseEmbedder], *, cut: bool
-) -> TokenizedTexts:
+def _tokens_from_ids(sequences: list[list[int]], service: Service[AnyEmbedder], *, cut: bool) -> TokenizedTexts:
     """Use a client's token ids as they are, after checking them against the model."""
     vocabulary, max_tokens = service.task.spec.encoder.vocab_size, service.task.max_tokens
     for position, ids in enumerate(sequences):

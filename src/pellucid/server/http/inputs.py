@@ -50,7 +50,11 @@ ModelName = Annotated[
     Field(description="The name of a model or alias in `/v1/models`. Default: the first that can do this."),
 ]
 PromptName = Annotated[
-    StrictStr | None, Field(description="The name of one of the model's prompts, which goes before each text.")
+    StrictStr | None,
+    Field(
+        description="The name of one of the model's prompts, which goes before each text. If the model reads queries "
+        "and documents in different ways, `query` or `document` says what the texts are."
+    ),
 ]
 Dimensions = Annotated[
     int | None, Field(strict=True, ge=1, description="Keep only this many leading dimensions of each vector.")
@@ -62,8 +66,9 @@ Truncate = Annotated[
 InputType = Annotated[
     Literal["query", "search_query", "document", "search_document", "passage", "classification", "clustering"] | None,
     Field(
-        description="What the texts are for. The model's prompt for it, if there is one, goes before each text. "
-        "`search_query` is `query`; `search_document` and `passage` are `document`."
+        description="What the texts are for. The model's prompt for it, if there is one, goes before each text. If the "
+        "model reads queries and documents in different ways, it says which way. `search_query` is `query`; "
+        "`search_document` and `passage` are `document`."
     ),
 ]
 TruncationDirection = Annotated[
@@ -129,45 +134,40 @@ class EmbeddingsBody(Body):
     output_dtype: Annotated[Literal["float"] | None, Field(description="Only `float`.")] = None
 
 
-class EmbedBody(Body):
+class TextsBody(Body):
+    """What the bodies of text-embeddings-inference's routes for vectors share, with `model` and `input_type` added."""
+
+    inputs: AnyInput
+    model: ModelName = None
+    truncate: Truncate = None
+    truncation_direction: TruncationDirection = None
+    prompt_name: PromptName = None
+    input_type: InputType = None
+
+
+class EmbedBody(TextsBody):
     """The body of text-embeddings-inference's `/embed`."""
 
     model_config = example({"inputs": ["The cat sat on the mat", "Dogs are loyal companions"]})
 
-    inputs: AnyInput
-    model: ModelName = None
     normalize: Annotated[
         StrictBool | None,
         Field(description="Scale vectors to unit length. With `null`, the model's own setting applies."),
     ] = True
-    truncate: Truncate = None
-    truncation_direction: TruncationDirection = None
-    prompt_name: PromptName = None
     dimensions: Dimensions = None
 
 
-class EmbedAllBody(Body):
+class EmbedAllBody(TextsBody):
     """The body of text-embeddings-inference's `/embed_all`, which gives a vector for each token."""
 
     model_config = example({"inputs": "The cat sat on the mat"})
 
-    inputs: AnyInput
-    model: ModelName = None
-    truncate: Truncate = None
-    truncation_direction: TruncationDirection = None
-    prompt_name: PromptName = None
 
-
-class EmbedSparseBody(Body):
-    """The body of text-embeddings-inference's `/embed_sparse`, with `model` and `max_active_dims` added."""
+class EmbedSparseBody(TextsBody):
+    """The body of text-embeddings-inference's `/embed_sparse`, with `max_active_dims` added."""
 
     model_config = example({"inputs": ["The cat sat on the mat", "Dogs are loyal companions"]})
 
-    inputs: AnyInput
-    model: ModelName = None
-    truncate: Truncate = None
-    truncation_direction: TruncationDirection = None
-    prompt_name: PromptName = None
     max_active_dims: Annotated[
         int | None,
         Field(strict=True, ge=1, le=2**31 - 1, description="Keep only this many numbers of each vector, the largest."),

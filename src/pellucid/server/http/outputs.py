@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, RootModel
 
+from pellucid.server.core.kinds import Kind
+
 
 class Embedding(BaseModel):
     """The vector of one text. In base64, it is the bytes of its numbers as little-endian float32."""
@@ -27,6 +29,23 @@ class Embeddings(BaseModel):
 
     object: Literal["list"]
     data: list[Embedding]
+    model: str
+    usage: Usage
+
+
+class TokenEmbeddings(BaseModel):
+    """The vectors of one text. In base64, each is the bytes of its numbers as little-endian float32."""
+
+    object: Literal["embeddings"]
+    index: int
+    embeddings: list[list[float]] | list[str]
+
+
+class MultiVectorEmbeddings(BaseModel):
+    """Jina's response with vectors of tokens."""
+
+    object: Literal["list"]
+    data: list[TokenEmbeddings]
     model: str
     usage: Usage
 
@@ -84,7 +103,7 @@ class ModelCard(BaseModel):
     object: Literal["model"]
     created: int
     owned_by: str
-    kind: Literal["embedder", "sparse_embedder", "reranker", "classifier"] | None
+    kind: Kind | None
     root: str | None = None
 
 
@@ -257,8 +276,8 @@ class ModelStats(BaseModel):
     """Statistics of one model."""
 
     name: str
-    kind: Literal["embedder", "sparse_embedder", "reranker", "classifier"] | None
-    dimensions: int | None = Field(description="Of an embedder or a sparse embedder, once it is loaded.")
+    kind: Kind | None
+    dimensions: int | None = Field(description="Of an embedder of any kind, once it is loaded.")
     max_tokens: int | None = Field(description="Once the model is loaded.")
     loaded: bool
     requests: int

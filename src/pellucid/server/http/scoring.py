@@ -1,4 +1,4 @@
-"""From the texts of a request to the logits of a reranker or classifier: check them, turn them into tokens, run it."""
+"""From the texts of a request to scores or logits: check them, turn them into tokens, and run the model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pellucid.engines.reference import softmax
 from pellucid.errors import InputError, OptionError, TextError
 from pellucid.layers.activations import sigmoid
 from pellucid.scoring import Pair, ScoringTask
-from pellucid.server.core.service import Service
+from pellucid.server.core.service import Service, check_lengths
 from pellucid.server.http.serving import reservation_of, serving_of, wait_or_cancel
 from pellucid.server.http.texts import TokenizedTexts, check_characters, check_count, check_length, run_model
 from pellucid.text.checks import counting_limit
@@ -48,6 +48,21 @@ class PairLimits:
     cut: bool = True
     pair_tokens: int | None = None
     second_tokens: int | None = None
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The scores of pairs.
+
+    Attributes:
+        scores: ``float32[n]``.
+        tokens: how many tokens went through the model.
+        headers: the response headers that tell the client if texts were cut.
+    """
+
+    scores: Float32
+    tokens: int
+    headers: dict[str, str]
 
 
 def check_documents(request: Request, query: str, documents: Sequence[str], name: str) -> list[Pair]:
@@ -97,7 +112,7 @@ def check_pairs(
 
 async def score(
     request: Request, service: Service[ScoringTask], pairs: list[Pair], limits: PairLimits, *, raw: bool | None
-) -> tuple[Float32, TokenizedTexts]:
+) -> Scored:
     """Score pairs with a reranker.
 
     Args:
@@ -108,7 +123,7 @@ async def score(
         raw: return logits instead of scores between 0 and 1.
 
     Returns:
-        The scores, ``float32[n]``: a sigmoid of the logits, whatever activation the model's files name. And the tokens.
+        Scores that are a sigmoid of the logits, whatever activation the model's files name.
 
     Raises:
         OptionError, TruncationError: a limit cannot be used, or a pair is too long and must not be cut.
@@ -121,10 +136,10 @@ async def score(
     most = _most_tokens(service.task, limits.pair_tokens)
     tokens, counts = await _tokenize_pairs(request, service, pairs, replace(limits, pair_tokens=most))
     if not limits.cut:
-        service.check_lengths(counts, unit="pair")
+        check_lengths(counts, service.task.max_tokens, unit="pair")
     texts = TokenizedTexts(tokens, counts, most)
     logits = (await run_model(request, service, texts, service.task.finish, len(pairs)))[:, 0]
-    return (logits if raw else sigmoid(logits)), texts
+    return Scored(logits if raw else sigmoid(logits), len(texts.tokens.ids), texts.headers())
 
 
 async def classify(
@@ -162,7 +177,7 @@ async def classify(
     tokens = TokenBatch.join([tokens for tokens, _ in parts]).select(order)
     texts = TokenizedTexts(tokens, np.concatenate([counts for _, counts in parts])[order], service.task.max_tokens)
     if not cut:
-        service.check_lengths(texts.counts)
+        check_lengths(texts.counts, service.task.max_tokens)
     numbers = len(items) * len(service.task.head.labels)
     finish = service.task.finish
     return await run_model(request, service, texts, finish, numbers, number_bytes=_PREDICTION_BYTES), texts

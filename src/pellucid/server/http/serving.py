@@ -46,7 +46,7 @@ class Serving:
         started_at: when it started, by ``time.monotonic``.
         budget: the memory of all requests.
         connections: all connections.
-        json_worker: the thread that parses long bodies and writes long responses.
+        json_worker: the thread that parses long bodies, does long work on results, and writes long responses.
         view_worker: the thread that makes views.
     """
 
@@ -130,6 +130,15 @@ async def find_service(request: Request, name: str | None, *tasks: type[AnyTask]
 def reservation_of(request: Request) -> Reservation:
     """The memory reservation of this request."""
     return cast("Reservation", request.scope[RESERVATION])
+
+
+async def work_in_thread(request: Request, work: Callable[[], T]) -> T:
+    """Do long work that the event loop has no time for. Returns its result.
+
+    Raises:
+        RequestError, RequestTimeoutError: as :func:`wait_or_cancel`.
+    """
+    return await wait_or_cancel(request, serving_of(request).json_worker.run(lambda _: work()))
 
 
 async def wait_or_cancel(request: Request, work: Awaitable[T]) -> T:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from fastapi import Request
 
+from pellucid.encoder.encoder import Encoder
 from pellucid.errors import InputError, InvalidModelError, TextError, VectorNotFiniteError
 from pellucid.layers.finish import Finish
 from pellucid.server.core.service import Service
@@ -17,7 +18,8 @@ from pellucid.text.truncation import Truncation
 from pellucid.types import Int32, TokenBatch
 
 T = TypeVar("T")
-_NUMBER_BYTES = 32
+Side = Literal["query", "document"]
+NUMBER_BYTES = 32
 """The memory that one number takes: twice in vectors, and once, as digits, in the response."""
 
 
@@ -30,23 +32,39 @@ class TokenizedTexts:
         counts: how many tokens each text had before it was cut, ``int32[n]``.
         max_tokens: how many tokens the model reads.
         prompt_tokens: how many tokens at the start of each text belong to the prompt.
+        side: what the texts are. Some models read queries in a way of their own.
     """
 
     tokens: TokenBatch
     counts: Int32
     max_tokens: int
     prompt_tokens: int = 0
+    side: Side = "document"
 
     def headers(self) -> dict[str, str]:
         """The response headers that tell the client if texts were cut."""
-        if self.counts.max(initial=0) <= self.max_tokens:
-            return {}
-        truncation = Truncation.from_counts(self.counts, self.max_tokens)
-        return {"x-pellucid-truncated": f"texts={truncation.cut}, tokens={truncation.lost}"}
+        return truncation_headers(self)
+
+    def part(self, start: int, stop: int) -> TokenizedTexts:
+        """The texts from ``start`` up to, but not including, ``stop``."""
+        return replace(self, tokens=self.tokens.part(start, stop), counts=self.counts[start:stop])
 
     def cut_positions(self) -> frozenset[int]:
         """The positions of the texts that were cut."""
         return frozenset(np.flatnonzero(self.counts > self.max_tokens).tolist())
+
+
+def truncation_headers(*requests: TokenizedTexts) -> dict[str, str]:
+    """The response headers that tell the client if any of these texts were cut."""
+    found = [
+        Truncation.from_counts(texts.counts, texts.max_tokens)
+        for texts in requests
+        if texts.counts.max(initial=0) > texts.max_tokens
+    ]
+    if not found:
+        return {}
+    cut, lost = sum(each.cut for each in found), sum(each.lost for each in found)
+    return {"x-pellucid-truncated": f"texts={cut}, tokens={lost}"}
 
 
 async def run_model(
@@ -56,7 +74,10 @@ async def run_model(
     finish: Finish[T],
     numbers: int,
     *,
-    number_bytes: int = _NUMBER_BYTES,
+    number_bytes: int = NUMBER_BYTES,
+    encoder: Encoder | None = None,
+    first: int = 0,
+    is_part: bool = False,
 ) -> T:
     """Run a model on texts. Nothing more is computed for a client that has left.
 
@@ -67,6 +88,9 @@ async def run_model(
         finish: turns token vectors into results.
         numbers: how many numbers the results have. Their memory is reserved first.
         number_bytes: the memory that each takes, in the results and in the response.
+        encoder: the encoder of the texts, if it is not the task's.
+        first: the position of the first text, for messages.
+        is_part: True if this is a part of the request's work, which the caller counts as a request.
 
     Raises:
         VectorNotFiniteError: a result is not finite. The message gives the text's position.
@@ -74,9 +98,9 @@ async def run_model(
     """
     reservation_of(request).take(4 * len(texts.tokens.ids) + number_bytes * numbers)
     with serving_of(request).models.keep_loaded(service):
-        result = await wait_or_cancel(request, service.run(texts.tokens, finish))
+        result = await wait_or_cancel(request, service.run(texts.tokens, finish, encoder, is_part=is_part))
     try:
-        finish.check(result, lambda row: row)
+        finish.check(result, lambda row: first + row)
     except InvalidModelError as error:
         raise VectorNotFiniteError(str(error)) from None
     return result

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pellucid import Reranker
+from pellucid import MultiVectorEmbedder, Reranker
 from pellucid.server.settings import Limits
 
 QUERY, DOCUMENTS = "the cat", ["a dog", "the cat sat", "", "the cat sat on the mat"]
@@ -207,3 +207,58 @@ def test_a_request_may_have_many_documents_that_are_objects_and_long(serve, rera
     assert ranks(found) == expected(reranker, texts)
     assert found["results"][0]["document"] == objects[found["results"][0]["index"]]
     assert own.serving.budget.in_use < 10_000
+
+
+@pytest.fixture(scope="module")
+def late(multi_vector_model):
+    return MultiVectorEmbedder(multi_vector_model, on_truncation="cut")
+
+
+def test_a_multi_vector_model_ranks_by_maxsim(vectors_server, late):
+    documents = [*DOCUMENTS, ", . !", LONG]
+    expected = [(ranked.index, ranked.score) for ranked in late.rank(QUERY, documents)]
+    tei = post(vectors_server, "/rerank", query=QUERY, texts=documents)
+    assert [(each["index"], each["score"]) for each in tei] == expected
+    assert ranks(post(vectors_server, "/v1/rerank", query=QUERY, documents=documents, model="colbert")) == expected
+    assert ranks(post(vectors_server, "/v2/rerank", query=QUERY, documents=documents, top_n=2)) == expected[:2]
+    assert max(score for _, score in expected) > 1
+    raw = post(vectors_server, "/v1/rerank", query=QUERY, documents=documents, raw_scores=True)
+    assert ranks(raw) == expected
+
+
+def test_a_multi_vector_model_scores_pairs_and_embeds_each_query_once(vectors_server, late):
+    queries, documents = ["the cat", "a dog", "the cat"], ["a", "the mat sat", "a bird"]
+    found = post(vectors_server, "/score", text_1=queries, text_2=documents)
+    scores = [each["score"] for each in found["data"]]
+    assert scores == [late.maxsim(query, [document])[0] for query, document in zip(queries, documents, strict=True)]
+    tokens = 2 * 12 + int(late.tokenizer.tokenize(documents, late.document_prompt)[0].lengths.sum())
+    assert found["usage"] == {"prompt_tokens": tokens, "total_tokens": tokens}
+    one = post(vectors_server, "/score", queries="the cat", documents=documents)
+    assert [each["score"] for each in one["data"]] == late.maxsim("the cat", documents).tolist()
+
+
+def test_a_multi_vector_model_cuts_long_texts_unless_it_is_told_not_to(vectors_server):
+    cut = vectors_server.client.post("/rerank", json={"query": LONG, "texts": ["a", LONG]})
+    assert cut.headers["x-pellucid-truncated"].startswith("texts=2")
+    for body, words in (
+        ({"query": LONG, "texts": ["a"]}, "the model's 12 tokens (the first is query text 0)"),
+        ({"query": "a", "texts": ["a", LONG]}, "the model's 28 tokens (the first is document 1)"),
+    ):
+        refused = vectors_server.client.post("/rerank", json=body | {"truncate": False})
+        assert refused.status_code == 400
+        assert words in refused.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "message"),
+    [
+        ({"max_tokens_per_doc": 27}, "Leave out max_tokens_per_doc: this model reads up to 28 tokens of a document."),
+        ({"max_tokens_per_doc": 28}, None),
+        ({"truncate_prompt_tokens": 20}, "Leave out truncate_prompt_tokens: this model reads a query and a document"),
+        ({"truncate_prompt_tokens": -1}, None),
+    ],
+)
+def test_limits_that_a_multi_vector_model_cannot_heed_are_refused(vectors_server, limit, message):
+    answer = vectors_server.client.post("/v1/rerank", json={"query": "a", "documents": ["b"], **limit})
+    assert answer.status_code == (200 if message is None else 400)
+    assert message is None or answer.json()["message"].startswith(message)

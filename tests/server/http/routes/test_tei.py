@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from pellucid import Classifier, Reranker, SparseEmbedder
+from pellucid import Classifier, Embedder, MultiVectorEmbedder, Reranker, SparseEmbedder
 from pellucid.server.settings import Limits
+from tests import multi_vector_models
 
 TEXTS = ["the cat", "the cat sat on the mat", "A dog, a cat!"]
 
@@ -131,6 +132,146 @@ def test_info_of_a_masked_language_model_without_stages(serve, sparse_model, tmp
     (tmp_path / "m" / "modules.json").unlink()
     info = serve(str(tmp_path / "m")).client.get("/info").json()
     assert info["model_type"] == {"embedding": {"pooling": "splade"}}
+
+
+@pytest.fixture(scope="module")
+def multi_vector_embedder(multi_vector_model):
+    return MultiVectorEmbedder(multi_vector_model, on_truncation="cut")
+
+
+PUNCTUATED = [*TEXTS, ", . !", "the cat " * 30]
+
+
+@pytest.mark.parametrize(
+    "as_query", [{"prompt_name": "query"}, {"input_type": "query"}, {"input_type": "search_query"}]
+)
+def test_embed_all_gives_the_vectors_of_a_multi_vector_model(vectors_server, multi_vector_embedder, as_query):
+    """Those of documents lack punctuation, and queries are filled up. Both are cut at limits of their own."""
+    documents = ask(vectors_server, "/embed_all", inputs=PUNCTUATED, model="colbert", truncate=True)
+    assert documents == [vectors.tolist() for vectors in multi_vector_embedder.embed_documents(PUNCTUATED)]
+    queries = ask(vectors_server, "/embed_all", inputs=PUNCTUATED, model="colbert", truncate=True, **as_query)
+    assert queries == [vectors.tolist() for vectors in multi_vector_embedder.embed_queries(PUNCTUATED)]
+    assert {len(vectors) for vectors in queries} == {12}
+    assert len({len(vectors) for vectors in documents}) > 3
+
+
+def test_embed_all_gives_a_text_with_nothing_but_skipped_tokens_no_vector(serve, tmp_path):
+    skipped = ("[CLS]", "[SEP]", ",")
+    own = serve(str(multi_vector_models.write_model(tmp_path / "m", skipped=skipped)))
+    empty, both = ask(own, "/embed_all", inputs=[",", ", the cat ,"])
+    assert (len(empty), len(both)) == (0, 2)
+    assert ask(own, "/embed_all", inputs=", ,") == [[]]
+
+
+def test_embed_all_takes_token_ids_of_a_multi_vector_model(vectors_server, multi_vector_embedder):
+    tokens = multi_vector_embedder.tokenizer.tokenize(TEXTS, multi_vector_embedder.document_prompt)[0]
+    ids = [part.tolist() for part in np.split(tokens.ids, tokens.offsets[1:-1])]
+    expected = [vectors.tolist() for vectors in multi_vector_embedder.embed_documents(TEXTS)]
+    assert ask(vectors_server, "/embed_all", inputs=ids, model="colbert") == expected
+
+
+@pytest.mark.parametrize("input_type", ["document", "query"])
+def test_embed_all_merges_similar_vectors_as_the_model_says(serve, tmp_path, input_type):
+    pooling = {"pool_factor": 3, "num_protected_tokens": 1, "pool_tasks": ["document"]}
+    folder = multi_vector_models.write_model(tmp_path / "m", pooling=pooling, seed=3)
+    task = MultiVectorEmbedder(folder)
+    texts = [f"the cat sat {word} on the mat" for word in ("a", "the", "dog , dog", "bird bird")]
+    embed = {"document": task.embed_documents, "query": task.embed_queries}[input_type]
+    found = ask(serve(str(folder)), "/embed_all", inputs=texts, input_type=input_type)
+    assert found == [vectors.tolist() for vectors in embed(texts)]
+    tokens = task.tokenizer.tokenize(texts)[0].lengths
+    assert ([len(vectors) for vectors in found] < tokens).all() == (input_type == "document")
+
+
+def test_embed_all_refuses_or_cuts_long_texts_of_a_multi_vector_model(vectors_server):
+    body = {"inputs": ["a dog", "the cat " * 30], "model": "colbert"}
+    refused = vectors_server.client.post("/embed_all", json=body)
+    assert refused.status_code == 400
+    assert "longer than the model's 28 tokens (the first is text 1)" in refused.json()["error"]
+    cut = vectors_server.client.post("/embed_all", json=body | {"truncate": True})
+    assert cut.headers["x-pellucid-truncated"].startswith("texts=1")
+    queries = vectors_server.client.post("/embed_all", json=body | {"input_type": "query"})
+    assert "longer than the model's 12 tokens" in queries.json()["error"]
+
+
+def test_what_a_query_is_filled_up_with_counts_as_tokens(serve, multi_vector_model):
+    own = serve(multi_vector_model, limits=Limits(answered_tokens=24))
+    assert len(ask(own, "/embed_all", inputs=["a", "a"], input_type="query")) == 2
+    answer = own.client.post("/embed_all", json={"inputs": ["a", "a", "a"], "input_type": "query"})
+    assert answer.status_code == 400
+    assert "The texts have 36 tokens, but one response has vectors for at most 24" in answer.json()["error"]
+
+
+def test_a_vector_of_a_token_that_is_not_finite_is_refused(serve, multi_vector_model, tmp_path):
+    shutil.copytree(multi_vector_model, tmp_path / "m")
+    save_file({"linear.weight": np.full((6, 16), 3e38, np.float32)}, tmp_path / "m" / "1_Dense" / "model.safetensors")
+    answer = serve(str(tmp_path / "m")).client.post("/embed_all", json={"inputs": ["a", "the cat"]})
+    assert answer.status_code == 500
+    assert "gives text 0 a vector that is not finite" in answer.json()["error"]
+
+
+def test_info_describes_a_multi_vector_embedder(serve, multi_vector_model):
+    info = serve(multi_vector_model).client.get("/info").json()
+    assert info["model_type"] == {"embedding": {"pooling": "none"}}
+    assert (info["dimensions"], info["max_input_length"], info["auto_truncate"]) == (6, 28, False)
+
+
+@pytest.mark.parametrize("as_query", [{"prompt_name": "query"}, {"input_type": "query"}])
+def test_an_inference_free_model_reads_queries_from_its_table(serve, inference_free_model, as_query):
+    own, task = serve(inference_free_model), SparseEmbedder(inference_free_model, on_truncation="cut")
+    assert ask(own, "/embed_sparse", inputs=TEXTS) == entries(task.embed_documents(TEXTS))
+    expected = [entries(task.embed_query(text))[0] for text in TEXTS]
+    assert ask(own, "/embed_sparse", inputs=TEXTS, **as_query) == expected
+    assert expected != entries(task.embed_documents(TEXTS))
+    few = ask(own, "/embed_sparse", inputs=TEXTS, **as_query, max_active_dims=1)
+    assert few == [entries(task.embed_query(text, max_active_dims=1))[0] for text in TEXTS]
+    (stats,) = own.client.get("/stats").json()["models"]
+    assert (stats["requests"], stats["texts"]) == (3, 3 * len(TEXTS))
+
+
+def test_many_or_long_queries_of_an_inference_free_model(serve, inference_free_model):
+    own, task = serve(inference_free_model), SparseEmbedder(inference_free_model, on_truncation="cut")
+    texts = [f"the cat {number} sat on a mat, a dog" for number in range(2000)]
+    found = ask(own, "/embed_sparse", inputs=texts, prompt_name="query", truncate=True)
+    assert found == [entries(task.embed_query(text))[0] for text in texts]
+    long = {"inputs": ["a", "the cat " * 300], "prompt_name": "query"}
+    refused = own.client.post("/embed_sparse", json=long)
+    assert refused.status_code == 400
+    assert "longer than the model's 512 tokens (the first is text 1)" in refused.json()["error"]
+    cut = own.client.post("/embed_sparse", json=long | {"truncate": True})
+    assert cut.json()[1] == entries(task.embed_query(long["inputs"][1]))[0]
+    assert cut.headers["x-pellucid-truncated"] == "texts=1, tokens=88"
+
+
+@pytest.mark.parametrize("as_query", [{"prompt_name": "query"}, {"input_type": "query"}])
+def test_a_model_with_two_encoders_reads_queries_with_that_for_queries(serve, asymmetric_model, as_query):
+    own, task = serve(asymmetric_model), Embedder(asymmetric_model)
+    assert ask(own, "/embed", inputs=TEXTS, normalize=None) == task.embed_documents(TEXTS).tolist()
+    queries = [task.embed_query(text).tolist() for text in TEXTS]
+    assert ask(own, "/embed", inputs=TEXTS, normalize=None, **as_query) == queries
+    assert queries != task.embed_documents(TEXTS).tolist()
+    tokens = task.for_queries.tokenizer.tokenize(TEXTS)[0]
+    expected = np.split(task.for_queries.engine.token_vectors(tokens), tokens.offsets[1:-1])
+    assert ask(own, "/embed_all", inputs=TEXTS, **as_query) == [vectors.tolist() for vectors in expected]
+
+
+def test_prompt_name_and_input_type_exclude_each_other(server):
+    answer = server.client.post("/embed", json={"inputs": "a", "prompt_name": "query", "input_type": "query"})
+    assert answer.status_code == 400
+    assert answer.json()["error"] == "Send either prompt_name or input_type. Both choose a prompt."
+
+
+@pytest.mark.parametrize("name", ["query", "document", "passage"])
+def test_a_model_that_reads_queries_apart_needs_no_prompts_to_be_told_what_texts_are(
+    serve, inference_free_model, sparse_model, name
+):
+    """Another one refuses the name of a prompt that it lacks."""
+    own = serve(inference_free_model, sparse_model)
+    statuses = [
+        own.client.post("/embed_sparse", json={"inputs": "a", "prompt_name": name, "model": model}).status_code
+        for model in ("inference-free", "splade")
+    ]
+    assert statuses == {"query": [200, 200], "document": [200, 400], "passage": [400, 400]}[name]
 
 
 def test_similarity_is_the_cosine(server, embedder):

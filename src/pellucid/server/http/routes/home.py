@@ -19,7 +19,7 @@ from pellucid.server.http.serving import serving_of
 router = APIRouter(tags=["The server"])
 _HOST = re.compile(r"([\w.-]+|\[[0-9a-f:.]+\])(:\d+)?", re.ASCII | re.IGNORECASE)
 """A host that may be written into a command of the shell."""
-_WITH_VECTORS = frozenset({"embedder", "sparse_embedder"})
+_WITH_VECTORS = frozenset({"embedder", "sparse_embedder", "multi_vector_embedder"})
 
 
 @router.get("/", include_in_schema=False)

@@ -15,18 +15,20 @@ from pellucid.embedder import Embedder
 from pellucid.errors import InputError, OptionError
 from pellucid.layers.pooling import Pooling
 from pellucid.model.spec import AutoEncoderSpec
+from pellucid.multi_vector_embedder import MultiVectorEmbedder
 from pellucid.scoring import ScoringTask
 from pellucid.server.core.service import PART_CHARACTERS, Service
 from pellucid.server.http import embedding, inputs, outputs
 from pellucid.server.http.answers import json_response, list_response, tokenizer_response
 from pellucid.server.http.bodies import read_body
-from pellucid.server.http.embedding import tokenize_input
+from pellucid.server.http.embedding import AnyEmbedder, tokenize_input
+from pellucid.server.http.late_interaction import check_answered_tokens, embed_each_token
 from pellucid.server.http.outputs import TEIFailure, error_responses
 from pellucid.server.http.routes.direct import DirectRoute, post_route
 from pellucid.server.http.scoring import SCORES, classify
 from pellucid.server.http.scoring_inputs import PredictBody, PredictParameters
 from pellucid.server.http.serving import find_service, serving_of
-from pellucid.server.http.texts import check_characters, check_count
+from pellucid.server.http.texts import TokenizedTexts, check_characters, check_count
 from pellucid.sparse_embedder import SparseEmbedder
 from pellucid.task import Task
 from pellucid.types import Token, describe_wrong_id
@@ -39,12 +41,8 @@ router = APIRouter(tags=["text-embeddings-inference"], route_class=DirectRoute)
 async def embed(request: Request) -> Response:
     """One vector for each text, in the texts' order."""
     body = await read_body(request, inputs.EmbedBody)
-    serving = serving_of(request)
     service = await find_service(request, body.model, Embedder)
-    check_direction(service.task, body.truncation_direction)
-    texts = await tokenize_input(
-        serving, request, service, body.inputs, prompt_name=body.prompt_name, truncate=body.truncate, model=body.model
-    )
+    texts = await _tokenize(request, service, body)
     vectors = await embedding.embed(request, service, texts, normalize=body.normalize, dimensions=body.dimensions)
     return await list_response(request, vectors, lambda start, stop: vectors[start:stop].tolist(), texts.headers())
 
@@ -53,22 +51,17 @@ async def embed(request: Request) -> Response:
     router, "/embed_all", inputs.EmbedAllBody, outputs.TokenVectors, TEIFailure, "Turn each token into a vector"
 )
 async def embed_all(request: Request) -> Response:
-    """The encoder's last hidden state: a vector for each token of each text, special tokens included."""
+    """A multi-vector model's own vectors of each text, or the vectors of all tokens that an embedder pools.
+
+    A multi-vector model reads texts as documents. With `prompt_name` or `input_type` `query`, it reads them as queries.
+    """
     body = await read_body(request, inputs.EmbedAllBody)
-    serving = serving_of(request)
-    service = await find_service(request, body.model, Embedder)
-    check_direction(service.task, body.truncation_direction)
-    texts = await tokenize_input(
-        serving, request, service, body.inputs, prompt_name=body.prompt_name, truncate=body.truncate, model=body.model
-    )
-    count, limit = len(texts.tokens.ids), serving.settings.limits.answered_tokens
-    if count > limit:
-        raise InputError(
-            f"the texts have {count:,} tokens, but one response has vectors for at most {limit:,}. Send fewer texts."
-        )
-    vectors = await embedding.embed_tokens(request, service, texts)
-    if not len(vectors):
-        return json_response([], texts.headers())
+    service: Service[Any] = await find_service(request, body.model, MultiVectorEmbedder, Embedder)
+    texts = await _tokenize(request, service, body)
+    check_answered_tokens(request, texts)
+    is_own = isinstance(service.task, MultiVectorEmbedder)
+    embed_texts = embed_each_token if is_own else embedding.embed_tokens
+    vectors = await embed_texts(request, service, texts)
     arrays = list(vectors)
 
     def values(start: int, stop: int) -> list[Any]:
@@ -88,12 +81,8 @@ async def embed_all(request: Request) -> Response:
 async def embed_sparse(request: Request) -> Response:
     """The numbers of each text's vector that are not zero. With SPLADE, `index` is a token's id, `value` its weight."""
     body = await read_body(request, inputs.EmbedSparseBody)
-    serving = serving_of(request)
     service = await find_service(request, body.model, SparseEmbedder)
-    check_direction(service.task, body.truncation_direction)
-    texts = await tokenize_input(
-        serving, request, service, body.inputs, prompt_name=body.prompt_name, truncate=body.truncate, model=body.model
-    )
+    texts = await _tokenize(request, service, body)
     vectors = await embedding.embed_sparse(request, service, texts, body.max_active_dims)
 
     def values(start: int, stop: int) -> list[Any]:
@@ -103,6 +92,21 @@ async def embed_sparse(request: Request) -> Response:
         return [numbers[first:end] for first, end in itertools.pairwise(part.offsets.tolist())]
 
     return await list_response(request, vectors.values, values, texts.headers(), count=len(vectors))
+
+
+async def _tokenize(request: Request, service: Service[AnyEmbedder], body: inputs.TextsBody) -> TokenizedTexts:
+    """The texts of a body as tokens."""
+    check_direction(service.task, body.truncation_direction)
+    return await tokenize_input(
+        serving_of(request),
+        request,
+        service,
+        body.inputs,
+        prompt_name=body.prompt_name,
+        input_type=body.input_type,
+        truncate=body.truncate,
+        model=body.model,
+    )
 
 
 @post_route(
@@ -138,10 +142,14 @@ async def tokenize(request: Request) -> Response:
     texts = [body.inputs] if isinstance(body.inputs, str) else body.inputs
     check_count(texts, serving.settings.limits.texts)
     check_characters(texts, serving.settings.limits.characters)
-    prompt = task.prompt_named(body.prompt_name)
+    if isinstance(task, AnyEmbedder):
+        side, prompt = embedding.choose_side(task, body.prompt_name, None)
+        inspect = embedding.tokenizer_of(task, side).inspect
+    else:
+        prompt, inspect = task.prompt_named(body.prompt_name), task.tokenizer.inspect
 
     def values(part: Sequence[str]) -> list[list[dict[str, Any]]]:
-        token_lists = [task.tokenizer.inspect(text, prompt).tokens for text in part]
+        token_lists = [inspect(text, prompt).tokens for text in part]
         return [
             [_token_info(token) for token in tokens if body.add_special_tokens or token.kind != "special"]
             for tokens in token_lists
@@ -224,7 +232,7 @@ async def info(request: Request) -> Response:
         "auto_truncate": serving.settings.on_truncation == "cut" or isinstance(task, ScoringTask),
         "tokenization_workers": 1,
         "version": __version__,
-        "dimensions": task.dimensions if isinstance(task, Embedder | SparseEmbedder) else None,
+        "dimensions": task.dimensions if isinstance(task, AnyEmbedder) else None,
     }
     return json_response(description)
 
@@ -237,6 +245,8 @@ def _model_type(service: Service[Task]) -> dict[str, Any]:
             case (Pooling() as pooling, *_, AutoEncoderSpec()):
                 return {"embedding": {"pooling": " + ".join(pooling.modes)}}
         return {"embedding": {"pooling": "splade"}}
+    if service.kind == "multi_vector_embedder":
+        return {"embedding": {"pooling": "none"}}
     if spec.head is None or service.kind == "embedder":
         return {"embedding": {"pooling": " + ".join(spec.pooling.modes)}}
     names = {
