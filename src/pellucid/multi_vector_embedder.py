@@ -24,7 +24,7 @@ from pellucid.layers.token_pooling import TokenPooling
 from pellucid.model.spec import DenseSpec, ExpansionSpec, LateInteractionSpec, TokenMaskSpec, TokenPoolingSpec
 from pellucid.reprs import short_text
 from pellucid.task import Call, Task
-from pellucid.text.checks import as_iterator, as_list
+from pellucid.text.checks import as_iterator, as_list, check_texts
 from pellucid.text.expansion import expand, expansion_token
 from pellucid.text.tokenizer import Tokenizer
 from pellucid.text.truncation import OnTruncation
@@ -252,28 +252,37 @@ class MultiVectorEmbedder(EmbeddingTask):
         order = np.argsort(-scores, kind="stable")[:top_k]
         return [Ranked(index, score) for index, score in zip(order.tolist(), scores[order].tolist(), strict=True)]
 
-    def explain(self, query: str, document: str) -> Alignment:
+    def explain(
+        self, query: str, document: str, *, prompt_name: str | None = None, prompt: str | None = None
+    ) -> Alignment:
         """Show why a document has its score for a query: which token each token of the query found, and its part.
 
-        The parts add up to the score of :meth:`maxsim`. A text that is too long is cut, whatever ``on_truncation`` is,
-        and the result has what was cut off.
+        The parts add up to the score of :meth:`maxsim`. The prompt is that of the query, as in :meth:`embed_query`. A
+        text that is too long is cut, whatever ``on_truncation`` is, and the result has what was cut off.
 
         Raises:
             TextTypeError, TextError: a text cannot be used.
+            OptionError: the model has no such prompt.
             UnsupportedModelError: the model merges vectors, so they do not belong to single tokens.
         """
         from pellucid.explain.alignment import align
 
         if self._pooling is not None and self._pooling.factor > 1:
             raise UnsupportedModelError(f"{self.spec.name} merges vectors, so they do not belong to single tokens.")
-        texts = (("query", query, self.query_prompt), ("document", document, self.document_prompt))
-        for side, text, _ in texts:
-            if not isinstance(text, str):
-                raise TextTypeError(f"the {side} is of type {type(text).__name__}; it must be a str.")
+        check_texts([query, document])
         (query_text, query_vectors), (document_text, document_vectors) = (
-            self._aligned(cast("Side", side), text, prompt) for side, text, prompt in texts
+            self._aligned("query", query, choose_prompt(self.spec, QUERY_PROMPTS, prompt_name, prompt)),
+            self._aligned("document", document, self.document_prompt),
         )
         return align(self.encoder, query_text, document_text, query_vectors, document_vectors)
+
+    def explain_text(self, text: str, *, prompt_name: str | None = None, prompt: str | None = None) -> AlignedText:
+        """Show which tokens of a document get a vector, and which are skipped. Nothing is computed.
+
+        The errors are those of :meth:`explain`.
+        """
+        check_texts([text])
+        return self._read("document", text, choose_prompt(self.spec, DOCUMENT_PROMPTS, prompt_name, prompt))[0]
 
     # From texts to vectors
 
@@ -322,24 +331,30 @@ class MultiVectorEmbedder(EmbeddingTask):
 
     def _aligned(self, side: Side, text: str, prompt: str) -> tuple[AlignedText, Float32]:
         """A text with its tokens, and the vectors of those that have one."""
+        read, tokens = self._read(side, text, prompt)
+        call = self._call(side, prompt)
+        vectors = self._run_tokens(tokens, call, lambda _texts: None)
+        call.finish.check(vectors, int)
+        return read, vectors.vectors
+
+    def _read(self, side: Side, text: str, prompt: str) -> tuple[AlignedText, TokenBatch]:
+        """A text with its tokens, and all of them for the engine."""
         from pellucid.explain.alignment import AlignedText
 
-        call = self._call(side, prompt)
-        ((tokens, _),) = self._tokenize([text], call, 0)
+        ((tokens, _),) = self._tokenize([text], self._call(side, prompt), 0)
         seen = self._tokenizers[side].inspect(text, prompt)
         end = len(prompt + text)
         filling = Token(self._fill, self.tokenizer.piece(self._fill), end, end, "special", False)
         all_tokens = (*seen.tokens, *[filling] * (len(tokens.ids) - len(seen.tokens)))
         kept = self._kept(tokens, side).tolist()
-        vectors = self._run_tokens(tokens, call, lambda _texts: None)
-        call.finish.check(vectors, int)
         return AlignedText(
             prompt=prompt,
             text=text,
             tokens=tuple(itertools.compress(all_tokens, kept)),
             skipped=tuple(token for token, is_kept in zip(all_tokens, kept, strict=True) if not is_kept),
             cut=seen.cut,
-        ), vectors.vectors
+            expansion=sum(kept[len(seen.tokens) :]),
+        ), tokens
 
     # What the constructor needs
 
