@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from pellucid.encoder.encoder import Encoder
+    from pellucid.explain.alignment import AlignedText, Alignment
     from pellucid.explain.comparison import Comparison
     from pellucid.explain.score import ExplainedScore
     from pellucid.explain.sparse import ExplainedSparseScore, SparseText
     from pellucid.explain.trace import Trace
 
-    Subject = Trace | Comparison | ExplainedScore | ExplainedSparseScore | SparseText
+    Subject = Trace | Comparison | ExplainedScore | ExplainedSparseScore | SparseText | Alignment | AlignedText
 
 _PAGES = (".html", ".htm")
 _PICTURES = (".png", ".svg")
@@ -102,7 +103,7 @@ def explain(
 
 
 def _explain(encoder: Encoder, text: str, other: str | None, prompts: dict[str, str | None]) -> Subject:
-    """Explain one text or two, as the model gives vectors, sparse vectors or scores."""
+    """Explain one text or two, as the model gives vectors, sparse vectors, vectors of tokens, or scores."""
     from pellucid.scoring import gives_scores
     from pellucid.sparse_embedder import gives_sparse_vectors
 
@@ -115,6 +116,11 @@ def _explain(encoder: Encoder, text: str, other: str | None, prompts: dict[str, 
 
         sparse = SparseEmbedder(encoder)
         return sparse.explain_text(text, **prompts) if other is None else sparse.explain(text, other, **prompts)
+    if encoder.spec.late_interaction is not None:
+        from pellucid.multi_vector_embedder import MultiVectorEmbedder
+
+        multi = MultiVectorEmbedder(encoder)
+        return multi.explain_text(text, **prompts) if other is None else multi.explain(text, other, **prompts)
     from pellucid.embedder import Embedder
 
     embedder = Embedder(encoder)
@@ -173,19 +179,21 @@ def _texts_with_labels(file: Path, column: str, labels: Path | None) -> tuple[li
 
 
 def _write(subject: Subject, out: Path) -> None:
+    from pellucid.explain.alignment import AlignedText
     from pellucid.explain.sparse import SparseText
     from pellucid.explain.trace import Trace
 
     with open_output(out) as path:
         if out.suffix.lower() in _PAGES:
-            if isinstance(subject, SparseText):
-                raise OptionError(f"--output: {out.suffix} does not work for one text's terms. Choose .json.")
+            if isinstance(subject, SparseText | AlignedText):
+                what = "terms" if isinstance(subject, SparseText) else "tokens"
+                raise OptionError(f"--output: {out.suffix} does not work for one text's {what}. Choose .json.")
             from pellucid.explain.render.html import page
 
             path.write_text(page(subject), encoding="utf-8")
         elif out.suffix.lower() == ".npz":
             if not isinstance(subject, Trace):
-                raise OptionError("--output: .npz works only for one text, and not for sparse vectors. Choose .json.")
+                raise OptionError("--output: .npz works only for one text and a dense vector. Choose .json.")
             subject.save_npz(path)
         else:
             path.write_text(f"{subject.to_json()}\n", encoding="utf-8")
@@ -195,9 +203,11 @@ def _write(subject: Subject, out: Path) -> None:
 def _print_subject(subject: Subject) -> None:
     from rich.console import Console
 
+    from pellucid.cli.alignment_views import aligned_text_views, alignment_views
     from pellucid.cli.explain_views import comparison_views, trace_views
     from pellucid.cli.score_views import score_views
     from pellucid.cli.sparse_views import sparse_score_views, sparse_text_views
+    from pellucid.explain.alignment import AlignedText, Alignment
     from pellucid.explain.score import ExplainedScore
     from pellucid.explain.sparse import ExplainedSparseScore, SparseText
     from pellucid.explain.trace import Trace
@@ -211,6 +221,10 @@ def _print_subject(subject: Subject) -> None:
             _print_views(sparse_text_views(subject))
         case ExplainedSparseScore():
             _print_views(sparse_score_views(subject))
+        case Alignment():
+            _print_views(alignment_views(subject, Console().width))
+        case AlignedText():
+            _print_views(aligned_text_views(subject))
         case _:
             _print_views(comparison_views(subject))
 
