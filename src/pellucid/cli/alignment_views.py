@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from rich.console import RenderableType
 from rich.text import Text
@@ -63,7 +63,8 @@ def aligned_text_views(text: AlignedText) -> Iterator[RenderableType]:
     yield from _notes("text", text)
 
 
-class _Row(NamedTuple):
+@dataclass(frozen=True)
+class _Row:
     """A row of the table.
 
     Attributes:
@@ -95,13 +96,15 @@ def _found_table(alignment: Alignment, *, has_context: bool) -> RenderableType:
     table = new_table(*headings, numbers=("adds",), whole=("",))
     rows = _rows(alignment)
     largest = max(1e-12, *(abs(row.part) for row in rows))
-    for number, (token, count, match, part) in enumerate(rows[:_MAX_ROWS]):
-        bar = Text("█" * round(_BAR_WIDTH * abs(part) / largest), style="red" if part < 0 else "cyan")
+    for number, row in enumerate(rows[:_MAX_ROWS]):
+        bar = Text("█" * round(_BAR_WIDTH * abs(row.part) / largest), style="red" if row.part < 0 else "cyan")
         is_filling = number >= len(alignment.query.tokens) - alignment.query.expansion
-        name = cut_short(f"{printable(token.piece)} × {count}", "dim") if is_filling else styled_piece(token)
-        found = alignment.document.tokens[match]
+        name = (
+            cut_short(f"{printable(row.token.piece)} × {row.count}", "dim") if is_filling else styled_piece(row.token)
+        )
+        found = alignment.document.tokens[row.match]
         context = [_context(alignment.document, found)] if has_context else []
-        table.add_row(f"{part:.3f}", bar, name, styled_piece(found), *context)
+        table.add_row(f"{row.part:.3f}", bar, name, styled_piece(found), *context)
     return table
 
 

@@ -124,8 +124,9 @@ class Alignment(Drawn):
     @property
     def document_parts(self) -> Float64:
         """What each token of the document adds to the score, ``float64[d]``: the parts of the tokens that found it."""
-        parts = self.parts.astype(np.float64)
-        return np.bincount(self.matches, parts, minlength=len(self.document.tokens))
+        sums = np.zeros(len(self.document.tokens))
+        np.add.at(sums, self.matches, self.parts)
+        return sums
 
     def found(self, row: int) -> str:
         """What the token of the query at this position found, as the document has it."""

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pellucid.classifier import Classifier
 from pellucid.embedder import Embedder
+from pellucid.embedding import EmbeddingTask
 from pellucid.model.spec import ModelSpec
 from pellucid.reranker import Reranker
 from pellucid.scoring import ScoringTask, gives_scores
@@ -25,7 +26,7 @@ _ABILITIES: dict[tuple[type[Task], ...], str] = {
     (SparseEmbedder,): "turn texts into sparse vectors",
     (Reranker,): "rerank",
     (Classifier, ScoringTask): "classify",
-    (Embedder, Reranker): "explain two texts",
+    (Embedder, Reranker, EmbeddingTask): "explain two texts",
     (Task,): "read texts",
 }
 _OTHER_ROUTES: dict[tuple[Kind, type[Task]], str] = {
