@@ -6,9 +6,10 @@ import re
 import numpy as np
 import pytest
 
-from pellucid import Embedder, Reranker, SparseEmbedder
+from pellucid import Embedder, MultiVectorEmbedder, Reranker, SparseEmbedder
 from tests import tiny
 from tests.cli.command import run
+from tests.multi_vector_models import write_model
 
 
 @pytest.fixture(scope="module")
@@ -216,3 +217,27 @@ def test_a_sparse_embedder_explains_its_score(tmp_path):
     page = run("explain", "the cat", "-o", str(tmp_path / "y.html"), "-m", folder)
     assert (page.code, page.err) == (2, "pellucid: --output: .html does not work for one text's terms. Choose .json.\n")
     assert "npz works only for one text" in run("explain", "the cat", "-o", str(tmp_path / "x.npz"), "-m", folder).err
+
+
+def test_a_model_of_late_interaction_explains_its_score(tmp_path):
+    folder = str(write_model(tmp_path / "m", prompts={"query": "a "}))
+    expected = MultiVectorEmbedder(folder).explain("the cat", "a dog, sat")
+    call = ("explain", "the cat", "--with", "a dog, sat", "--model", folder)
+    assert run(*call).out.startswith(f"score {expected.score:.4f}")
+    assert json.loads(run(*call, "--json").out) == json.loads(expected.to_json())
+    files = [tmp_path / "x.html", tmp_path / "x.json"]
+    assert run(*call, *(f"-o{file}" for file in files)).code == 0
+    assert '"kind":"alignment"' in files[0].read_text(encoding="utf-8")
+    assert json.loads(files[1].read_text(encoding="utf-8"))["matches"] == expected.matches.tolist()
+    prompted = json.loads(run(*call, "--json", "--prompt", "").out)
+    assert prompted["score"] == MultiVectorEmbedder(folder).explain("the cat", "a dog, sat", prompt="").score
+    one = run("explain", "a dog, sat", "--model", folder)
+    assert one.out.startswith("5 vectors")
+    assert [
+        token["piece"] for token in json.loads(run("explain", "a dog, sat", "-m", folder, "--json").out)["skipped"]
+    ] == [","]
+    page = run("explain", "the cat", "-o", str(tmp_path / "y.html"), "-m", folder)
+    assert (page.code, page.err) == (
+        2,
+        "pellucid: --output: .html does not work for one text's tokens. Choose .json.\n",
+    )
