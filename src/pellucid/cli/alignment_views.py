@@ -138,7 +138,7 @@ def _notes(name: str, text: AlignedText) -> Iterator[RenderableType]:
 def _skipped(tokens: Sequence[Token]) -> str:
     """Which tokens have no vector, each spelling once."""
     counts = Counter(printable(token.piece) for token in tokens)
-    shown = [f"{piece} × {count:,}" if count > 1 else piece for piece, count in counts.most_common(_MAX_SKIPPED)]
+    shown = [f"{piece}×{count:,}" if count > 1 else piece for piece, count in counts.most_common(_MAX_SKIPPED)]
     more = ["…"] if len(counts) > _MAX_SKIPPED else []
     have = "has" if len(tokens) == 1 else "have"
     return f"{plural(len(tokens), 'token')} skipped, which {have} no vector:  {'   '.join([*shown, *more])}"

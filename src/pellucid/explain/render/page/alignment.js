@@ -1,6 +1,7 @@
 // The view of an alignment: the token of the document that each token of the query found, and what that adds to MaxSim.
 
 const MANY_FOUND = 36;
+const MANY_FINDERS = 3;
 const CONTEXT = 24;
 const EXPANSION_NOTE = "fills up the query";
 
@@ -40,10 +41,12 @@ function strongestWord(data, parts) {
 /** A line about a token of the document: what it adds, and which tokens of the query found it. */
 function describeFound(data, parts, adds, index) {
   const names = tokenNames(data.sides[0].tokens);
-  const finders = data.matches.flatMap((match, i) => (match === index ? [`${names[i]} ${parts.values[i].toFixed(3)}`] : []));
+  const finders = [...data.matches.keys()].filter((i) => data.matches[i] === index).sort((a, b) => parts.values[b] - parts.values[a]);
   const name = isolated(visiblePiece(data.sides[1].tokens[index].piece));
   if (!finders.length) return `${name}: no token of the query found it`;
-  return `${name}: ${signed(adds.values[index], 3)} · found by ${finders.slice(0, 6).join(", ")}${finders.length > 6 ? ", …" : ""}`;
+  const listed = finders.slice(0, MANY_FINDERS).map((i) => `${names[i]} ${parts.values[i].toFixed(3)}`).join(", ");
+  const more = finders.length - MANY_FINDERS;
+  return `${name}: ${signed(adds.values[index], 3)} · found by ${listed}${more > 0 ? ` and ${grouped(more)} more` : ""}`;
 }
 
 // What each token found
@@ -66,10 +69,11 @@ function foundTable(data, parts, choose) {
     bar.style.width = `${(100 * Math.abs(parts.values[i])) / max}%`;
     const found = el("button", { type: "button", class: document.tokens[j].kind, click: () => choose(i, j) }, visiblePiece(document.tokens[j].piece));
     found.addEventListener("focus", () => choose(i, j));
-    const note = isExpansion(query, i) ? [el("small", {}, EXPANSION_NOTE)] : [];
+    const note = isExpansion(query, i) ? [" ", el("small", {}, EXPANSION_NOTE)] : [];
     const row = el("tr", {}, el("th", { scope: "row", class: token.kind }, visiblePiece(token.piece), ...note), el("td", { class: "track" }, bar),
       el("td", {}, parts.values[i].toFixed(decimals)), el("td", { class: "found" }, found), el("td", { class: "context", dir: "auto" }, ...context(document, document.tokens[j])));
-    row.addEventListener("pointerenter", () => choose(i, j));
+    // Not "pointerenter": the page may also scroll under a pointer that rests, when the reader uses the keyboard.
+    row.addEventListener("pointermove", () => row.classList.contains("on") || choose(i, j));
     return row;
   });
   const more = query.count - query.tokens.length;
@@ -146,7 +150,7 @@ function foundPassage(data, parts, adds) {
     elements.push(el("h3", {}, "Tokens that are not in the text"), strip.element);
   }
   return {
-    element: el("div", {}, ...elements),
+    element: el("div", { class: "found-text" }, ...elements),
     choose(_, j) {
       if (inside.includes(j)) text.choose(inside.indexOf(j));
       else strip?.choose(outside.indexOf(j), { quiet: true });
