@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 _PAGES = (".html", ".htm")
 _PICTURES = (".png", ".svg")
-_WITH_HELP = "Second text, to explain how similar they are; for a reranker, the document to score."
+_WITH_HELP = (
+    "Second text, to explain how similar they are; for a reranker, sparse vectors and late interaction, the document."
+)
 _OUTPUT_HELP = (
     "Write a page (.html), all data (.json) or all arrays (.npz, for numpy.load); with --map, a page or a picture "
     "(.png, .svg). Repeat for more than one file."
@@ -60,8 +62,8 @@ def explain(
 ) -> None:
     """Show how a text becomes a vector.
 
-    For two texts, it shows why they are close, or for a reranker, why the second has its score. For a file of texts, it
-    draws a map.
+    For two texts, it shows why they are close. For a reranker, sparse vectors and late interaction, it shows why the
+    second has its score. For a file of texts, it draws a map.
     """
     if (text is None) == (map_file is None):
         example = " For example: pellucid explain --lifecycle TEXT" if lifecycle else ""

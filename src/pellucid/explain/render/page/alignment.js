@@ -95,7 +95,7 @@ function foundTable(data, parts, choose) {
 /** A token of a text with the characters around it. */
 function context(side, token) {
   const characters = [...side.prompt, ...side.text];
-  if (token.start >= token.end) return [el("span", { class: "hint" }, KIND_NOTES[token.kind])];
+  if (token.start >= token.end) return [KIND_NOTES[token.kind]];
   const part = (start, end) => characters.slice(Math.max(0, start), end).join("").replaceAll(/\s+/g, " ");
   const [before, after] = [token.start > CONTEXT ? "…" : "", token.end + CONTEXT < characters.length ? "…" : ""];
   return [before + part(token.start - CONTEXT, token.start), el("mark", {}, part(token.start, token.end)), part(token.end, token.end + CONTEXT) + after];
