@@ -106,6 +106,7 @@ def explain(
 
 def _explain(encoder: Encoder, text: str, other: str | None, prompts: dict[str, str | None]) -> Subject:
     """Explain one text or two, as the model gives vectors, sparse vectors, vectors of tokens, or scores."""
+    from pellucid.layers.pooling import Pooling
     from pellucid.scoring import gives_scores
     from pellucid.sparse_embedder import gives_sparse_vectors
 
@@ -118,7 +119,9 @@ def _explain(encoder: Encoder, text: str, other: str | None, prompts: dict[str, 
 
         sparse = SparseEmbedder(encoder)
         return sparse.explain_text(text, **prompts) if other is None else sparse.explain(text, other, **prompts)
-    if encoder.spec.late_interaction is not None:
+    # A model such as BGE-M3 gives dense vectors, too. Those are explained.
+    gives_dense = any(isinstance(stage, Pooling) for stage in encoder.spec.stages)
+    if encoder.spec.late_interaction is not None and not gives_dense:
         from pellucid.multi_vector_embedder import MultiVectorEmbedder
 
         multi = MultiVectorEmbedder(encoder)
