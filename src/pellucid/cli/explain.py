@@ -42,6 +42,7 @@ def explain(
     text: Annotated[str | None, typer.Argument(help="Text to explain; - for standard input.")] = None,
     other: Annotated[str | None, typer.Option("--with", help=_WITH_HELP)] = None,
     model: options.ModelOption = options.DEFAULT_MODEL,
+    task: options.ExplainTaskOption = "auto",
     prompt: options.PromptOption = None,
     prompt_name: options.PromptNameOption = None,
     lifecycle: Annotated[
@@ -71,13 +72,14 @@ def explain(
     files = outputs or []
     hub: dict[str, Any] = {"revision": revision, "cache_folder": cache_folder, "local_files_only": local_files_only}
     if map_file is not None:
-        if other is not None or lifecycle or json or prompt is not None or prompt_name is not None:
+        others = (other, prompt, prompt_name)
+        if lifecycle or json or task != "auto" or any(value is not None for value in others):
             raise OptionError("--map works only with --output, --column, --labels and --method.")
         _draw_map(map_file, column, labels, method, files, model, hub)
         return
     if labels is not None or column != options.TEXT_COLUMN:
         raise OptionError("--labels and --column need --map.")
-    if lifecycle and (other is not None or files or json):
+    if lifecycle and (other is not None or files or json or task != "auto"):
         raise OptionError("--lifecycle works only for one text, in the terminal.")
     endings = {check_ending(out, (*_PAGES, ".json", ".npz")) for out in files}
     if ".npz" in endings and other is not None:
@@ -95,7 +97,7 @@ def explain(
 
     from pellucid.encoder.encoder import Encoder
 
-    subject = _explain(Encoder(model, **hub), text, other, {"prompt": prompt, "prompt_name": prompt_name})
+    subject = _explain(Encoder(model, **hub), task, text, other, {"prompt": prompt, "prompt_name": prompt_name})
     for out in files:
         _write(subject, out)
     if json:
@@ -104,32 +106,37 @@ def explain(
         _print_subject(subject)
 
 
-def _explain(encoder: Encoder, text: str, other: str | None, prompts: dict[str, str | None]) -> Subject:
+def _explain(encoder: Encoder, task: str, text: str, other: str | None, prompts: dict[str, str | None]) -> Subject:
     """Explain one text or two, as the model gives vectors, sparse vectors, vectors of tokens, or scores."""
-    from pellucid.layers.pooling import Pooling
     from pellucid.scoring import gives_scores
+
+    if task == "auto":
+        if other is not None and gives_scores(encoder.files, encoder.spec):
+            from pellucid.reranker import Reranker
+
+            return Reranker(encoder).explain(text, other, **prompts)
+        task = _vectors_of(encoder)
+    if task == "dense":
+        from pellucid.embedder import Embedder
+
+        embedder = Embedder(encoder)
+        return embedder.trace(text, **prompts) if other is None else embedder.compare(text, other, **prompts)
+    from pellucid.multi_vector_embedder import MultiVectorEmbedder
+    from pellucid.sparse_embedder import SparseEmbedder
+
+    explainer = SparseEmbedder(encoder) if task == "sparse" else MultiVectorEmbedder(encoder)
+    return explainer.explain_text(text, **prompts) if other is None else explainer.explain(text, other, **prompts)
+
+
+def _vectors_of(encoder: Encoder) -> options.ExplainTask:
+    """The vectors that a model gives; dense ones, if it gives several kinds."""
+    from pellucid.layers.pooling import Pooling
     from pellucid.sparse_embedder import gives_sparse_vectors
 
-    if other is not None and gives_scores(encoder.files, encoder.spec):
-        from pellucid.reranker import Reranker
-
-        return Reranker(encoder).explain(text, other, **prompts)
     if gives_sparse_vectors(encoder.files, encoder.spec):
-        from pellucid.sparse_embedder import SparseEmbedder
-
-        sparse = SparseEmbedder(encoder)
-        return sparse.explain_text(text, **prompts) if other is None else sparse.explain(text, other, **prompts)
-    # A model such as BGE-M3 gives dense vectors, too. Those are explained.
-    gives_dense = any(isinstance(stage, Pooling) for stage in encoder.spec.stages)
-    if encoder.spec.late_interaction is not None and not gives_dense:
-        from pellucid.multi_vector_embedder import MultiVectorEmbedder
-
-        multi = MultiVectorEmbedder(encoder)
-        return multi.explain_text(text, **prompts) if other is None else multi.explain(text, other, **prompts)
-    from pellucid.embedder import Embedder
-
-    embedder = Embedder(encoder)
-    return embedder.trace(text, **prompts) if other is None else embedder.compare(text, other, **prompts)
+        return "sparse"
+    pools = any(isinstance(stage, Pooling) for stage in encoder.spec.stages)
+    return "dense" if pools or encoder.spec.late_interaction is None else "multi-vector"
 
 
 def _from_standard_input(text: str | None, other: str | None) -> tuple[str, str | None]:
