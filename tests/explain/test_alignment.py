@@ -117,6 +117,7 @@ def test_json(task):
     values = json.loads(found.to_json())
     assert values["score"] == found.score
     assert values["matches"] == found.matches.tolist()
+    assert [values[side]["expansion"] for side in ("query", "document")] == [6, 0]
     assert np.array(values["similarities"], np.float32).tobytes() == found.similarities.tobytes()
     assert "similarities" not in json.loads(found.to_json(arrays=False))
 

@@ -194,4 +194,5 @@ def _text_json(text: AlignedText) -> dict[str, object]:
         "prompt": text.prompt,
         "text": text.text,
         **{name: [vars(token) for token in getattr(text, name)] for name in ("tokens", "skipped", "cut")},
+        "expansion": text.expansion,
     }
