@@ -108,9 +108,10 @@ class Alignment(Drawn):
         if not len(self.matches):
             return "One of the texts has no vectors."
         tokens, parts = self.query.tokens, self.parts.tolist()
-        words = [row for row, token in enumerate(tokens) if token.kind != "special" and not is_mark(token.piece)]
+        texts = [self.query.words(token) for token in tokens]
+        words = [row for row, token in enumerate(tokens) if token.kind != "special" and not is_mark(texts[row])]
         strongest = sorted(words, key=lambda row: -parts[row])[:_IN_SENTENCE]
-        found = [f"“{self.query.words(tokens[row])}” found “{self.found(row)}” ({parts[row]:.3f})" for row in strongest]
+        found = [f"“{texts[row]}” found “{self.found(row)}” ({parts[row]:.3f})" for row in strongest]
         *most, last = found or ["The query has no words"]
         sentence = f"{', '.join(most)} and {last}." if most else f"{last}."
         count, filling = len(tokens) - len(strongest), self.query.expansion

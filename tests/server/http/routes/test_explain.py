@@ -55,9 +55,7 @@ def test_vectors_that_do_not_belong_to_tokens_cannot_be_explained(sparse_server,
     monkeypatch.setattr(SparseEmbedder, "explain", refuse)
     answer = sparse_server.client.post("/compare", json={"inputs": ["the cat", "a dog"], "model": "splade"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "wrong_model_kind")
-    assert answer.json()["error"]["message"] == (
-        "The sparse embedder 'splade' cannot explain this: its vectors do not belong to tokens."
-    )
+    assert answer.json()["error"]["message"] == ("The vectors of the sparse embedder 'splade' cannot be explained.")
 
 
 def test_without_a_name_an_embedder_compares_two_texts_and_else_a_reranker(

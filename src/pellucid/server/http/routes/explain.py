@@ -140,8 +140,7 @@ async def _view_response(
             raise VectorNotFiniteError(str(error)) from None
         except UnsupportedModelError:  # Its message names the model's folder.
             raise WrongModelKindError(
-                f"the {in_words(service.kind)} {service.name!r} cannot explain this: its vectors do not belong to "
-                f"tokens."
+                f"the vectors of the {in_words(service.kind)} {service.name!r} cannot be explained."
             ) from None
         return PiecewiseResponse(pieces)
 
