@@ -239,7 +239,7 @@ def test_wrong_texts(task):
         task.maxsim("a", "one text")
     with pytest.raises(TextError, match="text 1"):
         task.embed_queries(["a", "\ud800"])
-    with pytest.raises(TextTypeError, match="the document is of type NoneType"):
+    with pytest.raises(TextTypeError, match="text 1 is of type NoneType"):
         task.explain("a", None)
 
 

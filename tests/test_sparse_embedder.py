@@ -21,9 +21,11 @@ from pellucid.errors import (
     UnsupportedModelError,
 )
 from tests import tiny
+from tests.real_splade import EVERY, splade_folder
 from tests.tiny_families import VOCABULARY_HEADS
 
-WEIGHTS = np.load(Path(__file__).parent / "data" / "tiny_sparse.npz")
+DATA = Path(__file__).parent / "data"
+WEIGHTS = np.load(DATA / "tiny_sparse.npz")
 """What sentence-transformers gives; see tests/data/README.md."""
 
 
@@ -54,6 +56,26 @@ def test_weights_are_those_of_sentence_transformers(tmp_path, family, engine):
         found = SparseEmbedder(folder, engine=engine, on_truncation="cut").embed_documents(tiny.TEXTS)
         atol = 5e-6 * max(1, expected.max())  # Sums may be large.
         np.testing.assert_allclose(found.to_dense(), expected, rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("engine", ["native", "reference"])
+def test_the_weights_of_a_real_model_are_those_of_sentence_transformers_in_double_precision(engine):
+    texts = json.loads((DATA / "golden_texts.json").read_text(encoding="utf-8"))[::EVERY]
+    stored = np.load(DATA / "golden_splade.npz")
+    expected = np.zeros((len(texts), 30_522), dtype=np.float32)
+    expected[np.repeat(np.arange(len(texts)), stored["lengths"]), stored["indices"]] = stored["values"]
+    embedder = SparseEmbedder(splade_folder(), engine=engine)
+    found = embedder.embed_documents(texts)
+    np.testing.assert_allclose(found.to_dense(), expected, rtol=0, atol=5e-6)
+    assert len(stored["values"]) > 20 * len(texts)  # There is something to compare.
+
+
+def test_a_real_model_says_what_it_thinks_of():
+    embedder = SparseEmbedder(splade_folder())
+    explained = embedder.explain("weather in New York", "Haven't you heard that it will be warm?")
+    best = explained.matches[0]
+    words = explained.query.words(best.in_query), explained.document.words(best.in_document)
+    assert (best.piece, *words) == ("haven", "York", "Haven")
 
 
 def test_a_masked_language_model_without_modules(folder, tmp_path, embedder):

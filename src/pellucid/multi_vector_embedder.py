@@ -28,7 +28,7 @@ from pellucid.model.spec import DenseSpec, ExpansionSpec, LateInteractionSpec, T
 from pellucid.model.token_heads import LATE, why_no_head
 from pellucid.reprs import short_text
 from pellucid.task import Call
-from pellucid.text.checks import as_iterator, as_list
+from pellucid.text.checks import as_iterator, as_list, check_texts
 from pellucid.text.expansion import expand, expansion_token
 from pellucid.text.tokenizer import Tokenizer
 from pellucid.text.truncation import OnTruncation
@@ -311,14 +311,17 @@ class MultiVectorEmbedder(EmbeddingTask):
         order = np.argsort(-scores, kind="stable")[:top_k]
         return [Ranked(index, score) for index, score in zip(order.tolist(), scores[order].tolist(), strict=True)]
 
-    def explain(self, query: str, document: str) -> Alignment:
+    def explain(
+        self, query: str, document: str, *, prompt_name: str | None = None, prompt: str | None = None
+    ) -> Alignment:
         """Show why a document has its score for a query: which token each token of the query found, and its part.
 
-        The parts add up to the score of :meth:`maxsim`. A text that is too long is cut, whatever ``on_truncation`` is,
-        and the result has what was cut off.
+        The parts add up to the score of :meth:`maxsim`. The prompt is that of the query, as in :meth:`embed_query`. A
+        text that is too long is cut, whatever ``on_truncation`` is, and the result has what was cut off.
 
         Raises:
             TextTypeError, TextError: a text cannot be used.
+            OptionError: the model has no such prompt.
             UnsupportedModelError: the model merges vectors, so they do not belong to single tokens.
         """
         from pellucid.explain.alignment import align
@@ -326,14 +329,20 @@ class MultiVectorEmbedder(EmbeddingTask):
         pooling = self._stage(TokenPoolingSpec)
         if pooling is not None and pooling.factor > 1:
             raise UnsupportedModelError(f"{self.spec.name} merges vectors, so they do not belong to single tokens.")
-        texts = (("query", query, self.query_prompt), ("document", document, self.document_prompt))
-        for side, text, _ in texts:
-            if not isinstance(text, str):
-                raise TextTypeError(f"the {side} is of type {type(text).__name__}; it must be a str.")
+        check_texts([query, document])
         (query_text, query_vectors), (document_text, document_vectors) = (
-            self._aligned(cast("Side", side), text, prompt) for side, text, prompt in texts
+            self._aligned("query", query, choose_prompt(self.spec, QUERY_PROMPTS, prompt_name, prompt)),
+            self._aligned("document", document, self.document_prompt),
         )
         return align(self.encoder, query_text, document_text, query_vectors, document_vectors)
+
+    def explain_text(self, text: str, *, prompt_name: str | None = None, prompt: str | None = None) -> AlignedText:
+        """Show which tokens of a document get a vector, and which are skipped. Nothing is computed.
+
+        The errors are those of :meth:`explain`.
+        """
+        check_texts([text])
+        return self._read("document", text, choose_prompt(self.spec, DOCUMENT_PROMPTS, prompt_name, prompt))
 
     # From texts to vectors. The server has a queue between these steps.
 
@@ -391,17 +400,23 @@ class MultiVectorEmbedder(EmbeddingTask):
 
     def _aligned(self, side: Side, text: str, prompt: str) -> tuple[AlignedText, Float32]:
         """A text with its tokens, and the vectors of those that have one."""
+        vectors = self.embed_tokens(self.tokenize([text], prompt, side=side)[0], side=side)
+        return self._read(side, text, prompt), vectors.vectors
+
+    def _read(self, side: Side, text: str, prompt: str) -> AlignedText:
+        """A text with its tokens: those that have a vector, and those that are skipped."""
         from pellucid.explain.alignment import AlignedText
 
         tokens = self.tokens_of(side, text, prompt)
-        vectors = self.embed_tokens(self.tokenize([text], prompt, side=side)[0], side=side)
+        seen = self._tokenizers[side].inspect(text, prompt)
         return AlignedText(
             prompt=prompt,
             text=text,
             tokens=tuple(token for token, has_vector in tokens if has_vector),
             skipped=tuple(token for token, has_vector in tokens if not has_vector),
-            cut=self._tokenizers[side].inspect(text, prompt).cut,
-        ), vectors.vectors
+            cut=seen.cut,
+            expansion=sum(has_vector for _, has_vector in tokens[len(seen.tokens) :]),
+        )
 
     # What the constructor needs
 

@@ -6,9 +6,10 @@ import re
 import numpy as np
 import pytest
 
-from pellucid import Embedder, Reranker, SparseEmbedder
-from tests import tiny
+from pellucid import Embedder, MultiVectorEmbedder, Reranker, SparseEmbedder
+from tests import bge_m3, tiny
 from tests.cli.command import run
+from tests.multi_vector_models import write_model
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +173,8 @@ def test_a_map_reads_a_table_or_standard_input(model, tmp_path):
             ["--map", "x.txt", "--output", "x.npz"],
             "-o x.npz: the ending must be .html, .png or .svg.",
         ),
+        (["--map", "x.txt", "--task", "sparse", "-o", "x.html"], "--map works only with --output"),
+        (["cat", "--lifecycle", "--task", "sparse"], "--lifecycle works only for one text"),
         (["-", "--with", "-"], "only one of the two texts can be -"),
         (["cat", "--labels", "x.txt"], "--labels and --column need --map"),
         (["cat", "--column", "body"], "--labels and --column need --map"),
@@ -216,3 +219,44 @@ def test_a_sparse_embedder_explains_its_score(tmp_path):
     page = run("explain", "the cat", "-o", str(tmp_path / "y.html"), "-m", folder)
     assert (page.code, page.err) == (2, "pellucid: --output: .html does not work for one text's terms. Choose .json.\n")
     assert "npz works only for one text" in run("explain", "the cat", "-o", str(tmp_path / "x.npz"), "-m", folder).err
+
+
+def test_a_model_of_late_interaction_explains_its_score(tmp_path):
+    folder = str(write_model(tmp_path / "m", prompts={"query": "a "}))
+    expected = MultiVectorEmbedder(folder).explain("the cat", "a dog, sat")
+    call = ("explain", "the cat", "--with", "a dog, sat", "--model", folder)
+    assert run(*call).out.startswith(f"score {expected.score:.4f}")
+    assert json.loads(run(*call, "--json").out) == json.loads(expected.to_json())
+    files = [tmp_path / "x.html", tmp_path / "x.json"]
+    assert run(*call, *(f"-o{file}" for file in files)).code == 0
+    assert '"kind":"alignment"' in files[0].read_text(encoding="utf-8")
+    assert json.loads(files[1].read_text(encoding="utf-8"))["matches"] == expected.matches.tolist()
+    prompted = json.loads(run(*call, "--json", "--prompt", "").out)
+    assert prompted["score"] == MultiVectorEmbedder(folder).explain("the cat", "a dog, sat", prompt="").score
+    one = run("explain", "a dog, sat", "--model", folder)
+    assert one.out.startswith("5 vectors")
+    assert [
+        token["piece"] for token in json.loads(run("explain", "a dog, sat", "-m", folder, "--json").out)["skipped"]
+    ] == [","]
+    page = run("explain", "the cat", "-o", str(tmp_path / "y.html"), "-m", folder)
+    assert (page.code, page.err) == (
+        2,
+        "pellucid: --output: .html does not work for one text's tokens. Choose .json.\n",
+    )
+
+
+def test_a_model_of_several_kinds_of_vectors_explains_each(tmp_path):
+    folder = str(bge_m3.write_model(tmp_path / "m"))
+    call = ("explain", "the cat", "--with", "a cat sat", "-m", folder, "--json")
+    assert json.loads(run(*call).out)["cosine"] == Embedder(folder).compare("the cat", "a cat sat").cosine
+    sparse = SparseEmbedder(folder).explain("the cat", "a cat sat")
+    assert json.loads(run(*call, "--task", "sparse").out) == json.loads(sparse.to_json())
+    late = MultiVectorEmbedder(folder).explain("the cat", "a cat sat")
+    assert json.loads(run(*call, "--task", "multi-vector").out) == json.loads(late.to_json())
+    assert "skipped" in run("explain", "the cat", "-m", folder, "--task", "multi-vector").out  # The first token.
+
+
+def test_vectors_that_a_model_does_not_give_are_refused(model):
+    for task, words in (("sparse", "sparse"), ("multi-vector", "does not give each token a vector")):
+        result = run("explain", "the cat", "--task", task, "--model", model)
+        assert (result.code, words in result.err) == (1, True)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from pellucid import MultiVectorEmbedder
-from pellucid.errors import InputError, UnsupportedModelError
-from pellucid.explain.alignment import align
+from pellucid.errors import InputError, OptionError, TextTypeError, UnsupportedModelError
+from pellucid.explain.alignment import AlignedText, Alignment, align
+from pellucid.types import Token
 from tests.multi_vector_models import FIXED, TEXTS, write_model
 
 QUERY, DOCUMENT = "the cat", "A dog, the cat sat!"
@@ -40,7 +41,66 @@ def test_the_tokens(task):
     assert [token.piece for token in found.document.skipped] == [",", "!"]
     whole = found.query.prompt + found.query.text
     assert [whole[token.start : token.end] for token in found.query.tokens][3:5] == ["the", "cat"]
+    assert (found.query.expansion, found.document.expansion) == (6, 0)
+    assert [found.query.words(token) for token in found.query.tokens][:5] == ["[CLS]", "query", ":", "the", "cat"]
     assert len(task.explain(QUERY, "the " * 30).document.cut) == 12
+
+
+def test_the_tokens_of_one_text_are_those_of_a_document(task):
+    assert task.explain_text(DOCUMENT) == task.explain(QUERY, DOCUMENT).document
+    prompted = task.explain_text(DOCUMENT, prompt_name="query")
+    assert prompted.prompt == "query: "
+    assert [token["piece"] for token in json.loads(prompted.to_json())["skipped"]] == [":", ",", "!"]
+    with pytest.raises(TextTypeError, match="text 0"):
+        task.explain_text(None)
+
+
+def test_the_prompt_of_the_query_can_be_chosen(task):
+    plain = task.explain(QUERY, DOCUMENT, prompt="")
+    assert [token.piece for token in plain.query.tokens][:4] == ["[CLS]", "the", "cat", "[SEP]"]
+    assert plain.score == task.maxsim(task.embed_query(QUERY, prompt=""), [DOCUMENT])[0]
+    with pytest.raises(OptionError, match="no prompt"):
+        task.explain(QUERY, DOCUMENT, prompt_name="x")
+
+
+def test_a_token_of_the_document_adds_the_parts_of_those_that_found_it(task):
+    found = task.explain(QUERY, DOCUMENT)
+    for position, adds in enumerate(found.document_parts):
+        assert adds == pytest.approx(sum(found.parts[found.matches == position].tolist()))
+    assert found.document_parts.sum() == pytest.approx(found.score, rel=1e-6)
+
+
+def piece(text: str, start: int, kind="text") -> Token:
+    return Token(7, text.lower(), start, start + len(text) * (kind == "text"), kind, continues=False)
+
+
+@pytest.mark.parametrize(
+    ("count", "expansion", "said"),
+    [
+        (1, 0, "The query has no words. 1 token of the query adds 0.100."),
+        (2, 0, "“Lease” found “lets” (0.900). 1 other token of the query adds 0.100."),
+        (4, 0, "“Lease” found “lets” (0.900) and “end” found “end” (0.500). 2 other tokens of the query add 0.400."),
+        (
+            6,
+            2,
+            "“Lease” found “lets” (0.900) and “end” found “end” (0.500). 4 other tokens of the query add 0.800; 2 of "
+            "them only fill it up.",
+        ),
+    ],
+)
+def test_the_sentence_names_the_words_that_found_the_most_similar_tokens(count, expansion, said):
+    mask = piece("[MASK]", 11, "special")
+    tokens = (piece("[CLS]", 0, "special"), piece("Lease", 0), piece("?", 10), piece("end", 6), mask, mask)
+    parts = np.array([0.1, 0.9, 0.3, 0.5, 0.2, 0.2], np.float32)[:count]
+    query = AlignedText("", "Lease end ?", tokens[:count], (), (), expansion)
+    document = AlignedText("", "lets end", (piece("lets", 0), piece("end", 5)), (), ())
+    matches = np.array([0, 0, 0, 1, 1, 1])[:count]
+    similarities = np.zeros((count, 2), np.float32)
+    similarities[np.arange(count), matches] = parts
+    found = Alignment("m", float(parts.sum()), query, document, similarities, matches, parts)
+    assert found.sentence == said
+    assert found.headline == f"The score is {parts.sum():.4f}."
+    assert json.loads(found.to_json())["sentence"] == said
 
 
 def test_the_words_for_a_terminal(task):
@@ -57,6 +117,7 @@ def test_json(task):
     values = json.loads(found.to_json())
     assert values["score"] == found.score
     assert values["matches"] == found.matches.tolist()
+    assert [values[side]["expansion"] for side in ("query", "document")] == [6, 0]
     assert np.array(values["similarities"], np.float32).tobytes() == found.similarities.tobytes()
     assert "similarities" not in json.loads(found.to_json(arrays=False))
 

@@ -3,7 +3,9 @@
 ``tests/data/tiny.npz`` has ids and vectors, ``tests/data/tiny_scores.npz`` the ids and logits of pairs,
 ``tests/data/tiny_sparse.npz`` the weights of SPLADE, ``tests/data/tiny_multi_vectors.npz`` the vectors of tokens and
 their MaxSim, ``tests/data/tiny_bge_m3.npz`` the three kinds of vectors of BGE-M3, and ``tests/data/static.npz`` the
-vectors of static models, by sentence-transformers and by model2vec. Run this again only when the tiny models change::
+vectors of static models, by sentence-transformers and by model2vec. ``tests/data/golden_splade.npz`` has the weights of
+the real SPLADE model of :mod:`tests.real_splade`, for some of the golden texts. Run this again only when the tiny
+models change::
 
     .venv-reference/bin/python -m tests.reference.freeze
 """
@@ -11,6 +13,7 @@ vectors of static models, by sentence-transformers and by model2vec. Run this ag
 from __future__ import annotations
 
 import itertools
+import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from tests import bge_m3, multi_vector_models, static_models, tiny
+from tests.real_splade import EVERY, splade_folder
 from tests.reference.bge_m3 import live
 from tests.reference.conftest import (
     cross_encoder,
@@ -92,6 +96,25 @@ def main() -> None:
             arrays[f"{family}/{mode}/{activation}"] = weights.numpy()
     np.savez_compressed(_DATA / "tiny_sparse.npz", **arrays)
     np.savez_compressed(_DATA / "static.npz", **_static_vectors())
+    freeze_splade()
+
+
+def freeze_splade() -> None:
+    """Store the weights of the real SPLADE model that are not 0, text by text.
+
+    They are computed in double precision. In float32, a small weight is the sum of large numbers that cancel out, and
+    sentence-transformers itself is 4.6e-6 from these.
+    """
+    texts = json.loads((_DATA / "golden_texts.json").read_text(encoding="utf-8"))[::EVERY]
+    weights = encode_alone(sparse_encoder(splade_folder()).double(), texts, convert_to_sparse_tensor=False).numpy()
+    rows, columns = weights.nonzero()
+    lengths = np.bincount(rows, minlength=len(texts)).astype(np.int32)
+    np.savez_compressed(
+        _DATA / "golden_splade.npz",
+        indices=columns.astype(np.int32),
+        values=weights[rows, columns].astype(np.float32),
+        lengths=lengths,
+    )
 
 
 def _static_vectors() -> dict[str, np.ndarray]:

@@ -12,7 +12,8 @@ from sentence_transformers import SparseEncoder
 from pellucid import SparseEmbedder, SparseVectors
 from pellucid import sentence_transformers as ours
 from tests import tiny, tiny_families
-from tests.reference.texts import odd_texts
+from tests.real_splade import splade_folder
+from tests.reference.texts import docstrings, odd_texts
 
 FAMILIES = [family for family in tiny_families.FAMILIES if family != "nomic_bert"]
 
@@ -61,6 +62,10 @@ def assert_same(folder, texts=tiny.TEXTS, **options):
 def test_models_without_modules(tmp_path, family):
     vectors = assert_same(masked_language_model(tmp_path / "m", family))
     assert 0 < len(vectors.values) < 0.9 * len(vectors) * vectors.dimensions
+
+
+def test_a_real_model():
+    assert_same(splade_folder(), [*odd_texts(100), *docstrings()[:100]])
 
 
 @pytest.mark.parametrize("mode", ["max", "sum"])

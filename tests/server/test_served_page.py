@@ -43,11 +43,12 @@ def test_each_view_is_drawn_and_the_page_contacts_only_its_server(browser, serve
     context.close()
 
 
-def test_a_reranker_explains_a_query_and_a_document(browser, serve, model, reranker_model):
-    own = serve(model, reranker_model)
+@pytest.mark.parametrize("name", ["reranker", "splade"])
+def test_a_query_and_a_document_have_a_score(browser, serve, model, reranker_model, sparse_model, name):
+    own = serve(model, reranker_model, sparse_model)
     page = browser.new_page(viewport=PHONE)
     page.goto(own.url)
-    page.get_by_label("Model", exact=True).select_option("reranker")
+    page.get_by_label("Model", exact=True).select_option(name)
     assert "enter a query and a document" in page.inner_text("#model-facts")
     page.click("#tab-two")
     for number, text in enumerate(("the cat", "a dog sat. The cat sat."), start=1):

@@ -19,16 +19,19 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from pellucid.encoder.encoder import Encoder
+    from pellucid.explain.alignment import AlignedText, Alignment
     from pellucid.explain.comparison import Comparison
     from pellucid.explain.score import ExplainedScore
     from pellucid.explain.sparse import ExplainedSparseScore, SparseText
     from pellucid.explain.trace import Trace
 
-    Subject = Trace | Comparison | ExplainedScore | ExplainedSparseScore | SparseText
+    Subject = Trace | Comparison | ExplainedScore | ExplainedSparseScore | SparseText | Alignment | AlignedText
 
 _PAGES = (".html", ".htm")
 _PICTURES = (".png", ".svg")
-_WITH_HELP = "Second text, to explain how similar they are; for a reranker, the document to score."
+_WITH_HELP = (
+    "Second text, to explain how similar they are; for a reranker, sparse vectors and late interaction, the document."
+)
 _OUTPUT_HELP = (
     "Write a page (.html), all data (.json) or all arrays (.npz, for numpy.load); with --map, a page or a picture "
     "(.png, .svg). Repeat for more than one file."
@@ -39,6 +42,7 @@ def explain(
     text: Annotated[str | None, typer.Argument(help="Text to explain; - for standard input.")] = None,
     other: Annotated[str | None, typer.Option("--with", help=_WITH_HELP)] = None,
     model: options.ModelOption = options.DEFAULT_MODEL,
+    task: options.ExplainTaskOption = "auto",
     prompt: options.PromptOption = None,
     prompt_name: options.PromptNameOption = None,
     lifecycle: Annotated[
@@ -59,8 +63,8 @@ def explain(
 ) -> None:
     """Show how a text becomes a vector.
 
-    For two texts, it shows why they are close, or for a reranker, why the second has its score. For a file of texts, it
-    draws a map.
+    For two texts, it shows why they are close. For a reranker, sparse vectors and late interaction, it shows why the
+    second has its score. For a file of texts, it draws a map.
     """
     if (text is None) == (map_file is None):
         example = " For example: pellucid explain --lifecycle TEXT" if lifecycle else ""
@@ -68,13 +72,14 @@ def explain(
     files = outputs or []
     hub: dict[str, Any] = {"revision": revision, "cache_folder": cache_folder, "local_files_only": local_files_only}
     if map_file is not None:
-        if other is not None or lifecycle or json or prompt is not None or prompt_name is not None:
+        others = (other, prompt, prompt_name)
+        if lifecycle or json or task != "auto" or any(value is not None for value in others):
             raise OptionError("--map works only with --output, --column, --labels and --method.")
         _draw_map(map_file, column, labels, method, files, model, hub)
         return
     if labels is not None or column != options.TEXT_COLUMN:
         raise OptionError("--labels and --column need --map.")
-    if lifecycle and (other is not None or files or json):
+    if lifecycle and (other is not None or files or json or task != "auto"):
         raise OptionError("--lifecycle works only for one text, in the terminal.")
     endings = {check_ending(out, (*_PAGES, ".json", ".npz")) for out in files}
     if ".npz" in endings and other is not None:
@@ -92,7 +97,7 @@ def explain(
 
     from pellucid.encoder.encoder import Encoder
 
-    subject = _explain(Encoder(model, **hub), text, other, {"prompt": prompt, "prompt_name": prompt_name})
+    subject = _explain(Encoder(model, **hub), task, text, other, {"prompt": prompt, "prompt_name": prompt_name})
     for out in files:
         _write(subject, out)
     if json:
@@ -101,24 +106,37 @@ def explain(
         _print_subject(subject)
 
 
-def _explain(encoder: Encoder, text: str, other: str | None, prompts: dict[str, str | None]) -> Subject:
-    """Explain one text or two, as the model gives vectors, sparse vectors or scores."""
+def _explain(encoder: Encoder, task: str, text: str, other: str | None, prompts: dict[str, str | None]) -> Subject:
+    """Explain one text or two, as the model gives vectors, sparse vectors, vectors of tokens, or scores."""
     from pellucid.scoring import gives_scores
+
+    if task == "auto":
+        if other is not None and gives_scores(encoder.files, encoder.spec):
+            from pellucid.reranker import Reranker
+
+            return Reranker(encoder).explain(text, other, **prompts)
+        task = _vectors_of(encoder)
+    if task == "dense":
+        from pellucid.embedder import Embedder
+
+        embedder = Embedder(encoder)
+        return embedder.trace(text, **prompts) if other is None else embedder.compare(text, other, **prompts)
+    from pellucid.multi_vector_embedder import MultiVectorEmbedder
+    from pellucid.sparse_embedder import SparseEmbedder
+
+    explainer = SparseEmbedder(encoder) if task == "sparse" else MultiVectorEmbedder(encoder)
+    return explainer.explain_text(text, **prompts) if other is None else explainer.explain(text, other, **prompts)
+
+
+def _vectors_of(encoder: Encoder) -> options.ExplainTask:
+    """The vectors that a model gives; dense ones, if it gives several kinds."""
+    from pellucid.layers.pooling import Pooling
     from pellucid.sparse_embedder import gives_sparse_vectors
 
-    if other is not None and gives_scores(encoder.files, encoder.spec):
-        from pellucid.reranker import Reranker
-
-        return Reranker(encoder).explain(text, other, **prompts)
     if gives_sparse_vectors(encoder.files, encoder.spec):
-        from pellucid.sparse_embedder import SparseEmbedder
-
-        sparse = SparseEmbedder(encoder)
-        return sparse.explain_text(text, **prompts) if other is None else sparse.explain(text, other, **prompts)
-    from pellucid.embedder import Embedder
-
-    embedder = Embedder(encoder)
-    return embedder.trace(text, **prompts) if other is None else embedder.compare(text, other, **prompts)
+        return "sparse"
+    pools = any(isinstance(stage, Pooling) for stage in encoder.spec.stages)
+    return "dense" if pools or encoder.spec.late_interaction is None else "multi-vector"
 
 
 def _from_standard_input(text: str | None, other: str | None) -> tuple[str, str | None]:
@@ -173,19 +191,21 @@ def _texts_with_labels(file: Path, column: str, labels: Path | None) -> tuple[li
 
 
 def _write(subject: Subject, out: Path) -> None:
+    from pellucid.explain.alignment import AlignedText
     from pellucid.explain.sparse import SparseText
     from pellucid.explain.trace import Trace
 
     with open_output(out) as path:
         if out.suffix.lower() in _PAGES:
-            if isinstance(subject, SparseText):
-                raise OptionError(f"--output: {out.suffix} does not work for one text's terms. Choose .json.")
+            if isinstance(subject, SparseText | AlignedText):
+                what = "terms" if isinstance(subject, SparseText) else "tokens"
+                raise OptionError(f"--output: {out.suffix} does not work for one text's {what}. Choose .json.")
             from pellucid.explain.render.html import page
 
             path.write_text(page(subject), encoding="utf-8")
         elif out.suffix.lower() == ".npz":
             if not isinstance(subject, Trace):
-                raise OptionError("--output: .npz works only for one text, and not for sparse vectors. Choose .json.")
+                raise OptionError("--output: .npz works only for one text and a dense vector. Choose .json.")
             subject.save_npz(path)
         else:
             path.write_text(f"{subject.to_json()}\n", encoding="utf-8")
@@ -195,9 +215,11 @@ def _write(subject: Subject, out: Path) -> None:
 def _print_subject(subject: Subject) -> None:
     from rich.console import Console
 
+    from pellucid.cli.alignment_views import aligned_text_views, alignment_views
     from pellucid.cli.explain_views import comparison_views, trace_views
     from pellucid.cli.score_views import score_views
     from pellucid.cli.sparse_views import sparse_score_views, sparse_text_views
+    from pellucid.explain.alignment import AlignedText, Alignment
     from pellucid.explain.score import ExplainedScore
     from pellucid.explain.sparse import ExplainedSparseScore, SparseText
     from pellucid.explain.trace import Trace
@@ -211,6 +233,10 @@ def _print_subject(subject: Subject) -> None:
             _print_views(sparse_text_views(subject))
         case ExplainedSparseScore():
             _print_views(sparse_score_views(subject))
+        case Alignment():
+            _print_views(alignment_views(subject, Console().width))
+        case AlignedText():
+            _print_views(aligned_text_views(subject))
         case _:
             _print_views(comparison_views(subject))
 

@@ -28,6 +28,7 @@ SEARCH_MODES = ("hybrid", "vector", "text")
 BatchEngine = Literal["local", "ray"]
 BatchTask = Literal["embed", "sparse", "multi-vector", "rerank", "classify"]
 EmbedTask = Literal["dense", "sparse", "multi-vector"]
+ExplainTask = Literal["auto", "dense", "sparse", "multi-vector"]
 TruncationChoice = Literal["warn", "error", "cut"]
 """The values of :data:`pellucid.text.truncation.OnTruncation` without the older name of "cut"."""
 DownloadSource = Literal["hub", "pypi"]
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     _BatchEngine = BatchEngine
     _BatchTask = BatchTask
     _EmbedTask = EmbedTask
+    _ExplainTask = ExplainTask
     _DownloadSource = DownloadSource
 else:
     _Dtype = _choice(get_args(Dtype))
@@ -84,6 +86,7 @@ else:
     _BatchEngine = _choice(get_args(BatchEngine))
     _BatchTask = _choice(get_args(BatchTask))
     _EmbedTask = _choice(get_args(EmbedTask))
+    _ExplainTask = _choice(get_args(ExplainTask))
     _DownloadSource = _choice(get_args(DownloadSource))
 
 # The model and its files.
@@ -120,6 +123,13 @@ BatchTaskOption = Annotated[
     typer.Option(
         help="Give each row a vector (embed), a sparse vector (sparse), a vector for each token (multi-vector), a "
         "score of how well its text answers its query (rerank), or a label (classify)."
+    ),
+]
+ExplainTaskOption = Annotated[
+    _ExplainTask,
+    typer.Option(
+        metavar="<kind>",
+        help="Vectors to explain: auto, dense, sparse or multi-vector; for a model that gives several, as BGE-M3 does.",
     ),
 ]
 EmbedTaskOption = Annotated[

@@ -7,18 +7,23 @@ depends on its whole text, so a token may be found for what is around it.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from pellucid.encoder.encoder import Encoder
 from pellucid.errors import InputError, plural
+from pellucid.explain.drawn import Drawn
+from pellucid.explain.shares import Float64
 from pellucid.explain.trace import display_name
+from pellucid.explain.words import is_mark
 from pellucid.reprs import short_repr
 from pellucid.types import Float32, Int64, MultiVectors, Token
 
 _BAR = 10
 """The characters of a bar that stands for a similarity of 1."""
+_IN_SENTENCE = 3
 
 
 @dataclass(frozen=True)
@@ -29,9 +34,10 @@ class AlignedText:
         prompt: the prompt that was put before the text.
         text: the text.
         tokens: the tokens that have a vector, in the text's order. Their ``start`` and ``end`` count characters of
-            ``prompt + text``. Those that fill up a query are behind its end.
+            ``prompt + text``.
         skipped: the tokens that the model read, but that have no vector.
         cut: the tokens that were cut off.
+        expansion: how many of ``tokens`` fill up a query. They are its last ones, and stand for no word of it.
     """
 
     prompt: str
@@ -39,12 +45,21 @@ class AlignedText:
     tokens: tuple[Token, ...]
     skipped: tuple[Token, ...]
     cut: tuple[Token, ...]
+    expansion: int = 0
 
     __repr__ = short_repr
 
+    def words(self, token: Token) -> str:
+        """What a token was made from, as the text has it; or the piece of a token that was made from nothing."""
+        return (self.prompt + self.text)[token.start : token.end].strip() or token.piece
+
+    def to_json(self) -> str:
+        """The text and its tokens, as JSON."""
+        return json.dumps(_text_json(self), ensure_ascii=False)
+
 
 @dataclass(frozen=True, eq=False)
-class Alignment:
+class Alignment(Drawn):
     """The MaxSim of a query and a document, token by token.
 
     Attributes:
@@ -82,11 +97,48 @@ class Alignment:
             lines.append(f"{part:8.4f} {bar:<{_BAR}} {_name(token):>{width}} → {_name(self.document.tokens[match])}")
         return "\n".join(lines)
 
+    @property
+    def headline(self) -> str:
+        """The score, as a sentence."""
+        return f"The score is {self.score:.4f}."
+
+    @property
+    def sentence(self) -> str:
+        """Sentences that name the words of the query that found the most similar tokens, and say what the rest adds."""
+        if not len(self.matches):
+            return "One of the texts has no vectors."
+        tokens, parts = self.query.tokens, self.parts.tolist()
+        texts = [self.query.words(token) for token in tokens]
+        words = [row for row, token in enumerate(tokens) if token.kind != "special" and not is_mark(texts[row])]
+        strongest = sorted(words, key=lambda row: -parts[row])[:_IN_SENTENCE]
+        found = [f"“{texts[row]}” found “{self.found(row)}” ({parts[row]:.3f})" for row in strongest]
+        *most, last = found or ["The query has no words"]
+        sentence = f"{', '.join(most)} and {last}." if most else f"{last}."
+        count, filling = len(tokens) - len(strongest), self.query.expansion
+        if not count:
+            return sentence
+        rest = math.fsum(parts) - math.fsum(parts[row] for row in strongest)
+        others = f"{plural(count, 'other token' if found else 'token')} of the query {'adds' if count == 1 else 'add'}"
+        fill = "" if not filling else f"; {filling:,} of them only {'fills' if filling == 1 else 'fill'} it up"
+        return f"{sentence} {others} {rest:.3f}{fill}."
+
+    @property
+    def document_parts(self) -> Float64:
+        """What each token of the document adds to the score, ``float64[d]``: the parts of the tokens that found it."""
+        sums = np.zeros(len(self.document.tokens))
+        np.add.at(sums, self.matches, self.parts)
+        return sums
+
+    def found(self, row: int) -> str:
+        """What the token of the query at this position found, as the document has it."""
+        return self.document.words(self.document.tokens[self.matches[row]])
+
     def to_json(self, *, arrays: bool = True) -> str:
         """The texts, their tokens, and what each one found, as JSON. ``arrays=False`` leaves the similarities out."""
         values = {
             "model": self.model_name,
             "score": self.score,
+            "sentence": self.sentence,
             "query": _text_json(self.query),
             "document": _text_json(self.document),
             "matches": self.matches.tolist(),
@@ -143,4 +195,5 @@ def _text_json(text: AlignedText) -> dict[str, object]:
         "prompt": text.prompt,
         "text": text.text,
         **{name: [vars(token) for token in getattr(text, name)] for name in ("tokens", "skipped", "cut")},
+        "expansion": text.expansion,
     }

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from pellucid import Embedder, Reranker, SparseEmbedder
+from pellucid import Embedder
 from pellucid.explain import trace as traces
 from pellucid.explain.render import contents
 from pellucid.explain.text_map import TextMap, text_map
@@ -67,7 +67,7 @@ def test_a_note_says_that_the_trace_has_left_out_attention(embedder, monkeypatch
 
 def test_the_first_of_many_tokens_are_shown_and_all_are_counted(embedder, monkeypatch):
     monkeypatch.setattr(contents, "MAX_TOKENS", 5)
-    monkeypatch.setattr(contents, "_MAX_CUT_TOKENS", 2)
+    monkeypatch.setattr(contents, "MAX_CUT_TOKENS", 2)
     data = contents.trace_data(embedder.trace("cat " * 100))
     assert (len(data["tokens"]), data["count"]) == (5, tiny.MAX_TOKENS)
     assert (len(data["cut"]), data["cut_count"]) == (2, 100 - tiny.MAX_TOKENS + 2)
@@ -163,78 +163,3 @@ def test_many_long_texts_and_labels_are_shortened_until_they_fit():
     assert len(data["texts"]) == len(data["labels"]) == n
     assert max(len(text) for text in data["texts"]) == data["max_characters"] + 1
     assert unpacked(data["cut"]).sum() == n / 2
-
-
-@pytest.fixture(scope="module")
-def reranker(tmp_path_factory):
-    return Reranker(tiny.write_scoring_model(tmp_path_factory.mktemp("models") / "reranker"))
-
-
-def test_a_score_is_complete(reranker):
-    found = reranker.explain("the cat", "a dog sat. The cat!", prompt="a ")
-    data = contents.score_data(found)
-    assert (data["kind"], data["score"], data["logit"], data["activation"]) == (
-        "score",
-        found.score,
-        found.logit,
-        "sigmoid",
-    )
-    for side, text, changes in (
-        (data["sides"][0], found.query, found.query_changes),
-        (data["sides"][1], found.document, found.document_changes),
-    ):
-        characters = [side["text"][start:end] for start, end in side["words"]]
-        assert characters == [word.text for word in text.words]
-        for kind in ("tokens", "words", "sentences"):
-            packed = unpacked(side[f"{kind[:-1]}_changes"])
-            np.testing.assert_allclose(packed, getattr(changes, kind), rtol=0, atol=0.51e-6)
-    assert [side["sentences"] for side in data["sides"]] == [[[0, 7]], [[0, 10], [11, 19]]]
-    for name, attention in (("query", found.query_attention), ("document", found.document_attention)):
-        maps = unpacked(data["attention"][name])
-        np.testing.assert_allclose(maps[0], attention.mean(axis=0), rtol=0, atol=0.51e-4)
-        np.testing.assert_allclose(maps[1:], attention, rtol=0, atol=0.51e-4)
-
-
-def test_a_score_of_long_texts_leaves_out_layers_words_and_tokens(reranker, monkeypatch):
-    found = reranker.explain("the cat", "a dog sat. The cat! " * 20)
-    shapes = set()
-    for limit in range(2000, -1, -20):
-        monkeypatch.setattr(contents, "_MAX_PAIR_ATTENTION_CHARACTERS", limit)
-        attention = contents.score_data(found)["attention"]
-        shapes.add((attention["query"]["shape"][0], attention["query"]["decimals"]))
-        assert attention["layers"] == LAYERS
-    assert shapes == {(1 + LAYERS, 4), (1 + LAYERS, 3), (1, 3)}
-    monkeypatch.setattr(contents, "MAX_TOKENS", 5)
-    monkeypatch.setattr(contents, "_MAX_TEXT_CHARACTERS", 12)
-    side = contents.score_data(found)["sides"][1]
-    assert (len(side["tokens"]), side["count"], side["token_changes"]["shape"]) == (5, 19, [5])
-    assert (side["words"][-1], side["word_changes"]["shape"]) == ([9, 10], [4])
-    assert (side["sentences"], side["sentence_changes"]["shape"]) == ([[0, 10], [11, 19]], [2])
-    assert side["cut_count"] == len(found.document.cut)
-
-
-def test_an_empty_pair_has_no_attention(reranker):
-    assert contents.score_data(reranker.explain("", ""))["attention"] is None
-
-
-def test_a_score_of_sparse_vectors_is_complete(tmp_path, monkeypatch):
-    embedder = SparseEmbedder(tiny.write_splade_model(tmp_path / "m"), on_truncation="cut")
-    found = embedder.explain("the cat", "a dog sat " * 30)
-    monkeypatch.setattr(contents, "_MAX_TERMS", 5)
-    data = contents.page_data(found)
-    assert (data["kind"], data["score"], data["sentence"]) == ("sparse", found.score, found.sentence)
-    assert [match["piece"] for match in data["matches"]] == [match.piece for match in found.matches[:5]]
-    assert data["more"] == len(found.matches) - 5
-    shown = sum(match["product"] for match in data["matches"])
-    assert shown + data["rest"] == pytest.approx(found.score, abs=1e-5)
-    assert [len(side["terms"]) for side in data["sides"]] == [5, 5]
-    assert data["notes"] == [f"{found.document.cut} tokens of the document were cut off."]
-
-
-def test_a_token_that_raised_terms_adds_what_they_add(tmp_path):
-    embedder = SparseEmbedder(tiny.write_splade_model(tmp_path / "m"))
-    found = embedder.explain("the cat", "a dog sat")
-    for side, text in zip(contents.page_data(found)["sides"], (found.query, found.document), strict=True):
-        adds = unpacked(side["adds"])
-        assert len(adds) == len(text.tokens)
-        assert adds.sum() == pytest.approx(found.score, abs=1e-4)

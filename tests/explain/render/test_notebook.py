@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from pellucid import Embedder, Reranker, SparseEmbedder
+from pellucid import Embedder, MultiVectorEmbedder, Reranker, SparseEmbedder
 from pellucid.explain.render import notebook
 from pellucid.explain.render.notebook import MAX_DOTS, MAX_LABELS, MAX_WORDS, fragment
 from pellucid.explain.sentence import pairs_without_marks
@@ -13,6 +13,7 @@ from pellucid.explain.text_map import text_map
 from pellucid.explain.words import word_shares
 from tests import tiny
 from tests.browser import EVIL
+from tests.multi_vector_models import FIXED, write_model
 
 TAGS = {"bdi", "code", "div", "small", "span", "strong", "table", "td", "th", "tr"} | {
     *("circle", "polyline", "svg", "title")
@@ -218,3 +219,31 @@ def test_a_score_of_sparse_vectors_shows_its_terms(tmp_path):
         assert f"{match.product:.4f}" in parsed.text
     assert f"Not shown: {len(found.matches) - 8} terms that together add" in parsed.text
     assert "They add up to the score." in parsed.text
+
+
+def test_an_alignment_shows_what_each_token_found(tmp_path, monkeypatch):
+    task = MultiVectorEmbedder(write_model(tmp_path / "m", expansion=FIXED))
+    found = task.explain("the <b>cat</b>", "a dog, the cat sat!")
+    parsed = parse(found)
+    assert f"score {found.score:.4f}" in parsed.text
+    matched = sorted(set(found.matches.tolist()))
+    shown = found.similarities[:, matched]
+    bold = [f"{found.parts[row]:.3f}".replace("0.", ".", 1) for row in range(len(found.parts))]
+    assert parsed.inside("strong")[1:] == bold
+    opacities = [float(opacity) for opacity in re.findall(r"rgba\([\d,]+,([\d.]+)\)", found._repr_html_())]
+    expected = 0.7 * abs(shown) / abs(found.parts).max()
+    assert opacities == pytest.approx(expected.ravel().tolist(), abs=0.51e-2)
+    for part in found.parts.tolist():
+        assert f"{part:.4f}" in parsed.text
+    assert 'save_html("alignment.html") writes a page' in parsed.text
+    monkeypatch.setattr(notebook, "MAX_ROWS", 5)
+    monkeypatch.setattr(notebook, "MAX_COLUMNS", 1)
+    parsed = parse(found)
+    assert f"7 tokens of the query that together add {found.parts[5:].sum():.4f}" in parsed.text
+    assert "the 1 that add most" in parsed.text
+
+
+def test_an_alignment_without_vectors_says_so(tmp_path):
+    task = MultiVectorEmbedder(write_model(tmp_path / "m", mask={"keep_only_token_ids": [0]}))
+    parsed = parse(task.explain("the cat", "a dog"))
+    assert ("One of the texts has no vectors." in parsed.text, "table" in parsed.tags) == (True, False)

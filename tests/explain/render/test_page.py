@@ -185,6 +185,19 @@ def test_the_policy_blocks_injected_scripts_and_requests(show, embedder):
     opened.seen.clear()
 
 
+def test_on_paper_the_page_is_light_and_nothing_scrolls(show, embedder):
+    opened = show(html_of(embedder.trace("the cat sat on the mat " * 9)), scheme="dark")
+    chips = opened.locator(".chips").first
+    assert chips.evaluate("chips => getComputedStyle(chips).maxHeight") != "none"
+    opened.emulate_media(media="print", color_scheme="dark")
+    opened.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert opened.locator("html").get_attribute("data-theme") == "light"
+    assert chips.evaluate("chips => getComputedStyle(chips).maxHeight") == "none"
+    assert not opened.locator(".toc").is_visible()
+    opened.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert opened.locator("html").get_attribute("data-theme") == "dark"
+
+
 def test_the_theme_follows_the_system_and_the_button(show, embedder):
     content = html_of(embedder.trace("the cat sat"))
     ground = "getComputedStyle(document.documentElement).backgroundColor"

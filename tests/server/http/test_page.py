@@ -8,7 +8,9 @@ import threading
 import numpy as np
 import pytest
 
+from pellucid import MultiVectorEmbedder, SparseEmbedder
 from tests import browser as browsers
+from tests import multi_vector_models, tiny
 from tests.browser import EVIL, PHONE, PIXELS, WIDE, fits, hover_cell, number
 from tests.server.http.browsing import submit, wait_for_poll
 
@@ -54,6 +56,27 @@ def test_two_texts_are_compared(visit, stub, page_embedder, viewport, scheme):
     with page.expect_download() as download:
         panel.locator("#pairs").get_by_role("button", name="as PNG").click()
     assert download.value.suggested_filename == "pairs-of-tokens.png"
+    assert fits(page)
+
+
+@pytest.mark.parametrize("kind", ["sparse_embedder", "multi_vector_embedder"])
+def test_a_query_and_a_document_have_a_score(visit, stub, tmp_path, kind):
+    if kind == "sparse_embedder":
+        task = SparseEmbedder(tiny.write_splade_model(tmp_path / "m"))
+    else:
+        task = MultiVectorEmbedder(multi_vector_models.write_model(tmp_path / "m"))
+    stub.models["scores"], stub.model_stats["scores"] = task, stub.model_stats["tiny"] | {"kind": kind}
+    page = visit(viewport=PHONE)
+    page.get_by_label("Model", exact=True).select_option("scores")
+    name = {"sparse_embedder": "sparse embedder", "multi_vector_embedder": "multi-vector embedder"}[kind]
+    assert page.locator("#model-facts").inner_text().startswith(f"a {name}, 384 dimensions")
+    panel = submit(page, "two", "the cat", "a cat sat, on the mat")
+    assert stub.requests == [("/view/compare", {"model": "scores", "inputs": ["the cat", "a cat sat, on the mat"]})]
+    score = task.explain("the cat", "a cat sat, on the mat").score
+    assert panel.locator(".headline").inner_text() == f"score {score:.4f}"
+    assert panel.locator("section h2").first.inner_text() == (
+        "Terms in common" if kind == "sparse_embedder" else "What each token found"
+    )
     assert fits(page)
 
 

@@ -169,11 +169,11 @@ def test_models_that_give_vectors_come_first_and_others_say_what_they_are_for(vi
     picker.select_option("tiny")
     assert picker.locator("option").all_inner_texts() == ["later", "far", "tiny", "scores", "labels", "words"]
     assert facts.inner_text() == "384 dimensions, up to 256 tokens"
-    elsewhere = "the views below need an embedder or a reranker"
+    pairs = "enter a query and a document under “Two texts”"
     for name, said in {
-        "scores": "a reranker, up to 512 tokens: enter a query and a document under “Two texts”",
-        "labels": f"a classifier, up to 512 tokens; {elsewhere}",
-        "words": f"a sparse embedder, 30,522 dimensions, up to 512 tokens; {elsewhere}",
+        "scores": f"a reranker, up to 512 tokens: {pairs}",
+        "labels": "a classifier, up to 512 tokens; the views below need a model that gives vectors or scores",
+        "words": f"a sparse embedder, 30,522 dimensions, up to 512 tokens: {pairs}",
         "later": "embedder, not loaded now",
         "far": "kind unknown, not loaded now",
     }.items():

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pellucid import Embedder
+from pellucid import Embedder, MultiVectorEmbedder, SparseEmbedder
 from pellucid.errors import OptionError, TextTypeError, TruncationError
 from pellucid.server.http.views import compare_view, map_view, trace_view
 from tests import tiny
 from tests.explain.render.test_packing import unpacked
+from tests.multi_vector_models import write_model
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +45,24 @@ def test_a_comparison_treats_the_texts_as_query_and_document(embedder):
     assert view["cosine"] == pytest.approx(cosine, abs=1e-5)
     assert unpacked(view["pairs"]).sum() == pytest.approx(cosine, abs=1e-4)
     assert [side["prompt"] for side in compare_view(embedder, "cat", "dog", "query")["sides"]] == ["the ", "the "]
+
+
+@pytest.mark.parametrize("kind", ["sparse", "multi-vector"])
+def test_a_query_and_a_document_have_a_score_that_is_explained(tmp_path, kind):
+    if kind == "sparse":
+        task = SparseEmbedder(tiny.write_splade_model(tmp_path / "m", prompts={"query": "the ", "passage": "a "}))
+        score = (task.embed_query("cat sat").dot(task.embed_documents(["dog sat"]))).item()
+    else:
+        task = MultiVectorEmbedder(write_model(tmp_path / "m", prompts={"query": "the ", "passage": "a "}))
+        score = task.maxsim("cat sat", ["dog sat"])[0]
+    view = compare_view(task, "cat sat", "dog sat")
+    assert view["kind"] == {"sparse": "sparse", "multi-vector": "alignment"}[kind]
+    assert view["score"] == pytest.approx(score, rel=1e-6)
+    assert view["sides"][0]["prompt"] == "the "
+    assert compare_view(task, "cat sat", "dog sat", "passage")["sides"][0]["prompt"] == "a "
+    assert str(tmp_path) not in json.dumps(view)
+    with pytest.raises(TextTypeError, match="text 1"):
+        compare_view(task, "a", None)
 
 
 @settings(max_examples=20)

@@ -1,4 +1,4 @@
-"""The data of a page: a trace, a comparison, a score or a map as plain values for JSON, with notes on what is missing.
+"""The data of a page about any subject, as plain values for JSON, with notes on what is missing.
 
 A page stays under 3 MB, whatever the text. It therefore shows only the first tokens of a long text, and only as much
 attention as fits. A note on the page says what is missing.
@@ -13,42 +13,32 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pellucid.errors import plural
+from pellucid.explain.alignment import Alignment
 from pellucid.explain.comparison import Comparison
-from pellucid.explain.pair import PairText
-from pellucid.explain.render.packing import Packed, pack
-from pellucid.explain.score import Changes, ExplainedScore
-from pellucid.explain.score_sentence import cut_notes, strongest_words
+from pellucid.explain.render.packing import pack
+from pellucid.explain.render.score_contents import alignment_data, score_data, sparse_data
+from pellucid.explain.render.text_contents import (
+    MAX_CUT_TOKENS,
+    MAX_PAIRS,
+    MAX_TOKENS,
+    shorten_text,
+    shorten_word,
+    tokens_data,
+)
+from pellucid.explain.score import ExplainedScore
 from pellucid.explain.sentence import pairs_without_marks
-from pellucid.explain.shares import Float64
-from pellucid.explain.sparse import ExplainedSparseScore, SparseText, Term
+from pellucid.explain.sparse import ExplainedSparseScore
 from pellucid.explain.text_map import PALETTE, TextMap
 from pellucid.explain.trace import Stage, Trace
 from pellucid.explain.words import trace_words
-from pellucid.types import Float32, Token
+from pellucid.types import Float32
 
-Subject = Trace | Comparison | ExplainedScore | ExplainedSparseScore | TextMap
+Subject = Trace | Comparison | ExplainedScore | ExplainedSparseScore | Alignment | TextMap
 
-MAX_TOKENS = 512
-"""A page shows at most this many tokens of a text."""
 MAX_CHARACTERS = 2_750_000
 """The size limit of all data. With the page around it, and what JSON must escape, that makes 3 MB."""
-_MAX_TEXT_CHARACTERS = 10_000
-"""A page shows at most this many characters of a text."""
-_MAX_SOURCE_CHARACTERS = 80
-"""A page shows at most this many of the characters behind a token: one unknown word can be a megabyte."""
-_MAX_WORD_CHARACTERS = 30
-"""A list of pairs shows at most this many characters of a word."""
-_MAX_CUT_TOKENS = 60
-"""A page shows at most this many of the tokens that were cut off."""
-_MAX_PAIR_ATTENTION_CHARACTERS = 1_800_000
-"""The size limit of the attention between two texts. With the texts and the page, that makes 3 MB."""
 _MAX_ATTENTION_NUMBERS = 8_000_000
 """More numbers than this never fit the size limit, so packing them is not even tried."""
-_MAX_PAIRS = 12
-"""A comparison lists at most this many of its strongest pairs of words, and a score of each text's words."""
-_MAX_TERMS = 40
-"""A page shows at most this many terms of a text, or of two texts in common."""
 _LINE_CHARACTERS = (300, 150, 80, 40, 20, 10, 5)
 """A map shows at most this many characters of each text: the first number with which the texts fit."""
 _MAX_MAP_TEXTS_CHARACTERS = 1_800_000
@@ -83,6 +73,8 @@ def page_data(subject: Subject, max_characters: int = MAX_CHARACTERS) -> dict[st
         return score_data(subject)
     if isinstance(subject, ExplainedSparseScore):
         return sparse_data(subject)
+    if isinstance(subject, Alignment):
+        return alignment_data(subject)
     return comparison_data(subject) if isinstance(subject, Comparison) else map_data(subject)
 
 
@@ -152,130 +144,15 @@ def _word_pairs_data(comparison: Comparison) -> list[list[Any]]:
     if shares is None or comparison.pairs is None:
         return []
     data: list[list[Any]] = []
-    for first, second, share in pairs_without_marks(shares, _MAX_PAIRS):
+    for first, second, share in pairs_without_marks(shares, MAX_PAIRS):
         tokens = [
             [token for word in words if word.text.casefold() == name.casefold() for token in word.tokens]
             for name, words in ((first, shares.first), (second, shares.second))
         ]
         block = comparison.pairs[np.ix_(*tokens)]
         i, j = np.unravel_index(int(block.argmax()), block.shape)
-        data.append([_shorten_word(first), _shorten_word(second), round(share, 6), tokens[0][i], tokens[1][j]])
+        data.append([shorten_word(first), shorten_word(second), round(share, 6), tokens[0][i], tokens[1][j]])
     return data
-
-
-def _shorten_word(word: str) -> str:
-    return word if len(word) <= _MAX_WORD_CHARACTERS else f"{word[:_MAX_WORD_CHARACTERS]}…"
-
-
-def score_data(explained: ExplainedScore) -> dict[str, Any]:
-    """The data of a page about a score."""
-    sides = ((explained.query, explained.query_changes), (explained.document, explained.document_changes))
-    return {
-        "kind": "score",
-        "model": explained.model_name,
-        "score": explained.score,
-        "logit": explained.logit,
-        "activation": explained.activation,
-        "sentence": explained.sentence,
-        "sides": [_pair_text_data(*side) for side in sides],
-        "attention": _pair_attention_data(explained),
-        "notes": [*cut_notes(explained), *filter(None, [explained.left_out])],
-    }
-
-
-def sparse_data(explained: ExplainedSparseScore) -> dict[str, Any]:
-    """The data of a page about a score of sparse vectors."""
-    shown, rest = explained.matches[:_MAX_TERMS], explained.matches[_MAX_TERMS:]
-    of_query = [(match.in_query, match.product) for match in explained.matches]
-    of_document = [(match.in_document, match.product) for match in explained.matches]
-    return {
-        "kind": "sparse",
-        "model": explained.model_name,
-        "score": explained.score,
-        "sentence": explained.sentence,
-        "matches": [
-            {
-                "piece": _shorten_word(match.piece),
-                "product": round(match.product, 6),
-                "raised_by": [match.in_query.raised_by, match.in_document.raised_by],
-            }
-            for match in shown
-        ],
-        "more": len(rest),
-        "rest": sum(match.product for match in rest),
-        "sides": [_sparse_text_data(explained.query, of_query), _sparse_text_data(explained.document, of_document)],
-        "notes": [
-            f"{plural(text.cut, 'token')} of the {name} were cut off."
-            for name, text in (("query", explained.query), ("document", explained.document))
-            if text.cut
-        ],
-    }
-
-
-def _sparse_text_data(text: SparseText, products: Sequence[tuple[Term, float]]) -> dict[str, Any]:
-    """A text, and for each of its tokens what the terms that it raised add to the score."""
-    adds = np.zeros(len(text.tokens))
-    for term, product in products:
-        adds[term.raised_by] += product
-    return {
-        "prompt": _shorten_text(text.prompt),
-        "text": _shorten_text(text.text),
-        "tokens": _tokens_data(text.tokens[:MAX_TOKENS], text.prompt + text.text),
-        "count": len(text.tokens),
-        "cut": [],
-        "cut_count": 0,
-        "cut_first": False,
-        "adds": pack(adds[:MAX_TOKENS], 6),
-        "terms": [[_shorten_word(term.piece), round(term.weight, 6)] for term in text.terms[:_MAX_TERMS]],
-        "term_count": len(text.terms),
-    }
-
-
-def _pair_text_data(text: PairText, changes: Changes) -> dict[str, Any]:
-    """A text of a pair. Words and sentences are the characters of the text where each starts and ends."""
-    joined, prompt = text.prompt + text.text, len(text.prompt)
-    end = prompt + _MAX_TEXT_CHARACTERS
-    words = sum(word.end <= end for word in text.words)
-    sentences = sum(sentence.start < end for sentence in text.sentences)
-    return {
-        "prompt": _shorten_text(text.prompt),
-        "text": _shorten_text(text.text),
-        "tokens": _tokens_data(text.tokens[:MAX_TOKENS], joined),
-        "count": len(text.tokens),
-        "cut": _tokens_data(text.cut[:_MAX_CUT_TOKENS], joined),
-        "cut_count": len(text.cut),
-        "cut_first": text.is_start_cut,
-        "words": [[word.start - prompt, word.end - prompt] for word in text.words[:words]],
-        "sentences": [[max(0, each.start - prompt), each.end - prompt] for each in text.sentences[:sentences]],
-        "token_changes": _pack_changes(changes.tokens, MAX_TOKENS),
-        "word_changes": _pack_changes(changes.words, words),
-        "sentence_changes": _pack_changes(changes.sentences, sentences),
-        "strongest": [
-            [_shorten_word(word), round(change, 6)] for word, change in strongest_words(text, changes)[:_MAX_PAIRS]
-        ],
-    }
-
-
-def _pack_changes(changes: Float64 | None, count: int) -> Packed | None:
-    return None if changes is None else pack(changes[:count], 6)
-
-
-def _pair_attention_data(explained: ExplainedScore) -> dict[str, Any] | None:
-    """The attention between the texts: the mean of the layers, and then each layer if they fit.
-
-    Returns:
-        ``[layers, q, d]`` and ``[layers, d, q]``; None if the score has no attention.
-    """
-    both = (explained.query_attention, explained.document_attention)
-    if both[0] is None or both[1] is None or not both[0].size:
-        return None
-    shown = [array[:, :MAX_TOKENS, :MAX_TOKENS] for array in both if array is not None]
-    whole = [np.concatenate([array.mean(axis=0, keepdims=True), array]) for array in shown]
-    for arrays, decimals in ((whole, 4), (whole, 3), ([array[:1] for array in whole], 3)):
-        maps = [pack(array, decimals) for array in arrays]
-        if sum(len(packed["data"]) for packed in maps) <= _MAX_PAIR_ATTENTION_CHARACTERS:
-            break
-    return {"layers": len(shown[0]), "query": maps[0], "document": maps[1]}
 
 
 def map_data(text_map: TextMap) -> dict[str, Any]:
@@ -316,29 +193,16 @@ def _text_data(trace: Trace) -> dict[str, Any]:
     joined = trace.prompt + trace.text
     return {
         "model": trace.model_name,
-        "prompt": _shorten_text(trace.prompt),
-        "text": _shorten_text(trace.text),
-        "normalized": "" if trace.normalized == joined else _shorten_text(trace.normalized),
-        "tokens": _tokens_data(trace.tokens[:MAX_TOKENS], joined),
+        "prompt": shorten_text(trace.prompt),
+        "text": shorten_text(trace.text),
+        "normalized": "" if trace.normalized == joined else shorten_text(trace.normalized),
+        "tokens": tokens_data(trace.tokens[:MAX_TOKENS], joined),
         "count": len(trace.tokens),
-        "cut": _tokens_data(trace.cut[:_MAX_CUT_TOKENS], joined),
+        "cut": tokens_data(trace.cut[:MAX_CUT_TOKENS], joined),
         "cut_count": len(trace.cut),
         # Some tokenizers cut off the start of a text, not its end.
         "cut_first": bool(trace.cut) and trace.spec.tokenizer.truncation_side == "left",
     }
-
-
-def _shorten_text(text: str) -> str:
-    rest = len(text) - _MAX_TEXT_CHARACTERS
-    if rest <= 0:
-        return text
-    return f"{text[:_MAX_TEXT_CHARACTERS]} … and {plural(rest, 'more character')}, which this page leaves out."
-
-
-def _tokens_data(tokens: Sequence[Token], joined: str) -> list[dict[str, Any]]:
-    """The tokens' own values, and the characters of ``joined`` (prompt and text) that each was made from."""
-    ends = [min(token.end, token.start + _MAX_SOURCE_CHARACTERS) for token in tokens]
-    return [vars(token) | {"source": joined[token.start : end]} for token, end in zip(tokens, ends, strict=True)]
 
 
 def _attention_data(trace: Trace, max_characters: int) -> dict[str, Any] | None:

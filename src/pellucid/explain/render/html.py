@@ -1,4 +1,4 @@
-"""A trace, a comparison, a score or a map as an HTML page: one file to send to anyone, which uses no network.
+"""An explanation as an HTML page: one file to send to anyone, which uses no network.
 
 The parts of a page are in ``page/``. A text gets into the page as JSON and onto the screen as plain text, so HTML or
 script in it is shown and not run. A content security policy allows only the page's own scripts to run, and lets
@@ -36,6 +36,7 @@ _SCRIPTS = (
     "passage",
     "score",
     "sparse",
+    "alignment",
     "zoom",
     "pointers",
     "dots",

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pellucid.errors import JOINER, plural, printable
+from pellucid.explain.alignment import Alignment
 from pellucid.explain.comparison import Comparison
 from pellucid.explain.pair import PairText
 from pellucid.explain.render.contents import Subject
@@ -35,6 +36,10 @@ MAX_PASSAGE_WORDS = 150
 """A score shows at most this many words of each text."""
 MAX_MATCHES = 8
 """A score of sparse vectors shows at most this many terms."""
+MAX_ROWS = 16
+"""An alignment shows at most this many tokens of the query."""
+MAX_COLUMNS = 10
+"""An alignment shows at most this many tokens of the document."""
 MAX_DOTS = 200
 """A map shows at most this many texts."""
 MAX_LABELS = 8
@@ -64,6 +69,8 @@ def fragment(subject: Subject) -> str:
         name, parts = "score", _score_parts(subject)
     elif isinstance(subject, ExplainedSparseScore):
         name, parts = "score", _sparse_parts(subject)
+    elif isinstance(subject, Alignment):
+        name, parts = "alignment", _alignment_parts(subject)
     else:
         name, parts = "map", _map_parts(subject)
     parts.append(_small(f"<code>save_html(&quot;{name}.html&quot;)</code> writes a page with all of it."))
@@ -179,6 +186,50 @@ def _sparse_parts(explained: ExplainedSparseScore) -> list[str]:
     more = f" Not shown: {plural(len(rest), 'term')} that together add {total:.4f}." if rest else ""
     parts.append(_small(f"Each term adds the product of its two weights. They add up to the score.{more}"))
     return parts
+
+
+def _alignment_parts(alignment: Alignment) -> list[str]:
+    """The score, the sentence about it, and what each token of the query found."""
+    query, document = alignment.query, alignment.document
+    parts = [_title(f"score {alignment.score:.4f}", f"{_quote(query.text)} and {_quote(document.text)}")]
+    parts.append(f"<div>{_escape(alignment.sentence, _MAX_SENTENCE_CHARACTERS)}</div>")
+    if not len(alignment.matches):
+        return parts
+    count = min(MAX_ROWS, len(query.tokens))
+    found = np.unique(alignment.matches[:count])
+    strongest = np.argsort(-alignment.document_parts[found], kind="stable")[:MAX_COLUMNS]
+    columns = found[np.sort(strongest)].tolist()
+    largest = max(float(np.abs(alignment.parts[:count]).max()), 1e-12)
+    right = _CELL.replace("center", "right")
+    heads = [
+        f'<th style="{_CELL};font-weight:normal">{_word(document.tokens[column].piece)}</th>' for column in columns
+    ]
+    names = f'<td style="{right};{_FAINT}">found</td>', f'<td style="{_CELL};{_FAINT}">adds</td>'
+    lines = [f'<tr style="{_ROW}">{names[0]}{"".join(heads)}{names[1]}</tr>']
+    for row in range(count):
+        piece = _word(query.tokens[row].piece)
+        cells = [
+            f'<td style="{_CELL};background:{_shade(float(alignment.similarities[row, column]) / largest)}">'
+            f"{_found_number(alignment, row, column)}</td>"
+            for column in columns
+        ]
+        name = f'<span style="{_FAINT}">{piece}</span>' if query.tokens[row].kind == "special" else piece
+        head = f'<th style="{right};font-weight:normal">{name}</th>'
+        total = f'<td style="{_CELL}">{alignment.parts[row]:.4f}</td>'
+        lines.append(f'<tr style="{_ROW}">{head}{"".join(cells)}{total}</tr>')
+    parts.append(f'<div style="overflow-x:auto;margin:6px 0"><table style="{_TABLE}">{"".join(lines)}</table></div>')
+    notes = ["Each number is a similarity. A bold one is the largest of its row, which is what the token adds."]
+    if len(columns) < len(found):
+        notes.append(f"Of the {len(found)} tokens that were found, the {MAX_COLUMNS} that add most are shown.")
+    if rest := alignment.parts[count:].tolist():
+        notes.append(f"Not shown: {plural(len(rest), 'token')} of the query that together add {sum(rest):.4f}.")
+    parts.append(_small(" ".join(notes)))
+    return parts
+
+
+def _found_number(alignment: Alignment, row: int, column: int) -> str:
+    number = _thousandths(float(alignment.similarities[row, column]))
+    return f"<strong>{number}</strong>" if alignment.matches[row] == column else number
 
 
 def _passage(text: PairText, changes: Float64 | None, largest: float) -> str:

@@ -38,7 +38,7 @@ _ABILITIES: dict[tuple[type[Task], ...], str] = {
     (MultiVectorEmbedder, Embedder): "turn each token into a vector",
     (Reranker, MultiVectorEmbedder): "rerank",
     (Classifier, ScoringTask): "classify",
-    (Embedder, Reranker): "explain two texts",
+    (Embedder, Reranker, EmbeddingTask): "explain two texts",
     (Task,): "read texts",
 }
 _ROUTES: dict[Kind, str] = {

@@ -9,16 +9,24 @@ from typing import Any
 from pydantic_core import to_json
 
 from pellucid.embedder import Embedder
-from pellucid.errors import OptionError
+from pellucid.embedding import EmbeddingTask
+from pellucid.errors import OptionError, UnsupportedModelError
+from pellucid.explain.alignment import Alignment
 from pellucid.explain.comparison import Comparison
 from pellucid.explain.leave_out import MAX_PRODUCTS
 from pellucid.explain.render import contents
 from pellucid.explain.score import ExplainedScore, explain_score
+from pellucid.explain.sparse import ExplainedSparseScore
 from pellucid.explain.text_map import text_map
 from pellucid.explain.trace import MAX_ATTENTION_BYTES, Trace
 from pellucid.model.spec import EncoderSpec
+from pellucid.multi_vector_embedder import MultiVectorEmbedder
 from pellucid.reranker import Reranker
+from pellucid.sparse_embedder import SparseEmbedder
 from pellucid.text.checks import as_list, check_texts
+
+ExplainedPair = Comparison | ExplainedScore | ExplainedSparseScore | Alignment
+PairTask = EmbeddingTask | Reranker
 
 _SCORE_PRODUCTS = MAX_PRODUCTS / 8
 """About how many multiplications it may take to explain a score: the server has other work, too."""
@@ -44,29 +52,32 @@ def trace_view(embedder: Embedder, text: str, prompt_name: str | None = None) ->
     return contents.trace_data(embedder.trace(text, prompt_name=prompt_name))
 
 
-def explain_pair(
-    task: Embedder | Reranker, first: str, second: str, prompt_name: str | None = None
-) -> Comparison | ExplainedScore:
-    """Why two texts are close, by an embedder; or why a document has its score for a query, by a reranker.
+def explain_pair(task: PairTask, first: str, second: str, prompt_name: str | None = None) -> ExplainedPair:
+    """Why two texts are close, by an embedder; or why a document has its score for a query, by any other task.
 
     Args:
         task: the model.
         first: read as a query, if the model treats queries and documents differently.
         second: read as a document then.
-        prompt_name: the prompt for both texts of an embedder, or for the query of a reranker, instead of the default.
+        prompt_name: the prompt for both texts of an embedder, or for the query of another task, instead of the default.
 
     Raises:
         TextTypeError, TextError: a text cannot be used. The message gives its position.
         OptionError: the model has no such prompt.
+        UnsupportedModelError: the model's vectors cannot be explained: see the method ``explain`` of the task.
     """
     check_texts([first, second])
     if isinstance(task, Embedder):
         return task.compare(first, second, prompt_name=prompt_name)
+    if isinstance(task, SparseEmbedder | MultiVectorEmbedder):
+        return task.explain(first, second, prompt_name=prompt_name)
+    if not isinstance(task, Reranker):
+        raise UnsupportedModelError(f"{task.spec.name} cannot explain two texts.")
     prompt = task.prompt_named(prompt_name)
     return explain_score(task.encoder, first, second, prompt, task.activation, max_products=_SCORE_PRODUCTS)
 
 
-def compare_view(task: Embedder | Reranker, first: str, second: str, prompt_name: str | None = None) -> dict[str, Any]:
+def compare_view(task: PairTask, first: str, second: str, prompt_name: str | None = None) -> dict[str, Any]:
     """What :func:`explain_pair` finds, as the page draws it."""
     return contents.page_data(explain_pair(task, first, second, prompt_name))
 

@@ -5,6 +5,8 @@ import json
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from pellucid import SparseEmbedder
+from pellucid.errors import UnsupportedModelError
 from pellucid.explain import score
 from pellucid.explain.leave_out import MAX_PRODUCTS
 from pellucid.explain.render import contents
@@ -35,7 +37,25 @@ def test_two_texts_are_explained_by_a_reranker_too(scoring_server, reranker_mode
     asked = {"inputs": ["the cat", "a cat sat"], "model": "reranker"}
     explained = Reranker(reranker_model).explain("the cat", "a cat sat")
     assert ask(scoring_server, "/compare", **asked) == json.loads(explained.to_json(arrays=False))
-    assert ask(scoring_server, "/view/compare", **asked) == json.loads(json.dumps(contents.score_data(explained)))
+    assert ask(scoring_server, "/view/compare", **asked) == json.loads(json.dumps(contents.page_data(explained)))
+
+
+def test_two_texts_are_explained_by_a_sparse_embedder_too(sparse_server, sparse_model):
+    asked = {"inputs": ["the cat", "a cat sat"], "model": "splade"}
+    explained = SparseEmbedder(sparse_model).explain("the cat", "a cat sat")
+    assert ask(sparse_server, "/compare", **asked) == json.loads(explained.to_json())
+    assert ask(sparse_server, "/view/compare", **asked) == json.loads(json.dumps(contents.page_data(explained)))
+    assert "cosine" in ask(sparse_server, "/compare", inputs=["the cat", "a dog"])  # An embedder comes first.
+
+
+def test_vectors_that_do_not_belong_to_tokens_cannot_be_explained(sparse_server, monkeypatch):
+    def refuse(self, *_texts, **_options):
+        raise UnsupportedModelError(f"{self.files.folder}: the dimensions of its vectors are not tokens.")
+
+    monkeypatch.setattr(SparseEmbedder, "explain", refuse)
+    answer = sparse_server.client.post("/compare", json={"inputs": ["the cat", "a dog"], "model": "splade"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "wrong_model_kind")
+    assert answer.json()["error"]["message"] == ("The vectors of the sparse embedder 'splade' cannot be explained.")
 
 
 def test_without_a_name_an_embedder_compares_two_texts_and_else_a_reranker(

@@ -5,10 +5,10 @@ const MIN_NUMBERED_CELL = 40;
 const MAX_LABEL = 28;
 
 /**
- * lines: the title; rows, columns, values, width, scale, max, decimals: as in heatmap.js; ends: the legend's numbers.
+ * lines: the title; rows, columns, values, width, scale, max, decimals, marks: as in heatmap.js; ends: the legend's numbers.
  * Returns an SVG element.
  */
-function heatmapPicture({ lines, rows, columns, values, width, scale, max, decimals, ends }) {
+function heatmapPicture({ lines, rows, columns, values, width, scale, max, decimals, ends, marks = [] }) {
   const colors = paperColors(scale);
   const height = Math.ceil(values.length / width);
   const cell = clamp(Math.floor(760 / Math.max(width, 1)), 2, 48);
@@ -23,7 +23,7 @@ function heatmapPicture({ lines, rows, columns, values, width, scale, max, decim
   picture.append(
     svg("g", { ...labelStyle, "text-anchor": "end" }, ...rowLabels.map((text, i) => svg("text", { x: left - 8, y: top + (i + 0.5) * cell + 0.35 * fontSize }, text))),
     svg("g", labelStyle, ...columnLabels.map((text, j) => svg("text", { transform: `translate(${left + (j + 0.5) * cell + 0.35 * fontSize} ${top - 8}) rotate(-90)` }, text))),
-    values.length <= MAX_DRAWN_CELLS ? drawnCells() : paintedCells(), legend());
+    values.length <= MAX_DRAWN_CELLS ? drawnCells() : paintedCells(), drawnMarks(), legend());
 
   function drawnCells() {
     const group = svg("g", { "font-size": Math.min(11, cell / 4.2), "text-anchor": "middle" });
@@ -36,6 +36,12 @@ function heatmapPicture({ lines, rows, columns, values, width, scale, max, decim
       if (cell >= MIN_NUMBERED_CELL) group.append(svg("text", { x: x + cell / 2, y: y + cell / 2 + 4, fill: isDark ? "#ffffff" : "#17232a" }, value.toFixed(Math.min(decimals, 4))));
     });
     return group;
+  }
+
+  /** A frame around the cell that is marked in each row. */
+  function drawnMarks() {
+    const frames = marks.map((column, row) => svg("rect", { x: left + column * cell + 1, y: top + row * cell + 1, width: cell - 2, height: cell - 2 }));
+    return svg("g", { fill: "none", stroke: "#d07a2f", "stroke-width": 2 }, ...frames);
   }
 
   /** Very many cells, as an image in the picture. */

@@ -11,6 +11,7 @@ const MAX_TABLE_CELLS = 4096;
  *   scale      "sequential" or "diverging"
  *   max        the number with the strongest colour; by default strongestNumber() of the values
  *   decimals   how many the legend and the table show
+ *   marks      the column to mark in each row; may be missing
  *   describe   (row, column, value) => the text of the line above
  *   onChoose   called with (row, column) when a cell is chosen; may be missing
  *   picture    {name, lines}: the file name and the title of the picture that the reader can download; name and lines
@@ -30,7 +31,13 @@ function heatmap(options) {
   const labels = (kind, texts) =>
     el("div", { class: kind, "aria-hidden": "true" }, ...(texts ?? []).map((text) => el("span", {}, visiblePiece(text))));
   const [rowLabels, columnLabels] = [labels("rows", rows), labels("columns", columns)];
-  const cells = el("div", { class: "cells" }, canvas, cursor);
+  const marks = (options.marks ?? []).map((column, row) => {
+    const mark = el("i", { class: "mark", "aria-hidden": "true" });
+    mark.style.left = `${(100 * (column + 0.5)) / width}%`;
+    mark.style.top = `${(100 * (row + 0.5)) / options.marks.length}%`;
+    return mark;
+  });
+  const cells = el("div", { class: "cells" }, canvas, ...marks, cursor);
   const grid = el("div", { class: "grid" }, el("div", { class: "corner" }), columnLabels, rowLabels, cells);
   const role = { role: "application", "aria-roledescription": "heat map", "aria-label": options.label };
   const box = el("div", { class: "box", tabindex: 0, ...role }, grid);
@@ -62,7 +69,7 @@ function heatmap(options) {
 
   function picture() {
     const ends = scaleEnds(scale, ...legendEnds());
-    return heatmapPicture({ lines: valueOf(options.picture.lines), rows, columns, values, width, scale, max: strongest(), decimals: options.decimals, ends });
+    return heatmapPicture({ lines: valueOf(options.picture.lines), rows, columns, values, width, scale, max: strongest(), decimals: options.decimals, ends, marks: options.marks });
   }
 
   /** Fit the cells to the width of the box. */

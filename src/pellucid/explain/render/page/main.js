@@ -5,7 +5,7 @@ try {
   const data = JSON.parse(document.getElementById("data").textContent);
   const parts = await viewOf(data, "h1");
   const bothTexts = () => data.sides.map((side) => side.text).join(" and ");
-  const title = { trace: () => data.text, comparison: bothTexts, score: bothTexts, sparse: bothTexts, map: () => "A map of texts" };
+  const title = { trace: () => data.text, comparison: bothTexts, score: bothTexts, sparse: bothTexts, alignment: bothTexts, map: () => "A map of texts" };
   document.title = `${title[data.kind]().slice(0, 60)} · Pellucid`;
   main.replaceChildren(...parts);
 } catch (error) {

@@ -3,6 +3,7 @@
 /**
  * side: what contents.py says about a text of a score; changes: one number for each word, or null.
  * options: label; max: the number with the strongest colour; describe: (word, index) => the line above the text.
+ * Returns {element, choose}; choose takes the position of a word.
  */
 function passage(side, changes, options) {
   const characters = [...side.text];
@@ -45,7 +46,7 @@ function passage(side, changes, options) {
   text.addEventListener("click", (event) => event.target.closest(".word")?.focus());
   text.addEventListener("pointerleave", () => words.length && describe(chosen));
 
-  if (!side.text.trim()) return el("p", { class: "note" }, "(empty)");
+  if (!side.text.trim()) return { element: el("p", { class: "note" }, "(empty)"), choose() {} };
   const element = el("div", {}, readout, text);
   if (changes) {
     const draw = () => tint(words, changes.values, options.max);
@@ -53,7 +54,15 @@ function passage(side, changes, options) {
     draw();
     if (words.length) choose(strongestIndex(changes.values));
   }
-  return element;
+  return {
+    element,
+    choose(index) {
+      choose(index);
+      // Scroll the box, and only the box.
+      const [top, height] = [words[index].offsetTop - text.offsetTop, words[index].offsetHeight];
+      text.scrollTop = clamp(text.scrollTop, top + height - text.clientHeight, top);
+    },
+  };
 }
 
 /** The position of the number that is farthest from 0. */

@@ -33,7 +33,7 @@ function wordsSection(data, changes) {
   const parts = data.sides.flatMap((side, s) => [
     el("h3", {}, PAIR_TITLES[s]),
     ...(side.prompt ? [el("p", { class: "hint" }, "After the prompt ", el("b", {}, el("bdi", {}, side.prompt)))] : []),
-    passage(side, changes[s], { label: `Words of ${lowerFirst(PAIR_TITLES[s])}`, max, describe: describe(s) }),
+    passage(side, changes[s], { label: `Words of ${lowerFirst(PAIR_TITLES[s])}`, max, describe: describe(s) }).element,
   ]);
   const sentence = "The colour of each word shows what the model's number changes because of it: the logit of the pair, minus the logit of the same pair without the word. Each number is exact. They do not add up to the score, because without one word the others mean something else.";
   return section("words", "Words", "", sentence, ...(max ? [changeLegend(max, decimals)] : []), ...parts);

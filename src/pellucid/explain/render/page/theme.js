@@ -1,11 +1,13 @@
-// Runs before anything is drawn. The page is light or dark as the system asks, until the reader presses the button.
+// Runs before anything is drawn. The page is light or dark as the system asks, until the reader presses the button. On
+// paper it is light.
 (() => {
   const system = matchMedia("(prefers-color-scheme: dark)");
   const root = document.documentElement;
   let readersTheme = null;
+  let isPrinting = false;
 
   function apply() {
-    root.dataset.theme = readersTheme ?? (system.matches ? "dark" : "light");
+    root.dataset.theme = isPrinting ? "light" : readersTheme ?? (system.matches ? "dark" : "light");
     const button = document.getElementById("theme");
     if (button) {
       button.hidden = false;
@@ -18,6 +20,12 @@
 
   apply();
   system.addEventListener("change", apply);
+  for (const [name, value] of [["beforeprint", true], ["afterprint", false]]) {
+    addEventListener(name, () => {
+      isPrinting = value;
+      apply();
+    });
+  }
   document.addEventListener("DOMContentLoaded", () => {
     apply();
     document.getElementById("theme").addEventListener("click", () => {

@@ -80,12 +80,14 @@ function tokenStrip(side, options) {
 }
 
 /** The tokens that the model did not read. */
-function cutTokens(side) {
-  const more = side.cut_count - side.cut.length;
-  const chips = side.cut.map((token) => el("span", { class: chipClass(token) }, visiblePiece(token.piece)));
+const cutTokens = (side) => tokensLeftOut(`Cut off: the model did not read ${plural(side.cut_count, "token")}.`, side.cut, side.cut_count);
+
+/** Tokens that do not count. note says why; count is how many there are, of which some are listed. */
+function tokensLeftOut(note, tokens, count, style = "cut") {
+  const more = count - tokens.length;
+  const chips = tokens.map((token) => el("span", { class: chipClass(token) }, visiblePiece(token.piece)));
   const rest = more ? [el("span", { class: "more" }, `… and ${grouped(more)} more`)] : [];
-  const note = `Cut off: the model did not read ${plural(side.cut_count, "token")}.`;
-  return el("div", { class: "cut" }, el("p", { class: "note" }, note), el("div", { class: "chips" }, ...chips, ...rest));
+  return el("div", { class: style }, el("p", { class: "note" }, note), el("div", { class: "chips" }, ...chips, ...rest));
 }
 
 /** A legend of the chips' styles, for those that occur. */

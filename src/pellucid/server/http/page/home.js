@@ -117,15 +117,17 @@ function embeddersFirst(models) {
   return [...models.filter(isEmbedder), ...models.filter((model) => !isEmbedder(model))].map(({ name }) => name);
 }
 
+/** A kind of model: "multi_vector_embedder" is a multi-vector embedder. */
+const inWords = (kind) => kind.replace("_embedder", " embedder").replace("_", "-");
+
 /** What a model is, in a few words. */
 function describe({ kind, dimensions, max_tokens, loaded }) {
-  if (!loaded) return `${kind?.replace("_", " ") ?? "kind unknown"}, not loaded now`;
+  if (!loaded) return `${kind ? inWords(kind) : "kind unknown"}, not loaded now`;
   const upTo = max_tokens < 2 ** 29 ? `up to ${withNoun(max_tokens, "token")}` : "any length";  // NO_LIMIT in spec.py
-  if (kind === "reranker") return `a reranker, ${upTo}: enter a query and a document under “Two texts”`;
-  const elsewhere = "the views below need an embedder or a reranker";
-  if (kind === "classifier") return `a classifier, ${upTo}; ${elsewhere}`;
-  const size = `${grouped(dimensions)} dimensions, ${upTo}`;
-  return kind === "sparse_embedder" ? `a sparse embedder, ${size}; ${elsewhere}` : size;
+  if (kind === "classifier") return `a classifier, ${upTo}; the views below need a model that gives vectors or scores`;
+  const size = dimensions === null ? upTo : `${grouped(dimensions)} dimensions, ${upTo}`;
+  if (kind === "embedder") return size;
+  return `a ${inWords(kind)}, ${size}: enter a query and a document under “Two texts”`;
 }
 
 /** Lets the user choose among these models. Keeps the current choice if it is one of them. */

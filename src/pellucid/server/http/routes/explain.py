@@ -11,17 +11,21 @@ from fastapi import APIRouter, Request, Response
 from pydantic_core import to_json
 
 from pellucid.embedder import Embedder
+from pellucid.embedding import EmbeddingTask
 from pellucid.errors import (
     InputError,
     InvalidModelError,
     RequestError,
     TextError,
+    UnsupportedModelError,
     VectorNotFiniteError,
+    WrongModelKindError,
 )
 from pellucid.explain.render import contents
 from pellucid.explain.score import ExplainedScore
 from pellucid.explain.text_map import map_vectors
 from pellucid.reranker import Reranker
+from pellucid.server.core.kinds import in_words
 from pellucid.server.core.service import Service
 from pellucid.server.core.worker import Check
 from pellucid.server.http import views
@@ -86,16 +90,16 @@ async def _trace_response(
     return await _view_response(request, service, lambda check: make(service.task, check), memory)
 
 
-async def _pair_response(request: Request, body: CompareBody, make: Callable[[Embedder | Reranker], bytes]) -> Response:
-    """A response made from two texts by an embedder or a reranker.
+async def _pair_response(request: Request, body: CompareBody, make: Callable[[views.PairTask], bytes]) -> Response:
+    """A response made from two texts. If the request names no model, an embedder makes it, or else a reranker.
 
     Raises:
         TextError: a text is too long to be shown. The message gives its position.
     """
     serving = serving_of(request)
     check_characters(body.inputs, serving.settings.limits.characters)
-    service: Service[Any] = await find_service(request, body.model, Embedder, Reranker)
-    task: Embedder | Reranker = service.task
+    service: Service[Any] = await find_service(request, body.model, Embedder, Reranker, EmbeddingTask)
+    task: views.PairTask = service.task
     counts = await _count_tokens(request, service, body.inputs)
     if isinstance(task, Reranker):
         counts = [sum(counts)]  # It reads both texts as one.
@@ -126,6 +130,7 @@ async def _view_response(
 
     Raises:
         VectorNotFiniteError: the model gave a number that is not finite.
+        WrongModelKindError: the vectors of this model cannot be explained.
     """
     serving = serving_of(request)
     with serving.models.keep_loaded(service):
@@ -133,6 +138,10 @@ async def _view_response(
             pieces = await serving.make_view(request, make, memory=memory)
         except InvalidModelError as error:
             raise VectorNotFiniteError(str(error)) from None
+        except UnsupportedModelError:  # Its message names the model's folder.
+            raise WrongModelKindError(
+                f"the vectors of the {in_words(service.kind)} {service.name!r} cannot be explained."
+            ) from None
         return PiecewiseResponse(pieces)
 
 
@@ -164,6 +173,9 @@ async def trace(request: Request) -> Response:
 async def compare(request: Request) -> Response:
     """With an embedder, the same as `Embedder.compare(first, second).to_json()` in Python.
 
+    With a sparse embedder or one of late interaction, the same as `explain(query, document).to_json()`: the terms that
+    both texts have, or the token that each token of the query found.
+
     With a reranker, what `Reranker.explain(query, document)` finds, but of the attention only its shapes. If the texts
     are long, fewer parts are left out in turn than in Python. The score is that of the model's own activation, while
     `/rerank` gives scores from 0 to 1.
@@ -171,7 +183,7 @@ async def compare(request: Request) -> Response:
     body = await read_body(request, CompareBody)
     first, second = body.inputs
 
-    def make(task: Embedder | Reranker) -> bytes:
+    def make(task: views.PairTask) -> bytes:
         explained = views.explain_pair(task, first, second, body.prompt_name)
         if isinstance(explained, ExplainedScore):
             return explained.to_json(arrays=False).encode()
@@ -197,7 +209,7 @@ async def view_compare(request: Request) -> Response:
     body = await read_body(request, CompareBody)
     first, second = body.inputs
 
-    def make(task: Embedder | Reranker) -> bytes:
+    def make(task: views.PairTask) -> bytes:
         return to_json(views.compare_view(task, first, second, body.prompt_name))
 
     return await _pair_response(request, body, make)
