@@ -198,7 +198,7 @@ def test_an_inference_free_model_embeds_documents_and_refuses_queries(tmp_path):
 
 def test_a_model_of_the_other_kind_says_what_to_use(folder, tiny_bert):
     dense = run("embed", "--model", str(folder), "x")
-    words = "gives sparse vectors. Use SparseEmbedder, or pellucid embed --task sparse"
+    words = "gives sparse vectors. Use SparseEmbedder, or --task sparse"
     assert (dense.code, words in dense.err) == (1, True)
     sparse = embed(tiny_bert, "x")
     assert (sparse.code, "gives no sparse vectors" in sparse.err) == (1, True)

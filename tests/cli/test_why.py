@@ -72,5 +72,5 @@ def test_common_words_do_not_take_the_places_of_others():
 def test_a_model_without_pairs_says_why(tmp_path):
     embedder = Embedder(tiny.write_model(tmp_path / "m", pooling={"pooling_mode_max_tokens": True}))
     (why,) = explain(embedder, "cat", ["dog"], [0.5])
-    assert (why.cosine, why.pairs, why.frame) == (0.5, (), None)
+    assert (why.score, why.pairs, why.frame) == (0.5, (), None)
     assert "max pooling" in why.why_no_pairs

@@ -6,7 +6,7 @@ the same name, type and help in every command. An option of a single command is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
@@ -28,6 +28,9 @@ SEARCH_MODES = ("hybrid", "vector", "text")
 BatchEngine = Literal["local", "ray"]
 BatchTask = Literal["embed", "sparse", "rerank", "classify"]
 EmbedTask = Literal["dense", "sparse"]
+IndexTask = Literal["dense", "sparse", "multi-vector"]
+MODEL_EXAMPLES: Mapping[str, str] = {"sparse": "naver/splade-v3", "multi-vector": "lightonai/GTE-ModernColBERT-v1"}
+"""For each task, a model that an error may name."""
 TruncationChoice = Literal["warn", "error", "cut"]
 """The values of :data:`pellucid.text.truncation.OnTruncation` without the older name of "cut"."""
 DownloadSource = Literal["hub", "pypi"]
@@ -67,6 +70,7 @@ if TYPE_CHECKING:
     _BatchEngine = BatchEngine
     _BatchTask = BatchTask
     _EmbedTask = EmbedTask
+    _IndexTask = IndexTask
     _DownloadSource = DownloadSource
 else:
     _Dtype = _choice(get_args(Dtype))
@@ -82,6 +86,7 @@ else:
     _BatchEngine = _choice(get_args(BatchEngine))
     _BatchTask = _choice(get_args(BatchTask))
     _EmbedTask = _choice(get_args(EmbedTask))
+    _IndexTask = _choice(get_args(IndexTask))
     _DownloadSource = _choice(get_args(DownloadSource))
 
 # The model and its files.
@@ -124,6 +129,13 @@ EmbedTaskOption = Annotated[
     _EmbedTask,
     typer.Option(
         help="Give each text a vector (dense), or weights for a few tokens, with a model such as SPLADE (sparse)."
+    ),
+]
+IndexTaskOption = Annotated[
+    _IndexTask,
+    typer.Option(
+        help="Give each chunk a vector (dense), weights for a few tokens, as SPLADE does (sparse), or each token a "
+        "vector, as ColBERT does (multi-vector)."
     ),
 ]
 LoadOption = Annotated[_Load, typer.Option(help="Load models at the start, or each at its first request.")]
