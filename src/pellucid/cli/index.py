@@ -64,7 +64,7 @@ def index(
         return
     if task != "dense" and model == options.DEFAULT_MODEL:
         raise OptionError(
-            f"{model} gives dense vectors. For --task {task}, name a model that gives {task} ones, such as "
+            f"{model} gives dense vectors. For --task {task}, name another model, such as "
             f"-m {options.MODEL_EXAMPLES[task]}."
         )
     _note_index_above(context, folder)

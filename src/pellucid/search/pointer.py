@@ -74,7 +74,7 @@ class Identity:
         """
         mine, theirs = self.fingerprint, other.fingerprint
         if mine.task != theirs.task:
-            return f"{KINDS[mine.task].name} vectors", f"{KINDS[theirs.task].name} ones"
+            return f"task {KINDS[mine.task].name!r}", repr(KINDS[theirs.task].name)
         if any_engine:
             mine = replace(mine, engine=theirs.engine, device=theirs.device)
         name = mine.difference(theirs)
