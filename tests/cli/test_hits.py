@@ -17,8 +17,9 @@ def hit(**changes):
     values = {"path": Path("/home/me/notes/a.md"), "file_state": "unchanged", "vector_rank": 1, "text_rank": 3}
     row = {"part": "", "first_line": 12, "last_line": 34, "heading": "Keys"}
     row |= {name: changes.pop(name) for name in row.keys() & changes.keys()}
+    score = changes.pop("vector_score", 0.6123)
     row = Row("notes/a.md", "", 1, 1, row["part"], 0, 1, row["first_line"], row["last_line"], "cat", "", row["heading"])
-    return Hit(row, 0.03, 0.6123, **(values | changes))
+    return Hit(row, 0.03, score, **(values | changes))
 
 
 def plain(lines):
@@ -43,6 +44,9 @@ def plain(lines):
             "/home/me/notes/a.md (changed since it was indexed)",
             "cosine 0.612",
         ),
+        ({"measure": "dot"}, "", "vector", 60, "/home/me/notes/a.md:12-34", "score 0.612"),
+        ({"measure": "maxsim"}, "", "text", 60, "/home/me/notes/a.md:12-34", "score 0.612, BM25 0.03"),
+        ({"measure": "maxsim", "vector_score": -1e9}, "", "vector", 60, "/home/me/notes/a.md:12-34", "no vectors"),
         ({}, "\x1b[1m", "vector", 55, "/home/me/notes/a.md:12-34  \\x1b[1m", "cosine 0.612"),
     ],
 )
@@ -92,6 +96,10 @@ def test_a_rank_is_a_word(number, expected):
         ({"vector_score": 0.02, "text_rank": None}, "dog", False),
         ({"vector_score": -0.2, "text_rank": None}, "the dog", False),
         ({"vector_score": 0.02, "text_rank": 3}, "dog", True),
+        ({"vector_score": 0.02, "text_rank": None, "measure": "dot"}, "dog", True),
+        ({"vector_score": 0.0, "text_rank": None, "measure": "dot"}, "dog", False),
+        ({"vector_score": -3.0, "text_rank": None, "measure": "maxsim"}, "dog", True),
+        ({"vector_score": -1e9, "text_rank": None, "measure": "maxsim"}, "dog", False),
         ({"vector_score": 0.02, "text_rank": None}, "cats", True),  # The text is "cat"; there is no ranking by words.
     ],
 )
@@ -117,6 +125,8 @@ def test_what_is_left_out_is_said(shown, left_out, expected):
     [
         ({"vector_score": 0.3}, "dog", True),
         ({"vector_score": 0.2}, "dog", False),
+        ({"vector_score": 0.2, "measure": "dot"}, "dog", True),
+        ({"vector_score": 0.2, "measure": "maxsim"}, "dog", True),
         ({"vector_score": 0.2}, "the cat", True),
     ],
 )

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip("lancedb")
@@ -39,7 +39,7 @@ def first_number(column):
     return dense_in(column)[:, 0].astype(np.float64)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(-2, 3), min_size=1, max_size=40), st.integers(1, 12), st.integers(1, 50), st.integers(1, 3))
 def test_a_scan_keeps_the_best_and_equal_ones_in_the_order_of_their_places(database, scores, count, at_a_time, parts):
     table = make_table(database, scores, min(parts, len(scores)))
