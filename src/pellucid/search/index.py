@@ -189,8 +189,8 @@ class Index:
             raise OptionError(f"count={count} must be at least 1.")
         if approximate and not self.kind.searches_approximately:
             raise OptionError(
-                f"an index made with task {self.kind.name!r} cannot be searched approximately: each search reads all of "
-                f"its vectors. Leave approximate out."
+                f"an index made with task {self.kind.name!r} cannot be searched approximately: each search reads all "
+                f"of its vectors. Leave approximate out."
             )
         if reranker is not None:
             candidates = self.search(query, candidates_for(count), mode=mode, approximate=approximate)

@@ -120,7 +120,7 @@ def nearest_by_cosine(table: Any, vector: Float32, count: int, *, approximate: b
 def best_by_scan(
     table: Any, count: int, scores: Callable[[arrow.Column], Float64], *, above: float, rows_at_a_time: int
 ) -> Found:
-    """The chunks with the best scores, found by reading the vectors of all chunks. Only a few are in memory at a time.
+    """The chunks with the best scores, found by reading the vectors of all chunks.
 
     Equal scores are in the order of the files' names, and within a file in that of its text.
 
@@ -129,12 +129,11 @@ def best_by_scan(
         count: how many.
         scores: the score of each vector in a column.
         above: leave out chunks whose score is not above this.
-        rows_at_a_time: how many chunks to read at a time.
+        rows_at_a_time: how many chunks to read at a time. More than two such parts are never in memory.
     """
     best: list[tuple[Any, ...]] = []
-    search = table.search().select([VECTOR, *_PLACE]).with_row_id(True).limit(None)
-    for batch in search.to_batches(rows_at_a_time):
-        found = scores(batch[VECTOR])
+    for part in _parts(table, [VECTOR, *_PLACE], rows_at_a_time):
+        found = scores(part[VECTOR].combine_chunks())
         bar = -best[-1][0] if len(best) == count else -np.inf
         candidates = np.flatnonzero((found > above) & (found >= bar))
         if len(candidates) > count:
@@ -142,9 +141,18 @@ def best_by_scan(
             candidates = candidates[found[candidates] >= worst]
         if not len(candidates):
             continue
-        keys = [batch[name].take(candidates).to_pylist() for name in (*_PLACE, "_rowid")]
+        keys = [part[name].take(candidates).to_pylist() for name in (*_PLACE, "_rowid")]
         best = heapq.nsmallest(count, [*best, *zip((-found[candidates]).tolist(), *keys, strict=True)])
     return Found(_rows_at(table, [row_id for *_, row_id in best]), [-negative for negative, *_ in best])
+
+
+def _parts(table: Any, columns: Sequence[str], size: int) -> Iterator[arrow.Table]:
+    """Some columns of all chunks and the ids of their rows, so many chunks at a time.
+
+    ``to_batches`` would read many batches ahead, which takes several hundred MB where each chunk has many vectors.
+    """
+    for start in range(0, table.count_rows(), size):
+        yield table.search().select(list(columns)).with_row_id(True).offset(start).limit(size).to_arrow()
 
 
 def _rows_at(table: Any, row_ids: Sequence[int]) -> arrow.Table:

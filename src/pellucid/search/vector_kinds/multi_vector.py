@@ -1,27 +1,26 @@
 """An index of a vector for each token, compared by MaxSim.
 
-The column is what LanceDB calls a multivector, but a search does not use LanceDB's MaxSim. LanceDB 0.40 takes 40 times
-as long as ours, and 0.25 fails if a chunk has no vectors; and its scores would not have the same bits as
-``MultiVectorEmbedder.maxsim``. So a search reads all vectors, scores them with the model's engine, and keeps the best;
-that is exact.
+The column is what LanceDB calls a multivector, but a search does not use LanceDB's MaxSim. LanceDB 0.40 takes twice as
+long, LanceDB 0.25 fails if a chunk has no vectors, and the two give different distances. So a search reads all vectors,
+scores them with the model's engine, and keeps the best. That is exact, and a score has the same bits as
+``MultiVectorEmbedder.maxsim``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from pellucid.encoder.fingerprint import Option
-from pellucid.engines.base import Engine
 from pellucid.multi_vector_embedder import MultiVectorEmbedder
 from pellucid.search.lance import Found, best_by_scan
 from pellucid.search.vector_kinds.base import Measure
 from pellucid.tables import arrow
 from pellucid.tables.vector_columns import ColumnType, multi_vector_column, multi_vector_type, multi_vectors_in
-from pellucid.types import Float32, Float64
+from pellucid.types import Float32, Float64, MultiVectors
 from pellucid.vectors.maxsim import EMPTY_DOCUMENT
 
 _ROWS_AT_A_TIME = 128
@@ -30,14 +29,14 @@ _ROWS_AT_A_TIME = 128
 
 @dataclass(frozen=True, eq=False)
 class MultiVectorQuestion:
-    """A query with its vectors, ``float32[t, d]``, and the engine that compares them."""
+    """A query with its vectors, ``float32[t, d]``, and what compares them with those of chunks: the engine's MaxSim."""
 
     vectors: Float32
-    engine: Engine
+    maxsim: Callable[[Float32, MultiVectors], Float32]
 
     def scores(self, vectors: arrow.Column) -> Float64:
         """The MaxSim of each chunk. That of a chunk without vectors is -1e9."""
-        return self.engine.maxsim(self.vectors, multi_vectors_in(vectors)).astype(np.float64)
+        return self.maxsim(self.vectors, multi_vectors_in(vectors)).astype(np.float64)
 
     def nearest(self, table: Any, count: int, *, approximate: bool) -> Found:  # noqa: ARG002
         """The chunks with the largest MaxSim, without those that have no vectors."""
@@ -76,4 +75,4 @@ class MultiVector:
 
     def question(self, query: str) -> MultiVectorQuestion:
         """A query with its vectors."""
-        return MultiVectorQuestion(self.embedder.embed_query(query), self.embedder.engine)
+        return MultiVectorQuestion(self.embedder.embed_query(query), self.embedder.engine.maxsim)

@@ -20,7 +20,8 @@ from pellucid.tables import arrow
 from pellucid.tables.vector_columns import SPARSE, ColumnType, sparse_column, sparse_in
 from pellucid.types import Float64
 
-_ROWS_AT_A_TIME = 1024
+_ROWS_AT_A_TIME = 4096
+"""Chunks of 200 terms take 7 MB."""
 
 
 @dataclass(frozen=True, eq=False)
