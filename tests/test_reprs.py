@@ -52,7 +52,7 @@ EVIL = "\x1b[31m\r\n<b>" + "a cat and a dog " * 600
 RECORDS = {"EngineEntry", "Limits", "Report", "Settings"}
 """Records of plain numbers and names. All of them are shown, on a few lines."""
 LINES = 6
-CONTRACTS = {"SimilarityFunction", "Create", "Executor", "Engine", "Finish", "Module"}
+CONTRACTS = {"SimilarityFunction", "Create", "Executor", "Engine", "Finish", "Module", "Question", "VectorKind"}
 """On the pages of the API, but there are only objects of their subclasses; or it is an enum, whose repr is Python's."""
 SAME_AS_THE_ORIGINAL = {"HuggingFaceCrossEncoder", "HuggingFaceEmbeddings"}
 """Its repr is that of the class that it stands in for."""
