@@ -106,17 +106,9 @@ class Index:
         store = Store.open(folder)
         if embedder is None:
             fingerprint = store.identity.fingerprint
-            embedder = (
-                KINDS[fingerprint.task]
-                .load(
-                    store.identity.model,
-                    fingerprint.options or {},
-                    dtype=fingerprint.dtype,
-                    cache_folder=cache_folder,
-                    local_files_only=local_files_only,
-                )
-                .embedder
-            )
+            how = {"dtype": fingerprint.dtype, "cache_folder": cache_folder, "local_files_only": local_files_only}
+            kind = KINDS[fingerprint.task]
+            embedder = kind.load(store.identity.model, fingerprint.options or {}, **how).embedder
         index = cls(store, embedder)
         store.check(_identity(index.kind, store.identity.column))
         return index
