@@ -24,6 +24,7 @@ from pellucid import Embedder
 from pellucid.search.index import Index
 from pellucid.search.rows import Row
 from pellucid.search.store import Store
+from pellucid.tables.vector_columns import dense_column
 
 FILES = 10_000
 CHUNKS = 100_000
@@ -80,13 +81,13 @@ def searching(embedder: Embedder, folder: Path) -> dict[str, Any]:
     """Median times of a search by vector, by words and by both. Only the last includes the embedding of the query."""
     index = Index.create(folder / "index-of-chunks", embedder)
     _fill(index.store, embedder)
-    vector = embedder.embed_query(texts.QUERY)
+    question = index.kind.question(texts.QUERY)
     index.search(texts.QUERY)
     return {
         "chunks": index.store.count(),
-        "vector": median_seconds(lambda: index.store.rank(vector, 10, "vector")),
-        "vector, approximate": median_seconds(lambda: index.store.rank(vector, 10, "vector", approximate=True)),
-        "text": median_seconds(lambda: index.store.rank(texts.QUERY, 10, "text")),
+        "vector": median_seconds(lambda: index.store.rank(question, 10)),
+        "vector, approximate": median_seconds(lambda: index.store.rank(question, 10, approximate=True)),
+        "text": median_seconds(lambda: index.store.rank_by_words(texts.QUERY, 10)),
         "hybrid, with the embedding": median_seconds(lambda: index.search(texts.QUERY)),
         "embedding": median_seconds(lambda: embedder.embed_query(texts.QUERY)),
     }
@@ -107,7 +108,7 @@ def _fill(store: Store, embedder: Embedder) -> None:
         near = near + generator.normal(scale=0.02, size=near.shape).astype(np.float32)
         store.stage(
             [Row(f"{n // 10}.txt", "", 1, 1, "", 0, 1, 1, 1, documents[n % FILES], str(n)) for n in numbers],
-            near / np.linalg.norm(near, axis=1, keepdims=True),
+            dense_column(near / np.linalg.norm(near, axis=1, keepdims=True)),
         )
     store.commit([])
 

@@ -45,6 +45,7 @@ nitpick_ignore_regex = [
     ("py:.*", r"(numpy|collections|pathlib|os|datetime)\..*"),  # Their documentation is not fetched.
     ("py:class", r"Dtype|EngineName|Kind|OnTruncation|dict\[str"),  # The text beside these names lists their values.
     ("py:class", r"pellucid\..*\.Result"),  # A type variable.
+    ("py:class", r"pyarrow\..*|arrow\..*|pellucid\.search\.lance\.Found"),
     ("py:class", r".*csr_array|.*\.SparseFinish"),  # SciPy's documentation is not fetched; and a base class.
     ("py:class", r"pellucid\.(layers\.(dense|norms)|model\.spec\.(TokenMask|TokenPooling|LateInteraction)Spec).*"),
     ("py:mod", r"pellucid\.(layers\.vocabulary|text\.model2vec)"),

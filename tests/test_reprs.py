@@ -39,7 +39,10 @@ from pellucid.explain.lifecycle import Lifecycle, ModelFile, Phase
 from pellucid.explain.text_map import text_map
 from pellucid.explain.words import word_shares
 from pellucid.files.walk import SkippedFile
-from pellucid.layers.finish import EachToken
+from pellucid.layers.dense import Dense
+from pellucid.layers.finish import EachToken, Several
+from pellucid.layers.lexical import LexicalWeights
+from pellucid.layers.token_pooling import TokenPooling
 from pellucid.layers.vocabulary import AutoEncoder, SparseCode
 from pellucid.model.spec import AutoEncoderSpec, DisentangledSpec, NormPlaces, NormSpec, RelativeBiasSpec
 from pellucid.reprs import MAX_CHARACTERS, short_repr, short_text
@@ -54,7 +57,10 @@ EVIL = "\x1b[31m\r\n<b>" + "a cat and a dog " * 600
 RECORDS = {"EngineEntry", "Limits", "Report", "Settings"}
 """Records of plain numbers and names. All of them are shown, on a few lines."""
 LINES = 6
-CONTRACTS = {"Codec", "SimilarityFunction", "Create", "Executor", "Engine", "Finish", "Module"}
+CONTRACTS = {
+    *("Codec", "SimilarityFunction", "Create", "Executor", "Engine", "Finish", "Module", "Question", "ReadingTask"),
+    "VectorKind",
+}
 """On the pages of the API, but there are only objects of their subclasses; or it is an enum, whose repr is Python's."""
 SAME_AS_THE_ORIGINAL = {"HuggingFaceCrossEncoder", "HuggingFaceEmbeddings"}
 """Its repr is that of the class that it stands in for."""
@@ -114,6 +120,12 @@ def objects(tmp_path_factory) -> list[Any]:
         CrossEncoder(str(reranker.files.folder)),
         SentenceTransformer(str(plain.files.folder)),
         EachToken(),
+        multi_vector.finish("document"),
+        multi_vector.finish("document").mask,
+        TokenPooling(2),
+        Several((embedder.finish(), EachToken())),
+        LexicalWeights(Dense(np.ones((1, 16), dtype=np.float32), None, "relu"), 1000, tuple(range(500))),
+        embedder.reading("document"),
         MultiVectors(each.vectors, each.offsets),
         *embedder.most_similar("the cat", [EVIL] * 30),
         near_duplicates(np.eye(1000)),

@@ -13,6 +13,7 @@ from pellucid.errors import InputError, plural
 from pellucid.reprs import short_repr
 
 Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
 Int8 = npt.NDArray[np.int8]
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]

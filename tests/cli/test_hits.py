@@ -8,7 +8,6 @@ import pytest
 pytest.importorskip("pyarrow")
 from rich.console import Console
 
-from pellucid import Embedder
 from pellucid.cli.hits import _describe_rest, _headline, _ordinal, is_related, print_hits
 from pellucid.search.hits import Hit
 from pellucid.search.rows import Row
@@ -18,8 +17,9 @@ def hit(**changes):
     values = {"path": Path("/home/me/notes/a.md"), "file_state": "unchanged", "vector_rank": 1, "text_rank": 3}
     row = {"part": "", "first_line": 12, "last_line": 34, "heading": "Keys"}
     row |= {name: changes.pop(name) for name in row.keys() & changes.keys()}
+    score = changes.pop("vector_score", 0.6123)
     row = Row("notes/a.md", "", 1, 1, row["part"], 0, 1, row["first_line"], row["last_line"], "cat", "", row["heading"])
-    return Hit(row, 0.03, 0.6123, **(values | changes))
+    return Hit(row, 0.03, score, **(values | changes))
 
 
 def plain(lines):
@@ -44,6 +44,9 @@ def plain(lines):
             "/home/me/notes/a.md (changed since it was indexed)",
             "cosine 0.612",
         ),
+        ({"measure": "dot"}, "", "vector", 60, "/home/me/notes/a.md:12-34", "score 0.612"),
+        ({"measure": "maxsim"}, "", "text", 60, "/home/me/notes/a.md:12-34", "score 0.612, BM25 0.03"),
+        ({"measure": "maxsim", "vector_score": -1e9}, "", "vector", 60, "/home/me/notes/a.md:12-34", "no vectors"),
         ({}, "\x1b[1m", "vector", 55, "/home/me/notes/a.md:12-34  \\x1b[1m", "cosine 0.612"),
     ],
 )
@@ -89,11 +92,15 @@ def test_a_rank_is_a_word(number, expected):
 @pytest.mark.parametrize(
     ("changes", "query", "expected"),
     [
-        ({"cosine": 0.3, "text_rank": None}, "dog", True),
-        ({"cosine": 0.02, "text_rank": None}, "dog", False),
-        ({"cosine": -0.2, "text_rank": None}, "the dog", False),
-        ({"cosine": 0.02, "text_rank": 3}, "dog", True),
-        ({"cosine": 0.02, "text_rank": None}, "cats", True),  # The text is "cat"; there is no ranking by words.
+        ({"vector_score": 0.3, "text_rank": None}, "dog", True),
+        ({"vector_score": 0.02, "text_rank": None}, "dog", False),
+        ({"vector_score": -0.2, "text_rank": None}, "the dog", False),
+        ({"vector_score": 0.02, "text_rank": 3}, "dog", True),
+        ({"vector_score": 0.02, "text_rank": None, "measure": "dot"}, "dog", True),
+        ({"vector_score": 0.0, "text_rank": None, "measure": "dot"}, "dog", False),
+        ({"vector_score": -3.0, "text_rank": None, "measure": "maxsim"}, "dog", True),
+        ({"vector_score": -1e9, "text_rank": None, "measure": "maxsim"}, "dog", False),
+        ({"vector_score": 0.02, "text_rank": None}, "cats", True),  # The text is "cat"; there is no ranking by words.
     ],
 )
 def test_a_hit_is_related_by_its_meaning_or_its_words(changes, query, expected):
@@ -116,12 +123,14 @@ def test_what_is_left_out_is_said(shown, left_out, expected):
 @pytest.mark.parametrize(
     ("changes", "query", "is_close"),
     [
-        ({"cosine": 0.3}, "dog", True),
-        ({"cosine": 0.2}, "dog", False),
-        ({"cosine": 0.2}, "the cat", True),
+        ({"vector_score": 0.3}, "dog", True),
+        ({"vector_score": 0.2}, "dog", False),
+        ({"vector_score": 0.2, "measure": "dot"}, "dog", True),
+        ({"vector_score": 0.2, "measure": "maxsim"}, "dog", True),
+        ({"vector_score": 0.2}, "the cat", True),
     ],
 )
-def test_a_search_that_finds_nothing_close_says_so(tiny_bert, capsys, changes, query, is_close):
+def test_a_search_that_finds_nothing_close_says_so(capsys, changes, query, is_close):
     found = [dataclasses.replace(hit(), text_rank=None, **changes)]
-    print_hits(found, Embedder(tiny_bert), query, [], mode="vector", full=False)
+    print_hits(found, len, query, [], mode="vector", full=False)
     assert ("Nothing is close to the query. The nearest:" in capsys.readouterr().out) != is_close

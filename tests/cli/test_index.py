@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 import stat
 import subprocess
@@ -9,7 +10,7 @@ import pytest
 
 from pellucid.cli.index import _describe_progress
 from pellucid.search.update import Progress
-from tests import tiny
+from tests import multi_vector_models, tiny
 from tests.cli.command import run, run_on_terminal
 
 pytest.importorskip("lancedb")
@@ -82,8 +83,49 @@ def test_forgetting_needs_no_model(tmp_path, notes, model, monkeypatch):
     assert (forgotten.out, forgotten.err) == ("i has 1 file in 1 chunk: 1 file forgotten.\n", "")
 
 
+def test_an_index_may_have_other_vectors_and_search_knows(tmp_path, notes):
+    models = {
+        "sparse": tiny.write_splade_model(tmp_path / "splade"),
+        "multi-vector": multi_vector_models.write_model(tmp_path / "colbert"),
+    }
+    for task, model in models.items():
+        arguments = ("--index", str(tmp_path / task), "--model", str(model), "--task", task)
+        made = run("index", str(notes), *arguments)
+        assert made.out.startswith(f"{tmp_path / task} has 2 files in ")
+        assert run("index", str(notes), *arguments).out.endswith(". Nothing has changed.\n")
+        found = run("search", "the dog", "--index", str(tmp_path / task), "-k", "1", "--mode", "vector")
+        assert json.loads(found.out)["vector_rank"] == 1
+    again = run("index", str(notes), "--index", str(tmp_path / "sparse"), "--model", str(model), "--task", task)
+    assert again.code == 1
+    assert "was made with task 'sparse', not with 'multi-vector'" in again.err
+
+
 @pytest.mark.parametrize(
-    "option", [["--rebuild"], ["--model", "all-MiniLM-L6-v2"], ["--dtype", "float32"], ["--column", "text"]]
+    ("task", "given", "message"),
+    [
+        (
+            "sparse",
+            [],
+            "gives dense vectors. For --task sparse, name another model, such as -m naver/",
+        ),
+        ("multi-vector", [], "For --task multi-vector, name another model, such as -m lightonai/"),
+        ("sparse", ["--model", "{dense}"], "gives no sparse vectors. If it gives one dense vector for each text, use"),
+        ("multi-vector", ["--model", "{dense}"], "does not give each token a vector that can be compared."),
+        ("dense", ["--model", "{sparse}"], "gives sparse vectors. Use SparseEmbedder, or --task sparse"),
+    ],
+)
+def test_a_model_of_another_kind_is_refused_before_anything_is_written(tmp_path, notes, model, task, given, message):
+    names = {"dense": model, "sparse": tiny.write_splade_model(tmp_path / "m")}
+    arguments = [word.format(**names) for word in given]
+    refused = run("index", str(notes), "--index", str(tmp_path / "index"), "--task", task, *arguments)
+    assert (refused.code, refused.out) == (2 if not given else 1, "")
+    assert message in refused.err
+    assert not (tmp_path / "index").exists()
+
+
+@pytest.mark.parametrize(
+    "option",
+    [["--rebuild"], ["--task", "dense"], ["--model", "all-MiniLM-L6-v2"], ["--dtype", "float32"], ["--column", "text"]],
 )
 def test_options_that_mean_nothing_to_forget_are_refused(option):
     result = run("index", "notes", "--forget", *option)

@@ -166,7 +166,7 @@ def test_prompts_reach_the_embedder(folder, embedder, arguments, prompt):
             "a .npy file has one dense array. For several vectors for each text, the ending must be .npz",
         ),
         (["-o", "v.csv"], "-o v.csv: the ending must be .npz, .jsonl or .parquet."),
-        (["-m", "all-MiniLM-L6-v2"], "gives each text one vector. For --task multi-vector, name a model that gives"),
+        (["-m", "all-MiniLM-L6-v2"], "gives dense vectors. For --task multi-vector, name another model"),
         (["--query", "--prompt", "a"], "give only one of --query, --prompt and --prompt-name."),
     ],
 )

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from pellucid import Reranker
-from tests import tiny
+from tests import multi_vector_models, tiny
 from tests.cli.command import run
 
 pytest.importorskip("lancedb")
@@ -215,6 +215,55 @@ def test_a_query_against_an_empty_index_finds_nothing(tmp_path, model):
     run("index", str(tmp_path / "empty"), "--index", str(tmp_path / "index"), "--model", model)
     assert search(tmp_path / "index", "cat", "--no-json").out == "Nothing found.\n"
     assert search(tmp_path / "index", "cat").out == ""
+
+
+@pytest.fixture(scope="module", params=["sparse", "multi-vector"])
+def other_index(request, tmp_path_factory):
+    """The folder of an index of vectors that are not dense."""
+    folder = tmp_path_factory.mktemp("work")
+    notes = folder / "notes"
+    notes.mkdir()
+    (notes / "a.md").write_text("# the cat\n\nThe cat sat on a mat. A dog sat.\n", encoding="utf-8")
+    (notes / "b.txt").write_text("the dog\n", encoding="utf-8")
+    model = folder / "m"
+    if request.param == "sparse":
+        tiny.write_splade_model(model)
+    else:
+        multi_vector_models.write_model(model)
+    run("index", str(notes), "--index", str(folder / "index"), "--model", str(model), "--task", request.param)
+    return folder / "index"
+
+
+class TestOtherVectors:
+    """Those of an index that is not of dense vectors."""
+
+    def test_json_has_the_score_of_the_vectors(self, other_index):
+        found = records(search(other_index, "the dog", "--mode", "vector", "--why"))
+        assert [line["vector_rank"] for line in found] == list(range(1, len(found) + 1))
+        for line in found:
+            assert "cosine" not in line
+            assert line["vector_score"] == line["score"] > 0
+            assert line["why"]["score"] == pytest.approx(line["score"], abs=1e-4)
+            assert line["why"].keys() == {"score", "pairs", "frame", "why_no_pairs"}
+        assert found[0]["why"]["pairs"][0]["share"] > 0
+
+    def test_people_see_a_score_and_the_ranks(self, other_index):
+        out = search(other_index, "the dog", "--no-json", "--why").out
+        assert re.search(r" score \d+\.\d{3}, \d(st|nd|rd|th) by meaning, \d(st|nd|rd|th) by words\n", out)
+        assert " of the score" in out
+        assert "cosine" not in out
+        assert re.search(r" score \d+\.\d{3}, BM25 \d", search(other_index, "dog", "--mode", "text", "--no-json").out)
+
+    def test_the_best_chunks_can_be_reranked(self, other_index, reranker):
+        found = records(search(other_index, "the dog", "--reranker", reranker))
+        scores = [line["rerank_score"] for line in found]
+        assert scores == sorted(scores, reverse=True)
+        assert "vector_score" in found[0]
+
+    def test_they_cannot_be_searched_approximately(self, other_index):
+        result = search(other_index, "dog", "--approximate")
+        assert (result.code, result.out) == (2, "")
+        assert "cannot be searched approximately" in result.err
 
 
 @pytest.fixture(scope="module")

@@ -177,7 +177,7 @@ def test_options_reach_the_embedder(folder, embedder, arguments, options):
         (["--output-dtype", "binary"], "--output-dtype is for dense vectors. The numbers of sparse vectors are float"),
         (["-o", "v.npy"], "-o v.npy: a .npy file has one dense array. For sparse vectors, the ending must be .npz"),
         (["-o", "v.csv"], "-o v.csv: the ending must be .npz, .jsonl or .parquet."),
-        (["-m", "all-MiniLM-L6-v2"], "gives no sparse vectors. For --task sparse, name a model that does"),
+        (["-m", "all-MiniLM-L6-v2"], "gives dense vectors. For --task sparse, name another model"),
         (["--task", "dense", "--max-active-dims", "3"], "--max-active-dims needs --task sparse. To shorten dense"),
         (["--task", "dense", "-o", "v.npz"], "-o v.npz: the ending must be .npy, .jsonl or .parquet."),
     ],
@@ -198,7 +198,7 @@ def test_an_inference_free_model_embeds_documents_and_refuses_queries(tmp_path):
 
 def test_a_model_of_the_other_kind_says_what_to_use(folder, tiny_bert):
     dense = run("embed", "--model", str(folder), "x")
-    words = "gives sparse vectors. Use SparseEmbedder, or pellucid embed --task sparse"
+    words = "gives sparse vectors. Use SparseEmbedder, or --task sparse"
     assert (dense.code, words in dense.err) == (1, True)
     sparse = embed(tiny_bert, "x")
     assert (sparse.code, "gives no sparse vectors" in sparse.err) == (1, True)

@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pellucid import Embedder
+from pellucid import Embedder, SparseEmbedder
 from pellucid.cli.why import Why, WordPair, _explain, describe, explain
+from pellucid.errors import UnsupportedModelError
 from pellucid.explain.words import Word, WordShares
 from tests import tiny
 
@@ -72,5 +73,21 @@ def test_common_words_do_not_take_the_places_of_others():
 def test_a_model_without_pairs_says_why(tmp_path):
     embedder = Embedder(tiny.write_model(tmp_path / "m", pooling={"pooling_mode_max_tokens": True}))
     (why,) = explain(embedder, "cat", ["dog"], [0.5])
-    assert (why.cosine, why.pairs, why.frame) == (0.5, (), None)
+    assert (why.score, why.pairs, why.frame) == (0.5, (), None)
     assert "max pooling" in why.why_no_pairs
+
+
+def test_a_model_whose_dimensions_are_no_words_says_so(monkeypatch):
+    def refuse(_query, _chunk):
+        raise UnsupportedModelError("m: the dimensions of its vectors are not tokens.")
+
+    embedder = SparseEmbedder.__new__(SparseEmbedder)
+    monkeypatch.setattr(SparseEmbedder, "explain", lambda _self, *texts: refuse(*texts))
+    (why,) = explain(embedder, "cat", ["dog"], [7.5])
+    assert why.to_dict() == {
+        "score": 7.5,
+        "pairs": (),
+        "frame": None,
+        "why_no_pairs": "m: the dimensions of its vectors are not tokens.",
+    }
+    assert describe(why, 80) == ["No words to show: m: the dimensions of its vectors are not tokens."]

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pellucid import Embedder
+from pellucid import Embedder, MultiVectorEmbedder, SparseEmbedder
+from tests import multi_vector_models, tiny
 
 STORES = Path(__file__).parents[2] / "examples" / "stores"
 NEEDS = {
@@ -19,7 +20,11 @@ NEEDS = {
     "llamaindex_vectors": "llama_index.core",
     "lancedb_registry": "lancedb",
     "qdrant_local": "qdrant_client",
+    "qdrant_sparse": "qdrant_client",
+    "qdrant_multi_vector": "qdrant_client",
 }
+OTHER_VECTORS = ("qdrant_sparse", "qdrant_multi_vector")
+"""Examples whose vectors are not dense. Their models are on the Hub only, so a tiny model stands in."""
 
 
 @pytest.fixture
@@ -41,7 +46,7 @@ def test_every_example_is_tested():
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Other libraries use what other libraries deprecate.
-@pytest.mark.parametrize("example", NEEDS, indirect=True)
+@pytest.mark.parametrize("example", [name for name in NEEDS if name not in OTHER_VECTORS], indirect=True)
 def test_a_store_finds_the_same_notes_as_brute_force(example, minilm):
     module, notes = example
     cosines = minilm.embed_documents(notes.NOTES) @ minilm.embed_query(notes.QUESTION)
@@ -50,6 +55,31 @@ def test_a_store_finds_the_same_notes_as_brute_force(example, minilm):
     assert [text for text, _ in found] == [notes.NOTES[number] for number in best]
     assert [score for _, score in found] == pytest.approx(cosines[best], abs=1e-5)
     assert found[0][0].startswith("To reset a password")
+
+
+def sparse_scores(folder, notes):
+    embedder = SparseEmbedder(tiny.write_splade_model(folder))
+    return embedder.embed_documents(notes.NOTES).dot(embedder.embed_query(notes.QUESTION))[:, 0]
+
+
+def multi_vector_scores(folder, notes):
+    embedder = MultiVectorEmbedder(multi_vector_models.write_model(folder, normalize=False))
+    return embedder.maxsim(notes.QUESTION, notes.NOTES)
+
+
+@pytest.mark.filterwarnings("ignore::pellucid.TruncationWarning")
+@pytest.mark.parametrize(
+    ("example", "score"),
+    [("qdrant_sparse", sparse_scores), ("qdrant_multi_vector", multi_vector_scores)],
+    indirect=["example"],
+)
+def test_qdrant_scores_other_vectors_as_pellucid_does(example, score, tmp_path):
+    module, notes = example
+    scores = score(tmp_path / "m", notes)
+    best = np.argsort(-scores, kind="stable")[: notes.COUNT]
+    found = module.main(str(tmp_path / "m"))
+    assert [text for text, _ in found] == [notes.NOTES[number] for number in best]
+    assert [score for _, score in found] == pytest.approx(scores[best], rel=1e-6)
 
 
 def lancedb_registry(module, model, **options):

@@ -146,13 +146,11 @@ def test_a_pipe_in_place_of_the_pointer_is_no_obstacle(made, tmp_path):
 
 
 def test_a_damaged_staged_file_is_embedded_again(made, tmp_path):
-    import numpy as np
-
-    from tests.search.test_index import row
+    from tests.search.test_index import row, some_vectors
 
     store = Index.create(tmp_path / "index", made[1]).store
     for number in (1, 2):
-        store.stage([row(number)], np.eye(16, dtype=np.float32)[:1])
+        store.stage([row(number)], some_vectors(1))
     first = min((tmp_path / "index" / "staged").glob("*-0-*.arrow"))
     first.write_bytes(first.read_bytes()[:-1] + b"x")
     assert store.staged().keys() == {"2"}

@@ -69,3 +69,13 @@ def test_a_hit_is_json():
     assert values["path"] == "/home/notes/1"
     assert (values["cosine"], values["vector_rank"], values["text_rank"]) == (0.5, 2, None)
     assert (values["file"], values["first_line"], values["heading"]) == ("1", 1, "")
+
+
+def test_the_score_of_dense_vectors_is_called_cosine():
+    dense = Hit(row(1), 0.03, 0.5, 2, None, None, "unknown")
+    other = Hit(row(1), 0.03, 7.5, 2, None, None, "unknown", measure="maxsim")
+    assert (dense.cosine, other.cosine) == (0.5, None)
+    assert dense.to_dict().items() >= {"cosine": 0.5}.items()
+    assert other.to_dict().items() >= {"vector_score": 7.5}.items()
+    assert not {"vector_score", "measure"} & dense.to_dict().keys()
+    assert not {"cosine", "measure"} & other.to_dict().keys()

@@ -25,6 +25,7 @@ from pellucid.search.damage import record
 from pellucid.search.index import Index
 from pellucid.search.rows import Row
 from pellucid.search.store import Identity, Store
+from pellucid.tables.vector_columns import dense_column
 from tests import static_models, tiny
 
 pytest.importorskip("lancedb")
@@ -514,6 +515,10 @@ def row(number):
     return Row(f"{number}", "", 0, 0, "", 0, 0, 1, 1, "", str(number))
 
 
+def some_vectors(count):
+    return dense_column(np.eye(16, dtype=np.float32)[:count])
+
+
 KILLS = int(os.environ.get("PELLUCID_KILLS", "3"))
 
 
@@ -564,7 +569,7 @@ def test_what_a_kill_leaves_behind_is_gone_after_the_next_run_though_nothing_cha
     index = Index.create(folder, embedder)
     index.update([notes])
     table, kept = index.store.pointer.table, {path.name for path in folder.iterdir()}
-    index.store.stage([dataclasses.replace(row(1), file="notes/1.txt")], np.eye(16, dtype=np.float32)[:1])
+    index.store.stage([dataclasses.replace(row(1), file="notes/1.txt")], some_vectors(1))
     for left in ("staged-0.lance/data", "chunks-0.lance", ".unfinished-1", "staged/.unfinished-2"):
         (folder / left).mkdir(parents=True)
     data = folder / f"{table}.lance" / "data"
@@ -672,11 +677,11 @@ def test_another_engine_may_search_an_index_and_not_change_it(tmp_path, notes, e
 def test_what_was_embedded_before_a_kill_is_not_embedded_again(tmp_path, notes, embedder):
     index = Index.create(tmp_path / "index", embedder)
     rows = [row(number) for number in range(3)]
-    vectors = np.eye(16, dtype=np.float32)[:3]
+    vectors = some_vectors(3)
     index.store.stage(rows, vectors)
     found = Store(tmp_path / "index", index.store.identity, None).staged()
-    assert {digest: vector.tolist() for digest, vector in found.items()} == {
-        str(number): vectors[number].tolist() for number in range(3)
+    assert {digest: vector.to_pylist() for digest, vector in found.items()} == {
+        str(number): [vectors[number].as_py()] for number in range(3)
     }
 
 
@@ -686,8 +691,8 @@ def test_what_another_models_process_had_embedded_is_not_taken(tmp_path, change)
     identity = Identity("m", fingerprint, 16, "text")
     other = dataclasses.replace(identity, fingerprint=dataclasses.replace(fingerprint, **change))
     killed = Store(tmp_path, other, None, rebuild=True)
-    killed.stage([row(1)], np.eye(16, dtype=np.float32)[:1])
-    assert Store(tmp_path, identity, None).staged() == {}
+    killed.stage([row(1)], some_vectors(1))
+    assert Store(tmp_path, identity, None).staged().keys() == set()
     assert Store(tmp_path, killed.identity, None).staged().keys() == {"1"}
 
 

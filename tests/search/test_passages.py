@@ -43,7 +43,11 @@ def test_nothing_but_spaces_is_between_sentences(text):
 def test_the_best_sentence_is_the_nearest(tmp_path):
     embedder = Embedder(tiny.write_model(tmp_path / "m"))
     passages = ["The dog sat. A cat on the mat! Query.", " ", "# A cat on the mat!\n\nThe dog sat.", "# The dog"]
-    best = best_sentences(embedder, "a cat on the mat!", passages, [""] * 4)
+
+    def cosines(query):
+        return lambda texts: embedder.embed_documents(texts, normalize=True) @ embedder.embed_query(query)
+
+    best = best_sentences(cosines("a cat on the mat!"), "a cat on the mat!", passages, [""] * 4)
     assert [passage[start:end] for passage, (start, end) in zip(passages, best, strict=True)] == [
         "A cat on the mat!",
         "",
@@ -51,9 +55,9 @@ def test_the_best_sentence_is_the_nearest(tmp_path):
         "# The dog",
     ]
     assert best[1] == (0, 0)
-    assert best_sentences(embedder, "the dog", ["A cat on the mat. It sat on the dog."], [""]) == [(18, 36)]
-    assert best_sentences(embedder, "dogs", ["Dogs\n\nThe dog sat. A cat."], ["Dogs"]) == [(6, 18)]
-    assert best_sentences(embedder, "a cat", [], []) == []
+    assert best_sentences(cosines("the dog"), "the dog", ["A cat on the mat. It sat on the dog."], [""]) == [(18, 36)]
+    assert best_sentences(cosines("dogs"), "dogs", ["Dogs\n\nThe dog sat. A cat."], ["Dogs"]) == [(6, 18)]
+    assert best_sentences(cosines("a cat"), "a cat", [], []) == []
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("pyarrow")
 from pellucid.encoder.fingerprint import Fingerprint
 from pellucid.errors import IndexStateError
 from pellucid.search import pointer as pointers
 from pellucid.search.damage import record
 from pellucid.search.pointer import Identity, Pointer
+from pellucid.tables.vector_columns import dense_type
 
 FINGERPRINT = Fingerprint("digest", "native", "float32", "cpu", "passage: ", {"normalize": True, "truncate_dim": None})
 IDENTITY = Identity("org/model", FINGERPRINT, 8, "text")
@@ -35,6 +37,13 @@ def test_what_is_written_is_read(tmp_path, pointer):
     assert identity == IDENTITY
     assert found.roots == pointer.roots == {"notes": Path("/home/notes\udcff")}
     assert not found.is_old
+
+
+def test_an_index_that_does_not_say_its_task_has_dense_vectors(tmp_path, pointer):
+    edited(tmp_path, lambda content: content["identity"]["fingerprint"].pop("task"))
+    _, identity = pointers.read(tmp_path)
+    assert identity == IDENTITY
+    assert identity.column_type == dense_type(8)
 
 
 def test_a_changed_file_of_the_table_is_noticed(tmp_path, pointer):
@@ -62,6 +71,7 @@ def edited(tmp_path, edit):
         lambda content: content["identity"].update(other="x"),
         lambda content: content["identity"]["fingerprint"].update(engine=1),
         lambda content: content["identity"]["fingerprint"].update(options=[]),
+        lambda content: content["identity"]["fingerprint"].update(task="rerank"),
         lambda content: content["identity"].update(fingerprint="digest"),
         lambda content: content.update(files=[]),
         lambda content: content.update(roots=[]),

@@ -33,12 +33,6 @@ _REFUSED = {
     },
 }
 """For each task the options that it refuses, and what to say."""
-_WRONG_MODEL = {
-    "sparse": "gives no sparse vectors. For --task sparse, name a model that does, such as -m naver/splade-v3.",
-    "multi-vector": "gives each text one vector. For --task multi-vector, name a model that gives each token one, such "
-    "as -m lightonai/GTE-ModernColBERT-v1.",
-}
-"""For each task what to say about the default model, if that is of another task."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +64,7 @@ def check_task(task: str, model: str, given: Collection[str]) -> None:
     for option, message in _REFUSED[task].items():
         if option in given:
             raise OptionError(message)
-    if task in _WRONG_MODEL and model == options.DEFAULT_MODEL:
-        raise OptionError(f"{model} {_WRONG_MODEL[task]}")
+    options.check_model_of_task(task, model)
 
 
 def load(

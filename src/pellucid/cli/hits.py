@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pellucid.cli.excerpts import code_excerpt, text_excerpt, whole
 from pellucid.cli.terminal import escape_controls, from_here
-from pellucid.cli.why import describe
+from pellucid.cli.why import OTHER_SCORE, describe
 from pellucid.errors import plural, printable
 from pellucid.search.headings import heading_at
 from pellucid.search.passages import best_sentences, matched_words
 from pellucid.search.readers import kind_of
+from pellucid.vectors.maxsim import EMPTY_DOCUMENT
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
     from pellucid.cli.why import Why
-    from pellucid.embedder import Embedder
     from pellucid.search.hits import Hit
     from pellucid.search.index import SearchMode
+    from pellucid.types import Float64
 
 _MAX_WIDTH = 100
 """Longer lines are hard to read."""
@@ -32,6 +33,8 @@ _MIN_COSINE = 0.1
 """Below this cosine, a chunk without a word of the query has little to do with it."""
 _CLOSE = 0.25
 """Below this cosine, a chunk without a word of the query is not close to it."""
+_NO_TERMS = 0.0
+"""Up to this dot product, a sparse vector has nothing in common with that of the query."""
 _EXTRACTED = "text"
 """The part that a chunk of HTML is from. Its lines are items of lists, and not lines of the file."""
 _STATES = {
@@ -46,14 +49,25 @@ def is_related(hit: Hit, query: str) -> bool:
     return (
         hit.rerank_score is not None
         or hit.text_rank is not None
-        or hit.cosine >= _MIN_COSINE
+        or _is_near(hit, _MIN_COSINE)
         or any(matched_words(query, hit.row.text))
     )
 
 
+def _is_near(hit: Hit, cosine: float) -> bool:
+    """Whether a hit's vectors are near the query's. For dense vectors, that takes at least this cosine."""
+    match hit.measure:
+        case "cosine":
+            return hit.vector_score >= cosine
+        case "dot":
+            return hit.vector_score > _NO_TERMS
+        case "maxsim":  # No MaxSim means the same in all models.
+            return hit.vector_score > EMPTY_DOCUMENT
+
+
 def print_hits(
     hits: Sequence[Hit],
-    embedder: Embedder,
+    similarities: Callable[[Sequence[str]], Float64],
     query: str,
     reasons: Sequence[Why],
     *,
@@ -65,7 +79,7 @@ def print_hits(
 
     Args:
         hits: the hits, best first.
-        embedder: the model of the index.
+        similarities: how near texts are to the query, ``float64[n]``.
         query: the query.
         reasons: for each hit why it matches; empty to leave that out.
         mode: what the hits are ranked by.
@@ -75,9 +89,9 @@ def print_hits(
     from rich.console import Console
 
     console = Console(highlight=False)
-    if hits and not any(hit.cosine >= _CLOSE or any(matched_words(query, hit.row.text)) for hit in hits):
+    if hits and not any(_is_near(hit, _CLOSE) or any(matched_words(query, hit.row.text)) for hit in hits):
         console.print("Nothing is close to the query. The nearest:\n", soft_wrap=True)
-    best = best_sentences(embedder, query, [hit.row.text for hit in hits], [hit.row.heading for hit in hits])
+    best = best_sentences(similarities, query, [hit.row.text for hit in hits], [hit.row.heading for hit in hits])
     for number, (hit, place) in enumerate(zip(hits, best, strict=True), start=1):
         if number > 1:
             console.print()
@@ -177,14 +191,17 @@ def _place(hit: Hit) -> Text:
 
 
 def _describe_score(hit: Hit, mode: SearchMode) -> str:
-    """The cosine, and what else the ranking is by."""
-    cosine = f"cosine {hit.cosine:.3f}"
+    """The cosine or the score of the vectors, and what else the ranking is by."""
+    if hit.vector_score == EMPTY_DOCUMENT:
+        score = "no vectors"
+    else:
+        score = f"{'cosine' if hit.measure == 'cosine' else OTHER_SCORE} {hit.vector_score:.3f}"
     if hit.rerank_score is not None:
-        cosine = f"rerank {hit.rerank_score:.3f}, {cosine}"
+        score = f"rerank {hit.rerank_score:.3f}, {score}"
     if mode == "text":
-        return f"{cosine}, BM25 {hit.score:.2f}"
+        return f"{score}, BM25 {hit.score:.2f}"
     ranks = [("meaning", hit.vector_rank), ("words", hit.text_rank)] if mode == "hybrid" else []
-    return ", ".join([cosine, *(f"{_ordinal(rank)} by {name}" for name, rank in ranks if rank is not None)])
+    return ", ".join([score, *(f"{_ordinal(rank)} by {name}" for name, rank in ranks if rank is not None)])
 
 
 def _ordinal(number: int) -> str:

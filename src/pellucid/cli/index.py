@@ -33,6 +33,7 @@ def index(
     context: typer.Context,
     folders: Annotated[list[Path], typer.Argument(help="Files and folders to read.")],
     folder: options.IndexOption = DEFAULT_INDEX,
+    task: options.IndexTaskOption = "dense",
     model: options.ModelOption = options.DEFAULT_MODEL,
     dtype: options.NativeDtypeOption = "float32",
     column: options.ColumnOption = options.TEXT_COLUMN,
@@ -55,25 +56,20 @@ def index(
     # LanceDB warns about matters that are not the user's, for example about many equal texts.
     os.environ.setdefault("LANCEDB_LOG", "error")
     if forget:
-        for name in ("model", "dtype", "column", "rebuild"):
+        for name in ("task", "model", "dtype", "column", "rebuild"):
             source = context.get_parameter_source(name)
             if source is not None and source.name == "COMMANDLINE":
                 raise OptionError(f"--forget cannot be used with --{name}.")
         typer.echo(_forget(folders, folder))
         return
+    options.check_model_of_task(task, model)
     _note_index_above(context, folder)
     with _progress() as show:
-        from pellucid.embedder import Embedder
         from pellucid.search.index import Index
+        from pellucid.search.vector_kinds import KINDS_BY_NAME
 
-        embedder = Embedder(
-            model,
-            dtype=dtype,
-            threads=threads,
-            cache_folder=cache_folder,
-            local_files_only=local_files_only,
-            on_truncation="cut",
-        )
+        how = {"dtype": dtype, "threads": threads, "cache_folder": cache_folder, "local_files_only": local_files_only}
+        embedder = KINDS_BY_NAME[task].load(model, {}, on_truncation="cut", **how).embedder
         file_index = Index.create(folder, embedder, column=column, rebuild=rebuild)
         with when_interrupted(lambda: _describe_stop(file_index.store)):
             summary = file_index.update(folders, on_progress=show)

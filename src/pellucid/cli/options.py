@@ -15,6 +15,7 @@ import typer
 
 from pellucid.embedder import OutputDtype
 from pellucid.encoder.encoder import Dtype
+from pellucid.errors import OptionError
 from pellucid.server.settings import Load, LogFormat, RequestTruncation, ServedTask
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
@@ -29,6 +30,8 @@ BatchEngine = Literal["local", "ray"]
 BatchTask = Literal["embed", "sparse", "multi-vector", "rerank", "classify"]
 EmbedTask = Literal["dense", "sparse", "multi-vector"]
 ExplainTask = Literal["auto", "dense", "sparse", "multi-vector"]
+_MODEL_EXAMPLES = {"sparse": "naver/splade-v3", "multi-vector": "lightonai/GTE-ModernColBERT-v1"}
+"""For each task that the default model cannot do, a model that can."""
 TruncationChoice = Literal["warn", "error", "cut"]
 """The values of :data:`pellucid.text.truncation.OnTruncation` without the older name of "cut"."""
 DownloadSource = Literal["hub", "pypi"]
@@ -139,6 +142,13 @@ EmbedTaskOption = Annotated[
         "vector for each token, with a model such as ColBERT (multi-vector)."
     ),
 ]
+IndexTaskOption = Annotated[
+    _EmbedTask,
+    typer.Option(
+        help="Give each chunk a vector (dense), weights for a few tokens, as SPLADE does (sparse), or each token a "
+        "vector, as ColBERT does (multi-vector)."
+    ),
+]
 LoadOption = Annotated[_Load, typer.Option(help="Load models at the start, or each at its first request.")]
 ServedTaskOption = Annotated[
     list[_ServedTask] | None,
@@ -215,3 +225,15 @@ RowTruncationOption = Annotated[
 SearchModeOption = Annotated[
     _SearchMode, typer.Option(help="Rank by meaning and words (hybrid), by meaning (vector), or by words (text).")
 ]
+
+
+def check_model_of_task(task: str, model: str) -> None:
+    """Refuse the default model, which gives dense vectors, for a task that it cannot do.
+
+    Raises:
+        OptionError: it is asked for another kind of vectors.
+    """
+    if task in _MODEL_EXAMPLES and model == DEFAULT_MODEL:
+        raise OptionError(
+            f"{model} gives dense vectors. For --task {task}, name another model, such as -m {_MODEL_EXAMPLES[task]}."
+        )

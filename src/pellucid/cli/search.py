@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shlex
 import time
@@ -84,13 +85,14 @@ def search(
         hits = index.search(query, count, mode=mode, approximate=approximate)
     as_json = use_json(json)
     shown = hits if as_json or show_all else [hit for hit in hits if is_related(hit, query)]
-    texts, cosines = [hit.row.text for hit in shown], [hit.cosine for hit in shown]
-    reasons = explain(index.embedder, query, texts, cosines) if why else []
+    texts, scores = [hit.row.text for hit in shown], [hit.vector_score for hit in shown]
+    reasons = explain(index.embedder, query, texts, scores) if why else []
     if as_json:
         _print_json(shown, reasons)
     else:
         left_out = len(hits) - len(shown)
-        print_hits(shown, index.embedder, query, reasons, mode=mode, full=full, left_out=left_out)
+        similarities = functools.partial(index.similarities, query)
+        print_hits(shown, similarities, query, reasons, mode=mode, full=full, left_out=left_out)
     for note in _notes(index, hits):
         say(f"note: {note}")
 

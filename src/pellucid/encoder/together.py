@@ -10,6 +10,7 @@ from pellucid.checks import check_choice
 from pellucid.errors import OptionError
 from pellucid.files.progress import progress
 from pellucid.layers.finish import Finish, Several
+from pellucid.reprs import short_repr
 from pellucid.text.checks import as_list
 from pellucid.text.truncation import OnTruncation, check_truncation, warn_about_truncation
 
@@ -34,6 +35,8 @@ class Reading:
     prompt: str
     tokenizer: Tokenizer
     finish: Finish[Any]
+
+    __repr__ = short_repr
 
     @property
     def max_tokens(self) -> int:

@@ -50,14 +50,14 @@ class Word:
 
 @dataclass(frozen=True, eq=False)
 class WordShares:
-    """A cosine as a sum over pairs of words.
+    """A cosine, or another score, as a sum over pairs of words.
 
     Attributes:
         first: the words of the first text.
         second: the words of the second text.
-        shares: ``float64[n, m]``: how much word i of the first text and word j of the second add to the cosine.
+        shares: ``float64[n, m]``: how much word i of the first text and word j of the second add to the score.
         frame: what all other pairs of tokens add: those with a special token, a token of a prompt, or a token that
-            spells only spaces. ``shares.sum() + frame`` is the cosine.
+            spells only spaces. ``shares.sum() + frame`` is the score.
     """
 
     first: tuple[Word, ...]
@@ -68,7 +68,7 @@ class WordShares:
     __repr__ = short_repr
 
     def top(self, count: int, keep: Callable[[str], bool] = lambda _: True) -> list[tuple[str, str, float]]:
-        """The pairs of words that add most to the cosine, largest first.
+        """The pairs of words that add most to the score, largest first.
 
         Each is ``(word of the first text, word of the second text, share)``. Words that differ only in case are the
         same word, spelled as where it first occurs. A pair that occurs several times is listed once, with the sum of

@@ -538,7 +538,7 @@ class ModelSpec:
             )
         if any(isinstance(stage, SpladeSpec | AutoEncoderSpec) for stage in self.stages):
             raise UnsupportedModelError(
-                f"{self.name} gives sparse vectors. Use SparseEmbedder, or pellucid embed --task sparse."
+                f"{self.name} gives sparse vectors. Use SparseEmbedder, or --task sparse on the command line."
             )
         if self.head is not None and not self.stages:
             raise UnsupportedModelError(

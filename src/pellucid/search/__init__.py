@@ -2,6 +2,6 @@
 
 ::
 
-    files ─ readers ─▶ documents ─ chunks ─▶ rows ─ Embedder ─▶ vectors ─ staging ─▶ store (LanceDB)
-    query ─ Embedder ─▶ vector ─ store ─▶ rankings by vector and by words ─ fuse ─▶ hits
+    files ─ readers ─▶ documents ─ chunks ─▶ rows ─ kind of vectors ─▶ vectors ─ staging ─▶ store (LanceDB)
+    query ─ kind of vectors ─▶ question ─ store ─▶ rankings by vector and by words ─ fuse ─▶ hits
 """

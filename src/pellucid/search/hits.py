@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pellucid.files.walk import path_of
 from pellucid.reprs import short_repr
 from pellucid.search.rows import Row
+from pellucid.search.vector_kinds.base import Measure
 
 FileState = Literal["unchanged", "changed", "gone", "unreadable", "unknown"]
 """A file now, compared with when it was indexed. "unknown" if an older Pellucid made the index."""
@@ -25,36 +26,45 @@ class Hit:
 
     Attributes:
         row: the chunk. Its lines are those of the file when it was indexed.
-        score: what the index ranks by: the cosine, BM25, or the sum of fused ranks.
-        cosine: the cosine of the vectors of query and chunk, whatever the ranking is by.
-        vector_rank: the place in the ranking by the cosine, from 1; None if the chunk is not in it.
+        score: what the index ranks by: ``vector_score``, BM25, or the sum of fused ranks.
+        vector_score: how near the vectors of query and chunk are, whatever the ranking is by: the cosine in an index of
+            dense vectors, the dot product in one of sparse vectors, and MaxSim in one of multi-vectors.
+        vector_rank: the place in the ranking by ``vector_score``, from 1; None if the chunk is not in it.
         text_rank: the place in the ranking by words, from 1; None if the chunk is not in it.
         path: the absolute path of the file; None if an older Pellucid made the index.
         file_state: whether the file is still what was indexed.
         rerank_score: how well the chunk answers the query, by a reranker, which then gives the order; None without one.
+        measure: what ``vector_score`` is: "cosine", "dot" or "maxsim".
     """
 
     row: Row
     score: float
-    cosine: float
+    vector_score: float
     vector_rank: int | None
     text_rank: int | None
     path: Path | None
     file_state: FileState
     rerank_score: float | None = None
+    measure: Measure = "cosine"
 
     __repr__ = short_repr
+
+    @property
+    def cosine(self) -> float | None:
+        """The cosine of the vectors of query and chunk; None if the index has no dense vectors."""
+        return self.vector_score if self.measure == "cosine" else None
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain values, for JSON: the attributes of the hit, and those of its row.
 
-        Only hits that were reranked have a ``rerank_score``.
+        Only hits that were reranked have a ``rerank_score``. In an index of dense vectors, ``vector_score`` is called
+        ``cosine``.
         """
         return {
             **({} if self.rerank_score is None else {"rerank_score": self.rerank_score}),
             "path": None if self.path is None else str(self.path),
             "score": self.score,
-            "cosine": self.cosine,
+            "cosine" if self.measure == "cosine" else "vector_score": self.vector_score,
             "vector_rank": self.vector_rank,
             "text_rank": self.text_rank,
             "file_state": self.file_state,

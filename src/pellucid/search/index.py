@@ -6,9 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
-from pellucid.embedder import Embedder
 from pellucid.encoder.fingerprint import Fingerprint
 from pellucid.errors import IndexWriteError, OptionError, TextError
 from pellucid.files.own_folders import INDEX_POINTER
@@ -21,9 +18,12 @@ from pellucid.search.reading import DocumentReader
 from pellucid.search.reranking import candidates_for, rerank
 from pellucid.search.rows import RankedRow, Row
 from pellucid.search.store import Store
-from pellucid.search.update import Progress, Summary, Update, normalize_option
+from pellucid.search.update import Progress, Summary, Update
+from pellucid.search.vector_kinds import KINDS, kind_of
+from pellucid.search.vector_kinds.base import AnyEmbedder, Question, VectorKind
+from pellucid.tables.vector_columns import join
 from pellucid.text.checks import check_texts
-from pellucid.types import Float32
+from pellucid.types import Float64
 
 SearchMode = Literal["vector", "text", "hybrid"]
 _MIN_CHUNKS_PER_RANKING = 60
@@ -38,22 +38,28 @@ class Index:
         embedder: the model. Its vectors must be those that the index holds.
     """
 
-    def __init__(self, store: Store, embedder: Embedder) -> None:
+    def __init__(self, store: Store, embedder: AnyEmbedder) -> None:
         self.store = store
-        self.embedder = embedder
+        self.kind = kind_of(embedder)
+
+    @property
+    def embedder(self) -> AnyEmbedder:
+        """The model."""
+        return self.kind.embedder
 
     def __repr__(self) -> str:
         return f"Index({short_text(str(self.store.folder))}, {short_text(self.embedder.model_name, 60)})"
 
     @classmethod
-    def create(cls, folder: Path, embedder: Embedder, *, column: str = "text", rebuild: bool = False) -> Index:
+    def create(cls, folder: Path, embedder: AnyEmbedder, *, column: str = "text", rebuild: bool = False) -> Index:
         """Open the index in ``folder`` for updates, or make an empty one there.
 
         Only the owner of a new folder may read it.
 
         Args:
             folder: the folder of the index.
-            embedder: the model.
+            embedder: the model: an ``Embedder``, ``SparseEmbedder`` or ``MultiVectorEmbedder``. The index has vectors
+                of its kind.
             column: in tables, the column of texts.
             rebuild: replace whatever index is there.
 
@@ -62,7 +68,7 @@ class Index:
                 False.
             IndexWriteError: ``folder`` cannot be made.
         """
-        requested = _identity(embedder, column)
+        requested = _identity(kind_of(embedder), column)
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             # It will hold the texts of files that others may not be allowed to read.
@@ -80,7 +86,7 @@ class Index:
     def open(
         cls,
         folder: Path,
-        embedder: Embedder | None = None,
+        embedder: AnyEmbedder | None = None,
         *,
         cache_folder: Path | None = None,
         local_files_only: bool = False,
@@ -99,14 +105,13 @@ class Index:
         """
         store = Store.open(folder)
         if embedder is None:
-            embedder = Embedder(
-                store.identity.model,
-                dtype=store.identity.fingerprint.dtype,  # type: ignore[arg-type]
-                cache_folder=cache_folder,
-                local_files_only=local_files_only,
-            )
-        store.check(_identity(embedder, store.identity.column))
-        return cls(store, embedder)
+            fingerprint = store.identity.fingerprint
+            how = {"dtype": fingerprint.dtype, "cache_folder": cache_folder, "local_files_only": local_files_only}
+            kind = KINDS[fingerprint.task]
+            embedder = kind.load(store.identity.model, fingerprint.options or {}, **how).embedder
+        index = cls(store, embedder)
+        store.check(_identity(index.kind, store.identity.column))
+        return index
 
     def update(
         self, roots: Sequence[Path], *, on_progress: Callable[[Progress], object] = lambda _progress: None
@@ -127,9 +132,9 @@ class Index:
             IndexStateError: the index was made with another model or other options than the embedder's.
             IndexWriteError: the disk is full, for example. The index stays in the old state.
         """
-        self.store.check(_identity(self.embedder, self.store.identity.column), for_update=True)
+        self.store.check(_identity(self.kind, self.store.identity.column), for_update=True)
         with self.store.writing(), DocumentReader() as reader:
-            return Update(self.store, self.embedder, reader, on_progress).run(roots)
+            return Update(self.store, self.kind, reader, on_progress).run(roots)
 
     def forget(self, roots: Sequence[Path]) -> Summary:
         """Remove files and folders from the index. They need not exist any more, and are not touched.
@@ -158,14 +163,15 @@ class Index:
         Args:
             query: a question, or words to look for.
             count: how many chunks.
-            mode: "vector", by the cosine; "text", by its words (BM25); "hybrid", by the ranks in both.
+            mode: "vector", by the vectors (cosine, dot product or MaxSim); "text", by its words (BM25); "hybrid", by
+                the ranks in both.
             approximate: search only the half of the vectors that is likely to be near the query. That saves time
-                in an index of hundreds of thousands of chunks.
+                in an index of hundreds of thousands of chunks. Only for dense vectors.
             reranker: sorts the best 50 chunks, or ``count`` if that is more, by how well each answers the query. The
                 best ``count`` of them are returned, with their ``rerank_score``.
 
         Raises:
-            OptionError: ``mode`` is unknown, or ``count`` is less than 1.
+            OptionError: ``mode`` is unknown, ``count`` is less than 1, or ``approximate`` is not for these vectors.
             TextError: the query is blank, or is not a text.
             IndexStateError: the index is damaged, or was rebuilt since it was opened.
         """
@@ -173,6 +179,11 @@ class Index:
             raise OptionError(f"mode={mode!r} is not one of 'vector', 'text', 'hybrid'.")
         if count < 1:
             raise OptionError(f"count={count} must be at least 1.")
+        if approximate and not self.kind.searches_approximately:
+            raise OptionError(
+                f"an index made with task {self.kind.name!r} cannot be searched approximately: each search reads all "
+                f"of its vectors. Leave approximate out."
+            )
         if reranker is not None:
             candidates = self.search(query, candidates_for(count), mode=mode, approximate=approximate)
             return rerank(query, candidates, reranker)[:count]
@@ -181,50 +192,58 @@ class Index:
             raise TextError("the query is blank.")
         if not self.store.count():
             return []
-        vector = self.embedder.embed_query(query, normalize=normalize_option(self.embedder))
+        question = self.kind.question(query)
         ranked = max(count, _MIN_CHUNKS_PER_RANKING) if mode == "hybrid" else count
-        by_vector = self.store.rank(vector, ranked, "vector", approximate=approximate) if mode != "text" else []
-        by_text = self.store.rank(query, ranked, "text") if mode != "vector" else []
+        by_vector = self.store.rank(question, ranked, approximate=approximate) if mode != "text" else []
+        by_words = self.store.rank_by_words(query, ranked) if mode != "vector" else []
         if mode == "hybrid":
-            scored = fuse([[found.row for found in ranking] for ranking in (by_vector, by_text)])[:count]
+            scored = fuse([[found.row for found in ranking] for ranking in (by_vector, by_words)])[:count]
         else:
-            scored = [(found.row, found.score) for found in by_vector or by_text]
-        return self._hits(scored, by_vector, by_text, vector)
+            scored = [(found.row, found.score) for found in by_vector or by_words]
+        return self._hits(scored, by_vector, by_words, question)
+
+    def similarities(self, query: str, texts: Sequence[str]) -> Float64:
+        """How near any texts are to a query, by the measure of the index: ``float64[n]``.
+
+        Raises:
+            TextTypeError, TextError: a text cannot be used.
+        """
+        question = self.kind.question(query)
+        return question.scores(self.kind.embed(texts, self.store.identity.fingerprint.prompt))
 
     def _hits(
         self,
         scored: Sequence[tuple[Row, float]],
         by_vector: Sequence[RankedRow],
-        by_text: Sequence[RankedRow],
-        vector: Float32,
+        by_words: Sequence[RankedRow],
+        question: Question,
     ) -> list[Hit]:
-        """Say of each chunk what its cosine and its places in the rankings are, and where its file is."""
-        vectors = {found.row: found.vector for found in (*by_vector, *by_text)}
+        """Say of each chunk how near its vectors are, what its places in the rankings are, and where its file is."""
+        if not scored:
+            return []
+        vectors = {found.row: found.vector for found in (*by_vector, *by_words)}
+        vector_scores = question.scores(join([vectors[row] for row, _ in scored])).tolist()
         vector_ranks, text_ranks = (
-            {found.row: rank for rank, found in enumerate(ranking, start=1)} for ranking in (by_vector, by_text)
+            {found.row: rank for rank, found in enumerate(ranking, start=1)} for ranking in (by_vector, by_words)
         )
         roots = self.store.roots()
         return [
             Hit(
                 row,
                 score,
-                _cosine(vectors[row], vector),
+                vector_score,
                 vector_ranks.get(row),
                 text_ranks.get(row),
                 *locate(row, roots),
+                measure=self.kind.measure,
             )
-            for row, score in scored
+            for (row, score), vector_score in zip(scored, vector_scores, strict=True)
         ]
 
 
-def _cosine(first: Float32, second: Float32) -> float:
-    a, b = first.astype(np.float64), second.astype(np.float64)
-    return float(a @ b / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-12))
-
-
-def _identity(embedder: Embedder, column: str) -> Identity:
-    options = {"normalize": normalize_option(embedder), "truncate_dim": None}
-    fingerprint = Fingerprint.of(embedder.encoder, embedder.document_prompt, options, embedder.task_name)
+def _identity(kind: VectorKind, column: str) -> Identity:
+    embedder = kind.embedder
+    fingerprint = Fingerprint.of(embedder.encoder, embedder.document_prompt, kind.options, kind.task)
     files = embedder.files
     # The path of a folder may be relative to this process's folder; a later process may run elsewhere.
     name = embedder.model_name if files.source != "folder" else str(files.folder.resolve())

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator, Mapping, Sequence
-
-import numpy as np
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from pellucid.common_words import is_common
-from pellucid.embedder import Embedder
 from pellucid.text.chunking import Kind
+from pellucid.types import Float64
 
 _ENDS = re.compile(
     # A number at the start of a line counts the items of a list.
@@ -84,15 +82,15 @@ def prose(sentence: str, kind: Kind, *, keep_lines: bool = False, begins_line: b
 
 
 def best_sentences(
-    embedder: Embedder, query: str, chunks: Sequence[str], headings: Sequence[str]
+    similarities: Callable[[Sequence[str]], Float64], query: str, chunks: Sequence[str], headings: Sequence[str]
 ) -> list[tuple[int, int]]:
     """In each chunk, the start and end of the sentence that shows best why the chunk matches.
 
-    That is one with as many words of the query as any other, and of those the one whose vector is nearest to the
-    query's. A heading is chosen only if a chunk has nothing else. A chunk without a sentence gives (0, 0).
+    That is one with as many words of the query as any other, and of those the one that is nearest to it. A heading is
+    chosen only if a chunk has nothing else. A chunk without a sentence gives (0, 0).
 
     Args:
-        embedder: the model of the index.
+        similarities: how near texts are to the query, ``float64[n]``.
         query: the query.
         chunks: the chunks.
         headings: a heading of each chunk, which the text itself may not mark as one; "" for none.
@@ -102,13 +100,12 @@ def best_sentences(
     several = [(chunk, places) for chunk, places in zip(chunks, candidates, strict=True) if len(places) > 1]
     if not several:
         return [places[0] if places else (0, 0) for places in candidates]
-    vectors = embedder.embed_documents([chunk[start:end] for chunk, places in several for start, end in places])
-    cosines = vectors @ embedder.embed_query(query) / np.maximum(np.linalg.norm(vectors, axis=1), 1e-12)
+    near = similarities([chunk[start:end] for chunk, places in several for start, end in places])
     best, first = [], 0
     for places in candidates:
         nearest = 0
         if len(places) > 1:
-            nearest = int(cosines[first : first + len(places)].argmax())
+            nearest = int(near[first : first + len(places)].argmax())
             first += len(places)
         best.append(places[nearest] if places else (0, 0))
     return best

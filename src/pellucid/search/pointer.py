@@ -19,6 +19,8 @@ from pellucid.files.own_folders import INDEX_POINTER, INDEX_STAGED, INDEX_TABLE
 from pellucid.files.whole import in_one_step
 from pellucid.reprs import short_repr
 from pellucid.search.damage import FileRecord, first_damaged
+from pellucid.search.vector_kinds import KINDS
+from pellucid.tables.vector_columns import ColumnType
 
 _FORMAT = 4
 _WITHOUT_HEADINGS = 3
@@ -36,7 +38,7 @@ class Identity:
 
     Attributes:
         model: the model's name, or its folder.
-        fingerprint: what the vectors depend on besides their texts.
+        fingerprint: what the vectors depend on besides their texts. Its task says of what kind they are.
         dimensions: the length of a vector.
         column: in tables, the column of texts.
     """
@@ -47,6 +49,11 @@ class Identity:
     column: str
 
     __repr__ = short_repr
+
+    @property
+    def column_type(self) -> ColumnType:
+        """The type of the column of vectors."""
+        return KINDS[self.fingerprint.task].column_type(self.dimensions)
 
     def space(self) -> str:
         """A name for what a vector depends on besides its text. Vectors of different spaces are never mixed."""
@@ -66,6 +73,8 @@ class Identity:
             any_engine: True if the engine and the device may differ.
         """
         mine, theirs = self.fingerprint, other.fingerprint
+        if mine.task != theirs.task:
+            return f"task {KINDS[mine.task].name!r}", repr(KINDS[theirs.task].name)
         if any_engine:
             mine = replace(mine, engine=theirs.engine, device=theirs.device)
         name = mine.difference(theirs)
@@ -242,6 +251,8 @@ def _parse(content: dict[str, Any]) -> tuple[Pointer, Identity]:
         digest, dtype, prompt = (values.pop(name) for name in ("fingerprint", "dtype", "prompt"))
         fingerprint = Fingerprint.from_json(Fingerprint(digest, None, dtype, None, prompt, None).to_json())
     identity = Identity(**values, fingerprint=fingerprint)
+    if fingerprint.task not in KINDS:
+        raise ValueError("an unknown kind of vectors")
     texts = (identity.model, identity.column)
     if not all(isinstance(text, str) for text in texts) or not re.fullmatch(
         f"{INDEX_TABLE}[0-9a-f]{{32}}", pointer.table

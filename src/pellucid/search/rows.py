@@ -8,10 +8,10 @@ from typing import Any
 
 from pellucid.errors import MissingExtraError
 from pellucid.reprs import short_repr
-from pellucid.types import Float32
 
 try:
     from pellucid.tables import arrow
+    from pellucid.tables.vector_columns import ColumnType, column_in, rows_of
 except MissingExtraError:  # LanceDB would install PyArrow.
     raise MissingExtraError("lancedb", "search") from None
 
@@ -66,11 +66,11 @@ class IndexedFile:
 
 @dataclass(frozen=True, eq=False)
 class RankedRow:
-    """A chunk in a ranking, its score there, and its vector, ``float32[d]``."""
+    """A chunk in a ranking, its score there, and a column of one row with its vector or vectors."""
 
     row: Row
     score: float
-    vector: Float32
+    vector: arrow.Column
 
     __repr__ = short_repr
 
@@ -79,20 +79,19 @@ COLUMNS = {field.name: str(field.type) for field in fields(Row)}
 """The names of a row's values, and of their types."""
 
 
-def schema_of(dimensions: int) -> arrow.Schema:
-    """The columns of a table of chunks: the attributes of a row, and ``vector``, ``float32[d]``."""
-    return arrow.schema_of(COLUMNS, VECTOR, dimensions)
+def schema_of(kind: ColumnType) -> arrow.Schema:
+    """The columns of a table of chunks: the attributes of a row, and ``vector``, of this type."""
+    return arrow.schema_of(COLUMNS, {VECTOR: kind})
 
 
-def to_table(rows: Sequence[Row], vectors: Float32) -> arrow.Table:
-    """Rows and their vectors, ``float32[n, d]``, as an Arrow table."""
-    columns = zip(*(astuple(row) for row in rows), strict=True)
-    return arrow.table_of(schema_of(vectors.shape[1]), columns, vectors)
+def to_table(rows: Sequence[Row], vectors: arrow.Column) -> arrow.Table:
+    """Rows, and their vectors in a column of as many rows, as an Arrow table."""
+    return arrow.table_of(COLUMNS, zip(*(astuple(row) for row in rows), strict=True), {VECTOR: vectors})
 
 
-def vectors_by_digest(table: arrow.Table, dimensions: int) -> dict[str, Float32]:
-    """The vectors of a table with the columns ``digest`` and ``vector``: ``float32[d]`` for each digest."""
-    return dict(zip(table["digest"].to_pylist(), arrow.vectors_in(table, VECTOR, dimensions), strict=True))
+def vectors_by_digest(table: arrow.Table, kind: ColumnType) -> dict[str, arrow.Column]:
+    """The vectors of a table with the columns ``digest`` and ``vector``: a column of one row for each digest."""
+    return dict(zip(table["digest"].to_pylist(), rows_of(column_in(table, VECTOR, kind)), strict=True))
 
 
 def from_record(values: dict[str, Any]) -> Row:

@@ -9,16 +9,17 @@ from __future__ import annotations
 import hashlib
 import shutil
 import uuid
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from pellucid.errors import IndexStateError
 from pellucid.files.own_folders import INDEX_STAGED
 from pellucid.files.whole import in_one_step
 from pellucid.search.rows import Row, to_table, vectors_by_digest
 from pellucid.tables import arrow
-from pellucid.types import Float32
+from pellucid.tables.vector_columns import ColumnType
 
 
 class Staging:
@@ -27,18 +28,18 @@ class Staging:
     Args:
         folder: the index.
         space: a name for what the vectors depend on besides their texts.
-        dimensions: the length of a vector.
+        column_type: the type of the column of vectors.
     """
 
-    def __init__(self, folder: Path, space: str, dimensions: int) -> None:
+    def __init__(self, folder: Path, space: str, column_type: ColumnType) -> None:
         self._folder = folder / INDEX_STAGED
         self._space = space
-        self._dimensions = dimensions
+        self._column_type = column_type
         self._process = uuid.uuid4().hex
         self._own: list[Path] = []
 
-    def add(self, rows: Sequence[Row], vectors: Float32) -> None:
-        """Keep chunks and their vectors, ``float32[n, d]``.
+    def add(self, rows: Sequence[Row], vectors: arrow.Column) -> None:
+        """Keep chunks, and a column of their vectors.
 
         Raises:
             OSError: they cannot be written.
@@ -46,14 +47,14 @@ class Staging:
         name = f"{self._space}-{self._process}-{len(self._own)}"
         self._own.append(self._write(name, to_table(rows, vectors)))
 
-    def vectors(self) -> dict[str, Float32]:
-        """The vectors that any process has embedded so far, by the digest of their texts: ``float32[d]``."""
-        vectors: dict[str, Float32] = {}
+    def vectors(self) -> Mapping[str, arrow.Column]:
+        """The vectors that any process has embedded so far, by the digest of their texts: columns of one row."""
+        paths: dict[str, Path] = {}
         for path in sorted(self._folder.glob(f"{self._space}-*.arrow")):
             table = _read_table(path)
             if table is not None:  # What is damaged is embedded again.
-                vectors |= vectors_by_digest(table, self._dimensions)
-        return vectors
+                paths |= dict.fromkeys(table["digest"].to_pylist(), path)
+        return _StagedVectors(paths, self._column_type)
 
     def batches(self) -> Iterator[arrow.Batch]:
         """What this process has embedded, in order. Only one file is in memory at a time.
@@ -116,6 +117,39 @@ class Staging:
         """Remove the folder if no chunks are in it. A killed process may have left something else there."""
         if self._folder.exists() and not any(self._folder.glob("*.arrow")):
             shutil.rmtree(self._folder)
+
+
+class _StagedVectors(Mapping[str, arrow.Column]):
+    """Vectors in files, by the digest of their texts. Only one file is in memory at a time.
+
+    Vectors of all tokens may be too large for memory. They are looked up in about the order that they were kept in.
+    """
+
+    def __init__(self, paths: Mapping[str, Path], column_type: ColumnType) -> None:
+        self._paths = paths
+        self._column_type = column_type
+        self._read: tuple[Path | None, Mapping[str, arrow.Column]] = (None, {})
+
+    def __getitem__(self, digest: str) -> arrow.Column:
+        path = self._paths[digest]
+        if path != self._read[0]:
+            try:
+                table = _read_table(path)
+            except OSError:
+                table = None
+            if table is None:
+                raise IndexStateError(f"{path} was changed by another program. Run the same command again.")
+            self._read = path, vectors_by_digest(table, self._column_type)
+        return self._read[1][digest]
+
+    def __contains__(self, digest: object) -> bool:
+        return digest in self._paths
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
 
 
 def _read_table(path: Path) -> arrow.Table | None:

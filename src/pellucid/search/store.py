@@ -1,4 +1,4 @@
-"""Chunks and their vectors on disk: LanceDB, which is imported here and nowhere else.
+"""Chunks and their vectors on disk, in a table of LanceDB's.
 
 An update takes several LanceDB commits, but the index must be in either the old or the new state. So ``index.json``
 names the table and its valid version, and is replaced in one step once the update is done. Readers open the version
@@ -13,40 +13,30 @@ import logging
 import math
 import shutil
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
-
-from pellucid.errors import IndexStateError, IndexWriteError, MissingExtraError, PellucidError
+from pellucid.errors import IndexStateError, IndexWriteError
 from pellucid.files.locks import locked
 from pellucid.files.own_folders import INDEX_LOCK, INDEX_TABLE
 from pellucid.files.whole import remove_unfinished
 from pellucid.reprs import short_text
+from pellucid.search import lance
 from pellucid.search import pointer as pointers
 from pellucid.search.damage import record
 from pellucid.search.pointer import Identity, Pointer, folder_of
 from pellucid.search.rows import COLUMNS, VECTOR, IndexedFile, RankedRow, Row, from_record, schema_of, vectors_by_digest
 from pellucid.search.staging import Staging
+from pellucid.search.vector_kinds import KINDS
+from pellucid.search.vector_kinds.base import Question
 from pellucid.tables import arrow
-from pellucid.types import Float32
+from pellucid.tables.vector_columns import column_in, rows_of
 
 logger = logging.getLogger("pellucid.search")
 
-Mode = Literal["vector", "text"]
 _OLD_STAGED = "staged-*.lance"
 """Tables that Pellucid 0.1 may have left when it was killed."""
-_VALUES_PER_FILTER = 500
-_ROWS_PER_PARTITION = 4096
-"""LanceDB divides the vectors into partitions of about this size. Reading a few of them takes a few milliseconds."""
-_ALL_PROBES = 1 << 20
-_MIN_PROBES = 64
-"""With fewer partitions, half of them would lose more than 0.01 of nDCG@10 and save only a few milliseconds."""
-_KEEP_FOR_READERS = timedelta(days=1)
-"""How long an old version of the table stays on disk, for processes that have it open."""
-_KEEP_FOR_EVER = timedelta(days=36500)
 
 
 class Store:
@@ -65,8 +55,8 @@ class Store:
         self.pointer = pointer
         self._rebuild = rebuild
         self._went_back = False
-        self._database = _lancedb().connect(folder)
-        self._staging = Staging(folder, identity.space(), identity.dimensions)
+        self._database = lance.connect(folder)
+        self._staging = self._new_staging()
 
     def __repr__(self) -> str:
         return f"Store({short_text(str(self.folder))}, {short_text(self.identity.model, 60)})"
@@ -101,7 +91,7 @@ class Store:
             )
         if for_update and stored != self.identity:
             self.identity = stored
-            self._staging = Staging(self.folder, stored.space(), stored.dimensions)
+            self._staging = self._new_staging()
 
     def files(self) -> dict[str, IndexedFile]:
         """The files of the index, by name."""
@@ -109,7 +99,7 @@ class Store:
             return {}
         names = ["file", "size", "modified", "file_digest"]
         with self._reading():
-            rows = self._chunks().search().select(names).limit(None).to_arrow()
+            rows = lance.read(self._chunks(), names)
             columns = [rows[name].to_pylist() for name in names]
         return {name: IndexedFile(*values) for name, *values in zip(*columns, strict=True)}
 
@@ -140,7 +130,7 @@ class Store:
         if not self._rebuild:
             self.pointer = valid
         # An update that this process began and did not finish is as one that another process left.
-        self._staging = Staging(self.folder, self.identity.space(), self.identity.dimensions)
+        self._staging = self._new_staging()
         with self._writing():
             remove_unfinished(self.folder)
             self._remove_tables(but=None if valid is None else valid.table)
@@ -170,8 +160,8 @@ class Store:
             Store(self.folder, identity, pointer).check(self.identity, for_update=True)
         return pointer
 
-    def staged(self) -> dict[str, Float32]:
-        """Vectors that killed processes had embedded, by the digest of their texts: ``float32[d]``."""
+    def staged(self) -> Mapping[str, arrow.Column]:
+        """Vectors that killed processes had embedded, by the digest of their texts: columns of one row."""
         return self._staging.vectors()
 
     def digests(self) -> set[str]:
@@ -179,23 +169,20 @@ class Store:
         if self.pointer is None:
             return set()
         with self._reading():
-            return set(self._chunks().search().select(["digest"]).limit(None).to_arrow()["digest"].to_pylist())
+            return set(lance.read(self._chunks(), ["digest"])["digest"].to_pylist())
 
-    def vectors_of(self, digests: Sequence[str]) -> dict[str, Float32]:
-        """The vectors that the index has for texts, by the texts' digests: ``float32[d]``."""
-        vectors: dict[str, Float32] = {}
+    def vectors_of(self, digests: Sequence[str]) -> dict[str, arrow.Column]:
+        """The vectors that the index has for texts, by the texts' digests: columns of one row."""
+        vectors: dict[str, arrow.Column] = {}
         if self.pointer is None or not digests:
             return vectors
         with self._reading():
-            table = self._chunks()
-            for start in range(0, len(digests), _VALUES_PER_FILTER):
-                condition = _is_in("digest", digests[start:][:_VALUES_PER_FILTER])
-                rows = table.search().where(condition).select(["digest", "vector"]).limit(None).to_arrow()
-                vectors |= vectors_by_digest(rows, self.identity.dimensions)
+            for rows in lance.read_where(self._chunks(), "digest", digests, ["digest", VECTOR]):
+                vectors |= vectors_by_digest(rows, self.identity.column_type)
         return vectors
 
-    def stage(self, rows: Sequence[Row], vectors: Float32) -> None:
-        """Keep new chunks and their vectors, ``float32[n, d]``, until they are committed.
+    def stage(self, rows: Sequence[Row], vectors: arrow.Column) -> None:
+        """Keep new chunks, and a column of their vectors, until they are committed.
 
         Raises:
             IndexWriteError: the disk is full, for example.
@@ -231,10 +218,9 @@ class Store:
         is_new = self._rebuild
         with self._writing():
             table = self._changed_table(sorted(removed))
-            _update_indices(table)
+            lance.update_indices(table, by_cosine=KINDS[self.identity.fingerprint.task].searches_approximately)
             self._point_to(table, roots)
-            # Nobody else writes, so a killed process left whatever no version names.
-            table.optimize(cleanup_older_than=_KEEP_FOR_READERS, delete_unverified=True)
+            lance.remove_old_versions(table)
             self._point_to(table, roots)
             self._staging.clear_own()
             if is_new:
@@ -263,53 +249,50 @@ class Store:
 
     def _changed_table(self, removed: Sequence[str]) -> Any:
         """The table with the staged rows, and without those of ``removed`` files."""
-        schema = schema_of(self.identity.dimensions)
+        schema = schema_of(self.identity.column_type)
         if self.pointer is None:
             table = self._database.create_table(INDEX_TABLE + uuid.uuid4().hex, schema=schema)
         else:
             table = self._database.open_table(self.pointer.table)
-        for start in range(0, len(removed), _VALUES_PER_FILTER):
-            table.delete(_is_in("file", removed[start:][:_VALUES_PER_FILTER]))
+        lance.delete_where(table, "file", removed)
         if missing := set(COLUMNS) - set(table.schema.names):  # An older Pellucid made the table.
             table.add_columns(dict.fromkeys(missing, "''"))
         if not self._staging.is_empty():
             table.add(arrow.stream(self._staging.batches(), schema))
         return table
 
-    def rank(self, query: Float32 | str, count: int, mode: Mode, *, approximate: bool = False) -> list[RankedRow]:
-        """The chunks that match a query best, best first.
+    def rank(self, question: Question, count: int, *, approximate: bool = False) -> list[RankedRow]:
+        """The chunks that are nearest to a query, nearest first.
 
         Args:
-            query: a vector of unit length, ``float32[d]``, for the cosine; or words, for BM25.
+            question: the query.
             count: how many.
-            mode: "vector" or "text".
-            approximate: search only the half of the partitions that is nearest to the vector, but at least 64.
+            approximate: search only the half of the vectors that is likely to be near.
         """
+        return self._ranked(lambda table: question.nearest(table, count, approximate=approximate))
+
+    def rank_by_words(self, words: str, count: int) -> list[RankedRow]:
+        """The chunks that match words best, by BM25, best first."""
+        return self._ranked(lambda table: lance.best_by_words(table, words, count))
+
+    def _ranked(self, search: Callable[[Any], lance.Found]) -> list[RankedRow]:
         with self._reading():
             table = self._chunks()
-            columns = [*_columns(table), VECTOR]
-            if mode == "vector":
-                # Partitions hold whole vectors: searching all of them is exact, and faster than reading the table.
-                half = max(_MIN_PROBES, table.count_rows() // _ROWS_PER_PARTITION // 2)
-                search = table.search(query).distance_type("cosine").nprobes(half if approximate else _ALL_PROBES)
-                found = search.limit(count).select([*columns, "_distance"]).to_list()
-                scores = [1 - float(values["_distance"]) for values in found]
-            else:
-                found = table.search(query, query_type="fts").limit(count).select([*columns, "_score"]).to_list()
-                scores = [float(values["_score"]) for values in found]
+            found, scores = search(table)
             if not all(map(math.isfinite, scores)):
                 raise ValueError("a score that is not finite")
+            records = found.select(lance.columns_of(table)).to_pylist()
+            vectors = rows_of(column_in(found, VECTOR, self.identity.column_type))
             return [
-                RankedRow(from_record(values), score, np.array(values[VECTOR], dtype=np.float32))
-                for values, score in zip(found, scores, strict=True)
+                RankedRow(from_record(record), score, vector)
+                for record, score, vector in zip(records, scores, vectors, strict=True)
             ]
 
     def rows(self) -> list[Row]:
         """All chunks."""
         with self._reading():
             table = self._chunks()
-            found = table.search().select(_columns(table)).limit(None).to_list()
-            return [from_record(values) for values in found]
+            return [from_record(values) for values in lance.read(table, lance.columns_of(table)).to_pylist()]
 
     def count(self) -> int:
         """How many chunks there are."""
@@ -317,6 +300,9 @@ class Store:
             return 0
         with self._reading():
             return int(self._chunks().count_rows())
+
+    def _new_staging(self) -> Staging:
+        return Staging(self.folder, self.identity.space(), self.identity.column_type)
 
     def _chunks(self) -> Any:
         if self.pointer is None:
@@ -330,7 +316,7 @@ class Store:
         try:
             yield
         except BaseException as error:
-            if not _from_lancedb(error):
+            if not lance.is_raised_by_lancedb(error):
                 raise
             raise self._unusable(error) from error
 
@@ -347,7 +333,7 @@ class Store:
                 f"again."
             ) from error
         except BaseException as error:
-            if not _from_lancedb(error):
+            if not lance.is_raised_by_lancedb(error):
                 raise
             raise self._unusable(error) from error
 
@@ -356,41 +342,3 @@ class Store:
             f"the index in {self.folder} was rebuilt since it was opened, or is damaged ({type(error).__name__}). "
             f"Open it again. If that does not help, build it again: {pointers.rebuild_command(self.folder)}"
         )
-
-
-def _lancedb() -> Any:
-    try:
-        import lancedb
-        import lancedb.index
-    except ImportError:
-        raise MissingExtraError("lancedb", "search") from None
-    return lancedb
-
-
-def _from_lancedb(error: BaseException) -> bool:
-    """Whether LanceDB raised this. A panic in its Rust code is not an ``Exception``."""
-    if isinstance(error, Exception):
-        return not isinstance(error, PellucidError | MemoryError)
-    return type(error).__name__ == "PanicException"
-
-
-def _update_indices(table: Any) -> None:
-    """Add new rows to the table's indices of words and of vectors, and join small fragments of the table."""
-    config, rows = _lancedb().index, table.count_rows()
-    indexed = {column for index in table.list_indices() for column in index.columns}
-    if rows and "text" not in indexed:
-        table.create_index("text", config=config.FTS())
-    if rows >= 4 * _ROWS_PER_PARTITION and "vector" not in indexed:
-        table.create_index("vector", config=config.IvfFlat(distance_type="cosine"))
-    table.optimize(cleanup_older_than=_KEEP_FOR_EVER)  # The valid version is an old one now, and must stay.
-
-
-def _columns(table: Any) -> list[str]:
-    """The columns of a row that a table has: one that an older Pellucid made has no headings."""
-    return [name for name in COLUMNS if name in table.schema.names]
-
-
-def _is_in(column: str, values: Sequence[str]) -> str:
-    """An SQL condition: the column has one of the values."""
-    quoted = ("'" + value.replace("'", "''") + "'" for value in values)
-    return f"{column} IN ({', '.join(quoted)})"

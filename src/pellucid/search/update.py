@@ -8,9 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
-from pellucid.embedder import Embedder
 from pellucid.errors import OptionError, UnreadableFileError
 from pellucid.files.own_folders import what_pellucid_made
 from pellucid.files.walk import FoundFile, SkippedFile, find_files, path_of
@@ -22,13 +19,15 @@ from pellucid.search.readers import Document, read_bytes
 from pellucid.search.reading import DocumentReader
 from pellucid.search.rows import IndexedFile, Row
 from pellucid.search.store import Store
+from pellucid.search.vector_kinds.base import AnyEmbedder, VectorKind
+from pellucid.tables import arrow
+from pellucid.tables.vector_columns import join, rows_of
 from pellucid.text.chunking import spans
-from pellucid.types import Float32
 
 _OVERLAP_TOKENS = 32
+"""About how many tokens at the end of a chunk are repeated at the start of the next."""
 _CHUNK_TOKENS = 256
 """How many tokens a chunk has, if the model reads texts of any length. A mean over more says little of any sentence."""
-"""About how many tokens at the end of a chunk are repeated at the start of the next."""
 _MIN_CHUNKS_PER_STEP = 64
 """How many chunks to embed and write to disk at a time, at least. Two cores need about a second for them."""
 
@@ -87,25 +86,20 @@ class Progress:
     __repr__ = short_repr
 
 
-def normalize_option(embedder: Embedder) -> bool | None:
-    """The ``normalize`` that gives unit length. A model that normalizes by itself keeps its own bits (None)."""
-    return None if embedder.spec.unit_length else True
-
-
 @dataclass
 class Update:
     """One update of an index. The caller keeps other writers out.
 
     Attributes:
         store: the index.
-        embedder: the model.
+        kind: the model, and the kind of its vectors.
         reader: reads files.
         on_progress: called whenever there is progress, thousands of times a second while files are found and read.
         progress: how far it is.
     """
 
     store: Store
-    embedder: Embedder
+    kind: VectorKind
     reader: DocumentReader
     on_progress: Callable[[Progress], object]
     progress: Progress = field(default_factory=Progress)
@@ -186,7 +180,7 @@ class Update:
         Returns:
             How many files were read, and how many chunks were embedded.
         """
-        step = _chunks_per_step(self.embedder)
+        step = _chunks_per_step(self.kind.embedder)
         known, stored = self.store.staged(), self.store.digests() if changed else set()
         added = embedded = 0
         pending: list[tuple[Row, float]] = []  # Each chunk with its share of its file's bytes.
@@ -209,7 +203,7 @@ class Update:
         embedded += self._stage(pending, known, stored)
         return added, embedded
 
-    def _stage(self, chunks: Sequence[tuple[Row, float]], known: dict[str, Float32], stored: set[str]) -> int:
+    def _stage(self, chunks: Sequence[tuple[Row, float]], known: Mapping[str, arrow.Column], stored: set[str]) -> int:
         """Embed the chunks that have no vector yet, and keep all of them.
 
         Args:
@@ -224,17 +218,14 @@ class Update:
             return 0
         rows = [row for row, _ in chunks]
         texts = {row.digest: row.text for row in rows}
-        vectors = {digest: known[digest] for digest in texts.keys() & known.keys()}
+        vectors = {digest: known[digest] for digest in texts if digest in known}
         # Most chunks of a file that was moved, or changed in one place, are in the index already.
         vectors |= self.store.vectors_of(list((texts.keys() & stored) - vectors.keys()))
         new = [digest for digest in texts if digest not in vectors]
-        embedded = self.embedder.embed_documents(
-            [texts[digest] for digest in new],
-            prompt=self.store.identity.fingerprint.prompt,
-            normalize=normalize_option(self.embedder),
-        )
-        vectors |= dict(zip(new, embedded, strict=True))
-        self.store.stage(rows, np.stack([vectors[row.digest] for row in rows]))
+        if new:
+            embedded = self.kind.embed([texts[digest] for digest in new], self.store.identity.fingerprint.prompt)
+            vectors |= dict(zip(new, rows_of(embedded), strict=True))
+        self.store.stage(rows, join([vectors[row.digest] for row in rows]))
         done = self.progress.done + round(sum(size for _, size in chunks))
         self._report(done=min(done, self.progress.size), kept=self.progress.kept + len(rows))
         return len(new)
@@ -245,7 +236,7 @@ class Update:
         identity = self.store.identity
         rows: list[Row] = []
         for document in self.reader.read(content, file.path.suffix, identity.column):
-            for chunk in _chunks(document, self.embedder, identity.fingerprint.prompt):
+            for chunk in _chunks(document, self.kind.embedder, identity.fingerprint.prompt):
                 rows.append(Row(file.name, file_digest, file.size, file.modified, *chunk))
                 self._report(chunks=self.progress.chunks + 1)
         if not rows:
@@ -259,18 +250,18 @@ def _files_in(named: Mapping[str, Path], files: Iterable[str], known: Mapping[st
     return {file for files_there in found.values() for file in files_there}
 
 
-def _chunks_per_step(embedder: Embedder) -> int:
+def _chunks_per_step(embedder: AnyEmbedder) -> int:
     """How many chunks to embed and write to disk at a time: few, but enough to keep the engine busy."""
     return max(_MIN_CHUNKS_PER_STEP, embedder.engine.tokens_per_call // _chunk_tokens(embedder))
 
 
-def _chunk_tokens(embedder: Embedder) -> int:
+def _chunk_tokens(embedder: AnyEmbedder) -> int:
     """How many tokens a chunk may have: as many as the model reads, if it has a limit."""
     return embedder.max_tokens if embedder.max_tokens < NO_LIMIT else _CHUNK_TOKENS
 
 
 def _chunks(
-    document: Document, embedder: Embedder, prompt: str
+    document: Document, embedder: AnyEmbedder, prompt: str
 ) -> Iterator[tuple[str, int, int, int, int, str, str, str]]:
     """The chunks of a document: the attributes of :class:`Row` from ``part`` on."""
     line, counted = 1, 0

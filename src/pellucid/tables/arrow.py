@@ -70,34 +70,27 @@ def keep_rows(table: Table, keep: npt.NDArray[np.bool_]) -> Table:
     return pa.concat_tables([table.slice(start, stop - start) for start, stop in edges.tolist()] or [table.slice(0, 0)])
 
 
-def schema_of(columns: Mapping[str, str], vector_name: str, dimensions: int) -> Schema:
-    """A schema of columns and, as the last one, vectors of ``dimensions`` float32 numbers.
+def schema_of(columns: Mapping[str, str], more: Mapping[str, Any]) -> Schema:
+    """A schema.
 
     Args:
         columns: from each column's name to its type, ``"str"`` or ``"int"``.
-        vector_name: the name of the column of vectors.
-        dimensions: the length of a vector.
+        more: further columns, and their types in Arrow.
     """
     fields = [pa.field(name, _TYPES[kind]) for name, kind in columns.items()]
-    return pa.schema([*fields, pa.field(vector_name, pa.list_(pa.float32(), dimensions))])
+    return pa.schema([*fields, *(pa.field(name, kind) for name, kind in more.items())])
 
 
-def table_of(schema: Schema, columns: Iterable[Sequence[Any]], vectors: Float32) -> Table:
-    """A table of a schema from :func:`schema_of`.
+def table_of(columns: Mapping[str, str], values: Iterable[Sequence[Any]], more: Mapping[str, Column]) -> Table:
+    """A table.
 
     Args:
-        schema: its last column is for the vectors.
-        columns: the values of each column before that.
-        vectors: ``float32[n, d]``.
+        columns: from each column's name to its type, ``"str"`` or ``"int"``.
+        values: the values of each of these columns.
+        more: further columns.
     """
-    arrays = [pa.array(column, type=field.type) for column, field in zip(columns, schema, strict=False)]
-    return pa.table([*arrays, vector_column(vectors.astype(np.float32, copy=False))], schema=schema)
-
-
-def vectors_in(table: Table, name: str, dimensions: int) -> Float32:
-    """A column of vectors as ``float32[n, dimensions]``."""
-    vectors: Float32 = table[name].combine_chunks().flatten().to_numpy().reshape(-1, dimensions)
-    return vectors
+    arrays = [pa.array(column, _TYPES[kind]) for column, kind in zip(values, columns.values(), strict=True)]
+    return pa.table([*arrays, *more.values()], names=[*columns, *more])
 
 
 def stream(batches: Iterable[pa.RecordBatch], schema: Schema) -> pa.RecordBatchReader:
