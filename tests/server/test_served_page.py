@@ -43,9 +43,11 @@ def test_each_view_is_drawn_and_the_page_contacts_only_its_server(browser, serve
     context.close()
 
 
-@pytest.mark.parametrize("name", ["reranker", "splade"])
-def test_a_query_and_a_document_have_a_score(browser, serve, model, reranker_model, sparse_model, name):
-    own = serve(model, reranker_model, sparse_model)
+@pytest.mark.parametrize("name", ["reranker", "splade", "colbert"])
+def test_a_query_and_a_document_have_a_score(
+    browser, serve, model, reranker_model, sparse_model, multi_vector_model, name
+):
+    own = serve(model, reranker_model, sparse_model, multi_vector_model)
     page = browser.new_page(viewport=PHONE)
     page.goto(own.url)
     page.get_by_label("Model", exact=True).select_option(name)

@@ -5,7 +5,7 @@ import json
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from pellucid import SparseEmbedder
+from pellucid import MultiVectorEmbedder, SparseEmbedder
 from pellucid.errors import UnsupportedModelError
 from pellucid.explain import score
 from pellucid.explain.leave_out import MAX_PRODUCTS
@@ -46,6 +46,13 @@ def test_two_texts_are_explained_by_a_sparse_embedder_too(sparse_server, sparse_
     assert ask(sparse_server, "/compare", **asked) == json.loads(explained.to_json())
     assert ask(sparse_server, "/view/compare", **asked) == json.loads(json.dumps(contents.page_data(explained)))
     assert "cosine" in ask(sparse_server, "/compare", inputs=["the cat", "a dog"])  # An embedder comes first.
+
+
+def test_two_texts_are_explained_by_a_multi_vector_embedder_too(vectors_server, multi_vector_model):
+    asked = {"inputs": ["the cat", "a cat sat"], "model": "colbert"}
+    explained = MultiVectorEmbedder(multi_vector_model).explain("the cat", "a cat sat")
+    assert ask(vectors_server, "/compare", **asked) == json.loads(explained.to_json())
+    assert ask(vectors_server, "/view/compare", **asked) == json.loads(json.dumps(contents.page_data(explained)))
 
 
 def test_vectors_that_do_not_belong_to_tokens_cannot_be_explained(sparse_server, monkeypatch):
