@@ -16,7 +16,7 @@ from pellucid.embedding import EmbeddingTask
 from pellucid.encoder.encoder import Dtype, Encoder, EngineName
 from pellucid.encoder.fingerprint import EMBEDDING
 from pellucid.encoder.prompts import DOCUMENT_PROMPTS, QUERY_PROMPTS, choose_prompt
-from pellucid.encoder.together import Reading, Side
+from pellucid.encoder.together import Reading
 from pellucid.errors import (
     InputError,
     InvalidModelError,
@@ -32,6 +32,7 @@ from pellucid.reprs import short_text
 from pellucid.scoring import gives_scores
 from pellucid.task import Call
 from pellucid.text.checks import as_iterator, as_list, check_texts
+from pellucid.text.sides import Side
 from pellucid.text.truncation import OnTruncation
 from pellucid.types import Float32, Ranked, TokenBatch, check_tokens
 from pellucid.vectors.similarity import nearest

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from pellucid.encoder.prompts import DOCUMENT_PROMPTS, QUERY_PROMPTS, choose_prompt
-from pellucid.encoder.together import Reading, Side
+from pellucid.encoder.together import Reading
 from pellucid.errors import UnsupportedModelError
 from pellucid.task import Task
 from pellucid.text.checks import as_list
+from pellucid.text.sides import Side
 from pellucid.types import Int32
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,18 +17,18 @@ from pellucid.embedding import EmbeddingTask
 from pellucid.encoder.encoder import Dtype, Encoder, EngineName
 from pellucid.encoder.prompts import DOCUMENT_PROMPTS, QUERY_PROMPTS, choose_prompt
 from pellucid.encoder.together import Reading
-from pellucid.errors import InvalidModelError, OptionError, TextTypeError, UnsupportedModelError
+from pellucid.errors import TextTypeError, UnsupportedModelError
 from pellucid.layers.finish import EachToken
 from pellucid.layers.norms import normalize as scale_to_unit_length
 from pellucid.layers.token_mask import TokenMask
 from pellucid.layers.token_pooling import TokenPooling
 from pellucid.model.modules import load_modules
-from pellucid.model.spec import DenseSpec, ExpansionSpec, LateInteractionSpec, TokenMaskSpec, TokenPoolingSpec
+from pellucid.model.spec import DenseSpec, ExpansionSpec, TokenMaskSpec, TokenPoolingSpec
 from pellucid.model.token_heads import LATE, why_no_head
 from pellucid.reprs import short_text
 from pellucid.task import Call
 from pellucid.text.checks import as_iterator, as_list, check_texts
-from pellucid.text.expansion import expand, expansion_token
+from pellucid.text.sides import AnySide, Side, SideTokenizers
 from pellucid.text.tokenizer import Tokenizer
 from pellucid.text.truncation import OnTruncation
 from pellucid.types import Float32, Int32, MultiVectors, Ranked, Token, TokenBatch, check_tokens
@@ -41,15 +40,12 @@ if TYPE_CHECKING:
 
 _Stage = TypeVar("_Stage", TokenMaskSpec, TokenPoolingSpec)
 
-Side = Literal["query", "document", "text"]
-"""What a text is: a query; a document; or "text", which is read like a document, but as far as the model can."""
-
 
 @dataclass(frozen=True)
 class _SideCall(Call[MultiVectors]):
     """A call that says what its texts are."""
 
-    side: Side = "document"
+    side: AnySide = "document"
 
 
 class MultiVectorEmbedder(EmbeddingTask):
@@ -116,9 +112,16 @@ class MultiVectorEmbedder(EmbeddingTask):
             )
         self._stages = spec.stages
         self._modules = load_modules(self.files, spec.stages)
-        self._expansion = spec.expansion
-        self._fill = 0 if self._expansion is None else self._check_expansion(self._expansion)
-        self._tokenizers = self._make_tokenizers(spec)
+        self._tokenizers = SideTokenizers(
+            self.files,
+            self.tokenizer,
+            spec,
+            self.spec.encoder.max_tokens,
+            keep_limit=self.encoder.own_max_tokens is not None,
+        )
+        self._fills_up_queries = spec.expansion is not None
+        if spec.expansion is not None:
+            self._check_expansion(spec.expansion)
 
     def __repr__(self) -> str:
         name = short_text(self.model_name, 60)
@@ -133,12 +136,12 @@ class MultiVectorEmbedder(EmbeddingTask):
     @property
     def max_tokens(self) -> int:
         """How many tokens of a document are read, special tokens included. A longer document is truncated."""
-        return self._tokenizers["document"].spec.max_tokens
+        return self._tokenizers.max_tokens("document")
 
     @property
     def max_query_tokens(self) -> int:
         """How many tokens of a query are read, special tokens included. A longer query is truncated."""
-        return self._tokenizers["query"].spec.max_tokens
+        return self._tokenizers.max_tokens("query")
 
     def embed_documents(
         self,
@@ -201,7 +204,7 @@ class MultiVectorEmbedder(EmbeddingTask):
 
     def embed_as(
         self,
-        side: Side,
+        side: AnySide,
         texts: Sequence[str],
         prompt: str,
         *,
@@ -225,7 +228,7 @@ class MultiVectorEmbedder(EmbeddingTask):
 
     def stream_as(
         self,
-        side: Side,
+        side: AnySide,
         texts: Iterable[str],
         prompt: str,
         *,
@@ -234,19 +237,19 @@ class MultiVectorEmbedder(EmbeddingTask):
         """Embed any number of texts as :meth:`embed_as` does, and yield their vectors as :meth:`embed_stream` does."""
         return self._run_stream(as_iterator(texts), self._call(side, prompt), advance)
 
-    def tokens_of(self, side: Side, text: str, prompt: str) -> list[tuple[Token, bool]]:
+    def tokens_of(self, side: AnySide, text: str, prompt: str) -> list[tuple[Token, bool]]:
         """The tokens that the encoder reads of a text, and for each of them whether it has a vector.
 
         The tokens that fill up a query are there too. The arguments are those of :meth:`embed_as`.
         """
         batch, _ = self.tokenize([text], prompt, side=side)
         seen = self._tokenizers[side].inspect(text, prompt).tokens
-        end = len(prompt + text)
-        filling = Token(self._fill, self.tokenizer.piece(self._fill), end, end, "special", False)
-        tokens = [*seen, *[filling] * (len(batch.ids) - len(seen))]
+        tokens = [*seen, *self._tokenizers.filling(len(batch.ids) - len(seen), len(prompt + text))]
         return list(zip(tokens, self._mask(side).kept(batch).tolist(), strict=True))
 
-    def tokenize(self, texts: Sequence[str], prompt: str = "", *, side: Side = "document") -> tuple[TokenBatch, Int32]:
+    def tokenize(
+        self, texts: Sequence[str], prompt: str = "", *, side: AnySide = "document"
+    ) -> tuple[TokenBatch, Int32]:
         """Turn texts into the tokens that :meth:`embed_tokens` takes. Queries are filled up if the model does that.
 
         ``side`` and ``prompt`` are those of :meth:`embed_as`.
@@ -263,7 +266,7 @@ class MultiVectorEmbedder(EmbeddingTask):
         self,
         tokens: TokenBatch,
         *,
-        side: Side = "document",
+        side: AnySide = "document",
         advance: Callable[[int], object] = lambda _texts: None,
     ) -> MultiVectors:
         """Embed texts that :meth:`tokenize` has made into tokens. Gives the same bits as :meth:`embed_as`.
@@ -346,17 +349,15 @@ class MultiVectorEmbedder(EmbeddingTask):
 
     # From texts to vectors. The server has a queue between these steps.
 
-    def tokenizer_of(self, side: Side) -> Tokenizer:
+    def tokenizer_of(self, side: AnySide) -> Tokenizer:
         """The tokenizer for texts of this kind."""
         return self._tokenizers[side]
 
-    def fill_up(self, tokens: TokenBatch, side: Side) -> TokenBatch:
+    def fill_up(self, tokens: TokenBatch, side: AnySide) -> TokenBatch:
         """Fill up texts with tokens, if they are queries and the model does that."""
-        if side != "query" or self._expansion is None:
-            return tokens
-        return expand(tokens, self._fill, self._expansion)
+        return self._tokenizers.fill_up(tokens, side)
 
-    def finish(self, side: Side) -> EachToken:
+    def finish(self, side: AnySide) -> EachToken:
         """Turns token vectors into the vectors of texts of this kind, to pass to ``encoder.run``."""
         pooling = self._stage(TokenPoolingSpec)
         if pooling is not None and _task_of(side) in pooling.sides:
@@ -365,14 +366,14 @@ class MultiVectorEmbedder(EmbeddingTask):
         return EachToken(self._modules, self._mask(side))
 
     def _reading(self, side: Side, prompt: str) -> Reading:
-        if side == "query" and self._expansion is not None:
+        if side == "query" and self._fills_up_queries:
             raise UnsupportedModelError(
                 f"{self.spec.name} fills up queries with tokens of its own, so they cannot share a pass. Use "
                 f"embed_queries."
             )
         return Reading(prompt, self._tokenizers[side], self.finish(side))
 
-    def _mask(self, side: Side) -> TokenMask:
+    def _mask(self, side: AnySide) -> TokenMask:
         """Which tokens of a text have a vector."""
         spec = self._stage(TokenMaskSpec)
         if spec is None:
@@ -385,25 +386,23 @@ class MultiVectorEmbedder(EmbeddingTask):
         """The model's stage of this kind, if it has one."""
         return next((stage for stage in self._stages if isinstance(stage, kind)), None)
 
-    def _call(self, side: Side, prompt: str) -> _SideCall:
+    def _call(self, side: AnySide, prompt: str) -> _SideCall:
         codec = MultiVectorCodec(self.dimensions)
         return _SideCall(prompt, self.finish(side), codec, {"side": side}, side=side)
 
     def _most_tokens(self, call: Call[Any]) -> int:
-        return self._tokenizers[cast("_SideCall", call).side].spec.max_tokens
+        return self._tokenizers.max_tokens(cast("_SideCall", call).side)
 
     def _tokenize_now(self, texts: list[Any], call: Call[Any], first: int) -> tuple[TokenBatch, Int32]:
         """Tokenize texts, and fill up queries. The counts are those before that."""
-        side = cast("_SideCall", call).side
-        tokens, counts = self._tokenizers[side].tokenize(texts, call.prompt, first=first)
-        return self.fill_up(tokens, side), counts
+        return self._tokenizers.tokenize(texts, call.prompt, cast("_SideCall", call).side, first=first)
 
-    def _aligned(self, side: Side, text: str, prompt: str) -> tuple[AlignedText, Float32]:
+    def _aligned(self, side: AnySide, text: str, prompt: str) -> tuple[AlignedText, Float32]:
         """A text with its tokens, and the vectors of those that have one."""
         vectors = self.embed_tokens(self.tokenize([text], prompt, side=side)[0], side=side)
         return self._read(side, text, prompt), vectors.vectors
 
-    def _read(self, side: Side, text: str, prompt: str) -> AlignedText:
+    def _read(self, side: AnySide, text: str, prompt: str) -> AlignedText:
         """A text with its tokens: those that have a vector, and those that are skipped."""
         from pellucid.explain.alignment import AlignedText
 
@@ -418,56 +417,21 @@ class MultiVectorEmbedder(EmbeddingTask):
             expansion=sum(has_vector for _, has_vector in tokens[len(seen.tokens) :]),
         )
 
-    # What the constructor needs
-
-    def _check_expansion(self, expansion: ExpansionSpec) -> int:
-        """The id of the token that fills up queries.
-
-        Raises:
-            UnsupportedModelError: the engine or the family cannot do what the model says.
-            InvalidModelError: the vocabulary has no such token, or the encoder reads fewer tokens.
-        """
-        encoder = self.spec.encoder
-        if expansion.length > encoder.max_tokens:
-            raise InvalidModelError(
-                f"{self.spec.name}: queries are filled up to {expansion.length} tokens, but the encoder reads at most "
-                f"{encoder.max_tokens}."
+    def _check_expansion(self, expansion: ExpansionSpec) -> None:
+        """Refuse a model whose queries have tokens that the others do not look at, if the engine cannot do that."""
+        can = self.engine.reads_attended and self.spec.encoder.disentangled is None
+        if expansion.attend or can:
+            return
+        raise UnsupportedModelError(
+            f"{self.spec.name} fills up queries with tokens that the others do not look at. "
+            + (
+                "With relative positions as in DeBERTa, this is not supported."
+                if self.spec.encoder.disentangled is not None
+                else f"engine={self.engine.name!r} cannot do that. Use engine='native' or 'reference'."
             )
-        if not expansion.attend and not (self.engine.reads_attended and encoder.disentangled is None):
-            raise UnsupportedModelError(
-                f"{self.spec.name} fills up queries with tokens that the others do not look at. "
-                + (
-                    "With relative positions as in DeBERTa, this is not supported."
-                    if encoder.disentangled is not None
-                    else f"engine={self.engine.name!r} cannot do that. Use engine='native' or 'reference'."
-                )
-            )
-        return expansion_token(self.files, self.tokenizer, expansion.token)
-
-    def _make_tokenizers(self, spec: LateInteractionSpec) -> dict[Side, Tokenizer]:
-        """The tokenizer for each kind of text. They differ in the limit alone."""
-        own = self.tokenizer.spec.max_tokens
-        most = self.spec.encoder.max_tokens
-        query = own if spec.query_length is None else spec.query_length
-        if self._expansion is not None and self._expansion.fixed:
-            query = self._expansion.length
-        document = spec.document_length
-        if document is None or self.encoder.own_max_tokens is not None:
-            document = own
-        limits: dict[Side, int] = {"query": query, "document": document, "text": own}
-        tokenizers: dict[Side, Tokenizer] = {}
-        for side, limit in limits.items():
-            tokenizers[side] = copy.copy(self.tokenizer)
-            if limit != own:
-                try:
-                    tokenizers[side].limit(min(limit, most))
-                except OptionError as error:
-                    raise InvalidModelError(
-                        f"{self.spec.name}: a {side}_length of {limit} leaves no room for a token."
-                    ) from error
-        return tokenizers
+        )
 
 
-def _task_of(side: Side) -> str:
+def _task_of(side: AnySide) -> str:
     """What sentence-transformers calls the task. A text of neither kind counts as a document."""
     return "query" if side == "query" else "document"

@@ -143,10 +143,11 @@ def _load_sparse(
 
 
 def _load_multi_vector(model: str, how: Mapping[str, Any], prompts: Mapping[str, str | None], *, query: bool) -> Loaded:
-    from pellucid.multi_vector_embedder import MultiVectorEmbedder, Side
+    from pellucid.multi_vector_embedder import MultiVectorEmbedder
+    from pellucid.text.sides import AnySide
 
     embedder = MultiVectorEmbedder(model, **how)
-    side: Side = "query" if query else "document"
+    side: AnySide = "query" if query else "document"
     prompt = prompts["prompt"]
     if prompt is None:
         prompt = embedder.query_prompt if query else embedder.prompt_named(prompts["prompt_name"])

@@ -27,7 +27,8 @@ from pellucid.errors import plural, printable
 from pellucid.types import MultiVectors
 
 if TYPE_CHECKING:
-    from pellucid.multi_vector_embedder import MultiVectorEmbedder, Side
+    from pellucid.multi_vector_embedder import MultiVectorEmbedder
+from pellucid.text.sides import AnySide
 
 Windows = Iterable[tuple[list[str], MultiVectors]]
 
@@ -119,7 +120,7 @@ def print_vectors(
     texts: Sequence[str],
     vectors: MultiVectors,
     *,
-    side: Side,
+    side: AnySide,
     prompt: str,
     omitted: int = 0,
 ) -> None:

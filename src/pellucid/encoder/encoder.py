@@ -26,7 +26,7 @@ import numpy as np
 
 from pellucid.checks import check_choice, check_integer
 from pellucid.encoder.batching import plan
-from pellucid.encoder.together import ReadingTask, Side, run_together
+from pellucid.encoder.together import ReadingTask, run_together
 from pellucid.engines import registry
 from pellucid.engines.reference import ReferenceEngine
 from pellucid.errors import ModelError
@@ -37,6 +37,7 @@ from pellucid.model.modules import Route, load_modules, read_entries
 from pellucid.reprs import short_text
 from pellucid.sources.resolve import resolve
 from pellucid.text.model2vec import create_tokenizer
+from pellucid.text.sides import Side
 from pellucid.types import Int64, TokenBatch
 
 Dtype = Literal["float32", "int16", "int8", "float16", "bfloat16"]

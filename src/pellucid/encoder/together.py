@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Protocol, get_args
 
 from pellucid.checks import check_choice
 from pellucid.errors import OptionError
@@ -12,13 +12,13 @@ from pellucid.files.progress import progress
 from pellucid.layers.finish import Finish, Several
 from pellucid.reprs import short_repr
 from pellucid.text.checks import as_list
+from pellucid.text.sides import Side
 from pellucid.text.truncation import OnTruncation, check_truncation, warn_about_truncation
 
 if TYPE_CHECKING:
     from pellucid.encoder.encoder import Encoder
     from pellucid.text.tokenizer import Tokenizer
 
-Side = Literal["document", "query"]
 _STRICTEST_FIRST: tuple[OnTruncation, ...] = ("error", "warn", "cut", "ignore")
 
 

@@ -13,18 +13,19 @@ from pellucid.checks import check_choice
 from pellucid.encoder.encoder import Dtype, EngineName
 from pellucid.encoder.prompts import DOCUMENT_PROMPTS, QUERY_PROMPTS
 from pellucid.model.load import read_settings
-from pellucid.multi_vector_embedder import MultiVectorEmbedder, Side
+from pellucid.multi_vector_embedder import MultiVectorEmbedder
 from pellucid.sentence_transformers.arguments import check_value, choose_dtype, takes_older_arguments
 from pellucid.sentence_transformers.base import DropIn, check_creation
 from pellucid.sentence_transformers.maxsim import maxsim, maxsim_pairwise
 from pellucid.sentence_transformers.similarity import MULTI_VECTOR, SimilarityFunction, similarity_name
 from pellucid.sentence_transformers.tensors import import_torch
 from pellucid.text.checks import as_list
+from pellucid.text.sides import AnySide
 from pellucid.text.truncation import OnTruncation
 
 __all__ = ["MultiVectorEncoder", "maxsim", "maxsim_pairwise"]
 
-_SIDES: Mapping[str | None, Side] = {"query": "query", "document": "document", None: "text"}
+_SIDES: Mapping[str | None, AnySide] = {"query": "query", "document": "document", None: "text"}
 
 
 class MultiVectorEncoder(DropIn[MultiVectorEmbedder]):

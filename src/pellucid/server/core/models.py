@@ -28,6 +28,7 @@ from pellucid.errors import (
 )
 from pellucid.model.load import load_spec
 from pellucid.model.spec import ModelSpec
+from pellucid.query_table import QueryTable
 from pellucid.server.core.kinds import ASKED_KINDS, TASKS, Kind, ability, can, in_words, kind_of, other_route
 from pellucid.server.core.metrics import Metrics, ModelMetrics
 from pellucid.server.core.service import AnyTask, Service
@@ -35,7 +36,7 @@ from pellucid.server.core.worker import Worker
 from pellucid.server.settings import Settings
 from pellucid.sources import resolve
 from pellucid.sources.files import ModelFiles
-from pellucid.sparse_embedder import QueryTable, SparseEmbedder
+from pellucid.sparse_embedder import SparseEmbedder
 from pellucid.task import Task
 
 logger = logging.getLogger("pellucid.server")

@@ -14,12 +14,12 @@ import numpy as np
 from pellucid.encoder.encoder import Encoder
 from pellucid.errors import EngineFailedError, TruncationError
 from pellucid.layers.finish import Finish
+from pellucid.query_table import QueryTable
 from pellucid.server.core.kinds import Kind
 from pellucid.server.core.metrics import ModelMetrics
 from pellucid.server.core.queue import Outcome, Queue, QueuedRequest, RequestSlice, process_queue
 from pellucid.server.core.worker import Check, Worker
 from pellucid.server.settings import Limits
-from pellucid.sparse_embedder import QueryTable
 from pellucid.task import Task
 from pellucid.text.tokenizer import Tokenizer
 from pellucid.text.truncation import Truncation

@@ -12,11 +12,13 @@ from pellucid.embedder import Embedder
 from pellucid.errors import InputError, OptionError, RequestError, TextError
 from pellucid.layers.finish import EachToken
 from pellucid.multi_vector_embedder import MultiVectorEmbedder
+from pellucid.query_table import QueryTable
 from pellucid.server.core.service import Service, is_short
 from pellucid.server.http.serving import Serving, reservation_of, wait_or_cancel, work_in_thread
-from pellucid.server.http.texts import Side, TokenizedTexts, check_characters, check_count, run_model
-from pellucid.sparse_embedder import QueryTable, SparseEmbedder
+from pellucid.server.http.texts import TokenizedTexts, check_characters, check_count, run_model
+from pellucid.sparse_embedder import SparseEmbedder
 from pellucid.sparse_vectors import SparseVectors
+from pellucid.text.sides import Side
 from pellucid.text.tokenizer import Tokenizer
 from pellucid.text.truncation import Truncation
 from pellucid.types import Float32, MultiVectors, TokenBatch, describe_wrong_id

@@ -16,7 +16,8 @@ from pellucid.server.core.service import Service, check_lengths
 from pellucid.server.http.embedding import tokenize_texts
 from pellucid.server.http.scoring import MODEL_LIMIT, PairLimits, Scored
 from pellucid.server.http.serving import reservation_of, serving_of, work_in_thread
-from pellucid.server.http.texts import NUMBER_BYTES, Side, TokenizedTexts, run_model, truncation_headers
+from pellucid.server.http.texts import NUMBER_BYTES, TokenizedTexts, run_model, truncation_headers
+from pellucid.text.sides import Side
 from pellucid.types import Float32, Int64, MultiVectors
 
 _MERGED_PAIR_BYTES = 24

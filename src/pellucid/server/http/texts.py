@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from fastapi import Request
@@ -14,11 +14,11 @@ from pellucid.errors import InputError, InvalidModelError, TextError, VectorNotF
 from pellucid.layers.finish import Finish
 from pellucid.server.core.service import Service
 from pellucid.server.http.serving import reservation_of, serving_of, wait_or_cancel
+from pellucid.text.sides import Side
 from pellucid.text.truncation import Truncation
 from pellucid.types import Int32, TokenBatch
 
 T = TypeVar("T")
-Side = Literal["query", "document"]
 NUMBER_BYTES = 32
 """The memory that one number takes: twice in vectors, and once, as digits, in the response."""
 
