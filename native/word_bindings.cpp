@@ -94,11 +94,10 @@ void learn(Lookup& lookup, const Ids& counts, const std::vector<std::size_t>& su
   lookup.learn(vector(counts), suspects, ids.data(), ids.shape(0));
 }
 
-nb::tuple join(const Lookup& lookup, const Ids& before, const Ids& after, std::size_t room, bool keep_end) {
+nb::tuple ids(const Lookup& lookup) {
   if (!lookup.unknown_words().empty() || !lookup.unknown_pieces().empty()) throw nb::value_error("words are unknown");
-  Lookup::Joined joined = lookup.join(vector(before), vector(after), room, keep_end);
-  return nb::make_tuple(array(std::move(joined.ids)), array(std::move(joined.offsets)),
-                        array(std::move(joined.counts)));
+  Lookup::Ids found = lookup.ids();
+  return nb::make_tuple(array(std::move(found.ids)), array(std::move(found.offsets)));
 }
 
 }  // namespace
@@ -111,8 +110,7 @@ void bind_words(nb::module_& m) {
         return lookup.unknown_words().empty() && lookup.unknown_pieces().empty();
       })
       .def("learn", &learn, "counts"_a, "suspects"_a, "ids"_a)
-      .def("counts", [](const Lookup& lookup) { return array(lookup.counts()); })
-      .def("join", &join, "before"_a, "after"_a, "room"_a, "keep_end"_a);
+      .def("ids", &ids);
   nb::class_<WordTable>(m, "WordTable")
       .def("__init__",
            [](WordTable* self, const std::string& kind, std::string spaces, const std::string& drop,

@@ -206,7 +206,7 @@ def load(folder: Path, **changes: Any) -> OurTokenizer:
 
 def compare(tokenizer: OurTokenizer, texts: Sequence[str]) -> None:
     """Check that texts have the ids that the library gives: when they are new, when they are learned, and then."""
-    backend: Any = tokenizer._backend
+    backend: Any = tokenizer._library._backend
     assert tokenizer._words is not None
     expected = [encoding.ids for encoding in backend.encode_batch_fast(list(texts), add_special_tokens=False)]
     for _ in range(3):

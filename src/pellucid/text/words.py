@@ -24,15 +24,13 @@ import itertools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
+from pellucid.text.library import Library
 from pellucid.text.seams import AddedToken, Json, flatten, is_bert
-from pellucid.types import Int32
-
-if TYPE_CHECKING:
-    from pellucid import _native
+from pellucid.types import TokenBatch
 
 MAX_BYTES = 32 << 20
 """How many bytes of words and ids the table keeps; with the slots that find them, it takes twice as many. It keeps a
@@ -171,21 +169,13 @@ class Words:
 
     Args:
         rules: where texts may be cut.
-        encode_words: asks the library about words, each for itself: how many ids each has, and the ids of all.
-        encode_texts: the same for long words and texts, which take longer each.
-        normalize: applies the normalizer.
+        library: the tokenizer, which is asked about words that the table does not know.
     """
 
-    def __init__(
-        self,
-        rules: WordRules,
-        encode_words: Callable[[list[str]], tuple[Int32, Int32]],
-        encode_texts: Callable[[list[str]], tuple[Int32, Int32]],
-        normalize: Callable[[str], str],
-    ) -> None:
+    def __init__(self, rules: WordRules, library: Library) -> None:
         from pellucid import _native
 
-        self._encode_words, self._encode_texts, self._normalize = encode_words, encode_texts, normalize
+        self._library = library
         self._firsts = {token[0].lower() for token in rules.normalized}
         self._table = _native.WordTable(
             kind=rules.kind,
@@ -201,16 +191,16 @@ class Words:
         """The number of words in the table."""
         return len(self._table)
 
-    def look_up(self, texts: list[str]) -> _native.Lookup:
-        """Look texts up, and ask the library about what the table does not know."""
+    def ids(self, texts: list[str]) -> TokenBatch:
+        """The ids of texts, without special tokens. The library is asked about what the table does not know."""
         lookup = self._table.look_up("".join(texts).encode(), texts)
         while not lookup.is_known:
             words, pieces = lookup.unknown_words, lookup.unknown_pieces
-            answers = [self._encode_words(words)] if words else []
-            answers += [self._encode_texts(pieces)] if pieces else []
+            answers = [self._library.ids_of_words(words)] if words else []
+            answers += [self._library.ids_of_texts(pieces)] if pieces else []
             counts, ids = map(np.concatenate, zip(*answers, strict=True))
             lookup.learn(counts, self._suspects([*words, *pieces]), ids)
-        return lookup
+        return TokenBatch(*lookup.ids())
 
     def _suspects(self, words: list[str]) -> list[int]:
         """The numbers of the words of which the normalizer makes what may be the start of an added token.
@@ -220,4 +210,4 @@ class Words:
         if not self._firsts:
             return []
         strange = ((n, word) for n, word in enumerate(words) if not (word.isascii() and word.isprintable()))
-        return [n for n, word in strange if not self._firsts.isdisjoint(self._normalize(word).lower())]
+        return [n for n, word in strange if not self._firsts.isdisjoint(self._library.normalize(word).lower())]
