@@ -126,11 +126,12 @@ class Tokenizer:
     ) -> tuple[TokenBatch, Int32]:
         """Do the same for texts that are checked, and stand at any positions."""
         limit = counting_limit(self.spec.max_tokens)
-        batches, counts = [_EMPTY], [_EMPTY.ids]
+        batches: list[TokenBatch] = []
+        counts: list[Int32] = []
         for plain in self._plain(texts, prompt, positions, limit, check):
             batches.append(self._template.apply(plain, self.spec.max_tokens, keep_end=self._keeps_end))
             counts.append(np.minimum(plain.lengths + np.int32(self._template.specials), limit))
-        return TokenBatch.join(batches), np.concatenate(counts)
+        return TokenBatch.join(batches or [_EMPTY]), np.concatenate(counts or [_EMPTY.ids])
 
     def tokenize_plain(self, texts: Sequence[str], *, first: int = 0, check: Check = lambda: None) -> TokenBatch:
         """Cut texts into tokens without special tokens and without a limit.
@@ -140,7 +141,7 @@ class Tokenizer:
         """
         check_texts(texts, first=first)
         limit, positions = counting_limit(self.spec.max_tokens), range(first, first + len(texts))
-        return TokenBatch.join([_EMPTY, *self._plain(texts, "", positions, limit, check)])
+        return TokenBatch.join([*self._plain(texts, "", positions, limit, check)] or [_EMPTY])
 
     @functools.cached_property
     def pair_template(self) -> PairTemplate:

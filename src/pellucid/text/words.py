@@ -7,7 +7,8 @@ cuts are places where the library cuts too. Both are true of the tokenizers that
 - BERT's pre-tokenizer drops white space and makes a word of each ASCII mark, and its normalizer puts spaces around
   Chinese characters. The normalizer looks at one character at a time, or at a letter and the accents after it. Spaces,
   marks and Chinese characters are neither.
-- SentencePiece's tokenizers (``Metaspace``) and byte-level ones begin a word at each space. Their normalizers look at
+- SentencePiece's tokenizers (``Metaspace``) and byte-level ones begin a word at each space; those of GPT-4, Llama 3 and
+  Qwen do not at other white space, because a line's end belongs to the marks before it. Their normalizers look at
   what a reader takes for one character (a grapheme cluster), which may be a space and the accent that follows it. So we
   cut before a space only if the characters on both sides are solid: ASCII characters or letters that stand for
   themselves.
@@ -47,6 +48,12 @@ _SOLID = (
 )
 """Letters of Latin, Greek, Cyrillic, Hebrew and Arabic. They are grapheme clusters by themselves, unless accents follow
 them, and so are the letters before and after them."""
+_SPLIT_PATTERN = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+_SPLIT_PATTERNS = (_SPLIT_PATTERN, _SPLIT_PATTERN.replace("{1,3}", ""))
+"""How GPT-4, Llama 3 and Qwen cut texts before their bytes are merged. Nothing that these match goes on at a space."""
 _LOCAL_NORMALIZERS = frozenset({"NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Precompiled"})
 _SPACE_PATTERNS = ({"Regex": " {2,}"}, {"Regex": r"\s{2,}|[\n\r\t]"})
 
@@ -104,7 +111,11 @@ def find_rules(
     replaced = "".join(step["pattern"].get("String", "") + step["content"] for step in steps if "pattern" in step)
     if not all(map(_normalizes_locally, steps)) or set(replaced) & set("".join(normalized)):
         return None
-    spaces = _separating_spaces(pieces) if _begins_words_at_spaces(cutters) else ""
+    spaces = ""
+    if _is_split_byte_level(cutters):
+        spaces = " " if _cuts_before(" ", pieces) else ""
+    elif _begins_words_at_spaces(cutters):
+        spaces = _separating_spaces(pieces)
     if not spaces:
         return None
     solid = _SOLID if normalize is None or _stay_solid(normalize) else ()
@@ -122,6 +133,15 @@ def _begins_words_at_spaces(cutters: Sequence[Json]) -> bool:
     if kinds not in (["Metaspace"], ["WhitespaceSplit", "Metaspace"]):
         return False
     return cutters[-1].get("split") is True and cutters[-1].get("replacement") == "▁"
+
+
+def _is_split_byte_level(cutters: Sequence[Json]) -> bool:
+    """True for the pre-tokenizers of GPT-4, Llama 3 and Qwen."""
+    if [cutter["type"] for cutter in cutters] != ["Split", "ByteLevel"]:
+        return False
+    split, byte_level = cutters
+    is_known = split["pattern"].get("Regex") in _SPLIT_PATTERNS and split["behavior"] == "Isolated"
+    return is_known and not split["invert"] and not byte_level.get("use_regex") and not byte_level["add_prefix_space"]
 
 
 def _normalizes_locally(step: Json) -> bool:
