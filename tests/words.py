@@ -153,12 +153,13 @@ def _precompiled(rule: str) -> Any:
     return normalizers.Precompiled(charsmap(rule))
 
 
-def _split_bytes(digits: str) -> Any:
+def split_bytes(digits: str, behavior: str = "isolated", invert: bool = False, **byte_level: bool) -> Any:
     """Cut as GPT-4 does, and then into bytes."""
     words = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+"
     others = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-    split = pre_tokenizers.Split(Regex(f"{words}|{digits}|{others}"), "isolated")
-    return pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    split = pre_tokenizers.Split(Regex(f"{words}|{digits}|{others}"), behavior, invert)
+    options = {"add_prefix_space": False, "use_regex": False} | byte_level
+    return pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(**options)])
 
 
 _split = pre_tokenizers.WhitespaceSplit
@@ -188,8 +189,8 @@ KINDS: dict[str, Callable[[], Tokenizer]] = {
     "RoBERTa": lambda: _bpe([], pre_tokenizers.ByteLevel(add_prefix_space=False)),
     "RoBERTa, first space": lambda: _bpe([], pre_tokenizers.ByteLevel(add_prefix_space=True)),
     "ModernBERT": lambda: _bpe([normalizers.NFC()], pre_tokenizers.ByteLevel(add_prefix_space=False)),
-    "Qwen": lambda: _bpe([normalizers.NFC()], _split_bytes(r"\p{N}")),
-    "Llama 3": lambda: _bpe([], _split_bytes(r"\p{N}{1,3}"), ignore_merges=True),
+    "Qwen": lambda: _bpe([normalizers.NFC()], split_bytes(r"\p{N}")),
+    "Llama 3": lambda: _bpe([], split_bytes(r"\p{N}{1,3}"), ignore_merges=True),
 }
 """Tokenizers, by name."""
 

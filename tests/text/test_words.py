@@ -98,6 +98,8 @@ def test_the_real_models_have_the_ids_of_the_library(model, request):
         ("BPE", ("spaces", " ", "one")),
         ("RoBERTa", ("spaces", " \t\n\r", "none")),
         ("RoBERTa, first space", ("spaces", " ", "one")),
+        ("Qwen", ("spaces", " ", "none")),
+        ("Llama 3", ("spaces", " ", "none")),
     ],
 )
 def test_the_rules_of_known_tokenizers(make, monkeypatch, kind, expected):
@@ -131,6 +133,11 @@ def test_the_rules_of_known_tokenizers(make, monkeypatch, kind, expected):
             {"pre_tokenizer": pre_tokenizers.Sequence([pre_tokenizers.Punctuation(), pre_tokenizers.Metaspace()])},
         ),
         ("RoBERTa", {"pre_tokenizer": pre_tokenizers.ByteLevel(use_regex=False)}),
+        ("Qwen", {"pre_tokenizer": words.split_bytes(r"\p{N}{2}")}),
+        ("Qwen", {"pre_tokenizer": words.split_bytes(r"\p{N}", behavior="removed")}),
+        ("Qwen", {"pre_tokenizer": words.split_bytes(r"\p{N}", invert=True)}),
+        ("Qwen", {"pre_tokenizer": words.split_bytes(r"\p{N}", use_regex=True)}),
+        ("Qwen", {"pre_tokenizer": words.split_bytes(r"\p{N}", add_prefix_space=True)}),
         ("BERT", {"added": [AddedToken("中", normalized=True)]}),
         ("BERT", {"added": [AddedToken("a b", normalized=True)]}),
         ("BERT", {"added": [AddedToken(65 * "x", normalized=True)]}),
