@@ -134,7 +134,7 @@ def test_the_rules_of_known_tokenizers(make, monkeypatch, kind, expected):
         ),
         ("RoBERTa", {"pre_tokenizer": pre_tokenizers.ByteLevel(use_regex=False)}),
         ("Qwen", {"pre_tokenizer": words.split_bytes(r"\p{N}{2}")}),
-        ("Qwen", {"pre_tokenizer": words.split_bytes(r"\p{N}", behavior="removed")}),
+        ("Qwen", {"pre_tokenizer": words.split_bytes(r"\p{N}", behavior="contiguous")}),
         ("Qwen", {"pre_tokenizer": words.split_bytes(r"\p{N}", invert=True)}),
         ("Qwen", {"pre_tokenizer": words.split_bytes(r"\p{N}", use_regex=True)}),
         ("Qwen", {"pre_tokenizer": words.split_bytes(r"\p{N}", add_prefix_space=True)}),
