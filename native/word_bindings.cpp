@@ -41,7 +41,7 @@ Array array(std::vector<std::int32_t> numbers) {
   return Array(data, {size}, owner);
 }
 
-CuttingRules rules(const std::string& kind, std::string spaces, const std::string& drop,
+CuttingRules rules(const std::string& kind, std::string spaces, const std::string& drop, bool marks_take_line_ends,
                    std::vector<std::pair<std::uint32_t, std::uint32_t>> characters, std::vector<std::string> added,
                    std::vector<std::string> normalized) {
   CuttingRules rules;
@@ -55,6 +55,7 @@ CuttingRules rules(const std::string& kind, std::string spaces, const std::strin
   rules.drop = drop == "none"  ? CuttingRules::Drop::none
                : drop == "one" ? CuttingRules::Drop::one
                                : CuttingRules::Drop::run;
+  rules.marks_take_line_ends = marks_take_line_ends;
   rules.characters = std::move(characters);
   rules.added = std::move(added);
   rules.normalized = std::move(normalized);
@@ -114,13 +115,14 @@ void bind_words(nb::module_& m) {
   nb::class_<WordTable>(m, "WordTable")
       .def("__init__",
            [](WordTable* self, const std::string& kind, std::string spaces, const std::string& drop,
-              std::vector<std::pair<std::uint32_t, std::uint32_t>> characters, std::vector<std::string> added,
-              std::vector<std::string> normalized, std::size_t max_bytes) {
-             new (self) WordTable(rules(kind, std::move(spaces), drop, std::move(characters), std::move(added),
-                                        std::move(normalized)),
+              bool marks_take_line_ends, std::vector<std::pair<std::uint32_t, std::uint32_t>> characters,
+              std::vector<std::string> added, std::vector<std::string> normalized, std::size_t max_bytes) {
+             new (self) WordTable(rules(kind, std::move(spaces), drop, marks_take_line_ends, std::move(characters),
+                                        std::move(added), std::move(normalized)),
                                   max_bytes);
            },
-           nb::kw_only(), "kind"_a, "spaces"_a, "drop"_a, "characters"_a, "added"_a, "normalized"_a, "max_bytes"_a)
+           nb::kw_only(), "kind"_a, "spaces"_a, "drop"_a, "marks_take_line_ends"_a, "characters"_a,
+           "added"_a, "normalized"_a, "max_bytes"_a)
       .def("__len__", &WordTable::words)
       .def("look_up", &look_up, "data"_a, "texts"_a, nb::keep_alive<0, 1>());
 }

@@ -19,6 +19,8 @@ bool is_punctuation(char c) {
   return (c >= 0x21 && c <= 0x2F) || (c >= 0x3A && c <= 0x40) || (c >= 0x5B && c <= 0x60) || (c >= 0x7B && c <= 0x7E);
 }
 
+bool is_line_end(char c) { return c == '\n' || c == '\r'; }
+
 std::uint64_t load(const char* p) {
   std::uint64_t value;
   std::memcpy(&value, p, sizeof value);
@@ -292,9 +294,15 @@ bool Lookup::cut_at_spaces(const char* const start, const char* const end) {
       // The space must be a character by itself, to the normalizer too, and what is before it must stay what it is.
       const bool is_after_solid =
           is_solid(last) && (last == start || is_ascii(*before(last)) || is_solid(before(last)));
-      if (is_after_solid && (p == end || p - run > 1 || is_before_solid)) {
-        if (!add_word(word, static_cast<std::size_t>(run - word))) return false;
-        word = run;
+      const char* cut = run;
+      if (table_.rules_.marks_take_line_ends && is_punctuation(*last)) {
+        while (cut < p && is_line_end(*cut)) ++cut;
+      }
+      // The normalizer may make a mark of a character that is not ASCII.
+      const bool is_unsure = table_.rules_.marks_take_line_ends && is_line_end(*run) && !is_ascii(*last);
+      if (is_after_solid && !is_unsure && (p == end || p - cut > 1 || is_before_solid)) {
+        if (!add_word(word, static_cast<std::size_t>(cut - word))) return false;
+        word = cut;
       }
     }
     if (word == run && is_before_solid &&

@@ -25,6 +25,8 @@ struct CuttingRules {
   std::string spaces = " ";
   // Kind::spaces: how many spaces before a solid character are left out of the word, because they change no ids.
   Drop drop = Drop::none;
+  // Kind::spaces: line ends belong to the marks before them.
+  bool marks_take_line_ends = false;
   // Ranges of characters, first and last, below U+10000. Kind::marks: each of them is a word of its own. Kind::spaces:
   // the solid characters beyond ASCII. A place is only cut between solid characters.
   std::vector<std::pair<std::uint32_t, std::uint32_t>> characters;

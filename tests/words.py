@@ -190,6 +190,7 @@ KINDS: dict[str, Callable[[], Tokenizer]] = {
     "RoBERTa, first space": lambda: _bpe([], pre_tokenizers.ByteLevel(add_prefix_space=True)),
     "ModernBERT": lambda: _bpe([normalizers.NFC()], pre_tokenizers.ByteLevel(add_prefix_space=False)),
     "Qwen": lambda: _bpe([normalizers.NFC()], split_bytes(r"\p{N}")),
+    "Qwen, decomposed": lambda: _bpe([normalizers.NFKD()], split_bytes(r"\p{N}")),
     "Llama 3": lambda: _bpe([], split_bytes(r"\p{N}{1,3}"), ignore_merges=True),
 }
 """Tokenizers, by name."""

@@ -155,6 +155,7 @@ class WordTable:
         kind: str,
         spaces: str,
         drop: str,
+        marks_take_line_ends: bool,
         characters: list[tuple[int, int]],
         added: list[str],
         normalized: list[str],

@@ -98,8 +98,8 @@ def test_the_real_models_have_the_ids_of_the_library(model, request):
         ("BPE", ("spaces", " ", "one")),
         ("RoBERTa", ("spaces", " \t\n\r", "none")),
         ("RoBERTa, first space", ("spaces", " ", "one")),
-        ("Qwen", ("spaces", " ", "none")),
-        ("Llama 3", ("spaces", " ", "none")),
+        ("Qwen", ("spaces", " \t\n\r", "none")),
+        ("Llama 3", ("spaces", " \t\n\r", "none")),
     ],
 )
 def test_the_rules_of_known_tokenizers(make, monkeypatch, kind, expected):
@@ -107,6 +107,7 @@ def test_the_rules_of_known_tokenizers(make, monkeypatch, kind, expected):
     monkeypatch.setattr("pellucid.text.tokenizer.find_rules", lambda *parts: found.append(find_rules(*parts)))
     make(kind)
     assert (found[0].kind, found[0].spaces, found[0].drop) == expected
+    assert found[0].marks_take_line_ends == (kind in ("Qwen", "Llama 3"))
     assert bool(found[0].characters) == (kind != "BERT, nothing cleaned")
 
 
@@ -134,6 +135,7 @@ def test_the_rules_of_known_tokenizers(make, monkeypatch, kind, expected):
         ),
         ("RoBERTa", {"pre_tokenizer": pre_tokenizers.ByteLevel(use_regex=False)}),
         ("Qwen", {"pre_tokenizer": words.split_bytes(r"\p{N}{2}")}),
+        ("Qwen", {"normalizer": normalizers.Replace("a", "!")}),
         ("Qwen", {"pre_tokenizer": words.split_bytes(r"\p{N}", behavior="contiguous")}),
         ("Qwen", {"pre_tokenizer": words.split_bytes(r"\p{N}", invert=True)}),
         ("Qwen", {"pre_tokenizer": words.split_bytes(r"\p{N}", use_regex=True)}),
@@ -272,7 +274,15 @@ def test_a_lone_surrogate_is_an_error_before_any_work(make):
 
 
 def table(**changes):
-    rules = {"kind": "marks", "spaces": " ", "drop": "none", "characters": [], "added": [], "normalized": []}
+    rules = {
+        "kind": "marks",
+        "spaces": " ",
+        "drop": "none",
+        "marks_take_line_ends": False,
+        "characters": [],
+        "added": [],
+        "normalized": [],
+    }
     return _native.WordTable(**(rules | {"max_bytes": 1} | changes))
 
 

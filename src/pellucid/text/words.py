@@ -8,7 +8,7 @@ cuts are places where the library cuts too. Both are true of the tokenizers that
   Chinese characters. The normalizer looks at one character at a time, or at a letter and the accents after it. Spaces,
   marks and Chinese characters are neither.
 - SentencePiece's tokenizers (``Metaspace``) and byte-level ones begin a word at each space; those of GPT-4, Llama 3 and
-  Qwen do not at other white space, because a line's end belongs to the marks before it. Their normalizers look at
+  Qwen do not at a line's end, which belongs to the marks before it. Their normalizers look at
   what a reader takes for one character (a grapheme cluster), which may be a space and the accent that follows it. So we
   cut before a space only if the characters on both sides are solid: ASCII characters or letters that stand for
   themselves.
@@ -54,7 +54,9 @@ _SPLIT_PATTERN = (
 )
 _SPLIT_PATTERNS = (_SPLIT_PATTERN, _SPLIT_PATTERN.replace("{1,3}", ""))
 """How GPT-4, Llama 3 and Qwen cut texts before their bytes are merged. Nothing that these match goes on at a space."""
-_LOCAL_NORMALIZERS = frozenset({"NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Precompiled"})
+_UNICODE_NORMALIZERS = frozenset({"NFC", "NFD", "NFKC", "NFKD", "Lowercase"})
+"""No ASCII letter or digit that white space follows becomes anything else than a letter or a digit."""
+_LOCAL_NORMALIZERS = _UNICODE_NORMALIZERS | {"StripAccents", "Precompiled"}
 _SPACE_PATTERNS = ({"Regex": " {2,}"}, {"Regex": r"\s{2,}|[\n\r\t]"})
 
 
@@ -69,6 +71,7 @@ class WordRules:
         characters: ranges of characters. For "marks", each of them is a word; for "spaces", they are solid.
         added: a text with one of these goes to the library whole.
         normalized: so does a text that may have one of these when it is normalized.
+        marks_take_line_ends: for "spaces", True if a line's end belongs to the marks before it.
     """
 
     kind: Literal["marks", "spaces"]
@@ -77,6 +80,7 @@ class WordRules:
     characters: tuple[tuple[int, int], ...]
     added: tuple[str, ...]
     normalized: tuple[str, ...]
+    marks_take_line_ends: bool = False
 
 
 def find_rules(
@@ -111,15 +115,13 @@ def find_rules(
     replaced = "".join(step["pattern"].get("String", "") + step["content"] for step in steps if "pattern" in step)
     if not all(map(_normalizes_locally, steps)) or set(replaced) & set("".join(normalized)):
         return None
-    spaces = ""
-    if _is_split_byte_level(cutters):
-        spaces = " " if _cuts_before(" ", pieces) else ""
-    elif _begins_words_at_spaces(cutters):
-        spaces = _separating_spaces(pieces)
+    marks_take_line_ends = _is_split_byte_level(cutters) and all(step["type"] in _UNICODE_NORMALIZERS for step in steps)
+    spaces = _separating_spaces(pieces) if marks_take_line_ends or _begins_words_at_spaces(cutters) else ""
     if not spaces:
         return None
     solid = _SOLID if normalize is None or _stay_solid(normalize) else ()
-    return WordRules("spaces", spaces, _dropped_spaces(spaces, pieces), solid, raw, normalized)
+    drop = _dropped_spaces(spaces, pieces)
+    return WordRules("spaces", spaces, drop, solid, raw, normalized, marks_take_line_ends)
 
 
 def _is_printable(token: str) -> bool:
@@ -201,6 +203,7 @@ class Words:
             kind=rules.kind,
             spaces=rules.spaces,
             drop=rules.drop,
+            marks_take_line_ends=rules.marks_take_line_ends,
             characters=list(rules.characters),
             added=list(rules.added),
             normalized=list(rules.normalized),
