@@ -28,8 +28,8 @@ from typing import Any
 import machine
 import texts
 
-SHORT, COLD, LONG, NOISE, QUERIES, PAIRS = 20_000, 4_000, 2_000, 4_000, 200, 10_000
-ENDLESS, ENDLESS_CHARACTERS = 20, 300_000
+SHORT, COLD, LONG, NOISE, QUERIES, PAIRS = 10_000, 2_000, 1_000, 2_000, 200, 5_000
+ENDLESS, ENDLESS_CHARACTERS = 10, 300_000
 SIDES = ("table", "without", "library")
 
 
