@@ -12,7 +12,7 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import AddedToken, Regex, normalizers, pre_tokenizers
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 from pellucid import _native
 from pellucid.errors import InvalidModelError, TextError
@@ -152,6 +152,14 @@ def test_other_tokenizers_have_no_table_and_work(make, kind, parts):
     expected = tokenizer._library._backend.encode("the cat [MASK] sat", add_special_tokens=False).ids
     assert tokenizer.tokenize_plain(["the cat [MASK] sat"]).ids.tolist() == expected
     assert tokenizer.count(["the cat [MASK] sat", ""]).tolist() == [len(expected) + 2, 2]
+
+
+def test_a_word_of_a_unigram_model_may_not_be_cut_even_where_no_token_joins_its_characters():
+    """This is why Chinese goes to the library: rounding decides between 国人 + 民 and 国 + 人民, both -12.9."""
+    scores = {"<unk>": 0.0, "中": -41.5, "国": -3.4, "国人": -6.6, "民": -6.3, "人民": -9.5}
+    library = Tokenizer(models.Unigram(list(scores.items()), unk_id=0))
+    assert library.encode("国人民").tokens == ["国人", "民"]
+    assert library.encode("中国人民").tokens == ["中", "国", "人民"]
 
 
 @pytest.mark.parametrize("side", ["left", "right"])

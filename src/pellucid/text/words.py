@@ -7,11 +7,15 @@ cuts are places where the library cuts too. Both are true of the tokenizers that
 - BERT's pre-tokenizer drops white space and makes a word of each ASCII mark, and its normalizer puts spaces around
   Chinese characters. The normalizer looks at one character at a time, or at a letter and the accents after it. Spaces,
   marks and Chinese characters are neither.
-- SentencePiece's tokenizers (``Metaspace``) and byte-level ones begin a word at each space; those of GPT-4, Llama 3 and
-  Qwen do not at a line's end, which belongs to the marks before it. Their normalizers look at
+- SentencePiece's tokenizers (``Metaspace``) and byte-level ones begin a word at each space. Their normalizers look at
   what a reader takes for one character (a grapheme cluster), which may be a space and the accent that follows it. So we
   cut before a space only if the characters on both sides are solid: ASCII characters or letters that stand for
-  themselves.
+  themselves. With the tokenizers of GPT-4, Llama 3 and Qwen, a line's end belongs to the marks before it, so we cut
+  after it.
+
+Chinese, Japanese and Thai have no spaces, so a sentence is a single word to SentencePiece's tokenizers. A Unigram model
+may not be given it in parts, not even cut between characters that no token joins: it compares sums of scores that begin
+with the word, and rounding decides between two ways that are equally good. So such a word goes to the library.
 
 A text in which an added token, such as ``[MASK]``, may occur goes to the library as a whole. So does every text of any
 other tokenizer.
