@@ -88,7 +88,8 @@ class Library:
     def ids(self, texts: list[str]) -> TokenBatch:
         """The ids of texts, without special tokens, in one call of the library."""
         encodings = self.encode(texts)
-        return TokenBatch(_ids_of(encodings), np.cumsum([0, *map(len, encodings)], dtype=np.int32))
+        offsets = np.array([0, *itertools.accumulate(map(len, encodings))], dtype=np.int32)
+        return TokenBatch(_ids_of(encodings), offsets)
 
     def ids_of_words(self, words: list[str]) -> tuple[Int32, Int32]:
         """How many ids each word has, ``int32[n]``, and the ids of all, in order. Each word is tokenized by itself."""
