@@ -10,15 +10,17 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from pellucid.errors import InvalidModelError
 from pellucid.layers.norms import Normalize, normalize
 from pellucid.layers.pooling import Pooling, pool
+from pellucid.layers.token_mask import TokenMask
+from pellucid.layers.token_pooling import TokenPooling
 from pellucid.reprs import short_repr
-from pellucid.types import Float32, Int32, Int64, MultiVectors
+from pellucid.types import Float32, Int32, Int64, MultiVectors, TokenBatch
 
 Result = TypeVar("Result")
 
@@ -33,12 +35,12 @@ class Module(Protocol):
 class Finish(Protocol[Result]):
     """Turns the token vectors of texts into a result, such as one vector per text."""
 
-    def __call__(self, vectors: Float32, offsets: Int32, /) -> Result:
+    def __call__(self, vectors: Float32, tokens: TokenBatch, /) -> Result:
         """Turn the token vectors of some texts into their result.
 
         Args:
             vectors: ``float32[T, hidden]``, the token vectors of all texts.
-            offsets: ``int32[B + 1]``; text ``i`` owns rows ``offsets[i]:offsets[i + 1]``.
+            tokens: the texts: row ``t`` of the vectors belongs to ``tokens.ids[t]``.
         """
 
     def wanted(self, lengths: Int32, /) -> Int32 | None:
@@ -48,8 +50,8 @@ class Finish(Protocol[Result]):
             lengths: ``int32[B]``, the number of tokens of each text.
 
         Returns:
-            ``int32[B]``, its position in the text. The vectors of these tokens can then be passed as if each text had
-            no other token. None if a result depends on several tokens, or a text has none.
+            ``int32[B]``, its position in the text. These tokens and their vectors can then be passed as if each text
+            had no other token. None if a result depends on several tokens, or a text has none.
         """
 
     def merge(self, parts: Iterable[tuple[Int64, Result]], texts: int, /) -> Result:
@@ -105,9 +107,9 @@ class Pool:
 
     __repr__ = short_repr
 
-    def __call__(self, vectors: Float32, offsets: Int32, /) -> Float32:
+    def __call__(self, vectors: Float32, tokens: TokenBatch, /) -> Float32:
         """The vectors of the texts, ``float32[B, d]``. The pooled vector of a text without tokens is zeros."""
-        return self.after_pooling(pool(vectors, offsets, self.pooling, self.prompt_tokens))
+        return self.after_pooling(pool(vectors, tokens.offsets, self.pooling, self.prompt_tokens))
 
     def wanted(self, lengths: Int32, /) -> Int32 | None:
         """The first token or the last one, if the model pools that alone; see :meth:`Finish.wanted`."""
@@ -159,18 +161,27 @@ class EachToken:
 
     Attributes:
         modules: what each vector goes through, in order; without any, the vectors stay as they are.
+        mask: which tokens have a vector; None for all.
+        pooling: how similar vectors of a text are merged at the end; None if they are not.
     """
 
     modules: tuple[Module, ...] = ()
+    mask: TokenMask | None = None
+    pooling: TokenPooling | None = None
 
     __repr__ = short_repr
 
-    def __call__(self, vectors: Float32, offsets: Int32, /) -> MultiVectors:
-        """One vector for each token."""
+    def __call__(self, vectors: Float32, tokens: TokenBatch, /) -> MultiVectors:
+        """The vectors of each text's tokens."""
         with np.errstate(over="ignore", invalid="ignore"):  # check() reports NaN and infinity.
             for module in self.modules:
                 vectors = module(vectors)
-        return MultiVectors(vectors, offsets)
+        texts = MultiVectors(vectors, tokens.offsets)
+        if self.mask is not None:
+            texts = texts.select(self.mask.kept(tokens))
+        # Merging vectors that are not finite makes no sense. check() reports them.
+        can_merge = self.pooling is not None and bool(np.isfinite(texts.vectors).all())
+        return self.pooling(texts) if self.pooling is not None and can_merge else texts
 
     def wanted(self, lengths: Int32, /) -> None:  # noqa: ARG002
         """All tokens count; see :meth:`Finish.wanted`."""
@@ -195,6 +206,44 @@ class EachToken:
         """Check every number of every token's vector."""
         if (row := _first_not_finite(result.vectors)) is not None:
             raise _not_finite_error(position(int(np.searchsorted(result.offsets, row, side="right")) - 1))
+
+
+@dataclass(frozen=True)
+class Several:
+    """Several results of the same texts, from one pass through the encoder: a tuple of what each finish gives."""
+
+    finishes: tuple[Finish[Any], ...]
+
+    __repr__ = short_repr
+
+    def __call__(self, vectors: Float32, tokens: TokenBatch, /) -> tuple[Any, ...]:
+        """The result of each finish."""
+        return tuple(finish(vectors, tokens) for finish in self.finishes)
+
+    def wanted(self, lengths: Int32, /) -> Int32 | None:
+        """The one token of each text that all results depend on; see :meth:`Finish.wanted`."""
+        first, *others = (finish.wanted(lengths) for finish in self.finishes)
+        if first is None or any(other is None or not np.array_equal(first, other) for other in others):
+            return None
+        return first
+
+    def merge(self, parts: Iterable[tuple[Int64, tuple[Any, ...]]], texts: int, /) -> tuple[Any, ...]:
+        """The merged result of each finish; see :meth:`Finish.merge`."""
+        kept = list(parts)
+        return tuple(
+            finish.merge(((indices, results[place]) for indices, results in kept), texts)
+            for place, finish in enumerate(self.finishes)
+        )
+
+    def split(self, result: tuple[Any, ...], counts: Sequence[int], /) -> list[tuple[Any, ...]]:
+        """The results of consecutive texts."""
+        columns = [finish.split(part, counts) for finish, part in zip(self.finishes, result, strict=True)]
+        return list(zip(*columns, strict=True))
+
+    def check(self, result: tuple[Any, ...], position: Callable[[int], int], /) -> None:
+        """Check the result of each finish."""
+        for finish, part in zip(self.finishes, result, strict=True):
+            finish.check(part, position)
 
 
 def _first_not_finite(vectors: Float32) -> int | None:
