@@ -1,11 +1,12 @@
-"""Measures tokenizing with the table of words, and with the tokenizers library alone, in turns::
+"""Measures tokenizing with the table of words, without it, and by the tokenizers library alone, in turns::
 
     .venv/bin/python benchmarks/tokenizing.py --write results/NAME.json
 
-Each number of threads gets its own process, because the library starts its threads once. In each round, each workload
-runs once with the table and once without. "cold" is the first call of a new tokenizer. "noise" are words of random
-letters, which the table cannot know. "callers" are as many threads of Python as the library has, with a share of the
-short texts each.
+"library" is one call of ``encode_batch_fast`` with all texts, on all the library's threads, whose result is left as it
+is. "without" is Pellucid as it tokenizes for models that the table does not serve, and "table" with the table.
+
+Each number of threads gets its own process, because the library starts its threads once. In each round, each of the
+three does each workload once. All give the same ids.
 """
 
 from __future__ import annotations
@@ -18,15 +19,57 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import machine
 import texts
 
-SHORT, COLD, LONG, NOISE, QUERIES = 100_000, 4_000, 2_000, 4_000, 200
+SHORT, COLD, LONG, NOISE, QUERIES, PAIRS = 10_000, 2_000, 1_000, 2_000, 200, 5_000
+ENDLESS, ENDLESS_CHARACTERS = 10, 300_000
+SIDES = ("table", "without", "library")
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What is tokenized.
+
+    Attributes:
+        inputs: texts, or pairs of them.
+        prompt: goes before each text.
+        keep_end: cut texts at their start.
+        is_new: with a new tokenizer, whose table is empty.
+        callers: from how many threads of Python, each with a share of the texts.
+        repeat: how often in a row; the shortest time counts.
+    """
+
+    inputs: list[Any]
+    prompt: str = ""
+    keep_end: bool = False
+    is_new: bool = False
+    callers: int = 1
+    repeat: int = 1
+
+
+def workloads(threads: int) -> dict[str, Workload]:
+    short, long = texts.many(SHORT), texts.long(LONG)
+    rng = random.Random(texts.SEED)  # noqa: S311  not a secret
+    endless = "\n".join(texts.short(4_000))
+    return {
+        "short": Workload(short),
+        "short, with a prompt": Workload(short, prompt="search_document: "),
+        "short, from as many callers as threads": Workload(short, callers=threads),
+        "short, in the first call": Workload(texts.short(COLD), is_new=True),
+        "noise, in the first call": Workload([_noise(rng) for _ in range(NOISE)], is_new=True),
+        "long": Workload(long),
+        "long, cut at the start": Workload(long, keep_end=True),
+        "endless": Workload([endless[n : n + ENDLESS_CHARACTERS] for n in range(ENDLESS)]),
+        "pairs": Workload([(texts.QUERY, text) for text in short[:PAIRS]]),
+        "query": Workload([texts.QUERY], repeat=QUERIES),
+    }
 
 
 def main() -> None:
@@ -42,16 +85,8 @@ def main() -> None:
         return
     figures = machine.describe_run(args.model)
     for threads in args.threads:
-        command = [
-            sys.executable,
-            __file__,
-            "--worker",
-            str(threads),
-            "--model",
-            args.model,
-            "--rounds",
-            str(args.rounds),
-        ]
+        command = [sys.executable, __file__, "--worker", str(threads), "--model", args.model]
+        command += ["--rounds", str(args.rounds)]
         environment = os.environ | {"RAYON_NUM_THREADS": str(threads)}
         figures[f"{threads} threads"] = json.loads(subprocess.check_output(command, env=environment, text=True))
     machine.write_figures(figures, args.write)
@@ -59,74 +94,109 @@ def main() -> None:
 
 def measure(model: str, threads: int, rounds: int) -> dict[str, Any]:
     from pellucid import Embedder
-    from pellucid.text.tokenizer import Tokenizer
 
     embedder = Embedder(model)
-
-    def create(with_table: bool) -> Tokenizer:
-        tokenizer = Tokenizer(embedder.files, embedder.spec.tokenizer, embedder.spec.encoder)
-        if not with_table:
-            tokenizer._words = None
-        return tokenizer
-
-    warm = {name: create(name == "table") for name in ("table", "library")}
-    paragraphs = texts.short(COLD)
-    short = texts.many(SHORT)
-    rng = random.Random(texts.SEED)  # noqa: S311  not a secret
-    inputs = {
-        "short": short,
-        "cold": paragraphs,
-        "long": texts.long(LONG),
-        "noise": [_noise(rng) for _ in range(NOISE)],
-    }
-    inputs |= {"query": [texts.QUERY], "callers": short}
-    figures: dict[str, Any] = {name: {"texts": len(some)} for name, some in inputs.items()}
-    for name, some in inputs.items():
-        batch, _ = warm["library"].tokenize(some)
-        if not (batch.ids == warm["table"].tokenize(some)[0].ids).all():
-            raise SystemExit("the table gives other ids")
-        figures[name]["tokens"] = len(batch.ids)
-    for number in range(rounds):
-        for workload, some in inputs.items():
-            for kind in ("table", "library") if number % 2 else ("library", "table"):
-                new = create(kind == "table") if workload in ("cold", "noise") else warm[kind]
-                figures[workload].setdefault(kind, []).append(_seconds(new, some, workload, threads))
-    for workload in figures.values():
-        ratios = [slow / fast for slow, fast in zip(workload["library"], workload["table"], strict=True)]
-        for kind in ("table", "library"):
-            workload[f"{kind}_tokens_per_second"] = round(workload["tokens"] / statistics.median(workload[kind]))
-        workload["speed_up"] = round(statistics.median(ratios), 2)
-    figures["words"] = len(warm["table"]._words)
-    figures["first_query_microseconds"] = {
-        kind: round(1e6 * statistics.median(_first_query(create(kind == "table")) for _ in range(2 * rounds)), 1)
-        for kind in ("table", "library")
-    }
+    figures: dict[str, Any] = {}
+    for name, work in workloads(threads).items():
+        runs = {side: _runner(side, embedder, work) for side in SIDES}
+        given = {side: list(map(list, runs[side]()())) for side in SIDES}
+        if not given["table"] == given["without"] == given["library"]:
+            raise SystemExit(f"{name}: the ids differ")
+        seconds: dict[str, list[float]] = {side: [] for side in SIDES}
+        for number in range(rounds):
+            for place in range(len(SIDES)):
+                side = SIDES[(number + place) % len(SIDES)]
+                seconds[side].append(_seconds(runs[side](), work))
+        figures[name] = {"texts": len(work.inputs), "tokens": _count(embedder, work), **seconds}
+        figures[name] |= {
+            f"{side} against the library": _ratio(seconds["library"], seconds[side]) for side in ("table", "without")
+        }
     return figures
+
+
+def _ratio(slow: list[float], fast: list[float]) -> float:
+    return round(statistics.median(a / b for a, b in zip(slow, fast, strict=True)), 2)
+
+
+def _seconds(run: Callable[[], Any], work: Workload) -> float:
+    seconds = []
+    for _ in range(work.repeat):
+        start = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def _count(embedder: Any, work: Workload) -> int:
+    """How many tokens there are to find, before any is cut off."""
+    whole = [text for item in work.inputs for text in (item if isinstance(item, tuple) else (work.prompt + item,))]
+    return int(embedder.tokenizer.count(whole).sum())
+
+
+def _runner(side: str, embedder: Any, work: Workload) -> Callable[[], Callable[[], Any]]:
+    """A function that makes what is timed: with a new tokenizer each time, or with the same."""
+    tokenizer = _tokenizer(side, embedder, work)
+
+    def run() -> Callable[[], Any]:
+        used = _tokenizer(side, embedder, work) if work.is_new else tokenizer
+        return lambda: _share(work, _by_library(used, work) if side == "library" else _by_pellucid(used, work))
+
+    return run
+
+
+def _tokenizer(side: str, embedder: Any, work: Workload) -> Any:
+    from pellucid.text.tokenizer import Tokenizer
+
+    spec = replace(embedder.spec.tokenizer, truncation_side="left" if work.keep_end else "right")
+    tokenizer = Tokenizer(embedder.files, spec, embedder.spec.encoder)
+    if side == "without":
+        tokenizer._words = None
+    if side == "library":
+        backend = tokenizer._library._backend
+        backend.enable_truncation(spec.max_tokens, direction=spec.truncation_side)
+        return backend
+    return tokenizer
+
+
+class _Ids:
+    """Encodings, whose ids are only read where they are compared."""
+
+    def __init__(self, encodings: Any) -> None:
+        self.encodings = encodings
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return (encoding.ids for encoding in self.encodings)
+
+
+def _by_library(backend: Any, work: Workload) -> Callable[[list[Any]], Any]:
+    return lambda some: _Ids(backend.encode_batch_fast([work.prompt + s for s in some] if work.prompt else some))
+
+
+def _by_pellucid(tokenizer: Any, work: Workload) -> Callable[[list[Any]], Any]:
+    from pellucid.text.pairs import PairTexts, join_pairs
+
+    def pairs(some: list[Any]) -> Any:
+        found = PairTexts.of(some)
+        plain, options = tokenizer.tokenize_plain(found.texts), {"keep_end": work.keep_end, "has_segments": True}
+        most = tokenizer.spec.max_tokens
+        return join_pairs(plain, found.firsts, found.seconds, tokenizer.pair_template, most, **options)[0]
+
+    if isinstance(work.inputs[0], tuple):
+        return pairs
+    return lambda some: tokenizer.tokenize(some, work.prompt)[0]
+
+
+def _share(work: Workload, tokenize: Callable[[list[Any]], Any]) -> Any:
+    if work.callers == 1:
+        return tokenize(work.inputs)
+    size = -(-len(work.inputs) // work.callers)
+    parts = [work.inputs[start : start + size] for start in range(0, len(work.inputs), size)]
+    with ThreadPoolExecutor(work.callers) as pool:
+        return [ids for part in pool.map(tokenize, parts) for ids in part]
 
 
 def _noise(rng: random.Random) -> str:
     return " ".join("".join(rng.choices("etaoinshrdlu", k=rng.randint(3, 8))) for _ in range(20))
-
-
-def _seconds(tokenizer: Any, some: Sequence[str], workload: str, threads: int) -> float:
-    if workload == "callers":
-        share = len(some) // threads
-        with ThreadPoolExecutor(threads) as pool:
-            start = time.perf_counter()
-            list(pool.map(lambda n: tokenizer.tokenize(some[n * share : (n + 1) * share]), range(threads)))
-            return time.perf_counter() - start
-    repeat = QUERIES if workload == "query" else 1
-    start = time.perf_counter()
-    for _ in range(repeat):
-        tokenizer.tokenize(some)
-    return (time.perf_counter() - start) / repeat
-
-
-def _first_query(tokenizer: Any) -> float:
-    tokenizer.tokenize(["hello"])  # What the first call of all pays is not of interest here.
-    start = time.perf_counter()
-    tokenizer.tokenize([texts.QUERY])
-    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ Array array(std::vector<std::int32_t> numbers) {
   return Array(data, {size}, owner);
 }
 
-CuttingRules rules(const std::string& kind, std::string spaces, const std::string& drop,
+CuttingRules rules(const std::string& kind, std::string spaces, const std::string& drop, bool marks_take_line_ends,
                    std::vector<std::pair<std::uint32_t, std::uint32_t>> characters, std::vector<std::string> added,
                    std::vector<std::string> normalized) {
   CuttingRules rules;
@@ -55,6 +55,7 @@ CuttingRules rules(const std::string& kind, std::string spaces, const std::strin
   rules.drop = drop == "none"  ? CuttingRules::Drop::none
                : drop == "one" ? CuttingRules::Drop::one
                                : CuttingRules::Drop::run;
+  rules.marks_take_line_ends = marks_take_line_ends;
   rules.characters = std::move(characters);
   rules.added = std::move(added);
   rules.normalized = std::move(normalized);
@@ -94,11 +95,10 @@ void learn(Lookup& lookup, const Ids& counts, const std::vector<std::size_t>& su
   lookup.learn(vector(counts), suspects, ids.data(), ids.shape(0));
 }
 
-nb::tuple join(const Lookup& lookup, const Ids& before, const Ids& after, std::size_t room, bool keep_end) {
+nb::tuple ids(const Lookup& lookup) {
   if (!lookup.unknown_words().empty() || !lookup.unknown_pieces().empty()) throw nb::value_error("words are unknown");
-  Lookup::Joined joined = lookup.join(vector(before), vector(after), room, keep_end);
-  return nb::make_tuple(array(std::move(joined.ids)), array(std::move(joined.offsets)),
-                        array(std::move(joined.counts)));
+  Lookup::Ids found = lookup.ids();
+  return nb::make_tuple(array(std::move(found.ids)), array(std::move(found.offsets)));
 }
 
 }  // namespace
@@ -111,18 +111,18 @@ void bind_words(nb::module_& m) {
         return lookup.unknown_words().empty() && lookup.unknown_pieces().empty();
       })
       .def("learn", &learn, "counts"_a, "suspects"_a, "ids"_a)
-      .def("counts", [](const Lookup& lookup) { return array(lookup.counts()); })
-      .def("join", &join, "before"_a, "after"_a, "room"_a, "keep_end"_a);
+      .def("ids", &ids);
   nb::class_<WordTable>(m, "WordTable")
       .def("__init__",
            [](WordTable* self, const std::string& kind, std::string spaces, const std::string& drop,
-              std::vector<std::pair<std::uint32_t, std::uint32_t>> characters, std::vector<std::string> added,
-              std::vector<std::string> normalized, std::size_t max_bytes) {
-             new (self) WordTable(rules(kind, std::move(spaces), drop, std::move(characters), std::move(added),
-                                        std::move(normalized)),
+              bool marks_take_line_ends, std::vector<std::pair<std::uint32_t, std::uint32_t>> characters,
+              std::vector<std::string> added, std::vector<std::string> normalized, std::size_t max_bytes) {
+             new (self) WordTable(rules(kind, std::move(spaces), drop, marks_take_line_ends, std::move(characters),
+                                        std::move(added), std::move(normalized)),
                                   max_bytes);
            },
-           nb::kw_only(), "kind"_a, "spaces"_a, "drop"_a, "characters"_a, "added"_a, "normalized"_a, "max_bytes"_a)
+           nb::kw_only(), "kind"_a, "spaces"_a, "drop"_a, "marks_take_line_ends"_a, "characters"_a,
+           "added"_a, "normalized"_a, "max_bytes"_a)
       .def("__len__", &WordTable::words)
       .def("look_up", &look_up, "data"_a, "texts"_a, nb::keep_alive<0, 1>());
 }

@@ -19,6 +19,8 @@ bool is_punctuation(char c) {
   return (c >= 0x21 && c <= 0x2F) || (c >= 0x3A && c <= 0x40) || (c >= 0x5B && c <= 0x60) || (c >= 0x7B && c <= 0x7E);
 }
 
+bool is_line_end(char c) { return c == '\n' || c == '\r'; }
+
 std::uint64_t load(const char* p) {
   std::uint64_t value;
   std::memcpy(&value, p, sizeof value);
@@ -292,9 +294,15 @@ bool Lookup::cut_at_spaces(const char* const start, const char* const end) {
       // The space must be a character by itself, to the normalizer too, and what is before it must stay what it is.
       const bool is_after_solid =
           is_solid(last) && (last == start || is_ascii(*before(last)) || is_solid(before(last)));
-      if (is_after_solid && (p == end || p - run > 1 || is_before_solid)) {
-        if (!add_word(word, static_cast<std::size_t>(run - word))) return false;
-        word = run;
+      const char* cut = run;
+      if (table_.rules_.marks_take_line_ends && is_punctuation(*last)) {
+        while (cut < p && is_line_end(*cut)) ++cut;
+      }
+      // The normalizer may make a mark of a character that is not ASCII.
+      const bool is_unsure = table_.rules_.marks_take_line_ends && is_line_end(*run) && !is_ascii(*last);
+      if (is_after_solid && !is_unsure && (p == end || p - cut > 1 || is_before_solid)) {
+        if (!add_word(word, static_cast<std::size_t>(cut - word))) return false;
+        word = cut;
       }
     }
     if (word == run && is_before_solid &&
@@ -427,45 +435,23 @@ std::pair<const std::int32_t*, std::int32_t> Lookup::ids_of(std::uintptr_t word)
   return {entry + ids_place(entry[0]), entry[1]};
 }
 
-std::vector<std::int32_t> Lookup::counts() const {
-  std::vector<std::int32_t> counts;
-  counts.reserve(texts_.size());
-  for (const Text& text : texts_) {
-    std::int32_t count = 0;
-    for (std::size_t w = text.first; w < text.last; ++w) count += ids_of(words_[w]).second;
-    counts.push_back(count);
-  }
-  return counts;
-}
-
-Lookup::Joined Lookup::join(const std::vector<std::int32_t>& before_text, const std::vector<std::int32_t>& after_text,
-                            std::size_t room, bool keep_end) const {
-  Joined joined{{}, {0}, counts()};
-  const std::size_t specials = before_text.size() + after_text.size();
+Lookup::Ids Lookup::ids() const {
+  Ids found{{}, {0}};
+  found.offsets.reserve(texts_.size() + 1);
   std::size_t total = 0;
-  for (const std::int32_t count : joined.counts) total += specials + std::min(room, static_cast<std::size_t>(count));
-  joined.ids.resize(total);
-  joined.offsets.reserve(texts_.size() + 1);
-  std::int32_t* out = joined.ids.data();
-  for (std::size_t t = 0; t < texts_.size(); ++t) {
-    const Text& text = texts_[t];
-    const std::size_t count = static_cast<std::size_t>(joined.counts[t]), kept = std::min(room, count);
-    joined.offsets.push_back(joined.offsets.back() + static_cast<std::int32_t>(specials + kept));
-    joined.counts[t] += static_cast<std::int32_t>(specials);
-    out = std::copy(before_text.begin(), before_text.end(), out);
-    std::size_t skip = keep_end ? count - kept : 0;
-    std::size_t left = kept;
-    for (std::size_t w = text.first; w < text.last && left > 0; ++w) {
-      const auto [ids, n] = ids_of(words_[w]);
-      std::size_t size = static_cast<std::size_t>(n), from = std::min(skip, size);
-      skip -= from;
-      size = std::min(size - from, left);
-      left -= size;
-      for (std::size_t i = 0; i < size; ++i) *out++ = ids[from + i];
-    }
-    out = std::copy(after_text.begin(), after_text.end(), out);
+  for (const Text& text : texts_) {
+    for (std::size_t w = text.first; w < text.last; ++w) total += static_cast<std::size_t>(ids_of(words_[w]).second);
+    found.offsets.push_back(static_cast<std::int32_t>(total));
   }
-  return joined;
+  found.ids.resize(total);
+  std::int32_t* out = found.ids.data();
+  for (const Text& text : texts_) {
+    for (std::size_t w = text.first; w < text.last; ++w) {
+      const auto [ids, n] = ids_of(words_[w]);
+      for (std::int32_t i = 0; i < n; ++i) *out++ = ids[i];
+    }
+  }
+  return found;
 }
 
 }  // namespace pellucid

@@ -25,6 +25,8 @@ struct CuttingRules {
   std::string spaces = " ";
   // Kind::spaces: how many spaces before a solid character are left out of the word, because they change no ids.
   Drop drop = Drop::none;
+  // Kind::spaces: line ends belong to the marks before them.
+  bool marks_take_line_ends = false;
   // Ranges of characters, first and last, below U+10000. Kind::marks: each of them is a word of its own. Kind::spaces:
   // the solid characters beyond ASCII. A place is only cut between solid characters.
   std::vector<std::pair<std::uint32_t, std::uint32_t>> characters;
@@ -93,7 +95,7 @@ class WordTable {
   std::atomic<std::size_t> seen_count_{0};
 };
 
-// Some texts on their way through the table: look up, ask the library about what is unknown, learn, join.
+// Some texts on their way through the table: look up, ask the library about what is unknown, learn, give the ids.
 //
 // To ask about a word alone takes more than twice the time that it takes as a part of a text. That pays for words that
 // come again. So if many words of a text have never been seen, as in noise or at the very start, the text goes to the
@@ -115,16 +117,11 @@ class Lookup {
   void learn(const std::vector<std::int32_t>& counts, const std::vector<std::size_t>& suspects, const std::int32_t* ids,
              std::size_t ids_size);
 
-  // How many ids each text has.
-  std::vector<std::int32_t> counts() const;
-
-  // Text i owns the ids from offsets[i] on. counts: how many it had before it was cut, special tokens included.
-  struct Joined {
-    std::vector<std::int32_t> ids, offsets, counts;
+  // The ids of the texts, one after another: text i owns those from offsets[i] up to offsets[i + 1].
+  struct Ids {
+    std::vector<std::int32_t> ids, offsets;
   };
-  // Special tokens around at most `room` ids of each text, from its start or from its end.
-  Joined join(const std::vector<std::int32_t>& before, const std::vector<std::int32_t>& after, std::size_t room,
-              bool keep_end) const;
+  Ids ids() const;
 
  private:
   struct Text {

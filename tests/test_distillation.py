@@ -43,7 +43,7 @@ def test_it_is_a_static_model_of_the_same_tokens(made, tiny_bert):
 def test_a_row_is_the_models_vector_of_the_token_reduced_and_weighted(made, tiny_bert):
     table = load_file(made.folder / "model.safetensors")["embedding.weight"]
     original = Embedder(tiny_bert)
-    backend = original.tokenizer._backend
+    backend = original.tokenizer._library._backend
     specials = set(tiny_families.FAMILIES["bert"].specials.values())
     ids = [number for piece, number in backend.get_vocab().items() if piece not in specials]
     ids.sort()

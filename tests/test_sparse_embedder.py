@@ -293,7 +293,7 @@ def inference_free(tmp_path_factory) -> SparseEmbedder:
 
 def test_a_table_reads_the_queries(inference_free, monkeypatch):
     weights = load_file(inference_free.files.folder / "query_0_SparseStaticEmbedding" / "model.safetensors")["weight"]
-    tokens = inference_free.tokenizer.tokenize_plain(["the cat sat, the cat"])[0]
+    tokens = inference_free.tokenizer.tokenize_plain(["the cat sat, the cat"]).ids
     expected = np.zeros_like(weights)
     expected[tokens] = weights[tokens]
     monkeypatch.setattr(type(inference_free.engine), "token_vectors", None)  # No encoder runs.

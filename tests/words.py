@@ -136,7 +136,8 @@ def _bpe(steps: Sequence[Any], cutter: Any, **options: Any) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE(unk_token="[UNK]", **options))
     tokenizer.normalizer = normalizers.Sequence(list(steps)) if steps else None
     tokenizer.pre_tokenizer = cutter
-    alphabet = pre_tokenizers.ByteLevel.alphabet() if isinstance(cutter, pre_tokenizers.ByteLevel) else []
+    is_metaspace = isinstance(cutter, pre_tokenizers.Metaspace)
+    alphabet = [] if is_metaspace else pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
         vocab_size=600, special_tokens=SPECIALS, initial_alphabet=alphabet, show_progress=False
     )
@@ -150,6 +151,15 @@ def _train(tokenizer: Tokenizer, trainer: Any) -> Tokenizer:
 
 def _precompiled(rule: str) -> Any:
     return normalizers.Precompiled(charsmap(rule))
+
+
+def split_bytes(digits: str, behavior: str = "isolated", invert: bool = False, **byte_level: bool) -> Any:
+    """Cut as GPT-4 does, and then into bytes."""
+    words = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+"
+    others = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    split = pre_tokenizers.Split(Regex(f"{words}|{digits}|{others}"), behavior, invert)
+    options = {"add_prefix_space": False, "use_regex": False} | byte_level
+    return pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(**options)])
 
 
 _split = pre_tokenizers.WhitespaceSplit
@@ -179,6 +189,9 @@ KINDS: dict[str, Callable[[], Tokenizer]] = {
     "RoBERTa": lambda: _bpe([], pre_tokenizers.ByteLevel(add_prefix_space=False)),
     "RoBERTa, first space": lambda: _bpe([], pre_tokenizers.ByteLevel(add_prefix_space=True)),
     "ModernBERT": lambda: _bpe([normalizers.NFC()], pre_tokenizers.ByteLevel(add_prefix_space=False)),
+    "Qwen": lambda: _bpe([normalizers.NFC()], split_bytes(r"\p{N}")),
+    "Qwen, decomposed": lambda: _bpe([normalizers.NFKD()], split_bytes(r"\p{N}")),
+    "Llama 3": lambda: _bpe([], split_bytes(r"\p{N}{1,3}"), ignore_merges=True),
 }
 """Tokenizers, by name."""
 
@@ -206,7 +219,7 @@ def load(folder: Path, **changes: Any) -> OurTokenizer:
 
 def compare(tokenizer: OurTokenizer, texts: Sequence[str]) -> None:
     """Check that texts have the ids that the library gives: when they are new, when they are learned, and then."""
-    backend: Any = tokenizer._backend
+    backend: Any = tokenizer._library._backend
     assert tokenizer._words is not None
     expected = [encoding.ids for encoding in backend.encode_batch_fast(list(texts), add_special_tokens=False)]
     for _ in range(3):

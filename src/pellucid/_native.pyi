@@ -155,6 +155,7 @@ class WordTable:
         kind: str,
         spaces: str,
         drop: str,
+        marks_take_line_ends: bool,
         characters: list[tuple[int, int]],
         added: list[str],
         normalized: list[str],
@@ -188,13 +189,5 @@ class Lookup:
             ids: all their ids, one after another.
         """
 
-    def counts(self) -> Int32:
-        """How many ids each text has, without special tokens."""
-
-    def join(self, before: Int32, after: Int32, room: int, keep_end: bool) -> tuple[Int32, Int32, Int32]:
-        """Put special tokens around at most ``room`` ids of each text.
-
-        Returns:
-            The ids and the offsets of a ``TokenBatch``, and the number of ids that each text had before it was cut,
-            special tokens included.
-        """
+    def ids(self) -> tuple[Int32, Int32]:
+        """The ids and the offsets of a ``TokenBatch``, without special tokens. Nothing may be unknown."""

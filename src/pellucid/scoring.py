@@ -177,7 +177,7 @@ class ScoringTask(Task):
     def join_pairs(
         self,
         pair_texts: PairTexts,
-        plain: Sequence[Int32],
+        plain: TokenBatch,
         *,
         max_tokens: int | None = None,
         max_second_tokens: int | None = None,
@@ -194,14 +194,13 @@ class ScoringTask(Task):
             The pairs, and ``int32[B]``: how many tokens each had before it was cut to ``max_tokens``.
         """
         keep_end = self.spec.tokenizer.truncation_side == "left"
-        kept = slice(None, max_second_tokens)
-        if keep_end and max_second_tokens is not None:
-            kept = slice(-max_second_tokens, None)
         return join_pairs(
-            [plain[number] for number in pair_texts.firsts],
-            [plain[number][kept] for number in pair_texts.seconds],
+            plain,
+            pair_texts.firsts,
+            pair_texts.seconds,
             self.tokenizer.pair_template,
             self.max_tokens if max_tokens is None else min(max_tokens, self.max_tokens),
+            max_second_tokens=max_second_tokens,
             keep_end=keep_end,
             has_segments=self.spec.tokenizer.has_segments,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, overload
+from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ Float64 = npt.NDArray[np.float64]
 Int8 = npt.NDArray[np.int8]
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
+Number = TypeVar("Number", np.int8, np.int32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,15 +136,40 @@ class TokenBatch:
             return self
         if len(indices) and indices[-1] - indices[0] == len(indices) - 1 and (indices[1:] > indices[:-1]).all():
             return self.part(int(indices[0]), int(indices[-1]) + 1)
-        spans = list(zip(self.offsets[indices].tolist(), self.offsets[indices + 1].tolist(), strict=True))
-        chosen = TokenBatch.from_sequences([self.ids[start:end] for start, end in spans])
-        if self.segments is None and self.attended is None:
-            return chosen
-        segments = None
-        if self.segments is not None:
-            segments = np.concatenate([self.segments[:0], *(self.segments[start:end] for start, end in spans)])
+        runs = Runs(self.offsets[:-1][indices], self.lengths[indices])
+        segments = None if self.segments is None else runs.gather(self.segments)
         attended = None if self.attended is None else self.attended[indices]
-        return TokenBatch(chosen.ids, chosen.offsets, segments, attended)
+        return TokenBatch(runs.gather(self.ids), runs.offsets, segments, attended)
+
+
+class Runs:
+    """Parts of an array that are to be laid end to end, in any order.
+
+    Attributes:
+        offsets: ``int32[n + 1]``: run ``i`` will be from ``offsets[i]`` up to ``offsets[i + 1]``.
+
+    Args:
+        starts: ``int32[n]``, the place of each run's first number.
+        lengths: ``int32[n]``, how many numbers each run has.
+
+    Raises:
+        InputError: all runs together are longer than int32 can count.
+
+    >>> Runs(np.array([3, 0], dtype=np.int32), np.array([2, 1], dtype=np.int32)).gather(np.array([5, 6, 7, 8, 9]))
+    array([8, 9, 5])
+    """
+
+    def __init__(self, starts: Int32, lengths: Int32) -> None:
+        offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
+        np.cumsum(lengths, out=offsets[1:])
+        _check_total(int(offsets[-1]))
+        self.offsets: Int32 = offsets.astype(np.int32)
+        self._places = np.arange(self.offsets[-1], dtype=np.int32)
+        self._places += np.repeat(starts - self.offsets[:-1], lengths)
+
+    def gather(self, numbers: npt.NDArray[Number]) -> npt.NDArray[Number]:
+        """The runs of this array, end to end."""
+        return numbers.take(self._places)
 
 
 @dataclass(frozen=True, eq=False)

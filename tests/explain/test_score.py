@@ -39,7 +39,7 @@ def logit_without(reranker, pair, places):
 
 def places_of_texts(reranker, pair):
     """Where the tokens of both texts are, as the tokenizers library says."""
-    library = tokenizers.Tokenizer.from_str(reranker.tokenizer._backend.to_str())
+    library = tokenizers.Tokenizer.from_str(reranker.tokenizer._library._backend.to_str())
     library.enable_truncation(reranker.max_tokens, strategy="longest_first")
     of_text = library.encode(*pair).sequence_ids
     return [[place for place, which in enumerate(of_text) if which == side] for side in (0, 1)]

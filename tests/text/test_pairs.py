@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from pellucid.errors import UnsupportedModelError
 from pellucid.text.pairs import PairTexts, find_template, join_pairs, kept_lengths
+from pellucid.types import TokenBatch
 from tests import tiny, tiny_families
 from tests.text.test_tokenizer import tokenizer_of
 
@@ -27,18 +28,38 @@ def library_and_ours(request, tmp_path_factory):
 def test_pairs_are_those_of_the_library(library_and_ours, first, second, max_tokens, side):
     library, ours = library_and_ours
     library.enable_truncation(max_tokens, strategy="longest_first", direction=side)
-    expected = library.encode(first, second)
-    a, b = ours.tokenize_plain([first, second])
-    batch, counts = join_pairs([a], [b], ours.pair_template, max_tokens, keep_end=side == "left", has_segments=True)
-    assert batch.ids.tolist() == expected.ids
-    assert batch.segments.tolist() == expected.type_ids
+    texts, firsts, seconds = [first, second], [0, 1, 0], [1, 0, 0]
+    expected = [library.encode(texts[a], texts[b]) for a, b in zip(firsts, seconds, strict=True)]
+    options = {"keep_end": side == "left", "has_segments": True}
+    plain = ours.tokenize_plain(texts)
+    batch, counts = join_pairs(plain, firsts, seconds, ours.pair_template, max_tokens, **options)
+    assert [ids.tolist() for ids in batch] == [encoding.ids for encoding in expected]
+    assert batch.segments.tolist() == [segment for encoding in expected for segment in encoding.type_ids]
+    assert (batch.offsets.dtype, batch.segments.dtype, counts.dtype) == (np.int32, np.int8, np.int32)
     library.no_truncation()
-    assert counts.tolist() == [len(library.encode(first, second).ids)]
+    whole = [library.encode(texts[a], texts[b]) for a, b in zip(firsts, seconds, strict=True)]
+    assert counts.tolist() == [len(encoding.ids) for encoding in whole]
+
+
+@pytest.mark.parametrize("keep_end", [False, True])
+def test_a_second_text_can_have_a_limit_of_its_own(library_and_ours, keep_end):
+    _, ours = library_and_ours
+    plain = ours.tokenize_plain(["the cat", "dogs dogs dogs cat"])
+    cut = [plain.ids[:2], plain.ids[-3:] if keep_end else plain.ids[2:5]]
+    options = {"keep_end": keep_end, "has_segments": True}
+    few, counts = join_pairs(plain, [0], [1], ours.pair_template, 60, max_second_tokens=3, **options)
+    if len(plain.ids) == 6:  # Each word is one token.
+        expected, expected_counts = join_pairs(
+            TokenBatch.from_sequences(cut), [0], [1], ours.pair_template, 60, **options
+        )
+        assert few.ids.tolist() == expected.ids.tolist()
+        assert counts.tolist() == expected_counts.tolist()
+    assert counts.tolist() == [int(plain.lengths[0]) + 3 + ours.pair_template.specials]
 
 
 @given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 40))
 def test_only_the_longer_text_is_cut_until_both_are_equal(first, second, room):
-    a, b = kept_lengths(first, second, room)
+    a, b = (int(kept[0]) for kept in kept_lengths(*np.array([[first], [second]], dtype=np.int32), room))
     assert a + b == min(room, first + second)
     assert a <= first
     assert b <= second
@@ -56,9 +77,11 @@ def test_segments_can_be_left_out_and_no_pairs_are_an_empty_batch(library_and_ou
     _, ours = library_and_ours
     ids = ours.tokenize_plain(["the cat"])
     options = {"keep_end": False, "has_segments": False}
-    assert join_pairs(ids, ids, ours.pair_template, 20, **options)[0].segments is None
-    empty, counts = join_pairs([], [], ours.pair_template, 20, **options)
-    assert (len(empty), len(counts)) == (0, 0)
+    assert join_pairs(ids, [0], [0], ours.pair_template, 20, **options)[0].segments is None
+    for has_segments in (False, True):
+        options["has_segments"] = has_segments
+        empty, counts = join_pairs(ids, [], [], ours.pair_template, 20, **options)
+        assert (len(empty), len(counts)) == (0, 0)
 
 
 def test_a_template_says_what_is_around_the_texts():
@@ -84,9 +107,9 @@ def test_a_template_that_leaves_a_text_out_is_refused(tmp_path):
 
 def test_a_long_text_is_read_only_as_far_as_needed(library_and_ours):
     _, ours = library_and_ours
-    (ids,) = ours.tokenize_plain(["the cat " * 200_000])
+    ids = ours.tokenize_plain(["the cat " * 200_000]).ids
     assert 16_384 <= len(ids) < 200_000
-    np.testing.assert_array_equal(ids[:20], ours.tokenize_plain(["the cat " * 100])[0][:20])
+    np.testing.assert_array_equal(ids[:20], ours.tokenize_plain(["the cat " * 100]).ids[:20])
 
 
 def test_each_different_text_of_pairs_is_there_once_and_a_prompt_makes_first_texts_different():

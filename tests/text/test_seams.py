@@ -13,7 +13,7 @@ from tokenizers import AddedToken, Regex, normalizers, pre_tokenizers, processor
 from pellucid.errors import TextError
 from pellucid.model.load import load_spec
 from pellucid.sources import local
-from pellucid.text import checks, seams
+from pellucid.text import checks, library, seams
 from pellucid.text import tokenizer as tokenizer_module
 from pellucid.text.tokenizer import Tokenizer
 from tests import tiny, tiny_families
@@ -80,7 +80,8 @@ def _small():
     """Make the limits so small that short texts count as long."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(seams, "PIECE_CHARACTERS", 6)
-        patch.setattr(tokenizer_module, "_LONG_TEXT_CHARACTERS", 12)
+        for module in (library, seams, tokenizer_module):
+            patch.setattr(module, "LONG_TEXT_CHARACTERS", 12)
         patch.setattr(checks, "_MIN_COUNTING_LIMIT", 4)
         yield
 
@@ -111,13 +112,13 @@ def tokenizer_of(folder, family, changes, added, **spec):
 
 def check_against_library(tokenizer, text):
     """Compare everything that a tokenizer says about a text with the library's encoding of the whole text."""
-    whole = tokenizer._backend.encode(text, add_special_tokens=False)
-    room = tokenizer.spec.max_tokens - tokenizer._specials
+    whole = tokenizer._library._backend.encode(text, add_special_tokens=False)
+    room = tokenizer.spec.max_tokens - tokenizer._template.specials
     left = tokenizer.spec.truncation_side == "left"
     batch, counts = tokenizer.tokenize([text])
     kept = whole.ids[-room:] if left else whole.ids[:room]
-    assert batch.ids.tolist() == [*tokenizer._before, *kept, *tokenizer._after]
-    total = len(whole.ids) + tokenizer._specials
+    assert batch.ids.tolist() == [*tokenizer._template.before, *kept, *tokenizer._template.after]
+    total = len(whole.ids) + tokenizer._template.specials
     assert counts.tolist() == [min(total, checks.counting_limit(tokenizer.spec.max_tokens))]
     assert tokenizer.count([text]).tolist() == [total]
     starts, ends = tokenizer.characters(text)
@@ -192,13 +193,13 @@ def test_a_place_near_an_added_token_is_not_a_seam(folder, near):
 
 def test_a_long_text_is_read_only_as_far_as_its_tokens_need(folder, monkeypatch):
     tokenizer = tokenizer_of(folder, "bert", {}, [])
-    read, encode = [], tokenizer._encode
+    read, ids_of = [], tokenizer._ids
 
-    def record(part, **options):
+    def record(part):
         read.extend(part)
-        return encode(part, **options)
+        return ids_of(part)
 
-    monkeypatch.setattr(tokenizer, "_encode", record)
+    monkeypatch.setattr(tokenizer, "_ids", record)
     text = "cat " * 1000
     batch, counts = tokenizer.tokenize([text])
     assert counts.tolist() == [2 * tiny.MAX_TOKENS]
@@ -215,7 +216,6 @@ def test_the_count_of_a_text_does_not_depend_on_other_texts(folder):
 
 
 def test_a_text_without_seams_is_refused_if_it_is_too_long(folder, monkeypatch):
-    monkeypatch.setattr(tokenizer_module, "MAX_PIECE_CHARACTERS", 100)
     monkeypatch.setattr(seams, "MAX_PIECE_CHARACTERS", 100)
     tokenizer = tokenizer_of(folder, "roberta", {}, [])
     assert len(tokenizer.tokenize(["'" * 100])[0].ids) == tiny.MAX_TOKENS

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 
 import numpy as np
 import pytest
@@ -50,23 +48,6 @@ def test_a_text_has_the_same_tokens_alone_and_among_others(tokenizer, texts):
     assert len(counts) == len(texts)
 
 
-def test_the_library_gets_a_limited_number_of_texts_and_characters_per_call(tokenizer, monkeypatch):
-    parts, encode = [], tokenizer._encode
-
-    def record(part, **options):
-        parts.append(part)
-        return encode(part, **options)
-
-    monkeypatch.setattr(tokenizer, "_words", None)
-    monkeypatch.setattr(tokenizer, "_encode", record)
-    texts = ["cat"] * 1100 + ["dog " * 20_000] * 4 + ["dog " * 200_000, "", "cat"]
-    batch, counts = tokenizer.tokenize(texts, "the ")
-    assert [len(part) for part in parts] == [512, 512, 76 + 3, 1, 3, 2]
-    assert counts.tolist() == [4] * 1100 + [16_384] * 5 + [3, 4]
-    assert tokenizer.count(texts, "the ").tolist() == [4] * 1100 + [20_003] * 4 + [200_003, 3, 4]
-    assert len(batch) == len(texts)
-
-
 def test_an_exception_from_the_check_between_parts_stops_the_work(tokenizer):
     calls = []
 
@@ -110,7 +91,7 @@ def test_dropout_in_tokenizer_json_is_ignored(tmp_path):
 def test_the_left_end_is_cut_if_the_model_says_so(broken):
     tiny.edit_json(broken / "tokenizer_config.json", truncation_side="left")
     ids = ids_of(tokenizer_of(broken), "dog " + "cat " * 30 + "mat")
-    whole = tokenizer_of(broken)._backend.encode("cat mat").ids
+    whole = tokenizer_of(broken)._library._backend.encode("cat mat").ids
     assert ids[-3:] == whole[-3:]
     assert (len(ids), ids[0]) == (tiny.MAX_TOKENS, CLS)
 
@@ -274,26 +255,6 @@ class TestFilesFromBeforeTokenizerJson:
         (broken / "tokenizer.json").unlink()
         with pytest.raises(InvalidModelError, match="the tokenizer.s files are broken"):
             tokenizer_of(broken)
-
-
-def test_other_threads_work_while_a_long_text_is_tokenized(tokenizer):
-    """One of the library's calls would block the other threads, for half a second here."""
-    times: list[float] = []
-    done = threading.Event()
-
-    def tick():
-        while not done.is_set():
-            time.sleep(0.001)
-            times.append(time.monotonic())
-
-    ticking = threading.Thread(target=tick)
-    ticking.start()
-    start = time.monotonic()
-    tokenizer.tokenize(["\N{GRINNING FACE}" * 500_000])  # It has no place to cut.
-    end = time.monotonic()
-    done.set()
-    ticking.join()
-    assert len([moment for moment in times if start < moment < end]) > 10
 
 
 def test_without_a_readable_tokenizer_the_error_says_how_to_get_one(broken):

@@ -60,7 +60,7 @@ class TestPanics:
 
     def test_decoding(self, broken, monkeypatch):
         tokenizer = tokenizer_of(broken)
-        monkeypatch.setattr(tokenizer, "_backend", None)
+        monkeypatch.setattr(tokenizer._library, "_backend", None)
         with pytest.raises(InvalidModelError):
             tokenizer.decode([1])
 
@@ -121,23 +121,3 @@ def test_parts_with_any_value(broken, part, value):
     except ModelError:
         return
     tokenizer.tokenize(["the cat"])
-
-
-@pytest.mark.parametrize("with_words", [False, True])
-def test_without_threads_texts_are_tokenized_one_by_one(broken, monkeypatch, caplog, with_words):
-    tokenizer = tokenizer_of(broken)
-    if not with_words:
-        monkeypatch.setattr(tokenizer, "_words", None)
-    panic = type("PanicException", (BaseException,), {})
-    backend = tokenizer._backend
-
-    class NoThreads:
-        encode = backend.encode
-
-        def encode_batch_fast(self, *_args, **_options):
-            raise panic("The global thread pool has not been initialized.: ThreadPoolBuildError")
-
-    expected = [encoding.ids for encoding in backend.encode_batch(["the cat", "dog"])]
-    monkeypatch.setattr(tokenizer, "_backend", NoThreads())
-    assert [ids.tolist() for ids in tokenizer.tokenize(["the cat", "dog"])[0]] == expected
-    assert "cannot start threads" in caplog.text

@@ -86,15 +86,14 @@ def read_pair(encoder: Encoder, query: str, document: str, prompt: str) -> Pair:
         TextError: a text cannot be tokenized.
     """
     tokenizer, spec = encoder.tokenizer, encoder.spec.tokenizer
-    first, second = tokenizer.tokenize_plain([prompt + query, document])
+    plain = tokenizer.tokenize_plain([prompt + query, document])
     template, keep_end = tokenizer.pair_template, spec.truncation_side == "left"
-    batch, _ = join_pairs(
-        [first], [second], template, spec.max_tokens, keep_end=keep_end, has_segments=spec.has_segments
-    )
-    kept = kept_lengths(len(first), len(second), spec.max_tokens - template.specials)
-    texts = _read_text(encoder, query, prompt, kept[0]), _read_text(encoder, document, "", kept[1])
+    batch, _ = join_pairs(plain, [0], [1], template, spec.max_tokens, keep_end=keep_end, has_segments=spec.has_segments)
+    kept = kept_lengths(plain.lengths[:1], plain.lengths[1:], spec.max_tokens - template.specials)
+    first, second = (int(count[0]) for count in kept)
+    texts = _read_text(encoder, query, prompt, first), _read_text(encoder, document, "", second)
     start = len(template.before)
-    return Pair(batch, texts, (start, start + kept[0] + len(template.between)))
+    return Pair(batch, texts, (start, start + first + len(template.between)))
 
 
 def find_sentences(tokens: Sequence[Token], text: str) -> tuple[Sentence, ...]:

@@ -36,12 +36,11 @@ class Model2VecTokenizer(Tokenizer):
 
     def __init__(self, files: ModelFiles, spec: TokenizerSpec, encoder: EncoderSpec) -> None:
         super().__init__(files, spec, encoder)
-        if self._unknown is None:  # The library does not tell a Unigram model's.
+        if self._library.unknown is None:  # The library does not tell a Unigram model's.
             name = f"{spec.folder}/tokenizer.json" if spec.folder else "tokenizer.json"
             found = _UNIGRAM_UNKNOWN.search(files.read(name))
-            self._unknown = int(found[1]) if found else None
-        lengths = map(len, self._backend.get_vocab(with_added_tokens=True))
-        self._median_length = int(statistics.median(lengths))
+            self._library.unknown = int(found[1]) if found else None
+        self._median_length = int(statistics.median(map(len, self._library.vocabulary)))
 
     @property
     def max_characters(self) -> int | None:
@@ -66,11 +65,10 @@ class Model2VecTokenizer(Tokenizer):
         for i in cut:
             shorter[i] = (prompt + texts[i])[:limit][len(prompt) :]
         tokens, counts = super().tokenize(shorter, prompt[:limit], first=first, check=check)
-        for i in cut:
-            whole = int(super().tokenize([texts[i]], prompt, first=first + i, check=check)[1][0])
-            lost = whole - min(int(counts[i]), self.spec.max_tokens)
-            if lost > 0:
-                counts[i] = min(self.spec.max_tokens + lost, counting_limit(self.spec.max_tokens))
+        wholes = self._tokenize([texts[i] for i in cut], prompt, [first + i for i in cut], check)[1]
+        lost = wholes - np.minimum(counts[cut], self.spec.max_tokens)
+        most = np.minimum(self.spec.max_tokens + lost, counting_limit(self.spec.max_tokens))
+        counts[cut] = np.where(lost > 0, most, counts[cut])
         return self._known(tokens), counts
 
     def inspect(self, text: str, prompt: str = "") -> TokenizedText:
@@ -87,7 +85,7 @@ class Model2VecTokenizer(Tokenizer):
 
     def _known(self, tokens: TokenBatch) -> TokenBatch:
         """The same texts without unknown tokens."""
-        if self._unknown is None or not (is_unknown := tokens.ids == self._unknown).any():
+        if self._library.unknown is None or not (is_unknown := tokens.ids == self._library.unknown).any():
             return tokens
         known_before = np.concatenate([[0], np.cumsum(~is_unknown, dtype=np.int32)])
         return TokenBatch(tokens.ids[~is_unknown], known_before[tokens.offsets].astype(np.int32))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pellucid.reprs import short_repr
-from pellucid.types import Int8, Int32, TokenBatch
+from pellucid.types import Int8, Int32, Runs, TokenBatch
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,19 +69,22 @@ def _places(ids: Sequence[int], word: Sequence[int]) -> list[int]:
     return [start for start in starts if list(ids[start : start + len(word)]) == list(word)]
 
 
-def kept_lengths(first: int, second: int, room: int) -> tuple[int, int]:
-    """How many tokens of each text of a pair are kept if there is room for so many.
+def kept_lengths(first: Int32, second: Int32, room: int) -> tuple[Int32, Int32]:
+    """How many tokens of each text of pairs are kept if there is room for ``room`` of both.
 
-    >>> kept_lengths(5, 20, 30), kept_lengths(5, 20, 15), kept_lengths(20, 5, 15), kept_lengths(20, 30, 15)
-    ((5, 20), (5, 10), (10, 5), (7, 8))
+    Args:
+        first: ``int32[n]``, how many tokens the first text of each pair has.
+        second: the same for the second texts.
+        room: for how many tokens of both texts together there is room.
+
+    >>> first, second = np.array([5, 5, 20, 20], np.int32), np.array([8, 20, 5, 30], np.int32)
+    >>> kept_lengths(first, second, 15)
+    (array([ 5,  5, 10,  7], dtype=int32), array([ 8, 10,  5,  8], dtype=int32))
     """
-    if first + second <= room:
-        return first, second
-    shorter = min(first, second)
-    if 2 * shorter <= room:
-        return (first, room - first) if first == shorter else (room - second, second)
-    half, rest = room // 2, room - room // 2
-    return (half, rest) if first <= second else (rest, half)
+    shorter = np.minimum(np.minimum(first, second), room // 2)
+    longer = np.minimum(np.maximum(first, second), room - shorter)
+    first_is_shorter = first <= second
+    return np.where(first_is_shorter, shorter, longer), np.where(first_is_shorter, longer, shorter)
 
 
 @dataclass(frozen=True)
@@ -116,41 +119,58 @@ class PairTexts:
 
 
 def join_pairs(
-    firsts: Sequence[Int32],
-    seconds: Sequence[Int32],
+    plain: TokenBatch,
+    firsts: Sequence[int],
+    seconds: Sequence[int],
     template: PairTemplate,
     max_tokens: int,
     *,
+    max_second_tokens: int | None = None,
     keep_end: bool,
     has_segments: bool,
 ) -> tuple[TokenBatch, Int32]:
-    """Join the tokens of two texts each, without special tokens, into pairs.
+    """Join the tokens of two texts each into pairs.
 
     Args:
-        firsts: the first text of each pair.
-        seconds: the second text of each pair.
+        plain: the tokens of texts, without special tokens.
+        firsts: the number of the first text of each pair.
+        seconds: the number of its second text.
         template: where the special tokens go.
         max_tokens: the most tokens of a pair.
+        max_second_tokens: the most tokens of a second text; None for all.
         keep_end: True if texts are cut at their start.
         has_segments: False to leave out the segments.
 
     Returns:
-        The pairs, and ``int32[B]``: how many tokens each had before it was cut.
+        The pairs, and ``int32[B]``: how many tokens each had before it was cut to ``max_tokens``.
+
+    Raises:
+        InputError: there are more tokens than int32 can count.
     """
-    room = max_tokens - template.specials
-    sequences: list[Int32] = []
-    segments: list[Int8] = []
-    for first, second in zip(firsts, seconds, strict=True):
-        kept = kept_lengths(len(first), len(second), room)
-        a, b = (ids[len(ids) - n :] if keep_end else ids[:n] for ids, n in zip((first, second), kept, strict=True))
-        sequences.append(np.concatenate([template.before, a, template.between, b, template.after]))
-        before, of_first, between, of_second, after = template.segments
-        segments += [before, of_first.repeat(len(a)), between, of_second.repeat(len(b)), after]
-    batch = TokenBatch.from_sequences(sequences)
-    counts = np.array(
-        [len(first) + len(second) + template.specials for first, second in zip(firsts, seconds, strict=True)],
-        dtype=np.int32,
-    )
-    if not has_segments or not sequences:
-        return batch, counts
-    return TokenBatch(batch.ids, batch.offsets, np.concatenate(segments)), counts
+    numbers = np.array([firsts, seconds], dtype=np.int64).T  # int64[B, 2]
+    whole = plain.lengths[numbers]
+    begin, end = plain.offsets[:-1][numbers], plain.offsets[1:][numbers]
+    if max_second_tokens is not None:
+        whole[:, 1] = np.minimum(whole[:, 1], max_second_tokens)
+    kept = np.stack(kept_lengths(whole[:, 0], whole[:, 1], max_tokens - template.specials), axis=1)
+    specials = (template.before, template.between, template.after)
+    # Each pair is five runs of the ids: special tokens, its first text, special tokens, its second text, special ones.
+    starts, lengths = np.empty((2, len(numbers), 5), dtype=np.int32)
+    starts[:, 1::2] = end - kept if keep_end else begin
+    lengths[:, 1::2] = kept
+    lengths[:, ::2] = [len(ids) for ids in specials]
+    starts[:, ::2] = len(plain.ids) + np.cumsum([0, *map(len, specials[:2])])
+    runs = Runs(starts.ravel(), lengths.ravel())
+    ids, offsets = runs.gather(np.concatenate([plain.ids, *specials])), runs.offsets[::5].copy()
+    counts = whole.sum(axis=1, dtype=np.int32) + np.int32(template.specials)
+    if not has_segments or not len(numbers):
+        return TokenBatch(ids, offsets), counts
+    return TokenBatch(ids, offsets, _segments(template, lengths)), counts
+
+
+def _segments(template: PairTemplate, lengths: Int32) -> Int8:
+    """The segment of each token of pairs whose five runs have these lengths, ``int32[B, 5]``."""
+    most = lengths.max(axis=0)
+    rows = [part if n % 2 == 0 else part.repeat(most[n]) for n, part in enumerate(template.segments)]
+    starts = np.cumsum([0, *map(len, rows[:-1])], dtype=np.int32)
+    return Runs(np.tile(starts, len(lengths)), lengths.ravel()).gather(np.concatenate(rows))

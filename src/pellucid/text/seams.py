@@ -24,6 +24,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pellucid.errors import TextError
+
+LONG_TEXT_CHARACTERS = 100_000
+"""A text with more characters is long: it is read in pieces, about this many characters of them at a time."""
 PIECE_CHARACTERS = 25_000
 """About how long a piece is."""
 MAX_PIECE_CHARACTERS = 1_000_000
@@ -92,6 +96,34 @@ class Seams:
             yield (place, end) if backwards else (start, place)
             start, end = (start, place) if backwards else (place, end)
         yield start, end
+
+    def groups(self, text: str, position: int, *, backwards: bool = False) -> Iterator[list[tuple[int, int]]]:
+        """The pieces of a text, a few at a time: a group has at most 100,000 characters, or is a single longer piece.
+
+        A text that is not long is one piece.
+
+        Args:
+            text: the text.
+            position: its position, for the message of an error.
+            backwards: begin at the text's end. The pieces of a group are in the order of the text.
+
+        Raises:
+            TextError: a piece has more than a million characters.
+        """
+        is_long = len(text) > LONG_TEXT_CHARACTERS
+        group: list[tuple[int, int]] = []
+        for start, end in self.pieces(text, backwards=backwards) if is_long else [(0, len(text))]:
+            if group and end - start + sum(b - a for a, b in group) > LONG_TEXT_CHARACTERS:
+                yield sorted(group)
+                group = []
+            if end - start > MAX_PIECE_CHARACTERS:
+                raise TextError(
+                    f"text {position} has more than {MAX_PIECE_CHARACTERS:,} characters in a row that the tokenizer "
+                    f"cannot read in pieces, such as a very long word. They are between the characters {start:,} and "
+                    f"{end:,}. Split the text, or leave them out."
+                )
+            group.append((start, end))
+        yield sorted(group)
 
     def _find_seam(self, text: str, start: int) -> int | None:
         """The first seam in the ``PIECE_CHARACTERS`` characters from ``start`` on; None if there is none."""

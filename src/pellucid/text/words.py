@@ -10,7 +10,12 @@ cuts are places where the library cuts too. Both are true of the tokenizers that
 - SentencePiece's tokenizers (``Metaspace``) and byte-level ones begin a word at each space. Their normalizers look at
   what a reader takes for one character (a grapheme cluster), which may be a space and the accent that follows it. So we
   cut before a space only if the characters on both sides are solid: ASCII characters or letters that stand for
-  themselves.
+  themselves. With the tokenizers of GPT-4, Llama 3 and Qwen, a line's end belongs to the marks before it, so we cut
+  after it.
+
+Chinese, Japanese and Thai have no spaces, so a sentence is a single word to SentencePiece's tokenizers. A Unigram model
+may not be given it in parts, not even cut between characters that no token joins: it compares sums of scores that begin
+with the word, and rounding decides between two ways that are equally good. So such a word goes to the library.
 
 A text in which an added token, such as ``[MASK]``, may occur goes to the library as a whole. So does every text of any
 other tokenizer.
@@ -24,15 +29,13 @@ import itertools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
+from pellucid.text.library import Library
 from pellucid.text.seams import AddedToken, Json, flatten, is_bert
-from pellucid.types import Int32
-
-if TYPE_CHECKING:
-    from pellucid import _native
+from pellucid.types import TokenBatch
 
 MAX_BYTES = 32 << 20
 """How many bytes of words and ids the table keeps; with the slots that find them, it takes twice as many. It keeps a
@@ -49,7 +52,15 @@ _SOLID = (
 )
 """Letters of Latin, Greek, Cyrillic, Hebrew and Arabic. They are grapheme clusters by themselves, unless accents follow
 them, and so are the letters before and after them."""
-_LOCAL_NORMALIZERS = frozenset({"NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Precompiled"})
+_SPLIT_PATTERN = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+_SPLIT_PATTERNS = (_SPLIT_PATTERN, _SPLIT_PATTERN.replace("{1,3}", ""))
+"""How GPT-4, Llama 3 and Qwen cut texts before their bytes are merged. Nothing that these match goes on at a space."""
+_UNICODE_NORMALIZERS = frozenset({"NFC", "NFD", "NFKC", "NFKD", "Lowercase"})
+"""No ASCII letter or digit that white space follows becomes anything else than a letter or a digit."""
+_LOCAL_NORMALIZERS = _UNICODE_NORMALIZERS | {"StripAccents", "Precompiled"}
 _SPACE_PATTERNS = ({"Regex": " {2,}"}, {"Regex": r"\s{2,}|[\n\r\t]"})
 
 
@@ -64,6 +75,7 @@ class WordRules:
         characters: ranges of characters. For "marks", each of them is a word; for "spaces", they are solid.
         added: a text with one of these goes to the library whole.
         normalized: so does a text that may have one of these when it is normalized.
+        marks_take_line_ends: for "spaces", True if a line's end belongs to the marks before it.
     """
 
     kind: Literal["marks", "spaces"]
@@ -72,6 +84,7 @@ class WordRules:
     characters: tuple[tuple[int, int], ...]
     added: tuple[str, ...]
     normalized: tuple[str, ...]
+    marks_take_line_ends: bool = False
 
 
 def find_rules(
@@ -106,11 +119,13 @@ def find_rules(
     replaced = "".join(step["pattern"].get("String", "") + step["content"] for step in steps if "pattern" in step)
     if not all(map(_normalizes_locally, steps)) or set(replaced) & set("".join(normalized)):
         return None
-    spaces = _separating_spaces(pieces) if _begins_words_at_spaces(cutters) else ""
+    marks_take_line_ends = _is_split_byte_level(cutters) and all(step["type"] in _UNICODE_NORMALIZERS for step in steps)
+    spaces = _separating_spaces(pieces) if marks_take_line_ends or _begins_words_at_spaces(cutters) else ""
     if not spaces:
         return None
     solid = _SOLID if normalize is None or _stay_solid(normalize) else ()
-    return WordRules("spaces", spaces, _dropped_spaces(spaces, pieces), solid, raw, normalized)
+    drop = _dropped_spaces(spaces, pieces)
+    return WordRules("spaces", spaces, drop, solid, raw, normalized, marks_take_line_ends)
 
 
 def _is_printable(token: str) -> bool:
@@ -124,6 +139,15 @@ def _begins_words_at_spaces(cutters: Sequence[Json]) -> bool:
     if kinds not in (["Metaspace"], ["WhitespaceSplit", "Metaspace"]):
         return False
     return cutters[-1].get("split") is True and cutters[-1].get("replacement") == "▁"
+
+
+def _is_split_byte_level(cutters: Sequence[Json]) -> bool:
+    """True for the pre-tokenizers of GPT-4, Llama 3 and Qwen."""
+    if [cutter["type"] for cutter in cutters] != ["Split", "ByteLevel"]:
+        return False
+    split, byte_level = cutters
+    is_known = split["pattern"].get("Regex") in _SPLIT_PATTERNS and split["behavior"] == "Isolated"
+    return is_known and not split["invert"] and not byte_level.get("use_regex") and not byte_level["add_prefix_space"]
 
 
 def _normalizes_locally(step: Json) -> bool:
@@ -171,26 +195,19 @@ class Words:
 
     Args:
         rules: where texts may be cut.
-        encode_words: asks the library about words, each for itself: how many ids each has, and the ids of all.
-        encode_texts: the same for long words and texts, which take longer each.
-        normalize: applies the normalizer.
+        library: the tokenizer, which is asked about words that the table does not know.
     """
 
-    def __init__(
-        self,
-        rules: WordRules,
-        encode_words: Callable[[list[str]], tuple[Int32, Int32]],
-        encode_texts: Callable[[list[str]], tuple[Int32, Int32]],
-        normalize: Callable[[str], str],
-    ) -> None:
+    def __init__(self, rules: WordRules, library: Library) -> None:
         from pellucid import _native
 
-        self._encode_words, self._encode_texts, self._normalize = encode_words, encode_texts, normalize
+        self._library = library
         self._firsts = {token[0].lower() for token in rules.normalized}
         self._table = _native.WordTable(
             kind=rules.kind,
             spaces=rules.spaces,
             drop=rules.drop,
+            marks_take_line_ends=rules.marks_take_line_ends,
             characters=list(rules.characters),
             added=list(rules.added),
             normalized=list(rules.normalized),
@@ -201,16 +218,16 @@ class Words:
         """The number of words in the table."""
         return len(self._table)
 
-    def look_up(self, texts: list[str]) -> _native.Lookup:
-        """Look texts up, and ask the library about what the table does not know."""
+    def ids(self, texts: list[str]) -> TokenBatch:
+        """The ids of texts, without special tokens. The library is asked about what the table does not know."""
         lookup = self._table.look_up("".join(texts).encode(), texts)
         while not lookup.is_known:
             words, pieces = lookup.unknown_words, lookup.unknown_pieces
-            answers = [self._encode_words(words)] if words else []
-            answers += [self._encode_texts(pieces)] if pieces else []
+            answers = [self._library.ids_of_words(words)] if words else []
+            answers += [self._library.ids_of_texts(pieces)] if pieces else []
             counts, ids = map(np.concatenate, zip(*answers, strict=True))
             lookup.learn(counts, self._suspects([*words, *pieces]), ids)
-        return lookup
+        return TokenBatch(*lookup.ids())
 
     def _suspects(self, words: list[str]) -> list[int]:
         """The numbers of the words of which the normalizer makes what may be the start of an added token.
@@ -220,4 +237,4 @@ class Words:
         if not self._firsts:
             return []
         strange = ((n, word) for n, word in enumerate(words) if not (word.isascii() and word.isprintable()))
-        return [n for n, word in strange if not self._firsts.isdisjoint(self._normalize(word).lower())]
+        return [n for n, word in strange if not self._firsts.isdisjoint(self._library.normalize(word).lower())]

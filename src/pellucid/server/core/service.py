@@ -113,19 +113,19 @@ class Service(Generic[Task_co]):
             first += len(part)
         return TokenBatch.join(batches), np.concatenate(all_counts)
 
-    async def tokenize_plain(self, texts: Sequence[str]) -> list[Int32]:
-        """Turn texts into tokens without special tokens, ``int32[n]`` for each, in turns with other requests.
+    async def tokenize_plain(self, texts: Sequence[str]) -> TokenBatch:
+        """Turn texts into tokens without special tokens, in turns with other requests.
 
         See :meth:`pellucid.text.tokenizer.Tokenizer.tokenize_plain`.
         """
         tokenize = self.task.tokenizer.tokenize_plain
         if is_short(texts, ""):
             return tokenize(texts)
-        found: list[Int32] = []
+        batches: list[TokenBatch] = []
         for part in split_parts(texts, PART_CHARACTERS):
             job = functools.partial(_call, functools.partial(tokenize, part))
-            found += await self.run_in_tokenizer(job, sum(map(len, part)))
-        return found
+            batches.append(await self.run_in_tokenizer(job, sum(map(len, part))))
+        return TokenBatch.join(batches)
 
     async def run_in_tokenizer(self, job: Callable[[Check], T], characters: int) -> T:
         """Run a job in the tokenizer's thread, and return its result.
