@@ -264,15 +264,14 @@ def varlen_attention(spec: EncoderSpec, device: str, dtype: torch.dtype) -> Varl
     """Attention of texts that lie end to end, or None if PyTorch cannot do that for this encoder on this device.
 
     ``torch.nn.attention.varlen`` is FlashAttention. It needs CUDA with compute capability 8.0 or higher and half
-    precision, and it cannot add anything to the scores. ``num_splits=1`` makes a text's numbers independent of the
-    other texts of its step.
+    precision, and it cannot add anything to the scores.
     """
     if (
         torch.device(device).type != "cuda"
         or dtype not in (torch.float16, torch.bfloat16)
         or spec.relative_bias
         or spec.disentangled
-        or any(block.attention.head_size % 8 for block in spec.blocks)
+        or any(block.attention.head_size % 8 or block.attention.head_size > 256 for block in spec.blocks)
         or torch.cuda.get_device_capability(device) < (8, 0)
     ):
         return None
@@ -280,18 +279,36 @@ def varlen_attention(spec: EncoderSpec, device: str, dtype: torch.dtype) -> Varl
         from torch.nn.attention.varlen import varlen_attn
     except ImportError:  # PyTorch before 2.10 does not have it.
         return None
-    return end_to_end_attention(varlen_attn) if "num_splits" in inspect.signature(varlen_attn).parameters else None
+    has_windows = any(block.attention.window is not None for block in spec.blocks)
+    return end_to_end_attention(varlen_attn, has_windows=has_windows)
 
 
-def end_to_end_attention(kernel: Callable[..., torch.Tensor]) -> VarlenAttention:
-    """Adapt a kernel with the signature of ``torch.nn.attention.varlen.varlen_attn`` to the texts of a step."""
+def end_to_end_attention(kernel: Callable[..., torch.Tensor], *, has_windows: bool) -> VarlenAttention | None:
+    """Adapt a kernel with a signature of ``torch.nn.attention.varlen.varlen_attn`` to the texts of a step.
+
+    The signature depends on the version of PyTorch. 2.10 has no ``window_size``. Only 2.12 and later have
+    ``num_splits``: 1 means that a text's numbers do not depend on the other texts of its step. In older versions, their
+    last bits may.
+
+    Args:
+        kernel: the kernel.
+        has_windows: True if a layer has a window.
+
+    Returns:
+        The attention; None if the kernel has no windows, and a layer needs one.
+    """
+    known = inspect.signature(kernel).parameters
+    if has_windows and "window_size" not in known:
+        return None
+    options = {"num_splits": 1} if "num_splits" in known else {}
 
     def attend(
         query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, step: DeviceBatch, window: int | None
     ) -> torch.Tensor:
-        window_size = (-1, -1) if window is None else (window, window)  # To the left and to the right; -1 for all.
+        # A window goes to the left and to the right.
+        of_layer = {} if window is None else {"window_size": (window, window)}
         bounds = (step.offsets, step.offsets, step.longest, step.longest)  # For the queries, and for the keys.
-        return kernel(query, key, value, *bounds, window_size=window_size, num_splits=1)
+        return kernel(query, key, value, *bounds, **options, **of_layer)
 
     return attend
 
