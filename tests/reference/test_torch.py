@@ -189,12 +189,12 @@ class TestOutOfMemory:
         """Make larger steps fail. Returns the list to which each step adds its number of tokens."""
         run_step, sizes = engine._run_step, []
 
-        def limited_step(batch, finish):
-            padded = len(batch) * int(batch.lengths.max())
+        def limited_step(step, finish):
+            padded = len(step.batch) * step.longest
             sizes.append(padded)
             if padded > max_tokens:
                 raise torch.OutOfMemoryError
-            return run_step(batch, finish)
+            return run_step(step, finish)
 
         monkeypatch.setattr(engine, "_run_step", limited_step)
         return sizes

@@ -15,7 +15,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from pellucid.errors import InvalidModelError
-from pellucid.layers.norms import Normalize, normalize
+from pellucid.layers.norms import Normalize
 from pellucid.layers.pooling import Pooling, pool
 from pellucid.reprs import short_repr
 from pellucid.types import Float32, Int32, Int64, MultiVectors
@@ -28,6 +28,25 @@ class Module(Protocol):
 
     def __call__(self, vectors: Float32, /) -> Float32:
         """Apply the module."""
+
+
+@dataclass(frozen=True)
+class Truncate:
+    """Keeps only the first ``size`` numbers of each vector."""
+
+    size: int
+
+    def __call__(self, vectors: Float32, /) -> Float32:
+        """Cut each row."""
+        return vectors[:, : self.size].copy()  # A view would keep all dimensions in memory.
+
+
+def apply(modules: Iterable[Module], vectors: Float32) -> Float32:
+    """Pass vectors through modules, in order."""
+    with np.errstate(over="ignore", invalid="ignore"):  # Finish.check reports NaN and infinity.
+        for module in modules:
+            vectors = module(vectors)
+    return vectors
 
 
 class Finish(Protocol[Result]):
@@ -122,15 +141,17 @@ class Pool:
 
     def after_pooling(self, pooled: Float32) -> Float32:
         """Turn pooled vectors, ``float32[B, p]``, into the vectors of the texts, ``float32[B, d]``."""
-        vectors = pooled
-        with np.errstate(over="ignore", invalid="ignore"):  # check() reports NaN and infinity.
-            for module in self.modules:
-                if not (isinstance(module, Normalize) and self.normalize is False):
-                    vectors = module(vectors)
-            if self.truncate_dim is not None:
-                vectors = vectors[:, : self.truncate_dim].copy()  # A view would keep all dimensions in memory.
-            is_unit = self.truncate_dim is None and bool(self.modules) and isinstance(self.modules[-1], Normalize)
-            return normalize(vectors) if self.normalize and not is_unit else vectors
+        return apply(self.modules_to_apply, pooled)
+
+    @property
+    def modules_to_apply(self) -> tuple[Module, ...]:
+        """What pooled vectors go through, in order: the model's modules, and the changes that the caller asked for."""
+        modules = [each for each in self.modules if not (isinstance(each, Normalize) and self.normalize is False)]
+        if self.truncate_dim is not None:
+            modules.append(Truncate(self.truncate_dim))
+        if self.normalize and not (modules and isinstance(modules[-1], Normalize)):
+            modules.append(Normalize())
+        return tuple(modules)
 
     def merge(self, parts: Iterable[tuple[Int64, Float32]], texts: int, /) -> Float32:
         """``float32[texts, d]``; see :meth:`Finish.merge`."""
@@ -167,10 +188,7 @@ class EachToken:
 
     def __call__(self, vectors: Float32, offsets: Int32, /) -> MultiVectors:
         """One vector for each token."""
-        with np.errstate(over="ignore", invalid="ignore"):  # check() reports NaN and infinity.
-            for module in self.modules:
-                vectors = module(vectors)
-        return MultiVectors(vectors, offsets)
+        return MultiVectors(apply(self.modules, vectors), offsets)
 
     def wanted(self, lengths: Int32, /) -> None:  # noqa: ARG002
         """All tokens count; see :meth:`Finish.wanted`."""

@@ -7,10 +7,11 @@ cannot be used, that is an error.
 
 from __future__ import annotations
 
+import collections
 import logging
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
@@ -21,30 +22,36 @@ from pellucid.engines.base import Engine
 from pellucid.engines.threads import usable_processors
 from pellucid.engines.torch.devices import check_device
 from pellucid.engines.torch.known import TransformersEncoder
-from pellucid.engines.torch.planning import end_of_step, longest_first
+from pellucid.engines.torch.modules import DeviceModule, DeviceModules, apply
+from pellucid.engines.torch.planning import end_of_step, longest_first, tokens_of
 from pellucid.engines.torch.pooled import pool_on_device
 from pellucid.engines.torch.ragged import RaggedEncoder
-from pellucid.engines.torch.steps import DeviceBatch
+from pellucid.engines.torch.steps import DeviceBatch, start_copy_back
 from pellucid.engines.torch.vocabulary import DeviceHead
 from pellucid.errors import DeviceError
-from pellucid.layers.finish import Finish, Pool
-from pellucid.layers.pooling import Pooling
+from pellucid.layers.finish import EachToken, Finish, Pool
 from pellucid.layers.vocabulary import VocabularyHead, VocabularyPool
 from pellucid.model.spec import EncoderSpec
 from pellucid.model.weights import EncoderWeights
 from pellucid.sparse_vectors import SparseVectors
-from pellucid.types import Float32, Int64, TokenBatch
+from pellucid.types import Float32, Int64, MultiVectors, TokenBatch
 
 Result = TypeVar("Result")
 StepResult = TypeVar("StepResult")
+StepFinish = Callable[[torch.Tensor, DeviceBatch], Callable[[], StepResult]]
+"""Takes the hidden states of a step, ``[T, hidden]``, and the step. It gives the device the rest of the work, and
+returns a function that waits for the result and returns it."""
 
 logger = logging.getLogger("pellucid")
 _CPU_TOKENS_PER_STEP = 8192
 _GPU_TOKENS_PER_STEP = 65_536
 _CPU_STEPS_PER_CALL = 1
 _GPU_STEPS_PER_CALL = 64
-"""While a GPU computes one step, the next one is being prepared. Only at the end of a call does the CPU wait for it, so
-calls on a GPU have many steps."""
+"""A GPU gets the steps of a call one after the other, without a pause. There is a pause between two calls, so a call on
+a GPU has many steps."""
+_GPU_STEPS_AHEAD = 4
+"""How many steps a GPU is given before the result of the first is waited for. Few enough to bound the memory of results
+that wait to be copied."""
 
 
 class TorchEncoder(Protocol):
@@ -104,6 +111,8 @@ class TorchEngine(Engine):
             torch.set_num_threads(threads or usable_processors())
         self.tokens_per_step = _CPU_TOKENS_PER_STEP if on_cpu else _GPU_TOKENS_PER_STEP
         self.tokens_per_call = self.tokens_per_step * (_CPU_STEPS_PER_CALL if on_cpu else _GPU_STEPS_PER_CALL)
+        self._steps_ahead = 0 if on_cpu else _GPU_STEPS_AHEAD
+        self._modules = DeviceModules(self.device)
         self._heads: weakref.WeakKeyDictionary[VocabularyHead, DeviceHead] = weakref.WeakKeyDictionary()
         self._heads_lock = threading.Lock()
         torch_dtype = getattr(torch, dtype)
@@ -123,24 +132,28 @@ class TorchEngine(Engine):
         Raises:
             DeviceError: the device has too little memory even for a single text.
         """
-        vectors = np.empty((len(batch.ids), self.spec.hidden_size), dtype=np.float32)
-        for texts, states in self._run_steps(batch, lambda states, _step: states.float()):
-            rows = [np.arange(batch.offsets[text], batch.offsets[text + 1]) for text in texts]
-            vectors[np.concatenate(rows)] = states.cpu().numpy()
-        return vectors
+        return self._each_token(batch, [])
 
     def run(self, batch: TokenBatch, finish: Finish[Result]) -> Result:
-        """Pool on the device, so that only the results are copied back. Compute any other finish on the CPU.
+        """Compute the finish on the device if it can, so that only the results are copied back.
 
         The errors are those of :meth:`token_vectors`.
         """
-        any_finish: object = finish  # Type checkers cannot narrow a Finish[Result] to a Pool.
-        if isinstance(any_finish, Pool):
-            pooled = self._pool(batch, any_finish.pooling, any_finish.prompt_tokens)
-            return cast("Result", any_finish.after_pooling(pooled))
-        if isinstance(any_finish, VocabularyPool) and len(batch.ids):
-            return cast("Result", self._vocabulary_weights(batch, any_finish))
-        return super().run(batch, finish)
+        result = self._run_on_device(batch, finish)
+        return super().run(batch, finish) if result is None else cast("Result", result)
+
+    def _run_on_device(self, batch: TokenBatch, finish: object) -> object | None:
+        """What a finish makes of texts, computed on the device. None if the device cannot, or has nothing to do."""
+        match finish:
+            case _ if not len(batch.ids):
+                return None
+            case Pool() if (modules := self._modules.copy(finish.modules_to_apply)) is not None:
+                return self._pool(batch, finish, modules)
+            case EachToken() if (modules := self._modules.copy(finish.modules)) is not None:
+                return MultiVectors(self._each_token(batch, modules), batch.offsets)
+            case VocabularyPool():
+                return self._vocabulary_weights(batch, finish)
+        return None
 
     def run_each(self, requests: Sequence[tuple[TokenBatch, Finish[Any]]]) -> list[Any]:
         """Make one call for all requests with the same finish, so that it can be computed on the device."""
@@ -153,14 +166,36 @@ class TorchEngine(Engine):
                 results[index] = result
         return results
 
-    def _pool(self, batch: TokenBatch, pooling: Pooling, prompt_tokens: int) -> Float32:
-        """Pool the token vectors as :func:`pellucid.layers.pooling.pool` does, within rounding."""
-        skip = 0 if pooling.include_prompt else prompt_tokens
-        vectors = np.zeros((len(batch), len(pooling.modes) * self.spec.hidden_size), dtype=np.float32)
-        steps = list(self._run_steps(batch, lambda states, step: pool_on_device(states, step, pooling.modes, skip)))
-        for texts, rows in steps:  # A GPU has been given all steps by now. Copying its results back waits for it.
-            vectors[texts] = rows.cpu().numpy()
+    def _each_token(self, batch: TokenBatch, modules: Sequence[DeviceModule]) -> Float32:
+        """The vector of each token after these modules, ``float32[T, d]``."""
+
+        def finish(states: torch.Tensor, _step: DeviceBatch) -> Callable[[], Float32]:
+            return start_copy_back(apply(modules, states.float()))
+
+        vectors = np.empty((0, self.spec.hidden_size), dtype=np.float32)
+        for texts, rows in self._run_steps(batch, finish):
+            if not len(vectors):
+                vectors = np.empty((len(batch.ids), rows.shape[1]), dtype=np.float32)
+            vectors[tokens_of(texts, batch.offsets)] = rows
         return vectors
+
+    def _pool(self, batch: TokenBatch, pool: Pool, modules: Sequence[DeviceModule]) -> Float32:
+        """What ``pool`` makes of the texts, within rounding."""
+        modes, skip = pool.pooling.modes, pool.prompt_tokens if pool.skips else 0
+
+        def finish(states: torch.Tensor, step: DeviceBatch) -> Callable[[], Float32]:
+            return start_copy_back(apply(modules, pool_on_device(states, step, modes, skip)))
+
+        return pool.merge(self._with_empty_texts(batch, self._run_steps(batch, finish), pool), len(batch))
+
+    def _with_empty_texts(
+        self, batch: TokenBatch, parts: Iterable[tuple[Int64, Result]], finish: Finish[Result]
+    ) -> Iterator[tuple[Int64, Result]]:
+        """The results of the steps, and those of the texts that have no tokens, which go through no step."""
+        yield from parts
+        if len(empty := np.flatnonzero(batch.lengths == 0)):
+            nothing = np.empty((0, self.spec.hidden_size), dtype=np.float32)
+            yield empty, finish(nothing, np.zeros(len(empty) + 1, dtype=np.int32))
 
     def _vocabulary_weights(self, batch: TokenBatch, pool: VocabularyPool) -> SparseVectors:
         """What ``pool`` makes of the texts. The head stays on the device as long as it exists."""
@@ -168,41 +203,56 @@ class TorchEngine(Engine):
             if pool.head not in self._heads:
                 self._heads[pool.head] = DeviceHead(pool.head, self.device)
             head = self._heads[pool.head]
-        parts = list(self._run_steps(batch, lambda states, step: head.weights(states, step, pool)))
-        without_tokens = np.flatnonzero(batch.lengths == 0)
-        empty = SparseVectors.from_dense(np.zeros((len(without_tokens), parts[0][1].dimensions), dtype=np.float32))
-        return pool.merge([*parts, (without_tokens, empty)], len(batch))
 
-    def _run_steps(
-        self, batch: TokenBatch, finish: Callable[[torch.Tensor, DeviceBatch], StepResult]
-    ) -> Iterator[tuple[Int64, StepResult]]:
-        """Run the texts that have tokens, step by step.
+        def finish(states: torch.Tensor, step: DeviceBatch) -> Callable[[], SparseVectors]:
+            weights = head.weights(states, step, pool)
+            return lambda: weights
+
+        return pool.merge(self._with_empty_texts(batch, self._run_steps(batch, finish), pool), len(batch))
+
+    def _run_steps(self, batch: TokenBatch, finish: StepFinish[StepResult]) -> Iterator[tuple[Int64, StepResult]]:
+        """Run the texts that have tokens, step by step. A GPU gets more steps before the result of one is waited for.
 
         Args:
             batch: the texts.
-            finish: turns the hidden states of a step into its result, on the device.
+            finish: what to make of each step on the device.
 
         Yields:
             For each step, the indices of its texts, and its result.
         """
         order = longest_first(batch.lengths)
-        lengths = batch.lengths[order]
+        texts = self._copy_to_device(batch.select(order))
+        lengths = texts.batch.lengths
+        running: collections.deque[tuple[Int64, Callable[[], StepResult]]] = collections.deque()
         start = 0
         while start < len(order):
             stop = end_of_step(lengths, start, self.tokens_per_step, self._encoder.min_length_ratio)
-            texts = order[start:stop]
             try:
-                result = self._run_step(batch.select(texts), finish)
+                result = self._run_step(texts.part(start, stop), finish)
             except torch.OutOfMemoryError as error:
-                self._halve_steps(len(texts), error)
-            else:
-                yield texts, result
-                start = stop
+                self._halve_steps(stop - start, error)
+                continue
+            running.append((order[start:stop], result))
+            start = stop
+            if len(running) > self._steps_ahead:
+                indices, result = running.popleft()
+                yield indices, result()
+        for indices, result in running:
+            yield indices, result()
 
     @torch.inference_mode()  # type: ignore[untyped-decorator, unused-ignore]
-    def _run_step(self, batch: TokenBatch, finish: Callable[[torch.Tensor, DeviceBatch], StepResult]) -> StepResult:
-        step = DeviceBatch.of(batch, self.device)
+    def _run_step(self, step: DeviceBatch, finish: StepFinish[StepResult]) -> Callable[[], StepResult]:
         return finish(self._encoder.states(step), step)
+
+    def _copy_to_device(self, batch: TokenBatch) -> DeviceBatch:
+        """Copy all texts of a call at once, so that its steps copy nothing."""
+        try:
+            return DeviceBatch.of(batch, self.device)
+        except torch.OutOfMemoryError as error:
+            raise DeviceError(
+                f"{self.device} has too little memory for the token ids of {len(batch)} texts. Embed fewer at a time, "
+                f"or stop other programs that use this memory."
+            ) from error
 
     def _halve_steps(self, texts: int, error: Exception) -> None:
         """Make steps smaller after the device ran out of memory; raise if that step had a single text."""

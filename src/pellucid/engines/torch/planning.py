@@ -30,3 +30,19 @@ def end_of_step(lengths: Int32, start: int, max_tokens: int, min_length_ratio: f
     longest = int(lengths[start])
     end_of_similar = int(np.searchsorted(-lengths, -min_length_ratio * longest, side="right"))
     return min(end_of_similar, start + max(1, max_tokens // longest))
+
+
+def tokens_of(texts: Int64, offsets: Int32) -> Int64:
+    """The indices of all tokens of some texts, text after text.
+
+    Args:
+        texts: the indices of the texts, ``int64[n]``.
+        offsets: ``int32[B + 1]``; text ``i`` owns the tokens from ``offsets[i]`` to ``offsets[i + 1] - 1``.
+
+    >>> tokens_of(np.array([2, 0]), np.array([0, 2, 5, 8], dtype=np.int32)).tolist()
+    [5, 6, 7, 0, 1]
+    """
+    starts = offsets[texts].astype(np.int64)
+    lengths = offsets[texts + 1] - offsets[texts]
+    ends = np.cumsum(lengths, dtype=np.int64)
+    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
