@@ -7,6 +7,7 @@ A *step* is one forward pass: a group of texts that go through the model togethe
 steps. ::
 
     engine.py      TorchEngine: runs the steps, handles out-of-memory errors, returns the results
+    several.py     SeveralDevices: shares the texts of a call among the TorchEngines of several GPUs
     planning.py    which texts go together in a step
     steps.py       texts on the device, end to end or side by side with padding; the way back of results
     ragged.py      the forward pass of Pellucid's own families, without padding

@@ -20,12 +20,20 @@ import torch
 
 from pellucid.engines.base import Engine
 from pellucid.engines.threads import usable_processors
-from pellucid.engines.torch.devices import check_device
+from pellucid.engines.torch.devices import check_devices
 from pellucid.engines.torch.known import TransformersEncoder
 from pellucid.engines.torch.modules import DeviceModule, DeviceModules, apply
-from pellucid.engines.torch.planning import end_of_step, longest_first, tokens_of
+from pellucid.engines.torch.planning import (
+    MOST_TOKENS_IN_STEP,
+    end_of_step,
+    longest_first,
+    tokens_in_cache,
+    tokens_of,
+    widest_layer,
+)
 from pellucid.engines.torch.pooled import pool_on_device
 from pellucid.engines.torch.ragged import RaggedEncoder
+from pellucid.engines.torch.several import SeveralDevices
 from pellucid.engines.torch.steps import DeviceBatch, start_copy_back
 from pellucid.engines.torch.vocabulary import DeviceHead
 from pellucid.errors import DeviceError
@@ -44,9 +52,7 @@ returns a function that waits for the result and returns it."""
 
 logger = logging.getLogger("pellucid")
 _CPU_TOKENS_PER_STEP = 8192
-_GPU_TOKENS_PER_STEP = 65_536
-_CPU_STEPS_PER_CALL = 1
-_GPU_STEPS_PER_CALL = 64
+_GPU_TOKENS_PER_CALL = 1 << 22
 """A GPU gets the steps of a call one after the other, without a pause. There is a pause between two calls, so a call on
 a GPU has many steps."""
 _GPU_STEPS_AHEAD = 4
@@ -74,7 +80,7 @@ class TorchEngine(Engine):
         weights: a function that reads the encoder's weights, for Pellucid's own families.
         folder: the folder of the model's config.json and safetensors.
         dtype: "float32", "float16" or "bfloat16".
-        device: PyTorch's name of the device: "cpu", "cuda", "cuda:1", "mps".
+        device: the name of the device, from :func:`~pellucid.engines.torch.devices.check_devices`.
         threads: the number of threads on the CPU; None for all available CPU cores. PyTorch has one such number for
             the whole process, and this sets it.
 
@@ -86,7 +92,6 @@ class TorchEngine(Engine):
             the device runs out of memory.
 
     Raises:
-        OptionError: this machine does not have the device.
         DeviceError: the device has too little memory for the model.
         UnsupportedModelError, InvalidModelError, MissingExtraError: the weights or transformers cannot be used.
     """
@@ -105,12 +110,12 @@ class TorchEngine(Engine):
     ) -> None:
         self.spec = spec
         self.dtype = dtype
-        self.device = check_device(device)
+        self.device = device
         on_cpu = torch.device(self.device).type == "cpu"
         if on_cpu:
             torch.set_num_threads(threads or usable_processors())
-        self.tokens_per_step = _CPU_TOKENS_PER_STEP if on_cpu else _GPU_TOKENS_PER_STEP
-        self.tokens_per_call = self.tokens_per_step * (_CPU_STEPS_PER_CALL if on_cpu else _GPU_STEPS_PER_CALL)
+        self.tokens_per_step = _CPU_TOKENS_PER_STEP if on_cpu else gpu_tokens_per_step(spec, self.device, dtype)
+        self.tokens_per_call = _CPU_TOKENS_PER_STEP if on_cpu else _GPU_TOKENS_PER_CALL
         self._steps_ahead = 0 if on_cpu else _GPU_STEPS_AHEAD
         self._modules = DeviceModules(self.device)
         self._heads: weakref.WeakKeyDictionary[VocabularyHead, DeviceHead] = weakref.WeakKeyDictionary()
@@ -267,6 +272,13 @@ class TorchEngine(Engine):
             torch.cuda.empty_cache()
 
 
+def gpu_tokens_per_step(spec: EncoderSpec, device: str, dtype: str) -> int:
+    """How many tokens a step on a GPU has. Only CUDA says how large the cache is."""
+    on_cuda = torch.device(device).type == "cuda"
+    cache = torch.cuda.get_device_properties(device).L2_cache_size if on_cuda else 0
+    return tokens_in_cache(cache, widest_layer(spec) * getattr(torch, dtype).itemsize) if cache else MOST_TOKENS_IN_STEP
+
+
 def create(
     spec: EncoderSpec,
     weights: Callable[[], EncoderWeights],
@@ -275,6 +287,9 @@ def create(
     dtype: str,
     device: str,
     threads: int | None,
-) -> TorchEngine:
-    """See :class:`pellucid.engines.registry.Create`."""
-    return TorchEngine(spec, weights, folder, dtype=dtype, device=device, threads=threads)
+) -> Engine:
+    """See :class:`pellucid.engines.registry.Create`. ``device`` may name several devices."""
+    engines = [
+        TorchEngine(spec, weights, folder, dtype=dtype, device=name, threads=threads) for name in check_devices(device)
+    ]
+    return engines[0] if len(engines) == 1 else SeveralDevices(engines, min_tokens=engines[0].tokens_per_step)
