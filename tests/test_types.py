@@ -144,6 +144,14 @@ def test_a_model_without_token_types_has_no_second_segment():
         check_tokens(TokenBatch(batch.ids, batch.offsets, np.ones(2, dtype=np.int8)), 10, 4, 0)
 
 
+def test_one_token_of_each_text_is_a_text_of_its_own():
+    batch = TokenBatch(
+        np.array([5, 6, 7, 8, 9], np.int32), np.array([0, 2, 5], np.int32), np.array([0, 1, 0, 0, 1], np.int8)
+    )
+    picked = batch.pick(np.array([1, 2], np.int32))
+    assert (picked.ids.tolist(), picked.offsets.tolist(), picked.segments.tolist()) == ([6, 9], [0, 1, 2], [1, 1])
+
+
 def test_no_texts_can_be_selected_from_a_batch_with_segments():
     batch = TokenBatch.from_sequences([[1, 2]])
     pairs = TokenBatch(batch.ids, batch.offsets, np.ones(2, dtype=np.int8))

@@ -15,6 +15,7 @@ from pellucid.embedding import EmbeddingTask
 from pellucid.encoder.encoder import Dtype, Encoder, EngineName
 from pellucid.encoder.fingerprint import EMBEDDING
 from pellucid.encoder.prompts import DOCUMENT_PROMPTS, QUERY_PROMPTS, choose_prompt
+from pellucid.encoder.together import Reading, Side
 from pellucid.errors import (
     InputError,
     InvalidModelError,
@@ -311,6 +312,9 @@ class Embedder(EmbeddingTask):
         if self.spec.pooling.include_prompt:
             prompt_tokens = 0  # Texts with different prompts then have equal finishes, and can be pooled together.
         return Pool(self.spec.pooling, self.encoder.modules, prompt_tokens, normalize, truncate_dim)
+
+    def _reading(self, side: Side, prompt: str) -> Reading:  # noqa: ARG002
+        return Reading(prompt, self.tokenizer, self.finish(self.tokenizer.prompt_tokens(prompt)))
 
     def _call(
         self, prompt: str, normalize: bool | None, truncate_dim: int | None, output_dtype: OutputDtype

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +17,15 @@ from pellucid.checks import check_integer
 from pellucid.embedding import EmbeddingTask
 from pellucid.encoder.encoder import Dtype, Encoder, EngineName
 from pellucid.encoder.prompts import DOCUMENT_PROMPTS, QUERY_PROMPTS, choose_prompt
+from pellucid.encoder.together import Reading
 from pellucid.errors import InvalidModelError, OptionError, TextTypeError, UnsupportedModelError
 from pellucid.layers.finish import EachToken
-from pellucid.layers.norms import Normalize
+from pellucid.layers.norms import normalize as scale_to_unit_length
+from pellucid.layers.token_mask import TokenMask
 from pellucid.layers.token_pooling import TokenPooling
+from pellucid.model.modules import load_modules
 from pellucid.model.spec import DenseSpec, ExpansionSpec, LateInteractionSpec, TokenMaskSpec, TokenPoolingSpec
+from pellucid.model.token_heads import LATE, why_no_head
 from pellucid.reprs import short_text
 from pellucid.task import Call, Task
 from pellucid.text.checks import as_iterator, as_list
@@ -33,6 +37,8 @@ from pellucid.vectors.maxsim import check_documents, check_query
 
 if TYPE_CHECKING:
     from pellucid.explain.alignment import AlignedText, Alignment
+
+_Stage = TypeVar("_Stage", TokenMaskSpec, TokenPoolingSpec)
 
 Side = Literal["query", "document", "text"]
 """What a text is: a query; a document; or "text", which is read like a document, but as far as the model can."""
@@ -99,19 +105,15 @@ class MultiVectorEmbedder(EmbeddingTask):
         spec = self.spec.late_interaction
         if spec is None:
             raise UnsupportedModelError(
-                f"{self.spec.name} does not give each token a vector that can be compared. If it gives one vector for "
-                f"each text, use Embedder."
+                why_no_head(self.files, LATE)
+                or f"{self.spec.name} does not give each token a vector that can be compared. If it gives one vector "
+                f"for each text, use Embedder."
             )
-        stages = self.spec.stages
-        self._mask = next((stage for stage in stages if isinstance(stage, TokenMaskSpec)), None)
-        self._pooling = next((stage for stage in stages if isinstance(stage, TokenPoolingSpec)), None)
+        self._stages = spec.stages
+        self._modules = load_modules(self.files, spec.stages)
         self._expansion = spec.expansion
         self._fill = 0 if self._expansion is None else self._check_expansion(self._expansion)
         self._tokenizers = self._make_tokenizers(spec)
-        words = () if self._mask is None else self._mask.skipped
-        self._skipped = np.array(
-            sorted({number for word in words if (number := self.tokenizer.token_id(word)) is not None}), dtype=np.int32
-        )
 
     def __repr__(self) -> str:
         name = short_text(self.model_name, 60)
@@ -124,7 +126,7 @@ class MultiVectorEmbedder(EmbeddingTask):
     @property
     def dimensions(self) -> int:
         """The length of a token's vector."""
-        sizes = [stage.out_features for stage in self.spec.stages if isinstance(stage, DenseSpec)]
+        sizes = [stage.out_features for stage in self._stages if isinstance(stage, DenseSpec)]
         return sizes[-1] if sizes else self.spec.encoder.hidden_size
 
     @property
@@ -218,7 +220,7 @@ class MultiVectorEmbedder(EmbeddingTask):
             TextTypeError, TextError, TruncationError: as :meth:`embed_documents`.
         """
         vectors = self._run(as_list(texts), self._call(side, prompt), show_progress=show_progress)
-        return EachToken((Normalize(),))(vectors.vectors, vectors.offsets) if normalize else vectors
+        return MultiVectors(scale_to_unit_length(vectors.vectors), vectors.offsets) if normalize else vectors
 
     def maxsim(self, query: str | npt.ArrayLike, documents: Sequence[str] | MultiVectors) -> Float32:
         """Score documents for a query: ``float32[n]``, in the documents' order.
@@ -264,7 +266,8 @@ class MultiVectorEmbedder(EmbeddingTask):
         """
         from pellucid.explain.alignment import align
 
-        if self._pooling is not None and self._pooling.factor > 1:
+        pooling = self._stage(TokenPoolingSpec)
+        if pooling is not None and pooling.factor > 1:
             raise UnsupportedModelError(f"{self.spec.name} merges vectors, so they do not belong to single tokens.")
         texts = (("query", query, self.query_prompt), ("document", document, self.document_prompt))
         for side, text, _ in texts:
@@ -277,8 +280,37 @@ class MultiVectorEmbedder(EmbeddingTask):
 
     # From texts to vectors
 
+    def finish(self, side: Side) -> EachToken:
+        """Turns token vectors into the vectors of texts of this kind, to pass to ``encoder.run``."""
+        pooling = self._stage(TokenPoolingSpec)
+        if pooling is not None and _task_of(side) in pooling.sides:
+            merge = TokenPooling(pooling.factor, pooling.protected, pooling.normalize)
+            return EachToken(self._modules, self._mask(side), merge)
+        return EachToken(self._modules, self._mask(side))
+
+    def _reading(self, side: Side, prompt: str) -> Reading:
+        if side == "query" and self._expansion is not None:
+            raise UnsupportedModelError(
+                f"{self.spec.name} fills up queries with tokens of its own, so they cannot share a pass. Use "
+                f"embed_queries."
+            )
+        return Reading(prompt, self._tokenizers[side], self.finish(side))
+
+    def _mask(self, side: Side) -> TokenMask:
+        """Which tokens of a text have a vector."""
+        spec = self._stage(TokenMaskSpec)
+        if spec is None:
+            return TokenMask(attended=True)  # Without a mask, what the query's tokens do not look at does not count.
+        words = spec.skipped if _task_of(side) in spec.sides else ()
+        skipped = {number for word in words if (number := self.tokenizer.token_id(word)) is not None}
+        return TokenMask(tuple(sorted(skipped)), None if side == "query" else spec.only, spec.first)
+
+    def _stage(self, kind: type[_Stage]) -> _Stage | None:
+        """The model's stage of this kind, if it has one."""
+        return next((stage for stage in self._stages if isinstance(stage, kind)), None)
+
     def _call(self, side: Side, prompt: str) -> _SideCall:
-        return _SideCall(prompt, EachToken(self.encoder.modules), self.dimensions, side=side)
+        return _SideCall(prompt, self.finish(side), self.dimensions, side=side)
 
     def _most_tokens(self, call: Call[Any]) -> int:
         return self._tokenizers[cast("_SideCall", call).side].spec.max_tokens
@@ -291,35 +323,6 @@ class MultiVectorEmbedder(EmbeddingTask):
             tokens = expand(tokens, self._fill, self._expansion)
         yield tokens, counts
 
-    def _run_tokens(self, tokens: TokenBatch, call: Call[Any], advance: Callable[[int], object]) -> Any:
-        """The vectors of texts: of the tokens that count, and similar ones merged if the model says so."""
-        vectors = self._of_tokens(tokens, call, advance)
-        pooling, side = self._pooling, _task_of(cast("_SideCall", call).side)
-        if pooling is None or side not in pooling.sides:
-            return vectors
-        call.finish.check(vectors, int)  # Merging vectors that are not finite makes no sense.
-        return TokenPooling(pooling.factor, pooling.protected, pooling.normalize)(vectors)
-
-    def _of_tokens(self, tokens: TokenBatch, call: Call[Any], advance: Callable[[int], object]) -> MultiVectors:
-        """The vectors of the tokens that count."""
-        vectors: MultiVectors = self.encoder.run(tokens, call.finish, advance=advance)
-        return vectors.select(self._kept(tokens, cast("_SideCall", call).side))
-
-    def _kept(self, tokens: TokenBatch, side: Side) -> npt.NDArray[np.bool_]:
-        """Which tokens have a vector, ``bool[T]``."""
-        kept = np.ones(len(tokens.ids), dtype=np.bool_)
-        mask = self._mask
-        if mask is None:
-            if tokens.attended is not None:  # Without a mask, what the query's tokens do not look at does not count.
-                places = np.arange(len(tokens.ids)) - np.repeat(tokens.offsets[:-1], tokens.lengths)
-                kept = places < np.repeat(tokens.attended, tokens.lengths)
-            return kept
-        if _task_of(side) in mask.sides:
-            kept &= ~np.isin(tokens.ids, self._skipped)
-        if side != "query" and mask.only is not None:
-            kept &= np.isin(tokens.ids, mask.only)
-        return kept
-
     def _aligned(self, side: Side, text: str, prompt: str) -> tuple[AlignedText, Float32]:
         """A text with its tokens, and the vectors of those that have one."""
         from pellucid.explain.alignment import AlignedText
@@ -330,8 +333,8 @@ class MultiVectorEmbedder(EmbeddingTask):
         end = len(prompt + text)
         filling = Token(self._fill, self.tokenizer.piece(self._fill), end, end, "special", False)
         all_tokens = (*seen.tokens, *[filling] * (len(tokens.ids) - len(seen.tokens)))
-        kept = self._kept(tokens, side).tolist()
-        vectors = self._run_tokens(tokens, call, lambda _texts: None)
+        kept = self._mask(side).kept(tokens).tolist()
+        vectors = self.encoder.run(tokens, call.finish)
         call.finish.check(vectors, int)
         return AlignedText(
             prompt=prompt,

@@ -12,18 +12,22 @@ from pellucid.checks import check_integer
 from pellucid.embedding import EmbeddingTask
 from pellucid.encoder.encoder import Dtype, Encoder, EngineName
 from pellucid.encoder.prompts import DOCUMENT_PROMPTS, QUERY_PROMPTS, choose_prompt
+from pellucid.encoder.together import Reading, Side
 from pellucid.errors import InputError, TextTypeError, UnsupportedModelError
 from pellucid.layers.finish import Pool
+from pellucid.layers.lexical import LexicalWeights
 from pellucid.layers.pooling import Pooling
-from pellucid.layers.vocabulary import SparseCode, SparseFinish, VocabularyPool
+from pellucid.layers.vocabulary import SparseCode, SparseFinish, TokenWeights, VocabularyPool
 from pellucid.model.load import load_query_table, read_settings
-from pellucid.model.modules import load_autoencoder
+from pellucid.model.modules import load_autoencoder, load_dense
 from pellucid.model.spec import AutoEncoderSpec, ModelSpec, SpladeSpec
+from pellucid.model.token_heads import LEXICAL, why_no_head
 from pellucid.reprs import short_text
 from pellucid.sources.files import ModelFiles
 from pellucid.sparse_vectors import SparseVectors
 from pellucid.task import Call, Task
 from pellucid.text.checks import as_iterator, as_list, check_texts
+from pellucid.text.special_tokens import named_tokens
 from pellucid.text.tokenizer import Tokenizer
 from pellucid.text.truncation import OnTruncation, check_truncation, warn_about_truncation
 from pellucid.types import Float32
@@ -32,6 +36,8 @@ if TYPE_CHECKING:
     from pellucid.explain.sparse import ExplainedSparseScore, SparseText
 
 _MOST_DIMS = 1 << 31
+_UNUSED_TOKENS = {"cls_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
+"""What FlagEmbedding leaves out of the sparse vectors of BGE-M3, and the usual spellings."""
 
 
 class SparseEmbedder(EmbeddingTask):
@@ -188,7 +194,7 @@ class SparseEmbedder(EmbeddingTask):
             InputError: the vectors are of another model.
             UnsupportedModelError: the dimensions of this model's vectors are not tokens.
         """
-        self._pool()  # Raises if the dimensions are not tokens.
+        self._token_weights()  # Raises if the dimensions are not tokens.
         if vectors.dimensions != self.dimensions:
             raise InputError(
                 f"the vectors have {vectors.dimensions:,} dimensions, but those of {self.spec.name} have "
@@ -237,11 +243,11 @@ class SparseEmbedder(EmbeddingTask):
 
         check_texts([text])
         chosen = choose_prompt(self.spec, DOCUMENT_PROMPTS, prompt_name, prompt)
-        return explain_text(self.encoder, self._pool(), text, chosen)
+        return explain_text(self.encoder, self._token_weights(), text, chosen)
 
-    def _pool(self) -> VocabularyPool:
+    def _token_weights(self) -> TokenWeights:
         finish = self.finish()
-        if not isinstance(finish, VocabularyPool):
+        if not isinstance(finish, TokenWeights):
             raise UnsupportedModelError(f"{self.spec.name}: the dimensions of its vectors are not tokens.")
         return finish
 
@@ -272,6 +278,18 @@ class SparseEmbedder(EmbeddingTask):
             return None
         return type(self)(encoder, max_active_dims=self._max_active_dims, on_truncation=self.on_truncation)
 
+    def _reading(self, side: Side, prompt: str) -> Reading:  # noqa: ARG002
+        return Reading(prompt, self.tokenizer, self.finish())
+
+    def _unused_tokens(self) -> tuple[int, ...]:
+        """The tokens that never count in BGE-M3: those that mark a text's ends, padding, and the unknown token."""
+        spellings = {
+            spelling
+            for key, usual in _UNUSED_TOKENS.items()
+            for spelling in named_tokens(self.files, self.tokenizer.spec.folder, key) or [usual]
+        }
+        return tuple(sorted(number for name in spellings if (number := self.tokenizer.token_id(name)) is not None))
+
     def _call(self, prompt: str, max_active_dims: int | None) -> Call[SparseVectors]:
         return Call(prompt, self.finish(max_active_dims), self.dimensions)
 
@@ -287,9 +305,13 @@ class SparseEmbedder(EmbeddingTask):
             UnsupportedModelError: the model gives no sparse vectors.
         """
         spec = self.spec
+        if spec.lexical is not None:
+            dense, unused = load_dense(self.files, spec.lexical), self._unused_tokens()
+            return lambda dims: LexicalWeights(dense, self.dimensions, unused, dims)
         if not gives_sparse_vectors(self.files, spec):
             raise UnsupportedModelError(
-                f"{spec.name} gives no sparse vectors. If it gives one dense vector for each text, use Embedder."
+                why_no_head(self.files, LEXICAL)
+                or f"{spec.name} gives no sparse vectors. If it gives one dense vector for each text, use Embedder."
             )
         match spec.stages:
             case (Pooling() as pooling, *_, AutoEncoderSpec() as last):

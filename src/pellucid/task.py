@@ -235,10 +235,6 @@ class Task:
         """How many tokens of a text are read. A task that reads texts of several kinds overrides this."""
         return self.max_tokens
 
-    def _run_tokens(self, tokens: TokenBatch, call: Call[Result], advance: Callable[[int], object]) -> Result:
-        """The results of texts that are tokenized. A task whose results depend on the tokens overrides this."""
-        return self.encoder.run(tokens, call.finish, advance=advance)
-
     def _unit(self, texts: list[Any]) -> str:  # noqa: ARG002
         """What a message calls one of the texts. Tasks for pairs override this."""
         return "text"
@@ -273,7 +269,7 @@ class Task:
                 truncation += check_truncation(
                     counts, self._most_tokens(call), self.on_truncation, position, unit=self._unit(texts)
                 )
-                result = self._run_tokens(tokens, call, advance)
+                result = self.encoder.run(tokens, call.finish, advance=advance)
                 call.finish.check(result, functools.partial(operator.add, first + start))
                 yield np.arange(start, truncation.texts), result
 

@@ -114,6 +114,12 @@ class TokenBatch:
         ids = np.concatenate([batch.ids for batch in batches])
         return cls(ids, np.concatenate([*offsets, starts[-1:]]), segments, attended)
 
+    def pick(self, positions: Int32) -> TokenBatch:
+        """One token of each text, as a text of its own. ``positions`` is ``int32[B]``, where it is in its text."""
+        chosen = self.offsets[:-1] + positions
+        segments = None if self.segments is None else self.segments[chosen]
+        return TokenBatch(self.ids[chosen], np.arange(len(self) + 1, dtype=np.int32), segments)
+
     def part(self, start: int, stop: int) -> TokenBatch:
         """The texts from ``start`` up to, but not including, ``stop``, as views."""
         offsets = self.offsets[start : stop + 1]

@@ -73,7 +73,7 @@ def test_requests_that_run_together_get_what_they_would_get_alone(encoder):
     calls = []
     compute = encoder.engine.token_vectors
     encoder.engine.token_vectors = lambda batch: calls.append(len(batch)) or compute(batch)
-    results = encoder.run_together(list(zip(batches, finishes, strict=True)))
+    results = encoder.run_requests(list(zip(batches, finishes, strict=True)))
     assert calls == [sum(map(len, batches))]
     for batch, finish, result in zip(batches, finishes, results, strict=True):
         alone = encoder.engine.run(batch, finish)

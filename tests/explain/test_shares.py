@@ -12,6 +12,7 @@ from pellucid.layers.dense import Dense
 from pellucid.layers.finish import Pool
 from pellucid.layers.norms import LayerNorm, Normalize
 from pellucid.layers.pooling import MODES, Pooling
+from pellucid.types import TokenBatch
 
 ROWS = np.array([[1, 5], [2, 0], [6, -2]], dtype=np.float32)
 LINEAR = ("mean", "mean_sqrt_len_tokens", "weightedmean")
@@ -106,7 +107,7 @@ def test_the_parts_sum_to_the_vector(mode, n, prompt, count, seed):
     for head in heads(rng):
         finish = finish_of((mode,), head, include_prompt=count, prompt_tokens=prompt)
         whole = token_parts(vectors, finish).sum(axis=0)
-        expected = finish(vectors, np.array([0, n], dtype=np.int32))[0]
+        expected = finish(vectors, TokenBatch.from_sequences([range(n)]))[0]
         np.testing.assert_allclose(whole, expected, rtol=1e-5, atol=1e-5)
 
 

@@ -8,7 +8,7 @@ import pytest
 from pellucid import SparseEmbedder
 from pellucid.errors import OptionError, TextTypeError
 from pellucid.layers.finish import EachToken
-from tests import tiny
+from tests import bge_m3, tiny
 
 QUERY, DOCUMENT = "the cat sat", "a dog sat on the mat"
 
@@ -79,3 +79,17 @@ def test_no_term_in_common(embedder):
     explained = embedder.explain(QUERY, DOCUMENT)
     alone = type(explained)(explained.model_name, 0.0, (), explained.query, explained.document)
     assert str(alone) == "The score is 0.0000. The query and the document have no term in common."
+
+
+def test_a_term_of_bge_m3_is_raised_by_one_of_its_own_tokens(tmp_path):
+    embedder = SparseEmbedder(bge_m3.write_model(tmp_path / "m"))
+    text = "the cat sat on the mat"
+    explained = embedder.explain_text(text)
+    assert len(explained.terms) == len(embedder.embed_documents([text]).values) > 0
+    alone = embedder.finish().token_weights
+    tokens, _ = embedder.tokenizer.tokenize([text])
+    weights = alone(embedder.encoder.run(tokens, EachToken()).vectors, tokens)
+    for term in explained.terms:
+        places = np.flatnonzero(tokens.ids == term.id)
+        assert term.raised_by == places[weights[places].argmax()]
+        assert term.weight == weights[term.raised_by]

@@ -10,10 +10,12 @@ from hypothesis.extra import numpy as hnp
 
 from pellucid.errors import InvalidModelError
 from pellucid.layers.dense import Dense
-from pellucid.layers.finish import EachToken, Pool
+from pellucid.layers.finish import EachToken, Pool, Several
 from pellucid.layers.norms import LayerNorm, Normalize, normalize
 from pellucid.layers.pooling import Pooling
-from pellucid.types import MultiVectors
+from pellucid.layers.token_mask import TokenMask
+from pellucid.layers.token_pooling import TokenPooling
+from pellucid.types import MultiVectors, TokenBatch
 
 X = np.array([[3.0, 4.0], [0.0, 0.0], [-1.0, 0.0]], dtype=np.float32)
 
@@ -80,8 +82,9 @@ def test_the_one_token_that_counts(modes, prompt_tokens, include_prompt, wanted)
     assert EachToken().wanted(lengths) is None
     if found is not None:
         vectors = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
-        rows = finish(vectors[np.array([0, 3]) + found], np.array([0, 1, 2], dtype=np.int32))
-        np.testing.assert_array_equal(rows, finish(vectors, np.array([0, 3, 9], dtype=np.int32)))
+        tokens = TokenBatch.from_sequences([range(3), range(6)])
+        rows = finish(vectors[np.array([0, 3]) + found], tokens.pick(found))
+        np.testing.assert_array_equal(rows, finish(vectors, tokens))
 
 
 class TestUnitLengthTwice:
@@ -135,12 +138,12 @@ class TestManyTexts:
 
     def apply(self, finish, texts):
         rows = [self.vectors[self.offsets[text] : self.offsets[text + 1]] for text in texts]
-        return finish(np.concatenate(rows), np.cumsum([0, *map(len, rows)], dtype=np.int32))
+        return finish(np.concatenate(rows), TokenBatch.from_sequences([range(len(part)) for part in rows]))
 
     @pytest.mark.parametrize("calls", [[[3, 0, 1, 2]], [[2], [3, 1], [0]]])
     def test_merged_results_are_in_the_order_of_the_texts(self, calls):
         parts = ((np.array(texts), self.apply(self.pool, texts)) for texts in calls)
-        np.testing.assert_array_equal(self.pool.merge(parts, 4), self.pool(self.vectors, self.offsets))
+        np.testing.assert_array_equal(self.pool.merge(parts, 4), self.apply(self.pool, range(4)))
         each_token = EachToken()
         merged = each_token.merge(((np.array(texts), self.apply(each_token, texts)) for texts in calls), 4)
         np.testing.assert_array_equal(merged.vectors, self.vectors)
@@ -158,7 +161,7 @@ class TestManyTexts:
         vectors = self.apply(self.pool, range(4))
         for part, texts in zip(self.pool.split(vectors, [1, 0, 3]), [[0], [], [1, 2, 3]], strict=True):
             assert len(part) == len(texts)
-            np.testing.assert_array_equal(part, self.pool(self.vectors, self.offsets)[texts])
+            np.testing.assert_array_equal(part, self.apply(self.pool, range(4))[texts])
         first, second = EachToken().split(MultiVectors(self.vectors, self.offsets), [2, 2])
         assert [rows.tolist() for rows in first] == [self.vectors[:3].tolist(), []]
         assert [rows.tolist() for rows in second] == [self.vectors[3:4].tolist(), self.vectors[4:].tolist()]
@@ -166,3 +169,49 @@ class TestManyTexts:
     def test_equal_finishes_compare_equal(self):
         assert Pool(Pooling(), (Normalize(),)) == Pool(Pooling(), (Normalize(),))
         assert len({Pool(Pooling()), Pool(Pooling()), Pool(Pooling(), prompt_tokens=1), EachToken(), EachToken()}) == 3
+
+
+class TestSeveral:
+    tokens = TokenBatch.from_sequences([range(3), range(2), range(4)])
+    vectors = np.arange(18, dtype=np.float32).reshape(9, 2)
+    several = Several((Pool(Pooling(("cls",))), EachToken(), Pool(Pooling(("mean",)))))
+
+    def test_each_finish_gives_its_result(self):
+        results = self.several(self.vectors, self.tokens)
+        for finish, result in zip(self.several.finishes, results, strict=True):
+            self.assert_same(result, finish(self.vectors, self.tokens))
+
+    def test_results_are_merged_and_split_in_order(self):
+        whole = self.several(self.vectors, self.tokens)
+        calls = [np.array([2, 0]), np.array([1])]
+        rows = [np.array([5, 6, 7, 8, 0, 1, 2]), np.array([3, 4])]
+        parts = ((c, self.several(self.vectors[r], self.tokens.select(c))) for c, r in zip(calls, rows, strict=True))
+        merged = self.several.merge(parts, 3)
+        for result, expected in zip(merged, whole, strict=True):
+            self.assert_same(result, expected)
+        last = self.several.split(merged, [1, 0, 2])[2]
+        for finish, result in zip(self.several.finishes, last, strict=True):
+            self.assert_same(result, finish(self.vectors[3:], self.tokens.part(1, 3)))
+
+    def test_one_token_counts_if_it_is_the_same_for_all(self):
+        first, last, mean = (Pool(Pooling((mode,))) for mode in ("cls", "lasttoken", "mean"))
+        lengths = self.tokens.lengths
+        assert Several((first, replace(first, truncate_dim=1))).wanted(lengths).tolist() == [0, 0, 0]
+        for finishes in ((first, last), (first, mean), (mean, first), (first, EachToken())):
+            assert Several(finishes).wanted(lengths) is None
+
+    def assert_same(self, result, expected):
+        if isinstance(expected, MultiVectors):
+            np.testing.assert_array_equal(result.offsets, expected.offsets)
+            result, expected = result.vectors, expected.vectors
+        np.testing.assert_array_equal(result, expected)
+
+
+def test_the_vectors_of_tokens_are_masked_and_merged():
+    tokens = TokenBatch.from_sequences([[1, 5, 6, 7], [1, 5]])
+    vectors = np.array([[9, 9], [1, 0], [1, 0], [0, 1], [9, 9], [3, 0]], dtype=np.float32)
+    found = EachToken((Normalize(),), TokenMask(skipped=(1,)), TokenPooling(1.5, 0))(vectors, tokens)
+    assert [each.tolist() for each in found] == [[[1, 0], [0, 1]], [[1, 0]]]
+    vectors[2] = np.nan
+    with pytest.raises(InvalidModelError, match="text 0"):
+        EachToken().check(EachToken((), TokenMask(), TokenPooling(2, 0))(vectors, tokens), int)

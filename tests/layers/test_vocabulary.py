@@ -13,6 +13,7 @@ from pellucid.layers.norms import LayerNorm
 from pellucid.layers.pooling import Pooling
 from pellucid.layers.vocabulary import AutoEncoder, SparseCode, VocabularyHead, VocabularyPool
 from pellucid.sparse_vectors import SparseVectors
+from pellucid.types import TokenBatch
 
 HIDDEN, WIDTH, SIZE = 3, 4, 11
 
@@ -31,18 +32,18 @@ def head() -> VocabularyHead:
     )
 
 
-def batch(*lengths: int) -> tuple[np.ndarray, np.ndarray]:
+def batch(*lengths: int) -> tuple[np.ndarray, TokenBatch]:
     vectors = np.random.default_rng(1).normal(size=(sum(lengths), HIDDEN)).astype(np.float32)
-    return vectors, np.cumsum([0, *lengths], dtype=np.int32)
+    return vectors, TokenBatch.from_sequences([range(length) for length in lengths])
 
 
 @pytest.mark.parametrize("logs", [1, 2])
 @pytest.mark.parametrize("mode", ["max", "sum"])
 def test_a_weight_is_the_log_of_the_tokens_scores(head, mode, logs):
-    vectors, offsets = batch(3, 1, 5)
-    weights = VocabularyPool(head, mode, logs)(vectors, offsets).to_dense()
+    vectors, tokens = batch(3, 1, 5)
+    weights = VocabularyPool(head, mode, logs)(vectors, tokens).to_dense()
     for text, row in enumerate(weights):
-        scores = head.token_scores(vectors[offsets[text] : offsets[text + 1]]).astype(np.float64)
+        scores = head.token_scores(vectors[tokens.offsets[text] : tokens.offsets[text + 1]]).astype(np.float64)
         logarithms = np.maximum(scores, 0)
         for _ in range(logs):
             logarithms = np.log(1 + logarithms)
@@ -62,27 +63,27 @@ def test_scores_are_a_norm_and_two_linear_layers(head):
 
 @pytest.mark.parametrize("mode", ["max", "sum"])
 def test_small_blocks_change_nothing(head, mode, monkeypatch):
-    vectors, offsets = batch(3, 0, 1, 40, 2)
+    vectors, tokens = batch(3, 0, 1, 40, 2)
     pool = VocabularyPool(head, mode)
-    whole = pool(vectors, offsets)
+    whole = pool(vectors, tokens)
     monkeypatch.setattr(vocabulary, "_MAX_NUMBERS", 7 * SIZE)
-    np.testing.assert_allclose(pool(vectors, offsets).to_dense(), whole.to_dense(), rtol=1e-6)
+    np.testing.assert_allclose(pool(vectors, tokens).to_dense(), whole.to_dense(), rtol=1e-6)
     assert not len(whole[1].values)
 
 
 def test_only_the_heaviest_tokens_stay(head):
-    vectors, offsets = batch(3, 4)
-    found = VocabularyPool(head, max_active_dims=2)(vectors, offsets)
-    everything = VocabularyPool(head)(vectors, offsets)
+    vectors, tokens = batch(3, 4)
+    found = VocabularyPool(head, max_active_dims=2)(vectors, tokens)
+    everything = VocabularyPool(head)(vectors, tokens)
     assert found.lengths.tolist() == [2, 2]
     for few, all_of_them in zip(found, everything, strict=True):
         assert few.values.min() >= np.sort(all_of_them.values)[-2]
 
 
 def test_results_are_merged_and_split_in_order(head):
-    vectors, offsets = batch(1, 2, 3)
+    vectors, tokens = batch(1, 2, 3)
     pool = VocabularyPool(head)
-    whole = pool(vectors, offsets)
+    whole = pool(vectors, tokens)
     parts = [(np.array([2]), whole[2]), (np.array([0, 1]), whole[:2])]
     merged = pool.merge(iter(parts), 3)
     np.testing.assert_array_equal(merged.to_dense(), whole.to_dense())
@@ -91,11 +92,11 @@ def test_results_are_merged_and_split_in_order(head):
 
 
 def test_a_weight_that_is_not_finite_is_named(head):
-    vectors, offsets = batch(1, 2, 3)
+    vectors, tokens = batch(1, 2, 3)
     vectors[4] = np.nan
     pool = VocabularyPool(head)
     with pytest.raises(InvalidModelError, match="text 12 a weight that is not finite"):
-        pool.check(pool(vectors, offsets), lambda row: 10 + row)
+        pool.check(pool(vectors, tokens), lambda row: 10 + row)
 
 
 @pytest.mark.parametrize("normalize", [False, True])
@@ -103,12 +104,12 @@ def test_an_autoencoder_keeps_the_largest_numbers(normalize):
     rng = np.random.default_rng(0)
     weight, bias = rng.normal(size=(9, HIDDEN)).astype(np.float32), rng.normal(size=9).astype(np.float32)
     before = rng.normal(size=HIDDEN).astype(np.float32)
-    vectors, offsets = batch(3, 2)
+    vectors, tokens = batch(3, 2)
     code = SparseCode(Pool(Pooling()), AutoEncoder(before, weight, bias, kept=3, normalize=normalize))
-    found = code(vectors, offsets)
+    found = code(vectors, tokens)
     assert isinstance(found, SparseVectors)
     for text, row in enumerate(found.to_dense()):
-        dense = vectors[offsets[text] : offsets[text + 1]].mean(axis=0)
+        dense = vectors[tokens.offsets[text] : tokens.offsets[text + 1]].mean(axis=0)
         if normalize:
             dense = (dense - dense.mean()) / (dense.std(ddof=1) + 1e-5)
         numbers = (dense - before) @ weight.T + bias

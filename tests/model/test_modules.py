@@ -98,7 +98,7 @@ class TestModules:
         kinds = ["Pooling", "Dense", "LayerNorm", "Dropout", "Normalize"]
         folder = tiny.write_model(tmp_path / "m", modules=kinds, dense=(5, "linear.Identity"))
         spec = spec_of(folder)
-        dense, norm, last = load_modules(resolve(folder), spec)
+        dense, norm, last = load_modules(resolve(folder), spec.stages)
         assert isinstance(dense, Dense)
         assert (dense.weight.shape, dense.bias.shape, dense.activation) == ((5, tiny.HIDDEN), (5,), "identity")
         assert isinstance(norm, LayerNorm)
@@ -197,7 +197,7 @@ class TestDense:
         folder = tiny.write_model(tmp_path / "m", modules=["Pooling", "Dense"])
         tiny.edit_json(folder / "2_Dense" / "config.json", **values)
         files = resolve(folder)
-        return load_modules(files, load_spec(files))
+        return load_modules(files, load_spec(files).stages)
 
     def test_an_activation_from_outside_torch_is_refused(self, tmp_path):
         with pytest.raises(UnsupportedModelError, match="activation_function 'my.Code' is not supported"):

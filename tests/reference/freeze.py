@@ -2,8 +2,8 @@
 
 ``tests/data/tiny.npz`` has ids and vectors, ``tests/data/tiny_scores.npz`` the ids and logits of pairs,
 ``tests/data/tiny_sparse.npz`` the weights of SPLADE, ``tests/data/tiny_multi_vectors.npz`` the vectors of tokens and
-their MaxSim, and ``tests/data/static.npz`` the vectors of static models, by sentence-transformers and by model2vec. Run
-this again only when the tiny models change::
+their MaxSim, ``tests/data/tiny_bge_m3.npz`` the three kinds of vectors of BGE-M3, and ``tests/data/static.npz`` the
+vectors of static models, by sentence-transformers and by model2vec. Run this again only when the tiny models change::
 
     .venv-reference/bin/python -m tests.reference.freeze
 """
@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from tests import multi_vector_models, static_models, tiny
+from tests import bge_m3, multi_vector_models, static_models, tiny
+from tests.reference.bge_m3 import live
 from tests.reference.conftest import (
     cross_encoder,
     encode_alone,
@@ -72,6 +73,17 @@ def main() -> None:
             arrays[f"{name}/{kind}/vectors"] = np.concatenate(vectors)
         arrays[f"{name}/scores"] = reference.similarity(queries, documents).numpy()
     np.savez_compressed(_DATA / "tiny_multi_vectors.npz", **arrays)
+    with tempfile.TemporaryDirectory() as folder:
+        found = live(bge_m3.write_model(Path(folder)), bge_m3.TEXTS)
+    np.savez_compressed(
+        _DATA / "tiny_bge_m3.npz",
+        dense=np.stack([dense for dense, _, _ in found]),
+        lengths=np.array([len(vectors) for _, _, vectors in found], dtype=np.int32),
+        vectors=np.concatenate([vectors for _, _, vectors in found]),
+        terms=np.array([len(weights) for _, weights, _ in found], dtype=np.int32),
+        indices=np.concatenate([sorted(weights) for _, weights, _ in found]).astype(np.int32),
+        values=np.concatenate([[weights[n] for n in sorted(weights)] for _, weights, _ in found]).astype(np.float32),
+    )
     arrays = {}
     for family, (mode, activation) in itertools.product(VOCABULARY_HEADS, SPLADE):
         with tempfile.TemporaryDirectory() as folder:

@@ -195,7 +195,7 @@ def test_a_gpu_uses_this_encoder_for_pellucids_families(tiny_bert):
     )
     assert isinstance(engine._encoder, ragged.RaggedEncoder)
     tokens, _ = embedder.tokenizer.tokenize(tiny.TEXTS)
-    states = engine._run_step(DeviceBatch.of(tokens, "meta"), lambda states, _step: states)
+    states = engine._encoder.states(DeviceBatch.of(tokens, "meta"))
     assert states.shape == (len(tokens.ids), tiny.HIDDEN)
     assert states.device.type == "meta"
 

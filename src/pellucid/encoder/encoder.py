@@ -10,7 +10,7 @@
 An ``Encoder`` is the whole loaded model; ``spec.encoder`` describes the transformer in it.
 
 Tasks call :meth:`Encoder.run`. It decides which texts go through the engine together, and returns the results in the
-order of the texts. The server, whose queue decides that itself, calls :meth:`Encoder.run_together`. Explanations look
+order of the texts. The server, whose queue decides that itself, calls :meth:`Encoder.run_requests`. Explanations look
 into :attr:`Encoder.reference`.
 """
 
@@ -26,6 +26,7 @@ import numpy as np
 
 from pellucid.checks import check_choice, check_integer
 from pellucid.encoder.batching import plan
+from pellucid.encoder.together import ReadingTask, Side, run_together
 from pellucid.engines import registry
 from pellucid.engines.reference import ReferenceEngine
 from pellucid.errors import ModelError
@@ -59,7 +60,7 @@ class Encoder:
             other options: ``"native"``; or ``"torch"``, for a GPU and for an architecture that only transformers
             supports.
         device: ``"cpu"``; or, with the ``torch`` extra, PyTorch's name of a device: ``"cuda"``, ``"cuda:1"``,
-            ``"mps"``. A GPU is used only if you ask for it.
+            ``"mps"``; several GPUs, ``"cuda:0,cuda:1"``; or ``"cuda:*"`` for all. A GPU is used only if you ask for it.
         threads: the number of threads; None for all available CPU cores.
         revision: a branch, tag or commit of the model on the Hub.
         cache_folder: the folder for downloads, instead of the Hugging Face cache's usual place.
@@ -125,7 +126,7 @@ class Encoder:
         )
         self.spec = load_spec(self.files, route)
         self._route: Route = route
-        self.modules = load_modules(self.files, self.spec)
+        self.modules = load_modules(self.files, self.spec.stages)
         self.tokenizer = create_tokenizer(self.files, self.spec.tokenizer, self.spec.encoder)
         self._model_max_tokens = self.spec.tokenizer.max_tokens
         if max_tokens is not None:
@@ -189,7 +190,7 @@ class Encoder:
             What ``finish`` makes of the texts, in their order. A text's result depends on that text alone.
         """
         if not len(tokens):
-            return finish(np.empty((0, self.spec.encoder.hidden_size), dtype=np.float32), tokens.offsets)
+            return finish(np.empty((0, self.spec.encoder.hidden_size), dtype=np.float32), tokens)
 
         def parts() -> Iterator[tuple[Int64, Result]]:
             for indices in plan(tokens.lengths, self.engine.tokens_per_call, sort=self.engine.sorts_texts):
@@ -199,7 +200,7 @@ class Encoder:
 
         return finish.merge(parts(), len(tokens))
 
-    def run_together(self, requests: Sequence[tuple[TokenBatch, Finish[Any]]]) -> list[Any]:
+    def run_requests(self, requests: Sequence[tuple[TokenBatch, Finish[Any]]]) -> list[Any]:
         """Run several requests in one engine call, for the server.
 
         Args:
@@ -210,6 +211,36 @@ class Encoder:
             The result of each request.
         """
         return self.engine.run_each(requests)
+
+    def together(
+        self,
+        texts: Sequence[str],
+        tasks: Sequence[ReadingTask],
+        *,
+        side: Side = "document",
+        show_progress: bool = False,
+    ) -> tuple[Any, ...]:
+        """Compute what several tasks make of the same texts, in one pass through the encoder.
+
+        ``bge.together(texts, [Embedder(bge), SparseEmbedder(bge)])`` gives ``float32[n, d]`` and sparse vectors. They
+        have the same bits as what ``embed_documents`` of each task gives. No cache is read or filled.
+
+        Args:
+            texts: the texts.
+            tasks: tasks that were created with this encoder, and that read the same tokens of a text.
+            side: "document", or "query" to read the texts as queries.
+            show_progress: draw a progress bar, on a terminal or in a notebook.
+
+        Returns:
+            The result of each task, in the order of ``tasks``.
+
+        Raises:
+            TextTypeError, TextError: a text cannot be used; its position is given. Nothing was computed.
+            TruncationError: a text is too long, and a task has ``on_truncation="error"``. Nothing was computed.
+            OptionError: a task has another encoder, gives no vectors, or does not read the same tokens as the others.
+            UnsupportedModelError: the model reads queries in a way of their own, so they cannot share a pass.
+        """
+        return run_together(self, texts, tasks, side, show_progress=show_progress)
 
     @functools.cached_property
     def head(self) -> tuple[Module, ...]:

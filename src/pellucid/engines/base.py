@@ -87,8 +87,18 @@ class Engine(ABC):
         """
         # The token vectors get no name here, so that they are freed before the next call makes new ones.
         if (wanted := finish.wanted(batch.lengths)) is not None:
-            return finish(self.wanted_vectors(batch, wanted), np.arange(len(batch) + 1, dtype=np.int32))
-        return finish(self.token_vectors(batch), batch.offsets)
+            return self.apply(finish, self.wanted_vectors(batch, wanted), batch.pick(wanted))
+        return self.apply(finish, self.token_vectors(batch), batch)
+
+    def apply(self, finish: Finish[Result], vectors: Float32, tokens: TokenBatch) -> Result:
+        """Turn token vectors into results. An engine that has a faster way for some finish overrides this.
+
+        Args:
+            finish: turns each text's token vectors into its result.
+            vectors: ``float32[T, hidden_size]``.
+            tokens: the texts that they belong to.
+        """
+        return finish(vectors, tokens)
 
     def maxsim(self, query: Float32, documents: MultiVectors) -> Float32:
         """Score documents for a query: ``float32[n]``; see :func:`pellucid.vectors.maxsim.maxsim`.
@@ -113,12 +123,11 @@ class Engine(ABC):
         wanted = [tokens for batch, finish in requests if (tokens := finish.wanted(batch.lengths)) is not None]
         if len(wanted) == len(requests):
             vectors = self.wanted_vectors(joined, np.concatenate(wanted))
-            offsets = [np.arange(len(batch) + 1, dtype=np.int32) for batch in batches]
+            batches = [batch.pick(positions) for batch, positions in zip(batches, wanted, strict=True)]
         else:
             vectors = self.token_vectors(joined)
-            offsets = [batch.offsets for batch in batches]
-        starts = np.cumsum([0, *(rows[-1] for rows in offsets)]).tolist()
+        ends = np.cumsum([len(batch.ids) for batch in batches])[:-1]
         return [
-            finish(vectors[start : start + rows[-1]], rows)
-            for start, rows, (_, finish) in zip(starts, offsets, requests, strict=False)
+            self.apply(finish, part, batch)
+            for part, batch, (_, finish) in zip(np.split(vectors, ends), batches, requests, strict=True)
         ]

@@ -10,9 +10,9 @@ import functools
 import os
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from pellucid.engines.reference import Turns, linear, place_numbers, relative_bu
 from pellucid.engines.threads import MAX_THREADS, usable_processors
 from pellucid.errors import OptionError, UnsupportedModelError
 from pellucid.layers.dense import Dense
-from pellucid.layers.finish import Finish
+from pellucid.layers.finish import Finish, Several
 from pellucid.layers.vocabulary import Together, VocabularyHead, VocabularyPool
 from pellucid.model.spec import BlockSpec, EncoderSpec, NormPlaces, NormSpec
 from pellucid.model.weights import EncoderWeights, Layer, Linear, Norm, Norms
@@ -146,22 +146,18 @@ class NativeEngine(Engine):
         """The vector of one token of each text: the last layer computes no other, except for its keys and values."""
         return self._vectors(batch, wanted, len(batch))
 
-    def run(self, batch: TokenBatch, finish: Finish[Result]) -> Result:
-        """Compute the results of texts. The scores of a whole vocabulary are computed in C++, and never all kept.
+    def apply(self, finish: Finish[Result], vectors: Float32, tokens: TokenBatch) -> Result:
+        """Turn token vectors into results. The scores of a whole vocabulary are computed in C++, and never all kept.
 
-        See :meth:`pellucid.engines.base.Engine.run`.
+        See :meth:`pellucid.engines.base.Engine.apply`.
         """
-        pool: object = finish
-        if not isinstance(pool, VocabularyPool):
-            return super().run(batch, finish)
-        vectors = self.token_vectors(batch)
-        return cast("Result", pool.weights(vectors, batch.offsets, functools.partial(self._scores, pool.head)))
-
-    def run_each(self, requests: Sequence[tuple[TokenBatch, Finish[Any]]]) -> list[Any]:
-        """Run several requests: those that need the scores of a whole vocabulary one after the other."""
-        if any(isinstance(finish, VocabularyPool) for _, finish in requests):
-            return [self.run(batch, finish) for batch, finish in requests]
-        return super().run_each(requests)
+        any_finish: object = finish  # Type checkers cannot narrow a Finish[Result].
+        if isinstance(any_finish, VocabularyPool):
+            scores = functools.partial(self._scores, any_finish.head)
+            return cast("Result", any_finish.weights(vectors, tokens.offsets, scores))
+        if isinstance(any_finish, Several):
+            return cast("Result", tuple(self.apply(each, vectors, tokens) for each in any_finish.finishes))
+        return super().apply(finish, vectors, tokens)
 
     def maxsim(self, query: Float32, documents: MultiVectors) -> Float32:
         """Score documents for a query, in C++; see :func:`maxsim`."""

@@ -18,11 +18,10 @@ from pellucid.encoder.encoder import Encoder
 from pellucid.errors import plural
 from pellucid.explain.drawn import Drawn
 from pellucid.layers.finish import EachToken
-from pellucid.layers.vocabulary import VocabularyPool
+from pellucid.layers.vocabulary import TokenWeights
 from pellucid.reprs import short_repr
 from pellucid.types import Token, TokenBatch
 
-_MAX_SCORES = 1 << 22
 _IN_SENTENCE = 3
 
 
@@ -155,12 +154,12 @@ class ExplainedSparseScore(Drawn):
         return json.dumps(facts | texts, ensure_ascii=False)
 
 
-def explain_text(encoder: Encoder, pool: VocabularyPool, text: str, prompt: str) -> SparseText:
+def explain_text(encoder: Encoder, finish: TokenWeights, text: str, prompt: str) -> SparseText:
     """Find the terms of a text, and the token that raised each of them.
 
     Args:
         encoder: the model.
-        pool: gives the sparse vector.
+        finish: gives the sparse vector.
         text: the text.
         prompt: put before it.
 
@@ -171,13 +170,9 @@ def explain_text(encoder: Encoder, pool: VocabularyPool, text: str, prompt: str)
     read = encoder.tokenizer.inspect(text, prompt)
     tokens = TokenBatch.from_sequences([[token.id for token in read.tokens]])
     vectors = encoder.run(tokens, EachToken()).vectors
-    weights = encoder.run(tokens, pool)
-    pool.check(weights, lambda _row: 0)
-    raised_by = np.zeros(len(weights.indices), dtype=np.int64)
-    size = max(1, _MAX_SCORES // max(1, len(vectors)))
-    for start in range(0, len(raised_by), size):
-        part = slice(start, start + size)
-        raised_by[part] = pool.head.token_scores(vectors, weights.indices[part]).argmax(axis=0)
+    weights = encoder.run(tokens, finish)
+    finish.check(weights, lambda _row: 0)
+    raised_by = finish.raised_by(vectors, tokens, weights.indices)
     order = np.argsort(-weights.values, kind="stable")
     terms = tuple(
         Term(index, encoder.tokenizer.piece(index), weight, position)

@@ -10,15 +10,17 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from pellucid.errors import InvalidModelError
 from pellucid.layers.norms import Normalize
 from pellucid.layers.pooling import Pooling, pool
+from pellucid.layers.token_mask import TokenMask
+from pellucid.layers.token_pooling import TokenPooling
 from pellucid.reprs import short_repr
-from pellucid.types import Float32, Int32, Int64, MultiVectors
+from pellucid.types import Float32, Int32, Int64, MultiVectors, TokenBatch
 
 Result = TypeVar("Result")
 
@@ -41,7 +43,7 @@ class Truncate:
         return vectors[:, : self.size].copy()  # A view would keep all dimensions in memory.
 
 
-def apply(modules: Iterable[Module], vectors: Float32) -> Float32:
+def apply_modules(modules: Iterable[Module], vectors: Float32) -> Float32:
     """Pass vectors through modules, in order."""
     with np.errstate(over="ignore", invalid="ignore"):  # Finish.check reports NaN and infinity.
         for module in modules:
@@ -52,12 +54,12 @@ def apply(modules: Iterable[Module], vectors: Float32) -> Float32:
 class Finish(Protocol[Result]):
     """Turns the token vectors of texts into a result, such as one vector per text."""
 
-    def __call__(self, vectors: Float32, offsets: Int32, /) -> Result:
+    def __call__(self, vectors: Float32, tokens: TokenBatch, /) -> Result:
         """Turn the token vectors of some texts into their result.
 
         Args:
             vectors: ``float32[T, hidden]``, the token vectors of all texts.
-            offsets: ``int32[B + 1]``; text ``i`` owns rows ``offsets[i]:offsets[i + 1]``.
+            tokens: the texts: row ``t`` of the vectors belongs to ``tokens.ids[t]``.
         """
 
     def wanted(self, lengths: Int32, /) -> Int32 | None:
@@ -67,8 +69,8 @@ class Finish(Protocol[Result]):
             lengths: ``int32[B]``, the number of tokens of each text.
 
         Returns:
-            ``int32[B]``, its position in the text. The vectors of these tokens can then be passed as if each text had
-            no other token. None if a result depends on several tokens, or a text has none.
+            ``int32[B]``, its position in the text. These tokens and their vectors can then be passed as if each text
+            had no other token. None if a result depends on several tokens, or a text has none.
         """
 
     def merge(self, parts: Iterable[tuple[Int64, Result]], texts: int, /) -> Result:
@@ -124,9 +126,9 @@ class Pool:
 
     __repr__ = short_repr
 
-    def __call__(self, vectors: Float32, offsets: Int32, /) -> Float32:
+    def __call__(self, vectors: Float32, tokens: TokenBatch, /) -> Float32:
         """The vectors of the texts, ``float32[B, d]``. The pooled vector of a text without tokens is zeros."""
-        return self.after_pooling(pool(vectors, offsets, self.pooling, self.prompt_tokens))
+        return self.after_pooling(pool(vectors, tokens.offsets, self.pooling, self.prompt_tokens))
 
     def wanted(self, lengths: Int32, /) -> Int32 | None:
         """The first token or the last one, if the model pools that alone; see :meth:`Finish.wanted`."""
@@ -141,7 +143,7 @@ class Pool:
 
     def after_pooling(self, pooled: Float32) -> Float32:
         """Turn pooled vectors, ``float32[B, p]``, into the vectors of the texts, ``float32[B, d]``."""
-        return apply(self.modules_to_apply, pooled)
+        return apply_modules(self.modules_to_apply, pooled)
 
     @property
     def modules_to_apply(self) -> tuple[Module, ...]:
@@ -180,15 +182,28 @@ class EachToken:
 
     Attributes:
         modules: what each vector goes through, in order; without any, the vectors stay as they are.
+        mask: which tokens have a vector; None for all.
+        pooling: how similar vectors of a text are merged at the end; None if they are not.
     """
 
     modules: tuple[Module, ...] = ()
+    mask: TokenMask | None = None
+    pooling: TokenPooling | None = None
 
     __repr__ = short_repr
 
-    def __call__(self, vectors: Float32, offsets: Int32, /) -> MultiVectors:
-        """One vector for each token."""
-        return MultiVectors(apply(self.modules, vectors), offsets)
+    def __call__(self, vectors: Float32, tokens: TokenBatch, /) -> MultiVectors:
+        """The vectors of each text's tokens."""
+        return self.after_modules(apply_modules(self.modules, vectors), tokens)
+
+    def after_modules(self, vectors: Float32, tokens: TokenBatch) -> MultiVectors:
+        """Turn vectors that have gone through the modules, ``float32[T, d]``, into the vectors of the texts."""
+        texts = MultiVectors(vectors, tokens.offsets)
+        if self.mask is not None:
+            texts = texts.select(self.mask.kept(tokens))
+        # Merging vectors that are not finite makes no sense. check() reports them.
+        can_merge = self.pooling is not None and bool(np.isfinite(texts.vectors).all())
+        return self.pooling(texts) if self.pooling is not None and can_merge else texts
 
     def wanted(self, lengths: Int32, /) -> None:  # noqa: ARG002
         """All tokens count; see :meth:`Finish.wanted`."""
@@ -196,12 +211,19 @@ class EachToken:
 
     def merge(self, parts: Iterable[tuple[Int64, MultiVectors]], texts: int, /) -> MultiVectors:
         """The vectors of all texts; see :meth:`Finish.merge`."""
-        by_index: dict[int, Float32] = {}
+        kept: list[tuple[Int64, MultiVectors]] = []
+        lengths = np.empty(texts, dtype=np.int32)
         for indices, part in parts:
             if len(indices) == texts and (indices[1:] > indices[:-1]).all():
                 return part  # All texts, in order.
-            by_index |= zip(indices.tolist(), part, strict=True)
-        return MultiVectors.concatenate([by_index[index] for index in range(texts)])
+            kept.append((indices, part))
+            lengths[indices] = np.diff(part.offsets)
+        offsets = np.append(0, np.cumsum(lengths, dtype=np.int64))
+        vectors = np.empty((offsets[-1], kept[0][1].vectors.shape[1]), dtype=np.float32)
+        for indices, part in kept:
+            moves = offsets[indices] - part.offsets[:-1]  # How far each text's rows move.
+            vectors[np.arange(len(part.vectors)) + np.repeat(moves, np.diff(part.offsets))] = part.vectors
+        return MultiVectors(vectors, offsets.astype(np.int32))
 
     def split(self, result: MultiVectors, counts: Sequence[int], /) -> list[MultiVectors]:
         """Consecutive texts."""
@@ -213,6 +235,44 @@ class EachToken:
         """Check every number of every token's vector."""
         if (row := _first_not_finite(result.vectors)) is not None:
             raise _not_finite_error(position(int(np.searchsorted(result.offsets, row, side="right")) - 1))
+
+
+@dataclass(frozen=True)
+class Several:
+    """Several results of the same texts, from one pass through the encoder: a tuple of what each finish gives."""
+
+    finishes: tuple[Finish[Any], ...]
+
+    __repr__ = short_repr
+
+    def __call__(self, vectors: Float32, tokens: TokenBatch, /) -> tuple[Any, ...]:
+        """The result of each finish."""
+        return tuple(finish(vectors, tokens) for finish in self.finishes)
+
+    def wanted(self, lengths: Int32, /) -> Int32 | None:
+        """The one token of each text that all results depend on; see :meth:`Finish.wanted`."""
+        first, *others = (finish.wanted(lengths) for finish in self.finishes)
+        if first is None or any(other is None or not np.array_equal(first, other) for other in others):
+            return None
+        return first
+
+    def merge(self, parts: Iterable[tuple[Int64, tuple[Any, ...]]], texts: int, /) -> tuple[Any, ...]:
+        """The merged result of each finish; see :meth:`Finish.merge`."""
+        kept = list(parts)
+        return tuple(
+            finish.merge(((indices, results[place]) for indices, results in kept), texts)
+            for place, finish in enumerate(self.finishes)
+        )
+
+    def split(self, result: tuple[Any, ...], counts: Sequence[int], /) -> list[tuple[Any, ...]]:
+        """The results of consecutive texts."""
+        columns = [finish.split(part, counts) for finish, part in zip(self.finishes, result, strict=True)]
+        return list(zip(*columns, strict=True))
+
+    def check(self, result: tuple[Any, ...], position: Callable[[int], int], /) -> None:
+        """Check the result of each finish."""
+        for finish, part in zip(self.finishes, result, strict=True):
+            finish.check(part, position)
 
 
 def _first_not_finite(vectors: Float32) -> int | None:

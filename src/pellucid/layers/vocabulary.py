@@ -21,7 +21,7 @@ from pellucid.layers.finish import Pool
 from pellucid.layers.norms import LayerNorm, layer_norm
 from pellucid.reprs import short_repr
 from pellucid.sparse_vectors import SparseVectors
-from pellucid.types import Float32, Int32, Int64
+from pellucid.types import Float32, Int32, Int64, TokenBatch
 
 Together = Literal["largest", "sum_of_logs", "sum_of_logs_of_logs"]
 """How the scores of a text's tokens become one score: the largest one, at least 0; or the sum of ``log(1 + x)``, or of
@@ -82,7 +82,7 @@ class SparseFinish(ABC):
     """What all finishes share whose result is :class:`~pellucid.sparse_vectors.SparseVectors`."""
 
     @abstractmethod
-    def __call__(self, vectors: Float32, offsets: Int32, /) -> SparseVectors:
+    def __call__(self, vectors: Float32, tokens: TokenBatch, /) -> SparseVectors:
         """The sparse vectors of texts; see :meth:`pellucid.layers.finish.Finish.__call__`."""
 
     def wanted(self, lengths: Int32, /) -> Int32 | None:  # noqa: ARG002
@@ -112,8 +112,25 @@ class SparseFinish(ABC):
             )
 
 
+class TokenWeights(SparseFinish):
+    """A finish whose dimensions are the tokens of the vocabulary, each of which some token of a text raised."""
+
+    @abstractmethod
+    def raised_by(self, vectors: Float32, tokens: TokenBatch, terms: Int32) -> Int64:
+        """The token of one text that raised each of its terms most.
+
+        Args:
+            vectors: ``float32[n, hidden]``, the token vectors of the text.
+            tokens: the text.
+            terms: ``int32[N]``, ids of tokens that have a weight in the text's sparse vector.
+
+        Returns:
+            ``int64[N]``, positions in the text.
+        """
+
+
 @dataclass(frozen=True)
-class VocabularyPool(SparseFinish):
+class VocabularyPool(TokenWeights):
     """SPLADE: a weight for each token of the vocabulary.
 
     Attributes:
@@ -131,9 +148,18 @@ class VocabularyPool(SparseFinish):
 
     __repr__ = short_repr
 
-    def __call__(self, vectors: Float32, offsets: Int32, /) -> SparseVectors:
+    def __call__(self, vectors: Float32, tokens: TokenBatch, /) -> SparseVectors:
         """The weights of the texts."""
-        return self.weights(vectors, offsets, self.head.scores)
+        return self.weights(vectors, tokens.offsets, self.head.scores)
+
+    def raised_by(self, vectors: Float32, tokens: TokenBatch, terms: Int32) -> Int64:  # noqa: ARG002
+        """The token that gives each term its highest score; see :meth:`TokenWeights.raised_by`."""
+        raised_by = np.zeros(len(terms), dtype=np.int64)
+        size = max(1, _MAX_NUMBERS // max(1, len(vectors)))
+        for start in range(0, len(terms), size):
+            part = slice(start, start + size)
+            raised_by[part] = self.head.token_scores(vectors, terms[part]).argmax(axis=0)
+        return raised_by
 
     @property
     def together(self) -> Together:
@@ -213,6 +239,6 @@ class SparseCode(SparseFinish):
 
     __repr__ = short_repr
 
-    def __call__(self, vectors: Float32, offsets: Int32, /) -> SparseVectors:
+    def __call__(self, vectors: Float32, tokens: TokenBatch, /) -> SparseVectors:
         """The sparse vectors of the texts."""
-        return self.autoencoder(self.pool(vectors, offsets), self.max_active_dims)
+        return self.autoencoder(self.pool(vectors, tokens), self.max_active_dims)

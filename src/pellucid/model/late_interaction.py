@@ -121,11 +121,14 @@ def stages_of(layout: Layout, stages: tuple[Stage, ...], hidden_size: int) -> tu
     return stages
 
 
-def read_late_interaction(layout: Layout, own: Config, tokenizer: Config) -> LateInteractionSpec:
+def read_late_interaction(
+    layout: Layout, stages: tuple[Stage, ...], own: Config, tokenizer: Config
+) -> LateInteractionSpec:
     """Read what a model does with queries and documents.
 
     Args:
         layout: what :func:`find_layout` found.
+        stages: what :func:`stages_of` gave.
         own: the transformer's own config, such as ``sentence_bert_config.json``, which has precedence.
         tokenizer: ``tokenizer_config.json``.
 
@@ -138,7 +141,7 @@ def read_late_interaction(layout: Layout, own: Config, tokenizer: Config) -> Lat
         None if config.values.get(key) is None else config.size(key) for key in ("query_length", "document_length")
     )
     if config.values.get("query_expansion") is None:
-        return LateInteractionSpec(query_length, document_length)
+        return LateInteractionSpec(stages, query_length, document_length)
     expansion = _read_expansion(config.section("query_expansion"))
     if query_length is not None and query_length < expansion.length:
         raise InvalidModelError(
@@ -147,7 +150,7 @@ def read_late_interaction(layout: Layout, own: Config, tokenizer: Config) -> Lat
         )
     if tokenizer.string("padding_side", "right") != "right":
         raise UnsupportedModelError(f"{tokenizer.where}: query_expansion with padding_side 'left' is not supported.")
-    return LateInteractionSpec(query_length, document_length, expansion)
+    return LateInteractionSpec(stages, query_length, document_length, expansion)
 
 
 def _read_expansion(config: Config) -> ExpansionSpec:

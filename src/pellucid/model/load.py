@@ -23,6 +23,7 @@ from pellucid.model.late_interaction import find_layout, read_late_interaction, 
 from pellucid.model.modules import ModuleEntry, Route, read_entries, read_stages
 from pellucid.model.spec import EncoderSpec, HeadSpec, ModelSpec, SpladeSpec, TokenizerSpec
 from pellucid.model.tensors import Tensors
+from pellucid.model.token_heads import read_token_heads
 from pellucid.model.vocabulary import is_masked_language_model, read_vocabulary, read_vocabulary_head
 from pellucid.model.weights import EncoderWeights, read_encoder, read_word_table
 from pellucid.sources.files import ModelFiles
@@ -66,11 +67,16 @@ def load_spec(files: ModelFiles, route: Route = "document") -> ModelSpec:
     head, why_no_head = (None, encoder.only_torch) if encoder.only_torch else _read_head(config, settings)
     layout = find_layout(files, later_entries, config, settings)
     stages = read_stages(files, later_entries, config, encoder.hidden_size, of_tokens=layout is not None)
-    late_interaction = None
+    late_interaction, lexical = read_token_heads(files, stages, encoder.hidden_size)
     if layout is not None:
-        stages = stages_of(layout, stages, encoder.hidden_size)
         tokenizer_config = Config.read_if_present(files, transformer.file("tokenizer_config.json"))
-        late_interaction = read_late_interaction(layout, _read_own_settings(files, transformer), tokenizer_config)
+        late_interaction = read_late_interaction(
+            layout,
+            stages_of(layout, stages, encoder.hidden_size),
+            _read_own_settings(files, transformer),
+            tokenizer_config,
+        )
+        stages = ()
         prompts = {**prompts, **layout.prompts}
     is_splade = any(isinstance(stage, SpladeSpec) for stage in stages)
     vocabulary = None
@@ -91,6 +97,7 @@ def load_spec(files: ModelFiles, route: Route = "document") -> ModelSpec:
         why_no_head=why_no_head,
         vocabulary=vocabulary,
         late_interaction=late_interaction,
+        lexical=lexical,
     )
 
 

@@ -20,7 +20,7 @@ from pellucid.model.spec import (
     AutoEncoderSpec,
     DenseSpec,
     LayerNormSpec,
-    ModelSpec,
+    ModuleSpec,
     NormalizeSpec,
     SpladeSpec,
     Stage,
@@ -203,26 +203,32 @@ def read_stages(
     return tuple(stages)
 
 
-def load_modules(files: ModelFiles, spec: ModelSpec) -> tuple[Module, ...]:
-    """Load the modules after pooling, with their weights.
+def load_modules(files: ModelFiles, stages: tuple[Stage, ...]) -> tuple[Module, ...]:
+    """Load those of the stages that turn vectors into vectors, with their weights.
 
     The errors are those of :meth:`pellucid.model.tensors.Tensors.read`.
     """
-    return tuple(_load_module(files, module) for module in spec.modules)
+    return tuple(_load_module(files, stage) for stage in stages if isinstance(stage, ModuleSpec))
 
 
-def _load_module(files: ModelFiles, spec: DenseSpec | LayerNormSpec | NormalizeSpec) -> Module:
+def _load_module(files: ModelFiles, spec: ModuleSpec) -> Module:
     if isinstance(spec, NormalizeSpec):
         return norms.Normalize()
-    tensors = Tensors.open(files, spec.folder)
     if isinstance(spec, LayerNormSpec):
-        norm = read_norm(tensors, "norm", spec.size)
+        norm = read_norm(Tensors.open(files, spec.folder), "norm", spec.size)
         return norms.LayerNorm(norm.weight, norm.bias)
+    return load_dense(files, spec)
+
+
+def load_dense(files: ModelFiles, spec: DenseSpec) -> dense.Dense:
+    """Load a linear layer. The errors are those of :meth:`pellucid.model.tensors.Tensors.read`."""
+    tensors = Tensors.open_file(files, spec.file) if spec.file else Tensors.open(files, spec.folder)
+    name = "" if spec.file else "linear."
     shape = spec.out_features, spec.in_features
     has_residual_weight = spec.use_residual and spec.in_features != spec.out_features
     return dense.Dense(
-        weight=tensors.read("linear.weight", shape),
-        bias=tensors.read("linear.bias", (spec.out_features,)) if spec.bias else None,
+        weight=tensors.read(f"{name}weight", shape),
+        bias=tensors.read(f"{name}bias", (spec.out_features,)) if spec.bias else None,
         activation=spec.activation,
         use_residual=spec.use_residual,
         residual=tensors.read("residual.weight", shape) if has_residual_weight else None,

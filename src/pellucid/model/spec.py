@@ -292,6 +292,7 @@ class DenseSpec:
         use_residual: True if the input is added to the result. If the two lengths differ, the input first goes through
             a matrix of its own.
         of_tokens: True if it works on each token's vector, and not on the pooled one.
+        file: the safetensors file with its weights, if it has a file of its own.
     """
 
     folder: str
@@ -301,6 +302,7 @@ class DenseSpec:
     bias: bool = True
     use_residual: bool = False
     of_tokens: bool = False
+    file: str = ""
 
     __repr__ = short_repr
 
@@ -363,11 +365,13 @@ class TokenMaskSpec:
         skipped: the tokens that are left out, such as punctuation. Those that the vocabulary lacks do not count.
         sides: the kinds of text that they are left out of: "document", "query", or both.
         only: the only token ids that are not left out of documents; None for all.
+        first: how many tokens at the start of each text are left out.
     """
 
     skipped: tuple[str, ...] = ()
     sides: tuple[str, ...] = ("document",)
     only: tuple[int, ...] | None = None
+    first: int = 0
 
     __repr__ = short_repr
 
@@ -389,8 +393,8 @@ class TokenPoolingSpec:
     sides: tuple[str, ...] = ("document",)
 
 
-Module = DenseSpec | LayerNormSpec | NormalizeSpec
-Stage = Pooling | Module | SpladeSpec | AutoEncoderSpec | TokenMaskSpec | TokenPoolingSpec
+ModuleSpec = DenseSpec | LayerNormSpec | NormalizeSpec
+Stage = Pooling | ModuleSpec | SpladeSpec | AutoEncoderSpec | TokenMaskSpec | TokenPoolingSpec
 """The stages that may follow the Transformer in ``modules.json``."""
 
 
@@ -413,14 +417,16 @@ class ExpansionSpec:
 
 @dataclass(frozen=True)
 class LateInteractionSpec:
-    """What a model with several vectors for each text does with queries and documents before the transformer.
+    """How a model gives each token of a text a vector.
 
     Attributes:
+        stages: what follows the transformer, in order.
         query_length: the most tokens of a query, special ones included; None for the tokenizer's limit.
         document_length: the same for documents.
         expansion: how short queries are filled up; None if they are not.
     """
 
+    stages: tuple[Stage, ...]
     query_length: int | None = None
     document_length: int | None = None
     expansion: ExpansionSpec | None = None
@@ -486,14 +492,15 @@ class ModelSpec:
         encoder_folder: the subfolder with the encoder's files; "" for the model's own folder.
         encoder: the shape of the transformer.
         tokenizer: how texts are cut into tokens.
-        stages: the stages after the transformer, in order. Each task decides which stages it accepts.
+        stages: the stages after the transformer that give a text one vector, in order. Each task decides which stages
+            it accepts.
         prompts: by name, the texts that can be put before an input text.
         default_prompt_name: the prompt that sentence-transformers' ``encode`` uses by default, or None.
         head: the head of a model that scores or classifies; None for other models.
         why_no_head: why the head that config.json describes cannot be used; "" if it can, or if there is none.
         vocabulary: the head of a masked language model; None if config.json names another class and no stage needs it.
-        late_interaction: what a model with several vectors for each text does with queries and documents; None for
-            other models.
+        late_interaction: how the model gives each token a vector; None for other models.
+        lexical: the linear layer that gives each token of a text its own weight, in BGE-M3; None for other models.
     """
 
     name: str
@@ -507,6 +514,7 @@ class ModelSpec:
     why_no_head: str = ""
     vocabulary: VocabularySpec | None = None
     late_interaction: LateInteractionSpec | None = None
+    lexical: DenseSpec | None = None
 
     def __repr__(self) -> str:
         size = f"{plural(len(self.encoder.blocks), 'layer')} of {self.encoder.hidden_size:,} numbers"
@@ -519,15 +527,15 @@ class ModelSpec:
         Raises:
             UnsupportedModelError: Pooling is not the first stage after the transformer, or there are several.
         """
-        if self.late_interaction is not None:
-            raise UnsupportedModelError(
-                f"{self.name} gives a vector for each token of a text. Use MultiVectorEmbedder."
-            )
         match self.stages:
             case (Pooling() as pooling, *rest) if not any(
                 isinstance(stage, Pooling | AutoEncoderSpec) for stage in rest
             ):
                 return pooling
+        if self.late_interaction is not None:
+            raise UnsupportedModelError(
+                f"{self.name} gives a vector for each token of a text. Use MultiVectorEmbedder."
+            )
         if any(isinstance(stage, SpladeSpec | AutoEncoderSpec) for stage in self.stages):
             raise UnsupportedModelError(
                 f"{self.name} gives sparse vectors. Use SparseEmbedder, or pellucid embed --task sparse."
@@ -543,9 +551,9 @@ class ModelSpec:
         )
 
     @functools.cached_property
-    def modules(self) -> tuple[Module, ...]:
+    def modules(self) -> tuple[ModuleSpec, ...]:
         """The modules after pooling, in order."""
-        return tuple(stage for stage in self.stages if isinstance(stage, Module))
+        return tuple(stage for stage in self.stages if isinstance(stage, ModuleSpec))
 
     @functools.cached_property
     def dimensions(self) -> int:

@@ -69,6 +69,15 @@ class Tensors:
             stored |= _read_header(files, shard)
         return cls(f"{files.name}: {folder or 'the top folder'}", stored)
 
+    @classmethod
+    def open_file(cls, files: ModelFiles, name: str) -> Tensors:
+        """Read the header of one safetensors file.
+
+        Raises:
+            InvalidModelError: it is missing, broken or truncated.
+        """
+        return cls(f"{files.name}: {name}", _read_header(files, name))
+
     @property
     def parameters(self) -> int:
         """The number of floating-point numbers in all tensors.

@@ -383,7 +383,7 @@ class SentenceTransformer(DropIn[Embedder]):
             return list(each)
         finish = embedder.finish(self.tokenizer.prompt_tokens(prompt), truncate_dim=width)
         columns = {name: rows for name, (rows, _) in self._features(tokens).items()}
-        columns |= {_TOKENS: list(each), _SENTENCE: list(finish(each.vectors, each.offsets))}
+        columns |= {_TOKENS: list(each), _SENTENCE: list(finish(each.vectors, tokens))}
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
     def _features(self, tokens: TokenBatch) -> dict[str, tuple[list[Array], int]]:

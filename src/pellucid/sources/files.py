@@ -31,6 +31,8 @@ _FILE_PATTERNS = (
     "vocab.json",
     "merges.txt",
     "sentencepiece.bpe.model",
+    "sparse_linear.safetensors",
+    "colbert_linear.safetensors",
 )
 _MODULE_FOLDER_PATTERN = "[0-9]_*"  # sentence-transformers names module folders 1_Pooling, 2_Dense, 0_Transformer, …
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from pellucid.errors import InvalidModelError
-from pellucid.model.config import Config
 from pellucid.model.spec import ExpansionSpec
 from pellucid.sources.files import ModelFiles
+from pellucid.text.special_tokens import named_tokens
 from pellucid.text.tokenizer import Tokenizer
 from pellucid.types import TokenBatch
 
@@ -28,13 +28,8 @@ def expansion_token(files: ModelFiles, tokenizer: Tokenizer, token: str | None) 
     if token is not None:
         names = [token]
     else:
-        prefix = f"{tokenizer.spec.folder}/" if tokenizer.spec.folder else ""
-        configs = [
-            Config.read_if_present(files, f"{prefix}{name}.json") for name in ("tokenizer_config", "special_tokens_map")
-        ]
-        masks = [_named(config, "mask_token") for config in configs]
-        ends = [_named(config, "eos_token") for config in configs]
-        names = [name for name in (*masks, *_USUAL_MASKS, *ends) if name is not None]
+        masks, ends = (named_tokens(files, tokenizer.spec.folder, key) for key in ("mask_token", "eos_token"))
+        names = [*masks, *_USUAL_MASKS, *ends]
     for name in names:
         if (token_id := tokenizer.token_id(name)) is not None:
             return token_id
@@ -58,10 +53,3 @@ def expand(tokens: TokenBatch, token_id: int, expansion: ExpansionSpec) -> Token
         return TokenBatch(ids, offsets, segments)
     # A text without tokens has nothing to look at but what it was filled with.
     return TokenBatch(ids, offsets, segments, np.where(lengths > 0, lengths, new_lengths).astype(np.int32))
-
-
-def _named(config: Config, key: str) -> str | None:
-    """The spelling of a special token, if a config names it."""
-    value = config.values.get(key)
-    value = value.get("content") if isinstance(value, dict) else value
-    return value if isinstance(value, str) else None

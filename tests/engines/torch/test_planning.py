@@ -11,7 +11,6 @@ from pellucid.engines.torch.planning import (
     end_of_step,
     longest_first,
     tokens_in_cache,
-    tokens_of,
     widest_layer,
 )
 from pellucid.model.spec import AttentionSpec, BlockSpec, EmbeddingSpec, EncoderSpec, FeedForwardSpec, NormPlaces
@@ -53,15 +52,6 @@ def test_no_step_has_room_for_the_next_text(lengths, max_tokens, min_length_rati
 def test_texts_without_tokens_are_left_out_and_texts_of_equal_length_keep_their_order(lengths):
     expected = sorted((i for i, n in enumerate(lengths) if n), key=lambda i: (-lengths[i], i))
     assert longest_first(np.array(lengths, dtype=np.int32)).tolist() == expected
-
-
-@given(st.data())
-def test_the_tokens_of_texts_come_text_after_text(data):
-    lengths = data.draw(st.lists(st.integers(0, 5), min_size=1, max_size=20))
-    texts = data.draw(st.lists(st.integers(0, len(lengths) - 1), max_size=20))
-    offsets = np.cumsum([0, *lengths], dtype=np.int32)
-    expected = [token for text in texts for token in range(offsets[text], offsets[text + 1])]
-    assert tokens_of(np.array(texts, dtype=np.int64), offsets).tolist() == expected
 
 
 @given(st.integers(0, 1 << 30), st.integers(1, 1 << 20))

@@ -11,9 +11,9 @@ import collections
 import logging
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -22,13 +22,12 @@ from pellucid.engines.base import Engine
 from pellucid.engines.threads import usable_processors
 from pellucid.engines.torch.devices import check_devices
 from pellucid.engines.torch.known import TransformersEncoder
-from pellucid.engines.torch.modules import DeviceModule, DeviceModules, apply
+from pellucid.engines.torch.modules import DeviceModules, apply_modules
 from pellucid.engines.torch.planning import (
     MOST_TOKENS_IN_STEP,
     end_of_step,
     longest_first,
     tokens_in_cache,
-    tokens_of,
     widest_layer,
 )
 from pellucid.engines.torch.pooled import pool_on_device
@@ -37,18 +36,15 @@ from pellucid.engines.torch.several import SeveralDevices
 from pellucid.engines.torch.steps import DeviceBatch, start_copy_back
 from pellucid.engines.torch.vocabulary import DeviceHead
 from pellucid.errors import DeviceError
-from pellucid.layers.finish import EachToken, Finish, Pool
-from pellucid.layers.vocabulary import VocabularyHead, VocabularyPool
+from pellucid.layers.finish import EachToken, Finish, Pool, Several
+from pellucid.layers.vocabulary import SparseCode, VocabularyHead, VocabularyPool
 from pellucid.model.spec import EncoderSpec
 from pellucid.model.weights import EncoderWeights
-from pellucid.sparse_vectors import SparseVectors
-from pellucid.types import Float32, Int64, MultiVectors, TokenBatch
+from pellucid.types import Float32, Int64, TokenBatch
 
 Result = TypeVar("Result")
-StepResult = TypeVar("StepResult")
-StepFinish = Callable[[torch.Tensor, DeviceBatch], Callable[[], StepResult]]
-"""Takes the hidden states of a step, ``[T, hidden]``, and the step. It gives the device the rest of the work, and
-returns a function that waits for the result and returns it."""
+Wait = Callable[[], Result]
+"""Waits for the device, and returns a result."""
 
 logger = logging.getLogger("pellucid")
 _CPU_TOKENS_PER_STEP = 8192
@@ -73,7 +69,7 @@ class TorchEngine(Engine):
     """An encoder in PyTorch: Pellucid's own families without padding on a GPU, or any model of transformers.
 
     In float32, its vectors are within rounding of the reference. As with every matrix library, a text's last bits
-    depend on the other texts of its step.
+    may depend on the other texts of its step.
 
     Args:
         spec: the encoder's spec.
@@ -137,28 +133,16 @@ class TorchEngine(Engine):
         Raises:
             DeviceError: the device has too little memory even for a single text.
         """
-        return self._each_token(batch, [])
+        return self.run(batch, EachToken()).vectors
 
     def run(self, batch: TokenBatch, finish: Finish[Result]) -> Result:
-        """Compute the finish on the device if it can, so that only the results are copied back.
+        """Compute the results of texts, as far as possible on the device, so that little has to be copied back.
 
         The errors are those of :meth:`token_vectors`.
         """
-        result = self._run_on_device(batch, finish)
-        return super().run(batch, finish) if result is None else cast("Result", result)
-
-    def _run_on_device(self, batch: TokenBatch, finish: object) -> object | None:
-        """What a finish makes of texts, computed on the device. None if the device cannot, or has nothing to do."""
-        match finish:
-            case _ if not len(batch.ids):
-                return None
-            case Pool() if (modules := self._modules.copy(finish.modules_to_apply)) is not None:
-                return self._pool(batch, finish, modules)
-            case EachToken() if (modules := self._modules.copy(finish.modules)) is not None:
-                return MultiVectors(self._each_token(batch, modules), batch.offsets)
-            case VocabularyPool():
-                return self._vocabulary_weights(batch, finish)
-        return None
+        if not len(batch):
+            return finish(np.empty((0, self.spec.hidden_size), dtype=np.float32), batch)
+        return finish.merge(self._run_steps(batch, finish), len(batch))
 
     def run_each(self, requests: Sequence[tuple[TokenBatch, Finish[Any]]]) -> list[Any]:
         """Make one call for all requests with the same finish, so that it can be computed on the device."""
@@ -171,67 +155,63 @@ class TorchEngine(Engine):
                 results[index] = result
         return results
 
-    def _each_token(self, batch: TokenBatch, modules: Sequence[DeviceModule]) -> Float32:
-        """The vector of each token after these modules, ``float32[T, d]``."""
-
-        def finish(states: torch.Tensor, _step: DeviceBatch) -> Callable[[], Float32]:
-            return start_copy_back(apply(modules, states.float()))
-
-        vectors = np.empty((0, self.spec.hidden_size), dtype=np.float32)
-        for texts, rows in self._run_steps(batch, finish):
-            if not len(vectors):
-                vectors = np.empty((len(batch.ids), rows.shape[1]), dtype=np.float32)
-            vectors[tokens_of(texts, batch.offsets)] = rows
-        return vectors
-
-    def _pool(self, batch: TokenBatch, pool: Pool, modules: Sequence[DeviceModule]) -> Float32:
-        """What ``pool`` makes of the texts, within rounding."""
-        modes, skip = pool.pooling.modes, pool.prompt_tokens if pool.skips else 0
-
-        def finish(states: torch.Tensor, step: DeviceBatch) -> Callable[[], Float32]:
-            return start_copy_back(apply(modules, pool_on_device(states, step, modes, skip)))
-
-        return pool.merge(self._with_empty_texts(batch, self._run_steps(batch, finish), pool), len(batch))
-
-    def _with_empty_texts(
-        self, batch: TokenBatch, parts: Iterable[tuple[Int64, Result]], finish: Finish[Result]
-    ) -> Iterator[tuple[Int64, Result]]:
-        """The results of the steps, and those of the texts that have no tokens, which go through no step."""
-        yield from parts
-        if len(empty := np.flatnonzero(batch.lengths == 0)):
-            nothing = np.empty((0, self.spec.hidden_size), dtype=np.float32)
-            yield empty, finish(nothing, np.zeros(len(empty) + 1, dtype=np.int32))
-
-    def _vocabulary_weights(self, batch: TokenBatch, pool: VocabularyPool) -> SparseVectors:
-        """What ``pool`` makes of the texts. The head stays on the device as long as it exists."""
-        with self._heads_lock:
-            if pool.head not in self._heads:
-                self._heads[pool.head] = DeviceHead(pool.head, self.device)
-            head = self._heads[pool.head]
-
-        def finish(states: torch.Tensor, step: DeviceBatch) -> Callable[[], SparseVectors]:
-            weights = head.weights(states, step, pool)
-            return lambda: weights
-
-        return pool.merge(self._with_empty_texts(batch, self._run_steps(batch, finish), pool), len(batch))
-
-    def _run_steps(self, batch: TokenBatch, finish: StepFinish[StepResult]) -> Iterator[tuple[Int64, StepResult]]:
-        """Run the texts that have tokens, step by step. A GPU gets more steps before the result of one is waited for.
+    def _finish_step(self, states: torch.Tensor, step: DeviceBatch, finish: Finish[Any]) -> Wait[Any]:
+        """Give the device its part of a finish: what is left of it is for the CPU.
 
         Args:
-            batch: the texts.
-            finish: what to make of each step on the device.
+            states: the token vectors of the step's texts, ``[T, hidden]``.
+            step: the texts.
+            finish: what to make of them.
+
+        Returns:
+            A function that waits for the device, and returns what ``finish`` makes of the texts, within rounding.
+        """
+        match finish:
+            case Pool():
+                return self._pool(states, step, finish)
+            case EachToken() if (modules := self._modules.copy(finish.modules)) is not None:
+                vectors = start_copy_back(apply_modules(modules, states.float()))
+                return lambda: finish.after_modules(vectors(), step.batch)
+            case VocabularyPool():
+                weights = self._head(finish.head).weights(states, step, finish)
+                return lambda: weights
+            case SparseCode():
+                dense = self._finish_step(states, step, finish.pool)
+                return lambda: finish.autoencoder(dense(), finish.max_active_dims)
+            case Several():
+                results = [self._finish_step(states, step, each) for each in finish.finishes]
+                return lambda: tuple(result() for result in results)
+        vectors = start_copy_back(states.float())
+        return lambda: finish(vectors(), step.batch)
+
+    def _pool(self, states: torch.Tensor, step: DeviceBatch, pool: Pool) -> Wait[Float32]:
+        """The same for a ``Pool``. If only the CPU has one of its modules, all of them run there."""
+        pooled = pool_on_device(states, step, pool.pooling.modes, pool.prompt_tokens if pool.skips else 0)
+        if (modules := self._modules.copy(pool.modules_to_apply)) is not None:
+            return start_copy_back(apply_modules(modules, pooled))
+        copied = start_copy_back(pooled)
+        return lambda: pool.after_pooling(copied())
+
+    def _head(self, head: VocabularyHead) -> DeviceHead:
+        """The head on the device. It stays there as long as it exists."""
+        with self._heads_lock:
+            if head not in self._heads:
+                self._heads[head] = DeviceHead(head, self.device)
+            return self._heads[head]
+
+    def _run_steps(self, batch: TokenBatch, finish: Finish[Result]) -> Iterator[tuple[Int64, Result]]:
+        """Run texts step by step. A GPU gets more steps before the result of one is waited for.
 
         Yields:
-            For each step, the indices of its texts, and its result.
+            For each step, the indices of its texts, and their result. Texts that have no tokens come last.
         """
         order = longest_first(batch.lengths)
         texts = self._copy_to_device(batch.select(order))
-        lengths = texts.batch.lengths
-        running: collections.deque[tuple[Int64, Callable[[], StepResult]]] = collections.deque()
+        running: collections.deque[tuple[Int64, Wait[Result]]] = collections.deque()
         start = 0
         while start < len(order):
-            stop = end_of_step(lengths, start, self.tokens_per_step, self._encoder.min_length_ratio)
+            ratio = self._encoder.min_length_ratio
+            stop = end_of_step(texts.batch.lengths, start, self.tokens_per_step, ratio)
             try:
                 result = self._run_step(texts.part(start, stop), finish)
             except torch.OutOfMemoryError as error:
@@ -244,10 +224,12 @@ class TorchEngine(Engine):
                 yield indices, result()
         for indices, result in running:
             yield indices, result()
+        if len(empty := np.flatnonzero(batch.lengths == 0)):
+            yield empty, finish(np.empty((0, self.spec.hidden_size), dtype=np.float32), batch.select(empty))
 
     @torch.inference_mode()  # type: ignore[untyped-decorator, unused-ignore]
-    def _run_step(self, step: DeviceBatch, finish: StepFinish[StepResult]) -> Callable[[], StepResult]:
-        return finish(self._encoder.states(step), step)
+    def _run_step(self, step: DeviceBatch, finish: Finish[Result]) -> Wait[Result]:
+        return self._finish_step(self._encoder.states(step), step, finish)
 
     def _copy_to_device(self, batch: TokenBatch) -> DeviceBatch:
         """Copy all texts of a call at once, so that its steps copy nothing."""

@@ -44,7 +44,7 @@ class DeviceModules:
         return copies
 
 
-def apply(modules: Iterable[DeviceModule], vectors: torch.Tensor) -> torch.Tensor:
+def apply_modules(modules: Iterable[DeviceModule], vectors: torch.Tensor) -> torch.Tensor:
     """Pass vectors through modules, in order."""
     for module in modules:
         vectors = module(vectors)

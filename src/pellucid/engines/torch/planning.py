@@ -57,19 +57,3 @@ def tokens_in_cache(cache_bytes: int, bytes_per_token: int) -> int:
     17066
     """
     return min(max(cache_bytes // bytes_per_token, FEWEST_TOKENS_IN_STEP), MOST_TOKENS_IN_STEP)
-
-
-def tokens_of(texts: Int64, offsets: Int32) -> Int64:
-    """The indices of all tokens of some texts, text after text.
-
-    Args:
-        texts: the indices of the texts, ``int64[n]``.
-        offsets: ``int32[B + 1]``; text ``i`` owns the tokens from ``offsets[i]`` to ``offsets[i + 1] - 1``.
-
-    >>> tokens_of(np.array([2, 0]), np.array([0, 2, 5, 8], dtype=np.int32)).tolist()
-    [5, 6, 7, 0, 1]
-    """
-    starts = offsets[texts].astype(np.int64)
-    lengths = offsets[texts + 1] - offsets[texts]
-    ends = np.cumsum(lengths, dtype=np.int64)
-    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)

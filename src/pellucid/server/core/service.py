@@ -195,7 +195,7 @@ class Service(Generic[Task_co]):
         parts = [(chosen.tokens, chosen.request.finish) for chosen in slices]
         with self._engine_lock:
             start = time.perf_counter()
-            results = self.task.encoder.run_together(parts)
+            results = self.task.encoder.run_requests(parts)
             text_count = sum(len(tokens) for tokens, _ in parts)
             token_count = sum(len(tokens.ids) for tokens, _ in parts)
             self.metrics.count_call(text_count, token_count, time.perf_counter() - start)
