@@ -11,7 +11,9 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from pellucid import Embedder
+from pellucid.engines.torch.devices import check_devices
 from pellucid.engines.torch.engine import TorchEngine
+from pellucid.engines.torch.several import SeveralDevices
 from pellucid.errors import (
     DeviceError,
     InvalidModelError,
@@ -155,6 +157,55 @@ def test_a_missing_device_is_an_error(tiny_bert, device, message):
         Embedder(tiny_bert, device=device)
 
 
+@pytest.fixture
+def two_gpus(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+
+
+@pytest.mark.parametrize(
+    ("device", "expected"),
+    [
+        ("cuda:*", ("cuda:0", "cuda:1")),
+        ("cuda:1,cuda:0", ("cuda:1", "cuda:0")),
+        ("cuda", ("cuda",)),
+        ("cuda:1", ("cuda:1",)),
+        ("cpu", ("cpu",)),
+    ],
+)
+@pytest.mark.usefixtures("two_gpus")
+def test_the_names_of_devices(device, expected):
+    assert check_devices(device) == expected
+
+
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [
+        ("cuda:0,cuda:0", "names a device twice"),
+        ("cuda,cuda:0", "names a device twice"),
+        ("cuda:0,cuda:2", "this machine has 2 CUDA devices, 'cuda:0' to 'cuda:1'"),
+        ("cuda:0,cpu", "'cpu' cannot be one of several"),
+        ("cpu,cpu", "'cpu' cannot be one of several"),
+        ("cuda:0,", "'' is not one of"),
+        ("cpu:*", "not one of"),
+    ],
+)
+@pytest.mark.usefixtures("two_gpus")
+def test_devices_that_cannot_be_used_together(device, message):
+    with pytest.raises(OptionError, match=message):
+        check_devices(device)
+
+
+def test_several_devices_become_one_engine(tiny_bert, monkeypatch):
+    """The CPU, twice, takes the place of two GPUs."""
+    monkeypatch.setattr("pellucid.engines.torch.engine.check_devices", lambda _device: ("cpu", "cpu"))
+    several = Embedder(tiny_bert, engine="torch", on_truncation="cut")
+    assert isinstance(several.engine, SeveralDevices)
+    several.engine._min_tokens = 0
+    expected = Embedder(tiny_bert, engine="reference", on_truncation="cut").embed_documents(tiny.TEXTS)
+    np.testing.assert_allclose(several.embed_documents(tiny.TEXTS), expected, **CLOSE)
+
+
 def test_the_code_of_a_model_is_not_run(tmp_path):
     folder = write_decoder(tmp_path / "m", "Qwen3")
     tiny.edit_json(
@@ -189,12 +240,12 @@ class TestOutOfMemory:
         """Make larger steps fail. Returns the list to which each step adds its number of tokens."""
         run_step, sizes = engine._run_step, []
 
-        def limited_step(batch, finish):
-            padded = len(batch) * int(batch.lengths.max())
+        def limited_step(step, finish):
+            padded = len(step.batch) * step.longest
             sizes.append(padded)
             if padded > max_tokens:
                 raise torch.OutOfMemoryError
-            return run_step(batch, finish)
+            return run_step(step, finish)
 
         monkeypatch.setattr(engine, "_run_step", limited_step)
         return sizes

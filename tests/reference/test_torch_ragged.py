@@ -88,9 +88,8 @@ def test_the_real_models(name, request):
     assert (half * expected).sum(axis=1).min() > 0.999
 
 
-def documented_attention(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, *, window_size, num_splits):
+def documented_attention(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, window_size=(-1, -1)):
     """Computes what the documentation of ``varlen_attn`` says, text by text."""
-    assert num_splits == 1
     assert (max_q, max_k) == (int(cu_seq_q.diff().max()), int(cu_seq_k.diff().max()))
     assert cu_seq_q.dtype == cu_seq_k.dtype == torch.int32
     assert query.shape == key.shape == value.shape
@@ -107,22 +106,69 @@ def documented_attention(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, *,
     return result
 
 
-def test_attention_on_texts_end_to_end(embedder):
-    encoder = embedder.engine._encoder
-    if embedder.spec.encoder.relative_bias or embedder.spec.encoder.disentangled:
+def varlen_attn_2_10(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, is_causal=False, return_aux=None):
+    assert not is_causal
+    assert return_aux is None
+    return documented_attention(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k)
+
+
+def varlen_attn_2_11(
+    query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, *, return_aux=None, scale=None, window_size=(-1, -1)
+):
+    assert return_aux is scale is None
+    return documented_attention(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, window_size)
+
+
+def varlen_attn_2_12(
+    query,
+    key,
+    value,
+    cu_seq_q,
+    cu_seq_k,
+    max_q,
+    max_k,
+    *,
+    return_aux=None,
+    scale=None,
+    window_size=(-1, -1),
+    enable_gqa=False,
+    seqused_k=None,
+    block_table=None,
+    num_splits=None,
+):
+    assert num_splits == 1
+    assert return_aux is scale is seqused_k is block_table is None
+    assert not enable_gqa
+    return documented_attention(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, window_size)
+
+
+KERNELS = {"2.10": varlen_attn_2_10, "2.11": varlen_attn_2_11, "2.12": varlen_attn_2_12}
+"""Kernels with the parameters of ``varlen_attn`` in these versions of PyTorch. 2.13 has those of 2.12."""
+
+
+@pytest.mark.parametrize("version", KERNELS)
+def test_attention_on_texts_end_to_end(embedder, version):
+    spec = embedder.spec.encoder
+    if spec.relative_bias or spec.disentangled:
         pytest.skip("FlashAttention adds nothing to the scores")
+    has_windows = any(block.attention.window is not None for block in spec.blocks)
+    attend = ragged.end_to_end_attention(KERNELS[version], has_windows=has_windows)
+    if has_windows and version == "2.10":
+        assert attend is None
+        return
+    encoder = embedder.engine._encoder
     for tokens in batches(embedder):
         encoder._varlen = None
         expected = embedder.engine.token_vectors(tokens)
-        encoder._varlen = ragged.end_to_end_attention(documented_attention)
+        encoder._varlen = attend
         np.testing.assert_allclose(embedder.engine.token_vectors(tokens), expected, atol=1e-5)
 
 
 def test_pytorch_has_a_kernel_with_these_parameters():
     varlen = pytest.importorskip("torch.nn.attention.varlen")
-    theirs, ours = (inspect.signature(f) for f in (varlen.varlen_attn, documented_attention))
-    for name, parameter in ours.parameters.items():
-        assert theirs.parameters[name].kind == parameter.kind
+    theirs = {name: each.kind for name, each in inspect.signature(varlen.varlen_attn).parameters.items()}
+    known = [{name: each.kind for name, each in inspect.signature(f).parameters.items()} for f in KERNELS.values()]
+    assert theirs in known
 
 
 def test_the_kernel_is_for_gpus_in_half_precision(embedder):
@@ -137,9 +183,8 @@ def test_every_activation_is_supported():
         np.testing.assert_allclose(activation(torch.from_numpy(x)), ACTIVATIONS[name](x), atol=1e-6)
 
 
-def test_a_gpu_uses_this_encoder_for_pellucids_families(tiny_bert, monkeypatch):
+def test_a_gpu_uses_this_encoder_for_pellucids_families(tiny_bert):
     """PyTorch's "meta" device takes the place of a GPU. It has shapes but no numbers."""
-    monkeypatch.setattr("pellucid.engines.torch.engine.check_device", lambda device: device)
     embedder = Embedder(tiny_bert)
     engine = TorchEngine(
         embedder.spec.encoder,
@@ -150,7 +195,7 @@ def test_a_gpu_uses_this_encoder_for_pellucids_families(tiny_bert, monkeypatch):
     )
     assert isinstance(engine._encoder, ragged.RaggedEncoder)
     tokens, _ = embedder.tokenizer.tokenize(tiny.TEXTS)
-    states = engine._run_step(tokens, lambda states, _step: states)
+    states = engine._encoder.states(DeviceBatch.of(tokens, "meta"))
     assert states.shape == (len(tokens.ids), tiny.HIDDEN)
     assert states.device.type == "meta"
 

@@ -114,7 +114,8 @@ CompareDtypesOption = Annotated[
     list[_NativeDtype] | None, typer.Option(help="Precision to measure; repeat for more than one. Default: float32.")
 ]
 DeviceOption = Annotated[
-    str, typer.Option(help="Where to compute: cpu. With the extra 'torch', also cuda, cuda:1 or mps.")
+    str,
+    typer.Option(help="Where to compute: cpu. With the extra 'torch', also cuda, cuda:1, cuda:* (all GPUs) or mps."),
 ]
 MaxTokensOption = Annotated[
     int | None, typer.Option(help="Read at most N tokens of each text or pair. Default: as many as the model can.")

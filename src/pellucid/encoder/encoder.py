@@ -61,7 +61,7 @@ class Encoder:
             other options: ``"native"``; or ``"torch"``, for a GPU and for an architecture that only transformers
             supports.
         device: ``"cpu"``; or, with the ``torch`` extra, PyTorch's name of a device: ``"cuda"``, ``"cuda:1"``,
-            ``"mps"``. A GPU is used only if you ask for it.
+            ``"mps"``; several GPUs, ``"cuda:0,cuda:1"``; or ``"cuda:*"`` for all. A GPU is used only if you ask for it.
         threads: the number of threads; None for all available CPU cores.
         revision: a branch, tag or commit of the model on the Hub.
         cache_folder: the folder for downloads, instead of the Hugging Face cache's usual place.

@@ -172,12 +172,12 @@ def check_options(name: str, *, dtype: str, device: str, threads: int | None) ->
             "device",
         )
     if name == "torch" or (name == "auto" and _needs_torch(dtype, device)):
-        from pellucid.engines.torch.devices import check_device, is_installed
+        from pellucid.engines.torch.devices import check_devices, is_installed
 
         if name == "auto" and device == "cpu" and not is_installed():
             instead = "on a CPU, choose dtype='int16', which is nearly exact, or dtype='int8', the fastest"
             raise MissingExtraError("torch", "torch", what=f"{instead}; dtype={dtype!r}")
-        check_device(device)
+        check_devices(device)
     is_integer = isinstance(threads, int) and not isinstance(threads, bool)
     if threads is not None and not (is_integer and 1 <= threads <= MAX_THREADS):
         raise OptionError(

@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from pellucid.errors import InvalidModelError
-from pellucid.layers.norms import Normalize, normalize
+from pellucid.layers.norms import Normalize
 from pellucid.layers.pooling import Pooling, pool
 from pellucid.layers.token_mask import TokenMask
 from pellucid.layers.token_pooling import TokenPooling
@@ -30,6 +30,25 @@ class Module(Protocol):
 
     def __call__(self, vectors: Float32, /) -> Float32:
         """Apply the module."""
+
+
+@dataclass(frozen=True)
+class Truncate:
+    """Keeps only the first ``size`` numbers of each vector."""
+
+    size: int
+
+    def __call__(self, vectors: Float32, /) -> Float32:
+        """Cut each row."""
+        return vectors[:, : self.size].copy()  # A view would keep all dimensions in memory.
+
+
+def apply_modules(modules: Iterable[Module], vectors: Float32) -> Float32:
+    """Pass vectors through modules, in order."""
+    with np.errstate(over="ignore", invalid="ignore"):  # Finish.check reports NaN and infinity.
+        for module in modules:
+            vectors = module(vectors)
+    return vectors
 
 
 class Finish(Protocol[Result]):
@@ -124,15 +143,17 @@ class Pool:
 
     def after_pooling(self, pooled: Float32) -> Float32:
         """Turn pooled vectors, ``float32[B, p]``, into the vectors of the texts, ``float32[B, d]``."""
-        vectors = pooled
-        with np.errstate(over="ignore", invalid="ignore"):  # check() reports NaN and infinity.
-            for module in self.modules:
-                if not (isinstance(module, Normalize) and self.normalize is False):
-                    vectors = module(vectors)
-            if self.truncate_dim is not None:
-                vectors = vectors[:, : self.truncate_dim].copy()  # A view would keep all dimensions in memory.
-            is_unit = self.truncate_dim is None and bool(self.modules) and isinstance(self.modules[-1], Normalize)
-            return normalize(vectors) if self.normalize and not is_unit else vectors
+        return apply_modules(self.modules_to_apply, pooled)
+
+    @property
+    def modules_to_apply(self) -> tuple[Module, ...]:
+        """What pooled vectors go through, in order: the model's modules, and the changes that the caller asked for."""
+        modules = [each for each in self.modules if not (isinstance(each, Normalize) and self.normalize is False)]
+        if self.truncate_dim is not None:
+            modules.append(Truncate(self.truncate_dim))
+        if self.normalize and not (modules and isinstance(modules[-1], Normalize)):
+            modules.append(Normalize())
+        return tuple(modules)
 
     def merge(self, parts: Iterable[tuple[Int64, Float32]], texts: int, /) -> Float32:
         """``float32[texts, d]``; see :meth:`Finish.merge`."""
@@ -173,9 +194,10 @@ class EachToken:
 
     def __call__(self, vectors: Float32, tokens: TokenBatch, /) -> MultiVectors:
         """The vectors of each text's tokens."""
-        with np.errstate(over="ignore", invalid="ignore"):  # check() reports NaN and infinity.
-            for module in self.modules:
-                vectors = module(vectors)
+        return self.after_modules(apply_modules(self.modules, vectors), tokens)
+
+    def after_modules(self, vectors: Float32, tokens: TokenBatch) -> MultiVectors:
+        """Turn vectors that have gone through the modules, ``float32[T, d]``, into the vectors of the texts."""
         texts = MultiVectors(vectors, tokens.offsets)
         if self.mask is not None:
             texts = texts.select(self.mask.kept(tokens))
@@ -189,12 +211,19 @@ class EachToken:
 
     def merge(self, parts: Iterable[tuple[Int64, MultiVectors]], texts: int, /) -> MultiVectors:
         """The vectors of all texts; see :meth:`Finish.merge`."""
-        by_index: dict[int, Float32] = {}
+        kept: list[tuple[Int64, MultiVectors]] = []
+        lengths = np.empty(texts, dtype=np.int32)
         for indices, part in parts:
             if len(indices) == texts and (indices[1:] > indices[:-1]).all():
                 return part  # All texts, in order.
-            by_index |= zip(indices.tolist(), part, strict=True)
-        return MultiVectors.concatenate([by_index[index] for index in range(texts)])
+            kept.append((indices, part))
+            lengths[indices] = np.diff(part.offsets)
+        offsets = np.append(0, np.cumsum(lengths, dtype=np.int64))
+        vectors = np.empty((offsets[-1], kept[0][1].vectors.shape[1]), dtype=np.float32)
+        for indices, part in kept:
+            moves = offsets[indices] - part.offsets[:-1]  # How far each text's rows move.
+            vectors[np.arange(len(part.vectors)) + np.repeat(moves, np.diff(part.offsets))] = part.vectors
+        return MultiVectors(vectors, offsets.astype(np.int32))
 
     def split(self, result: MultiVectors, counts: Sequence[int], /) -> list[MultiVectors]:
         """Consecutive texts."""

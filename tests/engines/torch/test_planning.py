@@ -1,10 +1,19 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pellucid.engines.torch.planning import end_of_step, longest_first
+from pellucid.engines.torch.planning import (
+    FEWEST_TOKENS_IN_STEP,
+    MOST_TOKENS_IN_STEP,
+    end_of_step,
+    longest_first,
+    tokens_in_cache,
+    widest_layer,
+)
+from pellucid.model.spec import AttentionSpec, BlockSpec, EmbeddingSpec, EncoderSpec, FeedForwardSpec, NormPlaces
 
 LENGTHS = st.lists(st.integers(1, 50), min_size=1, max_size=60).map(
     lambda lengths: np.array(sorted(lengths, reverse=True), dtype=np.int32)
@@ -43,3 +52,22 @@ def test_no_step_has_room_for_the_next_text(lengths, max_tokens, min_length_rati
 def test_texts_without_tokens_are_left_out_and_texts_of_equal_length_keep_their_order(lengths):
     expected = sorted((i for i, n in enumerate(lengths) if n), key=lambda i: (-lengths[i], i))
     assert longest_first(np.array(lengths, dtype=np.int32)).tolist() == expected
+
+
+@given(st.integers(0, 1 << 30), st.integers(1, 1 << 20))
+def test_a_step_fits_into_the_cache_unless_it_would_be_very_small(cache, bytes_per_token):
+    tokens = tokens_in_cache(cache, bytes_per_token)
+    assert FEWEST_TOKENS_IN_STEP <= tokens <= MOST_TOKENS_IN_STEP
+    assert tokens * bytes_per_token <= cache or tokens == FEWEST_TOKENS_IN_STEP
+    assert (tokens + 1) * bytes_per_token > cache or tokens == MOST_TOKENS_IN_STEP
+
+
+@pytest.mark.parametrize(
+    ("heads", "kv_heads", "size", "gated", "expected"),
+    [(12, 12, 1536, False, 1536), (12, 12, 1024, False, 1152), (12, 12, 1024, True, 2048), (12, 2, 500, False, 512)],
+)
+def test_the_widest_layer(heads, kv_heads, size, gated, expected):
+    block = BlockSpec(
+        AttentionSpec(heads, 32, kv_heads), FeedForwardSpec(size, "gelu", gated), NormPlaces(), NormPlaces()
+    )
+    assert widest_layer(EncoderSpec("bert", 384, EmbeddingSpec(100, 512, norm=None), (block,))) == expected

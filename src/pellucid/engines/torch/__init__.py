@@ -6,11 +6,14 @@ transformers.
 A *step* is one forward pass: a group of texts that go through the model together. One engine call makes several
 steps. ::
 
-    engine.py    TorchEngine: runs the steps, handles out-of-memory errors, returns the results
-    planning.py  which texts go together in a step
-    steps.py     the layout of a step's texts: end to end, or side by side with padding
-    ragged.py    the forward pass of Pellucid's own families, without padding
-    known.py     the models of transformers
-    pooled.py    pooling on the device
-    devices.py   the devices that PyTorch has on this machine
+    engine.py      TorchEngine: runs the steps, handles out-of-memory errors, returns the results
+    several.py     SeveralDevices: shares the texts of a call among the TorchEngines of several GPUs
+    planning.py    which texts go together in a step
+    steps.py       texts on the device, end to end or side by side with padding; the way back of results
+    ragged.py      the forward pass of Pellucid's own families, without padding
+    known.py       the models of transformers
+    pooled.py      pooling on the device
+    modules.py     the modules after pooling on the device
+    vocabulary.py  the scores of a whole vocabulary on the device
+    devices.py     the devices that PyTorch has on this machine
 """

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from pellucid.engines.torch.steps import DeviceBatch, to_device
+from pellucid.engines.torch.steps import DeviceBatch
 from pellucid.errors import InvalidModelError, MissingExtraError, UnsupportedModelError
 
 
@@ -42,8 +42,8 @@ class TransformersEncoder:
         inputs = {"input_ids": step.side_by_side(step.ids)}
         if not step.has_equal_lengths:
             inputs["attention_mask"] = step.is_token.long()
-        if step.batch.segments is not None:
-            inputs["token_type_ids"] = step.side_by_side(to_device(step.batch.segments, step.device).long())
+        if step.segments is not None:
+            inputs["token_type_ids"] = step.side_by_side(step.segments)
         return step.end_to_end(self._model(**inputs).last_hidden_state)
 
 

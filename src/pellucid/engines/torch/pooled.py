@@ -24,22 +24,28 @@ def pool_on_device(states: torch.Tensor, step: DeviceBatch, modes: Sequence[str]
     Returns:
         ``float32[B, len(modes) * hidden]``.
     """
-    states = step.side_by_side(states.float())
+    counts = (step.lengths - skip).clamp_min(0)[:, None]
+    pooled = [_pool(states, step, mode, skip, counts) for mode in modes]
+    return torch.cat([each.masked_fill(counts == 0, 0.0) for each in pooled], dim=1)
+
+
+def _pool(states: torch.Tensor, step: DeviceBatch, mode: str, skip: int, counts: torch.Tensor) -> torch.Tensor:
+    """Pool in one mode: ``float32[B, hidden]``. Any numbers for a text of which no token is left."""
+    lasts = step.offsets[1:].long() - 1
+    if mode == "lasttoken":
+        return states[lasts].float()
+    if mode == "cls":
+        return states[torch.minimum(step.offsets[:-1].long() + skip, lasts)].float()
+    rows = step.side_by_side(states.float())
     positions = torch.arange(step.longest, device=states.device)
     is_pooled = step.is_token & (positions >= skip)
-    counts = is_pooled.sum(dim=1, keepdim=True)
-    weights = is_pooled.to(states.dtype)
-    total = torch.einsum("nl,nlh->nh", weights, states)
-    position_weights = weights * (positions + 1)
-    texts = torch.arange(len(states), device=states.device)
-    pool_by_mode = {
-        "cls": lambda: states[:, min(skip, step.longest - 1)],
-        "max": lambda: states.masked_fill(~is_pooled[:, :, None], -torch.inf).amax(dim=1),
-        "mean": lambda: total / counts,
-        "mean_sqrt_len_tokens": lambda: total / counts.to(states.dtype).sqrt(),
-        "weightedmean": lambda: (
-            torch.einsum("nl,nlh->nh", position_weights, states) / position_weights.sum(dim=1, keepdim=True)
-        ),
-        "lasttoken": lambda: states[texts, step.lengths - 1],
+    if mode == "max":
+        return rows.masked_fill(~is_pooled[:, :, None], -torch.inf).amax(dim=1)
+    weights = is_pooled * (positions + 1.0) if mode == "weightedmean" else is_pooled.float()
+    total = torch.einsum("nl,nlh->nh", weights, rows)
+    divisors = {
+        "mean": counts,
+        "mean_sqrt_len_tokens": counts.float().sqrt(),
+        "weightedmean": weights.sum(dim=1, keepdim=True),
     }
-    return torch.cat([pool_by_mode[mode]().masked_fill(counts == 0, 0.0) for mode in modes], dim=1)
+    return total / divisors[mode]

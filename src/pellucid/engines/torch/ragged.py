@@ -17,9 +17,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from pellucid.engines.native import bias_by_distance, place_vectors, places_by_distance, position_ids
+from pellucid.engines.native import bias_by_distance, place_vectors, places_by_distance
 from pellucid.engines.reference import rotary_turns
-from pellucid.engines.torch.steps import DeviceBatch, to_device
+from pellucid.engines.torch.steps import DeviceBatch
 from pellucid.model import weights as stored
 from pellucid.model.spec import BlockSpec, EncoderSpec, NormPlaces, NormSpec
 from pellucid.types import Float32
@@ -41,6 +41,8 @@ ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 }
 """The same functions as in :data:`pellucid.layers.activations.ACTIVATIONS`."""
 
+_LARGEST_HEAD = 256
+"""The largest head size that FlashAttention has."""
 
 MaskByWindow = Callable[[int | None], torch.Tensor | None]
 """Takes a layer's window, and returns what to add to its attention scores."""
@@ -167,10 +169,9 @@ class RaggedEncoder:
     def _embed(self, step: DeviceBatch) -> torch.Tensor:
         x = self._word[step.ids]
         if self._position is not None:
-            x = x + self._position[to_device(position_ids(step.batch, self.spec), step.device).long()]
+            x = x + self._position[position_ids(step, self.spec.embedding.padding_id)]
         if self._token_type is not None:
-            segments = step.batch.segments
-            x = x + self._token_type[0 if segments is None else to_device(segments, step.device).long()]
+            x = x + self._token_type[0 if step.segments is None else step.segments]
         x = self._embedding_norm(x)
         return x if self._projection is None else F.linear(x, *self._projection)
 
@@ -264,15 +265,14 @@ def varlen_attention(spec: EncoderSpec, device: str, dtype: torch.dtype) -> Varl
     """Attention of texts that lie end to end, or None if PyTorch cannot do that for this encoder on this device.
 
     ``torch.nn.attention.varlen`` is FlashAttention. It needs CUDA with compute capability 8.0 or higher and half
-    precision, and it cannot add anything to the scores. ``num_splits=1`` makes a text's numbers independent of the
-    other texts of its step.
+    precision, and it cannot add anything to the scores.
     """
     if (
         torch.device(device).type != "cuda"
         or dtype not in (torch.float16, torch.bfloat16)
         or spec.relative_bias
         or spec.disentangled
-        or any(block.attention.head_size % 8 for block in spec.blocks)
+        or any(block.attention.head_size % 8 or block.attention.head_size > _LARGEST_HEAD for block in spec.blocks)
         or torch.cuda.get_device_capability(device) < (8, 0)
     ):
         return None
@@ -280,20 +280,49 @@ def varlen_attention(spec: EncoderSpec, device: str, dtype: torch.dtype) -> Varl
         from torch.nn.attention.varlen import varlen_attn
     except ImportError:  # PyTorch before 2.10 does not have it.
         return None
-    return end_to_end_attention(varlen_attn) if "num_splits" in inspect.signature(varlen_attn).parameters else None
+    has_windows = any(block.attention.window is not None for block in spec.blocks)
+    return end_to_end_attention(varlen_attn, has_windows=has_windows)
 
 
-def end_to_end_attention(kernel: Callable[..., torch.Tensor]) -> VarlenAttention:
-    """Adapt a kernel with the signature of ``torch.nn.attention.varlen.varlen_attn`` to the texts of a step."""
+def end_to_end_attention(kernel: Callable[..., torch.Tensor], *, has_windows: bool) -> VarlenAttention | None:
+    """Adapt a kernel with a signature of ``torch.nn.attention.varlen.varlen_attn`` to the texts of a step.
+
+    The signature depends on the version of PyTorch. 2.10 has no ``window_size``. Only 2.12 and later have
+    ``num_splits``: 1 means that a text's numbers do not depend on the other texts of its step. In older versions, their
+    last bits may.
+
+    Args:
+        kernel: the kernel.
+        has_windows: True if a layer has a window.
+
+    Returns:
+        The attention; None if the kernel has no windows, and a layer needs one.
+    """
+    known = inspect.signature(kernel).parameters
+    if has_windows and "window_size" not in known:
+        return None
+    options = {"num_splits": 1} if "num_splits" in known else {}
 
     def attend(
         query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, step: DeviceBatch, window: int | None
     ) -> torch.Tensor:
-        window_size = (-1, -1) if window is None else (window, window)  # To the left and to the right; -1 for all.
+        # A window goes to the left and to the right.
+        of_layer = {} if window is None else {"window_size": (window, window)}
         bounds = (step.offsets, step.offsets, step.longest, step.longest)  # For the queries, and for the keys.
-        return kernel(query, key, value, *bounds, window_size=window_size, num_splits=1)
+        return kernel(query, key, value, *bounds, **options, **of_layer)
 
     return attend
+
+
+def position_ids(step: DeviceBatch, padding_id: int | None) -> torch.Tensor:
+    """What :func:`pellucid.engines.reference.position_ids` computes, for the texts of a step: ``int64[T]``."""
+    if padding_id is None:
+        return step.positions
+    is_counted = step.ids != padding_id
+    counts = is_counted.cumsum(0)  # Over all texts; what came before a text is taken away again.
+    firsts = step.offsets[:-1].long()
+    before = (counts - is_counted.long())[firsts][step.texts]
+    return (counts - before) * is_counted + padding_id
 
 
 def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:

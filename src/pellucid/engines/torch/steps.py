@@ -1,18 +1,19 @@
-"""The texts of a step on a device, and their two layouts: end to end, or side by side with padding."""
+"""Texts on a device, their two layouts (end to end, or side by side with padding), and the way back of results."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
-from pellucid.types import Int8, Int32, TokenBatch
+from pellucid.types import Float32, Int8, Int32, TokenBatch
 
 
 @dataclass(frozen=True, eq=False)
 class DeviceBatch:
-    """The texts of a step, on a device. Each text has at least one token.
+    """Texts on a device, each with at least one token: those of a whole call, or of one step of it.
 
     Attributes:
         batch: the same texts, in main memory.
@@ -22,8 +23,7 @@ class DeviceBatch:
         lengths: the number of tokens of each text, ``int64[B]``.
         texts: the index of each token's text, ``int64[T]``.
         positions: the position of each token in its text, from 0: ``int64[T]``.
-        longest: the number of tokens of the longest text.
-        has_equal_lengths: True if all texts have the same number of tokens.
+        segments: the segment of each token, ``int64[T]``; None if every token has segment 0.
     """
 
     batch: TokenBatch
@@ -33,8 +33,7 @@ class DeviceBatch:
     lengths: torch.Tensor
     texts: torch.Tensor
     positions: torch.Tensor
-    longest: int
-    has_equal_lengths: bool
+    segments: torch.Tensor | None
 
     @classmethod
     def of(cls, batch: TokenBatch, device: str) -> DeviceBatch:
@@ -44,9 +43,34 @@ class DeviceBatch:
         indices = torch.arange(len(batch), device=device)
         texts = torch.repeat_interleave(indices, lengths, output_size=len(batch.ids))
         positions = torch.arange(len(batch.ids), device=device) - offsets[texts]
-        longest, shortest = int(batch.lengths.max()), int(batch.lengths.min())
-        ids = to_device(batch.ids, device).long()
-        return cls(batch, device, ids, offsets, lengths, texts, positions, longest, longest == shortest)
+        segments = None if batch.segments is None else to_device(batch.segments, device).long()
+        return cls(batch, device, to_device(batch.ids, device).long(), offsets, lengths, texts, positions, segments)
+
+    def part(self, start: int, stop: int) -> DeviceBatch:
+        """The texts from ``start`` up to, but not including, ``stop``. Nothing is copied to the device."""
+        if (start, stop) == (0, len(self.batch)):
+            return self
+        first, last = int(self.batch.offsets[start]), int(self.batch.offsets[stop])
+        return DeviceBatch(
+            batch=self.batch.part(start, stop),
+            device=self.device,
+            ids=self.ids[first:last],
+            offsets=self.offsets[start : stop + 1] - first,
+            lengths=self.lengths[start:stop],
+            texts=self.texts[first:last] - start,
+            positions=self.positions[first:last],
+            segments=None if self.segments is None else self.segments[first:last],
+        )
+
+    @functools.cached_property
+    def longest(self) -> int:
+        """The number of tokens of the longest text."""
+        return int(self.batch.lengths.max())
+
+    @functools.cached_property
+    def has_equal_lengths(self) -> bool:
+        """True if all texts have the same number of tokens."""
+        return int(self.batch.lengths.min()) == self.longest
 
     def side_by_side(self, x: torch.Tensor) -> torch.Tensor:
         """Lay ``[T, …]`` out as ``[B, longest, …]``. Each text is padded with zeros at its end."""
@@ -73,3 +97,24 @@ def to_device(array: Int8 | Int32, device: str) -> torch.Tensor:
     if torch.device(device).type == "cuda":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)
+
+
+def start_copy_back(result: torch.Tensor) -> Callable[[], Float32]:
+    """Start to copy a result to main memory, after the work that a GPU has been given so far.
+
+    Returns:
+        A function that waits for the copy, and returns it. The GPU may be given more work before that.
+    """
+    if result.device.type != "cuda":
+        array: Float32 = result.cpu().numpy()
+        return lambda: array
+    copy = result.to("cpu", non_blocking=True)  # PyTorch puts it into pinned memory.
+    copied = torch.cuda.Event()
+    copied.record(torch.cuda.current_stream(result.device))
+
+    def wait() -> Float32:
+        copied.synchronize()
+        waited_for: Float32 = copy.numpy()
+        return waited_for
+
+    return wait
