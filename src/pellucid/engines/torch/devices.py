@@ -43,12 +43,11 @@ def check_devices(device: str) -> tuple[str, ...]:
 
 def _check_device(torch: Any, name: str, option: str) -> str:
     """Check one device of the option ``device``, and return its name."""
+    shown = f"device={option!r}" if name == option else f"device={option!r}: {name!r}"
     try:
         requested = torch.device(name)
     except RuntimeError as error:
-        raise OptionError(
-            f"device={option!r}: {name!r} is not one of 'cpu', 'cuda', 'cuda:1', …, 'mps'.", "device"
-        ) from error
+        raise OptionError(f"{shown} is not one of 'cpu', 'cuda', 'cuda:1', …, 'mps'.", "device") from error
     if requested.type == "cpu":
         return "cpu"
     if requested.type == "cuda":
@@ -68,9 +67,7 @@ def _check_device(torch: Any, name: str, option: str) -> str:
     if requested.type == "mps" and torch.backends.mps.is_available():
         return name
     raise OptionError(
-        f"device={option!r}: {name!r} is not available in PyTorch {torch.__version__} on this machine. Use "
-        f"device='cpu'.",
-        "device",
+        f"{shown} is not available in PyTorch {torch.__version__} on this machine. Use device='cpu'.", "device"
     )
 
 
