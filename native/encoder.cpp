@@ -87,7 +87,7 @@ Encoder::Encoder(const Kernels& kernels, Dtype dtype, int hidden, const Embeddin
       bias_stride_(0),
       sums_stay_(!embeddings.norm || embeddings.projection) {
   if (embeddings.projection) {
-    projection_.emplace(dtype, kernels.panel, std::vector<Linear>{*embeddings.projection});
+    projection_.emplace(kernels, dtype, std::vector<Linear>{*embeddings.projection});
     embeddings_.projection.reset();  // The model's own copy is not needed any more.
   }
   const std::size_t distances = 2 * size(embeddings.longest) - 1, heads = size(embeddings.bias_heads);
@@ -105,15 +105,15 @@ Encoder::Encoder(const Kernels& kernels, Dtype dtype, int hidden, const Embeddin
 }
 
 void Encoder::add_layer(const LayerWeights& w) {
-  const int panel = kernels_.panel;
   intermediate_ = w.intermediate.out;
   // A gated feed-forward multiplies two vectors. Their product has outliers (Yang et al., "Activation Spikes in
   // GLU-Based LLMs", 2024) that would leave few of 8 bits for the other numbers.
   const Dtype output_dtype = w.gate && dtype_ == Dtype::int8 ? Dtype::int16 : dtype_;
   std::optional<Packed> gate;
-  if (w.gate) gate.emplace(dtype_, panel, std::vector<Linear>{*w.gate});
-  layers_.push_back({Packed(dtype_, panel, {w.query, w.key, w.value}), Packed(dtype_, panel, {w.attention_output}),
-                     std::move(gate), Packed(dtype_, panel, {w.intermediate}), Packed(output_dtype, panel, {w.output}),
+  if (w.gate) gate.emplace(kernels_, dtype_, std::vector<Linear>{*w.gate});
+  layers_.push_back({Packed(kernels_, dtype_, {w.query, w.key, w.value}),
+                     Packed(kernels_, dtype_, {w.attention_output}), std::move(gate),
+                     Packed(kernels_, dtype_, {w.intermediate}), Packed(kernels_, output_dtype, {w.output}),
                      PackedNorms(w.attention_norms, hidden_), PackedNorms(w.feed_forward_norms, hidden_), w.heads,
                      w.kv_heads, w.head_size, w.activation, w.window, w.turns,
                      pack_places(w.place_keys, w.heads, w.head_size),

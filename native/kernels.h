@@ -90,6 +90,7 @@ struct Kernels {
   const char* name;
   int panel;          // columns of a packed panel
   bool signed_bytes;  // int8 activations are -128 … 127, not 0 … 255
+  bool adds_pairs_in_16_bits;  // of int8 products; that bounds the weights, see packed.h
   void (*multiply[3])(const Product&, int first_panel, int last_panel);                // by Dtype
   void (*quantise[3])(const float* x, const Depth&, const Rows&, int row);             // by Dtype; null for float32
   void (*layer_norm)(const float* x, const float* weight, const float* bias, float eps, int size, float* y);

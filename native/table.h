@@ -36,6 +36,7 @@ constexpr Kernels kernels(const char* name) {
   return {name,
           panel_width<S>,
           S::signed_bytes,
+          S::adds_pairs_in_16_bits,
           {multiply<S, DotFloat32<S>, Dtype::float32>, multiply<S, DotInt16<S>, Dtype::int16>,
            multiply<S, DotInt8<S>, Dtype::int8>},
           {nullptr, quantise_int16<S>, quantise_int8<S>},

@@ -20,6 +20,7 @@ struct Avx2 {
   static constexpr int tile_rows = 6;
   static constexpr int tile_vectors = 2;
   static constexpr bool signed_bytes = false;
+  static constexpr bool adds_pairs_in_16_bits = !vnni;
 
   static F zero() { return _mm256_setzero_ps(); }
   static F set(float x) { return _mm256_set1_ps(x); }

@@ -18,6 +18,7 @@ struct Avx512 {
   static constexpr int tile_rows = 12;
   static constexpr int tile_vectors = 2;
   static constexpr bool signed_bytes = false;
+  static constexpr bool adds_pairs_in_16_bits = !vnni;
 
   static F zero() { return _mm512_setzero_ps(); }
   static F set(float x) { return _mm512_set1_ps(x); }

@@ -19,6 +19,7 @@ struct Neon {
   static constexpr int tile_rows = 5;
   static constexpr int tile_vectors = 4;
   static constexpr bool signed_bytes = true;  // NEON cannot multiply signed bytes with unsigned ones.
+  static constexpr bool adds_pairs_in_16_bits = false;
 
   static F zero() { return vdupq_n_f32(0); }
   static F set(float x) { return vdupq_n_f32(x); }

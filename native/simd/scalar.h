@@ -15,6 +15,7 @@ struct Scalar {
   static constexpr int tile_rows = 4;
   static constexpr int tile_vectors = 16;  // Wide, so the compiler can vectorise it.
   static constexpr bool signed_bytes = false;
+  static constexpr bool adds_pairs_in_16_bits = false;
 
   static F zero() { return 0; }
   static F set(float x) { return x; }
