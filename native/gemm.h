@@ -135,7 +135,7 @@ void finish_tile(const Product& p, int first_row, int rows, int panel, const flo
   constexpr int width = panel_width<S>;
   const float* bias = p.weights.bias + panel * width;
   const float* scale = p.weights.scale + panel * width;
-  with_activation<S>(p.activation, [&](auto activation) {
+  with_activation<S, dtype>(p.activation, [&](auto activation) {
     for (int i = 0; i < rows; ++i) {
       const std::ptrdiff_t at = (first_row + i) * p.stride + panel * width;
       for (int v = 0; v < width; v += S::lanes) {
