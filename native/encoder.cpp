@@ -53,7 +53,8 @@ struct Encoder::Workspace {
         context(size(rows) * size(int(context_stride)) + slack),
         inner(size(rows) * size(int(wide)) + slack),
         gate(e.gated() ? size(rows) * size(int(wide)) + slack : 0),
-        scratch_size(e.kernels_.attention_scratch(longest, e.layers_.front().head_size, e.embeddings_.place_count)),
+        scratch_size(e.kernels_.attention_scratch[int(e.dtype_)](longest, e.layers_.front().head_size,
+                                                                 e.embeddings_.place_count)),
         scratch(scratch_size * size(threads)),
         narrow_operand(e.kernels_, e.dtype_, rows, e.hidden_),
         wide_operand(e.kernels_, e.layers_.front().output.dtype(), rows, e.intermediate_) {
@@ -280,7 +281,7 @@ void Encoder::forward(const Batch& batch, const Chunk& chunk, Workspace& w, Team
         const Places places{of_head(layer.place_keys), of_head(layer.place_queries),
                             embeddings_.places ? embeddings_.places + embeddings_.longest - 1 : nullptr,
                             embeddings_.place_count};
-        kernels_.attend({row + head * head_size, key, key + keys, w.wide, attended, wanted ? wanted[text] : 0,
+        kernels_.attend[int(dtype_)]({row + head * head_size, key, key + keys, w.wide, attended, wanted ? wanted[text] : 0,
                          wanted ? wanted[text] + 1 : tokens, head_size, layer.scale, layer.window,
                          bias, places, w.context.data() + start * w.context_stride + head * head_size, w.context_stride,
                          w.scratch.data() + size(rank) * w.scratch_size});

@@ -50,6 +50,8 @@ struct Neon {
   static F to_float(W x) { return vcvtq_f32_s32(x); }
   static W round(F x) { return vcvtnq_s32_f32(x); }
   static F scale(F x, W n) { return vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(x), vshlq_n_s32(n, 23))); }
+  // The 16-bit integers of each lane of two vectors in one word, those of `low` first.
+  static W pair_int16(W low, W high) { return vsliq_n_s32(low, high, 16); }
   static void store_int16(void* p, W x) { vst1_s16(static_cast<std::int16_t*>(p), vqmovn_s32(x)); }
   static void store_int8(void* p, W x) {
     const int16x4_t half = vmovn_s32(x);

@@ -53,6 +53,13 @@ struct Scalar {
     std::memcpy(&x, &bits, sizeof x);
     return x;
   }
+  // The 16-bit integers of each lane of two vectors in one word, those of `low` first.
+  static W pair_int16(W low, W high) {
+    const std::int16_t pair[] = {static_cast<std::int16_t>(low), static_cast<std::int16_t>(high)};
+    W word;
+    std::memcpy(&word, pair, sizeof word);
+    return word;
+  }
   static void store_int16(void* p, W x) {
     const auto y = static_cast<std::int16_t>(x < -32768 ? -32768 : x > 32767 ? 32767 : x);
     std::memcpy(p, &y, sizeof y);

@@ -239,10 +239,36 @@ std::vector<float> in_panels(const std::vector<float>& vectors, int count, int l
   return packed;
 }
 
-void attention(const Kernels& kernels) {
+// What the 16-bit attention reads in place of some rows of x: multiples of the rows' largest number / `largest`.
+void round_rows(std::vector<float>& x, std::size_t first, std::ptrdiff_t stride, int rows, int columns, float largest) {
+  float top = 0;
+  const auto each = [&](auto use) {
+    for (int i = 0; i < rows; ++i) {
+      for (int k = 0; k < columns; ++k) use(x[first + size(i) * size(int(stride)) + size(k)]);
+    }
+  };
+  each([&](float v) { top = std::max(top, std::fabs(v)); });
+  const float inverse = largest / top;
+  each([&](float& v) { v = std::nearbyint(v * inverse) * (top / largest); });
+}
+
+// How far the rounding of exponentials can move a weighted mean of values, if all errors are as large as they can be and
+// have the worst signs.
+double weight_bound(const std::vector<double>& e, double total, const float* values, std::ptrdiff_t stride) {
+  const double largest = *std::max_element(e.begin(), e.end()), sum = total / largest;  // as if the largest were 1
+  const double step = std::max(8.0, std::min(sum, 256.0)) / 262000;
+  double bound = 0;
+  for (std::size_t j = 0; j < e.size(); ++j) {
+    if (e[j] > 0) bound += step / 2 / sum * std::fabs(values[j * size(int(stride))]);
+  }
+  return bound;
+}
+
+void attention(const Kernels& kernels, Dtype dtype) {
   constexpr int everything = 1 << 30, places = 38;
   for (const int head_size : {1, 3, 8, 32, 64, 70}) {
-    for (const int tokens : {1, 2, 15, 33, 70, 131}) {
+    for (const int tokens : {1, 2, 15, 33, 70, 131, 300}) {
+      if (tokens > 256 && head_size != 32) continue;
       for (const int window : {everything, 0, 1, 5, 16, 40}) {
         const bool biased = (tokens + window + head_size) % 2 == 0;
         const bool by_query = !biased && tokens % 3 != 0, by_key = !biased && tokens % 3 != 1;  // products with places
@@ -261,10 +287,19 @@ void attention(const Kernels& kernels) {
         }
         const Places all{by_query ? packed_keys.data() : nullptr, by_key ? packed_queries.data() : nullptr,
                          by_query || by_key ? place_of.data() + tokens - 1 : nullptr, by_query || by_key ? places : 0};
-        std::vector<float> scratch(kernels.attention_scratch(tokens, head_size, all.count), NAN);
-        kernels.attend({qkv.data(), qkv.data() + width, qkv.data() + 2 * width, stride, tokens, first, tokens,
+        std::vector<float> scratch(kernels.attention_scratch[int(dtype)](tokens, head_size, all.count), NAN);
+        kernels.attend[int(dtype)]({qkv.data(), qkv.data() + width, qkv.data() + 2 * width, stride, tokens, first, tokens,
                         head_size, 0.3f, window, biased ? bias.data() + tokens - 1 : nullptr, all, out.data(),
                         out_stride, scratch.data()});
+        std::vector<float> exact = qkv;  // With relative positions, these are multiplied with numbers that are not rounded.
+        const bool rounds = dtype != Dtype::float32 && tokens >= shortest_int16_attention;
+        if (rounds) {
+          // The largest integers whose products cannot overflow, for each head of the widths above.
+          const float largest = head_size <= 32 ? 8191 : head_size == 64 ? 5791 : 5537;
+          for (int i = 0; i < tokens; ++i) round_rows(qkv, size(i) * size(int(stride)), stride, 1, head_size, largest);
+          round_rows(qkv, size(width), stride, tokens, head_size, largest);
+          round_rows(qkv, size(2 * width), stride, tokens, head_size, largest_int16_activation);
+        }
         for (int i = 0; i < first; ++i) CHECK(std::isnan(out[size(i) * size(int(out_stride))]), "query %d", i);
         for (int i = first; i < tokens; ++i) {
           const int low = std::max(0, i - window), high = std::min(tokens - 1, i + window);
@@ -277,8 +312,8 @@ void attention(const Kernels& kernels) {
               const double query = qkv[size(i) * size(int(stride)) + size(d)];
               const double key = qkv[size(j) * size(int(stride)) + size(width + d)];
               s += query * key;
-              if (by_query) s += query * keys[size(place * head_size + d)];
-              if (by_key) s += key * queries[size(place * head_size + d)];
+              if (by_query) s += double(exact[size(i) * size(int(stride)) + size(d)]) * keys[size(place * head_size + d)];
+              if (by_key) s += double(exact[size(j) * size(int(stride)) + size(width + d)]) * queries[size(place * head_size + d)];
             }
             e[size(j)] = std::exp(s * 0.3f + (biased ? bias[size(tokens - 1 + j - i)] : 0) - 60);
             total += e[size(j)];
@@ -289,7 +324,9 @@ void attention(const Kernels& kernels) {
               expected += e[size(j)] / total * qkv[size(j) * size(int(stride)) + size(2 * width + d)];
             }
             const double found = out[size(i) * size(int(out_stride)) + size(d)];
-            CHECK(std::fabs(found - expected) < 1e-4, "%d tokens, a head of %d, a window of %d: %g, not %g", tokens,
+            // The 16-bit attention rounds each exponential by at most half of largest / 32750 or of total / 262000.
+            const double rounded = !rounds ? 0 : weight_bound(e, total, &qkv[size(2 * width + d)], stride);
+            CHECK(std::fabs(found - expected) < 1e-4 + rounded, "%s, %d tokens, a head of %d, a window of %d: %g, not %g", name(dtype), tokens,
                   head_size, window, found, expected);
           }
         }
@@ -318,7 +355,7 @@ void rotations(const Kernels& kernels) {
 // it stops when asked to. An old family has a position table and norms after its sums, and here uses a layer twice. A new
 // one has rotations, a window, a gate, and norms before its sublayers, and here shorter embeddings.
 void encoders(const Kernels& kernels, bool is_new) {
-  const int hidden = 36, inner = 50, heads = 3, longest = 40, layers = 2, embedding = is_new ? 20 : hidden;
+  const int hidden = 36, inner = 50, heads = 3, longest = 70, layers = 2, embedding = is_new ? 20 : hidden;
   const auto word = normal(size(20 * hidden)), position = normal(size(longest * hidden)), type = normal(size(2 * hidden));
   const auto vector = normal(size(inner)), bias = normal(size(heads * (2 * longest - 1)));
   const auto square = normal(size(hidden * hidden), 0.2f), up = normal(size(inner * hidden), 0.2f), down = normal(size(hidden * inner), 0.2f);
@@ -563,7 +600,7 @@ int main() {
     products(*kernels);
     activations(*kernels);
     norms(*kernels);
-    attention(*kernels);
+    for (const Dtype dtype : {Dtype::float32, Dtype::int16}) attention(*kernels, dtype);
     rotations(*kernels);
     vocabularies(*kernels);
     scores(*kernels);
