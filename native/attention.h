@@ -150,21 +150,25 @@ void attend_tile(const Attention& a, int first, const float* packed_keys, const 
   }
 }
 
+// Multiplies all keys with the queries of places, if the family has them.
+template <class S>
+void multiply_keys_with_places(const Attention& a, float* by_key) {
+  if (!a.places.queries) return;
+  const std::ptrdiff_t stride = padded_to_panel<S>(a.places.count);
+  const std::int32_t* place = a.places.by_distance;
+  each_tile<S>(a.tokens, [&](int first, auto rows) {
+    multiply_with_places<S, decltype(rows)::value>(a.key + first * a.stride, a, a.places.queries, place[1 - a.tokens],
+                                                   place[a.tokens - 1], by_key + first * stride, stride);
+  });
+}
+
 template <class S>
 void attend(const Attention& a) {
   float* scores = a.scratch + static_cast<std::ptrdiff_t>(padded_to_panel<S>(a.tokens)) * a.head_size;
   float* tile = scores + static_cast<std::ptrdiff_t>(padded_to_panel<S>(a.tokens)) * S::tile_rows;
   float* by_query = tile + S::tile_rows * panel_width<S>;
-  const std::ptrdiff_t by_place = padded_to_panel<S>(a.places.count);
-  float* by_key = by_query + S::tile_rows * by_place;
-  if (a.places.queries) {
-    const std::int32_t* place = a.places.by_distance;
-    each_tile<S>(a.tokens, [&](int first, auto rows) {
-      multiply_with_places<S, decltype(rows)::value>(a.key + first * a.stride, a, a.places.queries,
-                                                     place[1 - a.tokens], place[a.tokens - 1],
-                                                     by_key + first * by_place, by_place);
-    });
-  }
+  float* by_key = by_query + S::tile_rows * padded_to_panel<S>(a.places.count);
+  multiply_keys_with_places<S>(a, by_key);
   pack_keys<S>(a, a.scratch);
   each_tile<S>(a.last - a.first, [&](int first, auto rows) {
     attend_tile<S, decltype(rows)::value>(a, a.first + first, a.scratch, by_key, by_query, scores, tile);

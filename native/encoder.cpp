@@ -53,7 +53,8 @@ struct Encoder::Workspace {
         context(size(rows) * size(int(context_stride)) + slack),
         inner(size(rows) * size(int(wide)) + slack),
         gate(e.gated() ? size(rows) * size(int(wide)) + slack : 0),
-        scratch_size(e.kernels_.attention_scratch(longest, e.layers_.front().head_size, e.embeddings_.place_count)),
+        scratch_size(e.kernels_.attention_scratch[int(e.dtype_)](longest, e.layers_.front().head_size,
+                                                                 e.embeddings_.place_count)),
         scratch(scratch_size * size(threads)),
         narrow_operand(e.kernels_, e.dtype_, rows, e.hidden_),
         wide_operand(e.kernels_, e.layers_.front().output.dtype(), rows, e.intermediate_) {
@@ -87,7 +88,7 @@ Encoder::Encoder(const Kernels& kernels, Dtype dtype, int hidden, const Embeddin
       bias_stride_(0),
       sums_stay_(!embeddings.norm || embeddings.projection) {
   if (embeddings.projection) {
-    projection_.emplace(dtype, kernels.panel, std::vector<Linear>{*embeddings.projection});
+    projection_.emplace(kernels, dtype, std::vector<Linear>{*embeddings.projection});
     embeddings_.projection.reset();  // The model's own copy is not needed any more.
   }
   const std::size_t distances = 2 * size(embeddings.longest) - 1, heads = size(embeddings.bias_heads);
@@ -105,15 +106,15 @@ Encoder::Encoder(const Kernels& kernels, Dtype dtype, int hidden, const Embeddin
 }
 
 void Encoder::add_layer(const LayerWeights& w) {
-  const int panel = kernels_.panel;
   intermediate_ = w.intermediate.out;
   // A gated feed-forward multiplies two vectors. Their product has outliers (Yang et al., "Activation Spikes in
   // GLU-Based LLMs", 2024) that would leave few of 8 bits for the other numbers.
   const Dtype output_dtype = w.gate && dtype_ == Dtype::int8 ? Dtype::int16 : dtype_;
   std::optional<Packed> gate;
-  if (w.gate) gate.emplace(dtype_, panel, std::vector<Linear>{*w.gate});
-  layers_.push_back({Packed(dtype_, panel, {w.query, w.key, w.value}), Packed(dtype_, panel, {w.attention_output}),
-                     std::move(gate), Packed(dtype_, panel, {w.intermediate}), Packed(output_dtype, panel, {w.output}),
+  if (w.gate) gate.emplace(kernels_, dtype_, std::vector<Linear>{*w.gate});
+  layers_.push_back({Packed(kernels_, dtype_, {w.query, w.key, w.value}),
+                     Packed(kernels_, dtype_, {w.attention_output}), std::move(gate),
+                     Packed(kernels_, dtype_, {w.intermediate}), Packed(kernels_, output_dtype, {w.output}),
                      PackedNorms(w.attention_norms, hidden_), PackedNorms(w.feed_forward_norms, hidden_), w.heads,
                      w.kv_heads, w.head_size, w.activation, w.window, w.turns,
                      pack_places(w.place_keys, w.heads, w.head_size),
@@ -280,7 +281,7 @@ void Encoder::forward(const Batch& batch, const Chunk& chunk, Workspace& w, Team
         const Places places{of_head(layer.place_keys), of_head(layer.place_queries),
                             embeddings_.places ? embeddings_.places + embeddings_.longest - 1 : nullptr,
                             embeddings_.place_count};
-        kernels_.attend({row + head * head_size, key, key + keys, w.wide, attended, wanted ? wanted[text] : 0,
+        kernels_.attend[int(dtype_)]({row + head * head_size, key, key + keys, w.wide, attended, wanted ? wanted[text] : 0,
                          wanted ? wanted[text] + 1 : tokens, head_size, layer.scale, layer.window,
                          bias, places, w.context.data() + start * w.context_stride + head * head_size, w.context_stride,
                          w.scratch.data() + size(rank) * w.scratch_size});

@@ -93,17 +93,20 @@ void each_tile(int rows, Use use) {
   }
 }
 
-// Computes the sums of one tile over one group, scales them, and adds them to the sums of the groups before, which are
-// in y.
+// The groups of a block. Their weights, in one panel, stay in the first-level cache while all rows use them. No group is
+// longer.
+constexpr int words_per_block = 192;
+
+// Computes the sums of one tile over one group, scales them, and adds them to those of the groups before, which are in
+// `total`.
 template <class S, class Dot, Dtype dtype, int rows>
-[[gnu::always_inline]] inline void multiply_group(const Product& p, int first_row, int panel, int group) {
+[[gnu::always_inline]] inline void multiply_group(const Product& p, int first_row, int panel, int group, float* total) {
   constexpr int width = panel_width<S>;
   const Depth& depth = p.weights.depth;
   const int start = group * depth.group_words;
   const int words = depth.words - start < depth.group_words ? depth.words - start : depth.group_words;
   const auto* w = p.weights.words + (static_cast<std::ptrdiff_t>(panel) * depth.words + start) * width;
   const auto* x = p.x.words + first_row * p.x.stride + start;
-  float* y = p.y + first_row * p.stride + panel * width;
   // Some dtypes have no scale, offset or sums. Those pointers are null, and nothing may be added to null.
   const float *scale = nullptr, *offset = nullptr, *sums = nullptr;
   const std::ptrdiff_t first_scale = static_cast<std::ptrdiff_t>(first_row) * depth.groups + group;
@@ -113,7 +116,7 @@ template <class S, class Dot, Dtype dtype, int rows>
     sums = p.weights.sums + (static_cast<std::ptrdiff_t>(group) * p.weights.panels + panel) * width;
   }
   multiply_tile<S, Dot, rows>(x, p.x.stride, w, width, words, [&](int i, int v, typename S::F value) {
-    float* to = y + i * p.stride + v * S::lanes;
+    float* to = total + i * width + v * S::lanes;
     auto before = group == 0 ? S::zero() : S::load(to);
     if constexpr (dtype == Dtype::int8) {
       before = S::fma(S::set(offset[i * depth.groups]), S::load(sums + v * S::lanes), before);
@@ -126,17 +129,17 @@ template <class S, class Dot, Dtype dtype, int rows>
   });
 }
 
-// Finishes the sums of a tile: applies the weights' scale, the bias, the activation, the factor and the residual.
+// Writes a tile of y, from its sums: applies the weights' scale, the bias, the activation, the factor and the residual.
 template <class S, Dtype dtype>
-void finish_tile(const Product& p, int first_row, int rows, int panel) {
+void finish_tile(const Product& p, int first_row, int rows, int panel, const float* total) {
   constexpr int width = panel_width<S>;
   const float* bias = p.weights.bias + panel * width;
   const float* scale = p.weights.scale + panel * width;
-  with_activation<S>(p.activation, [&](auto activation) {
-    for (int i = first_row; i < first_row + rows; ++i) {
-      const std::ptrdiff_t at = i * p.stride + panel * width;
+  with_activation<S, dtype>(p.activation, [&](auto activation) {
+    for (int i = 0; i < rows; ++i) {
+      const std::ptrdiff_t at = (first_row + i) * p.stride + panel * width;
       for (int v = 0; v < width; v += S::lanes) {
-        auto y = S::load(p.y + at + v);
+        auto y = S::load(total + i * width + v);
         if constexpr (dtype == Dtype::float32) {
           y = S::add(y, S::load(bias + v));
         } else {
@@ -151,17 +154,35 @@ void finish_tile(const Product& p, int first_row, int rows, int panel) {
   });
 }
 
-// Computes the columns of the panels first_panel … last_panel - 1. A group of a panel stays in the first-level cache
-// while all rows use it.
+template <class S, int rows>
+void copy_tile(const float* from, std::ptrdiff_t from_stride, float* to, std::ptrdiff_t to_stride) {
+  for (int i = 0; i < rows; ++i) {
+    std::memcpy(to + i * to_stride, from + i * from_stride, panel_width<S> * sizeof(float));
+  }
+}
+
+// Computes the columns of the panels first_panel … last_panel - 1, one block of groups after the other. y has the sums
+// of the blocks before.
 template <class S, class Dot, Dtype dtype>
 void multiply(const Product& p, int first_panel, int last_panel) {
-  const int groups = p.weights.depth.groups;
+  constexpr int width = panel_width<S>;
+  const int groups = p.weights.depth.groups, in_block = words_per_block / p.weights.depth.group_words;
   for (int panel = first_panel; panel < last_panel; ++panel) {
-    for (int group = 0; group < groups; ++group) {
+    for (int first = 0, last; first < groups; first = last) {
+      last = groups - first < in_block ? groups : first + in_block;
       each_tile<S>(p.rows, [&](int first_row, auto constant) {
         constexpr int rows = decltype(constant)::value;
-        multiply_group<S, Dot, dtype, rows>(p, first_row, panel, group);
-        if (group == groups - 1) finish_tile<S, dtype>(p, first_row, rows, panel);
+        alignas(64) float total[rows * width];
+        float* y = p.y + first_row * p.stride + panel * width;
+        if (first > 0) copy_tile<S, rows>(y, p.stride, total, width);
+        for (int group = first; group < last; ++group) {
+          multiply_group<S, Dot, dtype, rows>(p, first_row, panel, group, total);
+        }
+        if (last == groups) {
+          finish_tile<S, dtype>(p, first_row, rows, panel, total);
+        } else {
+          copy_tile<S, rows>(total, width, y, p.stride);
+        }
       });
     }
   }

@@ -90,15 +90,20 @@ struct Kernels {
   const char* name;
   int panel;          // columns of a packed panel
   bool signed_bytes;  // int8 activations are -128 … 127, not 0 … 255
+  bool adds_pairs_in_16_bits;  // of int8 products; that bounds the weights, see packed.h
   void (*multiply[3])(const Product&, int first_panel, int last_panel);                // by Dtype
   void (*quantise[3])(const float* x, const Depth&, const Rows&, int row);             // by Dtype; null for float32
   void (*layer_norm)(const float* x, const float* weight, const float* bias, float eps, int size, float* y);
-  void (*attend)(const Attention&);
+  void (*attend[3])(const Attention&);                                                 // by Dtype
   void (*largest)(const float* x, std::ptrdiff_t stride, int rows, int columns, float* best);  // whole vectors
   void (*rotate)(float* x, const float* cos, const float* sin, int head_size, int heads);
-  std::size_t (*attention_scratch)(int tokens, int head_size, int places);
+  std::size_t (*attention_scratch[3])(int tokens, int head_size, int places);          // by Dtype
   double (*multiply_adds)(long rounds);  // runs this many rounds of float32 FMAs; returns the number of FMAs
 };
+
+// The integer dtypes multiply in 16 bits in the attention of texts with at least this many tokens. In shorter ones, rounding
+// the numbers would take longer than it saves.
+constexpr int shortest_int16_attention = 64;
 
 // packed.h says why: 8191 · 262176 < 2^31.
 constexpr int largest_int16_activation = 8191;

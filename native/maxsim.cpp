@@ -27,7 +27,7 @@ MaxSim::MaxSim(const Kernels& kernels, const float* query, int tokens, int size)
     : kernels_(kernels),
       tokens_(tokens),
       size_(size),
-      query_(Dtype::float32, kernels.panel, {{query, zeros(tokens).data(), tokens, size}}),
+      query_(kernels, Dtype::float32, {{query, zeros(tokens).data(), tokens, size}}),
       columns_(query_.panels().panels * kernels.panel),
       rows_per_block_(std::max(1, products_per_block / columns_)) {}
 

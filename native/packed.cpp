@@ -37,13 +37,17 @@ float int16_scale(const Depth& depth, const float* weight) {
 
 // The scale that keeps |q0| + |q1| ≤ 128 for neighbours. Rounding adds at most 1/2 to each, so they have
 // |q0| + |q1| ≤ (|w0| + |w1|) / scale + 1.
-float int8_scale(const Depth& depth, const float* weight) {
+float int8_scale_of_pairs(const Depth& depth, const float* weight) {
   float largest = 0;
   for (int k = 0; k < depth.features; k += 2) {
     const float next = k + 1 < depth.features ? std::fabs(weight[k + 1]) : 0;
     largest = std::max(largest, std::fabs(weight[k]) + next);
   }
   return largest / 127 * (1 + 1e-6f);
+}
+
+float int8_scale(const Depth& depth, const float* weight) {
+  return largest_magnitude(weight, depth.features) / 127 * (1 + 1e-6f);
 }
 
 template <class Integer>
@@ -68,7 +72,7 @@ Depth::Depth(Dtype dtype, int count) : features(count) {
   groups = (words + group_words - 1) / group_words;
 }
 
-void quantise_column(Dtype dtype, const Depth& depth, const float* weight, Column& column) {
+void quantise_column(const Kernels& kernels, Dtype dtype, const Depth& depth, const float* weight, Column& column) {
   column.words.assign(static_cast<std::size_t>(depth.words), 0);
   column.sums.assign(static_cast<std::size_t>(depth.groups), 0);
   column.scale = 1;
@@ -78,7 +82,7 @@ void quantise_column(Dtype dtype, const Depth& depth, const float* weight, Colum
     column.scale = int16_scale(depth, weight);
     round_weights<std::int16_t>(depth, weight, column);
   } else {
-    column.scale = int8_scale(depth, weight);
+    column.scale = kernels.adds_pairs_in_16_bits ? int8_scale_of_pairs(depth, weight) : int8_scale(depth, weight);
     round_weights<std::int8_t>(depth, weight, column);
     const auto* q = reinterpret_cast<const std::int8_t*>(column.words.data());
     each_group(depth, 4, [&](int g, int start, int size) {
@@ -89,10 +93,10 @@ void quantise_column(Dtype dtype, const Depth& depth, const float* weight, Colum
   }
 }
 
-Packed::Packed(Dtype dtype, int panel, const std::vector<Linear>& layers)
-    : dtype_(dtype), depth_(dtype, layers.front().in), columns_(0), panel_(panel) {
+Packed::Packed(const Kernels& kernels, Dtype dtype, const std::vector<Linear>& layers)
+    : dtype_(dtype), depth_(dtype, layers.front().in), columns_(0), panel_(kernels.panel) {
   for (const Linear& layer : layers) columns_ += static_cast<std::size_t>(layer.out);
-  const auto width = static_cast<std::size_t>(panel), depth = static_cast<std::size_t>(depth_.words);
+  const auto width = static_cast<std::size_t>(panel_), depth = static_cast<std::size_t>(depth_.words);
   columns_ = round_up(columns_, width);
   words_ = Array<std::uint32_t>(columns_ * depth);
   scale_ = Array<float>(columns_);
@@ -117,7 +121,7 @@ Packed::Packed(Dtype dtype, int panel, const std::vector<Linear>& layers)
   for (const Linear& layer : layers) {
     for (int row = 0; row < layer.out; ++row) {
       Column& column = columns[in_panel];
-      quantise_column(dtype, depth_, layer.weight + static_cast<std::ptrdiff_t>(row) * layer.in, column);
+      quantise_column(kernels, dtype, depth_, layer.weight + static_cast<std::ptrdiff_t>(row) * layer.in, column);
       scale_[done] = column.scale;
       bias_[done] = layer.bias[row];
       for (std::size_t g = 0; g < column.sums.size(); ++g) sums_[g * columns_ + done] = column.sums[g];

@@ -39,12 +39,12 @@ struct PackedNorm {
 // after rounding, Σ|q| ≤ (2^31 - 1) / 8191 in each group. So the int32 accumulator cannot overflow, whatever the
 // activations.
 //
-// int8: without VNNI, vpmaddubsw adds two neighbouring products in 16 bits and saturates. Activations are at most 255,
-// and the scale is chosen so that neighbouring weights have |q0| + |q1| ≤ 128. Since 255 · 128 < 2^15, nothing ever
-// saturates, and all instruction sets compute the same integers. The int32 sum of a group is far from overflowing.
+// int8: weights are at most ±127, and the int32 sum of a group is far from overflowing. But without VNNI, vpmaddubsw adds
+// two neighbouring products in 16 bits and saturates. For such kernels, the scale is chosen so that neighbouring weights
+// have |q0| + |q1| ≤ 128. Activations are at most 255, and 255 · 128 < 2^15, so nothing ever saturates.
 class Packed {
  public:
-  Packed(Dtype dtype, int panel, const std::vector<Linear>& layers);
+  Packed(const Kernels& kernels, Dtype dtype, const std::vector<Linear>& layers);
 
   Dtype dtype() const { return dtype_; }
   Panels panels() const;
@@ -66,6 +66,6 @@ struct Column {
   float scale;
   std::vector<float> sums;  // [groups]: Σ q of each group, for int8
 };
-void quantise_column(Dtype dtype, const Depth& depth, const float* weight, Column& column);
+void quantise_column(const Kernels& kernels, Dtype dtype, const Depth& depth, const float* weight, Column& column);
 
 }  // namespace pellucid

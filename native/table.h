@@ -3,7 +3,7 @@
 // function, and the linker might keep the copy that this machine cannot run.
 #pragma once
 
-#include "attention.h"
+#include "attention_int16.h"
 #include "elementwise.h"
 #include "gemm.h"
 #include "kernels.h"
@@ -36,14 +36,15 @@ constexpr Kernels kernels(const char* name) {
   return {name,
           panel_width<S>,
           S::signed_bytes,
+          S::adds_pairs_in_16_bits,
           {multiply<S, DotFloat32<S>, Dtype::float32>, multiply<S, DotInt16<S>, Dtype::int16>,
            multiply<S, DotInt8<S>, Dtype::int8>},
           {nullptr, quantise_int16<S>, quantise_int8<S>},
           layer_norm<S>,
-          attend<S>,
+          {attend<S>, attend_int16<S>, attend_int16<S>},
           largest<S>,
           rotate<S>,
-          attention_scratch<S>,
+          {attention_scratch<S>, attention_scratch_int16<S>, attention_scratch_int16<S>},
           multiply_adds<S>};
 }
 

@@ -43,8 +43,8 @@ Vocabulary::Vocabulary(const Kernels& kernels, Dtype dtype, const Linear& transf
       width_(transform.out),
       size_(decoder.out),
       activation_(activation),
-      transform_(dtype, kernels.panel, {transform}),
-      decoder_(dtype, kernels.panel, {decoder}) {
+      transform_(kernels, dtype, {transform}),
+      decoder_(kernels, dtype, {decoder}) {
   if (norm) norm_.emplace(*norm, width_);
 }
 

@@ -20,6 +20,7 @@ struct Avx2 {
   static constexpr int tile_rows = 6;
   static constexpr int tile_vectors = 2;
   static constexpr bool signed_bytes = false;
+  static constexpr bool adds_pairs_in_16_bits = !vnni;
 
   static F zero() { return _mm256_setzero_ps(); }
   static F set(float x) { return _mm256_set1_ps(x); }
@@ -62,6 +63,8 @@ struct Avx2 {
   static F scale(F x, W n) {
     return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(x), _mm256_slli_epi32(n, 23)));
   }
+  // The 16-bit integers of each lane of two vectors in one word, those of `low` first.
+  static W pair_int16(W low, W high) { return _mm256_blend_epi16(low, _mm256_slli_epi32(high, 16), 0xaa); }
   static void store_int16(void* p, W x) {
     const __m128i y = _mm_packs_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
     _mm_storeu_si128(static_cast<__m128i*>(p), y);

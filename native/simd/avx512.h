@@ -18,6 +18,7 @@ struct Avx512 {
   static constexpr int tile_rows = 12;
   static constexpr int tile_vectors = 2;
   static constexpr bool signed_bytes = false;
+  static constexpr bool adds_pairs_in_16_bits = !vnni;
 
   static F zero() { return _mm512_setzero_ps(); }
   static F set(float x) { return _mm512_set1_ps(x); }
@@ -48,6 +49,10 @@ struct Avx512 {
   static W round(F x) { return _mm512_cvtps_epi32(x); }
   static F scale(F x, W n) {
     return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(x), _mm512_slli_epi32(n, 23)));
+  }
+  // The 16-bit integers of each lane of two vectors in one word, those of `low` first.
+  static W pair_int16(W low, W high) {
+    return _mm512_or_si512(_mm512_and_si512(low, _mm512_set1_epi32(0xffff)), _mm512_slli_epi32(high, 16));
   }
   static void store_int16(void* p, W x) {
     _mm256_storeu_si256(static_cast<__m256i*>(p), _mm512_cvtsepi32_epi16(x));

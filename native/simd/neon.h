@@ -19,6 +19,7 @@ struct Neon {
   static constexpr int tile_rows = 5;
   static constexpr int tile_vectors = 4;
   static constexpr bool signed_bytes = true;  // NEON cannot multiply signed bytes with unsigned ones.
+  static constexpr bool adds_pairs_in_16_bits = false;
 
   static F zero() { return vdupq_n_f32(0); }
   static F set(float x) { return vdupq_n_f32(x); }
@@ -49,6 +50,8 @@ struct Neon {
   static F to_float(W x) { return vcvtq_f32_s32(x); }
   static W round(F x) { return vcvtnq_s32_f32(x); }
   static F scale(F x, W n) { return vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(x), vshlq_n_s32(n, 23))); }
+  // The 16-bit integers of each lane of two vectors in one word, those of `low` first.
+  static W pair_int16(W low, W high) { return vsliq_n_s32(low, high, 16); }
   static void store_int16(void* p, W x) { vst1_s16(static_cast<std::int16_t*>(p), vqmovn_s32(x)); }
   static void store_int8(void* p, W x) {
     const int16x4_t half = vmovn_s32(x);

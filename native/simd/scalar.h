@@ -15,6 +15,7 @@ struct Scalar {
   static constexpr int tile_rows = 4;
   static constexpr int tile_vectors = 16;  // Wide, so the compiler can vectorise it.
   static constexpr bool signed_bytes = false;
+  static constexpr bool adds_pairs_in_16_bits = false;
 
   static F zero() { return 0; }
   static F set(float x) { return x; }
@@ -51,6 +52,13 @@ struct Scalar {
     bits += static_cast<std::uint32_t>(n) << 23;
     std::memcpy(&x, &bits, sizeof x);
     return x;
+  }
+  // The 16-bit integers of each lane of two vectors in one word, those of `low` first.
+  static W pair_int16(W low, W high) {
+    const std::int16_t pair[] = {static_cast<std::int16_t>(low), static_cast<std::int16_t>(high)};
+    W word;
+    std::memcpy(&word, pair, sizeof word);
+    return word;
   }
   static void store_int16(void* p, W x) {
     const auto y = static_cast<std::int16_t>(x < -32768 ? -32768 : x > 32767 ? 32767 : x);

@@ -11,6 +11,7 @@
 
 #include "encoder.h"
 #include "maxsim.h"
+#include "operand.h"
 #include "packed.h"
 #include "static.h"
 #include "vocabulary.h"
@@ -43,7 +44,6 @@ std::vector<float> normal(std::size_t n, float spread = 1) {
 
 constexpr Dtype dtypes[] = {Dtype::float32, Dtype::int16, Dtype::int8};
 const char* name(Dtype dtype) { return dtype == Dtype::float32 ? "float32" : dtype == Dtype::int16 ? "int16" : "int8"; }
-std::size_t size(int n) { return static_cast<std::size_t>(n); }
 
 // The integer at feature k of a row of packed words. int8 activations are unsigned, unless the kernels say otherwise.
 int integer(Dtype dtype, const std::uint32_t* words, int k, bool is_signed) {
@@ -62,7 +62,7 @@ int integer(Dtype dtype, const std::uint32_t* words, int k, bool is_signed) {
 void check_product(const Kernels& kernels, Dtype dtype, int rows, int features, int columns,
                    const std::vector<float>& x_values, const std::vector<float>& weight) {
   const std::vector<float> bias = normal(size(columns));
-  const Packed packed(dtype, kernels.panel, {{weight.data(), bias.data(), columns, features}});
+  const Packed packed(kernels, dtype, {{weight.data(), bias.data(), columns, features}});
   const Depth depth(dtype, features);
   const std::ptrdiff_t stride = features + 64, q_stride = depth.words + 32;
   std::vector<float> x(size(rows) * size(int(stride)) + 64, NAN);  // NaN wherever the kernels must not read
@@ -84,7 +84,7 @@ void check_product(const Kernels& kernels, Dtype dtype, int rows, int features, 
   Column column;
   const int group_size = depth.group_words * (dtype == Dtype::int8 ? 4 : 2);
   for (int n = 0; n < columns; ++n) {
-    quantise_column(dtype, depth, &weight[size(n) * size(features)], column);
+    quantise_column(kernels, dtype, depth, &weight[size(n) * size(features)], column);
     for (int i = 0; i < rows; ++i) {
       double expected = 0, magnitude = 1e-6;
       if (dtype == Dtype::float32) {
@@ -150,14 +150,14 @@ void products(const Kernels& kernels) {
   }
 }
 
-void bounds() {
+void bounds(const Kernels& kernels) {
   for (const int features : {1, 2, 7, 192, 384, 1537}) {
     for (const float spread : {1e-20f, 0.02f, 1e10f}) {
       for (const bool alike : {false, true}) {
         const std::vector<float> weight = alike ? std::vector<float>(size(features), spread) : normal(size(features), spread);
         Column column;
         const Depth wide(Dtype::int16, features), narrow(Dtype::int8, features);
-        quantise_column(Dtype::int16, wide, weight.data(), column);
+        quantise_column(kernels, Dtype::int16, wide, weight.data(), column);
         for (int g = 0; g < wide.groups; ++g) {
           std::int64_t total = 0;
           for (int k = g * wide.group_words * 2; k < std::min(features, (g + 1) * wide.group_words * 2); ++k) {
@@ -165,11 +165,15 @@ void bounds() {
           }
           CHECK(total * largest_int16_activation < std::int64_t{1} << 31, "%d features", features);
         }
-        quantise_column(Dtype::int8, narrow, weight.data(), column);
+        quantise_column(kernels, Dtype::int8, narrow, weight.data(), column);
+        int largest = 0;
         for (int k = 0; k < features; k += 2) {
+          const int q = std::abs(integer(Dtype::int8, column.words.data(), k, true));
           const int next = k + 1 < features ? std::abs(integer(Dtype::int8, column.words.data(), k + 1, true)) : 0;
-          CHECK(std::abs(integer(Dtype::int8, column.words.data(), k, true)) + next <= 128, "%d features", features);
+          if (kernels.adds_pairs_in_16_bits) CHECK(q + next <= 128, "%d features", features);
+          largest = std::max({largest, q, next});
         }
+        CHECK(kernels.adds_pairs_in_16_bits ? largest <= 127 : largest == 127, "%d features", features);
       }
     }
   }
@@ -178,28 +182,33 @@ void bounds() {
 // Activations, through a product with one feature and a weight of 1.
 void activations(const Kernels& kernels) {
   const float one = 1, none = 0;
-  const Packed packed(Dtype::float32, kernels.panel, {{&one, &none, 1, 1}});
   std::vector<float> x;
   for (float v = -30; v <= 30; v += 0.0007f) x.push_back(v);
   for (const float v : {0.0f, -0.0f, 1e-30f, -1e-30f, 1e4f, -1e4f, 3e38f, -3e38f}) x.push_back(v);
   const int rows = static_cast<int>(x.size());
-  std::vector<float> y(x.size() * size(int(packed.stride())) + 64);
-  const auto run = [&](Activation activation, double bound, auto exact) {
-    const Rows left{reinterpret_cast<std::uint32_t*>(x.data()), 1, nullptr, nullptr};
-    const Product product{left, rows, packed.panels(), activation, nullptr, nullptr, y.data(), packed.stride()};
-    kernels.multiply[0](product, 0, product.weights.panels);
+  const auto run = [&](Dtype dtype, Activation activation, double absolute, double relative, auto exact) {
+    const Packed packed(kernels, dtype, {{&one, &none, 1, 1}});
+    std::vector<float> y(x.size() * size(int(packed.stride())) + 64);
+    const Operand operand(kernels, dtype, rows, 1);
+    std::vector<float> padded(64, NAN);
+    for (int i = 0; i < rows; ++i) padded[0] = x[size(i)], operand.prepare(padded.data(), i);
+    const Product product{operand.rows(x.data(), 1), rows, packed.panels(), activation, nullptr, nullptr, y.data(), packed.stride()};
+    kernels.multiply[int(dtype)](product, 0, product.weights.panels);
     for (int i = 0; i < rows; ++i) {
       const double v = x[size(i)], found = y[size(i) * size(int(packed.stride()))], expected = exact(v);
-      CHECK(std::fabs(found - expected) <= bound * std::fmax(1, std::fabs(v)), "activation %d of %g: %g, not %g",
-            int(activation), v, found, expected);
+      if (dtype != Dtype::float32 && std::fabs(v) > 1e30) continue;  // There the sums of integers, as floats, are infinite.
+      CHECK(std::fabs(found - expected) <= std::fmax(absolute, relative * std::fabs(v)), "%s, activation %d of %g: %g, not %g",
+            name(dtype), int(activation), v, found, expected);
     }
   };
-  run(Activation::gelu, 1e-7, [](double v) { return 0.5 * v * std::erfc(-v / std::sqrt(2.0)); });
-  run(Activation::gelu_tanh, 4e-7, [](double v) {
+  const auto gelu = [](double v) { return 0.5 * v * std::erfc(-v / std::sqrt(2.0)); };
+  run(Dtype::float32, Activation::gelu, 1e-7, 1e-7, gelu);
+  run(Dtype::int16, Activation::gelu, 5e-5, 3e-6, gelu);
+  run(Dtype::float32, Activation::gelu_tanh, 4e-7, 4e-7, [](double v) {
     return 0.5 * v * (1 + std::tanh(std::sqrt(2 / std::acos(-1.0)) * (v + 0.044715 * v * v * v)));
   });
-  run(Activation::relu, 0, [](double v) { return v > 0 ? v : 0; });
-  run(Activation::silu, 4e-7, [](double v) { return v / (1 + std::exp(-v)); });
+  run(Dtype::float32, Activation::relu, 0, 0, [](double v) { return v > 0 ? v : 0; });
+  run(Dtype::float32, Activation::silu, 4e-7, 4e-7, [](double v) { return v / (1 + std::exp(-v)); });
 }
 
 void norms(const Kernels& kernels) {
@@ -230,10 +239,36 @@ std::vector<float> in_panels(const std::vector<float>& vectors, int count, int l
   return packed;
 }
 
-void attention(const Kernels& kernels) {
+// What the 16-bit attention reads in place of some rows of x: multiples of the rows' largest number / `largest`.
+void round_rows(std::vector<float>& x, std::size_t first, std::ptrdiff_t stride, int rows, int columns, float largest) {
+  float top = 0;
+  const auto each = [&](auto use) {
+    for (int i = 0; i < rows; ++i) {
+      for (int k = 0; k < columns; ++k) use(x[first + size(i) * size(int(stride)) + size(k)]);
+    }
+  };
+  each([&](float v) { top = std::max(top, std::fabs(v)); });
+  const float inverse = largest / top;
+  each([&](float& v) { v = std::nearbyint(v * inverse) * (top / largest); });
+}
+
+// How far the rounding of exponentials can move a weighted mean of values, if all errors are as large as they can be and
+// have the worst signs.
+double weight_bound(const std::vector<double>& e, double total, const float* values, std::ptrdiff_t stride) {
+  const double largest = *std::max_element(e.begin(), e.end()), sum = total / largest;  // as if the largest were 1
+  const double step = std::max(8.0, std::min(sum, 256.0)) / 262000;
+  double bound = 0;
+  for (std::size_t j = 0; j < e.size(); ++j) {
+    if (e[j] > 0) bound += step / 2 / sum * std::fabs(values[j * size(int(stride))]);
+  }
+  return bound;
+}
+
+void attention(const Kernels& kernels, Dtype dtype) {
   constexpr int everything = 1 << 30, places = 38;
   for (const int head_size : {1, 3, 8, 32, 64, 70}) {
-    for (const int tokens : {1, 2, 15, 33, 70, 131}) {
+    for (const int tokens : {1, 2, 15, 33, 70, 131, 300}) {
+      if (tokens > 256 && head_size != 32) continue;
       for (const int window : {everything, 0, 1, 5, 16, 40}) {
         const bool biased = (tokens + window + head_size) % 2 == 0;
         const bool by_query = !biased && tokens % 3 != 0, by_key = !biased && tokens % 3 != 1;  // products with places
@@ -252,10 +287,19 @@ void attention(const Kernels& kernels) {
         }
         const Places all{by_query ? packed_keys.data() : nullptr, by_key ? packed_queries.data() : nullptr,
                          by_query || by_key ? place_of.data() + tokens - 1 : nullptr, by_query || by_key ? places : 0};
-        std::vector<float> scratch(kernels.attention_scratch(tokens, head_size, all.count), NAN);
-        kernels.attend({qkv.data(), qkv.data() + width, qkv.data() + 2 * width, stride, tokens, first, tokens,
+        std::vector<float> scratch(kernels.attention_scratch[int(dtype)](tokens, head_size, all.count), NAN);
+        kernels.attend[int(dtype)]({qkv.data(), qkv.data() + width, qkv.data() + 2 * width, stride, tokens, first, tokens,
                         head_size, 0.3f, window, biased ? bias.data() + tokens - 1 : nullptr, all, out.data(),
                         out_stride, scratch.data()});
+        std::vector<float> exact = qkv;  // With relative positions, these are multiplied with numbers that are not rounded.
+        const bool rounds = dtype != Dtype::float32 && tokens >= shortest_int16_attention;
+        if (rounds) {
+          // The largest integers whose products cannot overflow, for each head of the widths above.
+          const float largest = head_size <= 32 ? 8191 : head_size == 64 ? 5791 : 5537;
+          for (int i = 0; i < tokens; ++i) round_rows(qkv, size(i) * size(int(stride)), stride, 1, head_size, largest);
+          round_rows(qkv, size(width), stride, tokens, head_size, largest);
+          round_rows(qkv, size(2 * width), stride, tokens, head_size, largest_int16_activation);
+        }
         for (int i = 0; i < first; ++i) CHECK(std::isnan(out[size(i) * size(int(out_stride))]), "query %d", i);
         for (int i = first; i < tokens; ++i) {
           const int low = std::max(0, i - window), high = std::min(tokens - 1, i + window);
@@ -268,8 +312,8 @@ void attention(const Kernels& kernels) {
               const double query = qkv[size(i) * size(int(stride)) + size(d)];
               const double key = qkv[size(j) * size(int(stride)) + size(width + d)];
               s += query * key;
-              if (by_query) s += query * keys[size(place * head_size + d)];
-              if (by_key) s += key * queries[size(place * head_size + d)];
+              if (by_query) s += double(exact[size(i) * size(int(stride)) + size(d)]) * keys[size(place * head_size + d)];
+              if (by_key) s += double(exact[size(j) * size(int(stride)) + size(width + d)]) * queries[size(place * head_size + d)];
             }
             e[size(j)] = std::exp(s * 0.3f + (biased ? bias[size(tokens - 1 + j - i)] : 0) - 60);
             total += e[size(j)];
@@ -280,7 +324,9 @@ void attention(const Kernels& kernels) {
               expected += e[size(j)] / total * qkv[size(j) * size(int(stride)) + size(2 * width + d)];
             }
             const double found = out[size(i) * size(int(out_stride)) + size(d)];
-            CHECK(std::fabs(found - expected) < 1e-4, "%d tokens, a head of %d, a window of %d: %g, not %g", tokens,
+            // The 16-bit attention rounds each exponential by at most half of largest / 32750 or of total / 262000.
+            const double rounded = !rounds ? 0 : weight_bound(e, total, &qkv[size(2 * width + d)], stride);
+            CHECK(std::fabs(found - expected) < 1e-4 + rounded, "%s, %d tokens, a head of %d, a window of %d: %g, not %g", name(dtype), tokens,
                   head_size, window, found, expected);
           }
         }
@@ -309,7 +355,7 @@ void rotations(const Kernels& kernels) {
 // it stops when asked to. An old family has a position table and norms after its sums, and here uses a layer twice. A new
 // one has rotations, a window, a gate, and norms before its sublayers, and here shorter embeddings.
 void encoders(const Kernels& kernels, bool is_new) {
-  const int hidden = 36, inner = 50, heads = 3, longest = 40, layers = 2, embedding = is_new ? 20 : hidden;
+  const int hidden = 36, inner = 50, heads = 3, longest = 70, layers = 2, embedding = is_new ? 20 : hidden;
   const auto word = normal(size(20 * hidden)), position = normal(size(longest * hidden)), type = normal(size(2 * hidden));
   const auto vector = normal(size(inner)), bias = normal(size(heads * (2 * longest - 1)));
   const auto square = normal(size(hidden * hidden), 0.2f), up = normal(size(inner * hidden), 0.2f), down = normal(size(hidden * inner), 0.2f);
@@ -547,14 +593,14 @@ void instruction_sets() {
 
 int main() {
   instruction_sets();
-  bounds();
   static_models();
   for (const Kernels* kernels : available_kernels()) {
     instruction_set = kernels->name;
+    bounds(*kernels);
     products(*kernels);
     activations(*kernels);
     norms(*kernels);
-    attention(*kernels);
+    for (const Dtype dtype : {Dtype::float32, Dtype::int16}) attention(*kernels, dtype);
     rotations(*kernels);
     vocabularies(*kernels);
     scores(*kernels);
