@@ -17,7 +17,7 @@ Float64 = npt.NDArray[np.float64]
 Int8 = npt.NDArray[np.int8]
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
-Number = TypeVar("Number", np.int8, np.int32)
+Number = TypeVar("Number", np.int8, np.int32, np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +167,9 @@ class Runs:
         self._places = np.arange(self.offsets[-1], dtype=np.int32)
         self._places += np.repeat(starts - self.offsets[:-1], lengths)
 
-    def gather(self, numbers: npt.NDArray[Number]) -> npt.NDArray[Number]:
-        """The runs of this array, end to end."""
-        return numbers.take(self._places)
+    def gather(self, array: npt.NDArray[Number]) -> npt.NDArray[Number]:
+        """The runs of this array, end to end. Of a matrix, they are rows."""
+        return array.take(self._places, axis=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,11 +223,13 @@ class MultiVectors:
         starts, lengths = self.offsets[:-1][chosen], self.lengths[chosen]
         if not chosen.ndim:
             return self.vectors[starts : starts + lengths]
-        offsets = np.append(0, np.cumsum(lengths, dtype=np.int64))
         if len(chosen) and (np.diff(chosen) == 1).all():  # A view.
-            return MultiVectors(self.vectors[starts[0] : starts[0] + offsets[-1]], offsets.astype(np.int32))
-        places = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
-        return MultiVectors(self.vectors[places], offsets.astype(np.int32))
+            return MultiVectors(
+                self.vectors[starts[0] : starts[-1] + lengths[-1]],
+                np.append(starts, starts[-1] + lengths[-1]) - starts[0],
+            )
+        runs = Runs(starts, lengths)
+        return MultiVectors(runs.gather(self.vectors), runs.offsets)
 
     def __iter__(self) -> Iterator[Float32]:
         """The vectors of each text, as views."""
