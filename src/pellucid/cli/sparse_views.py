@@ -20,10 +20,7 @@ _COLOUR = "cyan"
 def sparse_text_views(text: SparseText) -> Iterator[RenderableType]:
     """The terms of one text, and what raised each."""
     count = plural(len(text.terms), "term")
-    sentence = (
-        "Each term is a token of the vocabulary. Its weight is the logarithm of the highest score that a token of the "
-        "text gives it."
-    )
+    sentence = "Each term is a token of the vocabulary, and its weight says how much the text is about it."
     yield section(count, "", sentence, None)
     yield from _term_table("the text", text, _MAX_TERMS)
     yield from _notes("text", text)
