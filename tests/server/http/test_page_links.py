@@ -26,6 +26,7 @@ def fragment(page):
 @pytest.mark.parametrize("mode", ["one", "two", "many"])
 def test_a_link_shows_the_same_again(visit, stub, mode):
     page = visit()
+    page.locator("#stats b").first.wait_for()  # Before that, the page does not know the model that a link names.
     shown = submit(page, mode, *TEXTS[mode]).locator(".result").inner_text()
     link = fragment(page)
     again = visit(fragment=link)
