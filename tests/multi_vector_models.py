@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import string
 from collections.abc import Mapping
 from pathlib import Path
@@ -77,6 +78,24 @@ def write_model(
     tiny.edit_json(
         folder / "config_sentence_transformers.json", model_type="MultiVectorEncoder", similarity_fn_name="maxsim"
     )
+    return folder
+
+
+def write_routed(folder: Path) -> Path:
+    """Write a model with an encoder for queries and another for documents, inside a Router. Returns its folder."""
+    write_model(folder)
+    routes = {route: f"{route}_0_Transformer" for route in ("query", "document")}
+    for seed, name in enumerate(routes.values()):
+        tiny.write_model(folder / name, seed=seed, modules=[])
+        (folder / name / "modules.json").unlink()
+    router = {
+        "types": dict.fromkeys(routes.values(), f"{_MODULES}.transformer.Transformer"),
+        "structure": {route: [name] for route, name in routes.items()},
+        "parameters": {"default_route": "document", "allow_empty_key": True},
+    }
+    tiny.write_json(folder / "router_config.json", router)
+    _, *later = json.loads((folder / "modules.json").read_text())
+    tiny.write_json(folder / "modules.json", [_entry(0, "", f"{_MODULES}.router.Router"), *later])
     return folder
 
 

@@ -20,7 +20,16 @@ from pellucid.errors import (
 )
 from tests import tiny
 from tests.conftest import DATA
-from tests.multi_vector_models import FIXED, TEXTS, WIDTH, add_tokens, write_model, write_pylate, write_stanford
+from tests.multi_vector_models import (
+    FIXED,
+    TEXTS,
+    WIDTH,
+    add_tokens,
+    write_model,
+    write_pylate,
+    write_routed,
+    write_stanford,
+)
 from tests.reference.freeze import MULTI_VECTOR
 
 FROZEN = np.load(DATA / "tiny_multi_vectors.npz")
@@ -297,3 +306,5 @@ def test_models_that_are_refused(tmp_path):
         MultiVectorEmbedder(write_model(tmp_path / "long", expansion=FIXED | {"length": 99}))
     with pytest.raises(InvalidModelError, match="a document_length of 2 leaves no room"):
         MultiVectorEmbedder(write_model(tmp_path / "short", document_length=2))
+    with pytest.raises(UnsupportedModelError, match="reads queries in a way of their own"):
+        MultiVectorEmbedder(write_routed(tmp_path / "routed"))

@@ -110,6 +110,11 @@ class MultiVectorEmbedder(EmbeddingTask):
                 or f"{self.spec.name} does not give each token a vector that can be compared. If it gives one vector "
                 f"for each text, use Embedder."
             )
+        if self.encoder.reads_queries_apart:
+            raise UnsupportedModelError(
+                f"{self.spec.name} reads queries in a way of their own (a Router), which MultiVectorEmbedder does not "
+                f"support."
+            )
         self._stages = spec.stages
         self._modules = load_modules(self.files, spec.stages)
         self._tokenizers = SideTokenizers(
