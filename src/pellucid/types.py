@@ -196,6 +196,12 @@ class MultiVectors:
         """Lay the vectors of at least one text end to end. Each array holds one text's vectors, ``float32[n, d]``."""
         return cls(np.concatenate(arrays), np.cumsum([0, *map(len, arrays)], dtype=np.int32))
 
+    @classmethod
+    def join(cls, parts: Sequence[MultiVectors]) -> MultiVectors:
+        """Join at least one part into one, with all the texts in order."""
+        offsets = np.cumsum(np.append(0, np.concatenate([part.lengths for part in parts])), dtype=np.int32)
+        return cls(np.concatenate([part.vectors for part in parts]), offsets)
+
     def __repr__(self) -> str:
         count, size = self.vectors.shape
         return f"MultiVectors({plural(len(self), 'text')}, {plural(count, 'vector')} of {size:,} numbers)"

@@ -10,7 +10,8 @@ from pellucid.batch.embedding import EmbeddingOptions
 from pellucid.batch.options import Ranges
 from pellucid.encoder.fingerprint import Option
 from pellucid.multi_vector_embedder import MultiVectorEmbedder
-from pellucid.tables.arrow import Column, vectors_column
+from pellucid.tables.arrow import Column
+from pellucid.tables.vector_columns import multi_vector_column
 from pellucid.types import Int32, MultiVectors, TokenBatch
 
 
@@ -65,4 +66,4 @@ class MultiVectorOptions(EmbeddingOptions[MultiVectorEmbedder]):
         ranges: Ranges | None,  # noqa: ARG002
     ) -> tuple[Column, ...]:
         """The vectors."""
-        return (vectors_column(results.vectors, results.offsets),)
+        return (multi_vector_column(results),)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pellucid.cli.lines import Lines
+from pellucid.cli.output_files import check_ending, open_output
 from pellucid.cli.rows import check_new_columns, csv_lines, read_rows, read_tables
-from pellucid.cli.vectors import check_ending, open_output
 
 if TYPE_CHECKING:
     from pellucid.tables.arrow import Table

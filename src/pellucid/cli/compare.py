@@ -13,9 +13,9 @@ from pellucid.cli import commands, options
 from pellucid.cli.commands import PARTLY_DONE
 from pellucid.cli.interruption import when_interrupted
 from pellucid.cli.older_spellings import json_file_to_output
+from pellucid.cli.output_files import check_ending, open_output
 from pellucid.cli.terminal import say
 from pellucid.cli.texts import read_texts
-from pellucid.cli.vectors import check_ending, open_output
 from pellucid.errors import OptionError, plural, printable
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
-from pellucid.cli import options, vectors
+from pellucid.cli import options, output_files
 from pellucid.cli.hints import choose_file
 from pellucid.cli.lines import Lines, embed_lines, read_lines, show
 from pellucid.cli.terminal import print_record, say, tell
@@ -58,7 +58,7 @@ def dedupe(
     kind = "text" if file is None else table_kind(file)
     is_report = sys.stdout.isatty() and out is None
     if out is not None:
-        vectors.check_ending(out, [out.suffix.lower() if kind == "text" or file is None else file.suffix.lower()])
+        output_files.check_ending(out, [out.suffix.lower() if kind == "text" or file is None else file.suffix.lower()])
     elif kind == "parquet" and not json and not is_report:
         raise OptionError("Parquet is not text. Add -o FILE.parquet, or --json.")
     if out is not None and file is not None and out.exists() and out.samefile(file):
@@ -92,7 +92,7 @@ def dedupe(
         for row in list(_kept_rows(lines, found)):  # All of them or, if the file changed, none.
             typer.echo(row, nl=False)
     else:
-        with vectors.open_output(out) as path:
+        with output_files.open_output(out) as path:
             _write_kept(path, lines, found)
         summary += f"\nWrote {plural(len(found.kept), lines.unit)} to {printable(out)}."
     say(summary)

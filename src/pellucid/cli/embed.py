@@ -20,10 +20,8 @@ from pellucid.cli.lines import naming_places
 from pellucid.cli.rows import check_new_columns
 from pellucid.cli.terminal import escape_json_controls, say, use_json
 from pellucid.cli.texts import TableFile, read_texts
+from pellucid.cli.vector_files import Windows
 from pellucid.errors import OptionError, printable
-
-Windows = Iterator[tuple[list[str], Any]]
-"""Those of :mod:`pellucid.cli.vectors`, :mod:`pellucid.cli.sparse` or :mod:`pellucid.cli.multi_vectors`."""
 
 _START_AGAIN = "The same command starts again with the first text; `pellucid batch` goes on where it stopped."
 _MAX_TABLE_TEXTS = 20
@@ -78,14 +76,14 @@ def embed(
     }
     given = {name: value for name, value in of_task.items() if value is not None}
     embed_tasks.check_task(task, model, given)
-    kind = embed_tasks.FORMATS[task]
+    written_as = embed_tasks.FORMATS[task]
     if out is not None:
-        kind.check_output(out)  # Fails before the model is loaded.
+        written_as.check_output(out)  # Fails before the model is loaded.
     table = TableFile.of(file, column) if not texts else None  # First: if the file changes after this, it is refused.
     lines = _choose_texts(texts, file, column)
     prints_json = out is None and use_json(json)
-    if table is not None and (prints_json or (out is not None and kind.keeps_columns(out))):
-        check_new_columns(table, kind.COLUMNS)
+    if table is not None and (prints_json or (out is not None and written_as.keeps_columns(out))):
+        check_new_columns(table, written_as.columns)
     how: dict[str, Any] = {
         "revision": revision,
         "cache_folder": cache_folder,
@@ -105,11 +103,11 @@ def embed(
     )
     if out is not None:
         with when_interrupted(lambda: f"{printable(out)} was not written. {_START_AGAIN}"):
-            written = kind.write(out, windows, table)
+            written = written_as.write(out, windows, table)
         say(f"Wrote {written} to {printable(out)}.")
     elif prints_json:
         with when_interrupted(lambda: f"The last line may not be whole. {_START_AGAIN}"):
-            for line in kind.json_lines(windows, table):
+            for line in written_as.json_lines(windows, table):
                 typer.echo(escape_json_controls(line))
     else:
         with when_interrupted(lambda: _START_AGAIN):
@@ -128,7 +126,9 @@ def _is_file(stream: TextIO) -> bool:
         return False
 
 
-def _embed_windows(loaded: Loaded, lines: Iterable[str], *, unit: str, show_progress: bool) -> Windows:
+def _embed_windows(
+    loaded: Loaded, lines: Iterable[str], *, unit: str, show_progress: bool
+) -> Iterator[tuple[list[str], Any]]:
     """Embed the texts window by window. The first window is empty.
 
     Args:
@@ -156,7 +156,7 @@ def _embed_windows(loaded: Loaded, lines: Iterable[str], *, unit: str, show_prog
             yield [pending.popleft() for _ in range(len(window))], window
 
 
-def _print_tables(loaded: Loaded, windows: Windows) -> None:
+def _print_tables(loaded: Loaded, windows: Windows[Any]) -> None:
     """Print the first texts with their vectors, and the similarities if there are only a few texts."""
     first_texts: list[str] = []
     first_windows: list[Any] = []

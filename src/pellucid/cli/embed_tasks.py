@@ -10,11 +10,17 @@ from typing import Any
 import numpy as np
 
 from pellucid.cli import multi_vectors, options, sparse, vectors
+from pellucid.cli.vector_files import VectorFormat
 from pellucid.errors import OptionError
 from pellucid.sparse_vectors import SparseVectors
+from pellucid.types import MultiVectors
 
-FORMATS = {"dense": vectors, "sparse": sparse, "multi-vector": multi_vectors}
-"""For each task the module that prints and writes its vectors."""
+FORMATS: Mapping[str, VectorFormat[Any]] = {
+    "dense": vectors.FORMAT,
+    "sparse": sparse.FORMAT,
+    "multi-vector": multi_vectors.FORMAT,
+}
+"""For each task how its vectors are written."""
 _MAX_SIMILARITY_TEXTS = 12
 _REFUSED = {
     "dense": {
@@ -153,7 +159,7 @@ def _load_multi_vector(model: str, how: Mapping[str, Any], prompts: Mapping[str,
         prompt = embedder.query_prompt if query else embedder.prompt_named(prompts["prompt_name"])
 
     def show(texts: list[str], windows: list[Any], omitted: int) -> None:
-        found = multi_vectors.concatenate(windows)
+        found = MultiVectors.join(windows)
         multi_vectors.print_vectors(embedder, texts, found, side=side, prompt=prompt, omitted=omitted)
 
     return Loaded(

@@ -10,9 +10,9 @@ import typer
 
 from pellucid.cli import options
 from pellucid.cli.hints import hint_at_path
+from pellucid.cli.output_files import check_ending, open_output
 from pellucid.cli.terminal import escape_json_controls, say
 from pellucid.cli.texts import read_text, read_texts
-from pellucid.cli.vectors import check_ending, open_output
 from pellucid.errors import OptionError, printable
 
 if TYPE_CHECKING:

@@ -1,118 +1,53 @@
-"""How ``pellucid embed`` prints and writes vectors of tokens: a table for people; .npz, .jsonl and .parquet files.
-
-The *windows* are those of :mod:`pellucid.cli.vectors`, with a text's vectors in the place of its one vector.
-"""
+"""How ``pellucid embed`` prints and writes vectors of tokens."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from pellucid.cli.terminal import source_name
-from pellucid.cli.texts import TableFile
-from pellucid.cli.vectors import (
-    check_written,
-    format_text,
-    json_line,
-    open_output,
-    with_rows,
-    words_that_fit,
-    write_lines,
-    write_parquet,
-)
+from pellucid.cli.vector_files import VectorFormat
+from pellucid.cli.vectors import format_text, words_that_fit
 from pellucid.errors import plural, printable
 from pellucid.types import MultiVectors
 
 if TYPE_CHECKING:
     from pellucid.multi_vector_embedder import MultiVectorEmbedder
-from pellucid.text.sides import AnySide
+    from pellucid.text.sides import AnySide
 
-Windows = Iterable[tuple[list[str], MultiVectors]]
-
-VECTORS_COLUMN = "vectors"
-COLUMNS = (VECTORS_COLUMN,)
-"""The columns that are added to a table."""
 _LEAST_ROOM_FOR_A_TEXT = 12
 _LEAST_ROOM_FOR_TOKENS = 16
 _GAP = 2
 
 
-def check_output(out: Path) -> None:
-    """Refuse a file that :func:`write` cannot write.
+def _columns_of(vectors: MultiVectors) -> list[Any]:
+    from pellucid.tables.vector_columns import multi_vector_column
 
-    Raises:
-        OptionError: the name has another ending, or its folder does not exist.
-        MissingExtraError: the format needs a package that is not installed.
-    """
-    check_written(out, _WRITERS, "several vectors for each text")
+    return [multi_vector_column(vectors)]
 
 
-def keeps_columns(out: Path) -> bool:
-    """Whether a kind of file that :func:`write` writes has room for the other columns of a table."""
-    return out.suffix.lower() != ".npz"
+def _save(file: IO[bytes], windows: list[MultiVectors]) -> None:
+    """Write ``vectors``, float32, and ``offsets``, int32: text ``i`` has ``vectors[offsets[i]:offsets[i + 1]]``."""
+    found = MultiVectors.join(windows)
+    np.savez(file, vectors=found.vectors, offsets=found.offsets)
 
 
-def json_lines(windows: Windows, table: TableFile | None = None) -> Iterator[str]:
-    """One line of JSON for each text: its number, the text, and the list of its vectors.
-
-    If the texts come from a table, its columns take the place of the number and the text.
-    """
-    for row, vectors in with_rows(windows, table):
-        yield json_line(row, {VECTORS_COLUMN: vectors.tolist()})
-
-
-def write(out: Path, windows: Windows, table: TableFile | None = None) -> str:
-    """Write vectors to a file of the kind that its ending says.
-
-    Args:
-        out: the file.
-        windows: the texts and their vectors.
-        table: the table that the texts come from. A kind of file that has columns gets all of its columns.
-
-    Returns:
-        What was written, for a message.
-    """
-    texts = count = width = 0
-
-    def counted() -> Iterator[tuple[list[str], MultiVectors]]:
-        nonlocal texts, count, width
-        for window, vectors in windows:
-            texts += len(vectors)
-            count, width = count + len(vectors.vectors), vectors.vectors.shape[1]
-            yield window, vectors
-
-    _WRITERS[out.suffix.lower()](out, counted(), table)
+def _describe(texts: int, count: int, width: int) -> str:
     return f"{plural(count, 'vector')} of {plural(width, 'number')}, for {plural(texts, 'text')},"
 
 
-def _write_npz(out: Path, windows: Windows, _table: TableFile | None) -> None:
-    """Write ``vectors``, float32, and ``offsets``, int32: text ``i`` has ``vectors[offsets[i]:offsets[i + 1]]``."""
-    found = concatenate([vectors for _, vectors in windows])
-    with open_output(out) as path, path.open("wb") as file:  # By its name, NumPy would give it another ending.
-        np.savez(file, vectors=found.vectors, offsets=found.offsets)
-
-
-def _write_jsonl(out: Path, windows: Windows, table: TableFile | None) -> None:
-    write_lines(out, json_lines(windows, table))
-
-
-def _write_parquet(out: Path, windows: Windows, table: TableFile | None) -> None:
-    from pellucid.tables.arrow import vectors_column
-
-    columns = ((texts, {VECTORS_COLUMN: vectors_column(found.vectors, found.offsets)}) for texts, found in windows)
-    write_parquet(out, columns, table)
-
-
-_WRITERS = {".npz": _write_npz, ".jsonl": _write_jsonl, ".parquet": _write_parquet}
-
-
-def concatenate(windows: Sequence[MultiVectors]) -> MultiVectors:
-    """The vectors of all windows, of which there is at least one."""
-    offsets = np.cumsum([0, *(length for each in windows for length in each.lengths.tolist())], dtype=np.int32)
-    return MultiVectors(np.concatenate([each.vectors for each in windows]), offsets)
+FORMAT: VectorFormat[MultiVectors] = VectorFormat(
+    columns=("vectors",),
+    numpy_ending=".npz",
+    numbers_of=lambda vectors: [vectors.tolist()],
+    columns_of=_columns_of,
+    save=_save,
+    size_of=lambda vectors: vectors.vectors.shape,
+    describe=_describe,
+    several="several vectors for each text",
+)
 
 
 def print_vectors(

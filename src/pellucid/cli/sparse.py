@@ -1,124 +1,60 @@
-"""How ``pellucid embed`` prints and writes sparse vectors: a table for people; .npz, .jsonl and .parquet files.
-
-The *windows* are those of :mod:`pellucid.cli.vectors`, with sparse vectors.
-"""
+"""How ``pellucid embed`` prints and writes sparse vectors."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from pellucid.cli.terminal import source_name
-from pellucid.cli.texts import TableFile
-from pellucid.cli.vectors import (
-    check_written,
-    format_text,
-    json_line,
-    open_output,
-    print_square,
-    with_rows,
-    words_that_fit,
-    write_lines,
-    write_parquet,
-)
+from pellucid.cli.vector_files import VectorFormat
+from pellucid.cli.vectors import format_text, print_square, words_that_fit
 from pellucid.errors import UnsupportedModelError, plural, printable
 from pellucid.sparse_vectors import SparseVectors
 
 if TYPE_CHECKING:
     from pellucid.sparse_embedder import SparseEmbedder
 
-Windows = Iterable[tuple[list[str], SparseVectors]]
-
-INDICES, VALUES = COLUMNS = ("indices", "values")
 _MAX_TERMS = 12
 """A text is shown with at most so many of its tokens."""
 _LEAST_ROOM_FOR_A_TEXT = 12
 _GAP = 2
 
 
-def check_output(out: Path) -> None:
-    """Refuse a file that :func:`write` cannot write.
-
-    Raises:
-        OptionError: the name has another ending, or its folder does not exist.
-        MissingExtraError: the format needs a package that is not installed.
-    """
-    check_written(out, _WRITERS, "sparse vectors")
-
-
-def keeps_columns(out: Path) -> bool:
-    """Whether a kind of file that :func:`write` writes has room for the other columns of a table."""
-    return out.suffix.lower() != ".npz"
-
-
-def json_lines(windows: Windows, table: TableFile | None = None) -> Iterator[str]:
-    """One line of JSON for each text: its number, the text, and the places and values of the numbers that are not 0.
-
-    If the texts come from a table, its columns take the place of the number and the text.
-    """
-    for row, vector in with_rows(windows, table):
-        yield json_line(row, {INDICES: vector.indices.tolist(), VALUES: vector.values.tolist()})
-
-
-def write(out: Path, windows: Windows, table: TableFile | None = None) -> str:
-    """Write vectors to a file of the kind that its ending says.
-
-    Args:
-        out: the file.
-        windows: the texts and their vectors.
-        table: the table that the texts come from. A kind of file that has columns gets all of its columns.
-
-    Returns:
-        What was written, for a message.
-    """
-    count = dimensions = numbers = 0
-
-    def counted() -> Iterator[tuple[list[str], SparseVectors]]:
-        nonlocal count, dimensions, numbers
-        for texts, vectors in windows:
-            count, numbers, dimensions = count + len(vectors), numbers + len(vectors.values), vectors.dimensions
-            yield texts, vectors
-
-    _WRITERS[out.suffix.lower()](out, counted(), table)
-    of = f"{plural(numbers, 'number')} in {plural(dimensions, 'dimension')}"
-    return f"{plural(count, 'sparse vector')} with {of}"
-
-
-def _write_npz(out: Path, windows: Windows, _table: TableFile | None) -> None:
-    """Write what ``scipy.sparse.save_npz`` writes for a matrix in the CSR format."""
-    vectors = SparseVectors.concatenate([found for _, found in windows])
-    with open_output(out) as path, path.open("wb") as file:  # By its name, NumPy would give it another ending.
-        np.savez_compressed(
-            file,
-            data=vectors.values,
-            indices=vectors.indices,
-            indptr=vectors.offsets,
-            shape=np.array([len(vectors), vectors.dimensions]),
-            format=np.array(b"csr"),
-        )
-
-
-def _write_jsonl(out: Path, windows: Windows, table: TableFile | None) -> None:
-    write_lines(out, json_lines(windows, table))
-
-
-def _write_parquet(out: Path, windows: Windows, table: TableFile | None) -> None:
+def _columns_of(vectors: SparseVectors) -> list[Any]:
     from pellucid.tables.arrow import list_column
 
-    columns = (
-        (
-            texts,
-            {INDICES: list_column(found.indices, found.offsets), VALUES: list_column(found.values, found.offsets)},
-        )
-        for texts, found in windows
+    return [list_column(numbers, vectors.offsets) for numbers in (vectors.indices, vectors.values)]
+
+
+def _save(file: IO[bytes], windows: list[SparseVectors]) -> None:
+    """Write what ``scipy.sparse.save_npz`` writes for a matrix in the CSR format."""
+    vectors = SparseVectors.concatenate(windows)
+    np.savez_compressed(
+        file,
+        data=vectors.values,
+        indices=vectors.indices,
+        indptr=vectors.offsets,
+        shape=np.array([len(vectors), vectors.dimensions]),
+        format=np.array(b"csr"),
     )
-    write_parquet(out, columns, table)
 
 
-_WRITERS = {".npz": _write_npz, ".jsonl": _write_jsonl, ".parquet": _write_parquet}
+def _describe(texts: int, numbers: int, dimensions: int) -> str:
+    return f"{plural(texts, 'sparse vector')} with {plural(numbers, 'number')} in {plural(dimensions, 'dimension')}"
+
+
+FORMAT: VectorFormat[SparseVectors] = VectorFormat(
+    columns=("indices", "values"),
+    numpy_ending=".npz",
+    numbers_of=lambda vector: [vector.indices.tolist(), vector.values.tolist()],
+    columns_of=_columns_of,
+    save=_save,
+    size_of=lambda vectors: (len(vectors.values), vectors.dimensions),
+    describe=_describe,
+    several="sparse vectors",
+)
 
 
 def print_vectors(embedder: SparseEmbedder, texts: Sequence[str], vectors: SparseVectors, *, omitted: int = 0) -> None:

@@ -1,214 +1,41 @@
-"""How the commands print and write vectors: tables for people; .npy, .jsonl and .parquet files for programs.
-
-Writers take *windows*: consecutive texts with their vectors ``[m, d]``. There is at least one window. The first one may
-have no texts, and still gives the vectors' width and type.
-"""
+"""How the commands print dense vectors, and how ``pellucid embed`` writes them."""
 
 from __future__ import annotations
 
-import contextlib
-import itertools
-import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.cli.rows import read_rows, read_tables
 from pellucid.cli.terminal import source_name
-from pellucid.cli.texts import TableFile
-from pellucid.errors import JOINER, OptionError, either, plural, printable
-from pellucid.files import whole
+from pellucid.cli.vector_files import VectorFormat
+from pellucid.errors import JOINER, plural, printable
 
 if TYPE_CHECKING:
     from pellucid.embedder import Embedder
 
-T = TypeVar("T")
 VectorArray = npt.NDArray[Any]
-Windows = Iterable[tuple[list[str], VectorArray]]
 
-VECTOR_COLUMN = "vector"
-COLUMNS = (VECTOR_COLUMN,)
-"""The columns that are added to a table."""
 _NUMBERS_PER_ROW = 4
 _ROOM_FOR_A_TEXT = 12
 """The columns of a terminal that a text gets before the last numbers."""
 _GAP = 2
 
 
-def json_lines(windows: Windows, table: TableFile | None = None) -> Iterator[str]:
-    """One line of JSON for each text: its number, the text, and the vector.
-
-    If the texts come from a table, its columns take the place of the number and the text.
-    """
-    for row, vector in with_rows(((texts, vectors.tolist()) for texts, vectors in windows), table):
-        yield json_line(row, {VECTOR_COLUMN: vector})
+def _save(file: IO[bytes], windows: list[VectorArray]) -> None:
+    np.save(file, np.concatenate(windows))
 
 
-def with_rows(
-    windows: Iterable[tuple[list[str], Iterable[T]]], table: TableFile | None
-) -> Iterator[tuple[dict[str, Any], T]]:
-    """Each text's number and the text itself, or its row of a table, with what goes with it in the window."""
-    if table is None:
-        numbers = itertools.count()
-        for texts, window in windows:
-            for text, value in zip(texts, window, strict=True):
-                yield {"index": next(numbers), "text": text}, value
-        return
-    with table.unchanged():
-        rows = read_rows(table)
-        for _, window in windows:
-            for value in window:
-                yield next(rows), value
-
-
-def json_line(row: Mapping[str, Any], lists: Mapping[str, list[Any]]) -> str:
-    """A row and lists of numbers, or of such lists, as JSON. The numbers have as many digits as float32 holds."""
-    added = "".join(f', "{name}": {_json_list(each)}' for name, each in lists.items())
-    return f"{json.dumps(row, ensure_ascii=False, allow_nan=False)[:-1]}{added}}}"
-
-
-def _json_list(values: list[Any]) -> str:
-    parts = (_json_list(value) if isinstance(value, list) else f"{value:.9g}" for value in values)
-    return f"[{', '.join(parts)}]"
-
-
-def check_output(out: Path) -> None:
-    """Refuse a file that :func:`write` cannot write.
-
-    Raises:
-        OptionError: the name has another ending, or its folder does not exist.
-        MissingExtraError: the format needs a package that is not installed.
-    """
-    check_written(out, _WRITERS)
-
-
-def check_written(out: Path, endings: Collection[str], several: str = "") -> None:
-    """Refuse a file for ``-o`` that cannot be written.
-
-    Args:
-        out: the file.
-        endings: the endings that its name may have.
-        several: what the file is for, if not for one dense array, which is what a .npy file has.
-
-    Raises:
-        OptionError: the name has another ending, or its folder does not exist.
-        MissingExtraError: the format needs a package that is not installed.
-    """
-    if several and out.suffix.lower() == ".npy":
-        raise OptionError(
-            f"-o {printable(out)}: a .npy file has one dense array. For {several}, the ending must be "
-            f"{either(list(endings))}."
-        )
-    if check_ending(out, endings) == ".parquet":
-        from pellucid.tables import parquet  # noqa: F401  Before any work, in case PyArrow is missing.
-
-
-def keeps_columns(out: Path) -> bool:
-    """Whether a kind of file that :func:`write` writes has room for the other columns of a table."""
-    return out.suffix.lower() != ".npy"
-
-
-def write(out: Path, windows: Windows, table: TableFile | None = None) -> str:
-    """Write vectors to a file of the kind that its ending says.
-
-    Args:
-        out: the file.
-        windows: the texts and their vectors.
-        table: the table that the texts come from. A kind of file that has columns gets all of its columns.
-
-    Returns:
-        What was written, for a message.
-    """
-    count = width = 0
-
-    def counted() -> Iterator[tuple[list[str], VectorArray]]:
-        nonlocal count, width
-        for texts, vectors in windows:
-            count, width = count + len(vectors), vectors.shape[1]
-            yield texts, vectors
-
-    _WRITERS[out.suffix.lower()](out, counted(), table)
-    return f"{plural(count, 'vector')} of {plural(width, 'number')}"
-
-
-def check_ending(out: Path, endings: Collection[str], *, option: str = "-o") -> str:
-    """Check the name of a file to write.
-
-    Args:
-        out: the file.
-        endings: the endings that the name may have.
-        option: the option that names the file, for error messages.
-
-    Returns:
-        The name's ending, in lower case.
-
-    Raises:
-        OptionError: the name has another ending, or is a folder, or its folder does not exist.
-    """
-    ending = out.suffix.lower()
-    if ending not in endings:
-        raise OptionError(f"{option} {printable(out)}: the ending must be {either(list(endings))}.")
-    if out.is_dir():
-        raise OptionError(f"{option} {printable(out)}: that is a folder. Give the name of a file.")
-    if not out.parent.is_dir():
-        raise OptionError(f"{option} {printable(out)}: there is no folder {printable(out.parent)}. Make it first.")
-    return ending
-
-
-@contextlib.contextmanager
-def open_output(out: Path, *, option: str = "-o") -> Iterator[Path]:
-    """Give a temporary path to write to, which becomes ``out`` once it is complete.
-
-    Args:
-        out: the file.
-        option: the option that names the file, for error messages.
-
-    Raises:
-        OptionError: the file cannot be written.
-    """
-    try:
-        with whole.in_one_step(out.absolute()) as unfinished:
-            yield unfinished
-    except OSError as error:
-        reason = error.strerror or "the disk may be full"  # NumPy's error for a short write has no code.
-        raise OptionError(f"{option} {printable(out)}: it cannot be written ({reason}).") from error
-
-
-def _write_npy(out: Path, windows: Windows, _table: TableFile | None) -> None:
-    with open_output(out) as path:
-        np.save(path, np.concatenate([vectors for _, vectors in windows]))
-
-
-def _write_jsonl(out: Path, windows: Windows, table: TableFile | None) -> None:
-    write_lines(out, json_lines(windows, table))
-
-
-def _write_parquet(out: Path, windows: Windows, table: TableFile | None) -> None:
-    write_parquet(out, ((texts, {VECTOR_COLUMN: vectors}) for texts, vectors in windows), table)
-
-
-def write_lines(out: Path, lines: Iterable[str]) -> None:
-    """Write lines to a file."""
-    with open_output(out) as path, path.open("w", encoding="utf-8") as file:
-        file.writelines(f"{line}\n" for line in lines)
-
-
-def write_parquet(out: Path, windows: Iterable[tuple[list[str], Mapping[str, Any]]], table: TableFile | None) -> None:
-    """Write texts, or the rows of the table that they come from, and their new columns to a Parquet file."""
-    from pellucid.tables.added import add_columns, table_of_columns, write_tables
-
-    with open_output(out) as path, contextlib.nullcontext() if table is None else table.unchanged():
-        if table is None:
-            types = {"text": "string"}
-            write_tables(path, (table_of_columns({"text": texts, **columns}, types) for texts, columns in windows))
-        else:
-            write_tables(path, add_columns(read_tables(table), (columns for _, columns in windows)))
-
-
-_WRITERS = {".npy": _write_npy, ".jsonl": _write_jsonl, ".parquet": _write_parquet}
+FORMAT: VectorFormat[VectorArray] = VectorFormat(
+    columns=("vector",),
+    numpy_ending=".npy",
+    numbers_of=lambda vector: [vector.tolist()],
+    columns_of=lambda vectors: [vectors],
+    save=_save,
+    size_of=lambda vectors: (len(vectors), vectors.shape[1]),
+    describe=lambda _texts, count, width: f"{plural(count, 'vector')} of {plural(width, 'number')}",
+)
 
 
 def print_vectors(embedder: Embedder, texts: Sequence[str], vectors: VectorArray, *, omitted: int = 0) -> None:

@@ -45,11 +45,6 @@ def list_column(values: npt.NDArray[Any], offsets: Int32) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(values))
 
 
-def vectors_column(vectors: Float32, offsets: Int32) -> pa.Array:
-    """Lists of vectors: row ``i`` has ``vectors[offsets[i]:offsets[i + 1]]``, each as a list of a fixed size."""
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), vector_column(vectors))
-
-
 def name_column(names: Sequence[str], which: Int64) -> pa.Array:
     """A column of strings: for each of ``which``, ``int64[n]``, the name at that place."""
     return pa.array(names, pa.string()).take(pa.array(which, pa.int64()))
