@@ -189,3 +189,13 @@ def test_texts_with_vectors_are_chosen_as_from_a_list(texts, data):
     assert [text.tolist() for text in texts[kept]] == [array for array, keep in zip(arrays, kept, strict=True) if keep]
     with pytest.raises(IndexError):
         texts[count]
+
+
+def test_parts_of_several_vectors_are_joined_in_order():
+    vectors = np.arange(10, dtype=np.float32).reshape(5, 2)
+    whole = MultiVectors(vectors, np.array([0, 2, 2, 5], dtype=np.int32))
+    for cuts in ([0, 3], [0, 1, 3], [0, 0, 2, 2, 3]):
+        joined = MultiVectors.join([whole[start:stop] for start, stop in itertools.pairwise(cuts)])
+        np.testing.assert_array_equal(joined.vectors, vectors)
+        assert joined.offsets.tolist() == [0, 2, 2, 5]
+    assert MultiVectors.join([whole[:0]]).vectors.shape == (0, 2)

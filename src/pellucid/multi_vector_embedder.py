@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,7 +32,7 @@ from pellucid.text.checks import as_iterator, as_list, check_texts
 from pellucid.text.sides import AnySide, Side, SideTokenizers
 from pellucid.text.tokenizer import Tokenizer
 from pellucid.text.truncation import OnTruncation
-from pellucid.types import Float32, Int32, MultiVectors, Ranked, Token, TokenBatch, check_tokens
+from pellucid.types import Float32, Int32, MultiVectors, Ranked, TokenBatch, check_tokens
 from pellucid.vectors.maxsim import check_documents, check_query
 
 if TYPE_CHECKING:
@@ -242,15 +243,12 @@ class MultiVectorEmbedder(EmbeddingTask):
         """Embed any number of texts as :meth:`embed_as` does, and yield their vectors as :meth:`embed_stream` does."""
         return self._run_stream(as_iterator(texts), self._call(side, prompt), advance)
 
-    def tokens_of(self, side: AnySide, text: str, prompt: str) -> list[tuple[Token, bool]]:
-        """The tokens that the encoder reads of a text, and for each of them whether it has a vector.
+    def read_as(self, side: AnySide, text: str, prompt: str) -> AlignedText:
+        """How a text of this kind is read: its tokens that have a vector, and those that have none.
 
-        The tokens that fill up a query are there too. The arguments are those of :meth:`embed_as`.
+        The tokens that fill up a query are there too. The arguments are those of :meth:`embed_as`. Nothing is computed.
         """
-        batch, _ = self.tokenize([text], prompt, side=side)
-        seen = self._tokenizers[side].inspect(text, prompt).tokens
-        tokens = [*seen, *self._tokenizers.filling(len(batch.ids) - len(seen), len(prompt + text))]
-        return list(zip(tokens, self._mask(side).kept(batch).tolist(), strict=True))
+        return self._read(self.tokenize([text], prompt, side=side)[0], side, text, prompt)
 
     def tokenize(
         self, texts: Sequence[str], prompt: str = "", *, side: AnySide = "document"
@@ -350,7 +348,7 @@ class MultiVectorEmbedder(EmbeddingTask):
         The errors are those of :meth:`explain`.
         """
         check_texts([text])
-        return self._read("document", text, choose_prompt(self.spec, DOCUMENT_PROMPTS, prompt_name, prompt))
+        return self.read_as("document", text, choose_prompt(self.spec, DOCUMENT_PROMPTS, prompt_name, prompt))
 
     # From texts to vectors. The server has a queue between these steps.
 
@@ -404,22 +402,22 @@ class MultiVectorEmbedder(EmbeddingTask):
 
     def _aligned(self, side: AnySide, text: str, prompt: str) -> tuple[AlignedText, Float32]:
         """A text with its tokens, and the vectors of those that have one."""
-        vectors = self.embed_tokens(self.tokenize([text], prompt, side=side)[0], side=side)
-        return self._read(side, text, prompt), vectors.vectors
+        tokens, _ = self.tokenize([text], prompt, side=side)
+        return self._read(tokens, side, text, prompt), self.embed_tokens(tokens, side=side).vectors
 
-    def _read(self, side: AnySide, text: str, prompt: str) -> AlignedText:
-        """A text with its tokens: those that have a vector, and those that are skipped."""
+    def _read(self, tokens: TokenBatch, side: AnySide, text: str, prompt: str) -> AlignedText:
         from pellucid.explain.alignment import AlignedText
 
-        tokens = self.tokens_of(side, text, prompt)
         seen = self._tokenizers[side].inspect(text, prompt)
+        filling = self._tokenizers.filling(len(tokens.ids) - len(seen.tokens), len(prompt + text))
+        kept = self._mask(side).kept(tokens)
         return AlignedText(
             prompt=prompt,
             text=text,
-            tokens=tuple(token for token, has_vector in tokens if has_vector),
-            skipped=tuple(token for token, has_vector in tokens if not has_vector),
+            tokens=tuple(itertools.compress([*seen.tokens, *filling], kept)),
+            skipped=tuple(itertools.compress([*seen.tokens, *filling], ~kept)),
             cut=seen.cut,
-            expansion=sum(has_vector for _, has_vector in tokens[len(seen.tokens) :]),
+            expansion=int(kept[len(seen.tokens) :].sum()),
         )
 
     def _check_expansion(self, expansion: ExpansionSpec) -> None:

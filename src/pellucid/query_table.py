@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pellucid.layers.lexical import largest_weights
 from pellucid.sparse_vectors import SparseVectors
 from pellucid.text.checks import check_texts
+from pellucid.text.templates import TextTemplate
 from pellucid.text.tokenizer import Tokenizer
 from pellucid.text.truncation import OnTruncation, check_truncation, warn_about_truncation
 from pellucid.types import Float32, Int32, TokenBatch, TokenizedText
 
 if TYPE_CHECKING:
     from pellucid.explain.sparse import SparseText
+
+_NO_SPECIALS = TextTemplate(before=np.empty(0, dtype=np.int32), after=np.empty(0, dtype=np.int32))
 
 
 class QueryTable:
@@ -55,9 +59,8 @@ class QueryTable:
         """Cut queries into tokens, without special tokens; see :meth:`pellucid.text.tokenizer.Tokenizer.tokenize`."""
         check_texts(texts, first=first)
         plain = self._tokenizer.tokenize_plain([prompt + text for text in texts], first=first, check=check)
-        limit, keeps_end = self.max_tokens, self._tokenizer.spec.truncation_side == "left"
-        tokens = TokenBatch.from_sequences([ids[-limit:] if keeps_end else ids[:limit] for ids in plain])
-        return tokens, np.array([len(ids) for ids in plain], dtype=np.int32)
+        keep_end = self._tokenizer.spec.truncation_side == "left"
+        return _NO_SPECIALS.apply(plain, self.max_tokens, keep_end=keep_end), plain.lengths
 
     def inspect(self, text: str, prompt: str = "") -> TokenizedText:
         """The tokens of a query, special tokens included; see :meth:`pellucid.text.tokenizer.Tokenizer.inspect`."""
@@ -65,12 +68,7 @@ class QueryTable:
 
     def embed_tokens(self, tokens: TokenBatch, max_active_dims: int | None = None) -> SparseVectors:
         """The weights of the tokens of each query."""
-        present = [np.unique(ids) for ids in tokens]
-        present = [ids[self._weights[ids] != 0] for ids in present]
-        offsets = np.cumsum([0, *map(len, present)], dtype=np.int32)
-        indices = np.concatenate([np.empty(0, np.int32), *present])
-        vectors = SparseVectors(indices, self._weights[indices], offsets, len(self._weights))
-        return vectors if max_active_dims is None else vectors.largest(max_active_dims)
+        return largest_weights(tokens, self._weights[tokens.ids], len(self._weights), max_active_dims)
 
     def explain_text(self, text: str, *, prompt: str) -> SparseText:
         """The terms of a query; each is raised by itself."""

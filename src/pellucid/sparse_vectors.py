@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.errors import InputError, plural
-from pellucid.types import Float32, Int32
+from pellucid.types import Float32, Int32, Runs
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array  # type: ignore[import-untyped]
@@ -109,8 +109,8 @@ class SparseVectors:
             return SparseVectors(self.indices[part], self.values[part], offsets - offsets[0], self.dimensions)
         lengths = self.lengths[chosen]
         offsets = _offsets(lengths)
-        places = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths) + np.repeat(self.offsets[chosen], lengths)
-        return SparseVectors(self.indices[places], self.values[places], offsets, self.dimensions)
+        runs = Runs(self.offsets[chosen], lengths)
+        return SparseVectors(runs.gather(self.indices), runs.gather(self.values), offsets, self.dimensions)
 
     def to_dense(self) -> Float32:
         """All numbers, ``float32[B, dimensions]``. For a vocabulary of 30,000, a thousand vectors take 120 MB."""

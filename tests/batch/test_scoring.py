@@ -10,11 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from pellucid import Classifier, Reranker
-from pellucid.batch import parts as stages
 from pellucid.batch.scoring import ClassifyOptions, RerankOptions
 from pellucid.errors import BatchError, InvalidModelError, OptionError
 from tests import tiny
-from tests.batch.jobs import contents, output, run, sentences
+from tests.batch.jobs import contents, interrupted_after, output, run, sentences
 
 RERANK = RerankOptions(rows_per_file=16)
 CLASSIFY = ClassifyOptions(rows_per_file=16)
@@ -125,18 +124,8 @@ def test_an_interrupted_job_goes_on_and_its_bytes_are_the_same(
 ):
     model, options = (reranker, RERANK) if task == "rerank" else (classifier, CLASSIFY)
     run([pairs], tmp_path / "whole", model, options)
-    write, written = stages.write, []
-
-    def interrupted(*arguments):
-        if len(written) == 2:
-            raise KeyboardInterrupt
-        written.append(1)
-        return write(*arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(stages, "write", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            run([pairs], tmp_path / "out", model, options)
+    with interrupted_after(2, monkeypatch):
+        run([pairs], tmp_path / "out", model, options)
     report = run([pairs], tmp_path / "out", model, options)
     assert report.parts_before == 2
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")

@@ -10,12 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from pellucid import Embedder, SparseEmbedder, SparseVectors
-from pellucid.batch import parts as stages
 from pellucid.batch.embedding import EmbedOptions
 from pellucid.batch.sparse import SparseOptions
 from pellucid.errors import BatchError, InvalidModelError, OptionError
 from tests import tiny
-from tests.batch.jobs import contents, output, run, sentences
+from tests.batch.jobs import contents, interrupted_after, output, run, sentences
 
 OPTIONS = SparseOptions(rows_per_file=16)
 TEXTS = sentences(50)
@@ -93,18 +92,8 @@ def test_the_prompt_goes_before_each_text(tmp_path, model, source):
 
 def test_an_interrupted_job_goes_on_and_its_bytes_are_the_same(tmp_path, model, source, monkeypatch):
     run([source], tmp_path / "whole", model, OPTIONS)
-    write, written = stages.write, []
-
-    def interrupted(*arguments):
-        if len(written) == 2:
-            raise KeyboardInterrupt
-        written.append(1)
-        return write(*arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(stages, "write", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            run([source], tmp_path / "out", model, OPTIONS)
+    with interrupted_after(2, monkeypatch):
+        run([source], tmp_path / "out", model, OPTIONS)
     report = run([source], tmp_path / "out", model, OPTIONS)
     assert report.parts_before == 2
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")

@@ -82,10 +82,7 @@ def print_vectors(
     console.print(f"[bold]{escape(embedder.model_name)}[/bold], files from {source}", soft_wrap=True)
     console.print(f"{plural(embedder.dimensions, 'number')} per vector, {describe_limit(limit)}\n")
     shown = [format_text(text) for text in texts]
-    pieces = [
-        [printable(token.piece) for token, has_vector in embedder.tokens_of(side, text, prompt) if has_vector]
-        for text in texts
-    ]
+    pieces = [[printable(token.piece) for token in embedder.read_as(side, text, prompt).tokens] for text in texts]
     # In a narrow terminal, texts are cut short, and there are fewer tokens or none. No token is cut short.
     room = console.width - len(str(len(texts))) - len("vectors") - 3 * _GAP
     longest = max(map(cell_len, ["text", *shown]))

@@ -103,9 +103,8 @@ class VectorFormat(Generic[Vectors]):
         elif ending == ".parquet":
             self._write_parquet(out, counted(), table)
         else:
-            # By its name, NumPy would give the unfinished file another ending.
             found = [vectors for _, vectors in counted()]
-            with open_output(out) as path, path.open("wb") as binary:
+            with open_output(out) as path, path.open("wb") as binary:  # By its name, NumPy would change its ending.
                 self.save(binary, found)
         return self.describe(count, total, shared)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
-from pellucid.explain.alignment import Alignment
-from pellucid.explain.sparse import ExplainedSparseScore
-from pellucid.explain.words import Word, WordShares, find_words
+from pellucid.explain.alignment import AlignedText, Alignment
+from pellucid.explain.sparse import ExplainedSparseScore, SparseText
+from pellucid.explain.words import WordShares, find_words
 
 
 def sparse_shares(explained: ExplainedSparseScore) -> WordShares:
@@ -16,12 +16,8 @@ def sparse_shares(explained: ExplainedSparseScore) -> WordShares:
 
     What terms add that a special token or a prompt raised is in ``frame``.
     """
-    first, second = (
-        find_words(text.tokens, text.prompt + text.text, len(text.prompt))
-        for text in (explained.query, explained.document)
-    )
     parts = ((match.in_query.raised_by, match.in_document.raised_by, match.product) for match in explained.matches)
-    return _shares(first, second, parts)
+    return _shares(explained.query, explained.document, parts)
 
 
 def alignment_shares(alignment: Alignment) -> WordShares:
@@ -29,16 +25,15 @@ def alignment_shares(alignment: Alignment) -> WordShares:
 
     What a special token or a prompt adds, or found, is in ``frame``.
     """
-    first, second = (
-        find_words(text.tokens, text.prompt + text.text, len(text.prompt))
-        for text in (alignment.query, alignment.document)
-    )
-    parts = zip(range(len(alignment.parts)), alignment.matches.tolist(), alignment.parts.tolist(), strict=False)
-    return _shares(first, second, parts)
+    parts = zip(range(len(alignment.parts)), alignment.matches.tolist(), alignment.parts.tolist(), strict=True)
+    return _shares(alignment.query, alignment.document, parts)
 
 
-def _shares(first: Sequence[Word], second: Sequence[Word], parts: Iterable[tuple[int, int, float]]) -> WordShares:
-    """Add up parts of a score, each of a token of the first text and one of the second."""
+def _shares(
+    query: SparseText | AlignedText, document: SparseText | AlignedText, parts: Iterable[tuple[int, int, float]]
+) -> WordShares:
+    """Add up parts of a score, each of a token of the query and one of the document."""
+    first, second = (find_words(text.tokens, text.prompt + text.text, len(text.prompt)) for text in (query, document))
     rows, columns = (
         {token: number for number, word in enumerate(words) for token in word.tokens} for words in (first, second)
     )

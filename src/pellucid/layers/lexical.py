@@ -13,6 +13,28 @@ from pellucid.sparse_vectors import SparseVectors
 from pellucid.types import Float32, Int32, Int64, TokenBatch
 
 
+def largest_weights(
+    tokens: TokenBatch, weights: Float32, vocab_size: int, max_active_dims: int | None = None
+) -> SparseVectors:
+    """Sparse vectors of texts: each token that a text has, with the largest of its weights there.
+
+    Args:
+        tokens: the texts.
+        weights: ``float32[T]``, the weight of each token. One of 0 does not count; NaN does, so that it is found later.
+        vocab_size: the length of a vector.
+        max_active_dims: keep only so many weights of a text, the largest ones; None for all.
+    """
+    counts = weights != 0
+    texts = np.repeat(np.arange(len(tokens)), tokens.lengths)[counts]
+    found, place = np.unique(texts * vocab_size + tokens.ids[counts], return_inverse=True)
+    largest = np.full(len(found), -np.inf, dtype=np.float32)
+    with np.errstate(invalid="ignore"):
+        np.maximum.at(largest, place, weights[counts])
+    offsets = np.searchsorted(found, np.arange(len(tokens) + 1) * vocab_size).astype(np.int32)
+    vectors = SparseVectors((found % vocab_size).astype(np.int32), largest, offsets, vocab_size)
+    return vectors if max_active_dims is None else vectors.largest(max_active_dims)
+
+
 @dataclass(frozen=True)
 class LexicalWeights(TokenWeights):
     """Sparse vectors that know only the tokens of the text itself, each with the largest of its weights.
@@ -33,17 +55,7 @@ class LexicalWeights(TokenWeights):
 
     def __call__(self, vectors: Float32, tokens: TokenBatch, /) -> SparseVectors:
         """The weights of the texts."""
-        weights = self.token_weights(vectors, tokens)
-        counts = ~(weights <= 0)  # NaN stays, so that check() can report it.
-        texts = np.repeat(np.arange(len(tokens)), tokens.lengths)[counts]
-        keys = texts * self.vocab_size + tokens.ids[counts]
-        found, place = np.unique(keys, return_inverse=True)
-        largest = np.zeros(len(found), dtype=np.float32)
-        with np.errstate(invalid="ignore"):
-            np.maximum.at(largest, place, weights[counts])
-        offsets = np.searchsorted(found, np.arange(len(tokens) + 1) * self.vocab_size).astype(np.int32)
-        sparse = SparseVectors((found % self.vocab_size).astype(np.int32), largest, offsets, self.vocab_size)
-        return sparse if self.max_active_dims is None else sparse.largest(self.max_active_dims)
+        return largest_weights(tokens, self.token_weights(vectors, tokens), self.vocab_size, self.max_active_dims)
 
     def raised_by(self, vectors: Float32, tokens: TokenBatch, terms: Int32) -> Int64:
         """Where the token has its largest weight; see :meth:`TokenWeights.raised_by`."""

@@ -147,9 +147,7 @@ def _parts(texts: TokenizedTexts) -> Iterator[tuple[int, int]]:
 def _maxsim(task: MultiVectorEmbedder, queries: Sequence[Float32], query_of: Int64, documents: MultiVectors) -> Float32:
     """The score of each document for its query."""
     scores = np.empty(len(documents), dtype=np.float32)
-    arrays = list(documents)
     for number in np.unique(query_of).tolist():
-        chosen = np.flatnonzero(query_of == number)
-        own = documents if len(chosen) == len(arrays) else MultiVectors.concatenate([arrays[each] for each in chosen])
-        scores[chosen] = task.engine.maxsim(queries[number], own)
+        chosen = query_of == number
+        scores[chosen] = task.engine.maxsim(queries[number], documents[chosen])
     return scores

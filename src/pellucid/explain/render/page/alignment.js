@@ -21,12 +21,7 @@ async function alignmentView(data, heading) {
   } else {
     sections.push(section("tokens", "Tokens", `[${data.sides.map((side) => grouped(side.count)).join(" + ")}]`, "One of the texts has no token with a vector.", ...data.sides.flatMap(skippedTokens)));
   }
-  const head = el("header", {}, el("p", { class: "kicker" }, "Why a document has its score"),
-    el(heading, { class: "headline cosine" }, el("span", {}, "score "), data.score.toFixed(4)),
-    el("p", { class: "verdict" }, ...sentenceWithWords(data.sentence)),
-    ...data.notes.map((note) => el("p", { class: "note" }, note)),
-    el("p", { class: "facts" }, data.model));
-  return [head, tableOfContents(sections, "Contents"), ...sections];
+  return [scoreHeader(data, heading), tableOfContents(sections, "Contents"), ...sections];
 }
 
 const isExpansion = (side, index) => index >= side.tokens.length - side.expansion;

@@ -1,4 +1,4 @@
-// The two texts as quotations, in which the words of the chosen tokens are marked.
+// The two texts as quotations, in which the words of the chosen tokens are marked; and sentences about them.
 
 const MAX_BEFORE = 120;
 const KEPT_BEFORE = 60;
@@ -24,4 +24,13 @@ function markedQuote(side) {
 function sentenceWithWords(sentence) {
   const parts = sentence.split(/(“[^”]*”)/);
   return parts.map((part, i) => (i % 2 ? el("b", {}, el("bdi", {}, part.slice(1, -1))) : part));
+}
+
+/** The head of a page about the score of a query and a document. logit: what stands behind the model's name. */
+function scoreHeader(data, heading, logit = "") {
+  return el("header", {}, el("p", { class: "kicker" }, "Why a document has its score"),
+    el(heading, { class: "headline cosine" }, el("span", {}, "score "), data.score.toFixed(4)),
+    el("p", { class: "verdict" }, ...sentenceWithWords(data.sentence)),
+    ...data.notes.map((note) => el("p", { class: "note" }, note)),
+    el("p", { class: "facts" }, `${data.model}${logit}`));
 }

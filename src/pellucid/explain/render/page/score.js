@@ -8,12 +8,7 @@ async function scoreView(data, heading) {
   const sections = [wordsSection(data, words), ...sentencesSection(data, sentences), ...strongestSection(data, words), pairTokensSection(data, tokens)];
   sections.push(await pairAttentionSection(data));
   const logit = data.activation === "identity" ? "" : ` · the ${data.activation} of the logit ${signed(data.logit, 3)}`;
-  const head = el("header", {}, el("p", { class: "kicker" }, "Why a document has its score"),
-    el(heading, { class: "headline cosine" }, el("span", {}, "score "), data.score.toFixed(4)),
-    el("p", { class: "verdict" }, ...sentenceWithWords(data.sentence)),
-    ...data.notes.map((note) => el("p", { class: "note" }, note)),
-    el("p", { class: "facts" }, `${data.model}${logit}`));
-  return [head, tableOfContents(sections, "Contents"), ...sections];
+  return [scoreHeader(data, heading, logit), tableOfContents(sections, "Contents"), ...sections];
 }
 
 /** The largest change of both texts, and how many decimals show it. */

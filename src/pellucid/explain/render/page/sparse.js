@@ -3,12 +3,7 @@
 async function sparseView(data, heading) {
   const adds = await Promise.all(data.sides.map((side) => unpack(side.adds)));
   const sections = [matchesSection(data), termTokensSection(data, adds), termsSection(data)];
-  const head = el("header", {}, el("p", { class: "kicker" }, "Why a document has its score"),
-    el(heading, { class: "headline cosine" }, el("span", {}, "score "), data.score.toFixed(4)),
-    el("p", { class: "verdict" }, ...sentenceWithWords(data.sentence)),
-    ...data.notes.map((note) => el("p", { class: "note" }, note)),
-    el("p", { class: "facts" }, data.model));
-  return [head, tableOfContents(sections, "Contents"), ...sections];
+  return [scoreHeader(data, heading), tableOfContents(sections, "Contents"), ...sections];
 }
 
 const asTokens = (pieces) => pieces.map((piece) => ({ piece, kind: "text" }));
