@@ -103,9 +103,10 @@ class VectorFormat(Generic[Vectors]):
         elif ending == ".parquet":
             self._write_parquet(out, counted(), table)
         else:
-            found = [vectors for _, vectors in counted()]
-            with open_output(out) as path, path.open("wb") as binary:  # By its name, NumPy would change its ending.
-                self.save(binary, found)
+            with open_output(out) as path:  # Before the work, in case the file cannot be written.
+                found = [vectors for _, vectors in counted()]
+                with path.open("wb") as binary:  # From its name, NumPy would make one with another ending.
+                    self.save(binary, found)
         return self.describe(count, total, shared)
 
     def _write_parquet(self, out: Path, windows: Windows[Vectors], table: TableFile | None) -> None:
