@@ -109,11 +109,11 @@ def open_onnx(job: Job, part: str) -> Any:
     return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def openvino(job: Job) -> Embed:
+def openvino(job: Job, part: str = "openvino", precision: str | None = "f32") -> Embed:
     """For throughput, with its throughput hint; for latency, with its latency hint. Both use its queue of requests."""
     import openvino as ov
 
-    compiled = compile_openvino(job)
+    compiled = compile_openvino(job, part, precision)
     names = [node.any_name for node in compiled.inputs]
     tokenize = _tokenizer(job)
     queue = ov.AsyncInferQueue(compiled)
@@ -137,15 +137,48 @@ def openvino(job: Job) -> Embed:
     return embed
 
 
-def compile_openvino(job: Job) -> Any:
+def openvino_bfloat16(job: Job) -> Embed:
+    """The same file in bfloat16, which is OpenVINO's own choice where the processor has such products."""
+    import machine
+
+    if not {"avx512_bf16", "amx_bf16"} & machine.flags():
+        raise NotImplementedError("this processor has no products in bfloat16 (avx512_bf16 or amx_bf16)")
+    return openvino(job, precision="bf16")
+
+
+def compile_openvino(job: Job, part: str = "openvino", precision: str | None = "f32") -> Any:
+    """Compile a model for a processor. ``precision`` None leaves the choice to OpenVINO: bfloat16 where it is fast."""
     import openvino as ov
 
-    settings = {
-        "PERFORMANCE_HINT": "LATENCY" if job.latency else "THROUGHPUT",
-        "INFERENCE_NUM_THREADS": job.threads,
-        "INFERENCE_PRECISION_HINT": "f32",  # By default, it uses bfloat16 where the machine supports it.
-    }
-    return ov.Core().compile_model(job.converted / "openvino" / "model.xml", "CPU", settings)
+    settings = {"PERFORMANCE_HINT": "LATENCY" if job.latency else "THROUGHPUT", "INFERENCE_NUM_THREADS": job.threads}
+    if precision:
+        settings["INFERENCE_PRECISION_HINT"] = precision
+    return ov.Core().compile_model(job.converted / part / "model.xml", "CPU", settings)
+
+
+def llamacpp(job: Job, part: str) -> Embed:
+    """One batch for 512 tokens, its default. It pads nothing, so the order of the texts makes no difference to it.
+
+    It tokenizes by itself, but would cut a long text without its final [SEP]. So such texts are cut before.
+    """
+    import llama_cpp
+    from tokenizers import Tokenizer
+
+    file = str(job.converted / part / "model.gguf")
+    size = {"n_ctx": 512, "n_batch": 512, "n_ubatch": 512, "n_threads": job.threads, "n_threads_batch": job.threads}
+    model = llama_cpp.Llama(file, embedding=True, verbose=False, **size)
+    tokenizer = Tokenizer.from_file(str(job.converted / "tokenizer" / "tokenizer.json"))
+    limit = tokenizer.truncation["max_length"]
+
+    def cut(text: str, encoding: Any) -> str:
+        return text if len(encoding) < limit else text[: max(end for _, end in encoding.offsets)]
+
+    def embed(texts: list[str]) -> Vectors:
+        encodings = tokenizer.encode_batch(texts)
+        whole = [cut(text, encoding) for text, encoding in zip(texts, encodings, strict=True)]
+        return np.array(model.embed(whole, normalize=True), np.float32)
+
+    return embed
 
 
 def fastembed(job: Job) -> Embed:
@@ -171,21 +204,32 @@ CONTENDERS: dict[str, Callable[[Job], Embed]] = {
     "sentence-transformers": sentence_transformers,
     "fastembed": fastembed,
     "openvino": openvino,
+    "openvino-bfloat16": openvino_bfloat16,
+    "openvino-int8": functools.partial(openvino, part="openvino-int8", precision=None),
     "onnxruntime": functools.partial(onnxruntime, part="onnx"),
     "onnxruntime-int8": functools.partial(onnxruntime, part="onnx-int8"),
+    "onnxruntime-advised-int8": functools.partial(onnxruntime, part="onnx-advised-int8"),
     "ctranslate2": functools.partial(ctranslate2, compute_type="float32"),
     "ctranslate2-int8": functools.partial(ctranslate2, compute_type="int8"),
+    "llamacpp-float16": functools.partial(llamacpp, part="gguf-float16"),
+    "llamacpp-q8_0": functools.partial(llamacpp, part="gguf-q8_0"),
     "pellucid": functools.partial(pellucid, dtype="float32"),
+    "pellucid-bfloat16": functools.partial(pellucid, dtype="bfloat16"),
     "pellucid-int16": functools.partial(pellucid, dtype="int16"),
     "pellucid-int8": functools.partial(pellucid, dtype="int8"),
 }
 NEEDS = {
     "fastembed": "onnx",
     "openvino": "openvino",
+    "openvino-bfloat16": "openvino",
+    "openvino-int8": "openvino-int8",
     "onnxruntime": "onnx",
     "onnxruntime-int8": "onnx-int8",
+    "onnxruntime-advised-int8": "onnx-advised-int8",
     "ctranslate2": "ctranslate2",
     "ctranslate2-int8": "ctranslate2",
+    "llamacpp-float16": "gguf-float16",
+    "llamacpp-q8_0": "gguf-q8_0",
 }
 """The converted form of the model (see ``convert.PARTS``) that each of these contenders loads."""
 BASELINE = "sentence-transformers"

@@ -11,10 +11,16 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from machine import without_folders
+import numpy as np
+import numpy.typing as npt
+import texts
+from gguf_files import write_bert
+from machine import flags, without_folders
 
 WEIGHT_MATRICES = ["MatMul"]
 """The operators that ONNX Runtime's dynamic quantisation makes int8. Lookup tables stay exact: int8 saves no time."""
+CALIBRATION_TEXTS = 300
+"""As many as NNCF takes by default."""
 
 
 def convert(model: Path, target: Path, parts: dict[str, Callable[[Path, Path], None]] | None = None) -> dict[str, str]:
@@ -171,11 +177,69 @@ def _onnx_int8(_: Path, target: Path) -> None:
     )
 
 
+def _onnx_advised_int8(_: Path, target: Path) -> None:
+    """As ``export_dynamic_quantized_onnx_model`` of sentence-transformers does, for this machine's instructions.
+
+    Besides the matrices, it makes the tables of embeddings int8.
+    """
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    has_signed_products = bool({"avx512f", "asimd"} & flags())  # Its settings for AVX2 have unsigned weights.
+    quantize_dynamic(
+        target.parent / "onnx" / "model.onnx",
+        target / "model.onnx",
+        weight_type=QuantType.QInt8 if has_signed_products else QuantType.QUInt8,
+        per_channel=True,
+        extra_options={"WeightSymmetric": True, "ActivationSymmetric": False},
+    )
+
+
 def _openvino(_: Path, target: Path) -> None:
     import openvino
 
     converted = openvino.convert_model(target.parent / "onnx" / "model.onnx")
     openvino.save_model(converted, target / "model.xml", compress_to_fp16=False)
+
+
+def _openvino_int8(_: Path, target: Path) -> None:
+    """As ``export_static_quantized_openvino_model`` of sentence-transformers does, with the defaults of optimum-intel.
+
+    Weights and activations become int8. The ranges of the activations come from texts that are in no workload.
+    sentence-transformers takes as many sentences of SST-2, and pads them all to one length too.
+    """
+    import nncf
+    import openvino
+
+    model = openvino.Core().read_model(target.parent / "openvino" / "model.xml")
+    names = [node.any_name for node in model.inputs]
+    quantized = nncf.quantize(
+        model,
+        nncf.Dataset(_calibration_inputs(target.parent / "tokenizer", names)),
+        preset=nncf.QuantizationPreset.MIXED,
+        model_type=nncf.ModelType.TRANSFORMER,
+        subset_size=CALIBRATION_TEXTS,
+        fast_bias_correction=True,
+        advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.DISABLE),
+    )
+    openvino.save_model(quantized, target / "model.xml", compress_to_fp16=False)
+
+
+def _calibration_inputs(tokenizer_folder: Path, names: list[str]) -> list[dict[str, npt.NDArray[np.int64]]]:
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(tokenizer_folder / "tokenizer.json"))
+    tokenizer.enable_padding(length=tokenizer.truncation["max_length"])
+    encodings = tokenizer.encode_batch(texts.last(CALIBRATION_TEXTS))
+    parts = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
+    return [{name: np.array([getattr(each, parts[name])]) for name in names} for each in encodings]
+
+
+def _gguf_float16(model: Path, target: Path) -> None:
+    write_bert(model, target / "model.gguf", "F16")
+
+
+def _gguf_q8_0(model: Path, target: Path) -> None:
+    write_bert(model, target / "model.gguf", "Q8_0")
 
 
 def _ctranslate2(model: Path, target: Path) -> None:
@@ -189,8 +253,12 @@ PARTS: dict[str, Callable[[Path, Path], None]] = {
     "tokenizer": _tokenizer,
     "onnx": _onnx,
     "onnx-int8": _onnx_int8,
+    "onnx-advised-int8": _onnx_advised_int8,
     "openvino": _openvino,
+    "openvino-int8": _openvino_int8,
     "ctranslate2": _ctranslate2,
+    "gguf-float16": _gguf_float16,
+    "gguf-q8_0": _gguf_q8_0,
 }
 RERANKER_PARTS: dict[str, Callable[[Path, Path], None]] = {
     "tokenizer": _reranker_tokenizer,

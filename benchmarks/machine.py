@@ -24,18 +24,23 @@ print(json.dumps({"python": platform.python_version(), **dict(sorted(found.items
 
 def describe() -> dict[str, Any]:
     cpu = _cpuinfo()
-    flags = set((cpu.get("flags") or cpu.get("Features") or "").split())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "cpu": cpu.get("model name", platform.processor() or platform.machine()),
         "cpu_family_model": f"{cpu.get('cpu family', '?')}/{cpu.get('model', '?')}",
-        "flags": [flag for flag in FLAGS if flag in flags],
+        "flags": [flag for flag in FLAGS if flag in flags()],
         "cores": len(os.sched_getaffinity(0)),
         "memory_gb": round(memory / 1e9, 1),
         "kernel": f"{platform.system()} {platform.release()}",
         "libc": " ".join(platform.libc_ver()),
         "load_average_at_start": round(os.getloadavg()[0], 2),
     }
+
+
+def flags() -> set[str]:
+    """The names that Linux gives to what the processor can do."""
+    cpu = _cpuinfo()
+    return set((cpu.get("flags") or cpu.get("Features") or "").split())
 
 
 def describe_run(model: str) -> dict[str, Any]:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +88,29 @@ def growth(setup: Setup, sizes: Sequence[int]) -> dict[str, Any]:
     return result
 
 
+def scaling(setup: Setup, counts: Sequence[int], inputs: Sequence[str], rounds: int) -> dict[str, Any]:
+    """Measure texts, and a query, with each number of threads that this machine has cores for."""
+    result: dict[str, Any] = {"threads": {}, "skipped": {}}
+    for threads in (count for count in counts if count <= len(os.sched_getaffinity(0))):
+        log(f"  {threads} threads")
+        chosen = {name: replace(setting, threads=threads) for name, setting in setup.items()}
+        texts_result = throughput(chosen, inputs, rounds=rounds)
+        query_result = throughput(chosen, texts.query(), rounds=rounds, one_by_one=True)
+        result["threads"][str(threads)] = {"texts": texts_result, "query": query_result}
+        result["skipped"] |= texts_result["skipped"] | query_result["skipped"]
+    return result
+
+
+def tokenizing(setup: Setup, counts: Sequence[int], rounds: int) -> dict[str, Any]:
+    """Measure tokenizing alone, for Pellucid and the tokenizers library, in tokenizing.py's own processes."""
+    ours = next((setting for name, setting in setup.items() if name.startswith("pellucid")), None)
+    if ours is None:
+        return {"skipped": {"pellucid": "tokenizing needs a Pellucid among the contenders"}}
+    command = [ours.python, str(Path(__file__).parent / "tokenizing.py"), "--model", str(ours.model)]
+    command += ["--rounds", str(rounds), "--threads", *(str(count) for count in counts)]
+    return {**json.loads(subprocess.check_output(command, text=True)), "skipped": {}}
+
+
 @contextlib.contextmanager
 def _running(setup: Setup, skipped: dict[str, str], *, latency: bool = False) -> Iterator[dict[str, Contender]]:
     """Start the contenders. For each one that cannot start, ``skipped`` gets the reason."""
@@ -157,10 +184,21 @@ def _query(setup: Setup, options: Any) -> dict[str, Any]:
     return throughput(setup, texts.query(), rounds=options.rounds, one_by_one=True)
 
 
+def _scaling(setup: Setup, options: Any) -> dict[str, Any]:
+    chosen = {name: setting for name, setting in setup.items() if name in options.scaling_contenders}
+    return scaling(chosen, options.thread_counts, texts.short(options.texts), options.rounds)
+
+
+def _tokenizing(setup: Setup, options: Any) -> dict[str, Any]:
+    return tokenizing(setup, sorted({1, options.threads}), options.rounds)
+
+
 WORKLOADS: dict[str, Callable[[Setup, Any], dict[str, Any]]] = {
     "short": _short,
     "long": _long,
     "query": _query,
     "cold": lambda setup, options: cold(setup, options.rounds),
     "growth": lambda setup, options: growth(setup, options.growth),
+    "tokenizing": _tokenizing,
+    "scaling": _scaling,
 }

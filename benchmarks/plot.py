@@ -1,20 +1,25 @@
-"""Plots the tokens per second of every contender."""
+"""Plots the tokens per second of every contender, over the number of threads too."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 
 mpl.use("Agg")
-from matplotlib import patheffects
+from matplotlib import patheffects, ticker
 from matplotlib import pyplot as plt
 from report import LABELS, TITLES, ceilings, rows
+from result_tables import milliseconds, speed
 
 OURS, THEIRS, INK, FAINT, GRID = "#0b6e99", "#b8c4cc", "#22313a", "#67767f", "#e6eaed"
+SERVER_COLOURS = (OURS, "#57b8e0", "#8c6d1f", "#a33b20", INK)
 MIN_WIDTH_FOR_INNER_TEXT = 0.16
 """Bars longer than this fraction of the width have their number inside, away from the mark of the limit."""
+LINE_OF_NAMES = 0.055
+"""The least distance of two names at the ends of lines, as a fraction of the picture's height."""
 
 
 def plot(result: dict[str, Any], model: str, workload: str, file: Path) -> None:
@@ -61,6 +66,100 @@ def plot(result: dict[str, Any], model: str, workload: str, file: Path) -> None:
     )
     if limits:
         caption += "\nVertical marks: the speed if this machine only multiplied and added, in the row's precision."
+    figure.supxlabel(caption, x=0.01, ha="left", color=FAINT, fontsize=9.5, linespacing=1.5)
+    figure.savefig(file, dpi=160)
+    plt.close(figure)
+
+
+def plot_scaling(result: dict[str, Any], model: str, file: Path) -> None:
+    """Draw each contender's tokens per second over the number of threads, and a query's time beside it."""
+    measured = result["models"][model]["workloads"]["scaling"]
+    counts = list(measured["threads"])
+    names = list(dict.fromkeys(name for one in measured["threads"].values() for name in one["texts"]["contenders"]))
+    plt.rcParams |= {"font.size": 11, "text.color": INK, "ytick.color": INK}
+    figure, panels = plt.subplots(1, 2, figsize=(11, 5.2), layout="constrained")
+    for axes, title, value in zip(
+        panels, ("Tokens per second", "Milliseconds for a query"), (speed, milliseconds), strict=True
+    ):
+        places = []
+        for name in names:
+            ours = name.startswith("pellucid")
+            values = [value(measured, name, count) for count in counts]
+            axes.plot(
+                range(len(counts)),
+                values,
+                color=OURS if ours else FAINT,
+                linewidth=2.2 if ours else 1.2,
+                marker="o",
+                markersize=4,
+            )
+            places.append((values[-1], LABELS[name], ours))
+        _name_lines(axes, places, len(counts) - 1)
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_minor_locator(ticker.NullLocator())
+        axes.yaxis.set_major_formatter(lambda y, _: f"{y:,.4g}")
+        axes.set_xticks(range(len(counts)), counts)
+        axes.set_xlabel("threads", color=FAINT)
+        axes.set_title(title, loc="left", fontsize=11)
+        axes.tick_params(length=0)
+        axes.grid(axis="y", color=GRID)
+        axes.spines[:].set_visible(False)
+    figure.suptitle(f"{model}: by threads", x=0.01, ha="left", fontweight="bold", fontsize=14)
+    caption = f"{result['machine']['cpu']}, {result['date'][:10]}. Both scales are logarithmic."
+    figure.supxlabel(caption, x=0.01, ha="left", color=FAINT, fontsize=9.5)
+    figure.savefig(file, dpi=160)
+    plt.close(figure)
+
+
+def _name_lines(axes: Any, places: list[tuple[float, str, bool]], x: float) -> None:
+    """Write each line's name at its right end. Names that would touch are moved apart."""
+    known = sorted(place for place in places if not math.isnan(place[0]))
+    low, high = (math.log(known[i][0]) for i in (0, -1)) if known else (0.0, 1.0)
+    step = max(high - low, 0.1) * LINE_OF_NAMES
+    last = -math.inf
+    for value, name, ours in known:
+        last = max(math.log(value), last + step)
+        axes.annotate(
+            name,
+            (x, math.exp(last)),
+            (8, 0),
+            textcoords="offset points",
+            va="center",
+            color=OURS if ours else INK,
+            fontweight="bold" if ours else "normal",
+            fontsize=9.5,
+            annotation_clip=False,
+        )
+
+
+def plot_load(result: dict[str, Any], file: Path) -> None:
+    """Draw how long requests to each server take over their rate, and how long the slowest take."""
+    plt.rcParams |= {"font.size": 11, "text.color": INK, "ytick.color": INK}
+    figure, axes = plt.subplots(figsize=(9.4, 5.2), layout="constrained")
+    for (name, points), colour in zip(result["servers"].items(), SERVER_COLOURS, strict=False):
+        answered = [point for point in points if point["p50_ms"]]
+        rates = [point["offered"] for point in answered]
+        axes.plot(rates, [point["p50_ms"] for point in answered], color=colour, linewidth=2.2, label=name)
+        axes.plot(rates, [point["p95_ms"] for point in answered], color=colour, linewidth=1, linestyle="--")
+        axes.plot(rates, [point["p99_ms"] for point in answered], color=colour, linewidth=1, linestyle=":")
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        axis.set_minor_locator(ticker.NullLocator())
+        axis.set_major_formatter(lambda value, _: f"{value:,.4g}")
+    axes.set_xlabel("requests per second", color=FAINT)
+    axes.set_ylabel("milliseconds", color=FAINT)
+    axes.tick_params(length=0)
+    axes.grid(color=GRID)
+    axes.spines[:].set_visible(False)
+    axes.legend(frameon=False, loc="upper left")
+    figure.suptitle(f"{result['model']}: time of a request", x=0.01, ha="left", fontweight="bold", fontsize=14)
+    caption = (
+        f"One short text per request; {result['machine']['cores']} cores of {result['machine']['cpu']}, shared with "
+        f"the clients, {result['date'][:10]}.\nSolid: median; dashed: 95 % take at most this long; dotted: 99 %."
+    )
     figure.supxlabel(caption, x=0.01, ha="left", color=FAINT, fontsize=9.5, linespacing=1.5)
     figure.savefig(file, dpi=160)
     plt.close(figure)

@@ -12,16 +12,22 @@ from typing import Any
 from contenders import BASELINE
 
 LABELS = {
-    "sentence-transformers": "sentence-transformers (PyTorch)",
+    "sentence-transformers": "sentence-transformers",
     "fastembed": "fastembed",
     "openvino": "OpenVINO",
+    "openvino-bfloat16": "OpenVINO, bfloat16",
+    "openvino-int8": "OpenVINO, int8",
     "onnxruntime": "ONNX Runtime",
-    "onnxruntime-int8": "ONNX Runtime int8",
+    "onnxruntime-int8": "ONNX Runtime, int8",
+    "onnxruntime-advised-int8": "ONNX Runtime, int8 as sentence-transformers makes it",
     "ctranslate2": "CTranslate2",
-    "ctranslate2-int8": "CTranslate2 int8",
+    "ctranslate2-int8": "CTranslate2, int8",
+    "llamacpp-float16": "llama.cpp, F16",
+    "llamacpp-q8_0": "llama.cpp, Q8_0",
     "pellucid": "Pellucid",
-    "pellucid-int16": "Pellucid int16",
-    "pellucid-int8": "Pellucid int8",
+    "pellucid-bfloat16": "Pellucid, bfloat16",
+    "pellucid-int16": "Pellucid, int16",
+    "pellucid-int8": "Pellucid, int8",
 }
 TITLES = {"short": "Short texts", "long": "Long texts"}
 
@@ -50,7 +56,7 @@ class Row:
     @property
     def dtype(self) -> str:
         suffix = self.name.rpartition("-")[2]
-        return suffix if suffix in {"int16", "int8"} else "float32"
+        return suffix if suffix in {"int16", "int8", "bfloat16", "float16", "q8_0"} else "float32"
 
 
 def rows(model_result: dict[str, Any], workload: str) -> list[Row]:
@@ -85,6 +91,8 @@ def ceilings(model_result: dict[str, Any], workload: str) -> dict[str, float]:
 
 def markdown(result: dict[str, Any]) -> str:
     """The whole result as a page of Markdown."""
+    from result_tables import scaling, tokenizing
+
     where, packages = result["machine"], result["packages"]
     lines = [
         f"# {result['date'][:10]}, {where['cpu']}, {result['options']['threads']} threads",
@@ -100,13 +108,16 @@ def markdown(result: dict[str, Any]) -> str:
             if workload in model_result["workloads"]:
                 lines += ["", f"## {model}: {title.lower()}", "", *_table(model_result, workload)]
         lines += _growth(model_result)
+        for workload, section in (("scaling", scaling), ("tokenizing", tokenizing)):
+            if workload in model_result["workloads"]:
+                lines += ["", f"## {model}: {workload}", "", *section(model_result["workloads"][workload])]
         lines += _missing(model_result)
     return "\n".join(lines) + "\n"
 
 
 def write(result: dict[str, Any], json_file: Path) -> None:
     """Write the page and the plots next to the JSON file, with its name."""
-    from plot import plot
+    from plot import plot, plot_scaling
 
     page = markdown(result)
     json_file.with_suffix(".md").write_text(page)
@@ -115,10 +126,15 @@ def write(result: dict[str, Any], json_file: Path) -> None:
             if workload in model_result["workloads"]:
                 file = json_file.with_name(f"{json_file.stem}-{model}-{workload}.png")
                 plot(result, model, workload, file)
+        if "scaling" in model_result["workloads"]:
+            plot_scaling(result, model, json_file.with_name(f"{json_file.stem}-{model}-scaling.png"))
     print(page)
 
 
-_PACKAGES = ("sentence-transformers", "torch", "fastembed", "openvino", "onnxruntime", "ctranslate2")
+_PACKAGES = (
+    *("sentence-transformers", "torch", "fastembed", "openvino", "nncf", "onnxruntime", "ctranslate2"),
+    "llama_cpp_python",
+)
 
 
 def _table(model_result: dict[str, Any], workload: str) -> list[str]:

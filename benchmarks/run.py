@@ -21,6 +21,11 @@ from measure import WORKLOADS, log
 from process import Setting
 
 GROWTH = (1_000, 10_000, 100_000)
+THREAD_COUNTS = (1, 2, 4, 8, 16)
+LEADERS = (
+    *("sentence-transformers", "openvino", "openvino-int8", "onnxruntime-int8", "ctranslate2-int8", "llamacpp-q8_0"),
+    *("pellucid", "pellucid-bfloat16", "pellucid-int16", "pellucid-int8"),
+)
 _RESOLVE = "import sys; from pellucid.sources.resolve import resolve; print(resolve(sys.argv[1]).folder)"
 
 
@@ -31,7 +36,7 @@ def main() -> None:
         "commit": machine.commit(),
         "machine": machine.describe(),
         "packages": {"pellucid": machine.versions(args.pellucid_python), "peers": machine.versions(sys.executable)},
-        "options": {key: getattr(args, key) for key in ("rounds", "texts", "threads", "growth")},
+        "options": {key: getattr(args, key) for key in ("rounds", "texts", "threads", "growth", "thread_counts")},
         "models": {},
     }
     args.output.parent.mkdir(parents=True, exist_ok=True)
@@ -85,6 +90,22 @@ def _arguments() -> argparse.Namespace:
         "--growth", type=int, nargs="+", default=list(GROWTH), help="numbers of texts for the workload growth"
     )
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--thread-counts",
+        type=int,
+        nargs="+",
+        default=list(THREAD_COUNTS),
+        metavar="THREADS",
+        help="for the workload scaling; counts above the number of cores are left out",
+    )
+    parser.add_argument(
+        "--scaling-contenders",
+        nargs="+",
+        choices=CONTENDERS,
+        default=list(LEADERS),
+        metavar="CONTENDER",
+        help="those of the contenders that take part in the workload scaling",
+    )
     parser.add_argument("--pellucid-python", default=".venv/bin/python", help="the Python that has Pellucid")
     parser.add_argument(
         "--converted", type=Path, default=Path(".make/benchmark-models"), help="the folder for converted models"

@@ -14,14 +14,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
-import signal
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +26,7 @@ import machine
 import numpy as np
 import texts
 import uvloop
+from servers import read_status, request, running, server
 
 from pellucid import Embedder
 
@@ -167,26 +164,18 @@ def send_all(port: int, inputs: list[Any], clients: int) -> Load:
 def run_clients_here(port: int, clients: int) -> None:
     """Run the clients of :func:`send_all`, in this process. They use a minimal HTTP client that costs little time."""
     inputs = json.load(sys.stdin)
-    bodies = [json.dumps({"input": item, "encoding_format": "base64"}).encode() for item in inputs]
-    requests = [
-        b"POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "
-        + f"{len(body)}\r\n\r\n".encode()
-        + body
-        for body in bodies
-    ]
+    requests = [request(item) for item in inputs]
     load = Load()
     remaining = iter(requests)
 
     async def run_client() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        for request in remaining:
+        for message in remaining:
             start = time.perf_counter()
-            writer.write(request)
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
-            await reader.readexactly(length)
+            writer.write(message)
+            status = await read_status(reader)
             load.times.append(time.perf_counter() - start)
-            load.statuses.append(int(head.split(b" ", 2)[1]))
+            load.statuses.append(status)
         writer.close()
 
     async def run_clients() -> None:
@@ -196,29 +185,6 @@ def run_clients_here(port: int, clients: int) -> None:
 
     uvloop.run(run_clients())
     print(json.dumps(vars(load)))
-
-
-@contextmanager
-def server(*arguments: str) -> Iterator[tuple[int, int]]:
-    """Run ``pellucid serve`` inside the ``with`` block. Yields its port and its process id."""
-    with running(
-        [sys.executable, "-P", "-m", "pellucid", "serve", "--port", "0", "--on-truncation", "cut", *arguments]
-    ) as port_and_pid:
-        yield port_and_pid
-
-
-@contextmanager
-def running(command: list[str]) -> Iterator[tuple[int, int]]:
-    """Run a server that prints its URL first. Yields its port and its process id."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    try:
-        if process.stdout is None:
-            raise AssertionError("the process has no pipe")
-        line = process.stdout.readline()
-        yield int(line.strip().rpartition(":")[2]), process.pid
-    finally:
-        os.kill(process.pid, signal.SIGTERM)
-        process.wait(30)
 
 
 def rss(pid: int) -> float:

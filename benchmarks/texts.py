@@ -37,6 +37,11 @@ def short(n: int = 2000) -> list[str]:
     return paragraphs[:n]
 
 
+def last(n: int) -> list[str]:
+    """The last of these paragraphs, which :func:`short` never gives unless it is asked for nearly all."""
+    return list(_paragraphs()[-n:])
+
+
 def long(n: int = 200, words: int = 256) -> list[str]:
     """Texts of joined paragraphs. Each has more than ``words`` words, and so more tokens than a model reads."""
     endless = itertools.cycle(_paragraphs())
