@@ -15,16 +15,18 @@ sentence-transformers.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import machine
 
@@ -47,6 +49,7 @@ LIMITS = {
     "gpu": 75,
 }
 """The most seconds for each part, in their order."""
+SECONDS = 180
 LEAST_SECONDS = 5
 """With less than this left, a part does not begin."""
 
@@ -72,7 +75,9 @@ def main() -> None:
     parser.add_argument("--prepare", action="store_true", help="write the model's folder, and nothing else")
     parser.add_argument("--model", default="all-MiniLM-L6-v2", help="with --prepare: the model's name or folder")
     parser.add_argument("--parts", nargs="+", choices=LIMITS, default=list(LIMITS), metavar="PART")
-    parser.add_argument("--seconds", type=float, default=180, help="the limit of the whole")
+    parser.add_argument(
+        "--seconds", type=float, default=SECONDS, help="the limit of the whole; parts may take more if it is higher"
+    )
     parser.add_argument("--output", type=Path, default=FOLDER / "figures.json")
     args = parser.parse_args()
     if args.prepare:
@@ -81,7 +86,7 @@ def main() -> None:
     end = time.monotonic() + args.seconds
     result: dict[str, Any] = {"machine": machine.describe(), "commit": machine.commit(), "parts": {}}
     for name in args.parts:
-        limit = min(LIMITS[name], end - time.monotonic())
+        limit = min(LIMITS[name] * max(1, args.seconds / SECONDS), end - time.monotonic())
         part = run(name, limit) if limit > LEAST_SECONDS else Part(note="no time was left")
         result["parts"][name] = vars(part)
         args.output.parent.mkdir(parents=True, exist_ok=True)
@@ -143,16 +148,15 @@ def build(limit: float) -> Part:
     log = FOLDER / "build.log"
     FOLDER.mkdir(parents=True, exist_ok=True)
     with log.open("w") as output:
-        options = {"cwd": ROOT, "stdout": output, "stderr": subprocess.STDOUT}
-        package = subprocess.Popen([*pip, "--target", str(SITE), "."], **options)
-        subprocess.run([*configure, "-S", "native", "-B", str(NATIVE)], check=False, **options)
-        tests = subprocess.Popen([cmake, "--build", str(NATIVE)], **options)
+        package = begin([*pip, "--target", str(SITE), "."], output)
+        begin([*configure, "-S", "native", "-B", str(NATIVE)], output).wait()
+        tests = begin([cmake, "--build", str(NATIVE)], output)
         codes = []
         for process in (package, tests):
             try:
                 codes.append(process.wait(max(1.0, limit - (time.monotonic() - start))))
             except subprocess.TimeoutExpired:
-                process.kill()
+                stop(process)
                 codes.append(None)
     figures = {name: outcome(code) for name, code in zip(("package", "tests of the core"), codes, strict=True)}
     return Part(figures=figures, note="" if codes == [0, 0] else f"see {log.relative_to(ROOT)}")
@@ -179,7 +183,7 @@ def native_tests(limit: float) -> Part:
 def measure(name: str, limit: float) -> Part:
     """Run a part of device_parts.py, and keep what it prints until its time is up."""
     command = [sys.executable, str(Path(__file__).with_name("device_parts.py")), name, str(MODEL)]
-    return read(subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE), limit)
+    return read(begin(command), limit)
 
 
 def gpu(limit: float) -> Part:
@@ -194,7 +198,7 @@ def gpu(limit: float) -> Part:
     output.unlink(missing_ok=True)
     sizes = ["--texts", "20000", "--long-texts", "4000", "--rounds", "2", "--models", str(MODEL)]
     command = [sys.executable, str(Path(__file__).with_name("gpu.py")), *sizes, "--output", str(output)]
-    part = read(subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE), limit)
+    part = read(begin(command), limit)
     return Part(note=part.note, figures=json.loads(output.read_text()) if output.is_file() else {})
 
 
@@ -204,7 +208,7 @@ def read(process: subprocess.Popen[bytes], limit: float) -> Part:
     try:
         printed, errors = process.communicate(timeout=limit)
     except subprocess.TimeoutExpired:
-        process.kill()
+        stop(process)
         printed, errors = process.communicate()
         note = f"stopped after {limit:.0f} s"
     if process.returncode and not note:
@@ -215,8 +219,24 @@ def read(process: subprocess.Popen[bytes], limit: float) -> Part:
     return Part(note=note, figures=dict(json.loads(line) for line in lines))
 
 
-def environment() -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": str(SITE), "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "true"}
+def begin(command: list[str], output: IO[Any] | None = None) -> subprocess.Popen[bytes]:
+    """Start a process in a group of its own, with Pellucid as built here. Its output goes to a file or a pipe."""
+    options = {"PYTHONPATH": str(SITE), "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "true"}
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=os.environ | options,
+        stdout=output or subprocess.PIPE,
+        stderr=subprocess.STDOUT if output else subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a process, and those that it started: a compiler, or tests."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def not_installed(*modules: str) -> str:
