@@ -18,7 +18,7 @@ OURS, THEIRS, INK, FAINT, GRID = "#0b6e99", "#b8c4cc", "#22313a", "#67767f", "#e
 SERVER_COLOURS = (OURS, "#57b8e0", "#8c6d1f", "#a33b20", INK)
 MIN_WIDTH_FOR_INNER_TEXT = 0.16
 """Bars longer than this fraction of the width have their number inside, away from the mark of the limit."""
-LINE_OF_NAMES = 0.055
+LINE_OF_NAMES = 0.042
 """The least distance of two names at the ends of lines, as a fraction of the picture's height."""
 
 
@@ -77,7 +77,7 @@ def plot_scaling(result: dict[str, Any], model: str, file: Path) -> None:
     counts = list(measured["threads"])
     names = list(dict.fromkeys(name for one in measured["threads"].values() for name in one["texts"]["contenders"]))
     plt.rcParams |= {"font.size": 11, "text.color": INK, "ytick.color": INK}
-    figure, panels = plt.subplots(1, 2, figsize=(11, 5.2), layout="constrained")
+    figure, panels = plt.subplots(1, 2, figsize=(11, 6), layout="constrained")
     for axes, title, value in zip(
         panels, ("Tokens per second", "Milliseconds for a query"), (speed, milliseconds), strict=True
     ):
@@ -94,11 +94,11 @@ def plot_scaling(result: dict[str, Any], model: str, file: Path) -> None:
                 markersize=4,
             )
             places.append((values[-1], LABELS[name], ours))
-        _name_lines(axes, places, len(counts) - 1)
         axes.set_yscale("log")
+        _name_lines(axes, places, len(counts) - 1)
         axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_minor_locator(ticker.NullLocator())
-        axes.yaxis.set_major_formatter(lambda y, _: f"{y:,.4g}")
+        axes.yaxis.set_major_formatter(_number)
         axes.set_xticks(range(len(counts)), counts)
         axes.set_xlabel("threads", color=FAINT)
         axes.set_title(title, loc="left", fontsize=11)
@@ -113,24 +113,32 @@ def plot_scaling(result: dict[str, Any], model: str, file: Path) -> None:
 
 
 def _name_lines(axes: Any, places: list[tuple[float, str, bool]], x: float) -> None:
-    """Write each line's name at its right end. Names that would touch are moved apart."""
+    """Write each line's name at its right end. Names that would touch move apart, and a thin line leads to them."""
     known = sorted(place for place in places if not math.isnan(place[0]))
-    low, high = (math.log(known[i][0]) for i in (0, -1)) if known else (0.0, 1.0)
-    step = max(high - low, 0.1) * LINE_OF_NAMES
-    last = -math.inf
-    for value, name, ours in known:
-        last = max(math.log(value), last + step)
+    low, high = axes.get_ylim()
+    step = math.log(high / low) * LINE_OF_NAMES
+    heights = [math.log(value) for value, _, _ in known]
+    for _ in range(100):
+        for i in range(len(heights) - 1):
+            overlap = step - (heights[i + 1] - heights[i])
+            if overlap > 0:
+                heights[i], heights[i + 1] = heights[i] - overlap / 2, heights[i + 1] + overlap / 2
+    for (value, name, ours), height in zip(known, heights, strict=True):
+        axes.plot((x, x + 0.22), (value, math.exp(height)), color=GRID, linewidth=1, clip_on=False, zorder=0)
         axes.annotate(
             name,
-            (x, math.exp(last)),
-            (8, 0),
-            textcoords="offset points",
+            (x + 0.25, math.exp(height)),
             va="center",
             color=OURS if ours else INK,
             fontweight="bold" if ours else "normal",
             fontsize=9.5,
             annotation_clip=False,
         )
+    axes.set(xlim=(-0.2, x + 0.2), ylim=(low, high))
+
+
+def _number(value: float, _: int) -> str:
+    return f"{value:,.0f}" if value >= 1 else f"{value:g}"
 
 
 def plot_load(result: dict[str, Any], file: Path) -> None:
@@ -148,13 +156,13 @@ def plot_load(result: dict[str, Any], file: Path) -> None:
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
         axis.set_minor_locator(ticker.NullLocator())
-        axis.set_major_formatter(lambda value, _: f"{value:,.4g}")
+        axis.set_major_formatter(_number)
     axes.set_xlabel("requests per second", color=FAINT)
     axes.set_ylabel("milliseconds", color=FAINT)
     axes.tick_params(length=0)
     axes.grid(color=GRID)
     axes.spines[:].set_visible(False)
-    axes.legend(frameon=False, loc="upper left")
+    axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0)
     figure.suptitle(f"{result['model']}: time of a request", x=0.01, ha="left", fontweight="bold", fontsize=14)
     caption = (
         f"One short text per request; {result['machine']['cores']} cores of {result['machine']['cpu']}, shared with "

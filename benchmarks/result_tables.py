@@ -58,18 +58,21 @@ def scaling(measured: dict[str, Any]) -> Lines:
     """Tokens a second for each number of threads, how often that is one thread's, and a query's milliseconds."""
     counts = list(measured["threads"])
     names = dict.fromkeys(name for one in measured["threads"].values() for name in one["texts"]["contenders"])
+    heads = " | ".join(f"{n} thread{'' if n == '1' else 's'}" for n in counts)
     lines = [
-        f"| tokens/s, and as a multiple of one thread's | {' | '.join(f'{n} threads' for n in counts)} |",
+        f"| tokens/s, and as a multiple of one thread's | {heads} |",
         f"|---|{'--:|' * len(counts)}",
     ]
     for name in names:
         found = [speed(measured, name, count) for count in counts]
-        cells = [f"{value:,.0f} ({value / found[0]:.2f})" if value else "–" for value in found]
+        cells = ["–" if math.isnan(value) else f"{value:,.0f} ({value / found[0]:.2f})" for value in found]
         lines.append(f"| {LABELS[name]} | {' | '.join(cells)} |")
-    lines += ["", f"| one query, ms | {' | '.join(f'{n} threads' for n in counts)} |", f"|---|{'--:|' * len(counts)}"]
+    lines += ["", f"| one query, ms | {heads} |", f"|---|{'--:|' * len(counts)}"]
     for name in names:
         found = [milliseconds(measured, name, count) for count in counts]
-        lines.append(f"| {LABELS[name]} | {' | '.join(_two_digits(value) if value else '–' for value in found)} |")
+        lines.append(
+            f"| {LABELS[name]} | {' | '.join('–' if math.isnan(value) else _two_digits(value) for value in found)} |"
+        )
     return lines
 
 
@@ -103,17 +106,21 @@ def tokenizing(measured: dict[str, Any]) -> Lines:
 
 
 def load(result: dict[str, Any]) -> Lines:
-    """What load.py measured: the latencies of each server at each rate."""
-    lines = [
-        "| | requests a second, offered | answered | median | 95 % | 99 % | refused |",
-        "|---|--:|--:|--:|--:|--:|--:|",
-    ]
-    for name, points in result["servers"].items():
-        for point in points:
-            times = (f"{_two_digits(point[key])} ms" if point[key] else "–" for key in ("p50_ms", "p95_ms", "p99_ms"))
-            figures = (f"{point['offered']:,}", f"{point['answered']:,.0f}", *times, f"{point['refused']:,}")
-            lines.append(f"| {name} | {' | '.join(figures)} |")
+    """What load.py measured: the milliseconds that half of the requests, 95 % and 99 % of them take, by their rate."""
+    servers = {name: {point["offered"]: point for point in points} for name, points in result["servers"].items()}
+    rates = sorted({rate for points in servers.values() for rate in points})
+    lines = [f"| requests a second | {' | '.join(servers)} |", f"|--:|{'--:|' * len(servers)}"]
+    for rate in rates:
+        cells = [_load_cell(points.get(rate)) for points in servers.values()]
+        lines.append(f"| {rate:,} | {' | '.join(cells)} |")
     return lines
+
+
+def _load_cell(point: dict[str, Any] | None) -> str:
+    if point is None or point["p50_ms"] is None:
+        return "–"
+    times = " / ".join(_two_digits(point[key]) for key in ("p50_ms", "p95_ms", "p99_ms"))
+    return f"{times} ms, {point['refused']:,} refused" if point["refused"] else f"{times} ms"
 
 
 def _only_model(result: dict[str, Any], workload: str) -> dict[str, Any]:
