@@ -80,11 +80,7 @@ def _add_vocabulary(writer: Any, model: Path) -> None:
     writer.add_tokenizer_model("bert")
     writer.add_token_list([token if token in special else _marked(token) for token in tokens])
     writer.add_token_types(kinds)
-    writer.add_unk_token_id(ids["[UNK]"])
-    writer.add_sep_token_id(ids["[SEP]"])
-    writer.add_pad_token_id(ids["[PAD]"])
-    writer.add_cls_token_id(ids["[CLS]"])
-    writer.add_mask_token_id(ids["[MASK]"])
+    gguf.SpecialVocab(model, n_vocab=len(tokens)).add_to_gguf(writer)
 
 
 def _marked(token: str) -> str:
