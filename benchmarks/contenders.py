@@ -40,7 +40,7 @@ class Job:
 def pellucid(job: Job, dtype: str) -> Embed:
     from pellucid import Embedder
 
-    embedder = Embedder(job.model, dtype=dtype, threads=job.threads, on_truncation="cut")
+    embedder = Embedder(job.model, engine="native", dtype=dtype, threads=job.threads, on_truncation="cut")
     return embedder.embed_documents
 
 

@@ -26,7 +26,7 @@ from pellucid.errors import OptionError
 
 DTYPES = ("float32", "bfloat16", "int16", "int8")
 THREAD_COUNTS = (1, 2, 4, 8, 16)
-EXACT_TEXTS = 48
+EXACT_TEXTS = 24
 TEXTS_PER_THREAD = 150
 LONG_TEXTS_PER_THREAD = 15
 MEASURE_SECONDS = 1.0
@@ -39,7 +39,7 @@ Vectors = npt.NDArray[np.float32]
 
 def exactness(model: str, cores: int) -> Figures:
     """Each dtype's and instruction set's lowest cosine with the reference, and whether threads change bits."""
-    inputs = [*texts.short(EXACT_TEXTS), *texts.long(2)]
+    inputs = [*texts.short(EXACT_TEXTS), *texts.long(1)]
     exact = Embedder(model, engine="reference", on_truncation="cut").embed_documents(inputs)
     for cpu in supported_instruction_sets():
         for dtype in dtypes():

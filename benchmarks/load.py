@@ -110,7 +110,7 @@ def points(port: int, rates: list[int], seconds: float) -> list[dict[str, Any]]:
     for rate in rates:
         point = _client(port, rate, seconds)
         found.append(point)
-        log(f"  {rate:5} requests/s  median {point['p50_ms'] or 0:8.1f} ms  99 % {point['p99_ms'] or 0:8.1f} ms")
+        log(f"  {rate:5} requests/s: {result_tables.load_cell(point)}")
         if point["refused"] or not point["p50_ms"] or point["p50_ms"] > OVERLOADED_MS:
             break
     return found

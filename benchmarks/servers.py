@@ -56,7 +56,7 @@ def free_port() -> int:
 
 def request(item: Any, path: str = "/v1/embeddings") -> bytes:
     """A whole HTTP request for the vectors of a text, or of a list of them, as OpenAI's clients send it."""
-    body = json.dumps({"model": "benchmark", "input": item, "encoding_format": "base64"}).encode()
+    body = json.dumps({"input": item, "encoding_format": "base64"}).encode()
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
     return head.encode() + b"\r\n\r\n" + body
 
