@@ -88,6 +88,7 @@ test-reference: .make/reference  ## Compare with live sentence-transformers and 
 bench: .make/run .make/benchmark  ## Measure speed compared with the peers (benchmarks/README.md). Slow, and needs the machine to itself.
 	.venv-benchmark/bin/python benchmarks/run.py $(ARGS)
 	.venv-benchmark/bin/python benchmarks/reranking.py
+	.venv-benchmark/bin/python benchmarks/load.py
 
 coverage: .make/dev  ## Run the tests, and list the lines of src/pellucid that none of them reaches (docs/testing.md).
 	$(VENV)/bin/python -m pytest --numprocesses 2 --cov --cov-report term $(ARGS)

@@ -41,12 +41,13 @@ LIMITS = {
     "build": 90,
     "tests": 25,
     "exactness": 20,
-    "threads": 45,
-    "query": 15,
-    "sets": 40,
+    "threads": 30,
+    "query": 10,
+    "sets": 25,
+    "gpu": 60,
+    "limits": 10,
     "long": 15,
     "peer": 25,
-    "gpu": 75,
 }
 """The most seconds for each part, in their order."""
 SECONDS = 180
@@ -197,7 +198,7 @@ def gpu(limit: float) -> Part:
         return Part(note=asked.note or "there is no GPU")
     output = FOLDER / "gpu.json"
     output.unlink(missing_ok=True)
-    sizes = ["--texts", "20000", "--long-texts", "4000", "--rounds", "2", "--models", str(MODEL)]
+    sizes = ["--texts", "10000", "--long-texts", "2000", "--rounds", "1", "--models", str(MODEL)]
     command = [sys.executable, str(Path(__file__).with_name("gpu.py")), *sizes, "--output", str(output)]
     part = read(begin(command), limit - (time.monotonic() - start))
     return Part(note=part.note, figures=json.loads(output.read_text()) if output.is_file() else {})
