@@ -79,7 +79,7 @@ def sets(model: str, cores: int) -> Figures:
 
 
 def limits(_: str, cores: int) -> Figures:
-    """What the arithmetic could do, in GFLOP/s, on two threads and on all: products of each dtype, and multiply-adds."""
+    """The most that this machine can multiply and add, in GFLOP/s, for each dtype, on two threads and on all."""
     for count in sorted({min(FEW_THREADS, cores), cores}):
         for name, value in peaks(count, seconds=PEAK_SECONDS).items():
             yield f"{name}, {count}", value

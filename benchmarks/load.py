@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import collections
-import contextlib
 import datetime
 import functools
 import json
@@ -135,14 +133,19 @@ async def send(port: int, rate: float, seconds: float) -> dict[str, Any]:
     """
     rng = random.Random(texts.SEED)  # noqa: S311  not a secret
     messages = [request(text) for text in texts.short()]
-    idle: collections.deque[tuple[Any, Any]] = collections.deque()
+    idle: list[tuple[Any, Any]] = []
+    writers: list[Any] = []
     times: list[float] = []
     refused = 0
 
     async def ask(message: bytes, due: float) -> None:
         nonlocal refused
         try:
-            reader, writer = idle.pop() if idle else await asyncio.open_connection("127.0.0.1", port)
+            if idle:
+                reader, writer = idle.pop()
+            else:
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writers.append(writer)
             writer.write(message)
             status = await read_status(reader)
         except (OSError, asyncio.IncompleteReadError):
@@ -163,8 +166,10 @@ async def send(port: int, rate: float, seconds: float) -> dict[str, Any]:
     elapsed = time.perf_counter() - start
     for task in late:
         task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await asyncio.gather(*late, return_exceptions=True)
+    await asyncio.gather(*late, return_exceptions=True)
+    for writer in writers:
+        writer.close()
+    await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
     percentiles = (1e3 * np.percentile(times, (50, 95, 99))).tolist() if times else (None, None, None)
     return {
         "offered": round(rate),
