@@ -6,8 +6,8 @@ server no longer keeps up. Run it with the peers' Python, on an otherwise idle m
 
     .venv-benchmark/bin/python benchmarks/load.py
 
-The servers run one after another: ours, ``plain_server.py``, and Infinity if ``--infinity`` names a Python that has
-``infinity-emb[server,torch]``. The clients run in a process of their own on the same cores.
+The servers run one after another: ours, ``plain_server.py``, and Infinity if ``--infinity`` says where its program
+``infinity_emb`` is. The clients run in a process of their own on the same cores.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8, help="for each rate")
     parser.add_argument("--dtypes", nargs="*", default=["float32", "int8"], help="ours")
     parser.add_argument("--pellucid-python", default=".venv/bin/python", help="the Python that has Pellucid")
-    parser.add_argument("--infinity", help="a Python that has infinity-emb[server,torch]")
+    parser.add_argument("--infinity", help="the program infinity_emb of infinity-emb[server,torch]")
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/latest-load.json"))
     parser.add_argument("--client", nargs=3, metavar=("PORT", "RATE", "SECONDS"), help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -95,7 +95,7 @@ def servers(folder: str, args: argparse.Namespace) -> dict[str, Start]:
     found["sentence-transformers behind FastAPI"] = functools.partial(running, plain)
     if args.infinity:
         port = free_port()
-        command = [args.infinity, "-m", "infinity_emb", "v2", "--model-id", folder, "--port", str(port)]
+        command = [args.infinity, "v2", "--model-id", folder, "--port", str(port)]
         command += ["--url-prefix", "/v1", "--device", "cpu", "--engine", "torch", "--host", "127.0.0.1"]
         found["Infinity"] = functools.partial(running, command, port)
     return found

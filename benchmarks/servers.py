@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-START_SECONDS = 120
+START_SECONDS = 240
 
 
 @contextmanager
