@@ -62,7 +62,7 @@ CuttingRules rules(const std::string& kind, std::string spaces, const std::strin
   return rules;
 }
 
-std::unique_ptr<Lookup> look_up(WordTable& table, const nb::bytes& data, const nb::list& texts) {
+std::unique_ptr<Lookup> look_up(WordTable& table, const nb::bytes& data, const nb::list& texts, int threads) {
   std::vector<std::size_t> lengths;
   lengths.reserve(texts.size());
   for (const nb::handle text : texts) {
@@ -71,7 +71,7 @@ std::unique_ptr<Lookup> look_up(WordTable& table, const nb::bytes& data, const n
     lengths.push_back(static_cast<std::size_t>(length));
   }
   const std::string_view bytes(data.c_str(), data.size());
-  const auto make = [&] { return std::make_unique<Lookup>(table, bytes, lengths); };
+  const auto make = [&] { return std::make_unique<Lookup>(table, bytes, lengths, threads); };
   return bytes.size() < min_bytes_without_lock ? make() : without_lock(make);
 }
 
@@ -124,7 +124,7 @@ void bind_words(nb::module_& m) {
            nb::kw_only(), "kind"_a, "spaces"_a, "drop"_a, "marks_take_line_ends"_a, "characters"_a,
            "added"_a, "normalized"_a, "max_bytes"_a)
       .def("__len__", &WordTable::words)
-      .def("look_up", &look_up, "data"_a, "texts"_a, nb::keep_alive<0, 1>());
+      .def("look_up", &look_up, "data"_a, "texts"_a, "threads"_a = 1, nb::keep_alive<0, 1>());
 }
 
 }  // namespace pellucid

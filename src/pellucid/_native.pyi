@@ -162,8 +162,8 @@ class WordTable:
         max_bytes: int,
     ) -> None: ...
     def __len__(self) -> int: ...
-    def look_up(self, data: bytes, texts: list[str]) -> Lookup:
-        """Look up texts. ``data`` has all of them in UTF-8, one after another."""
+    def look_up(self, data: bytes, texts: list[str], threads: int = 1) -> Lookup:
+        """Look up texts, with at most so many threads. ``data`` has all of them in UTF-8, one after another."""
 
 class Lookup:
     """Texts on their way through the table."""
