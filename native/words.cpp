@@ -126,19 +126,16 @@ bool WordTable::was_seen(std::uint32_t hash) {
 Lookup::Lookup(WordTable& table, std::string_view data, const std::vector<std::size_t>& lengths, int threads,
                std::size_t share_bytes)
     : table_(table) {
-  data_.reserve(data.size() + 8);
-  data_.append(data).append(8, '\0');  // Words are read eight bytes at a time.
-  split(lengths, share_bytes);
+  split(data, lengths, share_bytes);
   read_all(static_cast<std::size_t>(std::max(1, threads)));
   for (Share& share : shares_) find_unknown(share);
   list_unknown(0);
 }
 
 // Finds the texts in the data, and makes shares of them.
-void Lookup::split(const std::vector<std::size_t>& lengths, std::size_t share_bytes) {
-  const char *p = data_.data(), *const end = p + data_.size() - 8;
-  const bool all_ascii =
-      std::accumulate(lengths.begin(), lengths.end(), std::size_t{0}) == static_cast<std::size_t>(end - p);
+void Lookup::split(std::string_view data, const std::vector<std::size_t>& lengths, std::size_t share_bytes) {
+  const char *p = data.data(), *const end = p + data.size();
+  const bool all_ascii = std::accumulate(lengths.begin(), lengths.end(), std::size_t{0}) == data.size();
   texts_.reserve(lengths.size());
   for (const std::size_t length : lengths) {
     const char* const start = p;

@@ -82,9 +82,11 @@ class WordTable {
 class Lookup {
  public:
   static constexpr std::size_t share_size = std::size_t{1} << 15;  // bytes
+  static constexpr std::size_t padding = 8;  // Words are read eight bytes at a time.
 
-  // data: the texts in UTF-8, one after another. lengths: the number of characters of each. threads: how many may work
-  // at the same time. A thread is only started for two shares or more.
+  // data: the texts in UTF-8, one after another, which must outlive this. It is followed by padding bytes that may be
+  // read. lengths: the number of characters of each text. threads: how many may work at the same time; each has two
+  // shares or more to do.
   Lookup(WordTable& table, std::string_view data, const std::vector<std::size_t>& lengths, int threads = 1,
          std::size_t share_bytes = share_size);
   Lookup(const Lookup&) = delete;
@@ -141,7 +143,7 @@ class Lookup {
     std::size_t count;
   };
 
-  void split(const std::vector<std::size_t>& lengths, std::size_t share_bytes);
+  void split(std::string_view data, const std::vector<std::size_t>& lengths, std::size_t share_bytes);
   void read(Share& share);
   void read_all(std::size_t threads);
   void find_unknown(Share& share);
@@ -154,7 +156,6 @@ class Lookup {
   static std::int32_t* copy(Run run, std::int32_t* out);
 
   WordTable& table_;
-  std::string data_;
   std::vector<Text> texts_;
   std::vector<Share> shares_;
   std::vector<Unknown> unknown_;

@@ -76,7 +76,8 @@ std::size_t look_up(WordTable& table, CuttingRules::Kind kind, const std::vector
     data += text;
     lengths.push_back(characters(text));
   }
-  Lookup lookup(table, data, lengths, threads, share_bytes);
+  data.append(Lookup::padding, '!');
+  Lookup lookup(table, std::string_view(data).substr(0, data.size() - Lookup::padding), lengths, threads, share_bytes);
   std::size_t asked = 0;
   while (!lookup.unknown_words().empty() || !lookup.unknown_pieces().empty()) {
     Ids counts, ids;

@@ -331,7 +331,7 @@ def test_the_core_refuses_rules_that_it_does_not_know(wrong):
 
 
 def test_the_core_refuses_answers_that_do_not_fit():
-    lookup = table().look_up(b"cat dog", ["cat", " dog"])
+    lookup = table().look_up("cat dog" + "\0" * 8, ["cat", " dog"])
     one, two = np.ones(1, np.int32), np.ones(2, np.int32)
     assert lookup.unknown_pieces == ["cat", " dog"]
     for counts, suspects, ids in ((one, [], one), (two, [], one), (-two, [], two), (two, [2], two)):

@@ -210,6 +210,7 @@ class Words:
 
         self._library = library
         self._threads = threads
+        self._padding = "\0" * _native.WordTable.padding
         self._firsts = {token[0].lower() for token in rules.normalized}
         self._table = _native.WordTable(
             kind=rules.kind,
@@ -228,13 +229,13 @@ class Words:
 
     def ids(self, texts: list[str]) -> TokenBatch:
         """The ids of texts. The library is asked about what the table does not know."""
-        lookup = self._table.look_up("".join(texts).encode(), texts, self._threads)
+        lookup = self._table.look_up("".join([*texts, self._padding]), texts, self._threads)
         self._learn(lookup)
         return TokenBatch(*lookup.ids())
 
     def ids_of_one(self, text: str) -> Int32 | list[int]:
         """The ids of one text, as whatever has them already: an array of the table, or a list of the library."""
-        lookup = self._table.look_up(text.encode(), [text])
+        lookup = self._table.look_up(text + self._padding, [text])
         if lookup.is_known:
             return lookup.ids()[0]
         if lookup.unknown_pieces == [text]:  # The library alone knows its ids, and the table has nothing to learn.
