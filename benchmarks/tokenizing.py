@@ -5,8 +5,8 @@
 "library" is one call of ``encode_batch_fast`` with all texts, on all the library's threads, whose result is left as it
 is. "without" is Pellucid as it tokenizes for models that the table does not serve, and "table" with the table.
 
-Each number of threads gets its own process, because the library starts its threads once. Pellucid has as many. In each round, each of the
-three does each workload once. All give the same ids.
+Each number of threads gets its own process, because the library starts its threads once. Pellucid has as many. In each
+round, each of the three does each workload once. All give the same ids.
 """
 
 from __future__ import annotations
