@@ -62,7 +62,7 @@ class Library:
         Python's other threads wait for the library, so a long text would stop a server for seconds.
 
         Args:
-            texts: what :func:`split_into_calls` allows for one call.
+            texts: what :func:`split_into_parts` allows for one call.
             specials: add the special tokens.
             offsets: find out the characters of each token, which takes longer.
         """
