@@ -5,8 +5,8 @@
 "library" is one call of ``encode_batch_fast`` with all texts, on all the library's threads, whose result is left as it
 is. "without" is Pellucid as it tokenizes for models that the table does not serve, and "table" with the table.
 
-Each number of threads gets its own process, because the library starts its threads once. In each round, each of the
-three does each workload once. All give the same ids.
+Each number of threads gets its own process, because the library starts its threads once. Pellucid has as many. In each
+round, each of the three does each workload once. All give the same ids.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ def workloads(threads: int) -> dict[str, Workload]:
         "endless": Workload([endless[n : n + ENDLESS_CHARACTERS] for n in range(ENDLESS)]),
         "pairs": Workload([(texts.QUERY, text) for text in short[:PAIRS]]),
         "query": Workload([texts.QUERY], repeat=QUERIES),
+        "query, with a special token": Workload([texts.QUERY.replace("cat", "[MASK]")], repeat=QUERIES),
     }
 
 
@@ -95,7 +96,7 @@ def main() -> None:
 def measure(model: str, threads: int, rounds: int) -> dict[str, Any]:
     from pellucid import Embedder
 
-    embedder = Embedder(model)
+    embedder = Embedder(model, threads=threads)
     figures: dict[str, Any] = {}
     for name, work in workloads(threads).items():
         runs = {side: _runner(side, embedder, work) for side in SIDES}
@@ -148,7 +149,7 @@ def _tokenizer(side: str, embedder: Any, work: Workload) -> Any:
     from pellucid.text.tokenizer import Tokenizer
 
     spec = replace(embedder.spec.tokenizer, truncation_side="left" if work.keep_end else "right")
-    tokenizer = Tokenizer(embedder.files, spec, embedder.spec.encoder)
+    tokenizer = Tokenizer(embedder.files, spec, embedder.spec.encoder, embedder.engine.threads)
     if side == "without":
         tokenizer._words = None
     if side == "library":

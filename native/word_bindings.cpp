@@ -29,6 +29,8 @@ using Array = nb::ndarray<nb::numpy, std::int32_t, nb::ndim<1>>;
 // Texts of so many bytes take about as long as it can take to get the interpreter's lock back.
 constexpr std::size_t min_bytes_without_lock = 20'000;
 
+const std::size_t lookup_padding = Lookup::padding;
+
 std::vector<std::int32_t> vector(const Ids& ids) { return {ids.data(), ids.data() + ids.shape(0)}; }
 
 // An array for Python, which owns the numbers.
@@ -62,7 +64,8 @@ CuttingRules rules(const std::string& kind, std::string spaces, const std::strin
   return rules;
 }
 
-std::unique_ptr<Lookup> look_up(WordTable& table, const nb::bytes& data, const nb::list& texts) {
+// data: the texts and the padding.
+std::unique_ptr<Lookup> look_up(WordTable& table, const nb::str& data, const nb::list& texts, int threads) {
   std::vector<std::size_t> lengths;
   lengths.reserve(texts.size());
   for (const nb::handle text : texts) {
@@ -70,8 +73,13 @@ std::unique_ptr<Lookup> look_up(WordTable& table, const nb::bytes& data, const n
     if (length < 0) throw nb::python_error();
     lengths.push_back(static_cast<std::size_t>(length));
   }
-  const std::string_view bytes(data.c_str(), data.size());
-  const auto make = [&] { return std::make_unique<Lookup>(table, bytes, lengths); };
+  Py_ssize_t size = 0;
+  const char* const utf8 = PyUnicode_AsUTF8AndSize(data.ptr(), &size);  // The str keeps it.
+  if (utf8 == nullptr) throw nb::python_error();
+  const std::string_view all(utf8, static_cast<std::size_t>(size));
+  if (all.size() < Lookup::padding) throw nb::value_error("there is no padding");
+  const std::string_view bytes = all.substr(0, all.size() - Lookup::padding);
+  const auto make = [&] { return std::make_unique<Lookup>(table, bytes, lengths, threads); };
   return bytes.size() < min_bytes_without_lock ? make() : without_lock(make);
 }
 
@@ -124,7 +132,9 @@ void bind_words(nb::module_& m) {
            nb::kw_only(), "kind"_a, "spaces"_a, "drop"_a, "marks_take_line_ends"_a, "characters"_a,
            "added"_a, "normalized"_a, "max_bytes"_a)
       .def("__len__", &WordTable::words)
-      .def("look_up", &look_up, "data"_a, "texts"_a, nb::keep_alive<0, 1>());
+      .def_ro_static("padding", &lookup_padding)
+      .def("look_up", &look_up, "data"_a, "texts"_a, "threads"_a = 1, nb::keep_alive<0, 1>(),
+           nb::keep_alive<0, 2>());
 }
 
 }  // namespace pellucid

@@ -1,8 +1,7 @@
-// The word table: words, and the token ids that the tokenizers library gave for each. It cuts texts into words at
-// places where cutting changes no ids, looks the words up, and says which ones the library has to be asked about.
+// The word table: words, and the token ids that the tokenizers library gave for each. Texts are cut into words
+// (cutting.h) and looked up here. The table says which words the library has to be asked about.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -13,28 +12,9 @@
 #include <utility>
 #include <vector>
 
+#include "cutting.h"
+
 namespace pellucid {
-
-// Where a tokenizer's texts may be cut. src/pellucid/text/words.py makes these rules, and says why they hold.
-struct CuttingRules {
-  enum class Kind { marks, spaces };
-  enum class Drop { none, one, run };
-
-  Kind kind = Kind::marks;
-  // The ASCII characters that separate words.
-  std::string spaces = " ";
-  // Kind::spaces: how many spaces before a solid character are left out of the word, because they change no ids.
-  Drop drop = Drop::none;
-  // Kind::spaces: line ends belong to the marks before them.
-  bool marks_take_line_ends = false;
-  // Ranges of characters, first and last, below U+10000. Kind::marks: each of them is a word of its own. Kind::spaces:
-  // the solid characters beyond ASCII. A place is only cut between solid characters.
-  std::vector<std::pair<std::uint32_t, std::uint32_t>> characters;
-  // A text that has one of these goes to the library whole.
-  std::vector<std::string> added;
-  // The same for added tokens that the library looks for in the normalized text, normalized: printable ASCII.
-  std::vector<std::string> normalized;
-};
 
 class Lookup;
 
@@ -77,11 +57,7 @@ class WordTable {
   // True if this word, or one with the same bits of its hash, has been unknown before.
   bool was_seen(std::uint32_t hash);
 
-  CuttingRules rules_;
-  std::array<std::uint8_t, 256> classes_{};  // of bytes
-  std::vector<bool> in_characters_;          // by code point
-  std::vector<std::string> added_, normalized_;  // Sorted; none begins with another. The latter are lower-cased.
-  std::size_t longest_normalized_ = 0;
+  const Cutter cutter_;
 
   std::mutex writing_;
   std::atomic<const Slots*> slots_;
@@ -100,10 +76,19 @@ class WordTable {
 // To ask about a word alone takes more than twice the time that it takes as a part of a text. That pays for words that
 // come again. So if many words of a text have never been seen, as in noise or at the very start, the text goes to the
 // library whole, and these words are asked about when they come again.
+//
+// The texts are cut into shares of some 10,000 bytes. Several threads look the words of a share up, each in a share of
+// its own. What is unknown then is sorted out by the calling thread alone, so it is asked about once.
 class Lookup {
  public:
-  // data: the texts in UTF-8, one after another. lengths: the number of characters of each.
-  Lookup(WordTable& table, std::string_view data, const std::vector<std::size_t>& lengths);
+  static constexpr std::size_t share_size = std::size_t{1} << 15;  // bytes
+  static constexpr std::size_t padding = 8;  // Words are read eight bytes at a time.
+
+  // data: the texts in UTF-8, one after another, which must outlive this. It is followed by padding bytes that may be
+  // read. lengths: the number of characters of each text. threads: how many may work at the same time; each has two
+  // shares or more to do.
+  Lookup(WordTable& table, std::string_view data, const std::vector<std::size_t>& lengths, int threads = 1,
+         std::size_t share_bytes = share_size);
   Lookup(const Lookup&) = delete;
   Lookup& operator=(const Lookup&) = delete;
 
@@ -126,7 +111,21 @@ class Lookup {
  private:
   struct Text {
     const char *start, *end;
-    std::size_t first, last;  // of its words in words_
+    enum class State { known, has_unknown, whole } state = State::known;
+    std::size_t first = 0, last = 0;  // If it is known, of its ids in its share; else of its words there.
+  };
+  // A word that is not in the table, or is too long for it.
+  struct Missing {
+    std::size_t place;  // in the words of its share
+    const char* start;
+    std::size_t bytes;
+    std::uint32_t hash;
+  };
+  struct Share {
+    std::size_t first, last;           // of its texts in texts_
+    std::vector<std::int32_t> ids;     // of the texts that are known
+    std::vector<std::uintptr_t> words;  // of the others: a pointer to an entry, or 2 n + 1 for the unknown word n
+    std::vector<Missing> missing;
   };
   struct Unknown {
     const char* start;
@@ -139,21 +138,26 @@ class Lookup {
     std::size_t first_id = 0;
   };
 
-  void read(Text& text);
-  bool cut_at_marks(const char* p, const char* end);
-  bool cut_at_spaces(const char* start, const char* end);
-  bool add_word(const char* word, std::size_t bytes);
-  void ask_whole(Text& text);
-  bool has_many_new(const Text& text, std::size_t first_unknown) const;
+  struct Run {
+    const std::int32_t* ids;
+    std::size_t count;
+  };
+
+  void split(std::string_view data, const std::vector<std::size_t>& lengths, std::size_t share_bytes);
+  void read(Share& share);
+  void read_all(std::size_t threads);
+  void find_unknown(Share& share);
+  std::size_t number_of(const Missing& missing);
+  bool has_many_new(std::size_t words, std::size_t first_unknown) const;
   void forget_unknown(std::size_t first);
-  bool may_have_added(const char* p, const char* end) const;
+  void ask_whole(Share& share, Text& text);
   void list_unknown(std::size_t first);
-  std::pair<const std::int32_t*, std::int32_t> ids_of(std::uintptr_t word) const;
+  Run ids_of(std::uintptr_t word) const;
+  static std::int32_t* copy(Run run, std::int32_t* out);
 
   WordTable& table_;
-  std::string data_;
   std::vector<Text> texts_;
-  std::vector<std::uintptr_t> words_;  // A pointer to an entry, or 2 n + 1 for the unknown word n.
+  std::vector<Share> shares_;
   std::vector<Unknown> unknown_;
   std::vector<std::uint32_t> unknown_slots_;  // Numbers of unknown words plus 1, by their hashes.
   std::vector<std::size_t> asked_;            // The unknown words and pieces in the order in which they are listed.

@@ -207,14 +207,14 @@ def write_tokenizer(folder: Path, backend: Tokenizer, added: Sequence[AddedToken
     return load(folder)
 
 
-def load(folder: Path, **changes: Any) -> OurTokenizer:
+def load(folder: Path, *, threads: int = 1, **changes: Any) -> OurTokenizer:
     """Load the tokenizer of such a model, with changes to its spec."""
     files = local.find(str(folder))
     assert files is not None
     spec = load_spec(files)
     embedding = dataclasses.replace(spec.encoder.embedding, vocab_size=100_000)
     encoder = dataclasses.replace(spec.encoder, embedding=embedding)
-    return OurTokenizer(files, dataclasses.replace(spec.tokenizer, **changes), encoder)
+    return OurTokenizer(files, dataclasses.replace(spec.tokenizer, **changes), encoder, threads)
 
 
 def compare(tokenizer: OurTokenizer, texts: Sequence[str]) -> None:

@@ -68,14 +68,16 @@ CuttingRules rules(CuttingRules::Kind kind) {
 }
 
 // Looks texts up and lets the table learn, until all is known. Returns how many words and texts were asked for.
-std::size_t look_up(WordTable& table, CuttingRules::Kind kind, const std::vector<std::string>& texts) {
+std::size_t look_up(WordTable& table, CuttingRules::Kind kind, const std::vector<std::string>& texts, int threads = 1,
+                    std::size_t share_bytes = Lookup::share_size) {
   std::string data;
   std::vector<std::size_t> lengths;
   for (const std::string& text : texts) {
     data += text;
     lengths.push_back(characters(text));
   }
-  Lookup lookup(table, data, lengths);
+  data.append(Lookup::padding, '!');
+  Lookup lookup(table, std::string_view(data).substr(0, data.size() - Lookup::padding), lengths, threads, share_bytes);
   std::size_t asked = 0;
   while (!lookup.unknown_words().empty() || !lookup.unknown_pieces().empty()) {
     Ids counts, ids;
@@ -120,6 +122,15 @@ std::string random_text(std::mt19937& generator, int letters) {
   return text;
 }
 
+// Characters of one to four bytes.
+std::string random_text_of_all_lengths() {
+  static const char* const characters[] = {"a", "\xD0\xB6", "\xE4\xB8\xAD", "\xF0\x9F\x98\x80"};
+  std::mt19937 generator(3);
+  std::string text;
+  for (int i = 0; i < 500; ++i) text += characters[generator() % 4];
+  return text;
+}
+
 std::vector<std::string> random_texts(unsigned seed, int n, int letters) {
   std::mt19937 generator(seed);
   std::vector<std::string> texts;
@@ -136,6 +147,30 @@ void test_random_texts(CuttingRules::Kind kind) {
     }
     CHECK(letters == 2 || table.words() > 5000);
   }
+}
+
+// Threads change neither the ids nor what is asked.
+void test_shares(CuttingRules::Kind kind) {
+  WordTable alone(rules(kind)), together(rules(kind));
+  for (unsigned seed = 0; seed < 40; ++seed) {
+    const auto texts = random_texts(seed, 200, 26);
+    for (int round = 0; round < 2; ++round) {
+      CHECK(look_up(together, kind, texts, 4, 1 + 40 * seed) == look_up(alone, kind, texts));
+      CHECK(together.words() == alone.words());
+    }
+  }
+}
+
+void test_skip() {
+  const std::string text = random_text_of_all_lengths();
+  const char* const end = text.data() + text.size();
+  const char* p = text.data();
+  for (std::size_t n = 0;; ++n) {
+    CHECK(skip(text.data(), end, n) == p);
+    if (p == end) break;
+    p = after(p);
+  }
+  CHECK(skip(text.data(), end, text.size() + 1) == end);
 }
 
 void test_a_full_table(CuttingRules::Kind kind) {
@@ -155,7 +190,7 @@ void test_threads(CuttingRules::Kind kind) {
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&] {
-      for (unsigned seed = 0; seed < 40; ++seed) look_up(table, kind, random_texts(seed, 50, 26));
+      for (unsigned seed = 0; seed < 40; ++seed) look_up(table, kind, random_texts(seed, 50, 26), 2, 100);
     });
   }
   for (std::thread& thread : threads) thread.join();
@@ -186,10 +221,12 @@ void test_what_is_asked() {
 int main() {
   for (const auto kind : {CuttingRules::Kind::marks, CuttingRules::Kind::spaces}) {
     test_random_texts(kind);
+    test_shares(kind);
     test_a_full_table(kind);
     test_threads(kind);
   }
   test_what_is_asked();
+  test_skip();
   std::printf("%s\n", failures == 0 ? "The word table is right." : "The word table is wrong.");
   return failures != 0;
 }

@@ -3,7 +3,7 @@
 All arrays are C-contiguous.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy.typing as npt
 
@@ -149,6 +149,8 @@ def maxsim(
 class WordTable:
     """Words and their ids. ``native/words.h`` documents it."""
 
+    padding: ClassVar[int]
+
     def __init__(
         self,
         *,
@@ -162,8 +164,8 @@ class WordTable:
         max_bytes: int,
     ) -> None: ...
     def __len__(self) -> int: ...
-    def look_up(self, data: bytes, texts: list[str]) -> Lookup:
-        """Look up texts. ``data`` has all of them in UTF-8, one after another."""
+    def look_up(self, data: str, texts: list[str], threads: int = 1) -> Lookup:
+        """Look up texts, with at most so many threads. ``data`` is all of them joined, and ``padding`` characters."""
 
 class Lookup:
     """Texts on their way through the table."""

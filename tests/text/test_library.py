@@ -66,7 +66,8 @@ def test_without_threads_texts_are_tokenized_one_by_one(broken, monkeypatch, cap
         def encode_batch_fast(self, *_args, **_options):
             raise panic("The global thread pool has not been initialized.: ThreadPoolBuildError")
 
-    expected = [encoding.ids for encoding in backend.encode_batch(["the cat", "dog"])]
+    texts = ["the cat", "dog", "the mat", "a", "sat on"]
+    expected = [encoding.ids for encoding in backend.encode_batch(texts)]
     monkeypatch.setattr(tokenizer._library, "_backend", NoThreads())
-    assert [ids.tolist() for ids in tokenizer.tokenize(["the cat", "dog"])[0]] == expected
+    assert [ids.tolist() for ids in tokenizer.tokenize(texts)[0]] == expected
     assert "cannot start threads" in caplog.text

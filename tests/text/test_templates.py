@@ -30,9 +30,15 @@ def test_texts_are_cut_and_get_their_special_tokens_as_in_the_library(library_an
     library, ours = library_and_ours
     library.enable_truncation(max_tokens, direction=side)
     expected = [encoding.ids for encoding in library.encode_batch(texts)]
-    batch = ours._template.apply(ours.tokenize_plain(texts), max_tokens, keep_end=side == "left")
+    plain = ours.tokenize_plain(texts)
+    batch = ours._template.apply(plain, max_tokens, keep_end=side == "left")
     assert [ids.tolist() for ids in batch] == expected
     assert (batch.ids.dtype, batch.offsets.dtype) == (np.int32, np.int32)
+    for ids, right in zip(plain, expected, strict=True):
+        for given_ids in (ids, ids.tolist()):
+            one = ours._template.apply_to_one(given_ids, max_tokens, keep_end=side == "left")
+            assert (one.ids.tolist(), one.offsets.tolist()) == (right, [0, len(right)])
+            assert (one.ids.dtype, one.offsets.dtype) == (np.int32, np.int32)
 
 
 @pytest.mark.parametrize("keep_end", [False, True])
@@ -40,4 +46,7 @@ def test_texts_are_cut_and_get_their_special_tokens_as_in_the_library(library_an
 def test_a_template_without_special_tokens_only_cuts(sequences, keep_end):
     none = np.empty(0, dtype=np.int32)
     batch = TextTemplate(none, none).apply(TokenBatch.from_sequences(sequences), 2, keep_end=keep_end)
-    assert [ids.tolist() for ids in batch] == [ids[-2:] if keep_end else ids[:2] for ids in sequences]
+    expected = [ids[-2:] if keep_end else ids[:2] for ids in sequences]
+    assert [ids.tolist() for ids in batch] == expected
+    ones = [TextTemplate(none, none).apply_to_one(ids, 2, keep_end=keep_end) for ids in sequences]
+    assert [one.ids.tolist() for one in ones] == expected

@@ -9,6 +9,7 @@ import concurrent.futures
 import itertools
 import random
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -46,7 +47,36 @@ def make(tmp_path):
             setattr(backend, name, part)
         return words.write_tokenizer(tmp_path / "m", backend, added)
 
+    write.folder = tmp_path / "m"
     return write
+
+
+@pytest.mark.parametrize("kind", words.KINDS)
+def test_texts_that_come_one_by_one_have_the_ids_of_the_library(make, kind):
+    tokenizer, rng = make(kind), random.Random(25)
+    texts = [words.random_text(rng) for _ in range(300)]
+    backend = tokenizer._library._backend
+    before, after = tokenizer._template.before.tolist(), tokenizer._template.after.tolist()
+    room = tokenizer.max_tokens - len(before) - len(after)
+    for _ in range(3):
+        for text in texts:
+            plain = backend.encode(text, add_special_tokens=False).ids
+            tokens, counts = tokenizer.tokenize([text])
+            assert tokens.ids.tolist() == [*before, *plain[:room], *after], f"the ids of {text!a} are wrong"
+            assert counts.tolist() == [len(before) + len(plain) + len(after)]
+            assert (tokens.ids.dtype, tokens.offsets.dtype, counts.dtype) == (np.int32, np.int32, np.int32)
+    assert len(tokenizer._words) > 100
+
+
+@pytest.mark.parametrize("kind", ["BERT", "XLM-RoBERTa"])
+@pytest.mark.parametrize("threads", [1, 5])
+def test_threads_change_no_ids(make, kind, threads):
+    """There are enough texts for five threads, and words of all kinds that the table does not know."""
+    rng = random.Random(26)
+    texts = [words.random_text(rng) for _ in range(4_000)]
+    texts = [" ".join(rng.choices(texts, k=4)) for _ in range(4_000)]
+    make(kind)
+    words.compare(words.load(make.folder, threads=threads), texts)
 
 
 @pytest.mark.parametrize("kind", words.KINDS)
@@ -195,7 +225,8 @@ def test_known_words_are_not_asked_about(make, monkeypatch):
     texts = ["The zebra's cat, in a café!", "中文", "cat " * 100]
     for _ in range(2):
         expected = tokenizer.tokenize(texts)[0].ids.tolist()
-    monkeypatch.setattr(tokenizer._library, "encode", lambda *_args, **_options: pytest.fail("the library was asked"))
+    for name in ("encode", "ids_of_one"):
+        monkeypatch.setattr(tokenizer._library, name, lambda *_args, **_options: pytest.fail("the library was asked"))
     assert tokenizer.tokenize(texts)[0].ids.tolist() == expected
     assert tokenizer.tokenize(["a café", "cat"])[1].tolist() == [len(tokenizer.tokenize_plain(["a café"]).ids) + 2, 3]
 
@@ -301,9 +332,7 @@ def test_the_core_refuses_rules_that_it_does_not_know(wrong):
 
 
 def test_the_core_refuses_answers_that_do_not_fit():
-    import numpy as np
-
-    lookup = table().look_up(b"cat dog", ["cat", " dog"])
+    lookup = table().look_up("cat dog" + "\0" * 8, ["cat", " dog"])
     one, two = np.ones(1, np.int32), np.ones(2, np.int32)
     assert lookup.unknown_pieces == ["cat", " dog"]
     for counts, suspects, ids in ((one, [], one), (two, [], one), (-two, [], two), (two, [2], two)):

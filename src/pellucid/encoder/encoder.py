@@ -29,6 +29,7 @@ from pellucid.encoder.batching import plan
 from pellucid.encoder.together import ReadingTask, run_together
 from pellucid.engines import registry
 from pellucid.engines.reference import ReferenceEngine
+from pellucid.engines.threads import usable_processors
 from pellucid.errors import ModelError
 from pellucid.layers.finish import Finish, Module
 from pellucid.layers.vocabulary import VocabularyHead
@@ -128,7 +129,9 @@ class Encoder:
         self.spec = load_spec(self.files, route)
         self._route: Route = route
         self.modules = load_modules(self.files, self.spec.stages)
-        self.tokenizer = create_tokenizer(self.files, self.spec.tokenizer, self.spec.encoder)
+        self.tokenizer = create_tokenizer(
+            self.files, self.spec.tokenizer, self.spec.encoder, threads or usable_processors()
+        )
         self._model_max_tokens = self.spec.tokenizer.max_tokens
         if max_tokens is not None:
             self.tokenizer.limit(max_tokens)

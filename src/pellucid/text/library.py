@@ -30,6 +30,7 @@ _CHARACTERS_PER_CALL = 250_000
 _MAX_BLOCKING_CHARACTERS = 10_000
 """The longest text that the library may cut while Python's other threads wait, which takes about 20 ms."""
 _WORDS_PER_LIST = 512  # How many words the library may have in one list. Longer lists would keep other cores idle.
+_LISTS_PER_CALL = 64
 _PROBE_WORDS = 5  # How many words of the vocabulary to try, to find out where the special tokens go.
 
 
@@ -61,7 +62,7 @@ class Library:
         Python's other threads wait for the library, so a long text would stop a server for seconds.
 
         Args:
-            texts: what :func:`split_into_calls` allows for one call.
+            texts: what :func:`split_into_parts` allows for one call.
             specials: add the special tokens.
             offsets: find out the characters of each token, which takes longer.
         """
@@ -86,24 +87,36 @@ class Library:
         return pair.ids, pair.type_ids
 
     def ids(self, texts: list[str]) -> TokenBatch:
-        """The ids of texts, without special tokens, in one call of the library."""
+        """The ids of texts that one call of the library may have, without special tokens."""
         encodings = self.encode(texts)
         offsets = np.array([0, *itertools.accumulate(map(len, encodings))], dtype=np.int32)
         return TokenBatch(_ids_of(encodings), offsets)
 
+    def ids_of_one(self, text: str) -> list[int]:
+        """The ids of one text, without special tokens."""
+        if len(text) > _MAX_BLOCKING_CHARACTERS:
+            return self.encode([text])[0].ids
+        with translate_errors(self.name):
+            ids: list[int] = self._backend.encode(text, add_special_tokens=False).ids
+        return ids
+
     def ids_of_words(self, words: list[str]) -> tuple[Int32, Int32]:
         """How many ids each word has, ``int32[n]``, and the ids of all, in order. Each word is tokenized by itself."""
-        groups = [words[start : start + _WORDS_PER_LIST] for start in range(0, len(words), _WORDS_PER_LIST)]
-        encodings = self.encode(groups)
-        counts = [
-            np.bincount(np.array(encoding.word_ids, dtype=np.int32), minlength=len(group))
-            for group, encoding in zip(groups, encodings, strict=True)
-        ]
-        return np.concatenate(counts).astype(np.int32), _ids_of(encodings)
+        lists = [words[start : start + _WORDS_PER_LIST] for start in range(0, len(words), _WORDS_PER_LIST)]
+        counts, ids = [], []
+        for start in range(0, len(lists), _LISTS_PER_CALL):
+            part = lists[start : start + _LISTS_PER_CALL]
+            encodings = self.encode(part)
+            ids.append(_ids_of(encodings))
+            counts += [
+                np.bincount(np.array(encoding.word_ids, dtype=np.int32), minlength=len(some))
+                for some, encoding in zip(part, encodings, strict=True)
+            ]
+        return np.concatenate(counts).astype(np.int32), np.concatenate(ids)
 
     def ids_of_texts(self, texts: list[str]) -> tuple[Int32, Int32]:
         """The same for any number of texts that are longer than a word."""
-        batch = TokenBatch.join([self.ids(part) for _, part in split_into_calls(texts)])
+        batch = TokenBatch.join([self.ids(part) for _, part in split_into_parts(texts)])
         return batch.lengths, batch.ids
 
     def decode(self, ids: Sequence[int], *, skip_special: bool) -> str:
@@ -184,27 +197,35 @@ def _ids_of(encodings: Sequence[Encoding]) -> Int32:
     return np.array(ids, dtype=np.int32)
 
 
-def split_into_calls(texts: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+def split_into_parts(
+    texts: Iterable[str], most_texts: int = _TEXTS_PER_CALL, most_characters: int = _CHARACTERS_PER_CALL
+) -> Iterator[tuple[int, list[str]]]:
     """Group texts, so that a group is what one call of the library may have, or is a single long text.
+
+    Args:
+        texts: the texts.
+        most_texts: the most texts of a group.
+        most_characters: the most characters of a group, unless it is a single text.
 
     Yields:
         The number of the first text of a group, and the group.
     """
     first, waiting = 0, iter(texts)
-    while group := list(itertools.islice(waiting, _TEXTS_PER_CALL)):
-        if sum(map(len, group)) <= LONG_TEXT_CHARACTERS:  # The usual case.
+    while group := list(itertools.islice(waiting, most_texts)):
+        lengths = list(map(len, group))
+        if sum(lengths) <= most_characters and max(lengths) <= LONG_TEXT_CHARACTERS:  # The usual case.
             yield first, group
             first += len(group)
             continue
         part: list[str] = []
         characters = 0
-        for text in group:
-            is_full = characters + len(text) > _CHARACTERS_PER_CALL
-            if part and (is_full or max(len(text), len(part[0])) > LONG_TEXT_CHARACTERS):
+        for text, length in zip(group, lengths, strict=True):
+            is_full = characters + length > most_characters
+            if part and (is_full or max(length, len(part[0])) > LONG_TEXT_CHARACTERS):
                 yield first, part
                 first += len(part)
                 part, characters = [], 0
             part.append(text)
-            characters += len(text)
+            characters += length
         yield first, part
         first += len(part)

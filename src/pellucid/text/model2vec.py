@@ -26,16 +26,16 @@ from pellucid.types import Int32, TokenBatch, TokenizedText
 _UNIGRAM_UNKNOWN = re.compile(rb'"unk_id"\s*:\s*(\d{1,9})\b')
 
 
-def create_tokenizer(files: ModelFiles, spec: TokenizerSpec, encoder: EncoderSpec) -> Tokenizer:
+def create_tokenizer(files: ModelFiles, spec: TokenizerSpec, encoder: EncoderSpec, threads: int) -> Tokenizer:
     """The tokenizer of a model. The errors are those of :class:`~pellucid.text.tokenizer.Tokenizer`."""
-    return (Model2VecTokenizer if spec.rules == "model2vec" else Tokenizer)(files, spec, encoder)
+    return (Model2VecTokenizer if spec.rules == "model2vec" else Tokenizer)(files, spec, encoder, threads)
 
 
 class Model2VecTokenizer(Tokenizer):
     """A tokenizer with the rules of model2vec."""
 
-    def __init__(self, files: ModelFiles, spec: TokenizerSpec, encoder: EncoderSpec) -> None:
-        super().__init__(files, spec, encoder)
+    def __init__(self, files: ModelFiles, spec: TokenizerSpec, encoder: EncoderSpec, threads: int = 1) -> None:
+        super().__init__(files, spec, encoder, threads)
         if self._library.unknown is None:  # The library does not tell a Unigram model's.
             name = f"{spec.folder}/tokenizer.json" if spec.folder else "tokenizer.json"
             found = _UNIGRAM_UNKNOWN.search(files.read(name))

@@ -47,12 +47,7 @@ class TextTemplate:
         Raises:
             InputError: there are more tokens than int32 can count.
         """
-        room = max_tokens - self.specials
-        if len(plain) == 1:  # A query. The work on arrays below would take three times as long.
-            kept_ids = plain.ids[-room:] if keep_end else plain.ids[:room]
-            ids = np.concatenate([self.before, kept_ids, self.after])
-            return TokenBatch(ids, np.array([0, len(ids)], dtype=np.int32))
-        kept = np.minimum(plain.lengths, room)
+        kept = np.minimum(plain.lengths, max_tokens - self.specials)
         # Each text is three runs of the ids: special tokens, the text, special tokens.
         starts, lengths = np.empty((2, len(plain), 3), dtype=np.int32)
         starts[:, 0], starts[:, 2] = len(plain.ids), len(plain.ids) + len(self.before)
@@ -60,6 +55,17 @@ class TextTemplate:
         lengths[:, 0], lengths[:, 1], lengths[:, 2] = len(self.before), kept, len(self.after)
         runs = Runs(starts.ravel(), lengths.ravel())
         return TokenBatch(runs.gather(np.concatenate([plain.ids, self.before, self.after])), runs.offsets[::3].copy())
+
+    def apply_to_one(self, ids: Int32 | list[int], max_tokens: int, *, keep_end: bool) -> TokenBatch:
+        """Do the same for the ids of one text, which takes a third of the time."""
+        room = max_tokens - self.specials
+        if len(ids) > room:
+            ids = ids[-room:] if keep_end else ids[:room]
+        if isinstance(ids, list):
+            whole = np.array([*self.before.tolist(), *ids, *self.after.tolist()], dtype=np.int32)
+        else:
+            whole = np.concatenate((self.before, ids, self.after))
+        return TokenBatch(whole, np.array((0, len(whole)), dtype=np.int32))
 
 
 def find_text_template(library: Library, specials: list[int]) -> TextTemplate:

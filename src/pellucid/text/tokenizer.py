@@ -13,7 +13,7 @@ Each text is tokenized once. A text that is too long is cut where its ids are. A
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,11 +25,11 @@ from pellucid.reprs import short_text
 from pellucid.sources.files import ModelFiles
 from pellucid.text.checks import check_texts, check_utf8, counting_limit
 from pellucid.text.inspection import Inspection
-from pellucid.text.library import Library, split_into_calls
+from pellucid.text.library import Library, split_into_parts
 from pellucid.text.pairs import PairTemplate
 from pellucid.text.seams import LONG_TEXT_CHARACTERS, Seams, find_seams
 from pellucid.text.templates import find_pair_template, find_text_template
-from pellucid.text.words import Words, find_rules
+from pellucid.text.words import CHARACTERS_PER_PART, TEXTS_PER_PART, Words, find_rules
 from pellucid.types import Int32, Int64, TokenBatch, TokenizedText
 
 _EMPTY = TokenBatch(np.empty(0, dtype=np.int32), np.zeros(1, dtype=np.int32))
@@ -44,6 +44,7 @@ class Tokenizer:
         files: the model's files.
         spec: what they say about the tokenizer.
         encoder: what they say about the encoder. The ids must fit its vocabulary.
+        threads: the most threads for long lists of texts. The ``tokenizers`` library has its own number of them.
 
     Raises:
         InvalidModelError: the tokenizer's files are broken, or have ids outside the encoder's vocabulary.
@@ -51,7 +52,7 @@ class Tokenizer:
             add special tokens before and after a text.
     """
 
-    def __init__(self, files: ModelFiles, spec: TokenizerSpec, encoder: EncoderSpec) -> None:
+    def __init__(self, files: ModelFiles, spec: TokenizerSpec, encoder: EncoderSpec, threads: int = 1) -> None:
         self.spec = spec
         self._name = files.name
         self._most_tokens = encoder.max_tokens
@@ -75,7 +76,7 @@ class Tokenizer:
                 f"tokens."
             )
         self._template = find_text_template(self._library, empty.ids)
-        self._seams, self._words = _find_cuts(self._library)
+        self._seams, self._words = _find_cuts(self._library, threads)
         self._inspection = Inspection(self._library, self._seams, self._template)
 
     def __repr__(self) -> str:
@@ -131,6 +132,13 @@ class Tokenizer:
     ) -> tuple[TokenBatch, Int32]:
         """Do the same for texts that are checked, and stand at any positions."""
         limit = counting_limit(self.spec.max_tokens)
+        if len(texts) == 1 and len(prompt) + len(texts[0]) <= LONG_TEXT_CHARACTERS:  # A query: every step counts.
+            check()
+            text = prompt + texts[0]
+            ids = self._library.ids_of_one(text) if self._words is None else self._words.ids_of_one(text)
+            count = min(len(ids) + self._template.specials, limit)
+            tokens = self._template.apply_to_one(ids, self.spec.max_tokens, keep_end=self._keeps_end)
+            return tokens, np.array([count], dtype=np.int32)
         batches: list[TokenBatch] = []
         counts: list[Int32] = []
         for plain in self._plain(texts, prompt, positions, limit, check):
@@ -162,7 +170,7 @@ class Tokenizer:
         check_texts(texts, first=first)
         check_utf8(prompt, "the prompt")
         counts = [_EMPTY.ids]
-        for number, part in split_into_calls(prompt + text for text in texts):
+        for number, part in self._split(prompt + text for text in texts):
             check()
             if len(part[0]) <= LONG_TEXT_CHARACTERS:
                 counts.append(self._ids(part).lengths)
@@ -238,12 +246,18 @@ class Tokenizer:
             limit: read a long text until it has so many tokens, special tokens included.
             check: called between the parts of the work.
         """
-        for number, part in split_into_calls((prompt + text for text in texts) if prompt else texts):
+        for number, part in self._split((prompt + text for text in texts) if prompt else texts):
             check()
             if len(part[0]) <= LONG_TEXT_CHARACTERS:
                 yield self._ids(part)
             else:
                 yield self._start_of(part[0], positions[number], limit - self._template.specials, check)
+
+    def _split(self, texts: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+        """Group texts, so that a group can be tokenized in one go, or is a single long text; with its first number."""
+        if self._words is None:
+            return split_into_parts(texts)
+        return split_into_parts(texts, TEXTS_PER_PART, CHARACTERS_PER_PART)
 
     def _ids(self, texts: list[str]) -> TokenBatch:
         """The ids of texts that are not long, without special tokens."""
@@ -272,9 +286,9 @@ class Tokenizer:
             yield self._ids([text[start:end] for start, end in group])
 
 
-def _find_cuts(library: Library) -> tuple[Seams, Words | None]:
+def _find_cuts(library: Library, threads: int) -> tuple[Seams, Words | None]:
     """Find out where long texts can be cut into pieces, and whether texts can be cut into words."""
     parts, added = (library.normalizer, library.pre_tokenizer), library.added_tokens
     normalize = None if parts[0] is None else library.normalize
     rules = find_rules(*parts, added, normalize, library.cut)
-    return find_seams(*parts, added, normalize), None if rules is None else Words(rules, library)
+    return find_seams(*parts, added, normalize), None if rules is None else Words(rules, library, threads)
