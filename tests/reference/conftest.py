@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Ignore warnings of the other libraries. `make test` loads this file too, but there no warning is ignored."""
     if not REFERENCE:
         return
+    import torch
+
+    if not torch.cuda.is_available():
+        os.environ.setdefault("TRITON_INTERPRET", "1")  # Triton reads it when it is imported.
     for category in ("DeprecationWarning", "FutureWarning", "PendingDeprecationWarning", "UserWarning"):
         config.addinivalue_line("filterwarnings", f"ignore::{category}")
 

@@ -15,6 +15,8 @@ from pellucid import Embedder
 from pellucid.engines.reference import ReferenceEngine
 from pellucid.engines.torch import ragged
 from pellucid.engines.torch.engine import TorchEngine
+from pellucid.engines.torch.ops import ACTIVATIONS as DEVICE_ACTIVATIONS
+from pellucid.engines.torch.ops import Ops
 from pellucid.engines.torch.steps import DeviceBatch
 from pellucid.layers.activations import ACTIVATIONS
 from pellucid.layers.finish import Pool
@@ -32,7 +34,7 @@ def ragged_embedder(folder, dtype="float32"):
     """An embedder that computes as on a GPU: steps have texts of any lengths, and only the attention sees padding."""
     embedder = Embedder(folder, engine="torch", dtype=dtype, on_truncation="ignore")
     weights = load_weights(embedder.files, embedder.spec)
-    embedder.engine._encoder = ragged.RaggedEncoder(embedder.spec.encoder, weights, "cpu", getattr(torch, dtype))
+    embedder.engine._encoder = ragged.RaggedEncoder(embedder.spec.encoder, weights, "cpu", getattr(torch, dtype), Ops())
     embedder.engine.tokens_per_call = 1 << 22
     return embedder
 
@@ -177,9 +179,9 @@ def test_the_kernel_is_for_gpus_in_half_precision(embedder):
 
 
 def test_every_activation_is_supported():
-    assert set(ragged.ACTIVATIONS) == set(ACTIVATIONS)
+    assert set(DEVICE_ACTIVATIONS) == set(ACTIVATIONS)
     x = np.linspace(-5, 5, 101, dtype=np.float32)
-    for name, activation in ragged.ACTIVATIONS.items():
+    for name, activation in DEVICE_ACTIVATIONS.items():
         np.testing.assert_allclose(activation(torch.from_numpy(x)), ACTIVATIONS[name](x), atol=1e-6)
 
 

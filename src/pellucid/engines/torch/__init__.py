@@ -10,6 +10,8 @@ steps. ::
     several.py     SeveralDevices: shares the texts of a call among the TorchEngines of several GPUs
     planning.py    which texts go together in a step
     steps.py       texts on the device, end to end or side by side with padding; the way back of results
+    ops.py         what that pass computes beside matrix products and attention, in PyTorch
+    kernels.py     the same with fewer kernels, in Triton
     ragged.py      the forward pass of Pellucid's own families, without padding
     known.py       the models of transformers
     pooled.py      pooling on the device

@@ -19,27 +19,14 @@ import torch.nn.functional as F  # noqa: N812
 
 from pellucid.engines.native import bias_by_distance, place_vectors, places_by_distance
 from pellucid.engines.reference import rotary_turns
+from pellucid.engines.torch.ops import Affine, DeviceNorm, EmbeddingTables, Ops
 from pellucid.engines.torch.steps import DeviceBatch
 from pellucid.model import weights as stored
 from pellucid.model.spec import BlockSpec, EncoderSpec, NormPlaces, NormSpec
 from pellucid.types import Float32
 
-Affine = tuple[torch.Tensor, torch.Tensor]
-"""A weight and a bias."""
-
 MakeTensor = Callable[[Float32], torch.Tensor]
 """Copies an array to the device, in the dtype of the arithmetic."""
-
-ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "gelu": F.gelu,
-    "gelu_tanh": functools.partial(F.gelu, approximate="tanh"),
-    "identity": lambda x: x,
-    "relu": F.relu,
-    "sigmoid": torch.sigmoid,
-    "silu": F.silu,
-    "tanh": torch.tanh,
-}
-"""The same functions as in :data:`pellucid.layers.activations.ACTIVATIONS`."""
 
 _LARGEST_HEAD = 256
 """The largest head size that FlashAttention has."""
@@ -50,18 +37,6 @@ MaskByWindow = Callable[[int | None], torch.Tensor | None]
 VarlenAttention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, DeviceBatch, int | None], torch.Tensor]
 """Attention of texts that lie end to end. Takes queries, keys and values, each ``[T, heads, head_size]``, the step, and
 a window; returns what each token takes from the others, ``[T, heads, head_size]``."""
-
-
-@dataclass(frozen=True, eq=False)
-class DeviceNorm:
-    """A layer normalization on the device. Without weights, it returns its input."""
-
-    affine: Affine | None
-    eps: float = 0.0
-
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """Normalize each row."""
-        return x if self.affine is None else F.layer_norm(x, x.shape[-1:], *self.affine, eps=self.eps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,20 +82,28 @@ class RaggedEncoder:
         weights: the encoder's weights. They are copied to the device layer by layer.
         device: PyTorch's name of the device.
         dtype: the number type of the arithmetic. PyTorch's kernels use float32 inside norms and softmax.
+        ops: what computes the rest, beside matrix products and attention.
 
     Attributes:
         min_length_ratio: every text of a step should be at least this fraction of the length of the longest.
     """
 
-    def __init__(self, spec: EncoderSpec, weights: stored.EncoderWeights, device: str, dtype: torch.dtype) -> None:
+    def __init__(
+        self, spec: EncoderSpec, weights: stored.EncoderWeights, device: str, dtype: torch.dtype, ops: Ops
+    ) -> None:
         self.spec = spec
+        self._ops = ops
         # Only attention and pooling need padding, so a few large steps are faster than many with little padding.
         self.min_length_ratio = 0.5
         make_tensor = functools.partial(torch.tensor, dtype=dtype, device=device)
         self._varlen = varlen_attention(spec, device, dtype)
-        self._word = make_tensor(weights.word)
-        self._position = None if weights.position is None else make_tensor(weights.position)
-        self._token_type = None if weights.token_type is None else make_tensor(weights.token_type)
+        self._dtype = dtype
+        self._embeddings = EmbeddingTables(
+            *(
+                None if table is None else make_tensor(table)
+                for table in (weights.word, weights.position, weights.token_type)
+            )
+        )
         self._embedding_norm = device_norm(make_tensor, weights.embedding_norm, spec.embedding.norm)
         projection = weights.embedding_projection
         self._projection = None if projection is None else stack(make_tensor, projection)
@@ -130,10 +113,7 @@ class RaggedEncoder:
         places = places_by_distance(spec)
         self._places_by_distance = None if places is None else torch.tensor(places, dtype=torch.int64, device=device)
         self._turns = {
-            attention.rotary_base: [
-                torch.tensor(table, device=device)
-                for table in rotary_turns(spec.max_tokens, attention.head_size, attention.rotary_base)
-            ]
+            attention.rotary_base: rotary_tables(spec.max_tokens, attention.head_size, attention.rotary_base, device)
             for attention in {block.attention for block in spec.blocks}
             if attention.rotary_base is not None
         }
@@ -167,31 +147,26 @@ class RaggedEncoder:
         return self._final_norm(x)
 
     def _embed(self, step: DeviceBatch) -> torch.Tensor:
-        x = self._word[step.ids]
-        if self._position is not None:
-            x = x + self._position[position_ids(step, self.spec.embedding.padding_id)]
-        if self._token_type is not None:
-            x = x + self._token_type[0 if step.segments is None else step.segments]
-        x = self._embedding_norm(x)
+        positions = position_ids(step, self.spec.embedding.padding_id)
+        x = self._ops.embed(self._embeddings, self._embedding_norm, step.ids, positions, step.segments)
         return x if self._projection is None else F.linear(x, *self._projection)
 
     def _layer(
         self, x: torch.Tensor, layer: DeviceLayer, step: DeviceBatch, mask_by_window: MaskByWindow
     ) -> torch.Tensor:
         norms = layer.attention_norms
-        x = norms.sum(x + norms.after(self._attention(norms.before(x), layer, step, mask_by_window)))
+        x = self._ops.add_norm(x, norms.after(self._attention(norms.before(x), layer, step, mask_by_window)), norms.sum)
         norms = layer.feed_forward_norms
-        return norms.sum(x + norms.after(self._feed_forward(norms.before(x), layer)))
+        return self._ops.add_norm(x, norms.after(self._feed_forward(norms.before(x), layer)), norms.sum)
 
     def _attention(
         self, x: torch.Tensor, layer: DeviceLayer, step: DeviceBatch, mask_by_window: MaskByWindow
     ) -> torch.Tensor:
         spec = layer.spec.attention
         stacked = F.linear(x, *layer.query_key_value).view(len(x), -1, spec.head_size)
-        query, key, value = stacked.split((spec.heads, spec.kv_heads, spec.kv_heads), dim=1)  # [T, heads, head_size]
         if spec.rotary_base is not None:
-            cos, sin = (table[step.positions][:, None] for table in self._turns[spec.rotary_base])
-            query, key = rotate(query, cos, sin), rotate(key, cos, sin)
+            self._ops.rotate(stacked, spec.heads + spec.kv_heads, self._turns[spec.rotary_base], step.positions)
+        query, key, value = stacked.split((spec.heads, spec.kv_heads, spec.kv_heads), dim=1)  # [T, heads, head_size]
         if spec.kv_heads != spec.heads:
             key, value = (t.repeat_interleave(spec.heads // spec.kv_heads, dim=1) for t in (key, value))
         if self._varlen is not None:
@@ -232,12 +207,8 @@ class RaggedEncoder:
         return torch.stack(products).sum(0) * scale, scale
 
     def _feed_forward(self, x: torch.Tensor, layer: DeviceLayer) -> torch.Tensor:
-        activation = ACTIVATIONS[layer.spec.feed_forward.activation]
-        inner = F.linear(x, *layer.inner)
-        if not layer.spec.feed_forward.gated:
-            return F.linear(activation(inner), *layer.output)
-        gate, intermediate = inner.chunk(2, dim=-1)
-        return F.linear(activation(gate) * intermediate, *layer.output)
+        inner = self._ops.activate(F.linear(x, *layer.inner), layer.spec.feed_forward)
+        return F.linear(inner, *layer.output)
 
     def _mask(self, step: DeviceBatch, window: int | None) -> torch.Tensor | None:
         """What to add to the attention scores of texts side by side.
@@ -258,7 +229,7 @@ class RaggedEncoder:
             return bias[None].masked_fill(is_hidden, -torch.inf)
         if step.has_equal_lengths and window is None:
             return None
-        return torch.zeros_like(is_hidden, dtype=self._word.dtype).masked_fill(is_hidden, -torch.inf)
+        return torch.zeros_like(is_hidden, dtype=self._dtype).masked_fill(is_hidden, -torch.inf)
 
 
 def varlen_attention(spec: EncoderSpec, device: str, dtype: torch.dtype) -> VarlenAttention | None:
@@ -325,10 +296,10 @@ def position_ids(step: DeviceBatch, padding_id: int | None) -> torch.Tensor:
     return (counts - before) * is_counted + padding_id
 
 
-def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    """What :func:`pellucid.engines.reference.rotate` computes, for ``[T, heads, head_size]``, in float32."""
-    first, second = x.float().chunk(2, dim=-1)
-    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1).to(x.dtype)
+def rotary_tables(tokens: int, head_size: int, base: float, device: str) -> Affine:
+    """The cosines and sines of :func:`pellucid.engines.reference.rotary_turns`, on the device."""
+    cos, sin = (torch.tensor(table, device=device) for table in rotary_turns(tokens, head_size, base))
+    return cos, sin
 
 
 def stack(make_tensor: MakeTensor, *layers: stored.Linear | stored.Norm) -> Affine:
