@@ -29,6 +29,13 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("filterwarnings", f"ignore::{category}")
 
 
+@pytest.fixture
+def as_on_a_gpu():
+    """What overflows becomes infinite, without a word. NumPy, in which Triton's interpreter computes, warns of it."""
+    with np.errstate(all="ignore"):
+        yield
+
+
 def load_reference(folder: Path | str, **options):
     """Load the same files with sentence-transformers."""
     from sentence_transformers import SentenceTransformer

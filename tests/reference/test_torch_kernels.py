@@ -19,19 +19,13 @@ from pellucid.types import TokenBatch
 pytest.importorskip("triton")
 from pellucid.engines.torch.kernels import FusedOps
 
+pytestmark = pytest.mark.usefixtures("as_on_a_gpu")
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 SIZES = [1, 30, 384, 2050]
 ROWS = [0, 1, 7]
 EPS = 1e-7
 FUSED, PLAIN = FusedOps(), Ops()
-
-
-@pytest.fixture(autouse=True)
-def _as_on_a_gpu():
-    """What overflows becomes infinite. NumPy, in which Triton's interpreter computes, warns of that."""
-    with np.errstate(all="ignore"):
-        yield
 
 
 @pytest.fixture(params=DTYPES)

@@ -38,8 +38,11 @@ class FusedOps(Ops):
             ImportError, OSError, RuntimeError, subprocess.SubprocessError: it does not.
         """
         ops, row = cls(), torch.ones((1, 16), device=device)
-        with torch.cuda.device_of(row):
-            ops.add_norm(row, row, DeviceNorm((row[0], row[0]), 1e-12))
+        try:
+            with torch.cuda.device_of(row):
+                ops.add_norm(row, row, DeviceNorm((row[0], row[0]), 1e-12))
+        except triton.TritonError as error:
+            raise RuntimeError(str(error)) from error
         return ops
 
     def embed(
