@@ -1,8 +1,7 @@
 """Compares each Triton kernel with the lines of PyTorch that define it: the results, and how long both take.
 
-Run it in ``.venv-reference`` on a machine with a GPU: ``python benchmarks/gpu_kernels.py``. ``gpu.py`` calls it too. With
-``TRITON_INTERPRET=1`` and ``--device cpu --tokens 50 --rounds 1``, it runs on any machine that has Triton, to check that it
-works.
+Run it in ``.venv-reference`` on a machine with a GPU: ``python benchmarks/gpu_kernels.py``. ``gpu.py`` calls it too. To
+check that it works, run it anywhere on Linux, with ``TRITON_INTERPRET=1`` and ``--device cpu --tokens 50 --rounds 1``.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ def _rows_of_head(array, tokens, stride, head, is_row, HEAD_SIZE: tl.constexpr, 
     return tl.load(array + places, mask=is_row[:, None] & (columns < HEAD_SIZE)[None, :], other=0.0)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["count", "blocks"])
 def _attend(
     result, query, key, value, offsets, bias, places, by_query, by_key, scale, query_stride, key_stride, value_stride,
     count, blocks, place_count, HEADS: tl.constexpr, HEAD_SIZE: tl.constexpr, MAX_TOKENS: tl.constexpr,

@@ -3,12 +3,13 @@
 All of them compute in float32 and round once, to the dtype of their result. A kernel that goes through rows takes
 several at a time: a tile of ``ROWS`` x ``WIDTH`` numbers, where ``WIDTH`` is the power of two that holds a row.
 
+Triton compiles a kernel again for numbers that are, or are not, divisible by 16, and for other alignments. Arguments
+that differ from step to step are exempt (``do_not_specialize``), so later steps of a model compile nothing.
+
 With the environment variable ``TRITON_INTERPRET=1``, Triton runs them on the CPU; that is how they are tested.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 import triton
@@ -57,10 +58,10 @@ class FusedOps(Ops):
         size = tables.word.shape[1]
         result = tables.word.new_empty((len(ids), size))
         weight, bias = norm.affine or (None, None)
-        tiles = _tiles(result)
-        _embed[tiles.pop("grid")](
+        rows, width = _tile(size)
+        _embed[(triton.cdiv(len(ids), rows),)](
             result, tables.word, tables.position, tables.token_type, ids, positions, segments, weight, bias, norm.eps,
-            len(ids), size, **tiles,
+            len(ids), size, ROWS=rows, WIDTH=width,
         )  # fmt: skip
         return result
 
@@ -69,8 +70,8 @@ class FusedOps(Ops):
         if norm.affine is None:
             return x + y
         result = torch.empty_like(x)
-        tiles = _tiles(result)
-        _add_norm[tiles.pop("grid")](result, x, y, *norm.affine, norm.eps, *x.shape, **tiles)
+        rows, width = _tile(x.shape[1])
+        _add_norm[(triton.cdiv(len(x), rows),)](result, x, y, *norm.affine, norm.eps, *x.shape, ROWS=rows, WIDTH=width)
         return result
 
     def activate(self, inner: torch.Tensor, spec: FeedForwardSpec) -> torch.Tensor:
@@ -97,9 +98,9 @@ class FusedOps(Ops):
         """See :meth:`Ops.mean`. The bits of a text's mean do not depend on the other texts."""
         size = states.shape[1]
         result = torch.empty((len(step.batch), size), dtype=torch.float32, device=states.device)
-        rows = max(1, _TILE // _width(size))
+        rows, width = _tile(size)
         _mean[(len(result),)](
-            result, states, step.offsets, skip, size, NORMALIZED=normalized, ROWS=rows, WIDTH=_width(size)
+            result, states.contiguous(), step.offsets, skip, size, NORMALIZED=normalized, ROWS=rows, WIDTH=width
         )
         return result
 
@@ -109,11 +110,10 @@ def _width(numbers: int) -> int:
     return max(32, int(triton.next_power_of_2(numbers)))
 
 
-def _tiles(x: torch.Tensor) -> dict[str, Any]:
-    """How a kernel goes through the rows of ``[T, size]``."""
-    width = _width(x.shape[1])
-    rows = max(1, _TILE // width)
-    return {"grid": (triton.cdiv(len(x), rows),), "ROWS": rows, "WIDTH": width}
+def _tile(size: int) -> tuple[int, int]:
+    """How many rows of so many numbers a program takes at a time, and the power of two that holds a row."""
+    width = _width(size)
+    return max(1, _TILE // width), width
 
 
 @triton.jit
@@ -127,7 +127,7 @@ def _normalize_rows(x, is_number, weight, bias, eps, columns, size):
     return centered / deviation[:, None] * scale[None, :] + shift[None, :]
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["count"])
 def _add_norm(result, x, y, weight, bias, eps, count, size, ROWS: tl.constexpr, WIDTH: tl.constexpr):
     rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     columns = tl.arange(0, WIDTH)
@@ -144,7 +144,7 @@ def _rows_of(table, indices, size, columns, is_number):
     return tl.load(table + indices[:, None] * size + columns[None, :], mask=is_number, other=0.0).to(tl.float32)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["ids", "position_ids", "segments", "count"])
 def _embed(
     result, words, positions, token_types, ids, position_ids, segments, weight, bias, eps, count, size,
     ROWS: tl.constexpr, WIDTH: tl.constexpr,
@@ -166,7 +166,7 @@ def _embed(
     tl.store(result + rows.to(tl.int64)[:, None] * size + columns[None, :], total, mask=is_number)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["blocks"])
 def _activate(result, inner, columns, blocks, GATED: tl.constexpr, ACTIVATION: tl.constexpr, BLOCK: tl.constexpr):
     """Each program activates a block of a row. Without a gate, all rows are one."""
     row = (tl.program_id(0) // blocks).to(tl.int64)
@@ -188,7 +188,7 @@ def _activate(result, inner, columns, blocks, GATED: tl.constexpr, ACTIVATION: t
     tl.store(result + row * columns + column, y, mask=is_number)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["positions"])
 def _rotate(heads, cos, sin, positions, stride, pairs, HALF: tl.constexpr, WIDTH: tl.constexpr):
     """Each program rotates the heads of one token."""
     token = tl.program_id(0).to(tl.int64)
@@ -204,7 +204,7 @@ def _rotate(heads, cos, sin, positions, stride, pairs, HALF: tl.constexpr, WIDTH
     tl.store(place + HALF, second * c + first * s, mask=is_pair)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["skip"])
 def _mean(result, states, offsets, skip, size, NORMALIZED: tl.constexpr, ROWS: tl.constexpr, WIDTH: tl.constexpr):
     """Each program pools one text, several tokens at a time."""
     text = tl.program_id(0).to(tl.int64)
