@@ -193,7 +193,7 @@ class TorchEngine(Engine):
         """The same for a ``Pool``. If only the CPU has one of its modules, all of them run there."""
         modes, skip = pool.pooling.modes, pool.prompt_tokens if pool.skips else 0
         modules = self._modules.copy(pool.modules_to_apply)
-        if modules and modules[0] is normalize and modes == ("mean",):
+        if modules and modules[0] is normalize and modes == ("mean",):  # One kernel does both.
             return start_copy_back(apply_modules(modules[1:], self._ops.mean(states, step, skip, normalized=True)))
         pooled = pool_on_device(states, step, modes, skip, self._ops)
         if modules is not None:

@@ -45,12 +45,8 @@ class RaggedEncoder:
         self.min_length_ratio = 0.5
         make_tensor = functools.partial(torch.tensor, dtype=dtype, device=device)
         self._attention = attention_for(spec, distances(spec, weights, device, dtype), device, dtype, ops)
-        self._embeddings = EmbeddingTables(
-            *(
-                None if table is None else make_tensor(table)
-                for table in (weights.word, weights.position, weights.token_type)
-            )
-        )
+        tables = weights.word, weights.position, weights.token_type
+        self._embeddings = EmbeddingTables(*(None if table is None else make_tensor(table) for table in tables))
         self._embedding_norm = device_norm(make_tensor, weights.embedding_norm, spec.embedding.norm)
         projection = weights.embedding_projection
         self._projection = None if projection is None else stack(make_tensor, projection)
