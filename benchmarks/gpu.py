@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+from unittest import mock
 
 import machine
 import numpy.typing as npt
@@ -21,6 +22,8 @@ import texts
 import torch
 
 from pellucid import Embedder
+from pellucid.engines.torch import engine as torch_engine
+from pellucid.engines.torch.ops import Ops
 
 if TYPE_CHECKING:
     from pellucid.engines.torch.engine import TorchEngine
@@ -47,6 +50,12 @@ def pellucid(model: str, device: str, dtype: str) -> Embedder:
     return Embedder(model, device=device, dtype=dtype, engine="torch", on_truncation="cut")
 
 
+def without_triton(model: str, device: str, dtype: str) -> Embedder:
+    """The same without our kernels."""
+    with mock.patch.object(torch_engine, "ops_for", return_value=Ops()):
+        return pellucid(model, device, dtype)
+
+
 def sentence_transformers(model: str, device: str, dtype: str, attention: str) -> Embed:
     """As its efficiency guide advises: half precision, large batches, and this implementation of attention."""
     from sentence_transformers import SentenceTransformer
@@ -59,6 +68,8 @@ def sentence_transformers(model: str, device: str, dtype: str, attention: str) -
 def load_contenders(folder: str, device: str, dtype: str) -> dict[str, Embed]:
     """The contenders that load here. FlashAttention must be installed, and not every model supports it."""
     embedders: dict[str, Embed] = {"pellucid": pellucid(folder, device, dtype).embed_documents}
+    if device.startswith("cuda"):
+        embedders["pellucid, without Triton"] = without_triton(folder, device, dtype).embed_documents
     if device == "cuda" and torch.cuda.device_count() > 1:
         embedders["pellucid, all GPUs"] = pellucid(folder, "cuda:*", dtype).embed_documents
     for attention in ("sdpa", "flash_attention_2"):
@@ -134,13 +145,22 @@ def measure_step_sizes(embedder: Embedder, batch: list[str], rounds: int) -> dic
     return {"chosen": chosen, "texts_per_second": speeds}
 
 
+def measure_kernels(device: str, dtype: str) -> dict[str, Any] | str:
+    """The figures of ``gpu_kernels.py``; or why there are none."""
+    try:
+        import gpu_kernels
+    except ImportError as error:
+        return f"no Triton: {error}"
+    return gpu_kernels.measure(device, dtype, tokens=17_066, rounds=20)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--dtype", default="float16")
     parser.add_argument("--models", nargs="+", default=["all-MiniLM-L6-v2", "all-mpnet-base-v2"])
-    parser.add_argument("--texts", type=int, default=30_000)
-    parser.add_argument("--long-texts", type=int, default=6_000)
+    parser.add_argument("--texts", type=int, default=20_000)
+    parser.add_argument("--long-texts", type=int, default=4_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--output", type=Path)
     args = parser.parse_args()
@@ -149,6 +169,8 @@ def main() -> None:
     figures |= {"device": torch.cuda.get_device_name(args.device) if on_gpu else args.device}
     figures |= {"gpus": torch.cuda.device_count(), "torch": torch.__version__, "dtype": args.dtype}
     figures |= {"tests": run_tests(), "texts": args.texts, "long_texts": args.long_texts}
+    if on_gpu:
+        figures["kernels"] = measure_kernels(args.device, args.dtype)
     for model in args.models:
         reference = Embedder(model, on_truncation="cut")
         folder = str(reference.files.folder)

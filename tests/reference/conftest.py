@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,19 @@ def pytest_configure(config: pytest.Config) -> None:
     """Ignore warnings of the other libraries. `make test` loads this file too, but there no warning is ignored."""
     if not REFERENCE:
         return
+    import torch
+
+    if not torch.cuda.is_available():
+        os.environ.setdefault("TRITON_INTERPRET", "1")  # Triton reads it when it is imported.
     for category in ("DeprecationWarning", "FutureWarning", "PendingDeprecationWarning", "UserWarning"):
         config.addinivalue_line("filterwarnings", f"ignore::{category}")
+
+
+@pytest.fixture
+def as_on_a_gpu():
+    """What overflows becomes infinite, without a word. NumPy, in which Triton's interpreter computes, warns of it."""
+    with np.errstate(all="ignore"):
+        yield
 
 
 def load_reference(folder: Path | str, **options):

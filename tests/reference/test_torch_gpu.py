@@ -33,6 +33,11 @@ def test_float32(folder, tokens_per_step):
     np.testing.assert_allclose(ours.engine.run(tokens, EachToken()).vectors, expected.vectors, atol=1e-4)
 
 
+def test_triton_works_here(folder):
+    pytest.importorskip("triton")
+    assert repr(embedder(folder, device="cuda").engine).endswith("fused=True)")
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_half_precision(folder, dtype):
     ours, reference = embedder(folder, device="cuda", dtype=dtype), embedder(folder, engine="reference")

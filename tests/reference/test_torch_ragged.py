@@ -13,8 +13,10 @@ import torch
 
 from pellucid import Embedder
 from pellucid.engines.reference import ReferenceEngine
-from pellucid.engines.torch import ragged
+from pellucid.engines.torch import attention, ragged
 from pellucid.engines.torch.engine import TorchEngine
+from pellucid.engines.torch.ops import ACTIVATIONS as DEVICE_ACTIVATIONS
+from pellucid.engines.torch.ops import Ops
 from pellucid.engines.torch.steps import DeviceBatch
 from pellucid.layers.activations import ACTIVATIONS
 from pellucid.layers.finish import Pool
@@ -32,7 +34,7 @@ def ragged_embedder(folder, dtype="float32"):
     """An embedder that computes as on a GPU: steps have texts of any lengths, and only the attention sees padding."""
     embedder = Embedder(folder, engine="torch", dtype=dtype, on_truncation="ignore")
     weights = load_weights(embedder.files, embedder.spec)
-    embedder.engine._encoder = ragged.RaggedEncoder(embedder.spec.encoder, weights, "cpu", getattr(torch, dtype))
+    embedder.engine._encoder = ragged.RaggedEncoder(embedder.spec.encoder, weights, "cpu", getattr(torch, dtype), Ops())
     embedder.engine.tokens_per_call = 1 << 22
     return embedder
 
@@ -152,15 +154,16 @@ def test_attention_on_texts_end_to_end(embedder, version):
     if spec.relative_bias or spec.disentangled:
         pytest.skip("FlashAttention adds nothing to the scores")
     has_windows = any(block.attention.window is not None for block in spec.blocks)
-    attend = ragged.end_to_end_attention(KERNELS[version], has_windows=has_windows)
+    attend = attention.end_to_end_attention(KERNELS[version], has_windows=has_windows)
     if has_windows and version == "2.10":
         assert attend is None
         return
     encoder = embedder.engine._encoder
+    padded = encoder._attention
     for tokens in batches(embedder):
-        encoder._varlen = None
+        encoder._attention = padded
         expected = embedder.engine.token_vectors(tokens)
-        encoder._varlen = attend
+        encoder._attention = attend
         np.testing.assert_allclose(embedder.engine.token_vectors(tokens), expected, atol=1e-5)
 
 
@@ -172,14 +175,14 @@ def test_pytorch_has_a_kernel_with_these_parameters():
 
 
 def test_the_kernel_is_for_gpus_in_half_precision(embedder):
-    assert ragged.varlen_attention(embedder.spec.encoder, "cpu", torch.float16) is None
-    assert ragged.varlen_attention(embedder.spec.encoder, "cuda", torch.float32) is None
+    assert not attention.takes_half_precision(embedder.spec.encoder, "cpu", torch.float16)
+    assert not attention.takes_half_precision(embedder.spec.encoder, "cuda", torch.float32)
 
 
 def test_every_activation_is_supported():
-    assert set(ragged.ACTIVATIONS) == set(ACTIVATIONS)
+    assert set(DEVICE_ACTIVATIONS) == set(ACTIVATIONS)
     x = np.linspace(-5, 5, 101, dtype=np.float32)
-    for name, activation in ragged.ACTIVATIONS.items():
+    for name, activation in DEVICE_ACTIVATIONS.items():
         np.testing.assert_allclose(activation(torch.from_numpy(x)), ACTIVATIONS[name](x), atol=1e-6)
 
 

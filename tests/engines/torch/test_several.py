@@ -96,6 +96,7 @@ def test_what_an_engine_says_of_itself(engines):
     several = SeveralDevices(engines, 8)
     assert (several.name, several.dtype, several.device) == ("torch", "float32", "cuda:0,cuda:1,cuda:2")
     assert several.tokens_per_call == 3 * engines[0].tokens_per_call
+    assert repr(several) == f"SeveralDevices({engines[0]!r}, {engines[1]!r}, {engines[2]!r})"
 
 
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=60), st.integers(1, 9))

@@ -23,6 +23,7 @@ from pellucid.engines.threads import usable_processors
 from pellucid.engines.torch.devices import check_devices
 from pellucid.engines.torch.known import TransformersEncoder
 from pellucid.engines.torch.modules import DeviceModules, apply_modules
+from pellucid.engines.torch.ops import normalize, ops_for
 from pellucid.engines.torch.planning import (
     MOST_TOKENS_IN_STEP,
     end_of_step,
@@ -113,6 +114,7 @@ class TorchEngine(Engine):
         self.tokens_per_step = _CPU_TOKENS_PER_STEP if on_cpu else gpu_tokens_per_step(spec, self.device, dtype)
         self.tokens_per_call = _CPU_TOKENS_PER_STEP if on_cpu else _GPU_TOKENS_PER_CALL
         self._steps_ahead = 0 if on_cpu else _GPU_STEPS_AHEAD
+        self._ops = ops_for(self.device)
         self._modules = DeviceModules(self.device)
         self._heads: weakref.WeakKeyDictionary[VocabularyHead, DeviceHead] = weakref.WeakKeyDictionary()
         self._heads_lock = threading.Lock()
@@ -121,11 +123,14 @@ class TorchEngine(Engine):
             if on_cpu or spec.only_torch:
                 self._encoder: TorchEncoder = TransformersEncoder(folder, self.device, torch_dtype)
             else:
-                self._encoder = RaggedEncoder(spec, weights(), self.device, torch_dtype)
+                self._encoder = RaggedEncoder(spec, weights(), self.device, torch_dtype, self._ops)
         except torch.OutOfMemoryError as error:
             raise DeviceError(
                 f"{self.device} has too little memory for the model. Use dtype='float16', or device='cpu'."
             ) from error
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()[:-1]}, fused={self._ops.is_fused})"
 
     def token_vectors(self, batch: TokenBatch) -> Float32:
         """The encoder's last hidden state, ``float32[T, hidden]``; see :class:`~pellucid.engines.base.Engine`.
@@ -186,8 +191,12 @@ class TorchEngine(Engine):
 
     def _pool(self, states: torch.Tensor, step: DeviceBatch, pool: Pool) -> Wait[Float32]:
         """The same for a ``Pool``. If only the CPU has one of its modules, all of them run there."""
-        pooled = pool_on_device(states, step, pool.pooling.modes, pool.prompt_tokens if pool.skips else 0)
-        if (modules := self._modules.copy(pool.modules_to_apply)) is not None:
+        modes, skip = pool.pooling.modes, pool.prompt_tokens if pool.skips else 0
+        modules = self._modules.copy(pool.modules_to_apply)
+        if modules and modules[0] is normalize and modes == ("mean",):  # One kernel does both.
+            return start_copy_back(apply_modules(modules[1:], self._ops.mean(states, step, skip, normalized=True)))
+        pooled = pool_on_device(states, step, modes, skip, self._ops)
+        if modules is not None:
             return start_copy_back(apply_modules(modules, pooled))
         copied = start_copy_back(pooled)
         return lambda: pool.after_pooling(copied())
@@ -229,7 +238,8 @@ class TorchEngine(Engine):
 
     @torch.inference_mode()  # type: ignore[untyped-decorator, unused-ignore]
     def _run_step(self, step: DeviceBatch, finish: Finish[Result]) -> Wait[Result]:
-        return self._finish_step(self._encoder.states(step), step, finish)
+        with torch.cuda.device_of(step.ids):  # Triton starts kernels on the current device.
+            return self._finish_step(self._encoder.states(step), step, finish)
 
     def _copy_to_device(self, batch: TokenBatch) -> DeviceBatch:
         """Copy all texts of a call at once, so that its steps copy nothing."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from pellucid.engines.torch.ragged import ACTIVATIONS
+from pellucid.engines.torch.ops import ACTIVATIONS, normalize
 from pellucid.layers.dense import Dense
 from pellucid.layers.finish import Module, Truncate
 from pellucid.layers.norms import LayerNorm, Normalize
@@ -82,9 +82,3 @@ def _dense(
         return result + (x if residual is None else F.linear(x, residual))
 
     return dense
-
-
-def normalize(x: torch.Tensor) -> torch.Tensor:
-    """What :func:`pellucid.layers.norms.normalize` computes. A row whose norm does not fit float32 becomes NaN."""
-    norms = x.square().sum(dim=1, keepdim=True).sqrt()
-    return x / norms.masked_fill(~norms.isfinite(), torch.nan).clamp_min(1e-12)

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 
 import torch
 
+from pellucid.engines.torch.ops import Ops
 from pellucid.engines.torch.steps import DeviceBatch
 
 
-def pool_on_device(states: torch.Tensor, step: DeviceBatch, modes: Sequence[str], skip: int) -> torch.Tensor:
+def pool_on_device(states: torch.Tensor, step: DeviceBatch, modes: Sequence[str], skip: int, ops: Ops) -> torch.Tensor:
     """Pool the token vectors of each text.
 
     Args:
@@ -20,12 +21,15 @@ def pool_on_device(states: torch.Tensor, step: DeviceBatch, modes: Sequence[str]
         step: the texts that they belong to.
         modes: keys of :data:`pellucid.layers.pooling.MODES`.
         skip: the number of tokens at the start of each text to leave out. A text with no tokens left gives zeros.
+        ops: what computes the mean.
 
     Returns:
         ``float32[B, len(modes) * hidden]``.
     """
     counts = (step.lengths - skip).clamp_min(0)[:, None]
-    pooled = [_pool(states, step, mode, skip, counts) for mode in modes]
+    pooled = [
+        ops.mean(states, step, skip) if mode == "mean" else _pool(states, step, mode, skip, counts) for mode in modes
+    ]
     return torch.cat([each.masked_fill(counts == 0, 0.0) for each in pooled], dim=1)
 
 
@@ -44,7 +48,6 @@ def _pool(states: torch.Tensor, step: DeviceBatch, mode: str, skip: int, counts:
     weights = is_pooled * (positions + 1.0) if mode == "weightedmean" else is_pooled.float()
     total = torch.einsum("nl,nlh->nh", weights, rows)
     divisors = {
-        "mean": counts,
         "mean_sqrt_len_tokens": counts.float().sqrt(),
         "weightedmean": weights.sum(dim=1, keepdim=True),
     }

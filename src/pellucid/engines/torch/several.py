@@ -34,6 +34,9 @@ class SeveralDevices(Engine):
         self._min_tokens = min_tokens
         self._next = itertools.cycle(self.engines)
 
+    def __repr__(self) -> str:
+        return f"SeveralDevices({', '.join(map(repr, self.engines))})"
+
     def token_vectors(self, batch: TokenBatch) -> Float32:
         """See :meth:`pellucid.engines.base.Engine.token_vectors`."""
         return self.run(batch, EachToken()).vectors

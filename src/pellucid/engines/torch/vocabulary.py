@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from pellucid.engines.torch.ragged import ACTIVATIONS
+from pellucid.engines.torch.ops import ACTIVATIONS
 from pellucid.engines.torch.steps import DeviceBatch
 from pellucid.layers.vocabulary import Together, VocabularyHead, VocabularyPool
 from pellucid.sparse_vectors import SparseVectors
