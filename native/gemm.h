@@ -33,6 +33,11 @@ struct DotInt8 : DotInt16<S> {
   using Sum = typename S::W;
   static Sum step(Sum sum, typename S::W x, typename S::W w) { return S::dot_int8(sum, x, w); }
 };
+template <class S>
+struct DotBfloat16 : DotFloat32<S> {
+  using Sum = typename S::F;
+  static Sum step(Sum sum, typename S::W x, typename S::W w) { return S::dot_bfloat16(sum, x, w); }
+};
 
 // The number of columns in a panel.
 template <class S>
@@ -110,7 +115,7 @@ template <class S, class Dot, Dtype dtype, int rows>
   // Some dtypes have no scale, offset or sums. Those pointers are null, and nothing may be added to null.
   const float *scale = nullptr, *offset = nullptr, *sums = nullptr;
   const std::ptrdiff_t first_scale = static_cast<std::ptrdiff_t>(first_row) * depth.groups + group;
-  if constexpr (dtype != Dtype::float32) scale = p.x.scale + first_scale;
+  if constexpr (is_integer<dtype>) scale = p.x.scale + first_scale;
   if constexpr (dtype == Dtype::int8) {
     offset = p.x.offset + first_scale;
     sums = p.weights.sums + (static_cast<std::ptrdiff_t>(group) * p.weights.panels + panel) * width;
@@ -121,10 +126,10 @@ template <class S, class Dot, Dtype dtype, int rows>
     if constexpr (dtype == Dtype::int8) {
       before = S::fma(S::set(offset[i * depth.groups]), S::load(sums + v * S::lanes), before);
     }
-    if constexpr (dtype == Dtype::float32) {
-      S::store(to, S::add(before, value));
-    } else {
+    if constexpr (is_integer<dtype>) {
       S::store(to, S::fma(S::set(scale[i * depth.groups]), value, before));
+    } else {
+      S::store(to, S::add(before, value));
     }
   });
 }
@@ -140,10 +145,10 @@ void finish_tile(const Product& p, int first_row, int rows, int panel, const flo
       const std::ptrdiff_t at = (first_row + i) * p.stride + panel * width;
       for (int v = 0; v < width; v += S::lanes) {
         auto y = S::load(total + i * width + v);
-        if constexpr (dtype == Dtype::float32) {
-          y = S::add(y, S::load(bias + v));
-        } else {
+        if constexpr (is_integer<dtype>) {
           y = S::fma(y, S::load(scale + v), S::load(bias + v));
+        } else {
+          y = S::add(y, S::load(bias + v));
         }
         y = activation(y);
         if (p.factor) y = S::mul(y, S::load(p.factor + at + v));

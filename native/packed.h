@@ -1,4 +1,4 @@
-// The weights of linear layers as the kernels read them: floats or scaled integers, in panels of columns. Within a
+// The weights of linear layers as the kernels read them: floats, bfloat16 or scaled integers, in panels of columns. Within a
 // panel, the weights of one k follow those of the k before.
 #pragma once
 
