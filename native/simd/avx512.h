@@ -102,8 +102,8 @@ struct Avx512 {
   }
 };
 
-// The extension for bfloat16 (AVX512-BF16). It takes denormal numbers for zero. In assembly, so that the compiler needs
-// no other flags than for VNNI: the two sets share all other functions.
+// The extension for bfloat16 (AVX512-BF16). It takes denormal numbers for zero. In assembly, so that one file can be
+// compiled for machines with it and without.
 struct Avx512Bf16 : Avx512<true> {
   static void store_bfloat16(void* p, F x) {
     __m256i rounded;

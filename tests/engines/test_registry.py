@@ -16,8 +16,9 @@ from pellucid.layers.finish import Pool
     [
         ("auto", "float32"),
         ("auto", "int8"),
-        *(("native", dtype) for dtype in ("float32", "int16", "int8")),
+        *(("native", dtype) for dtype in ("float32", "int16", "int8", "bfloat16", "auto")),
         ("reference", "float32"),
+        ("reference", "auto"),
     ],
 )
 @pytest.mark.parametrize("threads", [None, 1, 64])
@@ -32,7 +33,7 @@ def test_supported_options_pass(engine, dtype, threads):
         ({"dtype": "int4"}, "dtype='int4' is not supported by engine='auto'. Choose one of float32, int16, int8"),
         (
             {"name": "reference", "dtype": "int8"},
-            "dtype='int8' is not supported by engine='reference'. Choose one of float32",
+            "dtype='int8' is not supported by engine='reference'. Choose one of float32, auto",
         ),
         ({"name": "native", "device": "cuda"}, "device='cuda' is not supported by engine='native'"),
         ({"name": "torch", "dtype": "int8"}, "dtype='int8' is not supported by engine='torch'"),
@@ -55,13 +56,17 @@ def test_without_pytorch_the_error_has_the_install_command_and_comes_before_any_
 
 
 @pytest.mark.skipif(is_installed(), reason="PyTorch is installed")
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_on_a_cpu_the_dtypes_of_the_native_engine_are_suggested_before_pytorch(dtype):
+def test_on_a_cpu_the_dtypes_of_the_native_engine_are_suggested_before_pytorch():
     with pytest.raises(
         MissingExtraError,
-        match=f"choose dtype='int16', .* or dtype='int8', the fastest; dtype='{dtype}' needs the package",
+        match="choose dtype='int16', .* or dtype='int8', the fastest; dtype='float16' needs the package",
     ):
-        Embedder("no/such-model", dtype=dtype)
+        Embedder("no/such-model", dtype="float16")
+
+
+@pytest.mark.skipif(is_installed(), reason="PyTorch is installed")
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "auto"])
+def test_on_a_gpu_every_dtype_needs_pytorch(dtype):
     with pytest.raises(MissingExtraError, match="^this needs the package 'torch'"):
         Embedder("no/such-model", dtype=dtype, device="cuda")
 
