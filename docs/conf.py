@@ -43,7 +43,10 @@ napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 nitpick_ignore_regex = [
     ("py:.*", r"(numpy|collections|pathlib|os|datetime)\..*"),  # Their documentation is not fetched.
-    ("py:class", r"AnySide|Dtype|EngineName|Kind|OnTruncation|dict\[str"),  # The text beside these names lists their values.
+    (
+        "py:class",
+        r"AnySide|Dtype|EngineName|Kind|OnTruncation|dict\[str",
+    ),  # The text beside these names lists their values.
     ("py:class", r"pellucid\..*\.Result"),  # A type variable.
     ("py:class", r"pyarrow\..*|arrow\..*|pellucid\.search\.lance\.Found"),
     ("py:class", r".*csr_array|.*\.SparseFinish"),  # SciPy's documentation is not fetched; and a base class.

@@ -217,7 +217,7 @@ def embed_dataset(
     ray = _ray()
     check_output_dtype(output_dtype, exclude=("int8",))
     if dtype == AUTO:
-        raise OptionError("dtype='auto' might choose a different dtype on each node. Name one, such as 'int16'.", "dtype")
+        raise OptionError("dtype='auto' may mean different dtypes on different nodes. Name one.", "dtype")
     check_options("auto", dtype=dtype, device="cpu", threads=threads)  # Only the nodes know whether they have a GPU.
     loaded = Model(model, dtype, "auto", device, threads or max(1, int(cpus)))
     options = {

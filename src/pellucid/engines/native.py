@@ -332,7 +332,7 @@ def peaks(threads: int, *, seconds: float = 0.5) -> dict[str, float]:
     from pellucid import _native
 
     cpu = instruction_set()
-    products = {dtype: _native.product_peak(cpu, dtype, threads, seconds) for dtype in NATIVE_DTYPES}
+    products: dict[str, float] = {dtype: _native.product_peak(cpu, dtype, threads, seconds) for dtype in NATIVE_DTYPES}
     return {"multiply_add": _native.multiply_add_peak(cpu, threads, seconds), **products}
 
 
