@@ -9,8 +9,8 @@ NATIVE_DTYPES: tuple[NativeDtype, ...] = get_args(NativeDtype)
 AUTO = "auto"
 
 # int16 keeps a cosine of 0.9999 with float32. bfloat16 does not with all-mpnet-base-v2, and int8 keeps less:
-# docs/models.md has the measurements. int16 is 1.7 times as fast as float32 with VNNI, and 1.5 times without. On Arm, and
-# without vectors, it is slower than float32.
+# docs/models.md has the measurements. int16 is 1.7 times as fast as float32 with VNNI, and 1.5 times without. On Arm,
+# and without vectors, it is slower than float32.
 _FASTEST: dict[str, NativeDtype] = {
     "amx": "int16",
     "avx512_bf16": "int16",

@@ -56,7 +56,7 @@ class NativeEngine(Engine):
 
     Attributes:
         cpu: the instruction set in use: the best that this machine supports, or the one named by ``PELLUCID_CPU``.
-        dtype: one of :data:`~pellucid.engines.dtypes.NATIVE_DTYPES`.
+        dtype: "float32", "int16", "int8" or "bfloat16".
         threads: the most threads that a call may use; by default, all available CPU cores.
 
     Raises:
