@@ -34,7 +34,7 @@ struct Depth {
 constexpr int words_per_tile = 16, rows_per_tile = 16;
 
 // The left side of a product: rows of activations. Integers q stand for x ≈ offset + scale · q, with a scale and an
-// offset for each group of each row. For bfloat16, there is memory for a whole number of tiles of rows.
+// offset for each group of each row. For bfloat16 and int8, there is memory for a whole number of tiles of rows.
 struct Rows {
   std::uint32_t* words;
   std::ptrdiff_t stride;

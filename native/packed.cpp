@@ -114,7 +114,8 @@ Packed::Packed(const Kernels& kernels, Dtype dtype, const std::vector<Linear>& l
   for (const Linear& layer : layers) columns_ += static_cast<std::size_t>(layer.out);
   const auto width = static_cast<std::size_t>(panel_), depth = static_cast<std::size_t>(depth_.words);
   columns_ = round_up(columns_, width);
-  words_ = Array<std::uint32_t>(columns_ * depth);
+  // AMX reads whole tiles, so it may read beyond the last words of int8.
+  words_ = Array<std::uint32_t>(columns_ * depth + (words_per_tile - 1) * width);
   scale_ = Array<float>(columns_);
   bias_ = Array<float>(columns_);
   sums_ = Array<float>(columns_ * static_cast<std::size_t>(depth_.groups));

@@ -35,8 +35,8 @@ void load_block(Tiles& tiles, const float* from, std::ptrdiff_t stride) {
   }
 }
 
-template <bool tall, class Tiles>
-void store_block(Tiles& tiles, float* to, std::ptrdiff_t stride) {
+template <bool tall, class Tiles, class Word>
+void store_block(Tiles& tiles, Word* to, std::ptrdiff_t stride) {
   tiles.template store<0>(to, stride);
   tiles.template store<1>(to + words_per_tile, stride);
   if constexpr (tall) {
@@ -69,9 +69,9 @@ void copy_rows(const float* from, std::ptrdiff_t from_stride, float* to, std::pt
   }
 }
 
-// Computes one group of a block, and adds it to the groups before, which are in y. The last group finishes the block.
+// Computes one group of a block of bfloat16, and adds it to the groups before, which are in y. The last group finishes the block.
 template <class S, bool tall, class Tiles>
-void multiply_block(Tiles& tiles, const Product& p, int first_row, int rows, int panel, int group) {
+void multiply_bfloat16_group(Tiles& tiles, const Product& p, int first_row, int rows, int panel, int group) {
   const Depth& depth = p.weights.depth;
   const int start = group * depth.group_words;
   const int words = depth.words - start < depth.group_words ? depth.words - start : depth.group_words;
@@ -99,28 +99,93 @@ void multiply_block(Tiles& tiles, const Product& p, int first_row, int rows, int
   }
 }
 
+// Calls use(first row, number of rows, constant) for each block of rows. The constant is true for two tiles of rows.
+template <class S, class Use>
+void each_block(int rows, Use use) {
+  for (int first = 0; first < rows; first += rows_per_block) {
+    const int count = rows - first < rows_per_block ? rows - first : rows_per_block;
+    if (count > rows_per_tile) {
+      use(first, count, std::true_type());
+    } else {
+      use(first, count, std::false_type());
+    }
+  }
+}
+
 template <class S, class Tiles>
 void multiply_bfloat16_in_tiles(const Product& p, int first_panel, int last_panel) {
   static_assert(panel_width<S> == block_width);
   Tiles tiles;
   for (int panel = first_panel; panel < last_panel; ++panel) {
     for (int group = 0; group < p.weights.depth.groups; ++group) {
-      for (int row = 0; row < p.rows; row += rows_per_block) {
-        const int rows = p.rows - row < rows_per_block ? p.rows - row : rows_per_block;
-        if (rows > rows_per_tile) {
-          multiply_block<S, true>(tiles, p, row, rows, panel, group);
-        } else {
-          multiply_block<S, false>(tiles, p, row, rows, panel, group);
-        }
-      }
+      each_block<S>(p.rows, [&](int first_row, int rows, auto tall) {
+        multiply_bfloat16_group<S, decltype(tall)::value>(tiles, p, first_row, rows, panel, group);
+      });
     }
   }
 }
 
-// The same table, but with the products of bfloat16 in tiles.
+// Computes the sums of a block over one group of bytes, and adds them to those of the groups before, which are in
+// `total`. The integers are exact, so the bits are those of gemm.h.
+template <class S, bool tall, class Tiles>
+void multiply_int8_group(Tiles& tiles, const Product& p, int first_row, int rows, int panel, int group, float* total) {
+  const Depth& depth = p.weights.depth;
+  const int start = group * depth.group_words;
+  const int words = depth.words - start < depth.group_words ? depth.words - start : depth.group_words;
+  const int in_tiles = words / words_per_tile * words_per_tile, rest = words - in_tiles;
+  const auto* w = p.weights.words + (static_cast<std::ptrdiff_t>(panel) * depth.words + start) * block_width;
+  const auto* x = p.x.words + first_row * p.x.stride + start;
+  clear_block<tall>(tiles);
+  add_products<Dtype::int8, tall>(tiles, x, p.x.stride, w, in_tiles);
+  if (rest) {  // The weights go on with those of the next group, or with spare memory. Zeros leave them out.
+    alignas(64) std::uint32_t last[rows_per_block * words_per_tile] = {};
+    for (int i = 0; i < rows; ++i) {
+      std::memcpy(last + i * words_per_tile, x + i * p.x.stride + in_tiles, static_cast<std::size_t>(rest) * sizeof *x);
+    }
+    add_products<Dtype::int8, tall>(tiles, last, words_per_tile, w + in_tiles * block_width, words_per_tile);
+  }
+  alignas(64) std::uint32_t sums[rows_per_block * block_width];
+  store_block<tall>(tiles, sums, block_width);
+  const GroupScales<S, Dtype::int8> scales(p, first_row, panel, group);
+  for (int i = 0; i < rows; ++i) {
+    for (int v = 0; v < block_width; v += S::lanes) {
+      float* to = total + i * block_width + v;
+      const auto value = S::to_float(S::load_words(sums + i * block_width + v));
+      const auto before = group == 0 ? S::zero() : S::load(to);
+      S::store(to, add_group<S, Dtype::int8>(scales, i, v, value, before));
+    }
+  }
+}
+
+template <class S, class Tiles>
+void multiply_int8_in_tiles(const Product& p, int first_panel, int last_panel) {
+  Tiles tiles;
+  const int groups = p.weights.depth.groups, together = words_per_block / p.weights.depth.group_words;
+  for (int panel = first_panel; panel < last_panel; ++panel) {
+    for (int first = 0, last; first < groups; first = last) {
+      last = groups - first < together ? groups : first + together;
+      each_block<S>(p.rows, [&](int first_row, int rows, auto tall) {
+        alignas(64) float total[rows_per_block * block_width];
+        float* y = p.y + first_row * p.stride + panel * block_width;
+        if (first > 0) copy_rows<S>(y, p.stride, total, block_width, rows);
+        for (int group = first; group < last; ++group) {
+          multiply_int8_group<S, decltype(tall)::value>(tiles, p, first_row, rows, panel, group, total);
+        }
+        if (last == groups) {
+          finish_tile<S, Dtype::int8>(p, first_row, rows, panel, total);
+        } else {
+          copy_rows<S>(total, block_width, y, p.stride, rows);
+        }
+      });
+    }
+  }
+}
+
+// The same table, but with the products of bfloat16 and int8 in tiles.
 template <class S, class Tiles>
 constexpr Kernels with_tiles(Kernels table) {
   table.multiply[int(Dtype::bfloat16)] = multiply_bfloat16_in_tiles<S, Tiles>;
+  table.multiply[int(Dtype::int8)] = multiply_int8_in_tiles<S, Tiles>;
   return table;
 }
 

@@ -1,4 +1,4 @@
-// Three sets that differ in bfloat16 alone: AVX-512 with VNNI, the same with BF16, and that with AMX. What is new in the
+// Three sets that differ in few functions: AVX-512 with VNNI, the same with BF16, and that with AMX. What is new in the
 // later ones is in assembly, so the compiler needs no other flags for them, and they share all other functions.
 #include "simd/amx.h"
 #include "simd/avx512.h"

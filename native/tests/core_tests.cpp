@@ -186,6 +186,35 @@ void products(const Kernels& kernels) {
   }
 }
 
+// int8 has the same bits in tiles and without.
+void bytes_in_tiles() {
+  instruction_set = "tile model";
+  const Kernels plain = kernels<ScalarBlock>("without tiles");
+  for (const int features : {1, 64, 200, 312, 384, 1024}) {
+    for (const int rows : {1, 16, 17, 32, 75}) {
+      const int columns = 70;
+      const std::vector<float> x = normal(size(rows * features) + 64), weight = normal(size(columns * features));
+      const std::vector<float> bias = normal(size(columns));
+      const Packed packed(plain, Dtype::int8, {{weight.data(), bias.data(), columns, features}});
+      const Operand operand(plain, Dtype::int8, rows, features);
+      for (int i = 0; i < rows; ++i) operand.prepare(&x[size(i * features)], i);
+      std::vector<float> expected(size(rows) * size(int(packed.stride())), NAN), found(expected);
+      const auto multiply_into = [&](const Kernels& table, std::vector<float>& y) {
+        const Product product{operand.rows(nullptr, 0), rows, packed.panels(), Activation::relu, nullptr, nullptr,
+                              y.data(), packed.stride()};
+        table.multiply[int(Dtype::int8)](product, 0, product.weights.panels);
+      };
+      multiply_into(plain, expected);
+      multiply_into(tile_kernels, found);
+      for (int i = 0; i < rows; ++i) {
+        const std::size_t start = size(i) * size(int(packed.stride()));
+        CHECK(std::memcmp(&expected[start], &found[start], size(columns) * sizeof(float)) == 0, "%d features, row %d of %d",
+              features, i, rows);
+      }
+    }
+  }
+}
+
 // Weights and activations are rounded to the nearest bfloat16; of two that are equally near, to the even one.
 void bfloat16_numbers(const Kernels& kernels) {
   std::vector<float> x = normal(1000, 10);
@@ -670,6 +699,7 @@ void instruction_sets() {
 int main() {
   instruction_sets();
   static_models();
+  bytes_in_tiles();
   for (const Kernels* kernels : all_kernels()) {
     instruction_set = kernels->name;
     bounds(*kernels);
