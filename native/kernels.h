@@ -20,7 +20,7 @@ enum class Activation { identity, gelu, gelu_tanh, relu, silu };
 
 // The layout of a row's features in words. The features are cut into groups, and each group has its own scale. Separate
 // scales make the rounding errors smaller, and a group's weights stay in the first-level cache while all rows use them.
-// bfloat16 has no scales, but the same groups. Its rows end with zeros, so that words and groups are whole tiles.
+// bfloat16 has no scales. Its groups are twice as long, and its rows end with zeros, so that each group is whole tiles.
 struct Depth {
   Depth(Dtype dtype, int count);
 
@@ -111,8 +111,8 @@ struct Kernels {
   double (*multiply_adds)(long rounds);  // runs this many rounds of float32 FMAs; returns the number of FMAs
 };
 
-// All dtypes but float32 multiply integers of 16 bits in the attention of texts with at least this many tokens. In shorter ones, rounding
-// the numbers would take longer than it saves.
+// All dtypes but float32 multiply integers of 16 bits in the attention of texts with at least this many tokens. In shorter
+// ones, rounding the numbers would take longer than it saves.
 constexpr int shortest_int16_attention = 64;
 
 // packed.h says why: 8191 · 262176 < 2^31.

@@ -69,7 +69,8 @@ void copy_rows(const float* from, std::ptrdiff_t from_stride, float* to, std::pt
   }
 }
 
-// Computes one group of a block of bfloat16, and adds it to the groups before, which are in y. The last group finishes the block.
+// Computes one group of a block of bfloat16, and adds it to the groups before, which are in y. The last group finishes
+// the block.
 template <class S, bool tall, class Tiles>
 void multiply_bfloat16_group(Tiles& tiles, const Product& p, int first_row, int rows, int panel, int group) {
   const Depth& depth = p.weights.depth;
