@@ -55,9 +55,9 @@ class Encoder:
             organisation (``"all-MiniLM-L6-v2"``), or a folder.
         dtype: the number type of the arithmetic. ``"float32"`` is exact. ``"int16"`` is nearly exact: each vector's
             cosine with its float32 version is above 0.9999. ``"int8"`` is the fastest and smallest; on ordinary text,
-            that cosine is above 0.99 (docs/models.md). ``"bfloat16"`` is in between; on a CPU with AMX, it is meant to
-            be fast. ``"float16"`` runs in PyTorch and is meant for GPUs. ``"auto"`` takes the fastest dtype whose
-            cosines are above 0.9999; ``engine.dtype`` says which one that is on this machine.
+            that cosine is above 0.99 (docs/models.md). ``"bfloat16"`` is in between, and meant for CPUs with AMX.
+            ``"float16"`` runs in PyTorch and is meant for GPUs. ``"auto"`` takes the fastest dtype whose cosines are
+            above 0.9999; ``engine.dtype`` says which one that is on this machine.
         engine: the engine that does the arithmetic. ``"auto"`` takes the fastest one that supports the model and the
             other options: ``"native"``; or ``"torch"``, for a GPU and for an architecture that only transformers
             supports.
