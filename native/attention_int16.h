@@ -1,6 +1,6 @@
-// The attention of attention.h with 16-bit products, for the integer dtypes and texts that are not short. Keys and values
-// have one scale for a head of a text, and each query has its own. The exponentials are rounded too, but their sum is not.
-// Everything else is float32.
+// The attention of attention.h with 16-bit products, for all dtypes but float32 and texts that are not short. Keys and
+// values have one scale for a head of a text, and each query has its own. The exponentials are rounded too, but their sum
+// is not. Everything else is float32.
 #pragma once
 
 #include "attention.h"

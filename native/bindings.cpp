@@ -65,6 +65,7 @@ Dtype dtype_named(const std::string& name) {
   if (name == "float32") return Dtype::float32;
   if (name == "int16") return Dtype::int16;
   if (name == "int8") return Dtype::int8;
+  if (name == "bfloat16") return Dtype::bfloat16;
   throw nb::value_error("unknown dtype");
 }
 

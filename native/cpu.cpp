@@ -11,6 +11,10 @@
 #endif
 #if defined(__x86_64__)
 #include <cpuid.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #endif
 
 namespace pellucid {
@@ -18,7 +22,8 @@ namespace pellucid {
 extern const Kernels scalar_kernels;
 
 #if defined(__x86_64__)
-extern const Kernels avx2_kernels, avx2_vnni_kernels, avx512_kernels, avx512_vnni_kernels;
+extern const Kernels avx2_kernels, avx2_vnni_kernels, avx512_kernels, avx512_vnni_kernels, avx512_bf16_kernels,
+    amx_kernels;
 
 namespace {
 // This uses CPUID directly, because __builtin_cpu_supports needs the compiler's runtime library, which is not linked on
@@ -39,6 +44,18 @@ unsigned saved_registers() {
   return low;
 }
 
+// Asks Linux to save this process's tiles when it switches threads. Without that, using one ends the process. Linux
+// answers no where it is older than 5.16, and where a thread has too small a stack for signals. Other systems are not
+// asked yet.
+bool may_use_tiles() {
+#if defined(__linux__)
+  constexpr long request_permission = 0x1023, tile_data = 18;  // ARCH_REQ_XCOMP_PERM and XFEATURE_XTILEDATA
+  return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+#else
+  return false;
+#endif
+}
+
 KernelList read_processor() {
   KernelList list{};
   const Leaf one(1, 0), seven(7, 0), seven_one(7, 1);
@@ -48,7 +65,12 @@ KernelList read_processor() {
   // F, DQ, BW and VL.
   const bool avx512 = avx2 && has(saved, 0xe6) && has(seven.b, 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31);
   const bool avx512_vnni = avx512 && has(seven.c, 1u << 11);
+  const bool avx512_bf16 = avx512_vnni && has(seven_one.a, 1u << 5);
+  // AMX-BF16, AMX-TILE and AMX-INT8.
+  const bool amx = avx512_bf16 && has(saved, 0x60000) && has(seven.d, 1u << 22 | 1u << 24 | 1u << 25) && may_use_tiles();
   const bool avx_vnni = avx2 && has(seven_one.a, 1u << 4);
+  if (amx) list.table[list.count++] = &amx_kernels;
+  if (avx512_bf16) list.table[list.count++] = &avx512_bf16_kernels;
   if (avx512_vnni) list.table[list.count++] = &avx512_vnni_kernels;
   if (avx512) list.table[list.count++] = &avx512_kernels;
   if (avx_vnni) list.table[list.count++] = &avx2_vnni_kernels;

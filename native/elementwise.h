@@ -51,10 +51,10 @@ typename S::F gelu(typename S::F x) {
   return S::sub(S::max(S::zero(), x), S::div(S::mul(S::mul(z, e), p), q));
 }
 
-// The same for products of integers, whose rounding is coarser than this: x (½ + t Q(t²)), where t is x within ±4.4, and Q
+// The same for the other dtypes, whose rounding is coarser than this: x (½ + t Q(t²)), where t is x within ±4.4, and Q
 // is a minimax polynomial of our own. The error is below 4e-5 + 2e-7 · |x|. There is no division, and no exponential.
 template <class S>
-typename S::F gelu_of_integers(typename S::F x) {
+typename S::F rough_gelu(typename S::F x) {
   const auto t = S::max(S::set(-4.4f), S::min(S::set(4.4f), x));
   const auto square = S::mul(t, t);
   auto q = S::set(3.56961058e-11f);
@@ -93,7 +93,7 @@ void with_activation(Activation activation, Use use) {
         if constexpr (dtype == Dtype::float32) {
           return gelu<S>(x);
         } else {
-          return gelu_of_integers<S>(x);
+          return rough_gelu<S>(x);
         }
       });
     case Activation::gelu_tanh: return use([](F x) { return gelu_tanh<S>(x); });
@@ -189,6 +189,18 @@ void quantise_int16(const float* x, const Depth& depth, const Rows& out, int row
       const auto v = usable ? S::first(S::load(x + start + i), left, S::zero()) : S::zero();
       S::store_int16(q + start + i, S::round(S::mul(v, inverse)));
     });
+  });
+}
+
+// Rounds a row to bfloat16, and fills the last words with zeros.
+template <class S>
+void quantise_bfloat16(const float* x, const Depth& depth, const Rows& out, int row) {
+  auto* words = out.words + row * out.stride;
+  auto* q = reinterpret_cast<std::uint16_t*>(words);
+  const int used = depth.features / 2;
+  std::memset(words + used, 0, static_cast<std::size_t>(depth.words - used) * sizeof(std::uint32_t));
+  each_vector<S>(depth.features, [&](int i, int left) {
+    S::store_bfloat16(q + i, S::first(S::load(x + i), left, S::zero()));
   });
 }
 

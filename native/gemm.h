@@ -33,6 +33,11 @@ struct DotInt8 : DotInt16<S> {
   using Sum = typename S::W;
   static Sum step(Sum sum, typename S::W x, typename S::W w) { return S::dot_int8(sum, x, w); }
 };
+template <class S>
+struct DotBfloat16 : DotFloat32<S> {
+  using Sum = typename S::F;
+  static Sum step(Sum sum, typename S::W x, typename S::W w) { return S::dot_bfloat16(sum, x, w); }
+};
 
 // The number of columns in a panel.
 template <class S>
@@ -97,8 +102,39 @@ void each_tile(int rows, Use use) {
 // longer.
 constexpr int words_per_block = 192;
 
-// Computes the sums of one tile over one group, scales them, and adds them to those of the groups before, which are in
-// `total`.
+// Where the scales and offsets of a group are: those of the first row of a tile, and, for int8, the sums of the panel's
+// weights. Some dtypes have none of them. Those pointers are null, and nothing may be added to null.
+template <class S, Dtype dtype>
+struct GroupScales {
+  GroupScales(const Product& p, int first_row, int panel, int group) : groups(p.weights.depth.groups) {
+    const std::ptrdiff_t first = static_cast<std::ptrdiff_t>(first_row) * groups + group;
+    if constexpr (is_integer<dtype>) scale = p.x.scale + first;
+    if constexpr (dtype == Dtype::int8) {
+      offset = p.x.offset + first;
+      sums = p.weights.sums + (static_cast<std::ptrdiff_t>(group) * p.weights.panels + panel) * panel_width<S>;
+    }
+  }
+
+  int groups;
+  const float *scale = nullptr, *offset = nullptr, *sums = nullptr;
+};
+
+// Scales the sums of row i of a tile, in one vector of columns from `column` on, and adds them to those of the groups
+// before.
+template <class S, Dtype dtype>
+[[gnu::always_inline]] inline typename S::F add_group(const GroupScales<S, dtype>& group, int i, int column,
+                                                      typename S::F value, typename S::F before) {
+  if constexpr (dtype == Dtype::int8) {
+    before = S::fma(S::set(group.offset[i * group.groups]), S::load(group.sums + column), before);
+  }
+  if constexpr (is_integer<dtype>) {
+    return S::fma(S::set(group.scale[i * group.groups]), value, before);
+  } else {
+    return S::add(before, value);
+  }
+}
+
+// Computes the sums of one tile over one group, and adds them to those of the groups before, which are in `total`.
 template <class S, class Dot, Dtype dtype, int rows>
 [[gnu::always_inline]] inline void multiply_group(const Product& p, int first_row, int panel, int group, float* total) {
   constexpr int width = panel_width<S>;
@@ -107,25 +143,11 @@ template <class S, class Dot, Dtype dtype, int rows>
   const int words = depth.words - start < depth.group_words ? depth.words - start : depth.group_words;
   const auto* w = p.weights.words + (static_cast<std::ptrdiff_t>(panel) * depth.words + start) * width;
   const auto* x = p.x.words + first_row * p.x.stride + start;
-  // Some dtypes have no scale, offset or sums. Those pointers are null, and nothing may be added to null.
-  const float *scale = nullptr, *offset = nullptr, *sums = nullptr;
-  const std::ptrdiff_t first_scale = static_cast<std::ptrdiff_t>(first_row) * depth.groups + group;
-  if constexpr (dtype != Dtype::float32) scale = p.x.scale + first_scale;
-  if constexpr (dtype == Dtype::int8) {
-    offset = p.x.offset + first_scale;
-    sums = p.weights.sums + (static_cast<std::ptrdiff_t>(group) * p.weights.panels + panel) * width;
-  }
+  const GroupScales<S, dtype> scales(p, first_row, panel, group);
   multiply_tile<S, Dot, rows>(x, p.x.stride, w, width, words, [&](int i, int v, typename S::F value) {
     float* to = total + i * width + v * S::lanes;
-    auto before = group == 0 ? S::zero() : S::load(to);
-    if constexpr (dtype == Dtype::int8) {
-      before = S::fma(S::set(offset[i * depth.groups]), S::load(sums + v * S::lanes), before);
-    }
-    if constexpr (dtype == Dtype::float32) {
-      S::store(to, S::add(before, value));
-    } else {
-      S::store(to, S::fma(S::set(scale[i * depth.groups]), value, before));
-    }
+    const auto before = group == 0 ? S::zero() : S::load(to);
+    S::store(to, add_group<S, dtype>(scales, i, v * S::lanes, value, before));
   });
 }
 
@@ -140,10 +162,10 @@ void finish_tile(const Product& p, int first_row, int rows, int panel, const flo
       const std::ptrdiff_t at = (first_row + i) * p.stride + panel * width;
       for (int v = 0; v < width; v += S::lanes) {
         auto y = S::load(total + i * width + v);
-        if constexpr (dtype == Dtype::float32) {
-          y = S::add(y, S::load(bias + v));
-        } else {
+        if constexpr (is_integer<dtype>) {
           y = S::fma(y, S::load(scale + v), S::load(bias + v));
+        } else {
+          y = S::add(y, S::load(bias + v));
         }
         y = activation(y);
         if (p.factor) y = S::mul(y, S::load(p.factor + at + v));

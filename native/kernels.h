@@ -1,7 +1,7 @@
 // The kernels: one table of functions for each instruction set, and the values that the encoder passes to them.
 //
-// All arrays are rows of 32-bit words. A word is one float, two 16-bit integers or four bytes, so one kernel works for
-// all three. Strides count words.
+// All arrays are rows of 32-bit words. A word is one float, two 16-bit numbers or four bytes, so one kernel works for
+// all of them. Strides count words.
 #pragma once
 
 #include <cstddef>
@@ -9,11 +9,18 @@
 
 namespace pellucid {
 
-enum class Dtype { float32, int16, int8 };
+enum class Dtype { float32, int16, int8, bfloat16 };
+constexpr int dtype_count = 4;
+
+// A template, because the files of all instruction sets include this.
+template <Dtype dtype>
+constexpr bool is_integer = dtype == Dtype::int16 || dtype == Dtype::int8;
+
 enum class Activation { identity, gelu, gelu_tanh, relu, silu };
 
 // The layout of a row's features in words. The features are cut into groups, and each group has its own scale. Separate
 // scales make the rounding errors smaller, and a group's weights stay in the first-level cache while all rows use them.
+// bfloat16 has no scales. Its groups are twice as long, and its rows end with zeros, so that each group is whole tiles.
 struct Depth {
   Depth(Dtype dtype, int count);
 
@@ -23,8 +30,11 @@ struct Depth {
   int groups;
 };
 
+// The numbers of words and of rows in a tile of Intel's AMX.
+constexpr int words_per_tile = 16, rows_per_tile = 16;
+
 // The left side of a product: rows of activations. Integers q stand for x ≈ offset + scale · q, with a scale and an
-// offset for each group of each row.
+// offset for each group of each row. For bfloat16 and int8, there is memory for a whole number of tiles of rows.
 struct Rows {
   std::uint32_t* words;
   std::ptrdiff_t stride;
@@ -91,18 +101,18 @@ struct Kernels {
   int panel;          // columns of a packed panel
   bool signed_bytes;  // int8 activations are -128 … 127, not 0 … 255
   bool adds_pairs_in_16_bits;  // of int8 products; that bounds the weights, see packed.h
-  void (*multiply[3])(const Product&, int first_panel, int last_panel);                // by Dtype
-  void (*quantise[3])(const float* x, const Depth&, const Rows&, int row);             // by Dtype; null for float32
+  void (*multiply[dtype_count])(const Product&, int first_panel, int last_panel);     // by Dtype
+  void (*quantise[dtype_count])(const float* x, const Depth&, const Rows&, int row);  // by Dtype; null for float32
   void (*layer_norm)(const float* x, const float* weight, const float* bias, float eps, int size, float* y);
-  void (*attend[3])(const Attention&);                                                 // by Dtype
+  void (*attend[dtype_count])(const Attention&);                                      // by Dtype
   void (*largest)(const float* x, std::ptrdiff_t stride, int rows, int columns, float* best);  // whole vectors
   void (*rotate)(float* x, const float* cos, const float* sin, int head_size, int heads);
-  std::size_t (*attention_scratch[3])(int tokens, int head_size, int places);          // by Dtype
+  std::size_t (*attention_scratch[dtype_count])(int tokens, int head_size, int places);  // by Dtype
   double (*multiply_adds)(long rounds);  // runs this many rounds of float32 FMAs; returns the number of FMAs
 };
 
-// The integer dtypes multiply in 16 bits in the attention of texts with at least this many tokens. In shorter ones, rounding
-// the numbers would take longer than it saves.
+// All dtypes but float32 multiply integers of 16 bits in the attention of texts with at least this many tokens. In shorter
+// ones, rounding the numbers would take longer than it saves.
 constexpr int shortest_int16_attention = 64;
 
 // packed.h says why: 8191 · 262176 < 2^31.
@@ -112,7 +122,7 @@ constexpr int largest_int16_activation = 8191;
 struct KernelList {
   const Kernels* const* begin() const { return table; }
   const Kernels* const* end() const { return table + count; }
-  const Kernels* table[6];
+  const Kernels* table[8];
   int count;
 };
 KernelList available_kernels();

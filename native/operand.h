@@ -8,7 +8,7 @@ namespace pellucid {
 
 inline std::size_t size(int n) { return static_cast<std::size_t>(n); }
 
-// Rows of activations as the kernels read them: the floats themselves, or integers made from them.
+// Rows of activations as the kernels read them: the floats themselves, or bfloat16 or integers made from them.
 class Operand {
  public:
   Operand(const Kernels& kernels, Dtype dtype, int rows, int features)
@@ -16,7 +16,7 @@ class Operand {
     if (!quantise_) return;
     // Quantising writes whole vectors, so it may write up to 16 numbers too many.
     stride_ = static_cast<std::ptrdiff_t>(round_up(size(depth_.words) + 16, 16));
-    words_ = Array<std::uint32_t>(size(rows) * size(int(stride_)));
+    words_ = Array<std::uint32_t>(round_up(size(rows), rows_per_tile) * size(int(stride_)));
     scale_ = Array<float>(size(rows) * size(depth_.groups));
     offset_ = Array<float>(size(rows) * size(depth_.groups));
   }

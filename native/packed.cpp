@@ -10,6 +10,14 @@ namespace {
 // Rounds to the nearest integer, for |x| < 2^22. Adding 1.5 · 2^23 leaves a float no bits for a fraction.
 float round_to_nearest(float x) { return (x + 12582912.0f) - 12582912.0f; }
 
+// The upper half of a float, rounded to nearest; of two that are equally near, the even one. NaN stays NaN.
+std::uint16_t to_bfloat16(float x) {
+  std::uint32_t bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  if (std::isnan(x)) return static_cast<std::uint16_t>(bits >> 16 | 0x40);
+  return static_cast<std::uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
 float largest_magnitude(const float* w, int size) {
   float largest = 0;
   for (int k = 0; k < size; ++k) largest = std::max(largest, std::fabs(w[k]));
@@ -64,11 +72,13 @@ void round_weights(const Depth& depth, const float* weight, Column& column) {
 }  // namespace
 
 Depth::Depth(Dtype dtype, int count) : features(count) {
-  constexpr int longest_group = 192;
-  const int per_word = dtype == Dtype::float32 ? 1 : dtype == Dtype::int16 ? 2 : 4;
-  words = (features + per_word - 1) / per_word;
+  const bool in_tiles = dtype == Dtype::bfloat16;
+  const int per_word = dtype == Dtype::float32 ? 1 : dtype == Dtype::int8 ? 4 : 2;
+  const int longest_group = in_tiles ? 384 : 192, unit = in_tiles ? words_per_tile : 1;
+  const auto round_to_unit = [&](int n) { return (n + unit - 1) / unit * unit; };
+  words = round_to_unit((features + per_word - 1) / per_word);
   groups = (features + longest_group - 1) / longest_group;
-  group_words = (words + groups - 1) / groups;
+  group_words = round_to_unit((words + groups - 1) / groups);
   groups = (words + group_words - 1) / group_words;
 }
 
@@ -78,6 +88,12 @@ void quantise_column(const Kernels& kernels, Dtype dtype, const Depth& depth, co
   column.scale = 1;
   if (dtype == Dtype::float32) {
     std::memcpy(column.words.data(), weight, static_cast<std::size_t>(depth.features) * sizeof(float));
+  } else if (dtype == Dtype::bfloat16) {
+    auto* out = reinterpret_cast<char*>(column.words.data());
+    for (int k = 0; k < depth.features; ++k) {
+      const std::uint16_t rounded = to_bfloat16(weight[k]);
+      std::memcpy(out + static_cast<std::size_t>(k) * sizeof rounded, &rounded, sizeof rounded);
+    }
   } else if (dtype == Dtype::int16) {
     column.scale = int16_scale(depth, weight);
     round_weights<std::int16_t>(depth, weight, column);
@@ -98,7 +114,8 @@ Packed::Packed(const Kernels& kernels, Dtype dtype, const std::vector<Linear>& l
   for (const Linear& layer : layers) columns_ += static_cast<std::size_t>(layer.out);
   const auto width = static_cast<std::size_t>(panel_), depth = static_cast<std::size_t>(depth_.words);
   columns_ = round_up(columns_, width);
-  words_ = Array<std::uint32_t>(columns_ * depth);
+  // AMX reads whole tiles, so it may read beyond the last words of int8.
+  words_ = Array<std::uint32_t>(columns_ * depth + (words_per_tile - 1) * width);
   scale_ = Array<float>(columns_);
   bias_ = Array<float>(columns_);
   sums_ = Array<float>(columns_ * static_cast<std::size_t>(depth_.groups));

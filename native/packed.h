@@ -1,5 +1,5 @@
-// The weights of linear layers as the kernels read them: floats or scaled integers, in panels of columns. Within a
-// panel, the weights of one k follow those of the k before.
+// The weights of linear layers as the kernels read them: floats, bfloat16 or scaled integers, in panels of columns.
+// Within a panel, the weights of one k follow those of the k before.
 #pragma once
 
 #include <vector>

@@ -38,14 +38,22 @@ constexpr Kernels kernels(const char* name) {
           S::signed_bytes,
           S::adds_pairs_in_16_bits,
           {multiply<S, DotFloat32<S>, Dtype::float32>, multiply<S, DotInt16<S>, Dtype::int16>,
-           multiply<S, DotInt8<S>, Dtype::int8>},
-          {nullptr, quantise_int16<S>, quantise_int8<S>},
+           multiply<S, DotInt8<S>, Dtype::int8>, multiply<S, DotBfloat16<S>, Dtype::bfloat16>},
+          {nullptr, quantise_int16<S>, quantise_int8<S>, quantise_bfloat16<S>},
           layer_norm<S>,
-          {attend<S>, attend_int16<S>, attend_int16<S>},
+          {attend<S>, attend_int16<S>, attend_int16<S>, attend_int16<S>},
           largest<S>,
           rotate<S>,
-          {attention_scratch<S>, attention_scratch_int16<S>, attention_scratch_int16<S>},
+          {attention_scratch<S>, attention_scratch_int16<S>, attention_scratch_int16<S>, attention_scratch_int16<S>},
           multiply_adds<S>};
+}
+
+// The same table, but with bfloat16 as the set S computes it.
+template <class S>
+constexpr Kernels with_bfloat16(Kernels table) {
+  table.multiply[int(Dtype::bfloat16)] = multiply<S, DotBfloat16<S>, Dtype::bfloat16>;
+  table.quantise[int(Dtype::bfloat16)] = quantise_bfloat16<S>;
+  return table;
 }
 
 }  // namespace pellucid

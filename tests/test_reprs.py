@@ -34,6 +34,7 @@ from pellucid.batch.sparse import SparseOptions
 from pellucid.cache.codecs import VectorCodec
 from pellucid.cache.store import Cache
 from pellucid.distillation import Distilled
+from pellucid.engines.dtypes import NATIVE_DTYPES
 from pellucid.engines.registry import EngineEntry
 from pellucid.explain.lifecycle import Lifecycle, ModelFile, Phase
 from pellucid.explain.text_map import text_map
@@ -141,7 +142,7 @@ def objects(tmp_path_factory) -> list[Any]:
         NormPlaces(NormSpec(1e-12), NormSpec(1e-12), NormSpec(1e-12)),
         RelativeBiasSpec(32),
         DisentangledSpec(256, 256, 512, True, True, True, NormSpec(1e-7)),
-        EngineEntry("native", ("float32", "int16", "int8"), "pellucid.engines.native"),
+        EngineEntry("native", NATIVE_DTYPES, "pellucid.engines.native"),
         EmbedOptions(prompt=EVIL),
         RerankOptions(prompt=EVIL),
         ClassifyOptions(prompt=EVIL),

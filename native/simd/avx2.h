@@ -74,8 +74,26 @@ struct Avx2 {
     const __m128i high = _mm_shuffle_epi8(_mm256_extracti128_si256(x, 1), _mm_set1_epi32(0x0c080400));
     _mm_storel_epi64(static_cast<__m128i*>(p), _mm_unpacklo_epi32(low, high));
   }
+  // Rounds to bfloat16: to nearest; of two that are equally near, to the even one. NaN stays NaN.
+  static void store_bfloat16(void* p, F x) {
+    const W bits = _mm256_castps_si256(x), odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    const W rounded = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), odd);
+    const W quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
+    const F y = _mm256_blendv_ps(as_float(rounded), as_float(quiet), _mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+    const W half = _mm256_srli_epi32(_mm256_castps_si256(y), 16);
+    const __m128i packed = _mm_packus_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+    _mm_storeu_si128(static_cast<__m128i*>(p), packed);
+  }
+  // The floats of the first and of the second bfloat16 in each word.
+  static F low_bfloat16(W x) { return as_float(_mm256_slli_epi32(x, 16)); }
+  static F high_bfloat16(W x) {
+    return as_float(_mm256_and_si256(x, _mm256_set1_epi32(~0xffff)));
+  }
 
   static F dot(F sum, W a, W b) { return _mm256_fmadd_ps(as_float(a), as_float(b), sum); }
+  static F dot_bfloat16(F sum, W a, W b) {
+    return fma(high_bfloat16(a), high_bfloat16(b), fma(low_bfloat16(a), low_bfloat16(b), sum));
+  }
   // In assembly, because GCC 12 keeps the accumulators of these intrinsics in memory, which halves the speed.
   static W dot_int16(W sum, W a, W b) {
     if constexpr (vnni) {

@@ -58,8 +58,21 @@ struct Neon {
     const std::uint32_t bytes = vget_lane_u32(vreinterpret_u32_s8(vmovn_s16(vcombine_s16(half, half))), 0);
     std::memcpy(p, &bytes, sizeof bytes);
   }
+  // Rounds to bfloat16: to nearest; of two that are equally near, to the even one. NaN stays NaN.
+  static void store_bfloat16(void* p, F x) {
+    const uint32x4_t bits = vreinterpretq_u32_f32(x), odd = vandq_u32(vshrq_n_u32(bits, 16), vdupq_n_u32(1));
+    const uint32x4_t rounded = vaddq_u32(vaddq_u32(bits, vdupq_n_u32(0x7fff)), odd);
+    const uint32x4_t y = vbslq_u32(vceqq_f32(x, x), rounded, vorrq_u32(bits, vdupq_n_u32(0x400000)));
+    vst1_u16(static_cast<std::uint16_t*>(p), vshrn_n_u32(y, 16));
+  }
+  // The floats of the first and of the second bfloat16 in each word.
+  static F low_bfloat16(W x) { return as_float(vshlq_n_s32(x, 16)); }
+  static F high_bfloat16(W x) { return as_float(vandq_s32(x, vdupq_n_s32(~0xffff))); }
 
   static F dot(F sum, W a, W b) { return vfmaq_f32(sum, as_float(a), as_float(b)); }
+  static F dot_bfloat16(F sum, W a, W b) {
+    return fma(high_bfloat16(a), high_bfloat16(b), fma(low_bfloat16(a), low_bfloat16(b), sum));
+  }
   static W dot_int16(W sum, W a, W b) {
     const int16x8_t x = vreinterpretq_s16_s32(a), y = vreinterpretq_s16_s32(b);
     return vaddq_s32(sum, vpaddq_s32(vmull_s16(vget_low_s16(x), vget_low_s16(y)), vmull_high_s16(x, y)));

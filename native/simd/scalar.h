@@ -68,8 +68,22 @@ struct Scalar {
     const auto y = static_cast<std::uint8_t>(x);
     std::memcpy(p, &y, sizeof y);
   }
+  // Rounds to bfloat16: to nearest; of two that are equally near, to the even one. NaN stays NaN.
+  static void store_bfloat16(void* p, F x) {
+    std::uint32_t bits;
+    std::memcpy(&bits, &x, sizeof bits);
+    const std::uint32_t rounded = x == x ? bits + 0x7fff + (bits >> 16 & 1) : bits | 0x400000;
+    const auto y = static_cast<std::uint16_t>(rounded >> 16);
+    std::memcpy(p, &y, sizeof y);
+  }
+  // The floats of the first and of the second bfloat16 in each word.
+  static F low_bfloat16(W x) { return as_float(static_cast<W>(static_cast<std::uint32_t>(x) << 16)); }
+  static F high_bfloat16(W x) { return as_float(static_cast<W>(static_cast<std::uint32_t>(x) & 0xffff0000)); }
 
   static F dot(F sum, W a, W b) { return sum + as_float(a) * as_float(b); }
+  static F dot_bfloat16(F sum, W a, W b) {
+    return fma(high_bfloat16(a), high_bfloat16(b), fma(low_bfloat16(a), low_bfloat16(b), sum));
+  }
   static W dot_int16(W sum, W a, W b) {
     std::int16_t x[2], y[2];
     std::memcpy(x, &a, sizeof x);

@@ -13,7 +13,11 @@
 #include "maxsim.h"
 #include "operand.h"
 #include "packed.h"
+#include "simd/scalar.h"
 #include "static.h"
+#include "table.h"
+#include "tests/tile_model.h"
+#include "tiles.h"
 #include "vocabulary.h"
 
 using namespace pellucid;
@@ -42,8 +46,33 @@ std::vector<float> normal(std::size_t n, float spread = 1) {
   return x;
 }
 
-constexpr Dtype dtypes[] = {Dtype::float32, Dtype::int16, Dtype::int8};
-const char* name(Dtype dtype) { return dtype == Dtype::float32 ? "float32" : dtype == Dtype::int16 ? "int16" : "int8"; }
+constexpr Dtype dtypes[] = {Dtype::float32, Dtype::int16, Dtype::int8, Dtype::bfloat16};
+const char* name(Dtype dtype) {
+  const char* const names[] = {"float32", "int16", "int8", "bfloat16"};
+  return names[int(dtype)];
+}
+bool has_integers(Dtype dtype) { return dtype == Dtype::int16 || dtype == Dtype::int8; }
+
+// The kernels of amx.h, but with panels of plain C++, and with the model of a tile.
+struct ScalarBlock : Scalar {
+  static constexpr int tile_vectors = block_width;
+};
+const Kernels tile_kernels = with_tiles<ScalarBlock, TileModel>(kernels<ScalarBlock>("tile model"));
+
+std::vector<const Kernels*> all_kernels() {
+  const KernelList list = available_kernels();
+  std::vector<const Kernels*> all(list.begin(), list.end());
+  all.push_back(&tile_kernels);
+  return all;
+}
+
+// The bfloat16 at feature k of a row of packed words.
+double bfloat16(const std::uint32_t* words, int k) {
+  const std::uint32_t bits = k % 2 ? words[k / 2] & 0xffff0000 : words[k / 2] << 16;
+  float x;
+  std::memcpy(&x, &bits, sizeof x);
+  return x;
+}
 
 // The integer at feature k of a row of packed words. int8 activations are unsigned, unless the kernels say otherwise.
 int integer(Dtype dtype, const std::uint32_t* words, int k, bool is_signed) {
@@ -57,8 +86,8 @@ int integer(Dtype dtype, const std::uint32_t* words, int k, bool is_signed) {
   return is_signed ? static_cast<std::int8_t>(q) : q;
 }
 
-// Compares a product of the kernels with the exact one. That is computed in double for float32; for integers, it is
-// computed in 64 bits, from the integers that both sides were rounded to.
+// Compares a product of the kernels with the exact one. That is computed in double for float32, and for bfloat16 from the
+// numbers that both sides were rounded to; for integers, it is computed in 64 bits, from those.
 void check_product(const Kernels& kernels, Dtype dtype, int rows, int features, int columns,
                    const std::vector<float>& x_values, const std::vector<float>& weight) {
   const std::vector<float> bias = normal(size(columns));
@@ -67,7 +96,8 @@ void check_product(const Kernels& kernels, Dtype dtype, int rows, int features, 
   const std::ptrdiff_t stride = features + 64, q_stride = depth.words + 32;
   std::vector<float> x(size(rows) * size(int(stride)) + 64, NAN);  // NaN wherever the kernels must not read
   for (int i = 0; i < rows; ++i) std::copy_n(&x_values[size(i) * size(features)], features, &x[size(i) * size(int(stride))]);
-  std::vector<std::uint32_t> words(size(rows) * size(int(q_stride)) + 64);
+  const int padded_rows = (rows + rows_per_tile - 1) / rows_per_tile * rows_per_tile;
+  std::vector<std::uint32_t> words(size(padded_rows) * size(int(q_stride)) + 64, 0xffffffff);  // NaN as bfloat16
   std::vector<float> scale(size(rows * depth.groups)), offset(scale);
   Rows left{reinterpret_cast<std::uint32_t*>(x.data()), stride, nullptr, nullptr};
   if (dtype != Dtype::float32) {
@@ -93,6 +123,12 @@ void check_product(const Kernels& kernels, Dtype dtype, int rows, int features, 
               double(x[size(i) * size(int(stride)) + size(k)]) * weight[size(n) * size(features) + size(k)];
           expected += term, magnitude += std::fabs(term);
         }
+      } else if (dtype == Dtype::bfloat16) {
+        for (int k = 0; k < 2 * depth.words; ++k) {
+          const double term = bfloat16(&words[size(i) * size(int(q_stride))], k) * bfloat16(column.words.data(), k);
+          CHECK(k < features || term == 0, "feature %d of %d", k, features);
+          expected += term, magnitude += std::fabs(term);
+        }
       } else {
         for (int g = 0; g < depth.groups; ++g) {
           std::int64_t sum = 0, q_sum = 0;
@@ -113,7 +149,7 @@ void check_product(const Kernels& kernels, Dtype dtype, int rows, int features, 
       expected = (expected + double(bias[size(n)])) * times + residual[at];
       magnitude = (magnitude + std::fabs(bias[size(n)])) * std::fabs(times) + std::fabs(residual[at]);
       // The error bound of this many roundings by half a unit (Higham, "Accuracy and Stability", 2002).
-      const double roundings = dtype == Dtype::float32 ? features + 4 : 4 * depth.groups + 5;
+      const double roundings = has_integers(dtype) ? 4 * depth.groups + 5 : features + 5;
       CHECK(std::fabs(y[at] - expected) <= roundings * 0x1p-24 * magnitude, "%s %dx%dx%d at %d, %d: %g, not %g", name(dtype), rows,
             features, columns, i, n, double(y[at]), expected);
     }
@@ -148,6 +184,72 @@ void products(const Kernels& kernels) {
       check_product(kernels, dtype, 3, 20, 5, normal(60, spread), normal(100, spread));
     }
   }
+}
+
+// int8 has the same bits in tiles and without.
+void bytes_in_tiles() {
+  instruction_set = "tile model";
+  const Kernels plain = kernels<ScalarBlock>("without tiles");
+  for (const int features : {1, 64, 200, 312, 384, 1024}) {
+    for (const int rows : {1, 16, 17, 32, 75}) {
+      const int columns = 70;
+      const std::vector<float> x = normal(size(rows * features) + 64), weight = normal(size(columns * features));
+      const std::vector<float> bias = normal(size(columns));
+      const Packed packed(plain, Dtype::int8, {{weight.data(), bias.data(), columns, features}});
+      const Operand operand(plain, Dtype::int8, rows, features);
+      for (int i = 0; i < rows; ++i) operand.prepare(&x[size(i * features)], i);
+      std::vector<float> expected(size(rows) * size(int(packed.stride())), NAN), found(expected);
+      const auto multiply_into = [&](const Kernels& table, std::vector<float>& y) {
+        const Product product{operand.rows(nullptr, 0), rows, packed.panels(), Activation::relu, nullptr, nullptr,
+                              y.data(), packed.stride()};
+        table.multiply[int(Dtype::int8)](product, 0, product.weights.panels);
+      };
+      multiply_into(plain, expected);
+      multiply_into(tile_kernels, found);
+      for (int i = 0; i < rows; ++i) {
+        const std::size_t start = size(i) * size(int(packed.stride()));
+        CHECK(std::memcmp(&expected[start], &found[start], size(columns) * sizeof(float)) == 0, "%d features, row %d of %d",
+              features, i, rows);
+      }
+    }
+  }
+}
+
+// Weights and activations are rounded to the nearest bfloat16; of two that are equally near, to the even one.
+void bfloat16_numbers(const Kernels& kernels) {
+  std::vector<float> x = normal(1000, 10);
+  for (int exponent = -126; exponent < 127; ++exponent) {
+    for (const int eighths : {0, 1, 3, 4, 5, 7, 8, 12, 15, 20}) {  // 4, 12 and 20 are halfway between two numbers.
+      const auto value = static_cast<float>(std::ldexp(128 + eighths / 8.0, exponent - 7));
+      x.push_back(value), x.push_back(-value);
+    }
+  }
+  for (const float value : {0.0f, -0.0f, INFINITY, -INFINITY, NAN, 3.4e38f}) x.push_back(value);
+  std::uint32_t bits = 0x7f800001;  // a NaN whose upper half alone is infinity
+  x.emplace_back(), std::memcpy(&x.back(), &bits, sizeof bits);
+  const int features = static_cast<int>(x.size());
+  const Depth depth(Dtype::bfloat16, features);
+  Column column;
+  quantise_column(kernels, Dtype::bfloat16, depth, x.data(), column);
+  const Operand operand(kernels, Dtype::bfloat16, 1, features);
+  std::vector<float> padded = x;
+  padded.resize(x.size() + 64, NAN);
+  operand.prepare(padded.data(), 0);
+  const Rows row = operand.rows(nullptr, 0);
+  for (int k = 0; k < features; ++k) {
+    double expected = x[size(k)];
+    if (std::isfinite(expected) && expected != 0) {
+      int exponent;
+      std::frexp(expected, &exponent);
+      expected = std::ldexp(std::nearbyint(std::ldexp(expected, 8 - exponent)), exponent - 8);
+      if (std::fabs(expected) >= std::ldexp(1.0, 128)) expected = std::copysign(INFINITY, expected);
+    }
+    for (const double found : {bfloat16(column.words.data(), k), bfloat16(row.words, k)}) {
+      CHECK(std::isnan(expected) ? std::isnan(found) : found == expected && std::signbit(found) == std::signbit(expected),
+            "%g becomes %g, not %g", double(x[size(k)]), found, expected);
+    }
+  }
+  for (int k = features; k < 2 * depth.words; ++k) CHECK(bfloat16(row.words, k) == 0, "feature %d of %d", k, features);
 }
 
 void bounds(const Kernels& kernels) {
@@ -196,7 +298,7 @@ void activations(const Kernels& kernels) {
     kernels.multiply[int(dtype)](product, 0, product.weights.panels);
     for (int i = 0; i < rows; ++i) {
       const double v = x[size(i)], found = y[size(i) * size(int(packed.stride()))], expected = exact(v);
-      if (dtype != Dtype::float32 && std::fabs(v) > 1e30) continue;  // There the sums of integers, as floats, are infinite.
+      if (has_integers(dtype) && std::fabs(v) > 1e30) continue;  // There the sums of integers, as floats, are infinite.
       CHECK(std::fabs(found - expected) <= std::fmax(absolute, relative * std::fabs(v)), "%s, activation %d of %g: %g, not %g",
             name(dtype), int(activation), v, found, expected);
     }
@@ -585,7 +687,10 @@ void instruction_sets() {
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   CHECK(listed("avx2") == avx2, "avx2");
   CHECK(listed("avx512") == avx512, "avx512");
-  CHECK(listed("avx512_vnni") == (avx512 && __builtin_cpu_supports("avx512vnni")), "avx512_vnni");
+  const bool vnni = avx512 && __builtin_cpu_supports("avx512vnni");
+  CHECK(listed("avx512_vnni") == vnni, "avx512_vnni");
+  CHECK(listed("avx512_bf16") == (vnni && __builtin_cpu_supports("avx512bf16")), "avx512_bf16");
+  CHECK(!listed("amx") || listed("avx512_bf16"), "amx");
 #endif
 }
 
@@ -594,13 +699,15 @@ void instruction_sets() {
 int main() {
   instruction_sets();
   static_models();
-  for (const Kernels* kernels : available_kernels()) {
+  bytes_in_tiles();
+  for (const Kernels* kernels : all_kernels()) {
     instruction_set = kernels->name;
     bounds(*kernels);
+    bfloat16_numbers(*kernels);
     products(*kernels);
     activations(*kernels);
     norms(*kernels);
-    for (const Dtype dtype : {Dtype::float32, Dtype::int16}) attention(*kernels, dtype);
+    for (const Dtype dtype : {Dtype::float32, Dtype::int16, Dtype::bfloat16}) attention(*kernels, dtype);
     rotations(*kernels);
     vocabularies(*kernels);
     scores(*kernels);

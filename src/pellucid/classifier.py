@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pellucid.encoder.encoder import Dtype, Encoder, EngineName
-from pellucid.reprs import short_text
+from pellucid.reprs import engine_and_dtype, short_text
 from pellucid.scoring import ScoringTask, check_pairs
 from pellucid.task import Task
 from pellucid.text.checks import as_list, check_texts
@@ -60,7 +60,7 @@ class Classifier(ScoringTask):
 
     def __repr__(self) -> str:
         name = short_text(self.model_name, 60)
-        return f"Classifier({name}, {len(self.labels)} labels, engine={self.engine.name!r})"
+        return f"Classifier({name}, {len(self.labels)} labels, {engine_and_dtype(self.engine)})"
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ from pellucid.errors import (
 )
 from pellucid.layers.finish import Pool
 from pellucid.layers.quantization import OUTPUT_DTYPES, check_ranges, to_dtype
-from pellucid.reprs import short_text
+from pellucid.reprs import engine_and_dtype, short_text
 from pellucid.scoring import gives_scores
 from pellucid.task import Call
 from pellucid.text.checks import as_iterator, as_list, check_texts
@@ -119,7 +119,7 @@ class Embedder(EmbeddingTask):
 
     def __repr__(self) -> str:
         name = short_text(self.model_name, 60)
-        return f"Embedder({name}, dimensions={self.dimensions}, engine={self.engine.name!r})"
+        return f"Embedder({name}, dimensions={self.dimensions}, {engine_and_dtype(self.engine)})"
 
     @property
     def dimensions(self) -> int:

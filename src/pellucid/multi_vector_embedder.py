@@ -26,7 +26,7 @@ from pellucid.layers.token_pooling import TokenPooling
 from pellucid.model.modules import load_modules
 from pellucid.model.spec import DenseSpec, ExpansionSpec, TokenMaskSpec, TokenPoolingSpec
 from pellucid.model.token_heads import LATE, why_no_head
-from pellucid.reprs import short_text
+from pellucid.reprs import engine_and_dtype, short_text
 from pellucid.task import Call
 from pellucid.text.checks import as_iterator, as_list, check_texts
 from pellucid.text.sides import AnySide, Side, SideTokenizers
@@ -131,7 +131,7 @@ class MultiVectorEmbedder(EmbeddingTask):
 
     def __repr__(self) -> str:
         name = short_text(self.model_name, 60)
-        return f"MultiVectorEmbedder({name}, dimensions={self.dimensions}, engine={self.engine.name!r})"
+        return f"MultiVectorEmbedder({name}, dimensions={self.dimensions}, {engine_and_dtype(self.engine)})"
 
     @property
     def dimensions(self) -> int:

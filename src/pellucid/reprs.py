@@ -6,7 +6,7 @@ import reprlib
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import fields
-from typing import Any
+from typing import Any, Protocol
 
 from pellucid.errors import plural
 
@@ -42,6 +42,16 @@ def short_value(value: Any) -> str:
     if len(text) <= _MAX_VALUE_CHARACTERS:
         return text
     return f"<{plural(len(value), 'item')}>" if isinstance(value, _COLLECTIONS) else f"{type(value).__name__}(…)"
+
+
+class _Engine(Protocol):
+    name: str
+    dtype: str
+
+
+def engine_and_dtype(engine: _Engine) -> str:
+    """What the ``repr`` of a task says of its engine: its name, and its dtype if that is not float32."""
+    return f"engine={engine.name!r}" + (f", dtype={engine.dtype!r}" if engine.dtype != "float32" else "")
 
 
 def short_text(text: str, characters: int = 40) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from pellucid.checks import check_integer
 from pellucid.encoder.encoder import Dtype, Encoder, EngineName
 from pellucid.errors import TextTypeError, UnsupportedModelError
-from pellucid.reprs import short_text
+from pellucid.reprs import engine_and_dtype, short_text
 from pellucid.scoring import ScoringTask, check_pairs
 from pellucid.task import Task
 from pellucid.text.checks import as_list, check_texts, check_utf8
@@ -84,7 +84,7 @@ class Reranker(ScoringTask):
 
     def __repr__(self) -> str:
         name = short_text(self.model_name, 60)
-        return f"Reranker({name}, activation={self.activation!r}, engine={self.engine.name!r})"
+        return f"Reranker({name}, activation={self.activation!r}, {engine_and_dtype(self.engine)})"
 
     def score(
         self,

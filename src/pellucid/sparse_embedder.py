@@ -22,7 +22,7 @@ from pellucid.model.modules import load_autoencoder, load_dense
 from pellucid.model.spec import AutoEncoderSpec, ModelSpec, SpladeSpec
 from pellucid.model.token_heads import LEXICAL, why_no_head
 from pellucid.query_table import QueryTable
-from pellucid.reprs import short_text
+from pellucid.reprs import engine_and_dtype, short_text
 from pellucid.sources.files import ModelFiles
 from pellucid.sparse_vectors import SparseVectors
 from pellucid.task import Call, Task
@@ -106,7 +106,7 @@ class SparseEmbedder(EmbeddingTask):
 
     def __repr__(self) -> str:
         name = short_text(self.model_name, 60)
-        return f"SparseEmbedder({name}, dimensions={self.dimensions:,}, engine={self.engine.name!r})"
+        return f"SparseEmbedder({name}, dimensions={self.dimensions:,}, {engine_and_dtype(self.engine)})"
 
     def __reduce__(self) -> tuple[Callable[..., Task], tuple[Any, ...]]:
         """Pickle the arguments. Unpickling creates the task again, and loads its model."""

@@ -180,6 +180,8 @@ class TestOnThisMachine:
                 assert (np.array(row["vector"], dtype=np.float32) == vector).all()
         with pytest.raises(OptionError):
             embed_dataset(dataset, output_dtype="int8")
+        with pytest.raises(OptionError, match="dtype='auto' may mean different dtypes on different nodes"):
+            embed_dataset(dataset, dtype="auto")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from pellucid.cli import app, options
 from pellucid.encoder.encoder import Dtype
 from pellucid.engines import registry
+from pellucid.engines.dtypes import NATIVE_DTYPES
 from pellucid.errors import OptionError
 
 HAVE_SEVERAL_MEANINGS = {
@@ -77,7 +78,7 @@ def test_the_search_modes_are_those_of_the_index():
 
 @pytest.mark.parametrize("dtype", get_args(Dtype))
 def test_the_native_dtypes_are_those_of_the_native_engine(dtype):
-    if dtype in options.NATIVE_DTYPES:
+    if dtype in (*NATIVE_DTYPES, "auto"):
         registry.check_options("native", dtype=dtype, device="cpu", threads=None)
     else:
         with pytest.raises(OptionError):

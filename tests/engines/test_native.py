@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from pellucid import _native
 from pellucid.engines import native, reference
+from pellucid.engines.dtypes import NATIVE_DTYPES as DTYPES
 from pellucid.engines.native import NativeEngine
 from pellucid.engines.reference import ReferenceEngine
 from pellucid.errors import OptionError, UnsupportedModelError
@@ -31,7 +32,6 @@ from pellucid.types import TokenBatch
 from tests.specs import encoder_spec
 
 VOCABULARY, POSITIONS = 50, 70
-DTYPES = ("float32", "int16", "int8")
 CPUS = _native.instruction_sets()
 
 
@@ -216,9 +216,9 @@ class TestAgainstTheReference:
         expected = ReferenceEngine(spec, weights).token_vectors(batch)
         np.testing.assert_allclose(NativeEngine(spec, weights).token_vectors(batch), expected, atol=1e-5)
 
-    @pytest.mark.parametrize(("dtype", "min_cosine"), [("int16", 0.999999), ("int8", 0.999)])
+    @pytest.mark.parametrize(("dtype", "min_cosine"), [("int16", 0.999999), ("int8", 0.999), ("bfloat16", 0.9999)])
     @pytest.mark.parametrize("kind", FAMILIES)
-    def test_integers_are_close(self, kind, dtype, min_cosine):
+    def test_the_other_dtypes_are_close(self, kind, dtype, min_cosine):
         spec = make_spec(140, 10, 401, family=kind)
         weights, batch = make_weights(spec), make_batch([1, 2, 17, 33, 68])
         expected = ReferenceEngine(spec, weights).token_vectors(batch)

@@ -22,8 +22,9 @@ from pellucid.batch.embedding import PACKED_BITS, check_output_dtype
 from pellucid.batch.parts import Done, Part
 from pellucid.embedder import Embedder
 from pellucid.encoder.fingerprint import Fingerprint
+from pellucid.engines.dtypes import AUTO
 from pellucid.engines.registry import check_options
-from pellucid.errors import BatchError, MissingExtraError
+from pellucid.errors import BatchError, MissingExtraError, OptionError
 from pellucid.reranker import Reranker
 from pellucid.sparse_embedder import SparseEmbedder
 from pellucid.tables.arrow import Table, vector_column, with_nulls
@@ -195,7 +196,7 @@ def embed_dataset(
         vector_column: the name of the new column: ``fixed_size_list`` of ``d`` float32 or float16 numbers, or bytes for
             "binary" and "ubinary".
         model: the model's name, or a folder that every node has.
-        dtype: the arithmetic, as for :class:`~pellucid.embedder.Embedder`.
+        dtype: the arithmetic, as for :class:`~pellucid.embedder.Embedder`, but not "auto".
         output_dtype: "float32", "float16", "binary" or "ubinary".
         prompt_name: as for :meth:`~pellucid.embedder.Embedder.embed_documents`.
         prompt: as there.
@@ -215,6 +216,8 @@ def embed_dataset(
     """
     ray = _ray()
     check_output_dtype(output_dtype, exclude=("int8",))
+    if dtype == AUTO:
+        raise OptionError("dtype='auto' may mean different dtypes on different nodes. Name one.", "dtype")
     check_options("auto", dtype=dtype, device="cpu", threads=threads)  # Only the nodes know whether they have a GPU.
     loaded = Model(model, dtype, "auto", device, threads or max(1, int(cpus)))
     options = {

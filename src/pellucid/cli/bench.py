@@ -32,6 +32,7 @@ def bench(
     """Measure the speed of a model on this machine."""
     from pellucid.embedder import Embedder
     from pellucid.engines import native, registry
+    from pellucid.engines.dtypes import NATIVE_DTYPES
     from pellucid.engines.threads import usable_processors
     from pellucid.measuring.texts import QUERY, paragraphs
 
@@ -47,7 +48,7 @@ def bench(
         typer.echo(f"available        {', '.join(available)}; set {native.CPU_VARIABLE} to choose")
         typer.echo(f"threads          {thread_count}")
         typer.echo(f"peak, GFLOP/s    {peaks['multiply_add']:.0f} in float32 multiply-adds; in matrix products")
-        typer.echo("                 " + ", ".join(f"{peaks[name]:.0f} in {name}" for name in options.NATIVE_DTYPES))
+        typer.echo("                 " + ", ".join(f"{peaks[name]:.0f} in {name}" for name in NATIVE_DTYPES))
         return
     texts = paragraphs()
     if not json:
@@ -55,7 +56,7 @@ def bench(
         typer.echo(f"{'dtype':8}  {'loading':>9}  {'one query':>9}  {'texts/s':>9}  {'tokens/s':>9}")
     measurements: list[dict[str, Any]] = []
     with when_interrupted(lambda: "The rows above are complete." if measurements and not json else ""):
-        for name in dtype or options.NATIVE_DTYPES:
+        for name in dtype or NATIVE_DTYPES:
             start = time.perf_counter()
             embedder = Embedder(
                 model,

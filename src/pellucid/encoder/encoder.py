@@ -35,13 +35,13 @@ from pellucid.layers.finish import Finish, Module
 from pellucid.layers.vocabulary import VocabularyHead
 from pellucid.model.load import load_head, load_spec, load_vocabulary, load_weights
 from pellucid.model.modules import Route, load_modules, read_entries
-from pellucid.reprs import short_text
+from pellucid.reprs import engine_and_dtype, short_text
 from pellucid.sources.resolve import resolve
 from pellucid.text.model2vec import create_tokenizer
 from pellucid.text.sides import Side
 from pellucid.types import Int64, TokenBatch
 
-Dtype = Literal["float32", "int16", "int8", "float16", "bfloat16"]
+Dtype = Literal["float32", "int16", "int8", "bfloat16", "float16", "auto"]
 EngineName = Literal["auto", "native", "reference", "torch"]
 Result = TypeVar("Result")
 
@@ -56,8 +56,9 @@ class Encoder:
             organisation (``"all-MiniLM-L6-v2"``), or a folder.
         dtype: the number type of the arithmetic. ``"float32"`` is exact. ``"int16"`` is nearly exact: each vector's
             cosine with its float32 version is above 0.9999. ``"int8"`` is the fastest and smallest; on ordinary text,
-            that cosine is above 0.99 (docs/models.md). ``"float16"`` and ``"bfloat16"`` run in PyTorch and are meant
-            for GPUs.
+            that cosine is above 0.99 (docs/models.md). ``"bfloat16"`` is in between, and meant for CPUs with AMX.
+            ``"float16"`` runs in PyTorch and is meant for GPUs. ``"auto"`` takes the fastest dtype whose cosines are
+            above 0.9999; ``engine.dtype`` says which one that is on this machine.
         engine: the engine that does the arithmetic. ``"auto"`` takes the fastest one that supports the model and the
             other options: ``"native"``; or ``"torch"``, for a GPU and for an architecture that only transformers
             supports.
@@ -170,7 +171,7 @@ class Encoder:
         return self.max_tokens if self.max_tokens != self._model_max_tokens else None
 
     def __repr__(self) -> str:
-        return f"Encoder({short_text(self.spec.name, 60)}, engine={self.engine.name!r})"
+        return f"Encoder({short_text(self.spec.name, 60)}, {engine_and_dtype(self.engine)})"
 
     def __reduce__(self) -> tuple[Callable[[], Encoder], tuple[()]]:
         """Pickle the arguments, not the model: it is loaded again where it is unpickled.

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import numpy as np
 
 from pellucid.engines.base import Engine
+from pellucid.engines.dtypes import NATIVE_DTYPES
 from pellucid.engines.reference import Turns, linear, place_numbers, relative_buckets, rotary_turns
 from pellucid.engines.threads import MAX_THREADS, usable_processors
 from pellucid.errors import OptionError, UnsupportedModelError
@@ -48,14 +49,14 @@ class NativeEngine(Engine):
 
     In float32, its results are within rounding of the reference. In int16 and int8, the weights and the vectors that
     they are multiplied with are rounded to scaled integers. The sums of their products are exact, and everything else
-    stays in float32.
+    stays in float32. In bfloat16, they are rounded to 8 significant bits, and their products are summed in float32.
 
     The weights are packed once, here, into the layout that the dtype needs. The original arrays are not kept, except
     for the embedding tables.
 
     Attributes:
         cpu: the instruction set in use: the best that this machine supports, or the one named by ``PELLUCID_CPU``.
-        dtype: "float32", "int16" or "int8".
+        dtype: "float32", "int16", "int8" or "bfloat16".
         threads: the most threads that a call may use; by default, all available CPU cores.
 
     Raises:
@@ -331,7 +332,7 @@ def peaks(threads: int, *, seconds: float = 0.5) -> dict[str, float]:
     from pellucid import _native
 
     cpu = instruction_set()
-    products = {dtype: _native.product_peak(cpu, dtype, threads, seconds) for dtype in ("float32", "int16", "int8")}
+    products: dict[str, float] = {dtype: _native.product_peak(cpu, dtype, threads, seconds) for dtype in NATIVE_DTYPES}
     return {"multiply_add": _native.multiply_add_peak(cpu, threads, seconds), **products}
 
 

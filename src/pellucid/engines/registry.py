@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from pellucid.engines.base import Engine
+from pellucid.engines.dtypes import AUTO, NATIVE_DTYPES, fastest_dtype
 from pellucid.engines.threads import MAX_THREADS
 from pellucid.errors import MissingExtraError, OptionError, UnsupportedModelError, install_hint
 from pellucid.model.spec import EncoderSpec
@@ -93,7 +94,7 @@ def register(entry: EngineEntry) -> None:
     _ENTRIES[entry.name] = entry
 
 
-register(EngineEntry("native", ("float32", "int16", "int8"), "pellucid.engines.native"))
+register(EngineEntry("native", NATIVE_DTYPES, "pellucid.engines.native"))
 register(EngineEntry("reference", ("float32",), "pellucid.engines.reference"))
 register(
     EngineEntry(
@@ -124,7 +125,8 @@ def create(
     """Create the engine of this name.
 
     "auto" means "native", the fastest engine on a CPU, or "torch" where only that engine supports the options or the
-    model. The other arguments, and the errors, are those of :class:`Create`.
+    model. ``dtype="auto"`` means the fastest dtype whose vectors keep a cosine of 0.9999 or more with those of float32;
+    the engine's ``dtype`` says which one that is. The other arguments, and the errors, are those of :class:`Create`.
 
     Raises:
         OptionError: also if there is no engine of this name, or it does not support the dtype.
@@ -142,7 +144,8 @@ def create(
             "dtype: engine='native' runs it on the CPU."
         )
     create_engine = cast("Create", importlib.import_module(entry.module).create)
-    engine = create_engine(spec, weights, folder, dtype=dtype, device=device, threads=threads)
+    own_dtype = _automatic_dtype(chosen, spec, device) if dtype == AUTO else dtype
+    engine = create_engine(spec, weights, folder, dtype=own_dtype, device=device, threads=threads)
     if name == "auto" and chosen == "torch" and device == "cpu" and spec.only_torch:
         logger.warning("%s It runs in PyTorch instead.", spec.only_torch)
     return engine
@@ -160,10 +163,10 @@ def check_options(name: str, *, dtype: str, device: str, threads: int | None) ->
     if name not in names():
         raise OptionError(f"engine={name!r} is not one of {', '.join(names())}.")
     dtypes = _auto_dtypes(device) if name == "auto" else _ENTRIES[name].dtypes
-    if dtype not in dtypes:
+    if dtype not in (*dtypes, AUTO):
         where = f" on {device!r}" if device != "cpu" else ""
         raise OptionError(
-            f"dtype={dtype!r} is not supported by engine={name!r}{where}. Choose one of {', '.join(dtypes)}.",
+            f"dtype={dtype!r} is not supported by engine={name!r}{where}. Choose one of {', '.join((*dtypes, AUTO))}.",
             "dtype",
         )
     if device != "cpu" and name != "auto" and not _ENTRIES[name].other_devices:
@@ -199,7 +202,19 @@ def _resolve_auto(spec: EncoderSpec, dtype: str, device: str) -> str:
 
 
 def _needs_torch(dtype: str, device: str) -> bool:
-    return device != "cpu" or dtype not in _ENTRIES["native"].dtypes
+    return device != "cpu" or dtype not in (*_ENTRIES["native"].dtypes, AUTO)
+
+
+def _automatic_dtype(engine: str, spec: EncoderSpec, device: str) -> str:
+    """The dtype that ``dtype="auto"`` means for an engine."""
+    if engine == "native" and not spec.is_static:
+        from pellucid.engines.native import instruction_set
+
+        return fastest_dtype(instruction_set())
+    # On a GPU, float16 keeps 0.999999 of BERT and MPNet. Other architectures may have numbers too large for it.
+    if engine == "torch" and device.startswith("cuda") and not spec.only_torch:
+        return "float16"
+    return _ENTRIES[engine].dtypes[0]
 
 
 def _auto_dtypes(device: str) -> tuple[str, ...]:

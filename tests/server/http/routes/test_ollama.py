@@ -3,6 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pellucid import Embedder
+
 TEXTS = ["the cat", "the cat sat on the mat", "A dog, a cat!"]
 LONG = "cat " * 100
 
@@ -68,3 +70,8 @@ def test_models_and_aliases_are_listed(serve, model):
     assert [each["name"] for each in models] == ["tiny", "nomic-embed-text"]
     assert models[0]["details"]["quantization_level"] == "float32"
     assert post(own, input="the cat", model="nomic-embed-text").json()["model"] == "nomic-embed-text"
+
+
+def test_a_loaded_model_is_listed_with_what_auto_has_chosen(serve, model):
+    (listed,) = serve(model, dtype="auto").client.get("/api/tags").json()["models"]
+    assert listed["details"]["quantization_level"] == Embedder(model, dtype="auto").engine.dtype

@@ -297,6 +297,12 @@ def test_info_says_what_is_served(server, embedder):
     assert info["model_id"] == "tiny"
     assert info["max_input_length"] == embedder.max_tokens
     assert info["model_type"] == {"embedding": {"pooling": "mean"}}
+    assert info["model_dtype"] == "float32"
+
+
+def test_info_says_what_auto_has_chosen(serve, model):
+    info = serve(model, dtype="auto").client.get("/info").json()
+    assert info["model_dtype"] == Embedder(model, dtype="auto").engine.dtype
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,9 @@ async def _service(request: Request, name: str | None) -> Service[Embedder]:
     return await find_service(request, name, Embedder)
 
 
-def _model(name: str, state: State, dtype: str) -> dict[str, object]:
+def _model(name: str, state: State, option: str) -> dict[str, object]:
+    # A model that is not loaded has not chosen what "auto" means.
+    dtype = option if state.service is None else state.service.task.engine.dtype
     details = {"format": "safetensors", "family": state.kind or "", "families": None, "quantization_level": dtype}
     unknown = {"modified_at": _NO_DATE, "size": 0, "digest": ""}
     return {"name": name, "model": name, **unknown, "details": {"parent_model": "", "parameter_size": "", **details}}

@@ -223,7 +223,7 @@ async def info(request: Request) -> Response:
     description = {
         "model_id": service.name,
         "model_sha": task.files.revision,
-        "model_dtype": serving.settings.dtype,
+        "model_dtype": task.engine.dtype,
         "model_type": _model_type(service),
         "max_concurrent_requests": limits.waiting_tokens,
         "max_input_length": task.max_tokens,
