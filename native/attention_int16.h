@@ -74,6 +74,10 @@ struct Layout16 {
   std::ptrdiff_t values, query, scores, weights, tile, by_query, by_key, end;
 };
 
+// Whether products of 16-bit integers are faster than those of floats.
+template <class S>
+constexpr bool attends_in_int16 = true;
+
 template <class S>
 std::size_t attention_scratch_int16(int tokens, int head_size, int places) {
   const auto own = static_cast<std::size_t>(Layout16<S>(tokens, head_size, places).end);
@@ -185,7 +189,7 @@ void attend_int16(const Attention& a) {
   const Rounding value = rounding<S>(a.value, a.stride, a.tokens, a.head_size, largest_int16_activation);
   pack_keys_int16<S>(a, key.inverse, static_cast<int>(at.head_words), memory + at.query, memory);
   pack_values_int16<S>(a, value.inverse, at.value_stride, memory + at.values);
-  each_tile<S>(a.last - a.first, [&](int first, auto rows) {
+  each_tile<S, DotInt16<S>>(a.last - a.first, [&](int first, auto rows) {
     attend_tile_int16<S, decltype(rows)::value>(a, at, a.first + first, key.scale, value.scale);
   });
 }

@@ -1,5 +1,5 @@
 // The weights of linear layers as the kernels read them: floats or scaled integers, in panels of columns. Within a
-// panel, the weights of one k follow those of the k before.
+// panel, the weights of one k follow those of the k before; for smmla of Arm, those of each two k stand side by side.
 #pragma once
 
 #include <vector>
@@ -42,6 +42,11 @@ struct PackedNorm {
 // int8: weights are at most ±127, and the int32 sum of a group is far from overflowing. But without VNNI, vpmaddubsw adds
 // two neighbouring products in 16 bits and saturates. For such kernels, the scale is chosen so that neighbouring weights
 // have |q0| + |q1| ≤ 128. Activations are at most 255, and 255 · 128 < 2^15, so nothing ever saturates.
+//
+// Arm multiplies bytes four times as fast as 16-bit integers. So its kernels split an int16 into two signed bytes,
+// q = 256 · high + low, multiply each byte of one side with each of the other, and add the four sums with their weights:
+// that is exact too. A row then has words with the high bytes of some features, and after each the words with their low
+// ones. The largest such q is 32639.
 class Packed {
  public:
   Packed(const Kernels& kernels, Dtype dtype, const std::vector<Linear>& layers);

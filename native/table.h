@@ -32,19 +32,30 @@ double multiply_adds(long rounds) {
 }
 
 template <class S>
+constexpr auto attend_for_integers() {
+  if constexpr (attends_in_int16<S>) return attend_int16<S>; else return attend<S>;
+}
+template <class S>
+constexpr auto scratch_for_integers() {
+  if constexpr (attends_in_int16<S>) return attention_scratch_int16<S>; else return attention_scratch<S>;
+}
+
+template <class S>
 constexpr Kernels kernels(const char* name) {
   return {name,
           panel_width<S>,
           S::signed_bytes,
           S::adds_pairs_in_16_bits,
+          splits_int16<S>,
+          column_words<S>,
           {multiply<S, DotFloat32<S>, Dtype::float32>, multiply<S, DotInt16<S>, Dtype::int16>,
            multiply<S, DotInt8<S>, Dtype::int8>},
           {nullptr, quantise_int16<S>, quantise_int8<S>},
           layer_norm<S>,
-          {attend<S>, attend_int16<S>, attend_int16<S>},
+          {attend<S>, attend_for_integers<S>(), attend_for_integers<S>()},
           largest<S>,
           rotate<S>,
-          {attention_scratch<S>, attention_scratch_int16<S>, attention_scratch_int16<S>},
+          {attention_scratch<S>, scratch_for_integers<S>(), scratch_for_integers<S>()},
           multiply_adds<S>};
 }
 
