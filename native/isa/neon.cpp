@@ -2,5 +2,5 @@
 #include "table.h"
 
 namespace pellucid {
-extern const Kernels neon_kernels = kernels<Neon<Bytes::widening>>("neon");
+extern const Kernels neon_kernels = kernels<NeonPlain>("neon");
 }

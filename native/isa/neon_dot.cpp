@@ -2,5 +2,5 @@
 #include "table.h"
 
 namespace pellucid {
-extern const Kernels neon_dot_kernels = kernels<Neon<Bytes::dot>>("neon_dot");
+extern const Kernels neon_dot_kernels = kernels<NeonDot>("neon_dot");
 }

@@ -2,5 +2,5 @@
 #include "table.h"
 
 namespace pellucid {
-extern const Kernels neon_i8mm_kernels = kernels<Neon<Bytes::matrix>>("neon_i8mm");
+extern const Kernels neon_i8mm_kernels = kernels<NeonI8mm>("neon_i8mm");
 }

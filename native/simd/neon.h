@@ -11,9 +11,9 @@ namespace pellucid {
 // The instructions for products of bytes: `widening` is what every processor has, `dot` is FEAT_DotProd (Armv8.2, all
 // Apple silicon), which adds four products per lane, and `matrix` also has FEAT_I8MM (Armv8.6, Apple M2), which multiplies
 // two rows of eight bytes with two columns.
-enum class Bytes { widening, dot, matrix };
+enum class ByteProducts { widening, dot, matrix };
 
-template <Bytes products>
+template <ByteProducts how>
 struct Neon {
   using F = float32x4_t;
   using W = int32x4_t;
@@ -66,5 +66,9 @@ struct Neon {
     store_int8(p + distance, x);
   }
 };
+
+using NeonPlain = Neon<ByteProducts::widening>;
+using NeonDot = Neon<ByteProducts::dot>;
+using NeonI8mm = Neon<ByteProducts::matrix>;
 
 }  // namespace pellucid

@@ -597,15 +597,19 @@ void instruction_sets() {
 
 }  // namespace
 
-int main(int count, char** arguments) {  // With the names of instruction sets, only these are tested.
-  const std::vector<std::string> only(arguments + 1, arguments + count);
+// With the name of an instruction set, this tests that one only, which must be the best one that this machine has.
+int main(int count, char** arguments) {
+  const std::string only = count > 1 ? arguments[1] : "";
+  const std::string best = (*available_kernels().begin())->name;
+  if (!only.empty() && best != only) {
+    std::printf("the best instruction set is %s, not %s\n", best.c_str(), only.c_str());
+    return EXIT_FAILURE;
+  }
   instruction_sets();
   if (only.empty()) static_models();
-  std::size_t found = 0;
   for (const Kernels* kernels : available_kernels()) {
+    if (!only.empty() && only != kernels->name) continue;
     instruction_set = kernels->name;
-    if (!only.empty() && std::find(only.begin(), only.end(), instruction_set) == only.end()) continue;
-    ++found;
     bounds(*kernels);
     products(*kernels);
     activations(*kernels);
@@ -616,9 +620,8 @@ int main(int count, char** arguments) {  // With the names of instruction sets, 
     scores(*kernels);
     for (const bool is_new : {false, true}) encoders(*kernels, is_new);
     std::printf("%s: done\n", kernels->name);
+    std::fflush(stdout);
   }
-  instruction_set = "arguments";
-  CHECK(only.empty() || found == only.size(), "this machine does not have every set that was asked for");
   std::printf(failures ? "%d failures\n" : "all passed\n", failures);
   return failures ? EXIT_FAILURE : EXIT_SUCCESS;
 }
