@@ -7,6 +7,10 @@
 
 namespace pellucid {
 
+// Whether the integer dtypes use this. A set may say otherwise, if its 16-bit products are no faster than those of floats.
+template <class S>
+constexpr bool attends_in_int16 = true;
+
 // The largest integer for queries and keys: so that the sum of `size` products of two is below 2^31, and at most 8191.
 static inline float largest_key(int size) {
   if (size <= 32) return largest_int16_activation;
@@ -73,10 +77,6 @@ struct Layout16 {
   std::ptrdiff_t head_words, head_stride, value_stride, padded, by_place;  // The packed keys are at 0.
   std::ptrdiff_t values, query, scores, weights, tile, by_query, by_key, end;
 };
-
-// Whether products of 16-bit integers are faster than those of floats.
-template <class S>
-constexpr bool attends_in_int16 = true;
 
 template <class S>
 std::size_t attention_scratch_int16(int tokens, int head_size, int places) {

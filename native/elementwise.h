@@ -169,7 +169,7 @@ void each_group(const Depth& depth, int per_word, Use use) {
 // Below this, 1 / scale could overflow, and the numbers of a group are practically equal.
 constexpr float smallest_range = 1e-30f;
 
-// Kernels::splits_int16 and Kernels::column_words. A set may say otherwise.
+// How a set stores integers, see Kernels. A set may say otherwise.
 template <class S>
 constexpr bool splits_int16 = false;
 template <class S>

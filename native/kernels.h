@@ -93,7 +93,7 @@ struct Kernels {
   bool signed_bytes;  // int8 activations are -128 … 127, not 0 … 255
   bool adds_pairs_in_16_bits;  // of int8 products; that bounds the weights, see packed.h
   bool splits_int16;  // an int16 is two bytes, in words of high bytes and words of low ones; see packed.h
-  int column_words;   // of integers: so many words of a column stand side by side in a packed panel
+  int column_words;   // words of integers of one column that stand side by side in a packed panel
   void (*multiply[3])(const Product&, int first_panel, int last_panel);                // by Dtype
   void (*quantise[3])(const float* x, const Depth&, const Rows&, int row);             // by Dtype; null for float32
   void (*layer_norm)(const float* x, const float* weight, const float* bias, float eps, int size, float* y);

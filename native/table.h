@@ -31,13 +31,22 @@ double multiply_adds(long rounds) {
   return static_cast<double>(rounds) * chains * S::lanes;
 }
 
+// The attention of the integer dtypes.
 template <class S>
 constexpr auto attend_for_integers() {
-  if constexpr (attends_in_int16<S>) return attend_int16<S>; else return attend<S>;
+  if constexpr (attends_in_int16<S>) {
+    return attend_int16<S>;
+  } else {
+    return attend<S>;
+  }
 }
 template <class S>
 constexpr auto scratch_for_integers() {
-  if constexpr (attends_in_int16<S>) return attention_scratch_int16<S>; else return attention_scratch<S>;
+  if constexpr (attends_in_int16<S>) {
+    return attention_scratch_int16<S>;
+  } else {
+    return attention_scratch<S>;
+  }
 }
 
 template <class S>
