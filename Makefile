@@ -30,13 +30,14 @@ test-native: .make/dev  ## Test the C++ core alone, under the address and undefi
 	build/test-native/tests/out_of_memory
 
 # Debian: apt install g++-aarch64-linux-gnu qemu-user-static
-test-neon: .make/dev  ## Test the C++ core for Arm, cross-compiled, under an emulator, with the dot-product extension and without.
+test-neon: .make/dev  ## Test the C++ core for Arm, cross-compiled, under an emulator, with each extension and without.
 	$(CMAKE_TESTS) -B build/test-neon -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 \
 	  -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ -DCMAKE_EXE_LINKER_FLAGS=-static
 	$(VENV)/bin/ninja -C build/test-neon
-	qemu-aarch64-static build/test-neon/tests/core_tests
+	qemu-aarch64-static -cpu max build/test-neon/tests/core_tests
+	qemu-aarch64-static -cpu neoverse-n1 build/test-neon/tests/core_tests neon_dot
+	qemu-aarch64-static -cpu cortex-a53 build/test-neon/tests/core_tests neon
 	qemu-aarch64-static build/test-neon/tests/word_tests
-	qemu-aarch64-static -cpu cortex-a53 build/test-neon/tests/core_tests
 
 docs: .make/docs  ## Run the code on the pages and in the notebooks, write its output below it, and make the site in build/docs.
 	$(VENV)/bin/python -m docs.build

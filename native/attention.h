@@ -156,7 +156,7 @@ void multiply_keys_with_places(const Attention& a, float* by_key) {
   if (!a.places.queries) return;
   const std::ptrdiff_t stride = padded_to_panel<S>(a.places.count);
   const std::int32_t* place = a.places.by_distance;
-  each_tile<S>(a.tokens, [&](int first, auto rows) {
+  each_tile<S, DotFloat32<S>>(a.tokens, [&](int first, auto rows) {
     multiply_with_places<S, decltype(rows)::value>(a.key + first * a.stride, a, a.places.queries, place[1 - a.tokens],
                                                    place[a.tokens - 1], by_key + first * stride, stride);
   });
@@ -170,7 +170,7 @@ void attend(const Attention& a) {
   float* by_key = by_query + S::tile_rows * padded_to_panel<S>(a.places.count);
   multiply_keys_with_places<S>(a, by_key);
   pack_keys<S>(a, a.scratch);
-  each_tile<S>(a.last - a.first, [&](int first, auto rows) {
+  each_tile<S, DotFloat32<S>>(a.last - a.first, [&](int first, auto rows) {
     attend_tile<S, decltype(rows)::value>(a, a.first + first, a.scratch, by_key, by_query, scores, tile);
   });
 }

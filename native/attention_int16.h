@@ -7,6 +7,10 @@
 
 namespace pellucid {
 
+// Whether the integer dtypes use this. A set may say otherwise, if its 16-bit products are no faster than those of floats.
+template <class S>
+constexpr bool attends_in_int16 = true;
+
 // The largest integer for queries and keys: so that the sum of `size` products of two is below 2^31, and at most 8191.
 static inline float largest_key(int size) {
   if (size <= 32) return largest_int16_activation;
@@ -185,7 +189,7 @@ void attend_int16(const Attention& a) {
   const Rounding value = rounding<S>(a.value, a.stride, a.tokens, a.head_size, largest_int16_activation);
   pack_keys_int16<S>(a, key.inverse, static_cast<int>(at.head_words), memory + at.query, memory);
   pack_values_int16<S>(a, value.inverse, at.value_stride, memory + at.values);
-  each_tile<S>(a.last - a.first, [&](int first, auto rows) {
+  each_tile<S, DotInt16<S>>(a.last - a.first, [&](int first, auto rows) {
     attend_tile_int16<S, decltype(rows)::value>(a, at, a.first + first, key.scale, value.scale);
   });
 }

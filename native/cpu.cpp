@@ -4,6 +4,8 @@
 #if defined(__aarch64__) && defined(__linux__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
+#elif defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
 #elif defined(__aarch64__) && defined(_WIN32)
 #define WIN32_LEAN_AND_MEAN
 #define NOMINMAX
@@ -86,7 +88,7 @@ KernelList available_kernels() {
 }
 
 #elif defined(__aarch64__)
-extern const Kernels neon_kernels, neon_dot_kernels;
+extern const Kernels neon_kernels, neon_dot_kernels, neon_i8mm_kernels;
 
 namespace {
 // True if the operating system says that the processor has dot products of bytes (FEAT_DotProd). On a system that we
@@ -103,11 +105,30 @@ bool has_dot_product() {
   return false;
 #endif
 }
+
+// The same for products of matrices of bytes (FEAT_I8MM).
+bool has_matrix_product() {
+#if defined(__linux__)
+  constexpr unsigned long matrix_product = 1ul << 13;  // HWCAP2_I8MM, which older headers do not have.
+  return getauxval(AT_HWCAP2) & matrix_product;
+#elif defined(__APPLE__)
+  int found = 0;
+  std::size_t size = sizeof found;
+  return sysctlbyname("hw.optional.arm.FEAT_I8MM", &found, &size, nullptr, 0) == 0 && found == 1;
+#elif defined(_WIN32)
+  constexpr DWORD matrix_product = 66;  // PF_ARM_V82_I8MM_INSTRUCTIONS_AVAILABLE, which older headers do not have.
+  return IsProcessorFeaturePresent(matrix_product);
+#else
+  return false;
+#endif
+}
 }  // namespace
 
 KernelList available_kernels() {
   KernelList list{};
-  if (has_dot_product()) list.table[list.count++] = &neon_dot_kernels;
+  const bool dot_product = has_dot_product();
+  if (dot_product && has_matrix_product()) list.table[list.count++] = &neon_i8mm_kernels;
+  if (dot_product) list.table[list.count++] = &neon_dot_kernels;
   list.table[list.count++] = &neon_kernels;
   list.table[list.count++] = &scalar_kernels;
   return list;

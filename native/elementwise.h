@@ -169,11 +169,28 @@ void each_group(const Depth& depth, int per_word, Use use) {
 // Below this, 1 / scale could overflow, and the numbers of a group are practically equal.
 constexpr float smallest_range = 1e-30f;
 
+// How a set stores integers, see Kernels. A set may say otherwise.
+template <class S>
+constexpr bool splits_int16 = false;
+template <class S>
+constexpr int column_words = 1;
+
+// Stores the integers of one vector, which begins at feature k of a row.
+template <class S>
+void store_int16(std::uint32_t* row, int k, typename S::W x) {
+  if constexpr (splits_int16<S>) {
+    constexpr int run = 4 * column_words<S>;
+    S::store_split(reinterpret_cast<std::int8_t*>(row) + k / run * 2 * run + k % run, run, x);
+  } else {
+    S::store_int16(reinterpret_cast<std::int16_t*>(row) + k, x);
+  }
+}
+
 // Quantises a row symmetrically: x ≈ scale · q, with |q| ≤ largest_int16_activation. A row with NaN or infinity gets
 // the scale NaN, so its products become NaN too.
 template <class S>
 void quantise_int16(const float* x, const Depth& depth, const Rows& out, int row) {
-  auto* q = reinterpret_cast<std::int16_t*>(out.words + row * out.stride);
+  std::uint32_t* q = out.words + row * out.stride;
   each_group(depth, 2, [&](int g, int start, int size) {
     auto highest = S::zero(), finite = S::zero();
     each_vector<S>(size, [&](int i, int left) {
@@ -187,7 +204,7 @@ void quantise_int16(const float* x, const Depth& depth, const Rows& out, int row
     out.scale[row * depth.groups + g] = top / largest_int16_activation + zero;
     each_vector<S>(size, [&](int i, int left) {
       const auto v = usable ? S::first(S::load(x + start + i), left, S::zero()) : S::zero();
-      S::store_int16(q + start + i, S::round(S::mul(v, inverse)));
+      store_int16<S>(q, start + i, S::round(S::mul(v, inverse)));
     });
   });
 }

@@ -47,34 +47,51 @@ constexpr int panel_width = S::tile_vectors * S::lanes;
 // weights from memory, and the processors' own prefetchers stop at each page of 4 KiB.
 constexpr int prefetch_distance = 4096;
 
+// A set whose instructions take more than one word of a row has tiles of its own, such as those in simd/neon_tiles.h: a
+// Tile has multiply(x, x_stride, w, w_stride, depth), and then value(row, vector) of its sums.
+template <class S, class Dot>
+constexpr bool has_own_tile = false;
+template <class S, class Dot>
+constexpr int tile_rows = S::tile_rows;
+template <class S, class Dot, int rows>
+struct Tile;
+
 // Computes the sums of one tile over `depth` words, and calls finish(row, vector, value) with each vector of them.
 template <class S, class Dot, int rows, class Finish>
 [[gnu::always_inline]] inline void multiply_tile(const std::uint32_t* x, std::ptrdiff_t x_stride,
                                                  const std::uint32_t* w, std::ptrdiff_t w_stride, int depth,
                                                  Finish finish) {
   constexpr int vectors = S::tile_vectors;
-  typename Dot::Sum sums[rows][vectors];
-#pragma GCC unroll 16
-  for (int i = 0; i < rows; ++i) {
-#pragma GCC unroll 16
-    for (int v = 0; v < vectors; ++v) sums[i][v] = Dot::zero();
-  }
-  for (int k = 0; k < depth; ++k, w += w_stride) {
-    for (int j = 0; j < panel_width<S>; j += 16) __builtin_prefetch(w + prefetch_distance + j);
-    typename S::W weights[vectors];
-#pragma GCC unroll 16
-    for (int v = 0; v < vectors; ++v) weights[v] = S::load_words(w + v * S::lanes);
+  if constexpr (has_own_tile<S, Dot>) {
+    Tile<S, Dot, rows> tile;
+    tile.multiply(x, x_stride, w, w_stride, depth);
+    for (int i = 0; i < rows; ++i) {
+      for (int v = 0; v < vectors; ++v) finish(i, v, tile.value(i, v));
+    }
+  } else {
+    typename Dot::Sum sums[rows][vectors];
 #pragma GCC unroll 16
     for (int i = 0; i < rows; ++i) {
-      const auto word = S::broadcast(x + i * x_stride + k);
 #pragma GCC unroll 16
-      for (int v = 0; v < vectors; ++v) sums[i][v] = Dot::step(sums[i][v], word, weights[v]);
+      for (int v = 0; v < vectors; ++v) sums[i][v] = Dot::zero();
     }
-  }
+    for (int k = 0; k < depth; ++k, w += w_stride) {
+      for (int j = 0; j < panel_width<S>; j += 16) __builtin_prefetch(w + prefetch_distance + j);
+      typename S::W weights[vectors];
 #pragma GCC unroll 16
-  for (int i = 0; i < rows; ++i) {
+      for (int v = 0; v < vectors; ++v) weights[v] = S::load_words(w + v * S::lanes);
 #pragma GCC unroll 16
-    for (int v = 0; v < vectors; ++v) finish(i, v, Dot::value(sums[i][v]));
+      for (int i = 0; i < rows; ++i) {
+        const auto word = S::broadcast(x + i * x_stride + k);
+#pragma GCC unroll 16
+        for (int v = 0; v < vectors; ++v) sums[i][v] = Dot::step(sums[i][v], word, weights[v]);
+      }
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; ++i) {
+#pragma GCC unroll 16
+      for (int v = 0; v < vectors; ++v) finish(i, v, Dot::value(sums[i][v]));
+    }
   }
 }
 
@@ -88,13 +105,14 @@ void call_with_rows(int height, int first, Use use) {
     call_with_rows<S, rows - 1>(height, first, use);
   }
 }
-template <class S, class Use>
+template <class S, class Dot, class Use>
 void each_tile(int rows, Use use) {
-  const int tiles = (rows + S::tile_rows - 1) / S::tile_rows;
+  constexpr int most = tile_rows<S, Dot>;
+  const int tiles = (rows + most - 1) / most;
   for (int t = 0; t < tiles; ++t) {
     const int first = static_cast<int>(std::int64_t{rows} * t / tiles);
     const int last = static_cast<int>(std::int64_t{rows} * (t + 1) / tiles);
-    call_with_rows<S, S::tile_rows>(last - first, first, use);
+    call_with_rows<S, most>(last - first, first, use);
   }
 }
 
@@ -192,7 +210,7 @@ void multiply(const Product& p, int first_panel, int last_panel) {
   for (int panel = first_panel; panel < last_panel; ++panel) {
     for (int first = 0, last; first < groups; first = last) {
       last = groups - first < in_block ? groups : first + in_block;
-      each_tile<S>(p.rows, [&](int first_row, auto constant) {
+      each_tile<S, Dot>(p.rows, [&](int first_row, auto constant) {
         constexpr int rows = decltype(constant)::value;
         alignas(64) float total[rows * width];
         float* y = p.y + first_row * p.stride + panel * width;

@@ -16,13 +16,14 @@ constexpr int dtype_count = 4;
 template <Dtype dtype>
 constexpr bool is_integer = dtype == Dtype::int16 || dtype == Dtype::int8;
 
+struct Kernels;
 enum class Activation { identity, gelu, gelu_tanh, relu, silu };
 
 // The layout of a row's features in words. The features are cut into groups, and each group has its own scale. Separate
 // scales make the rounding errors smaller, and a group's weights stay in the first-level cache while all rows use them.
 // bfloat16 has no scales. Its groups are twice as long, and its rows end with zeros, so that each group is whole tiles.
 struct Depth {
-  Depth(Dtype dtype, int count);
+  Depth(const Kernels& kernels, Dtype dtype, int count);
 
   int features;
   int words;        // in a whole row
@@ -101,6 +102,8 @@ struct Kernels {
   int panel;          // columns of a packed panel
   bool signed_bytes;  // int8 activations are -128 … 127, not 0 … 255
   bool adds_pairs_in_16_bits;  // of int8 products; that bounds the weights, see packed.h
+  bool splits_int16;  // an int16 is two bytes, in words of high bytes and words of low ones; see packed.h
+  int column_words;   // words of integers of one column that stand side by side in a packed panel
   void (*multiply[dtype_count])(const Product&, int first_panel, int last_panel);     // by Dtype
   void (*quantise[dtype_count])(const float* x, const Depth&, const Rows&, int row);  // by Dtype; null for float32
   void (*layer_norm)(const float* x, const float* weight, const float* bias, float eps, int size, float* y);

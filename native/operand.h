@@ -12,7 +12,7 @@ inline std::size_t size(int n) { return static_cast<std::size_t>(n); }
 class Operand {
  public:
   Operand(const Kernels& kernels, Dtype dtype, int rows, int features)
-      : quantise_(kernels.quantise[int(dtype)]), depth_(dtype, features) {
+      : quantise_(kernels.quantise[int(dtype)]), depth_(kernels, dtype, features) {
     if (!quantise_) return;
     // Quantising writes whole vectors, so it may write up to 16 numbers too many.
     stride_ = static_cast<std::ptrdiff_t>(round_up(size(depth_.words) + 16, 16));

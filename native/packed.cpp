@@ -7,6 +7,9 @@
 namespace pellucid {
 namespace {
 
+// The largest integer 256 · high + low, of two signed bytes.
+constexpr float largest_split = 127 * 256 + 127;
+
 // Rounds to the nearest integer, for |x| < 2^22. Adding 1.5 · 2^23 leaves a float no bits for a fraction.
 float round_to_nearest(float x) { return (x + 12582912.0f) - 12582912.0f; }
 
@@ -32,9 +35,9 @@ void each_group(const Depth& depth, int per_word, Use use) {
 
 // The scale that keeps Σ|q| ≤ limit in each group. Rounding adds at most 1/2 to each |q|, so a group of n weights has
 // Σ|q| ≤ Σ|w| / scale + n / 2.
-float int16_scale(const Depth& depth, const float* weight) {
+float int16_scale(const Depth& depth, const float* weight, float largest) {
   constexpr double limit = 2147483647.0 / largest_int16_activation;
-  double scale = largest_magnitude(weight, depth.features) / 32767.0;
+  double scale = double{largest_magnitude(weight, depth.features)} / largest;
   each_group(depth, 2, [&](int, int start, int size) {
     double total = 0;
     for (int k = start; k < start + size; ++k) total += std::fabs(weight[k]);
@@ -58,27 +61,31 @@ float int8_scale(const Depth& depth, const float* weight) {
   return largest_magnitude(weight, depth.features) / 127 * (1 + 1e-6f);
 }
 
-template <class Integer>
-void round_weights(const Depth& depth, const float* weight, Column& column) {
-  auto* q = reinterpret_cast<char*>(column.words.data());
+// Calls store(k, q) for each weight.
+template <class Store>
+void round_weights(const Depth& depth, const float* weight, Column& column, Store store) {
   if (column.scale < 1e-30f) column.scale = 0;  // 1 / scale could overflow, and such weights are practically zero.
   const float inverse = column.scale > 0 ? 1 / column.scale : 0;
   for (int k = 0; k < depth.features; ++k) {
-    const auto rounded = static_cast<Integer>(round_to_nearest(weight[k] * inverse));
-    std::memcpy(q + static_cast<std::size_t>(k) * sizeof(Integer), &rounded, sizeof(Integer));
+    store(static_cast<std::size_t>(k), static_cast<int>(round_to_nearest(weight[k] * inverse)));
   }
 }
 
+bool has_integers(Dtype dtype) { return dtype == Dtype::int16 || dtype == Dtype::int8; }
+
 }  // namespace
 
-Depth::Depth(Dtype dtype, int count) : features(count) {
+Depth::Depth(const Kernels& kernels, Dtype dtype, int count) : features(count) {
   const bool in_tiles = dtype == Dtype::bfloat16;
   const int per_word = dtype == Dtype::float32 ? 1 : dtype == Dtype::int8 ? 4 : 2;
-  const int longest_group = in_tiles ? 384 : 192, unit = in_tiles ? words_per_tile : 1;
-  const auto round_to_unit = [&](int n) { return (n + unit - 1) / unit * unit; };
-  words = round_to_unit((features + per_word - 1) / per_word);
+  const int longest_group = in_tiles ? 384 : 192;
+  // What one step of a product takes of a row. A step of split integers has words of high bytes, and as many of low ones.
+  const int halves = dtype == Dtype::int16 && kernels.splits_int16 ? 2 : 1;
+  const int step = in_tiles ? words_per_tile : has_integers(dtype) ? halves * kernels.column_words : 1;
+  const auto in_steps = [&](int n) { return (n + step - 1) / step * step; };
+  words = in_steps((features + per_word - 1) / per_word);
   groups = (features + longest_group - 1) / longest_group;
-  group_words = round_to_unit((words + groups - 1) / groups);
+  group_words = in_steps((words + groups - 1) / groups);
   groups = (words + group_words - 1) / group_words;
 }
 
@@ -86,33 +93,44 @@ void quantise_column(const Kernels& kernels, Dtype dtype, const Depth& depth, co
   column.words.assign(static_cast<std::size_t>(depth.words), 0);
   column.sums.assign(static_cast<std::size_t>(depth.groups), 0);
   column.scale = 1;
+  auto* bytes = reinterpret_cast<std::int8_t*>(column.words.data());
   if (dtype == Dtype::float32) {
     std::memcpy(column.words.data(), weight, static_cast<std::size_t>(depth.features) * sizeof(float));
   } else if (dtype == Dtype::bfloat16) {
-    auto* out = reinterpret_cast<char*>(column.words.data());
     for (int k = 0; k < depth.features; ++k) {
       const std::uint16_t rounded = to_bfloat16(weight[k]);
-      std::memcpy(out + static_cast<std::size_t>(k) * sizeof rounded, &rounded, sizeof rounded);
+      std::memcpy(bytes + static_cast<std::size_t>(k) * sizeof rounded, &rounded, sizeof rounded);
     }
+  } else if (dtype == Dtype::int16 && kernels.splits_int16) {
+    column.scale = int16_scale(depth, weight, largest_split);
+    const auto run = 4 * static_cast<std::size_t>(kernels.column_words);
+    round_weights(depth, weight, column, [&](std::size_t k, int q) {
+      const std::size_t at = k / run * 2 * run + k % run;
+      bytes[at] = static_cast<std::int8_t>((q + 128) >> 8);
+      bytes[at + run] = static_cast<std::int8_t>(q);
+    });
   } else if (dtype == Dtype::int16) {
-    column.scale = int16_scale(depth, weight);
-    round_weights<std::int16_t>(depth, weight, column);
+    column.scale = int16_scale(depth, weight, 32767);
+    round_weights(depth, weight, column, [&](std::size_t k, int q) {
+      const auto pair_half = static_cast<std::int16_t>(q);
+      std::memcpy(bytes + k * sizeof pair_half, &pair_half, sizeof pair_half);
+    });
   } else {
     column.scale = kernels.adds_pairs_in_16_bits ? int8_scale_of_pairs(depth, weight) : int8_scale(depth, weight);
-    round_weights<std::int8_t>(depth, weight, column);
-    const auto* q = reinterpret_cast<const std::int8_t*>(column.words.data());
+    round_weights(depth, weight, column, [&](std::size_t k, int q) { bytes[k] = static_cast<std::int8_t>(q); });
     each_group(depth, 4, [&](int g, int start, int size) {
       int total = 0;
-      for (int k = start; k < start + size; ++k) total += q[k];
+      for (int k = start; k < start + size; ++k) total += bytes[k];
       column.sums[static_cast<std::size_t>(g)] = static_cast<float>(total);
     });
   }
 }
 
 Packed::Packed(const Kernels& kernels, Dtype dtype, const std::vector<Linear>& layers)
-    : dtype_(dtype), depth_(dtype, layers.front().in), columns_(0), panel_(kernels.panel) {
+    : dtype_(dtype), depth_(kernels, dtype, layers.front().in), columns_(0), panel_(kernels.panel) {
   for (const Linear& layer : layers) columns_ += static_cast<std::size_t>(layer.out);
   const auto width = static_cast<std::size_t>(panel_), depth = static_cast<std::size_t>(depth_.words);
+  const std::size_t side = has_integers(dtype) ? static_cast<std::size_t>(kernels.column_words) : 1;
   columns_ = round_up(columns_, width);
   // AMX reads whole tiles, so it may read beyond the last words of int8.
   words_ = Array<std::uint32_t>(columns_ * depth + (words_per_tile - 1) * width);
@@ -130,7 +148,9 @@ Packed::Packed(const Kernels& kernels, Dtype dtype, const std::vector<Linear>& l
     for (std::size_t first = 0; first < depth; first += block) {
       const std::size_t last = std::min(first + block, depth);
       for (std::size_t j = 0; j < width; ++j) {
-        for (std::size_t k = first; k < last; ++k) out[k * width + j] = j < in_panel ? columns[j].words[k] : 0;
+        for (std::size_t k = first; k < last; ++k) {
+          out[(k / side * width + j) * side + k % side] = j < in_panel ? columns[j].words[k] : 0;
+        }
       }
     }
     in_panel = 0;

@@ -1,5 +1,6 @@
 // The weights of linear layers as the kernels read them: floats, bfloat16 or scaled integers, in panels of columns.
-// Within a panel, the weights of one k follow those of the k before.
+// Within a panel, the weights of one k follow those of the k before. Sets with column_words = 2 take two words of integers
+// at a time: the two of a column are neighbours.
 #pragma once
 
 #include <vector>
@@ -42,6 +43,11 @@ struct PackedNorm {
 // int8: weights are at most ±127, and the int32 sum of a group is far from overflowing. But without VNNI, vpmaddubsw adds
 // two neighbouring products in 16 bits and saturates. For such kernels, the scale is chosen so that neighbouring weights
 // have |q0| + |q1| ≤ 128. Activations are at most 255, and 255 · 128 < 2^15, so nothing ever saturates.
+//
+// Some sets multiply bytes more than four times as fast as 16-bit integers: Arm with FEAT_DotProd. They split an int16 into
+// two signed bytes, q = 256 · high + low, and multiply each byte of one side with each of the other. The sums of the four
+// kinds of products, times 65536, 256, 256 and 1, add up to the same exact sum. A row then has one word of high bytes, or
+// column_words of them, followed by as many of low bytes, and so on. The largest such q is 32639.
 class Packed {
  public:
   Packed(const Kernels& kernels, Dtype dtype, const std::vector<Linear>& layers);

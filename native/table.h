@@ -31,20 +31,40 @@ double multiply_adds(long rounds) {
   return static_cast<double>(rounds) * chains * S::lanes;
 }
 
+// The attention of the dtypes other than float32.
+template <class S>
+constexpr auto attend_rounded() {
+  if constexpr (attends_in_int16<S>) {
+    return attend_int16<S>;
+  } else {
+    return attend<S>;
+  }
+}
+template <class S>
+constexpr auto rounded_scratch() {
+  if constexpr (attends_in_int16<S>) {
+    return attention_scratch_int16<S>;
+  } else {
+    return attention_scratch<S>;
+  }
+}
+
 template <class S>
 constexpr Kernels kernels(const char* name) {
   return {name,
           panel_width<S>,
           S::signed_bytes,
           S::adds_pairs_in_16_bits,
+          splits_int16<S>,
+          column_words<S>,
           {multiply<S, DotFloat32<S>, Dtype::float32>, multiply<S, DotInt16<S>, Dtype::int16>,
            multiply<S, DotInt8<S>, Dtype::int8>, multiply<S, DotBfloat16<S>, Dtype::bfloat16>},
           {nullptr, quantise_int16<S>, quantise_int8<S>, quantise_bfloat16<S>},
           layer_norm<S>,
-          {attend<S>, attend_int16<S>, attend_int16<S>, attend_int16<S>},
+          {attend<S>, attend_rounded<S>(), attend_rounded<S>(), attend_rounded<S>()},
           largest<S>,
           rotate<S>,
-          {attention_scratch<S>, attention_scratch_int16<S>, attention_scratch_int16<S>, attention_scratch_int16<S>},
+          {attention_scratch<S>, rounded_scratch<S>(), rounded_scratch<S>(), rounded_scratch<S>()},
           multiply_adds<S>};
 }
 

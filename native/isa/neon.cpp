@@ -1,6 +1,6 @@
-#include "simd/neon.h"
+#include "simd/neon_tiles.h"
 #include "table.h"
 
 namespace pellucid {
-extern const Kernels neon_kernels = kernels<Neon<false>>("neon");
+extern const Kernels neon_kernels = kernels<NeonPlain>("neon");
 }

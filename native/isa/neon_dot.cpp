@@ -1,6 +1,6 @@
-#include "simd/neon.h"
+#include "simd/neon_tiles.h"
 #include "table.h"
 
 namespace pellucid {
-extern const Kernels neon_dot_kernels = kernels<Neon<true>>("neon_dot");
+extern const Kernels neon_dot_kernels = kernels<NeonDot>("neon_dot");
 }

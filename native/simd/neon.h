@@ -1,5 +1,4 @@
-// NEON, which every 64-bit Arm processor has: 4 lanes, 32 registers. With the dot-product extension (Armv8.2, all Apple
-// silicon), a product of four bytes per lane takes one instruction.
+// NEON, which every 64-bit Arm processor has: 4 lanes, 32 registers. neon_tiles.h has the products.
 #pragma once
 
 #include <arm_neon.h>
@@ -9,13 +8,18 @@
 
 namespace pellucid {
 
-template <bool dot_product>
+// The instructions for products of bytes: `widening` is what every processor has, `dot` is FEAT_DotProd (Armv8.2, all
+// Apple silicon), which adds four products per lane, and `matrix` also has FEAT_I8MM (Armv8.6, Apple M2), which multiplies
+// two rows of eight bytes with two columns.
+enum class ByteProducts { widening, dot, matrix };
+
+template <ByteProducts how>
 struct Neon {
   using F = float32x4_t;
   using W = int32x4_t;
 
   static constexpr int lanes = 4;
-  // 5 rows of 4 registers: 20 accumulators, 4 registers for weights and 1 for activations.
+  // 5 rows of 4 registers: 20 accumulators, 5 registers for activations and 4 for weights.
   static constexpr int tile_rows = 5;
   static constexpr int tile_vectors = 4;
   static constexpr bool signed_bytes = true;  // NEON cannot multiply signed bytes with unsigned ones.
@@ -50,8 +54,6 @@ struct Neon {
   static F to_float(W x) { return vcvtq_f32_s32(x); }
   static W round(F x) { return vcvtnq_s32_f32(x); }
   static F scale(F x, W n) { return vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(x), vshlq_n_s32(n, 23))); }
-  // The 16-bit integers of each lane of two vectors in one word, those of `low` first.
-  static W pair_int16(W low, W high) { return vsliq_n_s32(low, high, 16); }
   static void store_int16(void* p, W x) { vst1_s16(static_cast<std::int16_t*>(p), vqmovn_s32(x)); }
   static void store_int8(void* p, W x) {
     const int16x4_t half = vmovn_s32(x);
@@ -69,20 +71,18 @@ struct Neon {
   static F low_bfloat16(W x) { return as_float(vshlq_n_s32(x, 16)); }
   static F high_bfloat16(W x) { return as_float(vandq_s32(x, vdupq_n_s32(~0xffff))); }
 
-  static F dot(F sum, W a, W b) { return vfmaq_f32(sum, as_float(a), as_float(b)); }
   static F dot_bfloat16(F sum, W a, W b) {
     return fma(high_bfloat16(a), high_bfloat16(b), fma(low_bfloat16(a), low_bfloat16(b), sum));
   }
-  static W dot_int16(W sum, W a, W b) {
-    const int16x8_t x = vreinterpretq_s16_s32(a), y = vreinterpretq_s16_s32(b);
-    return vaddq_s32(sum, vpaddq_s32(vmull_s16(vget_low_s16(x), vget_low_s16(y)), vmull_high_s16(x, y)));
-  }
-  static W dot_int8(W sum, W a, W b) {
-    const int8x16_t x = vreinterpretq_s8_s32(a), y = vreinterpretq_s8_s32(b);
-    if constexpr (dot_product) return vdotq_s32(sum, x, y);
-    const int32x4_t low = vpaddlq_s16(vmull_s8(vget_low_s8(x), vget_low_s8(y)));
-    return vaddq_s32(sum, vpaddq_s32(low, vpaddlq_s16(vmull_high_s8(x, y))));
+  // Stores the high and the low byte of x = 256 · high + low, both signed, `distance` bytes apart.
+  static void store_split(std::int8_t* p, int distance, W x) {
+    store_int8(p, vshrq_n_s32(vaddq_s32(x, vdupq_n_s32(128)), 8));
+    store_int8(p + distance, x);
   }
 };
+
+using NeonPlain = Neon<ByteProducts::widening>;
+using NeonDot = Neon<ByteProducts::dot>;
+using NeonI8mm = Neon<ByteProducts::matrix>;
 
 }  // namespace pellucid

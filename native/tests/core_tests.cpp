@@ -74,16 +74,22 @@ double bfloat16(const std::uint32_t* words, int k) {
   return x;
 }
 
-// The integer at feature k of a row of packed words. int8 activations are unsigned, unless the kernels say otherwise.
-int integer(Dtype dtype, const std::uint32_t* words, int k, bool is_signed) {
-  if (dtype == Dtype::int16) {
-    std::int16_t q;
-    std::memcpy(&q, reinterpret_cast<const char*>(words) + 2 * k, sizeof q);
-    return q;
+// The integer at feature k of a row of words. int8 activations are unsigned, unless the kernels say otherwise.
+int integer(const Kernels& kernels, Dtype dtype, const std::uint32_t* words, int k, bool is_signed) {
+  const auto* bytes = reinterpret_cast<const char*>(words);
+  const auto signed_byte = [&](int at) {
+    std::int8_t q;
+    std::memcpy(&q, bytes + at, sizeof q);
+    return int{q};
+  };
+  if (dtype == Dtype::int8) return is_signed ? signed_byte(k) : signed_byte(k) & 255;
+  if (kernels.splits_int16) {  // 4 or 8 high bytes, then as many low ones
+    const int run = 4 * kernels.column_words, high = 2 * (k - k % run) + k % run;
+    return 256 * signed_byte(high) + signed_byte(high + run);
   }
-  std::uint8_t q;
-  std::memcpy(&q, reinterpret_cast<const char*>(words) + k, sizeof q);
-  return is_signed ? static_cast<std::int8_t>(q) : q;
+  std::int16_t q;
+  std::memcpy(&q, bytes + 2 * k, sizeof q);
+  return q;
 }
 
 // Compares a product of the kernels with the exact one. That is computed in double for float32, and for bfloat16 from the
@@ -92,7 +98,7 @@ void check_product(const Kernels& kernels, Dtype dtype, int rows, int features, 
                    const std::vector<float>& x_values, const std::vector<float>& weight) {
   const std::vector<float> bias = normal(size(columns));
   const Packed packed(kernels, dtype, {{weight.data(), bias.data(), columns, features}});
-  const Depth depth(dtype, features);
+  const Depth depth(kernels, dtype, features);
   const std::ptrdiff_t stride = features + 64, q_stride = depth.words + 32;
   std::vector<float> x(size(rows) * size(int(stride)) + 64, NAN);  // NaN wherever the kernels must not read
   for (int i = 0; i < rows; ++i) std::copy_n(&x_values[size(i) * size(features)], features, &x[size(i) * size(int(stride))]);
@@ -133,8 +139,8 @@ void check_product(const Kernels& kernels, Dtype dtype, int rows, int features, 
         for (int g = 0; g < depth.groups; ++g) {
           std::int64_t sum = 0, q_sum = 0;
           for (int k = g * group_size; k < std::min(features, (g + 1) * group_size); ++k) {
-            const int q = integer(dtype, column.words.data(), k, true);
-            sum += std::int64_t{integer(dtype, &words[size(i) * size(int(q_stride))], k, kernels.signed_bytes)} * q;
+            const int q = integer(kernels, dtype, column.words.data(), k, true);
+            sum += std::int64_t{integer(kernels, dtype, &words[size(i) * size(int(q_stride))], k, kernels.signed_bytes)} * q;
             q_sum += q;
           }
           CHECK(std::llabs(sum) < std::int64_t{1} << 31, "%s: a sum of %lld", name(dtype), static_cast<long long>(sum));
@@ -258,20 +264,20 @@ void bounds(const Kernels& kernels) {
       for (const bool alike : {false, true}) {
         const std::vector<float> weight = alike ? std::vector<float>(size(features), spread) : normal(size(features), spread);
         Column column;
-        const Depth wide(Dtype::int16, features), narrow(Dtype::int8, features);
+        const Depth wide(kernels, Dtype::int16, features), narrow(kernels, Dtype::int8, features);
         quantise_column(kernels, Dtype::int16, wide, weight.data(), column);
         for (int g = 0; g < wide.groups; ++g) {
           std::int64_t total = 0;
           for (int k = g * wide.group_words * 2; k < std::min(features, (g + 1) * wide.group_words * 2); ++k) {
-            total += std::abs(integer(Dtype::int16, column.words.data(), k, true));
+            total += std::abs(integer(kernels, Dtype::int16, column.words.data(), k, true));
           }
           CHECK(total * largest_int16_activation < std::int64_t{1} << 31, "%d features", features);
         }
         quantise_column(kernels, Dtype::int8, narrow, weight.data(), column);
         int largest = 0;
         for (int k = 0; k < features; k += 2) {
-          const int q = std::abs(integer(Dtype::int8, column.words.data(), k, true));
-          const int next = k + 1 < features ? std::abs(integer(Dtype::int8, column.words.data(), k + 1, true)) : 0;
+          const int q = std::abs(integer(kernels, Dtype::int8, column.words.data(), k, true));
+          const int next = k + 1 < features ? std::abs(integer(kernels, Dtype::int8, column.words.data(), k + 1, true)) : 0;
           if (kernels.adds_pairs_in_16_bits) CHECK(q + next <= 128, "%d features", features);
           largest = std::max({largest, q, next});
         }
@@ -394,7 +400,7 @@ void attention(const Kernels& kernels, Dtype dtype) {
                         head_size, 0.3f, window, biased ? bias.data() + tokens - 1 : nullptr, all, out.data(),
                         out_stride, scratch.data()});
         std::vector<float> exact = qkv;  // With relative positions, these are multiplied with numbers that are not rounded.
-        const bool rounds = dtype != Dtype::float32 && tokens >= shortest_int16_attention;
+        const bool rounds = kernels.attend[int(dtype)] != kernels.attend[0] && tokens >= shortest_int16_attention;
         if (rounds) {
           // The largest integers whose products cannot overflow, for each head of the widths above.
           const float largest = head_size <= 32 ? 8191 : head_size == 64 ? 5791 : 5537;
@@ -696,11 +702,21 @@ void instruction_sets() {
 
 }  // namespace
 
-int main() {
+// With the name of an instruction set, this tests that one only, which must be the best one that this machine has.
+int main(int count, char** arguments) {
+  const std::string only = count > 1 ? arguments[1] : "";
+  const std::string best = (*available_kernels().begin())->name;
+  if (!only.empty() && best != only) {
+    std::printf("the best instruction set is %s, not %s\n", best.c_str(), only.c_str());
+    return EXIT_FAILURE;
+  }
   instruction_sets();
-  static_models();
-  bytes_in_tiles();
+  if (only.empty()) {
+    static_models();
+    bytes_in_tiles();
+  }
   for (const Kernels* kernels : all_kernels()) {
+    if (!only.empty() && only != kernels->name) continue;
     instruction_set = kernels->name;
     bounds(*kernels);
     bfloat16_numbers(*kernels);
@@ -713,6 +729,7 @@ int main() {
     scores(*kernels);
     for (const bool is_new : {false, true}) encoders(*kernels, is_new);
     std::printf("%s: done\n", kernels->name);
+    std::fflush(stdout);
   }
   std::printf(failures ? "%d failures\n" : "all passed\n", failures);
   return failures ? EXIT_FAILURE : EXIT_SUCCESS;
