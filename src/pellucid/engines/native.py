@@ -10,18 +10,18 @@ import functools
 import os
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
-from pellucid.engines.base import Engine
+from pellucid.engines.base import TOKENS_PER_CALL, Engine
 from pellucid.engines.reference import Turns, linear, place_numbers, relative_buckets, rotary_turns
 from pellucid.engines.threads import MAX_THREADS, usable_processors
 from pellucid.errors import OptionError, UnsupportedModelError
 from pellucid.layers.dense import Dense
-from pellucid.layers.finish import Finish, Several
+from pellucid.layers.finish import Finish, Pool, Several
 from pellucid.layers.vocabulary import Together, VocabularyHead, VocabularyPool
 from pellucid.model.spec import BlockSpec, EncoderSpec, NormPlaces, NormSpec
 from pellucid.model.weights import EncoderWeights, Layer, Linear, Norm, Norms
@@ -39,6 +39,10 @@ CPU_VARIABLE = "PELLUCID_CPU"
 ACTIVATIONS = ("gelu", "gelu_tanh", "relu", "silu")
 """The activations that the core has."""
 _NO_WINDOW = 1 << 30
+_TOKENS_PER_THREAD = 2048
+"""In one call: so many that the end of a call, where some threads have nothing left to do, takes a small part of it."""
+_MOST_TOKENS_PER_CALL = 1 << 17
+"""Of any number of threads. That bounds the memory of a call: so many vectors of 768 floats are 400 MB."""
 _NormArrays = tuple[Float32, Float32, float] | None
 """Weight, bias and epsilon."""
 
@@ -86,6 +90,7 @@ class NativeEngine(Engine):
             raise OptionError(
                 f"threads={threads} exceeds the limit of {MAX_THREADS:,} of engine='native'. Choose fewer.", "threads"
             )
+        self.tokens_per_call = min(max(TOKENS_PER_CALL, _TOKENS_PER_THREAD * self.threads), _MOST_TOKENS_PER_CALL)
         self._heads: weakref.WeakKeyDictionary[VocabularyHead, _native.Vocabulary] = weakref.WeakKeyDictionary()
         self._heads_lock = threading.Lock()
         self._has_token_types = weights.token_type is not None
@@ -140,11 +145,36 @@ class NativeEngine(Engine):
 
     def token_vectors(self, batch: TokenBatch) -> Float32:
         """The encoder's last hidden state, ``float32[T, hidden]``; see :class:`~pellucid.engines.base.Engine`."""
-        return self._vectors(batch, None, len(batch.ids))
+        return self._compute(batch, np.empty((len(batch.ids), self.spec.hidden_size), dtype=np.float32))
 
     def wanted_vectors(self, batch: TokenBatch, wanted: Int32) -> Float32:
         """The vector of one token of each text: the last layer computes no other, except for its keys and values."""
-        return self._vectors(batch, wanted, len(batch))
+        return self._compute(batch, np.empty((len(batch), self.spec.hidden_size), dtype=np.float32), wanted=wanted)
+
+    def run(self, batch: TokenBatch, finish: Finish[Result]) -> Result:
+        """Compute the token vectors, and turn each text's vectors into its result. Pooling happens in C++.
+
+        See :meth:`pellucid.engines.base.Engine.run`.
+        """
+        pools = _pools([(batch, finish)])
+        return super().run(batch, finish) if pools is None else cast("Result", self._pool(pools)[0])
+
+    def run_each(self, requests: Sequence[tuple[TokenBatch, Finish[Any]]]) -> list[Any]:
+        """Run several requests in one call. If all of them are pooled in the same way, this happens in C++.
+
+        See :meth:`pellucid.engines.base.Engine.run_each`.
+        """
+        pools = _pools(requests)
+        return super().run_each(requests) if pools is None else self._pool(pools)
+
+    def _pool(self, pools: Sequence[tuple[TokenBatch, Pool]]) -> list[Float32]:
+        joined = TokenBatch.join([batch for batch, _ in pools])
+        skipped = np.concatenate([np.minimum(finish.skipped_tokens, batch.lengths) for batch, finish in pools])
+        poolings = pools[0][1].pooling.modes
+        pooled = np.empty((len(joined), len(poolings) * self.spec.hidden_size), dtype=np.float32)
+        self._compute(joined, pooled, poolings=poolings, skipped=skipped)
+        ends = np.cumsum([len(batch) for batch, _ in pools])[:-1]
+        return [finish.after_pooling(part) for part, (_, finish) in zip(np.split(pooled, ends), pools, strict=True)]
 
     def apply(self, finish: Finish[Result], vectors: Float32, tokens: TokenBatch) -> Result:
         """Turn token vectors into results. The scores of a whole vocabulary are computed in C++, and never all kept.
@@ -186,8 +216,16 @@ class NativeEngine(Engine):
                 )
             return self._heads[head]
 
-    def _vectors(self, batch: TokenBatch, wanted: Int32 | None, rows: int) -> Float32:
-        vectors = np.empty((rows, self.spec.hidden_size), dtype=np.float32)
+    def _compute(
+        self,
+        batch: TokenBatch,
+        out: Float32,
+        *,
+        wanted: Int32 | None = None,
+        poolings: Sequence[str] = (),
+        skipped: Int32 | None = None,
+    ) -> Float32:
+        """Write the vectors of all tokens to ``out``, or of the wanted ones, or the pooled vectors."""
         positions = position_ids(batch, self.spec)
         lengths = batch.lengths
         longest = int(lengths.max(initial=1))
@@ -198,9 +236,33 @@ class NativeEngine(Engine):
         segments = batch.segments if self._has_token_types else None
         attended = batch.attended if batch.attended is None or lengths.all() else batch.attended[lengths > 0]
         self._core.token_vectors(
-            batch.ids, positions, offsets, segments, wanted, turns, vectors, self.threads, in_main_thread, attended
+            batch.ids,
+            positions,
+            offsets,
+            segments,
+            wanted,
+            turns,
+            out,
+            self.threads,
+            in_main_thread,
+            attended,
+            list(poolings),
+            skipped,
         )
-        return vectors
+        return out
+
+
+def _pools(requests: Sequence[tuple[TokenBatch, Finish[Any]]]) -> list[tuple[TokenBatch, Pool]] | None:
+    """The requests, if the core can pool them together: in the same way, and no text is empty.
+
+    None if not, and if each result comes from one token, since the last layer then computes only those.
+    """
+    pools = [(batch, finish) for batch, finish in requests if isinstance(finish, Pool)]
+    if len(pools) < len(requests) or any(finish.pooling.modes != pools[0][1].pooling.modes for _, finish in pools):
+        return None
+    if not all(batch.lengths.all() for batch, _ in pools):
+        return None
+    return None if all(finish.wanted(batch.lengths) is not None for batch, finish in pools) else pools
 
 
 def maxsim(query: Float32, documents: MultiVectors, threads: int | None = None) -> Float32:

@@ -186,7 +186,7 @@ class TorchEngine(Engine):
 
     def _pool(self, states: torch.Tensor, step: DeviceBatch, pool: Pool) -> Wait[Float32]:
         """The same for a ``Pool``. If only the CPU has one of its modules, all of them run there."""
-        pooled = pool_on_device(states, step, pool.pooling.modes, pool.prompt_tokens if pool.skips else 0)
+        pooled = pool_on_device(states, step, pool.pooling.modes, pool.skipped_tokens)
         if (modules := self._modules.copy(pool.modules_to_apply)) is not None:
             return start_copy_back(apply_modules(modules, pooled))
         copied = start_copy_back(pooled)
