@@ -26,6 +26,7 @@ test-native: .make/dev  ## Test the C++ core alone, under the address and undefi
 	$(CMAKE_TESTS) -B build/test-native -DCMAKE_CXX_FLAGS="-fsanitize=address,undefined -fno-sanitize-recover=all -g1"
 	$(VENV)/bin/ninja -C build/test-native
 	build/test-native/tests/core_tests
+	build/test-native/tests/sharing_tests
 	build/test-native/tests/word_tests
 	build/test-native/tests/out_of_memory
 
@@ -35,6 +36,7 @@ test-neon: .make/dev  ## Test the C++ core for Arm, cross-compiled, under an emu
 	  -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ -DCMAKE_EXE_LINKER_FLAGS=-static
 	$(VENV)/bin/ninja -C build/test-neon
 	qemu-aarch64-static build/test-neon/tests/core_tests
+	qemu-aarch64-static build/test-neon/tests/sharing_tests
 	qemu-aarch64-static build/test-neon/tests/word_tests
 	qemu-aarch64-static -cpu cortex-a53 build/test-neon/tests/core_tests
 

@@ -67,7 +67,7 @@ struct Batch {
   // Tokens look only at this many of their text's tokens, the first ones; null if they look at all.
   const std::int32_t* attended = nullptr;
   // How each text's vectors are pooled; the results are put side by side. Empty if the vectors themselves are wanted.
-  std::vector<Pooling> poolings;
+  std::vector<Pooling> poolings{};
   const std::int32_t* skipped = nullptr;  // the first tokens of each text that are not pooled; null if all are
 };
 

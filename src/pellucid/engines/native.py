@@ -156,25 +156,32 @@ class NativeEngine(Engine):
 
         See :meth:`pellucid.engines.base.Engine.run`.
         """
-        pools = _pools([(batch, finish)])
-        return super().run(batch, finish) if pools is None else cast("Result", self._pool(pools)[0])
+        if not isinstance(finish, Pool) or not _core_pools(batch, finish):
+            return super().run(batch, finish)
+        skipped = np.minimum(finish.skipped_tokens, batch.lengths) if finish.skipped_tokens else None
+        return cast("Result", finish.after_pooling(self._pool(batch, finish.pooling.modes, skipped)))
 
     def run_each(self, requests: Sequence[tuple[TokenBatch, Finish[Any]]]) -> list[Any]:
         """Run several requests in one call. If all of them are pooled in the same way, this happens in C++.
 
         See :meth:`pellucid.engines.base.Engine.run_each`.
         """
-        pools = _pools(requests)
-        return super().run_each(requests) if pools is None else self._pool(pools)
-
-    def _pool(self, pools: Sequence[tuple[TokenBatch, Pool]]) -> list[Float32]:
-        joined = TokenBatch.join([batch for batch, _ in pools])
+        if len(requests) == 1:
+            return [self.run(*requests[0])]
+        pools = [
+            (batch, finish) for batch, finish in requests if isinstance(finish, Pool) and _core_pools(batch, finish)
+        ]
+        modes = {finish.pooling.modes for _, finish in pools}
+        if len(pools) < len(requests) or len(modes) != 1:
+            return super().run_each(requests)
         skipped = np.concatenate([np.minimum(finish.skipped_tokens, batch.lengths) for batch, finish in pools])
-        poolings = pools[0][1].pooling.modes
-        pooled = np.empty((len(joined), len(poolings) * self.spec.hidden_size), dtype=np.float32)
-        self._compute(joined, pooled, poolings=poolings, skipped=skipped)
-        ends = np.cumsum([len(batch) for batch, _ in pools])[:-1]
-        return [finish.after_pooling(part) for part, (_, finish) in zip(np.split(pooled, ends), pools, strict=True)]
+        pooled = self._pool(TokenBatch.join([batch for batch, _ in pools]), modes.pop(), skipped)
+        parts = np.split(pooled, np.cumsum([len(batch) for batch, _ in pools])[:-1])
+        return [finish.after_pooling(part) for part, (_, finish) in zip(parts, pools, strict=True)]
+
+    def _pool(self, batch: TokenBatch, modes: tuple[str, ...], skipped: Int32 | None) -> Float32:
+        pooled = np.empty((len(batch), len(modes) * self.spec.hidden_size), dtype=np.float32)
+        return self._compute(batch, pooled, poolings=modes, skipped=skipped)
 
     def apply(self, finish: Finish[Result], vectors: Float32, tokens: TokenBatch) -> Result:
         """Turn token vectors into results. The scores of a whole vocabulary are computed in C++, and never all kept.
@@ -252,17 +259,12 @@ class NativeEngine(Engine):
         return out
 
 
-def _pools(requests: Sequence[tuple[TokenBatch, Finish[Any]]]) -> list[tuple[TokenBatch, Pool]] | None:
-    """The requests, if the core can pool them together: in the same way, and no text is empty.
+def _core_pools(batch: TokenBatch, finish: Pool) -> bool:
+    """True if the core pools these texts: none is empty, and results do not come from one token of each text.
 
-    None if not, and if each result comes from one token, since the last layer then computes only those.
+    If they do, the last layer computes only that token.
     """
-    pools = [(batch, finish) for batch, finish in requests if isinstance(finish, Pool)]
-    if len(pools) < len(requests) or any(finish.pooling.modes != pools[0][1].pooling.modes for _, finish in pools):
-        return None
-    if not all(batch.lengths.all() for batch, _ in pools):
-        return None
-    return None if all(finish.wanted(batch.lengths) is not None for batch, finish in pools) else pools
+    return bool(batch.lengths.all()) and finish.wanted(batch.lengths) is None
 
 
 def maxsim(query: Float32, documents: MultiVectors, threads: int | None = None) -> Float32:
