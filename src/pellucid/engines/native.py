@@ -156,10 +156,11 @@ class NativeEngine(Engine):
 
         See :meth:`pellucid.engines.base.Engine.run`.
         """
-        if not isinstance(finish, Pool) or not _core_pools(batch, finish):
+        any_finish: object = finish  # Type checkers cannot narrow a Finish[Result].
+        if not isinstance(any_finish, Pool) or not _core_pools(batch, any_finish):
             return super().run(batch, finish)
-        skipped = np.minimum(finish.skipped_tokens, batch.lengths) if finish.skipped_tokens else None
-        return cast("Result", finish.after_pooling(self._pool(batch, finish.pooling.modes, skipped)))
+        skipped = np.minimum(any_finish.skipped_tokens, batch.lengths) if any_finish.skipped_tokens else None
+        return cast("Result", any_finish.after_pooling(self._pool(batch, any_finish.pooling.modes, skipped)))
 
     def run_each(self, requests: Sequence[tuple[TokenBatch, Finish[Any]]]) -> list[Any]:
         """Run several requests in one call. If all of them are pooled in the same way, this happens in C++.

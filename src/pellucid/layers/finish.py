@@ -1,8 +1,8 @@
 """How the token vectors of texts become results.
 
 A finish is a frozen dataclass that describes how token vectors become the result, for example by pooling. Calling it
-runs a few lines of NumPy. An engine that keeps its token vectors on another device, such as a GPU, may do the same work
-there. Its results must agree with these lines.
+runs a few lines of NumPy. An engine may do the same work where its token vectors are: on a GPU, or inside the C++ core.
+Its results must agree with these lines.
 """
 
 from __future__ import annotations
