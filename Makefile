@@ -26,6 +26,7 @@ test-native: .make/dev  ## Test the C++ core alone, under the address and undefi
 	$(CMAKE_TESTS) -B build/test-native -DCMAKE_CXX_FLAGS="-fsanitize=address,undefined -fno-sanitize-recover=all -g1"
 	$(VENV)/bin/ninja -C build/test-native
 	build/test-native/tests/core_tests
+	build/test-native/tests/sharing_tests
 	build/test-native/tests/word_tests
 	build/test-native/tests/out_of_memory
 
@@ -37,6 +38,7 @@ test-neon: .make/dev  ## Test the C++ core for Arm, cross-compiled, under an emu
 	qemu-aarch64-static -cpu max build/test-neon/tests/core_tests
 	qemu-aarch64-static -cpu neoverse-n1 build/test-neon/tests/core_tests neon_dot
 	qemu-aarch64-static -cpu cortex-a53 build/test-neon/tests/core_tests neon
+	qemu-aarch64-static build/test-neon/tests/sharing_tests
 	qemu-aarch64-static build/test-neon/tests/word_tests
 
 docs: .make/docs  ## Run the code on the pages and in the notebooks, write its output below it, and make the site in build/docs.

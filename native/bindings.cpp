@@ -77,6 +77,16 @@ Activation activation_named(const std::string& name) {
   throw nb::value_error("unknown activation");
 }
 
+Pooling pooling_named(const std::string& name) {
+  if (name == "cls") return Pooling::cls;
+  if (name == "max") return Pooling::max;
+  if (name == "mean") return Pooling::mean;
+  if (name == "mean_sqrt_len_tokens") return Pooling::mean_sqrt_length;
+  if (name == "weightedmean") return Pooling::weighted_mean;
+  if (name == "lasttoken") return Pooling::last_token;
+  throw nb::value_error("unknown pooling");
+}
+
 Linear linear(const LinearArrays& arrays, int out, int in) {
   const auto& [weight, bias] = arrays;
   require(weight.shape(0) == static_cast<std::size_t>(out) && weight.shape(1) == static_cast<std::size_t>(in) &&
@@ -185,12 +195,16 @@ class PythonEncoder {
                      const std::optional<Bytes>& segments, const std::optional<Integers>& wanted,
                      const std::vector<TurnArrays>& turns,
                      const nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu>& out, int threads,
-                     bool in_main_thread, const std::optional<Integers>& attended) const {
+                     bool in_main_thread, const std::optional<Integers>& attended,
+                     const std::vector<std::string>& poolings, const std::optional<Integers>& skipped) const {
     const std::size_t tokens = ids.shape(0);
     require(intermediate_ > 0, "the encoder has no layers");
+    require(offsets.shape(0) > 0 && !(wanted && !poolings.empty()), "pooled texts have no wanted tokens");
     require(positions.shape(0) == tokens && threads > 0 &&
-                out.shape(0) == (wanted ? wanted->shape(0) : tokens) &&
-                out.shape(1) == static_cast<std::size_t>(hidden_) && (!segments || segments->shape(0) == tokens),
+                out.shape(0) == (wanted || !poolings.empty() ? offsets.shape(0) - 1 : tokens) &&
+                (!wanted || wanted->shape(0) + 1 == offsets.shape(0)) &&
+                out.shape(1) == static_cast<std::size_t>(hidden_) * std::max<std::size_t>(poolings.size(), 1) &&
+                (!segments || segments->shape(0) == tokens),
             "the arrays do not fit each other, or there are no threads");
     require(offsets.shape(0) > 0 && offsets(0) == 0 &&
                 static_cast<std::size_t>(offsets(offsets.shape(0) - 1)) == tokens,
@@ -198,7 +212,9 @@ class PythonEncoder {
     Batch batch{ids.data(), positions.data(), offsets.data(), static_cast<int>(offsets.shape(0)) - 1,
                 segments ? segments->data() : nullptr, wanted ? wanted->data() : nullptr, {}};
     batch.attended = attended ? attended->data() : nullptr;
-    require(!wanted || wanted->shape(0) + 1 == offsets.shape(0), "one token of each text must be wanted");
+    batch.skipped = skipped ? skipped->data() : nullptr;
+    for (const std::string& name : poolings) batch.poolings.push_back(pooling_named(name));
+    require(!skipped || skipped->shape(0) + 1 == offsets.shape(0), "each text must say how many of its tokens are skipped");
     require(!attended || (attended->shape(0) + 1 == offsets.shape(0) && place_count_ == 0),
             "each text must say how many of its tokens are looked at, in a family without relative positions");
     std::size_t max_positions = position_ ? position_->shape(0) : std::numeric_limits<std::int32_t>::max();
@@ -215,6 +231,8 @@ class PythonEncoder {
       require(offsets(i) - offsets(i - 1) <= longest_, "a text is too long for the relative bias");
       require(!wanted || ((*wanted)(i - 1) >= 0 && (*wanted)(i - 1) < offsets(i) - offsets(i - 1)),
               "a wanted token is not in its text");
+      require(!skipped || ((*skipped)(i - 1) >= 0 && (*skipped)(i - 1) <= offsets(i) - offsets(i - 1)),
+              "a text has fewer tokens than are skipped");
       require(!attended || ((*attended)(i - 1) > 0 && (*attended)(i - 1) <= offsets(i) - offsets(i - 1)),
               "a text has fewer tokens than are looked at");
     }
@@ -440,7 +458,8 @@ NB_MODULE(_native, m) {
       .def("add_layer_again", &PythonEncoder::add_layer_again, "number"_a)
       .def("add_final_norm", &PythonEncoder::add_final_norm, "norm"_a)
       .def("token_vectors", &PythonEncoder::token_vectors, "ids"_a, "positions"_a, "offsets"_a, "segments"_a.none(),
-           "wanted"_a.none(), "turns"_a, "out"_a, "threads"_a, "in_main_thread"_a, "attended"_a.none() = nb::none());
+           "wanted"_a.none(), "turns"_a, "out"_a, "threads"_a, "in_main_thread"_a, "attended"_a.none() = nb::none(),
+           "poolings"_a = std::vector<std::string>(), "skipped"_a.none() = nb::none());
   nb::class_<PythonTokenTable>(m, "TokenTable")
       .def(nb::init<nb::ndarray<nb::ro, nb::ndim<2>, nb::c_contig, nb::device::cpu>, std::optional<Integers>,
                     std::optional<Vector>>(),

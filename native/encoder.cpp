@@ -3,34 +3,30 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 
 #include "operand.h"
 
 namespace pellucid {
 namespace {
 
-// The most tokens that go through the layers together on one worker. That is enough to make good use of each weight
-// that is read from memory, and few enough for the rows to stay in the second-level cache.
-constexpr int tokens_per_chunk = 256;
-
 // In a longer text, one layer can take seconds, so the attention also polls whether to stop.
 constexpr int long_text = 512;
 
-// Below this number of multiply-adds, a second thread would start too late to help.
-constexpr double min_work_for_threads = 1e7;
+// The fewest rows that a worker takes at a time, of a step that takes rows one by one.
+constexpr int rows_per_unit = 4;
+
+// The queries of one head that a worker takes at a time, if several share a head. Each packs the keys for itself, so fewer
+// would cost more than they gain.
+constexpr int queries_per_block = 128;
+
+// About how many multiply-adds a core does in a nanosecond, by dtype, and how many bytes of weights it reads. And what one
+// more worker costs: to start it, and for each step. Only the number of workers for one short call depends on these.
+constexpr double multiply_adds_per_ns[dtype_count] = {60, 110, 150, 110}, bytes_per_ns = 20;
+constexpr double bytes_per_weight[dtype_count] = {4, 2, 1, 2};
+constexpr double ns_per_start = 15000, ns_per_step = 150;
 
 }  // namespace
-
-// Consecutive whole texts that go through the layers together.
-struct Encoder::Chunk {
-  int first, last;  // texts
-};
-
-struct Encoder::Plan {
-  std::vector<Chunk> chunks;
-  int rows = 0;     // tokens of the largest chunk
-  int longest = 0;  // tokens of the longest text
-};
 
 // The memory that one team works in, for a chunk of `rows` tokens. Its size grows with the chunk and with the longest
 // text. A chunk has at most tokens_per_chunk tokens for each worker, or is one longer text. `inner` holds first the
@@ -41,6 +37,18 @@ struct Encoder::Plan {
 // one buffer for sums is enough. Otherwise it is the previous sum, which is still read while the next sum is written,
 // so there are two buffers.
 struct Encoder::Workspace {
+  // For some of a call's chunks.
+  Workspace(const Encoder& e, const std::vector<Chunk>& chunks, const std::int32_t* offsets, int threads)
+      : Workspace(e, largest(chunks, [&](const Chunk& c) { return tokens_of(c, offsets); }),
+                  largest(chunks, [&](const Chunk& c) {
+                    int longest = 0;
+                    for (int text = c.first; text < c.last; ++text) {
+                      longest = std::max(longest, offsets[text + 1] - offsets[text]);
+                    }
+                    return longest;
+                  }),
+                  threads) {}
+
   Workspace(const Encoder& e, int rows, int longest, int threads)
       : stride(e.layers_.front().attention_output.stride()),
         context_stride(static_cast<std::ptrdiff_t>(
@@ -61,6 +69,13 @@ struct Encoder::Workspace {
     const int features = e.layers_.front().heads * e.layers_.front().head_size;
     if (features != e.hidden_) own_context_operand.emplace(e.kernels_, e.dtype_, rows, features);
     if (e.projection_) embedding_operand.emplace(e.kernels_, e.dtype_, rows, e.embeddings_.size);
+  }
+
+  template <class Measure>
+  static int largest(const std::vector<Chunk>& chunks, Measure measure) {
+    int most = 0;
+    for (const Chunk& chunk : chunks) most = std::max(most, measure(chunk));
+    return most;
   }
 
   const Operand& context_operand() const { return own_context_operand ? *own_context_operand : narrow_operand; }
@@ -165,22 +180,21 @@ void Encoder::embed(std::int32_t id, std::int32_t position, std::int8_t segment,
   }
 }
 
-// Takes one chunk through all layers. Every worker of the team runs this, does its share of each step, and waits for
-// the others. Only the calling thread has a `poller`, with which it finds out whether to stop.
-void Encoder::forward(const Batch& batch, const Chunk& chunk, Workspace& w, Team& team, int rank, Stop* poller,
-                      const Stop& stop, float* out) const {
+// Takes one chunk through all layers. Every worker of a team runs this, and takes a part of each step. The caller's own
+// worker also finds out whether to stop.
+void Encoder::forward(const Batch& batch, const Chunk& chunk, Workspace& w, Worker& worker, Stop& stop,
+                      float* out) const {
   const int first_token = batch.offsets[chunk.first];
-  int rows = batch.offsets[chunk.last] - first_token;  // of which the last layer may need only one for each text
+  int rows = tokens_of(chunk, batch.offsets);  // of which the last layer may need only one for each text
   const auto each_row = [&](auto use) {
-    for (auto [row, last] = team.share(rows, rank); row < last; ++row) use(row);
-    team.wait();
+    worker.share(rows, rows_per_unit, [&](int row, int last) {
+      for (; row < last; ++row) use(row);
+    });
   };
   const auto multiply = [&](const Packed& weights, const Rows& x, Activation activation, const float* factor,
                             const float* residual, float* y, std::ptrdiff_t stride) {
-    const Product product{x, rows, weights.panels(), activation, factor, residual, y, stride};
-    const auto [first, last] = team.share(product.weights.panels, rank);
-    kernels_.multiply[int(weights.dtype())](product, first, last);
-    team.wait();
+    pellucid::multiply(kernels_, weights.dtype(), {x, rows, weights.panels(), activation, factor, residual, y, stride},
+                       worker);
   };
   const auto normalise = [&](const float* from, const PackedNorm& norm, float* to) {
     kernels_.layer_norm(from, norm.weight.data(), norm.bias.data(), norm.eps, hidden_, to);
@@ -246,11 +260,9 @@ void Encoder::forward(const Batch& batch, const Chunk& chunk, Workspace& w, Team
     const Layer& layer = layers_[size(order_[step])];
     const bool is_last = step + 1 == order_.size();
     const std::int32_t* wanted = is_last && batch.wanted ? batch.wanted + chunk.first : nullptr;
-    const int head_size = layer.head_size, queries = layer.heads * head_size, keys = layer.kv_heads * head_size;
-    const int heads_per_key = layer.heads / layer.kv_heads;
-    if (poller) poller->poll();
-    team.wait();  // Without this wait, some workers might stop and others not.
-    if (stop.requested()) return;
+    const int head_size = layer.head_size;
+    if (worker.is_caller()) stop.poll();
+    if (stop.requested()) return;  // Workers need not agree: the others do all units of a step, or stop too.
 
     const Rows x = w.narrow_operand.rows(w.x.data(), w.stride);
     multiply(layer.attention_input, x, Activation::identity, nullptr, nullptr, w.inner.data(), w.wide);
@@ -262,45 +274,19 @@ void Encoder::forward(const Batch& batch, const Chunk& chunk, Workspace& w, Team
                         layer.heads + layer.kv_heads);
       });
     }
-    {
-      const auto [first, last] = team.share((chunk.last - chunk.first) * layer.heads, rank);
-      for (int unit = first; unit < last; ++unit) {
-        const int text = unit / layer.heads, head = unit % layer.heads;
-        const std::ptrdiff_t start = batch.offsets[chunk.first + text] - first_token;
-        const int tokens = batch.offsets[chunk.first + text + 1] - batch.offsets[chunk.first + text];
-        const int attended = batch.attended ? batch.attended[chunk.first + text] : tokens;
-        if (poller && tokens > long_text) poller->poll();
-        if (stop.requested()) break;
-        const float* row = w.inner.data() + start * w.wide;
-        const float* key = row + queries + head / heads_per_key * head_size;
-        const float* bias = embeddings_.relative_bias;
-        if (bias) bias += head * bias_stride_ + embeddings_.longest - 1;
-        const std::ptrdiff_t packed = static_cast<std::ptrdiff_t>(round_up(size(embeddings_.place_count),
-                                                                           size(kernels_.panel))) * head_size * head;
-        const auto of_head = [&](const Array<float>& all) { return all.data() ? all.data() + packed : nullptr; };
-        const Places places{of_head(layer.place_keys), of_head(layer.place_queries),
-                            embeddings_.places ? embeddings_.places + embeddings_.longest - 1 : nullptr,
-                            embeddings_.place_count};
-        kernels_.attend[int(dtype_)]({row + head * head_size, key, key + keys, w.wide, attended, wanted ? wanted[text] : 0,
-                         wanted ? wanted[text] + 1 : tokens, head_size, layer.scale, layer.window,
-                         bias, places, w.context.data() + start * w.context_stride + head * head_size, w.context_stride,
-                         w.scratch.data() + size(rank) * w.scratch_size});
-      }
-      team.wait();
-    }
+    attend(batch, chunk, layer, wanted, w, worker, stop);
     if (wanted) {
       // From here on, each row depends on itself alone, so the others are left out. Each text has a token, so no row is
       // overwritten before it is moved.
-      if (rank == 0) {
+      worker.each(1, [&](int) {
         for (int text = 0; text < chunk.last - chunk.first; ++text) {
           const std::ptrdiff_t row = batch.offsets[chunk.first + text] - first_token + wanted[text];
           std::memmove(residual + text * w.stride, residual + row * w.stride, size(hidden_) * sizeof(float));
           std::memmove(w.context.data() + text * w.context_stride, w.context.data() + row * w.context_stride,
-                       size(queries) * sizeof(float));
+                       size(layer.heads * head_size) * sizeof(float));
         }
-      }
+      });
       rows = chunk.last - chunk.first;
-      team.wait();
     }
     const Operand& context = w.context_operand();
     prepare(context, w.context, w.context_stride);
@@ -314,26 +300,112 @@ void Encoder::forward(const Batch& batch, const Chunk& chunk, Workspace& w, Team
     finish_sublayer(layer.output, w.wide_operand.rows(w.inner.data(), w.wide), layer.feed_forward_norms,
                     is_last ? final_norm_ : layers_[size(order_[step + 1])].attention_norms.before);
   }
-  const std::ptrdiff_t first_row = batch.wanted ? chunk.first : first_token;
-  each_row([&](int row) { std::copy_n(w.x.data() + row * w.stride, hidden_, out + (first_row + row) * hidden_); });
+  write(batch, chunk, w, worker, out);
 }
 
-bool Encoder::worth_sharing(int tokens) const {
-  const double hidden = hidden_, layers = static_cast<double>(order_.size());
-  return tokens * hidden * (4 * hidden + (gated() ? 3 : 2) * intermediate_) * layers > min_work_for_threads;
+// Computes the context of all tokens of a chunk, or of the wanted ones.
+void Encoder::attend(const Batch& batch, const Chunk& chunk, const Layer& layer, const std::int32_t* wanted,
+                     Workspace& w, Worker& worker, Stop& stop) const {
+  const int head_size = layer.head_size, queries = layer.heads * head_size, keys = layer.kv_heads * head_size;
+  const int heads_per_key = layer.heads / layer.kv_heads, texts = chunk.last - chunk.first;
+  const bool has_places = layer.place_keys.data() || layer.place_queries.data();
+  const float* bias = embeddings_.relative_bias;
+  const std::int32_t* offsets = batch.offsets + chunk.first;
+  const auto length = [&](int text) { return offsets[text + 1] - offsets[text]; };
+  // Whether a head has one scale for all keys, or needs the products of all keys with places: then all keys are needed for
+  // any query.
+  const bool needs_all_keys = dtype_ != Dtype::float32 || has_places;
+
+  // The queries first … last - 1 of one head in one text.
+  const auto attend_head = [&](int text, int head, int first, int last) {
+    const int tokens = length(text), attended = batch.attended ? batch.attended[chunk.first + text] : tokens;
+    if (worker.is_caller() && tokens > long_text) stop.poll();
+    if (stop.requested()) return;
+    // The first key that a query looks at. It begins a panel, so that all sums have the same order.
+    int start = needs_all_keys ? 0 : std::max(0, first - layer.window) / kernels_.panel * kernels_.panel;
+    start = std::min(start, (attended - 1) / kernels_.panel * kernels_.panel);
+    const int end = needs_all_keys || layer.window > tokens ? attended : std::min(attended, last + layer.window);
+    const std::ptrdiff_t at = offsets[text] - offsets[0] + start;
+    const float* row = w.inner.data() + at * w.wide;
+    const float* key = row + queries + head / heads_per_key * head_size;
+    const std::ptrdiff_t packed = static_cast<std::ptrdiff_t>(round_up(size(embeddings_.place_count),
+                                                                       size(kernels_.panel))) * head_size * head;
+    const auto of_head = [&](const Array<float>& all) { return all.data() ? all.data() + packed : nullptr; };
+    const Places places{of_head(layer.place_keys), of_head(layer.place_queries),
+                        embeddings_.places ? embeddings_.places + embeddings_.longest - 1 : nullptr,
+                        embeddings_.place_count};
+    kernels_.attend[int(dtype_)]({row + head * head_size, key, key + keys, w.wide, end - start, first - start,
+                                  last - start, head_size, layer.scale, layer.window,
+                                  bias ? bias + head * bias_stride_ + embeddings_.longest - 1 : nullptr, places,
+                                  w.context.data() + at * w.context_stride + head * head_size, w.context_stride,
+                                  w.scratch.data() + size(worker.place()) * w.scratch_size});
+  };
+
+  // Heads are shared; and each head's queries too, in blocks, if there are few heads and this does not repeat much work.
+  const bool splits = !wanted && !has_places && texts * layer.heads < Worker::units_per_worker * worker.team_size() &&
+                      worker.team_size() > 1;
+  const auto blocks_of = [&](int text) {
+    const bool is_cheap = dtype_ == Dtype::float32 || layer.window >= length(text);
+    return splits && is_cheap ? (length(text) + queries_per_block - 1) / queries_per_block : 1;
+  };
+  int units = 0;
+  for (int text = 0; text < texts; ++text) units += blocks_of(text) * layer.heads;
+  worker.share(units, 1, [&](int unit, int end) {
+    for (int text = 0, before = 0; text < texts && unit < end; ++text) {
+      const int blocks = blocks_of(text), tokens = length(text);
+      while (unit < std::min(end, before + blocks * layer.heads)) {
+        const int head = (unit - before) / blocks, next = std::min(end, before + (head + 1) * blocks);
+        const int first = (unit - before) % blocks * queries_per_block, count = (next - unit) * queries_per_block;
+        if (blocks == 1) {
+          attend_head(text, head, wanted ? wanted[text] : 0, wanted ? wanted[text] + 1 : tokens);
+        } else {
+          attend_head(text, head, first, std::min(first + count, tokens));
+        }
+        unit = next;
+      }
+      before += blocks * layer.heads;
+    }
+  });
 }
 
-// Cuts a batch into chunks of consecutive whole texts. A chunk has at most `limit` tokens, or is one longer text.
-Encoder::Plan Encoder::cut(const Batch& batch, int limit) const {
-  Plan plan;
-  for (int text = 0; text < batch.texts; ++text) {
-    const int end = batch.offsets[text + 1];
-    if (text == 0 || end - batch.offsets[plan.chunks.back().first] > limit) plan.chunks.push_back({text, text + 1});
-    plan.chunks.back().last = text + 1;
-    plan.longest = std::max(plan.longest, end - batch.offsets[text]);
-    plan.rows = std::max(plan.rows, end - batch.offsets[plan.chunks.back().first]);
+// Writes the results of a chunk, from the vectors in `x`.
+void Encoder::write(const Batch& batch, const Chunk& chunk, const Workspace& w, Worker& worker, float* out) const {
+  const int first_token = batch.offsets[chunk.first], texts = chunk.last - chunk.first;
+  if (batch.poolings.empty()) {
+    const int first_row = batch.wanted ? chunk.first : first_token;
+    worker.share(batch.wanted ? texts : tokens_of(chunk, batch.offsets), rows_per_unit, [&](int row, int last) {
+      for (; row < last; ++row) {
+        std::copy_n(w.x.data() + row * w.stride, hidden_, out + std::ptrdiff_t{first_row + row} * hidden_);
+      }
+    });
+    return;
   }
-  return plan;
+  worker.share(texts, 1, [&](int text, int last) {
+    for (; text < last; ++text) {
+      const int number = chunk.first + text, skipped = batch.skipped ? batch.skipped[number] : 0;
+      const std::ptrdiff_t start = batch.offsets[number] + skipped - first_token;
+      const int count = batch.offsets[number + 1] - batch.offsets[number] - skipped;
+      float* to = out + std::ptrdiff_t{number} * hidden_ * static_cast<std::ptrdiff_t>(batch.poolings.size());
+      for (const Pooling pooling : batch.poolings) {
+        if (count > 0) {
+          pool(pooling, w.x.data() + start * w.stride, w.stride, count, skipped, hidden_, to);
+        } else {
+          std::fill_n(to, hidden_, 0.0f);
+        }
+        to += hidden_;
+      }
+    }
+  });
+}
+
+// How many workers are worth starting for a call of so many tokens that all of them share.
+int Encoder::useful_workers(int tokens, int most) const {
+  const double hidden = hidden_, layers = static_cast<double>(order_.size());
+  const double weights = hidden * (4 * hidden + (gated() ? 3 : 2) * intermediate_) * layers;
+  const double work = std::max(tokens * weights / multiply_adds_per_ns[int(dtype_)],
+                               weights * bytes_per_weight[int(dtype_)] / bytes_per_ns);
+  const double steps = 8 * layers;
+  return pellucid::useful_workers(work, ns_per_start + steps * ns_per_step, most);
 }
 
 bool Encoder::run(const Batch& batch, float* out, int threads, const std::function<bool()>& should_stop) const {
@@ -346,33 +418,41 @@ bool Encoder::run(const Batch& batch, float* out, int threads, const std::functi
   } calls(calls_);
 
   Stop stop(should_stop);
-  const int tokens = batch.offsets[batch.texts];
-  // Small chunks keep all workers busy until the end of a call. Even smaller ones would cost more than they gain.
-  const Plan plan = cut(batch, std::clamp(tokens / (4 * threads), tokens_per_chunk / 4, tokens_per_chunk));
-  const int chunks = static_cast<int>(plan.chunks.size());
-  if (chunks >= threads) {
-    // Each worker takes one chunk after another through all layers, and waits for no other worker.
-    std::vector<Workspace> workspaces;
-    for (int i = 0; i < threads; ++i) workspaces.emplace_back(*this, plan.rows, plan.longest, 1);
-    std::atomic<int> next{0};
-    run_workers(threads, stop, [&](int rank, Team&) {
-      Team alone(1);
-      for (int i; !stop.requested() && (i = next++) < chunks;) {
-        forward(batch, plan.chunks[size(i)], workspaces[size(rank)], alone, 0, rank == 0 ? &stop : nullptr, stop, out);
-      }
-    });
+  const std::int32_t* offsets = batch.offsets;
+  const int tokens = offsets[batch.texts];
+  std::vector<Chunk> own = cut_for_each(offsets, batch.texts, threads), shared;
+  int workers = threads;
+  if (static_cast<int>(own.size()) < threads) {
+    // All workers share all chunks. But one worker does it all if there is little work, or while another call is running:
+    // then several would wait for cores and for each other.
+    workers = calls.others == 0 ? useful_workers(tokens, threads) : 1;
+    shared = cut_for_all(offsets, batch.texts, workers);
+    own.clear();
   } else {
-    // There are fewer chunks than threads, so all workers share each step of the layers. But one worker does it all if
-    // there is little work, or while another call is running: then several would wait for cores and for each other.
-    const int workers = calls.others == 0 && worth_sharing(tokens) ? threads : 1;
-    const Plan shared = cut(batch, tokens_per_chunk * workers);
-    Workspace workspace(*this, shared.rows, shared.longest, workers);
-    run_workers(workers, stop, [&](int rank, Team& team) {
-      for (const Chunk& chunk : shared.chunks) {
-        forward(batch, chunk, workspace, team, rank, rank == 0 ? &stop : nullptr, stop, out);
-      }
-    });
+    // Each worker takes one chunk after another through all layers, and waits for no other worker. But texts so long that
+    // the others would be done before are shared, first.
+    const int fair = std::max(tokens_per_chunk, tokens / threads);
+    const auto is_long = [&](const Chunk& chunk) { return threads > 1 && tokens_of(chunk, offsets) > fair; };
+    std::copy_if(own.begin(), own.end(), std::back_inserter(shared), is_long);
+    own.erase(std::remove_if(own.begin(), own.end(), is_long), own.end());
   }
+  std::optional<Workspace> common;
+  if (!shared.empty()) common.emplace(*this, shared, offsets, workers);
+  std::vector<Workspace> workspaces;
+  for (int i = 0; i < workers && !own.empty(); ++i) workspaces.emplace_back(*this, own, offsets, 1);
+  Team team(workers);
+  std::atomic<std::size_t> next{0};
+  run_workers(workers, stop, [&](int rank) {
+    Worker worker(team, rank, rank == 0);
+    for (const Chunk& chunk : shared) {
+      if (!stop.requested()) forward(batch, chunk, *common, worker, stop, out);
+    }
+    Team no_others(1);
+    Worker alone(no_others, 0, rank == 0);
+    for (std::size_t i; !stop.requested() && (i = next++) < own.size();) {
+      forward(batch, own[i], workspaces[size(rank)], alone, stop, out);
+    }
+  });
   return !stop.requested();
 }
 

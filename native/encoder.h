@@ -8,9 +8,11 @@
 #include <optional>
 #include <vector>
 
+#include "chunks.h"
 #include "kernels.h"
 #include "memory.h"
 #include "packed.h"
+#include "pooling.h"
 #include "team.h"
 
 namespace pellucid {
@@ -64,6 +66,9 @@ struct Batch {
   std::vector<Turns> turns;
   // Tokens look only at this many of their text's tokens, the first ones; null if they look at all.
   const std::int32_t* attended = nullptr;
+  // How each text's vectors are pooled; the results are put side by side. Empty if the vectors themselves are wanted.
+  std::vector<Pooling> poolings{};
+  const std::int32_t* skipped = nullptr;  // the first tokens of each text that are not pooled; null if all are
 };
 
 class Encoder {
@@ -80,8 +85,9 @@ class Encoder {
   void add_final_norm(const Norm& norm);
 
   // Computes the token vectors and writes them to out [tokens, hidden]; or, if one token of each text is wanted, their
-  // vectors to out [texts, hidden], with the same bits. Calls should_stop() about every 50 ms, from this thread; if that returns
-  // true, run() ends early and returns false. Several threads may call run() at the same time.
+  // vectors to out [texts, hidden], with the same bits; or, if they are pooled, the results to out [texts, poolings · hidden].
+  // Calls should_stop() about every 50 ms, from this thread; if that returns true, run() ends early and returns false.
+  // Several threads may call run() at the same time.
   bool run(const Batch& batch, float* out, int threads, const std::function<bool()>& should_stop) const;
 
  private:
@@ -100,17 +106,15 @@ class Encoder {
     Array<float> place_keys, place_queries;  // packed, head after head; empty if the layer has none
     float scale;                             // of attention scores
   };
-  struct Chunk;
   struct Workspace;
-
-  struct Plan;
 
   bool gated() const { return layers_.front().gate.has_value(); }
   Array<float> pack_places(const float* vectors, int heads, int head_size) const;
-  Plan cut(const Batch&, int tokens_per_chunk) const;
-  void forward(const Batch&, const Chunk&, Workspace&, Team&, int rank, Stop* poller, const Stop&, float* out) const;
+  void forward(const Batch&, const Chunk&, Workspace&, Worker&, Stop&, float* out) const;
+  void attend(const Batch&, const Chunk&, const Layer&, const std::int32_t* wanted, Workspace&, Worker&, Stop&) const;
+  void write(const Batch&, const Chunk&, const Workspace&, Worker&, float* out) const;
   void embed(std::int32_t id, std::int32_t position, std::int8_t segment, float* x) const;
-  bool worth_sharing(int tokens) const;
+  int useful_workers(int tokens, int most) const;
 
   const Kernels& kernels_;
   const Dtype dtype_;

@@ -47,7 +47,7 @@ bool MaxSim::run(const Documents& documents, int threads, const std::function<bo
   }
   Stop stop(should_stop);
   std::atomic<int> next{0};
-  run_workers(workers, stop, [&](int rank, Team&) {
+  run_workers(workers, stop, [&](int rank) {
     for (int i; !stop.requested() && (i = next++) < units;) {
       if (rank == 0) stop.poll();
       score(documents, starts[pellucid::size(i)], starts[pellucid::size(i) + 1], scratch[pellucid::size(rank)]);

@@ -18,8 +18,7 @@ double measure_rate(int threads, double seconds, Work work) {
   std::vector<double> rates(static_cast<std::size_t>(threads), 0.0);
   const std::function<bool()> never_stop = [] { return false; };
   Stop stop(never_stop);
-  run_workers(threads, stop, [&](int rank, Team& team) {
-    team.wait();
+  run_workers(threads, stop, [&](int rank) {
     double operations = 0, elapsed = 0;
     for (const auto start = Clock::now(); elapsed < seconds;) {
       operations += work(rank);

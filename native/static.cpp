@@ -127,7 +127,7 @@ bool mean_rows(const TokenTable& table, const std::int32_t* ids, const std::int3
   if (useful == 1) {
     work(0);
   } else {
-    run_workers(useful, stop, [&](int rank, Team&) { work(rank); });
+    run_workers(useful, stop, work);
   }
   return !stop.requested();
 }

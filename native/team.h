@@ -1,6 +1,7 @@
 // Threads that live for one call. So no thread is left when the process ends, and none is missing after a fork.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -8,7 +9,6 @@
 #include <functional>
 #include <mutex>
 #include <new>
-#include <optional>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -29,46 +29,99 @@ inline void pause_briefly() {
 #endif
 }
 
-// Workers that do the same steps together. Each worker does its share of a step, then waits for the others.
+// Threads that do the same steps together. A step is cut into units of work, and each thread takes the next unit that
+// nobody has taken. A step ends when all its units are done. So nobody waits for a thread that has not started yet, or
+// that has lost its core, unless it has taken a unit. Such a thread finds the steps that it missed done, and passes them.
 class Team {
  public:
   explicit Team(int size) : size_(size) {}
 
-  // This worker's share of n units of work: the first, and the one after the last.
-  std::pair<int, int> share(int n, int rank) const {
-    const auto start_of = [&](int r) { return static_cast<int>(std::int64_t{n} * r / size_); };
-    return {start_of(rank), start_of(rank + 1)};
-  }
+  // The most threads that take part. Any number of them may come late, or not at all.
+  int size() const { return size_; }
 
-  // Returns when all workers have called it. First it spins, since steps take microseconds. Then it sleeps: a worker
-  // that is this late has lost its core, perhaps to this very thread, and yield() would not give the core back before
-  // the scheduler's next tick.
-  void wait() {
-    if (size_ == 1) return;
-    const unsigned round = round_.load(std::memory_order_acquire);
-    if (arrived_.fetch_add(1, std::memory_order_acq_rel) == size_ - 1) {
-      arrived_.store(0, std::memory_order_relaxed);
-      {
-        std::lock_guard lock(mutex_);
-        round_.store(round + 1, std::memory_order_release);
-      }
-      changed_.notify_all();
-      return;
+  // Calls use(unit) for those of the units 0 … units - 1 that this thread takes. Returns when all are done. Each thread
+  // passes its own count of the steps before this one, and the same number of units.
+  template <class Use>
+  void run(std::uint32_t step, int units, Use use) {
+    for (int unit; (unit = take(step, units)) < units;) {
+      use(unit);
+      if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 == units) return end(step);
     }
-    for (int spins = 0; spins < 5000; ++spins) {
-      if (round_.load(std::memory_order_acquire) != round) return;
-      pause_briefly();
-    }
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return round_.load(std::memory_order_relaxed) != round; });
+    wait(step);
   }
 
  private:
+  // The next unit of this step, or `units` if none is left.
+  int take(std::uint32_t step, int units) {
+    std::uint64_t next = next_.load(std::memory_order_acquire);
+    while (next >> 32 == step && static_cast<int>(next & 0xffffffff) < units) {
+      if (next_.compare_exchange_weak(next, next + 1, std::memory_order_acq_rel, std::memory_order_acquire)) {
+        return static_cast<int>(next & 0xffffffff);
+      }
+    }
+    return units;
+  }
+
+  void end(std::uint32_t step) {
+    done_.store(0, std::memory_order_relaxed);
+    {
+      std::lock_guard lock(mutex_);
+      next_.store(std::uint64_t{step + 1} << 32, std::memory_order_release);
+    }
+    changed_.notify_all();
+  }
+
+  // Returns when the step has ended. First it spins, since steps take microseconds. Then it sleeps: a thread that is this
+  // late has lost its core, perhaps to this very thread, and yield() would not give the core back before the scheduler's
+  // next tick.
+  void wait(std::uint32_t step) {
+    for (int spins = 0; spins < 5000; ++spins) {
+      if (next_.load(std::memory_order_acquire) >> 32 != step) return;
+      pause_briefly();
+    }
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return next_.load(std::memory_order_relaxed) >> 32 != step; });
+  }
+
   const int size_;
-  std::atomic<int> arrived_{0};
-  std::atomic<unsigned> round_{0};
-  std::mutex mutex_;
+  alignas(64) std::atomic<std::uint64_t> next_{0};  // the number of the step, and its next unit
+  alignas(64) std::atomic<int> done_{0};            // units of this step
+  alignas(64) std::mutex mutex_;
   std::condition_variable changed_;
+};
+
+// One thread of a team, and how many steps it has done.
+class Worker {
+ public:
+  Worker(Team& team, int place, bool is_caller) : team_(team), place_(place), is_caller_(is_caller) {}
+
+  int place() const { return place_; }           // in its team: 0 … team_size() - 1
+  bool is_caller() const { return is_caller_; }  // the thread that made the call; only it may poll whether to stop
+  int team_size() const { return team_.size(); }
+
+  // Calls use(unit) for each unit that this thread takes, and returns when all units of the team are done.
+  template <class Use>
+  void each(int units, Use use) {
+    if (team_.size() > 1 && units > 0) return team_.run(step_++, units, use);
+    for (int unit = 0; unit < units; ++unit) use(unit);
+  }
+
+  // Cuts n items into units of at least `least` items, and calls use(first, last) for each unit that this thread takes.
+  template <class Use>
+  void share(int n, int least, Use use) {
+    const int units = team_.size() == 1 ? 1 : std::clamp(n / least, 1, units_per_worker * team_.size());
+    const auto start_of = [&](int unit) { return static_cast<int>(std::int64_t{n} * unit / units); };
+    each(units, [&](int unit) { use(start_of(unit), start_of(unit + 1)); });
+  }
+
+  // So many that workers of different speeds end together, and so few that taking them costs little.
+  static constexpr int units_per_worker = 4;
+
+ private:
+  Team& team_;
+  const int place_;
+  const bool is_caller_;
+  std::uint32_t step_ = 0;
 };
 
 // Finds out whether to stop, as after Ctrl-C, and tells all workers.
@@ -115,45 +168,40 @@ class OtherCores {
 #endif
 };
 
-// Runs work(rank, team) on up to `threads` threads at the same time; the caller has rank 0. If the system cannot start
-// so many threads, the team is smaller. `work` must not throw. Once a helper has started, nothing here throws either:
-// an exception that passes a running thread would end the process.
+// Runs work(rank) on up to `threads` threads at the same time; the caller has rank 0. If the system cannot start so many
+// threads, there are fewer. `work` must not throw. Once a helper has started, nothing here throws either: an exception
+// that passes a running thread would end the process.
 template <class Work>
 void run_workers(int threads, Stop& stop, Work work) {
   std::mutex mutex;
   std::condition_variable changed;
-  std::optional<Team> team;
-  int running = 0;
-  const OtherCores other_cores;
+  std::atomic<int> running{0};
   std::vector<std::thread> helpers;
-  helpers.reserve(static_cast<std::size_t>(threads));
-  for (int rank = 1; rank < threads; ++rank) {
-    try {
-      helpers.emplace_back([&, rank] {
-        {
-          std::unique_lock lock(mutex);
-          changed.wait(lock, [&] { return team.has_value(); });
-        }
-        work(rank, *team);
-        std::lock_guard lock(mutex);
+  if (threads > 1) {
+    helpers.reserve(static_cast<std::size_t>(threads) - 1);
+    const OtherCores other_cores;
+    for (int rank = 1; rank < threads; ++rank) {
+      ++running;
+      try {
+        helpers.emplace_back([&, rank] {
+          work(rank);
+          std::lock_guard lock(mutex);
+          --running;
+          changed.notify_all();
+        });
+        other_cores.move(helpers.back());
+      } catch (const std::system_error&) {  // The system allows no more threads,
         --running;
-        changed.notify_all();
-      });
-      other_cores.move(helpers.back());
-    } catch (const std::system_error&) {  // The system allows no more threads,
-      break;
-    } catch (const std::bad_alloc&) {  // or has no memory for one more.
-      break;
+        break;
+      } catch (const std::bad_alloc&) {  // or has no memory for one more.
+        --running;
+        break;
+      }
     }
   }
-  {
-    std::lock_guard lock(mutex);
-    running = static_cast<int>(helpers.size());
-    team.emplace(running + 1);
-  }
-  changed.notify_all();
-  work(0, *team);
-  {
+  work(0);
+  for (int spins = 0; spins < 5000 && running > 0; ++spins) pause_briefly();  // They end at about the same time.
+  if (running > 0) {
     std::unique_lock lock(mutex);
     while (!changed.wait_for(lock, std::chrono::milliseconds(20), [&] { return running == 0; })) stop.poll();
   }

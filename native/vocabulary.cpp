@@ -8,10 +8,6 @@
 namespace pellucid {
 namespace {
 
-// So many rows go through the layers together. That is enough to make good use of each weight that is read from memory,
-// and few enough for the rows to stay in the second-level cache.
-constexpr int rows_per_block = 256;
-
 constexpr int max_panel = 64;  // No instruction set has more columns in a panel.
 
 }  // namespace
@@ -49,35 +45,33 @@ Vocabulary::Vocabulary(const Kernels& kernels, Dtype dtype, const Linear& transf
 }
 
 // Takes the rows first … first + rows - 1 of some texts through the layers, and adds their scores to those of the texts.
-// Every worker of the team runs this, does its share of each step, and waits for the others.
-void Vocabulary::block(const Texts& texts, int first, int rows, Workspace& w, Team& team, int rank) const {
+// Every worker of a team runs this.
+void Vocabulary::block(const Texts& texts, int first, int rows, Workspace& w, Worker& worker) const {
   const auto each_row = [&](auto use) {
-    for (auto [row, last] = team.share(rows, rank); row < last; ++row) use(row);
-    team.wait();
+    worker.share(rows, 1, [&](int row, int last) {
+      for (; row < last; ++row) use(row);
+    });
   };
   each_row([&](int row) {
     float* x = w.input.data() + row * w.hidden_stride;
     std::copy_n(texts.vectors + static_cast<std::ptrdiff_t>(first + row) * hidden_, hidden_, x);
     w.input_operand.prepare(x, row);
   });
-  {
-    const Product product{w.input_operand.rows(w.input.data(), w.hidden_stride), rows, transform_.panels(), activation_,
-                          nullptr, nullptr, w.x.data(), w.stride};
-    const auto [panel, last] = team.share(product.weights.panels, rank);
-    kernels_.multiply[int(dtype_)](product, panel, last);
-    team.wait();
-  }
+  multiply(kernels_, dtype_,
+           {w.input_operand.rows(w.input.data(), w.hidden_stride), rows, transform_.panels(), activation_, nullptr,
+            nullptr, w.x.data(), w.stride},
+           worker);
   each_row([&](int row) {
     float* x = w.x.data() + row * w.stride;
     if (norm_) kernels_.layer_norm(x, norm_->weight.data(), norm_->bias.data(), norm_->eps, width_, x);
     w.operand.prepare(x, row);
   });
   const int columns = kernels_.panel;
-  float* scores = w.scores.data() + size(rank) * w.scores_size;
+  float* scores = w.scores.data() + size(worker.place()) * w.scores_size;
   const Panels all = decoder_.panels();
   const std::int32_t* after = std::upper_bound(texts.offsets, texts.offsets + texts.count, first);
   const int first_text = static_cast<int>(after - texts.offsets) - 1;
-  for (auto [panel, last] = team.share(all.panels, rank); panel < last; ++panel) {
+  worker.each(all.panels, [&](int panel) {
     const std::ptrdiff_t start = static_cast<std::ptrdiff_t>(panel) * columns;
     Panels one = all;
     one.words += start * all.depth.words;
@@ -94,8 +88,7 @@ void Vocabulary::block(const Texts& texts, int first, int rows, Workspace& w, Te
       float* out = texts.out + static_cast<std::ptrdiff_t>(text) * size_ + start;
       pool(scores + static_cast<std::ptrdiff_t>(from) * columns, to - from, used, texts.together, out);
     }
-  }
-  team.wait();
+  });
 }
 
 // Adds the scores of a text's rows, for the columns of one panel, to those of the text.
@@ -125,12 +118,13 @@ bool Vocabulary::run(const Texts& texts, int threads, const std::function<bool()
   if (rows == 0) return true;
   Stop stop(should_stop);
   Workspace workspace(*this, std::min(rows, rows_per_block), threads);
-  run_workers(threads, stop, [&](int rank, Team& team) {
+  Team team(threads);
+  run_workers(threads, stop, [&](int rank) {
+    Worker worker(team, rank, rank == 0);
     for (int first = 0; first < rows; first += rows_per_block) {
       if (rank == 0) stop.poll();
-      team.wait();  // Without this wait, some workers might stop and others not.
       if (stop.requested()) return;
-      block(texts, first, std::min(rows - first, rows_per_block), workspace, team, rank);
+      block(texts, first, std::min(rows - first, rows_per_block), workspace, worker);
     }
   });
   return !stop.requested();

@@ -39,7 +39,7 @@ class Vocabulary {
 
  private:
   struct Workspace;
-  void block(const Texts& texts, int first, int rows, Workspace& w, Team& team, int rank) const;
+  void block(const Texts& texts, int first, int rows, Workspace& w, Worker& worker) const;
   void pool(const float* scores, int rows, int used, Together together, float* out) const;
 
   const Kernels& kernels_;

@@ -84,11 +84,17 @@ class Encoder:
         threads: int,
         in_main_thread: bool,
         attended: Int32 | None = None,
+        poolings: list[str] = ...,
+        skipped: Int32 | None = None,
     ) -> None:
         """Compute the token vectors and write them to ``out``, ``float32[T, hidden]``.
 
         With ``wanted``, the position of one token of each text, only the vectors of those tokens are computed and
         written, ``float32[texts, hidden]``. ``attended`` is that of :class:`pellucid.types.TokenBatch`.
+
+        With ``poolings``, keys of :data:`pellucid.layers.pooling.MODES`, the vectors of each text are pooled, and the
+        results are put side by side, ``float32[texts, len(poolings) * hidden]``. The first ``skipped[i]`` tokens of
+        text ``i`` are left out.
 
         If a Python signal handler raises during the call, as for Ctrl-C, the call ends early and raises that error, and
         ``out`` is incomplete. Signal handlers run only in Python's main thread, so only a call from that thread ends

@@ -117,7 +117,7 @@ def test_a_job_whose_output_is_below_its_input_goes_on(tmp_path, table, embedder
 def test_a_finished_job_does_nothing_more(tmp_path, table, embedder, monkeypatch):
     run([table], tmp_path / "out", embedder)
     before = contents(tmp_path / "out")
-    monkeypatch.setattr(embedder.engine, "token_vectors", None)
+    monkeypatch.setattr(embedder.engine, "run", None)
     report = run([table], tmp_path / "out", embedder)
     assert (report.parts_before, report.texts, report.engine_busy) == (7, 0, None)
     assert contents(tmp_path / "out") == before

@@ -42,8 +42,8 @@ def counted(tiny_bert, tmp_path, monkeypatch):
 
     def make(model=tiny_bert, **options):
         embedder = Embedder(model, cache=tmp_path / "vectors.db", **options)
-        compute = embedder.engine.token_vectors
-        monkeypatch.setattr(embedder.engine, "token_vectors", lambda b: (calls.append(len(b)), compute(b))[1])
+        compute = embedder.engine.run
+        monkeypatch.setattr(embedder.engine, "run", lambda b, finish: (calls.append(len(b)), compute(b, finish))[1])
         return embedder
 
     return make, calls

@@ -26,6 +26,8 @@ from pellucid.engines.dtypes import NATIVE_DTYPES as DTYPES
 from pellucid.engines.native import NativeEngine
 from pellucid.engines.reference import ReferenceEngine
 from pellucid.errors import OptionError, UnsupportedModelError
+from pellucid.layers.finish import Pool
+from pellucid.layers.pooling import MODES, Pooling
 from pellucid.model.spec import DisentangledSpec, EncoderSpec, NormPlaces, NormSpec
 from pellucid.model.weights import EncoderWeights, Layer, Linear, Norm, Norms
 from pellucid.types import TokenBatch
@@ -296,6 +298,67 @@ class TestTheSameBits:
             )
 
 
+class TestPooling:
+    """The core pools. The lines of NumPy in ``layers/pooling.py`` define the results."""
+
+    @pytest.mark.parametrize("dtype", DTYPES)
+    @pytest.mark.parametrize("threads", [1, 2])
+    @pytest.mark.parametrize(
+        "pooling",
+        [
+            Pooling(modes, include_prompt)
+            for modes in [*((mode,) for mode in MODES), tuple(MODES)]
+            for include_prompt in (True, False)
+        ],
+        ids=lambda pooling: f"{'+'.join(pooling.modes)}{'' if pooling.include_prompt else ', no prompt'}",
+    )
+    def test_every_mode_agrees_with_numpy(self, pooling, threads, dtype):
+        spec, batch = make_spec(), make_batch([5, 1, 40, 2, 68, 3, 9])
+        engine, finish = (
+            NativeEngine(spec, make_weights(spec), dtype=dtype, threads=threads),
+            Pool(pooling, prompt_tokens=3),
+        )
+        expected = finish(engine.token_vectors(batch), batch)
+        # NumPy adds the rows in the same order. But a compiler may round a weight times a number once less.
+        tolerance = 3e-7 if "weightedmean" in pooling.modes else 0
+        np.testing.assert_allclose(engine.run(batch, finish), expected, rtol=tolerance, atol=tolerance)
+
+    def test_requests_with_other_prompts_and_modules_share_a_call(self):
+        engine = NativeEngine(make_spec(), make_weights(make_spec()), threads=2)
+        pooling = Pooling(("mean",), include_prompt=False)
+        requests = [
+            (make_batch([5, 7]), Pool(pooling, prompt_tokens=2)),
+            (make_batch([9]), Pool(pooling, normalize=True)),
+            (make_batch([3, 1]), Pool(pooling, prompt_tokens=1, truncate_dim=5)),
+        ]
+        for (batch, finish), result in zip(requests, engine.run_each(requests), strict=True):
+            np.testing.assert_array_equal(result, finish(engine.token_vectors(batch), batch))
+
+    @pytest.mark.parametrize("lengths", [[0, 4], [0]])
+    def test_a_text_without_tokens_gives_zeros(self, lengths):
+        spec = make_spec()
+        engine, batch = NativeEngine(spec, make_weights(spec)), make_batch(lengths)
+        finish = Pool(Pooling())
+        np.testing.assert_array_equal(engine.run(batch, finish), finish(engine.token_vectors(batch), batch))
+
+    def test_nan_stays_nan(self):
+        spec = make_spec(layers=1)
+        weights = make_weights(spec)
+        broken = replace(
+            weights, word=np.where(np.arange(VOCABULARY)[:, None] == 3, np.nan, weights.word).astype(np.float32)
+        )
+        batch = TokenBatch.from_sequences([[3, 4, 5], [4, 5]])
+        pooled = NativeEngine(spec, broken).run(batch, Pool(Pooling(tuple(MODES))))
+        assert np.isnan(pooled[0]).all()
+        assert np.isfinite(pooled[1]).all()
+
+
+def test_a_call_takes_more_tokens_with_more_threads():
+    spec = make_spec()
+    sizes = [NativeEngine(spec, make_weights(spec), threads=n).tokens_per_call for n in (1, 4, 16, 64, 1000)]
+    assert sizes == [8192, 8192, 32768, 131072, 131072]
+
+
 @pytest.mark.parametrize("kind", FAMILIES)
 @pytest.mark.parametrize("layers", [1, 3])
 def test_the_vector_of_one_token_has_the_same_bits_in_every_family(kind, layers):
@@ -405,6 +468,12 @@ def turns(positions, pairs):
         ({"attended": np.array([0], dtype=np.int32)}, "fewer tokens than are looked at"),
         ({"attended": np.array([2], dtype=np.int32)}, "fewer tokens than are looked at"),
         ({"attended": np.array([1, 1], dtype=np.int32)}, "how many of its tokens are looked at"),
+        ({"poolings": ["median"]}, "unknown pooling"),
+        ({"poolings": ["mean", "max"]}, "fit"),
+        ({"poolings": ["mean"], "wanted": np.array([0], dtype=np.int32)}, "pooled texts have no wanted tokens"),
+        ({"poolings": ["mean"], "skipped": np.array([2], dtype=np.int32)}, "fewer tokens than are skipped"),
+        ({"poolings": ["mean"], "skipped": np.array([-1], dtype=np.int32)}, "fewer tokens than are skipped"),
+        ({"poolings": ["mean"], "skipped": np.array([0, 0], dtype=np.int32)}, "how many of its tokens are skipped"),
         (
             {
                 "family": "mpnet",  # Padding tokens share a position, but have distances.

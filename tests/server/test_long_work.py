@@ -136,7 +136,7 @@ def test_after_a_panic_in_the_engine_the_server_answers_500_and_goes_on(serve, m
         raise Panic
 
     with monkeypatch.context() as patch:
-        patch.setattr(engine, "token_vectors", panic)
+        patch.setattr(engine, "run_each", panic)
         assert own.client.post("/v1/embeddings", json={"input": "the cat"}).status_code == 500
     assert own.client.post("/v1/embeddings", json={"input": "the cat"}).status_code == 200
 
@@ -159,14 +159,14 @@ def test_long_responses_have_the_same_bytes_as_short_ones(server, embedder, monk
 def test_a_vector_that_is_not_finite_gives_a_500_with_the_texts_position(serve, monkeypatch, path):
     own = serve()
     engine = next(own.serving.models.states()).service.task.engine
-    token_vectors = engine.token_vectors
+    run_each = engine.run_each
 
-    def broken(batch):
-        vectors = token_vectors(batch).copy()
-        vectors[-1] = np.inf
-        return vectors
+    def broken(requests):
+        results = run_each(requests)
+        getattr(results[-1], "vectors", results[-1])[-1] = np.inf
+        return results
 
-    monkeypatch.setattr(engine, "token_vectors", broken)
+    monkeypatch.setattr(engine, "run_each", broken)
     answer = own.client.post(path, json={"inputs": ["a dog", "the cat"]})
     assert answer.status_code == 500
     assert "text 1 a vector that is not finite" in answer.json()["error"]

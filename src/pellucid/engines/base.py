@@ -78,7 +78,7 @@ class Engine(ABC):
     def run(self, batch: TokenBatch, finish: Finish[Result]) -> Result:
         """Compute the token vectors, and turn each text's vectors into its result.
 
-        An engine whose token vectors are on a GPU may compute the finish there. Its results must agree with this
+        An engine may compute the finish where its token vectors are, as on a GPU. Its results must agree with this
         method's, up to rounding.
 
         Args:

@@ -10,19 +10,19 @@ import functools
 import os
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
-from pellucid.engines.base import Engine
+from pellucid.engines.base import TOKENS_PER_CALL, Engine
 from pellucid.engines.dtypes import NATIVE_DTYPES
 from pellucid.engines.reference import Turns, linear, place_numbers, relative_buckets, rotary_turns
 from pellucid.engines.threads import MAX_THREADS, usable_processors
 from pellucid.errors import OptionError, UnsupportedModelError
 from pellucid.layers.dense import Dense
-from pellucid.layers.finish import Finish, Several
+from pellucid.layers.finish import Finish, Pool, Several
 from pellucid.layers.vocabulary import Together, VocabularyHead, VocabularyPool
 from pellucid.model.spec import BlockSpec, EncoderSpec, NormPlaces, NormSpec
 from pellucid.model.weights import EncoderWeights, Layer, Linear, Norm, Norms
@@ -40,6 +40,10 @@ CPU_VARIABLE = "PELLUCID_CPU"
 ACTIVATIONS = ("gelu", "gelu_tanh", "relu", "silu")
 """The activations that the core has."""
 _NO_WINDOW = 1 << 30
+_TOKENS_PER_THREAD = 2048
+"""In one call: so many that the end of a call, where some threads have nothing left to do, takes a small part of it."""
+_MOST_TOKENS_PER_CALL = 1 << 17
+"""Of any number of threads. That bounds the memory of a call: so many vectors of 768 floats are 400 MB."""
 _NormArrays = tuple[Float32, Float32, float] | None
 """Weight, bias and epsilon."""
 
@@ -87,6 +91,7 @@ class NativeEngine(Engine):
             raise OptionError(
                 f"threads={threads} exceeds the limit of {MAX_THREADS:,} of engine='native'. Choose fewer.", "threads"
             )
+        self.tokens_per_call = min(max(TOKENS_PER_CALL, _TOKENS_PER_THREAD * self.threads), _MOST_TOKENS_PER_CALL)
         self._heads: weakref.WeakKeyDictionary[VocabularyHead, _native.Vocabulary] = weakref.WeakKeyDictionary()
         self._heads_lock = threading.Lock()
         self._has_token_types = weights.token_type is not None
@@ -141,11 +146,44 @@ class NativeEngine(Engine):
 
     def token_vectors(self, batch: TokenBatch) -> Float32:
         """The encoder's last hidden state, ``float32[T, hidden]``; see :class:`~pellucid.engines.base.Engine`."""
-        return self._vectors(batch, None, len(batch.ids))
+        return self._compute(batch, np.empty((len(batch.ids), self.spec.hidden_size), dtype=np.float32))
 
     def wanted_vectors(self, batch: TokenBatch, wanted: Int32) -> Float32:
         """The vector of one token of each text: the last layer computes no other, except for its keys and values."""
-        return self._vectors(batch, wanted, len(batch))
+        return self._compute(batch, np.empty((len(batch), self.spec.hidden_size), dtype=np.float32), wanted=wanted)
+
+    def run(self, batch: TokenBatch, finish: Finish[Result]) -> Result:
+        """Compute the token vectors, and turn each text's vectors into its result. Pooling happens in C++.
+
+        See :meth:`pellucid.engines.base.Engine.run`.
+        """
+        any_finish: object = finish  # Type checkers cannot narrow a Finish[Result].
+        if not isinstance(any_finish, Pool) or not _core_pools(batch, any_finish):
+            return super().run(batch, finish)
+        skipped = np.minimum(any_finish.skipped_tokens, batch.lengths) if any_finish.skipped_tokens else None
+        return cast("Result", any_finish.after_pooling(self._pool(batch, any_finish.pooling.modes, skipped)))
+
+    def run_each(self, requests: Sequence[tuple[TokenBatch, Finish[Any]]]) -> list[Any]:
+        """Run several requests in one call. If all of them are pooled in the same way, this happens in C++.
+
+        See :meth:`pellucid.engines.base.Engine.run_each`.
+        """
+        if len(requests) == 1:
+            return [self.run(*requests[0])]
+        pools = [
+            (batch, finish) for batch, finish in requests if isinstance(finish, Pool) and _core_pools(batch, finish)
+        ]
+        modes = {finish.pooling.modes for _, finish in pools}
+        if len(pools) < len(requests) or len(modes) != 1:
+            return super().run_each(requests)
+        skipped = np.concatenate([np.minimum(finish.skipped_tokens, batch.lengths) for batch, finish in pools])
+        pooled = self._pool(TokenBatch.join([batch for batch, _ in pools]), modes.pop(), skipped)
+        parts = np.split(pooled, np.cumsum([len(batch) for batch, _ in pools])[:-1])
+        return [finish.after_pooling(part) for part, (_, finish) in zip(parts, pools, strict=True)]
+
+    def _pool(self, batch: TokenBatch, modes: tuple[str, ...], skipped: Int32 | None) -> Float32:
+        pooled = np.empty((len(batch), len(modes) * self.spec.hidden_size), dtype=np.float32)
+        return self._compute(batch, pooled, poolings=modes, skipped=skipped)
 
     def apply(self, finish: Finish[Result], vectors: Float32, tokens: TokenBatch) -> Result:
         """Turn token vectors into results. The scores of a whole vocabulary are computed in C++, and never all kept.
@@ -187,8 +225,16 @@ class NativeEngine(Engine):
                 )
             return self._heads[head]
 
-    def _vectors(self, batch: TokenBatch, wanted: Int32 | None, rows: int) -> Float32:
-        vectors = np.empty((rows, self.spec.hidden_size), dtype=np.float32)
+    def _compute(
+        self,
+        batch: TokenBatch,
+        out: Float32,
+        *,
+        wanted: Int32 | None = None,
+        poolings: Sequence[str] = (),
+        skipped: Int32 | None = None,
+    ) -> Float32:
+        """Write the vectors of all tokens to ``out``, or of the wanted ones, or the pooled vectors."""
         positions = position_ids(batch, self.spec)
         lengths = batch.lengths
         longest = int(lengths.max(initial=1))
@@ -199,9 +245,28 @@ class NativeEngine(Engine):
         segments = batch.segments if self._has_token_types else None
         attended = batch.attended if batch.attended is None or lengths.all() else batch.attended[lengths > 0]
         self._core.token_vectors(
-            batch.ids, positions, offsets, segments, wanted, turns, vectors, self.threads, in_main_thread, attended
+            batch.ids,
+            positions,
+            offsets,
+            segments,
+            wanted,
+            turns,
+            out,
+            self.threads,
+            in_main_thread,
+            attended,
+            list(poolings),
+            skipped,
         )
-        return vectors
+        return out
+
+
+def _core_pools(batch: TokenBatch, finish: Pool) -> bool:
+    """True if the core pools these texts: none is empty, and results do not come from one token of each text.
+
+    If they do, the last layer computes only that token.
+    """
+    return bool(batch.lengths.all()) and finish.wanted(batch.lengths) is None
 
 
 def maxsim(query: Float32, documents: MultiVectors, threads: int | None = None) -> Float32:

@@ -65,7 +65,7 @@ class StaticEngine(Engine):
     def run(self, batch: TokenBatch, finish: Finish[Result]) -> Result:
         """Pool where the rows are, if ``finish`` takes the mean of all tokens, as every static model does."""
         any_finish: object = finish  # Type checkers cannot narrow a Finish[Result] to a Pool.
-        if isinstance(any_finish, Pool) and any_finish.pooling.modes == ("mean",) and not any_finish.skips:
+        if isinstance(any_finish, Pool) and any_finish.pooling.modes == ("mean",) and not any_finish.skipped_tokens:
             return cast("Result", any_finish.after_pooling(self._means(batch)))
         return super().run(batch, finish)
 

@@ -1,8 +1,8 @@
 """How the token vectors of texts become results.
 
 A finish is a frozen dataclass that describes how token vectors become the result, for example by pooling. Calling it
-runs a few lines of NumPy. An engine that keeps its token vectors on another device, such as a GPU, may do the same work
-there. Its results must agree with these lines.
+runs a few lines of NumPy. An engine may do the same work where its token vectors are: on a GPU, or inside the C++ core.
+Its results must agree with these lines.
 """
 
 from __future__ import annotations
@@ -132,14 +132,14 @@ class Pool:
 
     def wanted(self, lengths: Int32, /) -> Int32 | None:
         """The first token or the last one, if the model pools that alone; see :meth:`Finish.wanted`."""
-        if self.pooling.modes not in (("cls",), ("lasttoken",)) or not lengths.all() or self.skips:
+        if self.pooling.modes not in (("cls",), ("lasttoken",)) or not lengths.all() or self.skipped_tokens:
             return None
         return np.zeros_like(lengths) if self.pooling.modes == ("cls",) else lengths - 1
 
     @property
-    def skips(self) -> bool:
-        """True if the tokens of a prompt are left out of the pooling."""
-        return self.prompt_tokens > 0 and not self.pooling.include_prompt
+    def skipped_tokens(self) -> int:
+        """The number of tokens at the start of each text that are not pooled: those of a prompt, for some models."""
+        return 0 if self.pooling.include_prompt else self.prompt_tokens
 
     def after_pooling(self, pooled: Float32) -> Float32:
         """Turn pooled vectors, ``float32[B, p]``, into the vectors of the texts, ``float32[B, d]``."""

@@ -1,4 +1,5 @@
-"""Pooling: from the token vectors of a text to one vector. Every engine's token vectors are pooled here.
+"""Pooling: from the token vectors of a text to one vector. These lines define it, and an engine that pools by itself is
+held to them.
 
 The modes are those of sentence-transformers' ``Pooling`` module. A model chooses its modes in
 ``1_Pooling/config.json``. Mean pooling is described in Reimers and Gurevych, "Sentence-BERT" (2019), section 3, and the

@@ -27,14 +27,14 @@ def blocked(serve, monkeypatch):
         service = next(own.serving.models.states()).service
         free, calls = threading.Event(), []
         engine = service.task.engine
-        compute = engine.token_vectors
+        compute = engine.run_each
 
-        def wait_and_compute(batch):
-            calls.append(batch.lengths.tolist())
+        def wait_and_compute(requests):
+            calls.append([length for batch, _ in requests for length in batch.lengths.tolist()])
             assert free.wait(60)
-            return compute(batch)
+            return compute(requests)
 
-        monkeypatch.setattr(engine, "token_vectors", wait_and_compute)
+        monkeypatch.setattr(engine, "run_each", wait_and_compute)
         return own, service, free, calls
 
     return start
@@ -173,7 +173,7 @@ def test_when_the_engine_fails_only_the_requests_of_that_call_get_a_500(serve, m
     own = serve()
     engine = next(own.serving.models.states()).service.task.engine
     with monkeypatch.context() as patch:
-        patch.setattr(engine, "token_vectors", lambda _: 1 / 0)
+        patch.setattr(engine, "run_each", lambda _: 1 / 0)
         answer = post(own, ["the cat"])
         assert answer.status_code == 500
         assert "ZeroDivision" not in answer.text

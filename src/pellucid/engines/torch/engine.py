@@ -191,7 +191,7 @@ class TorchEngine(Engine):
 
     def _pool(self, states: torch.Tensor, step: DeviceBatch, pool: Pool) -> Wait[Float32]:
         """The same for a ``Pool``. If only the CPU has one of its modules, all of them run there."""
-        modes, skip = pool.pooling.modes, pool.prompt_tokens if pool.skips else 0
+        modes, skip = pool.pooling.modes, pool.skipped_tokens
         modules = self._modules.copy(pool.modules_to_apply)
         if modules and modules[0] is normalize and modes == ("mean",):  # One kernel does both.
             return start_copy_back(apply_modules(modules[1:], self._ops.mean(states, step, skip, normalized=True)))
