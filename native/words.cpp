@@ -158,7 +158,7 @@ void Lookup::read_all(std::size_t threads) {
   std::atomic<bool> is_out_of_memory{false};
   const std::function<bool()> never = [] { return false; };
   Stop stop(never);  // It takes milliseconds.
-  run_workers(static_cast<int>(threads), stop, [&](int, Team&) {
+  run_workers(static_cast<int>(threads), stop, [&](int) {
     try {
       for (std::size_t n; (n = next.fetch_add(1, std::memory_order_relaxed)) < shares_.size();) read(shares_[n]);
     } catch (const std::bad_alloc&) {
