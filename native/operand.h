@@ -19,7 +19,8 @@ class Operand {
     if (!quantise_) return;
     // Quantising writes whole vectors, so it may write up to 16 numbers too many.
     stride_ = static_cast<std::ptrdiff_t>(round_up(size(depth_.words) + 16, 16));
-    words_ = Array<std::uint32_t>(round_up(size(rows), rows_per_tile) * size(int(stride_)));
+    // AMX reads whole tiles of rows, which may begin at any row.
+    words_ = Array<std::uint32_t>((size(rows) + rows_per_tile - 1) * size(int(stride_)));
     scale_ = Array<float>(size(rows) * size(depth_.groups));
     offset_ = Array<float>(size(rows) * size(depth_.groups));
   }

@@ -12,7 +12,7 @@
 
 namespace pellucid {
 
-constexpr int rows_per_block = 2 * rows_per_tile, block_width = 2 * words_per_tile;
+constexpr int block_rows = 2 * rows_per_tile, block_width = 2 * words_per_tile;
 
 // A block has tiles 0 and 1, and, if it is tall, 2 and 3 below them. Rows of x go to tiles 4 and 5, weights to 6 and 7.
 template <bool tall, class Tiles>
@@ -79,7 +79,7 @@ void multiply_bfloat16_group(Tiles& tiles, const Product& p, int first_row, int 
   const auto* w = p.weights.words + (static_cast<std::ptrdiff_t>(panel) * depth.words + start) * block_width;
   float* y = p.y + first_row * p.stride + panel * block_width;
   const bool whole = rows % rows_per_tile == 0;  // Otherwise, y has no room for whole tiles.
-  alignas(64) float sums[rows_per_block * block_width];
+  alignas(64) float sums[block_rows * block_width];
   if (group == 0) {
     clear_block<tall>(tiles);
   } else if (whole) {
@@ -103,8 +103,8 @@ void multiply_bfloat16_group(Tiles& tiles, const Product& p, int first_row, int 
 // Calls use(first row, number of rows, constant) for each block of rows. The constant is true for two tiles of rows.
 template <class S, class Use>
 void each_block(int rows, Use use) {
-  for (int first = 0; first < rows; first += rows_per_block) {
-    const int count = rows - first < rows_per_block ? rows - first : rows_per_block;
+  for (int first = 0; first < rows; first += block_rows) {
+    const int count = rows - first < block_rows ? rows - first : block_rows;
     if (count > rows_per_tile) {
       use(first, count, std::true_type());
     } else {
@@ -139,13 +139,13 @@ void multiply_int8_group(Tiles& tiles, const Product& p, int first_row, int rows
   clear_block<tall>(tiles);
   add_products<Dtype::int8, tall>(tiles, x, p.x.stride, w, in_tiles);
   if (rest) {  // The weights go on with those of the next group, or with spare memory. Zeros leave them out.
-    alignas(64) std::uint32_t last[rows_per_block * words_per_tile] = {};
+    alignas(64) std::uint32_t last[block_rows * words_per_tile] = {};
     for (int i = 0; i < rows; ++i) {
       std::memcpy(last + i * words_per_tile, x + i * p.x.stride + in_tiles, static_cast<std::size_t>(rest) * sizeof *x);
     }
     add_products<Dtype::int8, tall>(tiles, last, words_per_tile, w + in_tiles * block_width, words_per_tile);
   }
-  alignas(64) std::uint32_t sums[rows_per_block * block_width];
+  alignas(64) std::uint32_t sums[block_rows * block_width];
   store_block<tall>(tiles, sums, block_width);
   const GroupScales<S, Dtype::int8> scales(p, first_row, panel, group);
   for (int i = 0; i < rows; ++i) {
@@ -166,7 +166,7 @@ void multiply_int8_in_tiles(const Product& p, int first_panel, int last_panel) {
     for (int first = 0, last; first < groups; first = last) {
       last = groups - first < together ? groups : first + together;
       each_block<S>(p.rows, [&](int first_row, int rows, auto tall) {
-        alignas(64) float total[rows_per_block * block_width];
+        alignas(64) float total[block_rows * block_width];
         float* y = p.y + first_row * p.stride + panel * block_width;
         if (first > 0) copy_rows<S>(y, p.stride, total, block_width, rows);
         for (int group = first; group < last; ++group) {
