@@ -13,58 +13,15 @@
 #include "maxsim.h"
 #include "operand.h"
 #include "packed.h"
-#include "simd/scalar.h"
 #include "static.h"
-#include "table.h"
-#include "tests/tile_model.h"
-#include "tiles.h"
+#include "tests/checks.h"
 #include "vocabulary.h"
 
 using namespace pellucid;
 
 namespace {
 
-int failures = 0;
-std::string instruction_set;
-
-#define CHECK(condition, ...)                                                                  \
-  do {                                                                                         \
-    if (!(condition)) {                                                                        \
-      ++failures;                                                                              \
-      std::printf("%s:%d: %s [%s] ", __FILE__, __LINE__, #condition, instruction_set.c_str()); \
-      std::printf(__VA_ARGS__);                                                                \
-      std::printf("\n");                                                                       \
-    }                                                                                          \
-  } while (false)
-
-std::mt19937 generator(1);
-
-std::vector<float> normal(std::size_t n, float spread = 1) {
-  std::normal_distribution<float> draw(0, spread);
-  std::vector<float> x(n);
-  for (float& value : x) value = draw(generator);
-  return x;
-}
-
-constexpr Dtype dtypes[] = {Dtype::float32, Dtype::int16, Dtype::int8, Dtype::bfloat16};
-const char* name(Dtype dtype) {
-  const char* const names[] = {"float32", "int16", "int8", "bfloat16"};
-  return names[int(dtype)];
-}
 bool has_integers(Dtype dtype) { return dtype == Dtype::int16 || dtype == Dtype::int8; }
-
-// The kernels of amx.h, but with panels of plain C++, and with the model of a tile.
-struct ScalarBlock : Scalar {
-  static constexpr int tile_vectors = block_width;
-};
-const Kernels tile_kernels = with_tiles<ScalarBlock, TileModel>(kernels<ScalarBlock>("tile model"));
-
-std::vector<const Kernels*> all_kernels() {
-  const KernelList list = available_kernels();
-  std::vector<const Kernels*> all(list.begin(), list.end());
-  all.push_back(&tile_kernels);
-  return all;
-}
 
 // The bfloat16 at feature k of a row of packed words.
 double bfloat16(const std::uint32_t* words, int k) {
@@ -234,7 +191,7 @@ void bfloat16_numbers(const Kernels& kernels) {
   std::uint32_t bits = 0x7f800001;  // a NaN whose upper half alone is infinity
   x.emplace_back(), std::memcpy(&x.back(), &bits, sizeof bits);
   const int features = static_cast<int>(x.size());
-  const Depth depth(Dtype::bfloat16, features);
+  const Depth depth(kernels, Dtype::bfloat16, features);
   Column column;
   quantise_column(kernels, Dtype::bfloat16, depth, x.data(), column);
   const Operand operand(kernels, Dtype::bfloat16, 1, features);
