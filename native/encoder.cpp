@@ -14,7 +14,7 @@ namespace {
 constexpr int long_text = 512;
 
 // The fewest rows that a worker takes at a time, of a step that takes rows one by one.
-constexpr int rows_per_unit = 4;
+constexpr int rows_per_unit = 8;
 
 // The queries of one head that a worker takes at a time, if several share a head. Each packs the keys for itself, so fewer
 // would cost more than they gain.
@@ -348,9 +348,14 @@ void Encoder::attend(const Batch& batch, const Chunk& chunk, const Layer& layer,
     const bool is_cheap = dtype_ == Dtype::float32 || layer.window >= length(text);
     return splits && is_cheap ? (length(text) + queries_per_block - 1) / queries_per_block : 1;
   };
-  int units = 0;
-  for (int text = 0; text < texts; ++text) units += blocks_of(text) * layer.heads;
-  worker.share(units, 1, [&](int unit, int end) {
+  int blocks_of_heads = 0;
+  double multiply_adds = 0;
+  for (int text = 0; text < texts; ++text) {
+    blocks_of_heads += blocks_of(text) * layer.heads;
+    multiply_adds += 2.0 * length(text) * std::min<double>(length(text), 2.0 * layer.window) * queries;
+  }
+  const int units = worker.units_of(multiply_adds);
+  worker.share(blocks_of_heads, (blocks_of_heads + units - 1) / units, [&](int unit, int end) {
     for (int text = 0, before = 0; text < texts && unit < end; ++text) {
       const int blocks = blocks_of(text), tokens = length(text);
       while (unit < std::min(end, before + blocks * layer.heads)) {

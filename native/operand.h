@@ -82,8 +82,9 @@ inline void multiply_block(const Kernels& kernels, Dtype dtype, Product p, const
 
 // Computes a product together with the other workers.
 inline void multiply(const Kernels& kernels, Dtype dtype, const Product& product, Worker& worker) {
-  const int workers = worker.team_size();
-  const Grid grid(product.rows, product.weights.panels, workers == 1 ? 1 : workers * Worker::units_per_worker);
+  const double columns = double(product.weights.panels) * kernels.panel;
+  const double multiply_adds = product.rows * columns * product.weights.depth.features;
+  const Grid grid(product.rows, product.weights.panels, worker.units_of(multiply_adds));
   worker.each(grid.row_blocks * grid.panel_blocks,
               [&](int unit) { multiply_block(kernels, dtype, product, grid, unit); });
 }

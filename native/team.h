@@ -106,6 +106,14 @@ class Worker {
     for (int unit = 0; unit < units; ++unit) use(unit);
   }
 
+  // Into how many units to cut a step of so many multiply-adds. Taking a unit costs as much as some thousand of them, so
+  // a short step has one unit for each worker.
+  int units_of(double multiply_adds) const {
+    constexpr double fewest = 2e6;  // of a unit; about 20 µs
+    const int workers = team_.size(), most = workers == 1 ? 1 : units_per_worker * workers;
+    return static_cast<int>(std::clamp(multiply_adds / fewest, double(workers), double(most)));
+  }
+
   // Cuts n items into units of at least `least` items, and calls use(first, last) for each unit that this thread takes.
   template <class Use>
   void share(int n, int least, Use use) {
@@ -114,7 +122,7 @@ class Worker {
     each(units, [&](int unit) { use(start_of(unit), start_of(unit + 1)); });
   }
 
-  // So many that workers of different speeds end together, and so few that taking them costs little.
+  // In long steps. So many that workers of different speeds end together, and so few that taking them costs little.
   static constexpr int units_per_worker = 4;
 
  private:
