@@ -184,6 +184,7 @@ void run_workers(int threads, Stop& stop, Work work) {
   std::mutex mutex;
   std::condition_variable changed;
   std::atomic<int> running{0};
+  bool all_started = false;
   std::vector<std::thread> helpers;
   if (threads > 1) {
     helpers.reserve(static_cast<std::size_t>(threads) - 1);
@@ -193,9 +194,11 @@ void run_workers(int threads, Stop& stop, Work work) {
       try {
         helpers.emplace_back([&, rank] {
           work(rank);
-          std::lock_guard lock(mutex);
+          std::unique_lock lock(mutex);
           --running;
           changed.notify_all();
+          // A thread that has ended cannot be moved: Linux would move the one that asks, for good.
+          changed.wait(lock, [&] { return all_started; });
         });
         other_cores.move(helpers.back());
       } catch (const std::system_error&) {  // The system allows no more threads,
@@ -206,6 +209,11 @@ void run_workers(int threads, Stop& stop, Work work) {
         break;
       }
     }
+    {
+      std::lock_guard lock(mutex);
+      all_started = true;
+    }
+    changed.notify_all();
   }
   work(0);
   for (int spins = 0; spins < 5000 && running > 0; ++spins) pause_briefly();  // They end at about the same time.

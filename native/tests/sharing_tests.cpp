@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <thread>
 #include <vector>
 
@@ -43,6 +44,25 @@ void teams() {
       for (const int number : numbers) CHECK(number == steps, "%d, team of %d, %d present", number, size, present);
     }
   }
+}
+
+// Threads are moved to other cores, even those that end at once; the one that starts them never is. Several calls at a time
+// take the cores from each other, so some threads end before they are moved.
+void affinity() {
+#ifdef __linux__
+  const auto call_often = [] {
+    cpu_set_t before, after;
+    sched_getaffinity(0, sizeof before, &before);
+    const std::function<bool()> never = [] { return false; };
+    Stop stop(never);
+    for (int i = 0; i < 1000; ++i) run_workers(3, stop, [](int) {});
+    sched_getaffinity(0, sizeof after, &after);
+    CHECK(CPU_EQUAL(&before, &after), "%d of %d cores are left", CPU_COUNT(&after), CPU_COUNT(&before));
+  };
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 6; ++i) callers.emplace_back(call_often);
+  for (std::thread& caller : callers) caller.join();
+#endif
 }
 
 // The blocks of a product cover it, are not too small, and are enough for all workers if it is large.
@@ -137,6 +157,7 @@ void encoders(const Kernels& kernels, Dtype dtype) {
 
 int main() {
   teams();
+  affinity();
   grids();
   chunks();
   // How work is shared does not depend on the instruction set, except for tiles.
