@@ -152,17 +152,28 @@ template <class S, Dtype dtype>
   }
 }
 
+// Where a group begins: in the rows of x from `first_row` on, and in the weights of a panel.
+template <class S>
+struct GroupWords {
+  GroupWords(const Product& p, int first_row, int panel, int group) {
+    const Depth& depth = p.weights.depth;
+    const int start = group * depth.group_words;
+    x = p.x.words + first_row * p.x.stride + start;
+    w = p.weights.words + (static_cast<std::ptrdiff_t>(panel) * depth.words + start) * panel_width<S>;
+    count = depth.words - start < depth.group_words ? depth.words - start : depth.group_words;
+  }
+
+  const std::uint32_t *x, *w;
+  int count;
+};
+
 // Computes the sums of one tile over one group, and adds them to those of the groups before, which are in `total`.
 template <class S, class Dot, Dtype dtype, int rows>
 [[gnu::always_inline]] inline void multiply_group(const Product& p, int first_row, int panel, int group, float* total) {
   constexpr int width = panel_width<S>;
-  const Depth& depth = p.weights.depth;
-  const int start = group * depth.group_words;
-  const int words = depth.words - start < depth.group_words ? depth.words - start : depth.group_words;
-  const auto* w = p.weights.words + (static_cast<std::ptrdiff_t>(panel) * depth.words + start) * width;
-  const auto* x = p.x.words + first_row * p.x.stride + start;
+  const GroupWords<S> words(p, first_row, panel, group);
   const GroupScales<S, dtype> scales(p, first_row, panel, group);
-  multiply_tile<S, Dot, rows>(x, p.x.stride, w, width, words, [&](int i, int v, typename S::F value) {
+  multiply_tile<S, Dot, rows>(words.x, p.x.stride, words.w, width, words.count, [&](int i, int v, typename S::F value) {
     float* to = total + i * width + v * S::lanes;
     const auto before = group == 0 ? S::zero() : S::load(to);
     S::store(to, add_group<S, dtype>(scales, i, v * S::lanes, value, before));
@@ -194,8 +205,9 @@ void finish_tile(const Product& p, int first_row, int rows, int panel, const flo
   });
 }
 
-template <class S, int rows>
-void copy_tile(const float* from, std::ptrdiff_t from_stride, float* to, std::ptrdiff_t to_stride) {
+// Copies the columns of a panel.
+template <class S>
+void copy_rows(const float* from, std::ptrdiff_t from_stride, float* to, std::ptrdiff_t to_stride, int rows) {
   for (int i = 0; i < rows; ++i) {
     std::memcpy(to + i * to_stride, from + i * from_stride, panel_width<S> * sizeof(float));
   }
@@ -214,14 +226,14 @@ void multiply(const Product& p, int first_panel, int last_panel) {
         constexpr int rows = decltype(constant)::value;
         alignas(64) float total[rows * width];
         float* y = p.y + first_row * p.stride + panel * width;
-        if (first > 0) copy_tile<S, rows>(y, p.stride, total, width);
+        if (first > 0) copy_rows<S>(y, p.stride, total, width, rows);
         for (int group = first; group < last; ++group) {
           multiply_group<S, Dot, dtype, rows>(p, first_row, panel, group, total);
         }
         if (last == groups) {
           finish_tile<S, dtype>(p, first_row, rows, panel, total);
         } else {
-          copy_tile<S, rows>(total, width, y, p.stride);
+          copy_rows<S>(total, width, y, p.stride, rows);
         }
       });
     }

@@ -62,21 +62,11 @@ void add_products(Tiles& tiles, const std::uint32_t* x, std::ptrdiff_t x_stride,
   }
 }
 
-template <class S>
-void copy_rows(const float* from, std::ptrdiff_t from_stride, float* to, std::ptrdiff_t to_stride, int rows) {
-  for (int i = 0; i < rows; ++i) {
-    std::memcpy(to + i * to_stride, from + i * from_stride, panel_width<S> * sizeof(float));
-  }
-}
-
 // Computes one group of a block of bfloat16, and adds it to the groups before, which are in y. The last group finishes
 // the block.
 template <class S, bool tall, class Tiles>
 void multiply_bfloat16_group(Tiles& tiles, const Product& p, int first_row, int rows, int panel, int group) {
-  const Depth& depth = p.weights.depth;
-  const int start = group * depth.group_words;
-  const int words = depth.words - start < depth.group_words ? depth.words - start : depth.group_words;
-  const auto* w = p.weights.words + (static_cast<std::ptrdiff_t>(panel) * depth.words + start) * block_width;
+  const GroupWords<S> words(p, first_row, panel, group);
   float* y = p.y + first_row * p.stride + panel * block_width;
   const bool whole = rows % rows_per_tile == 0;  // Otherwise, y has no room for whole tiles.
   alignas(64) float sums[block_rows * block_width];
@@ -88,8 +78,8 @@ void multiply_bfloat16_group(Tiles& tiles, const Product& p, int first_row, int 
     copy_rows<S>(y, p.stride, sums, block_width, rows);
     load_block<tall>(tiles, sums, block_width);
   }
-  add_products<Dtype::bfloat16, tall>(tiles, p.x.words + first_row * p.x.stride + start, p.x.stride, w, words);
-  if (group + 1 == depth.groups) {
+  add_products<Dtype::bfloat16, tall>(tiles, words.x, p.x.stride, words.w, words.count);
+  if (group + 1 == p.weights.depth.groups) {
     store_block<tall>(tiles, sums, block_width);
     finish_tile<S, Dtype::bfloat16>(p, first_row, rows, panel, sums);
   } else if (whole) {
@@ -130,20 +120,17 @@ void multiply_bfloat16_in_tiles(const Product& p, int first_panel, int last_pane
 // `total`. The integers are exact, so the bits are those of gemm.h.
 template <class S, bool tall, class Tiles>
 void multiply_int8_group(Tiles& tiles, const Product& p, int first_row, int rows, int panel, int group, float* total) {
-  const Depth& depth = p.weights.depth;
-  const int start = group * depth.group_words;
-  const int words = depth.words - start < depth.group_words ? depth.words - start : depth.group_words;
-  const int in_tiles = words / words_per_tile * words_per_tile, rest = words - in_tiles;
-  const auto* w = p.weights.words + (static_cast<std::ptrdiff_t>(panel) * depth.words + start) * block_width;
-  const auto* x = p.x.words + first_row * p.x.stride + start;
+  const GroupWords<S> words(p, first_row, panel, group);
+  const int in_tiles = words.count / words_per_tile * words_per_tile, rest = words.count - in_tiles;
   clear_block<tall>(tiles);
-  add_products<Dtype::int8, tall>(tiles, x, p.x.stride, w, in_tiles);
+  add_products<Dtype::int8, tall>(tiles, words.x, p.x.stride, words.w, in_tiles);
   if (rest) {  // The weights go on with those of the next group, or with spare memory. Zeros leave them out.
     alignas(64) std::uint32_t last[block_rows * words_per_tile] = {};
     for (int i = 0; i < rows; ++i) {
-      std::memcpy(last + i * words_per_tile, x + i * p.x.stride + in_tiles, static_cast<std::size_t>(rest) * sizeof *x);
+      const std::uint32_t* x = words.x + i * p.x.stride + in_tiles;
+      std::memcpy(last + i * words_per_tile, x, static_cast<std::size_t>(rest) * sizeof *x);
     }
-    add_products<Dtype::int8, tall>(tiles, last, words_per_tile, w + in_tiles * block_width, words_per_tile);
+    add_products<Dtype::int8, tall>(tiles, last, words_per_tile, words.w + in_tiles * block_width, words_per_tile);
   }
   alignas(64) std::uint32_t sums[block_rows * block_width];
   store_block<tall>(tiles, sums, block_width);

@@ -160,8 +160,8 @@ class NativeEngine(Engine):
         any_finish: object = finish  # Type checkers cannot narrow a Finish[Result].
         if not isinstance(any_finish, Pool) or not _core_pools(batch, any_finish):
             return super().run(batch, finish)
-        skipped = np.minimum(any_finish.skipped_tokens, batch.lengths) if any_finish.skipped_tokens else None
-        return cast("Result", any_finish.after_pooling(self._pool(batch, any_finish.pooling.modes, skipped)))
+        pooled = self._pool(batch, any_finish.pooling.modes, _skipped(batch, any_finish))
+        return cast("Result", any_finish.after_pooling(pooled))
 
     def run_each(self, requests: Sequence[tuple[TokenBatch, Finish[Any]]]) -> list[Any]:
         """Run several requests in one call. If all of them are pooled in the same way, this happens in C++.
@@ -176,12 +176,12 @@ class NativeEngine(Engine):
         modes = {finish.pooling.modes for _, finish in pools}
         if len(pools) < len(requests) or len(modes) != 1:
             return super().run_each(requests)
-        skipped = np.concatenate([np.minimum(finish.skipped_tokens, batch.lengths) for batch, finish in pools])
+        skipped = np.concatenate([_skipped(batch, finish) for batch, finish in pools])
         pooled = self._pool(TokenBatch.join([batch for batch, _ in pools]), modes.pop(), skipped)
         parts = np.split(pooled, np.cumsum([len(batch) for batch, _ in pools])[:-1])
         return [finish.after_pooling(part) for part, (_, finish) in zip(parts, pools, strict=True)]
 
-    def _pool(self, batch: TokenBatch, modes: tuple[str, ...], skipped: Int32 | None) -> Float32:
+    def _pool(self, batch: TokenBatch, modes: tuple[str, ...], skipped: Int32) -> Float32:
         pooled = np.empty((len(batch), len(modes) * self.spec.hidden_size), dtype=np.float32)
         return self._compute(batch, pooled, poolings=modes, skipped=skipped)
 
@@ -267,6 +267,11 @@ def _core_pools(batch: TokenBatch, finish: Pool) -> bool:
     If they do, the last layer computes only that token.
     """
     return bool(batch.lengths.all()) and finish.wanted(batch.lengths) is None
+
+
+def _skipped(batch: TokenBatch, finish: Pool) -> Int32:
+    """How many tokens at the start of each text are not pooled, ``int32[B]``."""
+    return np.minimum(np.int32(finish.skipped_tokens), batch.lengths)
 
 
 def maxsim(query: Float32, documents: MultiVectors, threads: int | None = None) -> Float32:
