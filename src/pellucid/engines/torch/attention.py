@@ -78,7 +78,7 @@ def flash_attention(spec: EncoderSpec) -> Attention | None:
         from torch.nn.attention.varlen import varlen_attn
     except ImportError:  # PyTorch before 2.10 does not have it.
         return None
-    has_windows = any(block.attention.window is not None for block in spec.blocks)
+    has_windows = any(block.attention.has_window for block in spec.blocks)
     return end_to_end_attention(varlen_attn, has_windows=has_windows)
 
 
@@ -105,9 +105,10 @@ def end_to_end_attention(kernel: Callable[..., torch.Tensor], *, has_windows: bo
         bounds = (step.offsets, step.offsets, step.longest, step.longest)  # For the queries, and for the keys.
 
         def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layer: DeviceLayer) -> torch.Tensor:
-            window = layer.spec.attention.window
-            # A window goes to the left and to the right.
-            of_layer = {} if window is None else {"window_size": (window, window)}
+            spec = layer.spec.attention
+            # To the left and to the right. -1 is no limit.
+            window = tuple(-1 if side is None else side for side in (spec.before, spec.after))
+            of_layer = {"window_size": window} if spec.has_window else {}
             return kernel(query, key, value, *bounds, **options, **of_layer)
 
         return attend
@@ -127,7 +128,7 @@ class PaddedAttention:
 
         def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layer: DeviceLayer) -> torch.Tensor:
             padded = [step.side_by_side(array).transpose(1, 2) for array in (query, key, value)]
-            mask, scale = mask_by_window(query.dtype, layer.spec.attention.window), None
+            mask, scale = mask_by_window(query.dtype, layer.spec.attention.before), None
             if self._distances.places is not None:
                 places, scale = self._place_scores(padded[0], padded[1], layer, self._distances.places)
                 mask = places if mask is None else places + mask

@@ -46,7 +46,7 @@ class KernelAttention:
                 scale, query.stride(0), key.stride(0), value.stride(0), tokens, blocks,
                 max(place_counts, default=0),
                 HEADS=heads, HEAD_SIZE=head_size, MAX_TOKENS=self._distances.max_tokens,
-                WINDOW=layer.spec.attention.window, WIDTH=padded_size, QUERIES=size,
+                WINDOW=layer.spec.attention.before, WIDTH=padded_size, QUERIES=size,
                 KEYS=size if padded_size <= _WIDE_HEAD else min(size, 32), num_warps=max(1, size // 16), num_stages=2,
             )  # fmt: skip
             return result
