@@ -88,9 +88,9 @@ def flash_attention(spec: EncoderSpec) -> Attention | None:
 def end_to_end_attention(kernel: Callable[..., torch.Tensor], needs: Collection[str] = ()) -> Attention | None:
     """Adapt a kernel with a signature of ``torch.nn.attention.varlen.varlen_attn`` to the texts of a step.
 
-    The signature depends on the version of PyTorch. 2.10 has no ``window_size`` and no ``scale``. Only 2.12 and later have
-    ``num_splits``: 1 means that a text's numbers do not depend on the other texts of its step. In older versions, their
-    last bits may.
+    The signature depends on the version of PyTorch. 2.10 has no ``window_size`` and no ``scale``. Only 2.12 and later
+    have ``num_splits``: 1 means that a text's numbers do not depend on the other texts of its step. In older versions,
+    their last bits may.
 
     Args:
         kernel: the kernel.

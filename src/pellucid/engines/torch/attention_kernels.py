@@ -88,11 +88,8 @@ def _attend(
     largest = tl.full((QUERIES,), -1e30, tl.float32)  # Finite, for a block in which a query sees no key.
     total = tl.zeros((QUERIES,), tl.float32)
     context = tl.zeros((QUERIES, WIDTH), tl.float32)
-    begin, end = 0, length
-    if BEFORE is not None:
-        begin = tl.maximum(start - BEFORE, 0) // KEYS * KEYS
-    if AFTER is not None:
-        end = tl.minimum(start + QUERIES + AFTER, length)
+    begin = 0 if BEFORE is None else tl.maximum(start - BEFORE, 0) // KEYS * KEYS
+    end = length if AFTER is None else tl.minimum(start + QUERIES + AFTER, length)
     for block in range(begin, end, KEYS):
         keys = block + tl.arange(0, KEYS)
         is_key = keys < length

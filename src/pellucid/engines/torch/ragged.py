@@ -8,19 +8,21 @@ so the tokens of all texts lie end to end, ``[T, hidden]``, without padding. Att
 from __future__ import annotations
 
 import functools
+from typing import cast
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 
 from pellucid.engines.native import bias_by_distance, place_vectors, places_by_distance
-from pellucid.layers.rotary import Rotary
 from pellucid.engines.torch.attention import Attend, Distances, attention_for
 from pellucid.engines.torch.device_layers import DeviceLayer, device_norm, device_norms, split_heads, stack
 from pellucid.engines.torch.ops import Affine, EmbeddingTables, Ops
 from pellucid.engines.torch.steps import DeviceBatch
+from pellucid.layers.rotary import Rotary
 from pellucid.model import weights as stored
 from pellucid.model.spec import EncoderSpec
+from pellucid.types import Float32
 
 
 class RaggedEncoder:
@@ -47,7 +49,7 @@ class RaggedEncoder:
         make_tensor = functools.partial(torch.tensor, dtype=dtype, device=device)
         self._attention = attention_for(spec, distances(spec, weights, device, dtype), device, dtype, ops)
         scale = np.float32(spec.embedding.scale)
-        word = weights.word if scale == 1 else weights.word * scale
+        word = weights.word if scale == 1 else cast("Float32", weights.word) * scale
         tables = word, weights.position, weights.token_type
         self._embeddings = EmbeddingTables(*(None if table is None else make_tensor(table) for table in tables))
         self._embedding_norm = device_norm(make_tensor, weights.embedding_norm, spec.embedding.norm)
