@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pellucid.layers.rotary import Rotary
 from pellucid.model.spec import (
     AttentionSpec,
     BlockSpec,
@@ -46,7 +47,15 @@ def encoder_spec(
     """
     norm = NormSpec(layer_norm_eps, bias=norm_bias)
     kinds = [
-        AttentionSpec(heads, hidden_size // heads, heads, bias=attention_bias, window=window, rotary_base=base)
+        AttentionSpec(
+            heads,
+            hidden_size // heads,
+            heads,
+            bias=attention_bias,
+            before=window,
+            after=window,
+            rotary=None if base is None else Rotary(base),
+        )
         for window, base in attention
     ]
     feed_forward = FeedForwardSpec(intermediate_size, activation, gated=gated, bias=feed_forward_bias)

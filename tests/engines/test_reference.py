@@ -74,6 +74,11 @@ def slow_place(distance, places):
     return min(max((size if distance > 0 else -size) + places.span, 0), 2 * places.span - 1)
 
 
+def is_seen(query, key, spec):
+    """True if the query at one position looks at the key at another."""
+    return (spec.before is None or key >= query - spec.before) and (spec.after is None or key <= query + spec.after)
+
+
 def slow_attention(x, layer, spec, weights, places):
     """What each token takes from the tokens that it looks at."""
     size = spec.head_size
@@ -83,13 +88,13 @@ def slow_attention(x, layer, spec, weights, places):
         context = []
         for head in range(spec.heads):
             part = slice(head * size, (head + 1) * size)
-            seen = [j for j in range(len(x)) if spec.window is None or abs(i - j) <= spec.window]
+            seen = [j for j in range(len(x)) if is_seen(i, j, spec)]
             scores = []
             for j in seen:
                 query, key = q[i][part], k[j][part]
-                if spec.rotary_base is not None:
-                    query = slow_rotation(query, i, spec.rotary_base)
-                    key = slow_rotation(key, j, spec.rotary_base)
+                if spec.rotary is not None:
+                    query = slow_rotation(query, i, spec.rotary.base)
+                    key = slow_rotation(key, j, spec.rotary.base)
                 bias = 0 if weights.relative_bias is None else weights.relative_bias[slow_bucket(j - i), head]
                 products = [query @ key]
                 if places is not None:

@@ -153,8 +153,8 @@ def test_attention_on_texts_end_to_end(embedder, version):
     spec = embedder.spec.encoder
     if spec.relative_bias or spec.disentangled:
         pytest.skip("FlashAttention adds nothing to the scores")
-    has_windows = any(block.attention.window is not None for block in spec.blocks)
-    attend = attention.end_to_end_attention(KERNELS[version], has_windows=has_windows)
+    has_windows = any(block.attention.has_window for block in spec.blocks)
+    attend = attention.end_to_end_attention(KERNELS[version], {"window_size"} if has_windows else set())
     if has_windows and version == "2.10":
         assert attend is None
         return

@@ -18,11 +18,12 @@ import numpy as np
 
 from pellucid.engines.base import TOKENS_PER_CALL, Engine
 from pellucid.engines.dtypes import NATIVE_DTYPES
-from pellucid.engines.reference import Turns, linear, place_numbers, relative_buckets, rotary_turns
+from pellucid.engines.reference import linear, place_numbers, relative_buckets
 from pellucid.engines.threads import MAX_THREADS, usable_processors
 from pellucid.errors import OptionError, UnsupportedModelError
 from pellucid.layers.dense import Dense
 from pellucid.layers.finish import Finish, Pool, Several
+from pellucid.layers.rotary import Rotary, Turns
 from pellucid.layers.vocabulary import Together, VocabularyHead, VocabularyPool
 from pellucid.model.spec import BlockSpec, EncoderSpec, NormPlaces, NormSpec
 from pellucid.model.weights import EncoderWeights, Layer, Linear, Norm, Norms
@@ -109,8 +110,8 @@ class NativeEngine(Engine):
         )
         attentions = [block.attention for block in spec.blocks]
         self._head_size = attentions[0].head_size
-        bases = (attention.rotary_base for attention in attentions if attention.rotary_base is not None)
-        self._rotary_bases = list(dict.fromkeys(bases))  # Each base once, in the order of the layers.
+        rotaries = (attention.rotary for attention in attentions if attention.rotary is not None)
+        self._rotaries = list(dict.fromkeys(rotaries))  # Each one once, in the order of the layers.
         added: list[int] = []
         for number, block, layer in zip(spec.stored_layers, spec.blocks, weights.layers, strict=True):
             if number in added:
@@ -138,8 +139,8 @@ class NativeEngine(Engine):
             kv_heads=attention.kv_heads,
             head_size=attention.head_size,
             activation=block.feed_forward.activation,
-            window=_NO_WINDOW if attention.window is None else min(attention.window, _NO_WINDOW),
-            turns=-1 if attention.rotary_base is None else self._rotary_bases.index(attention.rotary_base),
+            window=_NO_WINDOW if attention.before is None else min(attention.before, _NO_WINDOW),
+            turns=-1 if attention.rotary is None else self._rotaries.index(attention.rotary),
             place_keys=place_vectors(relative_positions, layer.position_key),
             place_queries=place_vectors(relative_positions, layer.position_query),
         )
@@ -238,7 +239,7 @@ class NativeEngine(Engine):
         positions = position_ids(batch, self.spec)
         lengths = batch.lengths
         longest = int(lengths.max(initial=1))
-        turns = [_turns_for(longest, self._head_size, base) for base in self._rotary_bases]
+        turns = [_turns_for(longest, self._head_size, rotary) for rotary in self._rotaries]
         # Without special tokens, an empty text has no tokens and no rows. The core does not take such texts.
         offsets = batch.offsets if lengths.all() else batch.offsets[np.append(True, lengths > 0)]
         in_main_thread = threading.current_thread() is threading.main_thread()  # Only that thread receives Ctrl-C.
@@ -352,17 +353,17 @@ def _norms_arrays(norms: Norms, places: NormPlaces) -> tuple[_NormArrays, _NormA
     )
 
 
-def _turns_for(longest: int, head_size: int, base: float) -> Turns:
-    """The :func:`pellucid.engines.reference.rotary_turns` of at least ``longest`` positions.
+def _turns_for(longest: int, head_size: int, rotary: Rotary) -> Turns:
+    """The rotations of at least ``longest`` positions.
 
     The number of positions is rounded up to a power of two, so that few tables serve texts of all lengths.
     """
-    return _cached_turns(1 << (longest - 1).bit_length(), head_size, base)
+    return _cached_turns(1 << (longest - 1).bit_length(), head_size, rotary)
 
 
 @functools.lru_cache(maxsize=16)
-def _cached_turns(positions: int, head_size: int, base: float) -> Turns:
-    return rotary_turns(positions, head_size, base)
+def _cached_turns(positions: int, head_size: int, rotary: Rotary) -> Turns:
+    return rotary.turns(positions, head_size)
 
 
 def instruction_set() -> str:

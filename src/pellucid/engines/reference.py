@@ -1,4 +1,4 @@
-"""The engine "reference": a transformer encoder in NumPy, and Pellucid's definition of a correct result.
+"""The engine "reference": a transformer in NumPy, and Pellucid's definition of a correct result.
 
 Every other engine is tested against this one. It is written to be read next to a picture of a transformer. It takes one
 text at a time, so ``x`` is always ``float32[n, hidden]`` for the text's n tokens, without padding or a batch dimension.
@@ -17,7 +17,8 @@ import numpy as np
 
 from pellucid.engines.base import Engine
 from pellucid.layers.activations import ACTIVATIONS
-from pellucid.layers.norms import layer_norm
+from pellucid.layers.norms import layer_norm, rms_norm
+from pellucid.layers.rotary import Turns, rotate
 from pellucid.model.spec import (
     AttentionSpec,
     BlockSpec,
@@ -29,9 +30,6 @@ from pellucid.model.spec import (
 from pellucid.model.weights import EncoderWeights, Layer, Linear, Norm
 from pellucid.reprs import short_repr
 from pellucid.types import Float32, Int8, Int32, Int64, TokenBatch
-
-Turns = tuple[Float32, Float32]
-"""The rotations of rotary position embeddings: the cosine and the sine of each angle, ``float32[n, head_size / 2]``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +66,7 @@ class Places:
 
 
 class ReferenceEngine(Engine):
-    """An encoder in NumPy, in float32.
+    """A transformer in NumPy, in float32.
 
     NumPy's BLAS library has one number of threads for the whole process. If ``threads`` is given, it sets that number.
     """
@@ -156,7 +154,8 @@ def embedding_rows(ids: Int32, segments: Int8 | None, spec: EncoderSpec, weights
         ``float32[n, hidden]`` for each table that the encoder has: "word", "position", "token type". The rows are
         shorter if a linear layer follows.
     """
-    rows = {"word": weights.word[ids]}
+    word = weights.word[ids]
+    rows = {"word": word if spec.embedding.scale == 1 else word * np.float32(spec.embedding.scale)}
     if weights.position is not None:
         rows["position"] = weights.position[position_ids(ids, spec)]
     if weights.token_type is not None:
@@ -186,7 +185,7 @@ def transformer_layer(
 def attention(
     x: Float32, layer: Layer, bias: Float32 | None, turns: Turns | None, places: Places | None, spec: AttentionSpec
 ) -> tuple[Float32, Float32]:
-    """Multi-head self-attention: ``softmax(Q Kᵀ / √d + bias) V`` in each head.
+    """Multi-head self-attention: ``softmax(Q Kᵀ / √d + bias) V`` in each head. A spec may have another scale than √d.
 
     Args:
         x: the token vectors, ``float32[n, hidden]``.
@@ -207,12 +206,14 @@ def attention(
 
     query = split(layer.query, spec.heads)
     key, value = split(layer.key, spec.kv_heads), split(layer.value, spec.kv_heads)
+    query, key = norm(query, layer.query_norm, spec.qk_norm), norm(key, layer.key_norm, spec.qk_norm)
     if turns is not None:
         query, key = rotate(query, turns), rotate(key, turns)
     if spec.kv_heads != spec.heads:  # Several query heads share each key and value head.
         key, value = (np.repeat(array, spec.heads // spec.kv_heads, axis=0) for array in (key, value))
     if places is None:
-        scores = query @ key.transpose(0, 2, 1) / np.float32(np.sqrt(spec.head_size))
+        scores = query @ key.transpose(0, 2, 1)
+        scores = scores / np.float32(np.sqrt(spec.head_size)) if spec.scale is None else scores * np.float32(spec.scale)
     else:
         scores = disentangled_scores(query, key, places)
     attention_weights = softmax(scores if bias is None else scores + bias)
@@ -263,9 +264,11 @@ def linear(x: Float32, layer: Linear) -> Float32:
 
 
 def norm(x: Float32, weights: Norm | None, spec: NormSpec | None) -> Float32:
-    """Normalize each token's vector. If the encoder has no norm in this place, return the vectors unchanged."""
+    """Normalize each vector. If the encoder has no norm in this place, return the vectors unchanged."""
     if weights is None or spec is None:
         return x
+    if spec.kind == "rms":
+        return rms_norm(x, weights.weight, spec.eps)
     return layer_norm(x, weights.weight, weights.bias, spec.eps)
 
 
@@ -303,17 +306,20 @@ def attention_bias(
 
     Returns:
         ``float32[heads or 1, n, n]``: the relative bias for the distance of two tokens, and minus infinity for tokens
-        that are not looked at: those outside the window, and those that do not count. None if there is nothing to add.
+        that are not looked at: those too far before or after, and those that do not count. None if there is nothing to
+        add.
     """
     distances = np.arange(n)[None, :] - np.arange(n)[:, None]
     bias: Float32 | None = None
     if weights.relative_bias is not None and spec.relative_bias is not None:
         buckets = relative_buckets(distances, spec.relative_bias.buckets, spec.relative_bias.max_distance)
         bias = weights.relative_bias[buckets].transpose(2, 0, 1)
-    if attention.window is not None or attended is not None:
+    if attention.has_window or attended is not None:
         is_hidden = np.broadcast_to(np.arange(n) >= (n if attended is None else attended), (n, n))
-        if attention.window is not None:
-            is_hidden = is_hidden | (np.abs(distances) > attention.window)
+        if attention.before is not None:
+            is_hidden = is_hidden | (distances < -attention.before)
+        if attention.after is not None:
+            is_hidden = is_hidden | (distances > attention.after)
         mask: Float32 = np.where(is_hidden, np.float32(-np.inf), np.float32(0))[None]
         bias = mask if bias is None else bias + mask
     return bias
@@ -354,31 +360,7 @@ def place_numbers(distances: Int64, spec: DisentangledSpec) -> Int64:
 
 def attention_turns(n: int, attention: AttentionSpec) -> Turns | None:
     """The rotations of a layer's queries and keys, for a text of ``n`` tokens; None if the layer has no rotations."""
-    return None if attention.rotary_base is None else rotary_turns(n, attention.head_size, attention.rotary_base)
-
-
-def rotary_turns(n: int, head_size: int, base: float) -> Turns:
-    """The rotations of Su et al., "RoFormer" (2021): at position p, pair i turns by ``p / base^(2i / head_size)``.
-
-    Returns:
-        Cosines and sines, each ``float32[n, head_size / 2]``.
-    """
-    exponents = (np.arange(0, head_size, 2) / head_size).astype(np.float32)
-    # Round to float32 where PyTorch does. After a thousand positions, the last bit of a frequency has grown to the
-    # fourth decimal of an angle.
-    frequencies = np.float32(1) / np.power(base, exponents.astype(np.float64)).astype(np.float32)
-    angles = (np.arange(n, dtype=np.float32)[:, None] * frequencies).astype(np.float64)
-    return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
-
-
-def rotate(x: Float32, turns: Turns) -> Float32:
-    """Rotate queries or keys, ``[heads, n, head_size]``.
-
-    Number i of a head's first half and number i of its second half are a pair, which turns like a point in the plane.
-    """
-    cos, sin = turns
-    first, second = np.split(x, 2, axis=-1)
-    return np.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
+    return None if attention.rotary is None else attention.rotary.turns(n, attention.head_size)
 
 
 def relative_buckets(distances: Int64, buckets: int, max_distance: int) -> Int64:

@@ -24,7 +24,7 @@ from pellucid.files.whole import new_file
 from pellucid.layers import pooling
 from pellucid.layers.finish import Pool
 from pellucid.layers.norms import Normalize
-from pellucid.model.spec import EncoderSpec, ModelSpec
+from pellucid.model.spec import AttentionSpec, EncoderSpec, ModelSpec
 from pellucid.reprs import short_text
 from pellucid.types import Float32, Token
 
@@ -252,12 +252,27 @@ def _encoder_stage(
         return Stage(step.name, "The vectors are normalized once more.", {"vectors": step.vectors})
     arrays = {"vectors": step.vectors} | ({"attention": step.attention} if keep_attention else {})
     attention = encoder.blocks[int(step.name.rpartition(" ")[2]) - 1].attention
-    reach = "the tokens of the text" if attention.window is None else f"the tokens up to {attention.window} places away"
+    reach = _reach(attention)
     sentence = (
         f"In {plural(attention.heads, 'attention head')}, each token takes information from {reach}. Then a "
         f"feed-forward network transforms each token alone."
     )
     return Stage(step.name, sentence, arrays)
+
+
+def _reach(attention: AttentionSpec) -> str:
+    """Which tokens a token looks at, in words."""
+    before, after = attention.before, attention.after
+    if before is None and after is None:
+        return "the tokens of the text"
+    if before == after:
+        return f"the tokens up to {before} places away"
+    sides = [
+        "itself",
+        "the tokens before it" if before is None else f"the {before} tokens before it",
+        "the tokens after it" if after is None else f"the {after} tokens after it" if after else "",
+    ]
+    return " and ".join(filter(None, sides))
 
 
 _POOLING_WORDS = {

@@ -1,4 +1,4 @@
-"""Two normalizations: of a vector's numbers to mean 0 and variance 1, and of its length to 1."""
+"""The normalizations: of a vector's numbers to mean 0 and variance 1, to mean square 1, and of its length to 1."""
 
 from __future__ import annotations
 
@@ -19,6 +19,15 @@ def layer_norm(x: Float32, weight: Float32, bias: Float32, eps: float) -> Float3
     variance = np.square(centred).mean(axis=-1, keepdims=True)
     normalized: Float32 = centred / np.sqrt(variance + np.float32(eps))
     return normalized * weight + bias
+
+
+def rms_norm(x: Float32, weight: Float32, eps: float) -> Float32:
+    """Root mean square normalization over the last axis (Zhang and Sennrich, 2019).
+
+    That is ``x / sqrt(mean(x²) + eps) * weight``.
+    """
+    normalized: Float32 = x / np.sqrt(np.square(x).mean(axis=-1, keepdims=True) + np.float32(eps))
+    return normalized * weight
 
 
 def normalize(vectors: Float32) -> Float32:

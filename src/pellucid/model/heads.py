@@ -38,6 +38,10 @@ def read_head(config: Config, settings: Config) -> HeadSpec | None:
     if not any(name.endswith(_CLASS_ENDING) for name in architectures(config)[:1]):
         return None
     names = get_family(config).head
+    if names is None:
+        raise UnsupportedModelError(
+            f"{config.where}: classification heads of {config.string('model_type')} are not supported."
+        )
     labels = _read_labels(config)
     is_biased = names.bias_key is None or config.flag(names.bias_key, False)
     norm = NormSpec(config.number("norm_eps", 1e-5, minimum=0, maximum=1), bias=config.flag("norm_bias", False))
@@ -61,7 +65,7 @@ def read_head_modules(tensors: Tensors, spec: HeadSpec, names: HeadNames, hidden
     last = read_linear(tensors, names.output, len(spec.labels), hidden_size)
     modules: list[Module] = [dense.Dense(first.weight, first.bias, spec.hidden_activation)]
     if spec.norm is not None and names.norm is not None:
-        norm = read_norm(tensors, names.norm, hidden_size, bias=spec.norm.bias)
+        norm = read_norm(tensors, names.norm, hidden_size, spec.norm)
         modules.append(norms.LayerNorm(norm.weight, norm.bias, spec.norm.eps))
     return (*modules, dense.Dense(last.weight, last.bias, "identity"))
 

@@ -22,6 +22,7 @@ from pellucid.model.spec import (
     LayerNormSpec,
     ModuleSpec,
     NormalizeSpec,
+    NormSpec,
     SpladeSpec,
     Stage,
     TokenMaskSpec,
@@ -215,7 +216,7 @@ def _load_module(files: ModelFiles, spec: ModuleSpec) -> Module:
     if isinstance(spec, NormalizeSpec):
         return norms.Normalize()
     if isinstance(spec, LayerNormSpec):
-        norm = read_norm(Tensors.open(files, spec.folder), "norm", spec.size)
+        norm = read_norm(Tensors.open(files, spec.folder), "norm", spec.size, NormSpec(1e-5))
         return norms.LayerNorm(norm.weight, norm.bias)
     return load_dense(files, spec)
 

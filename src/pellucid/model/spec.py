@@ -9,6 +9,7 @@ from typing import Literal
 
 from pellucid.errors import UnsupportedModelError, plural
 from pellucid.layers.pooling import Pooling
+from pellucid.layers.rotary import Rotary
 from pellucid.reprs import short_repr, short_text
 
 NO_LIMIT = 1 << 29
@@ -29,14 +30,17 @@ class NormSpec:
     """A normalization of each token's vector.
 
     Attributes:
-        eps: the number added to the variance.
-        kind: "layer" is layer normalization (Ba et al., "Layer Normalization", 2016).
+        eps: the number added to the variance, or to the mean square.
+        kind: "layer" is layer normalization (Ba et al., "Layer Normalization", 2016). "rms" divides by the root mean
+            square (Zhang and Sennrich, "Root Mean Square Layer Normalization", 2019), and has no bias.
         bias: True if the norm has a bias.
+        adds_one: True if the files store the weights minus 1, as Gemma's do.
     """
 
     eps: float
-    kind: Literal["layer"] = "layer"
+    kind: Literal["layer", "rms"] = "layer"
     bias: bool = True
+    adds_one: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,7 @@ class EmbeddingSpec:
         rows: the number of rows in the table of token vectors, if a second table says which row each token has, as in
             static models whose tokens share rows; None if each token has its own.
         weighted: True if each token's row is multiplied by a weight of its own, as in some static models.
+        scale: what the rows of the table of token vectors are multiplied by.
     """
 
     vocab_size: int
@@ -87,6 +92,7 @@ class EmbeddingSpec:
     size: int | None = None
     rows: int | None = None
     weighted: bool = False
+    scale: float = 1.0
 
     __repr__ = short_repr
 
@@ -100,18 +106,32 @@ class AttentionSpec:
         head_size: the length of a head's vectors.
         kv_heads: the number of key and value heads. Each serves ``heads / kv_heads`` query heads (Ainslie et al.,
             "GQA", 2023).
-        bias: True if the four linear layers have biases.
-        window: how many tokens on each side a token attends to; None for the whole text.
-        rotary_base: the base of the rotary position embedding of queries and keys (Su et al., "RoFormer", 2021); None
-            if the model has none.
+        bias: True if the linear layers of queries, keys and values have biases.
+        output_bias: True if the linear layer after attention has one; None if it is as ``bias`` says.
+        before: how many tokens before itself a token looks at; None for all.
+        after: how many tokens after itself a token looks at; None for all, and 0 in a causal model.
+        rotary: the rotary position embedding of queries and keys, or None.
+        qk_norm: the norm of each head's query and key, before they are rotated; or None.
+        scale: what the products of queries and keys are multiplied by; None for ``1 / √head_size``.
     """
 
     heads: int
     head_size: int
     kv_heads: int
     bias: bool = True
-    window: int | None = None
-    rotary_base: float | None = None
+    output_bias: bool | None = None
+    before: int | None = None
+    after: int | None = None
+    rotary: Rotary | None = None
+    qk_norm: NormSpec | None = None
+    scale: float | None = None
+
+    __repr__ = short_repr
+
+    @property
+    def has_window(self) -> bool:
+        """True if tokens do not look at the whole text."""
+        return self.before is not None or self.after is not None
 
     @property
     def query_size(self) -> int:

@@ -74,7 +74,7 @@ def read_vocabulary_head(
     dense = read_linear(tensors, names.dense, spec.width, hidden_size, bias=spec.dense_bias)
     norm = None
     if spec.norm is not None:
-        weights = read_norm(tensors, names.norm, spec.width, bias=spec.norm.bias)
+        weights = read_norm(tensors, names.norm, spec.width, spec.norm)
         norm = LayerNorm(weights.weight, weights.bias, spec.norm.eps)
     # A decoder of its own has its own bias, too. A tied one may be stored under either name.
     own_bias = f"{names.decoder}.bias"

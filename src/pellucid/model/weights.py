@@ -28,7 +28,7 @@ class Linear:
 
 @dataclass(frozen=True, eq=False)
 class Norm:
-    """A layer normalization: weight and bias, both ``float32[hidden]``. The bias is zeros if the model has none."""
+    """A norm: weight and bias, both ``float32[size]``. The bias is zeros if the model has none."""
 
     weight: Float32
     bias: Float32
@@ -58,6 +58,7 @@ class Layer:
         intermediate, output: the linear layers of the feed-forward network. Without a gate, the activation is applied
             to the output of ``intermediate``.
         feed_forward_norms: the norms around the feed-forward network.
+        query_norm, key_norm: the norms of each head's query and key, ``float32[head_size]``; None in most families.
         position_key, position_query: the linear layers that give relative positions a key and a query, in DeBERTa;
             None if the layer does not use it, as in other families.
     """
@@ -71,6 +72,8 @@ class Layer:
     intermediate: Linear
     output: Linear
     feed_forward_norms: Norms
+    query_norm: Norm | None = None
+    key_norm: Norm | None = None
     position_key: Linear | None = None
     position_query: Linear | None = None
 
@@ -137,12 +140,13 @@ def read_linear(
     )
 
 
-def read_norm(tensors: Tensors, name: str, size: int, *, bias: bool = True) -> Norm:
-    """Read the layer normalization of this name. The first BERT checkpoints call its weight gamma and its bias beta."""
+def read_norm(tensors: Tensors, name: str, size: int, spec: NormSpec) -> Norm:
+    """Read the norm of this name. The first BERT checkpoints call its weight gamma and its bias beta."""
     weight_name, bias_name = ("gamma", "beta") if f"{name}.gamma" in tensors else ("weight", "bias")
+    weight = tensors.read(f"{name}.{weight_name}", (size,))
     return Norm(
-        tensors.read(f"{name}.{weight_name}", (size,)),
-        tensors.read(f"{name}.{bias_name}", (size,)) if bias else np.zeros(size, dtype=np.float32),
+        weight + np.float32(1) if spec.adds_one else weight,
+        tensors.read(f"{name}.{bias_name}", (size,)) if spec.bias else np.zeros(size, dtype=np.float32),
     )
 
 
@@ -173,7 +177,7 @@ def read_encoder(tensors: Tensors, spec: EncoderSpec, tables: Sequence[TensorNam
         return tensors.read(f"{prefix}{name}.weight", (rows, width)) if name and rows else None
 
     def norm(name: str | None, norm_spec: NormSpec | None, size: int = hidden) -> Norm | None:
-        return read_norm(tensors, f"{prefix}{name}", size, bias=norm_spec.bias) if norm_spec else None
+        return read_norm(tensors, f"{prefix}{name}", size, norm_spec) if norm_spec else None
 
     def norms(start: str, name: str, after_name: str | None, places: NormPlaces) -> Norms:
         return Norms(
@@ -200,7 +204,12 @@ def read_encoder(tensors: Tensors, spec: EncoderSpec, tables: Sequence[TensorNam
             query=linear(names.query, attention.query_size, hidden, attention.bias),
             key=linear(names.key, attention.key_size, hidden, attention.bias),
             value=linear(names.value, attention.key_size, hidden, attention.bias),
-            attention_output=linear(names.attention_output, hidden, attention.query_size, attention.bias),
+            attention_output=linear(
+                names.attention_output,
+                hidden,
+                attention.query_size,
+                attention.bias if attention.output_bias is None else attention.output_bias,
+            ),
             attention_norms=norms(
                 layer_prefix, names.attention_norm, names.attention_after_norm, block.attention_norms
             ),
@@ -210,6 +219,8 @@ def read_encoder(tensors: Tensors, spec: EncoderSpec, tables: Sequence[TensorNam
             feed_forward_norms=norms(
                 layer_prefix, names.feed_forward_norm, names.feed_forward_after_norm, block.feed_forward_norms
             ),
+            query_norm=norm(f"{layer_prefix}{names.query_norm}", attention.qk_norm, attention.head_size),
+            key_norm=norm(f"{layer_prefix}{names.key_norm}", attention.qk_norm, attention.head_size),
             position_key=position(names.key, names.position_key, bool(places and places.query_to_position)),
             position_query=position(names.query, names.position_query, bool(places and places.key_to_position)),
         )

@@ -34,7 +34,7 @@ def spec(**changes) -> EncoderSpec:
 
 
 def windows_and_bases(encoder):
-    return [(block.attention.window, block.attention.rotary_base) for block in encoder.blocks]
+    return [(block.attention.before, block.attention.rotary.base) for block in encoder.blocks]
 
 
 def test_the_config_of_modernbert_base_is_this_spec():

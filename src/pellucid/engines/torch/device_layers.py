@@ -37,6 +37,7 @@ class DeviceLayer:
         inner: the gate, if there is one, and the intermediate layer, stacked.
         attention_output, attention_norms, output, feed_forward_norms: as in :class:`pellucid.model.weights.Layer`.
         spec: the layer's shape.
+        query_norm, key_norm: the norms of each head's query and key.
         place_keys, place_queries: the keys and queries of relative positions, ``[heads, 2 * span, head_size]``; None if
             the layer does not use them.
     """
@@ -48,6 +49,8 @@ class DeviceLayer:
     output: Affine
     feed_forward_norms: DeviceNorms
     spec: BlockSpec
+    query_norm: DeviceNorm
+    key_norm: DeviceNorm
     place_keys: torch.Tensor | None
     place_queries: torch.Tensor | None
 
@@ -67,7 +70,9 @@ def split_heads(make_tensor: MakeTensor, vectors: Float32 | None, block: BlockSp
 
 def device_norm(make_tensor: MakeTensor, norm: stored.Norm | None, spec: NormSpec | None) -> DeviceNorm:
     """Copy a norm to the device."""
-    return DeviceNorm(None) if norm is None or spec is None else DeviceNorm(stack(make_tensor, norm), spec.eps)
+    if norm is None or spec is None:
+        return DeviceNorm(None)
+    return DeviceNorm(stack(make_tensor, norm), spec.eps, spec.kind)
 
 
 def device_norms(make_tensor: MakeTensor, norms: stored.Norms, places: NormPlaces) -> DeviceNorms:

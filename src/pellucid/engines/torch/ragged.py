@@ -8,18 +8,21 @@ so the tokens of all texts lie end to end, ``[T, hidden]``, without padding. Att
 from __future__ import annotations
 
 import functools
+from typing import cast
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 
 from pellucid.engines.native import bias_by_distance, place_vectors, places_by_distance
-from pellucid.engines.reference import rotary_turns
 from pellucid.engines.torch.attention import Attend, Distances, attention_for
 from pellucid.engines.torch.device_layers import DeviceLayer, device_norm, device_norms, split_heads, stack
 from pellucid.engines.torch.ops import Affine, EmbeddingTables, Ops
 from pellucid.engines.torch.steps import DeviceBatch
+from pellucid.layers.rotary import Rotary
 from pellucid.model import weights as stored
 from pellucid.model.spec import EncoderSpec
+from pellucid.types import Float32
 
 
 class RaggedEncoder:
@@ -45,16 +48,18 @@ class RaggedEncoder:
         self.min_length_ratio = 0.5
         make_tensor = functools.partial(torch.tensor, dtype=dtype, device=device)
         self._attention = attention_for(spec, distances(spec, weights, device, dtype), device, dtype, ops)
-        tables = weights.word, weights.position, weights.token_type
+        scale = np.float32(spec.embedding.scale)
+        word = weights.word if scale == 1 else cast("Float32", weights.word) * scale
+        tables = word, weights.position, weights.token_type
         self._embeddings = EmbeddingTables(*(None if table is None else make_tensor(table) for table in tables))
         self._embedding_norm = device_norm(make_tensor, weights.embedding_norm, spec.embedding.norm)
         projection = weights.embedding_projection
         self._projection = None if projection is None else stack(make_tensor, projection)
         self._final_norm = device_norm(make_tensor, weights.final_norm, spec.final_norm)
         self._turns = {
-            attention.rotary_base: rotary_tables(spec.max_tokens, attention.head_size, attention.rotary_base, device)
+            attention.rotary: rotary_tables(spec.max_tokens, attention.head_size, attention.rotary, device)
             for attention in {block.attention for block in spec.blocks}
-            if attention.rotary_base is not None
+            if attention.rotary is not None
         }
         stored_layers: dict[int, DeviceLayer] = {}
         for number, block, layer in zip(spec.stored_layers, spec.blocks, weights.layers, strict=True):
@@ -68,6 +73,8 @@ class RaggedEncoder:
                 output=stack(make_tensor, layer.output),
                 feed_forward_norms=device_norms(make_tensor, layer.feed_forward_norms, block.feed_forward_norms),
                 spec=block,
+                query_norm=device_norm(make_tensor, layer.query_norm, block.attention.qk_norm),
+                key_norm=device_norm(make_tensor, layer.key_norm, block.attention.qk_norm),
                 place_keys=split_heads(
                     make_tensor, place_vectors(weights.relative_positions, layer.position_key), block
                 ),
@@ -101,8 +108,11 @@ class RaggedEncoder:
     def _attend(self, x: torch.Tensor, layer: DeviceLayer, step: DeviceBatch, attend: Attend) -> torch.Tensor:
         spec = layer.spec.attention
         stacked = F.linear(x, *layer.query_key_value).view(len(x), -1, spec.head_size)
-        if spec.rotary_base is not None:
-            self._ops.rotate(stacked, spec.heads + spec.kv_heads, self._turns[spec.rotary_base], step.positions)
+        if spec.qk_norm is not None:
+            query, key, value = stacked.split((spec.heads, spec.kv_heads, spec.kv_heads), dim=1)
+            stacked = torch.cat([layer.query_norm(query), layer.key_norm(key), value], dim=1)
+        if spec.rotary is not None:
+            self._ops.rotate(stacked, spec.heads + spec.kv_heads, self._turns[spec.rotary], step.positions)
         query, key, value = stacked.split((spec.heads, spec.kv_heads, spec.kv_heads), dim=1)  # [T, heads, head_size]
         if spec.kv_heads != spec.heads:
             key, value = (t.repeat_interleave(spec.heads // spec.kv_heads, dim=1) for t in (key, value))
@@ -135,7 +145,7 @@ def distances(spec: EncoderSpec, weights: stored.EncoderWeights, device: str, dt
     )
 
 
-def rotary_tables(tokens: int, head_size: int, base: float, device: str) -> Affine:
-    """The cosines and sines of :func:`pellucid.engines.reference.rotary_turns`, on the device."""
-    cos, sin = (torch.tensor(table, device=device) for table in rotary_turns(tokens, head_size, base))
+def rotary_tables(tokens: int, head_size: int, rotary: Rotary, device: str) -> Affine:
+    """The cosines and sines of :meth:`pellucid.layers.rotary.Rotary.turns`, on the device."""
+    cos, sin = (torch.tensor(table, device=device) for table in rotary.turns(tokens, head_size))
     return cos, sin

@@ -1,4 +1,4 @@
-"""The families of encoders. Each is a small file that turns config.json into a spec and names the tensors."""
+"""The families of models. Each is a small file that turns config.json into a spec and names the tensors."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from pellucid.model.families import (
     deberta_v2,
     distilbert,
     electra,
+    llama,
     modernbert,
     mpnet,
     nomic_bert,
+    qwen2,
+    qwen3,
     roberta,
 )
 from pellucid.model.families.names import HeadNames, TensorNames, VocabularyNames
@@ -24,18 +27,18 @@ from pellucid.model.spec import EncoderSpec
 
 @dataclass(frozen=True)
 class Family:
-    """A family of encoders.
+    """A family of models: of encoders, or of decoders.
 
     Attributes:
         spec: turns the family's config.json into a spec.
         names: the tables of tensor names that the family's files may use.
-        head: the classification head that transformers puts on the family.
+        head: the classification head that transformers puts on the family; None if Pellucid does not know it.
         vocabulary: the head that the family has as a masked language model; None if Pellucid does not know it.
     """
 
     spec: Callable[[Config], EncoderSpec]
     names: tuple[TensorNames, ...]
-    head: HeadNames
+    head: HeadNames | None = None
     vocabulary: VocabularyNames | None = None
 
 
@@ -46,9 +49,12 @@ FAMILIES = {
     "deberta-v2": Family(deberta_v2.spec, (deberta_v2.NAMES,), deberta_v2.HEAD, bert.VOCABULARY),
     "distilbert": Family(distilbert.spec, (distilbert.NAMES,), distilbert.HEAD, distilbert.VOCABULARY),
     "electra": Family(electra.spec, (electra.NAMES,), electra.HEAD, electra.VOCABULARY),
+    "llama": Family(llama.spec, (llama.NAMES,)),
     "modernbert": Family(modernbert.spec, (modernbert.NAMES,), modernbert.HEAD, modernbert.VOCABULARY),
     "mpnet": Family(mpnet.spec, (mpnet.NAMES,), mpnet.HEAD, roberta.VOCABULARY),
     "nomic_bert": Family(nomic_bert.spec, (nomic_bert.NAMES, nomic_bert.ORIGINAL_NAMES), nomic_bert.HEAD),
+    "qwen2": Family(qwen2.spec, (qwen2.NAMES,)),
+    "qwen3": Family(qwen3.spec, (qwen3.NAMES,)),
     "roberta": Family(roberta.spec, (roberta.NAMES,), roberta.HEAD, roberta.VOCABULARY),
     "xlm-roberta": Family(roberta.spec, (roberta.NAMES,), roberta.HEAD, roberta.VOCABULARY),
 }

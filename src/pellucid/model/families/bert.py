@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pellucid.errors import InvalidModelError, UnsupportedModelError
+from pellucid.layers.rotary import Rotary
 from pellucid.model.config import Config
 from pellucid.model.families.names import HeadNames, TensorNames, VocabularyNames
 from pellucid.model.spec import (
@@ -94,7 +95,7 @@ def layer_count(config: Config, key: str, default: int | None = None) -> int:
 
 
 def attention(
-    config: Config, hidden: int, heads: int, *, bias: bool = True, rotary_base: float | None = None
+    config: Config, hidden: int, heads: int, *, bias: bool = True, rotary: Rotary | None = None
 ) -> AttentionSpec:
     """Attention whose heads together are as wide as the hidden size.
 
@@ -104,9 +105,9 @@ def attention(
     if hidden % heads:
         raise InvalidModelError(f"{config.where}: {heads} attention heads do not divide the hidden size {hidden}.")
     size = hidden // heads
-    if rotary_base is not None and size % 2:
+    if rotary is not None and size % 2:
         raise InvalidModelError(f"{config.where}: the head size is {size}, but rotary positions need an even one.")
-    return AttentionSpec(heads, size, heads, bias=bias, rotary_base=rotary_base)
+    return AttentionSpec(heads, size, heads, bias=bias, rotary=rotary)
 
 
 def embedding_size(config: Config, hidden: int) -> int:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from typing import cast
 
-from pellucid.errors import InvalidModelError, UnsupportedModelError
+from pellucid.errors import UnsupportedModelError
+from pellucid.layers.rotary import Rotary
 from pellucid.model.config import Config
 from pellucid.model.families import bert
+from pellucid.model.families.attention_types import read_layer_types, read_rotary, read_rotary_base
 from pellucid.model.families.names import HeadNames, TensorNames, TensorPart, VocabularyNames
 from pellucid.model.spec import BlockSpec, EmbeddingSpec, EncoderSpec, FeedForwardSpec, NormPlaces, NormSpec
 
@@ -56,13 +56,15 @@ def spec(config: Config) -> EncoderSpec:
     """The shape of a ModernBERT encoder. The defaults are those of transformers' ``ModernBertConfig``."""
     hidden, heads = config.size("hidden_size", 768), config.size("num_attention_heads", 12)
     bias = config.flag("attention_bias", False)
-    global_base = _read_attention_base(config, "full_attention", "global", 160_000.0)
-    local_base = _read_attention_base(config, "sliding_attention", "local", 10_000.0)
+    window = config.size("local_attention", 128) // 2
+    global_rotary = _read_rotary(config, "full_attention", "global", 160_000.0)
+    local_rotary = _read_rotary(config, "sliding_attention", "local", 10_000.0)
     attentions = {
-        "full_attention": bert.attention(config, hidden, heads, bias=bias, rotary_base=global_base),
+        "full_attention": bert.attention(config, hidden, heads, bias=bias, rotary=global_rotary),
         "sliding_attention": dataclasses.replace(
-            bert.attention(config, hidden, heads, bias=bias, rotary_base=local_base),
-            window=config.size("local_attention", 128) // 2,
+            bert.attention(config, hidden, heads, bias=bias, rotary=local_rotary),
+            before=window,
+            after=window,
         ),
     }
     feed_forward = FeedForwardSpec(
@@ -94,47 +96,16 @@ def spec(config: Config) -> EncoderSpec:
 
 
 def _read_layer_types(config: Config, layers: int, supported: tuple[str, ...]) -> list[str]:
-    """The type of each layer's attention.
-
-    Newer configs list the types. The configs of the first models only say that every n-th layer has global attention.
-    """
-    layer_types = config.values.get("layer_types")
-    if layer_types is None:
-        interval = config.size("global_attn_every_n_layers", 3, maximum=_MAX_GLOBAL_INTERVAL)
-        return ["sliding_attention" if number % interval else "full_attention" for number in range(layers)]
-    is_valid = (
-        isinstance(layer_types, list)
-        and len(layer_types) == layers
-        and all(layer_type in supported for layer_type in layer_types)
-    )
-    if not is_valid:
-        raise InvalidModelError(
-            f"{config.where}: layer_types must list one type for each of the {layers} layers. "
-            f"Supported: {', '.join(supported)}."
-        )
-    return cast("list[str]", layer_types)
+    """The type of each layer's attention. The configs of the first models say that every n-th layer is global."""
+    interval = config.size("global_attn_every_n_layers", 3, maximum=_MAX_GLOBAL_INTERVAL)
+    default = ["sliding_attention" if number % interval else "full_attention" for number in range(layers)]
+    return read_layer_types(config, default, supported)
 
 
-def _read_attention_base(config: Config, layer_type: str, old_prefix: str, default: float) -> float:
-    """The rotary base of a type of attention, under its current key or the key in the configs of the first models."""
+def _read_rotary(config: Config, layer_type: str, old_prefix: str, default: float) -> Rotary:
+    """The rotary positions of a type of attention: under its current key, or the key in the configs of the first models."""
     if config.values.get("rope_scaling") is not None:
         raise UnsupportedModelError(f"{config.where}: rope_scaling is not supported.")
     parameters = config.section("rope_parameters").section(layer_type)
-    return read_rope_theta(parameters, read_rotary_base(config, f"{old_prefix}_rope_theta", default))
-
-
-def read_rope_theta(parameters: Config, default: float) -> float:
-    """The rotary base in the "rope_parameters" of transformers (Su et al., "RoFormer", 2021)."""
-    if (rope_type := parameters.string("rope_type", "default")) != "default":
-        raise UnsupportedModelError(
-            f"{parameters.where}: rope_type {rope_type!r:.80} is not supported, only 'default'."
-        )
-    return read_rotary_base(parameters, "rope_theta", default)
-
-
-def read_rotary_base(config: Config, key: str, default: float) -> float:
-    """The base of rotary positions: a finite number above 1."""
-    base = config.number(key, default)
-    if not 1 < base < math.inf:
-        raise InvalidModelError(f"{config.where}: {key!r} is {base}, but must be finite and above 1.")
-    return base
+    base = read_rotary_base(config, f"{old_prefix}_rope_theta", default)
+    return read_rotary(parameters, base, config.size("max_position_embeddings", 8192))

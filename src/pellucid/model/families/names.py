@@ -36,6 +36,7 @@ class TensorNames:
         final_norm: the norm after the last layer, in a family with pre-norm layers; else None.
         attention_after_norm, feed_forward_after_norm: the norms of a sublayer's result before it is added, in a family
             that has them; else None.
+        query_norm, key_norm: the norms of each head's query and key, in a family that has them; else None.
         relative_positions: the table of relative positions' vectors, in DeBERTa; else None.
         relative_norm: the norm of these vectors.
         position_key, position_query: the linear layers of relative positions, in a layer.
@@ -46,7 +47,7 @@ class TensorNames:
     word: str
     position: str | None
     token_type: str | None
-    embedding_norm: str
+    embedding_norm: str | None
     relative_bias: str | None
     layer: str
     query: str | TensorPart
@@ -61,6 +62,8 @@ class TensorNames:
     final_norm: str | None
     attention_after_norm: str | None = None
     feed_forward_after_norm: str | None = None
+    query_norm: str | None = None
+    key_norm: str | None = None
     relative_positions: str | None = None
     relative_norm: str | None = None
     position_key: str | None = None

@@ -9,9 +9,10 @@ from __future__ import annotations
 import dataclasses
 
 from pellucid.errors import UnsupportedModelError
+from pellucid.layers.rotary import Rotary
 from pellucid.model.config import Config
 from pellucid.model.families import bert
-from pellucid.model.families.modernbert import read_rope_theta, read_rotary_base
+from pellucid.model.families.attention_types import read_rotary, read_rotary_base
 from pellucid.model.families.names import HeadNames, TensorNames, TensorPart
 from pellucid.model.spec import EmbeddingSpec, EncoderSpec, FeedForwardSpec, NormSpec
 
@@ -75,21 +76,22 @@ def _transformers_spec(config: Config) -> EncoderSpec:
             f"is supported."
         )
     norm = NormSpec(config.number("layer_norm_eps", 1e-12, minimum=0, maximum=1))
-    base = read_rope_theta(config.section("rope_parameters"), 1000.0)
+    positions = config.size("max_position_embeddings", 2048)
+    rotary = read_rotary(config.section("rope_parameters"), 1000.0, positions)
     activation = bert.activation(config, "hidden_act", "silu")
     return EncoderSpec(
         family="nomic_bert",
         hidden_size=hidden,
         embedding=EmbeddingSpec(
             vocab_size=config.size("vocab_size", 30528),
-            positions=config.size("max_position_embeddings", 2048),
+            positions=positions,
             position_table=False,
             token_types=config.size("type_vocab_size", 2),
             norm=norm,
         ),
         blocks=bert.blocks(
             bert.layer_count(config, "num_hidden_layers", 12),
-            bert.attention(config, hidden, heads, bias=False, rotary_base=base),
+            bert.attention(config, hidden, heads, bias=False, rotary=rotary),
             FeedForwardSpec(config.size("intermediate_size", 3072), activation, gated=True, bias=False),
             norm,
         ),
@@ -120,7 +122,7 @@ def _original_spec(config: Config) -> EncoderSpec:
     has_scaling = config.values.get("rotary_scaling_factor") is not None
     hidden = config.size("n_embd")
     norm = NormSpec(config.number("layer_norm_epsilon", 1e-5, minimum=0, maximum=1))
-    base = read_rotary_base(config, "rotary_emb_base", 10_000.0)
+    rotary = Rotary(read_rotary_base(config, "rotary_emb_base", 10_000.0))
     return EncoderSpec(
         family="nomic_bert",
         hidden_size=hidden,
@@ -134,7 +136,7 @@ def _original_spec(config: Config) -> EncoderSpec:
         blocks=bert.blocks(
             bert.layer_count(config, "n_layer", 12),
             bert.attention(
-                config, hidden, config.size("n_head", 12), bias=config.flag("qkv_proj_bias", True), rotary_base=base
+                config, hidden, config.size("n_head", 12), bias=config.flag("qkv_proj_bias", True), rotary=rotary
             ),
             FeedForwardSpec(config.size("n_inner", 4 * hidden), _GATED_ACTIVATIONS[activation], gated=True, bias=bias),
             norm,
