@@ -13,11 +13,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from pellucid.engines.native import bias_by_distance, place_vectors, places_by_distance
-from pellucid.layers.rotary import Rotary
 from pellucid.engines.torch.attention import Attend, Distances, attention_for
 from pellucid.engines.torch.device_layers import DeviceLayer, device_norm, device_norms, split_heads, stack
 from pellucid.engines.torch.ops import Affine, EmbeddingTables, Ops
 from pellucid.engines.torch.steps import DeviceBatch
+from pellucid.layers.rotary import Rotary
 from pellucid.model import weights as stored
 from pellucid.model.spec import EncoderSpec
 
