@@ -260,6 +260,11 @@ class EncoderSpec:
         return not self.blocks
 
     @property
+    def is_causal(self) -> bool:
+        """True if no token looks at a later one, as in most decoders."""
+        return bool(self.blocks) and all(block.attention.after == 0 for block in self.blocks)
+
+    @property
     def stored_layers(self) -> tuple[int, ...]:
         """For each block, the number of the stored layer whose weights it has."""
         return self.shared_layers or tuple(range(len(self.blocks)))

@@ -152,7 +152,7 @@ def read_norm(tensors: Tensors, name: str, size: int, spec: NormSpec) -> Norm:
 
 def read_word_table(tensors: Tensors, spec: EncoderSpec, tables: Sequence[TensorNames]) -> Float32:
     """Read the table of token vectors alone. The arguments and errors are those of :func:`read_encoder`."""
-    names, prefix = _detect_names(tensors, tables)
+    names, prefix = _detect_names(tensors, spec, tables)
     return tensors.read(f"{prefix}{names.word}.weight", (spec.vocab_size, spec.embedding.size or spec.hidden_size))
 
 
@@ -168,7 +168,7 @@ def read_encoder(tensors: Tensors, spec: EncoderSpec, tables: Sequence[TensorNam
         InvalidModelError, UnsupportedModelError: as :meth:`Tensors.read`. For a layer's tensors, the error comes when
             that layer is read.
     """
-    names, prefix = _detect_names(tensors, tables)
+    names, prefix = _detect_names(tensors, spec, tables)
     hidden, embedding = spec.hidden_size, spec.embedding
     width = embedding.size or hidden
     places = spec.disentangled
@@ -189,8 +189,6 @@ def read_encoder(tensors: Tensors, spec: EncoderSpec, tables: Sequence[TensorNam
     def layer(number: int) -> Layer:
         block, layer_prefix = spec.blocks[number], names.layer.format(spec.stored_layers[number])
         attention, feed_forward = block.attention, block.feed_forward
-        if feed_forward.gated != (names.gate is not None):
-            raise AssertionError("the family's tensor names and its spec disagree on whether there is a gate")
 
         def linear(name: str | TensorPart, out_features: int, in_features: int, bias: bool) -> Linear:
             return read_linear(tensors, name, out_features, in_features, prefix=prefix + layer_prefix, bias=bias)
@@ -250,16 +248,20 @@ def read_encoder(tensors: Tensors, spec: EncoderSpec, tables: Sequence[TensorNam
     )
 
 
-def _detect_names(tensors: Tensors, tables: Sequence[TensorNames]) -> tuple[TensorNames, str]:
+def _detect_names(tensors: Tensors, spec: EncoderSpec, tables: Sequence[TensorNames]) -> tuple[TensorNames, str]:
     """The table of names and the prefix that this file uses.
 
     Two tensors that every model has are looked up under each table and prefix. The combination that finds most wins.
+    Tables that have a gate count only if the spec has one, and the others only if it has none.
     """
+    gated = spec.blocks[0].feed_forward.gated
 
     def count_found(candidate: tuple[TensorNames, str]) -> int:
         names, prefix = candidate
         attention_output = names.layer.format(0) + names.attention_output
         return sum(f"{prefix}{name}.weight" in tensors for name in (names.word, attention_output))
 
-    candidates = [(names, prefix) for names in tables for prefix in names.prefixes]
+    candidates = [(names, prefix) for names in tables if gated == (names.gate is not None) for prefix in names.prefixes]
+    if not candidates:
+        raise AssertionError("the family's tensor names and its spec disagree on whether there is a gate")
     return max(candidates, key=count_found)

@@ -203,6 +203,7 @@ _CLASSES = {
     "mpnet": "MPNetTokenizer",
     "nomic_bert": "BertTokenizer",
     "roberta": "RobertaTokenizer",
+    "t5": "T5Tokenizer",
 }
 """The tokenizer class in transformers for each family, if tokenizer_config.json does not name one."""
 
@@ -223,7 +224,7 @@ def _read(files: ModelFiles, prefix: str, family: str) -> Backend:
 
     As in transformers' own classes, some things come from ``tokenizer_config.json`` instead: how BERT's normalizer
     changes letters, whether RoBERTa puts a space before a text, and how ALBERT and DeBERTa do both. If it does not say,
-    the class's default counts.
+    the class's default counts. T5's class has no such settings, and always does the same.
     """
     from tokenizers import Tokenizer as Backend
     from tokenizers import models, normalizers, pre_tokenizers
@@ -242,6 +243,8 @@ def _read(files: ModelFiles, prefix: str, family: str) -> Backend:
         _rebuild_deberta(backend, config)
     if isinstance(backend.model, models.Unigram) and name == _CLASSES["albert"]:
         _rebuild_albert(backend, config)
+    if isinstance(backend.model, models.Unigram) and name == _CLASSES["t5"]:
+        _rebuild_t5(backend)
     return backend
 
 
@@ -281,6 +284,19 @@ def _rebuild_albert(backend: Backend, config: Config) -> None:
     scheme = "always" if config.flag("add_prefix_space", True) else "never"
     cutters = [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace("▁", scheme)]
     backend.pre_tokenizer = pre_tokenizers.Sequence(cutters)
+
+
+def _rebuild_t5(backend: Backend) -> None:
+    """Do the same for ``T5Tokenizer``. It keeps the charsmap of the file, and always puts ``</s>`` after a text."""
+    from tokenizers import normalizers, pre_tokenizers, processors
+
+    charsmap = next(_charsmaps(part_json(backend.normalizer)), None)
+    backend.normalizer = None if charsmap is None else normalizers.Precompiled(base64.b64decode(charsmap))
+    cutters = [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace("▁", "always")]
+    backend.pre_tokenizer = pre_tokenizers.Sequence(cutters)
+    end = backend.token_to_id("</s>")
+    if end is not None:
+        backend.post_processor = processors.TemplateProcessing("$A </s>", "$A </s> $B </s>", [("</s>", end)])
 
 
 def _bert_normalizer(config: Config) -> Any:

@@ -20,6 +20,7 @@ from pellucid.model.families import (
     qwen2,
     qwen3,
     roberta,
+    t5,
 )
 from pellucid.model.families.names import HeadNames, TensorNames, VocabularyNames
 from pellucid.model.spec import EncoderSpec
@@ -56,6 +57,7 @@ FAMILIES = {
     "qwen2": Family(qwen2.spec, (qwen2.NAMES,)),
     "qwen3": Family(qwen3.spec, (qwen3.NAMES,)),
     "roberta": Family(roberta.spec, (roberta.NAMES,), roberta.HEAD, roberta.VOCABULARY),
+    "t5": Family(t5.spec, t5.NAMES),
     "xlm-roberta": Family(roberta.spec, (roberta.NAMES,), roberta.HEAD, roberta.VOCABULARY),
 }
 """All families, by the ``model_type`` in config.json."""
