@@ -228,10 +228,12 @@ def load_head(files: ModelFiles, spec: ModelSpec, token_id: TokenIds) -> tuple[M
     if spec.head is None:
         return ()
     config = Config.read(files, f"{spec.encoder_folder}/config.json".lstrip("/"))
-    tensors = Tensors.open(files, spec.encoder_folder)
+    tensors, family = Tensors.open(files, spec.encoder_folder), get_family(config)
     if spec.head.answers:
-        return read_answer_modules(tensors, spec.head, spec.encoder, get_family(config), config, token_id)
-    return read_head_modules(tensors, spec.head, get_family(config).head, spec.encoder.hidden_size)
+        return read_answer_modules(tensors, spec.head, spec.encoder, family, config, token_id)
+    if family.head is None:
+        raise AssertionError("read_head has checked it")
+    return read_head_modules(tensors, spec.head, family.head, spec.encoder.hidden_size)
 
 
 def load_vocabulary(files: ModelFiles, spec: ModelSpec) -> VocabularyHead | None:
