@@ -5,8 +5,9 @@
 ``tests/data/tiny_sparse.npz`` the weights of SPLADE, ``tests/data/tiny_multi_vectors.npz`` the vectors of tokens and
 their MaxSim, ``tests/data/tiny_bge_m3.npz`` the three kinds of vectors of BGE-M3, and ``tests/data/static.npz`` the
 vectors of static models, by sentence-transformers and by model2vec. ``tests/data/golden_splade.npz`` has the weights of
-the real SPLADE model of :mod:`tests.real_splade`, for some of the golden texts. Run this again only when the tiny
-models change::
+the real SPLADE model of :mod:`tests.real_splade`, for some of the golden texts. ``tests/data/decoders.npz`` has the ids
+and vectors of :mod:`tests.tiny_decoders`, for documents and for queries. Run this again only when the tiny models
+change::
 
     .venv-reference/bin/python -m tests.reference.freeze
 """
@@ -21,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from tests import bge_m3, causal_rerankers, multi_vector_models, static_models, tiny
+from tests import bge_m3, causal_rerankers, multi_vector_models, static_models, tiny, tiny_decoders
 from tests.real_splade import EVERY, splade_folder
 from tests.reference.bge_m3 import live
 from tests.reference.conftest import (
@@ -98,6 +99,7 @@ def main() -> None:
             arrays[f"{family}/{mode}/{activation}"] = weights.numpy()
     np.savez_compressed(_DATA / "tiny_sparse.npz", **arrays)
     np.savez_compressed(_DATA / "static.npz", **_static_vectors())
+    freeze_decoders()
     freeze_splade()
 
 
@@ -111,6 +113,19 @@ def freeze_causal_rerankers() -> None:
                 scores = reference.predict(causal_rerankers.PAIRS, batch_size=1, **options)
                 arrays[f"{name}/{prompt}"] = scores
     np.savez_compressed(_DATA / "tiny_causal_scores.npz", **arrays)
+
+
+def freeze_decoders() -> None:
+    """Store the ids and the vectors of tiny decoders."""
+    arrays = {}
+    for name in tiny_decoders.DECODERS:
+        with tempfile.TemporaryDirectory() as folder:
+            reference = load_reference(tiny_decoders.write_decoder(Path(folder), name))
+            ids = reference.tokenizer(tiny_decoders.TEXTS, truncation=True)["input_ids"]
+            arrays |= _packed(name, ids)
+            for kind, encode in (("vectors", reference.encode_document), ("queries", reference.encode_query)):
+                arrays[f"{name}/{kind}"] = encode(tiny_decoders.TEXTS, batch_size=1)
+    np.savez_compressed(_DATA / "decoders.npz", **arrays)
 
 
 def freeze_splade() -> None:
