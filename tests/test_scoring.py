@@ -30,7 +30,7 @@ from tests.conftest import DATA
 SCORES = np.load(DATA / "tiny_scores.npz")
 CAUSAL_SCORES = np.load(DATA / "tiny_causal_scores.npz")
 """Those of sentence-transformers."""
-ENGINES = ["reference"]
+ENGINES = ["native", "reference"]
 
 
 @pytest.fixture(scope="module")
