@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pellucid.layers.norms import layer_norm
-from pellucid.model.families.names import TensorNames, TensorPart
+from pellucid.model.families.names import OutputNames, TensorNames, TensorPart
 from pellucid.model.spec import EncoderSpec, NormPlaces, NormSpec
 from pellucid.model.static import TokenTable
 from pellucid.model.tensors import Tensors
@@ -154,6 +154,37 @@ def read_word_table(tensors: Tensors, spec: EncoderSpec, tables: Sequence[Tensor
     """Read the table of token vectors alone. The arguments and errors are those of :func:`read_encoder`."""
     names, prefix = _detect_names(tensors, spec, tables)
     return tensors.read(f"{prefix}{names.word}.weight", (spec.vocab_size, spec.embedding.size or spec.hidden_size))
+
+
+def read_output_rows(
+    tensors: Tensors,
+    spec: EncoderSpec,
+    tables: Sequence[TensorNames],
+    output: OutputNames,
+    rows: Sequence[int],
+    *,
+    is_tied: bool,
+) -> Float32:
+    """Read the rows of a decoder's output layer that belong to some tokens, ``float32[n, hidden]``, and no others.
+
+    Args:
+        tensors: the tensors in the decoder's folder.
+        spec: the decoder's shape.
+        tables: the tables of tensor names that files of its family may use.
+        output: the output layer.
+        rows: the ids of the tokens.
+        is_tied: True if the table of token vectors takes the layer's place, unless the files have both. So it is in
+            transformers.
+
+    Raises:
+        InvalidModelError, UnsupportedModelError: as :meth:`Tensors.read`.
+    """
+    name = f"{output.name}.weight"
+    if is_tied and name not in tensors:
+        names, prefix = _detect_names(tensors, tables)
+        name = f"{prefix}{names.word}.weight"
+    parts = (TensorPart(name, row, spec.vocab_size) for row in rows)
+    return np.concatenate([tensors.read(name, (1, spec.hidden_size), part) for part in parts])
 
 
 def read_encoder(tensors: Tensors, spec: EncoderSpec, tables: Sequence[TensorNames]) -> EncoderWeights:
