@@ -11,7 +11,7 @@ from contenders import Embed, Job, Vectors
 
 
 def reference(job: Job) -> Embed:
-    """Pellucid's definition of correct. It is slow, and takes part only when asked for."""
+    """Pellucid's definition of correct, in NumPy."""
     from pellucid import Embedder
 
     return Embedder(job.model, engine="reference", on_truncation="cut").embed_documents
@@ -53,7 +53,8 @@ CONTENDERS: dict[str, Callable[[Job], Embed]] = {
     "pellucid-int4": functools.partial(contenders.pellucid, dtype="int4"),
     "pellucid-reference": reference,
 }
-DEFAULT = [name for name in CONTENDERS if name != "pellucid-reference"]
+DEFAULT = [name for name in CONTENDERS if name not in ("llamacpp-float16", "pellucid-reference")]
+"""The others take part only when asked for: a file in F16 is large, and the reference is slow."""
 NEEDS = {
     "llamacpp-float16": "gguf-float16",
     "llamacpp-q8_0": "gguf-q8_0",
