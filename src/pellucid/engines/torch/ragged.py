@@ -20,6 +20,7 @@ from pellucid.engines.torch.ops import Affine, EmbeddingTables, Ops
 from pellucid.engines.torch.steps import DeviceBatch
 from pellucid.model import weights as stored
 from pellucid.model.spec import EncoderSpec
+from pellucid.model.stored import as_float32
 
 
 class RaggedEncoder:
@@ -45,7 +46,7 @@ class RaggedEncoder:
         self.min_length_ratio = 0.5
         make_tensor = functools.partial(torch.tensor, dtype=dtype, device=device)
         self._attention = attention_for(spec, distances(spec, weights, device, dtype), device, dtype, ops)
-        tables = weights.word, weights.position, weights.token_type
+        tables = as_float32(weights.word.rows), weights.position, weights.token_type
         self._embeddings = EmbeddingTables(*(None if table is None else make_tensor(table) for table in tables))
         self._embedding_norm = device_norm(make_tensor, weights.embedding_norm, spec.embedding.norm)
         projection = weights.embedding_projection
