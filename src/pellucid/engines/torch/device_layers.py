@@ -11,6 +11,7 @@ import torch
 from pellucid.engines.torch.ops import Affine, DeviceNorm
 from pellucid.model import weights as stored
 from pellucid.model.spec import BlockSpec, NormPlaces, NormSpec
+from pellucid.model.stored import as_float32
 from pellucid.types import Float32
 
 MakeTensor = Callable[[Float32], torch.Tensor]
@@ -57,7 +58,7 @@ class DeviceLayer:
 
 def stack(make_tensor: MakeTensor, *layers: stored.Linear | stored.Norm) -> Affine:
     """Stack the weights and biases of layers that have the same input, on the device."""
-    weight = np.concatenate([layer.weight for layer in layers])
+    weight = np.concatenate([as_float32(layer.weight) for layer in layers])
     return make_tensor(weight), make_tensor(np.concatenate([layer.bias for layer in layers]))
 
 

@@ -8,7 +8,6 @@ so the tokens of all texts lie end to end, ``[T, hidden]``, without padding. Att
 from __future__ import annotations
 
 import functools
-from typing import cast
 
 import numpy as np
 import torch
@@ -22,7 +21,7 @@ from pellucid.engines.torch.steps import DeviceBatch
 from pellucid.layers.rotary import Rotary
 from pellucid.model import weights as stored
 from pellucid.model.spec import EncoderSpec
-from pellucid.types import Float32
+from pellucid.model.stored import as_float32
 
 
 class RaggedEncoder:
@@ -48,8 +47,9 @@ class RaggedEncoder:
         self.min_length_ratio = 0.5
         make_tensor = functools.partial(torch.tensor, dtype=dtype, device=device)
         self._attention = attention_for(spec, distances(spec, weights, device, dtype), device, dtype, ops)
-        scale = np.float32(spec.embedding.scale)
-        word = weights.word if scale == 1 else cast("Float32", weights.word) * scale
+        word = as_float32(weights.word.rows)
+        if spec.embedding.scale != 1:
+            word = word * np.float32(spec.embedding.scale)
         tables = word, weights.position, weights.token_type
         self._embeddings = EmbeddingTables(*(None if table is None else make_tensor(table) for table in tables))
         self._embedding_norm = device_norm(make_tensor, weights.embedding_norm, spec.embedding.norm)
