@@ -36,7 +36,8 @@ using Matrix = ArrayOf<float, 2>;
 using Integers = ArrayOf<std::int32_t, 1>;
 using Bytes = ArrayOf<std::int8_t, 1>;
 using LinearArrays = std::pair<Matrix, Vector>;  // weight [out, in] and bias [out]
-using NormArrays = std::tuple<Vector, Vector, float>;  // weight, bias and epsilon
+// Weight, bias and epsilon. A root mean square norm has no bias.
+using NormArrays = std::tuple<Vector, std::optional<Vector>, float>;
 // Before a sublayer, after it, and of the sum.
 using NormsArrays = std::tuple<std::optional<NormArrays>, std::optional<NormArrays>, std::optional<NormArrays>>;
 using TurnArrays = std::pair<Matrix, Matrix>;    // cosines and sines
@@ -98,9 +99,9 @@ Linear linear(const LinearArrays& arrays, int out, int in) {
 std::optional<Norm> norm(const std::optional<NormArrays>& arrays, int size) {
   if (!arrays) return std::nullopt;
   const auto& [weight, bias, eps] = *arrays;
-  require(weight.shape(0) == static_cast<std::size_t>(size) && bias.shape(0) == weight.shape(0),
+  require(weight.shape(0) == static_cast<std::size_t>(size) && (!bias || bias->shape(0) == weight.shape(0)),
           "the weight or bias of a norm has the wrong shape");
-  return Norm{weight.data(), bias.data(), eps};
+  return Norm{weight.data(), bias ? bias->data() : nullptr, eps};
 }
 
 Norms norms(const NormsArrays& arrays, int size) {
@@ -122,7 +123,7 @@ class PythonEncoder {
   PythonEncoder(const std::string& cpu, const std::string& dtype, Matrix word, std::optional<Matrix> position,
                 std::optional<Matrix> token_type, const std::optional<NormArrays>& norm,
                 const std::optional<LinearArrays>& projection, const std::optional<Matrix>& relative_bias,
-                const std::optional<Integers>& places, int place_count)
+                const std::optional<Integers>& places, int place_count, float scale)
       : hidden_(static_cast<int>(projection ? projection->second.shape(0) : word.shape(1))),
         word_(std::move(word)),
         position_(std::move(position)),
@@ -133,14 +134,15 @@ class PythonEncoder {
                                : std::numeric_limits<int>::max()),
         place_count_(places ? place_count : 0),
         encoder_(kernels_named(cpu), dtype_named(dtype), hidden_,
-                 embeddings(norm, projection, relative_bias, places, place_count)) {}
+                 embeddings(norm, projection, relative_bias, places, place_count, scale)) {}
 
   void add_layer(const LinearArrays& query, const LinearArrays& key, const LinearArrays& value,
                  const LinearArrays& attention_output, const NormsArrays& attention_norms,
                  const std::optional<LinearArrays>& gate, const LinearArrays& intermediate, const LinearArrays& output,
                  const NormsArrays& feed_forward_norms, int heads, int kv_heads, int head_size,
-                 const std::string& activation, int window, int turns, const std::optional<Matrix>& place_keys,
-                 const std::optional<Matrix>& place_queries) {
+                 const std::string& activation, int before, int after, int turns, const std::optional<NormArrays>& query_norm,
+                 const std::optional<NormArrays>& key_norm, std::optional<float> scale,
+                 const std::optional<Matrix>& place_keys, const std::optional<Matrix>& place_queries) {
     const std::size_t out = intermediate.second.shape(0);
     require(out > 0 && out <= 1 << 24, "the intermediate size is out of range");
     const int inner = static_cast<int>(out);
@@ -150,8 +152,10 @@ class PythonEncoder {
             "the number or size of the attention heads is out of range");
     require(intermediate_ == 0 || (inner == intermediate_ && gate.has_value() == gated_ && layer_heads == heads_),
             "all layers must have the same shape");
-    require(window >= 0 && window <= 1 << 30 && turns >= -1 && (turns < 0 || head_size % 2 == 0),
-            "the window or the turns of the attention are out of range");
+    constexpr int farthest = 1 << 30;
+    require(before >= 0 && before <= farthest && after >= 0 && after <= farthest && turns >= -1 &&
+                (turns < 0 || head_size % 2 == 0),
+            "the reach or the turns of the attention are out of range");
     intermediate_ = inner;
     gated_ = gate.has_value();
     heads_ = layer_heads;
@@ -169,8 +173,12 @@ class PythonEncoder {
                          kv_heads,
                          head_size,
                          activation_named(activation),
-                         window,
+                         before,
+                         after,
                          turns};
+    weights.query_norm = norm(query_norm, head_size);
+    weights.key_norm = norm(key_norm, head_size);
+    weights.scale = scale;
     if (gate) weights.gate = linear(*gate, inner, hidden());
     const auto vectors = [&](const std::optional<Matrix>& matrix) -> const float* {
       require(!matrix || (place_count_ > 0 && matrix->shape(0) == static_cast<std::size_t>(place_count_) &&
@@ -255,7 +263,7 @@ class PythonEncoder {
 
   Embeddings embeddings(const std::optional<NormArrays>& norm_arrays, const std::optional<LinearArrays>& projection,
                         const std::optional<Matrix>& relative_bias, const std::optional<Integers>& places,
-                        int place_count) const {
+                        int place_count, float scale) const {
     const int size = static_cast<int>(word_.shape(1));
     require(size <= hidden_, "the embeddings are longer than the token vectors");
     require((!position_ || position_->shape(1) == word_.shape(1)) &&
@@ -277,7 +285,8 @@ class PythonEncoder {
             bias_heads_,
             relative_bias || places ? longest_ : 0,
             places ? places->data() : nullptr,
-            places ? place_count : 0};
+            places ? place_count : 0,
+            scale};
   }
 
   int hidden_;
@@ -448,13 +457,13 @@ NB_MODULE(_native, m) {
   nb::class_<PythonEncoder>(m, "Encoder")
       .def(nb::init<const std::string&, const std::string&, Matrix, std::optional<Matrix>, std::optional<Matrix>,
                     const std::optional<NormArrays>&, const std::optional<LinearArrays>&,
-                    const std::optional<Matrix>&, const std::optional<Integers>&, int>(),
+                    const std::optional<Matrix>&, const std::optional<Integers>&, int, float>(),
            nb::kw_only(), "cpu"_a, "dtype"_a, "word"_a, "position"_a.none(), "token_type"_a.none(), "norm"_a.none(),
-           "projection"_a.none(), "relative_bias"_a.none(), "places"_a.none(), "place_count"_a)
+           "projection"_a.none(), "relative_bias"_a.none(), "places"_a.none(), "place_count"_a, "scale"_a)
       .def("add_layer", &PythonEncoder::add_layer, nb::kw_only(), "query"_a, "key"_a, "value"_a, "attention_output"_a,
            "attention_norms"_a, "gate"_a.none(), "intermediate"_a, "output"_a, "feed_forward_norms"_a, "heads"_a,
-           "kv_heads"_a, "head_size"_a, "activation"_a, "window"_a, "turns"_a, "place_keys"_a.none(),
-           "place_queries"_a.none())
+           "kv_heads"_a, "head_size"_a, "activation"_a, "before"_a, "after"_a, "turns"_a, "query_norm"_a.none(),
+           "key_norm"_a.none(), "scale"_a.none(), "place_keys"_a.none(), "place_queries"_a.none())
       .def("add_layer_again", &PythonEncoder::add_layer_again, "number"_a)
       .def("add_final_norm", &PythonEncoder::add_final_norm, "norm"_a)
       .def("token_vectors", &PythonEncoder::token_vectors, "ids"_a, "positions"_a, "offsets"_a, "segments"_a.none(),

@@ -177,12 +177,24 @@ Panels Packed::panels() const {
   return {depth_, static_cast<int>(columns_) / panel_, words_.data(), scale_.data(), sums_.data(), bias_.data()};
 }
 
-PackedNorm::PackedNorm(const Norm& norm, int n)
-    : weight(static_cast<std::size_t>(n) + slack), bias(static_cast<std::size_t>(n) + slack), eps(norm.eps) {
-  std::fill_n(weight.data(), static_cast<std::size_t>(n) + slack, 0.0f);
-  std::fill_n(bias.data(), static_cast<std::size_t>(n) + slack, 0.0f);
-  std::copy_n(norm.weight, n, weight.data());
-  std::copy_n(norm.bias, n, bias.data());
+PackedNorm::PackedNorm(const Norm& norm, int n) : size(n), eps(norm.eps) {
+  const auto pack = [&](const float* numbers) {
+    const std::size_t padded = static_cast<std::size_t>(n) + slack;
+    Array<float> packed(padded);
+    std::fill_n(packed.data(), padded, 0.0f);
+    std::copy_n(numbers, n, packed.data());
+    return packed;
+  };
+  weight = pack(norm.weight);
+  if (norm.bias) bias = pack(norm.bias);
+}
+
+void PackedNorm::apply(const Kernels& kernels, const float* x, float* y) const {
+  if (bias.data()) {
+    kernels.layer_norm(x, weight.data(), bias.data(), eps, size, y);
+  } else {
+    kernels.rms_norm(x, weight.data(), eps, size, y);
+  }
 }
 
 }  // namespace pellucid

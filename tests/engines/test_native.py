@@ -101,6 +101,8 @@ def make_weights(spec: EncoderSpec, seed=0) -> EncoderWeights:
             intermediate=linear(inner, hidden),
             output=linear(hidden, inner),
             feed_forward_norms=norms(block.feed_forward_norms),
+            query_norm=norm(attention.head_size) if attention.qk_norm else None,
+            key_norm=norm(attention.head_size) if attention.qk_norm else None,
             position_key=linear(attention.key_size, hidden) if places and places.query_to_position else None,
             position_query=linear(attention.query_size, hidden) if places and places.key_to_position else None,
         )
@@ -156,7 +158,7 @@ class TestAgainstTheReference:
 
     def test_a_window_with_only_the_token_itself(self):
         spec = make_spec(family="modern")
-        blocks = tuple(replace(block, attention=replace(block.attention, window=0)) for block in spec.blocks)
+        blocks = tuple(replace(block, attention=replace(block.attention, before=0, after=0)) for block in spec.blocks)
         spec = replace(spec, blocks=blocks)
         weights, batch = make_weights(spec), make_batch([1, 5, 40])
         expected = ReferenceEngine(spec, weights).token_vectors(batch)

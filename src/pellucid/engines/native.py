@@ -40,17 +40,18 @@ CPU_VARIABLE = "PELLUCID_CPU"
 """The environment variable that chooses the instruction set."""
 ACTIVATIONS = ("gelu", "gelu_tanh", "relu", "silu")
 """The activations that the core has."""
-_NO_WINDOW = 1 << 30
+_NO_LIMIT = 1 << 30
+"""How far tokens look that look at all: farther than any text is long."""
 _TOKENS_PER_THREAD = 2048
 """In one call: so many that the end of a call, where some threads have nothing left to do, takes a small part of it."""
 _MOST_TOKENS_PER_CALL = 1 << 17
 """Of any number of threads. That bounds the memory of a call: so many vectors of 768 floats are 400 MB."""
-_NormArrays = tuple[Float32, Float32, float] | None
-"""Weight, bias and epsilon."""
+_NormArrays = tuple[Float32, Float32 | None, float] | None
+"""Weight, bias and epsilon. A root mean square norm has no bias."""
 
 
 class NativeEngine(Engine):
-    """An encoder in C++.
+    """A transformer in C++.
 
     In float32, its results are within rounding of the reference. In int16 and int8, the weights and the vectors that
     they are multiplied with are rounded to scaled integers. The sums of their products are exact, and everything else
@@ -107,6 +108,7 @@ class NativeEngine(Engine):
             relative_bias=bias_by_distance(spec, weights),
             places=places_by_distance(spec),
             place_count=0 if spec.disentangled is None else 2 * spec.disentangled.span,
+            scale=spec.embedding.scale,
         )
         attentions = [block.attention for block in spec.blocks]
         self._head_size = attentions[0].head_size
@@ -139,8 +141,12 @@ class NativeEngine(Engine):
             kv_heads=attention.kv_heads,
             head_size=attention.head_size,
             activation=block.feed_forward.activation,
-            window=_NO_WINDOW if attention.before is None else min(attention.before, _NO_WINDOW),
+            before=_reach(attention.before),
+            after=_reach(attention.after),
             turns=-1 if attention.rotary is None else self._rotaries.index(attention.rotary),
+            query_norm=_norm_arrays(layer.query_norm, attention.qk_norm),
+            key_norm=_norm_arrays(layer.key_norm, attention.qk_norm),
+            scale=attention.scale,
             place_keys=place_vectors(relative_positions, layer.position_key),
             place_queries=place_vectors(relative_positions, layer.position_query),
         )
@@ -341,7 +347,14 @@ def places_by_distance(spec: EncoderSpec) -> Int32 | None:
 
 
 def _norm_arrays(norm: Norm | None, spec: NormSpec | None) -> _NormArrays:
-    return None if norm is None or spec is None else (norm.weight, norm.bias, spec.eps)
+    if norm is None or spec is None:
+        return None
+    return norm.weight, None if spec.kind == "rms" else norm.bias, spec.eps
+
+
+def _reach(tokens: int | None) -> int:
+    """How far a token looks in one direction."""
+    return _NO_LIMIT if tokens is None else min(tokens, _NO_LIMIT)
 
 
 def _norms_arrays(norms: Norms, places: NormPlaces) -> tuple[_NormArrays, _NormArrays, _NormArrays]:
