@@ -23,6 +23,7 @@ from pellucid.errors import InvalidModelError, OptionError, TextError
 from pellucid.model.spec import EncoderSpec, TokenizerSpec
 from pellucid.reprs import short_text
 from pellucid.sources.files import ModelFiles
+from pellucid.text.chat import ChatTemplate, ChatTexts, common_ending
 from pellucid.text.checks import check_texts, check_utf8, counting_limit
 from pellucid.text.inspection import Inspection
 from pellucid.text.library import Library, split_into_parts
@@ -191,6 +192,34 @@ class Tokenizer:
             UnsupportedModelError: the template does more than add special tokens around the two texts.
         """
         return find_pair_template(self._library)
+
+    @functools.cached_property
+    def chat(self) -> ChatTemplate | None:
+        """The chat template that texts go through; None for a model without.
+
+        Raises:
+            InvalidModelError, UnsupportedModelError: the template cannot be used.
+        """
+        return None if self.spec.chat is None else ChatTemplate(self.spec.chat, self._name)
+
+    def render(self, chat: ChatTemplate, texts: Sequence[str] | Sequence[tuple[str, str]], prompt: str) -> ChatTexts:
+        """Send texts, or pairs of texts, through the chat template. ``prompt`` has the instructions; "" for its own.
+
+        Raises:
+            UnsupportedModelError: the template fails.
+        """
+        if not texts:
+            return ChatTexts([], _EMPTY.ids)
+        fillers = self.tokenize_plain(chat.fillers(isinstance(texts[0], tuple), prompt))
+        return ChatTexts([chat.render(text, prompt) for text in texts], common_ending(*fillers))
+
+    def start_of(self, text: str, tokens: int) -> str:
+        """The part of a text that gives its first tokens; its last ones if truncation keeps those."""
+        check_texts([text])
+        starts, ends = self._inspection.characters(text)
+        if len(ends) <= tokens:
+            return text
+        return text[int(starts[-tokens]) :] if self._keeps_end else text[: int(ends[tokens - 1])]
 
     def count(self, texts: Sequence[str], prompt: str = "", *, first: int = 0, check: Check = lambda: None) -> Int32:
         """Count all the tokens of each text, ``int32[B]``. Arguments and errors are those of :meth:`tokenize`."""

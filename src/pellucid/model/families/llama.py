@@ -14,7 +14,7 @@ from pellucid.layers.rotary import Rotary
 from pellucid.model.config import Config
 from pellucid.model.families import bert
 from pellucid.model.families.attention_types import read_rotary_of_model
-from pellucid.model.families.names import TensorNames
+from pellucid.model.families.names import HeadNames, OutputNames, TensorNames
 from pellucid.model.spec import (
     AttentionSpec,
     BlockSpec,
@@ -46,6 +46,8 @@ NAMES = TensorNames(
     feed_forward_norm="post_attention_layernorm",
     final_norm="norm",
 )
+HEAD = HeadNames(dense=None, output="score", pooling="lasttoken")
+OUTPUT = OutputNames()
 
 _DEFAULTS = {
     "vocab_size": 32_000,
