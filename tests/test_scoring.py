@@ -52,7 +52,7 @@ def test_frozen_scores(family, tmp_path, engine, labels):
     np.testing.assert_allclose(ours, expected, rtol=0, atol=5e-6 * max(1, np.abs(expected).max()))
 
 
-@pytest.mark.parametrize("dtype", ["float32", "int16", "int8"])
+@pytest.mark.parametrize("dtype", ["float32", "int16", "int8", "int4"])
 def test_a_score_depends_on_its_pair_alone(folder, dtype):
     task = Reranker(folder, dtype=dtype, on_truncation="cut")
     together = task.score_pairs(tiny.PAIRS)

@@ -218,7 +218,7 @@ class TestAgainstTheReference:
         expected = ReferenceEngine(spec, weights).token_vectors(batch)
         np.testing.assert_allclose(NativeEngine(spec, weights).token_vectors(batch), expected, atol=1e-5)
 
-    @pytest.mark.parametrize(("dtype", "min_cosine"), [("int16", 0.999999), ("int8", 0.999), ("bfloat16", 0.9999)])
+    @pytest.mark.parametrize(("dtype", "min_cosine"), [("int16", 0.999999), ("int8", 0.999), ("int4", 0.97), ("bfloat16", 0.9999)])
     @pytest.mark.parametrize("kind", FAMILIES)
     def test_the_other_dtypes_are_close(self, kind, dtype, min_cosine):
         spec = make_spec(140, 10, 401, family=kind)
@@ -399,7 +399,7 @@ class TestTheRealModels:
         embed = embed_function(minilm, "float32")
         assert np.abs(embed(golden_minilm.texts) - golden_minilm.vectors).max() < 2e-6
 
-    @pytest.mark.parametrize(("dtype", "min_cosine"), [("int16", 0.9999), ("int8", 0.99)])
+    @pytest.mark.parametrize(("dtype", "min_cosine"), [("int16", 0.9999), ("int8", 0.99), ("int4", 0.9)])
     def test_integers_keep_every_cosine(self, minilm, golden_minilm, dtype, min_cosine):
         sample = slice(None, None, 4)  # Integers without vector instructions are slow.
         vectors = embed_function(minilm, dtype)(golden_minilm.texts[sample])

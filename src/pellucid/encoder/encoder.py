@@ -41,7 +41,7 @@ from pellucid.text.model2vec import create_tokenizer
 from pellucid.text.sides import Side
 from pellucid.types import Int64, TokenBatch
 
-Dtype = Literal["float32", "int16", "int8", "bfloat16", "float16", "auto"]
+Dtype = Literal["float32", "int16", "int8", "int4", "bfloat16", "float16", "auto"]
 EngineName = Literal["auto", "native", "reference", "torch"]
 Result = TypeVar("Result")
 
