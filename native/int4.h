@@ -71,6 +71,13 @@ template <class S>
 }
 
 template <class S>
+struct DotInt4;
+
+// Numbers of 4 bits, scales and constants take registers too, so fewer are left for sums.
+template <class S>
+constexpr int tile_rows<S, DotInt4<S>> = S::tile_rows * 2 / 3;
+
+template <class S>
 struct DotInt4 {
   // Computes the sums of one tile over one group, and adds them to those of the groups before, which are in `total`.
   template <int rows>

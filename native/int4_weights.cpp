@@ -13,38 +13,54 @@ namespace {
 // Below this, 1 / w could overflow, and the weights of a group are practically zero.
 constexpr float smallest_weight = 1e-30f;
 
-// The integers of a group of normal numbers, rounded with a scale that is sought among a few.
+// A group is eight vectors of four numbers.
+typedef float Floats __attribute__((vector_size(16)));
+constexpr int lanes = 4, vectors = int4_group / lanes;
+
+float sum(Floats x) { return (x[0] + x[1]) + (x[2] + x[3]); }
+
+// The integers of a group, with the best of a few scales.
 //
 // The number farthest from zero becomes about -8: the scale may be negative, so either sign can have that. Dividing it by
-// 7, 7.5, … 9 and rounding gives five choices of integers. Each has a best scale, that of least squares; and the choice with
-// the smallest squared error wins. With the first scale alone, the error of normal numbers is 6 % larger.
+// 7.25, 8 or 8.75 and rounding gives three choices of integers. Each has a best scale, that of least squares; and the choice
+// with the smallest squared error wins. That error is 8.2 % of normally distributed weights. It would be 8.6 % if the number
+// farthest from zero always became -8, and 8.1 % with many choices.
 struct Int4Group {
   explicit Int4Group(const float* w) {
-    const float top = *std::max_element(w, w + int4_group, [](float a, float b) { return std::fabs(a) < std::fabs(b); });
-    float sum = 0;
-    for (int k = 0; k < int4_group; ++k) sum += w[k] * 0;
-    if (std::isnan(sum)) scale = std::numeric_limits<float>::quiet_NaN();
-    if (std::isnan(sum) || std::fabs(top) < smallest_weight) return;
-
-    float ratio[int4_group], least = std::numeric_limits<float>::infinity();
-    for (int k = 0; k < int4_group; ++k) ratio[k] = w[k] / top;
-    for (const float steps : {8.0f, 7.0f, 7.5f, 8.5f, 9.0f}) {
-      float q[int4_group], products = 0, squares = 0, error = 0;
-      for (int k = 0; k < int4_group; ++k) {
-        q[k] = std::min(7.0f, std::max(-8.0f, round_to_nearest(-ratio[k] * steps)));
-        products += ratio[k] * q[k];
-        squares += q[k] * q[k];
-      }
-      const float rounded = from_bfloat16(to_bfloat16(products / squares * top)), step = rounded / top;
-      for (int k = 0; k < int4_group; ++k) error += (ratio[k] - step * q[k]) * (ratio[k] - step * q[k]);
-      if (!(error < least)) continue;
-      least = error;
-      scale = rounded;
-      for (int k = 0; k < int4_group; ++k) u[k] = static_cast<std::uint8_t>(static_cast<int>(q[k]) + 8);
+    float largest = 0, least = 0, zero = 0;
+    for (int k = 0; k < int4_group; ++k) {
+      largest = std::max(largest, w[k]);
+      least = std::min(least, w[k]);
+      zero += w[k] * 0;
     }
+    scale = zero;  // or NaN if a weight is not finite
+    const float top = largest >= -least ? largest : least;
+    if (zero != 0 || std::fabs(top) < smallest_weight) return;
+
+    Floats ratio[vectors], best[vectors];
+    std::memcpy(ratio, w, sizeof ratio);
+    for (Floats& r : ratio) r *= 1 / top;
+    float smallest = std::numeric_limits<float>::infinity();
+    for (const float steps : {7.25f, 8.0f, 8.75f}) {
+      Floats q[vectors], products = {}, squares = {}, errors = {};
+      for (int v = 0; v < vectors; ++v) {
+        q[v] = round_to_nearest(ratio[v] * -steps);
+        q[v] = q[v] > 7 ? q[v] * 0 + 7 : q[v] < -8 ? q[v] * 0 - 8 : q[v];
+        products += ratio[v] * q[v];
+        squares += q[v] * q[v];
+      }
+      const float rounded = from_bfloat16(to_bfloat16(sum(products) / sum(squares) * top)), step = rounded / top;
+      for (int v = 0; v < vectors; ++v) errors += (ratio[v] - q[v] * step) * (ratio[v] - q[v] * step);
+      const float error = sum(errors);
+      if (!(error < smallest)) continue;
+      smallest = error;
+      scale = rounded;
+      std::memcpy(best, q, sizeof q);
+    }
+    for (int k = 0; k < int4_group; ++k) u[k] = static_cast<std::uint8_t>(static_cast<int>(best[k / lanes][k % lanes]) + 8);
   }
 
-  float scale = 0;
+  float scale;
   std::uint8_t u[int4_group] = {};
 };
 

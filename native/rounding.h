@@ -7,8 +7,12 @@
 
 namespace pellucid {
 
-// Rounds to the nearest integer, for |x| < 2^22. Adding 1.5 · 2^23 leaves a float no bits for a fraction.
-inline float round_to_nearest(float x) { return (x + 12582912.0f) - 12582912.0f; }
+// Rounds to the nearest integer, for |x| < 2^22. Adding 1.5 · 2^23 leaves a float no bits for a fraction. T is a float, or a
+// vector of them.
+template <class T>
+T round_to_nearest(T x) {
+  return (x + 12582912.0f) - 12582912.0f;
+}
 
 // The upper half of a float, rounded to nearest; of two that are equally near, the even one. NaN stays NaN.
 inline std::uint16_t to_bfloat16(float x) {

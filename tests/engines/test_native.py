@@ -226,6 +226,29 @@ class TestAgainstTheReference:
         expected = ReferenceEngine(spec, weights).token_vectors(batch)
         assert lowest_cosine(NativeEngine(spec, weights, dtype=dtype).token_vectors(batch), expected) > min_cosine
 
+    @pytest.mark.parametrize(("dtype", "min_cosine"), [("int16", 0.9999), ("int8", 0.99), ("int4", 0.97)])
+    @pytest.mark.parametrize("kind", ["bert", "modern"])
+    def test_a_few_wide_channels_cost_little(self, kind, dtype, min_cosine):
+        """In large models, a few channels of the vectors between layers have numbers 20 to 60 times as large."""
+        spec = make_spec(256, 4, 700, layers=4, family=kind)
+        weights, widths, rng = make_weights(spec), np.ones(256, dtype=np.float32), np.random.default_rng(1)
+        widths[rng.choice(256, 3, replace=False)] = rng.uniform(20, 60, 3)
+
+        def widen(layer: Linear) -> Linear:
+            return replace(layer, weight=layer.weight * widths[:, None])
+
+        layers = tuple(
+            replace(layer, attention_output=widen(layer.attention_output), output=widen(layer.output))
+            for layer in weights.layers
+        )
+        weights, batch = replace(weights, word=weights.word * widths, layers=layers), make_batch([1, 12, 68])
+        expected = ReferenceEngine(spec, weights).token_vectors(batch)
+        means = [
+            [each.mean(axis=0) for each in np.split(vectors, batch.offsets[1:-1])]
+            for vectors in (NativeEngine(spec, weights, dtype=dtype).token_vectors(batch), expected)
+        ]
+        assert lowest_cosine(*map(np.stack, means)) > min_cosine
+
     @pytest.mark.parametrize("dtype", ["int16", "int8"])
     def test_sums_of_the_largest_integers_do_not_overflow(self, dtype):
         """The worst case for an accumulator: all weights and activations of a row are equal and as large as can be."""
