@@ -63,6 +63,20 @@ void round_weights(const Depth& depth, const float* weight, Column& column, Stor
   }
 }
 
+// Writes the words of a panel's columns, `side` words of each at a time. The columns from `count` on are zeros.
+void interleave(const Column* columns, std::size_t count, std::size_t width, std::size_t depth, std::size_t side,
+                std::uint32_t* out) {
+  constexpr std::size_t block = 16;  // of words: so that few lines of the cache are in use
+  for (std::size_t first = 0; first < depth; first += block) {
+    const std::size_t last = std::min(first + block, depth);
+    for (std::size_t j = 0; j < width; ++j) {
+      for (std::size_t k = first; k < last; ++k) {
+        out[(k / side * width + j) * side + k % side] = j < count ? columns[j].words[k] : 0;
+      }
+    }
+  }
+}
+
 bool has_integers(Dtype dtype) { return dtype == Dtype::int16 || dtype == Dtype::int8; }
 
 }  // namespace
@@ -125,7 +139,7 @@ void quantise_column(const Kernels& kernels, Dtype dtype, const Depth& depth, co
 }
 
 Packed::Packed(const Kernels& kernels, Dtype dtype, const std::vector<Linear>& layers)
-    : dtype_(dtype), depth_(kernels, dtype, layers.front().in), columns_(0), panel_(kernels.panel) {
+    : dtype_(dtype), depth_(kernels, dtype, layers.front().in), columns_(0), panel_words_(0), panel_(kernels.panel) {
   for (const Linear& layer : layers) columns_ += static_cast<std::size_t>(layer.out);
   const auto width = static_cast<std::size_t>(panel_), depth = static_cast<std::size_t>(depth_.words);
   const std::size_t side = has_integers(dtype) ? static_cast<std::size_t>(kernels.column_words) : 1;
@@ -138,28 +152,25 @@ Packed::Packed(const Kernels& kernels, Dtype dtype, const std::vector<Linear>& l
   bias_ = Array<float>(columns_);
   if (dtype == Dtype::int8) sums_ = Array<float>(columns_ * static_cast<std::size_t>(depth_.groups));
 
-  // Panel by panel: quantise the columns, then interleave them, a few k at a time.
+  // Panel by panel: quantise the columns, then interleave them.
   std::vector<Column> columns(width);
+  std::vector<float> floats(static_cast<std::size_t>(depth_.features));  // one row of weights
   std::size_t done = 0;      // columns that are quantised
   std::size_t in_panel = 0;  // of which these are in the current panel
   const auto write_panel = [&] {
     std::uint32_t* out = words_.data() + (done - in_panel) / width * panel_words_;
-    if (dtype == Dtype::int4) write_int4_panel(depth_, columns.data(), in_panel, width, out);
-    constexpr std::size_t block = 16;
-    for (std::size_t first = 0; first < depth && dtype != Dtype::int4; first += block) {
-      const std::size_t last = std::min(first + block, depth);
-      for (std::size_t j = 0; j < width; ++j) {
-        for (std::size_t k = first; k < last; ++k) {
-          out[(k / side * width + j) * side + k % side] = j < in_panel ? columns[j].words[k] : 0;
-        }
-      }
+    if (dtype == Dtype::int4) {
+      write_int4_panel(depth_, columns.data(), in_panel, width, out);
+    } else {
+      interleave(columns.data(), in_panel, width, depth, side, out);
     }
     in_panel = 0;
   };
   for (const Linear& layer : layers) {
     for (int row = 0; row < layer.out; ++row) {
       Column& column = columns[in_panel];
-      quantise_column(kernels, dtype, depth_, layer.weight + static_cast<std::ptrdiff_t>(row) * layer.in, column);
+      const float* weight = layer.weight.row(static_cast<std::size_t>(row), floats.size(), floats.data());
+      quantise_column(kernels, dtype, depth_, weight, column);
       scale_[done] = column.scale;
       bias_[done] = layer.bias[row];
       for (std::size_t g = 0; g < column.sums.size(); ++g) sums_[g * columns_ + done] = column.sums[g];
@@ -170,20 +181,34 @@ Packed::Packed(const Kernels& kernels, Dtype dtype, const std::vector<Linear>& l
   if (in_panel) write_panel();
   for (std::size_t j = done; j < columns_; ++j) {  // The columns that fill the last panel.
     scale_[j] = bias_[j] = 0;
-    for (std::size_t g = 0; sums_.data() && g < static_cast<std::size_t>(depth_.groups); ++g) sums_[g * columns_ + j] = 0;
+    if (dtype != Dtype::int8) continue;
+    for (std::size_t g = 0; g < static_cast<std::size_t>(depth_.groups); ++g) sums_[g * columns_ + j] = 0;
   }
 }
 
 Panels Packed::panels() const {
-  return {depth_, static_cast<int>(columns_) / panel_, static_cast<std::ptrdiff_t>(panel_words_), words_.data(), scale_.data(), sums_.data(), bias_.data()};
+  return {depth_,        static_cast<int>(columns_) / panel_, static_cast<std::ptrdiff_t>(panel_words_),
+          words_.data(), scale_.data(), sums_.data(), bias_.data()};
 }
 
-PackedNorm::PackedNorm(const Norm& norm, int n)
-    : weight(static_cast<std::size_t>(n) + slack), bias(static_cast<std::size_t>(n) + slack), eps(norm.eps) {
-  std::fill_n(weight.data(), static_cast<std::size_t>(n) + slack, 0.0f);
-  std::fill_n(bias.data(), static_cast<std::size_t>(n) + slack, 0.0f);
-  std::copy_n(norm.weight, n, weight.data());
-  std::copy_n(norm.bias, n, bias.data());
+PackedNorm::PackedNorm(const Norm& norm, int n) : size(n), eps(norm.eps) {
+  const auto pack = [&](const float* numbers) {
+    const std::size_t padded = static_cast<std::size_t>(n) + slack;
+    Array<float> packed(padded);
+    std::fill_n(packed.data(), padded, 0.0f);
+    std::copy_n(numbers, n, packed.data());
+    return packed;
+  };
+  weight = pack(norm.weight);
+  if (norm.bias) bias = pack(norm.bias);
+}
+
+void PackedNorm::apply(const Kernels& kernels, const float* x, float* y) const {
+  if (bias.data()) {
+    kernels.layer_norm(x, weight.data(), bias.data(), eps, size, y);
+  } else {
+    kernels.rms_norm(x, weight.data(), eps, size, y);
+  }
 }
 
 }  // namespace pellucid
