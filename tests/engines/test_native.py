@@ -241,7 +241,9 @@ class TestAgainstTheReference:
         expected = ReferenceEngine(spec, weights).token_vectors(batch)
         np.testing.assert_allclose(NativeEngine(spec, weights).token_vectors(batch), expected, atol=1e-5)
 
-    @pytest.mark.parametrize(("dtype", "min_cosine"), [("int16", 0.999999), ("int8", 0.999), ("int4", 0.97), ("bfloat16", 0.9999)])
+    @pytest.mark.parametrize(
+        ("dtype", "min_cosine"), [("int16", 0.999999), ("int8", 0.999), ("int4", 0.97), ("bfloat16", 0.9999)]
+    )
     @pytest.mark.parametrize("kind", FAMILIES)
     def test_the_other_dtypes_are_close(self, kind, dtype, min_cosine):
         spec = make_spec(140, 10, 401, family=kind)
