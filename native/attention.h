@@ -1,6 +1,6 @@
-// Self-attention of one head in one text: softmax(Q Kᵀ · scale + bias) V. It takes a tile of a few queries at a time,
-// so their scores stay in the first-level cache. There is no padding, and keys that no query of a tile looks at cost
-// nothing.
+// Self-attention of one query head in one text: softmax(Q Kᵀ · scale + bias) V. Keys and values are packed first, once for
+// all query heads that share them. Then queries are taken a tile of a few at a time, so their scores stay in the first-level
+// cache. There is no padding, and keys that no query of a tile looks at cost nothing.
 #pragma once
 
 #include "gemm.h"
@@ -12,19 +12,36 @@ constexpr int padded_to_panel(int n) {
   return (n + panel_width<S> - 1) / panel_width<S> * panel_width<S>;
 }
 
-// The number of floats in the scratch memory: the packed keys, the scores of one tile of queries, and one tile of the
-// context. With relative positions also the products of all keys, and of one tile of queries, with each place.
+// Where the parts of the memory begin, in floats.
 template <class S>
-std::size_t attention_scratch(int tokens, int head_size, int places) {
-  const auto padded = static_cast<std::size_t>(padded_to_panel<S>(tokens));
-  const auto by_place = static_cast<std::size_t>(padded_to_panel<S>(places));
-  return padded * static_cast<std::size_t>(head_size + S::tile_rows) + S::tile_rows * panel_width<S> +
-         (static_cast<std::size_t>(tokens) + S::tile_rows) * by_place;
+struct AttentionLayout {
+  AttentionLayout(int tokens, int head_size, int place_count)
+      : padded(padded_to_panel<S>(tokens)),
+        by_place(padded_to_panel<S>(place_count)),
+        values(padded * head_size),
+        by_key(values + std::ptrdiff_t{tokens} * padded_to_panel<S>(head_size)),
+        packed_end(by_key + tokens * by_place),
+        tile(S::tile_rows * padded),
+        by_query(tile + S::tile_rows * panel_width<S>),
+        scratch_end(by_query + S::tile_rows * by_place) {}
+
+  std::ptrdiff_t padded, by_place;
+  // Packed are the keys, at 0, then the values, and the products of all keys with each relative position.
+  std::ptrdiff_t values, by_key, packed_end;
+  // The scratch memory has the scores of one tile of queries, at 0, one tile of the context, and the products of one tile of
+  // queries with each relative position.
+  std::ptrdiff_t tile, by_query, scratch_end;
+};
+
+template <class S>
+AttentionMemory attention_memory(int tokens, int head_size, int places) {
+  const AttentionLayout<S> at(tokens, head_size, places);
+  return {static_cast<std::size_t>(at.packed_end), static_cast<std::size_t>(at.scratch_end)};
 }
 
 // Packs the keys like weights: [panels, head_size, panel], with zeros after the last key.
 template <class S>
-void pack_keys(const Attention& a, float* packed) {
+void pack_key_panels(const Attention& a, float* packed) {
   constexpr int width = panel_width<S>;
   for (int first = 0; first < a.tokens; first += width, packed += a.head_size * width) {
     const int keys = a.tokens - first < width ? a.tokens - first : width;
@@ -34,6 +51,20 @@ void pack_keys(const Attention& a, float* packed) {
     }
     for (int k = 0; k < a.head_size; ++k) {
       for (int j = keys; j < width; ++j) packed[k * width + j] = 0;
+    }
+  }
+}
+
+// Packs the values: [panels, tokens, panel], with zeros after the last feature. The rows that they are in are far apart, so
+// each value there takes a page of memory.
+template <class S>
+void pack_value_panels(const Attention& a, float* packed) {
+  constexpr int width = panel_width<S>;
+  for (int d = 0; d < a.head_size; d += width) {
+    const int kept = a.head_size - d < width ? a.head_size - d : width;
+    for (int j = 0; j < a.tokens; ++j, packed += width) {
+      std::memcpy(packed, a.value + j * a.stride + d, static_cast<std::size_t>(kept) * sizeof(float));
+      for (int i = kept; i < width; ++i) packed[i] = 0;
     }
   }
 }
@@ -68,10 +99,10 @@ float softmax(float* scores, int tokens, float scale, const float* bias) {
 static inline const std::uint32_t* words(const float* p) { return reinterpret_cast<const std::uint32_t*>(p); }
 
 // Turns the scores that the query at position `i` gives to the keys from … to - 1 into exponentials, in place. Keys
-// outside the query's window get zero. Returns 1 / their sum; 0 if the query looks at no key.
+// that the query does not look at get zero. Returns 1 / their sum; 0 if the query looks at no key.
 template <class S>
 float softmax_in_window(const Attention& a, int i, int from, int to, float* scores) {
-  const int low = i - a.window > from ? i - a.window : from, high = i + a.window + 1 < to ? i + a.window + 1 : to;
+  const int low = i - a.before > from ? i - a.before : from, high = i + a.after + 1 < to ? i + a.after + 1 : to;
   if (low >= high) {
     for (int j = from; j < to; ++j) scores[j] = 0;
     return 0;
@@ -118,27 +149,41 @@ void add_places(const Attention& a, int first, const float* by_key, float* by_qu
   }
 }
 
-// Computes the context of one tile of queries, from the keys that at least one of them looks at. `by_key` has the
-// products of all keys with the queries of places.
+// The keys that at least one query of a tile looks at: from … to - 1. The first one begins a panel, so that the sums of a
+// query have the same order in any tile. Keys that only other queries look at add zeros.
+struct KeyRange {
+  int from, to;
+};
+template <class S>
+KeyRange keys_of_tile(const Attention& a, int first, int rows) {
+  return {first > a.before ? (first - a.before) / panel_width<S> * panel_width<S> : 0,
+          a.tokens - first - rows > a.after ? first + rows + a.after : a.tokens};
+}
+
+// Computes the context of one tile of queries.
 template <class S, int rows>
-void attend_tile(const Attention& a, int first, const float* packed_keys, const float* by_key, float* by_query,
-                 float* scores, float* tile) {
+void attend_tile(const Attention& a, const AttentionLayout<S>& at, int first) {
   using Dot = DotFloat32<S>;
   constexpr int width = panel_width<S>;
-  const std::ptrdiff_t padded = padded_to_panel<S>(a.tokens);
-  const int from = first > a.window ? (first - a.window) / width * width : 0;
-  const int to = a.tokens - first - rows > a.window ? first + rows + a.window : a.tokens;
+  float *const scores = a.scratch, *const tile = a.scratch + at.tile;
+  const KeyRange keys = keys_of_tile<S>(a, first, rows);
+  const int from = keys.from, to = keys.to;
   for (std::ptrdiff_t j = from; j < to; j += width) {
     multiply_tile<S, Dot, rows>(
-        words(a.query + first * a.stride), a.stride, words(packed_keys + j * a.head_size), width, a.head_size,
-        [&](int i, int v, typename S::F value) { S::store(scores + i * padded + j + v * S::lanes, value); });
+        words(a.query + first * a.stride), a.stride, words(a.packed + j * a.head_size), width, a.head_size,
+        [&](int i, int v, typename S::F value) { S::store(scores + i * at.padded + j + v * S::lanes, value); });
   }
-  if (a.places.by_distance) add_places<S, rows>(a, first, by_key, by_query, scores, padded);
+  if (a.places.by_distance) {
+    add_places<S, rows>(a, first, a.packed + at.by_key, a.scratch + at.by_query, scores, at.padded);
+  }
   float inverse[rows];
-  for (int i = 0; i < rows; ++i) inverse[i] = softmax_in_window<S>(a, first + i, from, to, scores + i * padded);
-  for (int d = 0; d < a.head_size; d += width) {
-    // A head that is narrower than a panel also reads its neighbour, but only its own columns are kept.
-    multiply_tile<S, Dot, rows>(words(scores + from), padded, words(a.value + from * a.stride + d), a.stride, to - from,
+  for (int i = 0; i < rows; ++i) inverse[i] = softmax_in_window<S>(a, first + i, from, to, scores + i * at.padded);
+  const float* value = a.packs_values ? a.packed + at.values : a.value;
+  const std::ptrdiff_t stride = a.packs_values ? width : a.stride;
+  const std::ptrdiff_t to_next_panel = a.packs_values ? std::ptrdiff_t{a.tokens} * width : width;
+  for (int d = 0; d < a.head_size; d += width, value += to_next_panel) {
+    // Where it is not packed, a head that is narrower than a panel also reads its neighbour. Only its own columns are kept.
+    multiply_tile<S, Dot, rows>(words(scores + from), at.padded, words(value + from * stride), stride, to - from,
                                 [&](int i, int v, typename S::F value) {
                                   S::store(tile + i * width + v * S::lanes, S::mul(value, S::set(inverse[i])));
                                 });
@@ -163,15 +208,18 @@ void multiply_keys_with_places(const Attention& a, float* by_key) {
 }
 
 template <class S>
+void pack_keys(const Attention& a) {
+  const AttentionLayout<S> at(a.tokens, a.head_size, a.places.count);
+  pack_key_panels<S>(a, a.packed);
+  if (a.packs_values) pack_value_panels<S>(a, a.packed + at.values);
+  multiply_keys_with_places<S>(a, a.packed + at.by_key);
+}
+
+template <class S>
 void attend(const Attention& a) {
-  float* scores = a.scratch + static_cast<std::ptrdiff_t>(padded_to_panel<S>(a.tokens)) * a.head_size;
-  float* tile = scores + static_cast<std::ptrdiff_t>(padded_to_panel<S>(a.tokens)) * S::tile_rows;
-  float* by_query = tile + S::tile_rows * panel_width<S>;
-  float* by_key = by_query + S::tile_rows * padded_to_panel<S>(a.places.count);
-  multiply_keys_with_places<S>(a, by_key);
-  pack_keys<S>(a, a.scratch);
+  const AttentionLayout<S> at(a.tokens, a.head_size, a.places.count);
   each_tile<S, DotFloat32<S>>(a.last - a.first, [&](int first, auto rows) {
-    attend_tile<S, decltype(rows)::value>(a, a.first + first, a.scratch, by_key, by_query, scores, tile);
+    attend_tile<S, decltype(rows)::value>(a, at, a.first + first);
   });
 }
 

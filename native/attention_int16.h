@@ -56,40 +56,49 @@ void round_row(const float* x, int size, float inverse, std::uint32_t* out) {
   each_vector<S>(size, [&](int i, int left) { S::store_int16(q + i, round_vector<S>(x + i, left, inverse)); });
 }
 
-// Where the parts of the scratch memory begin, in words of 32 bits. `places` are the same as in attention.h.
+// Where the parts of the memory begin, in words of 32 bits: AttentionLayout of attention.h, in integers.
 template <class S>
-struct Layout16 {
-  Layout16(int tokens, int head_size, int place_count)
+struct AttentionLayout16 {
+  AttentionLayout16(int tokens, int head_size, int place_count)
       : head_words((head_size + 1) / 2),
         head_stride(padded_to_panel<S>(head_size) + 16),
         value_stride(padded_to_panel<S>(head_size)),
         padded(padded_to_panel<S>(tokens)),
         by_place(padded_to_panel<S>(place_count)),
         values(padded * head_words),
-        query(values + padded / 2 * value_stride),
+        by_key(values + padded / 2 * value_stride),
+        row(by_key + tokens * by_place),
+        scales(row + head_stride),
+        packed_end(scales + 2),
+        query(0),
         scores(query + S::tile_rows * head_stride),
         weights(scores + S::tile_rows * padded),
         tile(weights + S::tile_rows * padded),
         by_query(tile + S::tile_rows * panel_width<S>),
-        by_key(by_query + S::tile_rows * by_place),
-        end(by_key + tokens * by_place) {}
+        scratch_end(by_query + S::tile_rows * by_place) {}
 
-  std::ptrdiff_t head_words, head_stride, value_stride, padded, by_place;  // The packed keys are at 0.
-  std::ptrdiff_t values, query, scores, weights, tile, by_query, by_key, end;
+  std::ptrdiff_t head_words, head_stride, value_stride, padded, by_place;
+  // Packed are the keys, at 0, the values, the products with relative positions, one row on its way to the keys, and the
+  // scales of keys and values.
+  std::ptrdiff_t values, by_key, row, scales, packed_end;
+  std::ptrdiff_t query, scores, weights, tile, by_query, scratch_end;  // in the scratch memory
 };
 
 template <class S>
-std::size_t attention_scratch_int16(int tokens, int head_size, int places) {
-  const auto own = static_cast<std::size_t>(Layout16<S>(tokens, head_size, places).end);
+AttentionMemory attention_memory_int16(int tokens, int head_size, int places) {
+  const AttentionLayout16<S> at(tokens, head_size, places);
   const int longest = tokens < shortest_int16_attention ? tokens : shortest_int16_attention - 1;
-  const std::size_t of_short_texts = attention_scratch<S>(longest, head_size, places);
-  return own > of_short_texts ? own : of_short_texts;
+  const AttentionMemory of_short_texts = attention_memory<S>(longest, head_size, places);
+  const auto larger = [](std::ptrdiff_t own, std::size_t other) {
+    return static_cast<std::size_t>(own) > other ? static_cast<std::size_t>(own) : other;
+  };
+  return {larger(at.packed_end, of_short_texts.packed), larger(at.scratch_end, of_short_texts.scratch)};
 }
 
 // Packs the keys like weights, two features to a word: [panels, head_words, panel], with zeros after the last key. `row`
 // has room for one of them.
 template <class S>
-void pack_keys_int16(const Attention& a, float inverse, int head_words, std::uint32_t* row, std::uint32_t* packed) {
+void pack_key_panels_int16(const Attention& a, float inverse, int head_words, std::uint32_t* row, std::uint32_t* packed) {
   constexpr int width = panel_width<S>;
   for (int first = 0; first < a.tokens; first += width, packed += head_words * width) {
     for (int j = 0; j < width; ++j) {
@@ -102,7 +111,7 @@ void pack_keys_int16(const Attention& a, float inverse, int head_words, std::uin
 
 // Packs the values of two keys to a word: [tokens / 2, stride], with zeros after the last key and the last feature.
 template <class S>
-void pack_values_int16(const Attention& a, float inverse, std::ptrdiff_t stride, std::uint32_t* packed) {
+void pack_value_pairs_int16(const Attention& a, float inverse, std::ptrdiff_t stride, std::uint32_t* packed) {
   for (int j = 0; j < a.tokens; j += 2, packed += stride) {
     const float *value = a.value + j * a.stride, *next = j + 1 < a.tokens ? value + a.stride : value;
     const float next_inverse = j + 1 < a.tokens ? inverse : 0;
@@ -119,14 +128,16 @@ void pack_values_int16(const Attention& a, float inverse, std::ptrdiff_t stride,
 
 // Computes the context of one tile of queries: attend_tile of attention.h, in integers.
 template <class S, int rows>
-void attend_tile_int16(const Attention& a, const Layout16<S>& at, int first, float key_scale, float value_scale) {
+void attend_tile_int16(const Attention& a, const AttentionLayout16<S>& at, int first) {
   using Dot = DotInt16<S>;
   constexpr int width = panel_width<S>;
+  const float key_scale = a.packed[at.scales], value_scale = a.packed[at.scales + 1];
+  const std::uint32_t *packed_keys = words(a.packed), *packed_values = packed_keys + at.values;
   auto* const memory = reinterpret_cast<std::uint32_t*>(a.scratch);
   float *scores = a.scratch + at.scores, *tile = a.scratch + at.tile;
   std::uint32_t *query = memory + at.query, *weights = memory + at.weights;
-  const int from = first > a.window ? (first - a.window) / width * width : 0;
-  const int to = a.tokens - first - rows > a.window ? first + rows + a.window : a.tokens;
+  const KeyRange keys = keys_of_tile<S>(a, first, rows);
+  const int from = keys.from, to = keys.to;
   if (from >= to) {  // No query of the tile looks at a key.
     for (int i = 0; i < rows; ++i) {
       std::memset(a.context + (first + i) * a.context_stride, 0, static_cast<std::size_t>(a.head_size) * sizeof(float));
@@ -141,13 +152,13 @@ void attend_tile_int16(const Attention& a, const Layout16<S>& at, int first, flo
     scale[i] = q.scale * key_scale;
   }
   for (std::ptrdiff_t j = from; j < to; j += width) {
-    multiply_tile<S, Dot, rows>(query, at.head_stride, memory + j * at.head_words, width,
+    multiply_tile<S, Dot, rows>(query, at.head_stride, packed_keys + j * at.head_words, width,
                                 static_cast<int>(at.head_words), [&](int i, int v, typename S::F value) {
                                   S::store(scores + i * at.padded + j + v * S::lanes, S::mul(value, S::set(scale[i])));
                                 });
   }
   if (a.places.by_distance) {
-    add_places<S, rows>(a, first, a.scratch + at.by_key, a.scratch + at.by_query, scores, at.padded);
+    add_places<S, rows>(a, first, a.packed + at.by_key, a.scratch + at.by_query, scores, at.padded);
   }
   for (int i = 0; i < rows; ++i) {
     float* s = scores + i * at.padded;
@@ -161,7 +172,7 @@ void attend_tile_int16(const Attention& a, const Layout16<S>& at, int first, flo
     // Blocks begin at the same keys for each query, whatever its tile. So a text has the same bits in any batch.
     for (int key = from; key < to;) {
       const int after = key / keys_per_block * keys_per_block + keys_per_block, last = after < to ? after : to;
-      multiply_tile<S, Dot, rows>(weights + key / 2, at.padded, memory + at.values + key / 2 * at.value_stride + d,
+      multiply_tile<S, Dot, rows>(weights + key / 2, at.padded, packed_values + key / 2 * at.value_stride + d,
                                   at.value_stride, (last - key + 1) / 2, [&](int i, int v, typename S::F value) {
                                     float* sum = tile + i * width + v * S::lanes;
                                     S::store(sum, key == from ? value : S::add(S::load(sum), value));
@@ -180,17 +191,25 @@ void attend_tile_int16(const Attention& a, const Layout16<S>& at, int first, flo
 }
 
 template <class S>
-void attend_int16(const Attention& a) {
-  if (a.tokens < shortest_int16_attention) return attend<S>(a);
-  const Layout16<S> at(a.tokens, a.head_size, a.places.count);
-  auto* const memory = reinterpret_cast<std::uint32_t*>(a.scratch);
-  multiply_keys_with_places<S>(a, a.scratch + at.by_key);
+void pack_keys_int16(const Attention& a) {
+  if (a.tokens < shortest_int16_attention) return pack_keys<S>(a);
+  const AttentionLayout16<S> at(a.tokens, a.head_size, a.places.count);
+  auto* const memory = reinterpret_cast<std::uint32_t*>(a.packed);
   const Rounding key = rounding<S>(a.key, a.stride, a.tokens, a.head_size, largest_key(a.head_size));
   const Rounding value = rounding<S>(a.value, a.stride, a.tokens, a.head_size, largest_int16_activation);
-  pack_keys_int16<S>(a, key.inverse, static_cast<int>(at.head_words), memory + at.query, memory);
-  pack_values_int16<S>(a, value.inverse, at.value_stride, memory + at.values);
+  a.packed[at.scales] = key.scale;
+  a.packed[at.scales + 1] = value.scale;
+  pack_key_panels_int16<S>(a, key.inverse, static_cast<int>(at.head_words), memory + at.row, memory);
+  pack_value_pairs_int16<S>(a, value.inverse, at.value_stride, memory + at.values);
+  multiply_keys_with_places<S>(a, a.packed + at.by_key);
+}
+
+template <class S>
+void attend_int16(const Attention& a) {
+  if (a.tokens < shortest_int16_attention) return attend<S>(a);
+  const AttentionLayout16<S> at(a.tokens, a.head_size, a.places.count);
   each_tile<S, DotInt16<S>>(a.last - a.first, [&](int first, auto rows) {
-    attend_tile_int16<S, decltype(rows)::value>(a, at, a.first + first, key.scale, value.scale);
+    attend_tile_int16<S, decltype(rows)::value>(a, at, a.first + first);
   });
 }
 

@@ -35,8 +35,10 @@ using Vector = ArrayOf<float, 1>;
 using Matrix = ArrayOf<float, 2>;
 using Integers = ArrayOf<std::int32_t, 1>;
 using Bytes = ArrayOf<std::int8_t, 1>;
-using LinearArrays = std::pair<Matrix, Vector>;  // weight [out, in] and bias [out]
-using NormArrays = std::tuple<Vector, Vector, float>;  // weight, bias and epsilon
+using StoredMatrix = nb::ndarray<nb::ro, nb::ndim<2>, nb::c_contig, nb::device::cpu>;  // see stored_numbers
+using LinearArrays = std::pair<StoredMatrix, Vector>;  // weight [out, in] and bias [out]
+// Weight, bias and epsilon. A root mean square norm has no bias.
+using NormArrays = std::tuple<Vector, std::optional<Vector>, float>;
 // Before a sublayer, after it, and of the sum.
 using NormsArrays = std::tuple<std::optional<NormArrays>, std::optional<NormArrays>, std::optional<NormArrays>>;
 using TurnArrays = std::pair<Matrix, Matrix>;    // cosines and sines
@@ -87,20 +89,30 @@ Pooling pooling_named(const std::string& name) {
   throw nb::value_error("unknown pooling");
 }
 
+// A matrix as a model's file stores it. An array of uint16 has bfloat16 numbers, for which NumPy has no type.
+StoredNumbers stored_numbers(const StoredMatrix& matrix) {
+  const nb::dlpack::dtype type = matrix.dtype(), half{static_cast<std::uint8_t>(nb::dlpack::dtype_code::Float), 16, 1};
+  if (type == nb::dtype<float>()) return {matrix.data(), Stored::float32};
+  if (type == nb::dtype<std::uint16_t>()) return {matrix.data(), Stored::bfloat16};
+  if (type == nb::dtype<std::int8_t>()) return {matrix.data(), Stored::int8};
+  require(type == half, "a table or weight must be float32, float16, bfloat16 (as uint16) or int8");
+  return {matrix.data(), Stored::float16};
+}
+
 Linear linear(const LinearArrays& arrays, int out, int in) {
   const auto& [weight, bias] = arrays;
   require(weight.shape(0) == static_cast<std::size_t>(out) && weight.shape(1) == static_cast<std::size_t>(in) &&
               bias.shape(0) == static_cast<std::size_t>(out),
           "the weight or bias of a linear layer has the wrong shape");
-  return {weight.data(), bias.data(), out, in};
+  return {stored_numbers(weight), bias.data(), out, in};
 }
 
 std::optional<Norm> norm(const std::optional<NormArrays>& arrays, int size) {
   if (!arrays) return std::nullopt;
   const auto& [weight, bias, eps] = *arrays;
-  require(weight.shape(0) == static_cast<std::size_t>(size) && bias.shape(0) == weight.shape(0),
+  require(weight.shape(0) == static_cast<std::size_t>(size) && (!bias || bias->shape(0) == weight.shape(0)),
           "the weight or bias of a norm has the wrong shape");
-  return Norm{weight.data(), bias.data(), eps};
+  return Norm{weight.data(), bias ? bias->data() : nullptr, eps};
 }
 
 Norms norms(const NormsArrays& arrays, int size) {
@@ -119,10 +131,10 @@ struct Heads {
 // An Encoder, and the arrays that it reads from during calls.
 class PythonEncoder {
  public:
-  PythonEncoder(const std::string& cpu, const std::string& dtype, Matrix word, std::optional<Matrix> position,
+  PythonEncoder(const std::string& cpu, const std::string& dtype, StoredMatrix word, std::optional<Matrix> position,
                 std::optional<Matrix> token_type, const std::optional<NormArrays>& norm,
                 const std::optional<LinearArrays>& projection, const std::optional<Matrix>& relative_bias,
-                const std::optional<Integers>& places, int place_count)
+                const std::optional<Integers>& places, int place_count, float scale)
       : hidden_(static_cast<int>(projection ? projection->second.shape(0) : word.shape(1))),
         word_(std::move(word)),
         position_(std::move(position)),
@@ -133,14 +145,15 @@ class PythonEncoder {
                                : std::numeric_limits<int>::max()),
         place_count_(places ? place_count : 0),
         encoder_(kernels_named(cpu), dtype_named(dtype), hidden_,
-                 embeddings(norm, projection, relative_bias, places, place_count)) {}
+                 embeddings(norm, projection, relative_bias, places, place_count, scale)) {}
 
   void add_layer(const LinearArrays& query, const LinearArrays& key, const LinearArrays& value,
                  const LinearArrays& attention_output, const NormsArrays& attention_norms,
                  const std::optional<LinearArrays>& gate, const LinearArrays& intermediate, const LinearArrays& output,
                  const NormsArrays& feed_forward_norms, int heads, int kv_heads, int head_size,
-                 const std::string& activation, int window, int turns, const std::optional<Matrix>& place_keys,
-                 const std::optional<Matrix>& place_queries) {
+                 const std::string& activation, int before, int after, int turns, const std::optional<NormArrays>& query_norm,
+                 const std::optional<NormArrays>& key_norm, std::optional<float> scale,
+                 const std::optional<Matrix>& place_keys, const std::optional<Matrix>& place_queries) {
     const std::size_t out = intermediate.second.shape(0);
     require(out > 0 && out <= 1 << 24, "the intermediate size is out of range");
     const int inner = static_cast<int>(out);
@@ -150,8 +163,10 @@ class PythonEncoder {
             "the number or size of the attention heads is out of range");
     require(intermediate_ == 0 || (inner == intermediate_ && gate.has_value() == gated_ && layer_heads == heads_),
             "all layers must have the same shape");
-    require(window >= 0 && window <= 1 << 30 && turns >= -1 && (turns < 0 || head_size % 2 == 0),
-            "the window or the turns of the attention are out of range");
+    constexpr int farthest = 1 << 30;
+    require(before >= 0 && before <= farthest && after >= 0 && after <= farthest && turns >= -1 &&
+                (turns < 0 || head_size % 2 == 0),
+            "the reach or the turns of the attention are out of range");
     intermediate_ = inner;
     gated_ = gate.has_value();
     heads_ = layer_heads;
@@ -169,8 +184,12 @@ class PythonEncoder {
                          kv_heads,
                          head_size,
                          activation_named(activation),
-                         window,
+                         before,
+                         after,
                          turns};
+    weights.query_norm = norm(query_norm, head_size);
+    weights.key_norm = norm(key_norm, head_size);
+    weights.scale = scale;
     if (gate) weights.gate = linear(*gate, inner, hidden());
     const auto vectors = [&](const std::optional<Matrix>& matrix) -> const float* {
       require(!matrix || (place_count_ > 0 && matrix->shape(0) == static_cast<std::size_t>(place_count_) &&
@@ -255,7 +274,7 @@ class PythonEncoder {
 
   Embeddings embeddings(const std::optional<NormArrays>& norm_arrays, const std::optional<LinearArrays>& projection,
                         const std::optional<Matrix>& relative_bias, const std::optional<Integers>& places,
-                        int place_count) const {
+                        int place_count, float scale) const {
     const int size = static_cast<int>(word_.shape(1));
     require(size <= hidden_, "the embeddings are longer than the token vectors");
     require((!position_ || position_->shape(1) == word_.shape(1)) &&
@@ -268,7 +287,7 @@ class PythonEncoder {
       require((*places)(i) >= (i ? (*places)(i - 1) : 0) && (*places)(i) < place_count, "the places are out of order");
     }
     return {size,
-            word_.data(),
+            stored_numbers(word_),
             position_ ? position_->data() : nullptr,
             token_type_ ? token_type_->data() : nullptr,
             norm(norm_arrays, size),
@@ -277,11 +296,12 @@ class PythonEncoder {
             bias_heads_,
             relative_bias || places ? longest_ : 0,
             places ? places->data() : nullptr,
-            places ? place_count : 0};
+            places ? place_count : 0,
+            scale};
   }
 
   int hidden_;
-  Matrix word_;
+  StoredMatrix word_;
   std::optional<Matrix> position_;
   std::optional<Matrix> token_type_;
   int bias_heads_;   // 0 without a relative bias
@@ -296,13 +316,8 @@ class PythonEncoder {
 // A TokenTable, and the arrays that it reads from during calls.
 class PythonTokenTable {
  public:
-  PythonTokenTable(nb::ndarray<nb::ro, nb::ndim<2>, nb::c_contig, nb::device::cpu> rows, std::optional<Integers> mapping,
-                   std::optional<Vector> weights)
+  PythonTokenTable(StoredMatrix rows, std::optional<Integers> mapping, std::optional<Vector> weights)
       : rows_(std::move(rows)), mapping_(std::move(mapping)), weights_(std::move(weights)) {
-    const bool is_half = rows_.dtype().code == static_cast<std::uint8_t>(nb::dlpack::dtype_code::Float) &&
-                         rows_.dtype().bits == 16;
-    require(is_half || rows_.dtype() == nb::dtype<float>() || rows_.dtype() == nb::dtype<std::int8_t>(),
-            "a table must be float32, float16 or int8");
     require(rows_.shape(0) <= std::numeric_limits<std::int32_t>::max(), "the table has too many rows");
     vocabulary_ = mapping_ ? mapping_->shape(0) : rows_.shape(0);
     require(!weights_ || weights_->shape(0) == vocabulary_, "there must be a weight for each token");
@@ -310,11 +325,8 @@ class PythonTokenTable {
       require((*mapping_)(i) >= 0 && static_cast<std::size_t>((*mapping_)(i)) < rows_.shape(0),
               "the mapping leads out of the table");
     }
-    table_ = {rows_.data(),
-              is_half                              ? Stored::float16
-              : rows_.dtype() == nb::dtype<float>() ? Stored::float32
-                                                   : Stored::int8,
-              rows_.shape(1), mapping_ ? mapping_->data() : nullptr, weights_ ? weights_->data() : nullptr};
+    table_ = {stored_numbers(rows_), rows_.shape(1), mapping_ ? mapping_->data() : nullptr,
+              weights_ ? weights_->data() : nullptr};
   }
 
   void means(const Integers& ids, const Integers& offsets,
@@ -340,7 +352,7 @@ class PythonTokenTable {
   }
 
  private:
-  nb::ndarray<nb::ro, nb::ndim<2>, nb::c_contig, nb::device::cpu> rows_;
+  StoredMatrix rows_;
   std::optional<Integers> mapping_;
   std::optional<Vector> weights_;
   std::size_t vocabulary_;
@@ -446,24 +458,23 @@ NB_MODULE(_native, m) {
       },
       "cpu"_a, "dtype"_a, "threads"_a, "seconds"_a);
   nb::class_<PythonEncoder>(m, "Encoder")
-      .def(nb::init<const std::string&, const std::string&, Matrix, std::optional<Matrix>, std::optional<Matrix>,
+      .def(nb::init<const std::string&, const std::string&, StoredMatrix, std::optional<Matrix>, std::optional<Matrix>,
                     const std::optional<NormArrays>&, const std::optional<LinearArrays>&,
-                    const std::optional<Matrix>&, const std::optional<Integers>&, int>(),
+                    const std::optional<Matrix>&, const std::optional<Integers>&, int, float>(),
            nb::kw_only(), "cpu"_a, "dtype"_a, "word"_a, "position"_a.none(), "token_type"_a.none(), "norm"_a.none(),
-           "projection"_a.none(), "relative_bias"_a.none(), "places"_a.none(), "place_count"_a)
+           "projection"_a.none(), "relative_bias"_a.none(), "places"_a.none(), "place_count"_a, "scale"_a)
       .def("add_layer", &PythonEncoder::add_layer, nb::kw_only(), "query"_a, "key"_a, "value"_a, "attention_output"_a,
            "attention_norms"_a, "gate"_a.none(), "intermediate"_a, "output"_a, "feed_forward_norms"_a, "heads"_a,
-           "kv_heads"_a, "head_size"_a, "activation"_a, "window"_a, "turns"_a, "place_keys"_a.none(),
-           "place_queries"_a.none())
+           "kv_heads"_a, "head_size"_a, "activation"_a, "before"_a, "after"_a, "turns"_a, "query_norm"_a.none(),
+           "key_norm"_a.none(), "scale"_a.none(), "place_keys"_a.none(), "place_queries"_a.none())
       .def("add_layer_again", &PythonEncoder::add_layer_again, "number"_a)
       .def("add_final_norm", &PythonEncoder::add_final_norm, "norm"_a)
       .def("token_vectors", &PythonEncoder::token_vectors, "ids"_a, "positions"_a, "offsets"_a, "segments"_a.none(),
            "wanted"_a.none(), "turns"_a, "out"_a, "threads"_a, "in_main_thread"_a, "attended"_a.none() = nb::none(),
            "poolings"_a = std::vector<std::string>(), "skipped"_a.none() = nb::none());
   nb::class_<PythonTokenTable>(m, "TokenTable")
-      .def(nb::init<nb::ndarray<nb::ro, nb::ndim<2>, nb::c_contig, nb::device::cpu>, std::optional<Integers>,
-                    std::optional<Vector>>(),
-           nb::kw_only(), "rows"_a, "mapping"_a.none(), "weights"_a.none())
+      .def(nb::init<StoredMatrix, std::optional<Integers>, std::optional<Vector>>(), nb::kw_only(), "rows"_a,
+           "mapping"_a.none(), "weights"_a.none())
       .def("means", &PythonTokenTable::means, "ids"_a, "offsets"_a, "out"_a, "threads"_a, "in_main_thread"_a);
   nb::class_<PythonVocabulary>(m, "Vocabulary")
       .def(nb::init<const std::string&, const std::string&, const LinearArrays&, const std::string&,

@@ -16,6 +16,12 @@ inline int tokens_of(const Chunk& chunk, const std::int32_t* offsets) {
   return offsets[chunk.last] - offsets[chunk.first];
 }
 
+inline int longest_of(const Chunk& chunk, const std::int32_t* offsets) {
+  int longest = 0;
+  for (int text = chunk.first; text < chunk.last; ++text) longest = std::max(longest, offsets[text + 1] - offsets[text]);
+  return longest;
+}
+
 // Cuts the texts into chunks. A chunk has at most limit(tokens that are left) tokens, or is one longer text.
 template <class Limit>
 std::vector<Chunk> cut(const std::int32_t* offsets, int texts, Limit limit) {

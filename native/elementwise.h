@@ -109,7 +109,8 @@ void each_vector(int size, Use use) {
   for (int i = 0; i < size; i += S::lanes) use(i, size - i);
 }
 
-// Layer normalisation (Ba et al., 2016): first the mean, then the variance around it. x and y may be the same array.
+// Layer normalisation (Ba et al., 2016): first the mean, then the variance around it. x and y may be the same array. What
+// follows the last number of y stays as it is.
 template <class S>
 void layer_norm(const float* x, const float* weight, const float* bias, float eps, int size, float* y) {
   auto total = S::zero();
@@ -124,7 +125,23 @@ void layer_norm(const float* x, const float* weight, const float* bias, float ep
   const auto scale = S::set(1.0f / __builtin_sqrtf(variance + eps));
   each_vector<S>(size, [&](int i, int left) {
     const auto z = S::mul(S::sub(S::load(x + i), mean), scale);
-    S::store(y + i, S::first(S::fma(z, S::load(weight + i), S::load(bias + i)), left, S::zero()));
+    S::store(y + i, S::first(S::fma(z, S::load(weight + i), S::load(bias + i)), left, S::load(y + i)));
+  });
+}
+
+// Root mean square normalisation (Zhang and Sennrich, 2019). x and y may be the same array. What follows the last number of
+// y stays as it is.
+template <class S>
+void rms_norm(const float* x, const float* weight, float eps, int size, float* y) {
+  auto squares = S::zero();
+  each_vector<S>(size, [&](int i, int left) {
+    const auto v = S::first(S::load(x + i), left, S::zero());
+    squares = S::fma(v, v, squares);
+  });
+  const auto scale = S::set(1.0f / __builtin_sqrtf(S::sum(squares) / static_cast<float>(size) + eps));
+  each_vector<S>(size, [&](int i, int left) {
+    const auto z = S::mul(S::mul(S::load(x + i), scale), S::load(weight + i));
+    S::store(y + i, S::first(z, left, S::load(y + i)));
   });
 }
 

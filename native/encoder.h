@@ -1,4 +1,4 @@
-// The forward pass of a transformer encoder, for batches without padding. The structs below hold everything in which
+// The forward pass of a transformer, for batches without padding. The structs below hold everything in which
 // model families differ.
 #pragma once
 
@@ -13,6 +13,7 @@
 #include "memory.h"
 #include "packed.h"
 #include "pooling.h"
+#include "stored.h"
 #include "team.h"
 
 namespace pellucid {
@@ -26,7 +27,7 @@ struct Norms {
 // occur are ever read. Their rows have the hidden size, unless a linear layer follows, which gives them that size.
 struct Embeddings {
   int size;
-  const float* word;        // [vocabulary, size]
+  StoredNumbers word;       // [vocabulary, size]
   const float* position;    // [positions, size], or null
   const float* token_type;  // [types, size], or null
   std::optional<Norm> norm;
@@ -36,6 +37,7 @@ struct Embeddings {
   int longest;                 // the longest text for which there are distances, in tokens
   const std::int32_t* places;  // the relative position for each distance, [2 · longest - 1], query - key; or null
   int place_count;             // the number of relative positions
+  float scale = 1;             // of the rows of `word`
 };
 
 struct LayerWeights {
@@ -48,11 +50,13 @@ struct LayerWeights {
   int kv_heads;  // key and value heads; each serves heads / kv_heads query heads
   int head_size;
   Activation activation;
-  int window;  // the number of tokens on each side that a token looks at
-  int turns;   // index into Batch::turns; -1 if the layer has no rotations
+  int before, after;  // how many tokens before itself and after itself a token looks at
+  int turns;          // index into Batch::turns; -1 if the layer has no rotations
   // The keys and queries of relative positions, [place_count, heads · head_size], in DeBERTa; else null.
   const float* place_keys = nullptr;
   const float* place_queries = nullptr;
+  std::optional<Norm> query_norm{}, key_norm{};  // of each head's query and key, before they are rotated
+  std::optional<float> scale{};                  // of attention scores; 1 / √head_size if there is none
 };
 
 // Several texts, end to end. Text i owns the tokens offsets[i] … offsets[i + 1] - 1.
@@ -102,21 +106,28 @@ class Encoder {
     PackedNorms attention_norms, feed_forward_norms;
     int heads, kv_heads, head_size;
     Activation activation;
-    int window, turns;
+    int before, after, turns;
     Array<float> place_keys, place_queries;  // packed, head after head; empty if the layer has none
-    float scale;                             // of attention scores
+    std::optional<PackedNorm> query_norm, key_norm;
+    float scale;  // of attention scores
   };
   struct Workspace;
+  class AttentionStep;
 
   bool gated() const { return layers_.front().gate.has_value(); }
+  AttentionMemory attention_memory(int tokens) const;
+  bool shares_queries(const Chunk& chunk, const std::int32_t* offsets, int workers) const;
+  std::size_t packed_together(const Chunk& chunk, const std::int32_t* offsets, int workers) const;
   Array<float> pack_places(const float* vectors, int heads, int head_size) const;
   void forward(const Batch&, const Chunk&, Workspace&, Worker&, Stop&, float* out) const;
+  void normalise_heads(const Layer&, float* queries_and_keys) const;
   void attend(const Batch&, const Chunk&, const Layer&, const std::int32_t* wanted, Workspace&, Worker&, Stop&) const;
   void write(const Batch&, const Chunk&, const Workspace&, Worker&, float* out) const;
   void embed(std::int32_t id, std::int32_t position, std::int8_t segment, float* x) const;
   int useful_workers(int tokens, int most) const;
 
   const Kernels& kernels_;
+  const AttentionKernels& attention_;
   const Dtype dtype_;
   const int hidden_;
   int intermediate_ = 0;  // the same for all layers

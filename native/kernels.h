@@ -74,7 +74,8 @@ struct Places {
   int count;
 };
 
-// The attention of one head in one text: softmax(Q Kᵀ · scale + bias) V.
+// The attention of one query head in one text: softmax(Q Kᵀ · scale + bias) V. Several query heads may share one head of keys
+// and values, which are packed once.
 struct Attention {
   const float *query, *key, *value;  // [tokens, head_size], all with the same stride
   std::ptrdiff_t stride;
@@ -82,13 +83,28 @@ struct Attention {
   int first, last;    // the queries that are needed: first … last - 1. Without places, they may go beyond `tokens`.
   int head_size;
   float scale;
-  int window;         // the number of tokens on each side that a token looks at
+  int before, after;  // how many tokens before itself and after itself a query looks at
   const float* bias;  // points to the bias of distance 0, amid those of all distances, key - query; or null. One whole
                       // vector may be read beyond the last.
   Places places;      // its pointers are null in other families
   float* context;     // [tokens, head_size]
   std::ptrdiff_t context_stride;
-  float* scratch;  // has room for attention_scratch() floats
+  bool packs_values;  // true if values of float32 are packed too, and not only keys; those of integers always are
+  float* packed;      // what pack_keys() writes
+  float* scratch;     // of the worker
+};
+
+// How many floats attention needs.
+struct AttentionMemory {
+  std::size_t packed;   // for each head of keys and values
+  std::size_t scratch;  // for each worker
+};
+
+// First pack_keys() is called for a head of keys and values, then attend() for each query head that shares it.
+struct AttentionKernels {
+  AttentionMemory (*memory)(int tokens, int head_size, int places);
+  void (*pack_keys)(const Attention&);
+  void (*attend)(const Attention&);
 };
 
 // The rotations of rotary position embeddings: cosines and sines, [positions, head_size / 2].
@@ -107,10 +123,10 @@ struct Kernels {
   void (*multiply[dtype_count])(const Product&, int first_panel, int last_panel);     // by Dtype
   void (*quantise[dtype_count])(const float* x, const Depth&, const Rows&, int row);  // by Dtype; null for float32
   void (*layer_norm)(const float* x, const float* weight, const float* bias, float eps, int size, float* y);
-  void (*attend[dtype_count])(const Attention&);                                      // by Dtype
+  void (*rms_norm)(const float* x, const float* weight, float eps, int size, float* y);
+  AttentionKernels attention, rounded_attention;  // of float32, and of the other dtypes
   void (*largest)(const float* x, std::ptrdiff_t stride, int rows, int columns, float* best);  // whole vectors
   void (*rotate)(float* x, const float* cos, const float* sin, int head_size, int heads);
-  std::size_t (*attention_scratch[dtype_count])(int tokens, int head_size, int places);  // by Dtype
   double (*multiply_adds)(long rounds);  // runs this many rounds of float32 FMAs; returns the number of FMAs
 };
 

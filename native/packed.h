@@ -7,28 +7,33 @@
 
 #include "kernels.h"
 #include "memory.h"
+#include "stored.h"
 
 namespace pellucid {
 
 // A linear layer as the model's file stores it: weight [out, in] and bias [out].
 struct Linear {
-  const float* weight;
+  StoredNumbers weight;
   const float* bias;
   int out;
   int in;
 };
 
-// A layer normalization, as the model's file stores it.
+// A norm, as the model's file stores it.
 struct Norm {
   const float* weight;  // [size]
-  const float* bias;    // [size]
+  const float* bias;    // [size]; null in a root mean square norm, which has none
   float eps;
 };
 
 // The same, with room for whole vectors.
 struct PackedNorm {
   PackedNorm(const Norm& norm, int size);
-  Array<float> weight, bias;
+  // Normalises x to y, which may be the same array.
+  void apply(const Kernels& kernels, const float* x, float* y) const;
+
+  int size;
+  Array<float> weight, bias;  // There is no bias in a root mean square norm.
   float eps;
 };
 

@@ -33,19 +33,11 @@ double multiply_adds(long rounds) {
 
 // The attention of the dtypes other than float32.
 template <class S>
-constexpr auto attend_rounded() {
+constexpr AttentionKernels rounded_attention() {
   if constexpr (attends_in_int16<S>) {
-    return attend_int16<S>;
+    return {attention_memory_int16<S>, pack_keys_int16<S>, attend_int16<S>};
   } else {
-    return attend<S>;
-  }
-}
-template <class S>
-constexpr auto rounded_scratch() {
-  if constexpr (attends_in_int16<S>) {
-    return attention_scratch_int16<S>;
-  } else {
-    return attention_scratch<S>;
+    return {attention_memory<S>, pack_keys<S>, attend<S>};
   }
 }
 
@@ -61,10 +53,11 @@ constexpr Kernels kernels(const char* name) {
            multiply<S, DotInt8<S>, Dtype::int8>, multiply<S, DotBfloat16<S>, Dtype::bfloat16>},
           {nullptr, quantise_int16<S>, quantise_int8<S>, quantise_bfloat16<S>},
           layer_norm<S>,
-          {attend<S>, attend_rounded<S>(), attend_rounded<S>(), attend_rounded<S>()},
+          rms_norm<S>,
+          {attention_memory<S>, pack_keys<S>, attend<S>},
+          rounded_attention<S>(),
           largest<S>,
           rotate<S>,
-          {attention_scratch<S>, rounded_scratch<S>(), rounded_scratch<S>(), rounded_scratch<S>()},
           multiply_adds<S>};
 }
 

@@ -63,7 +63,7 @@ void Vocabulary::block(const Texts& texts, int first, int rows, Workspace& w, Wo
            worker);
   each_row([&](int row) {
     float* x = w.x.data() + row * w.stride;
-    if (norm_) kernels_.layer_norm(x, norm_->weight.data(), norm_->bias.data(), norm_->eps, width_, x);
+    if (norm_) norm_->apply(kernels_, x, x);
     w.operand.prepare(x, row);
   });
   const int columns = kernels_.panel;

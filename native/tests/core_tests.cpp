@@ -7,6 +7,7 @@
 #include <cstring>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "encoder.h"
@@ -278,10 +279,18 @@ void activations(const Kernels& kernels) {
 
 void norms(const Kernels& kernels) {
   for (const int n : {1, 2, 15, 16, 17, 384, 385}) {
-    std::vector<float> x = normal(size(n + 64), 5), weight = normal(size(n + 64)), bias = normal(size(n + 64)), y(size(n + 64));
+    std::vector<float> x = normal(size(n + 64), 5), weight = normal(size(n + 64)), bias = normal(size(n + 64)), y(size(n + 64), 7);
     std::fill(x.begin() + n, x.end(), NAN);
+    double squares = 0;
+    for (int i = 0; i < n; ++i) squares += double(x[size(i)]) * x[size(i)] / n;
+    kernels.rms_norm(x.data(), weight.data(), 1e-5f, n, y.data());
+    for (int i = 0; i < n; ++i) {
+      const double expected = x[size(i)] / std::sqrt(squares + 1e-5) * weight[size(i)];
+      CHECK(std::fabs(y[size(i)] - expected) < 1e-6 * (1 + std::fabs(expected)), "%d features at %d: %g, not %g", n, i, double(y[size(i)]), expected);
+    }
     for (float& v : x) v += 100;
     kernels.layer_norm(x.data(), weight.data(), bias.data(), 1e-5f, n, y.data());
+    CHECK(std::all_of(y.begin() + n, y.end(), [](float v) { return v == 7; }), "%d features", n);
     double mean = 0, variance = 0;
     for (int i = 0; i < n; ++i) mean += x[size(i)] / double(n);
     for (int i = 0; i < n; ++i) variance += (x[size(i)] - mean) * (x[size(i)] - mean) / n;
@@ -334,8 +343,11 @@ void attention(const Kernels& kernels, Dtype dtype) {
   for (const int head_size : {1, 3, 8, 32, 64, 70}) {
     for (const int tokens : {1, 2, 15, 33, 70, 131, 300}) {
       if (tokens > 256 && head_size != 32) continue;
-      for (const int window : {everything, 0, 1, 5, 16, 40}) {
-        const bool biased = (tokens + window + head_size) % 2 == 0;
+      // How far a query looks before and after itself: as in encoders with and without a window, and in decoders.
+      const std::pair<int, int> reaches[] = {{everything, everything}, {0, 0}, {1, 1}, {5, 5}, {16, 16}, {40, 40},
+                                             {everything, 0}, {40, 0}, {0, everything}, {3, 50}};
+      for (const auto& [before, after] : reaches) {
+        const bool biased = (tokens + before + head_size) % 2 == 0;
         const bool by_query = !biased && tokens % 3 != 0, by_key = !biased && tokens % 3 != 1;  // products with places
         const int first = tokens % 2 ? 0 : tokens / 3;
         const int width = 2 * head_size;  // a head, and a neighbour that may be read but must not count
@@ -352,12 +364,20 @@ void attention(const Kernels& kernels, Dtype dtype) {
         }
         const Places all{by_query ? packed_keys.data() : nullptr, by_key ? packed_queries.data() : nullptr,
                          by_query || by_key ? place_of.data() + tokens - 1 : nullptr, by_query || by_key ? places : 0};
-        std::vector<float> scratch(kernels.attention_scratch[int(dtype)](tokens, head_size, all.count), NAN);
-        kernels.attend[int(dtype)]({qkv.data(), qkv.data() + width, qkv.data() + 2 * width, stride, tokens, first, tokens,
-                        head_size, 0.3f, window, biased ? bias.data() + tokens - 1 : nullptr, all, out.data(),
-                        out_stride, scratch.data()});
+        const AttentionKernels& own = dtype == Dtype::float32 ? kernels.attention : kernels.rounded_attention;
+        const AttentionMemory memory = own.memory(tokens, head_size, all.count);
+        std::vector<float> packed(memory.packed, NAN), scratch(memory.scratch, NAN);
+        Attention a{qkv.data(), qkv.data() + width, qkv.data() + 2 * width, stride, tokens, first, tokens, head_size, 0.3f,
+                    before, after, biased ? bias.data() + tokens - 1 : nullptr, all, out.data(), out_stride,
+                    tokens % 2 == 1, packed.data(), scratch.data()};
+        own.pack_keys(a);
+        for (const int last : {(first + tokens) / 2, tokens}) {  // As if two workers shared the queries.
+          a.last = last;
+          if (a.first < a.last) own.attend(a);
+          a.first = last;
+        }
         std::vector<float> exact = qkv;  // With relative positions, these are multiplied with numbers that are not rounded.
-        const bool rounds = kernels.attend[int(dtype)] != kernels.attend[0] && tokens >= shortest_int16_attention;
+        const bool rounds = own.attend != kernels.attention.attend && tokens >= shortest_int16_attention;
         if (rounds) {
           // The largest integers whose products cannot overflow, for each head of the widths above.
           const float largest = head_size <= 32 ? 8191 : head_size == 64 ? 5791 : 5537;
@@ -367,7 +387,7 @@ void attention(const Kernels& kernels, Dtype dtype) {
         }
         for (int i = 0; i < first; ++i) CHECK(std::isnan(out[size(i) * size(int(out_stride))]), "query %d", i);
         for (int i = first; i < tokens; ++i) {
-          const int low = std::max(0, i - window), high = std::min(tokens - 1, i + window);
+          const int low = std::max(0, i - before), high = std::min(tokens - 1, i + after);
           std::vector<double> e(size(tokens));
           double total = 0;
           for (int j = low; j <= high; ++j) {
@@ -391,8 +411,8 @@ void attention(const Kernels& kernels, Dtype dtype) {
             const double found = out[size(i) * size(int(out_stride)) + size(d)];
             // The 16-bit attention rounds each exponential by at most half of largest / 32750 or of total / 262000.
             const double rounded = !rounds ? 0 : weight_bound(e, total, &qkv[size(2 * width + d)], stride);
-            CHECK(std::fabs(found - expected) < 1e-4 + rounded, "%s, %d tokens, a head of %d, a window of %d: %g, not %g", name(dtype), tokens,
-                  head_size, window, found, expected);
+            CHECK(std::fabs(found - expected) < 1e-4 + rounded, "%s, %d tokens, a head of %d, %d before and %d after: %g, not %g", name(dtype),
+                  tokens, head_size, before, after, found, expected);
           }
         }
       }
@@ -418,13 +438,17 @@ void rotations(const Kernels& kernels) {
 
 // A whole encoder: it computes the same bits however the texts are batched and if only one token of each is wanted, and
 // it stops when asked to. An old family has a position table and norms after its sums, and here uses a layer twice. A new
-// one has rotations, a window, a gate, and norms before its sublayers, and here shorter embeddings.
-void encoders(const Kernels& kernels, bool is_new) {
+// one has rotations, a window, a gate, and norms before its sublayers, and here shorter embeddings. A decoder also looks only
+// back, and has root mean square norms, also of its heads.
+enum class Kind { old, modern, decoder };
+void encoders(const Kernels& kernels, Kind kind) {
+  const bool is_new = kind != Kind::old, is_decoder = kind == Kind::decoder;
   const int hidden = 36, inner = 50, heads = 3, longest = 70, layers = 2, embedding = is_new ? 20 : hidden;
   const auto word = normal(size(20 * hidden)), position = normal(size(longest * hidden)), type = normal(size(2 * hidden));
   const auto vector = normal(size(inner)), bias = normal(size(heads * (2 * longest - 1)));
   const auto square = normal(size(hidden * hidden), 0.2f), up = normal(size(inner * hidden), 0.2f), down = normal(size(hidden * inner), 0.2f);
-  const Norm norm{vector.data(), vector.data(), 1e-5f};
+  const Norm norm{vector.data(), is_decoder ? nullptr : vector.data(), 1e-5f};
+  const std::optional<Norm> head_norm = is_decoder ? std::optional(norm) : std::nullopt;
   const Norms first = is_new ? Norms{norm, norm, {}} : Norms{{}, {}, norm}, second = is_new ? Norms{norm, {}, {}} : first;
   const Linear same{square.data(), vector.data(), hidden, hidden}, wider{up.data(), vector.data(), inner, hidden},
       narrow{square.data(), vector.data(), hidden / heads, hidden};
@@ -434,12 +458,14 @@ void encoders(const Kernels& kernels, bool is_new) {
     Encoder encoder(kernels, dtype, hidden,
                     {embedding, word.data(), is_new ? nullptr : position.data(), type.data(), norm,
                      is_new ? std::optional(Linear{square.data(), vector.data(), hidden, embedding}) : std::nullopt,
-                     is_new ? nullptr : bias.data(), heads, longest, nullptr, 0});
+                     is_new ? nullptr : bias.data(), heads, longest, nullptr, 0, is_decoder ? 3.0f : 1.0f});
     for (int layer = 0; layer < layers; ++layer) {
       encoder.add_layer({same, is_new ? narrow : same, is_new ? narrow : same, same, first,
                          is_new ? std::optional(wider) : std::nullopt, wider,
                          {down.data(), vector.data(), hidden, inner}, second, heads, is_new ? 1 : heads, hidden / heads,
-                         Activation::gelu, is_new && layer ? 5 : 1 << 30, is_new ? 0 : -1});
+                         Activation::gelu, is_new && layer ? 5 : 1 << 30, is_decoder ? 0 : is_new && layer ? 5 : 1 << 30,
+                         is_new ? 0 : -1, nullptr, nullptr, head_norm, head_norm,
+                         is_decoder ? std::optional(0.2f) : std::nullopt});
     }
     if (is_new) encoder.add_final_norm(norm);
     if (!is_new) encoder.add_layer_again(0);
@@ -548,7 +574,7 @@ void static_models() {
   constexpr int rows = 50, vocabulary = 90, texts = 700;
   std::uniform_int_distribution<std::int32_t> any_row(0, rows - 1), any_length(0, 40);
   for (const int width : {1, 3, 32, 64, 100}) {
-    for (const Stored stored : {Stored::float32, Stored::float16, Stored::int8}) {
+    for (const Stored stored : {Stored::float32, Stored::float16, Stored::bfloat16, Stored::int8}) {
       for (const bool plain : {true, false}) {
         const int ids_end = plain ? rows : vocabulary;
         std::vector<float> values(size(rows * width));
@@ -564,14 +590,28 @@ void static_models() {
           values[i] = stored == Stored::float16 ? static_cast<float>(is_negative ? -half : half)
                       : stored == Stored::int8  ? static_cast<float>(bytes[i])
                                                 : normal(1)[0];
+          if (stored == Stored::bfloat16) {  // The upper half of a float. The lower one must be zero here.
+            std::uint32_t bits;
+            std::memcpy(&bits, &values[i], sizeof bits);
+            halves[i] = static_cast<std::uint16_t>(bits >> 16);
+            bits &= 0xffff0000;
+            std::memcpy(&values[i], &bits, sizeof bits);
+          }
         }
-        const void* table_rows = stored == Stored::float16 ? static_cast<const void*>(halves.data())
-                                 : stored == Stored::int8  ? static_cast<const void*>(bytes.data())
-                                                           : values.data();
+        const bool in_halves = stored == Stored::float16 || stored == Stored::bfloat16;
+        const void* table_rows = in_halves               ? static_cast<const void*>(halves.data())
+                                 : stored == Stored::int8 ? static_cast<const void*>(bytes.data())
+                                                          : values.data();
+        // As floats, each row has exactly the numbers that it stands for.
+        std::vector<float> room(size(width));
+        for (int row = 0; row < rows; ++row) {
+          const float* found = StoredNumbers(table_rows, stored).row(size(row), size(width), room.data());
+          CHECK(std::equal(found, found + width, &values[size(row * width)]), "row %d", row);
+        }
         std::vector<std::int32_t> mapping(size(vocabulary));
         for (std::int32_t& row : mapping) row = any_row(generator);
         const std::vector<float> weights = normal(size(vocabulary));
-        const TokenTable table{table_rows, stored, size(width), plain ? nullptr : mapping.data(), plain ? nullptr : weights.data()};
+        const TokenTable table{{table_rows, stored}, size(width), plain ? nullptr : mapping.data(), plain ? nullptr : weights.data()};
         std::vector<std::int32_t> ids, offsets{0};
         for (int text = 0; text < texts; ++text) {
           for (int n = any_length(generator); n > 0; --n) ids.push_back(static_cast<std::int32_t>(generator() % static_cast<unsigned>(ids_end)));
@@ -684,7 +724,7 @@ int main(int count, char** arguments) {
     rotations(*kernels);
     vocabularies(*kernels);
     scores(*kernels);
-    for (const bool is_new : {false, true}) encoders(*kernels, is_new);
+    for (const Kind kind : {Kind::old, Kind::modern, Kind::decoder}) encoders(*kernels, kind);
     std::printf("%s: done\n", kernels->name);
     std::fflush(stdout);
   }

@@ -37,7 +37,7 @@ void add_layers(Encoder& encoder, const float* n) {
   const Norms norms{{}, {}, Norm{n, n, 1e-5f}};
   const Linear same{n, n, hidden, hidden}, up{n, n, inner, hidden}, down{n, n, hidden, inner};
   for (int i = 0; i < layers; ++i) {
-    encoder.add_layer({same, same, same, same, norms, std::nullopt, up, down, norms, 4, 4, hidden / 4, Activation::gelu, 1 << 30, -1});
+    encoder.add_layer({same, same, same, same, norms, std::nullopt, up, down, norms, 4, 4, hidden / 4, Activation::gelu, 1 << 30, 1 << 30, -1});
   }
 }
 

@@ -103,20 +103,23 @@ void chunks() {
 }
 
 // Long texts, alone and among short ones, pooled and not, have the same bits on any number of threads. They have a layer in
-// which tokens see all others and one with a window, and few heads, so the workers share the queries of a head.
-void encoders(const Kernels& kernels, Dtype dtype) {
-  const int hidden = 64, inner = 128, heads = 2, longest = 400;
-  const auto word = normal(20 * 64), position = normal(400 * 64), vector = normal(128), square = normal(64 * 64, 0.05f);
-  const auto up = normal(128 * 64, 0.2f), down = normal(128 * 64, 0.2f), bias = normal(2 * (2 * 400 - 1));
+// which tokens see all others and one with a window, and few heads, so the workers share the queries of a head. In a
+// decoder, tokens look only back, and query heads share keys and values.
+void encoders(const Kernels& kernels, Dtype dtype, bool is_decoder) {
+  const int hidden = 64, inner = 128, heads = is_decoder ? 3 : 2, kv_heads = is_decoder ? 1 : 2, longest = 400;
+  const int queries = heads * 32, keys = kv_heads * 32;
+  const auto word = normal(20 * 64), position = normal(400 * 64), vector = normal(128), square = normal(96 * 64, 0.05f);
+  const auto up = normal(128 * 64, 0.2f), down = normal(128 * 64, 0.2f), bias = normal(3 * (2 * 400 - 1));
   const Norm norm{vector.data(), vector.data(), 1e-5f};
   const Norms norms{{}, {}, norm};
-  const Linear same{square.data(), vector.data(), hidden, hidden};
+  const Linear query{square.data(), vector.data(), queries, hidden}, key{square.data(), vector.data(), keys, hidden};
+  const Linear output{square.data(), vector.data(), hidden, queries};
   Encoder encoder(kernels, dtype, hidden,
                   {hidden, word.data(), position.data(), nullptr, norm, std::nullopt, bias.data(), heads, longest, nullptr, 0});
   for (const int window : {1 << 30, 37, 0}) {
-    encoder.add_layer({same, same, same, same, norms, std::nullopt, {up.data(), vector.data(), inner, hidden},
-                       {down.data(), vector.data(), hidden, inner}, norms, heads, heads, hidden / heads, Activation::gelu,
-                       window, -1});
+    encoder.add_layer({query, key, key, output, norms, std::nullopt, {up.data(), vector.data(), inner, hidden},
+                       {down.data(), vector.data(), hidden, inner}, norms, heads, kv_heads, 32, Activation::gelu, window,
+                       is_decoder ? 0 : window, -1});
   }
   std::vector<std::int32_t> ids, positions, offsets{0}, attended, wanted, skipped;
   for (const int length : {400, 3, 10, 20, 333, 30, 8, 60, 90, 5, 1, 44, 129, 257, 50, 50, 50, 50}) {
@@ -139,8 +142,8 @@ void encoders(const Kernels& kernels, Dtype dtype) {
       const std::vector<float> expected = run(texts, 1, change);
       for (const int threads : {2, 5, 17}) {
         const std::vector<float> out = run(texts, threads, change);
-        CHECK(std::memcmp(out.data(), expected.data(), out.size() * sizeof(float)) == 0, "%s, %s, %d texts on %d threads", what,
-              name(dtype), texts, threads);
+        CHECK(std::memcmp(out.data(), expected.data(), out.size() * sizeof(float)) == 0, "%s, %s, %s, %d texts on %d threads",
+              what, is_decoder ? "decoder" : "encoder", name(dtype), texts, threads);
       }
     }
   };
@@ -162,9 +165,11 @@ int main() {
   chunks();
   // How work is shared does not depend on the instruction set, except for tiles.
   instruction_set = (*available_kernels().begin())->name;
-  for (const Dtype dtype : dtypes) encoders(**available_kernels().begin(), dtype);
+  for (const bool is_decoder : {false, true}) {
+    for (const Dtype dtype : dtypes) encoders(**available_kernels().begin(), dtype, is_decoder);
+  }
   instruction_set = tile_kernels.name;
-  for (const Dtype dtype : {Dtype::int8, Dtype::bfloat16}) encoders(tile_kernels, dtype);
+  for (const Dtype dtype : {Dtype::int8, Dtype::bfloat16}) encoders(tile_kernels, dtype, false);
   std::printf(failures ? "%d failures\n" : "sharing: all passed\n", failures);
   return failures ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from pellucid.types import Float32, Int8, Int32
 
-_Linear = tuple[Float32, Float32]  # weight [out, in] and bias [out]
-_Norm = tuple[Float32, Float32, float]  # weight [hidden], bias [hidden] and epsilon
+_Stored = npt.NDArray[Any]  # float32, float16, bfloat16 (as uint16) or int8
+_Linear = tuple[_Stored, Float32]  # weight [out, in] and bias [out]
+_Norm = tuple[Float32, Float32 | None, float]  # weight [size], bias [size] and epsilon; no bias: root mean square
 _Norms = tuple[_Norm | None, _Norm | None, _Norm | None]  # before the sublayer, after it, and of the sum
 _Turns = tuple[Float32, Float32]  # cosines and sines, [positions, head_size / 2]
 
@@ -31,7 +32,7 @@ class Encoder:
         *,
         cpu: str,
         dtype: str,
-        word: Float32,
+        word: _Stored,
         position: Float32 | None,
         token_type: Float32 | None,
         norm: _Norm | None,
@@ -39,7 +40,10 @@ class Encoder:
         relative_bias: Float32 | None,
         places: Int32 | None,
         place_count: int,
-    ) -> None: ...
+        scale: float,
+    ) -> None:
+        """``scale`` is what the rows of ``word`` are multiplied by."""
+
     def add_layer(
         self,
         *,
@@ -56,13 +60,19 @@ class Encoder:
         kv_heads: int,
         head_size: int,
         activation: str,
-        window: int,
+        before: int,
+        after: int,
         turns: int,
+        query_norm: _Norm | None,
+        key_norm: _Norm | None,
+        scale: float | None,
         place_keys: Float32 | None,
         place_queries: Float32 | None,
     ) -> None:
         """Add a layer, and pack its weights.
 
+        ``before`` and ``after`` are how many tokens a token looks at in each direction, at most ``2 ** 30``. ``scale`` is
+        that of attention scores; None for ``1 / √head_size``.
         ``turns`` is an index into the ``turns`` of :meth:`token_vectors`, or -1 if the layer has no rotations.
         """
 
@@ -107,7 +117,7 @@ class TokenTable:
     def __init__(
         self,
         *,
-        rows: npt.NDArray[Any],
+        rows: _Stored,
         mapping: Int32 | None,
         weights: Float32 | None,
     ) -> None: ...

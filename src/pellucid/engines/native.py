@@ -26,13 +26,13 @@ from pellucid.layers.finish import Finish, Pool, Several
 from pellucid.layers.rotary import Rotary, Turns
 from pellucid.layers.vocabulary import Together, VocabularyHead, VocabularyPool
 from pellucid.model.spec import BlockSpec, EncoderSpec, NormPlaces, NormSpec
+from pellucid.model.stored import StoredNumbers
 from pellucid.model.weights import EncoderWeights, Layer, Linear, Norm, Norms
 from pellucid.types import Float32, Int32, MultiVectors, TokenBatch
 from pellucid.vectors import maxsim as lines
 
 if TYPE_CHECKING:
     from pellucid import _native
-    from pellucid.model.static import TokenTable
 
 Result = TypeVar("Result")
 
@@ -40,24 +40,25 @@ CPU_VARIABLE = "PELLUCID_CPU"
 """The environment variable that chooses the instruction set."""
 ACTIVATIONS = ("gelu", "gelu_tanh", "relu", "silu")
 """The activations that the core has."""
-_NO_WINDOW = 1 << 30
+_NO_LIMIT = 1 << 30
+"""How far tokens look that look at all: farther than any text is long."""
 _TOKENS_PER_THREAD = 2048
 """In one call: so many that the end of a call, where some threads have nothing left to do, takes a small part of it."""
 _MOST_TOKENS_PER_CALL = 1 << 17
 """Of any number of threads. That bounds the memory of a call: so many vectors of 768 floats are 400 MB."""
-_NormArrays = tuple[Float32, Float32, float] | None
-"""Weight, bias and epsilon."""
+_NormArrays = tuple[Float32, Float32 | None, float] | None
+"""Weight, bias and epsilon. A root mean square norm has no bias."""
 
 
 class NativeEngine(Engine):
-    """An encoder in C++.
+    """A transformer in C++.
 
     In float32, its results are within rounding of the reference. In int16 and int8, the weights and the vectors that
     they are multiplied with are rounded to scaled integers. The sums of their products are exact, and everything else
     stays in float32. In bfloat16, they are rounded to 8 significant bits, and their products are summed in float32.
 
-    The weights are packed once, here, into the layout that the dtype needs. The original arrays are not kept, except
-    for the embedding tables.
+    The weights are packed once, here, layer by layer, into the layout that the dtype needs. The original arrays are not
+    kept, except for the embedding tables. The table of token vectors stays mapped from the file, as it is stored there.
 
     Attributes:
         cpu: the instruction set in use: the best that this machine supports, or the one named by ``PELLUCID_CPU``.
@@ -99,7 +100,7 @@ class NativeEngine(Engine):
         self._core = _native.Encoder(
             cpu=self.cpu,
             dtype=dtype,
-            word=cast("Float32", weights.word),
+            word=weights.word.rows,
             position=weights.position,
             token_type=weights.token_type,
             norm=_norm_arrays(weights.embedding_norm, spec.embedding.norm),
@@ -107,6 +108,7 @@ class NativeEngine(Engine):
             relative_bias=bias_by_distance(spec, weights),
             places=places_by_distance(spec),
             place_count=0 if spec.disentangled is None else 2 * spec.disentangled.span,
+            scale=spec.embedding.scale,
         )
         attentions = [block.attention for block in spec.blocks]
         self._head_size = attentions[0].head_size
@@ -139,8 +141,12 @@ class NativeEngine(Engine):
             kv_heads=attention.kv_heads,
             head_size=attention.head_size,
             activation=block.feed_forward.activation,
-            window=_NO_WINDOW if attention.before is None else min(attention.before, _NO_WINDOW),
+            before=_reach(attention.before),
+            after=_reach(attention.after),
             turns=-1 if attention.rotary is None else self._rotaries.index(attention.rotary),
+            query_norm=_norm_arrays(layer.query_norm, attention.qk_norm),
+            key_norm=_norm_arrays(layer.key_norm, attention.qk_norm),
+            scale=attention.scale,
             place_keys=place_vectors(relative_positions, layer.position_key),
             place_queries=place_vectors(relative_positions, layer.position_query),
         )
@@ -312,11 +318,11 @@ def create(
     if spec.is_static:
         from pellucid.engines.static import StaticEngine
 
-        return StaticEngine(spec, cast("TokenTable", weights().word), dtype=dtype, threads=threads)
+        return StaticEngine(spec, weights().word, dtype=dtype, threads=threads)
     return NativeEngine(spec, weights(), dtype=dtype, threads=threads)
 
 
-def _linear_arrays(layer: Linear) -> tuple[Float32, Float32]:
+def _linear_arrays(layer: Linear) -> tuple[StoredNumbers, Float32]:
     return layer.weight, layer.bias
 
 
@@ -341,7 +347,14 @@ def places_by_distance(spec: EncoderSpec) -> Int32 | None:
 
 
 def _norm_arrays(norm: Norm | None, spec: NormSpec | None) -> _NormArrays:
-    return None if norm is None or spec is None else (norm.weight, norm.bias, spec.eps)
+    if norm is None or spec is None:
+        return None
+    return norm.weight, None if spec.kind == "rms" else norm.bias, spec.eps
+
+
+def _reach(tokens: int | None) -> int:
+    """How far a token looks in one direction."""
+    return _NO_LIMIT if tokens is None else min(tokens, _NO_LIMIT)
 
 
 def _norms_arrays(norms: Norms, places: NormPlaces) -> tuple[_NormArrays, _NormArrays, _NormArrays]:
