@@ -5,9 +5,9 @@
 ``tests/data/tiny_sparse.npz`` the weights of SPLADE, ``tests/data/tiny_multi_vectors.npz`` the vectors of tokens and
 their MaxSim, ``tests/data/tiny_bge_m3.npz`` the three kinds of vectors of BGE-M3, and ``tests/data/static.npz`` the
 vectors of static models, by sentence-transformers and by model2vec. ``tests/data/golden_splade.npz`` has the weights of
-the real SPLADE model of :mod:`tests.real_splade`, for some of the golden texts. ``tests/data/decoders.npz`` has the ids
-and vectors of :mod:`tests.tiny_decoders`, for documents and for queries. Run this again only when the tiny models
-change::
+the real SPLADE model of :mod:`tests.real_splade`, for some of the golden texts. ``tests/data/tiny_t5.npz`` has the ids
+and vectors of :mod:`tests.t5_models`, and ``tests/data/decoders.npz`` those of :mod:`tests.tiny_decoders`, for documents
+and for queries. Run this again only when the tiny models change::
 
     .venv-reference/bin/python -m tests.reference.freeze
 """
@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from tests import bge_m3, causal_rerankers, multi_vector_models, static_models, tiny, tiny_decoders
+from tests import bge_m3, causal_rerankers, multi_vector_models, static_models, t5_models, tiny, tiny_decoders
 from tests.real_splade import EVERY, splade_folder
 from tests.reference.bge_m3 import live
 from tests.reference.conftest import (
@@ -99,8 +99,21 @@ def main() -> None:
             arrays[f"{family}/{mode}/{activation}"] = weights.numpy()
     np.savez_compressed(_DATA / "tiny_sparse.npz", **arrays)
     np.savez_compressed(_DATA / "static.npz", **_static_vectors())
+    freeze_t5()
     freeze_decoders()
     freeze_splade()
+
+
+def freeze_t5() -> None:
+    """Store the ids and vectors of the tiny T5 encoders."""
+    arrays = {}
+    for feed_forward in t5_models.FEED_FORWARDS:
+        with tempfile.TemporaryDirectory() as folder:
+            reference = load_reference(t5_models.write_model(Path(folder), feed_forward))
+            ids = reference.tokenizer(tiny.TEXTS, truncation=True, max_length=tiny.MAX_TOKENS)["input_ids"]
+            arrays |= _packed(feed_forward, ids)
+            arrays[f"{feed_forward}/vectors"] = encode_alone(reference, tiny.TEXTS)
+    np.savez_compressed(_DATA / "tiny_t5.npz", **arrays)
 
 
 def freeze_causal_rerankers() -> None:

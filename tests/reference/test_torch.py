@@ -126,7 +126,7 @@ def test_the_encoder_of_an_encoder_decoder_model(tmp_path):
     folder = tiny.write_model(tmp_path / "m", "roberta")
     vocabulary = json.loads((folder / "config.json").read_text())["vocab_size"]
     sizes = {"vocab_size": vocabulary, "d_model": tiny.HIDDEN, "d_kv": 4, "d_ff": 32, "num_layers": 2, "num_heads": 4}
-    transformers.T5Model(transformers.T5Config(**sizes)).save_pretrained(folder)
+    transformers.MT5Model(transformers.MT5Config(**sizes)).save_pretrained(folder)
     assert_same(folder)
 
 

@@ -20,6 +20,7 @@ from pellucid.explain.comparison import Comparison
 from pellucid.explain.lifecycle import Lifecycle
 from pellucid.explain.sentence import pairs_without_marks
 from pellucid.explain.shares import Float64
+from pellucid.explain.stage_sentences import layers_sentence
 from pellucid.explain.trace import Stage, Trace
 from pellucid.explain.words import WordShares
 from pellucid.types import Token
@@ -187,11 +188,10 @@ def _embedding_table(trace: Trace) -> RenderableType:
 
 
 def _context_sentence(trace: Trace) -> str:
-    count = len(trace.layers)
-    layers = "The only layer does this." if count == 1 else f"Each of the {count} layers does this."
+    layers = layers_sentence([layer.sentence for layer in trace.layers])
     return (
-        f"{trace.layers[0].sentence} {layers} Below: each token's distance "
-        f"from its looked-up vector (0 is none, 1 is a right angle), and what it looks at most in the last layer."
+        f"{layers} Below: each token's distance from its looked-up vector (0 is none, 1 is a right angle), and "
+        f"what it looks at most in the last layer."
     )
 
 

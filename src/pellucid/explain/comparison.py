@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -124,16 +124,15 @@ def compare(encoder: Encoder, first_text: tuple[str, str], second_text: tuple[st
     )
 
 
-def _finish_of(encoder: Encoder, traced: Trace, without: int | None = None) -> Pool:
-    """The finish that turns the traced text into its vector, with all tokens or without the token ``without``."""
-    prompt_tokens = encoder.tokenizer.prompt_tokens(traced.prompt)
-    if without is not None and without < prompt_tokens:
-        prompt_tokens -= 1
-    return Pool(encoder.spec.pooling, encoder.modules, prompt_tokens)
+def _finish_of(encoder: Encoder, traced: Trace) -> Pool:
+    """The finish that turns the traced text into its vector."""
+    return Pool(encoder.spec.pooling, encoder.modules, encoder.tokenizer.prompt_tokens(traced.prompt))
 
 
 def _cosine_drops(encoder: Encoder, traced: Trace, other: Float64, cosine: float) -> Float64:
     """Leave out each token of a text in turn, and measure how much the cosine falls.
+
+    All shorter texts run together, so the weights of a large model are not read once for each of them.
 
     Args:
         encoder: the model.
@@ -146,9 +145,16 @@ def _cosine_drops(encoder: Encoder, traced: Trace, other: Float64, cosine: float
     """
     ids = np.array([token.id for token in traced.tokens], dtype=np.int32)
     drops = np.zeros(len(ids))
+    finish = _finish_of(encoder, traced)
     # Special tokens stay in: the model has never seen a text without them.
-    for index in (index for index, token in enumerate(traced.tokens) if token.kind != "special"):
-        batch = TokenBatch.from_sequences([np.delete(ids, index)])
-        vector = encoder.run(batch, _finish_of(encoder, traced, index))[0].astype(np.float64)
-        drops[index] = cosine - float(vector @ other) / max(float(np.linalg.norm(vector)), 1e-12)
+    places = np.array([place for place, token in enumerate(traced.tokens) if token.kind != "special"], dtype=np.int64)
+    is_prompt = places < finish.prompt_tokens
+    for group, prompt_tokens in (
+        (places[is_prompt], finish.prompt_tokens - 1),
+        (places[~is_prompt], finish.prompt_tokens),
+    ):
+        if len(group):
+            shorter = TokenBatch.from_sequences([np.delete(ids, place) for place in group])
+            vectors = encoder.run(shorter, replace(finish, prompt_tokens=prompt_tokens)).astype(np.float64)
+            drops[group] = cosine - vectors @ other / np.maximum(np.linalg.norm(vectors, axis=1), 1e-12)
     return drops

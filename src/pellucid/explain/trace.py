@@ -20,18 +20,22 @@ from pellucid.engines.reference import ReferenceEngine, Step, embedding_rows
 from pellucid.errors import plural
 from pellucid.explain.drawn import Drawn
 from pellucid.explain.shares import Float64, token_parts, why_no_parts
+from pellucid.explain.stage_sentences import (
+    embedding_sentence,
+    final_norm_sentence,
+    layer_sentence,
+    pooling_sentence,
+)
 from pellucid.files.whole import new_file
 from pellucid.layers import pooling
 from pellucid.layers.finish import Pool
 from pellucid.layers.norms import Normalize
-from pellucid.model.spec import AttentionSpec, EncoderSpec, ModelSpec
+from pellucid.model.spec import EncoderSpec, ModelSpec
 from pellucid.reprs import short_text
 from pellucid.types import Float32, Token
 
 MAX_ATTENTION_BYTES = 256 << 20
 """A trace leaves out attention that takes more memory. Attention grows with the square of the number of tokens."""
-
-NO_CONTEXT = "This is a static model, which has no layers and no attention: no token's vector depends on another token."
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,7 +207,7 @@ def trace(encoder: Encoder, text: str, prompt: str) -> Trace:
         for step in engine.steps(ids):
             vectors = step.vectors
             stages.append(_encoder_stage(step, engine, ids, spec, keep_attention=keep_attention))
-    stages += _stages_after_encoder(vectors, finish)
+    stages += _stages_after_encoder(vectors, finish, is_causal=spec.encoder.is_causal)
     reason = why_no_parts(finish)
     return Trace(
         model_name=display_name(encoder),
@@ -235,65 +239,24 @@ def _encoder_stage(
     step: Step, engine: ReferenceEngine, ids: npt.NDArray[np.int32], spec: ModelSpec, *, keep_attention: bool
 ) -> Stage:
     """The stage of one step of the encoder: the embedding, a layer, or the final norm."""
-    n, encoder = len(ids), spec.encoder
+    encoder = spec.encoder
     if step.name == "embedding":
         rows = embedding_rows(ids, None, engine.spec, engine.weights)
-        gives = f"which gives {plural(n, 'vector')} of {encoder.hidden_size} numbers"
-        if encoder.is_static:
-            weights = " and multiplied by its weight" if encoder.embedding.weighted else ""
-            sentence = f"Each token's row is looked up{weights}, {gives}. {NO_CONTEXT}"
-        else:
-            sentence = (
-                f"Each token's row is looked up ({' + '.join(rows)}) and normalized, {gives}. No token's vector "
-                f"depends on another token yet."
-            )
-        return Stage(step.name, sentence, {**rows, "vectors": step.vectors})
+        return Stage(step.name, embedding_sentence(encoder, rows, len(ids)), {**rows, "vectors": step.vectors})
     if step.attention is None:
-        return Stage(step.name, "The vectors are normalized once more.", {"vectors": step.vectors})
+        return Stage(step.name, final_norm_sentence(encoder.final_norm), {"vectors": step.vectors})
     arrays = {"vectors": step.vectors} | ({"attention": step.attention} if keep_attention else {})
-    attention = encoder.blocks[int(step.name.rpartition(" ")[2]) - 1].attention
-    reach = _reach(attention)
-    sentence = (
-        f"In {plural(attention.heads, 'attention head')}, each token takes information from {reach}. Then a "
-        f"feed-forward network transforms each token alone."
-    )
-    return Stage(step.name, sentence, arrays)
+    block = encoder.blocks[int(step.name.rpartition(" ")[2]) - 1]
+    return Stage(step.name, layer_sentence(block.attention), arrays)
 
 
-def _reach(attention: AttentionSpec) -> str:
-    """Which tokens a token looks at, in words."""
-    before, after = attention.before, attention.after
-    if before is None and after is None:
-        return "the tokens of the text"
-    if before == after:
-        return f"the tokens up to {before} places away"
-    sides = [
-        "itself",
-        "the tokens before it" if before is None else f"the {before} tokens before it",
-        "the tokens after it" if after is None else f"the {after} tokens after it" if after else "",
-    ]
-    return " and ".join(filter(None, sides))
-
-
-_POOLING_WORDS = {
-    "mean": "their mean",
-    "cls": "the vector of the first token",
-    "lasttoken": "the vector of the last token",
-    "max": "their largest number in each dimension",
-    "mean_sqrt_len_tokens": "their sum, divided by the square root of their count",
-    "weightedmean": "their weighted mean, in which later tokens weigh more",
-}
-
-
-def _stages_after_encoder(vectors: Float32, finish: Pool) -> list[Stage]:
+def _stages_after_encoder(vectors: Float32, finish: Pool, *, is_causal: bool) -> list[Stage]:
     """The stages of the pooling, of each module after it, and of the vector."""
     offsets = np.array([0, len(vectors)], dtype=np.int32)
     vector = pooling.pool(vectors, offsets, finish.pooling, finish.prompt_tokens)
     finish.check(vector, lambda row: row)
-    modes = ", followed by ".join(_POOLING_WORDS[mode] for mode in finish.pooling.modes)
-    pools_prompt = finish.pooling.include_prompt or not finish.prompt_tokens
-    note = "" if pools_prompt else " The prompt's tokens are not counted."
-    stages = [Stage("pooling", f"The token vectors become one vector: {modes}.{note}", {"pooled": vector[0]})]
+    sentence = pooling_sentence(finish.pooling, finish.prompt_tokens, is_causal=is_causal)
+    stages = [Stage("pooling", sentence, {"pooled": vector[0]})]
     for module in finish.modules:
         length = float(np.linalg.norm(vector[0]))
         with np.errstate(over="ignore", invalid="ignore"):  # finish.check() below reports such numbers.

@@ -35,7 +35,7 @@ from pellucid.model.tensors import Tensors
 from pellucid.model.token_heads import read_token_heads
 from pellucid.model.vocabulary import is_masked_language_model, read_vocabulary, read_vocabulary_head
 from pellucid.model.weights import EncoderWeights, read_encoder, read_word_table
-from pellucid.sources.files import ModelFiles
+from pellucid.sources.files import GGUF_WEIGHTS, ModelFiles
 from pellucid.types import Float32
 
 # In sentence-transformers every model has prompts of these names. They are "" unless the model defines them.
@@ -276,7 +276,7 @@ def load_query_table(files: ModelFiles, vocab_size: int) -> tuple[TokenizerSpec,
 
 def count_parameters(files: ModelFiles) -> int:
     """The number of parameters of the encoder and of the modules after it. This reads only the files' headers."""
-    folders = {name.rpartition("/")[0] for name in files.wanted() if name.endswith(".safetensors")}
+    folders = {name.rpartition("/")[0] for name in files.wanted() if name.endswith((".safetensors", GGUF_WEIGHTS))}
     return sum(Tensors.open(files, folder).parameters for folder in folders)
 
 

@@ -31,8 +31,8 @@ class NormSpec:
 
     Attributes:
         eps: the number added to the variance, or to the mean square.
-        kind: "layer" is layer normalization (Ba et al., "Layer Normalization", 2016), and "rms" divides by the root mean
-            square (Zhang and Sennrich, "Root Mean Square Layer Normalization", 2019), without a bias.
+        kind: "layer" is layer normalization (Ba et al., "Layer Normalization", 2016). "rms" divides by the root mean
+            square (Zhang and Sennrich, "Root Mean Square Layer Normalization", 2019), and has no bias.
         bias: True if the norm has a bias.
         adds_one: True if the files store the weights minus 1, as Gemma's do.
     """
@@ -258,6 +258,11 @@ class EncoderSpec:
     def is_static(self) -> bool:
         """True if there is nothing besides the table of token vectors."""
         return not self.blocks
+
+    @property
+    def is_causal(self) -> bool:
+        """True if no token looks at a later one, as in most decoders."""
+        return bool(self.blocks) and all(block.attention.after == 0 for block in self.blocks)
 
     @property
     def stored_layers(self) -> tuple[int, ...]:

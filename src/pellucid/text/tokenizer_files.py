@@ -204,6 +204,7 @@ _CLASSES = {
     "mpnet": "MPNetTokenizer",
     "nomic_bert": "BertTokenizer",
     "roberta": "RobertaTokenizer",
+    "t5": "T5Tokenizer",
 }
 """The tokenizer class in transformers for each family, if tokenizer_config.json does not name one."""
 
@@ -224,7 +225,8 @@ def _read(files: ModelFiles, prefix: str, family: str) -> Backend:
 
     As in transformers' own classes, some things come from ``tokenizer_config.json`` instead: how BERT's normalizer
     changes letters, whether RoBERTa puts a space before a text, and how ALBERT and DeBERTa do both. If it does not say,
-    the class's default counts. :mod:`pellucid.text.decoder_tokenizers` does this for decoders.
+    the class's default counts. T5's class has no such settings, and always does the same.
+    :mod:`pellucid.text.decoder_tokenizers` does this for decoders.
     """
     from tokenizers import Tokenizer as Backend
     from tokenizers import models, normalizers, pre_tokenizers
@@ -243,6 +245,8 @@ def _read(files: ModelFiles, prefix: str, family: str) -> Backend:
         _rebuild_deberta(backend, config)
     if isinstance(backend.model, models.Unigram) and name == _CLASSES["albert"]:
         _rebuild_albert(backend, config)
+    if isinstance(backend.model, models.Unigram) and name == _CLASSES["t5"]:
+        _rebuild_t5(backend)
     rebuild_decoder(backend, config, family, has_bytes=b'"ByteLevel"' in data)
     return backend
 
@@ -283,6 +287,19 @@ def _rebuild_albert(backend: Backend, config: Config) -> None:
     scheme = "always" if config.flag("add_prefix_space", True) else "never"
     cutters = [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace("▁", scheme)]
     backend.pre_tokenizer = pre_tokenizers.Sequence(cutters)
+
+
+def _rebuild_t5(backend: Backend) -> None:
+    """Do the same for ``T5Tokenizer``. It keeps the charsmap of the file, and always puts ``</s>`` after a text."""
+    from tokenizers import normalizers, pre_tokenizers, processors
+
+    charsmap = next(_charsmaps(part_json(backend.normalizer)), None)
+    backend.normalizer = None if charsmap is None else normalizers.Precompiled(base64.b64decode(charsmap))
+    cutters = [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace("▁", "always")]
+    backend.pre_tokenizer = pre_tokenizers.Sequence(cutters)
+    end = backend.token_to_id("</s>")
+    if end is not None:
+        backend.post_processor = processors.TemplateProcessing("$A </s>", "$A </s> $B </s>", [("</s>", end)])
 
 
 def _bert_normalizer(config: Config) -> Any:

@@ -28,6 +28,7 @@ from pellucid.explain.render.text_contents import (
 from pellucid.explain.score import ExplainedScore
 from pellucid.explain.sentence import pairs_without_marks
 from pellucid.explain.sparse import ExplainedSparseScore
+from pellucid.explain.stage_sentences import layers_sentence
 from pellucid.explain.text_map import PALETTE, TextMap
 from pellucid.explain.trace import Stage, Trace
 from pellucid.explain.words import trace_words
@@ -89,6 +90,7 @@ def trace_data(trace: Trace, max_characters: int = MAX_CHARACTERS) -> dict[str, 
         "kind": "trace",
         **_text_data(trace),
         "layers": len(trace.layers),
+        "context": layers_sentence([layer.sentence for layer in trace.layers]) if trace.layers else "",
         "hidden": trace.spec.encoder.hidden_size,
         "stages": [{"name": stage.name, "sentence": stage.sentence} for stage in trace.stages],
         "embedding": pack(embedding[0][:MAX_TOKENS], 3) if embedding else None,

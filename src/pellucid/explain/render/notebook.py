@@ -22,8 +22,9 @@ from pellucid.explain.score_sentence import cut_notes
 from pellucid.explain.sentence import pairs_without_marks
 from pellucid.explain.shares import Float64
 from pellucid.explain.sparse import ExplainedSparseScore
+from pellucid.explain.stage_sentences import NO_CONTEXT
 from pellucid.explain.text_map import PALETTE, TextMap
-from pellucid.explain.trace import NO_CONTEXT, Trace
+from pellucid.explain.trace import Trace
 from pellucid.explain.words import Word, WordShares
 from pellucid.types import Int64, Token
 

@@ -23,6 +23,7 @@ from pellucid.model.families import (
     qwen2,
     qwen3,
     roberta,
+    t5,
 )
 from pellucid.model.families.names import HeadNames, OutputNames, TensorNames, VocabularyNames
 from pellucid.model.spec import EncoderSpec
@@ -64,6 +65,7 @@ FAMILIES = {
     "qwen2": Family(qwen2.spec, (qwen2.NAMES,), llama.HEAD, output=llama.OUTPUT),
     "qwen3": Family(qwen3.spec, (qwen3.NAMES,), llama.HEAD, output=llama.OUTPUT),
     "roberta": Family(roberta.spec, (roberta.NAMES,), roberta.HEAD, roberta.VOCABULARY),
+    "t5": Family(t5.spec, t5.NAMES),
     "xlm-roberta": Family(roberta.spec, (roberta.NAMES,), roberta.HEAD, roberta.VOCABULARY),
 }
 """All families, by the ``model_type`` in config.json."""

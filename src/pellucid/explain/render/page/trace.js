@@ -104,10 +104,8 @@ async function contextSection(data, shape, followers, chooseEverywhere) {
   followers.push((index) => drift.choose(index, undefined, { quiet: true }));
   const meaning = "How far each token has moved from its looked-up vector, measured as 1 − cosine. 0 is not at all, 1 is a right angle.";
   parts.push(el("h3", {}, "Drift"), el("p", { class: "hint" }, meaning), drift.element);
-  const sentence = data.stages.find((stage) => stage.name === "layer 1").sentence;
-  const layersSentence = `${sentence} Each of the ${data.layers} layers does this.`;
   const finalNorm = data.stages.find((stage) => stage.name === "final norm");
-  return section("context", "Context", shape, finalNorm ? `${layersSentence} ${finalNorm.sentence}` : layersSentence, ...parts);
+  return section("context", "Context", shape, finalNorm ? `${data.context} ${finalNorm.sentence}` : data.context, ...parts);
 }
 
 function vectorSection(data, vector) {
