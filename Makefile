@@ -91,6 +91,7 @@ test-reference: .make/reference  ## Compare with live sentence-transformers and 
 bench: .make/run .make/benchmark  ## Measure speed compared with the peers (benchmarks/README.md). Slow, and needs the machine to itself.
 	.venv-benchmark/bin/python benchmarks/run.py $(ARGS)
 	.venv-benchmark/bin/python benchmarks/reranking.py
+	.venv-benchmark/bin/python benchmarks/decoders.py
 	.venv-benchmark/bin/python benchmarks/load.py
 
 coverage: .make/dev  ## Run the tests, and list the lines of src/pellucid that none of them reaches (docs/testing.md).
@@ -145,11 +146,13 @@ bench-guard: .make/run  ## Check that a change has not made Pellucid much slower
 	$(REFERENCE)/bin/python $(PIP_INSTALL) --requirement requirements-reference.txt --editable '.[search]'
 	mkdir -p .make && touch $@
 
+# Of llama.cpp, only its library is compiled: 74 files. Its tools and what they share would be 104 more.
 .make/benchmark: requirements-benchmark.txt
 	$(PYTHON) -m venv .venv-benchmark
 	.venv-benchmark/bin/python $(PIP_INSTALL) torch==2.13.0
 	.venv-benchmark/bin/python $(PIP_INSTALL) --requirement requirements-benchmark.txt
-	-.venv-benchmark/bin/python $(PIP_INSTALL) 'llama-cpp-python>=0.3.16'  # If it does not compile, it takes no part.
+	-CMAKE_ARGS='-DLLAVA_BUILD=OFF -DCMAKE_PROJECT_llama_cpp_INCLUDE=$(CURDIR)/benchmarks/llama_library.cmake' \
+	  .venv-benchmark/bin/python $(PIP_INSTALL) 'llama-cpp-python>=0.3.16'  # If it does not compile, it takes no part.
 	mkdir -p .make && touch $@
 
 .make/fuzz: .make/dev requirements-fuzz.txt

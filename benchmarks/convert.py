@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import texts
-from gguf_files import write_bert
+from gguf_files import write_bert, write_decoder
 from machine import flags, without_folders
 
 WEIGHT_MATRICES = ["MatMul"]
@@ -266,4 +266,8 @@ RERANKER_PARTS: dict[str, Callable[[Path, Path], None]] = {
     "onnx-int8": _onnx_int8,
     "openvino": _openvino,
     "flashrank": _flashrank,
+}
+DECODER_PARTS: dict[str, Callable[[Path, Path], None]] = {
+    f"gguf-{name}": lambda model, target, kind=kind: write_decoder(model, target / "model.gguf", kind)
+    for name, kind in (("float16", "F16"), ("q8_0", "Q8_0"), ("q4_0", "Q4_0"))
 }

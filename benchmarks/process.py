@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -91,7 +92,9 @@ class Contender:
     def close(self) -> None:
         self._process.kill()
         self._process.wait()
-        self._log.close()
+        for stream in (self._requests, self._answers, self._log):
+            with contextlib.suppress(OSError):  # A request may be left that nobody reads now.
+                stream.close()
 
 
 def cold_start(name: str, setting: Setting) -> dict[str, float]:

@@ -35,7 +35,8 @@ using Vector = ArrayOf<float, 1>;
 using Matrix = ArrayOf<float, 2>;
 using Integers = ArrayOf<std::int32_t, 1>;
 using Bytes = ArrayOf<std::int8_t, 1>;
-using LinearArrays = std::pair<Matrix, Vector>;  // weight [out, in] and bias [out]
+using StoredMatrix = nb::ndarray<nb::ro, nb::ndim<2>, nb::c_contig, nb::device::cpu>;  // see stored_numbers
+using LinearArrays = std::pair<StoredMatrix, Vector>;  // weight [out, in] and bias [out]
 // Weight, bias and epsilon. A root mean square norm has no bias.
 using NormArrays = std::tuple<Vector, std::optional<Vector>, float>;
 // Before a sublayer, after it, and of the sum.
@@ -88,12 +89,22 @@ Pooling pooling_named(const std::string& name) {
   throw nb::value_error("unknown pooling");
 }
 
+// A matrix as a model's file stores it. An array of uint16 has bfloat16 numbers, for which NumPy has no type.
+StoredNumbers stored_numbers(const StoredMatrix& matrix) {
+  const nb::dlpack::dtype type = matrix.dtype(), half{static_cast<std::uint8_t>(nb::dlpack::dtype_code::Float), 16, 1};
+  if (type == nb::dtype<float>()) return {matrix.data(), Stored::float32};
+  if (type == nb::dtype<std::uint16_t>()) return {matrix.data(), Stored::bfloat16};
+  if (type == nb::dtype<std::int8_t>()) return {matrix.data(), Stored::int8};
+  require(type == half, "a table or weight must be float32, float16, bfloat16 (as uint16) or int8");
+  return {matrix.data(), Stored::float16};
+}
+
 Linear linear(const LinearArrays& arrays, int out, int in) {
   const auto& [weight, bias] = arrays;
   require(weight.shape(0) == static_cast<std::size_t>(out) && weight.shape(1) == static_cast<std::size_t>(in) &&
               bias.shape(0) == static_cast<std::size_t>(out),
           "the weight or bias of a linear layer has the wrong shape");
-  return {weight.data(), bias.data(), out, in};
+  return {stored_numbers(weight), bias.data(), out, in};
 }
 
 std::optional<Norm> norm(const std::optional<NormArrays>& arrays, int size) {
@@ -120,7 +131,7 @@ struct Heads {
 // An Encoder, and the arrays that it reads from during calls.
 class PythonEncoder {
  public:
-  PythonEncoder(const std::string& cpu, const std::string& dtype, Matrix word, std::optional<Matrix> position,
+  PythonEncoder(const std::string& cpu, const std::string& dtype, StoredMatrix word, std::optional<Matrix> position,
                 std::optional<Matrix> token_type, const std::optional<NormArrays>& norm,
                 const std::optional<LinearArrays>& projection, const std::optional<Matrix>& relative_bias,
                 const std::optional<Integers>& places, int place_count, float scale)
@@ -276,7 +287,7 @@ class PythonEncoder {
       require((*places)(i) >= (i ? (*places)(i - 1) : 0) && (*places)(i) < place_count, "the places are out of order");
     }
     return {size,
-            word_.data(),
+            stored_numbers(word_),
             position_ ? position_->data() : nullptr,
             token_type_ ? token_type_->data() : nullptr,
             norm(norm_arrays, size),
@@ -290,7 +301,7 @@ class PythonEncoder {
   }
 
   int hidden_;
-  Matrix word_;
+  StoredMatrix word_;
   std::optional<Matrix> position_;
   std::optional<Matrix> token_type_;
   int bias_heads_;   // 0 without a relative bias
@@ -305,13 +316,8 @@ class PythonEncoder {
 // A TokenTable, and the arrays that it reads from during calls.
 class PythonTokenTable {
  public:
-  PythonTokenTable(nb::ndarray<nb::ro, nb::ndim<2>, nb::c_contig, nb::device::cpu> rows, std::optional<Integers> mapping,
-                   std::optional<Vector> weights)
+  PythonTokenTable(StoredMatrix rows, std::optional<Integers> mapping, std::optional<Vector> weights)
       : rows_(std::move(rows)), mapping_(std::move(mapping)), weights_(std::move(weights)) {
-    const bool is_half = rows_.dtype().code == static_cast<std::uint8_t>(nb::dlpack::dtype_code::Float) &&
-                         rows_.dtype().bits == 16;
-    require(is_half || rows_.dtype() == nb::dtype<float>() || rows_.dtype() == nb::dtype<std::int8_t>(),
-            "a table must be float32, float16 or int8");
     require(rows_.shape(0) <= std::numeric_limits<std::int32_t>::max(), "the table has too many rows");
     vocabulary_ = mapping_ ? mapping_->shape(0) : rows_.shape(0);
     require(!weights_ || weights_->shape(0) == vocabulary_, "there must be a weight for each token");
@@ -319,11 +325,8 @@ class PythonTokenTable {
       require((*mapping_)(i) >= 0 && static_cast<std::size_t>((*mapping_)(i)) < rows_.shape(0),
               "the mapping leads out of the table");
     }
-    table_ = {rows_.data(),
-              is_half                              ? Stored::float16
-              : rows_.dtype() == nb::dtype<float>() ? Stored::float32
-                                                   : Stored::int8,
-              rows_.shape(1), mapping_ ? mapping_->data() : nullptr, weights_ ? weights_->data() : nullptr};
+    table_ = {stored_numbers(rows_), rows_.shape(1), mapping_ ? mapping_->data() : nullptr,
+              weights_ ? weights_->data() : nullptr};
   }
 
   void means(const Integers& ids, const Integers& offsets,
@@ -349,7 +352,7 @@ class PythonTokenTable {
   }
 
  private:
-  nb::ndarray<nb::ro, nb::ndim<2>, nb::c_contig, nb::device::cpu> rows_;
+  StoredMatrix rows_;
   std::optional<Integers> mapping_;
   std::optional<Vector> weights_;
   std::size_t vocabulary_;
@@ -455,7 +458,7 @@ NB_MODULE(_native, m) {
       },
       "cpu"_a, "dtype"_a, "threads"_a, "seconds"_a);
   nb::class_<PythonEncoder>(m, "Encoder")
-      .def(nb::init<const std::string&, const std::string&, Matrix, std::optional<Matrix>, std::optional<Matrix>,
+      .def(nb::init<const std::string&, const std::string&, StoredMatrix, std::optional<Matrix>, std::optional<Matrix>,
                     const std::optional<NormArrays>&, const std::optional<LinearArrays>&,
                     const std::optional<Matrix>&, const std::optional<Integers>&, int, float>(),
            nb::kw_only(), "cpu"_a, "dtype"_a, "word"_a, "position"_a.none(), "token_type"_a.none(), "norm"_a.none(),
@@ -470,9 +473,8 @@ NB_MODULE(_native, m) {
            "wanted"_a.none(), "turns"_a, "out"_a, "threads"_a, "in_main_thread"_a, "attended"_a.none() = nb::none(),
            "poolings"_a = std::vector<std::string>(), "skipped"_a.none() = nb::none());
   nb::class_<PythonTokenTable>(m, "TokenTable")
-      .def(nb::init<nb::ndarray<nb::ro, nb::ndim<2>, nb::c_contig, nb::device::cpu>, std::optional<Integers>,
-                    std::optional<Vector>>(),
-           nb::kw_only(), "rows"_a, "mapping"_a.none(), "weights"_a.none())
+      .def(nb::init<StoredMatrix, std::optional<Integers>, std::optional<Vector>>(), nb::kw_only(), "rows"_a,
+           "mapping"_a.none(), "weights"_a.none())
       .def("means", &PythonTokenTable::means, "ids"_a, "offsets"_a, "out"_a, "threads"_a, "in_main_thread"_a);
   nb::class_<PythonVocabulary>(m, "Vocabulary")
       .def(nb::init<const std::string&, const std::string&, const LinearArrays&, const std::string&,

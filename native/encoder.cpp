@@ -101,8 +101,8 @@ void Encoder::add_final_norm(const Norm& norm) {
 // Adds the rows of the word, position and token type tables, in the same order as the reference engine.
 void Encoder::embed(std::int32_t id, std::int32_t position, std::int8_t segment, float* x) const {
   const int count = embeddings_.size;
-  const float* word = embeddings_.word + static_cast<std::ptrdiff_t>(id) * count;
-  std::copy_n(word, count, x);
+  const float* word = embeddings_.word.row(size(id), size(count), x);
+  if (word != x) std::copy_n(word, count, x);
   if (embeddings_.scale != 1) {
     for (int i = 0; i < count; ++i) x[i] *= embeddings_.scale;
   }

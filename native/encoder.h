@@ -13,6 +13,7 @@
 #include "memory.h"
 #include "packed.h"
 #include "pooling.h"
+#include "stored.h"
 #include "team.h"
 
 namespace pellucid {
@@ -26,7 +27,7 @@ struct Norms {
 // occur are ever read. Their rows have the hidden size, unless a linear layer follows, which gives them that size.
 struct Embeddings {
   int size;
-  const float* word;        // [vocabulary, size]
+  StoredNumbers word;       // [vocabulary, size]
   const float* position;    // [positions, size], or null
   const float* token_type;  // [types, size], or null
   std::optional<Norm> norm;

@@ -140,6 +140,7 @@ Packed::Packed(const Kernels& kernels, Dtype dtype, const std::vector<Linear>& l
 
   // Panel by panel: quantise the columns, then interleave them, a few k at a time.
   std::vector<Column> columns(width);
+  std::vector<float> floats(static_cast<std::size_t>(depth_.features));  // one row of weights
   std::size_t done = 0;      // columns that are quantised
   std::size_t in_panel = 0;  // of which these are in the current panel
   const auto write_panel = [&] {
@@ -158,7 +159,8 @@ Packed::Packed(const Kernels& kernels, Dtype dtype, const std::vector<Linear>& l
   for (const Linear& layer : layers) {
     for (int row = 0; row < layer.out; ++row) {
       Column& column = columns[in_panel];
-      quantise_column(kernels, dtype, depth_, layer.weight + static_cast<std::ptrdiff_t>(row) * layer.in, column);
+      const float* weight = layer.weight.row(static_cast<std::size_t>(row), floats.size(), floats.data());
+      quantise_column(kernels, dtype, depth_, weight, column);
       scale_[done] = column.scale;
       bias_[done] = layer.bias[row];
       for (std::size_t g = 0; g < column.sums.size(); ++g) sums_[g * columns_ + done] = column.sums[g];

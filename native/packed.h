@@ -7,12 +7,13 @@
 
 #include "kernels.h"
 #include "memory.h"
+#include "stored.h"
 
 namespace pellucid {
 
 // A linear layer as the model's file stores it: weight [out, in] and bias [out].
 struct Linear {
-  const float* weight;
+  StoredNumbers weight;
   const float* bias;
   int out;
   int in;

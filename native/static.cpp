@@ -6,52 +6,19 @@
 
 #include "team.h"
 
-// Four numbers at a time are enough: the time goes into fetching rows from memory. So there is no version of this for
-// each instruction set.
-
 namespace pellucid {
 namespace {
 
-typedef float Floats __attribute__((vector_size(16)));
-typedef std::uint32_t Words __attribute__((vector_size(16)));
-typedef std::int32_t Integers __attribute__((vector_size(16)));
-constexpr std::size_t lanes = 4, block = 32;
+constexpr std::size_t lanes = floats_per_load, block = 32;
 constexpr int ahead = 8;                     // how many tokens before its turn a row is fetched
 constexpr int texts_per_share = 128;
 constexpr std::int64_t numbers_per_thread = 1 << 18;  // Less work is done before another thread has started.
-
-Floats load(const float* x) {
-  Floats v;
-  std::memcpy(&v, x, sizeof v);
-  return v;
-}
-
-// A float16 has 5 bits of exponent and 10 of fraction. Moved to their places in a float32, they stand for a number that
-// is 2^112 times smaller, because the exponents count from another start. This is exact for subnormal numbers too. The
-// table has no infinity or NaN.
-Floats load(const std::uint16_t* x) {
-  const Words bits{x[0], x[1], x[2], x[3]};
-  const Words magnitude = (bits & 0x7fff) << 13, sign = (bits & 0x8000) << 16;
-  Floats v;
-  std::memcpy(&v, &magnitude, sizeof v);
-  v *= 0x1p112f;
-  Words result;
-  std::memcpy(&result, &v, sizeof v);
-  result |= sign;
-  std::memcpy(&v, &result, sizeof v);
-  return v;
-}
-
-Floats load(const std::int8_t* x) {
-  const Integers v{x[0], x[1], x[2], x[3]};
-  return __builtin_convertvector(v, Floats);
-}
 
 // The mean of one text.
 template <class T>
 void mean(const TokenTable& table, const std::int32_t* ids, int tokens, float* out) {
   const std::size_t size = table.size;
-  const T* const rows = static_cast<const T*>(table.rows);
+  const T* const rows = static_cast<const T*>(table.rows.start);
   const auto row_of = [&](int t) {
     const std::int32_t id = ids[t];
     return rows + static_cast<std::size_t>(table.mapping ? table.mapping[id] : id) * size;
@@ -105,9 +72,10 @@ void means(const TokenTable& table, const std::int32_t* ids, const std::int32_t*
 bool mean_rows(const TokenTable& table, const std::int32_t* ids, const std::int32_t* offsets, int texts, float* out,
                int threads, const std::function<bool()>& should_stop) {
   const auto compute = [&](int first, int last) {
-    switch (table.stored) {
+    switch (table.rows.type) {
       case Stored::float32: return means<float>(table, ids, offsets, first, last, out);
-      case Stored::float16: return means<std::uint16_t>(table, ids, offsets, first, last, out);
+      case Stored::float16: return means<Float16>(table, ids, offsets, first, last, out);
+      case Stored::bfloat16: return means<Bfloat16>(table, ids, offsets, first, last, out);
       case Stored::int8: return means<std::int8_t>(table, ids, offsets, first, last, out);
     }
   };

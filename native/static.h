@@ -5,15 +5,14 @@
 #include <cstdint>
 #include <functional>
 
-namespace pellucid {
+#include "stored.h"
 
-enum class Stored { float32, float16, int8 };
+namespace pellucid {
 
 // A table of rows, as it lies in its file. Row `mapping[id]`, or row `id` without a mapping, is the row of token `id`;
 // with weights, it is multiplied by `weights[id]`.
 struct TokenTable {
-  const void* rows;
-  Stored stored;
+  StoredNumbers rows;
   std::size_t size;             // of a row, in numbers
   const std::int32_t* mapping;  // or null
   const float* weights;         // or null

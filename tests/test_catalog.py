@@ -10,15 +10,19 @@ from tests.conftest import DATA
 WHEELS = json.loads((DATA / "model_wheels.json").read_text())["models"]
 
 
-def test_the_catalog_has_five_embedders_and_two_rerankers():
-    assert {entry.kind for entry in catalog.entries()[:5]} == {"embedder"}
-    assert {entry.kind for entry in catalog.entries()[5:]} == {"reranker"}
+def test_the_catalog_has_nine_embedders_and_two_rerankers():
+    assert {entry.kind for entry in catalog.entries()[:9]} == {"embedder"}
+    assert {entry.kind for entry in catalog.entries()[9:]} == {"reranker"}
     assert [(entry.short_name, entry.dimensions, entry.description) for entry in catalog.entries()] == [
         ("all-MiniLM-L6-v2", 384, "fast and efficient, general purpose, real time"),
         ("all-mpnet-base-v2", 768, "best quality, slower"),
         ("all-MiniLM-L12-v2", 384, "slightly better than L6, a bit slower"),
         ("multi-qa-MiniLM-L6-cos-v1", 384, "tuned for question answering, semantic search"),
         ("paraphrase-multilingual-MiniLM-L12-v2", 384, "50+ languages"),
+        ("Qwen/Qwen3-Embedding-0.6B", 1024, "100+ languages, long texts, instructions"),
+        ("Qwen/Qwen3-Embedding-4B", 2560, "the same, larger"),
+        ("Qwen/Qwen3-Embedding-8B", 4096, "the same, largest"),
+        ("google/embeddinggemma-300m", 768, "100+ languages, small; accept its licence on the Hub first"),
         ("cross-encoder/ms-marco-MiniLM-L6-v2", None, "reranks English passages, fast"),
         ("BAAI/bge-reranker-v2-m3", None, "reranks in many languages, large"),
     ]
@@ -56,6 +60,10 @@ def test_the_other_models_are_only_on_the_hub():
         "all-MiniLM-L12-v2",
         "multi-qa-MiniLM-L6-cos-v1",
         "paraphrase-multilingual-MiniLM-L12-v2",
+        "Qwen/Qwen3-Embedding-0.6B",
+        "Qwen/Qwen3-Embedding-4B",
+        "Qwen/Qwen3-Embedding-8B",
+        "google/embeddinggemma-300m",
         "cross-encoder/ms-marco-MiniLM-L6-v2",
         "BAAI/bge-reranker-v2-m3",
     ]

@@ -21,12 +21,16 @@ from pellucid.errors import (
     UnsupportedModelError,
 )
 from pellucid.scoring import check_pairs
+from pellucid.sentence_transformers import CrossEncoder
 from pellucid.types import TokenBatch
 from tests import tiny
+from tests.causal_rerankers import LAYOUTS, PAIRS, Layout, prompts_of, write_reranker
 from tests.conftest import DATA
 
 SCORES = np.load(DATA / "tiny_scores.npz")
+CAUSAL_SCORES = np.load(DATA / "tiny_causal_scores.npz")
 """Those of sentence-transformers."""
+ENGINES = ["native", "reference"]
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +54,57 @@ def test_frozen_scores(family, tmp_path, engine, labels):
     expected = SCORES[f"{family}/{labels}/scores"].reshape(len(tiny.PAIRS), labels)
     ours = task.probabilities(tiny.PAIRS) if labels == 1 else task.logits(tiny.PAIRS)
     np.testing.assert_allclose(ours, expected, rtol=0, atol=5e-6 * max(1, np.abs(expected).max()))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_frozen_scores_of_decoders(tmp_path, engine, layout):
+    ours = CrossEncoder(write_reranker(tmp_path / "m", layout), engine=engine, on_truncation="cut")
+    for prompt, options in prompts_of(LAYOUTS[layout]).items():
+        expected = CAUSAL_SCORES[f"{layout}/{prompt}"]
+        found = ours.predict(PAIRS, **options)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=5e-6 * max(1, np.abs(expected).max()))
+
+
+@pytest.mark.parametrize("layout", ["answers", "parts", "head and padding"])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_decoders_score_depends_on_its_pair_alone(tmp_path, engine, layout):
+    task = Reranker(write_reranker(tmp_path / "m", layout), engine=engine, on_truncation="cut")
+    together = task.score_pairs(PAIRS)
+    alone = [task.score_pairs([pair])[0] for pair in PAIRS]
+    assert together.tobytes() == np.array(alone).tobytes() == task.score_pairs(PAIRS[::-1])[::-1].tobytes()
+
+
+def test_a_chat_template_needs_room_for_two_texts(tmp_path):
+    folder = write_reranker(tmp_path / "m", "answers")
+    least = Reranker(folder, engine="reference").least_tokens
+    with pytest.raises(OptionError, match=f"with the chat template if there is one, they have at least {least} tokens"):
+        Reranker(folder, engine="reference", max_tokens=least - 1)
+    task = Reranker(folder, engine="reference", max_tokens=least)
+    tokens, counts = task.tokenize([("q", "d")])
+    assert (len(tokens.ids), counts.tolist()) == (least, [least])
+
+
+def test_a_template_that_takes_no_pairs_is_refused(tmp_path):
+    template = "{% for m in messages %}{% if m.role == 'user' %}{{ m.content }}{% endif %}{% endfor %}."
+    folder = write_reranker(tmp_path / "m", Layout(template=template, answers=(), has_modules=False))
+    with pytest.raises(UnsupportedModelError, match="it leaves out the query and the document.*CrossEncoder"):
+        Reranker(folder, engine="reference")
+    task = Classifier(folder, engine="reference")
+    assert task.logits(["the cat", "a dog"]).shape == (2, 1)
+    with pytest.raises(UnsupportedModelError, match="it leaves out the query and the document"):
+        task.logits(PAIRS)
+
+
+@pytest.mark.parametrize("layout", ["answers", "without template"])
+def test_a_decoders_documents_can_have_a_limit_of_their_own(tmp_path, layout):
+    task = Reranker(write_reranker(tmp_path / "m", layout), engine="reference")
+    prepared = task.prepare([("q", "yes no yes no")], "", max_second_tokens=3)
+    found, counts = task.join(prepared, task.tokenizer.tokenize_plain(prepared.texts))
+    expected, expected_counts = task.tokenize([("q", "yes no")])
+    assert len(task.tokenizer.tokenize_plain(["yes no"]).ids) == 3
+    assert found.ids.tolist() == expected.ids.tolist()
+    assert counts.tolist() == expected_counts.tolist()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int16", "int8"])

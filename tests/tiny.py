@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from tests.tiny_families import (
     FAMILIES,
@@ -227,6 +227,28 @@ def write_asymmetric_model(folder: Path) -> Path:
     kind = "sentence_transformers.models.Router"
     write_json(folder / "modules.json", [{"idx": 0, "name": "0", "path": "", "type": kind}])
     return folder
+
+
+def store_as(folder: Path, dtype: str) -> None:
+    """Rewrite a model's weights as "float16" or "bfloat16". Numbers are rounded towards zero to bfloat16."""
+    path = folder / "model.safetensors"
+    if dtype == "float16":
+        save_file({name: array.astype(np.float16) for name, array in load_file(path).items()}, path)
+    else:
+        write_bfloat16(path, {name: array.view(np.uint32) >> 16 for name, array in load_file(path).items()})
+
+
+def write_bfloat16(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
+    """Write a safetensors file of bfloat16, which NumPy does not have, from whole numbers: the bits of each number."""
+    header, end = {}, 0
+    for name, bits in tensors.items():
+        header[name] = {"dtype": "BF16", "shape": bits.shape, "data_offsets": [end, end + 2 * bits.size]}
+        end += 2 * bits.size
+    encoded = json.dumps(header).encode()
+    encoded += b" " * (-len(encoded) % 8)  # So that the numbers are aligned, as the library does it.
+    with path.open("wb") as file:
+        file.write(len(encoded).to_bytes(8, "little") + encoded)
+        file.writelines(bits.astype("<u2").tobytes() for bits in tensors.values())
 
 
 def edit_json(path: Path, **changes: Any) -> None:

@@ -574,7 +574,7 @@ void static_models() {
   constexpr int rows = 50, vocabulary = 90, texts = 700;
   std::uniform_int_distribution<std::int32_t> any_row(0, rows - 1), any_length(0, 40);
   for (const int width : {1, 3, 32, 64, 100}) {
-    for (const Stored stored : {Stored::float32, Stored::float16, Stored::int8}) {
+    for (const Stored stored : {Stored::float32, Stored::float16, Stored::bfloat16, Stored::int8}) {
       for (const bool plain : {true, false}) {
         const int ids_end = plain ? rows : vocabulary;
         std::vector<float> values(size(rows * width));
@@ -590,14 +590,28 @@ void static_models() {
           values[i] = stored == Stored::float16 ? static_cast<float>(is_negative ? -half : half)
                       : stored == Stored::int8  ? static_cast<float>(bytes[i])
                                                 : normal(1)[0];
+          if (stored == Stored::bfloat16) {  // The upper half of a float. The lower one must be zero here.
+            std::uint32_t bits;
+            std::memcpy(&bits, &values[i], sizeof bits);
+            halves[i] = static_cast<std::uint16_t>(bits >> 16);
+            bits &= 0xffff0000;
+            std::memcpy(&values[i], &bits, sizeof bits);
+          }
         }
-        const void* table_rows = stored == Stored::float16 ? static_cast<const void*>(halves.data())
-                                 : stored == Stored::int8  ? static_cast<const void*>(bytes.data())
-                                                           : values.data();
+        const bool in_halves = stored == Stored::float16 || stored == Stored::bfloat16;
+        const void* table_rows = in_halves               ? static_cast<const void*>(halves.data())
+                                 : stored == Stored::int8 ? static_cast<const void*>(bytes.data())
+                                                          : values.data();
+        // As floats, each row has exactly the numbers that it stands for.
+        std::vector<float> room(size(width));
+        for (int row = 0; row < rows; ++row) {
+          const float* found = StoredNumbers(table_rows, stored).row(size(row), size(width), room.data());
+          CHECK(std::equal(found, found + width, &values[size(row * width)]), "row %d", row);
+        }
         std::vector<std::int32_t> mapping(size(vocabulary));
         for (std::int32_t& row : mapping) row = any_row(generator);
         const std::vector<float> weights = normal(size(vocabulary));
-        const TokenTable table{table_rows, stored, size(width), plain ? nullptr : mapping.data(), plain ? nullptr : weights.data()};
+        const TokenTable table{{table_rows, stored}, size(width), plain ? nullptr : mapping.data(), plain ? nullptr : weights.data()};
         std::vector<std::int32_t> ids, offsets{0};
         for (int text = 0; text < texts; ++text) {
           for (int n = any_length(generator); n > 0; --n) ids.push_back(static_cast<std::int32_t>(generator() % static_cast<unsigned>(ids_end)));

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from pellucid.types import Float32, Int8, Int32
 
-_Linear = tuple[Float32, Float32]  # weight [out, in] and bias [out]
+_Stored = npt.NDArray[Any]  # float32, float16, bfloat16 (as uint16) or int8
+_Linear = tuple[_Stored, Float32]  # weight [out, in] and bias [out]
 _Norm = tuple[Float32, Float32 | None, float]  # weight [size], bias [size] and epsilon; no bias: root mean square
 _Norms = tuple[_Norm | None, _Norm | None, _Norm | None]  # before the sublayer, after it, and of the sum
 _Turns = tuple[Float32, Float32]  # cosines and sines, [positions, head_size / 2]
@@ -31,7 +32,7 @@ class Encoder:
         *,
         cpu: str,
         dtype: str,
-        word: Float32,
+        word: _Stored,
         position: Float32 | None,
         token_type: Float32 | None,
         norm: _Norm | None,
@@ -116,7 +117,7 @@ class TokenTable:
     def __init__(
         self,
         *,
-        rows: npt.NDArray[Any],
+        rows: _Stored,
         mapping: Int32 | None,
         weights: Float32 | None,
     ) -> None: ...

@@ -73,6 +73,8 @@ class Reranker(ScoringTask):
         hub = {"revision": revision, "cache_folder": cache_folder, "local_files_only": local_files_only, "token": token}
         super().__init__(model_name, arithmetic | hub, on_truncation, activation)
         _ = self.activation  # Raises if it is not supported.
+        if self.tokenizer.chat is not None:
+            self.tokenizer.chat.check_pairs()
         if len(self.head.labels) != 1:
             raise UnsupportedModelError(
                 f"{self.spec.name} has {len(self.head.labels)} labels, so it gives no single score. Use Classifier, or "
@@ -101,7 +103,8 @@ class Reranker(ScoringTask):
         Args:
             query: the query.
             documents: the documents.
-            prompt_name: put the model's prompt of this name before the query.
+            prompt_name: put the model's prompt of this name before the query. If the model has a chat template, prompts
+                are its instructions, and go where the template puts them.
             prompt: put this before the query; "" for no prompt. If you give neither, the model's default is used.
             show_progress: draw a progress bar, on a terminal or in a notebook.
             advance: called after each part of the work with its number of documents.

@@ -18,7 +18,9 @@ from pellucid.layers.finish import Pool
 from pellucid.model.spec import HeadSpec, ModelSpec
 from pellucid.sources.files import ModelFiles
 from pellucid.task import Call, Task
+from pellucid.text.chat import ChatTexts
 from pellucid.text.checks import as_list, check_texts, check_utf8
+from pellucid.text.padding import without_padding
 from pellucid.text.pairs import PairTexts, join_pairs
 from pellucid.text.truncation import OnTruncation
 from pellucid.types import Float32, Int32, TokenBatch, check_tokens
@@ -47,16 +49,16 @@ class ScoringTask(Task):
         super().__init__(model, options, None, on_truncation)
         if activation is not None:
             check_choice("activation", activation, SCORE_ACTIVATIONS)
-        if self.spec.head is not None and not gives_scores(self.files, self.spec):
+        if self.spec.head is not None and self.spec.stages and self.files.has("modules.json"):
             raise UnsupportedModelError(
                 f"{self.spec.name} gives vectors, as its modules.json says. Use Embedder, or pellucid embed."
             )
         self._finish = Pool(self.head.pooling, self.encoder.head)
         self._activation = activation or self.head.activation
-        specials = self.tokenizer.pair_template.specials
-        if self.max_tokens < specials + 2:
+        if self.max_tokens < (least := self.least_tokens):
             raise OptionError(
-                f"max_tokens={self.max_tokens} leaves no room for two texts besides {specials} special tokens.",
+                f"max_tokens={self.max_tokens} leaves no room for two texts: with special tokens, and with the chat "
+                f"template if there is one, they have at least {least} tokens.",
                 "max_tokens",
             )
 
@@ -67,7 +69,7 @@ class ScoringTask(Task):
             raise UnsupportedModelError(
                 self.spec.why_no_head
                 or f"{self.spec.name} has no head that scores or classifies: its config.json names no class that ends "
-                f"in ForSequenceClassification. If it gives vectors, use Embedder."
+                f"in ForSequenceClassification, and its modules.json no LogitScore. If it gives vectors, use Embedder."
             )
         return self.spec.head
 
@@ -89,6 +91,14 @@ class ScoringTask(Task):
     def finish(self) -> Pool:
         """Turns token vectors into logits, ``float32[B, labels]``."""
         return self._finish
+
+    @property
+    def least_tokens(self) -> int:
+        """The least ``max_tokens`` that leaves room for two texts: one token of each, and all that is around them."""
+        chat = self.tokenizer.chat
+        if chat is None:
+            return self.tokenizer.pair_template.specials + 2
+        return len(self.tokenizer.tokenize_plain([chat.render(("", "") if chat.takes_pairs else "")]).ids) + 2
 
     def prompt_named(self, prompt_name: str | None) -> str:
         """The prompt of this name; None for the model's default. Raises OptionError for an unknown name."""
@@ -169,50 +179,76 @@ class ScoringTask(Task):
             check_texts(texts, first=first)
 
     def _tokenize_now(self, texts: list[Any], call: Call[Any], first: int) -> tuple[TokenBatch, Int32]:
-        if not _are_pairs(texts):
-            return super()._tokenize_now(texts, call, first)
-        pair_texts = PairTexts.of(cast("list[Pair]", texts), call.prompt)
-        return self.join_pairs(pair_texts, self.tokenizer.tokenize_plain(pair_texts.texts))
+        if not _are_pairs(texts) and self.tokenizer.chat is None:
+            tokens, counts = super()._tokenize_now(texts, call, first)
+            return self._without_padding(tokens), counts
+        prepared = self.prepare(texts, call.prompt)
+        return self.join(prepared, self.tokenizer.tokenize_plain(prepared.texts))
 
-    def join_pairs(
-        self,
-        pair_texts: PairTexts,
-        plain: TokenBatch,
-        *,
-        max_tokens: int | None = None,
-        max_second_tokens: int | None = None,
-    ) -> tuple[TokenBatch, Int32]:
-        """Join the tokens of texts into pairs, with special tokens. A pair that is too long is cut.
+    def prepare(
+        self, texts: Sequence[str] | Sequence[Pair], prompt: str, *, max_second_tokens: int | None = None
+    ) -> PairTexts | ChatTexts:
+        """Find out which texts to tokenize for pairs: those of the pairs, or what the chat template makes of them.
 
         Args:
-            pair_texts: the texts of the pairs.
+            texts: pairs of texts; or texts, for a model with a chat template.
+            prompt: put this before each first text, or into the chat template.
+            max_second_tokens: the most tokens of a second text, such as a document; None for all.
+
+        Raises:
+            UnsupportedModelError: the chat template is not made for pairs, or fails.
+        """
+        chat = self.tokenizer.chat
+        if chat is None:
+            return PairTexts.of(cast("Sequence[Pair]", texts), prompt, max_second_tokens)
+        if texts and isinstance(texts[0], tuple):
+            chat.check_pairs()
+            if max_second_tokens is not None:
+                pairs = cast("Sequence[Pair]", texts)
+                texts = [(first, self.tokenizer.start_of(second, max_second_tokens)) for first, second in pairs]
+        return self.tokenizer.render(chat, texts, prompt)
+
+    def join(
+        self, prepared: PairTexts | ChatTexts, plain: TokenBatch, *, max_tokens: int | None = None
+    ) -> tuple[TokenBatch, Int32]:
+        """Turn the tokens of texts into what the model reads. A pair that is too long is cut.
+
+        Args:
+            prepared: the texts, from :meth:`prepare`.
             plain: their tokens, as :meth:`~pellucid.text.tokenizer.Tokenizer.tokenize_plain` returns them.
             max_tokens: the most tokens of a pair, if that is less than the model's.
-            max_second_tokens: the most tokens of a second text, such as a document; None for all.
 
         Returns:
             The pairs, and ``int32[B]``: how many tokens each had before it was cut to ``max_tokens``.
         """
         keep_end = self.spec.tokenizer.truncation_side == "left"
-        return join_pairs(
-            plain,
-            pair_texts.firsts,
-            pair_texts.seconds,
-            self.tokenizer.pair_template,
-            self.max_tokens if max_tokens is None else min(max_tokens, self.max_tokens),
-            max_second_tokens=max_second_tokens,
-            keep_end=keep_end,
-            has_segments=self.spec.tokenizer.has_segments,
-        )
+        most = self.max_tokens if max_tokens is None else min(max_tokens, self.max_tokens)
+        if isinstance(prepared, ChatTexts):
+            tokens, counts = prepared.cut(plain, most, keep_end=keep_end)
+        else:
+            tokens, counts = join_pairs(
+                plain,
+                prepared,
+                self.tokenizer.pair_template,
+                most,
+                keep_end=keep_end,
+                has_segments=self.spec.tokenizer.has_segments,
+            )
+        return self._without_padding(tokens), counts
+
+    def _without_padding(self, tokens: TokenBatch) -> TokenBatch:
+        return tokens if self.head.padding_id is None else without_padding(tokens, self.head.padding_id)
 
 
 def gives_scores(files: ModelFiles, spec: ModelSpec) -> bool:
     """True if a model has a head that scores, unless its ``modules.json`` lists stages for vectors.
 
     Without that file, as in sentence-transformers, any model can be read as one that gives vectors. Its config says
-    what it was trained for.
+    what it was trained for. Of a decoder that predicts the next token, only a chat template tells.
     """
-    return spec.head is not None and not (spec.stages and files.has("modules.json"))
+    if spec.head is None or (spec.stages and files.has("modules.json")):
+        return False
+    return not (spec.stages and spec.head.answers) or spec.tokenizer.chat is not None
 
 
 def check_pairs(pairs: Iterable[Any]) -> list[Pair]:

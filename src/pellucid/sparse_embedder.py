@@ -20,6 +20,7 @@ from pellucid.layers.vocabulary import SparseCode, SparseFinish, TokenWeights, V
 from pellucid.model.load import load_query_table, read_settings
 from pellucid.model.modules import load_autoencoder, load_dense
 from pellucid.model.spec import AutoEncoderSpec, ModelSpec, SpladeSpec
+from pellucid.model.special_tokens import named_tokens
 from pellucid.model.token_heads import LEXICAL, why_no_head
 from pellucid.query_table import QueryTable
 from pellucid.reprs import engine_and_dtype, short_text
@@ -28,7 +29,6 @@ from pellucid.sparse_vectors import SparseVectors
 from pellucid.task import Call, Task
 from pellucid.text.checks import as_iterator, as_list, check_texts
 from pellucid.text.sides import Side
-from pellucid.text.special_tokens import named_tokens
 from pellucid.text.tokenizer import Tokenizer
 from pellucid.text.truncation import OnTruncation
 from pellucid.types import TokenBatch, check_tokens

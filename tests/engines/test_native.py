@@ -29,6 +29,7 @@ from pellucid.errors import OptionError, UnsupportedModelError
 from pellucid.layers.finish import Pool
 from pellucid.layers.pooling import MODES, Pooling
 from pellucid.model.spec import DisentangledSpec, EncoderSpec, NormPlaces, NormSpec
+from pellucid.model.stored import TokenTable
 from pellucid.model.weights import EncoderWeights, Layer, Linear, Norm, Norms
 from pellucid.types import TokenBatch
 from tests.specs import encoder_spec
@@ -111,7 +112,7 @@ def make_weights(spec: EncoderSpec, seed=0) -> EncoderWeights:
     size = embedding.size or spec.hidden_size
     stored = {number: layer(number) for number in dict.fromkeys(spec.stored_layers)}
     return EncoderWeights(
-        word=normal(spec.vocab_size, size),
+        word=TokenTable(normal(spec.vocab_size, size)),
         position=normal(embedding.positions, size) if embedding.position_table else None,
         token_type=normal(embedding.token_types, size) if embedding.token_types else None,
         embedding_norm=norm(size) if embedding.norm else None,
@@ -121,6 +122,26 @@ def make_weights(spec: EncoderSpec, seed=0) -> EncoderWeights:
         layers=tuple(stored[number] for number in spec.stored_layers),
         final_norm=norm() if spec.final_norm else None,
     )
+
+
+def in_16_bits(weights: EncoderWeights, kind) -> tuple[EncoderWeights, EncoderWeights]:
+    """The weights with all matrices rounded to 16 bits: as a file stores them, and as float32."""
+
+    def halves(floats):
+        return floats.astype(np.float16) if kind == "float16" else (floats.view(np.uint32) >> 16).astype(np.uint16)
+
+    def floats_again(stored):
+        return stored.astype(np.float32) if kind == "float16" else (stored.astype(np.uint32) << 16).view(np.float32)
+
+    def each(change):
+        def changed(layer):
+            linears = {name: part for name, part in vars(layer).items() if isinstance(part, Linear)}
+            return replace(layer, **{name: Linear(change(part.weight), part.bias) for name, part in linears.items()})
+
+        layers = tuple(changed(layer) for layer in weights.layers)
+        return replace(weights, word=TokenTable(change(weights.word.rows)), layers=layers)
+
+    return each(halves), each(lambda floats: floats_again(halves(floats)))
 
 
 def make_batch(lengths, seed=0) -> TokenBatch:
@@ -346,13 +367,24 @@ class TestPooling:
     def test_nan_stays_nan(self):
         spec = make_spec(layers=1)
         weights = make_weights(spec)
-        broken = replace(
-            weights, word=np.where(np.arange(VOCABULARY)[:, None] == 3, np.nan, weights.word).astype(np.float32)
-        )
+        rows = np.where(np.arange(VOCABULARY)[:, None] == 3, np.float32(np.nan), weights.word.rows)
+        broken = replace(weights, word=TokenTable(rows))
         batch = TokenBatch.from_sequences([[3, 4, 5], [4, 5]])
         pooled = NativeEngine(spec, broken).run(batch, Pool(Pooling(tuple(MODES))))
         assert np.isnan(pooled[0]).all()
         assert np.isfinite(pooled[1]).all()
+
+
+@pytest.mark.parametrize("kind", ["float16", "bfloat16"])
+@pytest.mark.parametrize("family", ["nomic", "albert", "deberta"])
+def test_weights_stored_in_16_bits_count_as_the_same_numbers_in_float32(family, kind):
+    spec = make_spec(hidden=30, family=family)  # Rows of 30 numbers do not end with a whole vector.
+    stored, floats = in_16_bits(make_weights(spec), kind)
+    batch = make_batch([5, 1, 30])
+    for dtype in DTYPES:
+        results = [NativeEngine(spec, weights, dtype=dtype).token_vectors(batch) for weights in (stored, floats)]
+        np.testing.assert_array_equal(*results)
+    np.testing.assert_array_equal(*(ReferenceEngine(spec, each).token_vectors(batch) for each in (stored, floats)))
 
 
 def test_a_call_takes_more_tokens_with_more_threads():

@@ -134,7 +134,7 @@ def slow_encode(ids, spec, weights):
 
     x = []
     for token, position in zip(ids, positions, strict=True):
-        vector = weights.word[token].astype(np.float64)
+        vector = weights.word.rows[token].astype(np.float64)
         if weights.position is not None:
             vector = vector + weights.position[position]
         if weights.token_type is not None:

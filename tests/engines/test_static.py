@@ -18,7 +18,7 @@ from pellucid.layers.finish import EachToken, Pool
 from pellucid.layers.norms import Normalize
 from pellucid.layers.pooling import Pooling
 from pellucid.model.spec import NO_LIMIT, EmbeddingSpec, EncoderSpec
-from pellucid.model.static import TokenTable
+from pellucid.model.stored import TokenTable
 from pellucid.model.weights import EncoderWeights
 from pellucid.types import TokenBatch
 
@@ -29,8 +29,12 @@ MEAN = Pool(Pooling(("mean",)), (Normalize(),))
 def make(size=33, *, dtype="float32", shared=False, weighted=False, seed=0) -> tuple[EncoderSpec, TokenTable]:
     rng = np.random.default_rng(seed)
     rows = rng.normal(size=(9 if shared else VOCABULARY, size)) * (40 if dtype == "int8" else 1)
+    if dtype == "bfloat16":
+        stored = (rows.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
+    else:
+        stored = rows.clip(-128, 127).astype(dtype)
     table = TokenTable(
-        rows.clip(-128, 127).astype(dtype),
+        stored,
         rng.integers(0, 9, size=VOCABULARY).astype(np.int32) if shared else None,
         rng.normal(size=VOCABULARY).astype(np.float32) if weighted else None,
     )
@@ -51,7 +55,7 @@ def batch_of(lengths, seed=0) -> TokenBatch:
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("shared", [False, True])
-@pytest.mark.parametrize("dtype", ["float32", "float16", "int8"])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "int8"])
 @pytest.mark.parametrize("size", [1, 32, 33, 70])
 def test_vectors_are_those_of_the_reference(size, dtype, shared, weighted):
     spec, table = make(size, dtype=dtype, shared=shared, weighted=weighted)
@@ -141,7 +145,7 @@ def test_the_core_checks_what_it_gets(wrong, error):
 @pytest.mark.parametrize(
     ("wrong", "error"),
     [
-        ({"rows": np.zeros((3, 2))}, "must be float32, float16 or int8"),
+        ({"rows": np.zeros((3, 2))}, "must be float32, float16, bfloat16"),
         ({"mapping": np.array([0, 9], np.int32)}, "leads out of the table"),
         ({"mapping": np.array([-1], np.int32)}, "leads out of the table"),
         ({"weights": np.zeros(4, np.float32)}, "a weight for each token"),

@@ -3,9 +3,11 @@ from __future__ import annotations
 import pytest
 
 from pellucid import Reranker
+from pellucid.errors import UnsupportedModelError
 from pellucid.explain.pair import find_sentences, read_pair
 from pellucid.types import Token
 from tests import tiny
+from tests.causal_rerankers import PAIRS, write_reranker
 
 
 @pytest.fixture(scope="module")
@@ -63,3 +65,36 @@ def test_a_text_is_cut_at_the_side_that_the_model_names(tmp_path, side):
     first, last = document.tokens[0].start, document.tokens[-1].end
     assert (first, last) == ((len(words) - (last - first), len(words)) if side == "left" else (0, last))
     assert document.sentences[0].text == words[first:last]
+
+
+# Chat templates
+
+
+def causal(folder, layout, **options) -> Reranker:
+    return Reranker(write_reranker(folder, layout, **options), engine="reference", on_truncation="cut")
+
+
+@pytest.mark.parametrize("max_tokens", [120, 160, 400])
+@pytest.mark.parametrize("layout", ["answers", "one answer", "cut at the start", "head"])
+@pytest.mark.parametrize("prompt", ["", "Find cats"])
+def test_a_pair_in_a_chat_template_is_read_as_the_tasks_read_it(tmp_path, layout, max_tokens, prompt):
+    reranker = causal(tmp_path / "m", layout, max_tokens=max_tokens)
+    for pair in PAIRS:
+        ours = read_pair(reranker.encoder, *pair, prompt)
+        batch, counts = reranker.tokenize([pair], prompt)
+        assert ours.batch.ids.tolist() == batch.ids.tolist()
+        for side, (text, given) in enumerate(zip(ours.texts, pair, strict=True)):
+            assert [token.id for token in text.tokens] == batch.ids[ours.places(side)].tolist()
+            in_sentences = sorted(position for sentence in text.sentences for position in sentence.tokens)
+            assert in_sentences == list(range(len(text.tokens)))
+            read = sorted([*text.tokens, *text.cut], key=lambda token: (token.start, token.end))
+            covered = {place for token in read for place in range(token.start, token.end)}
+            assert covered == set(range(len(given)))
+            assert bool(text.cut) <= (counts[0] > max_tokens)
+
+
+def test_a_template_that_changes_the_texts_hides_which_tokens_are_theirs(tmp_path):
+    reranker = causal(tmp_path / "m", "parts")
+    assert read_pair(reranker.encoder, "the cat", "a dog", "").texts[0].text == "the cat"
+    with pytest.raises(UnsupportedModelError, match="the chat template changes the texts.*The score itself is right"):
+        read_pair(reranker.encoder, " the cat", "a dog", "")

@@ -12,10 +12,12 @@ from pellucid import Encoder, Reranker, TokenBatch
 from pellucid.errors import InvalidModelError, OptionError, TextError, TextTypeError, UnsupportedModelError
 from pellucid.explain import leave_out, score
 from tests import tiny
+from tests.causal_rerankers import write_reranker
 from tests.tiny_families import LAYERS
 
 QUERY, DOCUMENT = "the cat", "A dog. Matting, the CAT!\n\non a"
 LONG = "the cat sat on the mat. A dog, a dog! " * 20
+CAUSAL = ("answers", "one answer", "without template", "head", "head and padding")
 
 
 @pytest.fixture(scope="module")
@@ -215,3 +217,35 @@ def test_a_larger_model_and_a_longer_pair_read_fewer_tokens(bert):
     expected = 1e9 / (len(spec.blocks) * (per_token + 2 * 10 * attention.query_size))
     assert leave_out.token_limit(spec, 10, 1e9) == int(expected)
     assert leave_out.token_limit(spec, 100, 1e9) < leave_out.token_limit(spec, 10, 1e9)
+
+
+# Decoders
+
+
+@pytest.mark.parametrize("prompt", ["", "Find cats"])
+@pytest.mark.parametrize("layout", CAUSAL)
+def test_a_change_in_a_decoder_is_exact_too(tmp_path, layout, prompt):
+    reranker = Reranker(write_reranker(tmp_path / "m", layout), engine="reference")
+    pair = (QUERY, DOCUMENT)
+    found = reranker.explain(*pair, prompt=prompt)
+    assert found.score == float(reranker.score_pairs([pair], prompt=prompt)[0])
+    ids = reranker.tokenize([pair], prompt)[0].ids.tolist()
+    for text, changes, last in (
+        (found.query, found.query_changes, "t"),
+        (found.document, found.document_changes, "a"),
+    ):
+        spelled = "".join(token.piece for token in text.tokens).replace("\u0120", " ").replace("\u010a", "\n")
+        assert text.text in spelled
+        assert spelled.endswith(last)
+        for word, change in zip(text.words, changes.words, strict=True):
+            own = [text.tokens[place].id for place in word.tokens]
+            starts = [n for n in range(len(ids)) if ids[n : n + len(own)] == own]
+            without = TokenBatch.from_sequences([ids[:n] + ids[n + len(own) :] for n in starts])
+            logits = reranker.encoder.run(without, reranker.finish)[:, 0].tolist()
+            assert found.logit - change in logits
+
+
+def test_the_attention_of_a_decoder_looks_back_only(tmp_path):
+    found = Reranker(write_reranker(tmp_path / "m", "answers"), engine="reference").explain(QUERY, DOCUMENT)
+    assert (found.query_attention == 0).all()
+    assert (found.document_attention > 0).all()

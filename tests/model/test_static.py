@@ -12,7 +12,6 @@ from pellucid.errors import InvalidModelError, UnsupportedModelError
 from pellucid.layers.pooling import Pooling
 from pellucid.model.load import count_parameters, load_spec, load_weights
 from pellucid.model.spec import NO_LIMIT, DenseSpec, NormalizeSpec
-from pellucid.model.static import TokenTable
 from pellucid.sources import local
 from pellucid.sources.files import missing_files
 from tests import tiny
@@ -132,14 +131,13 @@ class TestTheTable:
     def test_it_stays_as_it_is_stored(self, tmp_path, dtype, kept):
         assert load(write_static(tmp_path / "m", "model2vec", dtype=dtype))[1].rows.dtype == kept
 
-    def test_looking_up_tokens_gives_their_rows_times_their_weights(self):
-        rows = np.array([[1, 2], [3, 4]], dtype=np.int8)
-        mapping, weights = np.array([1, 0, 1], dtype=np.int32), np.array([2, 1, 0.5], dtype=np.float32)
-        ids = np.array([0, 2, 1], dtype=np.int32)
-        found = TokenTable(rows, mapping, weights)[ids]
-        assert found.dtype == np.float32
-        assert found.tolist() == [[6, 8], [1.5, 2], [1, 2]]
-        assert TokenTable(rows)[ids[[0, 2]]].tolist() == [[1, 2], [3, 4]]
+    def test_one_of_bfloat16_does_too(self, tmp_path):
+        folder = write_static(tmp_path / "m")
+        floats = load_file(folder / "model.safetensors")["embedding.weight"]
+        tiny.store_as(folder, "bfloat16")
+        rows = load(folder)[1].rows
+        assert rows.dtype == np.uint16  # NumPy has no bfloat16.
+        np.testing.assert_array_equal(rows, floats.view(np.uint32) >> 16)
 
 
 class TestBrokenFiles:

@@ -40,20 +40,27 @@ def write_raw(path, header: dict | bytes, data: bytes = b"", length: int | None 
 def test_tensors_are_read_by_name_and_shape(broken):
     stored = load_file(broken / "model.safetensors")
     weights = load(broken)
-    np.testing.assert_array_equal(weights.word, stored[WORD])
+    np.testing.assert_array_equal(weights.word.rows, stored[WORD])
     np.testing.assert_array_equal(weights.layers[1].output.bias, stored["encoder.layer.1.output.dense.bias"])
     assert len(weights.layers) == tiny_families.LAYERS
 
 
-def test_float32_stays_mapped_from_the_file(broken):
-    assert not load(broken).word.flags.owndata
+@pytest.mark.parametrize(("dtype", "kept"), [(None, "float32"), ("float16", "float16"), ("bfloat16", "uint16")])
+def test_the_table_and_the_layers_stay_mapped_from_the_file(broken, dtype, kept):
+    if dtype is not None:
+        tiny.store_as(broken, dtype)
+    weights = load(broken)
+    for stored in (weights.word.rows, *(layer.output.weight for layer in weights.layers)):
+        assert stored.dtype == kept
+        assert not stored.flags.owndata
+    assert weights.embedding_norm.weight.dtype == weights.layers[0].output.bias.dtype == np.float32
 
 
 @pytest.mark.parametrize("prefix", ["bert.", ""])
 def test_names_may_have_the_prefix_of_the_class_that_saved_them(broken, prefix):
     stored = load_file(broken / "model.safetensors")
     save_file({prefix + name: array for name, array in stored.items()}, broken / "model.safetensors")
-    np.testing.assert_array_equal(load(broken).word, stored[WORD])
+    np.testing.assert_array_equal(load(broken).word.rows, stored[WORD])
 
 
 def test_the_first_bert_checkpoints_say_gamma_and_beta(broken):
@@ -79,18 +86,43 @@ def test_float16_float64_and_bfloat16_are_converted(tmp_path):
     assert (result.tolist(), result.dtype) == (values.tolist(), np.float32)
 
 
-def test_shards_are_read_through_their_index(broken):
-    stored = load_file(broken / "model.safetensors")
-    names = sorted(stored)
-    shards = {"model-00001-of-00002.safetensors": names[::2], "model-00002-of-00002.safetensors": names[1::2]}
-    for shard, members in shards.items():
-        save_file({name: stored[name] for name in members}, broken / shard)
-    (broken / "model.safetensors").unlink()
-    index = {"weight_map": {name: shard for shard, members in shards.items() for name in members}}
-    tiny.write_json(broken / "model.safetensors.index.json", index)
-    np.testing.assert_array_equal(load(broken).word, stored[WORD])
+def split(folder, count: int) -> dict:
+    """Split a model's weights into shards, and return their index."""
+    stored = load_file(folder / "model.safetensors")
+    weight_map = {}
+    for number in range(count):
+        members = sorted(stored)[number::count]
+        shard = f"model-{number + 1:05}-of-{count:05}.safetensors"
+        save_file({name: stored[name] for name in members}, folder / shard)
+        weight_map |= dict.fromkeys(members, shard)
+    (folder / "model.safetensors").unlink()
+    index = {"metadata": {"total_size": sum(array.nbytes for array in stored.values())}, "weight_map": weight_map}
+    tiny.write_json(folder / "model.safetensors.index.json", index)
+    return index
 
-    (broken / "model-00002-of-00002.safetensors").unlink()
+
+@pytest.mark.parametrize("count", [2, 45])
+def test_shards_are_read_through_their_index(broken, count):
+    stored = load_file(broken / "model.safetensors")
+    split(broken, count)
+    weights = load(broken)
+    np.testing.assert_array_equal(weights.word.rows, stored[WORD])
+    np.testing.assert_array_equal(weights.layers[1].output.weight, stored["encoder.layer.1.output.dense.weight"])
+
+
+def test_broken_shards_are_named(broken):
+    index = split(broken, 2)
+    second = broken / "model-00002-of-00002.safetensors"
+    content = second.read_bytes()
+    second.write_bytes(content[:-4])
+    with pytest.raises(InvalidModelError, match=r"model-00002-of-00002\.safetensors is not a sound safetensors file"):
+        load(broken)
+
+    second.write_bytes((broken / "model-00001-of-00002.safetensors").read_bytes())
+    with pytest.raises(InvalidModelError, match="the weights have no tensor"):
+        load(broken)
+
+    second.unlink()
     with pytest.raises(InvalidModelError, match=r"no model-00002-of-00002.safetensors, which .*index.json names"):
         load(broken)
 
@@ -100,12 +132,16 @@ def test_shards_are_read_through_their_index(broken):
         load(broken)
 
 
+@pytest.mark.parametrize("tensor", [WORD, "encoder.layer.1.output.dense.weight", "embeddings.LayerNorm.bias"])
+@pytest.mark.parametrize("dtype", [None, "float16", "bfloat16"])
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_nan_and_infinity_are_refused_and_the_tensor_is_named(broken, bad):
-    word = load_file(broken / "model.safetensors")[WORD]
-    word[3, 5] = bad
-    rewrite(broken, **{WORD.replace(".", "__"): word})
-    with pytest.raises(InvalidModelError, match="word_embeddings.weight' holds NaN or infinity"):
+def test_nan_and_infinity_are_refused_and_the_tensor_is_named(broken, bad, dtype, tensor):
+    array = load_file(broken / "model.safetensors")[tensor]
+    array.reshape(-1)[-2] = bad
+    rewrite(broken, **{tensor.replace(".", "__"): array})
+    if dtype is not None:
+        tiny.store_as(broken, dtype)
+    with pytest.raises(InvalidModelError, match=f"{tensor}' holds NaN or infinity"):
         load(broken)
 
 
@@ -130,8 +166,10 @@ def test_more_layers_than_the_file_has_are_refused(broken):
         load(broken)
 
 
-def test_a_type_that_is_not_floating_point_is_refused(broken):
-    rewrite(broken, embeddings__LayerNorm__bias=np.zeros(16, dtype=np.int8))
+@pytest.mark.parametrize("tensor", [WORD, "encoder.layer.1.output.dense.weight", "embeddings.LayerNorm.bias"])
+def test_a_type_that_is_not_floating_point_is_refused(broken, tensor):
+    array = load_file(broken / "model.safetensors")[tensor]
+    rewrite(broken, **{tensor.replace(".", "__"): np.zeros(array.shape, dtype=np.int8)})
     with pytest.raises(UnsupportedModelError, match="stored as I8. Supported: F32, F16, BF16, F64"):
         load(broken)
 

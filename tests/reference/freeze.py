@@ -1,11 +1,13 @@
 """Writes what sentence-transformers gives for a tiny model of each family, for ``make test``, which has no PyTorch.
 
 ``tests/data/tiny.npz`` has ids and vectors, ``tests/data/tiny_scores.npz`` the ids and logits of pairs,
+``tests/data/tiny_causal_scores.npz`` the scores of decoders for pairs,
 ``tests/data/tiny_sparse.npz`` the weights of SPLADE, ``tests/data/tiny_multi_vectors.npz`` the vectors of tokens and
 their MaxSim, ``tests/data/tiny_bge_m3.npz`` the three kinds of vectors of BGE-M3, and ``tests/data/static.npz`` the
-vectors of static models, by sentence-transformers and by model2vec. ``tests/data/tiny_t5.npz`` has the ids and vectors
-of the tiny encoders of :mod:`tests.t5_models`. ``tests/data/golden_splade.npz`` has the weights of the real SPLADE
-model of :mod:`tests.real_splade`, for some of the golden texts. Run this again only when the tiny models change::
+vectors of static models, by sentence-transformers and by model2vec. ``tests/data/golden_splade.npz`` has the weights of
+the real SPLADE model of :mod:`tests.real_splade`, for some of the golden texts. ``tests/data/tiny_t5.npz`` has the ids
+and vectors of :mod:`tests.t5_models`, and ``tests/data/decoders.npz`` those of :mod:`tests.tiny_decoders`, for documents
+and for queries. Run this again only when the tiny models change::
 
     .venv-reference/bin/python -m tests.reference.freeze
 """
@@ -20,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from tests import bge_m3, multi_vector_models, static_models, t5_models, tiny
+from tests import bge_m3, causal_rerankers, multi_vector_models, static_models, t5_models, tiny, tiny_decoders
 from tests.real_splade import EVERY, splade_folder
 from tests.reference.bge_m3 import live
 from tests.reference.conftest import (
@@ -64,6 +66,7 @@ def main() -> None:
         ids = reference.tokenizer(*pairs, truncation="longest_first", max_length=tiny.MAX_TOKENS)["input_ids"]
         arrays |= _packed(family, ids)
     np.savez_compressed(_DATA / "tiny_scores.npz", **arrays)
+    freeze_causal_rerankers()
     arrays = {}
     for name, options in MULTI_VECTOR.items():
         with tempfile.TemporaryDirectory() as folder:
@@ -97,6 +100,7 @@ def main() -> None:
     np.savez_compressed(_DATA / "tiny_sparse.npz", **arrays)
     np.savez_compressed(_DATA / "static.npz", **_static_vectors())
     freeze_t5()
+    freeze_decoders()
     freeze_splade()
 
 
@@ -110,6 +114,31 @@ def freeze_t5() -> None:
             arrays |= _packed(feed_forward, ids)
             arrays[f"{feed_forward}/vectors"] = encode_alone(reference, tiny.TEXTS)
     np.savez_compressed(_DATA / "tiny_t5.npz", **arrays)
+
+
+def freeze_causal_rerankers() -> None:
+    """Store the scores of rerankers that are decoders, with each prompt that they have, and with one of our own."""
+    arrays = {}
+    for name, layout in causal_rerankers.LAYOUTS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            reference = cross_encoder(causal_rerankers.write_reranker(Path(folder), name))
+            for prompt, options in causal_rerankers.prompts_of(layout).items():
+                scores = reference.predict(causal_rerankers.PAIRS, batch_size=1, **options)
+                arrays[f"{name}/{prompt}"] = scores
+    np.savez_compressed(_DATA / "tiny_causal_scores.npz", **arrays)
+
+
+def freeze_decoders() -> None:
+    """Store the ids and the vectors of tiny decoders."""
+    arrays = {}
+    for name in tiny_decoders.DECODERS:
+        with tempfile.TemporaryDirectory() as folder:
+            reference = load_reference(tiny_decoders.write_decoder(Path(folder), name))
+            ids = reference.tokenizer(tiny_decoders.TEXTS, truncation=True)["input_ids"]
+            arrays |= _packed(name, ids)
+            for kind, encode in (("vectors", reference.encode_document), ("queries", reference.encode_query)):
+                arrays[f"{name}/{kind}"] = encode(tiny_decoders.TEXTS, batch_size=1)
+    np.savez_compressed(_DATA / "decoders.npz", **arrays)
 
 
 def freeze_splade() -> None:

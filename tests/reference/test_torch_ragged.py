@@ -90,7 +90,9 @@ def test_the_real_models(name, request):
     assert (half * expected).sum(axis=1).min() > 0.999
 
 
-def documented_attention(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, window_size=(-1, -1)):
+def documented_attention(
+    query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, window_size=(-1, -1), scale=None
+):
     """Computes what the documentation of ``varlen_attn`` says, text by text."""
     assert (max_q, max_k) == (int(cu_seq_q.diff().max()), int(cu_seq_k.diff().max()))
     assert cu_seq_q.dtype == cu_seq_k.dtype == torch.int32
@@ -98,12 +100,14 @@ def documented_attention(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, wi
     result = torch.empty_like(value)
     for start, end in zip(cu_seq_q[:-1].tolist(), cu_seq_q[1:].tolist(), strict=True):
         q, k, v = (x[start:end].transpose(0, 1) for x in (query, key, value))
-        scores = q @ k.transpose(1, 2) / q.shape[-1] ** 0.5
+        scores = q @ k.transpose(1, 2) * (q.shape[-1] ** -0.5 if scale is None else scale)
         positions = torch.arange(end - start)
         left, right = window_size
         distance = positions[None, :] - positions[:, None]
         if left >= 0:
-            scores = scores.masked_fill((distance < -left) | (distance > right), -torch.inf)
+            scores = scores.masked_fill(distance < -left, -torch.inf)
+        if right >= 0:
+            scores = scores.masked_fill(distance > right, -torch.inf)
         result[start:end] = (scores.softmax(dim=-1) @ v).transpose(0, 1)
     return result
 
@@ -117,8 +121,8 @@ def varlen_attn_2_10(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, is_cau
 def varlen_attn_2_11(
     query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, *, return_aux=None, scale=None, window_size=(-1, -1)
 ):
-    assert return_aux is scale is None
-    return documented_attention(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, window_size)
+    assert return_aux is None
+    return documented_attention(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, window_size, scale)
 
 
 def varlen_attn_2_12(
@@ -139,9 +143,9 @@ def varlen_attn_2_12(
     num_splits=None,
 ):
     assert num_splits == 1
-    assert return_aux is scale is seqused_k is block_table is None
+    assert return_aux is seqused_k is block_table is None
     assert not enable_gqa
-    return documented_attention(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, window_size)
+    return documented_attention(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, window_size, scale)
 
 
 KERNELS = {"2.10": varlen_attn_2_10, "2.11": varlen_attn_2_11, "2.12": varlen_attn_2_12}
@@ -153,8 +157,8 @@ def test_attention_on_texts_end_to_end(embedder, version):
     spec = embedder.spec.encoder
     if spec.relative_bias or spec.disentangled:
         pytest.skip("FlashAttention adds nothing to the scores")
-    has_windows = any(block.attention.window is not None for block in spec.blocks)
-    attend = attention.end_to_end_attention(KERNELS[version], has_windows=has_windows)
+    has_windows = any(block.attention.has_window for block in spec.blocks)
+    attend = attention.end_to_end_attention(KERNELS[version], {"window_size"} if has_windows else set())
     if has_windows and version == "2.10":
         assert attend is None
         return

@@ -47,5 +47,5 @@ def test_a_folder_may_have_any_name(tiny_bert, tmp_path):
 
 
 def test_a_file_is_not_a_model(tiny_bert):
-    with pytest.raises(ModelNotFoundError, match="is a file. Give the folder"):
+    with pytest.raises(ModelNotFoundError, match="is a file, and not a GGUF file. Give the folder"):
         local.find(str(tiny_bert / "model.safetensors"))

@@ -32,7 +32,7 @@ def test_pairs_are_those_of_the_library(library_and_ours, first, second, max_tok
     expected = [library.encode(texts[a], texts[b]) for a, b in zip(firsts, seconds, strict=True)]
     options = {"keep_end": side == "left", "has_segments": True}
     plain = ours.tokenize_plain(texts)
-    batch, counts = join_pairs(plain, firsts, seconds, ours.pair_template, max_tokens, **options)
+    batch, counts = join_pairs(plain, PairTexts(texts, firsts, seconds), ours.pair_template, max_tokens, **options)
     assert [ids.tolist() for ids in batch] == [encoding.ids for encoding in expected]
     assert batch.segments.tolist() == [segment for encoding in expected for segment in encoding.type_ids]
     assert (batch.offsets.dtype, batch.segments.dtype, counts.dtype) == (np.int32, np.int8, np.int32)
@@ -44,13 +44,14 @@ def test_pairs_are_those_of_the_library(library_and_ours, first, second, max_tok
 @pytest.mark.parametrize("keep_end", [False, True])
 def test_a_second_text_can_have_a_limit_of_its_own(library_and_ours, keep_end):
     _, ours = library_and_ours
-    plain = ours.tokenize_plain(["the cat", "dogs dogs dogs cat"])
+    texts = ["the cat", "dogs dogs dogs cat"]
+    plain = ours.tokenize_plain(texts)
     cut = [plain.ids[:2], plain.ids[-3:] if keep_end else plain.ids[2:5]]
     options = {"keep_end": keep_end, "has_segments": True}
-    few, counts = join_pairs(plain, [0], [1], ours.pair_template, 60, max_second_tokens=3, **options)
+    few, counts = join_pairs(plain, PairTexts(texts, [0], [1], 3), ours.pair_template, 60, **options)
     if len(plain.ids) == 6:  # Each word is one token.
         expected, expected_counts = join_pairs(
-            TokenBatch.from_sequences(cut), [0], [1], ours.pair_template, 60, **options
+            TokenBatch.from_sequences(cut), PairTexts(texts, [0], [1]), ours.pair_template, 60, **options
         )
         assert few.ids.tolist() == expected.ids.tolist()
         assert counts.tolist() == expected_counts.tolist()
@@ -77,10 +78,11 @@ def test_segments_can_be_left_out_and_no_pairs_are_an_empty_batch(library_and_ou
     _, ours = library_and_ours
     ids = ours.tokenize_plain(["the cat"])
     options = {"keep_end": False, "has_segments": False}
-    assert join_pairs(ids, [0], [0], ours.pair_template, 20, **options)[0].segments is None
+    same = PairTexts(["the cat"], [0], [0])
+    assert join_pairs(ids, same, ours.pair_template, 20, **options)[0].segments is None
     for has_segments in (False, True):
         options["has_segments"] = has_segments
-        empty, counts = join_pairs(ids, [], [], ours.pair_template, 20, **options)
+        empty, counts = join_pairs(ids, PairTexts([], [], []), ours.pair_template, 20, **options)
         assert (len(empty), len(counts)) == (0, 0)
 
 

@@ -17,6 +17,7 @@ from pellucid.text import checks, library, seams
 from pellucid.text import tokenizer as tokenizer_module
 from pellucid.text.tokenizer import Tokenizer
 from tests import tiny, tiny_families
+from tests.decoder_tokenizers import split_bytes
 
 FRAGMENTS = [
     *("the", "cat", "zebra", "a", "7", "Él", "É", "ß", "İ", "слово", "中文", "中", "한국", "ᄀ", "ำ"),
@@ -50,6 +51,8 @@ CHANGES = {
         "post_processor": processors.ByteLevel(trim_offsets=True),
     },
     "Split": {"pre_tokenizer": pre_tokenizers.Split(" ", "merged_with_previous")},
+    "as Qwen cuts": {"normalizer": normalizers.NFC(), "pre_tokenizer": split_bytes(r"\p{N}")},
+    "as Llama 3 cuts": {"normalizer": None, "pre_tokenizer": split_bytes(r"\p{N}{1,3}")},
     "several": {
         "pre_tokenizer": pre_tokenizers.Sequence(
             [pre_tokenizers.Punctuation("merged_with_next"), pre_tokenizers.Digits(), pre_tokenizers.Metaspace()]

@@ -257,7 +257,7 @@ class Encoder:
         Raises:
             ModelError: the weights could not be read.
         """
-        return load_head(self.files, self.spec)
+        return load_head(self.files, self.spec, self.tokenizer.token_id)
 
     @functools.cached_property
     def vocabulary(self) -> VocabularyHead | None:

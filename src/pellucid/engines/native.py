@@ -26,13 +26,13 @@ from pellucid.layers.finish import Finish, Pool, Several
 from pellucid.layers.rotary import Rotary, Turns
 from pellucid.layers.vocabulary import Together, VocabularyHead, VocabularyPool
 from pellucid.model.spec import BlockSpec, EncoderSpec, NormPlaces, NormSpec
+from pellucid.model.stored import StoredNumbers
 from pellucid.model.weights import EncoderWeights, Layer, Linear, Norm, Norms
 from pellucid.types import Float32, Int32, MultiVectors, TokenBatch
 from pellucid.vectors import maxsim as lines
 
 if TYPE_CHECKING:
     from pellucid import _native
-    from pellucid.model.static import TokenTable
 
 Result = TypeVar("Result")
 
@@ -57,8 +57,8 @@ class NativeEngine(Engine):
     they are multiplied with are rounded to scaled integers. The sums of their products are exact, and everything else
     stays in float32. In bfloat16, they are rounded to 8 significant bits, and their products are summed in float32.
 
-    The weights are packed once, here, into the layout that the dtype needs. The original arrays are not kept, except
-    for the embedding tables.
+    The weights are packed once, here, layer by layer, into the layout that the dtype needs. The original arrays are not
+    kept, except for the embedding tables. The table of token vectors stays mapped from the file, as it is stored there.
 
     Attributes:
         cpu: the instruction set in use: the best that this machine supports, or the one named by ``PELLUCID_CPU``.
@@ -100,7 +100,7 @@ class NativeEngine(Engine):
         self._core = _native.Encoder(
             cpu=self.cpu,
             dtype=dtype,
-            word=cast("Float32", weights.word),
+            word=weights.word.rows,
             position=weights.position,
             token_type=weights.token_type,
             norm=_norm_arrays(weights.embedding_norm, spec.embedding.norm),
@@ -318,11 +318,11 @@ def create(
     if spec.is_static:
         from pellucid.engines.static import StaticEngine
 
-        return StaticEngine(spec, cast("TokenTable", weights().word), dtype=dtype, threads=threads)
+        return StaticEngine(spec, weights().word, dtype=dtype, threads=threads)
     return NativeEngine(spec, weights(), dtype=dtype, threads=threads)
 
 
-def _linear_arrays(layer: Linear) -> tuple[Float32, Float32]:
+def _linear_arrays(layer: Linear) -> tuple[StoredNumbers, Float32]:
     return layer.weight, layer.bias
 
 

@@ -27,6 +27,7 @@ from pellucid.model.spec import (
     FeedForwardSpec,
     NormSpec,
 )
+from pellucid.model.stored import as_float32
 from pellucid.model.weights import EncoderWeights, Layer, Linear, Norm
 from pellucid.reprs import short_repr
 from pellucid.types import Float32, Int8, Int32, Int64, TokenBatch
@@ -258,8 +259,8 @@ def feed_forward(x: Float32, layer: Layer, spec: FeedForwardSpec) -> Float32:
 
 
 def linear(x: Float32, layer: Linear) -> Float32:
-    """``x Wᵀ + b``."""
-    y: Float32 = x @ layer.weight.T
+    """``x Wᵀ + b``. A weight that is stored in 16 bits becomes float32 here, so that a whole model never does."""
+    y: Float32 = x @ as_float32(layer.weight).T
     return y + layer.bias
 
 

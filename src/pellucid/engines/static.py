@@ -1,8 +1,8 @@
 """The engine "native" for static models: the mean of each text's rows in a table, in C++.
 
-A static model has no layers, so nothing but memory limits it. The table stays as it is in its file: float32, float16 or
-int8, mapped and never copied. The rows of a text are added up where they lie. No array of token vectors is made, unless
-a finish needs one.
+A static model has no layers, so nothing but memory limits it. The table stays as it is in its file: float32, float16,
+bfloat16 or int8, mapped and never copied. The rows of a text are added up where they lie. No array of token vectors is
+made, unless a finish needs one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pellucid.engines.threads import MAX_THREADS, usable_processors
 from pellucid.errors import OptionError
 from pellucid.layers.finish import Finish, Pool
 from pellucid.model.spec import EncoderSpec
-from pellucid.model.static import TokenTable
+from pellucid.model.stored import TokenTable
 from pellucid.types import Float32, TokenBatch
 
 Result = TypeVar("Result")

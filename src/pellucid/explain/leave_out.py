@@ -15,6 +15,7 @@ from pellucid.encoder.encoder import Encoder
 from pellucid.explain.shares import Float64
 from pellucid.layers.finish import Pool
 from pellucid.model.spec import EncoderSpec, HeadSpec
+from pellucid.text.padding import without_padding
 from pellucid.types import Int64, TokenBatch
 
 Key = TypeVar("Key")
@@ -97,6 +98,8 @@ def logits_without(encoder: Encoder, pair: TokenBatch, head: HeadSpec, parts: Se
     batch = TokenBatch.from_sequences([pair.ids[places] for places in kept])
     if pair.segments is not None:
         batch = replace(batch, segments=np.concatenate([segments[places] for places in kept]))
+    if head.padding_id is not None:
+        batch = without_padding(batch, head.padding_id)
     finish = Pool(head.pooling, encoder.head)
     logits = encoder.run(batch, finish)
     finish.check(logits, lambda _: 0)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from pellucid.encoder.encoder import Encoder
+from pellucid.errors import UnsupportedModelError
 from pellucid.explain.words import Word, find_words, without_spaces
 from pellucid.reprs import short_repr
+from pellucid.text.chat import ChatTemplate
 from pellucid.text.chunking import sentences
-from pellucid.text.pairs import join_pairs, kept_lengths
+from pellucid.text.pairs import PairTexts, join_pairs, kept_lengths
 from pellucid.types import Token, TokenBatch
 
 
@@ -40,7 +42,7 @@ class PairText:
     """One text of a pair.
 
     Attributes:
-        prompt: the prompt that was put before the text.
+        prompt: the prompt that was put before the text; "" if it went into a chat template.
         text: the text.
         tokens: the tokens that the model read, without special tokens. Their ``start`` and ``end`` count characters of
             ``prompt + text``.
@@ -84,11 +86,17 @@ def read_pair(encoder: Encoder, query: str, document: str, prompt: str) -> Pair:
 
     Raises:
         TextError: a text cannot be tokenized.
+        UnsupportedModelError: a chat template does more with these texts than write something around them.
     """
     tokenizer, spec = encoder.tokenizer, encoder.spec.tokenizer
-    plain = tokenizer.tokenize_plain([prompt + query, document])
+    if tokenizer.chat is not None:
+        return _read_chat_pair(encoder, tokenizer.chat, query, document, prompt)
+    pair_texts = PairTexts([prompt + query, document], [0], [1])
+    plain = tokenizer.tokenize_plain(pair_texts.texts)
     template, keep_end = tokenizer.pair_template, spec.truncation_side == "left"
-    batch, _ = join_pairs(plain, [0], [1], template, spec.max_tokens, keep_end=keep_end, has_segments=spec.has_segments)
+    batch, _ = join_pairs(
+        plain, pair_texts, template, spec.max_tokens, keep_end=keep_end, has_segments=spec.has_segments
+    )
     kept = kept_lengths(plain.lengths[:1], plain.lengths[1:], spec.max_tokens - template.specials)
     first, second = (int(count[0]) for count in kept)
     texts = _read_text(encoder, query, prompt, first), _read_text(encoder, document, "", second)
@@ -119,6 +127,47 @@ def find_sentences(tokens: Sequence[Token], text: str) -> tuple[Sentence, ...]:
         end = max(start, found[number][1])
         read.append(Sentence(text[start:end], start, end, tuple(positions)))
     return tuple(read)
+
+
+def _read_chat_pair(encoder: Encoder, chat: ChatTemplate, query: str, document: str, prompt: str) -> Pair:
+    """Read a pair that a chat template wraps. The template's tokens count as special ones.
+
+    A token that is made of the end of the template and the start of a text belongs to the text.
+    """
+    tokenizer, spec = encoder.tokenizer, encoder.spec.tokenizer
+    around = chat.around(query, document, prompt)
+    if around is None:
+        raise UnsupportedModelError(
+            f"{encoder.spec.name}: the chat template changes the texts, so nobody can tell which tokens are theirs. "
+            f"The score itself is right."
+        )
+    before, between, _ = around
+    rendered = tokenizer.render(chat, [(query, document)], prompt)
+    keep_end = spec.truncation_side == "left"
+    batch, _ = rendered.cut(tokenizer.tokenize_plain(rendered.texts), spec.max_tokens, keep_end=keep_end)
+    inspected = tokenizer.inspect(rendered.texts[0])
+    alone = [token for token in inspected.tokens if token.kind != "special"]
+    tokens = [*inspected.cut, *alone] if keep_end else [*alone, *inspected.cut]
+    # If the pair was cut, the end of the template took the place of its last tokens.
+    size = len(batch.ids)
+    first = max(0, len(tokens) - size) if keep_end else 0
+    last = first + size - (len(rendered.ending) if len(tokens) >= spec.max_tokens else 0)
+    starts, texts = [], []
+    for text, start in ((query, len(before)), (document, len(before) + len(query) + len(between))):
+        end = start + len(text)
+        places = [place for place, token in enumerate(tokens) if token.start < end and token.end > start]
+        own = {
+            place: replace(
+                tokens[place], start=max(tokens[place].start, start) - start, end=min(tokens[place].end, end) - start
+            )
+            for place in places
+        }
+        read = tuple(token for place, token in own.items() if first <= place < last)
+        cut = tuple(token for place, token in own.items() if not first <= place < last)
+        words, found = find_words(read, text, 0), find_sentences(read, text)
+        texts.append(PairText("", text, read, cut, keep_end and bool(cut), words, found))
+        starts.append(next((place - first for place in places if first <= place < last), 0))
+    return Pair(batch, (texts[0], texts[1]), (starts[0], starts[1]))
 
 
 def _read_text(encoder: Encoder, text: str, prompt: str, count: int) -> PairText:

@@ -16,9 +16,18 @@ from pellucid.layers.finish import Module
 from pellucid.layers.pooling import Pooling
 from pellucid.layers.vocabulary import VocabularyHead
 from pellucid.model import static
-from pellucid.model.config import Config
+from pellucid.model.chat import read_chat
+from pellucid.model.config import Config, architectures
 from pellucid.model.families import get_family, other
-from pellucid.model.heads import read_head, read_head_modules
+from pellucid.model.heads import (
+    YES_AND_NO,
+    TokenIds,
+    read_answer_head,
+    read_answer_modules,
+    read_answers,
+    read_head,
+    read_head_modules,
+)
 from pellucid.model.late_interaction import find_layout, read_late_interaction, stages_of
 from pellucid.model.modules import ModuleEntry, Route, read_entries, read_stages
 from pellucid.model.spec import EncoderSpec, HeadSpec, ModelSpec, SpladeSpec, TokenizerSpec
@@ -26,7 +35,7 @@ from pellucid.model.tensors import Tensors
 from pellucid.model.token_heads import read_token_heads
 from pellucid.model.vocabulary import is_masked_language_model, read_vocabulary, read_vocabulary_head
 from pellucid.model.weights import EncoderWeights, read_encoder, read_word_table
-from pellucid.sources.files import ModelFiles
+from pellucid.sources.files import GGUF_WEIGHTS, ModelFiles
 from pellucid.types import Float32
 
 # In sentence-transformers every model has prompts of these names. They are "" unless the model defines them.
@@ -64,7 +73,10 @@ def load_spec(files: ModelFiles, route: Route = "document") -> ModelSpec:
     if encoder.max_tokens < 1:
         raise InvalidModelError(f"{config.where}: max_position_embeddings leaves no room for a token.")
     prompts, default = _read_prompts(settings)
-    head, why_no_head = (None, encoder.only_torch) if encoder.only_torch else _read_head(config, settings)
+    answers = _find_answers(files, later_entries, config)
+    if files.has("modules.json") and answers:
+        later_entries = []
+    head, why_no_head = (None, encoder.only_torch) if encoder.only_torch else _read_head(config, settings, answers)
     layout = find_layout(files, later_entries, config, settings)
     stages = read_stages(files, later_entries, config, encoder.hidden_size, of_tokens=layout is not None)
     late_interaction, lexical = read_token_heads(files, stages, encoder.hidden_size)
@@ -82,13 +94,22 @@ def load_spec(files: ModelFiles, route: Route = "document") -> ModelSpec:
     vocabulary = None
     if is_splade or (is_masked_language_model(config) and not encoder.only_torch and get_family(config).vocabulary):
         vocabulary = read_vocabulary(config, encoder)
+    chat = read_chat(files, transformer.folder, _read_own_settings(files, transformer))
+    if chat is not None and (is_splade or layout is not None):
+        raise UnsupportedModelError(
+            f"{files.name} wraps each text in a chat template, which Pellucid supports only for models that score or "
+            f"classify."
+        )
     return ModelSpec(
         name=files.name,
         encoder_folder=transformer.folder,
         encoder=encoder,
         tokenizer=replace(
-            _read_tokenizer_spec(files, transformer, encoder, _transformer_tasks(head, is_splade=is_splade)),
+            _read_tokenizer_spec(
+                files, transformer, encoder, _transformer_tasks(head, is_splade=is_splade, answers=bool(answers))
+            ),
             markers=() if layout is None else layout.markers,
+            chat=chat,
         ),
         stages=stages,
         prompts=prompts,
@@ -130,10 +151,12 @@ def _read_prompts(settings: Config) -> tuple[Mapping[str, str], str | None]:
     return MappingProxyType(prompts), default
 
 
-def _transformer_tasks(head: HeadSpec | None, *, is_splade: bool) -> dict[str, str]:
+def _transformer_tasks(head: HeadSpec | None, *, is_splade: bool, answers: bool) -> dict[str, str]:
     """What a Transformer module may be asked for, and the name of its output then."""
     if is_splade:
         return {"fill-mask": "token_embeddings"}
+    if answers:
+        return {"text-generation": "causal_logits", "feature-extraction": "token_embeddings"}
     scores = {"sequence-classification": "scores"} if head is not None else {}
     return {"feature-extraction": "token_embeddings"} | scores
 
@@ -145,10 +168,25 @@ def read_settings(files: ModelFiles) -> Config:
     return Config.read_if_present(files, name) if files.has("modules.json") else Config(name, {})
 
 
-def _read_head(config: Config, settings: Config) -> tuple[HeadSpec | None, str]:
+def _find_answers(files: ModelFiles, later: list[ModuleEntry], config: Config) -> tuple[int, ...] | tuple[str, ...]:
+    """The tokens by which a decoder answers, if it is one that scores texts; else empty."""
+    if entry := next((entry for entry in later if entry.kind == "LogitScore"), None):
+        if len(later) > 1:
+            raise UnsupportedModelError(
+                f"{files.name}: modules.json lists Transformer → {' → '.join(entry.kind for entry in later)}, but "
+                f"LogitScore must follow the Transformer, and be the last."
+            )
+        return read_answers(Config.read(files, entry.file("config.json")))
+    is_decoder = any(name.endswith("ForCausalLM") for name in architectures(config)[:1])
+    return YES_AND_NO if is_decoder and not files.has("modules.json") else ()
+
+
+def _read_head(
+    config: Config, settings: Config, answers: tuple[int, ...] | tuple[str, ...]
+) -> tuple[HeadSpec | None, str]:
     """The head, or why it cannot be used. A model with a broken head may still give vectors."""
     try:
-        return read_head(config, settings), ""
+        return (read_answer_head(config, settings, answers) if answers else read_head(config, settings)), ""
     except ModelError as error:
         return None, str(error)
 
@@ -185,13 +223,17 @@ def load_weights(files: ModelFiles, spec: ModelSpec) -> EncoderWeights:
     return read_encoder(tensors, spec.encoder, get_family(config).names)
 
 
-def load_head(files: ModelFiles, spec: ModelSpec) -> tuple[Module, ...]:
+def load_head(files: ModelFiles, spec: ModelSpec, token_id: TokenIds) -> tuple[Module, ...]:
     """Load a model's head, as :func:`pellucid.model.heads.read_head_modules` does; empty if it has none."""
     if spec.head is None:
         return ()
     config = Config.read(files, f"{spec.encoder_folder}/config.json".lstrip("/"))
-    tensors = Tensors.open(files, spec.encoder_folder)
-    return read_head_modules(tensors, spec.head, get_family(config).head, spec.encoder.hidden_size)
+    tensors, family = Tensors.open(files, spec.encoder_folder), get_family(config)
+    if spec.head.answers:
+        return read_answer_modules(tensors, spec.head, spec.encoder, family, config, token_id)
+    if family.head is None:
+        raise AssertionError("read_head has checked it")
+    return read_head_modules(tensors, spec.head, family.head, spec.encoder.hidden_size)
 
 
 def load_vocabulary(files: ModelFiles, spec: ModelSpec) -> VocabularyHead | None:
@@ -234,7 +276,7 @@ def load_query_table(files: ModelFiles, vocab_size: int) -> tuple[TokenizerSpec,
 
 def count_parameters(files: ModelFiles) -> int:
     """The number of parameters of the encoder and of the modules after it. This reads only the files' headers."""
-    folders = {name.rpartition("/")[0] for name in files.wanted() if name.endswith(".safetensors")}
+    folders = {name.rpartition("/")[0] for name in files.wanted() if name.endswith((".safetensors", GGUF_WEIGHTS))}
     return sum(Tensors.open(files, folder).parameters for folder in folders)
 
 

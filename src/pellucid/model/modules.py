@@ -47,7 +47,7 @@ _LOGS: dict[str, Literal[1, 2]] = {"relu": 1, "log1p_relu": 2}
 _MODULE_KINDS = (
     *("Transformer", "MLMTransformer", "StaticEmbedding", "SparseStaticEmbedding", *ROUTERS),
     *("Pooling", "SpladePooling", "SparseAutoEncoder", "MultiVectorMask", "HierarchicalTokenPooling"),
-    *("Dense", "LayerNorm", "Normalize", "Dropout"),
+    *("Dense", "LayerNorm", "Normalize", "Dropout", "LogitScore"),
 )
 _FIRST_KINDS = ("Transformer", "MLMTransformer", "StaticEmbedding", "SparseStaticEmbedding")
 _SENTENCE, _TOKENS = "sentence_embedding", "token_embeddings"
@@ -55,6 +55,7 @@ _SENTENCE, _TOKENS = "sentence_embedding", "token_embeddings"
 _PACKAGES = (
     *("sentence_transformers.models", "sentence_transformers.base", "sentence_transformers.sentence_transformer"),
     *("sentence_transformers.sparse_encoder", "sentence_transformers.multi_vector_encoder"),
+    "sentence_transformers.cross_encoder",
 )
 _CLASSES_OF_OTHERS = {"pylate.models.Dense.Dense": "Dense"}
 """Classes of other libraries that are the same as one of sentence-transformers."""

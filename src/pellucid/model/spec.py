@@ -31,8 +31,8 @@ class NormSpec:
 
     Attributes:
         eps: the number added to the variance, or to the mean square.
-        kind: "layer" is layer normalization (Ba et al., "Layer Normalization", 2016), and "rms" divides by the root mean
-            square (Zhang and Sennrich, "Root Mean Square Layer Normalization", 2019), without a bias.
+        kind: "layer" is layer normalization (Ba et al., "Layer Normalization", 2016). "rms" divides by the root mean
+            square (Zhang and Sennrich, "Root Mean Square Layer Normalization", 2019), and has no bias.
         bias: True if the norm has a bias.
         adds_one: True if the files store the weights minus 1, as Gemma's do.
     """
@@ -277,6 +277,23 @@ class EncoderSpec:
 
 
 @dataclass(frozen=True)
+class ChatSpec:
+    """A chat template: it wraps a text, or a query and a document, in the instructions that a decoder was trained on.
+
+    Attributes:
+        template: the template, in the language of Jinja.
+        structured: True if the template expects each message's content as a list of parts, False for a string.
+        special_tokens: the special tokens that the template may name, such as ``eos_token``.
+    """
+
+    template: str
+    structured: bool
+    special_tokens: Mapping[str, str]
+
+    __repr__ = short_repr
+
+
+@dataclass(frozen=True)
 class TokenizerSpec:
     """How texts are cut into tokens.
 
@@ -292,6 +309,7 @@ class TokenizerSpec:
             does. "model2vec" does that too; then it leaves out unknown tokens, and cuts a long text twice, as
             :mod:`pellucid.text.model2vec` explains.
         markers: tokens of the vocabulary that are never cut into pieces, although the tokenizer's files do not say so.
+        chat: the chat template that each text goes through first; None if texts are read as they are.
     """
 
     folder: str
@@ -301,6 +319,7 @@ class TokenizerSpec:
     has_segments: bool = True
     rules: Literal["transformers", "tokenizer.json", "model2vec"] = "transformers"
     markers: tuple[str, ...] = ()
+    chat: ChatSpec | None = None
 
     __repr__ = short_repr
 
@@ -484,26 +503,32 @@ class HeadSpec:
     """The head of a model that scores or classifies: one number for each label, a logit.
 
     It reads the token vectors that ``pooling`` says, applies a linear layer with an activation and perhaps a norm, and
-    then the last linear layer.
+    then the last linear layer. A decoder has only the last one. If it was trained to predict the next token, that layer
+    is the part of its output layer that belongs to one or two tokens, such as "yes" and "no".
 
     Attributes:
         labels: the names of the labels.
         pooling: which token vectors the head reads.
         hidden_activation: the activation after the first linear layer: a key of
-            :data:`pellucid.layers.activations.ACTIVATIONS`.
+            :data:`pellucid.layers.activations.ACTIVATIONS`. None if there is only the last layer, without a bias.
         bias: True if the first linear layer has a bias.
         norm: the norm after the activation, or None.
         activation: what turns logits into scores: a key of the same table; or what the config says, if it is none.
         multi_label: True if several labels may be right for a text; each then has a probability of its own.
+        answers: the tokens, by id or by spelling, whose scores as the next token make the logit: that of the first,
+            minus that of the second if there are two. Empty if the head has weights of its own.
+        padding_id: tokens with this id are not read at the end of a text; None to read all.
     """
 
     labels: tuple[str, ...]
     pooling: Pooling
-    hidden_activation: str
+    hidden_activation: str | None
     activation: str
     bias: bool = True
     norm: NormSpec | None = None
     multi_label: bool = False
+    answers: tuple[int, ...] | tuple[str, ...] = ()
+    padding_id: int | None = None
 
     __repr__ = short_repr
 
@@ -552,6 +577,11 @@ class ModelSpec:
         Raises:
             UnsupportedModelError: Pooling is not the first stage after the transformer, or there are several.
         """
+        if self.tokenizer.chat is not None:
+            raise UnsupportedModelError(
+                f"{self.name} wraps each text in a chat template before it gives vectors. Pellucid supports chat "
+                f"templates only for models that score or classify: use Reranker or Classifier if this is one."
+            )
         match self.stages:
             case (Pooling() as pooling, *rest) if not any(
                 isinstance(stage, Pooling | AutoEncoderSpec) for stage in rest

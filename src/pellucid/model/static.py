@@ -10,19 +10,16 @@ such a ``config.json``, it is read as sentence-transformers reads it.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from pellucid.errors import InvalidModelError
 from pellucid.model.config import Config
 from pellucid.model.spec import NO_LIMIT, EmbeddingSpec, EncoderSpec, TokenizerSpec
+from pellucid.model.stored import TokenTable
 from pellucid.model.tensors import Tensors
-from pellucid.reprs import short_repr
 from pellucid.sources.files import ModelFiles
-from pellucid.types import Float32, Int32
 
 _MODEL2VEC_TABLE = "embeddings"
 _TABLE_NAMES = ("embedding.weight", _MODEL2VEC_TABLE)
@@ -30,29 +27,6 @@ _TABLE_NAMES = ("embedding.weight", _MODEL2VEC_TABLE)
 _MODEL2VEC_MAX_LENGTH = 512
 """model2vec's ``max_length``, if config.json does not say."""
 _TRUNCATION = re.compile(rb'"truncation"\s*:\s*(?:null|\{([^{}]*)\})')
-
-
-@dataclass(frozen=True, eq=False)
-class TokenTable:
-    """A vector for each token. ``table[ids]`` looks up the vectors of tokens, ``float32[n, d]``.
-
-    Attributes:
-        rows: the rows as they are stored: float32, float16 or int8, ``[rows, d]``. Integers are not scaled: the numbers
-            of an int8 table go up to 127, unless the model normalizes its vectors.
-        mapping: the row of each token, ``int32[vocab_size]``; None if token i has row i.
-        weights: the factor of each token's row, ``float32[vocab_size]``, or None.
-    """
-
-    rows: npt.NDArray[Any]
-    mapping: Int32 | None = None
-    weights: Float32 | None = None
-
-    __repr__ = short_repr
-
-    def __getitem__(self, ids: Int32) -> Float32:
-        """The vectors of tokens."""
-        vectors: Float32 = self.rows[ids if self.mapping is None else self.mapping[ids]].astype(np.float32)
-        return vectors if self.weights is None else vectors * self.weights[ids][:, None]
 
 
 def read_encoder_spec(files: ModelFiles, folder: str) -> EncoderSpec:
@@ -122,7 +96,7 @@ def read_table(files: ModelFiles, folder: str, spec: EncoderSpec) -> TokenTable:
             )
         mapping = stored.astype(np.int32)
     return TokenTable(
-        rows=tensors.read_as_stored(_table_name(tensors), (rows, spec.hidden_size)),
+        rows=tensors.read_as_stored(_table_name(tensors), (rows, spec.hidden_size), allow_int8=True),
         mapping=mapping,
         weights=tensors.read("weights", (embedding.vocab_size,)) if embedding.weighted else None,
     )

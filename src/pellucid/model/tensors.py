@@ -1,4 +1,4 @@
-"""Read named tensors from safetensors files as float32 arrays, with checks.
+"""Read named tensors from safetensors and GGUF files, as float32 or as they are stored, with checks.
 
 Pickled weights (``pytorch_model.bin``) are refused, because unpickling runs whatever code the file holds. A safetensors
 file (https://huggingface.co/docs/safetensors) has eight bytes with the length of its header, then the header as JSON,
@@ -18,16 +18,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.errors import InvalidModelError, UnsupportedModelError
+from pellucid.errors import InvalidModelError, MissingExtraError, UnsupportedModelError
 from pellucid.model.config import Config
 from pellucid.model.families.names import TensorPart
-from pellucid.sources.files import MAX_JSON_BYTES, ModelFiles, select_files
+from pellucid.model.stored import StoredNumbers, all_finite, as_float32
+from pellucid.sources.files import GGUF_WEIGHTS, MAX_JSON_BYTES, ModelFiles, select_files
+from pellucid.sources.gguf.architectures import transformers_tensors
+from pellucid.sources.gguf.header import BLOCK_TYPES, read_header
 from pellucid.types import Float32
 
-_DTYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "F64": "<f8"}
+_DTYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "F64": "<f8", **dict.fromkeys(BLOCK_TYPES, "u1")}
 _INTEGER_DTYPES = {"I64": "<i8", "I32": "<i4", "I16": "<i2", "U16": "<u2", "U8": "u1", "U32": "<u4"}
-_KEPT_DTYPES = {"F16": "<f2", "I8": "i1"}
-"""What :meth:`Tensors.read_as_stored` keeps as it is, besides float32."""
 _MAX_SHARDS = 1000
 _NUMBERS_PER_CHECK = 1 << 20
 
@@ -43,9 +44,16 @@ class _StoredTensor:
 
     def part(self, part: TensorPart) -> _StoredTensor:
         """One of the matrices that are stacked in this tensor."""
-        shape = (self.shape[0] // part.count, *self.shape[1:])
-        size = math.prod(shape) * np.dtype(_DTYPES[self.dtype]).itemsize
-        return replace(self, shape=shape, start=self.start + part.index * size)
+        matrix = replace(self, shape=(self.shape[0] // part.count, *self.shape[1:]))
+        size = math.prod(matrix.stored_shape) * np.dtype(_DTYPES[self.dtype]).itemsize
+        return replace(matrix, start=self.start + part.index * size)
+
+    @property
+    def stored_shape(self) -> tuple[int, ...]:
+        """The shape as it is stored. It differs if the numbers are in blocks, which are counted in bytes."""
+        if (block := BLOCK_TYPES.get(self.dtype)) is None:
+            return self.shape
+        return (*self.shape[:-1], self.shape[-1] // block.numbers * block.bytes)
 
 
 class Tensors:
@@ -57,7 +65,7 @@ class Tensors:
 
     @classmethod
     def open(cls, files: ModelFiles, folder: str = "") -> Tensors:
-        """Read the header of a folder's ``model.safetensors``, or the headers of the shards that its index names.
+        """Read the header of a folder's ``model.safetensors`` or ``model.gguf``, or of the shards that its index names.
 
         Raises:
             InvalidModelError: there are no weights; or the header of a file is broken, truncated, or does not fit the
@@ -66,7 +74,7 @@ class Tensors:
         """
         stored: dict[str, _StoredTensor] = {}
         for shard in _find_shards(files, folder):
-            stored |= _read_header(files, shard)
+            stored |= _read_gguf(files, shard) if shard.endswith(GGUF_WEIGHTS) else _read_header(files, shard)
         return cls(f"{files.name}: {folder or 'the top folder'}", stored)
 
     @classmethod
@@ -97,19 +105,26 @@ class Tensors:
     def read_integers(self, tensor: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
         """Read a tensor of whole numbers, as it is stored. Raises the errors of :meth:`read`."""
         stored = self._find(tensor, shape, _INTEGER_DTYPES)
-        return np.require(_map_raw(stored, _INTEGER_DTYPES[stored.dtype])[0], requirements="A")
+        return np.require(_map(stored, _INTEGER_DTYPES[stored.dtype])[0], requirements="A")
 
-    def read_as_stored(self, tensor: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
-        """Read a tensor as float32, float16 or int8, whichever it is stored as. Other types become float32.
+    def read_as_stored(
+        self, tensor: str, shape: tuple[int, ...], part: TensorPart | None = None, *, allow_int8: bool = False
+    ) -> StoredNumbers:
+        """Map a tensor of float32, float16 or bfloat16 from the file; with ``allow_int8``, also one of int8.
 
-        The errors are those of :meth:`read`.
+        A tensor of float64, or of numbers in blocks, is converted to float32. Arguments and errors are those of :meth:`read`.
         """
-        stored = self._find(tensor, shape, _DTYPES | _KEPT_DTYPES)
-        if stored.dtype not in _KEPT_DTYPES:
-            return self.read(tensor, shape)
-        array, mapping = _map_raw(stored, _KEPT_DTYPES[stored.dtype])
-        if stored.dtype == "F16":
+        dtypes = _DTYPES | {"I8": "i1"} if allow_int8 else _DTYPES
+        stored = self._find(tensor, (shape[0] * part.count, *shape[1:]) if part else shape, dtypes)
+        array, mapping = _map(stored.part(part) if part else stored, dtypes[stored.dtype])
+        if stored.dtype in BLOCK_TYPES:
+            array = _unblock(array, stored.dtype)
+        elif stored.dtype == "F64":
+            with np.errstate(over="ignore"):  # What is too large for float32 becomes infinity, which is refused below.
+                array = array.astype(np.float32)
+        if stored.dtype != "I8":
             self._check_finite(tensor, array, mapping)
+        # The array must be aligned. The format allows a file that is not, though nobody writes one; it is copied.
         return np.require(array, requirements="A")
 
     def read(self, tensor: str, shape: tuple[int, ...], part: TensorPart | None = None) -> Float32:
@@ -124,10 +139,7 @@ class Tensors:
             InvalidModelError: the tensor is missing, has another shape, or holds NaN or infinity.
             UnsupportedModelError: the tensor's type is not one of the floating-point types that Pellucid reads.
         """
-        stored = self._find(tensor, (shape[0] * part.count, *shape[1:]) if part else shape, _DTYPES)
-        array, mapping = _map_tensor(stored.part(part) if part else stored)
-        self._check_finite(tensor, array, mapping)
-        return array
+        return as_float32(self.read_as_stored(tensor, shape, part))
 
     def _find(self, tensor: str, shape: tuple[int, ...], dtypes: Mapping[str, str]) -> _StoredTensor:
         """The place of a tensor that must have this shape, and one of these types."""
@@ -150,7 +162,7 @@ class Tensors:
 
     def _check_finite(self, tensor: str, array: npt.NDArray[Any], mapping: mmap.mmap) -> None:
         for start in range(0, array.size, _NUMBERS_PER_CHECK):
-            if not np.isfinite(array.reshape(-1)[start : start + _NUMBERS_PER_CHECK]).all():
+            if not all_finite(array.reshape(-1)[start : start + _NUMBERS_PER_CHECK]):
                 raise InvalidModelError(f"{self.name}: tensor {tensor!r} holds NaN or infinity; the file is damaged.")
             if hasattr(mapping, "madvise"):  # Windows does not have it. What has been checked can leave the memory.
                 mapping.madvise(mmap.MADV_DONTNEED)
@@ -164,29 +176,29 @@ def write_tensors(path: Path, tensors: Mapping[str, Float32]) -> None:
     path.write_bytes(save(dict(tensors), metadata={"format": "pt"}))
 
 
-def _map_raw(stored: _StoredTensor, dtype_name: str) -> tuple[npt.NDArray[Any], mmap.mmap]:
-    """A tensor as it is stored, and the mapping that it was read from.
+def _map(stored: _StoredTensor, dtype_name: str) -> tuple[npt.NDArray[Any], mmap.mmap]:
+    """A tensor as it is stored, of this NumPy dtype, and the mapping that it was read from.
 
     Each tensor has its own mapping. If the array still uses it, the mapping lives as long as the array.
     """
     dtype = np.dtype(dtype_name)
-    count = int(np.prod(stored.shape, dtype=np.int64))
+    count = math.prod(stored.stored_shape)
     page = stored.start // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
     with stored.path.open("rb") as file:
         length = stored.start - page + count * dtype.itemsize
         mapping = mmap.mmap(file.fileno(), length, access=mmap.ACCESS_READ, offset=page)
-    raw = np.frombuffer(mapping, dtype=dtype, count=count, offset=stored.start - page).reshape(stored.shape)
-    return raw, mapping
+    raw = np.frombuffer(mapping, dtype=dtype, count=count, offset=stored.start - page)
+    return raw.reshape(stored.stored_shape), mapping
 
 
-def _map_tensor(stored: _StoredTensor) -> tuple[Float32, mmap.mmap]:
-    """A tensor as float32, and the mapping that it was read from."""
-    raw, mapping = _map_raw(stored, _DTYPES[stored.dtype])
-    if stored.dtype == "BF16":  # A bfloat16 is the upper half of a float32.
-        return (raw.astype(np.uint32) << np.uint32(16)).view(np.float32), mapping
-    with np.errstate(over="ignore"):  # A float64 too large for float32 becomes infinity, which the caller refuses.
-        # The array must be aligned. The format allows a file that is not, though nobody writes one; it is copied.
-        return np.require(raw.astype(np.float32, copy=False), requirements="A"), mapping
+def _unblock(raw: npt.NDArray[Any], dtype: str) -> Float32:
+    """The numbers in blocks of bytes."""
+    try:
+        import gguf
+    except ImportError as error:
+        raise MissingExtraError("gguf", "gguf", f"A GGUF file with numbers of the type {dtype}") from error
+    numbers: Float32 = gguf.quants.dequantize(raw, gguf.GGMLQuantizationType[dtype])
+    return numbers
 
 
 def _find_shards(files: ModelFiles, folder: str) -> list[str]:
@@ -196,6 +208,8 @@ def _find_shards(files: ModelFiles, folder: str) -> list[str]:
         return [f"{prefix}model.safetensors"]
     if files.has(f"{prefix}model.safetensors.index.json"):
         return _read_shard_index(files, folder, f"{prefix}model.safetensors.index.json")
+    if files.has(f"{prefix}{GGUF_WEIGHTS}"):
+        return [f"{prefix}{GGUF_WEIGHTS}"]
     others = [
         name
         for name in files.listing
@@ -232,6 +246,13 @@ def _read_shard_index(files: ModelFiles, folder: str, index: str) -> list[str]:
     if missing := [shard for shard in shards if not files.has(shard)]:
         raise InvalidModelError(f"{files.name}: there is no {missing[0]}, which {index} names.")
     return shards
+
+
+def _read_gguf(files: ModelFiles, relative: str) -> dict[str, _StoredTensor]:
+    """The tensors of a GGUF file, by the names that transformers has for them."""
+    path = files.readable(relative)
+    tensors = transformers_tensors(read_header(path, f"{files.name}: {relative}"))
+    return {name: _StoredTensor(path, tensor.kind, tensor.shape, tensor.start) for name, tensor in tensors.items()}
 
 
 def _read_header(files: ModelFiles, relative: str) -> dict[str, _StoredTensor]:

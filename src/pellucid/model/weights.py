@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pellucid.layers.norms import layer_norm
-from pellucid.model.families.names import TensorNames, TensorPart
+from pellucid.model.families.names import OutputNames, TensorNames, TensorPart
 from pellucid.model.spec import EncoderSpec, NormPlaces, NormSpec
-from pellucid.model.static import TokenTable
+from pellucid.model.stored import StoredNumbers, TokenTable
 from pellucid.model.tensors import Tensors
 from pellucid.reprs import short_repr
 from pellucid.types import Float32
@@ -18,9 +18,15 @@ from pellucid.types import Float32
 
 @dataclass(frozen=True, eq=False)
 class Linear:
-    """A linear layer, ``x Wᵀ + b``: weight ``float32[out, in]`` and bias ``float32[out]``, zeros if it has none."""
+    """A linear layer, ``x Wᵀ + b``.
 
-    weight: Float32
+    Attributes:
+        weight: ``[out, in]``. In the layers of an encoder, it has the type in which the file stores it
+            (:mod:`pellucid.model.stored`); elsewhere it is float32.
+        bias: ``float32[out]``; zeros if the layer has none.
+    """
+
+    weight: StoredNumbers
     bias: Float32
 
     __repr__ = short_repr
@@ -85,7 +91,7 @@ class EncoderWeights:
     """All weights of an encoder.
 
     Attributes:
-        word: ``float32[vocab_size, hidden]``; in a static model, a table that is looked up in the same way.
+        word: the table with a row of ``hidden`` numbers for each token, as the file stores it.
         position: ``float32[positions, hidden]``, or None.
         token_type: ``float32[token_types, hidden]``, or None.
         embedding_norm: the norm after the sum of these three, or None.
@@ -98,7 +104,7 @@ class EncoderWeights:
         final_norm: the norm after the last layer, or None.
     """
 
-    word: Float32 | TokenTable
+    word: TokenTable
     position: Float32 | None
     token_type: Float32 | None
     embedding_norm: Norm | None
@@ -130,12 +136,17 @@ def read_linear(
     *,
     prefix: str = "",
     bias: bool = True,
+    as_stored: bool = False,
 ) -> Linear:
-    """Read the linear layer of this name. ``prefix`` is put before the name."""
+    """Read the linear layer of this name. ``prefix`` is put before the name.
+
+    With ``as_stored``, its weight keeps the type that it has in the file.
+    """
     part = name if isinstance(name, TensorPart) else None
     tensor = prefix + (name.name if isinstance(name, TensorPart) else name)
+    read_weight = tensors.read_as_stored if as_stored else tensors.read
     return Linear(
-        tensors.read(f"{tensor}.weight", (out_features, in_features), part),
+        read_weight(f"{tensor}.weight", (out_features, in_features), part),
         tensors.read(f"{tensor}.bias", (out_features,), part) if bias else np.zeros(out_features, dtype=np.float32),
     )
 
@@ -151,9 +162,40 @@ def read_norm(tensors: Tensors, name: str, size: int, spec: NormSpec) -> Norm:
 
 
 def read_word_table(tensors: Tensors, spec: EncoderSpec, tables: Sequence[TensorNames]) -> Float32:
-    """Read the table of token vectors alone. The arguments and errors are those of :func:`read_encoder`."""
+    """Read the whole table of token vectors, as float32. The arguments and errors are those of :func:`read_encoder`."""
     names, prefix = _detect_names(tensors, spec, tables)
     return tensors.read(f"{prefix}{names.word}.weight", (spec.vocab_size, spec.embedding.size or spec.hidden_size))
+
+
+def read_output_rows(
+    tensors: Tensors,
+    spec: EncoderSpec,
+    tables: Sequence[TensorNames],
+    output: OutputNames,
+    rows: Sequence[int],
+    *,
+    is_tied: bool,
+) -> Float32:
+    """Read the rows of a decoder's output layer that belong to some tokens, ``float32[n, hidden]``, and no others.
+
+    Args:
+        tensors: the tensors in the decoder's folder.
+        spec: the decoder's shape.
+        tables: the tables of tensor names that files of its family may use.
+        output: the output layer.
+        rows: the ids of the tokens.
+        is_tied: True if the table of token vectors takes the layer's place, unless the files have both. So it is in
+            transformers.
+
+    Raises:
+        InvalidModelError, UnsupportedModelError: as :meth:`Tensors.read`.
+    """
+    name = f"{output.name}.weight"
+    if is_tied and name not in tensors:
+        names, prefix = _detect_names(tensors, tables)
+        name = f"{prefix}{names.word}.weight"
+    parts = (TensorPart(name, row, spec.vocab_size) for row in rows)
+    return np.concatenate([tensors.read(name, (1, spec.hidden_size), part) for part in parts])
 
 
 def read_encoder(tensors: Tensors, spec: EncoderSpec, tables: Sequence[TensorNames]) -> EncoderWeights:
@@ -191,7 +233,8 @@ def read_encoder(tensors: Tensors, spec: EncoderSpec, tables: Sequence[TensorNam
         attention, feed_forward = block.attention, block.feed_forward
 
         def linear(name: str | TensorPart, out_features: int, in_features: int, bias: bool) -> Linear:
-            return read_linear(tensors, name, out_features, in_features, prefix=prefix + layer_prefix, bias=bias)
+            start = prefix + layer_prefix
+            return read_linear(tensors, name, out_features, in_features, prefix=start, bias=bias, as_stored=True)
 
         def position(shared: str | TensorPart, own: str | None, is_used: bool) -> Linear | None:
             if places is None or own is None or not is_used:
@@ -234,7 +277,7 @@ def read_encoder(tensors: Tensors, spec: EncoderSpec, tables: Sequence[TensorNam
 
     buckets = spec.relative_bias.buckets if spec.relative_bias else 0
     return EncoderWeights(
-        word=tensors.read(f"{prefix}{names.word}.weight", (embedding.vocab_size, width)),
+        word=TokenTable(tensors.read_as_stored(f"{prefix}{names.word}.weight", (embedding.vocab_size, width))),
         position=table(names.position, embedding.positions if embedding.position_table else 0, width),
         token_type=table(names.token_type, embedding.token_types, width),
         embedding_norm=norm(names.embedding_norm, embedding.norm, width),

@@ -16,8 +16,12 @@ from pellucid.reprs import short_repr, short_text
 
 Source = Literal["folder", "Hugging Face cache", "Hugging Face Hub", "package index"]
 
+GGUF_WEIGHTS = "model.gguf"
+"""Weights as llama.cpp has them. They count only if a model has no others."""
+
 _FILE_PATTERNS = (
     "config.json",
+    GGUF_WEIGHTS,
     "router_config.json",
     "model.safetensors",
     "model.safetensors.index.json",
@@ -27,6 +31,7 @@ _FILE_PATTERNS = (
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
+    "chat_template.jinja",
     "vocab.txt",
     "vocab.json",
     "merges.txt",
@@ -50,7 +55,7 @@ _MAX_BYTES = dict.fromkeys(
 )
 
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model")
-WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json")
+WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", GGUF_WEIGHTS)
 
 
 @dataclass(frozen=True)
@@ -196,7 +201,7 @@ def _leaves_folder(relative: str) -> bool:
 def check_readable(path: Path, max_bytes: int) -> None:
     """Check that ``path`` is a regular file, after following links, and has at most ``max_bytes`` bytes.
 
-    Safetensors files may be larger.
+    Files of weights may be larger.
 
     Raises:
         OSError: the file does not exist, or cannot be examined.
@@ -205,8 +210,8 @@ def check_readable(path: Path, max_bytes: int) -> None:
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise ValueError("it is not a regular file, but a folder, a pipe or a device")
-    # Safetensors files are mapped into memory, and their headers have a size limit of their own.
-    if status.st_size > max_bytes and path.suffix != ".safetensors":
+    # Weights are mapped into memory, and the headers of their files have size limits of their own.
+    if status.st_size > max_bytes and path.suffix not in (".safetensors", ".gguf"):
         raise ValueError(f"it has {status.st_size:,} bytes, and the limit is {max_bytes:,}")
 
 
@@ -222,7 +227,9 @@ def select_files(names: Iterable[str], module_folders: Collection[str] = ()) -> 
     >>> select_files(["model.safetensors", "pytorch_model.bin", "onnx/model.onnx", "1_Pooling/config.json"])
     ['1_Pooling/config.json', 'model.safetensors']
     """
-    return sorted(name for name in names if _is_read(*name.rpartition("/")[::2], module_folders))
+    read = {name for name in names if _is_read(*name.rpartition("/")[::2], module_folders)}
+    others = {name.rpartition("/")[0] for name in read if name.endswith(WEIGHT_FILES[:2])}
+    return sorted(name for name in read if not (name.endswith(GGUF_WEIGHTS) and name.rpartition("/")[0] in others))
 
 
 def _is_read(folder: str, file: str, module_folders: Collection[str]) -> bool:

@@ -42,7 +42,7 @@ def find(name: str) -> ModelFiles | None:
         )
         return ModelFiles(name=name, folder=folder, source="folder", revision=None, listing=dict.fromkeys(listing))
     if folder.is_file():
-        raise ModelNotFoundError(f"{name!r} is a file. Give the folder that holds the model's files.")
+        raise ModelNotFoundError(f"{name!r} is a file, and not a GGUF file. Give the folder with the model's files.")
     if looks_like_path(name):
         raise ModelNotFoundError(f"no folder {name!r} (looked for {folder}). Check the path.")
     return None

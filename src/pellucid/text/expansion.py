@@ -6,8 +6,8 @@ import numpy as np
 
 from pellucid.errors import InvalidModelError
 from pellucid.model.spec import ExpansionSpec
+from pellucid.model.special_tokens import named_tokens
 from pellucid.sources.files import ModelFiles
-from pellucid.text.special_tokens import named_tokens
 from pellucid.text.tokenizer import Tokenizer
 from pellucid.types import TokenBatch
 

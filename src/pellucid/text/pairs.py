@@ -94,18 +94,20 @@ class PairTexts:
     Attributes:
         texts: the different texts.
         firsts, seconds: for each pair, the numbers of its first and its second text in ``texts``.
+        max_second_tokens: the most tokens of a second text; None for all.
     """
 
     texts: list[str]
     firsts: list[int]
     seconds: list[int]
+    max_second_tokens: int | None = None
 
     @classmethod
-    def of(cls, pairs: Sequence[tuple[str, str]], prompt: str = "") -> PairTexts:
+    def of(cls, pairs: Sequence[tuple[str, str]], prompt: str = "", max_second_tokens: int | None = None) -> PairTexts:
         """The texts of these pairs. ``prompt`` goes before each first text.
 
         >>> PairTexts.of([("q", "a"), ("q", "b"), ("a", "a")])
-        PairTexts(texts=['q', 'a', 'b'], firsts=[0, 0, 1], seconds=[1, 2, 1])
+        PairTexts(texts=['q', 'a', 'b'], firsts=[0, 0, 1], seconds=[1, 2, 1], max_second_tokens=None)
         """
         numbers: dict[str, int] = {}
         prompted: dict[str, str] = {}  # A long query may come with thousands of documents: join it to its prompt once.
@@ -115,29 +117,25 @@ class PairTexts:
                 prompted[first] = prompt + first
             firsts.append(numbers.setdefault(prompted[first], len(numbers)))
             seconds.append(numbers.setdefault(second, len(numbers)))
-        return cls(list(numbers), firsts, seconds)
+        return cls(list(numbers), firsts, seconds, max_second_tokens)
 
 
 def join_pairs(
     plain: TokenBatch,
-    firsts: Sequence[int],
-    seconds: Sequence[int],
+    pair_texts: PairTexts,
     template: PairTemplate,
     max_tokens: int,
     *,
-    max_second_tokens: int | None = None,
     keep_end: bool,
     has_segments: bool,
 ) -> tuple[TokenBatch, Int32]:
     """Join the tokens of two texts each into pairs.
 
     Args:
-        plain: the tokens of texts, without special tokens.
-        firsts: the number of the first text of each pair.
-        seconds: the number of its second text.
+        plain: the tokens of the pairs' texts, without special tokens.
+        pair_texts: the pairs.
         template: where the special tokens go.
         max_tokens: the most tokens of a pair.
-        max_second_tokens: the most tokens of a second text; None for all.
         keep_end: True if texts are cut at their start.
         has_segments: False to leave out the segments.
 
@@ -147,11 +145,11 @@ def join_pairs(
     Raises:
         InputError: there are more tokens than int32 can count.
     """
-    numbers = np.array([firsts, seconds], dtype=np.int64).T  # int64[B, 2]
+    numbers = np.array([pair_texts.firsts, pair_texts.seconds], dtype=np.int64).T  # int64[B, 2]
     whole = plain.lengths[numbers]
     begin, end = plain.offsets[:-1][numbers], plain.offsets[1:][numbers]
-    if max_second_tokens is not None:
-        whole[:, 1] = np.minimum(whole[:, 1], max_second_tokens)
+    if pair_texts.max_second_tokens is not None:
+        whole[:, 1] = np.minimum(whole[:, 1], pair_texts.max_second_tokens)
     kept = np.stack(kept_lengths(whole[:, 0], whole[:, 1], max_tokens - template.specials), axis=1)
     specials = (template.before, template.between, template.after)
     # Each pair is five runs of the ids: special tokens, its first text, special tokens, its second text, special ones.

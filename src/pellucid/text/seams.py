@@ -41,6 +41,12 @@ _NORMALIZERS = frozenset(
 )
 _SPACES = ({"String": " "}, {"Regex": " {2,}"}, {"Regex": r"\s{2,}|[\n\r\t]"})
 """What a normalizer may replace by one space. A run of spaces is never cut."""
+GPT4_PATTERN = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+QWEN_PATTERN = GPT4_PATTERN.replace("{1,3}", "")
+"""How GPT-4, Llama 3 and Qwen cut texts before their bytes are merged. Nothing that these match goes on at a space."""
 _MAX_TRIES = 1_000  # How many places to try before giving up on a seam.
 _MAX_ADDED_CHARACTERS = 64  # The longest added token that we accept.
 _CONTEXT_CHARACTERS = 8  # How many characters before a place the normalizer sees, when we check what it does there.
@@ -160,7 +166,9 @@ def find_seams(
         normalize: applies the normalizer to a text; None if there is no normalizer.
     """
     steps, cutters = flatten(normalizer, "normalizers"), flatten(pre_tokenizer, "pretokenizers")
-    if not all(map(_normalizes_locally, steps)) or not all(map(_cuts_locally, cutters)):
+    if not all(map(_normalizes_locally, steps)):
+        return Seams(None)
+    if not is_split_byte_level(cutters) and not all(map(_cuts_locally, cutters)):
         return Seams(None)
     if not any(cutter["type"] not in ("Punctuation", "Digits") for cutter in cutters):
         return Seams(None)
@@ -210,6 +218,15 @@ def _normalizes_locally(step: Json) -> bool:
             return content in (" ", "▁")
         return "String" in pattern and bool(pattern["String"]) and not re.search(r"[\s▁]", pattern["String"] + content)
     return step["type"] in _NORMALIZERS
+
+
+def is_split_byte_level(cutters: Sequence[Json]) -> bool:
+    """True for the pre-tokenizers of GPT-4, Llama 3 and Qwen: a pattern cuts the text, and then come its bytes."""
+    if [cutter["type"] for cutter in cutters] != ["Split", "ByteLevel"]:
+        return False
+    split, byte_level = cutters
+    is_known = split["pattern"].get("Regex") in (GPT4_PATTERN, QWEN_PATTERN) and split["behavior"] == "Isolated"
+    return is_known and not split["invert"] and not byte_level.get("use_regex") and not byte_level["add_prefix_space"]
 
 
 def _cuts_locally(cutter: Json) -> bool:

@@ -19,10 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.errors import InvalidModelError, OptionError
+from pellucid.errors import InvalidModelError, OptionError, TextError
 from pellucid.model.spec import EncoderSpec, TokenizerSpec
 from pellucid.reprs import short_text
 from pellucid.sources.files import ModelFiles
+from pellucid.text.chat import ChatTemplate, ChatTexts, common_ending
 from pellucid.text.checks import check_texts, check_utf8, counting_limit
 from pellucid.text.inspection import Inspection
 from pellucid.text.library import Library, split_into_parts
@@ -64,12 +65,8 @@ class Tokenizer:
                 f"{files.name}: the tokenizer's post_processor gives {len(empty.ids)} ids to {len(empty.tokens)} "
                 f"tokens. Each token must have one id."
             )
-        largest = max((*self._library.vocabulary.values(), *empty.ids), default=-1)
-        if largest >= encoder.vocab_size:
-            raise InvalidModelError(
-                f"{files.name}: the tokenizer has the id {largest}, but the encoder has vectors only for the ids below "
-                f"{encoder.vocab_size}. The files may be of different models."
-            )
+        self._vectors = encoder.vocab_size
+        self._may_lack_vectors = self._check_vocabulary(empty.ids)
         if spec.max_tokens <= len(empty.ids):
             raise InvalidModelError(
                 f"{files.name}: max_seq_length {spec.max_tokens} leaves no room besides {len(empty.ids)} special "
@@ -78,6 +75,23 @@ class Tokenizer:
         self._template = find_text_template(self._library, empty.ids)
         self._seams, self._words = _find_cuts(self._library, threads)
         self._inspection = Inspection(self._library, self._seams, self._template)
+
+    def _check_vocabulary(self, specials: list[int]) -> bool:
+        """Refuse a vocabulary that the encoder does not have. True if a token that was added to it has no vector.
+
+        Gemma's tokenizer, for example, has a token for pictures, and models without pictures have no vector for it.
+        """
+        vocabulary = self._library.vocabulary
+        if max((*vocabulary.values(), *specials), default=-1) < self._vectors:
+            return False
+        added = {token.content for token in self._library.added_tokens}
+        needed = max((*specials, *(number for token, number in vocabulary.items() if token not in added)), default=-1)
+        if needed >= self._vectors:
+            raise InvalidModelError(
+                f"{self._name}: the tokenizer has the id {needed}, but the encoder has vectors only for the ids below "
+                f"{self._vectors}. The files may be of different models."
+            )
+        return True
 
     def __repr__(self) -> str:
         name = short_text(self._name, 60)
@@ -120,8 +134,8 @@ class Tokenizer:
 
         Raises:
             TextTypeError: a value is not a text.
-            TextError: a text cannot be written in UTF-8, or has more than a million characters in a row that cannot be
-                cut into pieces.
+            TextError: a text cannot be written in UTF-8, has more than a million characters in a row that cannot be
+                cut into pieces, or has a token for which the model has no vector.
         """
         check_texts(texts, first=first)
         check_utf8(prompt, "the prompt")
@@ -138,13 +152,25 @@ class Tokenizer:
             ids = self._library.ids_of_one(text) if self._words is None else self._words.ids_of_one(text)
             count = min(len(ids) + self._template.specials, limit)
             tokens = self._template.apply_to_one(ids, self.spec.max_tokens, keep_end=self._keeps_end)
+            self._check_ids(tokens, positions)
             return tokens, np.array([count], dtype=np.int32)
         batches: list[TokenBatch] = []
         counts: list[Int32] = []
         for plain in self._plain(texts, prompt, positions, limit, check):
             batches.append(self._template.apply(plain, self.spec.max_tokens, keep_end=self._keeps_end))
             counts.append(np.minimum(plain.lengths + np.int32(self._template.specials), limit))
-        return TokenBatch.join(batches or [_EMPTY]), np.concatenate(counts or [_EMPTY.ids])
+        tokens = TokenBatch.join(batches or [_EMPTY])
+        self._check_ids(tokens, positions)
+        return tokens, np.concatenate(counts or [_EMPTY.ids])
+
+    def _check_ids(self, tokens: TokenBatch, positions: Sequence[int]) -> None:
+        """Refuse a text with a token that has no vector. ``positions`` has the position of each text."""
+        if self._may_lack_vectors and len(places := np.flatnonzero(tokens.ids >= self._vectors)):
+            text = int(np.searchsorted(tokens.offsets, places[0], side="right")) - 1
+            raise TextError(
+                f"text {positions[text]} has the token {self.piece(int(tokens.ids[places[0]]))!r}, for which the model "
+                f"has no vector. Leave it out of the text."
+            )
 
     def tokenize_plain(self, texts: Sequence[str], *, first: int = 0, check: Check = lambda: None) -> TokenBatch:
         """Cut texts into tokens without special tokens and without a limit.
@@ -154,7 +180,9 @@ class Tokenizer:
         """
         check_texts(texts, first=first)
         limit, positions = counting_limit(self.spec.max_tokens), range(first, first + len(texts))
-        return TokenBatch.join([*self._plain(texts, "", positions, limit, check)] or [_EMPTY])
+        tokens = TokenBatch.join([*self._plain(texts, "", positions, limit, check)] or [_EMPTY])
+        self._check_ids(tokens, positions)
+        return tokens
 
     @functools.cached_property
     def pair_template(self) -> PairTemplate:
@@ -164,6 +192,34 @@ class Tokenizer:
             UnsupportedModelError: the template does more than add special tokens around the two texts.
         """
         return find_pair_template(self._library)
+
+    @functools.cached_property
+    def chat(self) -> ChatTemplate | None:
+        """The chat template that texts go through; None for a model without.
+
+        Raises:
+            InvalidModelError, UnsupportedModelError: the template cannot be used.
+        """
+        return None if self.spec.chat is None else ChatTemplate(self.spec.chat, self._name)
+
+    def render(self, chat: ChatTemplate, texts: Sequence[str] | Sequence[tuple[str, str]], prompt: str) -> ChatTexts:
+        """Send texts, or pairs of texts, through the chat template. ``prompt`` has the instructions; "" for its own.
+
+        Raises:
+            UnsupportedModelError: the template fails.
+        """
+        if not texts:
+            return ChatTexts([], _EMPTY.ids)
+        fillers = self.tokenize_plain(chat.fillers(isinstance(texts[0], tuple), prompt))
+        return ChatTexts([chat.render(text, prompt) for text in texts], common_ending(*fillers))
+
+    def start_of(self, text: str, tokens: int) -> str:
+        """The part of a text that gives its first tokens; its last ones if truncation keeps those."""
+        check_texts([text])
+        starts, ends = self._inspection.characters(text)
+        if len(ends) <= tokens:
+            return text
+        return text[int(starts[-tokens]) :] if self._keeps_end else text[: int(ends[tokens - 1])]
 
     def count(self, texts: Sequence[str], prompt: str = "", *, first: int = 0, check: Check = lambda: None) -> Int32:
         """Count all the tokens of each text, ``int32[B]``. Arguments and errors are those of :meth:`tokenize`."""

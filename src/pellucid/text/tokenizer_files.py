@@ -19,6 +19,7 @@ from pellucid.errors import InvalidModelError, PellucidError, UnsupportedModelEr
 from pellucid.model.config import Config
 from pellucid.model.spec import TokenizerSpec
 from pellucid.sources.files import ModelFiles
+from pellucid.text.decoder_tokenizers import rebuild_decoder
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as Backend
@@ -225,6 +226,7 @@ def _read(files: ModelFiles, prefix: str, family: str) -> Backend:
     As in transformers' own classes, some things come from ``tokenizer_config.json`` instead: how BERT's normalizer
     changes letters, whether RoBERTa puts a space before a text, and how ALBERT and DeBERTa do both. If it does not say,
     the class's default counts. T5's class has no such settings, and always does the same.
+    :mod:`pellucid.text.decoder_tokenizers` does this for decoders.
     """
     from tokenizers import Tokenizer as Backend
     from tokenizers import models, normalizers, pre_tokenizers
@@ -245,6 +247,7 @@ def _read(files: ModelFiles, prefix: str, family: str) -> Backend:
         _rebuild_albert(backend, config)
     if isinstance(backend.model, models.Unigram) and name == _CLASSES["t5"]:
         _rebuild_t5(backend)
+    rebuild_decoder(backend, config, family, has_bytes=b'"ByteLevel"' in data)
     return backend
 
 

@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from pellucid.text.library import Library
-from pellucid.text.seams import AddedToken, Json, flatten, is_bert
+from pellucid.text.seams import AddedToken, Json, flatten, is_bert, is_split_byte_level
 from pellucid.types import Int32, TokenBatch
 
 if TYPE_CHECKING:
@@ -58,12 +58,6 @@ _SOLID = (
 )
 """Letters of Latin, Greek, Cyrillic, Hebrew and Arabic. They are grapheme clusters by themselves, unless accents follow
 them, and so are the letters before and after them."""
-_SPLIT_PATTERN = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
-    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-_SPLIT_PATTERNS = (_SPLIT_PATTERN, _SPLIT_PATTERN.replace("{1,3}", ""))
-"""How GPT-4, Llama 3 and Qwen cut texts before their bytes are merged. Nothing that these match goes on at a space."""
 _UNICODE_NORMALIZERS = frozenset({"NFC", "NFD", "NFKC", "NFKD", "Lowercase"})
 """No ASCII letter or digit that white space follows becomes anything else than a letter or a digit."""
 _LOCAL_NORMALIZERS = _UNICODE_NORMALIZERS | {"StripAccents", "Precompiled"}
@@ -125,7 +119,7 @@ def find_rules(
     replaced = "".join(step["pattern"].get("String", "") + step["content"] for step in steps if "pattern" in step)
     if not all(map(_normalizes_locally, steps)) or set(replaced) & set("".join(normalized)):
         return None
-    marks_take_line_ends = _is_split_byte_level(cutters) and all(step["type"] in _UNICODE_NORMALIZERS for step in steps)
+    marks_take_line_ends = is_split_byte_level(cutters) and all(step["type"] in _UNICODE_NORMALIZERS for step in steps)
     spaces = _separating_spaces(pieces) if marks_take_line_ends or _begins_words_at_spaces(cutters) else ""
     if not spaces:
         return None
@@ -145,15 +139,6 @@ def _begins_words_at_spaces(cutters: Sequence[Json]) -> bool:
     if kinds not in (["Metaspace"], ["WhitespaceSplit", "Metaspace"]):
         return False
     return cutters[-1].get("split") is True and cutters[-1].get("replacement") == "▁"
-
-
-def _is_split_byte_level(cutters: Sequence[Json]) -> bool:
-    """True for the pre-tokenizers of GPT-4, Llama 3 and Qwen."""
-    if [cutter["type"] for cutter in cutters] != ["Split", "ByteLevel"]:
-        return False
-    split, byte_level = cutters
-    is_known = split["pattern"].get("Regex") in _SPLIT_PATTERNS and split["behavior"] == "Isolated"
-    return is_known and not split["invert"] and not byte_level.get("use_regex") and not byte_level["add_prefix_space"]
 
 
 def _normalizes_locally(step: Json) -> bool:

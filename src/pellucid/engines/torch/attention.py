@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -72,32 +73,34 @@ def takes_half_precision(spec: EncoderSpec, device: str, dtype: torch.dtype) -> 
 
 def flash_attention(spec: EncoderSpec) -> Attention | None:
     """FlashAttention; None if it cannot do what an encoder needs, or PyTorch is too old to have it."""
-    if spec.relative_bias or spec.disentangled or any(block.attention.head_size % 8 for block in spec.blocks):
+    attentions = [block.attention for block in spec.blocks]
+    if spec.relative_bias or spec.disentangled or any(each.head_size % 8 for each in attentions):
         return None
     try:
         from torch.nn.attention.varlen import varlen_attn
     except ImportError:  # PyTorch before 2.10 does not have it.
         return None
-    has_windows = any(block.attention.has_window for block in spec.blocks)
-    return end_to_end_attention(varlen_attn, has_windows=has_windows)
+    needs = {"window_size": any(each.has_window for each in attentions)}
+    needs |= {"scale": any(each.scale is not None for each in attentions)}
+    return end_to_end_attention(varlen_attn, {name for name, is_needed in needs.items() if is_needed})
 
 
-def end_to_end_attention(kernel: Callable[..., torch.Tensor], *, has_windows: bool) -> Attention | None:
+def end_to_end_attention(kernel: Callable[..., torch.Tensor], needs: Collection[str] = ()) -> Attention | None:
     """Adapt a kernel with a signature of ``torch.nn.attention.varlen.varlen_attn`` to the texts of a step.
 
-    The signature depends on the version of PyTorch. 2.10 has no ``window_size``. Only 2.12 and later have
-    ``num_splits``: 1 means that a text's numbers do not depend on the other texts of its step. In older versions, their
-    last bits may.
+    The signature depends on the version of PyTorch. 2.10 has no ``window_size`` and no ``scale``. Only 2.12 and later
+    have ``num_splits``: 1 means that a text's numbers do not depend on the other texts of its step. In older versions,
+    their last bits may.
 
     Args:
         kernel: the kernel.
-        has_windows: True if a layer has a window.
+        needs: the parameters that the layers need, besides those that every version has.
 
     Returns:
-        The attention; None if the kernel has no windows, and a layer needs one.
+        The attention; None if the kernel lacks a parameter that a layer needs.
     """
     known = inspect.signature(kernel).parameters
-    if has_windows and "window_size" not in known:
+    if not set(needs) <= set(known):
         return None
     options = {"num_splits": 1} if "num_splits" in known else {}
 
@@ -108,7 +111,9 @@ def end_to_end_attention(kernel: Callable[..., torch.Tensor], *, has_windows: bo
             spec = layer.spec.attention
             # To the left and to the right. -1 is no limit.
             window = tuple(-1 if side is None else side for side in (spec.before, spec.after))
-            of_layer = {"window_size": window} if spec.has_window else {}
+            of_layer: dict[str, Any] = {"window_size": window} if spec.has_window else {}
+            if spec.scale is not None:
+                of_layer["scale"] = spec.scale
             return kernel(query, key, value, *bounds, **options, **of_layer)
 
         return attend
@@ -124,11 +129,12 @@ class PaddedAttention:
 
     def __call__(self, step: DeviceBatch) -> Attend:
         """See :data:`Attention`."""
-        mask_by_window = functools.cache(functools.partial(self._mask, step))
+        mask_by_reach = functools.cache(functools.partial(self._mask, step))
 
         def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layer: DeviceLayer) -> torch.Tensor:
             padded = [step.side_by_side(array).transpose(1, 2) for array in (query, key, value)]
-            mask, scale = mask_by_window(query.dtype, layer.spec.attention.before), None
+            spec = layer.spec.attention
+            mask, scale = mask_by_reach(query.dtype, spec.before, spec.after), spec.scale
             if self._distances.places is not None:
                 places, scale = self._place_scores(padded[0], padded[1], layer, self._distances.places)
                 mask = places if mask is None else places + mask
@@ -162,23 +168,27 @@ class PaddedAttention:
         scale = (query.shape[3] * (1 + len(products))) ** -0.5
         return torch.stack(products).sum(0) * scale, scale
 
-    def _mask(self, step: DeviceBatch, dtype: torch.dtype, window: int | None) -> torch.Tensor | None:
+    def _mask(
+        self, step: DeviceBatch, dtype: torch.dtype, before: int | None, after: int | None
+    ) -> torch.Tensor | None:
         """What to add to the attention scores of texts side by side.
 
         Returns:
             ``[B or 1, heads or 1, longest, longest]``: the relative bias, and minus infinity for keys that are padding
-            or outside the window. None if there is nothing to add.
+            or too far before or after. None if there is nothing to add.
         """
         positions = torch.arange(step.longest, device=step.device)
         distances = positions[None, :] - positions[:, None]
         is_hidden = torch.zeros((1, 1, *distances.shape), dtype=torch.bool, device=step.device)
         if not step.has_equal_lengths:
             is_hidden = is_hidden | ~step.is_token[:, None, None, :]
-        if window is not None:
-            is_hidden = is_hidden | (distances.abs() > window)
+        if before is not None:
+            is_hidden = is_hidden | (distances < -before)
+        if after is not None:
+            is_hidden = is_hidden | (distances > after)
         if self._distances.bias is not None:
             bias = self._distances.bias[:, distances + self._distances.max_tokens - 1]
             return bias[None].masked_fill(is_hidden, -torch.inf)
-        if step.has_equal_lengths and window is None:
+        if step.has_equal_lengths and before is None and after is None:
             return None
         return torch.zeros_like(is_hidden, dtype=dtype).masked_fill(is_hidden, -torch.inf)

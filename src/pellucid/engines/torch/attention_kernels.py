@@ -39,14 +39,16 @@ class KernelAttention:
             by_query = products(query, layer.place_keys)
             by_key = products(key, layer.place_queries)
             place_counts = [each.shape[2] for each in (by_query, by_key) if each is not None]
-            scale = (head_size * (1 + len(place_counts))) ** -0.5  # He et al., "DeBERTa" (2021), equation 4.
+            spec = layer.spec.attention
+            # He et al., "DeBERTa" (2021), equation 4.
+            scale = (head_size * (1 + len(place_counts))) ** -0.5 if spec.scale is None else spec.scale
             padded_size = max(16, int(triton.next_power_of_2(head_size)))
             _attend[(len(step.batch) * blocks, heads)](
                 result, query, key, value, step.offsets, self._distances.bias, self._distances.places, by_query, by_key,
                 scale, query.stride(0), key.stride(0), value.stride(0), tokens, blocks,
                 max(place_counts, default=0),
                 HEADS=heads, HEAD_SIZE=head_size, MAX_TOKENS=self._distances.max_tokens,
-                WINDOW=layer.spec.attention.before, WIDTH=padded_size, QUERIES=size,
+                BEFORE=spec.before, AFTER=spec.after, WIDTH=padded_size, QUERIES=size,
                 KEYS=size if padded_size <= _WIDE_HEAD else min(size, 32), num_warps=max(1, size // 16), num_stages=2,
             )  # fmt: skip
             return result
@@ -71,7 +73,7 @@ def _rows_of_head(array, tokens, stride, head, is_row, HEAD_SIZE: tl.constexpr, 
 def _attend(
     result, query, key, value, offsets, bias, places, by_query, by_key, scale, query_stride, key_stride, value_stride,
     count, blocks, place_count, HEADS: tl.constexpr, HEAD_SIZE: tl.constexpr, MAX_TOKENS: tl.constexpr,
-    WINDOW: tl.constexpr, WIDTH: tl.constexpr, QUERIES: tl.constexpr, KEYS: tl.constexpr,
+    BEFORE: tl.constexpr, AFTER: tl.constexpr, WIDTH: tl.constexpr, QUERIES: tl.constexpr, KEYS: tl.constexpr,
 ):  # fmt: skip
     """Each program attends from a block of queries of one text and head."""
     text, head = tl.program_id(0) // blocks, tl.program_id(1)
@@ -86,10 +88,8 @@ def _attend(
     largest = tl.full((QUERIES,), -1e30, tl.float32)  # Finite, for a block in which a query sees no key.
     total = tl.zeros((QUERIES,), tl.float32)
     context = tl.zeros((QUERIES, WIDTH), tl.float32)
-    begin, end = 0, length
-    if WINDOW is not None:
-        begin = tl.maximum(start - WINDOW, 0) // KEYS * KEYS
-        end = tl.minimum(start + QUERIES + WINDOW, length)
+    begin = 0 if BEFORE is None else tl.maximum(start - BEFORE, 0) // KEYS * KEYS
+    end = length if AFTER is None else tl.minimum(start + QUERIES + AFTER, length)
     for block in range(begin, end, KEYS):
         keys = block + tl.arange(0, KEYS)
         is_key = keys < length
@@ -111,8 +111,10 @@ def _attend(
             at = head * (2 * MAX_TOKENS - 1) + MAX_TOKENS - 1 + distances
             scores += tl.load(bias + at, mask=is_pair, other=0.0).to(tl.float32)
         is_seen = is_key[None, :]
-        if WINDOW is not None:
-            is_seen &= (distances <= WINDOW) & (distances >= -WINDOW)
+        if BEFORE is not None:
+            is_seen &= distances >= -BEFORE
+        if AFTER is not None:
+            is_seen &= distances <= AFTER
         scores = tl.where(is_seen, scores, float("-inf"))
         larger = tl.maximum(largest, tl.max(scores, axis=1))
         weights = tl.exp(scores - larger[:, None])

@@ -11,6 +11,7 @@ import torch
 from pellucid.engines.torch.ops import Affine, DeviceNorm
 from pellucid.model import weights as stored
 from pellucid.model.spec import BlockSpec, NormPlaces, NormSpec
+from pellucid.model.stored import as_float32
 from pellucid.types import Float32
 
 MakeTensor = Callable[[Float32], torch.Tensor]
@@ -37,6 +38,7 @@ class DeviceLayer:
         inner: the gate, if there is one, and the intermediate layer, stacked.
         attention_output, attention_norms, output, feed_forward_norms: as in :class:`pellucid.model.weights.Layer`.
         spec: the layer's shape.
+        query_norm, key_norm: the norms of each head's query and key.
         place_keys, place_queries: the keys and queries of relative positions, ``[heads, 2 * span, head_size]``; None if
             the layer does not use them.
     """
@@ -48,13 +50,15 @@ class DeviceLayer:
     output: Affine
     feed_forward_norms: DeviceNorms
     spec: BlockSpec
+    query_norm: DeviceNorm
+    key_norm: DeviceNorm
     place_keys: torch.Tensor | None
     place_queries: torch.Tensor | None
 
 
 def stack(make_tensor: MakeTensor, *layers: stored.Linear | stored.Norm) -> Affine:
     """Stack the weights and biases of layers that have the same input, on the device."""
-    weight = np.concatenate([layer.weight for layer in layers])
+    weight = np.concatenate([as_float32(layer.weight) for layer in layers])
     return make_tensor(weight), make_tensor(np.concatenate([layer.bias for layer in layers]))
 
 
@@ -67,7 +71,9 @@ def split_heads(make_tensor: MakeTensor, vectors: Float32 | None, block: BlockSp
 
 def device_norm(make_tensor: MakeTensor, norm: stored.Norm | None, spec: NormSpec | None) -> DeviceNorm:
     """Copy a norm to the device."""
-    return DeviceNorm(None) if norm is None or spec is None else DeviceNorm(stack(make_tensor, norm), spec.eps)
+    if norm is None or spec is None:
+        return DeviceNorm(None)
+    return DeviceNorm(stack(make_tensor, norm), spec.eps, spec.kind)
 
 
 def device_norms(make_tensor: MakeTensor, norms: stored.Norms, places: NormPlaces) -> DeviceNorms:

@@ -55,6 +55,8 @@ class FusedOps(Ops):
         segments: torch.Tensor | None,
     ) -> torch.Tensor:
         """See :meth:`Ops.embed`."""
+        if norm.kind == "rms":
+            return super().embed(tables, norm, ids, positions, segments)
         size = tables.word.shape[1]
         result = tables.word.new_empty((len(ids), size))
         weight, bias = norm.affine or (None, None)
@@ -67,8 +69,8 @@ class FusedOps(Ops):
 
     def add_norm(self, x: torch.Tensor, y: torch.Tensor, norm: DeviceNorm) -> torch.Tensor:
         """See :meth:`Ops.add_norm`."""
-        if norm.affine is None:
-            return x + y
+        if norm.affine is None or norm.kind == "rms":
+            return super().add_norm(x, y, norm)
         result = torch.empty_like(x)
         rows, width = _tile(x.shape[1])
         _add_norm[(triton.cdiv(len(x), rows),)](result, x, y, *norm.affine, norm.eps, *x.shape, ROWS=rows, WIDTH=width)

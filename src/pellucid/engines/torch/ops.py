@@ -12,6 +12,7 @@ import logging
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -38,14 +39,20 @@ logger = logging.getLogger("pellucid")
 
 @dataclass(frozen=True, eq=False)
 class DeviceNorm:
-    """A layer normalization on the device. Without weights, it returns its input."""
+    """A norm on the device; see :class:`pellucid.model.spec.NormSpec`. Without weights, it returns its input."""
 
     affine: Affine | None
     eps: float = 0.0
+    kind: Literal["layer", "rms"] = "layer"
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """Normalize each row."""
-        return x if self.affine is None else F.layer_norm(x, x.shape[-1:], *self.affine, eps=self.eps)
+        """Normalize each vector, which is a row of the last axis."""
+        if self.affine is None:
+            return x
+        weight, bias = self.affine
+        if self.kind == "rms":
+            return F.rms_norm(x.float(), x.shape[-1:], weight.float(), self.eps).to(x.dtype)
+        return F.layer_norm(x, x.shape[-1:], weight, bias, eps=self.eps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +117,7 @@ class Ops:
         return activation(gate) * intermediate
 
     def rotate(self, heads: torch.Tensor, count: int, turns: Affine, positions: torch.Tensor) -> None:
-        """Rotate queries and keys in place, in float32; see :func:`pellucid.engines.reference.rotate`.
+        """Rotate queries and keys in place, in float32; see :func:`pellucid.layers.rotary.rotate`.
 
         Args:
             heads: queries, keys and values, ``[T, heads, head_size]``.

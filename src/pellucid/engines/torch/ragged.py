@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 
@@ -20,6 +21,7 @@ from pellucid.engines.torch.steps import DeviceBatch
 from pellucid.layers.rotary import Rotary
 from pellucid.model import weights as stored
 from pellucid.model.spec import EncoderSpec
+from pellucid.model.stored import as_float32
 
 
 class RaggedEncoder:
@@ -45,7 +47,10 @@ class RaggedEncoder:
         self.min_length_ratio = 0.5
         make_tensor = functools.partial(torch.tensor, dtype=dtype, device=device)
         self._attention = attention_for(spec, distances(spec, weights, device, dtype), device, dtype, ops)
-        tables = weights.word, weights.position, weights.token_type
+        word = as_float32(weights.word.rows)
+        if spec.embedding.scale != 1:
+            word = word * np.float32(spec.embedding.scale)
+        tables = word, weights.position, weights.token_type
         self._embeddings = EmbeddingTables(*(None if table is None else make_tensor(table) for table in tables))
         self._embedding_norm = device_norm(make_tensor, weights.embedding_norm, spec.embedding.norm)
         projection = weights.embedding_projection
@@ -68,6 +73,8 @@ class RaggedEncoder:
                 output=stack(make_tensor, layer.output),
                 feed_forward_norms=device_norms(make_tensor, layer.feed_forward_norms, block.feed_forward_norms),
                 spec=block,
+                query_norm=device_norm(make_tensor, layer.query_norm, block.attention.qk_norm),
+                key_norm=device_norm(make_tensor, layer.key_norm, block.attention.qk_norm),
                 place_keys=split_heads(
                     make_tensor, place_vectors(weights.relative_positions, layer.position_key), block
                 ),
@@ -101,6 +108,9 @@ class RaggedEncoder:
     def _attend(self, x: torch.Tensor, layer: DeviceLayer, step: DeviceBatch, attend: Attend) -> torch.Tensor:
         spec = layer.spec.attention
         stacked = F.linear(x, *layer.query_key_value).view(len(x), -1, spec.head_size)
+        if spec.qk_norm is not None:
+            query, key, value = stacked.split((spec.heads, spec.kv_heads, spec.kv_heads), dim=1)
+            stacked = torch.cat([layer.query_norm(query), layer.key_norm(key), value], dim=1)
         if spec.rotary is not None:
             self._ops.rotate(stacked, spec.heads + spec.kv_heads, self._turns[spec.rotary], step.positions)
         query, key, value = stacked.split((spec.heads, spec.kv_heads, spec.kv_heads), dim=1)  # [T, heads, head_size]

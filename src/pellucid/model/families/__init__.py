@@ -13,7 +13,10 @@ from pellucid.model.families import (
     deberta_v2,
     distilbert,
     electra,
+    eurobert,
+    gemma3_text,
     llama,
+    mistral,
     modernbert,
     mpnet,
     nomic_bert,
@@ -22,7 +25,7 @@ from pellucid.model.families import (
     roberta,
     t5,
 )
-from pellucid.model.families.names import HeadNames, TensorNames, VocabularyNames
+from pellucid.model.families.names import HeadNames, OutputNames, TensorNames, VocabularyNames
 from pellucid.model.spec import EncoderSpec
 
 
@@ -35,12 +38,14 @@ class Family:
         names: the tables of tensor names that the family's files may use.
         head: the classification head that transformers puts on the family; None if Pellucid does not know it.
         vocabulary: the head that the family has as a masked language model; None if Pellucid does not know it.
+        output: the output layer of a family of decoders; None for the others.
     """
 
     spec: Callable[[Config], EncoderSpec]
     names: tuple[TensorNames, ...]
     head: HeadNames | None = None
     vocabulary: VocabularyNames | None = None
+    output: OutputNames | None = None
 
 
 FAMILIES = {
@@ -50,12 +55,15 @@ FAMILIES = {
     "deberta-v2": Family(deberta_v2.spec, (deberta_v2.NAMES,), deberta_v2.HEAD, bert.VOCABULARY),
     "distilbert": Family(distilbert.spec, (distilbert.NAMES,), distilbert.HEAD, distilbert.VOCABULARY),
     "electra": Family(electra.spec, (electra.NAMES,), electra.HEAD, electra.VOCABULARY),
-    "llama": Family(llama.spec, (llama.NAMES,)),
+    "eurobert": Family(eurobert.spec, (eurobert.NAMES,)),
+    "gemma3_text": Family(gemma3_text.spec, (gemma3_text.NAMES,), llama.HEAD, output=OutputNames(tied=True)),
+    "llama": Family(llama.spec, (llama.NAMES,), llama.HEAD, output=llama.OUTPUT),
+    "mistral": Family(mistral.spec, (mistral.NAMES,), llama.HEAD, output=llama.OUTPUT),
     "modernbert": Family(modernbert.spec, (modernbert.NAMES,), modernbert.HEAD, modernbert.VOCABULARY),
     "mpnet": Family(mpnet.spec, (mpnet.NAMES,), mpnet.HEAD, roberta.VOCABULARY),
     "nomic_bert": Family(nomic_bert.spec, (nomic_bert.NAMES, nomic_bert.ORIGINAL_NAMES), nomic_bert.HEAD),
-    "qwen2": Family(qwen2.spec, (qwen2.NAMES,)),
-    "qwen3": Family(qwen3.spec, (qwen3.NAMES,)),
+    "qwen2": Family(qwen2.spec, (qwen2.NAMES,), llama.HEAD, output=llama.OUTPUT),
+    "qwen3": Family(qwen3.spec, (qwen3.NAMES,), llama.HEAD, output=llama.OUTPUT),
     "roberta": Family(roberta.spec, (roberta.NAMES,), roberta.HEAD, roberta.VOCABULARY),
     "t5": Family(t5.spec, t5.NAMES),
     "xlm-roberta": Family(roberta.spec, (roberta.NAMES,), roberta.HEAD, roberta.VOCABULARY),

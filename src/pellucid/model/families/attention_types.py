@@ -5,6 +5,7 @@ The keys are those of transformers: ``rope_parameters``, and, before its version
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from typing import cast
@@ -12,6 +13,7 @@ from typing import cast
 from pellucid.errors import InvalidModelError, UnsupportedModelError
 from pellucid.layers.rotary import LinearScaling, Llama3Scaling, Rotary, YarnScaling
 from pellucid.model.config import Config
+from pellucid.model.spec import AttentionSpec
 
 _SCALINGS = ("default", "dynamic", "linear", "llama3", "yarn")
 
@@ -34,6 +36,23 @@ def read_layer_types(config: Config, default: Sequence[str], supported: Sequence
     return cast("list[str]", layer_types)
 
 
+def read_window(config: Config, default: int) -> int | None:
+    """``sliding_window``. If it is null, there is no window; if the key is missing, the default counts."""
+    is_null = "sliding_window" in config.values and config.values["sliding_window"] is None
+    return None if is_null else config.size("sliding_window", default)
+
+
+def with_window(attention: AttentionSpec, window: int) -> AttentionSpec:
+    """The same attention, in a window of a decoder.
+
+    In a causal model, the window counts the token itself. In a decoder that looks both ways, a token sees so many on
+    each side of itself. These are the rules of ``masking_utils.py`` in transformers.
+    """
+    if attention.after == 0:
+        return dataclasses.replace(attention, before=window - 1)
+    return dataclasses.replace(attention, before=window, after=window)
+
+
 def read_rotary_of_model(config: Config, default_base: float, positions: int) -> Rotary:
     """The rotary positions of a model whose layers all have the same.
 
@@ -43,12 +62,13 @@ def read_rotary_of_model(config: Config, default_base: float, positions: int) ->
         positions: the maximum length of a text in tokens.
     """
     base = read_rotary_base(config, "rope_theta", default_base)
-    section = "rope_scaling" if config.values.get("rope_scaling") else "rope_parameters"
-    parameters = config.section(section)
-    original = config.size("original_max_position_embeddings", positions)
-    if config.number("partial_rotary_factor", 1.0) != 1:
-        raise UnsupportedModelError(f"{config.where}: partial_rotary_factor must be 1, so that whole heads are rotated.")
-    return read_rotary(parameters, base, original)
+    section = config.section("rope_scaling" if config.values.get("rope_scaling") else "rope_parameters")
+    # If both are there, the length beside the section counts, not the one in it. transformers does the same.
+    if config.values.get("original_max_position_embeddings") is not None:
+        original = config.size("original_max_position_embeddings")
+        section = Config(section.where, section.values | {"original_max_position_embeddings": original})
+    check_whole_heads(config)
+    return read_rotary(section, base, positions)
 
 
 def read_rotary(parameters: Config, default_base: float, positions: int) -> Rotary:
@@ -69,10 +89,7 @@ def read_rotary(parameters: Config, default_base: float, positions: int) -> Rota
         raise UnsupportedModelError(
             f"{parameters.where}: rope_type {rope_type!r:.80} is not supported. Supported: {', '.join(_SCALINGS)}."
         )
-    if parameters.number("partial_rotary_factor", 1.0) != 1:
-        raise UnsupportedModelError(
-            f"{parameters.where}: partial_rotary_factor must be 1, so that whole heads are rotated."
-        )
+    check_whole_heads(parameters)
     # "dynamic" scales for texts that are longer than max_position_embeddings. Pellucid cuts texts there.
     if rope_type in ("default", "dynamic"):
         return Rotary(base)
@@ -96,6 +113,14 @@ def read_rotary(parameters: Config, default_base: float, positions: int) -> Rota
             truncate=parameters.flag("truncate", True),
         ),
     )
+
+
+def check_whole_heads(config: Config) -> None:
+    """Refuse rotary positions that leave a part of each head as it is."""
+    if config.number("partial_rotary_factor", 1.0) != 1:
+        raise UnsupportedModelError(
+            f"{config.where}: partial_rotary_factor must be 1, so that whole heads are rotated."
+        )
 
 
 def read_rotary_base(config: Config, key: str, default: float) -> float:

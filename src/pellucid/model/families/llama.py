@@ -14,7 +14,7 @@ from pellucid.layers.rotary import Rotary
 from pellucid.model.config import Config
 from pellucid.model.families import bert
 from pellucid.model.families.attention_types import read_rotary_of_model
-from pellucid.model.families.names import TensorNames
+from pellucid.model.families.names import HeadNames, OutputNames, TensorNames
 from pellucid.model.spec import (
     AttentionSpec,
     BlockSpec,
@@ -25,8 +25,10 @@ from pellucid.model.spec import (
     NormSpec,
 )
 
+PREFIXES = ("", "model.", "language_model.", "language_model.model.", "model.language_model.")
+"""Those of the decoder alone, of a model that predicts text, and of models that see pictures too."""
 NAMES = TensorNames(
-    prefixes=("", "model."),
+    prefixes=PREFIXES,
     word="embed_tokens",
     position=None,
     token_type=None,
@@ -44,6 +46,8 @@ NAMES = TensorNames(
     feed_forward_norm="post_attention_layernorm",
     final_norm="norm",
 )
+HEAD = HeadNames(dense=None, output="score", pooling="lasttoken")
+OUTPUT = OutputNames()
 
 _DEFAULTS = {
     "vocab_size": 32_000,
@@ -66,16 +70,30 @@ def spec(config: Config) -> EncoderSpec:
     return decoder("llama", config, [attention] * bert.layer_count(config, "num_hidden_layers"))
 
 
-def decoder(family: str, config: Config, attentions: Sequence[AttentionSpec]) -> EncoderSpec:
-    """The shape of a decoder with these attentions, one for each layer. The config must have all sizes."""
-    norm = read_norm_spec(config)
+def decoder(
+    family: str,
+    config: Config,
+    attentions: Sequence[AttentionSpec],
+    *,
+    places: NormPlaces | None = None,
+    activation_key: str = "hidden_act",
+) -> EncoderSpec:
+    """The shape of a decoder.
+
+    Args:
+        family: its family.
+        config: its config.json, with all sizes.
+        attentions: the attention of each layer.
+        places: the norms around each sublayer; by default, one before it.
+        activation_key: the key of config.json that names the activation of the feed-forward networks.
+    """
+    places = places or NormPlaces(before=read_norm_spec(config))
     feed_forward = FeedForwardSpec(
         config.size("intermediate_size"),
-        bert.activation(config, "hidden_act", "silu"),
+        bert.activation(config, activation_key, "silu"),
         gated=True,
         bias=config.flag("mlp_bias", False),
     )
-    pre_norm = NormPlaces(before=norm)
     return EncoderSpec(
         family=family,
         hidden_size=config.size("hidden_size"),
@@ -85,8 +103,8 @@ def decoder(family: str, config: Config, attentions: Sequence[AttentionSpec]) ->
             position_table=False,
             norm=None,
         ),
-        blocks=tuple(BlockSpec(attention, feed_forward, pre_norm, pre_norm) for attention in attentions),
-        final_norm=norm,
+        blocks=tuple(BlockSpec(attention, feed_forward, places, places) for attention in attentions),
+        final_norm=places.before,
     )
 
 

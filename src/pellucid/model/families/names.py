@@ -76,24 +76,40 @@ class HeadNames:
     """The classification head that transformers puts on a family, and the names of its parts in weight files.
 
     Attributes:
-        dense: the linear layer before the last one, whose output goes through the activation.
+        dense: the linear layer before the last one, whose output goes through the activation; None if there is only the
+            last one, without a bias, as in decoders.
         output: the last linear layer.
         activation: the activation, if the family has a fixed one: a key of
             :data:`pellucid.layers.activations.ACTIVATIONS`.
         activation_key: the key of config.json that names the activation, in a family that lets the config choose.
         bias_key: the key of config.json that says if the first linear layer has a bias; None if it always has one.
         norm: the norm after the activation, in a family that has one; else None.
-        pooling_key: the key of config.json that says which token vectors the head reads; None if it always reads the
-            first one.
+        pooling_key: the key of config.json that says which token vectors the head reads; None if it always reads those
+            of ``pooling``.
+        pooling: the token vectors that the head reads: "cls" for the first, "lasttoken" for the last.
     """
 
-    dense: str
+    dense: str | None
     output: str
     activation: str = "tanh"
     activation_key: str | None = None
     bias_key: str | None = None
     norm: str | None = None
     pooling_key: str | None = None
+    pooling: str = "cls"
+
+
+@dataclass(frozen=True)
+class OutputNames:
+    """The output layer of a decoder, which scores each token of the vocabulary as the next one.
+
+    Attributes:
+        name: the linear layer. It has no bias.
+        tied: True if its weight is the table of token vectors unless config.json says otherwise.
+    """
+
+    name: str = "lm_head"
+    tied: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from pellucid.model.config import Config
 from pellucid.model.families import bert, llama
-from pellucid.model.families.attention_types import read_layer_types
+from pellucid.model.families.attention_types import read_layer_types, read_window, with_window
 from pellucid.model.spec import AttentionSpec, EncoderSpec
 
 NAMES = llama.NAMES
@@ -24,9 +22,10 @@ _DEFAULTS = {
 
 def spec(config: Config) -> EncoderSpec:
     """The shape of a Qwen2 decoder. The defaults are those of transformers' ``Qwen2Config``."""
-    config = config.with_defaults(_DEFAULTS)
-    attention = llama.read_attention(config, bias=True, output_bias=False)
-    return llama.decoder("qwen2", config, with_windows(config, attention, bert.layer_count(config, "num_hidden_layers")))
+    whole = config.with_defaults(_DEFAULTS)
+    attention = llama.read_attention(whole, bias=True, output_bias=False)
+    layers = bert.layer_count(whole, "num_hidden_layers")
+    return llama.decoder("qwen2", whole, with_windows(config, attention, layers))
 
 
 def with_windows(config: Config, attention: AttentionSpec, layers: int) -> list[AttentionSpec]:
@@ -34,13 +33,10 @@ def with_windows(config: Config, attention: AttentionSpec, layers: int) -> list[
 
     ``use_sliding_window`` says if there are windows, and ``layer_types`` or ``max_window_layers`` where.
     """
-    if not config.flag("use_sliding_window", False):
+    window = read_window(config, 4096) if config.flag("use_sliding_window", False) else None
+    if window is None:
         return [attention] * layers
     first = config.integer("max_window_layers", 28, minimum=0)
     default = ["sliding_attention" if number >= first else "full_attention" for number in range(layers)]
-    attentions = {
-        "full_attention": attention,
-        # A window counts the token itself.
-        "sliding_attention": dataclasses.replace(attention, before=config.size("sliding_window", 4096) - 1),
-    }
+    attentions = {"full_attention": attention, "sliding_attention": with_window(attention, window)}
     return [attentions[kind] for kind in read_layer_types(config, default, tuple(attentions))]

@@ -26,8 +26,8 @@ _DEFAULTS = {
 
 def spec(config: Config) -> EncoderSpec:
     """The shape of a Qwen3 decoder. The defaults are those of transformers' ``Qwen3Config``."""
-    config = config.with_defaults(_DEFAULTS)
-    bias = config.flag("attention_bias")
-    attention = llama.read_attention(config, bias=bias, output_bias=bias, qk_norm=llama.read_norm_spec(config))
-    layers = bert.layer_count(config, "num_hidden_layers")
-    return llama.decoder("qwen3", config, with_windows(config, attention, layers))
+    whole = config.with_defaults(_DEFAULTS)
+    bias = whole.flag("attention_bias")
+    attention = llama.read_attention(whole, bias=bias, output_bias=bias, qk_norm=llama.read_norm_spec(whole))
+    layers = bert.layer_count(whole, "num_hidden_layers")
+    return llama.decoder("qwen3", whole, with_windows(config, attention, layers))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from fastapi import Request
@@ -17,8 +17,9 @@ from pellucid.server.core.service import Service, check_lengths
 from pellucid.server.http.serving import reservation_of, serving_of, wait_or_cancel
 from pellucid.server.http.texts import TokenizedTexts, check_characters, check_count, check_length, run_model
 from pellucid.text.checks import counting_limit
-from pellucid.text.pairs import PairTexts
 from pellucid.types import Float32, Int32, TokenBatch
+
+Result = TypeVar("Result")
 
 _SHORT_PAIRS = 500
 """Up to this many pairs are joined on the event loop, which takes some milliseconds. More go to a thread."""
@@ -31,6 +32,7 @@ SCORES: dict[str, Callable[[Float32], Float32]] = {
 }
 """What turns logits into scores, by the names that huggingface_hub uses."""
 _ID_BYTES = 4
+_CHARACTER_BYTES = 4
 _PREDICTION_BYTES = 100
 """The memory that a label and its score take in a response."""
 
@@ -168,8 +170,11 @@ async def classify(
     parts: list[tuple[TokenBatch, Int32]] = []
     if singles:
         alone = [items[position][0] for position in singles]
-        tokenizing = service.tokenize(alone, service.task.prompt_named(None), cut=True)
-        parts.append(await wait_or_cancel(request, tokenizing))
+        if service.task.tokenizer.chat is None:
+            tokenizing = service.tokenize(alone, service.task.prompt_named(None), cut=True)
+            parts.append(await wait_or_cancel(request, tokenizing))
+        else:
+            parts.append(await _tokenize_pairs(request, service, alone, PairLimits()))
     if doubles:
         pairs = [(items[position][0], items[position][1]) for position in doubles]
         parts.append(await _tokenize_pairs(request, service, pairs, PairLimits()))
@@ -184,33 +189,39 @@ async def classify(
 
 
 async def _tokenize_pairs(
-    request: Request, service: Service[ScoringTask], pairs: list[Pair], limits: PairLimits
+    request: Request, service: Service[ScoringTask], pairs: list[Pair] | list[str], limits: PairLimits
 ) -> tuple[TokenBatch, Int32]:
-    """Turn pairs into tokens. Each different text is tokenized once. Returns how many tokens each pair had, too."""
+    """Turn pairs into tokens. Each different text is tokenized once. Returns how many tokens each pair had, too.
+
+    If the model has a chat template, it may also be texts.
+    """
     task, reservation = service.task, reservation_of(request)
-    pair_texts = PairTexts.of(pairs, task.prompt_named(None))
+
+    async def run(work: Callable[[], Result]) -> Result:
+        if len(pairs) <= _SHORT_PAIRS:
+            return work()
+        return await wait_or_cancel(request, service.run_in_tokenizer(lambda _: work(), 0))
+
+    chat = task.spec.tokenizer.chat
+    rendered = 0  # A chat template repeats the query for each document.
+    if chat is not None:
+        characters = sum(len(each) if isinstance(each, str) else sum(map(len, each)) for each in pairs)
+        rendered = _CHARACTER_BYTES * (characters + len(chat.template) * len(pairs))
+    reservation.take(rendered)
+    prompt = task.prompt_named(None)
+    prepared = await run(lambda: task.prepare(pairs, prompt, max_second_tokens=limits.second_tokens))
     most = counting_limit(task.max_tokens)
-    reserved = _ID_BYTES * sum(min(len(text), most) for text in pair_texts.texts)
+    reserved = _ID_BYTES * sum(min(len(text), most) for text in prepared.texts)
     reservation.take(reserved)
-    plain = await wait_or_cancel(request, service.tokenize_plain(pair_texts.texts))
-    join = functools.partial(
-        task.join_pairs,
-        pair_texts,
-        plain,
-        max_tokens=limits.pair_tokens,
-        max_second_tokens=limits.second_tokens,
-    )
-    if len(pairs) <= _SHORT_PAIRS:
-        joined = join()
-    else:
-        joined = await wait_or_cancel(request, service.run_in_tokenizer(lambda _: join(), 0))
-    reservation.give_back(reserved)
+    plain = await wait_or_cancel(request, service.tokenize_plain(prepared.texts))
+    joined = await run(lambda: task.join(prepared, plain, max_tokens=limits.pair_tokens))
+    reservation.give_back(reserved + rendered)
     return joined
 
 
 def _most_tokens(task: ScoringTask, asked: int | None) -> int:
     """How many tokens of a pair to read if the request asks for this many."""
-    least = task.tokenizer.pair_template.specials + 2
+    least = task.least_tokens
     if asked is None or asked == MODEL_LIMIT:
         return task.max_tokens
     if asked < least:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from pellucid.model.special_tokens import named_tokens
 from pellucid.sources.resolve import resolve
-from pellucid.text.special_tokens import named_tokens
 from tests import tiny
 
 
