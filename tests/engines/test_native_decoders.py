@@ -170,7 +170,7 @@ def with_outliers(weights: EncoderWeights, seed=0) -> EncoderWeights:
         )
         for layer in weights.layers
     )
-    return replace(weights, word=widen(weights.word, 1), layers=layers)
+    return replace(weights, word=replace(weights.word, rows=widen(weights.word.rows, 1)), layers=layers)
 
 
 @pytest.mark.parametrize("name", ["like Qwen3", "like EmbeddingGemma"])
