@@ -23,6 +23,7 @@ from pellucid.model.spec import (
     NormSpec,
     RelativeBiasSpec,
 )
+from pellucid.model.stored import TokenTable
 from pellucid.model.weights import EncoderWeights
 from pellucid.types import TokenBatch
 from tests.engines.test_native import VOCABULARY, lowest_cosine, make_batch, make_weights
@@ -170,7 +171,7 @@ def with_outliers(weights: EncoderWeights, seed=0) -> EncoderWeights:
         )
         for layer in weights.layers
     )
-    return replace(weights, word=replace(weights.word, rows=widen(weights.word.rows, 1)), layers=layers)
+    return replace(weights, word=TokenTable(widen(weights.word.rows, 1)), layers=layers)
 
 
 @pytest.mark.parametrize("name", ["like Qwen3", "like EmbeddingGemma"])
