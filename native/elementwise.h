@@ -1,4 +1,4 @@
-// The work on single numbers and on single rows: activations, exponentials, layer normalisation, rotations,
+// The work on single numbers and on single rows: activations, exponentials, norms, rotations,
 // quantisation.
 #pragma once
 

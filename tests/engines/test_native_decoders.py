@@ -184,3 +184,13 @@ def test_integers_keep_the_cosine_of_models_with_outliers(name):
     for dtype, min_cosine in (("int16", 0.9999), ("int8", 0.99)):
         vectors = NativeEngine(spec, weights, dtype=dtype).token_vectors(batch)
         assert lowest_cosine(vectors, expected) >= min_cosine, dtype
+
+
+def test_the_core_checks_the_norms_of_heads():
+    spec = DECODERS["like Qwen3"]
+    weights = make_weights(spec)
+    layer = weights.layers[0]
+    short = replace(layer.query_norm, weight=layer.query_norm.weight[1:])
+    broken = replace(weights, layers=(replace(layer, query_norm=short), *weights.layers[1:]))
+    with pytest.raises(ValueError, match="norm has the wrong shape"):
+        NativeEngine(spec, broken)
