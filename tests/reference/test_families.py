@@ -78,6 +78,22 @@ def test_the_sentence_config_may_ask_for_lower_case(family, tmp_path):
     assert_same(folder)
 
 
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16, "rope_theta": 160000.0}
+
+
+@pytest.mark.parametrize(
+    ("family", "parameters"),
+    [
+        ("modernbert", {"full_attention": YARN, "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0}}),
+        ("nomic_bert", {"rope_type": "linear", "factor": 3.0, "rope_theta": 1000.0}),
+    ],
+)
+def test_scaled_rotary_positions(tmp_path, family, parameters):
+    folder = tiny.write_model(tmp_path / "m", family)
+    tiny.edit_json(folder / "config.json", rope_parameters=parameters)
+    assert_same(folder)
+
+
 def test_prompts_of_queries_and_documents(tmp_path):
     folder = tiny.write_model(tmp_path / "m", prompts={"query": "query: ", "document": "passage: "})
     ours, theirs = Embedder(folder), load_reference(folder)

@@ -94,7 +94,11 @@ def test_newer_configs_list_the_layer_types_and_have_a_base_for_each():
         ({"global_attn_every_n_layers": 0}, InvalidModelError, "'global_attn_every_n_layers' is 0"),
         ({"global_attn_every_n_layers": 1 << 70}, InvalidModelError, "must be at most 10000"),
         ({"rope_scaling": {"type": "yarn"}}, UnsupportedModelError, "rope_scaling is not supported"),
-        ({"rope_parameters": {"full_attention": {"rope_type": "yarn"}}}, UnsupportedModelError, "rope_type 'yarn'"),
+        (
+            {"rope_parameters": {"full_attention": {"rope_type": "longrope"}}},
+            UnsupportedModelError,
+            "rope_type 'longrope'",
+        ),
         ({"global_rope_theta": 0}, InvalidModelError, "'global_rope_theta' is 0.0, but must be finite and above 1"),
         ({"local_rope_theta": 1e400}, InvalidModelError, "'local_rope_theta' is inf, but must be finite"),
         ({"hidden_activation": "mish"}, UnsupportedModelError, "hidden_activation 'mish'"),

@@ -94,7 +94,7 @@ def test_a_model_with_scaled_rotations_is_limited_to_its_training_length():
         (ORIGINAL, {"activation_function": "gelu"}, UnsupportedModelError, "activation_function 'gelu'"),
         (ORIGINAL, {"mlp_fc1_bias": True}, UnsupportedModelError, "mlp_fc1_bias and mlp_fc2_bias differ"),
         (TRANSFORMERS, {"head_dim": 32}, UnsupportedModelError, "head_dim is 32, but only"),
-        (TRANSFORMERS, {"rope_parameters": {"rope_type": "linear"}}, UnsupportedModelError, "rope_type 'linear'"),
+        (TRANSFORMERS, {"rope_parameters": {"rope_type": "longrope"}}, UnsupportedModelError, "rope_type 'longrope'"),
     ],
 )
 def test_an_unsupported_config_is_refused_with_a_reason(base, changes, kind, message):
