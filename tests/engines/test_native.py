@@ -266,7 +266,8 @@ class TestAgainstTheReference:
             replace(layer, attention_output=widen(layer.attention_output), output=widen(layer.output))
             for layer in weights.layers
         )
-        weights, batch = replace(weights, word=weights.word * widths, layers=layers), make_batch([1, 12, 68])
+        word = TokenTable(weights.word.rows * widths)
+        weights, batch = replace(weights, word=word, layers=layers), make_batch([1, 12, 68])
         expected = ReferenceEngine(spec, weights).token_vectors(batch)
         means = [
             [each.mean(axis=0) for each in np.split(vectors, batch.offsets[1:-1])]

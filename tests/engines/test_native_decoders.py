@@ -102,7 +102,9 @@ class TestAgainstTheReference:
             vectors = NativeEngine(spec, weights, threads=2).token_vectors(tokens)
             np.testing.assert_allclose(normalize(vectors), normalize(expected), atol=5e-6, rtol=0)
 
-    @pytest.mark.parametrize(("dtype", "min_cosine"), [("int16", 0.99999), ("int8", 0.998), ("bfloat16", 0.999)])
+    @pytest.mark.parametrize(
+        ("dtype", "min_cosine"), [("int16", 0.99999), ("int8", 0.998), ("int4", 0.97), ("bfloat16", 0.999)]
+    )
     def test_the_other_dtypes_are_close(self, spec, dtype, min_cosine):
         weights, batch = make_weights(spec), make_batch([1, 2, 17, 33, 68, 150])
         expected = ReferenceEngine(spec, weights).token_vectors(batch)
