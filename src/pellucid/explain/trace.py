@@ -44,7 +44,7 @@ class Stage:
 
     Attributes:
         name: "text", "tokens", "embedding", "layer 1", …, "final norm" if the model has one, "pooling", the name of a
-            module after the pooling, or "vector".
+            module after the pooling ("dense", "dense 2", …), or "vector".
         sentence: what happened, in plain words.
         arrays: the results of the stage, by name.
     """
@@ -261,16 +261,18 @@ def _stages_after_encoder(vectors: Float32, finish: Pool, *, is_causal: bool) ->
         length = float(np.linalg.norm(vector[0]))
         with np.errstate(over="ignore", invalid="ignore"):  # finish.check() below reports such numbers.
             vector = module(vector)
-        name = type(module).__name__
+        kind = type(module).__name__
+        same = sum(stage.name.partition(" ")[0] == kind.lower() for stage in stages)
+        name = f"{kind.lower()} {same + 1}" if same else kind.lower()
         if isinstance(module, Normalize):
             sentence = f"It is divided by its length, {length:.4f}, which makes its length 1."
             if not length:
                 sentence = "Its length is 0, so it stays as it is."
             stages.append(
-                Stage("normalize", sentence, {"norm": np.array([length], dtype=np.float32), "normalized": vector[0]})
+                Stage(name, sentence, {"norm": np.array([length], dtype=np.float32), "normalized": vector[0]})
             )
         else:
-            stages.append(Stage(name.lower(), f"It passes through a {name} layer of the model.", {"output": vector[0]}))
+            stages.append(Stage(name, f"It passes through a {kind} layer of the model.", {"output": vector[0]}))
     finish.check(vector, lambda row: row)
     stages.append(
         Stage("vector", f"The result is the text's vector: {plural(vector.shape[1], 'number')}.", {"vector": vector[0]})

@@ -23,7 +23,7 @@ from pellucid.model.spec import (
 from tests import t5_models, tiny
 
 FROZEN = Path(__file__).parents[2] / "data" / "tiny_t5.npz"
-ENGINES = ["reference"]
+ENGINES = ["reference", "native"]
 
 # config.json of t5-base, only the keys that are read.
 T5_BASE = {
@@ -103,6 +103,20 @@ def frozen(feed_forward):
 def test_vectors_are_those_of_sentence_transformers(folder, frozen, engine):
     vectors = Embedder(folder, engine=engine, on_truncation="ignore").embed_documents(tiny.TEXTS)
     np.testing.assert_allclose(vectors, frozen["vectors"], rtol=0, atol=5e-6)
+
+
+@pytest.mark.parametrize(("dtype", "min_cosine"), [("int16", 0.9999), ("int8", 0.99)])
+def test_quantized_vectors_stay_close(folder, frozen, dtype, min_cosine):
+    vectors = Embedder(folder, dtype=dtype, on_truncation="ignore").embed_documents(tiny.TEXTS)
+    assert (vectors * frozen["vectors"]).sum(axis=1).min() > min_cosine
+
+
+def test_the_bits_of_a_text_do_not_depend_on_its_company(folder):
+    embedder = Embedder(folder, on_truncation="ignore")
+    alone = np.stack([embedder.embed_query(text) for text in tiny.TEXTS])
+    for threads in (1, 3):
+        together = Embedder(folder, threads=threads, on_truncation="ignore").embed_documents(tiny.TEXTS)
+        np.testing.assert_array_equal(together, alone)
 
 
 def test_tokens_are_those_of_sentence_transformers(folder, frozen):
