@@ -56,10 +56,9 @@ class ScoringTask(Task):
         self._finish = Pool(self.head.pooling, self.encoder.head)
         self._activation = activation or self.head.activation
         if self.max_tokens < (least := self.least_tokens):
+            others = "special tokens" if self.tokenizer.chat is None else "tokens of the chat template"
             raise OptionError(
-                f"max_tokens={self.max_tokens} leaves no room for two texts: with special tokens, and with the chat "
-                f"template if there is one, they have at least {least} tokens.",
-                "max_tokens",
+                f"max_tokens={self.max_tokens} leaves no room for two texts besides {least - 2} {others}.", "max_tokens"
             )
 
     @property

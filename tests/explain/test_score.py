@@ -11,6 +11,7 @@ from safetensors.numpy import load_file, save_file
 from pellucid import Encoder, Reranker, TokenBatch
 from pellucid.errors import InvalidModelError, OptionError, TextError, TextTypeError, UnsupportedModelError
 from pellucid.explain import leave_out, score
+from pellucid.explain.score_sentence import attention_sentence
 from tests import tiny
 from tests.causal_rerankers import write_reranker
 from tests.tiny_families import LAYERS
@@ -248,4 +249,5 @@ def test_a_change_in_a_decoder_is_exact_too(tmp_path, layout, prompt):
 def test_the_attention_of_a_decoder_looks_back_only(tmp_path):
     found = Reranker(write_reranker(tmp_path / "m", "answers"), engine="reference").explain(QUERY, DOCUMENT)
     assert (found.query_attention == 0).all()
+    assert attention_sentence(found) == ""
     assert (found.document_attention > 0).all()

@@ -55,9 +55,12 @@ def cut_notes(explained: ExplainedScore) -> list[str]:
 
 
 def attention_sentence(explained: ExplainedScore) -> str:
-    """Name the words of the document that the query's tokens look at most; "" without attention."""
+    """Name the words of the document that the query's tokens look at most; "" without attention.
+
+    In a decoder, tokens look only at those before them, so the query does not look at a document that follows it.
+    """
     attention, words = explained.query_attention, explained.document.words
-    if attention is None or not attention.size or not words:
+    if attention is None or not attention.any() or not words:
         return ""
     looks = sum_over_words(attention.mean(axis=(0, 1), dtype=np.float64)[:, None], words)[:, 0]
     names: dict[str, str] = {}
