@@ -192,7 +192,7 @@ def read_output_rows(
     """
     name = f"{output.name}.weight"
     if is_tied and name not in tensors:
-        names, prefix = _detect_names(tensors, tables)
+        names, prefix = _detect_names(tensors, spec, tables)
         name = f"{prefix}{names.word}.weight"
     parts = (TensorPart(name, row, spec.vocab_size) for row in rows)
     return np.concatenate([tensors.read(name, (1, spec.hidden_size), part) for part in parts])
