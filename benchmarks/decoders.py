@@ -124,8 +124,8 @@ def measure(
             try:
                 figures, vectors[name] = run(name, setup[name], inputs)
             except ContenderError as error:
-                skipped[name] = str(error)
-                log(f"  without {name}: {error}")
+                skipped[name] = str(error).partition("\n")[0]
+                log(f"  without {name}: {skipped[name]}")
                 continue
             own = result["contenders"].setdefault(name, {key: [] for key in figures})
             for key, value in figures.items():

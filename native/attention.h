@@ -178,12 +178,12 @@ void attend_tile(const Attention& a, const AttentionLayout<S>& at, int first) {
   }
   float inverse[rows];
   for (int i = 0; i < rows; ++i) inverse[i] = softmax_in_window<S>(a, first + i, from, to, scores + i * at.padded);
-  const float* value = a.packs_values ? a.packed + at.values : a.value;
+  const float* values = a.packs_values ? a.packed + at.values : a.value;
   const std::ptrdiff_t stride = a.packs_values ? width : a.stride;
   const std::ptrdiff_t to_next_panel = a.packs_values ? std::ptrdiff_t{a.tokens} * width : width;
-  for (int d = 0; d < a.head_size; d += width, value += to_next_panel) {
+  for (int d = 0; d < a.head_size; d += width, values += to_next_panel) {
     // Where it is not packed, a head that is narrower than a panel also reads its neighbour. Only its own columns are kept.
-    multiply_tile<S, Dot, rows>(words(scores + from), at.padded, words(value + from * stride), stride, to - from,
+    multiply_tile<S, Dot, rows>(words(scores + from), at.padded, words(values + from * stride), stride, to - from,
                                 [&](int i, int v, typename S::F value) {
                                   S::store(tile + i * width + v * S::lanes, S::mul(value, S::set(inverse[i])));
                                 });

@@ -68,6 +68,7 @@ Dtype dtype_named(const std::string& name) {
   if (name == "int16") return Dtype::int16;
   if (name == "int8") return Dtype::int8;
   if (name == "bfloat16") return Dtype::bfloat16;
+  if (name == "int4") return Dtype::int4;
   throw nb::value_error("unknown dtype");
 }
 

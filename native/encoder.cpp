@@ -11,8 +11,8 @@ namespace {
 
 // About how many multiply-adds a core does in a nanosecond, by dtype, and how many bytes of weights it reads. And what one
 // more worker costs: to start it, and for each step. Only the number of workers for one short call depends on these.
-constexpr double multiply_adds_per_ns[dtype_count] = {60, 110, 150, 110}, bytes_per_ns = 20;
-constexpr double bytes_per_weight[dtype_count] = {4, 2, 1, 2};
+constexpr double multiply_adds_per_ns[dtype_count] = {60, 110, 150, 110, 120}, bytes_per_ns = 20;
+constexpr double bytes_per_weight[dtype_count] = {4, 2, 1, 2, 0.5625};
 constexpr double ns_per_start = 15000, ns_per_step = 150;
 
 }  // namespace

@@ -170,14 +170,18 @@ struct GroupWords {
 // Computes the sums of one tile over one group, and adds them to those of the groups before, which are in `total`.
 template <class S, class Dot, Dtype dtype, int rows>
 [[gnu::always_inline]] inline void multiply_group(const Product& p, int first_row, int panel, int group, float* total) {
-  constexpr int width = panel_width<S>;
-  const GroupWords<S> words(p, first_row, panel, group);
-  const GroupScales<S, dtype> scales(p, first_row, panel, group);
-  multiply_tile<S, Dot, rows>(words.x, p.x.stride, words.w, width, words.count, [&](int i, int v, typename S::F value) {
-    float* to = total + i * width + v * S::lanes;
-    const auto before = group == 0 ? S::zero() : S::load(to);
-    S::store(to, add_group<S, dtype>(scales, i, v * S::lanes, value, before));
-  });
+  if constexpr (dtype == Dtype::int4) {
+    Dot::template multiply_group<rows>(p, first_row, panel, group, total);
+  } else {
+    constexpr int width = panel_width<S>;
+    const GroupWords<S> words(p, first_row, panel, group);
+    const GroupScales<S, dtype> scales(p, first_row, panel, group);
+    multiply_tile<S, Dot, rows>(words.x, p.x.stride, words.w, width, words.count, [&](int i, int v, typename S::F value) {
+      float* to = total + i * width + v * S::lanes;
+      const auto before = group == 0 ? S::zero() : S::load(to);
+      S::store(to, add_group<S, dtype>(scales, i, v * S::lanes, value, before));
+    });
+  }
 }
 
 // Writes a tile of y, from its sums: applies the weights' scale, the bias, the activation, the factor and the residual.

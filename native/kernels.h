@@ -9,10 +9,10 @@
 
 namespace pellucid {
 
-enum class Dtype { float32, int16, int8, bfloat16 };
-constexpr int dtype_count = 4;
+enum class Dtype { float32, int16, int8, bfloat16, int4 };
+constexpr int dtype_count = 5;
 
-// A template, because the files of all instruction sets include this.
+// Those with one scale for each output feature. A template, because the files of all instruction sets include this.
 template <Dtype dtype>
 constexpr bool is_integer = dtype == Dtype::int16 || dtype == Dtype::int8;
 
@@ -21,6 +21,7 @@ enum class Activation { identity, gelu, gelu_tanh, relu, silu };
 
 // The layout of a row's features in words. The features are cut into groups, and each group has its own scale. Separate
 // scales make the rounding errors smaller, and a group's weights stay in the first-level cache while all rows use them.
+// int4 has weights of 4 bits and rows of bytes, in groups of 32 features on both sides (int4.h).
 // bfloat16 has no scales. Its groups are twice as long, and its rows end with zeros, so that each group is whole tiles.
 struct Depth {
   Depth(const Kernels& kernels, Dtype dtype, int count);
@@ -31,6 +32,9 @@ struct Depth {
   int groups;
 };
 
+// The features in a group of int4, and the words that the weights of one column have there.
+constexpr int int4_group = 32, int4_words = int4_group / 8;
+
 // The numbers of words and of rows in a tile of Intel's AMX.
 constexpr int words_per_tile = 16, rows_per_tile = 16;
 
@@ -40,16 +44,17 @@ struct Rows {
   std::uint32_t* words;
   std::ptrdiff_t stride;
   float* scale;   // [rows, groups]; only for integers
-  float* offset;  // [rows, groups]; only for int8
+  float* offset;  // [rows, groups]; only for int8; for int4, what int4.h says
 };
 
 // The right side of a product: the weights of a linear layer, packed in panels of columns. packed.h makes them.
 struct Panels {
   Depth depth;
   int panels;
-  const std::uint32_t* words;  // [panels, depth.words, panel]
-  const float* scale;          // [panels · panel]; only for integers
-  const float* sums;           // [groups, panels · panel]; only for int8: what an offset of 1 adds to the product
+  std::ptrdiff_t panel_words;  // of each panel: depth.words · panel, except for int4
+  const std::uint32_t* words;  // [panels, panel_words]
+  const float* scale;          // [panels · panel]; only for int16 and int8
+  const float* sums;           // [groups, panels · panel]: what an offset of 1 adds to the product; for int8, else null
   const float* bias;           // [panels · panel]
 };
 

@@ -4,22 +4,14 @@
 #include <cmath>
 #include <cstring>
 
+#include "int4_weights.h"
+#include "rounding.h"
+
 namespace pellucid {
 namespace {
 
 // The largest integer 256 · high + low, of two signed bytes.
 constexpr float largest_split = 127 * 256 + 127;
-
-// Rounds to the nearest integer, for |x| < 2^22. Adding 1.5 · 2^23 leaves a float no bits for a fraction.
-float round_to_nearest(float x) { return (x + 12582912.0f) - 12582912.0f; }
-
-// The upper half of a float, rounded to nearest; of two that are equally near, the even one. NaN stays NaN.
-std::uint16_t to_bfloat16(float x) {
-  std::uint32_t bits;
-  std::memcpy(&bits, &x, sizeof bits);
-  if (std::isnan(x)) return static_cast<std::uint16_t>(bits >> 16 | 0x40);
-  return static_cast<std::uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
 
 float largest_magnitude(const float* w, int size) {
   float largest = 0;
@@ -71,17 +63,35 @@ void round_weights(const Depth& depth, const float* weight, Column& column, Stor
   }
 }
 
+// Writes the words of a panel's columns, `side` words of each at a time. The columns from `count` on are zeros.
+void interleave(const Column* columns, std::size_t count, std::size_t width, std::size_t depth, std::size_t side,
+                std::uint32_t* out) {
+  constexpr std::size_t block = 16;  // of words: so that few lines of the cache are in use
+  for (std::size_t first = 0; first < depth; first += block) {
+    const std::size_t last = std::min(first + block, depth);
+    for (std::size_t j = 0; j < width; ++j) {
+      for (std::size_t k = first; k < last; ++k) {
+        out[(k / side * width + j) * side + k % side] = j < count ? columns[j].words[k] : 0;
+      }
+    }
+  }
+}
+
 bool has_integers(Dtype dtype) { return dtype == Dtype::int16 || dtype == Dtype::int8; }
 
 }  // namespace
 
 Depth::Depth(const Kernels& kernels, Dtype dtype, int count) : features(count) {
   const bool in_tiles = dtype == Dtype::bfloat16;
-  const int per_word = dtype == Dtype::float32 ? 1 : dtype == Dtype::int8 ? 4 : 2;
-  const int longest_group = in_tiles ? 384 : 192;
+  const bool has_bytes = dtype == Dtype::int8 || dtype == Dtype::int4;
+  const int per_word = dtype == Dtype::float32 ? 1 : has_bytes ? 4 : 2;
+  const int longest_group = in_tiles ? 384 : dtype == Dtype::int4 ? int4_group : 192;
   // What one step of a product takes of a row. A step of split integers has words of high bytes, and as many of low ones.
   const int halves = dtype == Dtype::int16 && kernels.splits_int16 ? 2 : 1;
-  const int step = in_tiles ? words_per_tile : has_integers(dtype) ? halves * kernels.column_words : 1;
+  const int step = in_tiles                ? words_per_tile
+                   : dtype == Dtype::int4 ? int4_group / 4
+                   : has_integers(dtype)  ? halves * kernels.column_words
+                                          : 1;
   const auto in_steps = [&](int n) { return (n + step - 1) / step * step; };
   words = in_steps((features + per_word - 1) / per_word);
   groups = (features + longest_group - 1) / longest_group;
@@ -91,7 +101,7 @@ Depth::Depth(const Kernels& kernels, Dtype dtype, int count) : features(count) {
 
 void quantise_column(const Kernels& kernels, Dtype dtype, const Depth& depth, const float* weight, Column& column) {
   column.words.assign(static_cast<std::size_t>(depth.words), 0);
-  column.sums.assign(static_cast<std::size_t>(depth.groups), 0);
+  column.sums.assign(dtype == Dtype::int8 ? static_cast<std::size_t>(depth.groups) : 0, 0);
   column.scale = 1;
   auto* bytes = reinterpret_cast<std::int8_t*>(column.words.data());
   if (dtype == Dtype::float32) {
@@ -115,6 +125,8 @@ void quantise_column(const Kernels& kernels, Dtype dtype, const Depth& depth, co
       const auto pair_half = static_cast<std::int16_t>(q);
       std::memcpy(bytes + k * sizeof pair_half, &pair_half, sizeof pair_half);
     });
+  } else if (dtype == Dtype::int4) {
+    round_to_int4(depth, weight, column);
   } else {
     column.scale = kernels.adds_pairs_in_16_bits ? int8_scale_of_pairs(depth, weight) : int8_scale(depth, weight);
     round_weights(depth, weight, column, [&](std::size_t k, int q) { bytes[k] = static_cast<std::int8_t>(q); });
@@ -127,32 +139,30 @@ void quantise_column(const Kernels& kernels, Dtype dtype, const Depth& depth, co
 }
 
 Packed::Packed(const Kernels& kernels, Dtype dtype, const std::vector<Linear>& layers)
-    : dtype_(dtype), depth_(kernels, dtype, layers.front().in), columns_(0), panel_(kernels.panel) {
+    : dtype_(dtype), depth_(kernels, dtype, layers.front().in), columns_(0), panel_words_(0), panel_(kernels.panel) {
   for (const Linear& layer : layers) columns_ += static_cast<std::size_t>(layer.out);
   const auto width = static_cast<std::size_t>(panel_), depth = static_cast<std::size_t>(depth_.words);
   const std::size_t side = has_integers(dtype) ? static_cast<std::size_t>(kernels.column_words) : 1;
   columns_ = round_up(columns_, width);
+  panel_words_ = width * depth;
+  if (dtype == Dtype::int4) panel_words_ = static_cast<std::size_t>(depth_.groups) * (int4_words * width + width / 2);
   // AMX reads whole tiles, so it may read beyond the last words of int8.
-  words_ = Array<std::uint32_t>(columns_ * depth + (words_per_tile - 1) * width);
+  words_ = Array<std::uint32_t>(columns_ / width * panel_words_ + (words_per_tile - 1) * width);
   scale_ = Array<float>(columns_);
   bias_ = Array<float>(columns_);
-  sums_ = Array<float>(columns_ * static_cast<std::size_t>(depth_.groups));
+  if (dtype == Dtype::int8) sums_ = Array<float>(columns_ * static_cast<std::size_t>(depth_.groups));
 
-  // Panel by panel: quantise the columns, then interleave them, a few k at a time.
+  // Panel by panel: quantise the columns, then interleave them.
   std::vector<Column> columns(width);
   std::vector<float> floats(static_cast<std::size_t>(depth_.features));  // one row of weights
   std::size_t done = 0;      // columns that are quantised
   std::size_t in_panel = 0;  // of which these are in the current panel
   const auto write_panel = [&] {
-    std::uint32_t* out = words_.data() + (done - in_panel) * depth;
-    constexpr std::size_t block = 16;
-    for (std::size_t first = 0; first < depth; first += block) {
-      const std::size_t last = std::min(first + block, depth);
-      for (std::size_t j = 0; j < width; ++j) {
-        for (std::size_t k = first; k < last; ++k) {
-          out[(k / side * width + j) * side + k % side] = j < in_panel ? columns[j].words[k] : 0;
-        }
-      }
+    std::uint32_t* out = words_.data() + (done - in_panel) / width * panel_words_;
+    if (dtype == Dtype::int4) {
+      write_int4_panel(depth_, columns.data(), in_panel, width, out);
+    } else {
+      interleave(columns.data(), in_panel, width, depth, side, out);
     }
     in_panel = 0;
   };
@@ -171,12 +181,14 @@ Packed::Packed(const Kernels& kernels, Dtype dtype, const std::vector<Linear>& l
   if (in_panel) write_panel();
   for (std::size_t j = done; j < columns_; ++j) {  // The columns that fill the last panel.
     scale_[j] = bias_[j] = 0;
+    if (dtype != Dtype::int8) continue;
     for (std::size_t g = 0; g < static_cast<std::size_t>(depth_.groups); ++g) sums_[g * columns_ + j] = 0;
   }
 }
 
 Panels Packed::panels() const {
-  return {depth_, static_cast<int>(columns_) / panel_, words_.data(), scale_.data(), sums_.data(), bias_.data()};
+  return {depth_,        static_cast<int>(columns_) / panel_, static_cast<std::ptrdiff_t>(panel_words_),
+          words_.data(), scale_.data(), sums_.data(), bias_.data()};
 }
 
 PackedNorm::PackedNorm(const Norm& norm, int n) : size(n), eps(norm.eps) {

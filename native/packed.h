@@ -49,6 +49,8 @@ struct PackedNorm {
 // two neighbouring products in 16 bits and saturates. For such kernels, the scale is chosen so that neighbouring weights
 // have |q0| + |q1| ≤ 128. Activations are at most 255, and 255 · 128 < 2^15, so nothing ever saturates.
 //
+// int4: weights have 4 bits, in groups of 32 features with a scale each: int4_weights.h.
+//
 // Some sets multiply bytes more than four times as fast as 16-bit integers: Arm with FEAT_DotProd. They split an int16 into
 // two signed bytes, q = 256 · high + low, and multiply each byte of one side with each of the other. The sums of the four
 // kinds of products, times 65536, 256, 256 and 1, add up to the same exact sum. A row then has one word of high bytes, or
@@ -65,6 +67,7 @@ class Packed {
   Dtype dtype_;
   Depth depth_;
   std::size_t columns_;  // rounded up to whole panels
+  std::size_t panel_words_;
   int panel_;
   Array<std::uint32_t> words_;
   Array<float> scale_, sums_, bias_;
@@ -73,9 +76,10 @@ class Packed {
 // The packed weights of one output feature, before they are interleaved with those of its neighbours. Packed and the
 // tests use this.
 struct Column {
-  std::vector<std::uint32_t> words;  // [depth.words]
+  std::vector<std::uint32_t> words;  // [depth.words]; for int4 [groups, int4_words]
   float scale;
-  std::vector<float> sums;  // [groups]: Σ q of each group, for int8
+  std::vector<float> sums;    // [groups]: Σ q of each group, for int8
+  std::vector<float> scales;  // [groups], for int4
 };
 void quantise_column(const Kernels& kernels, Dtype dtype, const Depth& depth, const float* weight, Column& column);
 

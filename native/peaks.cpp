@@ -44,7 +44,7 @@ double product_peak(const Kernels& kernels, Dtype dtype, int threads, double sec
   const Packed packed(kernels, dtype, {{weight.data(), bias.data(), features, features}});
   const Array<float> x(rows * features + spare);
   std::fill_n(x.data(), rows * features + spare, 0.0f);  // Zeros in every dtype.
-  const std::vector<float> scale(rows, 1.0f);
+  const std::vector<float> scale(static_cast<std::size_t>(rows * packed.panels().depth.groups), 1.0f);
   std::vector<Array<float>> y;
   for (int i = 0; i < threads; ++i) y.emplace_back(rows * static_cast<std::size_t>(packed.stride()) + 64);
   const Rows left{reinterpret_cast<std::uint32_t*>(x.data()), features, const_cast<float*>(scale.data()),

@@ -6,6 +6,7 @@
 #include "attention_int16.h"
 #include "elementwise.h"
 #include "gemm.h"
+#include "int4.h"
 #include "kernels.h"
 
 namespace pellucid {
@@ -50,8 +51,9 @@ constexpr Kernels kernels(const char* name) {
           splits_int16<S>,
           column_words<S>,
           {multiply<S, DotFloat32<S>, Dtype::float32>, multiply<S, DotInt16<S>, Dtype::int16>,
-           multiply<S, DotInt8<S>, Dtype::int8>, multiply<S, DotBfloat16<S>, Dtype::bfloat16>},
-          {nullptr, quantise_int16<S>, quantise_int8<S>, quantise_bfloat16<S>},
+           multiply<S, DotInt8<S>, Dtype::int8>, multiply<S, DotBfloat16<S>, Dtype::bfloat16>,
+           multiply<S, DotInt4<S>, Dtype::int4>},
+          {nullptr, quantise_int16<S>, quantise_int8<S>, quantise_bfloat16<S>, quantise_int4<S>},
           layer_norm<S>,
           rms_norm<S>,
           {attention_memory<S>, pack_keys<S>, attend<S>},

@@ -74,9 +74,9 @@ void Vocabulary::block(const Texts& texts, int first, int rows, Workspace& w, Wo
   worker.each(all.panels, [&](int panel) {
     const std::ptrdiff_t start = static_cast<std::ptrdiff_t>(panel) * columns;
     Panels one = all;
-    one.words += start * all.depth.words;
+    one.words += panel * all.panel_words;
     one.scale += start;
-    one.sums += start;
+    if (one.sums) one.sums += start;
     one.bias += start;
     kernels_.multiply[int(dtype_)]({w.operand.rows(w.x.data(), w.stride), rows, one, Activation::identity, nullptr,
                                     nullptr, scores, columns},

@@ -174,13 +174,15 @@ LAYOUTS = {
 
 
 def small(decoder: Decoder) -> Decoder:
-    """The same model with small sizes, whose heads are still as many for each key and value."""
+    """The same model with small sizes, whose query heads share keys and values as before."""
     config = dict(decoder.config)
-    heads, kv_heads = config["num_attention_heads"], config["num_key_value_heads"]
+    sharing = config["num_attention_heads"] // config["num_key_value_heads"]
+    kv_heads = 2 if sharing <= 4 else 1
     layers = min(config["num_hidden_layers"], 6)
     sizes: Mapping[str, Any] = {
-        "hidden_size": 8 * heads,
+        "hidden_size": 8 * sharing * kv_heads,
         "intermediate_size": 40,
+        "num_attention_heads": sharing * kv_heads,
         "num_hidden_layers": layers,
         "num_key_value_heads": kv_heads,
         "max_window_layers": layers,
@@ -192,6 +194,6 @@ def small(decoder: Decoder) -> Decoder:
     }
     config |= {key: value for key, value in sizes.items() if key in config}
     del config["vocab_size"]  # That of the small tokenizer counts.
-    dense = (64, 8 * heads) if decoder.dense else ()
+    dense = (64, config["hidden_size"]) if decoder.dense else ()
     limit = None if decoder.max_seq_length is None else min(decoder.max_seq_length, 120)
     return dataclasses.replace(decoder, config=config, dense=dense, max_seq_length=limit)

@@ -234,7 +234,7 @@ class TestOptions:
             Embedder("no/such-model", **options)
 
     @pytest.mark.parametrize(
-        "options", [{"engine": "x"}, {"dtype": "int4"}, {"device": "cuda", "engine": "native"}, {"on_truncation": "x"}]
+        "options", [{"engine": "x"}, {"dtype": "int2"}, {"device": "cuda", "engine": "native"}, {"on_truncation": "x"}]
     )
     def test_options_are_checked_before_the_model_is_looked_for(self, options):
         with pytest.raises(OptionError, match=next(iter(options))):

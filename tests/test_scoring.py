@@ -107,7 +107,7 @@ def test_a_decoders_documents_can_have_a_limit_of_their_own(tmp_path, layout):
     assert counts.tolist() == expected_counts.tolist()
 
 
-@pytest.mark.parametrize("dtype", ["float32", "int16", "int8"])
+@pytest.mark.parametrize("dtype", ["float32", "int16", "int8", "int4"])
 def test_a_score_depends_on_its_pair_alone(folder, dtype):
     task = Reranker(folder, dtype=dtype, on_truncation="cut")
     together = task.score_pairs(tiny.PAIRS)

@@ -100,7 +100,7 @@ def test_old_names_of_tensors(tmp_path, folder, embedder):
     np.testing.assert_array_equal(found.to_dense(), embedder.embed_documents(tiny.TEXTS, prompt="").to_dense())
 
 
-@pytest.mark.parametrize("dtype", ["float32", "int16", "int8"])
+@pytest.mark.parametrize("dtype", ["float32", "int16", "int8", "int4"])
 @pytest.mark.parametrize("mode", ["max", "sum"])
 def test_a_text_has_the_same_bits_alone_and_among_others(tmp_path, dtype, mode):
     folder = tiny.write_splade_model(tmp_path / "m", pooling_strategy=mode)

@@ -90,6 +90,10 @@ struct Avx2 {
     return as_float(_mm256_and_si256(x, _mm256_set1_epi32(~0xffff)));
   }
 
+  // The lower and the upper 4 bits of each byte.
+  static W low_nibbles(W x) { return _mm256_and_si256(x, _mm256_set1_epi8(15)); }
+  static W high_nibbles(W x) { return low_nibbles(_mm256_srli_epi32(x, 4)); }
+
   static F dot(F sum, W a, W b) { return _mm256_fmadd_ps(as_float(a), as_float(b), sum); }
   static F dot_bfloat16(F sum, W a, W b) {
     return fma(high_bfloat16(a), high_bfloat16(b), fma(low_bfloat16(a), low_bfloat16(b), sum));
@@ -117,6 +121,13 @@ struct Avx2 {
     }
     return sum;
   }
+  // The products of neighbouring bytes, in the 16-bit halves of each word. Those of a are unsigned, those of b signed.
+  static W add_byte_pairs(W sum, W a, W b) {
+    W products;
+    asm("vpmaddubsw %3, %2, %1\n\tvpaddw %1, %0, %0" : "+x"(sum), "=&x"(products) : "x"(a), "x"(b));
+    return sum;
+  }
+  static W add_halves(W x) { return _mm256_madd_epi16(x, _mm256_set1_epi16(1)); }
 };
 
 }  // namespace pellucid

@@ -71,8 +71,23 @@ struct Neon {
   static F low_bfloat16(W x) { return as_float(vshlq_n_s32(x, 16)); }
   static F high_bfloat16(W x) { return as_float(vandq_s32(x, vdupq_n_s32(~0xffff))); }
 
+  // The lower and the upper 4 bits of each byte.
+  static W low_nibbles(W x) { return vandq_s32(x, vdupq_n_s32(0x0f0f0f0f)); }
+  static W high_nibbles(W x) { return low_nibbles(vshrq_n_s32(x, 4)); }
+
   static F dot_bfloat16(F sum, W a, W b) {
     return fma(high_bfloat16(a), high_bfloat16(b), fma(low_bfloat16(a), low_bfloat16(b), sum));
+  }
+  // Both have signed bytes. Only int4 needs this: int8 has tiles of its own, in neon_tiles.h.
+  static W dot_int8(W sum, W a, W b) {
+    if constexpr (how == ByteProducts::widening) {
+      const int8x16_t x = vreinterpretq_s8_s32(a), y = vreinterpretq_s8_s32(b);
+      const int16x8_t low = vmull_s8(vget_low_s8(x), vget_low_s8(y)), high = vmull_high_s8(x, y);
+      return vaddq_s32(sum, vpaddq_s32(vpaddlq_s16(low), vpaddlq_s16(high)));
+    } else {
+      asm("sdot %0.4s, %1.16b, %2.16b" : "+w"(sum) : "w"(a), "w"(b));
+      return sum;
+    }
   }
   // Stores the high and the low byte of x = 256 · high + low, both signed, `distance` bytes apart.
   static void store_split(std::int8_t* p, int distance, W x) {

@@ -80,6 +80,10 @@ struct Scalar {
   static F low_bfloat16(W x) { return as_float(static_cast<W>(static_cast<std::uint32_t>(x) << 16)); }
   static F high_bfloat16(W x) { return as_float(static_cast<W>(static_cast<std::uint32_t>(x) & 0xffff0000)); }
 
+  // The lower and the upper 4 bits of each byte.
+  static W low_nibbles(W x) { return x & 0x0f0f0f0f; }
+  static W high_nibbles(W x) { return x >> 4 & 0x0f0f0f0f; }
+
   static F dot(F sum, W a, W b) { return sum + as_float(a) * as_float(b); }
   static F dot_bfloat16(F sum, W a, W b) {
     return fma(high_bfloat16(a), high_bfloat16(b), fma(low_bfloat16(a), low_bfloat16(b), sum));

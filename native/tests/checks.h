@@ -35,9 +35,9 @@ inline std::vector<float> normal(std::size_t n, float spread = 1) {
   return x;
 }
 
-constexpr Dtype dtypes[] = {Dtype::float32, Dtype::int16, Dtype::int8, Dtype::bfloat16};
+constexpr Dtype dtypes[] = {Dtype::float32, Dtype::int16, Dtype::int8, Dtype::bfloat16, Dtype::int4};
 inline const char* name(Dtype dtype) {
-  const char* const names[] = {"float32", "int16", "int8", "bfloat16"};
+  const char* const names[] = {"float32", "int16", "int8", "bfloat16", "int4"};
   return names[int(dtype)];
 }
 

@@ -40,6 +40,7 @@ int integer(const Kernels& kernels, Dtype dtype, const std::uint32_t* words, int
     std::memcpy(&q, bytes + at, sizeof q);
     return int{q};
   };
+  if (dtype == Dtype::int4) return signed_byte(k);
   if (dtype == Dtype::int8) return is_signed ? signed_byte(k) : signed_byte(k) & 255;
   if (kernels.splits_int16) {  // 4 or 8 high bytes, then as many low ones
     const int run = 4 * kernels.column_words, high = 2 * (k - k % run) + k % run;
@@ -48,6 +49,13 @@ int integer(const Kernels& kernels, Dtype dtype, const std::uint32_t* words, int
   std::int16_t q;
   std::memcpy(&q, bytes + 2 * k, sizeof q);
   return q;
+}
+
+// The number from 0 to 15 at feature k of a column of int4.
+int nibble(const Column& column, int k) {
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(column.words.data());
+  const int byte = bytes[k / 8 * 4 + k % 4];
+  return k % 8 < 4 ? byte & 15 : byte >> 4;
 }
 
 // Compares a product of the kernels with the exact one. That is computed in double for float32, and for bfloat16 from the
@@ -93,6 +101,18 @@ void check_product(const Kernels& kernels, Dtype dtype, int rows, int features, 
           CHECK(k < features || term == 0, "feature %d of %d", k, features);
           expected += term, magnitude += std::fabs(term);
         }
+      } else if (dtype == Dtype::int4) {
+        for (int g = 0; g < depth.groups; ++g) {
+          int sum = 0, q_sum = 0;
+          for (int k = g * 32; k < std::min(features, (g + 1) * 32); ++k) {
+            const int q = integer(kernels, dtype, &words[size(i) * size(int(q_stride))], k, true);
+            sum += nibble(column, k) * q;
+            q_sum += 8 * q;
+          }
+          const double both = double(scale[size(i * depth.groups + g)]) * column.scales[size(g)];
+          expected += both * (sum - q_sum);
+          magnitude += std::fabs(both) * (std::abs(sum) + std::abs(q_sum));
+        }
       } else {
         for (int g = 0; g < depth.groups; ++g) {
           std::int64_t sum = 0, q_sum = 0;
@@ -113,7 +133,7 @@ void check_product(const Kernels& kernels, Dtype dtype, int rows, int features, 
       expected = (expected + double(bias[size(n)])) * times + residual[at];
       magnitude = (magnitude + std::fabs(bias[size(n)])) * std::fabs(times) + std::fabs(residual[at]);
       // The error bound of this many roundings by half a unit (Higham, "Accuracy and Stability", 2002).
-      const double roundings = has_integers(dtype) ? 4 * depth.groups + 5 : features + 5;
+      const double roundings = has_integers(dtype) || dtype == Dtype::int4 ? 4 * depth.groups + 5 : features + 5;
       CHECK(std::fabs(y[at] - expected) <= roundings * 0x1p-24 * magnitude, "%s %dx%dx%d at %d, %d: %g, not %g", name(dtype), rows,
             features, columns, i, n, double(y[at]), expected);
     }
@@ -214,6 +234,48 @@ void bfloat16_numbers(const Kernels& kernels) {
     }
   }
   for (int k = features; k < 2 * depth.words; ++k) CHECK(bfloat16(row.words, k) == 0, "feature %d of %d", k, features);
+}
+
+// int4 is nearer to the weights than their largest number, divided by -8, makes it alone. Rows are rounded to the nearest byte.
+void numbers_of_int4(const Kernels& kernels) {
+  for (const int features : {1, 31, 32, 33, 100, 384}) {
+    for (const float spread : {0.0f, 1e-35f, 1e-20f, 0.02f, 1e10f}) {
+      for (const bool has_outlier : {false, true}) {
+        std::vector<float> x = normal(size(features), spread);
+        if (has_outlier) x[size(features / 2)] *= 50;
+        const Depth depth(kernels, Dtype::int4, features);
+        CHECK(depth.groups == (features + 31) / 32, "%d groups of %d features", depth.groups, features);
+        Column column;
+        quantise_column(kernels, Dtype::int4, depth, x.data(), column);
+        const Operand operand(kernels, Dtype::int4, 1, features);
+        std::vector<float> padded = x;
+        padded.resize(x.size() + 64, NAN);
+        operand.prepare(padded.data(), 0);
+        const Rows row = operand.rows(nullptr, 0);
+        for (int g = 0; g < depth.groups; ++g) {
+          const int start = 32 * g, end = std::min(features, start + 32);
+          double top = 0, error = 0, plain_error = 0, sum = 0;
+          for (int k = start; k < end; ++k) {
+            if (std::fabs(x[size(k)]) > std::fabs(top)) top = x[size(k)];
+          }
+          for (int k = start; k < end; ++k) {
+            const double v = x[size(k)], byte = integer(kernels, Dtype::int4, row.words, k, true);
+            const double plain = top == 0 ? 0 : std::clamp(std::nearbyint(v * -8 / top), -8.0, 7.0) * top / -8;
+            error += std::pow(v - double(column.scales[size(g)]) * (nibble(column, k) - 8), 2);
+            plain_error += std::pow(v - plain, 2);
+            sum += byte;
+            CHECK(std::fabs(v - double(row.scale[g]) * byte) <= std::fmax(std::fabs(top) / 253.9, 1e-30), "%d features, at %d", features, k);
+          }
+          // The scale has 8 significant bits, so it may be wrong by 1/512; the number that it is taken from, by as much.
+          CHECK(error <= plain_error + (std::pow(top / 500, 2) + 1e-60) * (end - start), "%d features, group %d: %g, not %g", features, g, error, plain_error);
+          CHECK(row.offset[g] == -8 * row.scale[g] * static_cast<float>(sum), "%d features, group %d", features, g);
+        }
+        for (int k = features; k < 32 * depth.groups; ++k) {
+          CHECK(integer(kernels, Dtype::int4, row.words, k, true) == 0, "%d features, at %d", features, k);
+        }
+      }
+    }
+  }
 }
 
 void bounds(const Kernels& kernels) {
@@ -717,6 +779,7 @@ int main(int count, char** arguments) {
     instruction_set = kernels->name;
     bounds(*kernels);
     bfloat16_numbers(*kernels);
+    numbers_of_int4(*kernels);
     products(*kernels);
     activations(*kernels);
     norms(*kernels);

@@ -40,7 +40,7 @@ def shapes(decoders, monkeypatch):
 
 
 def test_from_start_to_end(decoders, shapes, tmp_path, capsys):
-    contenders = ["pellucid-reference", "llamacpp-q8_0"]
+    contenders = ["pellucid", "pellucid-reference", "llamacpp-q8_0"]
     output = tmp_path / "figures.json"
     options = ["--texts", "2", "--rounds", "2", "--models", "tiny-qwen3", "--contenders", *contenders]
     folders = ["--pellucid-python", sys.executable, "--converted", str(tmp_path), "--output", str(output)]
@@ -48,9 +48,10 @@ def test_from_start_to_end(decoders, shapes, tmp_path, capsys):
     measured = json.loads(output.read_text())["models"]["tiny-qwen3"]
     assert 200 <= measured["tokens"]["texts"] <= 300
     assert 10 <= measured["tokens"]["query"] <= 14
-    ours = measured["contenders"]["pellucid-reference"]
-    assert [len(values) for values in ours.values()] == [2] * 5
-    assert all(value > 0 for values in ours.values() for value in values)
+    for name in contenders[:2]:
+        figures = measured["contenders"][name]
+        assert [len(values) for values in figures.values()] == [2] * 5
+        assert all(value > 0 for values in figures.values() for value in values)
     # Without llama-cpp-python, its contender is listed with the reason; its file has been made all the same.
     assert "llamacpp-q8_0" in {*measured["skipped"], *measured["contenders"]}
     assert (tmp_path / "tiny-qwen3" / "gguf-q8_0" / "model.gguf").is_file()

@@ -15,7 +15,7 @@ def test_cpu_shows_the_instruction_set_the_threads_and_the_peaks(monkeypatch):
     assert result.code == 0
     assert re.search(rf"^instruction set +{native.supported_instruction_sets()[0]}$", result.out, re.MULTILINE)
     assert re.search(rf"^threads +{usable_processors()}$", result.out, re.MULTILINE)
-    assert "2 in float32, 2 in int16, 2 in int8, 2 in bfloat16" in result.out
+    assert "2 in float32, 2 in int16, 2 in int8, 2 in int4, 2 in bfloat16" in result.out
 
 
 def test_the_environment_and_the_option_override_the_choice(monkeypatch):

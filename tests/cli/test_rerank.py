@@ -6,6 +6,7 @@ import pytest
 
 from pellucid import Reranker
 from tests import tiny
+from tests.causal_rerankers import write_reranker
 from tests.cli.command import run
 
 TEXTS = ["the cat sat", "a dog", "", "the [bold]mat[/bold] \x1b[31m", "cat", "dog " * 30]
@@ -103,3 +104,13 @@ def test_a_wrong_call_is_refused_with_a_reason(model, file, tiny_bert, arguments
     result = rerank(model, *(argument.format(**places) for argument in arguments), stdin=b"x")
     assert (result.code, result.out) == (1 if "{embedder}" in arguments else 2, "")
     assert message.format(**places) in result.err
+
+
+def test_a_decoder_ranks_too(tmp_path, file):
+    folder = write_reranker(tmp_path / "m", "answers")
+    scores = Reranker(folder, on_truncation="cut").score("a cat", TEXTS).tolist()
+    found = records(rerank(str(folder), "a cat", str(file)))
+    assert [record["score"] for record in found] == pytest.approx(
+        [scores[record["line"] - 1] for record in found], rel=1e-6
+    )
+    assert [record["score"] for record in found] == sorted((record["score"] for record in found), reverse=True)

@@ -18,6 +18,7 @@ if not Path("/proc/self/status").exists():
 VOCABULARY, LAYERS, SIZES = 60_000, 16, {HIDDEN: 256, INNER: 1024}
 """The table has 31 MB in bfloat16. As float32, it would have more than all layers together."""
 SLACK = 8 << 20
+"""What the process may take and give back besides, a quarter of the table."""
 
 SCRIPT = """
 import sys
@@ -80,5 +81,5 @@ def test_the_peak_is_little_more_than_what_stays(folders, dtype):
     found = subprocess.run(command, capture_output=True, text=True, check=True)
     peak, stays = map(int, found.stdout.split())
     weights = LAYERS * 12 * SIZES[HIDDEN] ** 2 * (4 if dtype == "float32" else 1)
-    assert 0.9 * weights < stays < 1.1 * weights + SLACK
+    assert abs(stays - weights) < SLACK
     assert peak < 1.2 * stays + SLACK

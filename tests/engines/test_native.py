@@ -241,13 +241,38 @@ class TestAgainstTheReference:
         expected = ReferenceEngine(spec, weights).token_vectors(batch)
         np.testing.assert_allclose(NativeEngine(spec, weights).token_vectors(batch), expected, atol=1e-5)
 
-    @pytest.mark.parametrize(("dtype", "min_cosine"), [("int16", 0.999999), ("int8", 0.999), ("bfloat16", 0.9999)])
+    @pytest.mark.parametrize(
+        ("dtype", "min_cosine"), [("int16", 0.999999), ("int8", 0.999), ("int4", 0.97), ("bfloat16", 0.9999)]
+    )
     @pytest.mark.parametrize("kind", FAMILIES)
     def test_the_other_dtypes_are_close(self, kind, dtype, min_cosine):
         spec = make_spec(140, 10, 401, family=kind)
         weights, batch = make_weights(spec), make_batch([1, 2, 17, 33, 68])
         expected = ReferenceEngine(spec, weights).token_vectors(batch)
         assert lowest_cosine(NativeEngine(spec, weights, dtype=dtype).token_vectors(batch), expected) > min_cosine
+
+    @pytest.mark.parametrize(("dtype", "min_cosine"), [("int16", 0.9999), ("int8", 0.99), ("int4", 0.97)])
+    @pytest.mark.parametrize("kind", ["bert", "modern"])
+    def test_a_few_wide_channels_cost_little(self, kind, dtype, min_cosine):
+        """In large models, a few channels of the vectors between layers have numbers 20 to 60 times as large."""
+        spec = make_spec(256, 4, 700, layers=4, family=kind)
+        weights, widths, rng = make_weights(spec), np.ones(256, dtype=np.float32), np.random.default_rng(1)
+        widths[rng.choice(256, 3, replace=False)] = rng.uniform(20, 60, 3)
+
+        def widen(layer: Linear) -> Linear:
+            return replace(layer, weight=layer.weight * widths[:, None])
+
+        layers = tuple(
+            replace(layer, attention_output=widen(layer.attention_output), output=widen(layer.output))
+            for layer in weights.layers
+        )
+        weights, batch = replace(weights, word=weights.word * widths, layers=layers), make_batch([1, 12, 68])
+        expected = ReferenceEngine(spec, weights).token_vectors(batch)
+        means = [
+            [each.mean(axis=0) for each in np.split(vectors, batch.offsets[1:-1])]
+            for vectors in (NativeEngine(spec, weights, dtype=dtype).token_vectors(batch), expected)
+        ]
+        assert lowest_cosine(*map(np.stack, means)) > min_cosine
 
     @pytest.mark.parametrize("dtype", ["int16", "int8"])
     def test_sums_of_the_largest_integers_do_not_overflow(self, dtype):
@@ -433,7 +458,7 @@ class TestTheRealModels:
         embed = embed_function(minilm, "float32")
         assert np.abs(embed(golden_minilm.texts) - golden_minilm.vectors).max() < 2e-6
 
-    @pytest.mark.parametrize(("dtype", "min_cosine"), [("int16", 0.9999), ("int8", 0.99)])
+    @pytest.mark.parametrize(("dtype", "min_cosine"), [("int16", 0.9999), ("int8", 0.99), ("int4", 0.9)])
     def test_integers_keep_every_cosine(self, minilm, golden_minilm, dtype, min_cosine):
         sample = slice(None, None, 4)  # Integers without vector instructions are slow.
         vectors = embed_function(minilm, dtype)(golden_minilm.texts[sample])

@@ -23,6 +23,7 @@ from pellucid.model.spec import (
     NormSpec,
     RelativeBiasSpec,
 )
+from pellucid.model.stored import TokenTable
 from pellucid.model.weights import EncoderWeights
 from pellucid.types import TokenBatch
 from tests.engines.test_native import VOCABULARY, lowest_cosine, make_batch, make_weights
@@ -131,8 +132,8 @@ def singles(batch):
 
 def test_a_long_text_is_within_rounding_on_several_threads():
     """More than 2,000 tokens, whose queries are shared among the threads."""
-    spec, batch = DECODERS["like EmbeddingGemma"], make_batch([2100])
-    weights = make_weights(spec)
+    spec = decoder(attention(2, 32, 1), attention(2, 32, 1, before=300, after=20), hidden=32)
+    weights, batch = make_weights(spec), make_batch([2100])
     expected = ReferenceEngine(spec, weights).token_vectors(batch)
     vectors = NativeEngine(spec, weights, threads=3).token_vectors(batch)
     np.testing.assert_allclose(normalize(vectors), normalize(expected), atol=5e-6, rtol=0)
@@ -170,24 +171,16 @@ def with_outliers(weights: EncoderWeights, seed=0) -> EncoderWeights:
         )
         for layer in weights.layers
     )
-    return replace(weights, word=widen(weights.word, 1), layers=layers)
+    return replace(weights, word=TokenTable(widen(weights.word.rows, 1)), layers=layers)
 
 
-@pytest.mark.parametrize(("dtype", "min_cosine"), [("int16", 0.9999), ("int8", 0.99)])
 @pytest.mark.parametrize("name", ["like Qwen3", "like EmbeddingGemma"])
-def test_integers_keep_the_cosine_of_models_with_outliers(name, dtype, min_cosine):
+def test_integers_keep_the_cosine_of_models_with_outliers(name):
     small = DECODERS[name]
-    heads = [
-        replace(block.attention, heads=8, head_size=64, kv_heads=block.attention.kv_heads) for block in small.blocks
-    ]
-    spec = replace(
-        small,
-        hidden_size=512,
-        blocks=tuple(
-            replace(block, attention=attention, feed_forward=replace(block.feed_forward, size=1024))
-            for block, attention in zip(small.blocks, heads, strict=True)
-        ),
-    )
+    blocks = tuple(replace(block, feed_forward=replace(block.feed_forward, size=512)) for block in small.blocks)
+    spec = replace(small, hidden_size=256, blocks=blocks)
     weights, batch = with_outliers(make_weights(spec)), make_batch([3, 17, 68, 150])
     expected = ReferenceEngine(spec, weights).token_vectors(batch)
-    assert lowest_cosine(NativeEngine(spec, weights, dtype=dtype).token_vectors(batch), expected) >= min_cosine
+    for dtype, min_cosine in (("int16", 0.9999), ("int8", 0.99)):
+        vectors = NativeEngine(spec, weights, dtype=dtype).token_vectors(batch)
+        assert lowest_cosine(vectors, expected) >= min_cosine, dtype

@@ -21,7 +21,7 @@ from tests import static_models
     [
         ("auto", "float32"),
         ("auto", "int8"),
-        *(("native", dtype) for dtype in ("float32", "int16", "int8", "bfloat16", "auto")),
+        *(("native", dtype) for dtype in ("float32", "int16", "int8", "int4", "bfloat16", "auto")),
         ("reference", "float32"),
         ("reference", "auto"),
     ],
@@ -35,13 +35,14 @@ def test_supported_options_pass(engine, dtype, threads):
     ("options", "message"),
     [
         ({"name": "fast"}, "engine='fast' is not one of auto, native, reference"),
-        ({"dtype": "int4"}, "dtype='int4' is not supported by engine='auto'. Choose one of float32, int16, int8"),
+        ({"dtype": "int2"}, "dtype='int2' is not supported by engine='auto'. Choose one of float32, int16, int8, int4"),
         (
             {"name": "reference", "dtype": "int8"},
             "dtype='int8' is not supported by engine='reference'. Choose one of float32, auto",
         ),
         ({"name": "native", "device": "cuda"}, "device='cuda' is not supported by engine='native'"),
         ({"name": "torch", "dtype": "int8"}, "dtype='int8' is not supported by engine='torch'"),
+        ({"name": "torch", "dtype": "int4"}, "dtype='int4' is not supported by engine='torch'"),
         ({"device": "cuda", "dtype": "int8"}, "dtype='int8' is not supported by engine='auto' on 'cuda'"),
         ({"threads": 0}, "threads=0 must be a whole number from 1 to 16,384"),
         ({"threads": True}, "threads=True must be"),

@@ -11,6 +11,7 @@ from pellucid import Classifier, Reranker
 from pellucid.errors import MissingExtraError, OptionError, TextTypeError
 from pellucid.langchain import HuggingFaceCrossEncoder
 from tests import tiny
+from tests.causal_rerankers import write_reranker
 
 PAIRS = [("the cat", "a dog sat"), ("the mat", ""), ("the cat", "the cat")]
 
@@ -80,3 +81,8 @@ def test_an_older_langchain_core_has_only_the_embeddings(monkeypatch):
     assert pellucid.langchain.HuggingFaceEmbeddings
     with pytest.raises(MissingExtraError, match=r"langchain-core>=1\.3"):
         pellucid.langchain.HuggingFaceCrossEncoder  # noqa: B018
+
+
+def test_a_decoder_scores_too(tmp_path):
+    folder = str(write_reranker(tmp_path / "m", "answers"))
+    assert HuggingFaceCrossEncoder(model_name=folder).score(PAIRS) == Reranker(folder).score_pairs(PAIRS).tolist()

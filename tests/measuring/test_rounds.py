@@ -105,7 +105,7 @@ def test_wrong_arguments_fail_before_any_model_is_looked_for():
         ([nowhere, nowhere], TEXTS, BenchOptions(), "no/such-model is listed twice"),
         ([nowhere], [], BenchOptions(), "give at least one text"),
         ([nowhere], TEXTS, BenchOptions(threads=0), "threads=0"),
-        ([Contender("no/such-model", "int4")], TEXTS, BenchOptions(), "dtype='int4'"),
+        ([Contender("no/such-model", "int2")], TEXTS, BenchOptions(), "dtype='int2'"),
     ):
         with pytest.raises(OptionError, match=re.escape(message)):
             compare(contenders, texts, options)

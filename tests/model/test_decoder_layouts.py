@@ -14,7 +14,7 @@ from pellucid.sources import local
 from tests.decoder_layouts import LAYOUTS, small
 from tests.tiny_decoders import TEXTS, write_decoder, write_settings
 
-ENGINES = ("reference",)
+ENGINES = ("reference", "native")
 
 
 def shown(name: str) -> list[str]:

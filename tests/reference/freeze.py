@@ -1,13 +1,13 @@
 """Writes what sentence-transformers gives for a tiny model of each family, for ``make test``, which has no PyTorch.
 
 ``tests/data/tiny.npz`` has ids and vectors, ``tests/data/tiny_scores.npz`` the ids and logits of pairs,
-``tests/data/tiny_causal_scores.npz`` the scores of decoders for pairs,
-``tests/data/tiny_sparse.npz`` the weights of SPLADE, ``tests/data/tiny_multi_vectors.npz`` the vectors of tokens and
-their MaxSim, ``tests/data/tiny_bge_m3.npz`` the three kinds of vectors of BGE-M3, and ``tests/data/static.npz`` the
-vectors of static models, by sentence-transformers and by model2vec. ``tests/data/golden_splade.npz`` has the weights of
-the real SPLADE model of :mod:`tests.real_splade`, for some of the golden texts. ``tests/data/tiny_t5.npz`` has the ids
-and vectors of :mod:`tests.t5_models`, and ``tests/data/decoders.npz`` those of :mod:`tests.tiny_decoders`, for documents
-and for queries. Run this again only when the tiny models change::
+``tests/data/tiny_causal_scores.npz`` the scores of decoders for pairs, ``tests/data/tiny_sparse.npz`` the weights of
+SPLADE, ``tests/data/tiny_multi_vectors.npz`` the vectors of tokens and their MaxSim, ``tests/data/tiny_bge_m3.npz`` the
+three kinds of vectors of BGE-M3, and ``tests/data/static.npz`` the vectors of static models, by sentence-transformers
+and by model2vec. ``tests/data/golden_splade.npz`` has the weights of the real SPLADE model of :mod:`tests.real_splade`,
+for some of the golden texts. ``tests/data/tiny_t5.npz`` has the ids and vectors of :mod:`tests.t5_models`, and
+``tests/data/decoders.npz`` those of :mod:`tests.tiny_decoders`, for documents and for queries. Run this again only when
+the tiny models change::
 
     .venv-reference/bin/python -m tests.reference.freeze
 """

@@ -90,9 +90,7 @@ def test_the_real_models(name, request):
     assert (half * expected).sum(axis=1).min() > 0.999
 
 
-def documented_attention(
-    query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, window_size=(-1, -1), scale=None
-):
+def documented_attention(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, window_size=(-1, -1), scale=None):
     """Computes what the documentation of ``varlen_attn`` says, text by text."""
     assert (max_q, max_k) == (int(cu_seq_q.diff().max()), int(cu_seq_k.diff().max()))
     assert cu_seq_q.dtype == cu_seq_k.dtype == torch.int32

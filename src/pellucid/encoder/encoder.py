@@ -41,7 +41,7 @@ from pellucid.text.model2vec import create_tokenizer
 from pellucid.text.sides import Side
 from pellucid.types import Int64, TokenBatch
 
-Dtype = Literal["float32", "int16", "int8", "bfloat16", "float16", "auto"]
+Dtype = Literal["float32", "int16", "int8", "int4", "bfloat16", "float16", "auto"]
 EngineName = Literal["auto", "native", "reference", "torch"]
 Result = TypeVar("Result")
 
@@ -55,8 +55,9 @@ class Encoder:
         model_name: a Hub name (``"sentence-transformers/all-MiniLM-L6-v2"``), the short name of a model of that
             organisation (``"all-MiniLM-L6-v2"``), or a folder.
         dtype: the number type of the arithmetic. ``"float32"`` is exact. ``"int16"`` is nearly exact: each vector's
-            cosine with its float32 version is above 0.9999. ``"int8"`` is the fastest and smallest; on ordinary text,
-            that cosine is above 0.99 (docs/models.md). ``"bfloat16"`` is in between, and meant for CPUs with AMX.
+            cosine with its float32 version is above 0.9999. ``"int8"`` is the fastest; on ordinary text, that cosine is
+            above 0.99. ``"int4"`` is the smallest: weights take about half the memory of ``"int8"``, and that cosine is
+            above 0.95 (docs/models.md). ``"bfloat16"`` is between int16 and int8, and meant for CPUs with AMX.
             ``"float16"`` runs in PyTorch and is meant for GPUs. ``"auto"`` takes the fastest dtype whose cosines are
             above 0.9999; ``engine.dtype`` says which one that is on this machine.
         engine: the engine that does the arithmetic. ``"auto"`` takes the fastest one that supports the model and the

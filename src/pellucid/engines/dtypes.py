@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-NativeDtype = Literal["float32", "int16", "int8", "bfloat16"]
+NativeDtype = Literal["float32", "int16", "int8", "int4", "bfloat16"]
 NATIVE_DTYPES: tuple[NativeDtype, ...] = get_args(NativeDtype)
 AUTO = "auto"
 
-# int16 keeps a cosine of 0.9999 with float32. bfloat16 does not with all-mpnet-base-v2, and int8 keeps less:
+# int16 keeps a cosine of 0.9999 with float32. bfloat16 does not with all-mpnet-base-v2, and int8 and int4 keep less:
 # docs/models.md has the measurements. int16 is 1.7 times as fast as float32 with VNNI, and 1.5 times without. On Arm, a
 # model of the processors says that it is twice as fast with matrix products of bytes, and as fast as float32 without.
 # Without vectors, it is slower.

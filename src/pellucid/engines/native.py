@@ -54,15 +54,16 @@ class NativeEngine(Engine):
     """A transformer in C++.
 
     In float32, its results are within rounding of the reference. In int16 and int8, the weights and the vectors that
-    they are multiplied with are rounded to scaled integers. The sums of their products are exact, and everything else
-    stays in float32. In bfloat16, they are rounded to 8 significant bits, and their products are summed in float32.
+    they are multiplied with are rounded to scaled integers. In int4, weights have 4 bits, and vectors 8. The sums of
+    their products are exact, and everything else stays in float32. In bfloat16, both are rounded to 8 significant
+    bits, and their products are summed in float32.
 
     The weights are packed once, here, layer by layer, into the layout that the dtype needs. The original arrays are not
     kept, except for the embedding tables. The table of token vectors stays mapped from the file, as it is stored there.
 
     Attributes:
         cpu: the instruction set in use: the best that this machine supports, or the one named by ``PELLUCID_CPU``.
-        dtype: "float32", "int16", "int8" or "bfloat16".
+        dtype: "float32", "int16", "int8", "int4" or "bfloat16".
         threads: the most threads that a call may use; by default, all available CPU cores.
 
     Raises:

@@ -112,7 +112,8 @@ class Tensors:
     ) -> StoredNumbers:
         """Map a tensor of float32, float16 or bfloat16 from the file; with ``allow_int8``, also one of int8.
 
-        A tensor of float64, or of numbers in blocks, is converted to float32. Arguments and errors are those of :meth:`read`.
+        A tensor of float64, or of numbers in blocks, is converted to float32. Arguments and errors are those of
+        :meth:`read`.
         """
         dtypes = _DTYPES | {"I8": "i1"} if allow_int8 else _DTYPES
         stored = self._find(tensor, (shape[0] * part.count, *shape[1:]) if part else shape, dtypes)

@@ -12,7 +12,7 @@ from pellucid import Embedder
 from tests.tiny_decoders import DECODERS, TEXTS, write_decoder
 
 FROZEN = Path(__file__).parents[2] / "data" / "decoders.npz"
-ENGINES = ("reference",)
+ENGINES = ("reference", "native")
 
 
 @pytest.fixture(scope="module", params=DECODERS)

@@ -36,7 +36,7 @@ def test_tokens_are_those_of_sentence_transformers(folder, frozen):
     assert batch.ids.tolist() == frozen["ids"].tolist()
 
 
-@pytest.mark.parametrize(("dtype", "min_cosine"), [("int16", 0.9999), ("int8", 0.99)])
+@pytest.mark.parametrize(("dtype", "min_cosine"), [("int16", 0.9999), ("int8", 0.99), ("int4", 0.95)])
 def test_quantized_vectors_stay_close(folder, frozen, dtype, min_cosine):
     vectors = Embedder(folder, dtype=dtype, on_truncation="ignore").embed_documents(tiny.TEXTS)
     assert (vectors * frozen["vectors"]).sum(axis=1).min() > min_cosine

@@ -6,6 +6,7 @@ from pellucid.model.load import load_spec
 from pellucid.server.core.kinds import kind_of
 from pellucid.sources.resolve import resolve
 from tests import multi_vector_models, tiny
+from tests.causal_rerankers import write_reranker
 
 
 def kind_of_folder(folder):
@@ -16,6 +17,21 @@ def kind_of_folder(folder):
 @pytest.mark.parametrize(("labels", "kind"), [(1, "reranker"), (2, "classifier"), (3, "classifier")])
 def test_a_model_with_a_head_is_what_its_labels_say(tmp_path, labels, kind):
     assert kind_of_folder(tiny.write_scoring_model(tmp_path / "m", labels=labels)) == kind
+
+
+@pytest.mark.parametrize(
+    ("layout", "kind"),
+    [
+        ("answers", "reranker"),
+        ("without template", "reranker"),
+        ("without modules", "reranker"),
+        ("without modules or template", "embedder"),  # A language model like any other.
+        ("head", "reranker"),
+        ("head without template", "classifier"),
+    ],
+)
+def test_a_decoder_is_what_its_files_say(tmp_path, layout, kind):
+    assert kind_of_folder(write_reranker(tmp_path / "m", layout)) == kind
 
 
 def test_a_model_whose_stages_make_sparse_vectors_is_a_sparse_embedder(tmp_path):

@@ -26,8 +26,8 @@ from tests import gguf_models, tiny
 TEXTS = [text for text in tiny.TEXTS if len(text.split()) < tiny.MAX_TOKENS - 2]
 
 
-def embed(model, cache, **options):
-    return Embedder(model, cache_folder=cache, engine="reference", **options).embed_documents(TEXTS)
+def embed(model, cache, engine="reference"):
+    return Embedder(model, cache_folder=cache, engine=engine).embed_documents(TEXTS)
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +40,11 @@ def qwen3(tmp_path_factory):
     return gguf_models.write_qwen3(tmp_path_factory.mktemp("qwen3"))
 
 
+@pytest.mark.parametrize("engine", ["reference", "native"])
 @pytest.mark.parametrize("family", ["bert", "qwen3"])
-def test_vectors_have_the_same_bits(family, request, cache):
+def test_vectors_have_the_same_bits(family, engine, request, cache):
     folder, file = request.getfixturevalue(family)
-    np.testing.assert_array_equal(embed(file, cache), embed(folder, cache))
+    np.testing.assert_array_equal(embed(file, cache, engine), embed(folder, cache, engine))
 
 
 @pytest.mark.parametrize(("kind", "lowest_cosine"), [("F16", 0.99999), ("Q8_0", 0.999), ("Q4_0", 0.95)])

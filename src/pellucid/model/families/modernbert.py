@@ -103,7 +103,7 @@ def _read_layer_types(config: Config, layers: int, supported: tuple[str, ...]) -
 
 
 def _read_rotary(config: Config, layer_type: str, old_prefix: str, default: float) -> Rotary:
-    """The rotary positions of a type of attention: under its current key, or the key in the configs of the first models."""
+    """The rotary positions of a type of attention: under its current key, or that of the first models."""
     if config.values.get("rope_scaling") is not None:
         raise UnsupportedModelError(f"{config.where}: rope_scaling is not supported.")
     parameters = config.section("rope_parameters").section(layer_type)

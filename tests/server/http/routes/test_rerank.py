@@ -4,6 +4,7 @@ import pytest
 
 from pellucid import MultiVectorEmbedder, Reranker
 from pellucid.server.settings import Limits
+from tests.causal_rerankers import write_reranker
 
 QUERY, DOCUMENTS = "the cat", ["a dog", "the cat sat", "", "the cat sat on the mat"]
 LONG = "the cat sat on the mat " * 20
@@ -262,3 +263,29 @@ def test_limits_that_a_multi_vector_model_cannot_heed_are_refused(vectors_server
     answer = vectors_server.client.post("/v1/rerank", json={"query": "a", "documents": ["b"], **limit})
     assert answer.status_code == (200 if message is None else 400)
     assert message is None or answer.json()["message"].startswith(message)
+
+
+@pytest.mark.parametrize("layout", ["answers", "without template", "head and padding"])
+def test_decoders_rank_too(serve, tmp_path, layout):
+    folder = write_reranker(tmp_path / "m", layout)
+    server, reranker = serve(str(folder)), Reranker(folder, on_truncation="cut")
+    found = post(server, "/rerank", query=QUERY, texts=DOCUMENTS)
+    assert [(each["index"], each["score"]) for each in found] == expected(reranker)
+    found = post(server, "/v2/rerank", query=LONG, documents=[*DOCUMENTS, LONG])
+    assert ranks(found) == expected(reranker, [*DOCUMENTS, LONG], LONG)
+    short = post(server, "/v2/rerank", query=QUERY, documents=["a dog sat on the mat"], max_tokens_per_doc=2)
+    text = reranker.tokenizer.start_of("a dog sat on the mat", 2)
+    assert ranks(short) == expected(reranker, [text])
+    many = [f"the cat {number}" for number in range(600)]
+    assert ranks(post(server, "/v2/rerank", query=QUERY, documents=many)) == expected(reranker, many)
+
+
+def test_a_limit_must_leave_room_for_a_chat_template(serve, tmp_path):
+    folder = write_reranker(tmp_path / "m", "answers")
+    server, least = serve(str(folder)), Reranker(folder).least_tokens
+    body = {"query": QUERY, "documents": DOCUMENTS}
+    found = post(server, "/v2/rerank", **body, truncate_prompt_tokens=least)
+    assert found["usage"]["prompt_tokens"] <= least * len(DOCUMENTS)
+    answer = server.client.post("/v2/rerank", json=body | {"truncate_prompt_tokens": least - 1})
+    assert answer.status_code == 400
+    assert f"at least {least}" in answer.text
