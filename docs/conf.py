@@ -48,12 +48,15 @@ nitpick_ignore_regex = [
     ("py:class", r"pellucid\..*\.Result"),  # A type variable.
     ("py:class", r"pyarrow\..*|arrow\..*|pellucid\.search\.lance\.Found"),
     ("py:class", r".*csr_array|.*\.SparseFinish"),  # SciPy's documentation is not fetched; and a base class.
-    ("py:class", r"pellucid\.(layers\.(dense|norms)|model\.spec\.(TokenMask|TokenPooling|LateInteraction)Spec).*"),
+    (
+        "py:class",
+        r"pellucid\.(layers\.(dense|norms|rotary)|model\.spec\.(TokenMask|TokenPooling|LateInteraction)Spec).*",
+    ),
     ("py:mod", r"pellucid\.(layers\.vocabulary|text\.model2vec)"),
     # The pages refer to these, but they are not public.
     (
         "py:.*",
-        r"pellucid\.(model\.weights|search\.store|pooling|embedder\.Embedder|task|batch\.options|text\.pairs)(\..*)?",
+        r"pellucid\.(model\.weights|search\.store|pooling|embedder\.Embedder|task|batch\.options|text\.(pairs|chat))(\..*)?",
     ),
 ]
 

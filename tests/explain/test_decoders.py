@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -76,6 +78,16 @@ def test_without_pairs_the_cosine_falls_as_without_the_token(tmp_path):
     other = embedder.embed_query("a dog", prompt="")
     falls = [found.cosine - cosine(embedder.embed_query(text, prompt=""), other) for text in (" cat", "the")]
     np.testing.assert_allclose(found.first_shares, [*falls, 0], rtol=0, atol=2e-6)
+
+
+def test_the_sentence_names_a_token_without_the_space_before_it(tmp_path):
+    embedder = Embedder(write_decoder(tmp_path / "m", "qwen3"))
+    found = embedder.compare("the cat", "the cat on", prompt="")
+    found = dataclasses.replace(found, cosine=0.6, first_shares=np.array([0, 0.2, 0]), second_shares=np.zeros(5))
+    assert [token.piece for token in found.second.tokens] == ["the", "Ġcat", "Ġ", "on", "<|endoftext|>"]
+    assert found.sentence == "Without “cat” in the first text, the cosine falls by 0.20."
+    found = dataclasses.replace(found, first_shares=np.zeros(3), second_shares=np.array([0, 0, 0.2, 0, 0]))
+    assert found.sentence == "Without “Ġ” in the second text, the cosine falls by 0.20."
 
 
 def test_the_tokens_of_an_instruction_are_left_out_too(tmp_path):

@@ -161,7 +161,10 @@ def _quoted(word: str) -> str:
 
 
 def _largest_drop(trace: Trace, drops: Float64) -> tuple[str, float]:
-    """The token without which the cosine falls most, as the characters that it was made from, and how much it falls."""
+    """The token without which the cosine falls most, as the characters that it was made from, and how much it falls.
+
+    Spaces around them are left out. Of a token that is nothing else, the piece is named.
+    """
     index = int(np.argmax(drops))
     token = trace.tokens[index]
-    return (trace.prompt + trace.text)[token.start : token.end] or token.piece, float(drops[index])
+    return (trace.prompt + trace.text)[token.start : token.end].strip() or token.piece, float(drops[index])
