@@ -72,7 +72,8 @@ class Encoder:
         """Add a layer, and pack its weights.
 
         ``before`` and ``after`` are how many tokens a token looks at in each direction, at most ``2 ** 30``. ``scale``
-        is that of attention scores; None for ``1 / √head_size``. ``turns`` is an index into the ``turns`` of :meth:`token_vectors`, or -1 if the layer has no rotations.
+        is that of attention scores; None for ``1 / √head_size``. ``turns`` is an index into the ``turns`` of
+        :meth:`token_vectors`, or -1 if the layer has no rotations.
         """
 
     def add_layer_again(self, number: int) -> None:
