@@ -50,7 +50,7 @@ nitpick_ignore_regex = [
     ("py:class", r".*csr_array|.*\.SparseFinish"),  # SciPy's documentation is not fetched; and a base class.
     (
         "py:class",
-        r"pellucid\.(layers\.(dense|norms|rotary)|model\.spec\.(TokenMask|TokenPooling|LateInteraction)Spec).*",
+        r"pellucid\.(layers\.(dense|norms|rotary)|model\.spec\.(Chat|TokenMask|TokenPooling|LateInteraction)Spec).*",
     ),
     ("py:mod", r"pellucid\.(layers\.vocabulary|text\.model2vec)"),
     # The pages refer to these, but they are not public.
