@@ -22,7 +22,7 @@ def test_the_catalog_has_nine_embedders_and_two_rerankers():
         ("Qwen/Qwen3-Embedding-0.6B", 1024, "100+ languages, long texts, instructions"),
         ("Qwen/Qwen3-Embedding-4B", 2560, "the same, larger"),
         ("Qwen/Qwen3-Embedding-8B", 4096, "the same, largest"),
-        ("google/embeddinggemma-300m", 768, "100+ languages, small; accept its licence on the Hub first"),
+        ("google/embeddinggemma-300m", 768, "100+ languages, small (accept its licence)"),
         ("cross-encoder/ms-marco-MiniLM-L6-v2", None, "reranks English passages, fast"),
         ("BAAI/bge-reranker-v2-m3", None, "reranks in many languages, large"),
     ]
