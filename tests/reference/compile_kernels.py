@@ -79,12 +79,13 @@ def start_all(step, dtype):
         torch.zeros(2 * POSITIONS, dtype=torch.int64),
         zeros(HEADS, PLACES, HEAD_SIZE),
     )
-    for distances, window, of_layer in (
-        (Distances(POSITIONS, None, None), 64, None),
-        (Distances(POSITIONS, bias, None), None, None),
-        (Distances(POSITIONS, None, numbers), None, places),
+    for distances, reach, of_layer in (
+        (Distances(POSITIONS, None, None), (64, 64), None),
+        (Distances(POSITIONS, None, None), (None, 0), None),
+        (Distances(POSITIONS, bias, None), (None, None), None),
+        (Distances(POSITIONS, None, numbers), (None, None), places),
     ):
-        attention = SimpleNamespace(window=window)
+        attention = SimpleNamespace(before=reach[0], after=reach[1], scale=None)
         layer = SimpleNamespace(spec=SimpleNamespace(attention=attention), place_keys=of_layer, place_queries=of_layer)
         KernelAttention(distances)(step)(*heads.split(HEADS, dim=1), layer)
 

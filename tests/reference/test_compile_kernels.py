@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("triton")
 SCRIPT = Path(__file__).with_name("compile_kernels.py")
-KERNELS = 3 + 1 + 8 + 1 + 2 + 3
+KERNELS = 3 + 1 + 8 + 1 + 2 + 4
 """What is different for Triton: kinds of embeddings, the norm, activations, the rotation, means, kinds of attention."""
 
 

@@ -45,7 +45,7 @@ def exact(x):
     return None if x is None else x.double().cpu().numpy()
 
 
-def attention(query, key, value, bias, window, numbers, place_keys, place_queries):
+def attention(query, key, value, bias, reach, numbers, place_keys, place_queries):
     """The attention of one head of one text; of DeBERTa, equation 4 of He et al. (2021)."""
     n, size = query.shape
     scores, terms = query @ key.T, 1
@@ -58,18 +58,23 @@ def attention(query, key, value, bias, window, numbers, place_keys, place_querie
     scores = scores / np.sqrt(size * terms)
     if bias is not None:
         scores = scores + bias[columns - rows + MAX_TOKENS - 1]
-    if window is not None:
-        scores = np.where(abs(rows - columns) <= window, scores, -np.inf)
+    before, after = reach
+    is_seen = np.ones_like(scores, dtype=bool) if before is None else columns >= rows - before
+    if after is not None:
+        is_seen = is_seen & (columns <= rows + after)
+    scores = np.where(is_seen, scores, -np.inf)
     weights = np.exp(scores - scores.max(axis=1, keepdims=True))
     return weights / weights.sum(axis=1, keepdims=True) @ value
 
 
 KINDS = {
     "plain": {},
-    "window": {"window": 3},
-    "wide window": {"window": 75},
+    "window": {"reach": (3, 3)},
+    "wide window": {"reach": (75, 75)},
+    "causal": {"reach": (None, 0)},
+    "causal window": {"reach": (20, 0)},
     "bias": {"bias": True},
-    "bias and window": {"bias": True, "window": 20},
+    "bias and window": {"bias": True, "reach": (20, 20)},
     "places": {"keys": True, "queries": True},
     "places of keys": {"keys": True},
     "places of queries": {"queries": True},
@@ -90,8 +95,9 @@ def test_the_formulas(dtype, size, tolerance, kind, lengths):
     )
     numbers = torch.from_numpy(np.random.default_rng(0).integers(0, PLACES, 2 * MAX_TOKENS - 1)).to(DEVICE)
     has_places = "keys" in has or "queries" in has
+    before, after = has.get("reach", (None, None))
     layer = SimpleNamespace(
-        spec=SimpleNamespace(attention=SimpleNamespace(window=has.get("window"))),
+        spec=SimpleNamespace(attention=SimpleNamespace(before=before, after=after, scale=None)),
         place_keys=place_keys,
         place_queries=place_queries,
     )
@@ -104,7 +110,7 @@ def test_the_formulas(dtype, size, tolerance, kind, lengths):
             inputs = (exact(x)[start:end, head] for x in (query, key, value))
             of_head = (None if x is None else exact(x)[head] for x in (place_keys, place_queries))
             expected = attention(
-                *inputs, None if bias is None else exact(bias)[head], has.get("window"), numbers.cpu().numpy(), *of_head
+                *inputs, None if bias is None else exact(bias)[head], (before, after), numbers.cpu().numpy(), *of_head
             )
             np.testing.assert_allclose(found[start:end, head], expected, rtol=0, atol=tolerance)
 
