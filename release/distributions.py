@@ -19,9 +19,9 @@ from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).resolve().parents[1]
 DIST, ENVIRONMENT = ROOT / "dist", ROOT / "build" / "wheel-environment"
-LIMIT = 160.0
+LIMIT = 165.0
 """The most MB (10^6 bytes) that Pellucid and all its dependencies may take on disk, bytecode included."""
-STATED = 155
+STATED = 160
 """How many MB it takes, as the pages say."""
 _TOLERANCE = 5.0
 _BLOCK = 4096
