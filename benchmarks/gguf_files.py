@@ -62,12 +62,7 @@ def write_bert(model: Path, file: Path, matrix_type: str) -> None:
     if config["model_type"] != "bert":
         raise ValueError(f"only BERT can be written for llama.cpp here, not {config['model_type']}")
     writer = gguf.GGUFWriter(file, "bert")
-    writer.add_name(model.name)
-    writer.add_block_count(config["num_hidden_layers"])
-    writer.add_context_length(config["max_position_embeddings"])
-    writer.add_embedding_length(config["hidden_size"])
-    writer.add_feed_forward_length(config["intermediate_size"])
-    writer.add_head_count(config["num_attention_heads"])
+    _add_sizes(writer, model, config)
     writer.add_layer_norm_eps(config["layer_norm_eps"])
     writer.add_causal_attention(False)
     writer.add_pooling_type(gguf.PoolingType.MEAN)
@@ -79,10 +74,7 @@ def write_bert(model: Path, file: Path, matrix_type: str) -> None:
         if name == "embeddings.position_ids" or name.startswith("pooler."):
             continue
         _add_tensor(writer, str(names.get_name(name, try_suffixes=(".weight", ".bias"))), tensor, matrix_type)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    write_and_close(writer)
 
 
 def write_decoder(model: Path, file: Path, matrix_type: str) -> None:
@@ -104,12 +96,7 @@ def write_decoder(model: Path, file: Path, matrix_type: str) -> None:
     if kind not in DECODERS:
         raise ValueError(f"only {' and '.join(DECODERS)} can be written for llama.cpp here, not {kind}")
     writer = gguf.GGUFWriter(file, DECODERS[kind])
-    writer.add_name(model.name)
-    writer.add_block_count(config["num_hidden_layers"])
-    writer.add_context_length(config["max_position_embeddings"])
-    writer.add_embedding_length(config["hidden_size"])
-    writer.add_feed_forward_length(config["intermediate_size"])
-    writer.add_head_count(config["num_attention_heads"])
+    _add_sizes(writer, model, config)
     writer.add_head_count_kv(config["num_key_value_heads"])
     writer.add_key_length(config["head_dim"])
     writer.add_value_length(config["head_dim"])
@@ -133,10 +120,7 @@ def write_decoder(model: Path, file: Path, matrix_type: str) -> None:
         # Gemma's norms add one to their weights. Those of llama.cpp do not.
         tensor = numbers + 1 if kind == "gemma3_text" and numbers.ndim == 1 else numbers
         _add_tensor(writer, _decoder_name(name, kind), tensor, "Q8_0" if is_table else matrix_type)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    write_and_close(writer)
 
 
 def _decoder_name(name: str, kind: str) -> str:
@@ -166,6 +150,24 @@ def _add_byte_level_vocabulary(writer: Any, model: Path, size: int) -> None:
     writer.add_eos_token_id(next(iter(special)))
     writer.add_add_bos_token(False)
     writer.add_add_eos_token(True)
+
+
+def _add_sizes(writer: Any, model: Path, config: dict[str, Any]) -> None:
+    """Add the name, and the sizes that every architecture has."""
+    writer.add_name(model.name)
+    writer.add_block_count(config["num_hidden_layers"])
+    writer.add_context_length(config["max_position_embeddings"])
+    writer.add_embedding_length(config["hidden_size"])
+    writer.add_feed_forward_length(config["intermediate_size"])
+    writer.add_head_count(config["num_attention_heads"])
+
+
+def write_and_close(writer: Any) -> None:
+    """Write all that was added to a file, and close it."""
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
 
 
 def _add_tensor(writer: Any, name: str, tensor: npt.NDArray[Any], matrix_type: str) -> None:

@@ -73,10 +73,7 @@ def write_nomic_bert(model: Path, file: Path) -> Path:
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.NOMIC_BERT, config["n_layer"])
     for name, tensor in load_file(model / "model.safetensors").items():
         writer.add_tensor(names.get_name(name, try_suffixes=(".weight", ".bias")), tensor)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    benchmark_module("gguf_files").write_and_close(writer)
     return file
 
 
@@ -96,8 +93,5 @@ def rewrite(source: Path, target: Path, **changes: Any) -> Path:
             writer.add_key_value(name, value, gguf.GGUFValueType.get_type(value))
     for tensor in reader.tensors:
         writer.add_tensor(tensor.name, np.array(tensor.data), raw_dtype=tensor.tensor_type)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    benchmark_module("gguf_files").write_and_close(writer)
     return target
